@@ -1,0 +1,1 @@
+"""Sound as samples: PCM analysis, WAV files, the loudspeaker."""

@@ -1,0 +1,61 @@
+"""Everything that can go wrong for a user, as one tree.
+
+An error says what was wrong, where (file and key, URL, device) and what to do about it. The
+command line prints it as one sentence and exits with `exit_code`; whatever is not in this tree is
+a defect of voicebench and shows its traceback.
+"""
+
+from __future__ import annotations
+
+
+class VoicebenchError(Exception):
+    """A mistake or mishap that one sentence can explain.
+
+    ``message`` names what was wrong and where; ``remedy`` says what to do.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.remedy}" if self.remedy else self.message
+
+
+class UsageError(VoicebenchError):
+    """The command line, a setting, a gate or an input file is not what it may be."""
+
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """A setting is unknown, of a wrong type or out of range."""
+
+
+class CannotMeasure(VoicebenchError):
+    """Nothing could be measured: the target is down, or every turn failed."""
+
+    exit_code = 4
+
+
+class ModelError(CannotMeasure):
+    """A model is missing, broken, of another format, or could not be fetched."""
+
+
+class DeviceError(UsageError):
+    """A computing or sound device does not exist or cannot be used."""
+
+
+class ResultsError(UsageError):
+    """A results folder or file cannot be read or written."""
+
+
+class EngineError(CannotMeasure):
+    """An engine failed in the middle of its work; the turn fails, the run goes on."""
+
+
+class IllegalEvent(Exception):
+    """A target broke the rules of the timeline: a defect of voicebench, never a user's mistake."""

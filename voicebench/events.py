@@ -1,0 +1,136 @@
+"""The vocabulary of a voice turn: what a target can say happened, and nothing about when.
+
+A target *pushes* these events through `Emit` from whatever thread they arise in. It never sees a
+clock: the recorder stamps each event as it is emitted. Everything that is measured later is a
+function of the stamped sequence, so an event must be emitted exactly when the thing it names is
+in hand (see each class).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Phase = Literal["cold", "warmup", "idle", "measured"]
+"""Which statistic a turn belongs to; phases are never mixed in one."""
+
+Stage = Literal["connect", "llm", "chunker", "tts", "audio", "transport", "turn"]
+"""The part of the turn in which a failure happened."""
+
+Fault = Literal["engine", "audio", "timeout", "protocol", "refused", "interrupted"]
+"""The kind of failure: a model broke, the audio is unusable, time ran out, the peer broke its
+protocol, the peer refused, or the user stopped the turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted:
+    """The user's words are in hand and the request is about to be made."""
+
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A non-empty visible text delta of the reply is in hand (for a local model: on the host)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The model's own count of the reply's tokens, where it reports one."""
+
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextChunk:
+    """A piece of the reply is handed to the synthesizer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The turn's connection: what opening it took (outside the turn), and whether it was reused."""
+
+    connect_ms: float
+    reused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FirstByte:
+    """The first body byte of an audio response is in hand; a container header counts here."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AudioChunk:
+    """Whole PCM frames are in host memory: float32 mono in [-1, 1], shape ``(samples,)``."""
+
+    pcm: NDArray[np.float32]
+    sample_rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceTrimmed:
+    """The synthesizer left out this much silence at the head of the reply."""
+
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTiming:
+    """A duration that the server measured on its own clock, and reports."""
+
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerStarted:
+    """The sound device took the first sample and will play it after ``delay_ms`` (DAC time)."""
+
+    delay_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFinished:
+    """The last sample is in hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFailed:
+    """The turn ended without a usable answer: one sentence why, what kind of fault, and where."""
+
+    reason: str
+    fault: Fault
+    stage: Stage
+
+
+Event = (
+    TurnStarted
+    | Token
+    | Usage
+    | TextChunk
+    | Connected
+    | FirstByte
+    | AudioChunk
+    | SilenceTrimmed
+    | ServerTiming
+    | SpeakerStarted
+    | TurnFinished
+    | TurnFailed
+)
+
+Emit = Callable[[Event], None]
+"""Take one event, now. Safe to call from any thread."""
+
+LlmEvent = Token | Usage | Connected | ServerTiming
+"""What a language model yields while it answers."""
+
+TtsEvent = AudioChunk | FirstByte | Connected | ServerTiming | SilenceTrimmed
+"""What a synthesizer yields while it speaks one text chunk."""

@@ -1,0 +1,27 @@
+"""Language models: what turns the user's words into the reply's tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from voicebench.events import LlmEvent
+
+
+class LanguageModel(Protocol):
+    """Anything that answers a prompt as a stream of tokens, in process or over a wire."""
+
+    def reply(self, prompt: str) -> Iterator[LlmEvent]:
+        """Yield the reply to ``prompt``, each token the moment it is in hand.
+
+        Closing the iterator cancels the reply. Raises `voicebench.errors.EngineError`.
+        """
+        ...
+
+    def describe(self) -> dict[str, object]:
+        """Return what a reader of the results must know: engine, model, device, dtype, …"""
+        ...
+
+    def close(self) -> None:
+        """Release the model or the connection."""
+        ...

@@ -1,0 +1,1 @@
+"""The models that voicebench fetches by itself, and where they are kept."""

@@ -1,0 +1,1 @@
+"""The run folder: the artefact of a measurement."""

@@ -1,0 +1,28 @@
+"""Text-to-speech: what turns a text chunk into samples, window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from voicebench.events import TtsEvent
+
+
+class Synthesizer(Protocol):
+    """Anything that speaks a text chunk as a stream of samples, in process or over a wire."""
+
+    def speak(self, text: str) -> Iterator[TtsEvent]:
+        """Yield the speech of ``text``; each `AudioChunk` the moment its samples are on the host.
+
+        A chunk with nothing to pronounce (an emoji, a dash) yields nothing. Closing the iterator
+        cancels the rest. Raises `voicebench.errors.EngineError`.
+        """
+        ...
+
+    def describe(self) -> dict[str, object]:
+        """Return what a reader of the results must know: engine, voice, device, rate, …"""
+        ...
+
+    def close(self) -> None:
+        """Release the model or the connection."""
+        ...
