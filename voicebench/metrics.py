@@ -1,0 +1,377 @@
+"""The metrics: pure functions from one sealed timeline to one number.
+
+`METRICS` is the only place where a metric is named. The tables, the CSV header, the gates and the
+documentation all read it. A metric that a timeline cannot show is `None`, never 0. Durations are
+milliseconds from the turn's start unless their text says otherwise; what each interval includes
+is said in its ``doc``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import Literal
+
+from voicebench.playback import (
+    Arrival,
+    gapless_start_ns,
+    heard_at_ns,
+    listen,
+    worst_deficit_ns,
+)
+from voicebench.timeline import Timeline
+
+Unit = Literal["ms", "s", "count", "x", "per_s", "bool"]
+Better = Literal["lower", "higher", "neither"]
+
+NS_PER_MS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number of a turn: its name, unit, which way is better, what it means, how to get it."""
+
+    name: str
+    unit: Unit
+    better: Better
+    doc: str
+    of: Callable[[Timeline], float | None]
+
+    @property
+    def short_name(self) -> str:
+        """The name as gates spell it: without the unit."""
+        return self.name.removesuffix("_ms")
+
+
+def _ms(at_ns: float | None) -> float | None:
+    return None if at_ns is None else at_ns / NS_PER_MS
+
+
+def _first_token(turn: Timeline) -> int | None:
+    return turn.tokens[0].at_ns if turn.tokens else None
+
+
+def _first_chunk(turn: Timeline) -> int | None:
+    return turn.chunks[0].at_ns if turn.chunks else None
+
+
+def _first_audio(turn: Timeline) -> int | None:
+    return turn.audio[0].at_ns if turn.audio else None
+
+
+def _between(start: float | None, end: float | None) -> float | None:
+    return None if start is None or end is None else (end - start) / NS_PER_MS
+
+
+def _inter_token(turn: Timeline) -> float | None:
+    gaps = [(later.at_ns - earlier.at_ns) / NS_PER_MS for earlier, later in pairwise(turn.tokens)]
+    return median(gaps) if gaps else None
+
+
+def _token_count(turn: Timeline) -> float | None:
+    if turn.usage_tokens is not None:
+        return float(turn.usage_tokens)
+    return float(len(turn.tokens)) if turn.tokens else None
+
+
+def _token_rate(turn: Timeline) -> float | None:
+    if len(turn.tokens) < 2:
+        return None
+    elapsed_ns = turn.tokens[-1].at_ns - turn.tokens[0].at_ns
+    count = _token_count(turn)
+    if elapsed_ns <= 0 or count is None:
+        return None
+    return (count - 1) * 1e9 / elapsed_ns
+
+
+def _leading_silence(turn: Timeline) -> float | None:
+    if turn.sound is None or turn.sound.first_audible_sample is None:
+        return None
+    return turn.sound.first_audible_sample * 1000.0 / turn.sound.sample_rate
+
+
+def _first_sound(turn: Timeline) -> float | None:
+    if turn.sound is None or turn.sound.first_audible_sample is None:
+        return None
+    return _ms(heard_at_ns(turn.audio, turn.sound.sample_rate, turn.sound.first_audible_sample))
+
+
+def _gapless_start(turn: Timeline) -> float | None:
+    return _ms(gapless_start_ns(turn.audio, turn.sound.sample_rate)) if turn.sound else None
+
+
+def _worst_deficit(turn: Timeline) -> float | None:
+    return _ms(worst_deficit_ns(turn.audio, turn.sound.sample_rate)) if turn.sound else None
+
+
+def _stalls(turn: Timeline) -> list[float] | None:
+    if turn.sound is None:
+        return None
+    listening = listen(turn.audio, turn.sound.sample_rate)
+    return [stall.duration_ns / NS_PER_MS for stall in listening.stalls]
+
+
+def _stall_count(turn: Timeline) -> float | None:
+    stalls = _stalls(turn)
+    return None if stalls is None else float(len(stalls))
+
+
+def _stall_total(turn: Timeline) -> float | None:
+    stalls = _stalls(turn)
+    return None if stalls is None else sum(stalls, 0.0)
+
+
+def _stall_longest(turn: Timeline) -> float | None:
+    stalls = _stalls(turn)
+    return None if stalls is None else max(stalls, default=0.0)
+
+
+def _audio_seconds(turn: Timeline) -> float | None:
+    if turn.sound is None:
+        return None
+    return sum(arrival.samples for arrival in turn.audio) / turn.sound.sample_rate
+
+
+def _synthesis_speed(turn: Timeline) -> float | None:
+    """Relate the audio's length to the time in which a text chunk was in the synthesizer's hands.
+
+    A chunk's synthesis lasts from its hand-over to its last samples, so a wait for the language
+    model between two chunks is not counted.
+    """
+    seconds = _audio_seconds(turn)
+    if seconds is None or not turn.chunks:
+        return None
+    busy_ns = sum(_synthesis_ns(chunk_ns, audio) for chunk_ns, audio in audio_by_chunk(turn))
+    return seconds * 1e9 / busy_ns if busy_ns > 0 else None
+
+
+def _synthesis_ns(chunk_ns: int, audio: tuple[Arrival, ...]) -> int:
+    return audio[-1].at_ns - chunk_ns if audio else 0
+
+
+def audio_by_chunk(turn: Timeline) -> list[tuple[int, tuple[Arrival, ...]]]:
+    """Return each text chunk's hand-over stamp with the audio that came before the next one."""
+    starts = [chunk.at_ns for chunk in turn.chunks]
+    ends = [*starts[1:], turn.end_ns + 1]
+    return [
+        (start, tuple(arrival for arrival in turn.audio if start <= arrival.at_ns < end))
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def _connect(turn: Timeline) -> float | None:
+    return sum(connected.connect_ms for connected in turn.connections) if turn.connections else None
+
+
+def _reused(turn: Timeline) -> float | None:
+    if not turn.connections:
+        return None
+    return float(all(connected.reused for connected in turn.connections))
+
+
+def _server(turn: Timeline) -> float | None:
+    return sum(turn.server_timings) if turn.server_timings else None
+
+
+def _transport(turn: Timeline) -> float | None:
+    server = _server(turn)
+    return None if server is None else turn.end_ns / NS_PER_MS - server
+
+
+def _unattributed(turn: Timeline) -> float | None:
+    first_audio, first_chunk = _ms(_first_audio(turn)), _ms(_first_chunk(turn))
+    ttfb = _between(_first_chunk(turn), _first_audio(turn))
+    if first_audio is None or first_chunk is None or ttfb is None:
+        return None
+    return first_audio - first_chunk - ttfb
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "llm_ttft_ms",
+        "ms",
+        "lower",
+        "Turn start to the first token: the first non-empty visible text delta. Role-only, empty, "
+        "reasoning and tool-call deltas do not count.",
+        lambda turn: _ms(_first_token(turn)),
+    ),
+    Metric(
+        "llm_total_ms",
+        "ms",
+        "lower",
+        "Turn start to the last token: the reply's text is complete. Includes time in which the "
+        "model waited for a synthesizer on the same device.",
+        lambda turn: _ms(turn.tokens[-1].at_ns) if turn.tokens else None,
+    ),
+    Metric(
+        "llm_itl_ms",
+        "ms",
+        "lower",
+        "Median gap between two tokens of the reply.",
+        _inter_token,
+    ),
+    Metric(
+        "llm_tokens",
+        "count",
+        "neither",
+        "Tokens of the reply: the model's own count where it gives one, else visible deltas.",
+        _token_count,
+    ),
+    Metric(
+        "llm_tokens_per_s",
+        "per_s",
+        "higher",
+        "Decode rate after the first token: (tokens - 1) over first token to last token.",
+        _token_rate,
+    ),
+    Metric(
+        "first_chunk_ms",
+        "ms",
+        "lower",
+        "Turn start to the moment the first text chunk is handed to the synthesizer. Includes the "
+        "language model's first tokens and the chunker's wait for a word's end.",
+        lambda turn: _ms(_first_chunk(turn)),
+    ),
+    Metric(
+        "tts_ttfb_ms",
+        "ms",
+        "lower",
+        "First text chunk handed over to the first PCM sample in host memory. A container header "
+        "is not a sample.",
+        lambda turn: _between(_first_chunk(turn), _first_audio(turn)),
+    ),
+    Metric(
+        "first_audio_ms",
+        "ms",
+        "lower",
+        "Turn start to the first PCM sample in host memory, audible or not.",
+        lambda turn: _ms(_first_audio(turn)),
+    ),
+    Metric(
+        "leading_silence_ms",
+        "ms",
+        "lower",
+        "Silence at the head of the audio, before the first audible sample.",
+        _leading_silence,
+    ),
+    Metric(
+        "first_sound_ms",
+        "ms",
+        "lower",
+        "Turn start to the first audible sample as heard by a listener who plays at once. Includes "
+        "the leading silence and any stall before it.",
+        _first_sound,
+    ),
+    Metric(
+        "gapless_start_ms",
+        "ms",
+        "lower",
+        "Turn start to the earliest moment at which playing could begin and never starve.",
+        _gapless_start,
+    ),
+    Metric(
+        "stall_count",
+        "count",
+        "lower",
+        "How often a listener who starts at first audio finds the buffer empty and pauses.",
+        _stall_count,
+    ),
+    Metric(
+        "stall_ms",
+        "ms",
+        "lower",
+        "All pauses of a listener who starts at first audio, added up.",
+        _stall_total,
+    ),
+    Metric(
+        "longest_stall_ms",
+        "ms",
+        "lower",
+        "The longest pause of a listener who starts at first audio.",
+        _stall_longest,
+    ),
+    Metric(
+        "worst_deficit_ms",
+        "ms",
+        "lower",
+        "The largest lag of the received audio behind a playhead that starts at first audio and "
+        "never pauses.",
+        _worst_deficit,
+    ),
+    Metric(
+        "turn_ms",
+        "ms",
+        "lower",
+        "Turn start to the last sample in hand.",
+        lambda turn: _ms(turn.audio[-1].at_ns) if turn.audio else None,
+    ),
+    Metric("audio_s", "s", "neither", "Seconds of audio in the turn.", _audio_seconds),
+    Metric(
+        "synth_speed_x",
+        "x",
+        "higher",
+        "Seconds of audio per second of synthesis; a chunk's synthesis lasts from its hand-over to "
+        "its last samples.",
+        _synthesis_speed,
+    ),
+    Metric(
+        "connect_ms",
+        "ms",
+        "lower",
+        "DNS, TCP and TLS of the turn's connections; kept out of every other figure.",
+        _connect,
+    ),
+    Metric(
+        "connection_reused",
+        "bool",
+        "neither",
+        "1 where every connection of the turn had served before, else 0.",
+        _reused,
+    ),
+    Metric(
+        "first_byte_ms",
+        "ms",
+        "lower",
+        "Turn start to the first body byte of the audio response, container header included; for "
+        "comparison with tools that stop there.",
+        lambda turn: _ms(turn.first_byte_ns),
+    ),
+    Metric(
+        "server_ms",
+        "ms",
+        "lower",
+        "The server's own duration of the turn, on its clock, where it reports one.",
+        _server,
+    ),
+    Metric(
+        "transport_ms",
+        "ms",
+        "lower",
+        "Our duration of the turn less the server's own.",
+        _transport,
+    ),
+    Metric(
+        "speaker_ms",
+        "ms",
+        "lower",
+        "Turn start to the first sample leaving the sound device (its DAC time); in `say`.",
+        lambda turn: _ms(turn.speaker_ns),
+    ),
+    Metric(
+        "unattributed_ms",
+        "ms",
+        "lower",
+        "first_audio - first_chunk - tts_ttfb: zero by construction.",
+        _unattributed,
+    ),
+)
+
+BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
+"""Every metric by its full name."""
+
+
+def compute(turn: Timeline) -> dict[str, float | None]:
+    """Return every metric of ``turn`` by name, in the order of `METRICS`."""
+    return {metric.name: metric.of(turn) for metric in METRICS}

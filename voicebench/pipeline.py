@@ -1,0 +1,201 @@
+"""The pipeline: a language model, the chunker and a synthesizer at work together.
+
+The reply's tokens come in one thread; the synthesizer speaks in the calling thread. Between them
+is the chunker and a queue of text chunks, so the first chunk is spoken while the reply is still
+being written. With ``sequential`` the first chunk is handed over only when the reply is complete,
+as a naive pipeline does it.
+
+Every event is emitted in the thread in which it arose, the moment it is in hand. A text chunk is
+"handed over" when the synthesizer takes it from the queue and begins.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing
+from typing import TypeVar, cast
+
+from voicebench.chunking import Chunker
+from voicebench.errors import VoicebenchError
+from voicebench.events import (
+    AudioChunk,
+    Emit,
+    LlmEvent,
+    Stage,
+    TextChunk,
+    Token,
+    TurnFailed,
+    TurnFinished,
+    TurnStarted,
+)
+from voicebench.llm import LanguageModel
+from voicebench.scheduling import FreeForAll
+from voicebench.tts import Synthesizer
+
+_Yielded = TypeVar("_Yielded")
+
+
+class StageError(Exception):
+    """An engine failed: which stage, and the error itself."""
+
+    def __init__(self, stage: Stage, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.stage: Stage = stage
+        self.error = error
+
+
+def run_turn(
+    prompt: str,
+    emit: Emit,
+    *,
+    llm: LanguageModel,
+    tts: Synthesizer,
+    chunker: Chunker,
+    sequential: bool = False,
+    schedule: FreeForAll | None = None,
+) -> None:
+    """Answer ``prompt`` aloud: push the events of one whole turn.
+
+    An engine's `VoicebenchError` ends the turn as failed. Any other exception is a defect: the
+    turn is ended as failed, so that it is on record, and the exception goes on.
+    """
+    emit(TurnStarted(prompt))
+    try:
+        _Turn(emit, tts, chunker, sequential, schedule or FreeForAll()).run(llm.reply(prompt))
+    except StageError as failure:
+        emit(TurnFailed(_reason(failure.error), "engine", failure.stage))
+        if not isinstance(failure.error, VoicebenchError):
+            raise failure.error from None
+    except KeyboardInterrupt:
+        emit(TurnFailed("interrupted by the user", "interrupted", "turn"))
+        raise
+    else:
+        emit(TurnFinished())
+
+
+def speak_text(
+    pieces: Iterator[str],
+    emit: Emit,
+    *,
+    tts: Synthesizer,
+    chunker: Chunker,
+) -> None:
+    """Speak text as it arrives, without a language model; the pieces are not tokens of a reply.
+
+    Emits text chunks and audio only; the caller starts and ends the turn. Raises what the
+    synthesizer raises.
+    """
+    for piece in pieces:
+        for chunk in chunker.feed(piece):
+            _speak_chunk(chunk, emit, tts, FreeForAll())
+    for chunk in chunker.finish():
+        _speak_chunk(chunk, emit, tts, FreeForAll())
+
+
+class _Turn:
+    """One turn's two threads and the queue between them."""
+
+    def __init__(
+        self,
+        emit: Emit,
+        tts: Synthesizer,
+        chunker: Chunker,
+        sequential: bool,
+        schedule: FreeForAll,
+    ) -> None:
+        self._emit = emit
+        self._tts = tts
+        self._chunker = chunker
+        self._sequential = sequential
+        self._schedule = schedule
+        self._chunks: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._cancelled = threading.Event()
+        self._llm_error: BaseException | None = None
+
+    def run(self, reply: Iterator[LlmEvent]) -> None:
+        writer = threading.Thread(target=self._write, args=(reply,), name="voicebench-llm")
+        writer.start()
+        try:
+            self._speak()
+        finally:
+            self._cancelled.set()
+            self._schedule.give_way()
+            writer.join()
+        if self._llm_error is not None:
+            raise StageError("llm", self._llm_error)
+
+    def _write(self, reply: Iterator[LlmEvent]) -> None:
+        """Run the language model to its end, and queue text chunks as they close."""
+        held_back: list[str] = []
+        try:
+            with closing(_closable(reply)):
+                for event in steps(reply, self._schedule.token_step):
+                    self._emit(event)
+                    if isinstance(event, Token):
+                        held_back += self._chunker.feed(event.text)
+                        if not self._sequential:
+                            self._hand_over(held_back)
+                    if self._cancelled.is_set():
+                        return
+            held_back += self._chunker.finish()
+            self._hand_over(held_back)
+        except BaseException as error:
+            self._llm_error = error
+        finally:
+            self._chunks.put(None)
+
+    def _hand_over(self, chunks: list[str]) -> None:
+        for chunk in chunks:
+            self._schedule.chunk_waits()
+            self._chunks.put(chunk)
+        chunks.clear()
+
+    def _speak(self) -> None:
+        while (chunk := self._chunks.get()) is not None:
+            try:
+                _speak_chunk(chunk, self._emit, self._tts, self._schedule)
+            except Exception as error:
+                raise StageError("tts", error) from error
+            finally:
+                self._schedule.chunk_spoken()
+
+
+def _speak_chunk(chunk: str, emit: Emit, tts: Synthesizer, schedule: FreeForAll) -> None:
+    emit(TextChunk(chunk))
+    speech = tts.speak(chunk)
+    with closing(_closable(speech)):
+        for event in steps(speech, schedule.speech_step):
+            emit(event)
+            if isinstance(event, AudioChunk):
+                schedule.audio_out(event.pcm.size / event.sample_rate)
+
+
+def steps(
+    source: Iterator[_Yielded], step: Callable[[], AbstractContextManager[None]]
+) -> Iterator[_Yielded]:
+    """Yield from ``source``, drawing each item while ``step()`` is held."""
+    while True:
+        with step():
+            try:
+                item = next(source)
+            except StopIteration:
+                return
+        yield item
+
+
+class _Closable:
+    """Something with a ``close``: every generator has one, a plain iterator has not."""
+
+    def close(self) -> None: ...
+
+
+def _closable(source: Iterator[object]) -> _Closable:
+    return cast(_Closable, source) if hasattr(source, "close") else _Closable()
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, VoicebenchError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"

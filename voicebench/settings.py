@@ -1,0 +1,369 @@
+"""The settings of a run: what may be set, within which bounds, and where each value came from.
+
+Three layers, later ones winning: the defaults in this file, a TOML file, the command line. A
+setting is named by its section and key (``llm.max_tokens``). Whatever is unknown, of a wrong type
+or out of range is refused with one sentence that names the file, the key and what is allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+
+from voicebench.errors import SettingsError, VoicebenchError
+from voicebench.gates import parse_gate
+
+DEFAULT_GATES = (
+    "llm_total.mean < 200ms",
+    "tts_ttfb.p95 < 100ms",
+    "first_audio.p95 < 300ms",
+    "errors.rate <= 0",
+)
+MAX_CONFIG_BYTES = 1_000_000
+
+Origin = str
+"""Where a value came from: ``default``, a file's path, or the option on the command line."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class RunSettings(_Section):
+    """What is measured, how often, and where the results go."""
+
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+            description="Name of the run; part of the results folder's name. "
+            "Letters, digits, '.', '_', '-'.",
+        ),
+    ] = "default"
+    target: Annotated[
+        str,
+        Field(
+            description="'cascade' (language model, chunker, synthesizer in this process) or a "
+            "simulated target, 'sim:ttft=120ms,token=8ms,ttfb=70ms,speed=4x'."
+        ),
+    ] = "cascade"
+    runs: Annotated[
+        int, Field(ge=1, le=100_000, description="Measured turns. 20 is what a p95 needs.")
+    ] = 20
+    warmup: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1000,
+            description="Turns before measuring, on prompts of their own. The very first turn "
+            "after loading is 'cold' and is kept apart.",
+        ),
+    ] = 3
+    prompts: Annotated[
+        str | None,
+        Field(
+            description="A file of prompts (text, one a line; or JSONL), or a built-in set: "
+            "'english', 'french', 'reference'. Default: the set of the voice's language."
+        ),
+    ] = None
+    prompt: Annotated[str | None, Field(description="One single prompt for every turn.")] = None
+    sequential: Annotated[
+        bool,
+        Field(description="Hand the first text chunk over only when the whole reply is there."),
+    ] = False
+    pause_s: Annotated[
+        float, Field(ge=0, le=600, description="Silence before each measured turn, in seconds.")
+    ] = 0.0
+    device: Annotated[
+        str, Field(description="Computing device: auto, cpu, mps, cuda or cuda:N.")
+    ] = "auto"
+    threads: Annotated[
+        int | None, Field(ge=1, le=1024, description="CPU threads for torch. Default: torch's own.")
+    ] = None
+    results: Annotated[str, Field(min_length=1, description="Folder for the run folders.")] = (
+        "results"
+    )
+    save_audio: Annotated[bool, Field(description="Keep each turn's audio as a WAV file.")] = False
+
+
+class LlmSettings(_Section):
+    """The language model."""
+
+    model: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="A name of `voicebench models list`, a folder, a .gguf file or a hub id.",
+        ),
+    ] = "smollm2-135m-instruct"
+    engine: Annotated[
+        Literal["auto", "transformers"],
+        Field(description="Which engine runs the model; 'auto' takes the fastest that can."),
+    ] = "auto"
+    device: Annotated[str | None, Field(description="As run.device, for this engine alone.")] = None
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"],
+        Field(description="Number format of the weights; 'auto' is what is fast on the device."),
+    ] = "auto"
+    max_tokens: Annotated[
+        int, Field(ge=1, le=4096, description="Hard limit on the reply, in tokens.")
+    ] = 64
+    end_after_words: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=4096,
+            description="Once the reply has so many words, it ends at the next sentence end.",
+        ),
+    ] = 12
+    temperature: Annotated[
+        float, Field(ge=0, le=5, description="0 is greedy: always the likeliest token.")
+    ] = 0.0
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed of the sampling.")] = 0
+    system_prompt: Annotated[
+        str | None,
+        Field(max_length=8000, description="Default: a request for short spoken answers."),
+    ] = None
+
+
+class ChunkerSettings(_Section):
+    """How the reply is cut into pieces to speak."""
+
+    first_words: Annotated[
+        int, Field(ge=1, le=100, description="Words in the first text chunk.")
+    ] = 3
+    later_words: Annotated[
+        int, Field(ge=1, le=1000, description="Words in every later text chunk.")
+    ] = 8
+
+
+class TtsSettings(_Section):
+    """The synthesizer."""
+
+    voice: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="A name of `voicebench models list`, a Piper .onnx file, or a folder or "
+            "hub id of a transformers VitsModel (MMS-TTS).",
+        ),
+    ] = "en_US-joe-medium"
+    device: Annotated[str | None, Field(description="As run.device, for this engine alone.")] = None
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"],
+        Field(description="Number format of the weights; 'auto' is what is fast on the device."),
+    ] = "auto"
+    length_scale: Annotated[
+        float | None,
+        Field(gt=0, le=10, description="Pace; above 1 is slower. Default: the voice's."),
+    ] = None
+    noise_scale: Annotated[
+        float | None, Field(ge=0, le=2, description="Variation of the tone. Default: the voice's.")
+    ] = None
+    noise_w: Annotated[
+        float | None,
+        Field(ge=0, le=2, description="Variation of the rhythm. Default: the voice's."),
+    ] = None
+    speaker_id: Annotated[
+        int | None, Field(ge=0, description="Speaker of a voice that has several.")
+    ] = None
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed of the voice's noise.")] = 0
+
+
+class AudibleSettings(_Section):
+    """When a sample counts as audible (see docs/metrics.md)."""
+
+    threshold: Annotated[float, Field(gt=0, lt=1, description="RMS, as a share of full scale.")] = (
+        0.01
+    )
+    frame_ms: Annotated[float, Field(gt=0, le=1000, description="Length of a frame.")] = 10.0
+    hop_ms: Annotated[float, Field(gt=0, le=1000, description="Step from frame to frame.")] = 1.0
+    min_ms: Annotated[float, Field(gt=0, le=5000, description="Shortest sound that counts.")] = 20.0
+
+
+class Settings(_Section):
+    """Everything that can be set for a run."""
+
+    run: RunSettings = RunSettings()
+    llm: LlmSettings = LlmSettings()
+    chunker: ChunkerSettings = ChunkerSettings()
+    tts: TtsSettings = TtsSettings()
+    audible: AudibleSettings = AudibleSettings()
+    gates: Annotated[
+        list[str], Field(description="What the run is judged by; see docs/metrics.md.")
+    ] = list(DEFAULT_GATES)
+
+    @field_validator("gates")
+    @classmethod
+    def _gates_can_be_read(cls, gates: list[str]) -> list[str]:
+        for gate in gates:
+            parse_gate(gate)
+        return gates
+
+    def llm_device(self) -> str:
+        """Return the device of the language model."""
+        return self.llm.device or self.run.device
+
+    def tts_device(self) -> str:
+        """Return the device of the synthesizer."""
+        return self.tts.device or self.run.device
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One effective setting, for display."""
+
+    key: str
+    value: object
+    origin: Origin
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """The settings in force and where each came from."""
+
+    settings: Settings
+    origins: dict[str, Origin]
+
+    def __iter__(self) -> Iterator[Setting]:
+        """Yield every setting in the order of the documentation."""
+        for key, description in describe_keys():
+            value = lookup(self.settings, key)
+            yield Setting(key, value, self.origins.get(key, "default"), description)
+
+
+def describe_keys() -> list[tuple[str, str]]:
+    """Return every key with its description, in the order of the documentation."""
+    described = []
+    for name, info in Settings.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, _Section):
+            described += [
+                (f"{name}.{key}", field.description or "")
+                for key, field in info.annotation.model_fields.items()
+            ]
+        else:
+            described.append((name, info.description or ""))
+    return described
+
+
+def lookup(settings: Settings, key: str) -> object:
+    """Return the value of ``key`` (``section.key``)."""
+    value: object = settings
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def load_settings(
+    config: Path | None = None, overrides: Mapping[str, object] | None = None
+) -> Effective:
+    """Return the defaults, overlaid by ``config``, overlaid by ``overrides`` (key to value).
+
+    Raises `SettingsError`: one sentence with the file or option, the key, and what is allowed.
+    """
+    values: dict[str, object] = {}
+    origins: dict[str, Origin] = {}
+    if config is not None:
+        for key, value in _flatten(_read_toml(config)):
+            values[key], origins[key] = value, str(config)
+    for key, value in (overrides or {}).items():
+        values[key], origins[key] = value, "command line"
+    for key in values:
+        _check_key(key, origins[key])
+    try:
+        settings = Settings.model_validate(_nest(values))
+    except ValidationError as error:
+        raise _explain(error.errors()[0], origins) from None
+    return Effective(settings, origins)
+
+
+def parse_override(text: str) -> tuple[str, object]:
+    """Read ``section.key=value`` of the command line; the value as TOML, else as plain text."""
+    key, separator, value = text.partition("=")
+    key = key.strip()
+    if not separator or not key:
+        raise SettingsError(
+            f"--set {text!r} is not 'section.key=value'",
+            "write for example --set llm.max_tokens=40",
+        )
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value
+
+
+def _read_toml(path: Path) -> dict[str, object]:
+    if path.is_dir():
+        raise SettingsError(f"{path} is a folder, not a settings file", "name a .toml file")
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise SettingsError(
+            f"settings file {path} cannot be read ({error.strerror})", "check the path"
+        ) from None
+    if len(content) > MAX_CONFIG_BYTES:
+        raise SettingsError(f"settings file {path} is larger than {MAX_CONFIG_BYTES} bytes")
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"settings file {path} is not valid TOML: {error}") from None
+
+
+def _flatten(tree: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}.{key}", inner) for key, inner in value.items())
+        else:
+            yield name, value
+
+
+def _nest(values: Mapping[str, object]) -> dict[str, object]:
+    tree: dict[str, object] = {}
+    for key, value in values.items():
+        section, separator, name = key.partition(".")
+        if separator:
+            inner = tree.setdefault(section, {})
+            assert isinstance(inner, dict)
+            inner[name] = value
+        else:
+            tree[key] = value
+    return tree
+
+
+def _check_key(key: str, origin: Origin) -> None:
+    known = [name for name, _ in describe_keys()]
+    if key in known:
+        return
+    sections = sorted({name.partition(".")[0] for name in known if "." in name})
+    if key in sections:
+        raise SettingsError(
+            f"{origin}: {key!r} is a section, not a value", f"write [{key}] above its keys"
+        )
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    bare = [name for name in known if name.partition(".")[2] == key.rpartition(".")[2]]
+    guess = next(iter(bare or close), None)
+    remedy = f"did you mean {guess!r}?" if guess else "`voicebench config` lists all keys"
+    raise SettingsError(f"{origin}: unknown key {key!r}", remedy)
+
+
+def _explain(detail: ErrorDetails, origins: Mapping[str, Origin]) -> SettingsError:
+    """Turn pydantic's first complaint into one sentence of ours."""
+    parts = [part for part in detail["loc"] if isinstance(part, str)]
+    key = next((name for name, _ in describe_keys() if name == ".".join(parts[:2])), parts[0])
+    origin = origins.get(key, "default")
+    cause = detail.get("ctx", {}).get("error")
+    if isinstance(cause, VoicebenchError):
+        return SettingsError(f"{origin}: {cause.message}", cause.remedy)
+    allowed = (
+        detail["msg"].replace("Input should", "it should").replace("String should", "it should")
+    )
+    return SettingsError(f"{origin}: {key} = {detail['input']!r} is not allowed", allowed)

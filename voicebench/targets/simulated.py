@@ -1,0 +1,247 @@
+"""The simulated target: a voice assistant whose every delay is written down beforehand.
+
+It exists to test the instrument. A script such as
+``sim:ttft=120ms,token=8ms,ttfb=70ms,speed=4x,silence=30ms,fail=7`` says when each token, text
+chunk and piece of audio comes; the real chunker cuts the text. On a `VirtualClock` the recorded
+timeline equals the script to the nanosecond, without waiting; on the real clock the difference is
+the instrument's own error (``voicebench selftest``).
+
+It plays a tone, so that audible onset is real; it never pretends to be an engine.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicebench.chunking import Chunker
+from voicebench.errors import UsageError
+from voicebench.events import (
+    AudioChunk,
+    Emit,
+    Event,
+    TextChunk,
+    Token,
+    TurnFailed,
+    TurnFinished,
+    TurnStarted,
+)
+
+PREFIX = "sim:"
+SAMPLE_RATE = 16_000
+WINDOW_S = 0.1
+"""Each piece of audio is at most this long."""
+SECONDS_PER_WORD = 0.3
+TONE_HZ = 220.0
+TONE_LEVEL = 0.3
+NS_PER_S = 1_000_000_000
+
+_REPLY = (
+    "The weather will stay clear and mild today, with a light wind from the west. "
+    "Take a jacket along for the evening."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """The delays of one simulated turn.
+
+    ``ttft_s`` turn start to first token; ``token_s`` between tokens; ``ttfb_s`` chunk handed over
+    to first samples; ``speed_x`` audio seconds per second of synthesis; ``silence_s`` at the head
+    of the reply's audio; ``words`` of the reply (one token each); every ``fail``-th turn fails
+    after its first token (0: none).
+    """
+
+    ttft_s: float = 0.120
+    token_s: float = 0.008
+    ttfb_s: float = 0.070
+    speed_x: float = 4.0
+    silence_s: float = 0.0
+    words: int = 16
+    fail: int = 0
+
+
+_KEYS = {field.name.split("_")[0]: field.name for field in fields(Script)}
+_DURATION = re.compile(r"^(?P<number>[0-9]+(\.[0-9]+)?)(?P<unit>ms|s)$")
+_SPEED = re.compile(r"^(?P<number>[0-9]+(\.[0-9]+)?)x?$")
+_COUNT = re.compile(r"^[0-9]{1,6}$")
+_MAX_DURATION_S = 60.0
+_MAX_WORDS = 1000
+
+
+def parse_script(text: str) -> Script:
+    """Read ``sim:key=value,…``. Raises `UsageError`, naming the key and what is allowed."""
+    values: dict[str, float | int] = {}
+    for item in filter(None, (part.strip() for part in text.removeprefix(PREFIX).split(","))):
+        key, separator, value = item.partition("=")
+        if not separator or key not in _KEYS:
+            raise UsageError(
+                f"simulated target {text!r} has an unknown part {item!r}",
+                f"use {', '.join(f'{known}=…' for known in _KEYS)}",
+            )
+        values[_KEYS[key]] = _parse_value(key, value, text)
+    return Script(**values)  # type: ignore[arg-type]
+
+
+def _parse_value(key: str, value: str, text: str) -> float | int:
+    if key in ("words", "fail"):
+        if _COUNT.match(value) and (key == "fail" or 1 <= int(value) <= _MAX_WORDS):
+            return int(value)
+        raise UsageError(f"{key}={value} in {text!r} is no count", "write for example 'words=12'")
+    if key == "speed":
+        if (match := _SPEED.match(value)) and float(match["number"]) > 0:
+            return float(match["number"])
+        raise UsageError(f"speed={value} in {text!r} is no speed", "write for example 'speed=4x'")
+    match = _DURATION.match(value)
+    seconds = float(match["number"]) * (0.001 if match["unit"] == "ms" else 1.0) if match else -1.0
+    if not 0 <= seconds <= _MAX_DURATION_S:
+        raise UsageError(
+            f"{key}={value} in {text!r} is no duration of 0 to {_MAX_DURATION_S:.0f} s",
+            f"write for example '{key}=70ms'",
+        )
+    return seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Scripted:
+    """An event and when it has to happen, in nanoseconds after the turn's start."""
+
+    at_ns: int
+    event: Event
+
+
+def plan_turn(script: Script, prompt: str, chunker: Chunker, *, fails: bool) -> list[Scripted]:
+    """Return the whole turn as it must be recorded, in order of time."""
+    plan = [Scripted(0, TurnStarted(prompt))]
+    waiting: list[tuple[int, str]] = []
+    reply = _REPLY.split()
+    words = [reply[index % len(reply)] for index in range(script.words)]
+    token_ns = 0
+    for index, word in enumerate(words):
+        token_ns = _ns(script.ttft_s + index * script.token_s)
+        text = word if index == 0 else f" {word}"
+        plan.append(Scripted(token_ns, Token(text)))
+        if fails:
+            plan.append(Scripted(token_ns, TurnFailed("scripted failure", "engine", "llm")))
+            return plan
+        waiting += [(token_ns, chunk) for chunk in chunker.feed(text)]
+    waiting += [(token_ns, chunk) for chunk in chunker.finish()]
+    plan += _plan_speech(script, waiting)
+    plan.sort(key=lambda scripted: scripted.at_ns)
+    plan.append(Scripted(plan[-1].at_ns, TurnFinished()))
+    return plan
+
+
+def _plan_speech(script: Script, waiting: list[tuple[int, str]]) -> list[Scripted]:
+    """Speak the chunks one after the other, each as soon as it is there and the voice is free."""
+    plan: list[Scripted] = []
+    free_ns = 0
+    silence_s = script.silence_s
+    for closed_ns, chunk in waiting:
+        start_ns = max(closed_ns, free_ns)
+        plan.append(Scripted(start_ns, TextChunk(chunk)))
+        pcm = _tone(len(chunk.split()) * SECONDS_PER_WORD, silence_s)
+        silence_s = 0.0
+        window = round(WINDOW_S * SAMPLE_RATE)
+        free_ns = start_ns + _ns(script.ttfb_s)
+        for begin in range(0, pcm.size, window):
+            piece = pcm[begin : begin + window]
+            if begin > 0:
+                free_ns += round(piece.size * NS_PER_S / SAMPLE_RATE / script.speed_x)
+            plan.append(Scripted(free_ns, AudioChunk(piece, SAMPLE_RATE)))
+    return plan
+
+
+def _tone(seconds: float, silence_s: float) -> NDArray[np.float32]:
+    silent = np.zeros(round(silence_s * SAMPLE_RATE), dtype=np.float32)
+    time_s = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    tone = TONE_LEVEL * np.sin(2 * np.pi * TONE_HZ * time_s)
+    return np.concatenate([silent, tone.astype(np.float32)])
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * NS_PER_S)
+
+
+class WaitingClock(Protocol):
+    """A clock that can be read and waited on."""
+
+    def now_ns(self) -> int:
+        """Return the present moment in nanoseconds."""
+        ...
+
+    def wait_until(self, at_ns: int) -> None:
+        """Return at ``at_ns``, or at once if it is past."""
+        ...
+
+
+class VirtualClock:
+    """A clock that moves only when somebody waits: a minute of turns takes no time at all."""
+
+    def __init__(self) -> None:
+        self._now_ns = 0
+
+    def now_ns(self) -> int:
+        """Return the present moment in nanoseconds."""
+        return self._now_ns
+
+    def wait_until(self, at_ns: int) -> None:
+        """Move the clock to ``at_ns``, unless it is past."""
+        self._now_ns = max(self._now_ns, at_ns)
+
+
+class RealClock:
+    """The computer's monotonic clock; sleeps, then spins through the last stretch."""
+
+    _SPIN_NS = 2_000_000
+
+    def now_ns(self) -> int:
+        """Return the present moment in nanoseconds."""
+        return time.perf_counter_ns()
+
+    def wait_until(self, at_ns: int) -> None:
+        """Return at ``at_ns``, or at once if it is past."""
+        while (left_ns := at_ns - time.perf_counter_ns()) > 0:
+            if left_ns > self._SPIN_NS:
+                time.sleep((left_ns - self._SPIN_NS) / NS_PER_S)
+
+
+class Simulated:
+    """A target that plays a `Script` on a clock."""
+
+    def __init__(
+        self,
+        script: Script,
+        clock: WaitingClock | None = None,
+        *,
+        new_chunker: Callable[[], Chunker] = Chunker,
+    ) -> None:
+        self.script = script
+        self._clock = clock or RealClock()
+        self._new_chunker = new_chunker
+        self._turns = 0
+
+    def run(self, prompt: str, emit: Emit) -> None:
+        """Emit each event of the script at its moment."""
+        self._turns += 1
+        fails = self.script.fail > 0 and self._turns % self.script.fail == 0
+        plan = plan_turn(self.script, prompt, self._new_chunker(), fails=fails)
+        start_ns = self._clock.now_ns()
+        for scripted in plan:
+            self._clock.wait_until(start_ns + scripted.at_ns)
+            emit(scripted.event)
+
+    def describe(self) -> dict[str, object]:
+        """Return the script."""
+        return {"target": "simulated"} | {
+            field.name: getattr(self.script, field.name) for field in fields(Script)
+        }
+
+    def close(self) -> None:
+        """Nothing to release."""
