@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
-from voicebench.errors import SettingsError, VoicebenchError
+from voicebench.errors import SettingsError, UsageError
 from voicebench.gates import parse_gate
 
 DEFAULT_GATES = (
@@ -282,6 +282,9 @@ def load_settings(
         settings = Settings.model_validate(_nest(values))
     except ValidationError as error:
         raise _explain(error.errors()[0], origins) from None
+    except UsageError as error:
+        origin = origins.get("gates", "default")
+        raise SettingsError(f"{origin}: {error.message}", error.remedy) from None
     return Effective(settings, origins)
 
 
@@ -360,10 +363,7 @@ def _explain(detail: ErrorDetails, origins: Mapping[str, Origin]) -> SettingsErr
     parts = [part for part in detail["loc"] if isinstance(part, str)]
     key = next((name for name, _ in describe_keys() if name == ".".join(parts[:2])), parts[0])
     origin = origins.get(key, "default")
-    cause = detail.get("ctx", {}).get("error")
-    if isinstance(cause, VoicebenchError):
-        return SettingsError(f"{origin}: {cause.message}", cause.remedy)
-    allowed = (
-        detail["msg"].replace("Input should", "it should").replace("String should", "it should")
-    )
-    return SettingsError(f"{origin}: {key} = {detail['input']!r} is not allowed", allowed)
+    allowed = detail["msg"].replace("Input should", "it should").replace("String", "it")
+    found = repr(detail["input"])
+    found = found if len(found) <= 80 else f"{found[:77]}..."
+    return SettingsError(f"{origin}: {key} = {found} is not allowed", allowed)
