@@ -1,0 +1,92 @@
+"""How the samples of a WAV are stored: its ``fmt `` chunk, and samples by what it says.
+
+Format: IBM and Microsoft, "Multimedia Programming Interface and Data Specifications 1.0", 1991;
+Microsoft, "WAVEFORMATEXTENSIBLE". A *frame* is one sample of every channel. Integers of 8 bits are
+unsigned around 128, the wider ones signed; all are little-endian. Samples narrower than their
+container (20 bits in 24, 24 in 32) lie at its upper end, so only the container's width matters.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from voicebench.audio.pcm import mix_down
+from voicebench.errors import EngineError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PCM_TAG, FLOAT_TAG, EXTENSIBLE_TAG = 1, 3, 0xFFFE
+MAX_CHANNELS = 64
+MAX_RATE = 768_000
+_INT_BITS, _FLOAT_BITS = (8, 16, 24, 32), (32, 64)
+# The last 14 bytes of every KSDATAFORMAT_SUBTYPE GUID; the first two are the format tag.
+_SUBTYPE_TAIL = bytes.fromhex("000000001000800000aa00389b71")
+_OTHER_TAGS = {2: "ADPCM", 6: "A-law", 7: "µ-law", 0x11: "IMA ADPCM", 0x55: "MP3"}
+
+
+class WavError(EngineError):
+    """The bytes are no WAV that can be decoded; the message says at which point and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class WavFormat:
+    """How the samples of a WAV are stored."""
+
+    encoding: Literal["int", "float"]
+    bits: int
+    """Bits that a stored sample takes, padding of a wider container included."""
+    channels: int
+    sample_rate: int
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one sample of every channel."""
+        return self.channels * self.bits // 8
+
+
+def parse_format(body: bytes) -> WavFormat:
+    """Read the body of a ``fmt `` chunk (16 bytes at least). Raises `WavError`."""
+    tag, channels, rate, _, frame_bytes, bits = struct.unpack("<HHIIHH", body[:16])
+    if tag == EXTENSIBLE_TAG:
+        subtype = body[24:40]
+        if subtype[2:] != _SUBTYPE_TAIL:
+            raise WavError(f"a WAV of the unknown subtype {subtype.hex()}")
+        tag = int.from_bytes(subtype[:2], "little")
+    if tag not in (PCM_TAG, FLOAT_TAG):
+        name = _OTHER_TAGS.get(tag, "samples")
+        raise WavError(f"a WAV of {name} (format {tag:#x})", "ask the server for PCM")
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise WavError(f"a WAV of {channels} channels; 1 to {MAX_CHANNELS} can be read")
+    if not 1 <= rate <= MAX_RATE:
+        raise WavError(f"a WAV of {rate} Hz; up to {MAX_RATE} can be read")
+    # 20 or 24 bits may lie in a container of 24 or 32, left-justified: the container counts.
+    stored = 8 * frame_bytes // channels if frame_bytes % channels == 0 and frame_bytes else bits
+    kind, widths = ("integer", _INT_BITS) if tag == PCM_TAG else ("float", _FLOAT_BITS)
+    if stored < bits or stored not in widths:
+        raise WavError(f"a WAV of {bits}-bit {kind} samples in frames of {frame_bytes} bytes")
+    return WavFormat("int" if tag == PCM_TAG else "float", stored, channels, rate)
+
+
+def samples_of(raw: bytes, stored: WavFormat) -> NDArray[np.float32]:
+    """Return whole frames as mono float32, full scale ±1."""
+    values: NDArray[np.float32]
+    # A float may hold anything; what it becomes is for the judge of the audio, not a warning.
+    with np.errstate(all="ignore"):
+        if stored.encoding == "float":
+            values = np.frombuffer(raw, f"<f{stored.bits // 8}").astype(np.float32)
+        elif stored.bits == 8:
+            values = np.frombuffer(raw, np.uint8).astype(np.float32) / np.float32(128)
+            values -= np.float32(1)
+        elif stored.bits == 24:
+            wide = np.zeros((len(raw) // 3, 4), dtype=np.uint8)
+            wide[:, 1:] = np.frombuffer(raw, np.uint8).reshape(-1, 3)
+            values = wide.view("<i4").reshape(-1).astype(np.float32) / np.float32(2**31)
+        else:
+            scale = np.float32(2 ** (stored.bits - 1))
+            values = np.frombuffer(raw, f"<i{stored.bits // 8}").astype(np.float32) / scale
+        return mix_down(values.reshape(-1, stored.channels))

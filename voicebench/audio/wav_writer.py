@@ -1,0 +1,94 @@
+"""16-bit mono WAVs: a file that grows while its samples arrive, and the header of a stream."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voicebench.audio.pcm import to_int16
+from voicebench.audio.wav_format import PCM_TAG
+from voicebench.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_UNKNOWN_SIZE = 0xFFFFFFFF
+
+
+class WavWriter:
+    """A 16-bit mono WAV file that is written while its samples arrive.
+
+    The header is right after every `append`, so that a file whose writing was interrupted plays.
+    """
+
+    def __init__(self, path: str | Path, sample_rate: int) -> None:
+        """Create or replace ``path``. Raises `UsageError` where it cannot be written."""
+        self.path = Path(path)
+        self.sample_rate = sample_rate
+        self.samples = 0
+        try:
+            self._file = self.path.open("wb")
+        except OSError as error:
+            raise unusable_file("write", self.path, error) from None
+        self.append(np.zeros(0, dtype=np.float32))
+
+    def append(self, pcm: NDArray[np.float32]) -> None:
+        """Write ``pcm`` (mono, full scale ±1, clipped) behind what is there."""
+        try:
+            self.samples += pcm.size
+            self._file.seek(0)
+            self._file.write(wav_header(self.sample_rate, self.samples))
+            self._file.seek(0, 2)
+            self._file.write(to_int16(pcm).astype("<i2").tobytes())
+            self._file.flush()
+        except OSError as error:
+            raise unusable_file("write", self.path, error) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> WavWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def wav_header(sample_rate: int, samples: int | None = None) -> bytes:
+    """Return the 44 bytes before 16-bit mono samples; ``None``: their number is not yet known.
+
+    An unknown number is written as size 0xFFFFFFFF, which players and ffmpeg read to the end.
+    """
+    data_bytes = _UNKNOWN_SIZE if samples is None else 2 * samples
+    riff_bytes = min(_UNKNOWN_SIZE, 36 + data_bytes)
+    fmt = struct.pack("<HHIIHH", PCM_TAG, 1, sample_rate, 2 * sample_rate, 2, 16)
+    return (
+        struct.pack("<4sI4s", b"RIFF", riff_bytes, b"WAVE")
+        + struct.pack("<4sI", b"fmt ", len(fmt))
+        + fmt
+        + struct.pack("<4sI", b"data", data_bytes)
+    )
+
+
+def write_wav(path: str | Path, pcm: NDArray[np.float32], sample_rate: int) -> None:
+    """Write ``pcm`` (mono, full scale ±1, clipped) as a 16-bit WAV.
+
+    Raises `UsageError` where the file cannot be written.
+    """
+    with WavWriter(path, sample_rate) as file:
+        file.append(pcm)
+
+
+def unusable_file(verb: str, path: Path, error: OSError) -> UsageError:
+    """Return the error that says which file cannot be read or written, and why."""
+    return UsageError(f"cannot {verb} {path}: {error.strerror or error}")
