@@ -1,0 +1,209 @@
+"""How a language model in this process answers: one loop for every engine.
+
+An engine samples ids, a tokenizer turns words into ids and back, and the rules say when a reply
+ends. What lies between is here, once: which ids are text, when text is visible, what is shown the
+moment it is in hand and what is held back.
+
+What is not shown: turn-end and other special tokens, the reasoning between ``<think>`` and
+``</think>``, and white space until the first visible character (a reply has not begun before).
+Everything else is shown as it is; nothing is stripped or rewritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Protocol
+
+from voicebench.errors import EngineError
+from voicebench.events import LlmEvent, Token, Usage
+from voicebench.llm.detokenizer import Detokenizer
+from voicebench.llm.ending import SentenceEnding
+
+SPOKEN_SYSTEM_PROMPT = "You are a voice assistant. Answer in one or two short spoken sentences."
+"""Asks for short, whole, spoken sentences: no lists and no markdown."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRules:
+    """What a reply may be: its limits, and how its ids are sampled.
+
+    ``max_tokens`` is hard and may cut a sentence. ``end_after_words`` is soft: once the reply has
+    so many words it ends with the sentence it is in; None leaves the end to the model.
+    ``temperature`` 0 takes the likeliest id; above 0 the same seed and prompt give the same reply.
+    """
+
+    max_tokens: int = 128
+    temperature: float = 0.0
+    seed: int = 0
+    system_prompt: str = SPOKEN_SYSTEM_PROMPT
+    end_after_words: int | None = None
+
+
+class Generating(Protocol):
+    """What samples ids: a loaded model without its tokenizer."""
+
+    @property
+    def context_tokens(self) -> int:
+        """How many ids the prompt and the reply may have together."""
+        ...
+
+    def generate(self, prompt_ids: Sequence[int]) -> Generator[int]:
+        """Yield sampled ids, each once it is on the host, until closed or the context is full.
+
+        Raises `EngineError` where the model breaks in the middle of a reply.
+        """
+        ...
+
+    def describe(self) -> dict[str, object]:
+        """Return what a reader of the results must know of the engine."""
+        ...
+
+    def close(self) -> None:
+        """Release the model."""
+        ...
+
+
+class ChatTokenizing(Protocol):
+    """What turns a conversation into ids, and ids into text."""
+
+    @property
+    def turn_ends(self) -> frozenset[int]:
+        """The ids that end the model's turn."""
+        ...
+
+    @property
+    def reasoning_marks(self) -> tuple[int, int] | None:
+        """The ids that open and close a model's reasoning, where it has such ids."""
+        ...
+
+    @property
+    def ends_at_line(self) -> bool:
+        """Whether a reply is one line, because the model knows no turns (no chat template)."""
+        ...
+
+    def encode_turn(self, system_prompt: str, prompt: str) -> list[int]:
+        """Return the ids after which the model's answer to ``prompt`` begins."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of ``ids`` without special tokens, spaces untouched."""
+        ...
+
+
+class InProcessLanguageModel:
+    """A language model in this process: an engine, a tokenizer and the rules of a reply."""
+
+    def __init__(
+        self,
+        model: str,
+        engine: Generating,
+        tokenizer: ChatTokenizing,
+        rules: ReplyRules,
+    ) -> None:
+        self._model = model
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._rules = rules
+
+    def reply(self, prompt: str) -> Iterator[LlmEvent]:
+        """Yield the reply to ``prompt``: its tokens, each the moment it is in hand, then `Usage`.
+
+        Closing the iterator cancels the reply. Raises `EngineError` for a prompt that does not fit
+        the model's context.
+        """
+        prompt_ids = self._tokenizer.encode_turn(self._rules.system_prompt, prompt)
+        room = self._engine.context_tokens - len(prompt_ids)
+        if room < 1:
+            raise EngineError(
+                f"the prompt takes {len(prompt_ids)} tokens with the system prompt, and "
+                f"{self._model} has a context of {self._engine.context_tokens}",
+                "shorten the prompt, or take a model with a longer context",
+            )
+        limit = min(room, self._rules.max_tokens)
+        text = VisibleText(self._tokenizer, prompt_ids)
+        ending = SentenceEnding(self._rules.end_after_words)
+        sampled = 0
+        held_back = ""
+        with closing(self._engine.generate(prompt_ids)) as ids:
+            for token_id in ids:
+                if token_id in self._tokenizer.turn_ends:
+                    held_back = text.finish()
+                    break
+                piece = text.push(token_id)
+                if ending.ends_before(piece):
+                    break
+                sampled += 1
+                if piece:
+                    ending.push(piece)
+                    yield Token(piece)
+                if text.line_is_over or sampled >= limit:
+                    held_back = text.finish()
+                    break
+        if held_back:
+            yield Token(held_back)
+        yield Usage(sampled)
+
+    def describe(self) -> dict[str, object]:
+        """Return the model, its engine, and the rules of its replies."""
+        return {
+            "model": self._model,
+            **self._engine.describe(),
+            "max_tokens": self._rules.max_tokens,
+            "temperature": self._rules.temperature,
+            "seed": self._rules.seed,
+            "system_prompt": self._rules.system_prompt,
+            "end_after_words": self._rules.end_after_words,
+        }
+
+    def close(self) -> None:
+        """Release the model."""
+        self._engine.close()
+
+
+class VisibleText:
+    """The part of the sampled ids that is shown, piece by piece."""
+
+    def __init__(self, tokenizer: ChatTokenizing, prompt_ids: Sequence[int]) -> None:
+        self._detokenizer = Detokenizer(tokenizer.decode)
+        self._marks = tokenizer.reasoning_marks
+        self._one_line = tokenizer.ends_at_line
+        self._reasoning = self._marks is not None and _is_open(prompt_ids, *self._marks)
+        self._leading_space: str | None = ""
+        self.line_is_over = False
+
+    def push(self, token_id: int) -> str:
+        """Return what becomes visible with ``token_id`` in hand."""
+        if self._marks is not None and token_id in self._marks:
+            self._reasoning = token_id == self._marks[0]
+            return ""
+        if self._reasoning:
+            return ""
+        return self._visible(self._detokenizer.push(token_id))
+
+    def finish(self) -> str:
+        """Return what was held back, now that nothing follows."""
+        return "" if self.line_is_over else self._visible(self._detokenizer.finish())
+
+    def _visible(self, piece: str) -> str:
+        begins = 0
+        if self._leading_space is not None:
+            piece = self._leading_space + piece
+            begins = len(piece) - len(piece.lstrip())
+            if begins == len(piece):
+                self._leading_space = piece
+                return ""
+            self._leading_space = None
+        if self._one_line and "\n" in piece[begins:]:
+            self.line_is_over = True
+            return piece[: piece.index("\n", begins)]
+        return piece
+
+
+def _is_open(prompt_ids: Sequence[int], opens: int, closes: int) -> bool:
+    """Return whether the prompt's template leaves the model in the middle of its reasoning."""
+    last = next(
+        (token_id for token_id in reversed(prompt_ids) if token_id in (opens, closes)), None
+    )
+    return last == opens
