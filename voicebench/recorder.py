@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicebench.audio.pcm import AudibleRule
-from voicebench.events import Event, Phase
+from voicebench.events import Event, Phase, TurnFailed, TurnFinished
 from voicebench.timeline import Stamped, Timeline, seal
 
 Clock = Callable[[], int]
@@ -58,6 +58,13 @@ class Recorder:
             self._events.append(Stamped(at_ns, event))
         if self._watch is not None:
             self._watch(at_ns, event)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the turn's terminal event has come."""
+        with self._lock:
+            last = self._events[-1].event if self._events else None
+        return isinstance(last, TurnFinished | TurnFailed)
 
     def seal(self, turn: int, phase: Phase, rule: AudibleRule) -> Recording:
         """Return the finished turn. Raises `voicebench.errors.IllegalEvent` for a broken rule."""

@@ -223,7 +223,7 @@ class Simulated:
         new_chunker: Callable[[], Chunker] = Chunker,
     ) -> None:
         self.script = script
-        self._clock = clock or RealClock()
+        self.clock = clock or RealClock()
         self._new_chunker = new_chunker
         self._turns = 0
 
@@ -232,9 +232,9 @@ class Simulated:
         self._turns += 1
         fails = self.script.fail > 0 and self._turns % self.script.fail == 0
         plan = plan_turn(self.script, prompt, self._new_chunker(), fails=fails)
-        start_ns = self._clock.now_ns()
+        start_ns = self.clock.now_ns()
         for scripted in plan:
-            self._clock.wait_until(start_ns + scripted.at_ns)
+            self.clock.wait_until(start_ns + scripted.at_ns)
             emit(scripted.event)
 
     def describe(self) -> dict[str, object]:

@@ -1,0 +1,50 @@
+# Everything that one does twice. `make run` and `make test` need nothing but Python 3.11 to 3.13.
+
+PYTHON ?= python3
+VENV ?= .venv
+# The wheel index that torch comes from, e.g. the CPU-only one that pytorch.org names; empty: pip's own.
+TORCH_INDEX ?=
+CONFIG ?= configs/default.toml
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-fast lint format bench docs clean
+
+help: ## Say what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.voicebench: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.voicebench
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+setup: $(VENV)/.voicebench ## Make the environment in .venv
+
+# Exit code 3 (a gate failed) and 5 (undecided) are results, shown in the tables, not errors of make.
+run: $(VENV)/.voicebench ## Measure on the embedded models and print the tables
+	@$(BIN)/voicebench run $(CONFIG) || case $$? in 3|5) ;; *) exit $$?;; esac
+
+test: $(VENV)/.test ## The whole test suite
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.test ## The tests that need no model and no sound
+	$(BIN)/python -m pytest -m "not models and not sound and not slow"
+
+lint: $(VENV)/.test ## Style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.test ## Put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove the environment and caches, never results
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,5 @@
+"""``python -m voicebench``."""
+
+from voicebench.cli import main
+
+main()

@@ -1,0 +1,77 @@
+"""``voicebench config``: the effective settings, and where each came from."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from voicebench.cli.options import Config, Json, Set, effective_settings
+
+
+def config(
+    config: Config = None,
+    assignments: Set = None,
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help="List the metrics that a gate may name instead.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show every setting in force, what it means and where its value came from.
+
+    Example: voicebench config configs/ci.toml --set run.runs=40
+    """
+    if metrics:
+        _print_metrics(as_json)
+        return
+    effective = effective_settings(config, assignments, {})
+    if as_json:
+        rows = {
+            setting.key: {"value": setting.value, "from": setting.origin} for setting in effective
+        }
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    _print_table(
+        ("setting", "value", "from", "meaning"),
+        [
+            (setting.key, _show(setting.value), setting.origin, setting.description)
+            for setting in effective
+        ],
+    )
+
+
+def _print_metrics(as_json: bool) -> None:
+    from voicebench.metrics import METRICS
+
+    if as_json:
+        rows = [
+            {"name": metric.name, "unit": metric.unit, "better": metric.better, "doc": metric.doc}
+            for metric in METRICS
+        ]
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    _print_table(
+        ("metric", "unit", "better", "meaning"),
+        [(metric.name, metric.unit, metric.better, metric.doc) for metric in METRICS],
+    )
+
+
+def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in header:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+def _show(value: object) -> str:
+    if value is None:
+        return "–"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | bool) else str(value)

@@ -1,0 +1,178 @@
+"""``voicebench run``: settings, target, turns, summary, verdicts, tables, exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from voicebench.cli.options import Config, Device, Json, Llm, Set, Voice, effective_settings
+from voicebench.errors import CannotMeasure, UsageError
+
+if TYPE_CHECKING:
+    from voicebench.session import Outcome
+    from voicebench.settings import Effective
+
+EXIT_GATE_FAILED = 3
+EXIT_UNDECIDED = 5
+EXIT_INTERRUPTED = 130
+
+
+def run(
+    config: Config = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="'cascade', or a simulated target such as 'sim:ttft=120ms,ttfb=70ms'."),
+    ] = None,
+    runs: Annotated[int | None, typer.Option(help="Measured turns.")] = None,
+    warmup: Annotated[int | None, typer.Option(help="Turns before measuring.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="One prompt for every turn.")] = None,
+    prompts: Annotated[
+        str | None, typer.Option(metavar="FILE|SET", help="Prompts: text, JSONL or a built-in set.")
+    ] = None,
+    llm: Llm = None,
+    voice: Voice = None,
+    device: Device = None,
+    sequential: Annotated[
+        bool | None,
+        typer.Option(
+            "--sequential/--overlap",
+            help="Speak only when the whole reply is there, or while it is being written.",
+        ),
+    ] = None,
+    first_words: Annotated[int | None, typer.Option(help="Words in the first text chunk.")] = None,
+    later_words: Annotated[int | None, typer.Option(help="Words in later text chunks.")] = None,
+    pause: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Silence before each measured turn.")
+    ] = None,
+    gates: Annotated[
+        list[str] | None,
+        typer.Option("--gate", metavar="GATE", help="Repeatable: 'first_audio.p95 < 300ms'."),
+    ] = None,
+    no_gate: Annotated[bool, typer.Option("--no-gate", help="Judge nothing.")] = False,
+    results: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Where run folders are made.")
+    ] = None,
+    save_audio: Annotated[
+        bool | None, typer.Option("--save-audio", help="Keep each turn's audio as WAV.")
+    ] = None,
+    assignments: Set = None,
+    as_json: Json = False,
+    csv_path: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="PATH", help="Write one row a turn; '-' is stdout."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no advice.")] = False,
+) -> None:
+    """Measure voice turns and judge them.
+
+    Examples:
+
+      voicebench run
+
+      voicebench run configs/ci.toml --gate 'first_audio.p95 < 300ms'
+
+      voicebench run --runs 40 --sequential --json > result.json
+
+      voicebench run --target 'sim:ttft=120ms,token=8ms,ttfb=70ms,speed=4x'
+    """
+    if as_json and csv_path == Path("-"):
+        raise UsageError("--json and --csv - both want stdout", "give --csv a file")
+    if gates and no_gate:
+        raise UsageError("--gate and --no-gate exclude each other", "give one of them")
+    effective = effective_settings(
+        config,
+        assignments,
+        {
+            "run.name": name,
+            "run.target": target,
+            "run.runs": runs,
+            "run.warmup": warmup,
+            "run.prompt": prompt,
+            "run.prompts": prompts,
+            "run.device": device,
+            "run.sequential": sequential,
+            "run.pause_s": pause,
+            "run.results": results,
+            "run.save_audio": save_audio,
+            "llm.model": llm,
+            "tts.voice": voice,
+            "chunker.first_words": first_words,
+            "chunker.later_words": later_words,
+            "gates": [] if no_gate else gates,
+        },
+    )
+    outcome = _measure(effective, quiet=quiet)
+    _publish(outcome, as_json=as_json, csv_path=csv_path, quiet=quiet)
+    raise typer.Exit(_exit_code(outcome))
+
+
+def _measure(effective: Effective, *, quiet: bool) -> Outcome:
+    from rich.console import Console
+
+    from voicebench.report.progress import Progress
+    from voicebench.session import run_session
+
+    with Progress(Console(stderr=True), quiet=quiet) as progress:
+        return run_session(effective, progress)
+
+
+def _publish(
+    outcome: Outcome,
+    *,
+    as_json: bool,
+    csv_path: Path | None,
+    quiet: bool,
+) -> None:
+    """Print results to stdout; advice goes to stderr."""
+    from rich.console import Console
+
+    from voicebench.report.console import print_advice, print_run
+
+    if csv_path is not None:
+        _write_csv(outcome, csv_path)
+    if as_json:
+        typer.echo(json.dumps(outcome.document, indent=2, ensure_ascii=False))
+    elif csv_path != Path("-"):
+        print_run(Console(), outcome)
+    if not quiet:
+        print_advice(Console(stderr=True), outcome)
+
+
+def _write_csv(outcome: Outcome, path: Path) -> None:
+    content = (outcome.folder / "runs.csv").read_text(encoding="utf-8")
+    if path == Path("-"):
+        sys.stdout.write(content)
+        return
+    try:
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"--csv {path} cannot be written ({error.strerror})",
+            f"the rows are also in {outcome.folder / 'runs.csv'}",
+        ) from None
+
+
+def _exit_code(outcome: Outcome) -> int:
+    """Return the exit code of METRICS: interrupted, could not measure, gate failed, …"""
+    from voicebench.gates import Verdict, overall
+
+    if outcome.interrupted:
+        return EXIT_INTERRUPTED
+    if outcome.summary.failed == outcome.summary.turns:
+        reasons = {turn.failure.reason for turn in outcome.turns if turn.failure}
+        raise CannotMeasure(
+            f"every one of the {outcome.summary.turns} measured turns failed: {min(reasons)}",
+            f"the turns are in {outcome.folder}",
+        )
+    match overall(outcome.gate_results):
+        case Verdict.PASS:
+            return 0
+        case Verdict.UNDECIDED:
+            return EXIT_UNDECIDED
+        case _:
+            return EXIT_GATE_FAILED

@@ -1,0 +1,125 @@
+"""The machine and the software a result was measured on, as far as the system tells."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from importlib import metadata
+from itertools import pairwise
+from pathlib import Path
+
+import voicebench
+
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "piper-tts",
+    "sounddevice",
+    "httpx",
+)
+_GIT_TIMEOUT_S = 2.0
+
+
+def describe_environment() -> dict[str, object]:
+    """Return versions, processor, memory, load and commit; unknown values are None.
+
+    Imports no engine, and takes a few milliseconds.
+    """
+    return {
+        "voicebench": voicebench.__version__,
+        "python": platform.python_version(),
+        "packages": {name: package_version(name) for name in PACKAGES},
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "cpu": cpu_name(),
+        "cores": core_count(),
+        "memory_bytes": memory_bytes(),
+        "governor": cpu_governor(),
+        "load_1min": load_average(),
+        "clock_resolution_ns": clock_resolution_ns(),
+        "commit": git_commit(Path.cwd()),
+    }
+
+
+def package_version(name: str) -> str | None:
+    """Return the installed version of a distribution; None where it is missing."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def cpu_name() -> str | None:
+    """Return the processor's name as the system gives it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or None
+
+
+def core_count() -> int | None:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def memory_bytes() -> int | None:
+    """Return the machine's memory."""
+    import psutil
+
+    return int(psutil.virtual_memory().total)
+
+
+def cpu_governor() -> str | None:
+    """Return the frequency governor of the first core, on Linux."""
+    path = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+
+
+def load_average() -> float | None:
+    """Return the load average of the last minute."""
+    try:
+        return os.getloadavg()[0]
+    except (OSError, AttributeError):
+        return None
+
+
+def clock_resolution_ns() -> int:
+    """Return the smallest step seen between two readings of the clock."""
+    readings = [time.perf_counter_ns() for _ in range(200)]
+    steps = [later - earlier for earlier, later in pairwise(readings)]
+    return min((step for step in steps if step > 0), default=0)
+
+
+def git_commit(folder: Path) -> str | None:
+    """Return the commit checked out in ``folder``, with ``+changes`` where files differ."""
+    commit = _git(folder, "rev-parse", "--short=12", "HEAD")
+    if not commit:
+        return None
+    return f"{commit}+changes" if _git(folder, "status", "--porcelain", "-uno") else commit
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=_GIT_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,64 @@
+"""The measurement: which turns are taken, in which order, and under which phase.
+
+The first turn after loading is ``cold``, then come the ``warmup`` turns, both on prompts that no
+measured turn uses; then the ``measured`` ones, rotating through the prompts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from voicebench.audio.pcm import AudibleRule
+from voicebench.events import Event, Phase
+from voicebench.recorder import Clock, Recorder, Recording
+from voicebench.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTurn:
+    """One turn to take."""
+
+    turn: int
+    phase: Phase
+    prompt: str
+
+
+def plan_turns(warmup_prompts: Sequence[str], measured_prompts: Sequence[str]) -> list[PlannedTurn]:
+    """Number the turns of a run: the first is cold, the other warm-up turns follow, then the rest.
+
+    ``warmup_prompts`` has one prompt for the cold turn and one for each warm-up turn.
+    """
+    phases: list[tuple[Phase, str]] = []
+    for index, prompt in enumerate(warmup_prompts):
+        phases.append(("warmup" if index else "cold", prompt))
+    phases += [("measured", prompt) for prompt in measured_prompts]
+    return [PlannedTurn(number, phase, text) for number, (phase, text) in enumerate(phases, 1)]
+
+
+def take_turns(
+    target: Target,
+    planned: Sequence[PlannedTurn],
+    *,
+    rule: AudibleRule,
+    clock: Clock = time.perf_counter_ns,
+    pause_s: float = 0.0,
+    watch: Callable[[int, Event], None] | None = None,
+) -> Iterator[Recording]:
+    """Yield each turn sealed, the moment it has ended.
+
+    ``pause_s`` seconds of silence come before each measured turn. A turn that the user or a defect
+    broke off is yielded too, and the exception goes on after it.
+    """
+    for turn in planned:
+        if pause_s > 0 and turn.phase == "measured":
+            time.sleep(pause_s)
+        recorder = Recorder(clock, watch=watch)
+        try:
+            target.run(turn.prompt, recorder.emit)
+        except BaseException:
+            if recorder.ended:
+                yield recorder.seal(turn.turn, turn.phase, rule)
+            raise
+        yield recorder.seal(turn.turn, turn.phase, rule)

@@ -1,0 +1,40 @@
+"""``summary.json``: everything a program wants to know of a run, as one JSON document.
+
+``voicebench run --json`` prints the same document. Its ``schema`` rises when a field changes its
+meaning or goes; fields may be added without.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from voicebench.events import Phase
+from voicebench.gates import GateResult, overall
+from voicebench.results.codec import SCHEMA
+from voicebench.summary import Summary
+from voicebench.timeline import Timeline
+
+OTHER_PHASES: tuple[Phase, ...] = ("cold", "warmup", "idle")
+
+
+def summary_document(
+    run: Mapping[str, object],
+    turns: Sequence[Timeline],
+    summary: Summary,
+    results: Sequence[GateResult],
+) -> dict[str, object]:
+    """Return the document. ``run`` says which run this is and what it measured."""
+    phases = Counter(turn.phase for turn in turns)
+    return {
+        "schema": SCHEMA,
+        "run": dict(run),
+        "turns": {
+            "measured": summary.turns,
+            "failed": summary.failed,
+            **{phase: phases[phase] for phase in OTHER_PHASES},
+        },
+        "metrics": {name: distribution.as_dict() for name, distribution in summary.metrics.items()},
+        "gates": [result.as_dict() for result in results],
+        "verdict": overall(results).value,
+    }

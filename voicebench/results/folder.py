@@ -1,0 +1,148 @@
+"""The run folder, while it is being written.
+
+``results/<UTC time>-<name>/`` holds the settings, the environment, one line per finished turn and,
+at the end, the summary. Every turn is on disk (flushed and synced) before the next one begins, and
+the marker ``INCOMPLETE`` lies in the folder from its first moment until the run has ended well, so
+that neither Ctrl-C, a crash, a full disk nor a power cut can lose a finished turn or make half a
+run look whole.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+
+from voicebench.audio.wav import write_wav
+from voicebench.errors import CannotMeasure, ResultsError
+from voicebench.recorder import Recording
+from voicebench.results.codec import encode_line
+from voicebench.results.csv_rows import CSV_COLUMNS, row
+
+INCOMPLETE = "INCOMPLETE"
+SETTINGS = "settings.json"
+ENVIRONMENT = "environment.json"
+TURNS = "turns.jsonl"
+CSV = "runs.csv"
+SUMMARY = "summary.json"
+AUDIO = "audio"
+
+
+class RunFolder:
+    """Writes one run; use as a context manager. Leaving it early leaves the marker in place."""
+
+    def __init__(self, path: Path, *, save_audio: bool) -> None:
+        self.path = path
+        self._save_audio = save_audio
+        self._turns: TextIO = (path / TURNS).open("a", encoding="utf-8")
+        self._csv: TextIO = (path / CSV).open("a", encoding="utf-8", newline="")
+        self._rows = csv.DictWriter(self._csv, CSV_COLUMNS, lineterminator="\n")
+        self._rows.writeheader()
+        self._csv.flush()
+
+    def __enter__(self) -> RunFolder:
+        """Return the open folder."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the files."""
+        for file in (self._turns, self._csv):
+            try:
+                file.close()
+            except OSError:
+                # A full disk may refuse the last buffered bytes; finished turns are synced already.
+                continue
+
+    def append(self, recording: Recording) -> None:
+        """Put a finished turn on disk. Raises `CannotMeasure` when the disk takes no more."""
+        turn = recording.timeline
+        try:
+            self._turns.write(encode_line(turn) + "\n")
+            _sync(self._turns)
+            self._rows.writerow(row(turn))
+            self._csv.flush()
+            if self._save_audio and turn.sound is not None:
+                folder = self.path / AUDIO
+                folder.mkdir(exist_ok=True)
+                path = folder / f"turn-{turn.turn:03d}.wav"
+                write_wav(path, recording.pcm, turn.sound.sample_rate)
+        except OSError as error:
+            raise CannotMeasure(
+                f"turn {turn.turn} cannot be written to {self.path} ({error.strerror})",
+                "free space there; the finished turns before it are kept",
+            ) from None
+
+    def write_summary(self, document: Mapping[str, object]) -> None:
+        """Write ``summary.json``."""
+        _write_json(self.path / SUMMARY, document)
+
+    def complete(self) -> None:
+        """Take the marker away: everything that belongs to the run is on disk."""
+        (self.path / INCOMPLETE).unlink()
+
+
+def create_run_folder(
+    results: Path,
+    name: str,
+    *,
+    settings: Mapping[str, object],
+    environment: Mapping[str, object],
+    save_audio: bool = False,
+) -> RunFolder:
+    """Make a new run folder under ``results``. Raises `ResultsError` where that cannot be done."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    try:
+        path = _make_folder(results, f"{stamp}-{name}")
+        (path / INCOMPLETE).touch()
+        _write_json(path / SETTINGS, settings)
+        _write_json(path / ENVIRONMENT, environment)
+        return RunFolder(path, save_audio=save_audio)
+    except OSError as error:
+        raise _unwritable(results, error) from None
+
+
+def check_writable(results: Path) -> None:
+    """Raise `ResultsError` unless run folders can be made under ``results``."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        probe = results / f".voicebench-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise _unwritable(results, error) from None
+
+
+def _make_folder(results: Path, name: str) -> Path:
+    """Make ``results/name``; with a number behind it where two runs began in the same second."""
+    results.mkdir(parents=True, exist_ok=True)
+    for attempt in range(1, 1000):
+        path = results / (name if attempt == 1 else f"{name}-{attempt}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise FileExistsError(None, "too many runs of that name in one second")
+
+
+def _unwritable(results: Path, error: OSError) -> ResultsError:
+    return ResultsError(
+        f"results folder {results} cannot be written ({error.strerror})",
+        "name another with --results",
+    )
+
+
+def _write_json(path: Path, document: Mapping[str, object]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        json.dump(document, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+        _sync(file)
+
+
+def _sync(file: TextIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
