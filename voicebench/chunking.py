@@ -32,11 +32,11 @@ the number of words              the character after the space: a mark there bel
 **What is bound together** (`voicebench.orthography.is_bound_to`) may lengthen a chunk, to at most
 twice its words: "Dr." and "Smith", initials, "100 000".
 
-**What counts**: a word is what stands between two spaces and has a letter or a digit in it;
-no-break spaces are inside a word. In Chinese and Japanese two characters count as a word. (Thai,
-Lao and Khmer, which write no spaces either, are cut at their spaces and by length.) A chunk without
-any word (spaces, an emoji, a list's bullet) is not closed: it waits for the next word, and only the
-end of the reply or the length limit lets it go alone.
+**What counts**: a word is what stands between two spaces or em dashes and has a letter or a digit
+in it; no-break spaces are inside a word. In Chinese and Japanese two characters count as a word.
+(Thai, Lao and Khmer, which write no spaces either, are cut at their spaces and by length.) A chunk
+without any word (spaces, an emoji, a list's bullet) is not closed: it waits for the next word, and
+only the end of the reply or the length limit lets it go alone.
 
 **Length**: a chunk of `MAX_CHARACTERS` is cut: before its last word if it has others, otherwise
 inside the word, and never inside what a reader sees as one character (accents, emoji sequences,
@@ -96,6 +96,7 @@ class Chunker:
         self._half_words_before_token = 0
         self._guillemets = 0  # how many « are open
         self._half_flag = False  # the second half of a flag may follow
+        self._on_new_line = True  # the first word of the chunk begins a line
 
     def feed(self, text: str) -> list[str]:
         """Take the next piece of the reply, of any length; return the chunks that are now closed.
@@ -130,6 +131,7 @@ class Chunker:
             or (char in "'’-" and self._in_word)
         )
         self._half_flag = is_regional_indicator(char) and not self._half_flag
+        self._on_new_line = self._on_new_line or char in LINE_ENDS
         self._held.append(char)
 
     def _take_visible(self, char: str) -> None:
@@ -165,6 +167,7 @@ class Chunker:
         if self._half_words:  # what has no word is not yet the first chunk
             self._words = self._later_words
             self._is_first = False
+            self._on_new_line = self._held[-1] in LINE_ENDS
         self._held = []
         self._half_words = 0
         self._in_word = False
@@ -264,9 +267,10 @@ class Chunker:
     def _is_period_of_word(self) -> bool:
         """Tell whether the period after the last word is a part of it: "Dr.", "U.S.", "1."."""
         word = word_in(self._token())
-        if word.isdigit() and len(word) <= 2 and self._half_words == 2:
-            return True  # a list's number: nothing but it has been said
-        return is_short_form(word)
+        is_list_number = (
+            self._on_new_line and self._half_words == 2 and word.isdigit() and len(word) <= 2
+        )
+        return is_list_number or is_short_form(word)
 
     def _may_go_on_after_space(self) -> bool:
         """Tell whether the sentence or clause may still have a part behind the space."""

@@ -132,6 +132,7 @@ def is_one_character(last: str, char: str) -> bool:
         or "\U0001f3fb" <= char <= "\U0001f3ff"  # skin tones
         or "\U000e0020" <= char <= "\U000e007f"  # tags: the flag of Scotland
         or "\u1160" <= char <= "\u11ff"  # the vowel and the end of a Hangul syllable
+        or ("\u1100" <= last <= "\u115f" and _continues_hangul(char))
     )
 
 
@@ -144,6 +145,10 @@ def _is_dotted(word: str) -> bool:
     """Tell whether ``word`` is short parts between periods: "u.s", "e.g", "ph.d", "j.-c"."""
     parts = word.replace("-", "").split(".")
     return len(parts) > 1 and all(part.isalpha() and len(part) <= 2 for part in parts)
+
+
+def _continues_hangul(char: str) -> bool:
+    return "\u1100" <= char <= "\u115f" or "\uac00" <= char <= "\ud7a3"
 
 
 def _is_katakana(char: str) -> bool:
