@@ -299,7 +299,7 @@ def parse_override(text: str) -> tuple[str, object]:
         )
     try:
         return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return key, value
 
 
@@ -317,13 +317,15 @@ def _read_toml(path: Path) -> dict[str, object]:
         raise SettingsError(f"settings file {path} is larger than {MAX_CONFIG_BYTES} bytes")
     try:
         return tomllib.loads(content.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:
+        # Not only TOMLDecodeError: tomllib lets through what int() and the stack say of input that
+        # was made to break it.
         raise SettingsError(f"settings file {path} is not valid TOML: {error}") from None
 
 
 def _flatten(tree: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     for name, value in tree.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and (value or name in _sections()):
             yield from ((f"{name}.{key}", inner) for key, inner in value.items())
         else:
             yield name, value
@@ -342,12 +344,15 @@ def _nest(values: Mapping[str, object]) -> dict[str, object]:
     return tree
 
 
+def _sections() -> set[str]:
+    return {key.partition(".")[0] for key, _ in describe_keys() if "." in key}
+
+
 def _check_key(key: str, origin: Origin) -> None:
     known = [name for name, _ in describe_keys()]
     if key in known:
         return
-    sections = sorted({name.partition(".")[0] for name in known if "." in name})
-    if key in sections:
+    if key in _sections():
         raise SettingsError(
             f"{origin}: {key!r} is a section, not a value", f"write [{key}] above its keys"
         )
@@ -363,7 +368,19 @@ def _explain(detail: ErrorDetails, origins: Mapping[str, Origin]) -> SettingsErr
     parts = [part for part in detail["loc"] if isinstance(part, str)]
     key = next((name for name, _ in describe_keys() if name == ".".join(parts[:2])), parts[0])
     origin = origins.get(key, "default")
-    allowed = detail["msg"].replace("Input should", "it should").replace("String", "it")
-    found = repr(detail["input"])
-    found = found if len(found) <= 80 else f"{found[:77]}..."
-    return SettingsError(f"{origin}: {key} = {found} is not allowed", allowed)
+    if detail["type"] == "string_pattern_mismatch":
+        allowed = "write at most 64 letters, digits, '.', '_' or '-', the first a letter or digit"
+    else:
+        allowed = detail["msg"].replace("Input should", "it should").replace("String", "it")
+    return SettingsError(f"{origin}: {key} = {_show(detail['input'])} is not allowed", allowed)
+
+
+def _show(value: object) -> str:
+    """Return ``value`` as a settings file would have it, cut where it is long."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    try:
+        shown = repr(value)
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        return "a number of thousands of digits"
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
