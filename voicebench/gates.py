@@ -57,7 +57,7 @@ _GATE = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _QUANTITY = re.compile(r"^(?P<number>[0-9]+(\.[0-9]+)?)\s*(?P<unit>[a-z%/]*)$", re.IGNORECASE)
-_PERCENTILE = re.compile(r"^p(?P<q>[0-9]{1,2}(\.[0-9]+)?)$")
+_PERCENTILE = re.compile(r"^p(?P<q>[1-9][0-9]?(\.[0-9])?)$")
 
 _UNIT_FACTORS: dict[str, dict[str, float]] = {
     "ms": {"ms": 1.0, "s": 1000.0},
@@ -210,7 +210,10 @@ def _quantity(text: str, unit: str, gate: str) -> float:
     factors = _UNIT_FACTORS[unit]
     match = _QUANTITY.match(text)
     if match is None or match["unit"].lower() not in factors:
-        examples = " or ".join(f"'300{known}'" for known in factors)
+        amount = "0.9" if unit in ("share", "bool") else "300"
+        examples = " or ".join(
+            "'90%'" if known == "%" else f"'{amount}{known}'" for known in factors
+        )
         raise UsageError(f"gate {gate!r} has a limit {text!r} of another unit", f"write {examples}")
     value = float(match["number"]) * factors[match["unit"].lower()]
     if not math.isfinite(value):
