@@ -16,6 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 NS_PER_S = 1_000_000_000
+CLOCK_STEP_NS = 1
+"""The shortest wait that a stamp can show. Less is the rounding of a sum of sample durations, and
+audio that comes exactly on time is no stall."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ def listen(arrivals: Sequence[Arrival], sample_rate: int) -> Listening:
     played_from: list[float] = []
     empty_at = float(arrivals[0].at_ns) if arrivals else 0.0
     for arrival in arrivals:
-        if arrival.at_ns > empty_at:
+        if arrival.at_ns - empty_at >= CLOCK_STEP_NS:
             stalls.append(Stall(empty_at, arrival.at_ns - empty_at))
             empty_at = float(arrival.at_ns)
         played_from.append(empty_at)
