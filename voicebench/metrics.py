@@ -152,12 +152,17 @@ def _synthesis_ns(chunk_ns: int, audio: tuple[Arrival, ...]) -> int:
 
 
 def audio_by_chunk(turn: Timeline) -> list[tuple[int, tuple[Arrival, ...]]]:
-    """Return each text chunk's hand-over stamp with the audio that came before the next one."""
+    """Return each text chunk's hand-over stamp with the audio that came up to the next one.
+
+    Samples that came at the very stamp of a hand-over belong to the chunk before it: the voice was
+    free for the next chunk because they were its last.
+    """
     starts = [chunk.at_ns for chunk in turn.chunks]
-    ends = [*starts[1:], turn.end_ns + 1]
+    ends = [*starts[1:], turn.end_ns]
+    after = [*(start - 1 for start in starts[:1]), *starts[1:]]
     return [
-        (start, tuple(arrival for arrival in turn.audio if start <= arrival.at_ns < end))
-        for start, end in zip(starts, ends, strict=True)
+        (start, tuple(arrival for arrival in turn.audio if low < arrival.at_ns <= high))
+        for start, low, high in zip(starts, after, ends, strict=True)
     ]
 
 
