@@ -50,7 +50,7 @@ class TurnTaking(FreeForAll):
     """One step at a time, for the duration of one voice turn.
 
     ``clock`` (nanoseconds, monotonic) tells how much of the audio that came out has been played
-    by a listener who started at first audio.
+    by a listener who started at first audio and pauses whenever the buffer is empty.
     """
 
     def __init__(
@@ -61,8 +61,7 @@ class TurnTaking(FreeForAll):
         self._changed = threading.Condition()
         self._busy = False
         self._chunks_waiting = 0
-        self._playing_since_ns: int | None = None
-        self._audio_s = 0.0
+        self._played_out_ns: int | None = None
 
     def chunk_waits(self) -> None:
         """Note that a text chunk waits for the synthesizer."""
@@ -78,9 +77,10 @@ class TurnTaking(FreeForAll):
     def audio_out(self, seconds: float) -> None:
         """Note that so much audio came out."""
         with self._changed:
-            if self._playing_since_ns is None:
-                self._playing_since_ns = self._clock()
-            self._audio_s += seconds
+            now_ns = self._clock()
+            # Out of audio, the listener pauses: a wait in the past makes nothing urgent now.
+            empty_ns = now_ns if self._played_out_ns is None else max(self._played_out_ns, now_ns)
+            self._played_out_ns = empty_ns + round(seconds * 1e9)
             self._changed.notify_all()
 
     def give_way(self) -> None:
@@ -116,7 +116,6 @@ class TurnTaking(FreeForAll):
     def _speech_is_urgent(self) -> bool:
         if self._chunks_waiting == 0:
             return False
-        if self._playing_since_ns is None:
+        if self._played_out_ns is None:
             return True
-        played_s = (self._clock() - self._playing_since_ns) / 1e9
-        return self._audio_s - played_s < self._buffer_s
+        return (self._played_out_ns - self._clock()) / 1e9 < self._buffer_s
