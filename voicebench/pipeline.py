@@ -22,7 +22,6 @@ from voicebench.errors import VoicebenchError
 from voicebench.events import (
     AudioChunk,
     Emit,
-    LlmEvent,
     Stage,
     TextChunk,
     Token,
@@ -63,7 +62,14 @@ def run_turn(
     """
     emit(TurnStarted(prompt))
     try:
-        _Turn(emit, tts, chunker, sequential, schedule or FreeForAll()).run(llm.reply(prompt))
+        _Turn(
+            emit,
+            llm=llm,
+            tts=tts,
+            chunker=chunker,
+            sequential=sequential,
+            schedule=schedule or FreeForAll(),
+        ).run(prompt)
     except StageError as failure:
         emit(TurnFailed(_reason(failure.error), "engine", failure.stage))
         if not isinstance(failure.error, VoicebenchError):
@@ -100,12 +106,15 @@ class _Turn:
     def __init__(
         self,
         emit: Emit,
+        *,
+        llm: LanguageModel,
         tts: Synthesizer,
         chunker: Chunker,
         sequential: bool,
         schedule: FreeForAll,
     ) -> None:
         self._emit = emit
+        self._llm = llm
         self._tts = tts
         self._chunker = chunker
         self._sequential = sequential
@@ -114,8 +123,8 @@ class _Turn:
         self._cancelled = threading.Event()
         self._llm_error: BaseException | None = None
 
-    def run(self, reply: Iterator[LlmEvent]) -> None:
-        writer = threading.Thread(target=self._write, args=(reply,), name="voicebench-llm")
+    def run(self, prompt: str) -> None:
+        writer = threading.Thread(target=self._write, args=(prompt,), name="voicebench-llm")
         writer.start()
         try:
             self._speak()
@@ -126,10 +135,11 @@ class _Turn:
         if self._llm_error is not None:
             raise StageError("llm", self._llm_error)
 
-    def _write(self, reply: Iterator[LlmEvent]) -> None:
+    def _write(self, prompt: str) -> None:
         """Run the language model to its end, and queue text chunks as they close."""
         held_back: list[str] = []
         try:
+            reply = self._llm.reply(prompt)
             with closing(_closable(reply)):
                 for event in steps(reply, self._schedule.token_step):
                     self._emit(event)
