@@ -95,9 +95,12 @@ def _parse_value(key: str, value: str, text: str) -> float | int:
             return int(value)
         raise UsageError(f"{key}={value} in {text!r} is no count", "write for example 'words=12'")
     if key == "speed":
-        if (match := _SPEED.match(value)) and float(match["number"]) > 0:
+        if (match := _SPEED.match(value)) and 0.01 <= float(match["number"]) <= 10_000:
             return float(match["number"])
-        raise UsageError(f"speed={value} in {text!r} is no speed", "write for example 'speed=4x'")
+        raise UsageError(
+            f"speed={value} in {text!r} is no speed of 0.01x to 10000x",
+            "write for example 'speed=4x'",
+        )
     match = _DURATION.match(value)
     seconds = float(match["number"]) * (0.001 if match["unit"] == "ms" else 1.0) if match else -1.0
     if not 0 <= seconds <= _MAX_DURATION_S:
