@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import re
 
-_CLOSERS = "\"'”’»)]*_"
-_CERTAIN_END = re.compile(rf"[。！？][{_CLOSERS}」』]*$")
+_CLOSERS = re.escape("\"'”’»)]*_」』")
+_CERTAIN_END = re.compile(rf"[。！？][{_CLOSERS}]*$")
 _LIKELY_END = re.compile(rf"[.!?…][{_CLOSERS}]*$")
 _LAST_WORD = re.compile(rf"(\S+?)[{_CLOSERS}]*$")
 _INITIAL = re.compile(r"(?:[^\W\d_]\.)+")
 """``J.`` or ``U.S.`` or ``e.g.``: letters each with its stop."""
 _ABBREVIATIONS = frozenset(
-    "mr. mrs. ms. dr. prof. st. jr. sr. vs. etc. inc. ltd. co. no. approx. mt. ave. fig. "
-    "mme. mlle. m. env. cf. av. bd.".split()
+    (
+        *("mr.", "mrs.", "ms.", "dr.", "prof.", "st.", "jr.", "sr.", "vs.", "etc.", "inc.", "ltd."),
+        *("co.", "approx.", "mt.", "ave.", "fig."),
+        *("m.", "mme.", "mlle.", "env.", "cf.", "av.", "bd."),
+    )
 )
 _LIST_NUMBER = re.compile(r"\d+\.$")
 _CJK = r"\u3040-\u30ff\u3400-\u9fff"

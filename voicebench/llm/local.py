@@ -20,19 +20,21 @@ def load_language_model(
     max_tokens: int = 128,
     temperature: float = 0.0,
     seed: int = 0,
-    system_prompt: str = SPOKEN_SYSTEM_PROMPT,
+    system_prompt: str | None = None,
     end_after_words: int | None = None,
     engine: str = "auto",
 ) -> InProcessLanguageModel:
-    """Load ``model`` so that it answers prompts aloud-ready: short, streamed, one reply at a time.
+    """Load ``model`` so that it answers prompts, token by token.
 
     ``model`` is a folder as transformers writes it, a GGUF file, a hub id, or a name of the
-    catalogue. The limits and the sampling are those of `ReplyRules`; an empty ``system_prompt``
-    leaves it out.
+    catalogue. The limits and the sampling are those of `ReplyRules`; ``system_prompt``
+    None asks for short spoken sentences, and an empty one is left out.
 
     Raises `SettingsError` for a setting out of range, `DeviceError` for a device that is not
     there, `ModelError` for a model that is missing, broken or of another kind.
     """
+    if system_prompt is None:
+        system_prompt = SPOKEN_SYSTEM_PROMPT
     rules = ReplyRules(max_tokens, temperature, seed, system_prompt, end_after_words)
     _check_rules(rules)
     if engine not in ENGINES:

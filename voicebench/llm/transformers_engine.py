@@ -6,6 +6,7 @@ hands tokens over through a second thread, which a reader sees late and in bunch
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import warnings
 from collections.abc import Generator, Iterator, Sequence
@@ -112,13 +113,12 @@ def load(
             "convert the model with transformers' save_pretrained, or name another one",
         )
     with _quiet_transformers():
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
+        transformers: Any = importlib.import_module("transformers")
         # Everything that is raised in here is about foreign files: the libraries raise bare
         # exceptions of many kinds for a truncated or unsuitable one.
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            model, report = AutoModelForCausalLM.from_pretrained(
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            model, report = transformers.AutoModelForCausalLM.from_pretrained(
                 folder,
                 dtype=dtype,
                 use_safetensors=True,
@@ -156,8 +156,7 @@ def _first_line(error: Exception) -> str:
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
     """Keep the library's progress bars and advice, which are not about the user's doing, away."""
-    from transformers.utils import logging
-
+    logging: Any = importlib.import_module("transformers.utils.logging")
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
