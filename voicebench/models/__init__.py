@@ -8,3 +8,18 @@ GGUF is converted once by `gguf`, because reading it anew costs many times what 
 Weights are safetensors, GGUF or ONNX (`formats`). A pickle can run code when it is read, so it is
 refused by name and never opened.
 """
+
+from voicebench.models.catalogue import CATALOGUE, Entry
+from voicebench.models.store import Standing, ensure, path, pull, remove, standing, state
+
+__all__ = [
+    "CATALOGUE",
+    "Entry",
+    "Standing",
+    "ensure",
+    "path",
+    "pull",
+    "remove",
+    "standing",
+    "state",
+]

@@ -31,8 +31,8 @@ from voicebench.models.progress import Report, Step, ignore
 __all__ = [
     "build_once",
     "cache_folder",
-    "disk_errors",
     "discard",
+    "disk_errors",
     "file_sha256",
     "known_sha256",
     "locked",

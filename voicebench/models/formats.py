@@ -100,8 +100,5 @@ def _begins_like_onnx(head: bytes) -> bool:
     """
     second = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72)
     return (
-        len(head) > 3
-        and head[0] == 0x08
-        and 1 <= head[1] <= _NEWEST_ONNX_IR
-        and head[2] in second
+        len(head) > 3 and head[0] == 0x08 and 1 <= head[1] <= _NEWEST_ONNX_IR and head[2] in second
     )

@@ -28,6 +28,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import voicebench
 from voicebench.errors import ModelError
@@ -72,11 +73,11 @@ def convert(source: Path, folder: Path, report: Report = ignore) -> None:
     read_header(source)
     log = folder / ".log"
     environment = os.environ | {"PYTHONPATH": _import_path()}
-    command = [sys.executable, "-P", "-m", "voicebench.models.gguf_convert", source, folder]
-    failure: dict[str, str] = {}
+    command = [sys.executable, "-P", "-m", "voicebench.models.gguf_convert"]
+    failure: dict[str, Any] = {}
     with log.open("wb") as chatter:
         child = subprocess.Popen(
-            command,
+            [*command, str(source), str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=chatter,
@@ -115,7 +116,7 @@ def _import_path() -> str:
     return os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))
 
 
-def _said(line: bytes) -> dict[str, object]:
+def _said(line: bytes) -> dict[str, Any]:
     """Return what a line of the child says; nothing for a line that a library printed."""
     try:
         said = json.loads(line)

@@ -93,15 +93,16 @@ def _load(header: Header, slim: Path, dtype: Any) -> Any:
         config = AutoConfig.from_pretrained(slim.parent, gguf_file=slim.name)
     except (ValueError, KeyError) as error:
         raise ModelError(
-            f"transformers cannot read GGUF files of the family {header.family!r} ({_short(error)})",
+            f"transformers cannot read a GGUF of the family {header.family!r} ({_short(error)})",
             "take a model of another family, or its safetensors instead of a GGUF",
         ) from error
     options: dict[str, Any] = {"gguf_file": slim.name, "config": config, "dtype": dtype}
     if quantisation := _plain_numbers():
         options["quantization_config"] = quantisation
-    model, info = AutoModelForCausalLM.from_pretrained(
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
         slim.parent, output_loading_info=True, **options
     )
+    model, info = loaded
     absent = sorted(info["missing_keys"])
     if absent:
         raise ModelError(
@@ -160,9 +161,8 @@ def _write_configs(header: Header, model: Any, stored: str, folder: Path) -> Non
     ends = ends_of_reply(header)
     if ends:
         config["eos_token_id"] = ends if len(ends) > 1 else ends[0]
-    generation = {
-        key: config[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id") if key in config
-    }
+    ids = ("bos_token_id", "eos_token_id", "pad_token_id")
+    generation = {key: config[key] for key in ids if key in config}
     for name, document in (("config.json", config), ("generation_config.json", generation)):
         (folder / name).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 

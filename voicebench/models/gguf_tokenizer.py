@@ -63,7 +63,8 @@ SPLIT_RULES = {
 
 def split_rule(header: Header) -> SplitRule | None:
     """Return the rule of a byte-level BPE vocabulary, or None if it is not one known here."""
-    if header.get("tokenizer.ggml.model") != "gpt2" or "tokenizer.ggml.merges" not in header.settings:
+    byte_level = header.get("tokenizer.ggml.model") == "gpt2"
+    if not byte_level or "tokenizer.ggml.merges" not in header.settings:
         return None
     return SPLIT_RULES.get(str(header.get("tokenizer.ggml.pre")))
 

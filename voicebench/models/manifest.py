@@ -44,25 +44,29 @@ def damage(folder: Path, *, hashes: bool = False) -> str | None:
     """
     try:
         document = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        if document["schema"] != SCHEMA:
+            return f"{NAME} has schema {document['schema']!r}, not {SCHEMA}"
         recorded = {
             str(name): (int(file["bytes"]), str(file["sha256"]))
             for name, file in document["files"].items()
         }
-        schema = document["schema"]
     except FileNotFoundError:
         return f"{NAME} is missing"
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return f"{NAME} cannot be read"
-    if schema != SCHEMA:
-        return f"{NAME} has schema {schema!r}, not {SCHEMA}"
-    for name, (size, digest) in recorded.items():
-        path = folder / name
-        if not path.is_file():
-            return f"{name} is missing"
-        if (found := path.stat().st_size) != size:
-            return f"{name} has {found} bytes instead of {size}"
-        if hashes and (found_digest := file_sha256(path)) != digest:
-            return f"{name} has SHA-256 {found_digest} instead of {digest}"
+    for name, (bytes_, sha256) in recorded.items():
+        if difference := _difference(folder / name, bytes_, sha256 if hashes else None):
+            return f"{name} {difference}"
+    return None
+
+
+def _difference(path: Path, size: int, sha256: str | None) -> str | None:
+    if not path.is_file():
+        return "is missing"
+    if (found := path.stat().st_size) != size:
+        return f"has {found} bytes instead of {size}"
+    if sha256 is not None and (found_sha256 := file_sha256(path)) != sha256:
+        return f"has SHA-256 {found_sha256} instead of {sha256}"
     return None
 
 

@@ -25,10 +25,10 @@ Condition = Literal["ready", "fetched", "absent", "damaged"]
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class Standing:
     """How a model stands in the cache: ``folder`` is where it is, or will be; ``size`` in bytes.
 
-    ``detail`` says what is damaged.
+    ``detail`` says in words why it is not ready.
     """
 
     condition: Condition
@@ -84,26 +84,34 @@ def pull(name: str, report: Report = ignore) -> Path:
 
 def path(name: str) -> Path:
     """Return the folder of a model that is ready. Fetches nothing; raises `ModelError` instead."""
-    found = state(name)
+    found = standing(name)
     if found.condition != "ready":
-        here = {"absent": "has not been fetched", "fetched": "is fetched, but not converted yet"}
-        why = here.get(found.condition, f"is damaged: {found.detail}")
-        raise ModelError(f"the model {name} {why}", f"run `voicebench models pull {name}`")
+        raise ModelError(
+            f"the model {name} is {found.detail}", f"run `voicebench models pull {name}`"
+        )
     return found.folder
 
 
-def state(name: str, *, verify: bool = False) -> State:
+def state(name: str) -> Condition:
+    """Return in what condition a model is, without hashing anything."""
+    return standing(name).condition
+
+
+def standing(name: str, *, verify: bool = False) -> Standing:
     """Return how a model stands in the cache; with ``verify``, after hashing every file of it."""
     model = entry(name)
     folder = _folder(model)
     if folder.exists():
         damage = manifest.damage(folder, hashes=verify)
-        condition: Condition = "ready" if damage is None else "damaged"
-        return State(condition, folder, manifest.size(folder), damage or "")
+        size = manifest.size(folder)
+        if damage is None:
+            return Standing("ready", folder, size)
+        return Standing("damaged", folder, size, f"damaged: {damage}")
     fetched = _fetched_folder(model)
     if model.convert is not None and manifest.damage(fetched) is None:
-        return State("fetched", folder, manifest.size(fetched))
-    return State("absent", folder, 0)
+        size = manifest.size(fetched)
+        return Standing("fetched", folder, size, "fetched, but not converted yet")
+    return Standing("absent", folder, 0, "not fetched yet")
 
 
 def remove(name: str) -> int:

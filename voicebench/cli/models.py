@@ -1,0 +1,232 @@
+"""``voicebench models``: list, pull, show the path of, and remove the models that are fetched.
+
+Results go to stdout, progress to stderr. What goes wrong is raised as an error with a sentence;
+`voicebench.cli` turns it into an exit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from voicebench.cli.options import Json
+from voicebench.errors import ModelError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from voicebench.models import Entry, Standing
+    from voicebench.models.progress import Report, Step
+
+SCHEMA = 1
+
+_STYLES = {"ready": "green", "fetched": "yellow", "absent": "dim", "damaged": "red"}
+_DOING = {
+    "wait": "waiting for another process that fetches it",
+    "fetch": "fetching",
+    "check": "checking",
+    "unpack": "unpacking",
+    "convert": "converting, once",
+}
+
+app = typer.Typer(
+    name="models",
+    help="The models that voicebench fetches by itself: list, pull, path, remove.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A name of `voicebench models list`.")]
+
+
+@app.command("list")
+def list_models(
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare every byte with its SHA-256 (seconds).")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show each model's kind, size, licence, source and state.
+
+    With --verify, a damaged model makes the exit code 4.
+
+    Example: voicebench models list --verify
+    """
+    from voicebench.models import CATALOGUE, standing
+
+    rows = [(model, standing(model.name, verify=verify)) for model in CATALOGUE]
+    if as_json:
+        document = {"schema": SCHEMA, "models": [_as_json(*row) for row in rows]}
+        typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        _print_table(rows)
+    for model, found in rows:
+        if verify and found.condition == "damaged":
+            raise ModelError(
+                f"the model {model.name} is {found.detail}",
+                f"run `voicebench models pull {model.name}`",
+            )
+
+
+@app.command("pull")
+def pull_models(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Which model; all if none is named.")
+    ] = None,
+) -> None:
+    """Fetch a model, check every byte of it, and make it ready; without NAME, all of them.
+
+    What is here and whole is not fetched again. pip does the download, so its index, mirror and
+    proxy settings hold.
+
+    Example: voicebench models pull en_US-joe-medium
+    """
+    from rich.console import Console
+
+    from voicebench.models import CATALOGUE, pull
+    from voicebench.models.catalogue import entry
+
+    models = CATALOGUE if name is None else (entry(name),)
+    with progress_of_models(Console(stderr=True)) as report:
+        ready = [(model.name, pull(model.name, report)) for model in models]
+    for pulled, folder in ready:
+        typer.echo(f"{pulled} is ready: {folder}")
+
+
+@app.command("path")
+def path_of_model(name: Name) -> None:
+    """Print the folder of a model that is ready, and nothing else.
+
+    Example: ls "$(voicebench models path en_US-joe-medium)"
+    """
+    from voicebench.models import path
+
+    typer.echo(str(path(name)))
+
+
+@app.command("remove")
+def remove_model(name: Name) -> None:
+    """Remove a model from the cache, with all that interrupted pulls of it left.
+
+    It is fetched again when it is next needed.
+
+    Example: voicebench models remove smollm2-135m-instruct
+    """
+    from voicebench.models import remove
+
+    freed = remove(name)
+    typer.echo(f"{name}: {megabytes(freed)} freed" if freed else f"{name} was not here")
+
+
+def megabytes(count: int) -> str:
+    """Return a number of bytes as a reader wants it, in megabytes of a million bytes."""
+    return f"{count / 1e6:.0f} MB" if count >= 1_000_000 else f"{count / 1e6:.1f} MB"
+
+
+@contextmanager
+def progress_of_models(console: Console) -> Iterator[Report]:
+    """Show on ``console`` what is being done to get models; yield what takes the steps.
+
+    On a terminal as one moving line a model, elsewhere as one plain line a stage.
+    """
+    if not console.is_terminal:
+        yield _plain_lines(console)
+        return
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[amount]}", markup=False),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        shown: dict[tuple[str, str], TaskID] = {}
+
+        def take(step: Step) -> None:
+            key = (step.model, step.stage)
+            if key not in shown:
+                for earlier in shown.values():
+                    progress.update(earlier, visible=False)
+                label = f"{step.model}: {_DOING[step.stage]}"
+                shown[key] = progress.add_task(label, total=step.total, amount="")
+            progress.update(shown[key], completed=step.done, total=step.total, amount=_amount(step))
+
+        yield take
+
+
+def _plain_lines(console: Console) -> Report:
+    seen: set[tuple[str, str]] = set()
+
+    def take(step: Step) -> None:
+        if (step.model, step.stage) not in seen:
+            seen.add((step.model, step.stage))
+            size = f" ({megabytes(step.total)})" if step.stage == "fetch" and step.total else ""
+            console.print(
+                f"{step.model}: {_DOING[step.stage]}{size}", markup=False, highlight=False
+            )
+
+    return take
+
+
+def _amount(step: Step) -> str:
+    if step.total is None:
+        return ""
+    if step.stage == "convert":
+        return f"part {min(step.done + 1, step.total)} of {step.total}"
+    return f"{step.done / 1e6:.0f}/{megabytes(step.total)}"
+
+
+def _as_json(model: Entry, standing: Standing) -> dict[str, object]:
+    return {
+        "name": model.name,
+        "kind": model.kind,
+        "about": model.about,
+        "download_bytes": model.wheel.size,
+        "bytes": standing.size,
+        "licence": model.licence,
+        "licence_note": model.licence_note,
+        "source": model.source,
+        "card": model.card,
+        "state": standing.condition,
+        "detail": standing.detail or None,
+        "path": str(standing.folder) if standing.condition == "ready" else None,
+    }
+
+
+def _print_table(rows: list[tuple[Entry, Standing]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("name", no_wrap=True)
+    table.add_column("kind")
+    table.add_column("size", justify="right", no_wrap=True)
+    for name in ("licence", "source", "state"):
+        table.add_column(name, overflow="fold")
+    for model, standing in rows:
+        style = _STYLES[standing.condition]
+        table.add_row(
+            escape(model.name),
+            model.kind,
+            megabytes(standing.size or model.ready_size),
+            escape(model.licence),
+            escape(model.source),
+            f"[{style}]{escape(_state_in_words(standing))}[/]",
+        )
+    console = Console()
+    console.print(table)
+    for model, _ in rows:
+        console.print(
+            f"{model.name}: {model.licence_note}. {model.card}", markup=False, style="dim"
+        )
+
+
+def _state_in_words(standing: Standing) -> str:
+    return standing.detail or standing.condition
