@@ -1,0 +1,240 @@
+"""Prompts: what the user says in the turns of a run.
+
+A set has the prompts that are *measured*, in the order in which they are asked, and other prompts
+of the same shape for the turns before (cold and warm-up): warming up on the very prompt that is
+measured would leave its words in the model's caches. The set keeps that promise itself.
+
+Three sets are built in: ``english`` and ``french`` (48 short spoken requests each) and
+``reference`` (8 prompts of 65 to 78 characters, as long as the texts of the reference sprint). A
+set of one's own is a UTF-8 file:
+
+- text: one prompt a line; blank lines and lines that begin with ``#`` are skipped;
+- JSONL (``.jsonl``, ``.ndjson``): each line a string, or an object whose ``prompt`` (or ``text``)
+  is one.
+
+A prompt is one line of at most `MAX_CHARACTERS`: control characters (a tab and a line break inside
+the prompt too) are refused rather than read aloud or dropped. Spaces around it are not part of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from voicebench.errors import UsageError
+
+MAX_CHARACTERS = 8_000
+"""The longest prompt: what a person can say in ten minutes."""
+
+MAX_FILE_BYTES = 16 * 2**20
+"""The largest file of prompts."""
+
+_HERE = Path(__file__).parent
+_BUILT_IN = {"english": "en", "french": "fr", "reference": "en"}
+_SET_OF_LANGUAGE = {"en": "english", "fr": "french"}
+_LANGUAGES = {
+    "en": "en",
+    "eng": "en",
+    "english": "en",
+    "fr": "fr",
+    "fra": "fr",
+    "fre": "fr",
+    "french": "fr",
+}
+_JSON_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json"})
+_LINE_BREAKS = frozenset({"Zl", "Zp"})
+_INVISIBLE = frozenset({"Zs", "Cf"})
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSet:
+    """The prompts of a run; ``warmup`` loses what is also measured, whatever its case and spaces.
+
+    Raises `voicebench.errors.UsageError` if a list is empty, the warm-up prompts after that.
+    """
+
+    measured: tuple[str, ...]
+    warmup: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.measured:
+            raise UsageError("there is no prompt to measure", "give at least one")
+        measured = {_spoken(prompt) for prompt in self.measured}
+        warmup = tuple(prompt for prompt in self.warmup if _spoken(prompt) not in measured)
+        if not warmup:
+            raise UsageError(
+                "every prompt for warming up is also measured",
+                "take one out of the measured prompts",
+            )
+        object.__setattr__(self, "warmup", warmup)
+
+    def rotate(self, count: int) -> tuple[str, ...]:
+        """Return ``count`` measured prompts in order, from the first again after the last."""
+        return _rotate(self.measured, count)
+
+    def rotate_warmup(self, count: int) -> tuple[str, ...]:
+        """Return ``count`` warm-up prompts in order, from the first again after the last."""
+        return _rotate(self.warmup, count)
+
+
+def load(source: str | Path | None = None, language: str = "en") -> PromptSet:
+    """Return the prompts of a file, of a built-in set by name, or of the set of ``language``.
+
+    ``language`` is any tag `language_of` takes; it also chooses the warm-up prompts for a file.
+    A file that has a built-in set's name is reached as ``./english``. Raises
+    `voicebench.errors.UsageError` with the file and the line.
+    """
+    if source is None:
+        source = _SET_OF_LANGUAGE[language_of(language)]
+    if isinstance(source, str) and source in _BUILT_IN:
+        return PromptSet(_built_in(source), _built_in(f"{source}-warmup"))
+    name = _SET_OF_LANGUAGE[language_of(language)]
+    return _with_warmup_of(name, _read(Path(os.path.expanduser(source)), str(source)))
+
+
+def from_prompts(prompts: Iterable[str], language: str = "en") -> PromptSet:
+    """Return a set of checked ``prompts``, with the warm-up prompts of ``language``."""
+    return _with_warmup_of(_SET_OF_LANGUAGE[language_of(language)], tuple(prompts))
+
+
+def check_prompt(text: str, where: str) -> str:
+    """Return ``text`` without the spaces around it if it can be asked.
+
+    ``where`` names its place for the error, as in "--prompt" or "my.txt, line 3". Anything a
+    reader can see is a legal prompt, an emoji too. Raises `voicebench.errors.UsageError`.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise UsageError(
+            f"{where}: the prompt has {len(text):,} characters",
+            f"a prompt may have at most {MAX_CHARACTERS:,}",
+        )
+    prompt = text.strip(" \t\r\n")
+    for position, char in enumerate(prompt, start=1):
+        category = unicodedata.category(char)
+        if category == "Cs":
+            raise UsageError(
+                f"{where}: character {position} of the prompt is no text (U+{ord(char):04X})",
+                "write the prompt in UTF-8",
+            )
+        if category == "Cc" or category in _LINE_BREAKS:
+            raise UsageError(
+                f"{where}: character {position} of the prompt is a control character "
+                f"(U+{ord(char):04X})",
+                "a prompt is one line of plain text",
+            )
+    if all(unicodedata.category(char) in _INVISIBLE for char in prompt):
+        raise UsageError(f"{where}: the prompt is empty", "write what the user says")
+    return prompt
+
+
+def language_of(tag: str | None) -> str:
+    """Return "en" or "fr" for a language tag ("fr-fr", "fr_CA", "fra"); "en" if it is neither."""
+    first = (tag or "").lower().replace("_", "-").partition("-")[0]
+    return _LANGUAGES.get(first, "en")
+
+
+def _spoken(prompt: str) -> str:
+    """Return ``prompt`` such that two that sound the same are equal: no case, single spaces."""
+    return " ".join(unicodedata.normalize("NFC", prompt).casefold().split())
+
+
+def _rotate(prompts: tuple[str, ...], count: int) -> tuple[str, ...]:
+    return tuple(prompts[index % len(prompts)] for index in range(count))
+
+
+def _built_in(name: str) -> tuple[str, ...]:
+    return _read(_HERE / f"{name}.txt", f"the built-in set '{name}'")
+
+
+def _with_warmup_of(name: str, measured: tuple[str, ...]) -> PromptSet:
+    """Warm up with the set ``name``: its warm-up prompts, or its others if all are measured."""
+    taken = {_spoken(prompt) for prompt in measured}
+    warmup = _built_in(f"{name}-warmup")
+    if all(_spoken(prompt) in taken for prompt in warmup):
+        warmup = _built_in(name)
+    return PromptSet(measured, warmup)
+
+
+def _read(path: Path, shown: str) -> tuple[str, ...]:
+    """Read the prompts of one file; ``shown`` is how an error names it."""
+    lines = _lines(_bytes_of(path, shown), shown)
+    if path.suffix.lower() in _JSON_SUFFIXES:
+        prompts = tuple(_json_prompt(line, where) for where, line in lines)
+    else:
+        prompts = tuple(
+            _text_prompt(line, where) for where, line in lines if not line.startswith("#")
+        )
+    if not prompts:
+        raise UsageError(f"{shown} has no prompts", "write one a line")
+    return prompts
+
+
+def _bytes_of(path: Path, shown: str) -> bytes:
+    """Return what is in the file, if it is one and not too large."""
+    try:
+        if path.is_dir():
+            raise UsageError(f"{shown} is a folder", "name a file of prompts in it")
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        names = ", ".join(_BUILT_IN)
+        raise UsageError(
+            f"there is no file of prompts {shown}",
+            f"give the path of one, or a built-in set: {names}",
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"{shown} cannot be read ({reason})", "give a readable file") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise UsageError(
+            f"{shown} is larger than {MAX_FILE_BYTES // 2**20} MiB", "give fewer prompts"
+        )
+    return data
+
+
+def _lines(data: bytes, shown: str) -> Iterator[tuple[str, str]]:
+    """Yield where each line with something in it is, and the line.
+
+    Split at line feeds only: a form feed or another control character must not pass for a line end.
+    """
+    for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        where = f"{shown}, line {number}"
+        try:
+            line = raw.decode("utf-8").strip(" \t\r")
+        except UnicodeDecodeError as error:
+            raise UsageError(
+                f"{where}: byte {error.start + 1} is not UTF-8", "save the file as UTF-8"
+            ) from None
+        if line:
+            yield where, line
+
+
+def _text_prompt(line: str, where: str) -> str:
+    if line.startswith("{") and isinstance(_parsed(line), dict):
+        raise UsageError(f"{where} is a JSON object in a text file", "name the file .jsonl")
+    return check_prompt(line, where)
+
+
+def _json_prompt(line: str, where: str) -> str:
+    value = _parsed(line)
+    if isinstance(value, dict):
+        value = value.get("prompt", value.get("text"))
+    if not isinstance(value, str):
+        raise UsageError(
+            f"{where} is no prompt in JSON",
+            'write a string, or an object with a string as its "prompt", on each line',
+        )
+    return check_prompt(value, where)
+
+
+def _parsed(line: str) -> object:
+    """Return the JSON value of ``line``, or None if it is none (nested too deeply included)."""
+    try:
+        value: object = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value
