@@ -7,7 +7,7 @@ finished.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from voicebench.environment import describe_environment
 from voicebench.events import Event
 from voicebench.gates import GateResult, judge, parse_gate
 from voicebench.measuring import PlannedTurn, plan_turns, take_turns
-from voicebench.prompts import PromptSet, check_prompt, language_of
+from voicebench.prompts import PromptSet, check_prompt, from_prompts, language_of
 from voicebench.prompts import load as load_prompts
 from voicebench.results.document import summary_document
 from voicebench.results.folder import RunFolder, check_writable, create_run_folder
@@ -137,9 +137,7 @@ def _early_prompts(settings: Settings) -> PromptSet | None:
     """Return the prompts if they are named; None where the voice's language decides."""
     run = settings.run
     if run.prompt is not None:
-        prompt = check_prompt(run.prompt, "--prompt")
-        built_in = load_prompts(None)
-        return PromptSet(measured=(prompt,), warmup=built_in.warmup)
+        return from_prompts([check_prompt(run.prompt, "--prompt")])
     return load_prompts(run.prompts) if run.prompts is not None else None
 
 
@@ -152,12 +150,10 @@ def _language(target: Target) -> str:
 
 
 def _plan(settings: Settings, prompts: PromptSet) -> list[PlannedTurn]:
-    warm = _cycle(prompts.warmup, settings.run.warmup + 1)
-    return plan_turns(list(warm), list(_cycle(prompts.measured, settings.run.runs)))
-
-
-def _cycle(prompts: Sequence[str], count: int) -> Iterator[str]:
-    return (prompts[index % len(prompts)] for index in range(count))
+    """Plan one cold turn, the warm-up turns and the measured ones."""
+    return plan_turns(
+        prompts.rotate_warmup(settings.run.warmup + 1), prompts.rotate(settings.run.runs)
+    )
 
 
 def _judge(
