@@ -1,0 +1,150 @@
+"""`voicebench run`: exit codes, machine output, and bad input, on the simulated target."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Command
+
+QUICK = "sim:ttft=5ms,token=1ms,ttfb=5ms,speed=100x,words=6"
+SILENT_ENOUGH = ("--runs", "2", "--warmup", "0")
+
+
+def sim(results: Path, *more: str, target: str = QUICK) -> list[str]:
+    return ["run", "--target", target, "--results", str(results), *SILENT_ENOUGH, *more]
+
+
+def test_all_gates_pass_is_exit_0(voicebench: Command, tmp_path: Path) -> None:
+    ran = voicebench(*sim(tmp_path))
+    assert ran.code == 0
+    assert "PASS" in ran.out
+
+
+def test_a_failed_gate_is_exit_3(voicebench: Command, tmp_path: Path) -> None:
+    ran = voicebench(*sim(tmp_path, "--gate", "first_audio.mean < 1ms"))
+    assert ran.code == 3
+    assert "FAIL" in ran.out
+
+
+def test_a_gate_that_was_not_measured_is_exit_3(voicebench: Command, tmp_path: Path) -> None:
+    ran = voicebench(*sim(tmp_path, "--gate", "server.p50 < 1s"))
+    assert ran.code == 3
+    assert "NOT MEASURED" in ran.out
+
+
+def test_one_failed_turn_fails_the_default_gates(voicebench: Command, tmp_path: Path) -> None:
+    ran = voicebench(*sim(tmp_path, target=f"{QUICK},fail=3"))
+    assert ran.code == 3
+    assert "scripted failure" in ran.out
+
+
+def test_every_turn_failed_is_exit_4(voicebench: Command, tmp_path: Path) -> None:
+    ran = voicebench(*sim(tmp_path, target=f"{QUICK},fail=1"))
+    assert ran.code == 4
+    assert "every one of the 2 measured turns failed: scripted failure" in ran.err
+    (folder,) = tmp_path.iterdir()
+    assert len((folder / "turns.jsonl").read_text().splitlines()) == 3
+
+
+def test_json_prints_one_document_and_nothing_else(voicebench: Command, tmp_path: Path) -> None:
+    ran = voicebench(*sim(tmp_path, "--json"))
+    document = json.loads(ran.out)
+    assert document["schema"] == 1
+    assert document["turns"] == {"measured": 2, "failed": 0, "cold": 1, "warmup": 0, "idle": 0}
+    assert document["verdict"] == "PASS"
+    (folder,) = tmp_path.iterdir()
+    assert json.loads((folder / "summary.json").read_text()) == document
+    figures = document["metrics"]["first_audio_ms"]
+    assert figures["n"] == 2
+    assert figures["missing"] == 0
+    assert figures["min"] <= figures["p50"] <= figures["max"]
+
+
+def test_csv_on_stdout_has_one_row_a_turn(voicebench: Command, tmp_path: Path) -> None:
+    ran = voicebench(*sim(tmp_path, "--csv", "-"))
+    rows = list(csv.DictReader(io.StringIO(ran.out)))
+    assert [row["phase"] for row in rows] == ["cold", "measured", "measured"]
+
+
+def test_no_measured_turn_uses_a_warmed_prompt(voicebench: Command, tmp_path: Path) -> None:
+    ran = voicebench(*sim(tmp_path, "--runs", "30", "--warmup", "5", "--csv", "-"))
+    rows = list(csv.DictReader(io.StringIO(ran.out)))
+    measured = {row["prompt"] for row in rows if row["phase"] == "measured"}
+    warmed = {row["prompt"] for row in rows if row["phase"] != "measured"}
+    assert len(measured) == 30
+    assert not measured & warmed
+
+
+def test_the_second_run_shows_the_first_as_previous(voicebench: Command, tmp_path: Path) -> None:
+    voicebench(*sim(tmp_path, target="sim:ttft=40ms,token=1ms,ttfb=5ms,speed=100x,words=6"))
+    for folder in tmp_path.iterdir():
+        folder.rename(folder.with_name("20200101T000000Z-default"))
+    ran = voicebench(*sim(tmp_path))
+    assert ran.code == 0
+    assert "improved" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--runs", "0"], "run.runs = 0 is not allowed"),
+        (["--device", "gpu7"], "'gpu7' is no device name"),
+        (["--target", "sim:nonsense=1"], "unknown part 'nonsense=1'"),
+        (["--target", "telepathy"], "unknown target 'telepathy'"),
+        (["--prompt", ""], "empty"),
+        (["--prompt", "x" * 100_000], "limit"),
+        (["--prompt", "ring the bell \x07"], "U+0007"),
+        (["--prompts", "no-such-file.txt"], "no-such-file.txt"),
+        (["--gate", "first_adio.p95 < 300ms"], "did you mean 'first_audio'?"),
+        (["--gate", "first_audio.p95 < 300kg"], "limit '300kg'"),
+        (["--set", "llm.max_tokens=many"], "llm.max_tokens = 'many' is not allowed"),
+        (["--set", "llm.max_token=3"], "did you mean 'llm.max_tokens'?"),
+        (["--set", "nonsense"], "--set 'nonsense' is not 'section.key=value'"),
+        (["--json", "--csv", "-"], "both want stdout"),
+        (["--no-gate", "--gate", "errors.rate <= 0"], "exclude each other"),
+        (["--first-words", "0"], "chunker.first_words = 0 is not allowed"),
+    ],
+)
+def test_bad_usage_is_one_sentence_and_exit_2(
+    voicebench: Command, tmp_path: Path, arguments: list[str], sentence: str
+) -> None:
+    ran = voicebench("run", "--results", str(tmp_path / "results"), *arguments)
+    assert ran.code == 2
+    assert sentence in ran.err
+    assert "Traceback" not in ran.err
+    assert ran.out == ""
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+def test_a_config_that_is_a_folder_is_said(voicebench: Command, tmp_path: Path) -> None:
+    ran = voicebench("run", str(tmp_path))
+    assert ran.code == 2
+    assert f"{tmp_path} is a folder, not a settings file" in ran.err
+
+
+def test_an_unknown_key_names_file_and_key(voicebench: Command, tmp_path: Path) -> None:
+    config = tmp_path / "mine.toml"
+    config.write_text("[chunker]\nfirst_word = 2\n")
+    ran = voicebench("run", str(config))
+    assert ran.code == 2
+    assert f"{config}: unknown key 'chunker.first_word'; did you mean 'chunker.first_words'?" in (
+        ran.err
+    )
+
+
+def test_an_unwritable_results_folder_is_said_before_anything_is_loaded(
+    voicebench: Command, tmp_path: Path
+) -> None:
+    blocker = tmp_path / "results"
+    blocker.write_text("")
+    ran = voicebench("run", "--results", str(blocker))
+    assert ran.code == 2
+    assert f"results folder {blocker} cannot be written" in ran.err
+
+
+def test_an_emoji_is_a_prompt(voicebench: Command, tmp_path: Path) -> None:
+    assert voicebench(*sim(tmp_path, "--prompt", "🤔")).code == 0

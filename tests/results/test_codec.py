@@ -1,0 +1,75 @@
+"""A timeline that goes through its line of JSON comes back as it was."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from voicebench.errors import ResultsError
+from voicebench.events import Connected
+from voicebench.metrics import compute
+from voicebench.playback import Arrival
+from voicebench.results.codec import decode_line, encode_line
+from voicebench.timeline import Failure, Sound, TimedText, Timeline
+
+MS = 1_000_000
+
+FULL = Timeline(
+    turn=4,
+    phase="measured",
+    prompt="Wie spät ist es? 🕰",
+    started_at="2026-01-02T03:04:05.678+00:00",
+    end_ns=900 * MS,
+    tokens=(TimedText(100 * MS, "It"), TimedText(110 * MS, " is late,\n“very”.")),
+    chunks=(TimedText(111 * MS, "It is late,"),),
+    audio=(Arrival(150 * MS, 400), Arrival(300 * MS, 200)),
+    sound=Sound(16_000, 12, 0.5, 0.1, 3),
+    usage_tokens=7,
+    first_byte_ns=140 * MS,
+    connections=(Connected(3.25, True),),
+    server_timings=(12.5, 80.0),
+    silence_trimmed_ms=17.5,
+    speaker_ns=190 * MS,
+)
+BARE = Timeline(
+    turn=1,
+    phase="cold",
+    prompt="x",
+    started_at="2026-01-02T03:04:05.678+00:00",
+    end_ns=0,
+    failure=Failure("the voice broke", "engine", "tts"),
+)
+
+
+@pytest.mark.parametrize("turn", [FULL, BARE])
+def test_a_timeline_survives_its_line(turn: Timeline) -> None:
+    line = encode_line(turn)
+    assert "\n" not in line
+    assert decode_line(line, "here") == turn
+
+
+def test_metrics_from_the_file_equal_the_live_ones() -> None:
+    assert compute(decode_line(encode_line(FULL), "here")) == compute(FULL)
+
+
+def test_an_unknown_schema_is_refused_by_its_number() -> None:
+    fields = json.loads(encode_line(BARE)) | {"schema": 99}
+    with pytest.raises(ResultsError, match=r"turns\.jsonl, line 3 has schema 99"):
+        decode_line(json.dumps(fields), "turns.jsonl, line 3")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "[]",
+        "{",
+        '{"schema": 1}',
+        encode_line(BARE).replace('"cold"', '"lukewarm"'),
+        encode_line(FULL).replace('"audio":[[', '"audio":[["x",'),
+    ],
+)
+def test_a_line_that_is_no_turn_is_named(line: str) -> None:
+    with pytest.raises(ResultsError, match="line 7"):
+        decode_line(line, "file, line 7")

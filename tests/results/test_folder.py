@@ -1,0 +1,166 @@
+"""The run folder keeps every finished turn, whatever happens next."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voicebench.audio.wav import read_wav
+from voicebench.errors import CannotMeasure, ResultsError
+from voicebench.recorder import Recording
+from voicebench.results.folder import INCOMPLETE, RunFolder, check_writable, create_run_folder
+from voicebench.results.reading import previous_run, read_run, run_folders
+from voicebench.timeline import Sound, Timeline
+
+
+def recording(turn: int) -> Recording:
+    """Return a turn of 50 ms of tone at 1 kHz."""
+    pcm = np.full(50, 0.5, dtype=np.float32)
+    timeline = Timeline(
+        turn=turn,
+        phase="measured",
+        prompt="hello",
+        started_at="2026-01-01T00:00:00.000+00:00",
+        end_ns=1,
+        sound=Sound(1000, 0, 0.5, 0.5, 0),
+    )
+    return Recording(timeline, pcm)
+
+
+def make(results: Path, name: str = "test", *, save_audio: bool = False) -> RunFolder:
+    settings = {"run": {"name": name}}
+    return create_run_folder(
+        results, name, settings=settings, environment={"cpu": None}, save_audio=save_audio
+    )
+
+
+def test_a_complete_run_reads_back_as_written(tmp_path: Path) -> None:
+    with make(tmp_path) as folder:
+        folder.append(recording(1))
+        folder.append(recording(2))
+        folder.write_summary({"schema": 1})
+        folder.complete()
+    run = read_run(folder.path)
+    assert [turn.turn for turn in run.turns] == [1, 2]
+    assert run.complete
+    assert run.settings == {"run": {"name": "test"}}
+    assert len((folder.path / "runs.csv").read_text().splitlines()) == 3
+    assert json.loads((folder.path / "summary.json").read_text()) == {"schema": 1}
+
+
+def test_a_run_is_marked_incomplete_until_it_has_ended(tmp_path: Path) -> None:
+    with make(tmp_path) as folder:
+        assert (folder.path / INCOMPLETE).exists()
+        folder.append(recording(1))
+    assert not read_run(folder.path).complete
+    assert run_folders(tmp_path) == []
+
+
+def test_each_turn_is_on_disk_before_the_next_begins(tmp_path: Path) -> None:
+    with make(tmp_path) as folder:
+        folder.append(recording(1))
+        assert [turn.turn for turn in read_run(folder.path).turns] == [1]
+
+
+def test_a_killed_process_leaves_its_finished_turns(tmp_path: Path) -> None:
+    script = f"""
+import os, signal, sys
+sys.path[:0] = {[str(Path(__file__).parent), *sys.path]!r}
+from pathlib import Path
+from test_folder import make, recording
+folder = make(Path({str(tmp_path)!r}))
+folder.append(recording(1))
+folder.append(recording(2))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=False)
+    assert done.returncode == -signal.SIGKILL
+    (path,) = tmp_path.iterdir()
+    run = read_run(path)
+    assert [turn.turn for turn in run.turns] == [1, 2]
+    assert not run.complete
+
+
+def test_a_full_disk_is_said_and_keeps_the_turns_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with make(tmp_path) as folder:
+        folder.append(recording(1))
+
+        def full(_descriptor: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            with pytest.raises(CannotMeasure, match=r"turn 2 cannot be written .*No space left"):
+                folder.append(recording(2))
+    run = read_run(folder.path)
+    assert run.turns[0].turn == 1
+    assert not run.complete
+
+
+def test_audio_is_kept_only_when_asked_for(tmp_path: Path) -> None:
+    with make(tmp_path, save_audio=True) as folder:
+        folder.append(recording(3))
+    pcm, rate = read_wav(folder.path / "audio" / "turn-003.wav")
+    assert rate == 1000
+    np.testing.assert_allclose(pcm, recording(3).pcm, atol=1e-4)
+
+
+def test_two_runs_of_one_second_do_not_share_a_folder(tmp_path: Path) -> None:
+    assert len({make(tmp_path).path for _ in range(3)}) == 3
+
+
+def test_a_results_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    blocker = tmp_path / "results"
+    blocker.write_text("")
+    with pytest.raises(ResultsError, match="cannot be written") as caught:
+        check_writable(blocker)
+    assert "--results" in caught.value.remedy
+
+
+def test_a_cut_last_line_is_told_apart_from_a_broken_file(tmp_path: Path) -> None:
+    with make(tmp_path) as folder:
+        folder.append(recording(1))
+        folder.append(recording(2))
+    turns = folder.path / "turns.jsonl"
+    turns.write_text(turns.read_text()[:-20])
+    run = read_run(folder.path)
+    assert [turn.turn for turn in run.turns] == [1]
+    assert run.cut_line
+
+
+def test_a_folder_without_turns_is_no_result(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match=r"is no results folder: it has no turns\.jsonl"):
+        read_run(tmp_path)
+    with make(tmp_path) as folder:
+        pass
+    with pytest.raises(ResultsError, match="holds no finished turn"):
+        read_run(folder.path)
+
+
+def test_the_previous_run_is_the_latest_complete_one_of_that_name(tmp_path: Path) -> None:
+    def run(stamp: str, name: str, *, complete: bool = True) -> Path:
+        with make(tmp_path, name) as folder:
+            folder.append(recording(1))
+            if complete:
+                folder.complete()
+        return folder.path.rename(tmp_path / f"{stamp}-{name}")
+
+    first = run("20260101T000000Z", "a")
+    run("20260102T000000Z", "b")
+    run("20260103T000000Z", "a", complete=False)
+    run("20260103T000001Z", "a-b")
+    now = run("20260104T000000Z", "a")
+    found = previous_run(tmp_path, "a", now)
+    assert found is not None
+    assert found.path == first
+    assert previous_run(tmp_path, "a", first) is None
