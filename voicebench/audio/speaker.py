@@ -1,0 +1,261 @@
+"""The loudspeaker: speech is played while it is being synthesized.
+
+PortAudio calls back from a thread of its own whenever the device needs a block of samples. The
+stream is opened and fed with silence *before* the turn begins, so that opening a device is never
+part of a figure.
+
+What the platform hands over is not yet heard: buffers and converters come after. PortAudio tells
+with every block at which moment of the device's clock its first sample will leave the
+digital-to-analogue converter (DAC). That moment minus now, for the block that takes the first
+sample of speech, is ``delay_ms`` of the event `voicebench.events.SpeakerStarted`.
+
+Two kinds of holes are told apart: *device underruns*, where PortAudio says that its callback came
+too late, and *gaps*, where it came in time but the synthesizer had not yet made the samples.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from voicebench.audio.loudspeakers import (
+    WRITE_A_FILE,
+    Loudspeaker,
+    find_speaker,
+    list_speakers,
+    portaudio,
+    quiet_stderr,
+)
+from voicebench.audio.playout import Playout
+from voicebench.errors import DeviceError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Loudspeaker", "Played", "Speaker", "find_speaker", "list_speakers"]
+
+LATENCY_S = 0.05
+"""Buffer asked of the device: a Python thread on a busy machine keeps up with it."""
+MAX_WAITING_S = 120.0
+"""Speech that may wait for the loudspeaker before the synthesizer has to wait."""
+PATIENCE_S = 5.0
+"""A device that takes no sample for so long is broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What a listener got to hear."""
+
+    speaker: str
+    sample_rate: int
+    """The rate of the device's stream, in Hz."""
+    audio_s: float
+    delay_ms: float | None
+    """From the callback that took the first sample to its DAC time; None: nothing was taken."""
+    device_underruns: int
+    gaps: int
+    gap_ms: float
+
+
+class Speaker:
+    """An open loudspeaker, silent until the first samples come.
+
+    ``preferred_rate`` is the rate of the speech that is expected: the stream is opened with it
+    where the device can, else with the device's own rate, and what is played is resampled.
+    ``on_start(delay_ms)`` is called once, from the sound device's thread, when it takes the first
+    sample; it must return at once. Leaving the ``with`` block without `finish` silences at once.
+    """
+
+    def __init__(
+        self,
+        wanted: str | None = None,
+        *,
+        preferred_rate: int | None = None,
+        on_start: Callable[[float], None] | None = None,
+        latency_s: float = LATENCY_S,
+    ) -> None:
+        """Open the loudspeaker. Raises `DeviceError`."""
+        self.device = find_speaker(wanted)
+        self._sounddevice = portaudio()
+        self.started = threading.Event()
+        """Set once the device has taken the first sample, after ``on_start`` has returned."""
+        self._on_start = on_start
+        self._delay_ms: float | None = None
+        self._underruns = 0
+        self._heard_at: float | None = None  # on the stream's clock; None: speech goes on
+        self._over = threading.Event()
+        self._defect: BaseException | None = None
+        self._resampler: tuple[int, Any] | None = None
+        self._closing = threading.Lock()
+        self._closed = False
+        self._stopped = False
+        with quiet_stderr():
+            self._stream = self._open(preferred_rate, latency_s)
+        self.sample_rate = int(self._stream.samplerate)
+        self._playout = Playout(int(MAX_WAITING_S * self.sample_rate))
+        try:
+            with quiet_stderr():
+                self._stream.start()
+        except self._sounddevice.PortAudioError as error:
+            self._stream.close()
+            raise self._unusable(error) from None
+
+    def play(self, pcm: NDArray[np.float32], sample_rate: int) -> None:
+        """Play ``pcm`` (mono, full scale ±1) behind what was given before.
+
+        Returns at once unless `MAX_WAITING_S` of speech wait. Raises `DeviceError` where the
+        device does not take samples any more.
+        """
+        self._put(self._resampled(pcm, sample_rate, last=False))
+
+    def finish(self) -> None:
+        """Return when the last sample has left the device, or `stop` was called.
+
+        Raises `DeviceError` where the device does not take the samples.
+        """
+        if self._resampler is not None:
+            rate, _ = self._resampler
+            self._put(self._resampled(np.zeros(0, dtype=np.float32), rate, last=True))
+        self._playout.close()
+        taken = -1
+        while not self._over.wait(PATIENCE_S):
+            if taken == self._playout.taken:
+                raise self._stuck()
+            taken = self._playout.taken
+        if self._defect is not None:
+            raise self._defect
+        if self._stopped:
+            return
+        if self._heard_at is None:
+            raise self._stuck()
+        self._close(at_once=False)
+
+    def stop(self) -> None:
+        """Be silent at once, and close; what waits is dropped. May be called from any thread."""
+        self._stopped = True
+        self._playout.clear()
+        self._close(at_once=True)
+
+    def report(self) -> Played:
+        """Return what was played so far."""
+        rate = self.sample_rate
+        return Played(
+            speaker=self.device.name,
+            sample_rate=rate,
+            audio_s=self._playout.taken / rate,
+            delay_ms=self._delay_ms,
+            device_underruns=self._underruns,
+            gaps=self._playout.gaps,
+            gap_ms=1000 * self._playout.gap_samples / rate,
+        )
+
+    def __enter__(self) -> Speaker:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _open(self, preferred_rate: int | None, latency_s: float) -> Any:
+        """Open the stream with the first rate and number of channels that the device accepts."""
+        own, refusal = self.device.sample_rate, None
+        for rate in dict.fromkeys((preferred_rate or own, own)):
+            for channels in dict.fromkeys((1, min(2, self.device.channels))):
+                try:
+                    return self._sounddevice.OutputStream(
+                        samplerate=rate,
+                        channels=channels,
+                        dtype="float32",
+                        device=self.device.index,
+                        latency=latency_s,
+                        callback=self._take_block,
+                        finished_callback=self._over_now,
+                    )
+                except self._sounddevice.PortAudioError as error:
+                    refusal = error
+        assert refusal is not None
+        raise self._unusable(refusal) from None
+
+    def _take_block(
+        self, block: NDArray[np.float32], _frames: int, moment: Any, status: Any
+    ) -> None:
+        """Fill one block; called by PortAudio from its own thread, ``block`` (frames, channels)."""
+        try:
+            filled = self._playout.fill(block[:, 0])
+            block[:, 1:] = block[:, :1]
+            if status.output_underflow and self._delay_ms is not None and self._heard_at is None:
+                self._underruns += 1
+            delay_s = moment.outputBufferDacTime - moment.currentTime
+            if not 0 < delay_s < PATIENCE_S:
+                delay_s = self._stream.latency  # this host tells no DAC time
+            if filled.samples and self._delay_ms is None:
+                self._delay_ms = 1000 * delay_s
+                if self._on_start is not None:
+                    self._on_start(self._delay_ms)
+                self.started.set()
+            if filled.is_last and self._heard_at is None:
+                heard = delay_s + filled.samples / self.sample_rate
+                self._heard_at = moment.currentTime + heard
+        except BaseException as defect:
+            self._defect = defect
+            raise self._sounddevice.CallbackAbort from None
+        if self._heard_at is not None and moment.currentTime >= self._heard_at:
+            self._over.set()
+
+    def _over_now(self) -> None:
+        """Wake who waits for the end; PortAudio calls this when the stream has stopped."""
+        self._over.set()
+
+    def _put(self, pcm: NDArray[np.float32]) -> None:
+        taken = self._playout.taken
+        while not self._playout.put(pcm, PATIENCE_S):
+            if self._playout.taken == taken:
+                raise self._stuck()
+            taken = self._playout.taken
+
+    def _resampled(
+        self, pcm: NDArray[np.float32], sample_rate: int, *, last: bool
+    ) -> NDArray[np.float32]:
+        if sample_rate == self.sample_rate:
+            return pcm
+        import soxr
+
+        if self._resampler is None:
+            stream = soxr.ResampleStream(sample_rate, self.sample_rate, 1, dtype="float32")
+            self._resampler = (sample_rate, stream)
+        rate, stream = self._resampler
+        if rate != sample_rate:
+            raise DeviceError(f"the speech changes from {rate} to {sample_rate} Hz")
+        resampled: NDArray[np.float32] = stream.resample_chunk(pcm, last=last)
+        return resampled
+
+    def _close(self, *, at_once: bool) -> None:
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            with quiet_stderr(), contextlib.suppress(self._sounddevice.PortAudioError):
+                self._stream.abort() if at_once else self._stream.stop()
+                self._stream.close()
+
+    def _unusable(self, error: Exception) -> DeviceError:
+        return DeviceError(
+            f"the sound device {self.device.name!r} cannot be used: {error}",
+            f"choose another with --speaker (see --list-speakers), or {WRITE_A_FILE}",
+        )
+
+    def _stuck(self) -> DeviceError:
+        return DeviceError(
+            f"the sound device {self.device.name!r} stopped taking samples",
+            f"choose another with --speaker (see --list-speakers), or {WRITE_A_FILE}",
+        )
