@@ -158,8 +158,10 @@ def audio_by_chunk(turn: Timeline) -> list[tuple[int, tuple[Arrival, ...]]]:
     free for the next chunk because they were its last.
     """
     starts = [chunk.at_ns for chunk in turn.chunks]
+    if not starts:
+        return []
+    after = [starts[0] - 1, *starts[1:]]
     ends = [*starts[1:], turn.end_ns]
-    after = [*(start - 1 for start in starts[:1]), *starts[1:]]
     return [
         (start, tuple(arrival for arrival in turn.audio if low < arrival.at_ns <= high))
         for start, low, high in zip(starts, after, ends, strict=True)
