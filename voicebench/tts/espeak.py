@@ -1,0 +1,78 @@
+"""Phonemes through espeak-ng, exactly as Piper takes them.
+
+Piper's package (``piper-tts``, GPL-3) carries espeak-ng (GPL-3) and the few lines that turn its
+answers into a voice's phonemes; both are used as they are. Importing that package by its name
+would also load onnxruntime, which takes a third of a second and is not needed here: so its
+modules are loaded under a name of our own, from the same folder.
+
+espeak-ng keeps its state in global variables and is not thread-safe: one lock guards it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import sys
+import threading
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
+
+from voicebench.errors import ModelError
+
+_ALIAS = "_voicebench_piper"
+_lock = threading.Lock()
+
+
+def phonemize(voice: str, text: str, clusters: Iterable[tuple[str, ...]] = ()) -> list[list[str]]:
+    """Return the phonemes of ``text``, sentence by sentence, as espeak-ng's ``voice`` says them.
+
+    ``clusters`` are vowels that a Piper voice wants merged into one phoneme. Raises `ModelError`
+    where espeak-ng has no such voice.
+    """
+    with _lock:
+        try:
+            sentences: list[list[str]] = _phonemizer().phonemize(voice, text, set(clusters) or None)
+        except RuntimeError as error:
+            raise ModelError(
+                f"espeak-ng cannot speak for the voice {voice!r} ({error})",
+                "check espeak.voice in the voice's .onnx.json",
+            ) from None
+    return sentences
+
+
+def with_diacritics(text: str) -> str:
+    """Return Arabic ``text`` with its vowels written out, as Piper does before espeak-ng.
+
+    Needs onnxruntime; raises `ModelError` without it.
+    """
+    with _lock:
+        return str(_diacritizer()(text, taskeen_threshold=0.8))
+
+
+def piper_module(name: str) -> ModuleType:
+    """Return the module ``piper.name`` without running what ``import piper`` runs."""
+    if _ALIAS not in sys.modules:
+        found = importlib.util.find_spec("piper")
+        if found is None or not found.submodule_search_locations:
+            raise ModelError("the phonemizer is not installed", "pip install piper-tts")
+        package = ModuleType(_ALIAS)
+        package.__path__ = list(found.submodule_search_locations)
+        sys.modules[_ALIAS] = package
+    return importlib.import_module(f"{_ALIAS}.{name}")
+
+
+@functools.cache
+def _phonemizer() -> Any:
+    return piper_module("phonemize_espeak").EspeakPhonemizer()
+
+
+@functools.cache
+def _diacritizer() -> Any:
+    try:
+        return piper_module("tashkeel").TashkeelDiacritizer()
+    except ImportError:
+        raise ModelError(
+            "an Arabic Piper voice needs onnxruntime for its vowels", "pip install onnxruntime"
+        ) from None

@@ -1,0 +1,191 @@
+"""A Piper voice's weights, found in its ONNX graph.
+
+A Piper voice is one VITS exported to ONNX by torch. What the file keeps of the original model
+depends on the exporter: weight norm is folded, which leaves weights with anonymous names; equal
+tensors share one name, so a norm may be stored under another norm's name. What stays is the
+*scope*: each operation is named after the module it came from
+(``/flow/flows.4/enc/in_layers.0/Conv``). So a weight is looked up as "the second input of the
+convolution of that module".
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from voicebench.errors import ModelError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float32]
+
+MOST_BYTES = 1 << 30
+"""No Piper voice is near this size; an ONNX file of more than 2 GiB cannot be one file at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A convolution of the graph: its tensors and what they do."""
+
+    weight: Array
+    bias: Array | None
+    dilation: int
+    stride: int
+
+
+class PiperGraph:
+    """The tensors of a voice by the module they belong to."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file at ``path``; raises `ModelError` where it is no readable ONNX file."""
+        self.path = path
+        graph = _read(path).graph
+        self._tensors = {tensor.name: tensor for tensor in graph.initializer}
+        self._convolutions: dict[str, Any] = {}
+        self._scopes: dict[str, list[Any]] = defaultdict(list)
+        for node in graph.node:
+            if node.op_type == "Constant":
+                for attribute in node.attribute:
+                    if attribute.name == "value":
+                        self._tensors[node.output[0]] = attribute.t
+                continue
+            scope = self._scope(node)
+            self._scopes[scope].append(node)
+            if node.op_type in ("Conv", "ConvTranspose"):
+                self._convolutions[scope] = node
+
+    def has(self, scope: str) -> bool:
+        """Return whether a convolution belongs to the module ``scope``."""
+        return scope in self._convolutions
+
+    def numbers(self, pattern: str) -> list[int]:
+        """Return, in order, the numbers for which ``pattern`` (with one ``#``) is a convolution."""
+        regex = re.compile(re.escape(pattern).replace(r"\#", r"(\d+)"))
+        found = {int(m[1]) for scope in self._convolutions if (m := regex.fullmatch(scope))}
+        return sorted(found)
+
+    def convolution(self, scope: str) -> Operation:
+        """Return the convolution of the module ``scope``."""
+        node = self._convolutions.get(scope)
+        if node is None:
+            raise self.foreign(f"no convolution {scope}")
+        attributes = {attribute.name: list(attribute.ints) for attribute in node.attribute}
+        return Operation(
+            weight=self._array(node.input[1]),
+            bias=self._array(node.input[2]) if len(node.input) > 2 else None,
+            dilation=(attributes.get("dilations") or [1])[0],
+            stride=(attributes.get("strides") or [1])[0],
+        )
+
+    def weight(self, name: str) -> Array:
+        """Return the weight that training called ``name``, wherever the exporter has put it."""
+        scope, _, field = name.rpartition(".")
+        if name == "dp.flows.0.m":
+            return self.operand(scope, ("Sub",))
+        if name == "dp.flows.0.logs" and name not in self._tensors:
+            # The exporter has computed what is multiplied with: exp(-logs).
+            return -np.log(self.operand(scope, ("Mul",), last=False))
+        if scope in ("enc_p.emb", "emb_g"):
+            return self.operand(scope, ("Gather",))
+        if "norm" in scope:
+            return self.norm(scope)[0 if field == "weight" else 1]
+        if field in ("weight", "bias"):
+            operation = self.convolution(scope)
+            found = operation.weight if field == "weight" else operation.bias
+            if found is None:
+                raise self.foreign(f"no bias in {scope}")
+            return found
+        return self.stored(name)
+
+    def stored(self, name: str) -> Array:
+        """Return the tensor that is stored under ``name``."""
+        if name not in self._tensors:
+            raise self.foreign(f"no tensor {name}")
+        return self._array(name)
+
+    def operand(self, scope: str, kinds: tuple[str, ...], last: bool = True) -> Array:
+        """Return the stored tensor that an operation of one of ``kinds`` in ``scope`` works with.
+
+        Where several do, the last operation is meant (a norm's gain comes after its statistics),
+        or the first.
+        """
+        nodes = self._scopes.get(scope, [])
+        for node in reversed(nodes) if last else nodes:
+            if node.op_type in kinds:
+                for name in node.input:
+                    if name in self._tensors and math.prod(self._tensors[name].dims) > 1:
+                        return self._array(name)
+        raise self.foreign(f"no {' or '.join(kinds)} with a weight in {scope}")
+
+    def slope(self, scope: str) -> float:
+        """Return the slope of the first leaky ReLU directly in ``scope``."""
+        for node in self._scopes.get(scope, []):
+            if node.op_type == "LeakyRelu":
+                return float(next((a.f for a in node.attribute if a.name == "alpha"), 0.01))
+        raise self.foreign(f"no LeakyRelu in {scope}")
+
+    def norm(self, scope: str) -> tuple[Array, Array]:
+        """Return gain and offset of the layer norm ``scope``, whole or taken apart."""
+        for node in self._scopes.get(scope, []):
+            if node.op_type == "LayerNormalization":
+                return self._array(node.input[1]), self._array(node.input[2])
+        return self.operand(scope, ("Mul",)), self.operand(scope, ("Add",))
+
+    def _scope(self, node: Any) -> str:
+        """Return the dotted name of the module that ``node`` came from; "" where it is unknown."""
+        if node.name.startswith("/"):
+            return str(node.name[1:].rpartition("/")[0].replace("/", "."))
+        for name in node.input[1:]:
+            stem, _, kind = name.rpartition(".")
+            if kind in ("weight", "bias", "gamma", "beta") and name in self._tensors:
+                return str(stem)
+        return ""
+
+    def _array(self, name: str) -> Array:
+        from onnx import numpy_helper
+
+        if name not in self._tensors:
+            raise self.foreign(f"the weight {name} is computed, not stored")
+        try:
+            array = numpy_helper.to_array(self._tensors[name])
+        except (ValueError, TypeError) as error:
+            raise self.foreign(f"the weight {name} cannot be read") from error
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+    def foreign(self, what: str) -> ModelError:
+        """Return the error that says that the graph is no Piper voice, because of ``what``."""
+        return ModelError(
+            f"{self.path} is not a Piper voice that voicebench can read: {what}",
+            "take a voice made by Piper (a .onnx file with its .onnx.json)",
+        )
+
+
+def _read(path: Path) -> Any:
+    """Return the parsed ONNX model."""
+    remedy = "fetch the voice again"
+    try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise ModelError(f"{path} has {size} bytes, far more than any Piper voice", remedy)
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"cannot read {path}: {error.strerror}", "check the voice's path"
+        ) from None
+
+    import onnx
+
+    try:
+        model = onnx.load_model_from_string(content)
+    except Exception:  # protobuf's DecodeError, whose module has changed over the releases
+        raise ModelError(f"{path} is no ONNX file, or it is cut off", remedy) from None
+    if not model.graph.node:
+        raise ModelError(f"{path} holds no network", remedy)
+    return model

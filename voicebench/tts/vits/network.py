@@ -1,0 +1,144 @@
+"""The whole network: an utterance is encoded once, and then spoken window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from voicebench.errors import EngineError
+from voicebench.tts.vits.carry import Carry
+from voicebench.tts.vits.decoder import Decoder
+from voicebench.tts.vits.durations import PlainDurations, StochasticDurations
+from voicebench.tts.vits.flow import Flow
+from voicebench.tts.vits.shape import VitsShape
+from voicebench.tts.vits.text import TextEncoder
+
+MOST_FRAMES = 1 << 18
+"""An utterance of more frames (50 minutes) is a broken voice."""
+
+
+class Noise(Protocol):
+    """Where the normal noise of an utterance comes from."""
+
+    def for_durations(self, symbols: int) -> Tensor:
+        """Return (symbols, 2)."""
+        ...
+
+    def for_frames(self, frames: int, channels: int) -> Tensor:
+        """Return the next (frames, channels)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How to speak: the voice's speaker and how much noise and length to give."""
+
+    noise_scale: float
+    length_scale: float
+    noise_w: float
+    speaker: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """A text that was encoded: the prior of each symbol, and how many frames each symbol lasts."""
+
+    mean: Tensor
+    """(symbols, channels)"""
+    scale: Tensor
+    """(symbols, channels): the standard deviation, times the noise scale."""
+    symbol_of_frame: Tensor
+    """(frames,)"""
+    speaker: Tensor | None
+    """(speaker channels,)"""
+
+    @property
+    def frames(self) -> int:
+        """Return how many frames the utterance lasts."""
+        return self.symbol_of_frame.shape[0]
+
+
+class Vits(nn.Module):
+    """A voice: symbols in, samples out."""
+
+    def __init__(self, shape: VitsShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.text = TextEncoder(shape)
+        durations = StochasticDurations if shape.durations.stochastic else PlainDurations
+        self.durations = durations(shape)
+        self.flow = Flow(shape)
+        self.decoder = Decoder(shape)
+        self.speakers = (
+            nn.Parameter(torch.empty(shape.speakers, shape.speaker_channels))
+            if shape.speaker_channels
+            else None
+        )
+
+    def encode(self, symbols: Tensor, manner: Manner, noise: Noise) -> Utterance:
+        """Run what is needed once for ``symbols`` (n,): text encoder, durations, prior.
+
+        Raises `EngineError` where the durations are no usable numbers.
+        """
+        speaker = None
+        if self.speakers is not None:
+            speaker = self.speakers[manner.speaker or 0]
+        hidden, mean, log_scale = self.text(symbols)
+        drawn = noise.for_durations(symbols.shape[0]).to(hidden) * manner.noise_w
+        lengths = torch.exp(self.durations(hidden, speaker, drawn)) * manner.length_scale
+        lengths = torch.ceil(lengths.float()).cpu()
+        total = float(lengths.sum())
+        if not 0 <= total <= MOST_FRAMES:
+            raise EngineError(
+                f"the voice gives {symbols.shape[0]} symbols a length of {total:g} frames",
+                "the voice's weights are damaged, or its length_scale is far off",
+            )
+        symbol_of_frame = torch.repeat_interleave(lengths.long())
+        if symbol_of_frame.shape[0] == 0:
+            symbol_of_frame = torch.zeros(1, dtype=torch.long)
+        return Utterance(
+            mean=mean,
+            scale=torch.exp(log_scale) * manner.noise_scale,
+            symbol_of_frame=symbol_of_frame.to(symbols.device),
+            speaker=speaker,
+        )
+
+    def windows(self, utterance: Utterance, noise: Noise, sizes: Iterator[int]) -> Iterator[Tensor]:
+        """Yield the utterance's samples (count,), window by window.
+
+        ``sizes`` says how many samples the next window must have at least; the last window has
+        what is left. A window is computed when it is asked for.
+        """
+        carry = Carry()
+        taken = given = 0
+        while taken < utterance.frames:
+            upto = self._frames_for(given + next(sizes), taken + 1, utterance.frames)
+            carry.begin(last=upto == utterance.frames)
+            samples = self._speak(utterance, taken, upto, noise, carry)
+            carry.finish()
+            taken = upto
+            given += samples.shape[0]
+            if samples.shape[0]:
+                yield samples
+
+    def _speak(
+        self, utterance: Utterance, start: int, stop: int, noise: Noise, carry: Carry
+    ) -> Tensor:
+        symbol = utterance.symbol_of_frame[start:stop]
+        mean = utterance.mean[symbol]
+        drawn = noise.for_frames(stop - start, mean.shape[1]).to(mean)
+        rows = mean + drawn * utterance.scale[symbol]
+        rows = self.flow(rows, utterance.speaker, carry)
+        return self.decoder(rows, utterance.speaker, carry)  # type: ignore[no-any-return]
+
+    def _frames_for(self, samples: int, least: int, most: int) -> int:
+        """Return how many frames from the beginning determine the first ``samples`` samples."""
+        lag, determined = self.flow.lag, self.decoder.determined
+        guess: int = -(-samples // self.shape.decoder.hop) + lag
+        while guess < most and determined(guess - lag) < samples:
+            guess += 1
+        return min(max(guess, least), most)
