@@ -140,6 +140,7 @@ class Speaker:
         """Be silent at once, and close; what waits is dropped. May be called from any thread."""
         self._stopped = True
         self._playout.clear()
+        self._over.set()
         self._close(at_once=True)
 
     def report(self) -> Played:
