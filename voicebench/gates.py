@@ -22,6 +22,7 @@ import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 from voicebench.errors import UsageError
@@ -59,15 +60,16 @@ _GATE = re.compile(
 _QUANTITY = re.compile(r"^(?P<number>[0-9]+(\.[0-9]+)?)\s*(?P<unit>[a-z%/]*)$", re.IGNORECASE)
 _PERCENTILE = re.compile(r"^p(?P<q>[1-9][0-9]?(\.[0-9])?)$")
 
-_UNIT_FACTORS: dict[str, dict[str, float]] = {
-    "ms": {"ms": 1.0, "s": 1000.0},
-    "s": {"s": 1.0, "ms": 0.001},
-    "count": {"": 1.0},
-    "x": {"": 1.0, "x": 1.0},
-    "per_s": {"": 1.0, "/s": 1.0},
-    "bool": {"": 1.0, "%": 0.01},
-    "share": {"": 1.0, "%": 0.01},
+_UNIT_FACTORS: dict[str, dict[str, Decimal]] = {
+    "ms": {"ms": Decimal(1), "s": Decimal(1000)},
+    "s": {"s": Decimal(1), "ms": Decimal("0.001")},
+    "count": {"": Decimal(1)},
+    "x": {"": Decimal(1), "x": Decimal(1)},
+    "per_s": {"": Decimal(1), "/s": Decimal(1)},
+    "bool": {"": Decimal(1), "%": Decimal("0.01")},
+    "share": {"": Decimal(1), "%": Decimal("0.01")},
 }
+"""Decimal, because 95 * 0.01 is more than 19 of 20 turns in binary fractions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,12 @@ class Gate:
         if self.metric is None or self.statistic == "under":
             return "share"
         return self.metric.unit
+
+    @property
+    def percentile(self) -> float | None:
+        """The ``q`` of a gate on a percentile, 0 to 100; None for any other statistic."""
+        match = _PERCENTILE.match(self.statistic)
+        return float(match["q"]) if match else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +156,8 @@ def overall(results: Sequence[GateResult]) -> Verdict:
 def _compare(gate: Gate, observed: float) -> Verdict:
     if OPERATORS[gate.operator](observed, gate.limit):
         return Verdict.PASS
-    slack = abs(gate.limit) * CLOSE_MARGIN
-    near = abs(observed - gate.limit) <= slack and slack > 0
+    miss, slack = abs(observed - gate.limit), abs(gate.limit) * CLOSE_MARGIN
+    near = slack > 0 and (miss <= slack or math.isclose(miss, slack))
     return Verdict.CLOSE if near else Verdict.FAIL
 
 
@@ -215,7 +223,7 @@ def _quantity(text: str, unit: str, gate: str) -> float:
             "'90%'" if known == "%" else f"'{amount}{known}'" for known in factors
         )
         raise UsageError(f"gate {gate!r} has a limit {text!r} of another unit", f"write {examples}")
-    value = float(match["number"]) * factors[match["unit"].lower()]
+    value = float(Decimal(match["number"]) * factors[match["unit"].lower()])
     if not math.isfinite(value):
         raise UsageError(f"gate {gate!r} has a limit that is no finite number")
     return value
