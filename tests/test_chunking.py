@@ -25,6 +25,8 @@ SIZES = [
         "a1 a2 a3 b1 b2 b3 b4 b5 b6 b7 b8 c1",
         ["a1 a2 a3 ", "b1 b2 b3 b4 b5 b6 b7 b8 ", "c1"],
     ),
+    # What is bound together (here digit groups) at most doubles a chunk.
+    ("1 2 3 4 5 6 7 8 9", ["1 2 3 4 5 6 ", "7 8 9"]),
     ("one  two\tthree   four", ["one  two\tthree   ", "four"]),
     ("  one two three four", ["  one two three ", "four"]),
 ]
@@ -68,6 +70,10 @@ NOT_TORN = [
     ("From 1939—1945 it was.", ["From 1939—1945 ", "it was."]),
     ("The answer is 42. Good.", ["The answer is ", "42. ", "Good."]),
     ("See it in Fig. 3 now.", ["See it in ", "Fig. 3 now."]),
+    ("Take 42. Now go.", ["Take 42. ", "Now go."]),
+    ("1969. Then more.", ["1969. ", "Then more."]),
+    ("It is now -5 degrees.", ["It is now ", "-5 degrees."]),
+    ("A five- or six-year plan.", ["A five- or ", "six-year plan."]),
     ("1. Eggs\n2. Milk", ["1. Eggs\n", "2. Milk"]),
     ("Buy these: \n1. Eggs", ["Buy these: ", "\n1. Eggs"]),
     # short forms
@@ -112,6 +118,7 @@ NOT_TORN = [
     ("« Ça va ? » dit-il.", ["« Ça va ? » ", "dit-il."]),
     ("«\u00a0Ça va\u202f?\u00a0» dit-il.", ["«\u00a0Ça va\u202f?\u00a0» ", "dit-il."]),
     ("Il coûte 5 € ou plus.", ["Il coûte 5 € ", "ou plus."]),
+    ("He paid me € 5.", ["He paid me ", "€ 5."]),
     ("Il prend 3 % de plus.", ["Il prend 3 % ", "de plus."]),
     # German guillemets point the other way: the opening one belongs to the next chunk
     ("Er sagt nur »ja« dazu.", ["Er sagt nur ", "»ja« dazu."]),
@@ -119,6 +126,8 @@ NOT_TORN = [
     (f"Hi {FAMILY} you 🇫🇷🇬🇧 two", [f"Hi {FAMILY} you 🇫🇷🇬🇧 two"]),
     ("Good 👍🏽! Next.", ["Good 👍🏽! ", "Next."]),
     ("Great!😊 Next.", ["Great!😊 ", "Next."]),
+    # an accent on a space
+    ("one two three \u0301four", ["one two three \u0301four"]),
     # accents written as characters of their own
     (
         "cafe\u0301 cafe\u0301 cafe\u0301 the\u0301",
@@ -129,6 +138,10 @@ NOT_TORN = [
 UNSPACED = [
     ("你好，我是语音助手。", ["你好，", "我是语音助手。"]),
     ("这是一个很长的句子没有标点", ["这是一个很长", "的句子没有标点"]),
+    ("这是一个很长「的」", ["这是一个很长", "「的」"]),
+    ("one two three(日本)", ["one two three(日", "本)"]),
+    ("你好.我是", ["你好.", "我是"]),
+    ("ああああああああああああああ", ["ああああああああああああ", "ああ"]),
     ("好的——我们走吧。", ["好的——", "我们走吧。"]),
     ("「はい！」と言った。", ["「はい！」", "と言った。"]),
     ("今日の天気は晴れです。", ["今日の天気は", "晴れです。"]),
@@ -176,10 +189,15 @@ EARLY = [
     (["one", " two", " three", "?", " Four"], [(4, "one two three? ")]),
     # An emoji is not waited for: it leads the next chunk.
     (["one", " two", " three", " \U0001f60a", " four"], [(3, "one two three ")]),
+    (["That's", " right", ",", " yes"], [(2, "That's right,")]),
+    # After a closed quote the space decides again, whichever way the guillemets point.
+    (["« Oui » dit Paul.", " "], [(1, "« Oui » dit Paul. ")]),
+    (["Er sagt »ja«.", " "], [(1, "Er sagt »ja«. ")]),
     # A known short form needs no look behind its space, "No." does.
     (["Dr", ".", " Smith", " is"], []),
     (["No", ".", " ", "I"], [(3, "No. ")]),
     (["No", ".", " ", "5"], []),
+    (["No", "!", " "], [(2, "No! ")]),
     # Inside guillemets the closing one may stand behind the space.
     (["« ", "Oui", " !", " ", "»", " dit"], [(5, "« Oui ! » ")]),
     (["« ", "Oui", " !", " ", "Non"], [(4, "« Oui ! ")]),
@@ -211,6 +229,7 @@ def test_finish_returns_what_is_left_once() -> None:
 
 def test_both_sizes_are_settings() -> None:
     assert chunk("one two three four five", 1, 2) == ["one ", "two three ", "four five"]
+    assert chunk("Yes, of course I do", 4, 8) == ["Yes, of course I ", "do"]
     assert chunk("one two three four five", 2, 1) == ["one two ", "three ", "four ", "five"]
 
 
@@ -235,6 +254,9 @@ def test_a_long_word_is_cut_at_the_limit() -> None:
 def test_a_chunk_that_is_too_long_is_cut_before_its_last_word() -> None:
     address = "https://example.com/" + "x" * 150
     assert chunk(f"{'y' * 60} {address} now") == ["y" * 60 + " ", f"{address} now"]
+    word = "x" * 98 + "."
+    assert chunk(f"{'y' * 100} {word} z") == ["y" * 100 + " ", word + " ", "z"]
+    assert chunk(f"{'y' * 196} zz w") == ["y" * 196 + " zz ", "w"]
 
 
 @pytest.mark.parametrize(

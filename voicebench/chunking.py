@@ -94,7 +94,7 @@ class Chunker:
         self._mark = ""  # the last mark after the last word
         self._token_start = 0  # where in _held the last run without a space begins
         self._half_words_before_token = 0
-        self._guillemets = 0  # how many « are open
+        self._guillemets = 0  # how many « are open; under 0 inside »German« quotes
         self._half_flag = False  # the second half of a flag may follow
         self._on_new_line = True  # the first word of the chunk begins a line
 
@@ -159,7 +159,7 @@ class Chunker:
         elif char == "«":
             self._guillemets += 1
         elif char == "»":
-            self._guillemets = max(0, self._guillemets - 1)
+            self._guillemets -= 1
 
     def _close(self) -> str:
         """Hand over all that is held and start the next chunk."""
