@@ -71,13 +71,12 @@ def run_session(effective: Effective, observer: Observer) -> Outcome:
     """Measure what ``effective`` describes. Raises a `VoicebenchError` where nothing can be."""
     settings = effective.settings
     check_target(settings)
-    prompts = _early_prompts(settings)
+    _prompts(settings, "en")  # a bad prompt is refused before a model is loaded
     results = Path(settings.run.results)
     check_writable(results)
     with closing(open_target(settings, observer.say)) as target:
         instrument = measure_in_process(QUICK_TURNS)
-        prompts = prompts or load_prompts(None, _language(target))
-        planned = _plan(settings, prompts)
+        planned = _plan(settings, _prompts(settings, _language(target)))
         environment = describe_environment() | {"instrument": instrument.as_dict()}
         with create_run_folder(
             results,
@@ -133,12 +132,11 @@ def audible_rule(settings: AudibleSettings) -> AudibleRule:
     )
 
 
-def _early_prompts(settings: Settings) -> PromptSet | None:
-    """Return the prompts if they are named; None where the voice's language decides."""
-    run = settings.run
-    if run.prompt is not None:
-        return from_prompts([check_prompt(run.prompt, "--prompt")])
-    return load_prompts(run.prompts) if run.prompts is not None else None
+def _prompts(settings: Settings, language: str) -> PromptSet:
+    """Return the prompts that are named, else the built-in set of ``language``."""
+    if settings.run.prompt is not None:
+        return from_prompts([check_prompt(settings.run.prompt, "--prompt")], language)
+    return load_prompts(settings.run.prompts, language)
 
 
 def _language(target: Target) -> str:
