@@ -138,10 +138,18 @@ def test_one_token_has_a_time_but_no_gap_and_no_rate() -> None:
     assert shown(drawn_turn(tokens=(100,))) == {"llm_ttft_ms", "llm_total_ms", "llm_tokens"}
 
 
-def test_tokens_that_come_in_one_read_have_no_rate() -> None:
+def test_tokens_that_come_in_one_read_have_no_rate_and_no_gap() -> None:
     one_read = drawn_turn(tokens=(100, 100, 100))
     assert value("llm_tokens_per_s", one_read) is None
-    assert value("llm_itl_ms", one_read) == 0
+    assert value("llm_itl_ms", one_read) is None
+
+
+def test_the_gap_before_tokens_that_came_joined_is_not_one_tokens_gap() -> None:
+    assert value("llm_itl_ms", drawn_turn(tokens=(0, 10, 20, 30, 70, 70))) == 10
+
+
+def test_without_a_gap_of_its_own_for_half_the_tokens_the_median_would_be_made_up() -> None:
+    assert value("llm_itl_ms", drawn_turn(tokens=(0, 10, 50, 50, 50))) is None
 
 
 def test_the_gap_between_tokens_is_the_median_so_that_one_pause_does_not_move_it() -> None:

@@ -15,6 +15,7 @@ from voicebench.events import (
     Connected,
     Event,
     FirstByte,
+    Reply,
     ServerTiming,
     SilenceTrimmed,
     SpeakerStarted,
@@ -25,6 +26,7 @@ from voicebench.events import (
     TurnStarted,
     Usage,
 )
+from voicebench.metrics import compute
 from voicebench.playback import Arrival
 from voicebench.timeline import Failure, Stamped, TimedText, Timeline, seal
 
@@ -201,6 +203,46 @@ def test_connections_and_server_timings_are_kept_one_by_one() -> None:
     )
     assert turn.connections == (Connected(12.5, reused=False), Connected(0.0, reused=True))
     assert turn.server_timings == (100.0, 40.0)
+
+
+def test_several_requests_over_one_connection_count_it_once_as_the_first_found_it() -> None:
+    turn = sealed(
+        (0, START),
+        (1, Connected(12.5, reused=False, number=4)),
+        (2, Connected(12.5, reused=True, number=4)),
+        (3, Connected(3.0, reused=True, number=5)),
+        (4, BROKEN),
+    )
+    assert [(made.number, made.reused) for made in turn.connections] == [(4, False), (5, True)]
+
+
+def test_our_durations_stand_beside_the_servers_where_they_are_of_the_same_request() -> None:
+    turn = sealed((0, START), (1, ServerTiming(100.0, our_ms=104.0)), (2, BROKEN))
+    assert (turn.server_timings, turn.our_timings) == ((100.0,), (104.0,))
+
+
+def test_a_token_that_came_joined_has_the_stamp_of_the_one_before() -> None:
+    turn = sealed(
+        (0, START),
+        (1, Token("It")),
+        (5, Token(" is", joined=True)),
+        (9, Token(" late", joined=True)),
+        (12, Token(".")),
+        (13, BROKEN),
+    )
+    assert [token.at_ns for token in turn.tokens] == [1_000_000, 1_000_000, 1_000_000, 12_000_000]
+
+
+def test_a_reply_in_one_piece_is_the_text_and_shows_no_token() -> None:
+    turn = sealed((0, START), (70, Reply("It is late.")), (80, BROKEN))
+    assert turn.reply == "It is late."
+    assert compute(turn)["llm_ttft_ms"] is None
+    assert compute(turn)["llm_total_ms"] == 70
+
+
+def test_a_reply_in_one_piece_without_text_is_illegal() -> None:
+    with pytest.raises(IllegalEvent, match="Reply without text"):
+        sealed((0, START), (1, Reply("")), (2, BROKEN))
 
 
 def test_trimmed_silence_adds_up() -> None:

@@ -7,6 +7,11 @@ a defect of voicebench and shows its traceback.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voicebench.events import Fault, Stage
+
 
 class VoicebenchError(Exception):
     """A mistake or mishap that one sentence can explain.
@@ -54,7 +59,14 @@ class ResultsError(UsageError):
 
 
 class EngineError(CannotMeasure):
-    """An engine failed in the middle of its work; the turn fails, the run goes on."""
+    """An engine failed in the middle of its work; the turn fails, the run goes on.
+
+    ``fault`` is the kind of failure; ``stage`` is where it happened, None for the engine's own
+    stage.
+    """
+
+    fault: Fault = "engine"
+    stage: Stage | None = None
 
 
 class IllegalEvent(Exception):

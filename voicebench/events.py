@@ -36,7 +36,20 @@ class TurnStarted:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A non-empty visible text delta of the reply is in hand (for a local model: on the host)."""
+    """A non-empty visible text delta of the reply is in hand (for a local model: on the host).
+
+    ``joined``: it had come with the token before (in one network read, or while this process was
+    busy with that one), so the time between the two is not the model's, and the timeline gives
+    both the same stamp.
+    """
+
+    text: str
+    joined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The whole reply came at once; when its first token was made cannot be observed."""
 
     text: str
 
@@ -57,10 +70,15 @@ class TextChunk:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The turn's connection: what opening it took (outside the turn), and whether it was reused."""
+    """The turn's connection: what opening it took (outside the turn), and whether it was reused.
+
+    Said once for each request. ``number`` tells connections apart (0: unknown), so that several
+    requests over one connection count it once, as the first of them found it.
+    """
 
     connect_ms: float
     reused: bool
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +103,14 @@ class SilenceTrimmed:
 
 @dataclass(frozen=True, slots=True)
 class ServerTiming:
-    """A duration that the server measured on its own clock, and reports."""
+    """A duration that the server measured on its own clock, and reports.
+
+    ``our_ms`` is ours for the same thing, request sent to report in hand, where the report is
+    about less than the turn.
+    """
 
     duration_ms: float
+    our_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +137,7 @@ class TurnFailed:
 Event = (
     TurnStarted
     | Token
+    | Reply
     | Usage
     | TextChunk
     | Connected
@@ -129,7 +153,7 @@ Event = (
 Emit = Callable[[Event], None]
 """Take one event, now. Safe to call from any thread."""
 
-LlmEvent = Token | Usage | Connected | ServerTiming
+LlmEvent = Token | Reply | Usage | Connected | ServerTiming
 """What a language model yields while it answers."""
 
 TtsEvent = AudioChunk | FirstByte | Connected | ServerTiming | SilenceTrimmed

@@ -8,6 +8,7 @@ is said in its ``doc``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -53,6 +54,12 @@ def _first_token(turn: Timeline) -> int | None:
     return turn.tokens[0].at_ns if turn.tokens else None
 
 
+def _reply_complete(turn: Timeline) -> int | None:
+    if turn.whole_reply is not None:
+        return turn.whole_reply.at_ns
+    return turn.tokens[-1].at_ns if turn.tokens else None
+
+
 def _first_chunk(turn: Timeline) -> int | None:
     return turn.chunks[0].at_ns if turn.chunks else None
 
@@ -66,8 +73,17 @@ def _between(start: float | None, end: float | None) -> float | None:
 
 
 def _inter_token(turn: Timeline) -> float | None:
-    gaps = [(later.at_ns - earlier.at_ns) / NS_PER_MS for earlier, later in pairwise(turn.tokens)]
-    return median(gaps) if gaps else None
+    """Return the median gap before tokens that came alone, where most of them did.
+
+    Tokens that came joined have one stamp; the gap before such a group is that of several tokens.
+    """
+    alone = Counter(token.at_ns for token in turn.tokens)
+    gaps = [
+        (later.at_ns - earlier.at_ns) / NS_PER_MS
+        for earlier, later in pairwise(turn.tokens)
+        if alone[later.at_ns] == 1
+    ]
+    return median(gaps) if gaps and 2 * len(gaps) >= len(turn.tokens) - 1 else None
 
 
 def _token_count(turn: Timeline) -> float | None:
@@ -184,7 +200,10 @@ def _server(turn: Timeline) -> float | None:
 
 def _transport(turn: Timeline) -> float | None:
     server = _server(turn)
-    return None if server is None else turn.end_ns / NS_PER_MS - server
+    if server is None:
+        return None
+    ours = sum(turn.our_timings) if turn.our_timings else turn.end_ns / NS_PER_MS
+    return ours - server
 
 
 def _unattributed(turn: Timeline) -> float | None:
@@ -208,15 +227,16 @@ METRICS: tuple[Metric, ...] = (
         "llm_total_ms",
         "ms",
         "lower",
-        "Turn start to the last token: the reply's text is complete. Includes time in which the "
-        "model waited for a synthesizer on the same device.",
-        lambda turn: _ms(turn.tokens[-1].at_ns) if turn.tokens else None,
+        "Turn start to the last token, or to the reply where it comes in one piece: its text is "
+        "complete. Includes time in which the model waited for a synthesizer on the same device.",
+        lambda turn: _ms(_reply_complete(turn)),
     ),
     Metric(
         "llm_itl_ms",
         "ms",
         "lower",
-        "Median gap between two tokens of the reply.",
+        "Median gap between two tokens of the reply; missing where most tokens came together with "
+        "others in one read, so that their own moments cannot be observed.",
         _inter_token,
     ),
     Metric(
@@ -356,7 +376,8 @@ METRICS: tuple[Metric, ...] = (
         "transport_ms",
         "ms",
         "lower",
-        "Our duration of the turn less the server's own.",
+        "Our duration of what the server reports on (its part of the turn, or the turn), less the "
+        "server's own.",
         _transport,
     ),
     Metric(

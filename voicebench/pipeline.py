@@ -18,10 +18,12 @@ from contextlib import AbstractContextManager, closing
 from typing import TypeVar, cast
 
 from voicebench.chunking import Chunker
-from voicebench.errors import VoicebenchError
+from voicebench.errors import EngineError, VoicebenchError
 from voicebench.events import (
     AudioChunk,
     Emit,
+    Fault,
+    Reply,
     Stage,
     TextChunk,
     Token,
@@ -29,7 +31,7 @@ from voicebench.events import (
     TurnFinished,
     TurnStarted,
 )
-from voicebench.llm import LanguageModel
+from voicebench.llm import Interruptible, LanguageModel
 from voicebench.scheduling import FreeForAll
 from voicebench.tts import Synthesizer
 
@@ -71,7 +73,7 @@ def run_turn(
             schedule=schedule or FreeForAll(),
         ).run(prompt)
     except StageError as failure:
-        emit(TurnFailed(_reason(failure.error), "engine", failure.stage))
+        emit(_failed_turn(failure))
         if not isinstance(failure.error, VoicebenchError):
             raise failure.error from None
     except KeyboardInterrupt:
@@ -128,12 +130,21 @@ class _Turn:
         writer.start()
         try:
             self._speak()
+        except BaseException:
+            self._break_off_reply()
+            raise
         finally:
             self._cancelled.set()
             self._schedule.give_way()
             writer.join()
         if self._llm_error is not None:
             raise StageError("llm", self._llm_error)
+
+    def _break_off_reply(self) -> None:
+        """Wake a model up that waits for a peer: its next token may be long in coming."""
+        self._cancelled.set()
+        if isinstance(self._llm, Interruptible):
+            self._llm.interrupt()
 
     def _write(self, prompt: str) -> None:
         """Run the language model to its end, and queue text chunks as they close."""
@@ -143,7 +154,7 @@ class _Turn:
             with closing(_closable(reply)):
                 for event in steps(reply, self._schedule.token_step):
                     self._emit(event)
-                    if isinstance(event, Token):
+                    if isinstance(event, Token | Reply):
                         held_back += self._chunker.feed(event.text)
                         if not self._sequential:
                             self._hand_over(held_back)
@@ -203,6 +214,14 @@ class _Closable:
 
 def _closable(source: Iterator[object]) -> _Closable:
     return cast(_Closable, source) if hasattr(source, "close") else _Closable()
+
+
+def _failed_turn(failure: StageError) -> TurnFailed:
+    fault: Fault = "engine"
+    stage = failure.stage
+    if isinstance(failure.error, EngineError):
+        fault, stage = failure.error.fault, failure.error.stage or failure.stage
+    return TurnFailed(_reason(failure.error), fault, stage)
 
 
 def _reason(error: BaseException) -> str:

@@ -5,8 +5,10 @@ The rules, in words:
 1. `TurnStarted` comes first, and once; its stamp is the zero of the turn.
 2. Exactly one of `TurnFinished` and `TurnFailed` comes last.
 3. Time never runs back.
-4. A `Token` and a `TextChunk` have text; an `AudioChunk` has at least one sample, and all of a
-   turn's audio has one sample rate.
+4. A `Token`, a `Reply` and a `TextChunk` have text; an `AudioChunk` has at least one sample, and
+   all of a turn's audio has one sample rate.
+
+Tokens that came joined share one stamp: equal stamps say that the time between is not observable.
 
 A target that breaks a rule has a defect, and `seal` raises `IllegalEvent`. A turn that keeps the
 rules but brought nothing audible is legal, and *failed*: silence is not an answer.
@@ -35,6 +37,7 @@ from voicebench.events import (
     Fault,
     FirstByte,
     Phase,
+    Reply,
     ServerTiming,
     SilenceTrimmed,
     SpeakerStarted,
@@ -96,6 +99,8 @@ class Timeline:
     """Wall-clock label (ISO 8601, UTC); never used for a duration."""
     end_ns: int
     tokens: tuple[TimedText, ...] = ()
+    whole_reply: TimedText | None = None
+    """The reply, where it came in one piece: then there are no tokens."""
     chunks: tuple[TimedText, ...] = ()
     audio: tuple[Arrival, ...] = ()
     sound: Sound | None = None
@@ -104,6 +109,8 @@ class Timeline:
     first_byte_ns: int | None = None
     connections: tuple[Connected, ...] = ()
     server_timings: tuple[float, ...] = ()
+    our_timings: tuple[float, ...] = ()
+    """Our durations of what ``server_timings`` are about; empty where they are about the turn."""
     silence_trimmed_ms: float | None = None
     speaker_ns: int | None = None
 
@@ -115,6 +122,8 @@ class Timeline:
     @property
     def reply(self) -> str:
         """The reply's visible text."""
+        if self.whole_reply is not None:
+            return self.whole_reply.text
         return "".join(token.text for token in self.tokens)
 
 
@@ -123,6 +132,7 @@ class _Draft:
     """The sealed timeline while its events are read one after the other."""
 
     tokens: list[TimedText] = field(default_factory=list)
+    whole_reply: TimedText | None = None
     chunks: list[TimedText] = field(default_factory=list)
     audio: list[Arrival] = field(default_factory=list)
     pcm: list[NDArray[np.float32]] = field(default_factory=list)
@@ -132,17 +142,14 @@ class _Draft:
     first_byte_ns: int | None = None
     connections: list[Connected] = field(default_factory=list)
     server_timings: list[float] = field(default_factory=list)
+    our_timings: list[float] = field(default_factory=list)
     silence_trimmed_ms: float | None = None
     speaker_ns: int | None = None
 
     def take(self, at_ns: int, event: Event) -> None:
         match event:
-            case Token(text) | TextChunk(text) if not text:
-                raise IllegalEvent(f"{type(event).__name__} without text")
-            case Token(text):
-                self.tokens.append(TimedText(at_ns, text))
-            case TextChunk(text):
-                self.chunks.append(TimedText(at_ns, text))
+            case Token() | Reply() | TextChunk():
+                self._take_text(at_ns, event)
             case AudioChunk(pcm, sample_rate):
                 self._take_audio(at_ns, pcm, sample_rate)
             case Usage(tokens):
@@ -150,10 +157,13 @@ class _Draft:
             case FirstByte():
                 if self.first_byte_ns is None:
                     self.first_byte_ns = at_ns
-            case Connected():
-                self.connections.append(event)
-            case ServerTiming(duration_ms):
+            case Connected(number=number):
+                if not number or all(number != known.number for known in self.connections):
+                    self.connections.append(event)
+            case ServerTiming(duration_ms, our_ms):
                 self.server_timings.append(duration_ms)
+                if our_ms is not None:
+                    self.our_timings.append(our_ms)
             case SilenceTrimmed(duration_ms):
                 self.silence_trimmed_ms = (self.silence_trimmed_ms or 0.0) + duration_ms
             case SpeakerStarted(delay_ms):
@@ -162,6 +172,19 @@ class _Draft:
                 self.failure = Failure(reason, fault, stage)
             case TurnStarted() | TurnFinished():
                 pass
+
+    def _take_text(self, at_ns: int, event: Token | Reply | TextChunk) -> None:
+        if not event.text:
+            raise IllegalEvent(f"{type(event).__name__} without text")
+        match event:
+            case Token(text, joined=True) if self.tokens:
+                self.tokens.append(TimedText(self.tokens[-1].at_ns, text))
+            case Token(text):
+                self.tokens.append(TimedText(at_ns, text))
+            case Reply(text):
+                self.whole_reply = TimedText(at_ns, text)
+            case TextChunk(text):
+                self.chunks.append(TimedText(at_ns, text))
 
     def _take_audio(self, at_ns: int, pcm: NDArray[np.float32], sample_rate: int) -> None:
         if pcm.ndim != 1 or pcm.size == 0:
@@ -216,6 +239,7 @@ def seal(
         started_at=started_at,
         end_ns=events[-1].at_ns - first.at_ns,
         tokens=tuple(draft.tokens),
+        whole_reply=draft.whole_reply,
         chunks=tuple(draft.chunks),
         audio=tuple(draft.audio),
         sound=sound,
@@ -224,6 +248,7 @@ def seal(
         first_byte_ns=draft.first_byte_ns,
         connections=tuple(draft.connections),
         server_timings=tuple(draft.server_timings),
+        our_timings=tuple(draft.our_timings),
         silence_trimmed_ms=draft.silence_trimmed_ms,
         speaker_ns=draft.speaker_ns,
     )

@@ -27,8 +27,9 @@ FULL = Timeline(
     sound=Sound(16_000, 12, 0.5, 0.1, 3),
     usage_tokens=7,
     first_byte_ns=140 * MS,
-    connections=(Connected(3.25, True),),
+    connections=(Connected(3.25, True, 9),),
     server_timings=(12.5, 80.0),
+    our_timings=(14.0, 95.5),
     silence_trimmed_ms=17.5,
     speaker_ns=190 * MS,
 )
@@ -42,7 +43,17 @@ BARE = Timeline(
 )
 
 
-@pytest.mark.parametrize("turn", [FULL, BARE])
+IN_ONE_PIECE = Timeline(
+    turn=2,
+    phase="measured",
+    prompt="x",
+    started_at="2026-01-02T03:04:05.678+00:00",
+    end_ns=800 * MS,
+    whole_reply=TimedText(700 * MS, "It is late."),
+)
+
+
+@pytest.mark.parametrize("turn", [FULL, BARE, IN_ONE_PIECE])
 def test_a_timeline_survives_its_line(turn: Timeline) -> None:
     line = encode_line(turn)
     assert "\n" not in line

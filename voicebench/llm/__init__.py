@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from voicebench.events import LlmEvent
 
@@ -24,4 +24,13 @@ class LanguageModel(Protocol):
 
     def close(self) -> None:
         """Release the model or the connection."""
+        ...
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """A language model whose next token may be long in coming, and that can be woken up."""
+
+    def interrupt(self) -> None:
+        """Make a running `reply` fail at once; called from another thread."""
         ...

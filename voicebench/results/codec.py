@@ -30,14 +30,18 @@ def encode_line(turn: Timeline) -> str:
             "started_at": turn.started_at,
             "end_ns": turn.end_ns,
             "tokens": [[token.at_ns, token.text] for token in turn.tokens],
+            "whole_reply": turn.whole_reply and [turn.whole_reply.at_ns, turn.whole_reply.text],
             "chunks": [[chunk.at_ns, chunk.text] for chunk in turn.chunks],
             "audio": [[arrival.at_ns, arrival.samples] for arrival in turn.audio],
             "sound": _encode_sound(turn.sound),
             "failure": _encode_failure(turn.failure),
             "usage_tokens": turn.usage_tokens,
             "first_byte_ns": turn.first_byte_ns,
-            "connections": [[made.connect_ms, made.reused] for made in turn.connections],
+            "connections": [
+                [made.connect_ms, made.reused, made.number] for made in turn.connections
+            ],
             "server_timings": list(turn.server_timings),
+            "our_timings": list(turn.our_timings),
             "silence_trimmed_ms": turn.silence_trimmed_ms,
             "speaker_ns": turn.speaker_ns,
         },
@@ -73,6 +77,7 @@ def _decode(fields: dict[str, object]) -> Timeline:
         started_at=cast(str, fields["started_at"]),
         end_ns=int(cast(int, fields["end_ns"])),
         tokens=_decode_texts(fields["tokens"]),
+        whole_reply=_decode_reply(fields["whole_reply"]),
         chunks=_decode_texts(fields["chunks"]),
         audio=tuple(Arrival(int(at), int(n)) for at, n in cast(list[list[int]], fields["audio"])),
         sound=_decode_sound(fields["sound"]),
@@ -80,10 +85,13 @@ def _decode(fields: dict[str, object]) -> Timeline:
         usage_tokens=cast("int | None", fields["usage_tokens"]),
         first_byte_ns=cast("int | None", fields["first_byte_ns"]),
         connections=tuple(
-            Connected(float(connect_ms), bool(reused))
-            for connect_ms, reused in cast(list[tuple[float, bool]], fields["connections"])
+            Connected(float(connect_ms), bool(reused), int(number))
+            for connect_ms, reused, number in cast(
+                list[tuple[float, bool, int]], fields["connections"]
+            )
         ),
         server_timings=tuple(cast(list[float], fields["server_timings"])),
+        our_timings=tuple(cast(list[float], fields["our_timings"])),
         silence_trimmed_ms=cast("float | None", fields["silence_trimmed_ms"]),
         speaker_ns=cast("int | None", fields["speaker_ns"]),
     )
@@ -124,6 +132,10 @@ def _decode_failure(fields: object) -> Failure | None:
 
 def _decode_texts(pairs: object) -> tuple[TimedText, ...]:
     return tuple(TimedText(int(at), str(text)) for at, text in cast(list[tuple[int, str]], pairs))
+
+
+def _decode_reply(pair: object) -> TimedText | None:
+    return None if pair is None else _decode_texts([pair])[0]
 
 
 def _one_of(value: object, allowed: tuple[str, ...]) -> str:

@@ -61,7 +61,7 @@ def row(turn: Timeline) -> dict[str, object]:
         "status": "failed" if turn.failed else "ok",
         "failure_reason": quoted(turn.failure.reason) if turn.failure else None,
         "failure_stage": turn.failure.stage if turn.failure else None,
-        "reply_words": len(turn.reply.split()) if turn.tokens else None,
+        "reply_words": len(turn.reply.split()) if turn.reply else None,
         "first_chunk_text": None if first_chunk is None else quoted(first_chunk),
         "first_chunk_words": None if first_chunk is None else len(first_chunk.split()),
     }

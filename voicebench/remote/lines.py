@@ -1,0 +1,144 @@
+"""The lines to one HTTP server: which connections there are, and which the next request takes.
+
+httpcore keeps the pool of connections that have served. It asks for a new one only while a request
+waits for it, inside the turn; so `Lines` opens one ahead and hands that over.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from typing import cast
+
+import httpcore
+import httpx
+
+from voicebench.remote.access import Access, Address, address_of
+from voicebench.remote.dialling import Connection, dial, trust
+
+
+class Lines(httpcore.NetworkBackend):
+    """The connections to one origin: at most one is opened ahead of the request that takes it."""
+
+    def __init__(self, address: Address, peer: str, access: Access) -> None:
+        self._peer = peer
+        self._access = access
+        self._tls = trust(access.ca_file) if address.tls else None
+        self._proxy = address_of(access.proxy, "http") if access.proxy else None
+        # A proxy is spoken to in the open; TLS with the server behind it begins later.
+        self._first_stop = self._proxy or address
+        self._ready: Connection | None = None
+        self._made: list[Connection] = []
+        self._http2_in_clear = access.http2 and not address.tls
+        self.pool = self._new_pool()
+
+    def open(self) -> None:
+        """Make sure that a connection is open, and waits or has served before."""
+        if self._ready is not None and self._ready.lapsed():
+            self._ready = None
+        if self._ready is None and not self._serving():
+            self.drop()
+            ahead = None if self._proxy else self._tls
+            if ahead is not None:
+                ahead.set_alpn_protocols(["http/1.1", "h2"] if self._access.http2 else ["http/1.1"])
+            self._ready = self._keep(self._dial(self._access.timeouts.connect_s, ahead))
+
+    def drop(self) -> None:
+        """Close every connection."""
+        for connection in self._made:
+            connection.close()
+        self._made.clear()
+        self._ready = None
+        self.pool.close()
+        self.pool = self._new_pool()
+
+    def interrupt(self) -> None:
+        """Wake up whoever reads from a connection."""
+        for connection in tuple(self._made):
+            connection.interrupt()
+
+    def drop_lapsed(self) -> None:
+        """Forget connections that the peer has closed; HTTP/2 would find out too late."""
+        if self._made and all(connection.lapsed() for connection in self._made):
+            self.drop()
+
+    def connect_tcp(
+        self,
+        host: str,  # noqa: ARG002 (always the first stop)
+        port: int,  # noqa: ARG002
+        timeout: float | None = None,
+        local_address: str | None = None,  # noqa: ARG002
+        socket_options: object = None,  # noqa: ARG002
+    ) -> httpcore.NetworkStream:
+        """Give httpcore the connection that waits, or a new one."""
+        ready, self._ready = self._ready, None
+        if ready is not None and not ready.lapsed():
+            return ready
+        return self._keep(self._dial(timeout or self._access.timeouts.connect_s, None))
+
+    def _dial(self, timeout_s: float, tls: ssl.SSLContext | None) -> Connection:
+        return dial(self._first_stop, peer=self._peer, timeout_s=timeout_s, tls=tls)
+
+    def _keep(self, connection: Connection) -> Connection:
+        self._made = [made for made in self._made if not made.closed]
+        self._made.append(connection)
+        return connection
+
+    def _serving(self) -> bool:
+        """Whether the pool holds a connection that the next request can use."""
+        return any(
+            connection.is_available() and not connection.has_expired()
+            for connection in self.pool.connections
+        ) and not all(connection.lapsed() for connection in self._made)
+
+    def _new_pool(self) -> httpcore.ConnectionPool:
+        return httpcore.ConnectionPool(
+            ssl_context=self._tls,
+            proxy=httpcore.Proxy(self._access.proxy) if self._access.proxy else None,
+            # HTTP/2 without TLS is spoken only where it is known beforehand.
+            http1=not self._http2_in_clear,
+            http2=self._access.http2,
+            network_backend=self,
+        )
+
+
+class OwnTransport(httpx.BaseTransport):
+    """Carries httpx's requests over our connections."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send ``request`` and return the answer's head, its body still to be read."""
+        self._lines.drop_lapsed()
+        response = self._lines.pool.handle_request(
+            httpcore.Request(
+                method=request.method,
+                url=httpcore.URL(
+                    scheme=request.url.raw_scheme,
+                    host=request.url.raw_host,
+                    port=request.url.port,
+                    target=request.url.raw_path,
+                ),
+                headers=request.headers.raw,
+                content=cast(httpx.SyncByteStream, request.stream),
+                extensions=request.extensions,
+            )
+        )
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=_Body(response),
+            extensions=response.extensions,
+        )
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._response.iter_stream()
+
+    def close(self) -> None:
+        self._response.close()

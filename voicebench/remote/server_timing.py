@@ -1,0 +1,52 @@
+"""What a server says of its own durations: the ``Server-Timing`` header, read by its standard.
+
+``Server-Timing: total;dur=123.4;desc="all of it", model;dur=98`` (W3C, "Server Timing", 2023).
+The entries of one header overlap as their server likes, so they are never added up: the one called
+*total* is the server's duration, else the longest is, for it contains the others or is at least
+no more than the whole.
+
+OpenAI's API says the same in a header of its own, ``openai-processing-ms``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+
+MAX_ENTRIES = 50
+_ENTRY = re.compile(r"""((?:[^,"]|"(?:[^"\\]|\\.)*")+)""")
+_PARAMETER = re.compile(r""";\s*dur\s*=\s*"?([0-9.eE+-]+)"?""", re.IGNORECASE)
+
+
+def server_duration_ms(headers: Mapping[str, str]) -> float | None:
+    """Return the server's own duration in ms as ``headers`` (any case) tell it, or None."""
+    by_name = {name.lower(): value for name, value in headers.items()}
+    entries = parse_server_timing(by_name.get("server-timing", ""))
+    if entries:
+        return entries.get("total", max(entries.values()))
+    return _duration(by_name.get("openai-processing-ms", ""))
+
+
+def parse_server_timing(value: str) -> dict[str, float]:
+    """Return the durations in ms by lower-case name; what has none, or a broken one, is left out.
+
+    A name that comes twice keeps its first duration.
+    """
+    durations: dict[str, float] = {}
+    for match in list(_ENTRY.finditer(value[:8192]))[:MAX_ENTRIES]:
+        entry = match[1].strip()
+        name = entry.partition(";")[0].strip().lower()
+        parameter = _PARAMETER.search(entry)
+        duration = _duration(parameter[1]) if parameter else None
+        if name and duration is not None:
+            durations.setdefault(name, duration)
+    return durations
+
+
+def _duration(text: str) -> float | None:
+    try:
+        duration = float(text)
+    except ValueError:
+        return None
+    return duration if math.isfinite(duration) and duration >= 0 else None

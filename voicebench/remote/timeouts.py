@@ -1,0 +1,135 @@
+"""How long one may wait for a peer: four limits, and the one that is next to run out.
+
+A limit on each read alone would let a peer that drips a byte every few seconds go on for ever. So
+every wait is cut to what is left of the nearest limit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+from voicebench.errors import UsageError
+from voicebench.events import Stage
+from voicebench.remote.failure import RemoteError
+
+Seconds = Callable[[], float]
+"""Return seconds on a monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """The limits of one exchange with a peer, in seconds; all positive."""
+
+    connect_s: float = 5.0
+    """Name lookup, TCP, TLS and, for a socket, its opening handshake: all together."""
+    first_byte_s: float = 20.0
+    """Request sent to the first byte of the answer's body; headers do not stop it."""
+    between_bytes_s: float = 10.0
+    """Silence in the middle of an answer."""
+    turn_s: float = 60.0
+    """The whole turn, however steadily the bytes come."""
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for a limit that is none."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not 0 < value < math.inf:
+                raise UsageError(f"timeout {field.name} = {value} is no time", "use 0.001 or more")
+
+
+class TurnDeadline:
+    """The end of the running turn, shared by all engines that work on it."""
+
+    def __init__(self, turn_s: float, clock: Seconds = time.monotonic) -> None:
+        self._turn_s = turn_s
+        self._clock = clock
+        self._ends_at: float | None = None
+
+    def start(self) -> None:
+        """Say that a turn begins now."""
+        self._ends_at = self._clock() + self._turn_s
+
+    @property
+    def ends_at(self) -> float:
+        """When the turn has to be over; infinity as long as none has begun."""
+        return math.inf if self._ends_at is None else self._ends_at
+
+
+class Patience:
+    """How much longer one exchange may wait, at any moment of it.
+
+    ``peer`` is the URL as it may be shown, ``stage`` the engine's. Begins when it is made.
+    """
+
+    def __init__(
+        self,
+        timeouts: Timeouts,
+        *,
+        peer: str,
+        stage: Stage,
+        deadline: TurnDeadline | None = None,
+        clock: Seconds = time.monotonic,
+    ) -> None:
+        self._timeouts = timeouts
+        self._peer = peer
+        self._stage: Stage = stage
+        self._clock = clock
+        now = clock()
+        self._first_byte_by = now + timeouts.first_byte_s
+        own_end = now + timeouts.turn_s
+        self._over_at = own_end if deadline is None else min(own_end, deadline.ends_at)
+        self._answering = False
+
+    def answer_began(self) -> None:
+        """Say that the first byte of the answer is in hand."""
+        self._answering = True
+
+    def end_within(self, seconds: float) -> None:
+        """Bring the end of the exchange forward to ``seconds`` from now."""
+        self._over_at = min(self._over_at, self._clock() + seconds)
+
+    def left_s(self) -> float:
+        """Return how long the next read may wait. Raises `RemoteError` where time is up."""
+        now = self._clock()
+        if self._answering:
+            left = min(self._timeouts.between_bytes_s, self._over_at - now)
+        else:
+            left = min(self._first_byte_by, self._over_at) - now
+        if left <= 0:
+            raise self.run_out()
+        return left
+
+    def run_out(self) -> RemoteError:
+        """Return the error that says which limit was reached."""
+        timeouts = self._timeouts
+        # A hair of tolerance: a wait that was cut to the turn's end may return just before it.
+        if self._clock() >= self._over_at - 0.002:
+            reason = f"{self._peer} was not done within the turn's {timeouts.turn_s:g} s"
+        elif self._answering:
+            reason = f"{self._peer} stood still for {timeouts.between_bytes_s:g} s in mid-answer"
+        else:
+            reason = f"{self._peer} sent no byte of an answer within {timeouts.first_byte_s:g} s"
+        return RemoteError(reason, fault="timeout", stage=self._stage)
+
+
+class Allowance(float):
+    """A timeout for HTTP libraries that take a number: at each read it asks its `Patience`.
+
+    As a plain number it is the limit between two bytes.
+    """
+
+    patience: Patience
+
+    def __new__(cls, patience: Patience, between_bytes_s: float) -> Allowance:
+        """Return the allowance of ``patience``."""
+        allowance = super().__new__(cls, between_bytes_s)
+        allowance.patience = patience
+        return allowance
+
+
+def seconds_of(timeout: float | None) -> float | None:
+    """Return the seconds that ``timeout`` stands for now. Raises `RemoteError` where none are."""
+    return timeout.patience.left_s() if isinstance(timeout, Allowance) else timeout
