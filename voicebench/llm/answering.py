@@ -21,7 +21,7 @@ from voicebench.events import LlmEvent, Token, Usage
 from voicebench.llm.detokenizer import Detokenizer
 from voicebench.llm.ending import SentenceEnding
 
-SPOKEN_SYSTEM_PROMPT = "You are a voice assistant. Answer in one or two short spoken sentences."
+SPOKEN_SYSTEM_PROMPT = "You are a helpful AI assistant. Answer in one or two short sentences."
 """Asks for short, whole, spoken sentences: no lists and no markdown."""
 
 
