@@ -141,7 +141,7 @@ def test_every_sample_reaches_the_device_and_the_delay_is_the_converters(
     assert (played.device_underruns, played.gaps, played.speaker) == (0, 0, "odd")
 
 
-@pytest.mark.parametrize("offset", [0.0, -3.0, 1e6])
+@pytest.mark.parametrize("offset", [-3.0, 1e6])
 def test_where_the_host_tells_no_converter_time_the_streams_latency_stands_in(
     offset: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -197,7 +197,7 @@ class Speaker:
             if status.output_underflow and self._delay_ms is not None and self._heard_at is None:
                 self._underruns += 1
             delay_s = moment.outputBufferDacTime - moment.currentTime
-            if not 0 < delay_s < PATIENCE_S:
+            if moment.outputBufferDacTime <= 0 or not 0 <= delay_s < PATIENCE_S:
                 delay_s = self._stream.latency  # this host tells no DAC time
             if filled.samples and self._delay_ms is None:
                 self._delay_ms = 1000 * delay_s

@@ -16,6 +16,7 @@ import numpy as np
 
 from voicebench.audio.pcm import mix_down
 from voicebench.errors import EngineError
+from voicebench.events import Fault
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +32,8 @@ _OTHER_TAGS = {2: "ADPCM", 6: "A-law", 7: "µ-law", 0x11: "IMA ADPCM", 0x55: "MP
 
 class WavError(EngineError):
     """The bytes are no WAV that can be decoded; the message says at which point and why."""
+
+    fault: Fault = "audio"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from voicebench.settings import Settings
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.simulated import PREFIX, Simulated, parse_script
+from voicebench.tts import Synthesizer
 
 Say = Callable[[str], None]
 """Take one line about what is going on, for people who wait."""
@@ -44,7 +45,6 @@ def open_cascade(settings: Settings, say: Say) -> Cascade:
     """Load the language model and the voice, and join them."""
     from voicebench.devices import set_threads
     from voicebench.llm.local import load_language_model
-    from voicebench.tts.local import load_synthesizer
 
     set_threads(settings.run.threads)
     say(f"loading language model {settings.llm.model}")
@@ -59,17 +59,7 @@ def open_cascade(settings: Settings, say: Say) -> Cascade:
         seed=settings.llm.seed,
         system_prompt=settings.llm.system_prompt,
     )
-    say(f"loading voice {settings.tts.voice}")
-    tts = load_synthesizer(
-        settings.tts.voice,
-        device=settings.tts_device(),
-        dtype=settings.tts.dtype,
-        length_scale=settings.tts.length_scale,
-        noise_scale=settings.tts.noise_scale,
-        noise_w=settings.tts.noise_w,
-        speaker_id=settings.tts.speaker_id,
-        seed=settings.tts.seed,
-    )
+    tts = open_voice(settings, say)
     one_device = llm.describe().get("device") == tts.describe().get("device")
     return Cascade(
         llm,
@@ -78,6 +68,23 @@ def open_cascade(settings: Settings, say: Say) -> Cascade:
         later_words=settings.chunker.later_words,
         sequential=settings.run.sequential,
         new_schedule=TurnTaking if one_device else FreeForAll,
+    )
+
+
+def open_voice(settings: Settings, say: Say) -> Synthesizer:
+    """Load the voice alone."""
+    from voicebench.tts.local import load_synthesizer
+
+    say(f"loading voice {settings.tts.voice}")
+    return load_synthesizer(
+        settings.tts.voice,
+        device=settings.tts_device(),
+        dtype=settings.tts.dtype,
+        length_scale=settings.tts.length_scale,
+        noise_scale=settings.tts.noise_scale,
+        noise_w=settings.tts.noise_w,
+        speaker_id=settings.tts.speaker_id,
+        seed=settings.tts.seed,
     )
 
 

@@ -1,0 +1,336 @@
+"""``voicebench say``: speak a text, or the answer to a question, through the loudspeaker."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from voicebench.cli.options import Device, Json, Llm, Set, Voice, effective_settings
+from voicebench.errors import CannotMeasure, UsageError
+
+if TYPE_CHECKING:
+    from voicebench.audio.speaker import Played
+    from voicebench.events import Emit
+    from voicebench.settings import Settings
+    from voicebench.speaking import Heard
+
+EXIT_INTERRUPTED = 130
+MAX_TEXT_CHARACTERS = 20_000
+"""About twenty minutes of speech, which is kept in memory until the turn is sealed."""
+_READ_BYTES = 4096
+
+
+def say(
+    text: Annotated[
+        str | None,
+        typer.Argument(help="What to say. Without it: standard input, spoken as it arrives."),
+    ] = None,
+    ask: Annotated[
+        str | None,
+        typer.Option(metavar="QUESTION", help="Let the language model answer, and speak that."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE.wav",
+            help="Write a WAV file instead; with --speaker: as well. Needs no sound device.",
+        ),
+    ] = None,
+    speaker: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Loudspeaker: its name, a part of it, or its number."),
+    ] = None,
+    list_speakers: Annotated[
+        bool, typer.Option("--list-speakers", help="List the loudspeakers and end.")
+    ] = False,
+    voice: Voice = None,
+    llm: Llm = None,
+    device: Device = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Settings file (TOML).")
+    ] = None,
+    assignments: Set = None,
+    as_json: Json = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress, no figures on stderr.")
+    ] = False,
+) -> None:
+    """Speak through the loudspeaker while it is being synthesized, and say how soon it was heard.
+
+    Examples:
+
+      voicebench say "Hello, how are you?"
+
+      voicebench say --ask "What is the capital of France?"
+
+      tail -f log.txt | voicebench say
+
+      voicebench say "Hello" --output hello.wav
+    """
+    if list_speakers:
+        _print_speakers(as_json)
+        return
+    tell = _silent if quiet else _to_stderr
+    settings = effective_settings(
+        config,
+        assignments,
+        {"run.device": device, "tts.voice": voice, "llm.model": llm},
+    ).settings
+    aloud = output is None or speaker is not None
+    pieces, question = _what_to_say(text, ask)
+    _check(settings, output, speaker, aloud=aloud)
+    try:
+        heard = _speak(
+            settings,
+            pieces,
+            question,
+            aloud=aloud,
+            speaker=speaker,
+            output=output,
+            print_reply=question is not None and not as_json and not quiet,
+            tell=tell,
+        )
+    except KeyboardInterrupt:
+        tell("interrupted")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if as_json:
+        typer.echo(json.dumps(_document(heard, output), indent=2, ensure_ascii=False))
+    for line in _figures(heard, output):
+        tell(line)
+
+
+def _what_to_say(text: str | None, ask: str | None) -> tuple[Iterator[str], str | None]:
+    """Return the text as it arrives, or the question. Raises `UsageError`."""
+    from voicebench.prompts import check_prompt
+
+    if ask is not None:
+        if text is not None:
+            raise UsageError("a text and --ask exclude each other", "give one of them")
+        return iter(()), check_prompt(ask, "--ask")
+    if text is not None and text != "-":
+        checked = check_text(text, "the text")
+        if not checked.strip():
+            raise UsageError("the text is empty", "write what is to be said")
+        return iter((checked,)), None
+    if sys.stdin is None or sys.stdin.closed:
+        raise UsageError("there is nothing to say", 'write it: voicebench say "Hello"')
+    if sys.stdin.isatty():
+        _to_stderr("type what is to be said; Ctrl-D ends")
+    return arriving_text(sys.stdin.buffer), None
+
+
+def arriving_text(source: BinaryIO) -> Iterator[str]:
+    """Yield the UTF-8 text of ``source`` as it arrives, each read as soon as it has something.
+
+    Raises `UsageError` for what is no plain text, for too much of it, and for none.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    read = getattr(source, "read1", source.read)
+    characters, is_blank = 0, True
+    while True:
+        data = read(_READ_BYTES)
+        try:
+            text = check_text(decoder.decode(data, final=not data), "standard input")
+        except UnicodeDecodeError:
+            raise UsageError("standard input is not UTF-8 text", "convert it first") from None
+        characters += len(text)
+        if characters > MAX_TEXT_CHARACTERS:
+            raise _too_long("standard input", characters)
+        is_blank = is_blank and not text.strip()
+        if text:
+            yield text
+        if not data:
+            break
+    if is_blank:
+        raise UsageError("standard input has no text", "write what is to be said")
+
+
+def check_text(text: str, where: str) -> str:
+    """Return ``text`` if it is plain text that can be spoken in one go. Raises `UsageError`."""
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise _too_long(where, len(text))
+    for char in text:
+        if unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\r\t\f":
+            raise UsageError(
+                f"{where} has a character that is no text (U+{ord(char):04X})",
+                "give plain text in UTF-8",
+            )
+    return text
+
+
+def _too_long(where: str, characters: int) -> UsageError:
+    return UsageError(
+        f"{where} has {characters:,} characters or more",
+        f"at most {MAX_TEXT_CHARACTERS:,} can be said in one go",
+    )
+
+
+def _check(settings: Settings, output: Path | None, speaker: str | None, *, aloud: bool) -> None:
+    """Refuse what cannot work before a model is loaded."""
+    from voicebench.audio.speaker import find_speaker
+    from voicebench.targets.opening import check_target
+
+    check_target(settings)
+    if aloud:
+        find_speaker(speaker)
+    if output is None:
+        return
+    if output.is_dir():
+        raise UsageError(f"--output {output} is a folder", "name a file in it")
+    if output.suffix.lower() not in ("", ".wav", ".wave"):
+        raise UsageError(f"--output {output} is no WAV", "only .wav is written")
+    place = output if output.exists() else output.absolute().parent
+    if not place.exists():
+        raise UsageError(f"the folder of --output {output} does not exist", f"make {place} first")
+    if not os.access(place, os.W_OK):
+        raise UsageError(f"--output {output} cannot be written", "choose another place")
+
+
+def _speak(
+    settings: Settings,
+    pieces: Iterator[str],
+    question: str | None,
+    *,
+    aloud: bool,
+    speaker: str | None,
+    output: Path | None,
+    print_reply: bool,
+    tell: Callable[[str], None],
+) -> Heard:
+    """Load what is needed, take the turn and return when its last sample was heard."""
+    from voicebench.chunking import Chunker
+    from voicebench.session import audible_rule
+    from voicebench.speaking import Listener, read_aloud, silenced_by_signals
+    from voicebench.targets.opening import open_target, open_voice
+
+    with ExitStack() as stack:
+        if question is None:
+            tts = stack.enter_context(closing(open_voice(settings, tell)))
+            description = tts.describe()
+            chunker = Chunker(settings.chunker.first_words, settings.chunker.later_words)
+
+            def turn(emit: Emit) -> None:
+                read_aloud(pieces, emit, tts=tts, chunker=chunker)
+        else:
+            target = stack.enter_context(closing(open_target(settings, tell)))
+            description = target.describe()
+
+            def turn(emit: Emit) -> None:
+                target.run(question, emit)
+
+        listener = stack.enter_context(
+            Listener(
+                aloud=aloud,
+                speaker=speaker,
+                output=output,
+                preferred_rate=_rate(description),
+                on_token=_print_token if print_reply else None,
+            )
+        )
+        if listener.speaker is not None:
+            stack.enter_context(silenced_by_signals(listener.speaker.stop))
+        heard = listener.listen(turn, audible_rule(settings.audible))
+    if print_reply:
+        typer.echo()
+    failure = heard.recording.timeline.failure
+    if failure is not None:
+        raise CannotMeasure(f"nothing usable was said: {failure.reason}")
+    return heard
+
+
+def _rate(description: dict[str, object]) -> int | None:
+    """Return the voice's rate, where the description has it: the loudspeaker is opened with it."""
+    voice = description.get("tts", description)
+    rate = voice.get("sample_rate") if isinstance(voice, dict) else None
+    return rate if isinstance(rate, int) else None
+
+
+def _document(heard: Heard, output: Path | None) -> dict[str, object]:
+    from voicebench.metrics import compute
+
+    turn = heard.recording.timeline
+    return {
+        "schema": 1,
+        "prompt": turn.prompt,
+        "reply": turn.reply or None,
+        "phase": turn.phase,
+        "metrics": compute(turn),
+        "speaker": asdict(heard.played) if heard.played else None,
+        "output": str(output) if output else None,
+    }
+
+
+def _figures(heard: Heard, output: Path | None) -> Iterator[str]:
+    """Yield what the user wants to know of the turn, one line each."""
+    from voicebench.format import quantity
+    from voicebench.metrics import compute
+
+    figures, played = compute(heard.recording.timeline), heard.played
+    yield f"first audio  {quantity(figures['first_audio_ms'], 'ms')}  (first turn after loading)"
+    yield f"first sound  {quantity(figures['first_sound_ms'], 'ms')}"
+    if played is not None:
+        yield (
+            f"speaker_ms   {quantity(figures['speaker_ms'], 'ms')}  "
+            f"(DAC time of {played.speaker}; {quantity(played.delay_ms, 'ms')} of it in the device)"
+        )
+        yield f"underruns    {_holes(played)}"
+    yield f"audio        {quantity(figures['audio_s'], 's')}{f'  in {output}' if output else ''}"
+
+
+def _holes(played: Played) -> str:
+    """Say what the listener missed, and what helps."""
+    from voicebench.format import plural, quantity
+
+    underruns = f"{played.device_underruns} of the device"
+    if played.device_underruns:
+        underruns += " (the machine was too busy to feed it)"
+    if played.gaps:
+        underruns += (
+            f"; {plural(played.gaps, 'gap')} of {quantity(played.gap_ms, 'ms')} in all, "
+            "where the next words were not there yet"
+        )
+    return underruns
+
+
+def _print_speakers(as_json: bool) -> None:
+    from voicebench.audio.speaker import list_speakers
+
+    speakers = list_speakers()
+    if as_json:
+        typer.echo(json.dumps([asdict(speaker) for speaker in speakers], indent=2))
+        return
+    if not speakers:
+        _to_stderr("there is no sound device that can play")
+    for speaker in speakers:
+        typer.echo(
+            f"{'*' if speaker.is_default else ' '} {speaker.index:>2}  {speaker.name}  "
+            f"({speaker.host_api}, {speaker.sample_rate} Hz)"
+        )
+
+
+def _print_token(text: str) -> None:
+    """Print a piece of the reply as it comes, without what a terminal would obey."""
+    shown = (
+        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
+    )
+    typer.echo("".join(shown), nl=False)
+
+
+def _to_stderr(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _silent(_line: str) -> None:
+    """Say nothing."""
