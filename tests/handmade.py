@@ -35,7 +35,7 @@ def make_turn(
     failure: Failure | None = None,
     end_ms: float | None = None,
 ) -> Timeline:
-    """Return a turn. ``audio`` is pairs of arrival and length; ``silence_ms`` None is all silent."""
+    """Return a turn. ``audio`` is arrivals with their lengths; ``silence_ms`` None: all silent."""
     arrivals = tuple(Arrival(ns(at_ms), round(length * RATE / 1000)) for at_ms, length in audio)
     last_ms = max([at for at, _ in (*tokens, *chunks, *audio)], default=0.0)
     onset = None if silence_ms is None else round(silence_ms * RATE / 1000)

@@ -31,7 +31,12 @@ def percentile(values: Sequence[float], q: float) -> float:
 
 def carries(count: int, q: float) -> bool:
     """Return whether ``count`` values can carry the ``q``-th percentile."""
-    return q < 100 and count >= math.ceil(round(100 / (100 - q), 9))
+    return q < 100 and count >= values_needed(q)
+
+
+def values_needed(q: float) -> int:
+    """Return how many values the ``q``-th percentile (under 100) needs: 20 for p95."""
+    return math.ceil(round(100 / (100 - q), 9))
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,9 @@ def test_a_text_that_begins_like_a_formula_gets_an_apostrophe(text):
     assert unquoted(line["prompt"]) == text
 
 
-@pytest.mark.parametrize("text", ["NA", "nan", "None", "null", "", "  ", "42", "1e5", "TRUE", "inf"])
+@pytest.mark.parametrize(
+    "text", ["NA", "nan", "None", "null", "", "  ", "42", "1e5", "TRUE", "inf"]
+)
 def test_a_text_that_reads_like_a_number_or_nothing_stays_a_text_for_pandas(text):
     cell = frame([make_turn(prompt=text)])["prompt"][0]
     assert isinstance(cell, str)

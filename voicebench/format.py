@@ -1,0 +1,137 @@
+"""How values look, in one place: every table, sentence and line of progress writes them this way.
+
+* milliseconds: no decimals from 100 up, one below (``252``, ``71.4``);
+* seconds, factors, rates: one decimal below 100 (two for factors below 10);
+* shares: percent, one decimal unless it is 0 (``37.5 %``, ``100 %``);
+* counts: whole where they are whole;
+* what was not observed: ``–``, never 0.
+
+The decimal sign is always a point, thousands are not grouped, and no locale is asked. The numbers
+stand apart from their units (`number`), for a column whose head names the unit, or with them
+(`quantity`), for a sentence.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+NOTHING = "–"
+"""Stands where there is no value."""
+
+_SUFFIXES = {
+    "ms": " ms",
+    "s": " s",
+    "x": "×",
+    "per_s": "/s",
+    "count": "",
+    "bool": " %",
+    "share": " %",
+}
+_MAX_EXTRA_DECIMALS = 3
+
+
+def number(value: float | None, unit: str) -> str:
+    """Return ``value`` without its unit. ``unit`` is a metric's or a gate's: ms, s, x, share, …"""
+    return NOTHING if value is None else _number(value, unit, 0)
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """Return ``value`` with its unit."""
+    return NOTHING if value is None else number(value, unit) + _SUFFIXES[unit]
+
+
+def ms(value: float | None) -> str:
+    """Return milliseconds, without the unit."""
+    return number(value, "ms")
+
+
+def seconds(value: float | None) -> str:
+    """Return seconds with their unit."""
+    return quantity(value, "s")
+
+
+def times(value: float | None) -> str:
+    """Return a factor: ``4.0×``."""
+    return quantity(value, "x")
+
+
+def percent(share: float | None) -> str:
+    """Return a share of 1 as percent: ``37.5 %``."""
+    return quantity(share, "share")
+
+
+def limit(value: float, unit: str) -> str:
+    """Return a limit with its unit, as short as it can be: people choose round ones (``3 ms``)."""
+    exact = _fixed(100 * value if unit in ("share", "bool") else value, _MAX_EXTRA_DECIMALS)
+    return _without_zeros(exact) + _SUFFIXES[unit]
+
+
+def change(before: float, after: float) -> str:
+    """Return how far ``after`` is from ``before``, in percent of it: ``+12 %``; signed, rounded."""
+    if before == 0:
+        return NOTHING
+    return f"{100 * (after - before) / abs(before):+z.0f} %"
+
+
+def beside(value: float | None, limit: float, unit: str) -> str:
+    """Return ``value`` without its unit, in as many decimals as set it apart from ``limit``.
+
+    300.2 beside a limit of 300 must not read "300": the verdict would look wrong.
+    """
+    if value is None:
+        return NOTHING
+    extra = 0
+    while (
+        value != limit
+        and extra < _MAX_EXTRA_DECIMALS
+        and _number(value, unit, extra) == _number(limit, unit, extra)
+    ):
+        extra += 1
+    return _number(value, unit, extra)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``1 turn``, ``2 turns``: a noun that takes an s."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def one_line(text: str) -> str:
+    """Return ``text`` as one line that a terminal prints and does not obey.
+
+    The words come from models and servers. Line ends and tabs become spaces; control characters
+    (an escape sequence would recolour, move or rename the terminal) become ``�``; characters
+    without a shape of their own, such as those that reverse the writing direction, are left out.
+    """
+    return "".join(_printed(character) for character in " ".join(text.split()))
+
+
+def _printed(character: str) -> str:
+    if character.isprintable():
+        return character
+    return "" if unicodedata.category(character) == "Cf" else "\N{REPLACEMENT CHARACTER}"
+
+
+def _number(value: float, unit: str, extra: int) -> str:
+    if unit in ("share", "bool"):
+        return _without_zeros(_fixed(100 * value, 1 + extra))
+    if unit == "count":
+        return _without_zeros(_fixed(value, 1 + extra))
+    if unit == "x":
+        return _fixed(value, _decimals(value, (10, 2), (100, 1)) + extra)
+    return _fixed(value, _decimals(value, (100, 1)) + extra)
+
+
+def _decimals(value: float, *steps: tuple[float, int]) -> int:
+    """Return the decimals of the first step whose bound ``value`` stays under once it is rounded.
+
+    99.96 would be written as 100.0; what is written as 100 has none.
+    """
+    return next((places for bound, places in steps if abs(round(value, places)) < bound), 0)
+
+
+def _fixed(value: float, decimals: int) -> str:
+    return f"{value:z.{decimals}f}"
+
+
+def _without_zeros(digits: str) -> str:
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits

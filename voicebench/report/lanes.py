@@ -1,0 +1,219 @@
+"""What of a turn goes where on a time axis: spans and marks, in milliseconds; nothing is drawn.
+
+A turn is shown in two ways. Its *path* is one lane, the stages that lead to the first audio one
+after the other and then the listening. Its *lanes* are three, for what happens at the same time:
+the language model, the voice, and the listener who plays from the first audio on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from voicebench.metrics import BY_NAME, NS_PER_MS, audio_by_chunk
+from voicebench.playback import listen
+from voicebench.timeline import Timeline
+
+
+class Kind(Enum):
+    """What a stretch or a moment of a turn is: its name in the legend."""
+
+    PREFILL = "waiting for the first token"
+    WRITING = "writing"
+    TOKEN = "token"
+    WAIT = "waiting for a chunk of text"
+    SYNTHESIS = "voice at work, nothing in hand yet"
+    ARRIVING = "audio arriving"
+    SILENCE = "audio, still silent"
+    PLAYING = "speech heard"
+    STALL = "stall"
+    LLM_DONE = "reply complete"
+    FIRST_AUDIO = "first audio"
+    FIRST_SOUND = "first sound"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a lane; drawn at least one cell wide."""
+
+    start_ms: float
+    end_ms: float
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment of a lane."""
+
+    at_ms: float
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One line of a waterfall; later spans lie over earlier ones, marks over all."""
+
+    name: str
+    spans: tuple[Span, ...]
+    marks: tuple[Mark, ...] = ()
+
+    def kinds(self) -> set[Kind]:
+        """Return what is in the lane."""
+        return {span.kind for span in self.spans} | {mark.kind for mark in self.marks}
+
+
+def path(turn: Timeline) -> Lane:
+    """Return the turn as one lane."""
+    first_token, handed_over, first_audio = _moments(turn)
+    spans = []
+    if first_token is not None:
+        spans.append(Span(0.0, first_token, Kind.PREFILL))
+    if handed_over is not None:
+        spans.append(Span(first_token or 0.0, handed_over, Kind.WAIT))
+    if first_audio is not None:
+        spans.append(Span(handed_over or first_token or 0.0, first_audio, Kind.SYNTHESIS))
+    marks = [Mark(turn.tokens[-1].at_ns / NS_PER_MS, Kind.LLM_DONE)] if turn.tokens else []
+    if turn.failed:
+        spans.append(_until_failure(turn))
+        marks = [_failure_mark(turn)]
+    listening = _listener_spans(turn)
+    return Lane("", (*spans, *listening), (*marks, *_listener_marks(turn)))
+
+
+def lanes(turn: Timeline) -> list[Lane]:
+    """Return the turn as the lanes that it shows: language model, voice, listener."""
+    drawn = [_llm_lane(turn), _voice_lane(turn), _listener_lane(turn)]
+    return [lane for lane in drawn if lane.spans or lane.marks]
+
+
+def start_ms(turn: Timeline) -> float:
+    """Return when the turn has begun to speak and its reply is complete, or when it failed."""
+    if turn.failed:
+        return turn.end_ns / NS_PER_MS
+    reply = BY_NAME["llm_total_ms"].of(turn) or 0.0
+    heard = BY_NAME["first_sound_ms"].of(turn) or 0.0
+    return max(reply, heard)
+
+
+def whole_ms(turn: Timeline) -> float:
+    """Return until when something comes in or is missing: the last sample, the last stall."""
+    stalled_until = max((stall.end_ms for stall in _stalls(turn)), default=0.0)
+    return max(start_ms(turn), stalled_until, turn.end_ns / NS_PER_MS)
+
+
+def heard_until_ms(turn: Timeline) -> float | None:
+    """Return when the listener has heard everything; None without audio."""
+    if turn.sound is None:
+        return None
+    return listen(turn.audio, turn.sound.sample_rate).end_ns / NS_PER_MS
+
+
+def _moments(turn: Timeline) -> tuple[float | None, float | None, float | None]:
+    return (
+        _first_ms(token.at_ns for token in turn.tokens),
+        _first_ms(chunk.at_ns for chunk in turn.chunks),
+        _first_ms(arrival.at_ns for arrival in turn.audio),
+    )
+
+
+def _first_ms(stamps: Iterable[int]) -> float | None:
+    return next((at_ns / NS_PER_MS for at_ns in stamps), None)
+
+
+def _llm_lane(turn: Timeline) -> Lane:
+    first_token, _, _ = _moments(turn)
+    failed_here = turn.failure is not None and turn.failure.stage == "llm"
+    if first_token is None:
+        marks = (_failure_mark(turn),) if failed_here else ()
+        return Lane("LLM", (_until_failure(turn),) if failed_here else (), marks)
+    last = turn.tokens[-1].at_ns / NS_PER_MS
+    tokens = [Mark(token.at_ns / NS_PER_MS, Kind.TOKEN) for token in turn.tokens]
+    if failed_here:
+        tokens.append(_failure_mark(turn))
+    spans = (Span(0.0, first_token, Kind.PREFILL), Span(first_token, last, Kind.WRITING))
+    return Lane("LLM", spans, tuple(tokens))
+
+
+def _voice_lane(turn: Timeline) -> Lane:
+    first_token, handed_over, first_audio = _moments(turn)
+    spans: list[Span] = []
+    if handed_over is None and first_audio is not None:
+        spans.append(Span(0.0, first_audio, Kind.SYNTHESIS))
+        spans.append(Span(first_audio, turn.audio[-1].at_ns / NS_PER_MS, Kind.ARRIVING))
+    free_at = first_token if first_token is not None else 0.0
+    for chunk_ns, audio in audio_by_chunk(turn):
+        chunk_ms = chunk_ns / NS_PER_MS
+        if chunk_ms > free_at:
+            spans.append(Span(free_at, chunk_ms, Kind.WAIT))
+        spans += _chunk_spans(chunk_ms, [arrival.at_ns / NS_PER_MS for arrival in audio])
+        free_at = max(chunk_ms, spans[-1].end_ms)
+    if turn.failure is None or turn.failure.stage == "llm":
+        return Lane("voice", tuple(spans))
+    if not turn.audio:
+        spans.append(Span(handed_over or free_at, turn.end_ns / NS_PER_MS, Kind.SYNTHESIS))
+    return Lane("voice", tuple(spans), (_failure_mark(turn),))
+
+
+def _chunk_spans(chunk_ms: float, audio_ms: Sequence[float]) -> list[Span]:
+    if not audio_ms:
+        return [Span(chunk_ms, chunk_ms, Kind.SYNTHESIS)]
+    return [
+        Span(chunk_ms, audio_ms[0], Kind.SYNTHESIS),
+        Span(audio_ms[0], audio_ms[-1], Kind.ARRIVING),
+    ]
+
+
+def _listener_lane(turn: Timeline) -> Lane:
+    return Lane("heard", tuple(_listener_spans(turn)), tuple(_listener_marks(turn)))
+
+
+def _listener_spans(turn: Timeline) -> list[Span]:
+    _, _, first_audio = _moments(turn)
+    end = heard_until_ms(turn)
+    if first_audio is None or end is None:
+        return []
+    heard = BY_NAME["first_sound_ms"].of(turn)
+    spans = [Span(first_audio, end, Kind.PLAYING)]
+    if heard is None:
+        spans = [Span(first_audio, end, Kind.SILENCE)]
+    elif heard > first_audio:
+        spans.append(Span(first_audio, heard, Kind.SILENCE))
+    return [*spans, *_stalls(turn)]
+
+
+def _listener_marks(turn: Timeline) -> list[Mark]:
+    _, _, first_audio = _moments(turn)
+    heard = BY_NAME["first_sound_ms"].of(turn)
+    marks = []
+    if heard is not None:
+        marks.append(Mark(heard, Kind.FIRST_SOUND))
+    if first_audio is not None:
+        marks.append(Mark(first_audio, Kind.FIRST_AUDIO))
+    return marks
+
+
+def _stalls(turn: Timeline) -> list[Span]:
+    if turn.sound is None:
+        return []
+    return [
+        Span(
+            stall.start_ns / NS_PER_MS,
+            (stall.start_ns + stall.duration_ns) / NS_PER_MS,
+            Kind.STALL,
+        )
+        for stall in listen(turn.audio, turn.sound.sample_rate).stalls
+    ]
+
+
+def _until_failure(turn: Timeline) -> Span:
+    """Return the stretch from the last thing that came to the failure."""
+    stamps = [text.at_ns for text in (*turn.tokens, *turn.chunks)]
+    stamps += [arrival.at_ns for arrival in turn.audio]
+    kind = Kind.SYNTHESIS if turn.chunks else Kind.WAIT if turn.tokens else Kind.PREFILL
+    return Span(max(stamps, default=0) / NS_PER_MS, turn.end_ns / NS_PER_MS, kind)
+
+
+def _failure_mark(turn: Timeline) -> Mark:
+    return Mark(turn.end_ns / NS_PER_MS, Kind.FAILED)

@@ -1,0 +1,119 @@
+"""The per-run table: one row a turn, what the turn took and whether it kept the limit.
+
+Cold and warm-up turns stand on top, dimmed, and are in no figure below the table. A failed turn
+shows what was observed before it failed; its reason stands below the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from voicebench import format as form
+from voicebench.metrics import compute
+from voicebench.report.runs import MeasuredRun, measured_runs, phase_label, tally
+from voicebench.report.style import BAD, GOOD, QUIET, Column, Sheet
+from voicebench.timeline import Timeline
+
+MOST_LISTED = 10
+MOST_REASONS = 5
+"""Failures beyond these are counted, not listed; ``runs.csv`` holds them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    turn: Timeline
+    values: dict[str, float | None]
+    label: str
+    style: str
+    status: Text
+
+
+def run_sheet(turns: Sequence[Timeline], limit_ms: float) -> Sheet:
+    """Return the table; a run passes when its first audio came under ``limit_ms``."""
+    runs = measured_runs(turns)
+    rows = [_row_apart(turn) for turn in turns if turn.phase != "measured"]
+    rows += [_row(run, limit_ms) for run in runs]
+    columns = [
+        Column("run", [Text(row.label, row.style) for row in rows]),
+        _figures("LLM\nfirst\ntoken", "llm_ttft_ms", rows, spare=4),
+        _figures("LLM\ncomplete", "llm_total_ms", rows, spare=3),
+        Column(
+            "first\nchunk",
+            [Text(first_chunk(row.turn), QUIET) for row in rows],
+            "left",
+            spare=5,
+            least=11,
+        ),
+        _figures("TTS\nfirst\nbyte", "tts_ttfb_ms", rows, spare=2),
+        _figures("first\naudio", "first_audio_ms", rows),
+        _figures("first\nsound", "first_sound_ms", rows, spare=1),
+        Column("stalls", [Text(_stalls(row.values), row.style) for row in rows], spare=1),
+        _figures("stalled", "stall_ms", rows, spare=6, extra=True),
+        Column("status", [row.status for row in rows], "left"),
+    ]
+    return Sheet("Runs, in ms", columns, _notes(runs, limit_ms))
+
+
+def first_chunk(turn: Timeline) -> str:
+    """Return the words of the first text chunk; a dash where it cannot be seen."""
+    return form.one_line(turn.chunks[0].text) if turn.chunks else form.NOTHING
+
+
+def failure_lines(runs: Sequence[MeasuredRun]) -> list[str]:
+    """Return which runs failed, gathered by where and why, in the order they first happened."""
+    gathered: dict[str, list[str]] = {}
+    for run in runs:
+        failure = run.turn.failure
+        if failure is not None:
+            why = f"in {failure.stage}: {form.one_line(failure.reason)}"
+            gathered.setdefault(why, []).append(str(run.number))
+    return [
+        f"{'run' if len(numbers) == 1 else 'runs'} {_listed(numbers)} failed {why}"
+        for why, numbers in gathered.items()
+    ]
+
+
+def _listed(numbers: Sequence[str]) -> str:
+    more = len(numbers) - MOST_LISTED
+    named = ", ".join(numbers[:MOST_LISTED])
+    return named if more <= 0 else f"{named} and {more} more"
+
+
+def _row(run: MeasuredRun, limit_ms: float) -> _Row:
+    if run.turn.failed:
+        status = Text("! failed", f"bold {BAD}")
+    elif run.keeps(limit_ms):
+        status = Text("✓ pass", GOOD)
+    else:
+        status = Text("✗ fail", BAD)
+    return _Row(run.turn, compute(run.turn), str(run.number), "", status)
+
+
+def _row_apart(turn: Timeline) -> _Row:
+    status = Text("! failed" if turn.failed else form.NOTHING, QUIET)
+    return _Row(turn, compute(turn), phase_label(turn), QUIET, status)
+
+
+def _figures(
+    head: str, name: str, rows: Sequence[_Row], spare: int = 0, *, extra: bool = False
+) -> Column:
+    cells = [Text(form.ms(row.values[name]), row.style) for row in rows]
+    return Column(head, cells, spare=spare, extra=extra)
+
+
+def _stalls(values: dict[str, float | None]) -> str:
+    return form.number(values["stall_count"], "count")
+
+
+def _notes(runs: Sequence[MeasuredRun], limit_ms: float) -> list[Text]:
+    if not runs:
+        return [Text("no turn was measured", BAD)]
+    lines = failure_lines(runs)
+    notes = [Text(tally(runs, limit_ms).sentence(), "bold")]
+    notes += [Text(line, BAD) for line in lines[:MOST_REASONS]]
+    if len(lines) > MOST_REASONS:
+        notes.append(Text(f"and {len(lines) - MOST_REASONS} other reasons", BAD))
+    return notes

@@ -1,0 +1,92 @@
+"""Which turn is which run, and how many runs kept the limit.
+
+A *run* is a measured turn; runs count from 1, as people count them, while a turn's own number also
+counts the cold and the warm-up turns before it. A run keeps the limit when its first audio came
+under it; a failed run does not, and stays in the count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from voicebench import format as form
+from voicebench.gates import GateResult
+from voicebench.metrics import BY_NAME
+from voicebench.timeline import Timeline
+
+FIRST_AUDIO_LIMIT_MS = 300.0
+"""What a run is held to where no gate says otherwise: the target of the sprint of reference."""
+
+_FIRST_AUDIO = BY_NAME["first_audio_ms"]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRun:
+    """A measured turn and its number among the measured ones, from 1."""
+
+    number: int
+    turn: Timeline
+
+    def first_audio_ms(self) -> float | None:
+        """Return when the first samples came; None for a failed turn."""
+        return None if self.turn.failed else _FIRST_AUDIO.of(self.turn)
+
+    def keeps(self, limit_ms: float) -> bool:
+        """Return whether the first audio came under ``limit_ms``."""
+        first_audio = self.first_audio_ms()
+        return first_audio is not None and first_audio < limit_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many runs kept the limit, and the best of them."""
+
+    runs: int
+    kept: int
+    best: MeasuredRun | None
+    limit_ms: float
+
+    def sentence(self) -> str:
+        """Return ``3/8 under 300 ms (37.5 %), best 252 ms (run 3)``."""
+        share = form.percent(self.kept / self.runs if self.runs else None)
+        text = f"{self.kept}/{self.runs} under {form.limit(self.limit_ms, 'ms')} ({share})"
+        if self.best is None:
+            return text
+        figure = form.beside(self.best.first_audio_ms(), self.limit_ms, "ms")
+        return f"{text}, best {figure} ms (run {self.best.number})"
+
+
+def measured_runs(turns: Iterable[Timeline]) -> list[MeasuredRun]:
+    """Return the measured turns, numbered from 1 in their order."""
+    measured = (turn for turn in turns if turn.phase == "measured")
+    return [MeasuredRun(number, turn) for number, turn in enumerate(measured, start=1)]
+
+
+def tally(runs: Sequence[MeasuredRun], limit_ms: float) -> Tally:
+    """Count the runs whose first audio came under ``limit_ms``; of equal runs the first is best."""
+    timed = [run for run in runs if run.first_audio_ms() is not None]
+    return Tally(
+        runs=len(runs),
+        kept=sum(run.keeps(limit_ms) for run in runs),
+        best=min(timed, key=lambda run: run.first_audio_ms() or 0.0, default=None),
+        limit_ms=limit_ms,
+    )
+
+
+def first_audio_limit(results: Iterable[GateResult]) -> float:
+    """Return the limit that the first gate on first audio sets, else 300 ms."""
+    for result in results:
+        gate = result.gate
+        if gate.metric is not _FIRST_AUDIO or gate.statistic == "stdev":
+            continue
+        if gate.argument is not None:
+            return gate.argument
+        if gate.operator in ("<", "<="):
+            return gate.limit
+    return FIRST_AUDIO_LIMIT_MS
+
+
+def phase_label(turn: Timeline) -> str:
+    """Return what a turn outside the statistics is called."""
+    return {"cold": "cold", "warmup": "warm-up", "idle": "after idle"}.get(turn.phase, turn.phase)
