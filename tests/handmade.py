@@ -77,8 +77,8 @@ def sprint_turns() -> list[Timeline]:
             make_turn(
                 number,
                 tokens=((60, "The weather"), ((llm + 60) / 2, " is clear"), (llm, " today.")),
-                chunks=((handed_over, "The weather is clear today."),),
-                audio=((first_audio, 400), (first_audio + 80, 800)),
+                chunks=((handed_over, "The weather is"), (first_audio + 20, " clear today.")),
+                audio=((first_audio, 400), (first_audio + 20, 400), (first_audio + 80, 700)),
                 silence_ms=30,
             )
         )

@@ -19,7 +19,7 @@ from voicebench.timeline import Timeline
 class Kind(Enum):
     """What a stretch or a moment of a turn is: its name in the legend."""
 
-    PREFILL = "waiting for the first token"
+    PREFILL = "waiting for the reply to begin"
     WRITING = "writing"
     TOKEN = "token"
     WAIT = "waiting for a chunk of text"
@@ -66,15 +66,16 @@ class Lane:
 
 def path(turn: Timeline) -> Lane:
     """Return the turn as one lane."""
-    first_token, handed_over, first_audio = _moments(turn)
+    begun, handed_over, first_audio = _moments(turn)
     spans = []
-    if first_token is not None:
-        spans.append(Span(0.0, first_token, Kind.PREFILL))
+    if begun is not None:
+        spans.append(Span(0.0, begun, Kind.PREFILL))
     if handed_over is not None:
-        spans.append(Span(first_token or 0.0, handed_over, Kind.WAIT))
+        spans.append(Span(begun or 0.0, handed_over, Kind.WAIT))
     if first_audio is not None:
-        spans.append(Span(handed_over or first_token or 0.0, first_audio, Kind.SYNTHESIS))
-    marks = [Mark(turn.tokens[-1].at_ns / NS_PER_MS, Kind.LLM_DONE)] if turn.tokens else []
+        spans.append(Span(handed_over or begun or 0.0, first_audio, Kind.SYNTHESIS))
+    complete = BY_NAME["llm_total_ms"].of(turn)
+    marks = [] if complete is None else [Mark(complete, Kind.LLM_DONE)]
     if turn.failed:
         spans.append(_until_failure(turn))
         marks = [_failure_mark(turn)]
@@ -111,8 +112,10 @@ def heard_until_ms(turn: Timeline) -> float | None:
 
 
 def _moments(turn: Timeline) -> tuple[float | None, float | None, float | None]:
+    """Return when the reply began (or came, if in one piece), the first chunk, the first audio."""
+    texts = turn.tokens or ([turn.whole_reply] if turn.whole_reply else [])
     return (
-        _first_ms(token.at_ns for token in turn.tokens),
+        _first_ms(text.at_ns for text in texts),
         _first_ms(chunk.at_ns for chunk in turn.chunks),
         _first_ms(arrival.at_ns for arrival in turn.audio),
     )
@@ -123,26 +126,29 @@ def _first_ms(stamps: Iterable[int]) -> float | None:
 
 
 def _llm_lane(turn: Timeline) -> Lane:
-    first_token, _, _ = _moments(turn)
-    failed_here = turn.failure is not None and turn.failure.stage == "llm"
-    if first_token is None:
-        marks = (_failure_mark(turn),) if failed_here else ()
-        return Lane("LLM", (_until_failure(turn),) if failed_here else (), marks)
-    last = turn.tokens[-1].at_ns / NS_PER_MS
-    tokens = [Mark(token.at_ns / NS_PER_MS, Kind.TOKEN) for token in turn.tokens]
-    if failed_here:
-        tokens.append(_failure_mark(turn))
-    spans = (Span(0.0, first_token, Kind.PREFILL), Span(first_token, last, Kind.WRITING))
-    return Lane("LLM", spans, tuple(tokens))
+    begun, _, _ = _moments(turn)
+    complete = BY_NAME["llm_total_ms"].of(turn)
+    spans: list[Span] = []
+    marks = [Mark(token.at_ns / NS_PER_MS, Kind.TOKEN) for token in turn.tokens]
+    if begun is not None and complete is not None:
+        spans.append(Span(0.0, begun, Kind.PREFILL))
+        if complete > begun:
+            spans.append(Span(begun, complete, Kind.WRITING))
+        elif not turn.tokens:
+            marks.append(Mark(complete, Kind.LLM_DONE))
+    if turn.failure is not None and turn.failure.stage == "llm":
+        spans.append(_until_failure(turn))
+        marks.append(_failure_mark(turn))
+    return Lane("LLM", tuple(spans), tuple(marks))
 
 
 def _voice_lane(turn: Timeline) -> Lane:
-    first_token, handed_over, first_audio = _moments(turn)
+    begun, handed_over, first_audio = _moments(turn)
     spans: list[Span] = []
     if handed_over is None and first_audio is not None:
         spans.append(Span(0.0, first_audio, Kind.SYNTHESIS))
         spans.append(Span(first_audio, turn.audio[-1].at_ns / NS_PER_MS, Kind.ARRIVING))
-    free_at = first_token if first_token is not None else 0.0
+    free_at = begun or 0.0
     for chunk_ns, audio in audio_by_chunk(turn):
         chunk_ms = chunk_ns / NS_PER_MS
         if chunk_ms > free_at:

@@ -54,6 +54,7 @@ _WHOLE_UNITS = ("count", "bool")
 def row(turn: Timeline) -> dict[str, object]:
     """Return the cells of ``turn`` by column, in the order of `CSV_COLUMNS`; None is empty."""
     first_chunk = turn.chunks[0].text if turn.chunks else None
+    reply_seen = bool(turn.tokens) or turn.whole_reply is not None
     cells: dict[str, object] = {
         "turn": turn.turn,
         "phase": turn.phase,

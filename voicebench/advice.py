@@ -1,0 +1,307 @@
+"""Advice: what is off in a run, with its figure, and what to do about it.
+
+Each rule looks at one thing in the recorded turns and speaks only where it finds it; a run in
+which nothing is off gets no advice. A rule never changes a figure or a verdict. The bounds are
+constants of this file: they decide when something is worth a sentence, not what is good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from voicebench import format as form
+from voicebench.gates import GateResult, Verdict
+from voicebench.metrics import BY_NAME
+from voicebench.summary import Summary, percentile, values_needed
+from voicebench.timeline import Timeline
+
+COLD_FACTOR = 2.0
+"""A cold turn is worth a word when it takes so many times what the median turn takes."""
+DRIFT_FACTOR = 1.10
+DRIFT_SHARE = 5
+"""One in so many measured turns, and at least two, count as the first ones."""
+DRIFT_TURNS = 8
+"""With fewer turns nothing is said of drift."""
+SPREAD_FACTOR = 1.5
+"""p95 over p50 of first audio above which the figures depend on the moment."""
+LONG_SILENCE_MS = 50.0
+DOMINANT_SHARE = 0.5
+LONG_WAIT_SHARE = 0.3
+REAL_TIME = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What was found, with its figure, and the remedy."""
+
+    finding: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """Return both as one line."""
+        return f"{self.finding}; {self.remedy}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    turns: Sequence[Timeline]
+    summary: Summary
+    results: Sequence[GateResult]
+    environment: Mapping[str, object]
+
+    def measured(self) -> list[Timeline]:
+        return [turn for turn in self.turns if turn.phase == "measured" and not turn.failed]
+
+    def values(self, metric: str) -> tuple[float, ...]:
+        return self.summary.metrics[metric].values
+
+    def middle(self, metric: str) -> float | None:
+        values = self.values(metric)
+        return median(values) if values else None
+
+
+def advise(
+    turns: Sequence[Timeline],
+    summary: Summary,
+    results: Sequence[GateResult],
+    environment: Mapping[str, object],
+) -> tuple[Advice, ...]:
+    """Return the advice for a run, the gravest first.
+
+    ``environment`` is that of the results folder; of it ``cores`` and ``load_1min`` are read.
+    """
+    run = _Run(turns, summary, results, environment)
+    return tuple(advice for rule in RULES for advice in rule(run))
+
+
+def _failed_turns(run: _Run) -> list[Advice]:
+    gathered: dict[tuple[str, str], int] = {}
+    for turn in run.turns:
+        if turn.phase == "measured" and turn.failure is not None:
+            key = (turn.failure.stage, form.one_line(turn.failure.reason))
+            gathered[key] = gathered.get(key, 0) + 1
+    return [
+        Advice(
+            f"{count} of {run.summary.turns} turns failed in {stage}: {reason}",
+            FAILURE_REMEDIES.get(stage, "the turn's line in turns.jsonl has its events"),
+        )
+        for (stage, reason), count in gathered.items()
+    ]
+
+
+FAILURE_REMEDIES = {
+    "connect": "check that the server runs and its address is right",
+    "llm": "`voicebench doctor` checks the language model; a failing prompt is in turns.jsonl",
+    "tts": "`voicebench doctor` checks the voice; the text that failed is in turns.jsonl",
+    "audio": "listen with --save-audio: the reply may have nothing to pronounce",
+    "transport": "check the network and the server's log",
+    "turn": "run it again to the end",
+}
+
+
+def _too_few_runs(run: _Run) -> list[Advice]:
+    wanting: dict[float, list[str]] = {}
+    fewest: dict[float, int] = {}
+    for result in run.results:
+        gate = result.gate
+        if gate.percentile is None or gate.metric is None or result.observed is None:
+            continue
+        distribution = run.summary.metrics[gate.metric.name]
+        if not distribution.quantile(gate.percentile)[1]:
+            wanting.setdefault(gate.percentile, []).append(gate.metric.short_name)
+            count = len(distribution.values)
+            fewest[gate.percentile] = min(count, fewest.get(gate.percentile, count))
+    return [
+        Advice(
+            f"{form.plural(fewest[q], 'value')} cannot carry the p{q:g} of {' and '.join(names)}: "
+            "the gate judges the largest of them",
+            f"measure more turns: --runs {values_needed(q) + run.summary.failed}",
+        )
+        for q, names in wanting.items()
+    ]
+
+
+def _stalls(run: _Run) -> list[Advice]:
+    counts, totals = run.values("stall_count"), run.values("stall_ms")
+    stalled = sum(count > 0 for count in counts)
+    if not stalled:
+        return []
+    finding = (
+        f"{stalled} of {len(counts)} turns stall while they play, "
+        f"{form.quantity(max(totals), 'ms')} in the worst"
+    )
+    speed = run.middle("synth_speed_x")
+    if speed is not None and speed < REAL_TIME:
+        return [
+            Advice(
+                f"{finding}; speech is synthesized at {form.times(speed)} real time",
+                "use a lighter voice or a faster device: no player can hide this",
+            )
+        ]
+    start = run.values("gapless_start_ms")
+    later = percentile(start, 95) - percentile(run.values("first_audio_ms"), 95)
+    return [
+        Advice(
+            f"{finding}; the next piece of speech comes too late after the first",
+            "give the first chunk more words (chunker.first_words), or start to play "
+            f"{form.quantity(max(later, 0.0), 'ms')} later",
+        )
+    ]
+
+
+def _cold_turn(run: _Run) -> list[Advice]:
+    typical = run.middle("first_audio_ms")
+    found = []
+    for turn in run.turns:
+        first_audio = BY_NAME["first_audio_ms"].of(turn)
+        if turn.phase not in ("cold", "idle") or turn.failed or first_audio is None:
+            continue
+        if typical and first_audio > COLD_FACTOR * typical:
+            state = "cold turn" if turn.phase == "cold" else "first turn after silence"
+            found.append(
+                Advice(
+                    f"the {state} took {form.quantity(first_audio, 'ms')} to first audio, "
+                    f"{form.times(first_audio / typical)} the median of "
+                    f"{form.quantity(typical, 'ms')}",
+                    "warm a product up before its first user speaks; "
+                    "this turn is in no statistic above",
+                )
+            )
+    return found[:1]
+
+
+def _short_warmup(run: _Run) -> list[Advice]:
+    values = run.values("first_audio_ms")
+    if len(values) < DRIFT_TURNS:
+        return []
+    head = max(2, len(values) // DRIFT_SHARE)
+    rest = median(values[head:])
+    if rest <= 0 or min(values[:head]) <= DRIFT_FACTOR * rest:
+        return []
+    warmup = sum(turn.phase == "warmup" for turn in run.turns)
+    return [
+        Advice(
+            f"the first {head} measured turns took {form.quantity(median(values[:head]), 'ms')} to "
+            f"first audio, the later ones {form.quantity(rest, 'ms')}: "
+            f"{form.plural(warmup, 'warm-up turn')} did not warm everything",
+            f"warm up longer: --warmup {warmup + head}",
+        )
+    ]
+
+
+def _noise(run: _Run) -> list[Advice]:
+    found = []
+    cores, load = run.environment.get("cores"), run.environment.get("load_1min")
+    if isinstance(cores, int) and isinstance(load, int | float) and load > cores:
+        found.append(
+            Advice(
+                f"the machine was busy when the run began: load {load:.1f} on "
+                f"{form.plural(cores, 'core')}",
+                "close other programs and measure again",
+            )
+        )
+    values = run.values("first_audio_ms")
+    if len(values) >= values_needed(95):
+        p50, p95 = percentile(values, 50), percentile(values, 95)
+        if p50 > 0 and p95 > SPREAD_FACTOR * p50:
+            found.append(
+                Advice(
+                    f"first audio spreads widely: p95 is {form.quantity(p95, 'ms')}, "
+                    f"{form.times(p95 / p50)} the p50 of {form.quantity(p50, 'ms')}",
+                    "the per-run table shows which stage varies; if all do, something else uses "
+                    "the machine",
+                )
+            )
+    return found
+
+
+def _silence(run: _Run) -> list[Advice]:
+    silence = run.middle("leading_silence_ms")
+    if silence is None or silence <= LONG_SILENCE_MS:
+        return []
+    return [
+        Advice(
+            f"the audio opens with {form.quantity(silence, 'ms')} of silence (median), which "
+            "first_audio does not show and first_sound does",
+            "trim it before the first samples leave, or take a voice without it",
+        )
+    ]
+
+
+def _slowest_stage(run: _Run) -> list[Advice]:
+    """Name the stage that first audio is made of, where first audio missed what was asked of it."""
+    missed = any(
+        result.gate.metric is BY_NAME["first_audio_ms"]
+        and result.verdict in (Verdict.FAIL, Verdict.CLOSE)
+        for result in run.results
+    )
+    audio = [_stages(turn) for turn in run.measured()]
+    turns = [stages for stages in audio if stages is not None]
+    if not missed or not turns:
+        return []
+    llm, wait, voice = (median(stages[index] for stages in turns) for index in range(3))
+    whole = median(sum(stages) for stages in turns)
+    if whole <= 0:
+        return []
+    if wait / whole > LONG_WAIT_SHARE:
+        return [_about_the_wait(wait, whole, run)]
+    for stage, took, remedy in (
+        ("the first token", llm, LLM_REMEDY),
+        ("the voice", voice, VOICE_REMEDY),
+    ):
+        if took / whole > DOMINANT_SHARE:
+            return [Advice(_share(stage, took, whole), remedy)]
+    return []
+
+
+LLM_REMEDY = "tune the language model: a smaller one, a shorter system prompt, a faster device"
+VOICE_REMEDY = "tune the voice: a lighter one, a shorter first chunk, a faster device"
+
+
+def _about_the_wait(wait: float, whole: float, run: _Run) -> Advice:
+    finding = _share("the wait from first token to first text chunk", wait, whole)
+    in_pieces = [turn for turn in run.measured() if len(turn.chunks) > 1]
+    if in_pieces and all(_handed_over_late(turn) for turn in in_pieces):
+        return Advice(
+            f"{finding}: the voice begins only when the whole reply is written",
+            "let both overlap: --overlap",
+        )
+    return Advice(
+        finding, "let the first chunk close earlier (chunker.first_words), or write faster"
+    )
+
+
+def _share(stage: str, took: float, whole: float) -> str:
+    return (
+        f"{stage} takes {form.quantity(took, 'ms')} of the {form.quantity(whole, 'ms')} to first "
+        f"audio ({form.percent(took / whole)})"
+    )
+
+
+def _stages(turn: Timeline) -> tuple[float, float, float] | None:
+    """Return what first audio is made of: to the first token, to the first chunk, to the audio."""
+    first_token = BY_NAME["llm_ttft_ms"].of(turn)
+    first_chunk = BY_NAME["first_chunk_ms"].of(turn)
+    ttfb = BY_NAME["tts_ttfb_ms"].of(turn)
+    if first_token is None or first_chunk is None or ttfb is None:
+        return None
+    return first_token, first_chunk - first_token, ttfb
+
+
+def _handed_over_late(turn: Timeline) -> bool:
+    first_chunk, complete = BY_NAME["first_chunk_ms"].of(turn), BY_NAME["llm_total_ms"].of(turn)
+    return first_chunk is not None and complete is not None and first_chunk >= complete
+
+
+RULES: tuple[Callable[[_Run], list[Advice]], ...] = (
+    _failed_turns,
+    _too_few_runs,
+    _slowest_stage,
+    _stalls,
+    _short_warmup,
+    _noise,
+    _cold_turn,
+    _silence,
+)
