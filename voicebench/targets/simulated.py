@@ -234,9 +234,11 @@ class Simulated:
         """Emit each event of the script at its moment."""
         self._turns += 1
         fails = self.script.fail > 0 and self._turns % self.script.fail == 0
-        plan = plan_turn(self.script, prompt, self._new_chunker(), fails=fails)
+        start, *others = plan_turn(self.script, prompt, self._new_chunker(), fails=fails)
+        emit(start.event)
+        # Read after the turn's own stamp, so that nothing comes before its moment.
         start_ns = self.clock.now_ns()
-        for scripted in plan:
+        for scripted in others:
             self.clock.wait_until(start_ns + scripted.at_ns)
             emit(scripted.event)
 
