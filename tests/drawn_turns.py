@@ -31,6 +31,8 @@ def drawn_turn(
     first_byte: float | None = None,
     connections: Sequence[tuple[float, bool]] = (),
     server_timings: Sequence[float] = (),
+    our_timings: Sequence[float] = (),
+    whole_reply: float | None = None,
     speaker: float | None = None,
 ) -> Timeline:
     """Return a sealed turn with events at these moments.
@@ -38,7 +40,7 @@ def drawn_turn(
     ``silence`` is how much of the audio's head is silent; None: all of it. ``end`` defaults to
     the last moment drawn.
     """
-    moments = [*tokens, *chunks, *(at for at, _ in audio), 0]
+    moments = [*tokens, *chunks, *(at for at, _ in audio), whole_reply or 0]
     sound = Sound(RATE, silence, peak=0.5, rms=0.1, clipped_samples=0) if audio else None
     return Timeline(
         turn=turn,
@@ -55,6 +57,8 @@ def drawn_turn(
         first_byte_ns=None if first_byte is None else round(first_byte * MS),
         connections=tuple(Connected(connect_ms, reused) for connect_ms, reused in connections),
         server_timings=tuple(server_timings),
+        our_timings=tuple(our_timings),
+        whole_reply=None if whole_reply is None else TimedText(round(whole_reply * MS), "words"),
         speaker_ns=None if speaker is None else round(speaker * MS),
     )
 

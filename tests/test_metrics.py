@@ -144,6 +144,11 @@ def test_tokens_that_come_in_one_read_have_no_rate_and_no_gap() -> None:
     assert value("llm_itl_ms", one_read) is None
 
 
+def test_a_reply_in_one_piece_shows_when_it_was_complete_and_nothing_of_its_tokens() -> None:
+    assert shown(drawn_turn(whole_reply=300)) == {"llm_total_ms"}
+    assert value("llm_total_ms", drawn_turn(whole_reply=300)) == 300
+
+
 def test_the_gap_before_tokens_that_came_joined_is_not_one_tokens_gap() -> None:
     assert value("llm_itl_ms", drawn_turn(tokens=(0, 10, 20, 30, 70, 70))) == 10
 
@@ -299,6 +304,13 @@ def test_opening_a_connection_is_kept_out_of_every_other_figure() -> None:
         name for name, figure in compute(slow_connect).items() if figure != compute(without)[name]
     }
     assert differing == {"connect_ms", "connection_reused"}
+
+
+def test_transport_is_ours_less_theirs_for_the_same_thing_where_that_is_known() -> None:
+    # The turn takes 900; the two requests that the server reports on took 110 and 60 of it.
+    turn = drawn_turn(audio=((100, 50),), end=900, server_timings=(100, 40), our_timings=(110, 60))
+    assert value("server_ms", turn) == 140
+    assert value("transport_ms", turn) == 30
 
 
 def test_without_the_servers_own_duration_there_is_no_transport_figure() -> None:

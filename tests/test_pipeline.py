@@ -18,6 +18,7 @@ from voicebench.events import (
     Connected,
     Event,
     FirstByte,
+    Reply,
     SilenceTrimmed,
     TextChunk,
     Token,
@@ -187,6 +188,14 @@ def test_what_an_engine_says_beside_tokens_and_sound_is_passed_on(turn: Turn) ->
     assert timeline.silence_trimmed_ms == 30.0
     assert sorted(made.connect_ms for made in timeline.connections) == [2.0, 3.0]
     assert tts.heard == ["It is noon."]
+
+
+def test_a_reply_that_comes_in_one_piece_is_spoken_in_chunks(turn: Turn) -> None:
+    tts = voice()
+    turn.run(Scripted([Reply(REPLY)]), tts)
+    assert tts.heard == CHUNKS
+    assert turn.sealed().reply == REPLY
+    assert turn.of(Token) == []
 
 
 def test_a_chunk_that_brings_no_audio_does_not_stop_the_turn(turn: Turn) -> None:

@@ -10,7 +10,7 @@ import pytest
 from voicebench.audio.pcm import AudibleRule
 from voicebench.chunking import Chunker
 from voicebench.errors import UsageError
-from voicebench.events import AudioChunk, Token, TurnFailed, TurnFinished
+from voicebench.events import AudioChunk, Event, Token, TurnFailed, TurnFinished, TurnStarted
 from voicebench.metrics import compute
 from voicebench.recorder import Recorder
 from voicebench.targets.simulated import (
@@ -130,6 +130,20 @@ def test_every_nth_turn_fails_after_its_first_token() -> None:
     assert turns[2].failure == Failure("scripted failure", "engine", "llm")
     assert turns[2].end_ns == 100 * MS
     assert turns[2].audio == ()
+
+
+def test_nothing_comes_before_its_moment_even_where_the_start_was_stamped_late() -> None:
+    target = Simulated(parse_script(SCRIPT), VirtualClock())
+    recorder = Recorder(target.clock.now_ns)
+
+    def emit(event: Event) -> None:
+        if isinstance(event, TurnStarted):
+            target.clock.wait_until(5 * MS)  # the machine was busy
+        recorder.emit(event)
+
+    target.run("Hello?", emit)
+    turn = recorder.seal(1, "measured", AudibleRule()).timeline
+    assert turn.tokens[0].at_ns == 100 * MS
 
 
 def test_without_fail_no_turn_fails() -> None:
