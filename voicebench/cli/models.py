@@ -56,7 +56,8 @@ def list_models(
 
     Example: voicebench models list --verify
     """
-    from voicebench.models import CATALOGUE, standing
+    from voicebench.models import standing
+    from voicebench.models.catalogue import CATALOGUE
 
     rows = [(model, standing(model.name, verify=verify)) for model in CATALOGUE]
     if as_json:
@@ -87,8 +88,8 @@ def pull_models(
     """
     from rich.console import Console
 
-    from voicebench.models import CATALOGUE, pull
-    from voicebench.models.catalogue import entry
+    from voicebench.models import pull
+    from voicebench.models.catalogue import CATALOGUE, entry
 
     models = CATALOGUE if name is None else (entry(name),)
     with progress_of_models(Console(stderr=True)) as report:

@@ -40,6 +40,9 @@ from voicebench.models.progress import Report, Step, ignore
 REVISION = 1
 """Counts the ways of converting: raised when the same file would give another folder."""
 
+_ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+"""For the child: no hub is asked for anything, and no bar is drawn."""
+
 READY_FILES = (
     "model.safetensors",
     "config.json",
@@ -72,20 +75,21 @@ def convert(source: Path, folder: Path, report: Report = ignore) -> None:
     """
     read_header(source)
     log = folder / ".log"
-    environment = os.environ | {"PYTHONPATH": _import_path()}
+    environment = os.environ | _ENVIRONMENT | {"PYTHONPATH": _import_path()}
     command = [sys.executable, "-P", "-m", "voicebench.models.gguf_convert"]
     failure: dict[str, Any] = {}
     with log.open("wb") as chatter:
         child = subprocess.Popen(
             [*command, str(source), str(folder)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # held open: the child ends when it closes
             stdout=subprocess.PIPE,
             stderr=chatter,
             env=environment,
         )
+        assert child.stdin is not None
         assert child.stdout is not None
         try:
-            with child.stdout:
+            with child.stdin, child.stdout:
                 for line in child.stdout:
                     said = _said(line)
                     if "error" in said:

@@ -3,7 +3,8 @@
 It runs in a child process (see `gguf.convert`) because it takes gigabytes of short-lived objects
 and several libraries' chatter, and neither belongs in a process that measures. It writes one JSON
 object a line to standard output: ``{"part": n, "of": m}`` as it goes on, and
-``{"error": …, "remedy": …}`` if it fails for a reason that has a sentence.
+``{"error": …, "remedy": …}`` if it fails for a reason that has a sentence. It ends when its
+standard input does, so that it never outlives a parent that was killed.
 
 The family-specific part (names, permuted rows, which settings mean what) is transformers'. Here is
 what it leaves open: a model with missing tensors is refused instead of filled with random numbers,
@@ -17,6 +18,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -195,8 +197,6 @@ def _short(error: Exception) -> str:
 
 def main(arguments: list[str]) -> int:
     """Convert; return 0, or 4 after an error that has a sentence."""
-    # No hub is asked for anything, and no bar is drawn: progress goes to standard output.
-    os.environ |= {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error"}
     source, folder = map(Path, arguments)
     try:
         convert(source, folder)
@@ -206,5 +206,13 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _end_with_parent() -> None:
+    # The bare descriptor: a thread that waits in sys.stdin would break the normal exit.
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.exit(main(sys.argv[1:]))

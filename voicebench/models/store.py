@@ -119,10 +119,12 @@ def remove(name: str) -> int:
     model = entry(name)
     freed = 0
     for parent in (_folder(model).parent, _fetched_folder(model).parent):
-        standing = {place.name for place in parent.glob(f"{model.name}-*")}
+        # A key is twelve hexadecimal digits; another model's name may begin with this one's.
+        any_key = f"{model.name}-{'[0-9a-f]' * 12}"
+        standing = {place.name for place in parent.glob(any_key)}
         hidden = {
             place.name[1:].rpartition(".partial-")[0]
-            for place in parent.glob(f".{model.name}-*.partial-*")
+            for place in parent.glob(f".{any_key}.partial-*")
         }
         for place in sorted(standing | hidden):
             freed += _throw_away(parent / place)
