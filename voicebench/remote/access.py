@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from voicebench.errors import UsageError
+from voicebench.remote.failure import quote
 from voicebench.remote.timeouts import Timeouts, TurnDeadline
 
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -151,6 +152,6 @@ def shown(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return url.partition("?")[0].rpartition("@")[2][:200]
+        return quote(url.partition("?")[0].rpartition("@")[2])
     host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}"[:200] if host else parts.path[:200]
+    return quote(f"{parts.scheme}://{host}{parts.path}" if host else parts.path)

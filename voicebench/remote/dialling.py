@@ -27,7 +27,7 @@ import httpcore
 from voicebench.errors import UsageError
 from voicebench.remote.access import Address
 from voicebench.remote.failure import RemoteError
-from voicebench.remote.timeouts import seconds_of
+from voicebench.remote.timeouts import Allowance, seconds_of
 
 _numbers = itertools.count(1)
 _Resolved = list[tuple[Any, ...]]
@@ -61,8 +61,7 @@ class Connection(httpcore.NetworkStream):
             self.socket.settimeout(seconds)
             return self.socket.recv(max_bytes)
         except TimeoutError:
-            seconds_of(timeout)
-            raise httpcore.ReadTimeout from None
+            raise _run_out(timeout, httpcore.ReadTimeout()) from None
         except OSError as error:
             raise httpcore.ReadError(_cause(error)) from None
 
@@ -74,8 +73,7 @@ class Connection(httpcore.NetworkStream):
                 self.socket.settimeout(seconds_of(timeout))
                 left = left[self.socket.send(left) :]
         except TimeoutError:
-            seconds_of(timeout)
-            raise httpcore.WriteTimeout from None
+            raise _run_out(timeout, httpcore.WriteTimeout()) from None
         except OSError as error:
             raise httpcore.WriteError(_cause(error)) from None
 
@@ -208,6 +206,10 @@ def _connect_tcp(resolved: _Resolved, peer: str, connect_by: float) -> socket.so
         fault="refused",
         stage="connect",
     )
+
+
+def _run_out(timeout: float | None, otherwise: Exception) -> Exception:
+    return timeout.patience.run_out() if isinstance(timeout, Allowance) else otherwise
 
 
 def _left_s(connect_by: float, peer: str) -> float:

@@ -8,6 +8,7 @@ it is read. httpx and httpcore speak the protocol (1.1 and 2); the connections b
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from typing import cast
 import httpcore
 import httpx
 
+from voicebench.errors import EngineError
 from voicebench.events import Connected, ServerTiming, Stage
 from voicebench.remote.access import Access, address_of, shown
 from voicebench.remote.dialling import Connection
@@ -30,8 +32,10 @@ MAX_BODY_BYTES = 128 << 20
 """Bytes of one answer; more is an endless stream."""
 MAX_ERROR_BYTES = 64 << 10
 MAX_REDIRECTS = 5
-DRAIN_S = 0.25
+SETTLE_S = 0.25
 """How long the end of an answer whose content is complete may take; then the connection goes."""
+SETTLE_IN_TURN_S = 0.02
+"""The same, where a turn waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class HttpService:
         self.secrets = access.secrets()
         self._address = address_of(url, "http", "https")
         self._lines = Lines(self._address, self.shown_url, access)
+        self._unsettled: Answer | None = None
         self._client = httpx.Client(
             transport=OwnTransport(self._lines),
             headers={"accept-encoding": "identity"} | access.request_headers(),
@@ -63,10 +68,12 @@ class HttpService:
 
     def check(self) -> None:
         """Open a connection, or raise `RemoteError` naming the URL."""
+        self._settle(SETTLE_S)
         self._lines.open()
 
     def prepare(self) -> None:
         """Leave one open connection for the next turn, or none where every turn connects anew."""
+        self._settle(SETTLE_S)
         if self.access.cold:
             self._lines.drop()
         else:
@@ -78,6 +85,7 @@ class HttpService:
 
     def close(self) -> None:
         """Close all connections."""
+        self._settle(0)
         self._lines.drop()
         self._client.close()
 
@@ -95,6 +103,7 @@ class HttpService:
 
         Raises `RemoteError`. Leaving the context early hangs up.
         """
+        self._settle(SETTLE_IN_TURN_S)
         patience = Patience(
             self.access.timeouts,
             peer=self.shown_url,
@@ -120,10 +129,20 @@ class HttpService:
         )
         with self.told():
             response = self._send(request)
+        answer = Answer(response, self, patience, sent_at)
         try:
-            yield Answer(response, self, patience, sent_at)
+            yield answer
         finally:
-            response.close()
+            if answer.content_complete:
+                self._unsettled = answer
+            else:
+                response.close()
+
+    def _settle(self, seconds: float) -> None:
+        """Bring the last answer to its end, or hang up."""
+        answer, self._unsettled = self._unsettled, None
+        if answer is not None:
+            answer.settle(seconds)
 
     def _send(self, request: httpx.Request) -> httpx.Response:
         for _ in range(MAX_REDIRECTS):
@@ -182,6 +201,8 @@ class Answer:
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
         self.http_version = response.http_version
+        self.content_complete = False
+        """Set this where the content ended before the body: its end is read outside the turn."""
         self._response = response
         self._service = service
         self._patience = patience
@@ -227,7 +248,7 @@ class Answer:
             raise self.failure(
                 f"redirects to {where}", "use that URL, or allow redirects", fault="refused"
             )
-        said = self._quote(message_in(self.beginning()))
+        said = self.quote(message_in(self.beginning()))
         raise self.failure(
             f"answers {self.status}" + (f": {said}" if said else ""),
             _status_remedy(self.status, self._service.access),
@@ -243,9 +264,28 @@ class Answer:
             stage=self._service.stage,
         )
 
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Give an error about the answer's content the URL and the stage that it lacks."""
+        try:
+            yield
+        except EngineError as error:
+            if isinstance(error, RemoteError) and error.stage is not None:
+                raise
+            fault = error.fault if isinstance(error, RemoteError) else "audio"
+            raise RemoteError(
+                f"{self._service.shown_url}: {self.quote(error.message)}",
+                error.remedy,
+                fault=fault,
+                stage=self._service.stage,
+            ) from None
+
     def pieces(self) -> Iterator[Piece]:
-        """Yield the body, each piece the moment it is read. Raises `RemoteError`."""
-        yield from self._body
+        """Return what yields the body, each piece the moment it is read. Raises `RemoteError`.
+
+        Called again, it goes on where it was left.
+        """
+        return self._body
 
     def whole(self, limit: int) -> bytes:
         """Return the whole body. Raises `RemoteError`, also where it is longer than ``limit``."""
@@ -259,30 +299,28 @@ class Answer:
     def beginning(self) -> str:
         """Return the beginning of a body that is no answer, as text, however it goes on."""
         body = bytearray()
-        try:
+        # What came so far says more than how it ended.
+        with contextlib.suppress(RemoteError):
             for piece in self.pieces():
                 body += piece.data
                 if len(body) > MAX_ERROR_BYTES:
                     break
-        except RemoteError:
-            pass  # What came so far says more than how it ended.
         return bytes(body[:MAX_ERROR_BYTES]).decode("utf-8", "replace")
 
     def quoted_beginning(self) -> str:
         """Return `beginning` as an error may show it."""
-        return self._quote(message_in(self.beginning())) or "(nothing)"
+        return self.quote(message_in(self.beginning())) or "(nothing)"
 
-    def drain(self) -> None:
+    def settle(self, seconds: float) -> None:
         """Read what is left of a body whose content is complete, so that the connection serves on.
 
-        A server that does not come to an end at once loses the connection instead.
+        A server that does not come to its end within ``seconds`` loses the connection instead.
         """
-        self._patience.end_within(DRAIN_S)
-        try:
+        self._patience.end_within(seconds)
+        with contextlib.suppress(RemoteError):
             for _ in self.pieces():
                 pass
-        except RemoteError:
-            self._response.close()
+        self._response.close()
 
     def _read(self) -> Iterator[Piece]:
         size = 0
@@ -300,7 +338,8 @@ class Answer:
                 raise self.failure(f"sends without end: {size} bytes in one answer")
             yield Piece(data, self._connection.arrivals)
 
-    def _quote(self, text: str) -> str:
+    def quote(self, text: str) -> str:
+        """Return the server's words as an error may show them."""
         return quote(text, *self._service.secrets)
 
 

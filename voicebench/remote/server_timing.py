@@ -15,8 +15,9 @@ import re
 from collections.abc import Mapping
 
 MAX_ENTRIES = 50
-_ENTRY = re.compile(r"""((?:[^,"]|"(?:[^"\\]|\\.)*")+)""")
-_PARAMETER = re.compile(r""";\s*dur\s*=\s*"?([0-9.eE+-]+)"?""", re.IGNORECASE)
+# Parts between commas or semicolons; what is in quotes holds neither.
+_ENTRY = re.compile(r"""(?:[^,"]|"(?:[^"\\]|\\.)*")+""")
+_PART = re.compile(r"""(?:[^;"]|"(?:[^"\\]|\\.)*")+""")
 
 
 def server_duration_ms(headers: Mapping[str, str]) -> float | None:
@@ -35,12 +36,12 @@ def parse_server_timing(value: str) -> dict[str, float]:
     """
     durations: dict[str, float] = {}
     for match in list(_ENTRY.finditer(value[:8192]))[:MAX_ENTRIES]:
-        entry = match[1].strip()
-        name = entry.partition(";")[0].strip().lower()
-        parameter = _PARAMETER.search(entry)
-        duration = _duration(parameter[1]) if parameter else None
-        if name and duration is not None:
-            durations.setdefault(name, duration)
+        name, *parameters = (part.strip() for part in _PART.findall(match[0]))
+        for parameter in parameters:
+            key, _, value = parameter.partition("=")
+            duration = _duration(value.strip().strip('"'))
+            if name and key.strip().lower() == "dur" and duration is not None:
+                durations.setdefault(name.lower(), duration)
     return durations
 
 

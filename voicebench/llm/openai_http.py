@@ -1,0 +1,293 @@
+"""A language model behind OpenAI's chat completions, streamed as server-sent events.
+
+vLLM, llama.cpp's server, Ollama, LM Studio and the hosted services all speak ``POST
+/v1/chat/completions``. (Format: OpenAI, "API reference: Chat completions, streaming".) Of what they
+stream, only a non-empty ``content`` of the first choice is a token. The role, empty deltas,
+reasoning (``reasoning_content``, ``reasoning``), tool calls and refusals are not.
+
+**Joined reads.** Where several deltas had arrived by the time that the first was read, each is a
+`Token`, and all but the first are marked ``joined``: what is between them is not the model's time.
+
+**Whole answers.** A server that answers with one JSON document, asked to or not, gives a `Reply`:
+the text is complete, and when its first token was made cannot be seen.
+
+**The server's own times.** ``Server-Timing`` in the head is about what was done before the head was
+sent. llama.cpp adds ``timings`` to the last chunk (``prompt_ms``, ``predicted_ms``); their sum is
+its duration of the whole reply, and then stands in the place of the header's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from voicebench.events import LlmEvent, Reply, ServerTiming, Token, Usage
+from voicebench.remote.access import Access
+from voicebench.remote.failure import RemoteError, message_in
+from voicebench.remote.http import Answer, HttpService
+from voicebench.remote.json_text import (
+    TextDeltas,
+    count_at,
+    json_object,
+    part,
+    text_at,
+    whole_letters,
+)
+from voicebench.remote.sse import EventStream
+
+MAX_REPLY_CHARS = 1 << 20
+MAX_ANSWER_BYTES = 16 << 20
+_PATH = "/chat/completions"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatOptions:
+    """What is asked of the model; None leaves it to the server.
+
+    ``extra`` is merged into the request's JSON last; a value of None takes a key out of it, which
+    servers need that refuse one (``max_tokens`` for example, where it is
+    ``max_completion_tokens``).
+    """
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    seed: int | None = None
+    system_prompt: str | None = None
+    stream: bool = True
+    usage: bool = True
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+class OpenAiChat:
+    """A `LanguageModel` behind OpenAI's protocol.
+
+    ``base_url`` is what comes before ``/chat/completions``: ``http://127.0.0.1:8000/v1``. Raises
+    `voicebench.errors.UsageError` for a URL or a key that cannot be.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        options: ChatOptions | None = None,
+        access: Access | None = None,
+    ) -> None:
+        self._url = base_url.rstrip("/").removesuffix(_PATH) + _PATH
+        self._model = model
+        self._options = options or ChatOptions()
+        self._access = access or Access()
+        self._service = HttpService(self._url, self._access, "llm")
+        self._http_version: str | None = None
+
+    def reply(self, prompt: str) -> Iterator[LlmEvent]:
+        """Yield the reply to ``prompt``, each token the moment its bytes are read.
+
+        Closing the iterator hangs up, which tells the server to stop. Raises `RemoteError`.
+        """
+        with self._service.exchange("POST", self._url, json=self._request(prompt)) as answer:
+            self._http_version = answer.http_version
+            yield answer.connected
+            answer.require_success()
+            kind, _ = answer.content_type
+            if kind == "text/event-stream" or (not kind and self._options.stream):
+                yield from self._streamed(answer)
+            elif kind == "application/json":
+                yield from answer.server_timing()
+                yield from self._whole(answer)
+            else:
+                raise answer.failure(
+                    f"answers {kind or 'of no type'} instead of a reply: "
+                    f"{answer.quoted_beginning()}",
+                    "check the URL's path",
+                )
+
+    def check(self) -> None:
+        """Open the connection now, or raise `RemoteError` naming the URL."""
+        self._service.check()
+
+    def prepare(self) -> None:
+        """Bring the connection into the state in which the next turn shall find it."""
+        self._service.prepare()
+
+    def interrupt(self) -> None:
+        """Make a running reply fail at once; called from another thread."""
+        self._service.interrupt()
+
+    def describe(self) -> dict[str, object]:
+        """Return what a reader of the results must know."""
+        options = self._options
+        return {
+            "engine": "openai-http",
+            "url": self._service.shown_url,
+            "model": self._model,
+            "device": "remote",
+            "max_tokens": options.max_tokens,
+            "temperature": options.temperature,
+            "seed": options.seed,
+            "system_prompt": options.system_prompt,
+            "stream": options.stream,
+            "extra": sorted(options.extra),
+            "http_version": self._http_version,
+        } | self._access.describe()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._service.close()
+
+    def _request(self, prompt: str) -> dict[str, object]:
+        options = self._options
+        messages = [{"role": "user", "content": prompt}]
+        if options.system_prompt:
+            messages.insert(0, {"role": "system", "content": options.system_prompt})
+        request: dict[str, object] = {
+            "model": self._model,
+            "messages": messages,
+            "stream": options.stream,
+            "max_tokens": options.max_tokens,
+            "temperature": options.temperature,
+            "seed": options.seed,
+        }
+        if options.stream and options.usage:
+            request["stream_options"] = {"include_usage": True}
+        request |= options.extra
+        return {key: value for key, value in request.items() if value is not None}
+
+    def _streamed(self, answer: Answer) -> Iterator[LlmEvent]:
+        stream = EventStream()
+        reading = _Reading(answer)
+        for piece in answer.pieces():
+            with answer.blamed():
+                for event in stream.feed(piece.data):
+                    if event.data.strip() == "[DONE]":
+                        reading.complete = True
+                        break
+                    token = reading.take(json_object(event.data), event.name, piece.arrival)
+                    if token is not None:
+                        yield token
+            if reading.complete:
+                break
+        with answer.blamed():
+            yield from reading.finish()
+        # The end of the body may come later than the end of the reply; nobody waits for it here.
+        answer.content_complete = True
+
+    def _whole(self, answer: Answer) -> Iterator[LlmEvent]:
+        with answer.blamed():
+            document = json_object(answer.whole(MAX_ANSWER_BYTES))
+            _raise_error_in(document, "", answer)
+            message = part(document, "choices", 0, "message")
+            text = whole_letters(_text_of(part(message, "content")))
+            if not text:
+                raise _no_text(answer, _hidden_kinds(message))
+            yield Reply(text)
+            tokens = _visible_tokens(document)
+            if tokens is not None:
+                yield Usage(tokens)
+
+
+class _Reading:
+    """A streamed reply while its chunks come in."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.complete = False
+        self._answer = answer
+        self._letters = TextDeltas()
+        self._chars = 0
+        self._arrival = -1
+        self._hidden: dict[str, None] = {}
+        self._usage: int | None = None
+        self._timings_ms: float | None = None
+        self._finished = False
+
+    def take(self, chunk: Mapping[str, object], name: str, arrival: int) -> Token | None:
+        """Return the token that ``chunk`` holds, if it holds one."""
+        _raise_error_in(chunk, name, self._answer)
+        tokens = _visible_tokens(chunk)
+        self._usage = self._usage if tokens is None else tokens
+        self._timings_ms = _llama_cpp_ms(chunk) or self._timings_ms
+        choice = part(chunk, "choices", 0)
+        if part(choice, "index") not in (None, 0):
+            return None
+        delta = part(choice, "delta") or part(choice, "message")
+        self._hidden |= dict.fromkeys(_hidden_kinds(delta))
+        self._finished |= bool(part(choice, "finish_reason"))
+        text = self._letters.take(_text_of(part(delta, "content")))
+        if not text:
+            return None
+        self._chars += len(text)
+        if self._chars > MAX_REPLY_CHARS:
+            raise self._answer.failure(f"sends a reply of more than {MAX_REPLY_CHARS} letters")
+        token = Token(text, joined=arrival == self._arrival)
+        self._arrival = arrival
+        return token
+
+    def finish(self) -> Iterator[LlmEvent]:
+        """Yield what the stream's end brings. Raises `RemoteError` where it came too early."""
+        self._letters.finish()
+        if not (self.complete or self._finished):
+            raise self._answer.failure("broke the reply off before it was finished")
+        if not self._chars:
+            raise _no_text(self._answer, tuple(self._hidden))
+        if self._usage is not None:
+            yield Usage(self._usage)
+        if self._timings_ms is not None:
+            yield ServerTiming(self._timings_ms, self._answer.elapsed_ms())
+        else:
+            yield from self._answer.server_timing()
+
+
+def _text_of(content: object) -> str:
+    """Return the text of a ``content``: a string, or a list of parts of which some are text."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "".join(text_at(item, "text") for item in parts if part(item, "type") == "text")
+
+
+_HIDDEN = {
+    "reasoning_content": "reasoning",
+    "reasoning": "reasoning",
+    "tool_calls": "tool calls",
+    "function_call": "tool calls",
+    "refusal": "a refusal",
+}
+
+
+def _hidden_kinds(delta: object) -> tuple[str, ...]:
+    """Return what ``delta`` holds that a listener is not meant to hear."""
+    return tuple(name for key, name in _HIDDEN.items() if part(delta, key))
+
+
+def _no_text(answer: Answer, hidden: tuple[str, ...]) -> RemoteError:
+    if not hidden:
+        return answer.failure("sent a reply without text", fault="engine")
+    return answer.failure(
+        f"sent a reply without text: nothing but {' and '.join(dict.fromkeys(hidden))}",
+        "raise max_tokens, or switch reasoning and tools off",
+        fault="engine",
+    )
+
+
+def _visible_tokens(chunk: object) -> int | None:
+    """Return the tokens of the answer less those of its reasoning, where the server counts them."""
+    tokens = count_at(chunk, "usage", "completion_tokens")
+    if tokens is None:
+        return None
+    details = ("usage", "completion_tokens_details", "reasoning_tokens")
+    return max(0, tokens - (count_at(chunk, *details) or 0))
+
+
+def _llama_cpp_ms(chunk: object) -> float | None:
+    """Return the duration in llama.cpp's ``timings``: prompt and reply."""
+    spans = [part(chunk, "timings", key) for key in ("prompt_ms", "predicted_ms")]
+    known = [float(span) for span in spans if isinstance(span, int | float) and 0 <= span < 1e9]
+    return sum(known) if len(known) == 2 else None
+
+
+def _raise_error_in(chunk: Mapping[str, object], name: str, answer: Answer) -> None:
+    """Raise the error that a server tells of in the middle of a stream."""
+    if not chunk.get("error") and name != "error":
+        return
+    said = answer.quote(message_in(json.dumps(chunk)))
+    raise answer.failure(f"failed in mid-answer: {said}", fault="engine")

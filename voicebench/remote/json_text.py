@@ -1,0 +1,83 @@
+"""JSON from a peer: objects of bounded depth, and text deltas that are whole letters.
+
+JSON writes letters beyond U+FFFF as two escapes, a surrogate pair. A server that cuts its text by
+UTF-16 units puts the halves into two deltas; each alone is no letter and cannot be written down as
+UTF-8. `TextDeltas` holds a first half back until the second comes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from voicebench.remote.failure import RemoteError, quote
+
+
+def json_object(text: str | bytes) -> Mapping[str, object]:
+    """Return the JSON object that ``text`` is. Raises `RemoteError` where it is none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise RemoteError(f"{_sample(text)} is no JSON ({reason})", fault="protocol") from None
+    if not isinstance(found, dict):
+        raise RemoteError(f"{_sample(text)} is no JSON object", fault="protocol")
+    return found
+
+
+def part(source: object, *path: str | int) -> object:
+    """Return what ``source`` holds under ``path`` (keys and places), None where it ends early."""
+    for step in path:
+        if isinstance(source, dict) and isinstance(step, str):
+            source = source.get(step)
+        elif isinstance(source, list) and isinstance(step, int) and step < len(source):
+            source = source[step]
+        else:
+            return None
+    return source
+
+
+def text_at(source: object, *path: str | int) -> str:
+    """Return the text that ``source`` holds under ``path``, empty where there is none."""
+    found = part(source, *path)
+    return found if isinstance(found, str) else ""
+
+
+def count_at(source: object, *path: str | int) -> int | None:
+    """Return the whole number from 0 up that ``source`` holds under ``path``, or None."""
+    found = part(source, *path)
+    return found if type(found) is int and 0 <= found < 1 << 53 else None
+
+
+class TextDeltas:
+    """A text that comes in deltas; each `take` gives what is whole letters by now."""
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def take(self, delta: str) -> str:
+        """Return ``delta`` with what was held back. Raises `RemoteError` for half a letter."""
+        text = self._half + delta
+        self._half = ""
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return whole_letters(text)
+
+    def finish(self) -> None:
+        """Raise `RemoteError` where half a letter is left."""
+        whole_letters(self._half)
+
+
+def whole_letters(text: str) -> str:
+    """Return ``text`` with its surrogate pairs joined. Raises `RemoteError` for half of one."""
+    if text.isascii():
+        return text
+    try:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    except UnicodeDecodeError:
+        raise RemoteError("the text has half a letter in it", fault="protocol") from None
+
+
+def _sample(text: str | bytes) -> str:
+    plain = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return repr(quote(plain[:100]))

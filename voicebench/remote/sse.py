@@ -1,0 +1,104 @@
+"""Server-sent events, read as the bytes arrive.
+
+The format (WHATWG, HTML standard, "Server-sent events"): lines of ``field: value`` in UTF-8, ended
+by LF, CR or CRLF; a blank line ends the event; lines that begin with a colon are comments; several
+``data`` lines are one text with line feeds between. An event is given out at the line end that
+completes it, never later; what the end of the stream leaves incomplete is no event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from voicebench.remote.failure import RemoteError
+
+MAX_EVENT_BYTES = 4 << 20
+"""Bytes of one line, and of one event's data: a second of speech in base64 takes 130,000."""
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSentEvent:
+    """One event; ``name`` is empty where the server gave none."""
+
+    name: str
+    data: str
+
+
+class EventStream:
+    """Feed it bytes, take events. Raises `RemoteError` for bytes that cannot be such a stream."""
+
+    def __init__(self) -> None:
+        self._line = bytearray()
+        self._after_cr = False
+        self._at_start = True
+        self._name = ""
+        self._data: list[str] = []
+        self._data_size = 0
+
+    def feed(self, data: bytes) -> Iterator[ServerSentEvent]:
+        """Take the next bytes and yield the events that they complete."""
+        if self._after_cr and data:
+            # The LF of a CRLF that was cut in two; the line was ended by its CR already.
+            data = data[1:] if data[:1] == b"\n" else data
+            self._after_cr = False
+        position = 0
+        while (end := _line_end(data, position)) >= 0:
+            self._line += data[position:end]
+            event = self._take_line()
+            position = end + 1
+            if data[end : end + 2] == b"\r\n":
+                position += 1
+            elif data[end:] == b"\r":
+                self._after_cr = True
+            if event is not None:
+                yield event
+        self._line += data[position:]
+        self._check_size(len(self._line))
+
+    def _take_line(self) -> ServerSentEvent | None:
+        self._check_size(len(self._line))
+        raw = bytes(self._line)
+        self._line.clear()
+        if self._at_start:
+            raw = raw.removeprefix(_BOM)
+            self._at_start = False
+        try:
+            line = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise RemoteError(
+                f"the event stream is not UTF-8: {error.reason} in {raw[-60:]!r}",
+                "the server may cut a letter in two between its events",
+                fault="protocol",
+            ) from None
+        if not line:
+            return self._complete()
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            self._data_size += len(value) + 1
+            self._check_size(self._data_size)
+            self._data.append(value)
+        elif name == "event":
+            self._name = value
+        return None
+
+    def _complete(self) -> ServerSentEvent | None:
+        event = ServerSentEvent(self._name, "\n".join(self._data)) if self._data else None
+        self._name, self._data_size = "", 0
+        self._data.clear()
+        return event
+
+    def _check_size(self, size: int) -> None:
+        if size > MAX_EVENT_BYTES:
+            raise RemoteError(
+                f"the event stream has a line or an event of more than {MAX_EVENT_BYTES} bytes",
+                fault="protocol",
+            )
+
+
+def _line_end(data: bytes, position: int) -> int:
+    """Return where the first LF or CR is, or -1."""
+    ends = [end for end in (data.find(b"\n", position), data.find(b"\r", position)) if end >= 0]
+    return min(ends, default=-1)
