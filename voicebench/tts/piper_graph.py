@@ -87,22 +87,19 @@ class PiperGraph:
     def weight(self, name: str) -> Array:
         """Return the weight that training called ``name``, wherever the exporter has put it."""
         scope, _, field = name.rpartition(".")
-        if name == "dp.flows.0.m":
-            return self.operand(scope, ("Sub",))
-        if name == "dp.flows.0.logs" and name not in self._tensors:
-            # The exporter has computed what is multiplied with: exp(-logs).
-            return -np.log(self.operand(scope, ("Mul",), last=False))
+        if scope == "dp.flows.0":
+            return self.operand(scope, "Sub") if field == "m" else self._log_scale(name)
         if scope in ("enc_p.emb", "emb_g"):
-            return self.operand(scope, ("Gather",))
+            return self.operand(scope, "Gather")
         if "norm" in scope:
             return self.norm(scope)[0 if field == "weight" else 1]
-        if field in ("weight", "bias"):
-            operation = self.convolution(scope)
-            found = operation.weight if field == "weight" else operation.bias
-            if found is None:
-                raise self.foreign(f"no bias in {scope}")
-            return found
-        return self.stored(name)
+        if field not in ("weight", "bias"):
+            return self.stored(name)
+        operation = self.convolution(scope)
+        found = operation.weight if field == "weight" else operation.bias
+        if found is None:
+            raise self.foreign(f"no bias in {scope}")
+        return found
 
     def stored(self, name: str) -> Array:
         """Return the tensor that is stored under ``name``."""
@@ -110,19 +107,17 @@ class PiperGraph:
             raise self.foreign(f"no tensor {name}")
         return self._array(name)
 
-    def operand(self, scope: str, kinds: tuple[str, ...], last: bool = True) -> Array:
-        """Return the stored tensor that an operation of one of ``kinds`` in ``scope`` works with.
+    def operand(self, scope: str, kind: str) -> Array:
+        """Return the stored tensor that an operation of ``kind`` in ``scope`` works with.
 
-        Where several do, the last operation is meant (a norm's gain comes after its statistics),
-        or the first.
+        Where several do, the last is meant: a norm's gain comes after its statistics.
         """
-        nodes = self._scopes.get(scope, [])
-        for node in reversed(nodes) if last else nodes:
-            if node.op_type in kinds:
+        for node in reversed(self._scopes.get(scope, [])):
+            if node.op_type == kind:
                 for name in node.input:
                     if name in self._tensors and math.prod(self._tensors[name].dims) > 1:
                         return self._array(name)
-        raise self.foreign(f"no {' or '.join(kinds)} with a weight in {scope}")
+        raise self.foreign(f"no {kind} with a weight in {scope}")
 
     def slope(self, scope: str) -> float:
         """Return the slope of the first leaky ReLU directly in ``scope``."""
@@ -136,7 +131,16 @@ class PiperGraph:
         for node in self._scopes.get(scope, []):
             if node.op_type == "LayerNormalization":
                 return self._array(node.input[1]), self._array(node.input[2])
-        return self.operand(scope, ("Mul",)), self.operand(scope, ("Add",))
+        return self.operand(scope, "Mul"), self.operand(scope, "Add")
+
+    def _log_scale(self, name: str) -> Array:
+        """Return the log scale ``name``: stored, or as its negative, or as exp(-log scale)."""
+        scope = name.rpartition(".")[0]
+        if name in self._tensors:
+            return self._array(name)
+        if any(node.op_type == "Exp" for node in self._scopes[scope]):
+            return -self.operand(scope, "Exp")
+        return -np.log(self.operand(scope, "Mul"))
 
     def _scope(self, node: Any) -> str:
         """Return the dotted name of the module that ``node`` came from; "" where it is unknown."""

@@ -22,10 +22,10 @@ from voicebench.tts.vits.shape import (
 
 def piper_shape(graph: PiperGraph) -> VitsShape:
     """Return the sizes of the voice's network."""
-    embedding = graph.operand("enc_p.emb", ("Gather",))
+    embedding = graph.operand("enc_p.emb", "Gather")
     speakers = speaker_channels = 0
     if graph.has("dec.cond"):
-        speakers, speaker_channels = graph.operand("emb_g", ("Gather",)).shape
+        speakers, speaker_channels = graph.operand("emb_g", "Gather").shape
     near = graph.stored("enc_p.encoder.attn_layers.0.emb_rel_k")
     feed = graph.convolution("enc_p.encoder.ffn_layers.0.conv_1").weight
     return VitsShape(

@@ -1,0 +1,149 @@
+"""The synthesizer: windows that join without a trace, cancelling, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voicebench.errors import DeviceError, EngineError, ModelError, SettingsError
+from voicebench.events import AudioChunk
+from voicebench.tts.local import LocalSynthesizer, load_synthesizer
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+TEXT = "hello my friend, how are you doing on this fine day"
+
+
+@pytest.fixture
+def synthesizer(mms_folder: Path) -> LocalSynthesizer:
+    return load_synthesizer(str(mms_folder), device="cpu", first_window=20)
+
+
+def spoken(synthesizer: LocalSynthesizer, text: str = TEXT) -> np.ndarray:
+    chunks = [event.pcm for event in synthesizer.speak(text) if isinstance(event, AudioChunk)]
+    return np.concatenate(chunks) if chunks else np.empty(0, np.float32)
+
+
+def test_audio_comes_in_growing_windows_of_float32_mono(synthesizer: LocalSynthesizer) -> None:
+    events = list(synthesizer.speak(TEXT))
+    assert len(events) > 2
+    assert all(isinstance(event, AudioChunk) for event in events)
+    sizes = [event.pcm.shape for event in events if isinstance(event, AudioChunk)]
+    assert all(len(size) == 1 for size in sizes)
+    assert sizes[0][0] < sizes[1][0]
+    first = events[0]
+    assert isinstance(first, AudioChunk)
+    assert (first.pcm.dtype, first.sample_rate) == (np.float32, 8000)
+    assert np.abs(spoken(synthesizer)).max() <= 1.0
+
+
+@pytest.mark.parametrize("first_window", [0.125, 3, 50, 333])
+def test_windows_of_any_size_give_the_samples_of_one(first_window: float, mms_folder: Path) -> None:
+    whole = spoken(load_synthesizer(str(mms_folder), device="cpu", first_window=1e6))
+    streamed = spoken(load_synthesizer(str(mms_folder), device="cpu", first_window=first_window))
+    np.testing.assert_allclose(streamed, whole, atol=1e-4)
+
+
+@pytest.mark.models
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["Hi.", "The answer is forty two, of course! Isn't it?"])
+@pytest.mark.parametrize("first_window", [12, 140])
+def test_the_embedded_voice_streams_the_samples_of_one_window(
+    text: str, first_window: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VOICEBENCH_CACHE")
+    name = "en_US-joe-medium"
+    whole = spoken(load_synthesizer(name, device="cpu", first_window=1e6), text)
+    streamed = spoken(load_synthesizer(name, device="cpu", first_window=first_window), text)
+    assert whole.shape[0] > 5000
+    np.testing.assert_allclose(streamed, whole, atol=1e-3)
+
+
+def test_the_same_text_sounds_the_same_and_another_seed_does_not(mms_folder: Path) -> None:
+    first, again, other = (
+        spoken(load_synthesizer(str(mms_folder), device="cpu", seed=seed)) for seed in (0, 0, 1)
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other[: len(first)])
+
+
+def test_a_text_sounds_the_same_whatever_was_said_before(synthesizer: LocalSynthesizer) -> None:
+    alone = spoken(synthesizer)
+    spoken(synthesizer, "something else")
+    assert np.array_equal(alone, spoken(synthesizer))
+
+
+@pytest.mark.parametrize("text", ["", "🙂", "—", "...", "  "])
+def test_nothing_to_pronounce_yields_nothing(text: str, synthesizer: LocalSynthesizer) -> None:
+    assert list(synthesizer.speak(text)) == []
+
+
+def test_closing_cancels_what_is_left(
+    synthesizer: LocalSynthesizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder = synthesizer._voice.network.decoder
+    computed = []
+    decoder.register_forward_hook(lambda *_: computed.append(1))
+    speech = synthesizer.speak(TEXT)
+    next(speech)
+    until_first = len(computed)
+    speech.close()  # type: ignore[attr-defined]
+    assert len(computed) == until_first
+    assert list(speech) == []
+
+
+def test_a_long_text_is_not_computed_before_it_is_needed(synthesizer: LocalSynthesizer) -> None:
+    encoded = []
+    synthesizer._voice.network.text.register_forward_hook(lambda *_: encoded.append(1))
+    speech = synthesizer.speak("many words " * 20_000)
+    next(speech)
+    assert len(encoded) == 1
+
+
+def test_scales_change_the_pace(mms_folder: Path) -> None:
+    slow, fast = (
+        spoken(load_synthesizer(str(mms_folder), device="cpu", length_scale=scale))
+        for scale in (10.0, 5.0)
+    )
+    assert 1.3 * len(fast) < len(slow) < 2.5 * len(fast)
+
+
+def test_describe_says_what_a_reader_must_know(synthesizer: LocalSynthesizer) -> None:
+    told = synthesizer.describe()
+    assert told["engine"] == "vits"
+    assert told["family"] == "mms"
+    assert told["voice"] == "mms-small"
+    assert told["language"] == "eng"
+    assert (told["sample_rate"], told["device"], told["dtype"]) == (8000, "cpu", "float32")
+
+
+def test_a_voice_gone_wrong_fails_with_a_sentence(mms_folder: Path) -> None:
+    broken = load_synthesizer(str(mms_folder), device="cpu", length_scale=1e30)
+    with pytest.raises(EngineError, match="length"):
+        list(broken.speak(TEXT))
+
+
+def test_a_speaker_that_does_not_exist_is_refused(mms_folder: Path) -> None:
+    with pytest.raises(SettingsError, match="no speaker 1"):
+        load_synthesizer(str(mms_folder), device="cpu", speaker_id=1)
+
+
+def test_a_wrong_device_is_refused_before_the_voice_is_looked_at() -> None:
+    with pytest.raises(DeviceError, match="gpu"):
+        load_synthesizer("no/such/voice", device="gpu")
+
+
+@pytest.mark.parametrize("voice", ["../no such voice", "/no/such/folder", "smollm2-135m-instruct!"])
+def test_an_unknown_voice_is_refused(voice: str) -> None:
+    with pytest.raises(ModelError, match="does not exist"):
+        load_synthesizer(voice, device="cpu")
+
+
+def test_a_hub_voice_that_is_not_at_hand_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match="hub"):
+        load_synthesizer("facebook/mms-tts-zzz", device="cpu")

@@ -1,0 +1,94 @@
+"""The torch voice is the ONNX file's voice: same weights, same noise, same waveform."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from drawn_voices import PHONEMES, FixedNoise, OnnxVoice, write_piper_voice
+
+from voicebench.tts.piper import open_piper
+from voicebench.tts.vits.network import Manner
+from voicebench.tts.voice import Voice
+
+KINDS: dict[str, dict[str, Any]] = {
+    "medium, one speaker": {},
+    "high, three speakers": {"kind": "1", "speakers": 3},
+    "plain durations": {"sdp": False},
+}
+
+
+def speak_both(
+    voice: Voice, reference: OnnxVoice, symbols: list[int], manner: Manner
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return our samples and onnxruntime's, for the same noise."""
+    durations = torch.randn(len(symbols), 2, generator=torch.Generator().manual_seed(1))
+    network = voice.network
+    with torch.inference_mode():
+        utterance = network.encode(
+            torch.tensor(symbols), manner, FixedNoise(durations, torch.empty(0))
+        )
+        channels = network.shape.flow.channels
+        frames = torch.randn(utterance.frames, channels, generator=torch.Generator().manual_seed(2))
+        windows = network.windows(utterance, FixedNoise(durations, frames), iter([10**9]))
+        ours = torch.cat(list(windows)).numpy()
+    scales = (manner.noise_scale, manner.length_scale, manner.noise_w)
+    return ours, reference.speak(symbols, scales, durations, frames, manner.speaker)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_voice_of_any_build_equals_onnxruntime(kind: str, request: pytest.FixtureRequest) -> None:
+    if KINDS[kind]:
+        folder = request.getfixturevalue("small_voices")
+        path = write_piper_voice(folder / f"{kind}.onnx", **KINDS[kind])
+    else:
+        path = request.getfixturevalue("piper_file")
+    voice, reference = open_piper(path), OnnxVoice(path)
+    speaker = voice.speakers - 1 if voice.speakers > 1 else None
+    symbols = [PHONEMES.index(p) for p in "^_h_ə_l_ˈ_o_ʊ_ _ð_ɛ_a_.$" if p in PHONEMES]
+    ours, theirs = speak_both(voice, reference, symbols, Manner(0.7, 1.3, 0.9, speaker))
+    assert ours.shape == theirs.shape
+    assert np.abs(theirs).max() > 0.01
+    assert np.corrcoef(ours, theirs)[0, 1] > 0.999
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.models
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "text",
+    ["Yes.", "What is the weather like in Paris?", "Twenty two trains leave at 9:45, every day!"],
+)
+def test_the_embedded_voice_equals_onnxruntime(text: str, joe_file: Path) -> None:
+    voice, reference = open_piper(joe_file), OnnxVoice(joe_file)
+    symbols = next(voice.symbols(text))
+    ours, theirs = speak_both(voice, reference, symbols, voice.manner)
+    assert ours.shape == theirs.shape
+    assert np.corrcoef(ours, theirs)[0, 1] > 0.999
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
+@pytest.mark.models
+@pytest.mark.slow
+def test_without_noise_the_embedded_voice_equals_the_untouched_file(joe_file: Path) -> None:
+    import onnxruntime
+
+    voice = open_piper(joe_file)
+    symbols = next(voice.symbols("Good morning."))
+    noise = FixedNoise(torch.zeros(len(symbols), 2), torch.zeros(2000, 192))
+    with torch.inference_mode():
+        utterance = voice.network.encode(torch.tensor(symbols), Manner(0.0, 1.0, 0.0), noise)
+        ours = torch.cat(list(voice.network.windows(utterance, noise, iter([10**9])))).numpy()
+    session = onnxruntime.InferenceSession(joe_file, providers=["CPUExecutionProvider"])
+    inputs = {
+        "input": np.array([symbols]),
+        "input_lengths": np.array([len(symbols)]),
+        "scales": np.array([0.0, 1.0, 0.0], np.float32),
+    }
+    theirs = session.run(None, inputs)[0].reshape(-1)
+    assert np.corrcoef(ours, theirs)[0, 1] > 0.999
