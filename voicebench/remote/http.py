@@ -210,12 +210,10 @@ class Answer:
         self._sent_at = sent_at
         self._connection = cast(Connection, response.extensions["network_stream"])
         self._connection.uses += 1
-
-    @property
-    def connected(self) -> Connected:
+        self.connected = Connected(
+            self._connection.connect_ms, self._connection.uses > 1, self._connection.number
+        )
         """The connection that served the request."""
-        connection = self._connection
-        return Connected(connection.connect_ms, connection.uses > 1, connection.number)
 
     @property
     def content_type(self) -> tuple[str, dict[str, str]]:

@@ -1,0 +1,465 @@
+"""Connections: opened before the turn, reused, timed, and told apart."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h2.config
+import h2.connection
+import h2.events
+import pytest
+from loopback import Loopback, Peer, Script, closed_port, serving
+
+from voicebench.errors import UsageError
+from voicebench.remote import dialling
+from voicebench.remote.access import Access, ApiKey
+from voicebench.remote.failure import RemoteError
+from voicebench.remote.http import Answer, HttpService
+from voicebench.remote.timeouts import Timeouts
+
+CERTIFICATE = Path(__file__).with_name("data") / "loopback.pem"
+SLOW_CONNECT_S = 0.15
+
+
+def hello(peer: Peer) -> None:
+    while True:
+        peer.request()
+        peer.answer("text/plain", b"hello")
+
+
+def tls_server(sock: socket.socket) -> socket.socket:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    time.sleep(SLOW_CONNECT_S)
+    return context.wrap_socket(sock, server_side=True)
+
+
+@contextmanager
+def service_at(url: str, **access: object) -> Iterator[HttpService]:
+    service = HttpService(url, Access(**access), "tts")
+    try:
+        yield service
+    finally:
+        service.close()
+
+
+@contextmanager
+def service(script: Script = hello, **access: object) -> Iterator[tuple[HttpService, Loopback]]:
+    with serving(script) as server, service_at(server.url, **access) as made:
+        yield made, server
+
+
+def take(made: HttpService, path: str = "/") -> Answer:
+    with made.exchange("GET", made.shown_url + path) as answer:
+        answer.require_success()
+        assert answer.whole(100) == b"hello"
+    return answer
+
+
+# Opened before, reused, timed.
+
+
+def test_a_connection_opened_before_the_turn_serves_it_and_the_ones_after() -> None:
+    with service() as (made, server):
+        made.check()
+        made.prepare()
+        assert server.connections == 1
+        first, second = take(made).connected, take(made).connected
+    assert (first.reused, second.reused) == (False, True)
+    assert first.number == second.number
+    assert first.connect_ms == second.connect_ms > 0
+    assert server.connections == 1
+
+
+def test_without_being_prepared_the_first_turn_connects_by_itself() -> None:
+    with service() as (made, _):
+        assert take(made).connected.reused is False
+        assert take(made).connected.reused is True
+
+
+def test_cold_connects_anew_in_every_turn() -> None:
+    with service(cold=True) as (made, server):
+        made.check()
+        numbers = set()
+        for _ in range(2):
+            made.prepare()
+            connected = take(made).connected
+            assert connected.reused is False
+            numbers.add(connected.number)
+        assert len(numbers) == 2
+    assert server.connections == 3
+
+
+def closing_after_one(peer: Peer) -> None:
+    peer.request()
+    peer.answer("text/plain", b"hello")
+
+
+def test_a_connection_that_lapsed_is_opened_again_before_the_turn() -> None:
+    with service(closing_after_one) as (made, server):
+        for _ in range(3):
+            made.prepare()
+            assert take(made).connected.reused is False
+            time.sleep(0.05)
+    assert server.connections == 3
+
+
+def test_a_waiting_connection_that_lapsed_before_its_turn_is_replaced() -> None:
+    def impatient(peer: Peer) -> None:
+        if server.connections == 1:
+            return
+        hello(peer)
+
+    with serving(impatient) as server, service_at(server.url) as made:
+        made.check()
+        time.sleep(0.05)
+        made.prepare()
+        assert take(made).connected.reused is False
+    assert server.connections == 2
+
+
+def test_after_a_silent_gap_a_lapsed_connection_is_opened_inside_the_turn_and_said_to_be_new() -> (
+    None
+):
+    with service(closing_after_one) as (made, server):
+        made.prepare()
+        take(made)
+        time.sleep(0.05)
+        assert take(made).connected.reused is False
+    assert server.connections == 2
+
+
+def test_an_answer_left_half_read_costs_the_connection_and_not_the_next_turn() -> None:
+    def script(peer: Peer) -> None:
+        while True:
+            peer.request()
+            peer.head(content_type="text/plain", transfer_encoding="chunked")
+            peer.chunk(b"hello")
+            time.sleep(0.05)
+            peer.chunk(b"")
+
+    with service(script) as (made, server):
+        with made.exchange("GET", server.url) as answer:
+            next(answer.pieces())
+        made.prepare()
+        assert take(made).connected.reused is False
+    assert server.connections == 2
+
+
+def test_connect_ms_holds_name_tcp_and_tls_and_is_outside_the_turn() -> None:
+    with serving(hello, tls_server) as server:
+        url = f"https://localhost:{server.port}"
+        with service_at(url, ca_file=CERTIFICATE) as made:
+            made.prepare()
+            began = time.monotonic()
+            connected = take(made).connected
+            assert time.monotonic() - began < SLOW_CONNECT_S
+    assert connected.connect_ms >= SLOW_CONNECT_S * 1000
+    assert connected.reused is False
+
+
+def test_a_certificate_of_an_unknown_authority_is_refused() -> None:
+    with (
+        serving(hello, tls_server) as server,
+        service_at(f"https://localhost:{server.port}") as made,
+        pytest.raises(
+            RemoteError, match=r"certificate of https://localhost:.* is not trusted"
+        ) as caught,
+    ):
+        made.check()
+    assert caught.value.stage == "connect"
+
+
+def test_tls_with_a_server_that_speaks_none_is_said_so() -> None:
+    with (
+        serving(hello) as server,
+        service_at(f"https://127.0.0.1:{server.port}", timeouts=Timeouts(connect_s=1)) as made,
+        pytest.raises(RemoteError) as caught,
+    ):
+        made.check()
+    assert caught.value.stage == "connect"
+    assert f"https://127.0.0.1:{server.port}" in str(caught.value)
+
+
+def test_a_server_that_never_finishes_its_tls_handshake_is_given_up_in_time() -> None:
+    def mute(peer: Peer) -> None:
+        peer.wait_for_hangup()
+
+    with (
+        serving(mute) as server,
+        service_at(f"https://127.0.0.1:{server.port}", timeouts=Timeouts(connect_s=0.3)) as made,
+    ):
+        began = time.monotonic()
+        with pytest.raises(RemoteError, match="did not take a connection in time") as caught:
+            made.check()
+        assert 0.25 < time.monotonic() - began < 3
+    assert (caught.value.fault, caught.value.stage) == ("timeout", "connect")
+
+
+def test_a_name_lookup_that_hangs_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def hang(*args: object, **kwargs: object) -> list[object]:
+        released.wait(10)
+        return []
+
+    monkeypatch.setattr(dialling.socket, "getaddrinfo", hang)
+    with (
+        service_at("http://slow.example", timeouts=Timeouts(connect_s=0.2)) as made,
+        pytest.raises(RemoteError, match=r"http://slow\.example did not take a connection"),
+    ):
+        made.check()
+    released.set()
+
+
+def test_an_unknown_name_is_said_so() -> None:
+    with (
+        service_at("http://no-such-host.invalid") as made,
+        pytest.raises(RemoteError, match="its name is not known") as caught,
+    ):
+        made.check()
+    assert caught.value.stage == "connect"
+
+
+def test_a_host_with_a_dead_and_a_living_address_is_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def both(host: str, port: int, **kwargs: object) -> list[object]:
+        kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+        return [(*kind, ("127.0.0.1", dead)), (*kind, ("127.0.0.1", port))]
+
+    dead = closed_port()
+    monkeypatch.setattr(dialling.socket, "getaddrinfo", both)
+    with serving(hello) as server, service_at(f"http://two.example:{server.port}") as made:
+        made.check()
+
+
+# Redirects, proxies, the environment.
+
+
+def redirecting_to(where: str) -> Script:
+    def script(peer: Peer) -> None:
+        while True:
+            if peer.request().target == "/":
+                peer.head("307 Temporary Redirect", location=where, content_length="0")
+            else:
+                peer.answer("text/plain", b"hello")
+
+    return script
+
+
+def test_a_redirect_is_a_failure_unless_asked_for() -> None:
+    with (
+        service(redirecting_to("/there")) as (made, server),
+        pytest.raises(RemoteError, match="redirects to /there") as caught,
+    ):
+        take(made)
+    assert caught.value.fault == "refused"
+    assert len(server.requests) == 1
+
+
+def test_a_redirect_asked_for_is_followed_on_the_same_server() -> None:
+    with service(redirecting_to("/there"), redirects=True) as (made, server):
+        take(made)
+    assert [request.target for request in server.requests] == ["/", "/there"]
+
+
+def test_a_redirect_to_another_server_is_never_followed_for_the_key_would_go_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-secret")
+    with serving(hello) as other:
+        access = {"redirects": True, "key": ApiKey("SOME_KEY", header="xi-api-key", scheme="")}
+        with (
+            service(redirecting_to(f"{other.url}/x"), **access) as (made, _),
+            pytest.raises(RemoteError, match="redirects to another server"),
+        ):
+            take(made)
+    assert other.connections == 0
+
+
+def test_redirects_that_go_round_come_to_an_end() -> None:
+    with (
+        service(redirecting_to("/"), redirects=True) as (made, server),
+        pytest.raises(RemoteError, match="more than 5 times"),
+    ):
+        take(made)
+    assert len(server.requests) == 5
+
+
+def test_the_environments_proxy_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
+    with service() as (made, _):
+        take(made)
+
+
+def test_a_proxy_asked_for_is_used() -> None:
+    with serving(hello) as proxy, service_at("http://somewhere.example", proxy=proxy.url) as made:
+        made.check()
+        connected = take(made, "/x").connected
+    assert proxy.requests[0].target == "http://somewhere.example/x"
+    assert proxy.connections == 1
+    assert connected.reused is False
+
+
+def test_a_proxy_with_a_password_in_its_url_is_refused() -> None:
+    with pytest.raises(UsageError, match="a name or a password"):
+        HttpService("http://host", Access(proxy="http://me:secret@proxy"), "tts")
+
+
+# What comes in is bounded.
+
+
+def test_an_answer_without_end_is_cut_off_by_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicebench.remote.http.MAX_BODY_BYTES", 1000)
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.head(content_type="text/plain", transfer_encoding="chunked")
+        while True:
+            peer.chunk(b"x" * 300)
+
+    with (
+        service(script) as (made, server),
+        made.exchange("GET", server.url) as answer,
+        pytest.raises(RemoteError, match="sends without end"),
+    ):
+        for _ in answer.pieces():
+            pass
+
+
+def test_a_body_shorter_than_its_declared_length_is_a_failure() -> None:
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.head(content_type="text/plain", content_length="100")
+        peer.send(b"hello")
+
+    with (
+        service(script) as (made, server),
+        made.exchange("GET", server.url) as answer,
+        pytest.raises(RemoteError, match="broke the rules of HTTP") as caught,
+    ):
+        answer.whole(1000)
+    assert (caught.value.fault, caught.value.stage) == ("protocol", "tts")
+
+
+def test_a_long_error_page_is_read_to_a_bound_and_quoted_shortly() -> None:
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.head("503 Busy", content_type="text/plain", transfer_encoding="chunked")
+        while True:
+            peer.chunk(b"\x1b[31mbusy " * 1000)
+
+    with (
+        service(script) as (made, _),
+        pytest.raises(RemoteError, match="answers 503") as caught,
+    ):
+        take(made)
+    assert len(str(caught.value)) < 500
+    assert "\x1b" not in str(caught.value)
+
+
+def test_the_content_type_is_read_with_its_parameters() -> None:
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.answer('Audio/L16; Rate=24000; channels="1"', b"hello")
+
+    with service(script) as (made, _):
+        kind, parameters = take(made).content_type
+    assert (kind, parameters) == ("audio/l16", {"rate": "24000", "channels": "1"})
+
+
+# HTTP/2.
+
+
+def http2(peer: Peer) -> None:
+    """Answer requests over HTTP/2 in clear text: "hel" and "lo", 100 ms apart."""
+    connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+    connection.initiate_connection()
+    peer.send(connection.data_to_send())
+    while data := peer.socket.recv(65536):
+        for event in connection.receive_data(data):
+            if isinstance(event, h2.events.StreamEnded):
+                stream = event.stream_id
+                head = [(":status", "200"), ("content-type", "text/plain")]
+                connection.send_headers(stream, head)
+                connection.send_data(stream, b"hel")
+                peer.send(connection.data_to_send())
+                time.sleep(0.1)
+                connection.send_data(stream, b"lo", end_stream=True)
+        peer.send(connection.data_to_send())
+
+
+def test_http2_is_spoken_over_the_connection_opened_before_and_reused() -> None:
+    with service(http2, http2=True) as (made, server):
+        made.prepare()
+        first = take(made)
+        made.prepare()
+        second = take(made)
+    assert first.http_version == "HTTP/2"
+    assert (first.connected.reused, second.connected.reused) == (False, True)
+    assert server.connections == 1
+
+
+def test_pieces_over_http2_come_as_they_arrive() -> None:
+    with (
+        service(http2, http2=True) as (made, server),
+        made.exchange("GET", server.url) as answer,
+    ):
+        pieces = list(answer.pieces())
+    assert [piece.data for piece in pieces] == [b"hel", b"lo"]
+    assert pieces[0].arrival < pieces[1].arrival
+
+
+def test_an_http2_connection_that_lapsed_is_opened_again() -> None:
+    def once(peer: Peer) -> None:
+        peer.socket.settimeout(0.3)
+        http2(peer)
+
+    with service(once, http2=True) as (made, server):
+        take(made)
+        time.sleep(0.5)
+        made.prepare()
+        assert take(made).connected.reused is False
+        time.sleep(0.5)
+        # After a silent gap, inside the turn.
+        assert take(made).connected.reused is False
+    assert server.connections == 3
+
+
+def test_http2_over_tls_is_agreed_on_in_the_handshake() -> None:
+    def tls_h2(sock: socket.socket) -> socket.socket:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(CERTIFICATE)
+        context.set_alpn_protocols(["h2"])
+        return context.wrap_socket(sock, server_side=True)
+
+    with serving(http2, tls_h2) as server:
+        url = f"https://localhost:{server.port}"
+        with service_at(url, http2=True, ca_file=CERTIFICATE) as made:
+            made.prepare()
+            assert take(made).http_version == "HTTP/2"
+    assert server.connections == 1
+
+
+def test_a_stalled_http2_stream_fails_within_its_time() -> None:
+    def stall(peer: Peer) -> None:
+        connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        connection.initiate_connection()
+        peer.send(connection.data_to_send())
+        peer.wait_for_hangup()
+
+    limits = Timeouts(first_byte_s=0.3)
+    with service(stall, http2=True, timeouts=limits) as (made, _):
+        began = time.monotonic()
+        with pytest.raises(RemoteError, match=r"no byte of an answer within 0\.3 s") as caught:
+            take(made)
+        assert time.monotonic() - began < 3
+    assert caught.value.fault == "timeout"
