@@ -172,7 +172,7 @@ def _first_audio(summary: Summary) -> str:
     tail, carried = found.quantile(95)
     named = "p95" if carried else f"max of {len(found.values)}"
     return (
-        f"{counts} · first audio {form.quantity(middle, 'ms')} in the middle, "
+        f"{counts} · first audio {form.quantity(middle, 'ms')} p50, "
         f"{form.quantity(tail, 'ms')} {named}"
     )
 
@@ -191,12 +191,12 @@ def _machine(environment: Mapping[str, object]) -> str:
 
 def _closing(outcome: Outcome) -> Text:
     error = outcome.instrument
-    closing = Text(
+    closing = Text()
+    closing.append(
         f"instrument: recorded minus scripted is {error.p50_ms:.2f} ms p50, "
-        f"{error.p95_ms:.2f} ms p95 ({error.transport})\n",
+        f"{error.p95_ms:.2f} ms p95 ({error.transport})\nresults: {outcome.folder}",
         QUIET,
     )
-    closing.append(f"results: {outcome.folder}", QUIET)
     if outcome.gate_results:
         passed = sum(result.verdict is Verdict.PASS for result in outcome.gate_results)
         closing.append("\n").append_text(verdict_text(overall(outcome.gate_results)))

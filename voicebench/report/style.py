@@ -216,6 +216,7 @@ def _draw(columns: Sequence[Column], width: int) -> Table:
         pad_edge=False,
         padding=(0, GAP - 1, 0, 0),
         header_style=QUIET,
+        border_style=QUIET,
     )
     for column, given in zip(columns, _widths(columns, width), strict=True):
         table.add_column(
