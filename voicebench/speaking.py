@@ -23,10 +23,10 @@ from pathlib import Path
 from types import TracebackType
 
 from voicebench.audio.pcm import AudibleRule
-from voicebench.audio.speaker import PATIENCE_S, Played, Speaker
+from voicebench.audio.speaker import LATENCY_S, PATIENCE_S, Played, Speaker
 from voicebench.audio.wav import WavWriter
 from voicebench.chunking import Chunker
-from voicebench.errors import VoicebenchError
+from voicebench.errors import EngineError, VoicebenchError
 from voicebench.events import (
     AudioChunk,
     Emit,
@@ -53,7 +53,8 @@ class Heard:
 class Listener:
     """Records one turn and lets its audio out.
 
-    ``speaker`` is a loudspeaker's name or index, None the default one; ``aloud`` False uses none.
+    ``speaker`` is a loudspeaker's name or index, None the default one; ``aloud`` False uses none;
+    ``buffer_ms`` of sound it holds ready.
     ``output`` is a WAV file to write. ``on_token`` sees the reply's text as it comes.
     """
 
@@ -62,6 +63,7 @@ class Listener:
         *,
         aloud: bool,
         speaker: str | None = None,
+        buffer_ms: float = 1000 * LATENCY_S,
         output: Path | None = None,
         preferred_rate: int | None = None,
         on_token: Callable[[str], None] | None = None,
@@ -74,7 +76,12 @@ class Listener:
         self._broken: VoicebenchError | None = None
         self._audio_came = False
         self.speaker = (
-            Speaker(speaker, preferred_rate=preferred_rate, on_start=self._started)
+            Speaker(
+                speaker,
+                preferred_rate=preferred_rate,
+                on_start=self._started,
+                latency_s=buffer_ms / 1000,
+            )
             if aloud
             else None
         )
@@ -153,7 +160,8 @@ def read_aloud(pieces: Iterator[str], emit: Emit, *, tts: Synthesizer, chunker: 
     try:
         speak_text(chain([lead], pieces), emit, tts=tts, chunker=chunker)
     except VoicebenchError as error:
-        emit(TurnFailed(str(error), "engine", "tts"))
+        fault = error.fault if isinstance(error, EngineError) else "engine"
+        emit(TurnFailed(str(error), fault, "tts"))
         raise
     except KeyboardInterrupt:
         emit(TurnFailed("interrupted by the user", "interrupted", "turn"))

@@ -440,3 +440,9 @@ def test_files_that_cannot_be_used_are_a_users_mistake(tmp_path: Path) -> None:
     broken.write_bytes(b"<html>")
     with pytest.raises(WavError, match=r"broken\.wav: not a WAV"):
         read_wav(broken)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, a disk that is full")
+def test_a_full_disk_is_reported_and_leaves_no_open_file() -> None:
+    with pytest.raises(UsageError, match="cannot write /dev/full: No space left"):
+        write_wav("/dev/full", RAMP_FLOAT, 24000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from pathlib import Path
 from types import TracebackType
@@ -46,11 +47,13 @@ class WavWriter:
             self._file.write(to_int16(pcm).astype("<i2").tobytes())
             self._file.flush()
         except OSError as error:
+            self.close()
             raise unusable_file("write", self.path, error) from None
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; what was appended is in it already."""
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def __enter__(self) -> WavWriter:
         return self

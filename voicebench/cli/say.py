@@ -10,8 +10,9 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -52,6 +53,17 @@ def say(
         str | None,
         typer.Option(metavar="NAME", help="Loudspeaker: its name, a part of it, or its number."),
     ] = None,
+    buffer_ms: Annotated[
+        float,
+        typer.Option(
+            "--speaker-buffer",
+            metavar="MS",
+            min=1,
+            max=2000,
+            help="Sound that the loudspeaker holds ready: more of it bridges a busy machine, "
+            "and is heard later.",
+        ),
+    ] = 50.0,
     list_speakers: Annotated[
         bool, typer.Option("--list-speakers", help="List the loudspeakers and end.")
     ] = False,
@@ -98,6 +110,7 @@ def say(
             question,
             aloud=aloud,
             speaker=speaker,
+            buffer_ms=buffer_ms,
             output=output,
             print_reply=question is not None and not as_json and not quiet,
             tell=tell,
@@ -128,16 +141,15 @@ def _what_to_say(text: str | None, ask: str | None) -> tuple[Iterator[str], str 
         raise UsageError("there is nothing to say", 'write it: voicebench say "Hello"')
     if sys.stdin.isatty():
         _to_stderr("type what is to be said; Ctrl-D ends")
-    return arriving_text(sys.stdin.buffer), None
+    return arriving_text(cast(BufferedReader, sys.stdin.buffer).read1), None
 
 
-def arriving_text(source: BinaryIO) -> Iterator[str]:
-    """Yield the UTF-8 text of ``source`` as it arrives, each read as soon as it has something.
+def arriving_text(read: Callable[[int], bytes]) -> Iterator[str]:
+    """Yield UTF-8 text as it arrives; ``read`` returns what is there, b"" at the end.
 
     Raises `UsageError` for what is no plain text, for too much of it, and for none.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    read = getattr(source, "read1", source.read)
     characters, is_blank = 0, True
     while True:
         data = read(_READ_BYTES)
@@ -205,6 +217,7 @@ def _speak(
     *,
     aloud: bool,
     speaker: str | None,
+    buffer_ms: float,
     output: Path | None,
     print_reply: bool,
     tell: Callable[[str], None],
@@ -234,6 +247,7 @@ def _speak(
             Listener(
                 aloud=aloud,
                 speaker=speaker,
+                buffer_ms=buffer_ms,
                 output=output,
                 preferred_rate=_rate(description),
                 on_token=_print_token if print_reply else None,
@@ -295,7 +309,7 @@ def _holes(played: Played) -> str:
 
     underruns = f"{played.device_underruns} of the device"
     if played.device_underruns:
-        underruns += " (the machine was too busy to feed it)"
+        underruns += " (the machine was too busy to feed it: try a larger --speaker-buffer)"
     if played.gaps:
         underruns += (
             f"; {plural(played.gaps, 'gap')} of {quantity(played.gap_ms, 'ms')} in all, "
