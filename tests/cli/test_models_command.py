@@ -171,7 +171,7 @@ def test_without_a_terminal_each_stage_is_one_plain_line():
         "tiny-voice: waiting for another process that fetches it",
         "tiny-voice: fetching (93 MB)",
         "tiny-voice: checking",
-        "tiny-voice: converting, once",
+        "tiny-voice: converting, once (some 20 s)",
     ]
 
 

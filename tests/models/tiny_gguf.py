@@ -138,6 +138,8 @@ def _as_gguf(name: str, weight: np.ndarray, shape: Shape, family: str) -> tuple[
         return "token_embd.weight", weight
     if name == "model.norm.weight":
         return "output_norm.weight", weight
+    if name == "rope_freqs.weight":
+        return name, weight
     _, _, layer, part = name.split(".", 3)
     part, _, suffix = part.rpartition(".")
     if family == "llama" and suffix == "weight" and part.endswith("q_proj"):

@@ -30,7 +30,7 @@ _DOING = {
     "fetch": "fetching",
     "check": "checking",
     "unpack": "unpacking",
-    "convert": "converting, once",
+    "convert": "converting, once (some 20 s)",
 }
 
 app = typer.Typer(
@@ -137,13 +137,21 @@ def progress_of_models(console: Console) -> Iterator[Report]:
     if not console.is_terminal:
         yield _plain_lines(console)
         return
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TaskID,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
     columns = (
+        SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TextColumn("{task.fields[amount]}", markup=False),
-        TimeRemainingColumn(),
+        TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
         shown: dict[tuple[str, str], TaskID] = {}

@@ -156,7 +156,7 @@ def _is_about(error: OSError, folder: Path) -> bool:
 def full_disk(folder: Path) -> ModelError:
     """Return the error of a disk that was full while ``folder`` was built."""
     return ModelError(
-        f"the disk is full: {folder.name} could not be written to {folder.parent}",
+        f"the disk is full: {_final_name(folder)} could not be written to {folder.parent}",
         f"free some space there, or set {ENVIRONMENT} to a folder on another disk",
     )
 
@@ -169,7 +169,7 @@ def require_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(existing).free
     if free < needed:
         raise ModelError(
-            f"{folder.name} needs {needed / 1e6:.0f} MB of disk while it is made, and "
+            f"{_final_name(folder)} needs {needed / 1e6:.0f} MB of disk while it is made, and "
             f"{folder.parent} has {free / 1e6:.0f} MB free",
             f"free some space there, or set {ENVIRONMENT} to a folder on another disk",
         )
@@ -201,6 +201,12 @@ def known_sha256(path: Path) -> str:
 
 def _temporary(folder: Path) -> Path:
     return folder.parent / f".{folder.name}.partial-{secrets.token_hex(4)}"
+
+
+def _final_name(folder: Path) -> str:
+    """Return the name of a folder, or of the one that a temporary is going to be."""
+    final, partial, _ = folder.name.rpartition(".partial-")
+    return final.removeprefix(".") if partial else folder.name
 
 
 def _write_through(folder: Path) -> None:

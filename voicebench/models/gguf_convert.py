@@ -8,8 +8,8 @@ standard input does, so that it never outlives a parent that was killed.
 
 The family-specific part (names, permuted rows, which settings mean what) is transformers'. Here is
 what it leaves open: a model with missing tensors is refused instead of filled with random numbers,
-the numbers that end a reply are taken from the file, and the weights are stored as float16 (see
-`gguf` for why) unless one of them is too large for it.
+the tokens that end a reply and the stretching of rotary frequencies are taken from the file, and
+the weights are stored as float16 (see `gguf` for why) unless one of them is too large for it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 
 from voicebench.errors import ModelError
 from voicebench.models.gguf_header import Header, read_header, write_without_vocabulary
+from voicebench.models.gguf_rope import stretched_rope
 from voicebench.models.gguf_tokenizer import split_rule, write_tokenizer
 
 PARTS = 4
@@ -160,8 +161,9 @@ def _write_configs(header: Header, model: Any, stored: str, folder: Path) -> Non
         if not key.startswith("_") and key not in _NOT_OF_THE_MODEL
     }
     config |= {"architectures": [type(model).__name__], "dtype": stored}
-    ends = ends_of_reply(header)
-    if ends:
+    if rope := stretched_rope(header):
+        config["rope_parameters"] = rope
+    if ends := ends_of_reply(header):
         config["eos_token_id"] = ends if len(ends) > 1 else ends[0]
     ids = ("bos_token_id", "eos_token_id", "pad_token_id")
     generation = {key: config[key] for key in ids if key in config}

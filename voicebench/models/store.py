@@ -166,7 +166,8 @@ def _fetch_checked(model: Entry, place: Path, report: Report) -> None:
 
 def _convert(model: Entry, fetched: Path, place: Path, report: Report) -> None:
     assert model.convert is not None
-    require_space(place, model.ready_size)
+    # The conversion works on a copy of the GGUF, without its vocabulary.
+    require_space(place, model.ready_size + (fetched / model.convert).stat().st_size)
     gguf.convert(
         fetched / model.convert,
         place,
