@@ -236,6 +236,13 @@ def test_an_end_in_the_middle_of_a_sample_is_reported(size: int | None) -> None:
         decoded(data[:-1])
 
 
+@pytest.mark.parametrize("cuts", [[], [46], list(range(105))])
+def test_a_sample_cut_by_the_next_header_is_reported_after_the_whole_ones(cuts: list[int]) -> None:
+    samples, fault = outcome(simple(size=0) + b"\x7f" + simple(), cuts)
+    assert samples == RAMP_FLOAT.tolist()
+    assert fault == "a sample is cut by the next WAV header at byte 60"
+
+
 def test_an_end_before_the_declared_size_is_reported() -> None:
     with pytest.raises(WavError, match="at byte 50, 10 bytes before its size"):
         decoded(simple()[:-10])

@@ -213,11 +213,13 @@ class WavStream:
         end, header_follows = self._samples_end()
         samples = self._decode(end)
         if header_follows:
-            if self._buffer[:4] != b"RIFF":
-                raise WavError(f"a sample is cut by the next WAV header at byte {self._position}")
-            self._read_on = self._riff
+            # What is left before the header is less than a frame.
+            self._read_on = self._riff if self._buffer[:4] == b"RIFF" else self._cut_sample
             return samples
         return samples if samples.size else None
+
+    def _cut_sample(self) -> NDArray[np.float32] | None:
+        raise WavError(f"a sample is cut by the next WAV header at byte {self._position}")
 
     def _samples_end(self) -> tuple[int, bool]:
         """Return how far the buffer holds samples for sure, and whether a header is next.
