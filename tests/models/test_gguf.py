@@ -144,8 +144,7 @@ def test_an_interrupted_conversion_ends_its_child_and_leaves_nothing(source, cac
     with pytest.raises(KeyboardInterrupt):
         gguf.converted(source, interrupt)
     (child,) = children
-    assert child.returncode is not None
-    assert child.returncode < 0
+    assert child.returncode not in (None, 0)  # it has ended, and not by finishing
     assert [path for path in (cache / "converted").iterdir() if path.is_dir()] == []
 
 
