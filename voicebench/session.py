@@ -67,13 +67,18 @@ class Outcome:
     interrupted: bool
 
 
+def check_session(settings: Settings) -> None:
+    """Refuse in milliseconds, before a model is fetched or loaded, what cannot be measured."""
+    check_target(settings)
+    _prompts(settings, "en")
+    check_writable(Path(settings.run.results))
+
+
 def run_session(effective: Effective, observer: Observer) -> Outcome:
     """Measure what ``effective`` describes. Raises a `VoicebenchError` where nothing can be."""
     settings = effective.settings
-    check_target(settings)
-    _prompts(settings, "en")  # a bad prompt is refused before a model is loaded
+    check_session(settings)
     results = Path(settings.run.results)
-    check_writable(results)
     with closing(open_target(settings, observer.say)) as target:
         instrument = measure_in_process(QUICK_TURNS)
         planned = _plan(settings, _prompts(settings, _language(target)))

@@ -114,10 +114,16 @@ def run(
 def _measure(effective: Effective, *, quiet: bool) -> Outcome:
     from rich.console import Console
 
+    from voicebench.cli.models import progress_of_models
     from voicebench.report.progress import Progress
-    from voicebench.session import run_session
+    from voicebench.session import check_session, run_session
+    from voicebench.targets.opening import fetch_models
 
-    with Progress(Console(stderr=True), quiet=quiet) as progress:
+    console = Console(stderr=True, quiet=quiet)
+    check_session(effective.settings)
+    with progress_of_models(console) as report:
+        fetch_models(effective.settings, report)
+    with Progress(console, quiet=quiet) as progress:
         return run_session(effective, progress)
 
 

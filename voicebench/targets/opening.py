@@ -7,6 +7,8 @@ from collections.abc import Callable
 from voicebench.chunking import Chunker
 from voicebench.devices import check_device
 from voicebench.errors import UsageError
+from voicebench.models import CATALOGUE, ensure
+from voicebench.models.progress import Report, ignore
 from voicebench.scheduling import FreeForAll, TurnTaking
 from voicebench.settings import Settings
 from voicebench.targets import Target
@@ -32,6 +34,16 @@ def check_target(settings: Settings) -> None:
         )
     check_device(settings.llm_device())
     check_device(settings.tts_device())
+
+
+def fetch_models(settings: Settings, report: Report = ignore) -> None:
+    """Get the models of the catalogue that ``settings`` name, where they are not here yet."""
+    if settings.run.target.startswith(PREFIX):
+        return
+    embedded = {entry.name for entry in CATALOGUE}
+    for name in (settings.llm.model, settings.tts.voice):
+        if name in embedded:
+            ensure(name, report)
 
 
 def open_target(settings: Settings, say: Say) -> Target:
