@@ -91,6 +91,11 @@ def say(
 
       voicebench say "Hello" --output hello.wav
     """
+    from rich.console import Console
+
+    from voicebench.cli.models import progress_of_models
+    from voicebench.targets.opening import fetch_models
+
     if list_speakers:
         _print_speakers(as_json)
         return
@@ -103,6 +108,8 @@ def say(
     aloud = output is None or speaker is not None
     pieces, question = _what_to_say(text, ask)
     _check(settings, output, speaker, aloud=aloud)
+    with progress_of_models(Console(stderr=True, quiet=quiet)) as report:
+        fetch_models(settings, report, voice_only=question is None)
     try:
         heard = _speak(
             settings,

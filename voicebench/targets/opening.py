@@ -36,12 +36,13 @@ def check_target(settings: Settings) -> None:
     check_device(settings.tts_device())
 
 
-def fetch_models(settings: Settings, report: Report = ignore) -> None:
+def fetch_models(settings: Settings, report: Report = ignore, *, voice_only: bool = False) -> None:
     """Get the models of the catalogue that ``settings`` name, where they are not here yet."""
     if settings.run.target.startswith(PREFIX):
         return
     embedded = {entry.name for entry in CATALOGUE}
-    for name in (settings.llm.model, settings.tts.voice):
+    names = (settings.tts.voice,) if voice_only else (settings.llm.model, settings.tts.voice)
+    for name in names:
         if name in embedded:
             ensure(name, report)
 
