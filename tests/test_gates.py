@@ -363,6 +363,7 @@ def test_the_entry_of_summary_json_says_what_was_asked_observed_and_decided() ->
         "limit": 300.0,
         "verdict": "PASS",
         "note": "",
+        "interval": {"low": None, "high": None, "level": 0.95},
     }
 
 
@@ -370,3 +371,71 @@ def test_the_entry_of_a_gate_that_was_not_measured_has_null_and_no_zero() -> Non
     entry = judge(parse_gate("llm_ttft.p50 < 300ms"), summary_of(100)).as_dict()
     assert entry["observed"] is None
     assert entry["verdict"] == "NOT MEASURED"
+
+
+# Judging by confidence.
+
+
+def decided(gate: str, summary: Summary) -> GateResult:
+    return judge(parse_gate(gate), summary, decide=True)
+
+
+EIGHTY = tuple(200 + turn for turn in range(80))
+
+
+@pytest.mark.parametrize(
+    ("gate", "verdict"),
+    [
+        ("first_audio.p50 < 300ms", Verdict.PASS),
+        ("first_audio.p50 < 240ms", Verdict.UNDECIDED),
+        ("first_audio.p50 < 220ms", Verdict.FAIL),
+        ("first_audio.p50 > 220ms", Verdict.PASS),
+        ("first_audio.p50 > 300ms", Verdict.FAIL),
+        ("first_audio.mean < 300ms", Verdict.PASS),
+        ("first_audio.mean < 240ms", Verdict.UNDECIDED),
+        ("first_audio.p95 < 300ms", Verdict.PASS),
+        ("first_audio.under(240ms) >= 20%", Verdict.PASS),
+        ("first_audio.under(240ms) >= 50%", Verdict.UNDECIDED),
+        ("first_audio.under(240ms) >= 90%", Verdict.FAIL),
+    ],
+)
+def test_by_confidence_the_whole_interval_has_to_keep_the_limit(
+    gate: str, verdict: Verdict
+) -> None:
+    assert decided(gate, summary_of(*EIGHTY)).verdict is verdict
+
+
+def test_twenty_turns_can_fail_a_p95_but_not_pass_it() -> None:
+    summary = summary_of(*range(200, 220))
+    fast_enough = decided("first_audio.p95 < 10s", summary)
+    assert fast_enough.verdict is Verdict.UNDECIDED
+    assert fast_enough.note == "an interval of p95 needs 72 turns"
+    assert fast_enough.interval is not None
+    assert fast_enough.interval.high is None
+    assert decided("first_audio.p95 < 100ms", summary).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("gate", ["errors.rate <= 0", "first_audio.under(1s) >= 100%"])
+def test_a_gate_without_exceptions_is_judged_by_the_turns_that_were_taken(gate: str) -> None:
+    assert decided(gate, summary_of(*EIGHTY)).verdict is Verdict.PASS
+
+
+def test_a_maximum_is_judged_by_the_turns_that_were_taken() -> None:
+    result = decided("first_audio.max < 300ms", summary_of(*EIGHTY))
+    assert (result.verdict, result.interval) == (Verdict.PASS, None)
+
+
+def test_one_turn_decides_no_mean() -> None:
+    result = decided("first_audio.mean < 300ms", summary_of(100))
+    assert (result.verdict, result.note) == (
+        Verdict.UNDECIDED,
+        "too few turns for an interval",
+    )
+
+
+def test_the_interval_stands_in_the_result_however_it_is_judged() -> None:
+    interval = judge(parse_gate("first_audio.p50 < 300ms"), summary_of(*EIGHTY)).interval
+    assert interval is not None
+    assert interval.low is not None
+    assert interval.high is not None
+    assert interval.low < 239.5 < interval.high
