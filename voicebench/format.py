@@ -18,6 +18,8 @@ import unicodedata
 NOTHING = "–"
 """Stands where there is no value."""
 
+NO_CHANGE = "+0 %"
+
 _SUFFIXES = {
     "ms": " ms",
     "s": " s",
@@ -67,9 +69,12 @@ def limit(value: float, unit: str) -> str:
 
 
 def change(before: float, after: float) -> str:
-    """Return how far ``after`` is from ``before``, in percent of it: ``+12 %``; signed, rounded."""
+    """Return how far ``after`` is from ``before``, in percent of it: ``+12 %``; signed, rounded.
+
+    A change from 0 has no percentage.
+    """
     if before == 0:
-        return NOTHING
+        return NO_CHANGE if after == 0 else NOTHING
     return f"{100 * (after - before) / abs(before):+z.0f} %"
 
 

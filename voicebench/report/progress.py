@@ -99,7 +99,7 @@ class Progress:
         self._runs = 0
         self._total = 0
         self._measured = 0
-        self._began_s = clock()
+        self._began_s = self._last_done_s = clock()
         self._line = ""
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -137,7 +137,7 @@ class Progress:
         """Learn which turns will be taken."""
         self._total = len(turns)
         self._measured = sum(turn.phase == "measured" for turn in turns)
-        self._began_s = self._clock()
+        self._began_s = self._last_done_s = self._clock()
         self._stage = STAGES[TurnFinished]
         if self._live:
             heads = "".join(f"  {head}" for head, _ in self._columns)
@@ -152,6 +152,7 @@ class Progress:
     def turn_done(self, turn: Timeline) -> None:
         """Show a finished turn. Called between two turns."""
         self._done += 1
+        self._last_done_s = self._clock()
         self._runs += turn.phase == "measured"
         self._stage = STAGES[TurnFinished]
         if self._quiet:
@@ -161,6 +162,8 @@ class Progress:
     def line(self) -> str:
         """Return the line of what goes on: the run, its stage, the time left."""
         parts = [self._stage[1]]
+        if self._total and self._done >= self._total:
+            return "judging"
         if self._total:
             parts.insert(0, self._position())
             left_s = self.time_left_s()
@@ -172,8 +175,9 @@ class Progress:
         """Return about how many seconds the turns to come will take; None before the second."""
         if self._done < 2 or self._done >= self._total:
             return None
-        elapsed_s = self._clock() - self._began_s
-        return elapsed_s / self._done * (self._total - self._done)
+        each_s = (self._last_done_s - self._began_s) / self._done
+        already_s = self._clock() - self._last_done_s
+        return max(each_s * (self._total - self._done) - already_s, 0.0)
 
     def draw(self) -> None:
         """Write the line, if it reads differently than before."""

@@ -13,7 +13,15 @@ from rich.text import Text
 
 from voicebench import format as form
 from voicebench.metrics import compute
-from voicebench.report.runs import MeasuredRun, measured_runs, phase_label, tally
+from voicebench.report.runs import (
+    MeasuredRun,
+    measured_runs,
+    phase_label,
+    shortlist,
+    shortlist_note,
+    tally,
+    turns_apart,
+)
 from voicebench.report.style import BAD, GOOD, QUIET, Column, Sheet
 from voicebench.timeline import Timeline
 
@@ -34,8 +42,8 @@ class _Row:
 def run_sheet(turns: Sequence[Timeline], limit_ms: float) -> Sheet:
     """Return the table; a run passes when its first audio came under ``limit_ms``."""
     runs = measured_runs(turns)
-    rows = [_row_apart(turn) for turn in turns if turn.phase != "measured"]
-    rows += [_row(run, limit_ms) for run in runs]
+    rows = [_row_apart(turn) for turn in turns_apart(turns)]
+    rows += [_row(run, limit_ms) for run in shortlist(runs)]
     columns = [
         Column("run", [Text(row.label, row.style) for row in rows]),
         _figures("LLM\nfirst\ntoken", "llm_ttft_ms", rows, spare=4),
@@ -112,7 +120,8 @@ def _notes(runs: Sequence[MeasuredRun], limit_ms: float) -> list[Text]:
     if not runs:
         return [Text("no turn was measured", BAD)]
     lines = failure_lines(runs)
-    notes = [Text(tally(runs, limit_ms).sentence(), "bold")]
+    notes = [Text(shortlist_note(runs), QUIET)] if shortlist_note(runs) else []
+    notes += [Text(tally(runs, limit_ms).sentence(), "bold")]
     notes += [Text(line, BAD) for line in lines[:MOST_REASONS]]
     if len(lines) > MOST_REASONS:
         notes.append(Text(f"and {len(lines) - MOST_REASONS} other reasons", BAD))

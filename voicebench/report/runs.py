@@ -7,6 +7,7 @@ under it; a failed run does not, and stays in the count.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,12 @@ from voicebench.timeline import Timeline
 
 FIRST_AUDIO_LIMIT_MS = 300.0
 """What a run is held to where no gate says otherwise: the target of the sprint of reference."""
+
+MOST_SHOWN = 60
+SLOWEST_SHOWN = 40
+"""Of more than `MOST_SHOWN` runs, a table or picture shows this many: the failed and slowest."""
+MOST_APART = 10
+"""Of the turns outside the statistics, no more than the first so many are shown."""
 
 _FIRST_AUDIO = BY_NAME["first_audio_ms"]
 
@@ -31,6 +38,11 @@ class MeasuredRun:
     def first_audio_ms(self) -> float | None:
         """Return when the first samples came; None for a failed turn."""
         return None if self.turn.failed else _FIRST_AUDIO.of(self.turn)
+
+    def slowness(self) -> float:
+        """Return the first audio to sort by; a failed run is slower than any other."""
+        first_audio = self.first_audio_ms()
+        return math.inf if first_audio is None else first_audio
 
     def keeps(self, limit_ms: float) -> bool:
         """Return whether the first audio came under ``limit_ms``."""
@@ -63,13 +75,33 @@ def measured_runs(turns: Iterable[Timeline]) -> list[MeasuredRun]:
     return [MeasuredRun(number, turn) for number, turn in enumerate(measured, start=1)]
 
 
+def shortlist(runs: Sequence[MeasuredRun]) -> Sequence[MeasuredRun]:
+    """Return the runs that a person can look at one by one: all, or the failed and slowest ones."""
+    if len(runs) <= MOST_SHOWN:
+        return runs
+    by_slowness = sorted(runs, key=MeasuredRun.slowness, reverse=True)
+    return sorted(by_slowness[:SLOWEST_SHOWN], key=lambda run: run.number)
+
+
+def shortlist_note(runs: Sequence[MeasuredRun]) -> str:
+    """Return what `shortlist` left out; an empty text where it left out nothing."""
+    if len(runs) <= MOST_SHOWN:
+        return ""
+    return f"the {SLOWEST_SHOWN} slowest of {len(runs)} runs; runs.csv has all"
+
+
+def turns_apart(turns: Iterable[Timeline]) -> list[Timeline]:
+    """Return the turns outside the statistics: the cold one and the first of the warm-up."""
+    return [turn for turn in turns if turn.phase != "measured"][:MOST_APART]
+
+
 def tally(runs: Sequence[MeasuredRun], limit_ms: float) -> Tally:
     """Count the runs whose first audio came under ``limit_ms``; of equal runs the first is best."""
     timed = [run for run in runs if run.first_audio_ms() is not None]
     return Tally(
         runs=len(runs),
         kept=sum(run.keeps(limit_ms) for run in runs),
-        best=min(timed, key=lambda run: run.first_audio_ms() or 0.0, default=None),
+        best=min(timed, key=MeasuredRun.slowness, default=None),
         limit_ms=limit_ms,
     )
 

@@ -120,7 +120,7 @@ def spell(text: str, encoding: str) -> str:
 def _fits(text: str, encoding: str) -> bool:
     try:
         text.encode(encoding)
-    except (UnicodeEncodeError, LookupError):
+    except UnicodeEncodeError:
         return False
     return True
 

@@ -185,9 +185,10 @@ def _since(result: GateResult, before: float | None) -> Text:
 
 def _change(result: GateResult, before: float | None) -> Text:
     now = result.observed
-    if before is None or now is None or now == before:
+    if before is None or now is None:
         return Text()
-    return Text(form.change(before, now), QUIET)
+    text = form.change(before, now)
+    return Text("" if text == form.NO_CHANGE else text, QUIET)
 
 
 def _notes(results: Sequence[GateResult], summary: Summary) -> list[Text]:

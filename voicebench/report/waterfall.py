@@ -32,7 +32,14 @@ from voicebench.report.lanes import (
     start_ms,
     whole_ms,
 )
-from voicebench.report.runs import MeasuredRun, measured_runs, phase_label
+from voicebench.report.runs import (
+    MeasuredRun,
+    measured_runs,
+    phase_label,
+    shortlist,
+    shortlist_note,
+    turns_apart,
+)
 from voicebench.report.style import BAD, GOOD, HEAD, QUIET, heading
 from voicebench.timeline import Timeline
 
@@ -109,21 +116,23 @@ class Waterfall:
         if not runs:
             return
         yield heading("Waterfall, in ms from the end of the user's words")
-        yield from self._overview(runs, columns)
+        few = shortlist(runs)
+        yield from self._overview(few, columns)
+        if shortlist_note(runs):
+            yield Text(shortlist_note(runs), QUIET)
         yield Text()
         yield from self._details(telling(runs), columns)
-        kinds = {kind for run in runs for kind in _kinds_shown(run.turn)}
+        kinds = {kind for run in few for kind in _kinds_shown(run.turn)}
         yield from legend(kinds, self.target_ms, options.max_width)
 
     def _overview(self, runs: Sequence[MeasuredRun], columns: int) -> Iterable[Text]:
         axis = fit_axis([start_ms(run.turn) for run in runs], self.target_ms, columns)
         yield _ruler(axis, "audio at")
-        for turn in self.turns:
-            if turn.phase != "measured":
-                line = self._line(phase_label(turn), path(turn), axis)
-                line.append_text(_margin(turn, ""))
-                line.stylize(QUIET)
-                yield line
+        for turn in turns_apart(self.turns):
+            line = self._line(phase_label(turn), path(turn), axis)
+            line.append_text(_margin(turn, ""))
+            line.stylize(QUIET)
+            yield line
         for run in runs:
             style = GOOD if run.keeps(self.target_ms) else BAD
             yield self._line(str(run.number), path(run.turn), axis).append_text(
@@ -165,10 +174,8 @@ def paint(lane: Lane, axis: Axis, target_ms: float) -> Text:
 
 def telling(runs: Sequence[MeasuredRun]) -> list[tuple[str, MeasuredRun]]:
     """Return the fastest, the median and the slowest run by first audio, each once."""
-    ordered = sorted(
-        (run for run in runs if run.first_audio_ms() is not None),
-        key=lambda run: run.first_audio_ms() or 0.0,
-    )
+    timed = [run for run in runs if run.first_audio_ms() is not None]
+    ordered = sorted(timed, key=MeasuredRun.slowness)
     if not ordered:
         return []
     chosen = [("the fastest", ordered[0])]

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from handmade import failed_turn, make_turn, sprint_turns
+from outcomes import row_of, shown
+
+from voicebench.report.distribution_table import distribution_sheet
+from voicebench.summary import summarize
+from voicebench.timeline import Timeline
+
+
+def table(turns: list[Timeline], width: int = 100) -> str:
+    sheet = distribution_sheet(summarize(turns))
+    assert sheet is not None
+    return shown(sheet, width)
+
+
+def test_each_observed_metric_has_its_figures_and_unit():
+    turns = [make_turn(number, audio=((180 + number, 500),)) for number in range(1, 21)]
+    text = table(turns)
+    assert row_of(text, "first_audio") == "first_audio ms 20 0 190 190 199 200"
+    assert row_of(text, "audio_s") == "audio_s s 20 0 0.5 0.5 0.5 0.5"
+
+
+def test_a_p95_of_too_few_turns_is_not_shown_as_one():
+    text = table(sprint_turns())
+    assert row_of(text, "first_audio") == "first_audio ms 8 0 306 301 max of 8 361"
+    assert "p95 needs 20 values" in text
+
+
+def test_failed_turns_are_in_n_and_missing():
+    assert row_of(table([make_turn(1), make_turn(2), failed_turn(3)]), "first_audio").startswith(
+        "first_audio ms 3 1 186"
+    )
+
+
+def test_what_no_turn_shows_has_no_row():
+    text = table(sprint_turns())
+    assert "server" not in text
+    assert "speaker" not in text
+
+
+def test_without_any_figure_there_is_no_table():
+    assert distribution_sheet(summarize([failed_turn(1)])) is None
