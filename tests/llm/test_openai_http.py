@@ -160,8 +160,8 @@ def test_each_token_is_given_out_when_its_bytes_are_there_and_not_when_more_come
         moments = [
             time.monotonic() - began for event in model.reply("x") if isinstance(event, Token)
         ]
-    assert moments[0] < 0.2
-    assert 0.3 <= moments[1] < 0.5
+    assert moments[0] < 0.3
+    assert 0.3 <= moments[1] < 0.6
 
 
 # Usage, whole answers, the server's own time.
@@ -416,13 +416,17 @@ def test_a_running_reply_can_be_interrupted_from_another_thread() -> None:
         assert time.monotonic() - began < 3
 
 
-def test_a_stream_whose_end_comes_late_does_not_delay_the_end_of_the_reply() -> None:
+def test_a_stream_whose_end_comes_late_does_not_delay_the_end_of_the_reply(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("voicebench.remote.http.SETTLE_S", 3.0)
+
     def script(peer: Peer) -> None:
         while True:
             peer.request()
             peer.head(content_type="text/event-stream", transfer_encoding="chunked")
             peer.chunk(sse(delta(content="It"), STOP) + DONE)
-            time.sleep(0.15)
+            time.sleep(0.4)
             peer.chunk(b"")
 
     with chat(script) as (model, server):
@@ -430,6 +434,6 @@ def test_a_stream_whose_end_comes_late_does_not_delay_the_end_of_the_reply() -> 
             model.prepare()
             began = time.monotonic()
             assert texts(list(model.reply("x"))) == ["It"]
-            assert time.monotonic() - began < 0.12
+            assert time.monotonic() - began < 0.4
         model.prepare()
         assert server.connections == 1

@@ -24,7 +24,7 @@ from voicebench.remote.http import Answer, HttpService
 from voicebench.remote.timeouts import Timeouts
 
 CERTIFICATE = Path(__file__).with_name("data") / "loopback.pem"
-SLOW_CONNECT_S = 0.15
+SLOW_CONNECT_S = 0.3
 
 
 def hello(peer: Peer) -> None:
@@ -69,7 +69,6 @@ def test_a_connection_opened_before_the_turn_serves_it_and_the_ones_after() -> N
     with service() as (made, server):
         made.check()
         made.prepare()
-        assert server.connections == 1
         first, second = take(made).connected, take(made).connected
     assert (first.reused, second.reused) == (False, True)
     assert first.number == second.number

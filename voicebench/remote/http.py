@@ -270,11 +270,10 @@ class Answer:
         except EngineError as error:
             if isinstance(error, RemoteError) and error.stage is not None:
                 raise
-            fault = error.fault if isinstance(error, RemoteError) else "audio"
             raise RemoteError(
                 f"{self._service.shown_url}: {self.quote(error.message)}",
                 error.remedy,
-                fault=fault,
+                fault=error.fault,
                 stage=self._service.stage,
             ) from None
 

@@ -1,0 +1,150 @@
+"""An HTTP answer that holds speech, as events: sound as it can be decoded, or why it is none.
+
+Before a byte counts, the status and the content type are looked at. `FirstByte` is the first byte
+of the body, a container's header included; an `AudioChunk` is whole samples. Sound may also come in
+base64 within server-sent events (OpenAI's ``stream_format: "sse"``: ``speech.audio.delta`` and
+``speech.audio.done``).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicebench.events import AudioChunk, FirstByte, TtsEvent
+from voicebench.remote.failure import RemoteError, message_in
+from voicebench.remote.http import Answer
+from voicebench.remote.json_text import json_object, text_at
+from voicebench.remote.sound import SoundFormat, SoundKind, SoundStream, load_decoder, open_sound
+from voicebench.remote.sse import EventStream, ServerSentEvent
+
+MAX_SPEECH_S = 1800.0
+"""Seconds of sound that one text chunk may take; compressed silence is small."""
+_SSE = "text/event-stream"
+_NO_SOUND = ("text/", "application/json", "application/problem+json", "application/xml", "image/")
+
+
+class SpeechReader:
+    """Reads the answers of one synthesizer; all its speech has one sample rate.
+
+    ``declared`` is what the settings say of the sound, ``asked`` the format asked for.
+    """
+
+    def __init__(self, declared: SoundFormat, asked: SoundKind | None = None) -> None:
+        self._declared = declared
+        self._asked = asked
+        load_decoder(declared.kind, asked)
+        self.sample_rate: int | None = None
+
+    def read(self, answer: Answer) -> Iterator[TtsEvent]:
+        """Yield the speech in ``answer``. Raises `RemoteError`."""
+        yield answer.connected
+        answer.require_success()
+        yield from answer.server_timing()
+        kind, parameters = answer.content_type
+        if kind != _SSE and kind.startswith(_NO_SOUND):
+            raise answer.failure(
+                f"answers {kind} instead of sound: {answer.quoted_beginning()}",
+                "check the URL's path",
+            )
+        with answer.blamed():
+            stream = open_sound(
+                self._declared,
+                "" if kind == _SSE else kind,
+                {} if kind == _SSE else parameters,
+                answer.headers,
+                self._asked,
+            )
+        heard = Heard(self)
+        yield from self._chunks(answer, stream, heard, in_events=kind == _SSE)
+        if not heard.samples:
+            nothing = "no byte of sound" if heard.empty else "a header and no sample of sound"
+            raise answer.failure(f"answers {answer.status} with {nothing}", fault="audio")
+
+    def _chunks(
+        self, answer: Answer, stream: SoundStream, heard: Heard, *, in_events: bool
+    ) -> Iterator[TtsEvent]:
+        events = AudioEvents(answer) if in_events else None
+        for piece in answer.pieces():
+            if heard.empty:
+                heard.empty = False
+                yield FirstByte()
+            with answer.blamed():
+                for data in events.feed(piece.data) if events else (piece.data,):
+                    yield from heard.take(stream.feed(data), stream)
+        with answer.blamed():
+            if events:
+                events.finish()
+            if not heard.empty:
+                yield from heard.take(stream.finish(), stream)
+
+
+class Heard:
+    """How much came so far of one text chunk's speech."""
+
+    def __init__(self, reader: SpeechReader) -> None:
+        self.samples = 0
+        self.empty = True
+        self._reader = reader
+
+    def take(self, pcm: NDArray[np.float32], stream: SoundStream) -> Iterator[AudioChunk]:
+        """Yield ``pcm`` unless it is empty. Raises `RemoteError` where it cannot be used."""
+        rate = stream.sample_rate
+        if not pcm.size or rate is None:
+            return
+        known = self._reader.sample_rate
+        if known not in (None, rate):
+            raise RemoteError(f"the sound has {rate} Hz after sound of {known} Hz", fault="audio")
+        self._reader.sample_rate = rate
+        self.samples += pcm.size
+        if self.samples > MAX_SPEECH_S * rate:
+            raise RemoteError(
+                f"sound without end: more than {MAX_SPEECH_S:g} s for one text", fault="audio"
+            )
+        if not np.isfinite(pcm).all():
+            raise RemoteError("the sound holds samples that are no numbers", fault="audio")
+        yield AudioChunk(pcm, rate)
+
+
+class AudioEvents:
+    """Sound in base64 within server-sent events: takes their bytes, gives the sound's."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._events = EventStream()
+        self._typed = self._done = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take the next bytes and yield the sound of the events that they complete."""
+        for event in self._events.feed(data):
+            if event.data.strip() == "[DONE]":
+                self._done = True
+            else:
+                yield self._sound_of(event)
+
+    def finish(self) -> None:
+        """Raise `RemoteError` where the events broke off before they said they were done."""
+        if self._typed and not self._done:
+            raise self._answer.failure("broke the speech off before it was done", fault="audio")
+
+    def _sound_of(self, event: ServerSentEvent) -> bytes:
+        fields = json_object(event.data)
+        kind = text_at(fields, "type") or event.name
+        if fields.get("error") or kind == "error":
+            said = self._answer.quote(message_in(event.data))
+            raise self._answer.failure(f"failed in mid-answer: {said}", fault="engine")
+        self._typed |= kind.endswith(".delta")
+        self._done |= kind.endswith(".done")
+        return decode_base64(text_at(fields, "audio") or text_at(fields, "delta"))
+
+
+def decode_base64(text: str) -> bytes:
+    """Return the bytes that ``text`` stands for. Raises `RemoteError` where it is no base64."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise RemoteError(f"sound that is no base64 ({error})", fault="protocol") from None
