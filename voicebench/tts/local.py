@@ -7,6 +7,7 @@ computed, and are the same samples that computing everything at once would give.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +19,9 @@ from voicebench.events import AudioChunk, TtsEvent
 from voicebench.tts.voice import Voice
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 Family = Literal["auto", "piper", "mms"]
 
@@ -65,6 +68,28 @@ class LocalSynthesizer:
                 if samples is None:
                     break
                 yield AudioChunk(to_host(samples), self._voice.sample_rate)
+
+    def speak_whole(self, text: str) -> NDArray[np.float32]:
+        """Return the speech of ``text`` computed at once (sentence by sentence), untrimmed.
+
+        What streaming is compared with.
+        """
+        import numpy as np
+        import torch
+
+        from voicebench.devices import to_host
+        from voicebench.tts.noise import SeededNoise
+
+        noise = SeededNoise(self._seed, text)
+        spoken = [np.empty(0, np.float32)]
+        with torch.inference_mode():
+            for symbols in self._voice.symbols(text):
+                ids = torch.tensor(symbols, device=self._device)
+                utterance = self._voice.network.encode(ids, self._voice.manner, noise)
+                whole = itertools.repeat(utterance.frames * self._voice.network.shape.decoder.hop)
+                windows = self._voice.network.windows(utterance, noise, whole)
+                spoken += [to_host(window) for window in windows]
+        return np.concatenate(spoken)
 
     def describe(self) -> dict[str, object]:
         """Return what a reader of the results must know of this synthesizer."""

@@ -1,0 +1,28 @@
+"""The default voice is understood, and streaming it does not make it harder to understand.
+
+A sample of the sentences, because hearing all forty in three ways takes minutes; the figures for
+all of them stand in the docs.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from voicebench.tts.intelligibility import SENTENCES, intelligibility
+from voicebench.tts.local import load_synthesizer
+from voicebench.tts.recogniser import Recogniser
+
+SAMPLE = SENTENCES[::7]
+
+
+@pytest.mark.models
+@pytest.mark.slow
+def test_the_default_voice_is_understood_also_when_it_streams() -> None:
+    found = intelligibility(
+        load_synthesizer("en_US-joe-medium", device="cpu"), Recogniser(), SAMPLE
+    )
+    one_shot, streamed = found["one-shot"], found["streamed"]
+    assert one_shot.words > 50
+    assert one_shot.rate <= 0.15
+    assert streamed.errors <= one_shot.errors + 2  # of six sentences; see the docs for forty
+    assert abs(streamed.errors - found["chunked"].errors) <= 1
