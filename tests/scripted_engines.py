@@ -56,11 +56,14 @@ class Scripted:
         """Answers that were begun and are neither read to their end nor closed."""
         self.closed = False
         self._name = name
+        self._given: list[Iterator[Any]] = []
 
     def reply(self, prompt: str) -> Iterator[Any]:
         """Answer as a language model."""
         self.heard.append(prompt)
-        return self._play(self.answers.popleft())
+        answer = self._play(self.answers.popleft())
+        self._given.append(answer)  # kept, or Python would close what the pipeline forgets to
+        return answer
 
     speak = reply
 

@@ -256,6 +256,7 @@ def test_a_share_that_misses_by_exactly_a_fifth_is_close() -> None:
 def test_nothing_is_close_to_zero() -> None:
     summary = summarize([turn_with_first_audio(100)] * 99 + [failed_turn()])
     assert verdict("errors.rate <= 0", summary) is Verdict.FAIL
+    assert verdict("stall_count.max < 0", summary) is Verdict.FAIL
 
 
 def test_the_observed_figure_stands_in_the_result() -> None:

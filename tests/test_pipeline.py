@@ -375,6 +375,7 @@ def test_a_language_model_that_waits_is_woken_up_when_the_turn_is_given_up(turn:
 
     llm = Waiting([*words("It is noon. The"), until(woken), EngineError("broken off")])
     turn.run(llm, Scripted([sound(), EngineError("the voice broke")]))
+    assert woken.is_set()
     assert turn.events[-1] == TurnFailed("the voice broke", "engine", "tts")
     assert llm.unfinished == 0
 
