@@ -45,7 +45,8 @@ CSV_COLUMNS: tuple[str, ...] = tuple(name for name, _ in COLUMNS)
 
 _FORMULA_STARTS = tuple("=+-@＝＋－＠\t\n")
 _READ_AS_MISSING_OR_BOOLEAN = frozenset(
-    "#n/a #na <na> n/a na nan null none -nan 1.#ind 1.#qnan true false".split()
+    ("#n/a", "#na", "<na>", "n/a", "na", "nan", "-nan", "null", "none", "1.#ind", "1.#qnan")
+    + ("true", "false")
 )
 """What pandas takes for no value or for a truth value when it reads a column, in lower case."""
 _WHOLE_UNITS = ("count", "bool")
@@ -54,7 +55,6 @@ _WHOLE_UNITS = ("count", "bool")
 def row(turn: Timeline) -> dict[str, object]:
     """Return the cells of ``turn`` by column, in the order of `CSV_COLUMNS`; None is empty."""
     first_chunk = turn.chunks[0].text if turn.chunks else None
-    reply_seen = bool(turn.tokens) or turn.whole_reply is not None
     cells: dict[str, object] = {
         "turn": turn.turn,
         "phase": turn.phase,
