@@ -86,6 +86,15 @@ def tiny_llama_config(**changes: object) -> PretrainedConfig:
     return LlamaConfig(**(settings | changes))
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Compute small models in one thread: waiting for a second one takes longer than they do."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def tiny_llama(tmp_path_factory) -> Path:
     """A folder with a two-layer random Llama and a byte-level tokenizer with a ChatML template."""

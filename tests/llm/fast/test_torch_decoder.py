@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from conftest import tiny_llama_config, write_model
+from transformers import MistralConfig, Qwen2Config, Qwen3Config
+
+from voicebench.llm.fast.engine import FastEngine
+from voicebench.llm.fast.kernels import plain
+from voicebench.llm.fast.shape import read_shape
+from voicebench.llm.fast.torch_decoder import TorchDecoder
+from voicebench.llm.fast.weights import read_weights
+
+CPU = torch.device("cpu")
+SIZES = {
+    "vocab_size": 400,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 256,
+    "eos_token_id": 2,
+}
+LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "rope_theta": 500.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+FAMILIES = {
+    "llama": tiny_llama_config,
+    "llama with one key head and untied": lambda: tiny_llama_config(
+        num_key_value_heads=1, tie_word_embeddings=False
+    ),
+    "llama with biases": lambda: tiny_llama_config(attention_bias=True, mlp_bias=True),
+    "llama with stretched positions": lambda: tiny_llama_config(rope_parameters=LLAMA3_ROPE),
+    "llama with linear positions": lambda: tiny_llama_config(
+        rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}
+    ),
+    "llama with wide heads": lambda: tiny_llama_config(head_dim=32),
+    "mistral with a window": lambda: MistralConfig(**SIZES, sliding_window=6),
+    "mistral without a window": lambda: MistralConfig(**SIZES, sliding_window=None),
+    "qwen2": lambda: Qwen2Config(**SIZES, tie_word_embeddings=True),
+    "qwen2 with windows in late layers": lambda: Qwen2Config(
+        **SIZES, use_sliding_window=True, sliding_window=5, max_window_layers=1
+    ),
+    "qwen3": lambda: Qwen3Config(**SIZES, head_dim=24),
+}
+
+
+def decoder_of(folder, dtype=torch.float32):
+    shape = read_shape(json.loads((folder / "config.json").read_text()))
+    return TorchDecoder(shape, read_weights(folder, shape), plain(dtype), CPU)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_greedy_replies_are_those_of_transformers(family, tmp_path):
+    reference = write_model(tmp_path, FAMILIES[family]())
+    decoder = decoder_of(tmp_path)
+    engine = FastEngine(decoder, prefix=[5, 6, 7], temperature=0.0, seed=0)
+    for prompt in ([5, 6, 7, 8, 9, 10, 11], [300, 12, 44], list(range(20, 60))):
+        expected = reference.generate(
+            torch.tensor([prompt]), max_new_tokens=24, do_sample=False, eos_token_id=-1
+        )[0, len(prompt) :].tolist()
+        sampled = engine.generate(prompt)
+        assert [next(sampled) for _ in range(24)] == expected
+        assert len(set(expected)) > 3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_scores_are_those_of_transformers_however_the_prompt_is_cut(family, tmp_path):
+    reference = write_model(tmp_path, FAMILIES[family]())
+    ids = torch.randint(0, 400, (20,), generator=torch.Generator().manual_seed(1)).tolist()
+    with torch.inference_mode():
+        expected = reference(torch.tensor([ids])).logits[0, -1]
+    decoder = decoder_of(tmp_path)
+    for cuts in ([20], [1, 19], [7, 1, 12], [1] * 20):
+        cache = decoder.new_cache(32)
+        start = 0
+        for length in cuts:
+            scores = decoder.forward(ids[start : start + length], cache, start)
+            start += length
+        torch.testing.assert_close(scores, expected, atol=2e-4, rtol=1e-4)
+
+
+def test_half_precision_stays_near_float32(tmp_path):
+    write_model(tmp_path, tiny_llama_config(), spread=0.05)
+    ids = list(range(30, 50))
+    exact = decoder_of(tmp_path)
+    expected = exact.forward(ids, exact.new_cache(32), 0)
+    for dtype in (torch.bfloat16, torch.float16):
+        decoder = decoder_of(tmp_path, dtype)
+        scores = decoder.forward(ids, decoder.new_cache(32), 0)
+        assert scores.dtype == dtype
+        error = (scores.float() - expected).norm() / expected.norm()
+        assert error < 0.03

@@ -1,0 +1,236 @@
+"""The Llama-family decoder in plain torch: any device, any precision of its kernels.
+
+It is both the portable engine and the measure of the others: in float32 its greedy replies are
+those of transformers, id by id.
+
+What it does otherwise than a general library: queries, keys and values are one product, and so are
+gate and up; a norm's weight is multiplied into the matrix behind it when the model is loaded; keys
+and values are written into memory that was laid out beforehand; of the last layer only the last
+position is computed further than its keys and values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from voicebench.llm.fast.kernels import Linear, LinearKind
+from voicebench.llm.fast.positions import rotary_tables
+from voicebench.llm.fast.shape import Shape
+from voicebench.llm.fast.weights import LayerWeights, Weights
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class TorchCache:
+    """Keys and values of one reply, of shape ``(layers, kv_heads, capacity, head_size)``."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    qkv: Linear
+    query_norm: torch.Tensor | None
+    key_norm: torch.Tensor | None
+    output: Linear
+    gate_up: Linear
+    down: Linear
+    window: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """The positions that one pass computes, and how they turn."""
+
+    start: int
+    end: int
+    cosine: torch.Tensor
+    sine: torch.Tensor
+
+
+class TorchDecoder:
+    """A decoder whose products are `Linear` kernels of one kind, the rest plain torch."""
+
+    def __init__(
+        self, shape: Shape, weights: Weights, kind: LinearKind, device: torch.device
+    ) -> None:
+        self.shape = shape
+        self.device = device
+        self.parameters = weights.parameters
+        self.dtype = kind.activations
+        self.kind = kind
+        self._embedding = weights.embedding.to(device, kind.activations)
+        self._layers = tuple(
+            self._lay_out(layer, window, kind)
+            for layer, window in zip(weights.layers, shape.windows, strict=True)
+        )
+        self._head = self._linear(weights.head, None, kind, after_norm=weights.norm)
+        cosine, sine = rotary_tables(shape, shape.context)
+        self._cosine, self._sine = cosine.to(device), sine.to(device)
+        self._scale = 1 / math.sqrt(shape.head_size)
+
+    def new_cache(self, capacity: int) -> TorchCache:
+        """Lay out memory for ``capacity`` positions."""
+        import torch
+
+        size = (self.shape.layers, self.shape.kv_heads, capacity, self.shape.head_size)
+        keys = torch.zeros(size, dtype=self.dtype, device=self.device)
+        return TorchCache(keys, torch.zeros_like(keys))
+
+    def copy_cache(self, source: TorchCache, target: TorchCache, positions: int) -> None:
+        """Copy the keys and values of the first ``positions``."""
+        target.keys[:, :, :positions] = source.keys[:, :, :positions]
+        target.values[:, :, :positions] = source.values[:, :, :positions]
+
+    def describe(self) -> dict[str, object]:
+        """Return architecture, parameters, device, precision and kernels."""
+        return {
+            "architecture": self.shape.family,
+            "parameters": self.parameters,
+            "device": str(self.device),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "kernels": self.kind.name,
+        }
+
+    def forward(self, ids: Sequence[int], cache: TorchCache, start: int) -> torch.Tensor:
+        """Return the scores ``(vocabulary,)`` after ``ids``, which stand at ``start`` and beyond.
+
+        Their keys and values are added to ``cache``, which holds those of all earlier positions.
+        """
+        import torch
+
+        with torch.inference_mode():
+            at = torch.tensor(list(ids), device=self.device)
+            hidden = torch.nn.functional.embedding(at, self._embedding)
+            end = start + len(ids)
+            span = _Span(start, end, self._cosine[start:end, None], self._sine[start:end, None])
+            last = len(self._layers) - 1
+            for number, layer in enumerate(self._layers):
+                held = cache.keys[number, :, :end], cache.values[number, :, :end]
+                hidden = self._layer(layer, hidden, held, span, only_last=number == last)
+            return self._head(self._normal(hidden))[-1]
+
+    def _layer(
+        self,
+        layer: _Layer,
+        hidden: torch.Tensor,
+        held: tuple[torch.Tensor, torch.Tensor],
+        span: _Span,
+        *,
+        only_last: bool,
+    ) -> torch.Tensor:
+        import torch
+
+        count, shape = hidden.shape[0], self.shape
+        keys, values = held
+        qkv = layer.qkv(self._normal(hidden)).view(count, -1, shape.head_size)
+        turned = qkv[:, : shape.heads + shape.kv_heads]
+        if layer.query_norm is not None and layer.key_norm is not None:
+            query = self._normal(turned[:, : shape.heads]) * layer.query_norm
+            key = self._normal(turned[:, shape.heads :]) * layer.key_norm
+            turned = torch.cat((query, key), dim=1)
+        turned = _turn(turned, span)
+        keys[:, span.start :] = turned[:, shape.heads :].transpose(0, 1)
+        values[:, span.start :] = qkv[:, shape.heads + shape.kv_heads :].transpose(0, 1)
+        query, start = turned[:, : shape.heads], span.start
+        if only_last and count > 1:
+            query, hidden, start = query[-1:], hidden[-1:], span.end - 1
+        hidden = hidden + layer.output(self._attend(query, keys, values, start, layer.window))
+        gate, up = layer.gate_up(self._normal(hidden)).chunk(2, dim=-1)
+        return hidden + layer.down(torch.nn.functional.silu(gate) * up)
+
+    def _attend(
+        self,
+        query: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        start: int,
+        window: int | None,
+    ) -> torch.Tensor:
+        """Return what each query gathers, ``(count, heads * head_size)``.
+
+        The query heads that share a key head are taken as further rows of it, so that keys are
+        never copied out.
+        """
+        import torch
+
+        count, heads, size = query.shape
+        shared = heads // keys.shape[0]
+        rows = query.transpose(0, 1).reshape(keys.shape[0], shared * count, size)
+        scores = torch.matmul(rows, keys.transpose(1, 2)).float() * self._scale
+        mask = _mask(count, start, keys.shape[1], window, query.device)
+        if mask is not None:
+            scores = (scores.view(-1, shared, count, keys.shape[1]) + mask).view(scores.shape)
+        seen = torch.matmul(torch.softmax(scores, dim=-1).to(values.dtype), values)
+        return seen.view(heads, count, size).transpose(0, 1).reshape(count, heads * size)
+
+    def _normal(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Divide by the root mean square, computed in float32; the weight is multiplied later."""
+        import torch
+
+        wide = hidden.float()
+        mean = wide.square().mean(dim=-1, keepdim=True)
+        return (wide * torch.rsqrt(mean + self.shape.norm_epsilon)).to(hidden.dtype)
+
+    def _lay_out(self, layer: LayerWeights, window: int | None, kind: LinearKind) -> _Layer:
+        def norm(weight: torch.Tensor | None) -> torch.Tensor | None:
+            return None if weight is None else weight.to(self.device, kind.activations)
+
+        return _Layer(
+            qkv=self._linear(layer.qkv, layer.qkv_bias, kind, after_norm=layer.input_norm),
+            query_norm=norm(layer.query_norm),
+            key_norm=norm(layer.key_norm),
+            output=self._linear(layer.output, layer.output_bias, kind),
+            gate_up=self._linear(
+                layer.gate_up, layer.gate_up_bias, kind, after_norm=layer.mlp_norm
+            ),
+            down=self._linear(layer.down, layer.down_bias, kind),
+            window=window,
+        )
+
+    def _linear(
+        self,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        kind: LinearKind,
+        after_norm: torch.Tensor | None = None,
+    ) -> Linear:
+        weight = weight.float()
+        if after_norm is not None:
+            weight = weight * after_norm.float()
+        return kind.prepare(weight.to(self.device), None if bias is None else bias.to(self.device))
+
+
+def _turn(heads: torch.Tensor, span: _Span) -> torch.Tensor:
+    """Turn heads ``(count, heads, size)`` to their positions."""
+    import torch
+
+    half = heads.shape[-1] // 2
+    swapped = torch.cat((heads[..., half:], heads[..., :half]), dim=-1)
+    return (heads * span.cosine + swapped * span.sine).to(heads.dtype)
+
+
+def _mask(
+    count: int, start: int, end: int, window: int | None, device: torch.device
+) -> torch.Tensor | None:
+    """Return what to add to the scores ``(count, end)``: minus infinity where a query may not look.
+
+    The query at a position sees the positions up to its own, of these the latest ``window``.
+    None where every query sees all.
+    """
+    import torch
+
+    if count == 1 and (window is None or end <= window):
+        return None
+    at = torch.arange(start, start + count, device=device)[:, None]
+    seen = torch.arange(end, device=device)[None]
+    hidden = seen > at
+    if window is not None:
+        hidden |= seen <= at - window
+    return torch.zeros(count, end, device=device).masked_fill_(hidden, -math.inf)
