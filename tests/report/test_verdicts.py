@@ -4,7 +4,8 @@ import pytest
 from handmade import failed_turn, make_turn, sprint_turns
 from outcomes import row_of, shown
 
-from voicebench.gates import judge, parse_gate
+from voicebench.gates import GateResult, Verdict, judge, parse_gate
+from voicebench.intervals import Interval
 from voicebench.report.verdicts import kept_by, label, trend, verdict_sheet
 from voicebench.settings import DEFAULT_GATES
 from voicebench.summary import summarize
@@ -22,12 +23,14 @@ def table(
 def test_the_sprint_of_reference_reads_as_it_did():
     text = table(sprint_turns(), *DEFAULT_GATES, previous=sprint_turns())
     assert row_of(text, "E2E latency (mean)") == (
-        "E2E latency (mean) llm_total.mean 198 198 < 200 ms ✓ PASS maintained"
+        "E2E latency (mean) llm_total.mean 198 179–216 198 < 200 ms ✓ PASS maintained"
     )
     assert row_of(text, "E2E first audio") == (
-        "E2E first audio (max of 8) first_audio.p95 361 361 < 300 ms ✗ FAIL 3/8 maintained"
+        "E2E first audio (max of 8) first_audio.p95 361 ≥ 332 361 < 300 ms ✗ FAIL 3/8 maintained"
     )
-    assert row_of(text, "TTS TTFB").startswith("TTS TTFB (max of 8) tts_ttfb.p95 122 122 < 100 ms")
+    assert row_of(text, "TTS TTFB").startswith(
+        "TTS TTFB (max of 8) tts_ttfb.p95 122 ≥ 117 122 < 100 ms"
+    )
 
 
 def test_a_percentile_that_the_turns_cannot_carry_is_called_the_maximum_and_says_so():
@@ -58,7 +61,7 @@ def test_each_verdict_has_its_word_and_its_sign(gate, words):
 
 def test_a_figure_that_no_turn_shows_is_a_dash():
     assert row_of(table(sprint_turns(), "server.p50 < 3ms"), "Server") == (
-        "Server (p50) server.p50 – – < 3 ms ? NOT MEASURED"
+        "Server (p50) server.p50 – – – < 3 ms ? NOT MEASURED"
     )
 
 
@@ -68,7 +71,8 @@ def test_a_share_under_a_limit_and_the_error_rate_are_percent():
     )
     assert "E2E first audio (under 300 ms)" in text
     assert "33.3" in row_of(text, "E2E first audio")
-    assert row_of(text, "Failed turns") == "Failed turns errors.rate 11.1 – ≤ 5 % ✗ FAIL 8/9"
+    row = row_of(text, "Failed turns")
+    assert row == "Failed turns errors.rate 11.1 2–43.5 – ≤ 5 % ✗ FAIL 8/9"
 
 
 def test_a_figure_just_over_its_limit_does_not_read_like_it():
@@ -117,9 +121,39 @@ def test_failed_turns_never_keep_a_limit():
     assert kept_by(parse_gate("first_audio.mean < 300ms"), summary) is None
 
 
+def made_result(interval: Interval | None, verdict: Verdict, note: str = "") -> str:
+    result = GateResult(parse_gate("first_audio.p95 < 300ms"), 299.0, verdict, note, interval)
+    turns = [make_turn(number) for number in range(1, 21)]
+    return shown(verdict_sheet([result], summarize(turns)), 120)
+
+
+@pytest.mark.parametrize(
+    ("interval", "text"),
+    [
+        (Interval(280, 320), "p95 299 280–320 –"),
+        (Interval(280, None), "p95 299 ≥ 280 –"),
+        (Interval(None, 320), "p95 299 ≤ 320 –"),
+        (Interval(None, None), "p95 299 – –"),
+        (None, "p95 299 – –"),
+    ],
+)
+def test_an_end_that_the_turns_cannot_bound_is_left_open(interval, text):
+    assert text in row_of(made_result(interval, Verdict.PASS), "E2E first audio")
+
+
+def test_the_interval_says_of_which_level_it_is():
+    assert "90 %" in made_result(Interval(280, 320, 0.9), Verdict.PASS)
+
+
+def test_an_undecided_gate_says_why():
+    text = made_result(Interval(280, 320), Verdict.UNDECIDED, "the interval straddles the limit")
+    assert "? UNDECIDED" in text
+    assert "E2E first audio (p95): the interval straddles the limit" in text
+
+
 def test_the_columns_that_the_sprint_had_fit_in_80():
     text = table(sprint_turns(), *DEFAULT_GATES, previous=sprint_turns(), width=80)
-    assert "left out" not in text
+    assert "left out for want of width: 95 % interval" in text
     for head in ("this", "previous", "target", "status", "pass", "since then"):
         assert head in text
 

@@ -1,8 +1,9 @@
 """The summary against the targets: one row for each gate, as the sprint of reference has it.
 
-A row shows the figure of this run, the same figure of the previous run of the same name, the
-target and the verdict. For a limit that every single turn can be held to, it also says how many
-turns kept it. A percentile that the turns are too few for is named for what it is, the maximum.
+A row shows the figure of this run with its interval, the same figure of the previous run of the
+same name, the target and the verdict. For a limit that every single turn can be held to, it also
+says how many turns kept it. A percentile that the turns are too few for is named for what it is,
+the maximum; an end of an interval that they cannot bound is left open (``≥ 332``).
 
 **Against the previous run** a figure is *maintained* while it stays within a tenth of what it was,
 else *improved* or *regressed*; the change itself stands beside the word. This compares two runs
@@ -77,6 +78,7 @@ def verdict_sheet(
             "this\nrun",
             [_beside_limit(result.observed, result.gate, "bold") for result in results],
         ),
+        Column(_interval_head(results), [_interval(result) for result in results], spare=3),
         Column(
             "previous\nrun",
             [
@@ -164,6 +166,23 @@ def _beside_limit(value: float | None, gate: Gate, style: str) -> Text:
     return Text(form.beside(value, gate.limit, gate.unit), style)
 
 
+def _interval_head(results: Sequence[GateResult]) -> str:
+    levels = {result.interval.level for result in results if result.interval is not None}
+    return f"{form.percent(max(levels))}\ninterval" if levels else "interval"
+
+
+def _interval(result: GateResult) -> Text:
+    """Return how far the figure may be off; an end that the turns cannot bound is left open."""
+    interval = result.interval
+    if interval is None or (interval.low is None and interval.high is None):
+        return Text(form.NOTHING, QUIET)
+    unit = result.gate.unit
+    low, high = form.number(interval.low, unit), form.number(interval.high, unit)
+    if interval.high is None:
+        return Text(f"≥ {low}", QUIET)
+    return Text(f"≤ {high}" if interval.low is None else f"{low}–{high}", QUIET)
+
+
 def _target(gate: Gate) -> str:
     sign = {"<=": "≤", ">=": "≥"}.get(gate.operator, gate.operator)
     return f"{sign} {form.limit(gate.limit, gate.unit)}"
@@ -192,7 +211,11 @@ def _change(result: GateResult, before: float | None) -> Text:
 
 
 def _notes(results: Sequence[GateResult], summary: Summary) -> list[Text]:
-    notes: list[Text] = []
+    notes = [
+        Text(f"{_title(result, summary).plain}: {result.note}", QUIET)
+        for result in results
+        if result.verdict is Verdict.UNDECIDED and result.note
+    ]
     for result in results:
         quantile = result.gate.percentile
         if quantile is None or result.observed is None or carried(result.gate, summary):

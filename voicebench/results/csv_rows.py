@@ -44,10 +44,8 @@ CSV_COLUMNS: tuple[str, ...] = tuple(name for name, _ in COLUMNS)
 """The header."""
 
 _FORMULA_STARTS = tuple("=+-@＝＋－＠\t\n")
-_READ_AS_MISSING_OR_BOOLEAN = frozenset(
-    ("#n/a", "#na", "<na>", "n/a", "na", "nan", "-nan", "null", "none", "1.#ind", "1.#qnan")
-    + ("true", "false")
-)
+_READ_AS_MISSING = ("#n/a", "#na", "<na>", "n/a", "na", "nan", "-nan", "null", "none")
+_READ_AS_MISSING_OR_BOOLEAN = frozenset((*_READ_AS_MISSING, "1.#ind", "1.#qnan", "true", "false"))
 """What pandas takes for no value or for a truth value when it reads a column, in lower case."""
 _WHOLE_UNITS = ("count", "bool")
 
