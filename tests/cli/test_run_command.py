@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from command_line import Command
 
 QUICK = "sim:ttft=5ms,token=1ms,ttfb=5ms,speed=100x,words=6"
 SILENT_ENOUGH = ("--runs", "2", "--warmup", "0")
@@ -96,7 +96,7 @@ def test_the_second_run_shows_the_first_as_previous(voicebench: Command, tmp_pat
         (["--target", "sim:nonsense=1"], "unknown part 'nonsense=1'"),
         (["--target", "telepathy"], "unknown target 'telepathy'"),
         (["--prompt", ""], "empty"),
-        (["--prompt", "x" * 100_000], "limit"),
+        (["--prompt", "x" * 100_000], "at most 8,000"),
         (["--prompt", "ring the bell \x07"], "U+0007"),
         (["--prompts", "no-such-file.txt"], "no-such-file.txt"),
         (["--gate", "first_adio.p95 < 300ms"], "did you mean 'first_audio'?"),

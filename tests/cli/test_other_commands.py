@@ -1,0 +1,94 @@
+"""`config`, `doctor`, `selftest`: what they print, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import Command
+
+from voicebench.metrics import METRICS
+from voicebench.settings import describe_keys
+
+
+def test_config_shows_where_each_value_came_from(voicebench: Command, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[run]\nname = "mine"\nruns = 40\n')
+    ran = voicebench("config", str(file), "--set", "run.runs=50", "--json")
+    settings = json.loads(ran.out)
+    assert settings["run.name"] == {"value": "mine", "from": str(file)}
+    assert settings["run.runs"] == {"value": 50, "from": "command line"}
+    assert settings["run.warmup"] == {"value": 3, "from": "default"}
+    assert list(settings) == [key for key, _ in describe_keys()]
+
+
+def test_config_lists_every_metric_a_gate_may_name(voicebench: Command) -> None:
+    ran = voicebench("config", "--metrics", "--json")
+    assert [row["name"] for row in json.loads(ran.out)] == [metric.name for metric in METRICS]
+    assert "gapless_start_ms" in voicebench("config", "--metrics").out
+
+
+def test_the_default_config_is_the_built_in_default(voicebench: Command) -> None:
+    ran = voicebench("config", "configs/default.toml", "--json")
+    built_in = json.loads(voicebench("config", "--json").out)
+    shown = json.loads(ran.out)
+    assert {key: row["value"] for key, row in shown.items()} == {
+        key: row["value"] for key, row in built_in.items()
+    }
+
+
+@pytest.mark.parametrize("path", sorted(Path("configs").rglob("*.toml")), ids=str)
+def test_every_config_that_ships_can_be_read(voicebench: Command, path: Path) -> None:
+    assert voicebench("config", str(path)).code == 0
+
+
+def test_doctor_says_what_there_is(voicebench: Command) -> None:
+    ran = voicebench("doctor", "--json")
+    findings = {finding["what"]: finding for finding in json.loads(ran.out)}
+    assert findings["Python"]["state"] == "ok"
+    assert findings["torch"]["state"] == "ok"
+    assert {"clock", "load", "CPU governor", "sound device", "computing device"} <= set(findings)
+    assert all(finding["remedy"] for finding in findings.values() if finding["state"] != "ok")
+
+
+def test_doctor_names_the_command_that_fetches_a_model(
+    voicebench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOICEBENCH_CACHE", str(tmp_path))
+    ran = voicebench("doctor", "--json")
+    remedies = [finding["remedy"] for finding in json.loads(ran.out)]
+    assert "voicebench models pull smollm2-135m-instruct" in remedies
+
+
+def test_selftest_prints_recorded_minus_scripted(voicebench: Command) -> None:
+    ran = voicebench("selftest", "--turns", "2", "--json")
+    (error, *_) = json.loads(ran.out)
+    assert error["transport"] == "in process"
+    assert 0 <= error["p50_ms"] <= error["p95_ms"] <= error["max_ms"]
+    assert "in process" in voicebench("selftest", "--turns", "1").out
+
+
+def test_version_and_unknown_commands(voicebench: Command) -> None:
+    assert voicebench("--version").out.startswith("voicebench ")
+    assert voicebench("dance").code == 2
+
+
+def test_help_imports_no_engine() -> None:
+    """The promise of 0.3 s holds only while the heavy packages stay out of start-up."""
+    script = (
+        "import sys, voicebench.cli;"
+        "print(sorted({'torch', 'transformers', 'pandas', 'scipy', 'pydantic', 'rich', 'httpx',"
+        " 'numpy', 'onnx', 'sounddevice'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.stdout.strip() == "[]"
