@@ -69,5 +69,11 @@ class EngineError(CannotMeasure):
     stage: Stage | None = None
 
 
+class TooLong(EngineError):
+    """What was asked does not fit the engine: its caller's doing, not a fault of the engine."""
+
+    fault: Fault = "refused"
+
+
 class IllegalEvent(Exception):
     """A target broke the rules of the timeline: a defect of voicebench, never a user's mistake."""

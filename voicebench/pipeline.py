@@ -14,7 +14,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import TypeVar, cast
 
 from voicebench.chunking import Chunker
@@ -62,8 +62,7 @@ def run_turn(
     An engine's `VoicebenchError` ends the turn as failed. Any other exception is a defect: the
     turn is ended as failed, so that it is on record, and the exception goes on.
     """
-    emit(TurnStarted(prompt))
-    try:
+    with whole_turn(prompt, emit):
         _Turn(
             emit,
             llm=llm,
@@ -72,6 +71,43 @@ def run_turn(
             sequential=sequential,
             schedule=schedule or FreeForAll(),
         ).run(prompt)
+
+
+def write_turn(
+    prompt: str, emit: Emit, *, llm: LanguageModel, schedule: FreeForAll | None = None
+) -> None:
+    """Answer ``prompt`` in text alone: push the events of one whole turn without a voice.
+
+    Failures end the turn as `run_turn` does it.
+    """
+    schedule = schedule or FreeForAll()
+    with whole_turn(prompt, emit), _stage("llm", schedule):
+        reply = llm.reply(prompt)
+        with closing(_closable(reply)):
+            for event in steps(reply, schedule.token_step):
+                emit(event)
+                if isinstance(event, Token):
+                    schedule.text_out()
+
+
+def speak_turn(
+    text: str, emit: Emit, *, tts: Synthesizer, schedule: FreeForAll | None = None
+) -> None:
+    """Speak ``text`` as it is: push the events of one whole turn of one text chunk.
+
+    Failures end the turn as `run_turn` does it.
+    """
+    schedule = schedule or FreeForAll()
+    with whole_turn(text, emit), _stage("tts", schedule):
+        _speak_chunk(text, emit, tts, schedule)
+
+
+@contextmanager
+def whole_turn(prompt: str, emit: Emit) -> Iterator[None]:
+    """Begin a turn, and end it as finished or failed by what happens within."""
+    emit(TurnStarted(prompt))
+    try:
+        yield
     except StageError as failure:
         emit(_failed_turn(failure))
         if not isinstance(failure.error, VoicebenchError):
@@ -81,6 +117,17 @@ def run_turn(
         raise
     else:
         emit(TurnFinished())
+
+
+@contextmanager
+def _stage(stage: Stage, schedule: FreeForAll) -> Iterator[None]:
+    """Blame ``stage`` for an error within, and let others go when it is over."""
+    try:
+        yield
+    except Exception as error:
+        raise StageError(stage, error) from error
+    finally:
+        schedule.give_way()
 
 
 def speak_text(

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from voicebench.errors import EngineError
+from voicebench.errors import TooLong
 from voicebench.events import LlmEvent, Token, Usage
 from voicebench.llm.detokenizer import Detokenizer
 from voicebench.llm.ending import SentenceEnding
@@ -110,13 +110,13 @@ class InProcessLanguageModel:
     def reply(self, prompt: str) -> Iterator[LlmEvent]:
         """Yield the reply to ``prompt``: its tokens, each the moment it is in hand, then `Usage`.
 
-        Closing the iterator cancels the reply. Raises `EngineError` for a prompt that does not fit
+        Closing the iterator cancels the reply. Raises `TooLong` for a prompt that does not fit
         the model's context.
         """
         prompt_ids = self._tokenizer.encode_turn(self._rules.system_prompt, prompt)
         room = self._engine.context_tokens - len(prompt_ids)
         if room < 1:
-            raise EngineError(
+            raise TooLong(
                 f"the prompt takes {len(prompt_ids)} tokens with the system prompt, and "
                 f"{self._model} has a context of {self._engine.context_tokens}",
                 "shorten the prompt, or take a model with a longer context",
@@ -144,6 +144,24 @@ class InProcessLanguageModel:
         if held_back:
             yield Token(held_back)
         yield Usage(sampled)
+
+    def with_rules(
+        self, *, system_prompt: str | None = None, max_tokens: int | None = None
+    ) -> InProcessLanguageModel:
+        """Return the same model under other rules; None leaves a rule as it is.
+
+        ``max_tokens`` only ever lowers the limit. Both share the engine: close one of them.
+        """
+        rules = self._rules
+        if system_prompt is not None:
+            rules = replace(rules, system_prompt=system_prompt)
+        if max_tokens is not None:
+            rules = replace(rules, max_tokens=min(max_tokens, rules.max_tokens))
+        return InProcessLanguageModel(self._model, self._engine, self._tokenizer, rules)
+
+    def prompt_tokens(self, prompt: str) -> int:
+        """Return how many tokens the model reads before it answers ``prompt``."""
+        return len(self._tokenizer.encode_turn(self._rules.system_prompt, prompt))
 
     def describe(self) -> dict[str, object]:
         """Return the model, its engine, and the rules of its replies."""

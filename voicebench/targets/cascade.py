@@ -36,8 +36,11 @@ class Cascade:
         self._sequential = sequential
         self._new_schedule = new_schedule
 
-    def run(self, prompt: str, emit: Emit) -> None:
-        """Answer ``prompt`` aloud; see `voicebench.pipeline.run_turn`."""
+    def run(self, prompt: str, emit: Emit, schedule: FreeForAll | None = None) -> None:
+        """Answer ``prompt`` aloud; see `voicebench.pipeline.run_turn`.
+
+        ``schedule`` stands in for a new one, where several turns share the engines.
+        """
         run_turn(
             prompt,
             emit,
@@ -45,7 +48,7 @@ class Cascade:
             tts=self.tts,
             chunker=Chunker(self._first_words, self._later_words),
             sequential=self._sequential,
-            schedule=self._new_schedule(),
+            schedule=schedule or self._new_schedule(),
         )
 
     def describe(self) -> dict[str, object]:

@@ -200,9 +200,14 @@ class VirtualClock:
 
 
 class RealClock:
-    """The computer's monotonic clock; sleeps, then spins through the last stretch."""
+    """The computer's monotonic clock; sleeps, then spins through the last stretch.
 
-    _SPIN_NS = 2_000_000
+    Spinning is exact, and keeps every other thread of the process from running: a process that
+    has to send what it plays spins for ``spin_ns`` of 0.
+    """
+
+    def __init__(self, spin_ns: int = 2_000_000) -> None:
+        self._spin_ns = spin_ns
 
     def now_ns(self) -> int:
         """Return the present moment in nanoseconds."""
@@ -211,8 +216,8 @@ class RealClock:
     def wait_until(self, at_ns: int) -> None:
         """Return at ``at_ns``, or at once if it is past."""
         while (left_ns := at_ns - time.perf_counter_ns()) > 0:
-            if left_ns > self._SPIN_NS:
-                time.sleep((left_ns - self._SPIN_NS) / NS_PER_S)
+            if left_ns > self._spin_ns:
+                time.sleep((left_ns - self._spin_ns) / NS_PER_S)
 
 
 class Simulated:
