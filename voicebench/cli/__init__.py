@@ -12,7 +12,7 @@ from types import FrameType
 
 import typer
 
-from voicebench.cli import config, doctor, models, run, say, selftest
+from voicebench.cli import compare, config, doctor, models, run, say, selftest
 from voicebench.errors import VoicebenchError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("say")(say.say)
+app.command("compare")(compare.compare)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 app.command("selftest")(selftest.selftest)

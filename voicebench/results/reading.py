@@ -39,8 +39,8 @@ def read_run(path: Path) -> Run:
         raise ResultsError(f"{path} holds no finished turn")
     return Run(
         path=path,
-        settings=_read_json(path / SETTINGS),
-        environment=_read_json(path / ENVIRONMENT),
+        settings=read_document(path / SETTINGS),
+        environment=read_document(path / ENVIRONMENT),
         turns=turns,
         complete=not (path / INCOMPLETE).exists(),
         cut_line=cut_line,
@@ -74,7 +74,7 @@ def previous_run(results: Path, name: str, before: Path) -> Run | None:
 
 
 def _read_turns(path: Path) -> tuple[tuple[Timeline, ...], bool]:
-    turns = []
+    turns: list[Timeline] = []
     for number, line, whole in _lines(path):
         if not whole:
             return tuple(turns), True
@@ -94,11 +94,12 @@ def _lines(path: Path) -> Iterator[tuple[int, str, bool]]:
         raise ResultsError(f"{path} cannot be read ({error.strerror})") from None
 
 
-def _read_json(path: Path) -> dict[str, object]:
+def read_document(path: Path) -> dict[str, object]:
+    """Read one JSON object of a run folder. Raises `ResultsError` for anything else."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path} cannot be read ({error})") from None
     if not isinstance(document, dict):
-        raise ResultsError(f"{path} holds no settings")
+        raise ResultsError(f"{path} is no JSON object")
     return document

@@ -1,0 +1,89 @@
+"""`voicebench compare` on recorded folders: the table, the document, refusals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import Command
+from drawn_turns import turn_with_first_audio
+
+from voicebench.results.codec import encode_line
+
+
+def record(
+    path: Path, first_audio: Sequence[float], settings: dict[str, object] | None = None
+) -> str:
+    path.mkdir()
+    turns = [
+        replace(turn_with_first_audio(ms), turn=number, prompt=f"prompt {number}")
+        for number, ms in enumerate(first_audio, 1)
+    ]
+    (path / "settings.json").write_text(json.dumps(settings or {}))
+    (path / "environment.json").write_text("{}")
+    (path / "turns.jsonl").write_text("".join(f"{encode_line(turn)}\n" for turn in turns))
+    return str(path)
+
+
+FAST = [300 + step for step in range(20)]
+SLOW = [400 + step for step in range(20)]
+
+
+def test_the_table_says_better_or_worse_with_the_interval(
+    voicebench: Command, tmp_path: Path
+) -> None:
+    a, b = record(tmp_path / "a", FAST), record(tmp_path / "b", SLOW)
+    ran = voicebench("compare", a, b, "--metric", "first_audio.mean")
+    assert ran.code == 0
+    [row] = [line for line in ran.out.splitlines() if line.startswith("first_audio.mean")]
+    assert row.split() == [
+        *("first_audio.mean", "ms", "310", "410", "+100", "+100", "…", "+100"),
+        *("+32.3", "%", "worse"),
+    ]
+    assert "95 % intervals of the change" in ran.out
+    assert "better" in voicebench("compare", b, a).out
+
+
+def test_the_document_holds_every_figure(voicebench: Command, tmp_path: Path) -> None:
+    a, b = record(tmp_path / "a", FAST), record(tmp_path / "b", SLOW)
+    document = json.loads(voicebench("compare", a, b, "--metric", "first_audio", "--json").out)
+    [figure] = document["figures"]
+    assert figure["figure"] == "first_audio.p50"
+    assert figure["verdict"] == "worse"
+    assert figure["pairs"] == 20
+    assert document["first"]["turns"] == 20
+
+
+def test_runs_whose_numbers_mean_different_things_are_refused(
+    voicebench: Command, tmp_path: Path
+) -> None:
+    a = record(tmp_path / "a", FAST, {"audible": {"threshold": 0.01}})
+    b = record(tmp_path / "b", SLOW, {"audible": {"threshold": 0.05}})
+    ran = voicebench("compare", a, b)
+    assert ran.code == 2
+    assert "audible.threshold: 0.01 → 0.05" in ran.err
+    assert voicebench("compare", a, b, "--anyway").code == 0
+
+
+def test_a_difference_in_the_settings_is_shown(voicebench: Command, tmp_path: Path) -> None:
+    a = record(tmp_path / "a", FAST, {"chunker": {"first_words": 3}})
+    b = record(tmp_path / "b", SLOW, {"chunker": {"first_words": 2}})
+    assert "chunker.first_words: 3 → 2" in voicebench("compare", a, b).out
+
+
+@pytest.mark.parametrize("broken", ["nowhere", "empty"])
+def test_what_is_no_run_is_one_sentence(voicebench: Command, tmp_path: Path, broken: str) -> None:
+    (tmp_path / "empty").mkdir()
+    ran = voicebench("compare", record(tmp_path / "a", FAST), str(tmp_path / broken))
+    assert ran.code == 2
+    assert "is no results folder" in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+def test_a_run_that_was_broken_off_is_named(voicebench: Command, tmp_path: Path) -> None:
+    a, b = record(tmp_path / "a", FAST), record(tmp_path / "b", SLOW)
+    (tmp_path / "b" / "INCOMPLETE").touch()
+    assert f"{b} is incomplete" in voicebench("compare", a, b).err

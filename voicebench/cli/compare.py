@@ -1,0 +1,113 @@
+"""``voicebench compare``: two recorded runs, figure by figure, with what the difference shows."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from voicebench.cli.options import Json
+from voicebench.errors import ResultsError
+
+if TYPE_CHECKING:
+    from voicebench.comparison import Comparability, ComparedFigure
+    from voicebench.results.columns import RecordedColumns
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A", help="Run folder to compare with.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Run folder that is compared.")],
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            metavar="METRIC[.STATISTIC]",
+            help="Repeatable: 'first_audio', 'llm_total.mean'. Default: the median of each.",
+        ),
+    ] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Compare runs whose numbers mean different things.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare two recorded runs: what changed from A to B, and whether it shows.
+
+    Better and worse are said only where the interval of the change leaves out 0.
+
+    Example: voicebench compare results/20260101T120000Z-default results/20260102T120000Z-default
+    """
+    from voicebench.comparison import (
+        chosen_figure,
+        comparability,
+        default_figures,
+        side_of,
+    )
+    from voicebench.comparison import compare as compare_sides
+    from voicebench.results.columns import read_columns
+
+    wanted = [chosen_figure(text) for text in metrics or []]
+    runs = [read_columns(first), read_columns(second)]
+    ours, theirs = (side_of(run.columns, run.settings, run.environment) for run in runs)
+    found = comparability(ours, theirs)
+    if found.refused and not anyway:
+        raise ResultsError(
+            f"{first} and {second} cannot be compared, since the numbers mean different things: "
+            + "; ".join(found.refused),
+            "compare runs that agree in this, or use --anyway",
+        )
+    figures = wanted or default_figures(ours.summary, theirs.summary)
+    compared = compare_sides(figures, ours, theirs)
+    if as_json:
+        typer.echo(json.dumps(document(runs, compared, found), indent=2, ensure_ascii=False))
+    else:
+        _print(runs, compared, found)
+    for run in runs:
+        if not run.complete or run.cut_line:
+            print(f"{run.path} is incomplete: its run was broken off", file=sys.stderr)
+
+
+def document(
+    runs: list[RecordedColumns], compared: list[ComparedFigure], found: Comparability
+) -> dict[str, object]:
+    """Return what ``--json`` prints."""
+    return {
+        "schema": 1,
+        "first": _run(runs[0]),
+        "second": _run(runs[1]),
+        "figures": [one.as_dict() for one in compared],
+        "refused": list(found.refused),
+        "warned": [[one.key, one.first, one.second] for one in found.warned],
+        "differs": [[one.key, one.first, one.second] for one in found.shown],
+    }
+
+
+def _run(run: RecordedColumns) -> dict[str, object]:
+    return {
+        "folder": str(run.path),
+        "name": run.name,
+        "turns": run.columns.turns,
+        "failed": int(run.columns.failed.sum()),
+        "complete": run.complete and not run.cut_line,
+    }
+
+
+def _print(
+    runs: list[RecordedColumns], compared: list[ComparedFigure], found: Comparability
+) -> None:
+    from rich.console import Console
+
+    from voicebench.report.comparison_table import comparison_sheet
+    from voicebench.report.console import WIDEST
+    from voicebench.report.style import Printable
+
+    console = Console()
+    for letter, run in zip("AB", runs, strict=True):
+        line = f"{letter}: {run.path.name}, {run.columns.turns} turns"
+        failed = int(run.columns.failed.sum())
+        console.print(f"{line}, {failed} failed" if failed else line, highlight=False)
+    console.print()
+    sheet = comparison_sheet(compared, ("A", "B"), found)
+    console.print(Printable(sheet), width=min(console.width, WIDEST), highlight=False)
