@@ -46,5 +46,12 @@ format: $(VENV)/.test ## Put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.voicebench ## Bring the generated parts of the documentation up to date
+	$(BIN)/python tools/write_docs.py
+
+bench: $(VENV)/.test ## The promises of speed, measured here
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/progress_cost.py
+
 clean: ## Remove the environment and caches, never results
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -21,11 +21,11 @@ from voicebench.summary import carries
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-WRITER = ROOT / "tools" / "write_metrics_doc.py"
+WRITER = ROOT / "tools" / "write_docs.py"
 
 
 def writer():
-    spec = importlib.util.spec_from_file_location("write_metrics_doc", WRITER)
+    spec = importlib.util.spec_from_file_location("write_docs", WRITER)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -51,7 +51,7 @@ REFUSED_GATES = [line for block in blocks("text refused") for line in block]
 
 
 def test_the_generated_parts_are_up_to_date() -> None:
-    assert writer().fill(PAGE) == PAGE, "run: python tools/write_metrics_doc.py"
+    assert writer().fill(PAGE, "metrics.md") == PAGE, "run: make docs"
 
 
 def test_the_command_that_the_writer_names_says_whether_the_page_is_up_to_date() -> None:
@@ -68,7 +68,7 @@ def test_the_command_that_the_writer_names_says_whether_the_page_is_up_to_date()
 def test_a_page_that_is_behind_is_brought_up_to_date() -> None:
     behind = re.sub(r"^\| `llm_ttft_ms` .*\n", "", PAGE, flags=re.MULTILINE)
     assert behind != PAGE
-    assert writer().fill(behind) == PAGE
+    assert writer().fill(behind, "metrics.md") == PAGE
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)

@@ -1,0 +1,99 @@
+"""Write the generated parts of the documentation: what the code itself knows best.
+
+    python tools/write_docs.py            # bring the pages up to date (`make docs`)
+    python tools/write_docs.py --check    # exit 1 where one is not
+
+Everything between ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->`` is made from the code; all
+else on a page is written by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from voicebench.metrics import METRICS  # noqa: E402
+from voicebench.settings import DEFAULT_GATES, load_settings  # noqa: E402
+
+DOCS = ROOT / "docs"
+
+UNITS = {
+    "ms": "ms",
+    "s": "s",
+    "count": "a count",
+    "x": "×",
+    "per_s": "per second",
+    "bool": "0 or 1",
+}
+BETTER = {"lower": "lower", "higher": "higher", "neither": "–"}
+
+
+def metrics_table() -> str:
+    """Return every metric as a row of a Markdown table."""
+    rows = ["| name | unit | better | meaning |", "|---|---|---|---|"]
+    for metric in METRICS:
+        meaning = metric.doc.replace("|", "\\|")
+        unit, better = UNITS[metric.unit], BETTER[metric.better]
+        rows.append(f"| `{metric.name}` | {unit} | {better} | {meaning} |")
+    return "\n".join(rows)
+
+
+def default_gates() -> str:
+    """Return the gates that judge a run unless others are given, as a block of code."""
+    return "\n".join(["```text", *DEFAULT_GATES, "```"])
+
+
+def settings_table() -> str:
+    """Return every setting as a row of a Markdown table, by section."""
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    for setting in load_settings():
+        value = "–" if setting.value is None else f"`{json.dumps(setting.value)}`"
+        meaning = setting.description.replace("|", "\\|")
+        rows.append(f"| `{setting.key}` | {value} | {meaning} |")
+    return "\n".join(rows)
+
+
+PAGES: dict[str, dict[str, Callable[[], str]]] = {
+    "metrics.md": {"metrics": metrics_table, "default gates": default_gates},
+    "configuration.md": {"settings": settings_table},
+}
+"""The generated parts of each page."""
+
+
+def fill(page: str, name: str) -> str:
+    """Return the text of page ``name`` with each generated part brought up to date."""
+    for part_name, make in PAGES[name].items():
+        part = re.compile(
+            rf"(<!-- {part_name}: begin -->\n).*?(<!-- {part_name}: end -->)", re.DOTALL
+        )
+        if len(part.findall(page)) != 1:
+            raise SystemExit(f"{name} has not exactly one part {part_name!r}")
+        made = make()
+        page = part.sub(lambda found, made=made: f"{found[1]}\n{made}\n\n{found[2]}", page)
+    return page
+
+
+def main() -> None:
+    """Write the pages, or say which are out of date."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--check", action="store_true", help="change nothing; exit 1 if stale")
+    check = arguments.parse_args().check
+    for name in PAGES:
+        path = DOCS / name
+        page = path.read_text(encoding="utf-8")
+        filled = fill(page, name)
+        if check and filled != page:
+            sys.exit(f"docs/{name} is out of date; run: make docs")
+        if filled != page:
+            path.write_text(filled, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
