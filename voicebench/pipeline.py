@@ -200,13 +200,14 @@ class _Turn:
             reply = self._llm.reply(prompt)
             with closing(_closable(reply)):
                 for event in steps(reply, self._schedule.token_step):
+                    # Nothing may come after the turn's end, however often the user asks for it.
+                    if self._cancelled.is_set():
+                        return
                     self._emit(event)
                     if isinstance(event, Token | Reply):
                         held_back += self._chunker.feed(event.text)
                         if not self._sequential:
                             self._hand_over(held_back)
-                    if self._cancelled.is_set():
-                        return
             held_back += self._chunker.finish()
             self._hand_over(held_back)
         except BaseException as error:
