@@ -123,26 +123,35 @@ def plan_turn(script: Script, prompt: str, chunker: Chunker, *, fails: bool) -> 
     """Return the whole turn as it must be recorded, in order of time."""
     plan = [Scripted(0, TurnStarted(prompt))]
     waiting: list[tuple[int, str]] = []
-    reply = _REPLY.split()
-    words = [reply[index % len(reply)] for index in range(script.words)]
     token_ns = 0
-    for index, word in enumerate(words):
-        token_ns = _ns(script.ttft_s + index * script.token_s)
-        text = word if index == 0 else f" {word}"
-        plan.append(Scripted(token_ns, Token(text)))
+    for token_ns, token in plan_tokens(script):
+        plan.append(Scripted(token_ns, token))
         if fails:
             plan.append(Scripted(token_ns, TurnFailed("scripted failure", "engine", "llm")))
             return plan
-        waiting += [(token_ns, chunk) for chunk in chunker.feed(text)]
+        waiting += [(token_ns, chunk) for chunk in chunker.feed(token.text)]
     waiting += [(token_ns, chunk) for chunk in chunker.finish()]
-    plan += _plan_speech(script, waiting)
+    plan += plan_speech(script, waiting)
     plan.sort(key=lambda scripted: scripted.at_ns)
     plan.append(Scripted(plan[-1].at_ns, TurnFinished()))
     return plan
 
 
-def _plan_speech(script: Script, waiting: list[tuple[int, str]]) -> list[Scripted]:
-    """Speak the chunks one after the other, each as soon as it is there and the voice is free."""
+def plan_tokens(script: Script) -> list[tuple[int, Token]]:
+    """Return the reply's tokens, each with its moment in nanoseconds after the turn's start."""
+    reply = _REPLY.split()
+    words = [reply[index % len(reply)] for index in range(script.words)]
+    return [
+        (_ns(script.ttft_s + index * script.token_s), Token(f" {word}" if index else word))
+        for index, word in enumerate(words)
+    ]
+
+
+def plan_speech(script: Script, waiting: list[tuple[int, str]]) -> list[Scripted]:
+    """Speak the chunks one after the other, each as soon as it is there and the voice is free.
+
+    ``waiting`` has each text chunk with the moment from which it can be handed over.
+    """
     plan: list[Scripted] = []
     free_ns = 0
     silence_s = script.silence_s

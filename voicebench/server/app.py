@@ -1,0 +1,243 @@
+"""The application: every route, what it takes, what it answers.
+
+Routes are written so that the OpenAPI document at ``/openapi.json`` says all that is true of them:
+the bounds of each field, and each status that can come.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from voicebench import __version__
+from voicebench.server.answering import TurnAnswer
+from voicebench.server.asking import (
+    IGNORED,
+    ChatRequest,
+    PlainRequest,
+    SpeechRequest,
+    Text,
+    spoken_text,
+)
+from voicebench.server.chat import chat_form
+from voicebench.server.clock import unix_time
+from voicebench.server.counting import CONTENT_TYPE, Counts
+from voicebench.server.gate import Gate
+from voicebench.server.openapi import (
+    SOUND,
+    ErrorAnswer,
+    Health,
+    ModelCard,
+    ModelList,
+    refusals,
+    sse_or,
+)
+from voicebench.server.refusal import Refusal
+from voicebench.server.rendering import Sound, SoundForm, SpeechEvents
+from voicebench.server.served import Served
+from voicebench.server.turns import Turns
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """How a server lets requests in.
+
+    ``token`` None asks for no key. ``hosts`` are the names under which it may be asked, None any.
+    """
+
+    token: str | None = None
+    hosts: frozenset[str] | None = None
+    most_running: int = 8
+    most_waiting: int = 32
+
+
+def create_app(served: Served, options: ServeOptions) -> FastAPI:
+    """Return the application that serves ``served``; `turns_of` gives its turns."""
+    counts = Counts()
+    turns = Turns(
+        most_running=options.most_running,
+        most_waiting=options.most_waiting,
+        new_schedule=served.new_schedule,
+        observe=counts.note_turn,
+    )
+    counts.watch(lambda: turns.running, lambda: turns.waiting)
+
+    app = FastAPI(
+        title="voicebench",
+        version=__version__,
+        summary="A language model and a voice, to be measured.",
+        docs_url=None,
+        redoc_url=None,
+        responses={401: {"model": ErrorAnswer, "description": "The key is missing or wrong."}},
+    )
+    app.state.turns = turns
+    _add_error_forms(app)
+    _add_openai_routes(app, served, turns)
+    _add_plain_routes(app, served, turns)
+    _add_state_routes(app, served, turns, counts)
+    app.add_middleware(
+        Gate, token=options.token, hosts=options.hosts, note_answer=counts.note_answer
+    )
+    return app
+
+
+def turns_of(app: FastAPI) -> Turns:
+    """Return the turns that ``app`` runs."""
+    turns = app.state.turns
+    assert isinstance(turns, Turns)
+    return turns
+
+
+def _add_openai_routes(app: FastAPI, served: Served, turns: Turns) -> None:
+    @app.post(
+        "/v1/chat/completions",
+        summary="A reply in text, streamed or whole",
+        description=f"OpenAI's chat completions. Without effect: {IGNORED}.",
+        response_class=Response,
+        responses=refusals(400, 404, 413, 500, 503) | sse_or("application/json"),
+        tags=["OpenAI"],
+    )
+    async def chat_completions(request: ChatRequest) -> Response:
+        _check_name(request.model, served.chat_model, "model")
+        asked = request.asked()
+        return TurnAnswer(
+            turns,
+            "/v1/chat/completions",
+            lambda emit, schedule: served.write(asked, emit, schedule),
+            chat_form(served, request, asked),
+        )
+
+    @app.post(
+        "/v1/audio/speech",
+        summary="The speech of a text, as it is made",
+        response_class=Response,
+        responses=refusals(400, 404, 413, 500, 503) | sse_or("audio/wav", "audio/pcm"),
+        tags=["OpenAI"],
+    )
+    async def audio_speech(request: SpeechRequest) -> Response:
+        _check_name(request.model, served.voice, "model")
+        if request.voice_name() != "default":
+            _check_name(request.voice_name(), served.voice, "voice")
+        text = spoken_text(request.input, "input")
+        sound = Sound(request.response_format)
+        in_events = request.stream_format == "sse"
+        return TurnAnswer(
+            turns,
+            "/v1/audio/speech",
+            lambda emit, schedule: served.speak(text, emit, schedule),
+            SpeechEvents(sound, len(text.split())) if in_events else sound,
+        )
+
+    @app.get("/v1/models", summary="What is served", tags=["OpenAI"])
+    async def models() -> ModelList:
+        names = dict.fromkeys((served.chat_model, served.voice))
+        return ModelList(data=[ModelCard(id=name, created=started) for name in names])
+
+    @app.get(
+        "/v1/models/{model}",
+        summary="One of what is served",
+        responses=refusals(404),
+        tags=["OpenAI"],
+    )
+    async def model(model: str) -> ModelCard:
+        if model not in (served.chat_model, served.voice):
+            _check_name(model, served.chat_model, "model")
+        return ModelCard(id=model, created=started)
+
+    started = unix_time()
+
+
+def _add_plain_routes(app: FastAPI, served: Served, turns: Turns) -> None:
+    def speak(text: str, form: SoundForm) -> Response:
+        spoken = spoken_text(text, "text")
+        return TurnAnswer(
+            turns,
+            "/tts/stream",
+            lambda emit, schedule: served.speak(spoken, emit, schedule),
+            Sound(form),
+        )
+
+    described: dict[str, Any] = {
+        "response_class": Response,
+        "responses": refusals(400, 413, 500, 503) | SOUND,
+        "tags": ["plain"],
+    }
+
+    @app.get("/tts/stream", summary="The speech of a text in the URL", **described)
+    async def tts_stream_get(
+        text: Annotated[Text, Query(description="What is to be said.")],
+        format: Annotated[
+            Literal["wav", "wav-chunks", "pcm"], Query(description="How the sound is sent.")
+        ] = "wav",
+    ) -> Response:
+        return speak(text, format)
+
+    @app.post("/tts/stream", summary="The speech of a text in the body", **described)
+    async def tts_stream_post(request: PlainRequest) -> Response:
+        return speak(request.text, request.format)
+
+
+def _add_state_routes(app: FastAPI, served: Served, turns: Turns, counts: Counts) -> None:
+    @app.get("/health", summary="Whether turns are taken", responses=refusals(503), tags=["state"])
+    async def health() -> Health:
+        if turns.draining:
+            raise Refusal(503, "the server is shutting down", headers={"Retry-After": "5"})
+        return Health(
+            status="ok",
+            chat_model=served.chat_model,
+            voice=served.voice,
+            running=turns.running,
+            waiting=turns.waiting,
+        )
+
+    @app.get(
+        "/metrics",
+        summary="Counters in Prometheus' text form",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+        tags=["state"],
+    )
+    async def metrics() -> Response:
+        return Response(counts.text(), headers={"content-type": CONTENT_TYPE})
+
+
+def _check_name(asked: str, served: str, param: str) -> None:
+    if asked != served:
+        raise Refusal(
+            404,
+            f"{param} {asked!r} is not served here; {served!r} is",
+            param=param,
+            code=f"{param}_not_found",
+        )
+
+
+def _add_error_forms(app: FastAPI) -> None:
+    """Give every refusal, whoever speaks it, OpenAI's form."""
+
+    @app.exception_handler(Refusal)
+    async def refused(_request: Request, refusal: Exception) -> JSONResponse:
+        assert isinstance(refusal, Refusal)
+        return refusal.response()
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+        # What was sent is not repeated: it may be anything, and of any length.
+        message = f"{where}: {first['msg']}"
+        return Refusal(400, message, param=where, code=str(first["type"])).response()
+
+    @app.exception_handler(HTTPException)
+    async def plain(_request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        return Refusal(error.status_code, str(error.detail), headers=error.headers).response()
+
+    @app.exception_handler(Exception)
+    async def broken(_request: Request, _error: Exception) -> JSONResponse:
+        return Refusal(500, "a defect of the server; its log says more").response()

@@ -1,0 +1,177 @@
+"""What a request may say: its body as a type, with bounds, and the words in it as plain text.
+
+Every field that OpenAI's clients are known to send is either done as asked, or refused with the
+reason, or listed in `IGNORED` (and in the documentation) as having no effect. Nothing is quietly
+done in another way.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from voicebench.server.refusal import Refusal
+from voicebench.server.served import Asked
+
+MAX_TEXT_CHARACTERS = 4096
+"""Of a text to speak, or of a message; OpenAI's limit for speech."""
+MAX_MESSAGES = 8
+MAX_PARTS = 16
+
+IGNORED = (
+    "temperature, top_p, seed, stop, penalties, user, metadata: replies are sampled as the server "
+    "was started"
+)
+
+_REFUSED: dict[str, object] = {
+    "tools": None,
+    "functions": None,
+    "audio": None,
+    "logprobs": None,
+    "response_format": {"type": "text"},
+    "modalities": ["text"],
+}
+"""Fields that would change the answer, each with the value that changes nothing."""
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+
+class TextPart(BaseModel):
+    """A part of a message; only text can be read."""
+
+    type: Literal["text"]
+    text: Text
+
+
+class ChatMessage(BaseModel):
+    """One message of the conversation."""
+
+    role: Literal["system", "developer", "user"]
+    content: Text | Annotated[list[TextPart], Field(min_length=1, max_length=MAX_PARTS)]
+
+    def text(self) -> str:
+        """Return all of its text."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content)
+
+
+class StreamOptions(BaseModel):
+    """What a streamed answer has beside the text."""
+
+    include_usage: bool | None = None
+
+
+class ChatRequest(_Request):
+    """The body of `POST /v1/chat/completions`."""
+
+    model: Name
+    messages: Annotated[
+        list[ChatMessage],
+        Field(
+            min_length=1,
+            max_length=MAX_MESSAGES,
+            description="What the system is told, if anything, then one message of the user. "
+            "A voice turn has no history.",
+        ),
+    ]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=4096)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=4096)] | None = None
+    n: Literal[1] | None = None
+
+    def asked(self) -> Asked:
+        """Return the request as the model gets it. Raises `Refusal`."""
+        self._refuse_what_is_not_done()
+        *told, said = self.messages
+        if said.role != "user" or any(message.role == "user" for message in told):
+            raise Refusal(
+                400,
+                "the messages have to be what the system is told, then one message of the user: "
+                "this server answers one turn and keeps no history",
+                param="messages",
+                code="unsupported_conversation",
+            )
+        system = [spoken_text(message.text(), "messages") for message in told]
+        limits = [limit for limit in (self.max_tokens, self.max_completion_tokens) if limit]
+        return Asked(
+            prompt=spoken_text(said.text(), "messages"),
+            system_prompt="\n\n".join(system) if system else None,
+            max_tokens=min(limits, default=None),
+        )
+
+    def _refuse_what_is_not_done(self) -> None:
+        """Raise `Refusal` for a field that would change the answer and cannot be obeyed."""
+        for name, plain in _REFUSED.items():
+            value = (self.model_extra or {}).get(name)
+            if value and value != plain:
+                raise Refusal(
+                    400,
+                    f"{name} is not supported by this server: it answers in plain text",
+                    param=name,
+                    code="unsupported_parameter",
+                )
+
+
+class VoiceId(BaseModel):
+    """A voice by its id."""
+
+    id: Name
+
+
+class SpeechRequest(_Request):
+    """The body of `POST /v1/audio/speech`."""
+
+    model: Name
+    input: Text
+    voice: Name | VoiceId = "default"
+    response_format: Annotated[
+        Literal["wav", "pcm"],
+        Field(description="16-bit mono; 'wav' is a WAV of unknown length, so that it streams."),
+    ] = "wav"
+    stream_format: Literal["audio", "sse"] = "audio"
+    speed: Annotated[
+        Literal[1], Field(description="The pace is the one that the server was started with.")
+    ] = 1
+
+    def voice_name(self) -> str:
+        """Return which voice is wanted."""
+        return self.voice if isinstance(self.voice, str) else self.voice.id
+
+
+class PlainRequest(BaseModel):
+    """The body of `POST /tts/stream`."""
+
+    text: Text
+    format: Annotated[
+        Literal["wav", "wav-chunks", "pcm"],
+        Field(
+            description="'wav': one WAV of unknown length; 'wav-chunks': a whole WAV for each "
+            "piece; 'pcm': raw samples, their rate in the content type. All 16-bit mono."
+        ),
+    ] = "wav"
+
+
+def spoken_text(text: str, param: str) -> str:
+    """Return ``text`` without the spaces around it. Raises `Refusal` where it is none."""
+    spoken = text.strip()
+    if not spoken:
+        raise Refusal(400, f"{param} is empty", param=param, code="empty_text")
+    for character in spoken:
+        category = unicodedata.category(character)
+        if category == "Cs" or (category == "Cc" and character not in "\n\r\t\f"):
+            raise Refusal(
+                400,
+                f"{param} has a character that is no text (U+{ord(character):04X})",
+                param=param,
+                code="invalid_text",
+            )
+    return spoken

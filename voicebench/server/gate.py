@@ -1,0 +1,198 @@
+"""What holds for every request, whatever its route.
+
+- **Key.** With a token, all but the page and `/health` needs ``Authorization: Bearer …``. A browser
+  cannot set headers on a WebSocket, so there a subprotocol may carry the token:
+  ``voicebench.bearer.`` and the token in base64url. Compared in constant time.
+- **Host.** Without a token the server is on a loopback address, and a web page anywhere could reach
+  it through the user's browser, by name (DNS rebinding) or by WebSocket. So requests for another
+  host are refused, and so are sockets opened by pages of another origin.
+- **Size.** A body is at most `MAX_BODY_BYTES` and comes within `BODY_S`.
+- **Server-Timing** is on every answer; an answer that says more of itself keeps its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hmac
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from voicebench.server.clock import elapsed_ms, now_s
+from voicebench.server.refusal import Refusal
+
+MAX_BODY_BYTES = 256 << 10
+BODY_S = 20.0
+KEY_PROTOCOL = "voicebench.bearer."
+OPEN_PATHS = frozenset({"/", "/health", "/page.css", "/page.js"})
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_NO_KEY = Refusal(
+    401,
+    "this server needs a key: send 'Authorization: Bearer …'",
+    code="invalid_api_key",
+    headers={"WWW-Authenticate": "Bearer"},
+)
+
+
+class Gate:
+    """Lets requests through to ``app``, or refuses them.
+
+    ``token`` None asks for none. ``hosts`` are the names under which the server may be asked; None
+    allows any. ``note_answer`` is told the route and status of each answer.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        token: str | None,
+        hosts: frozenset[str] | None,
+        note_answer: Callable[[str, int], None],
+    ) -> None:
+        self._app = app
+        self._token = token
+        self._hosts = hosts
+        self._note_answer = note_answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        refusal = self._refusal(scope, headers)
+        if scope["type"] == "websocket":
+            if refusal is None:
+                await self._app(scope, receive, send)
+            else:
+                await _refuse_socket(refusal, scope, receive, send)
+            return
+        answer = _Answer(scope, send, self._note_answer)
+        if refusal is not None:
+            await refusal.response()(scope, receive, answer.send)
+        else:
+            await self._app(scope, _Bounded(receive).receive, answer.send)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> Refusal | None:
+        if self._hosts is not None and _host_name(headers.get("host", "")) not in self._hosts:
+            return Refusal(421, "this server is not asked under that name", code="wrong_host")
+        if scope["type"] == "websocket" and not _same_origin(headers):
+            return Refusal(403, "a page of another origin may not talk to this server")
+        if self._token is not None and not self._has_key(scope, headers):
+            return _NO_KEY
+        if scope["type"] == "http" and _length(headers) > MAX_BODY_BYTES:
+            return _too_large()
+        return None
+
+    def _has_key(self, scope: Scope, headers: Headers) -> bool:
+        assert self._token is not None
+        if scope["type"] == "http" and scope["path"] in OPEN_PATHS:
+            return True
+        kind, _, given = headers.get("authorization", "").partition(" ")
+        shown = [given.strip()] if kind.lower() == "bearer" else []
+        if scope["type"] == "websocket":
+            shown += [_key_in(protocol) for protocol in scope.get("subprotocols", [])]
+        expected = self._token.encode()
+        return any(hmac.compare_digest(key.encode("utf-8", "replace"), expected) for key in shown)
+
+
+class _Bounded:
+    """A request's body, no longer and no slower than allowed."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._size = 0
+        self._complete = False
+
+    async def receive(self) -> Message:
+        """Return the next message. Raises `HTTPException` for a body that cannot be taken."""
+        if self._complete:
+            return await self._receive()
+        try:
+            message = await asyncio.wait_for(self._receive(), BODY_S)
+        except TimeoutError:
+            raise HTTPException(408, "the body did not come", {"Connection": "close"}) from None
+        if message["type"] == "http.request":
+            self._complete = not message.get("more_body", False)
+            self._size += len(message.get("body", b""))
+            if self._size > MAX_BODY_BYTES:
+                raise HTTPException(413, _too_large().message, {"Connection": "close"})
+        return message
+
+
+class _Answer:
+    """An answer on its way out: gets its ``Server-Timing``, and is counted."""
+
+    def __init__(self, scope: Scope, send: Send, note: Callable[[str, int], None]) -> None:
+        self._scope = scope
+        self._send = send
+        self._note = note
+        self._began_s = now_s()
+
+    async def send(self, message: Message) -> None:
+        """Send ``message``; a head with what every head has."""
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(raw=list(message.get("headers", [])))
+            headers.setdefault("server-timing", f"total;dur={elapsed_ms(self._began_s):.3f}")
+            headers.setdefault("x-content-type-options", "nosniff")
+            message = {**message, "headers": headers.raw}
+            route = getattr(self._scope.get("route"), "path", "unknown")
+            self._note(route, message["status"])
+        await self._send(message)
+
+
+async def _refuse_socket(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008, "reason": refusal.message})
+        return
+
+    async def send_as_socket(message: Message) -> None:
+        await send({**message, "type": f"websocket.{message['type']}"})
+
+    await refusal.response()({**scope, "type": "http"}, receive, send_as_socket)
+
+
+def _too_large() -> Refusal:
+    return Refusal(
+        413,
+        f"the body is larger than {MAX_BODY_BYTES} bytes",
+        code="body_too_large",
+        headers={"Connection": "close"},
+    )
+
+
+def _length(headers: Headers) -> int:
+    text = headers.get("content-length", "0")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else MAX_BODY_BYTES + 1
+
+
+def _host_name(host: str) -> str:
+    """Return the name in a Host header, without its port."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _same_origin(headers: Headers) -> bool:
+    """Tell whether no page, or a page of this server, opens the socket."""
+    origin = headers.get("origin")
+    return origin is None or origin.partition("://")[2].lower() == headers.get("host", "").lower()
+
+
+def _key_in(protocol: str) -> str:
+    """Return the token that a subprotocol carries, or nothing."""
+    if not protocol.startswith(KEY_PROTOCOL):
+        return ""
+    coded = protocol.removeprefix(KEY_PROTOCOL)
+    try:
+        return base64.urlsafe_b64decode(coded + "=" * (-len(coded) % 4)).decode()
+    except (binascii.Error, ValueError):
+        return ""

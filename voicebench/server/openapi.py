@@ -1,0 +1,83 @@
+"""The forms of answers, as the OpenAPI document shows them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_EVENTS = {"schema": {"type": "string"}}
+_WHY = {
+    400: "The request cannot be done, and why.",
+    404: "That is not served here.",
+    413: "The body is too large.",
+    500: "The engine failed.",
+    503: "Too many turns run and wait; `Retry-After` says when to come again.",
+}
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorAnswer(BaseModel):
+    """OpenAI's error object."""
+
+    error: ErrorDetail
+
+
+class ModelCard(BaseModel):
+    """A model, as OpenAI describes one."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str = "voicebench"
+
+
+class ModelList(BaseModel):
+    """All that is served."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+class Health(BaseModel):
+    """What the server is doing."""
+
+    status: Literal["ok"]
+    chat_model: str
+    voice: str
+    running: int
+    waiting: int
+
+
+Responses = dict[int | str, dict[str, Any]]
+
+SOUND: Responses = {
+    200: {"content": {"audio/wav": _BINARY, "audio/pcm": _BINARY}, "description": "The sound."}
+}
+
+
+def refusals(*statuses: int) -> Responses:
+    """Return the descriptions of these refusals."""
+    return {
+        status: {"model": ErrorAnswer, "description": _WHY.get(status, HTTPStatus(status).phrase)}
+        for status in statuses
+    }
+
+
+def sse_or(*others: str) -> Responses:
+    """Return the description of an answer in server-sent events or in another form."""
+    kinds = {
+        other: {"schema": {"type": "object"}} if other == "application/json" else _BINARY
+        for other in others
+    }
+    return {200: {"content": {"text/event-stream": _EVENTS} | kinds, "description": "The answer."}}

@@ -1,0 +1,176 @@
+"""A server that runs: where it listens, how it stops.
+
+**Where.** On a loopback address unless told otherwise; on any other only with a token.
+
+**How it stops.** The first Ctrl-C or SIGTERM lets no further turn in (503) and waits for those that
+run; then connections are closed. A second one stops the turns too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from voicebench.errors import UsageError
+from voicebench.server.app import ServeOptions, create_app, turns_of
+from voicebench.server.gate import LOOPBACK_NAMES
+from voicebench.server.served import Served
+from voicebench.wire import MAX_MESSAGE_BYTES
+
+KEEP_ALIVE_S = 75
+"""How long an idle connection stays open: longer than a client pauses between two turns."""
+CLOSING_S = 3
+"""How long clients have to read what was sent, once all turns are over."""
+
+
+def bind(host: str, port: int, *, has_token: bool) -> socket.socket:
+    """Return the socket to listen on.
+
+    Raises `UsageError` for a port in use, an address that is not this machine's, and for one that
+    others can reach while no token protects it.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        raise UsageError(f"--host {host} is no address of this machine", "try 127.0.0.1") from None
+    family, _, _, _, address = found[0]
+    if not has_token and not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
+        raise UsageError(
+            f"--host {host} lets other machines in, and no key protects the server",
+            "put a key into an environment variable and name it with --token-env",
+        )
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":  # elsewhere it would let two servers share the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise UsageError(
+                f"port {port} of {host} is in use", "stop what uses it, or give another --port"
+            ) from None
+        raise UsageError(
+            f"cannot listen on port {port} of {host} ({error.strerror})", "give another one"
+        ) from None
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return the URL under which a bound socket is reached from this machine."""
+    host, port = listener.getsockname()[:2]
+    if ipaddress.ip_address(host.partition("%")[0]).is_unspecified:
+        host = "::1" if listener.family == socket.AF_INET6 else "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def names_of(listener: socket.socket, host: str) -> frozenset[str] | None:
+    """Return under which names a server may be asked: any, where others can reach it."""
+    address = ipaddress.ip_address(listener.getsockname()[0].partition("%")[0])
+    return LOOPBACK_NAMES | {host.lower(), str(address)} if address.is_loopback else None
+
+
+class VoiceServer(uvicorn.Server):
+    """uvicorn with the signals as described above. ``stopped_hard`` tells of a second one."""
+
+    def __init__(self, app: FastAPI, *, drain_s: float) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="websockets-sansio",
+                loop="asyncio",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=CLOSING_S,
+                ws_max_size=MAX_MESSAGE_BYTES,
+                # Compressing sound takes time and saves nothing.
+                ws_per_message_deflate=False,
+            )
+        )
+        self._turns = turns_of(app)
+        self._drain_s = drain_s
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._draining: asyncio.Task[None] | None = None
+        self._asked_to_stop = False
+        self.stopped_hard = False
+        self.is_up = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, and say so."""
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+        self.is_up.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop to listen, close the connections, and wait for the turns' threads."""
+        await super().shutdown(sockets)
+        await self._turns.close()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop softly, and the second time at once."""
+        del sig, frame
+        if self._asked_to_stop:
+            self.stopped_hard = True
+        self.stop(at_once=self._asked_to_stop)
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Stop; from any thread."""
+        self._asked_to_stop = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop_now if at_once else self._begin_to_drain)
+
+    def _begin_to_drain(self) -> None:
+        if self._draining is None:
+            self._draining = asyncio.ensure_future(self._drain())
+
+    async def _drain(self) -> None:
+        await self._turns.drain(self._drain_s)
+        self.should_exit = True
+
+    def _stop_now(self) -> None:
+        self._turns.cancel_all()
+        self.should_exit = self.force_exit = True
+
+
+def serve_until_stopped(
+    served: Served, options: ServeOptions, listener: socket.socket, *, drain_s: float
+) -> bool:
+    """Serve in the main thread until a signal comes; return whether a second one cut it short."""
+    server = VoiceServer(create_app(served, options), drain_s=drain_s)
+    server.run([listener])
+    return server.stopped_hard
+
+
+@contextmanager
+def serving(served: Served, options: ServeOptions | None = None) -> Iterator[str]:
+    """Serve in a thread of this process, on a free loopback port; gives the URL.
+
+    ``served`` is not closed.
+    """
+    listener = bind("127.0.0.1", 0, has_token=False)
+    url = url_of(listener)
+    options = options or ServeOptions(hosts=LOOPBACK_NAMES)
+    server = VoiceServer(create_app(served, options), drain_s=5.0)
+    thread = threading.Thread(target=server.run, args=([listener],), name="voicebench-server")
+    thread.start()
+    try:
+        server.is_up.wait()
+        yield url
+    finally:
+        server.stop(at_once=True)
+        thread.join()

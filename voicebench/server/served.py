@@ -1,0 +1,194 @@
+"""What stands behind the server: the engines of this process, or a script of delays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from voicebench.chunking import Chunker
+from voicebench.errors import UsageError
+from voicebench.events import Emit
+from voicebench.llm.answering import InProcessLanguageModel
+from voicebench.pipeline import speak_turn, write_turn
+from voicebench.scheduling import DeviceQueue, FreeForAll
+from voicebench.server.scripted import ScriptedModel, ScriptedVoice
+from voicebench.settings import Settings
+from voicebench.targets.cascade import Cascade
+from voicebench.targets.opening import Say, open_cascade
+from voicebench.targets.simulated import PREFIX, RealClock, Simulated, parse_script
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for text: what the user said, and what the request itself sets; None: nothing."""
+
+    prompt: str
+    system_prompt: str | None = None
+    max_tokens: int | None = None
+
+
+class Served(Protocol):
+    """Something that answers, writes and speaks, several times at once.
+
+    Each turn runs in threads of its own, with the schedule that `new_schedule` gave for it, and
+    pushes the events of one whole turn.
+    """
+
+    chat_model: str
+    """The name under which it writes."""
+    voice: str
+    """The name under which it speaks."""
+
+    def new_schedule(self) -> FreeForAll:
+        """Return the order of work for one more turn."""
+        ...
+
+    def answer(self, prompt: str, emit: Emit, schedule: FreeForAll) -> None:
+        """Answer aloud."""
+        ...
+
+    def write(self, asked: Asked, emit: Emit, schedule: FreeForAll) -> None:
+        """Answer in text alone."""
+        ...
+
+    def speak(self, text: str, emit: Emit, schedule: FreeForAll) -> None:
+        """Speak ``text`` as it is."""
+        ...
+
+    def prompt_tokens(self, asked: Asked) -> int:
+        """Return how many tokens a request for text has."""
+        ...
+
+    def token_limit(self, asked: Asked) -> int | None:
+        """Return how many tokens its reply may have, if there is a limit."""
+        ...
+
+    def describe(self) -> dict[str, object]:
+        """Return what a reader of results must know."""
+        ...
+
+    def close(self) -> None:
+        """Release it."""
+        ...
+
+
+def open_served(settings: Settings, say: Say) -> Served:
+    """Load what ``settings`` name. Raises a `VoicebenchError` where that fails."""
+    if settings.run.target.startswith(PREFIX):
+        return ServedScript(settings.run.target, _chunker_of(settings))
+    return ServedCascade(open_cascade(settings, say))
+
+
+class ServedCascade:
+    """A language model and a voice of this process; all turns share their device."""
+
+    def __init__(self, cascade: Cascade) -> None:
+        """Take the engines. Raises `UsageError` for one that is itself behind a wire."""
+        model, voice = cascade.llm.describe(), cascade.tts.describe()
+        if "remote" in (model.get("device"), voice.get("device")):
+            raise UsageError(
+                "an engine behind a wire cannot be served again", "measure its own server instead"
+            )
+        self._cascade = cascade
+        self._device = DeviceQueue(one_device=model.get("device") == voice.get("device"))
+        self.chat_model = _public_name(model.get("model"))
+        self.voice = _public_name(voice.get("voice"))
+
+    def new_schedule(self) -> FreeForAll:
+        """Return a place in the queue for the device."""
+        return self._device.turn()
+
+    def answer(self, prompt: str, emit: Emit, schedule: FreeForAll) -> None:
+        """Answer aloud."""
+        self._cascade.run(prompt, emit, schedule)
+
+    def write(self, asked: Asked, emit: Emit, schedule: FreeForAll) -> None:
+        """Answer in text alone."""
+        llm = self._model_for(asked) or self._cascade.llm
+        write_turn(asked.prompt, emit, llm=llm, schedule=schedule)
+
+    def speak(self, text: str, emit: Emit, schedule: FreeForAll) -> None:
+        """Speak ``text`` as it is."""
+        speak_turn(text, emit, tts=self._cascade.tts, schedule=schedule)
+
+    def prompt_tokens(self, asked: Asked) -> int:
+        """Return how many tokens the model reads; the words, where it cannot say."""
+        llm = self._model_for(asked)
+        return llm.prompt_tokens(asked.prompt) if llm else len(asked.prompt.split())
+
+    def token_limit(self, asked: Asked) -> int | None:
+        """Return the lower one of the request's limit and the model's own."""
+        own = self._cascade.llm.describe().get("max_tokens")
+        limits = [limit for limit in (own, asked.max_tokens) if isinstance(limit, int)]
+        return min(limits, default=None)
+
+    def describe(self) -> dict[str, object]:
+        """Return both engines' descriptions."""
+        return self._cascade.describe()
+
+    def close(self) -> None:
+        """Release both engines."""
+        self._cascade.close()
+
+    def _model_for(self, asked: Asked) -> InProcessLanguageModel | None:
+        llm = self._cascade.llm
+        if not isinstance(llm, InProcessLanguageModel):
+            return None
+        return llm.with_rules(system_prompt=asked.system_prompt, max_tokens=asked.max_tokens)
+
+
+class ServedScript:
+    """A simulated target: every delay is known, so the transport's own error can be seen."""
+
+    def __init__(self, script: str, new_chunker: Callable[[], Chunker] = Chunker) -> None:
+        """Read the script. Raises `UsageError`."""
+        self._script = parse_script(script)
+        # A clock that spins would keep the event loop from sending what was just played.
+        clock = RealClock(spin_ns=0)
+        self._target = Simulated(self._script, clock, new_chunker=new_chunker)
+        self._model = ScriptedModel(self._script, clock)
+        self._voice = ScriptedVoice(self._script, clock)
+        self.chat_model = self.voice = "simulated"
+
+    def new_schedule(self) -> FreeForAll:
+        """Return no order at all: a script computes nothing."""
+        return FreeForAll()
+
+    def answer(self, prompt: str, emit: Emit, schedule: FreeForAll) -> None:  # noqa: ARG002
+        """Play a whole turn."""
+        self._target.run(prompt, emit)
+
+    def write(self, asked: Asked, emit: Emit, schedule: FreeForAll) -> None:
+        """Play the tokens of a turn."""
+        model = self._model.with_limit(asked.max_tokens)
+        write_turn(asked.prompt, emit, llm=model, schedule=schedule)
+
+    def speak(self, text: str, emit: Emit, schedule: FreeForAll) -> None:
+        """Play the audio of one text chunk."""
+        speak_turn(text, emit, tts=self._voice, schedule=schedule)
+
+    def prompt_tokens(self, asked: Asked) -> int:
+        """Return the number of words."""
+        return len(asked.prompt.split())
+
+    def token_limit(self, asked: Asked) -> int | None:
+        """Return the request's limit."""
+        return asked.max_tokens
+
+    def describe(self) -> dict[str, object]:
+        """Return the script."""
+        return self._target.describe()
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def _public_name(name: object) -> str:
+    """Return a model's name without the folder it lies in, which is nobody's business."""
+    return Path(str(name)).name or "default"
+
+
+def _chunker_of(settings: Settings) -> Callable[[], Chunker]:
+    return lambda: Chunker(settings.chunker.first_words, settings.chunker.later_words)
