@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import select
 import socket
 import ssl
@@ -62,6 +63,23 @@ class Connection(httpcore.NetworkStream):
             return self.socket.recv(max_bytes)
         except TimeoutError:
             raise _run_out(timeout, httpcore.ReadTimeout()) from None
+        except OSError as error:
+            raise httpcore.ReadError(_cause(error)) from None
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until there is something to read, or for ``seconds``; say whether there is."""
+        if self._holds_bytes():
+            return True
+        self.arrivals += 1
+        return bool(_poll(self.socket, select.POLLIN, seconds))
+
+    def read_now(self, max_bytes: int) -> bytes | None:
+        """Return what is there; None where nothing is, no bytes where the peer hung up."""
+        try:
+            self.socket.settimeout(0)
+            return self.socket.recv(max_bytes)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None
         except OSError as error:
             raise httpcore.ReadError(_cause(error)) from None
 
@@ -270,10 +288,11 @@ def _hung_up(sock: socket.socket) -> bool:
         return True
 
 
-def _poll(sock: socket.socket, events: int) -> int:
+def _poll(sock: socket.socket, events: int, seconds: float = 0) -> int:
     if sock.fileno() < 0:
         return select.POLLHUP
     poll = select.poll()
     poll.register(sock, events)
-    ready: Iterable[tuple[int, int]] = poll.poll(0)
+    # Rounded up: a wait that ends early would be followed by a wait of nothing, again and again.
+    ready: Iterable[tuple[int, int]] = poll.poll(math.ceil(seconds * 1000))
     return next((happened for _, happened in ready), 0)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from voicebench.remote.sound import SoundFormat, SoundKind, SoundStream, load_de
 from voicebench.remote.sse import EventStream, ServerSentEvent
 
 MAX_SPEECH_S = 1800.0
-"""Seconds of sound that one text chunk may take; compressed silence is small."""
+"""Seconds of sound that one answer may take; compressed silence is small."""
 _SSE = "text/event-stream"
 _NO_SOUND = ("text/", "application/json", "application/problem+json", "application/xml", "image/")
 
@@ -38,7 +39,12 @@ class SpeechReader:
         self._declared = declared
         self._asked = asked
         load_decoder(declared.kind, asked)
-        self.sample_rate: int | None = None
+        self.rate = OneRate()
+
+    @property
+    def sample_rate(self) -> int | None:
+        """The rate of all speech so far, None as long as there was none."""
+        return self.rate.known
 
     def read(self, answer: Answer) -> Iterator[TtsEvent]:
         """Yield the speech in ``answer``. Raises `RemoteError`."""
@@ -59,7 +65,7 @@ class SpeechReader:
                 answer.headers,
                 self._asked,
             )
-        heard = Heard(self)
+        heard = Heard(self.rate)
         yield from self._chunks(answer, stream, heard, in_events=kind == _SSE)
         if not heard.samples:
             nothing = "no byte of sound" if heard.empty else "a header and no sample of sound"
@@ -75,35 +81,46 @@ class SpeechReader:
                 yield FirstByte()
             with answer.blamed():
                 for data in events.feed(piece.data) if events else (piece.data,):
-                    yield from heard.take(stream.feed(data), stream)
+                    yield from heard.take(stream.feed(data), stream.sample_rate)
         with answer.blamed():
             if events:
                 events.finish()
             if not heard.empty:
-                yield from heard.take(stream.finish(), stream)
+                yield from heard.take(stream.finish(), stream.sample_rate)
+
+
+@dataclass(slots=True)
+class OneRate:
+    """The sample rate of all that a peer says, once it is known: a turn has one."""
+
+    known: int | None = None
+
+    def check(self, rate: int) -> None:
+        """Raise `RemoteError` where ``rate`` is another."""
+        if self.known not in (None, rate):
+            raise RemoteError(
+                f"the sound has {rate} Hz after sound of {self.known} Hz", fault="audio"
+            )
+        self.known = rate
 
 
 class Heard:
-    """How much came so far of one text chunk's speech."""
+    """How much came so far of one answer's speech."""
 
-    def __init__(self, reader: SpeechReader) -> None:
+    def __init__(self, one_rate: OneRate) -> None:
         self.samples = 0
         self.empty = True
-        self._reader = reader
+        self._one_rate = one_rate
 
-    def take(self, pcm: NDArray[np.float32], stream: SoundStream) -> Iterator[AudioChunk]:
+    def take(self, pcm: NDArray[np.float32], rate: int | None) -> Iterator[AudioChunk]:
         """Yield ``pcm`` unless it is empty. Raises `RemoteError` where it cannot be used."""
-        rate = stream.sample_rate
         if not pcm.size or rate is None:
             return
-        known = self._reader.sample_rate
-        if known not in (None, rate):
-            raise RemoteError(f"the sound has {rate} Hz after sound of {known} Hz", fault="audio")
-        self._reader.sample_rate = rate
+        self._one_rate.check(rate)
         self.samples += pcm.size
         if self.samples > MAX_SPEECH_S * rate:
             raise RemoteError(
-                f"sound without end: more than {MAX_SPEECH_S:g} s for one text", fault="audio"
+                f"sound without end: more than {MAX_SPEECH_S:g} s in one answer", fault="audio"
             )
         if not np.isfinite(pcm).all():
             raise RemoteError("the sound holds samples that are no numbers", fault="audio")

@@ -19,6 +19,7 @@ from voicebench.remote.access import Access
 from voicebench.remote.http import HttpService
 from voicebench.remote.sound import SoundFormat
 from voicebench.remote.speech import SpeechReader
+from voicebench.remote.template import filled, holds_place
 from voicebench.tts.speakable import speakable
 
 PLACE = "{text}"
@@ -36,7 +37,7 @@ class SpeechRoute:
 
     def __post_init__(self) -> None:
         """Raise `UsageError` unless the text has exactly one way in."""
-        ways = (PLACE in self.url) + _holds_place(self.body)
+        ways = holds_place(self.url, "text") + holds_place(self.body, "text")
         if ways != 1:
             raise UsageError(
                 f"the template has {'no place' if not ways else 'two places'} for the text",
@@ -76,12 +77,13 @@ class PlainSpeech:
             return
         text = text.strip()
         route = self._route
-        is_text = isinstance(route.body, str)
+        body = filled(route.body, {"text": text})
+        is_text = isinstance(body, str)
         with self._service.exchange(
             route.method,
             route.url.replace(PLACE, percent_encoded(text, safe="")),
-            json=None if is_text else _filled(route.body, text),
-            content=str(_filled(route.body, text)).encode() if is_text else None,
+            json=None if is_text else body,
+            content=str(body).encode() if is_text else None,
             headers={"content-type": route.content_type} if is_text else None,
         ) as answer:
             self._http_version = answer.http_version
@@ -114,22 +116,3 @@ class PlainSpeech:
     def close(self) -> None:
         """Close the connections."""
         self._service.close()
-
-
-def _filled(template: object, text: str) -> object:
-    """Return ``template`` with the text in its place, as deep as it may be."""
-    if isinstance(template, str):
-        return template.replace(PLACE, text)
-    if isinstance(template, Mapping):
-        return {key: _filled(value, text) for key, value in template.items()}
-    if isinstance(template, list | tuple):
-        return [_filled(item, text) for item in template]
-    return template
-
-
-def _holds_place(template: object) -> bool:
-    if isinstance(template, str):
-        return PLACE in template
-    if isinstance(template, Mapping):
-        return any(_holds_place(value) for value in template.values())
-    return isinstance(template, list | tuple) and any(_holds_place(item) for item in template)

@@ -1,0 +1,34 @@
+"""Templates of what is sent to a server: JSON or text with named places, such as ``{text}``.
+
+Only the places named are filled; every other brace stays what it is, so that JSON written as text
+needs no escaping.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+
+def filled(template: object, values: Mapping[str, str]) -> object:
+    """Return ``template`` with ``values`` in their places, in every string of it.
+
+    What is filled in is not looked at again: a text that holds ``{id}`` keeps it.
+    """
+    if isinstance(template, str):
+        places = "|".join(re.escape(name) for name in values)
+        return re.sub(rf"\{{({places})\}}", lambda place: values[place[1]], template)
+    if isinstance(template, Mapping):
+        return {key: filled(value, values) for key, value in template.items()}
+    if isinstance(template, list | tuple):
+        return [filled(item, values) for item in template]
+    return template
+
+
+def holds_place(template: object, name: str) -> bool:
+    """Whether any string of ``template`` has a place of this name."""
+    if isinstance(template, str):
+        return f"{{{name}}}" in template
+    if isinstance(template, Mapping):
+        return any(holds_place(value, name) for value in template.values())
+    return isinstance(template, list | tuple) and any(holds_place(item, name) for item in template)

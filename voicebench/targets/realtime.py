@@ -1,0 +1,247 @@
+"""OpenAI's Realtime protocol as a target: a text turn in, speech and its transcript out.
+
+(Format: OpenAI, "Realtime API: client events, server events", general availability of 2025, and the
+beta before it; Speaches, LocalAI and others speak one of the two.) The connection is opened and the
+session set up before the turn: ``session.created``, ``session.update``, ``session.updated``. The
+turn is one ``response.create``; it ends with ``response.done``.
+
+What comes is read under both names: ``response.output_audio.delta`` and ``response.audio.delta``,
+``response.output_audio_transcript.delta`` and ``response.audio_transcript.delta``,
+``response.output_text.delta`` and ``response.text.delta``. A transcript's delta is a token: the
+text that is in hand. It may come after the sound that it belongs to.
+
+**One turn must not remember another**, or each would be slower than the one before. The prompt is
+therefore sent within ``response.create``, out of band (``conversation: "none"``). A server that
+does not know that gets it as a conversation item, and a new session for each turn
+(``out_of_band=False``), opened before the turn.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from voicebench.events import Emit, Event, FirstByte, Token, TurnFinished, Usage
+from voicebench.remote.access import Access
+from voicebench.remote.failure import message_in
+from voicebench.remote.json_text import TextDeltas, count_at, json_object, part, text_at
+from voicebench.remote.sound import PcmStream
+from voicebench.remote.speech import Heard, OneRate, decode_base64
+from voicebench.remote.timeouts import Patience
+from voicebench.remote.websocket import Incoming, SocketLine
+from voicebench.targets.remote_turn import run_remote_turn
+
+PCM_RATE = 24_000
+"""The one rate of the protocol's PCM: 16 bits, little-endian, mono."""
+MAX_GREETINGS = 20
+MAX_EVENTS = 200_000
+_AUDIO = ("response.output_audio.delta", "response.audio.delta")
+_TEXT = (
+    "response.output_audio_transcript.delta",
+    "response.audio_transcript.delta",
+    "response.output_text.delta",
+    "response.text.delta",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RealtimeOptions:
+    """What is asked of the session; None leaves it to the server.
+
+    ``dialect`` is the protocol's version that the server understands; ``extra`` is merged into the
+    session last.
+    """
+
+    dialect: Literal["ga", "beta"] = "ga"
+    voice: str | None = None
+    instructions: str | None = None
+    out_of_band: bool = True
+    extra: Mapping[str, object] | None = None
+
+
+class Realtime:
+    """A `Target` behind OpenAI's Realtime protocol.
+
+    ``url`` holds the model: ``wss://api.openai.com/v1/realtime?model=gpt-realtime``. Raises
+    `voicebench.errors.UsageError` for a URL or a key that cannot be.
+    """
+
+    def __init__(
+        self, url: str, options: RealtimeOptions | None = None, access: Access | None = None
+    ) -> None:
+        self._options = options or RealtimeOptions()
+        access = access or Access()
+        if self._options.dialect == "beta":
+            access = replace(access, headers={**access.headers, "OpenAI-Beta": "realtime=v1"})
+        self._line = SocketLine(url, access, "turn", greet=self._set_up)
+        self._model: str | None = None
+
+    def run(self, prompt: str, emit: Emit) -> None:
+        """Send ``prompt`` and emit what comes back, to the response's end."""
+        run_remote_turn(prompt, emit, self._line, self._answer(prompt))
+
+    def check(self) -> None:
+        """Open the connection and a session now, or raise `RemoteError` naming the URL."""
+        self._line.check()
+
+    def prepare(self) -> None:
+        """Bring connection and session into the state in which the next turn shall find them."""
+        if not self._options.out_of_band:
+            self._line.drop()
+        self._line.prepare()
+
+    def describe(self) -> dict[str, object]:
+        """Return what a reader of the results must know."""
+        options = self._options
+        return {
+            "target": "realtime",
+            "url": self._line.shown_url,
+            "model": self._model,
+            "dialect": options.dialect,
+            "voice": options.voice,
+            "instructions": options.instructions,
+            "out_of_band": options.out_of_band,
+            "sample_rate": PCM_RATE,
+        } | self._line.access.describe()
+
+    def close(self) -> None:
+        """Say goodbye and hang up."""
+        self._line.close()
+
+    def _set_up(self, line: SocketLine, patience: Patience) -> None:
+        """Wait for the new session, and make it what was asked for."""
+        self._await(line, patience, "session.created")
+        line.send(json.dumps({"type": "session.update", "session": self._session()}), patience)
+        updated = self._await(line, patience, "session.updated")
+        self._model = text_at(updated, "session", "model") or None
+
+    def _await(self, line: SocketLine, patience: Patience, kind: str) -> Mapping[str, object]:
+        for _ in range(MAX_GREETINGS):
+            event = json_object(line.receive(patience).data)
+            if event.get("type") == kind:
+                return event
+            if event.get("type") == "error":
+                said = line.quote(message_in(json.dumps(event)))
+                raise line.failure(f"refuses the session: {said}", fault="refused")
+        raise line.failure(f"sends no {kind}")
+
+    def _session(self) -> dict[str, object]:
+        options = self._options
+        session: dict[str, object]
+        if options.dialect == "beta":
+            session = {
+                "modalities": ["audio", "text"],
+                "output_audio_format": "pcm16",
+                "voice": options.voice,
+            }
+        else:
+            audio: dict[str, object] = {"format": {"type": "audio/pcm", "rate": PCM_RATE}}
+            if options.voice is not None:
+                audio["voice"] = options.voice
+            session = {
+                "type": "realtime",
+                "output_modalities": ["audio"],
+                "audio": {"output": audio},
+            }
+        session["instructions"] = options.instructions
+        session |= options.extra or {}
+        return {key: value for key, value in session.items() if value is not None}
+
+    def _request(self, prompt: str) -> Iterator[dict[str, object]]:
+        item = {
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_text", "text": prompt}],
+        }
+        kinds = "modalities" if self._options.dialect == "beta" else "output_modalities"
+        wanted = ["audio", "text"] if self._options.dialect == "beta" else ["audio"]
+        if self._options.out_of_band:
+            response = {"conversation": "none", "input": [item], kinds: wanted}
+            yield {"type": "response.create", "response": response}
+        else:
+            yield {"type": "conversation.item.create", "item": item}
+            yield {"type": "response.create"}
+
+    def _answer(self, prompt: str) -> Iterator[Event]:
+        connected, patience = self._line.begin()
+        yield connected
+        for message in self._request(prompt):
+            self._line.send(json.dumps(message), patience)
+        response = _Response(self._line)
+        for _ in range(MAX_EVENTS):
+            yield from response.take(self._line.receive(patience))
+            if response.done:
+                yield TurnFinished()
+                return
+        raise self._line.failure(f"sends more than {MAX_EVENTS} events in one turn")
+
+
+class _Response:
+    """One response while its events come in."""
+
+    def __init__(self, line: SocketLine) -> None:
+        self.done = False
+        self._line = line
+        self._id: str | None = None
+        self._sound = PcmStream("s16le", PCM_RATE, 1)
+        self._heard = Heard(OneRate())
+        self._letters = TextDeltas()
+        self._token_arrival = -1
+
+    def take(self, incoming: Incoming) -> Iterator[Event]:
+        """Yield what the event in ``incoming`` brings."""
+        event = json_object(incoming.data)
+        kind = text_at(event, "type")
+        if kind == "error":
+            said = self._line.quote(message_in(json.dumps(event)))
+            raise self._line.failure(f"answers with an error: {said}", fault="refused")
+        if not self._is_ours(event):
+            return
+        if kind in _AUDIO:
+            yield from self._take_sound(text_at(event, "delta"))
+        elif kind in _TEXT:
+            text = self._letters.take(text_at(event, "delta"))
+            if text:
+                yield Token(text, joined=incoming.arrival == self._token_arrival)
+                self._token_arrival = incoming.arrival
+        elif kind == "response.done":
+            yield from self._finish(event)
+
+    def _is_ours(self, event: Mapping[str, object]) -> bool:
+        """Whether ``event`` is of this response, or of none; the first one that begins is ours."""
+        told = text_at(event, "response_id") or text_at(event, "response", "id")
+        if told and self._id is None and event.get("type") == "response.created":
+            self._id = told
+        return not told or self._id in (None, told)
+
+    def _take_sound(self, delta: str) -> Iterator[Event]:
+        data = decode_base64(delta)
+        if data and self._heard.empty:
+            self._heard.empty = False
+            yield FirstByte()
+        yield from self._heard.take(self._sound.feed(data), PCM_RATE)
+
+    def _finish(self, event: Mapping[str, object]) -> Iterator[Event]:
+        self._raise_unless_complete(event)
+        self._letters.finish()
+        self._sound.finish()
+        details = ("response", "usage", "output_token_details", "text_tokens")
+        tokens = count_at(event, *details)
+        if tokens is not None:
+            yield Usage(tokens)
+        self.done = True
+
+    def _raise_unless_complete(self, event: Mapping[str, object]) -> None:
+        status = text_at(event, "response", "status")
+        details = part(event, "response", "status_details")
+        reason = text_at(details, "reason")
+        # Cut off by its length limit, a reply is still a reply.
+        if status in ("", "completed") or (status, reason) == ("incomplete", "max_output_tokens"):
+            return
+        said = text_at(details, "error", "message") or reason
+        raise self._line.failure(
+            f"ended the response as {status}" + (f": {self._line.quote(said)}" if said else ""),
+            fault="engine",
+        )

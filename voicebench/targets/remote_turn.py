@@ -1,0 +1,67 @@
+"""A turn that is taken elsewhere as a whole: emitted as it arrives, and ended whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import cast
+
+from voicebench.errors import EngineError
+from voicebench.events import (
+    Emit,
+    Event,
+    Fault,
+    Reply,
+    Token,
+    TurnFailed,
+    TurnFinished,
+    TurnStarted,
+)
+from voicebench.remote.websocket import SocketLine
+
+MAX_REPLY_CHARS = 1 << 20
+
+
+def run_remote_turn(prompt: str, emit: Emit, line: SocketLine, answer: Iterator[Event]) -> None:
+    """Push the events of one turn whose ``answer`` comes over ``line``.
+
+    ``answer`` yields what comes in, a terminal event last, or none where it simply ends. A failure
+    hangs up, so that nothing that is still under way can fall into the next turn; the turn ends as
+    failed. Any exception that is no `EngineError` goes on after that.
+    """
+    emit(TurnStarted(prompt))
+    try:
+        with closing(cast("_Closable", answer)):
+            ended, letters = False, 0
+            for event in answer:
+                letters += len(event.text) if isinstance(event, Token | Reply) else 0
+                if letters > MAX_REPLY_CHARS:
+                    raise line.failure(f"sends a reply of more than {MAX_REPLY_CHARS} letters")
+                emit(event)
+                ended = isinstance(event, TurnFinished | TurnFailed)
+            if not ended:
+                emit(TurnFinished())
+    except EngineError as error:
+        line.drop()
+        emit(_failed(error, line))
+    except BaseException as error:
+        line.drop()
+        fault: Fault = "interrupted" if isinstance(error, KeyboardInterrupt) else "engine"
+        what = "interrupted by the user" if fault == "interrupted" else f"{type(error).__name__}"
+        emit(TurnFailed(what, fault, "turn"))
+        raise
+    else:
+        line.end()
+
+
+class _Closable:
+    """Something with a ``close``, as every generator is."""
+
+    def close(self) -> None: ...
+
+
+def _failed(error: EngineError, line: SocketLine) -> TurnFailed:
+    reason = str(error)
+    if line.shown_url not in reason:
+        reason = f"{line.shown_url}: {line.quote(reason)}"
+    return TurnFailed(reason, error.fault, error.stage or line.stage)
