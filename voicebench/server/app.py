@@ -13,6 +13,7 @@ from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.websockets import WebSocket
 
 from voicebench import __version__
 from voicebench.server.answering import TurnAnswer
@@ -37,10 +38,12 @@ from voicebench.server.openapi import (
     refusals,
     sse_or,
 )
+from voicebench.server.realtime import realtime_socket
 from voicebench.server.refusal import Refusal
 from voicebench.server.rendering import Sound, SoundForm, SpeechEvents
 from voicebench.server.served import Served
 from voicebench.server.turns import Turns
+from voicebench.server.voice import voice_socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,9 @@ def create_app(served: Served, options: ServeOptions) -> FastAPI:
         version=__version__,
         summary="A language model and a voice, to be measured.",
         docs_url=None,
+        # Newer releases of FastAPI instrument every request, and export it where variables of the
+        # environment say so; older ones keep this as a note.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         redoc_url=None,
         responses={401: {"model": ErrorAnswer, "description": "The key is missing or wrong."}},
     )
@@ -80,6 +86,7 @@ def create_app(served: Served, options: ServeOptions) -> FastAPI:
     _add_openai_routes(app, served, turns)
     _add_plain_routes(app, served, turns)
     _add_state_routes(app, served, turns, counts)
+    _add_sockets(app, served, turns)
     app.add_middleware(
         Gate, token=options.token, hosts=options.hosts, note_answer=counts.note_answer
     )
@@ -180,6 +187,16 @@ def _add_plain_routes(app: FastAPI, served: Served, turns: Turns) -> None:
     @app.post("/tts/stream", summary="The speech of a text in the body", **described)
     async def tts_stream_post(request: PlainRequest) -> Response:
         return speak(request.text, request.format)
+
+
+def _add_sockets(app: FastAPI, served: Served, turns: Turns) -> None:
+    @app.websocket("/v1/voice")
+    async def voice(socket: WebSocket) -> None:
+        await voice_socket(socket, served, turns)
+
+    @app.websocket("/v1/realtime")
+    async def realtime(socket: WebSocket) -> None:
+        await realtime_socket(socket, served, turns)
 
 
 def _add_state_routes(app: FastAPI, served: Served, turns: Turns, counts: Counts) -> None:

@@ -49,7 +49,8 @@ def bind(host: str, port: int, *, has_token: bool) -> socket.socket:
             f"--host {host} lets other machines in, and no key protects the server",
             "put a key into an environment variable and name it with --token-env",
         )
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sends small messages at once (TCP_NODELAY) only where it sees that this is TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":  # elsewhere it would let two servers share the port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -22,7 +22,7 @@ from voicebench.targets.simulated import PREFIX, RealClock, Simulated, parse_scr
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request for text: what the user said, and what the request itself sets; None: nothing."""
+    """A request for an answer: what the user said, and what it sets itself (None: nothing)."""
 
     prompt: str
     system_prompt: str | None = None
@@ -45,7 +45,7 @@ class Served(Protocol):
         """Return the order of work for one more turn."""
         ...
 
-    def answer(self, prompt: str, emit: Emit, schedule: FreeForAll) -> None:
+    def answer(self, asked: Asked, emit: Emit, schedule: FreeForAll) -> None:
         """Answer aloud."""
         ...
 
@@ -100,9 +100,10 @@ class ServedCascade:
         """Return a place in the queue for the device."""
         return self._device.turn()
 
-    def answer(self, prompt: str, emit: Emit, schedule: FreeForAll) -> None:
+    def answer(self, asked: Asked, emit: Emit, schedule: FreeForAll) -> None:
         """Answer aloud."""
-        self._cascade.run(prompt, emit, schedule)
+        llm = self._model_for(asked) or self._cascade.llm
+        self._cascade.with_model(llm).run(asked.prompt, emit, schedule)
 
     def write(self, asked: Asked, emit: Emit, schedule: FreeForAll) -> None:
         """Answer in text alone."""
@@ -156,9 +157,9 @@ class ServedScript:
         """Return no order at all: a script computes nothing."""
         return FreeForAll()
 
-    def answer(self, prompt: str, emit: Emit, schedule: FreeForAll) -> None:  # noqa: ARG002
+    def answer(self, asked: Asked, emit: Emit, schedule: FreeForAll) -> None:  # noqa: ARG002
         """Play a whole turn."""
-        self._target.run(prompt, emit)
+        self._target.run(asked.prompt, emit)
 
     def write(self, asked: Asked, emit: Emit, schedule: FreeForAll) -> None:
         """Play the tokens of a turn."""

@@ -51,6 +51,17 @@ class Cascade:
             schedule=schedule or self._new_schedule(),
         )
 
+    def with_model(self, llm: LanguageModel) -> Cascade:
+        """Return the same cascade with another language model; both share the voice."""
+        return Cascade(
+            llm,
+            self.tts,
+            first_words=self._first_words,
+            later_words=self._later_words,
+            sequential=self._sequential,
+            new_schedule=self._new_schedule,
+        )
+
     def describe(self) -> dict[str, object]:
         """Return both engines' descriptions and how they are joined."""
         return {

@@ -1,0 +1,101 @@
+"""``/v1/voice``: whole turns over one WebSocket, in the messages of `voicebench.wire`.
+
+The client sends `TurnStarted`; what the pipeline emits is sent as it comes, and before the turn's
+end this server's own duration of it. Then the next turn may begin. A prompt that cannot be taken
+fails its turn and no more; what is no message of the protocol ends the connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from voicebench import wire
+from voicebench.events import Event, Fault, ServerTiming, TurnFailed, TurnFinished, TurnStarted
+from voicebench.server.asking import MAX_TEXT_CHARACTERS, spoken_text
+from voicebench.server.inbox import Gone, Inbox, Message
+from voicebench.server.refusal import Refusal
+from voicebench.server.served import Asked, Served
+from voicebench.server.turns import Turns
+
+ROUTE = "/v1/voice"
+PROTOCOL_ERROR = 1002
+
+
+async def voice_socket(socket: WebSocket, served: Served, turns: Turns) -> None:
+    """Serve one connection until its client leaves."""
+    offered = socket.scope.get("subprotocols", [])
+    await socket.accept(wire.SUBPROTOCOL if wire.SUBPROTOCOL in offered else None)
+    inbox = Inbox(socket)
+    with contextlib.suppress(Gone, WebSocketDisconnect):
+        try:
+            while await _take_turn(socket, inbox, served, turns):
+                pass
+            await socket.close(PROTOCOL_ERROR)
+        finally:
+            await inbox.close()
+
+
+async def _take_turn(socket: WebSocket, inbox: Inbox, served: Served, turns: Turns) -> bool:
+    """Serve one turn; return whether another may follow."""
+    try:
+        started = wire.decode(await inbox.next())
+    except wire.WireError as error:
+        await _send(socket, _failure(str(error), "protocol"))
+        return False
+    if not isinstance(started, TurnStarted):
+        await _send(socket, _failure("a turn begins with 'turn_started'", "protocol"))
+        return False
+    well_behaved = True
+
+    async def interrupted(_message: Message) -> bool:
+        nonlocal well_behaved
+        well_behaved = False
+        return False
+
+    try:
+        prompt = prompt_in(started.prompt)
+        await inbox.listen_during(_send_turn(socket, prompt, served, turns), interrupted)
+    except Refusal as refusal:
+        await _send(socket, _failure(refusal.message, "refused"))
+    if not well_behaved:
+        await _send(socket, _failure("a message in the middle of a turn", "protocol"))
+    return well_behaved
+
+
+async def _send_turn(socket: WebSocket, prompt: str, served: Served, turns: Turns) -> None:
+    asked = Asked(prompt)
+    async with turns.turn(
+        ROUTE, lambda emit, schedule: served.answer(asked, emit, schedule)
+    ) as turn:
+        async for event in turn.events():
+            if isinstance(event, TurnFinished):
+                await _send(socket, ServerTiming(turn.elapsed_ms()))
+            await _send(socket, event)
+        if turn.figures.outcome == "cancelled":
+            await _send(socket, _failure("the turn broke off", "engine"))
+
+
+def prompt_in(text: str) -> str:
+    """Return what the user said. Raises `Refusal`."""
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise Refusal(
+            400,
+            f"the prompt has {len(text):,} characters; at most {MAX_TEXT_CHARACTERS:,} are taken",
+            param="prompt",
+            code="string_too_long",
+        )
+    return spoken_text(text, "the prompt")
+
+
+def _failure(reason: str, fault: Fault) -> TurnFailed:
+    return TurnFailed(reason, fault, "turn")
+
+
+async def _send(socket: WebSocket, event: Event) -> None:
+    message = wire.encode(event)
+    if isinstance(message, bytes):
+        await socket.send_bytes(message)
+    else:
+        await socket.send_text(message)
