@@ -20,6 +20,7 @@ from typing import TextIO
 from voicebench.audio.wav import write_wav
 from voicebench.errors import CannotMeasure, ResultsError
 from voicebench.recorder import Recording
+from voicebench.results.checksums import write_checksums
 from voicebench.results.codec import encode_line
 from voicebench.results.csv_rows import CSV_COLUMNS, row
 
@@ -81,7 +82,8 @@ class RunFolder:
         _write_json(self.path / SUMMARY, document)
 
     def complete(self) -> None:
-        """Take the marker away: everything that belongs to the run is on disk."""
+        """Write the checksums and take the marker away: all that belongs to the run is on disk."""
+        write_checksums(self.path)
         (self.path / INCOMPLETE).unlink()
 
 

@@ -1,0 +1,213 @@
+"""Every format of `voicebench report` against golden files, and what each format promises."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from golden_files import assert_golden
+from handmade import make_turn
+from outcomes import sprint_outcome, varied_turns
+from recorded_folders import write_result
+from rich.console import Console
+
+from voicebench.gates import Verdict, judge, parse_gate
+from voicebench.report.badge import COLOURS, UNJUDGED, badge
+from voicebench.report.ci import (
+    SUMMARY_LIMIT_BYTES,
+    append_step_summary,
+    surroundings,
+    workflow_commands,
+)
+from voicebench.report.exchange import bencher, github_benchmark, gitlab_metrics, json_report
+from voicebench.report.junit import junit_report
+from voicebench.report.markdown import escape, markdown_report
+from voicebench.report.recorded import Recorded, read_recorded
+from voicebench.report.recorded_table import print_recorded
+from voicebench.results.tables import write_events, write_long, write_turns
+from voicebench.summary import summarize
+
+GOLDEN = Path(__file__).parent / "golden" / "formats"
+HOSTILE = (
+    "=1+1|<img src=x onerror=alert(1)> `x` ![p](http://e.vil/p) @everyone #1 ::error::x\x1b[31m"
+)
+
+
+def table(runs: list[Recorded]) -> str:
+    console = Console(file=io.StringIO(), width=110, legacy_windows=False, _environ={})
+    print_recorded(console, runs)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def csv_of(write):
+    def made(runs: list[Recorded]) -> str:
+        file = io.StringIO(newline="")
+        write(file, [run.path for run in runs])
+        return file.getvalue()
+
+    return made
+
+
+FORMATS = {
+    "table.txt": table,
+    "report.md": markdown_report,
+    "folded.md": lambda runs: markdown_report(runs, fold=True),
+    "turns.csv": csv_of(write_turns),
+    "long.csv": csv_of(write_long),
+    "events.csv": csv_of(write_events),
+    "report.json": json_report,
+    "junit.xml": junit_report,
+    "github-benchmark.json": github_benchmark,
+    "bencher.json": bencher,
+    "gitlab.txt": gitlab_metrics,
+}
+
+
+@pytest.fixture
+def sprint(tmp_path: Path) -> Recorded:
+    return read_recorded(write_result(tmp_path, sprint_outcome().turns, name="sprint"))
+
+
+@pytest.fixture
+def varied(tmp_path: Path) -> Recorded:
+    folder = write_result(tmp_path, varied_turns(), name="varied", stamp="20260106T101500Z")
+    return read_recorded(folder)
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Recorded:
+    turn = make_turn(prompt=HOSTILE, tokens=((100, HOSTILE),), chunks=((116, HOSTILE),))
+    return read_recorded(write_result(tmp_path, [turn], name="hostile"))
+
+
+def without_place(text: str, run: Recorded) -> str:
+    return text.replace(str(run.path), f"results/{run.path.name}")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_format_gives_what_was_last_read(name: str, sprint: Recorded) -> None:
+    assert_golden(GOLDEN / f"sprint-{name}", without_place(FORMATS[name]([sprint]), sprint))
+
+
+@pytest.mark.parametrize("name", ["table.txt", "report.md", "junit.xml"])
+def test_several_results_stand_side_by_side(name: str, sprint: Recorded, varied: Recorded) -> None:
+    assert_golden(GOLDEN / f"two-{name}", FORMATS[name]([sprint, varied]))
+
+
+def test_the_badge_is_what_was_last_read(sprint: Recorded) -> None:
+    assert_golden(GOLDEN / "sprint-badge.svg", badge(sprint))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_format_ends_with_a_line_end(name: str, sprint: Recorded) -> None:
+    assert FORMATS[name]([sprint]).endswith("\n")
+
+
+def test_markdown_prints_the_words_of_models_as_they_are() -> None:
+    told = escape(HOSTILE)
+    assert not re.search(r"(?<!\\)[`*_\[\]|]", told)
+    assert "<" not in told
+    assert "@" not in told
+    assert "http://" not in told
+    assert "\x1b" not in told
+
+
+def test_no_reply_draws_into_a_markdown_report(hostile: Recorded) -> None:
+    told = markdown_report([hostile])
+    assert "<img" not in told
+    assert not re.search(r"(?<!\\)\]\(", told)
+    (row,) = [line for line in told.splitlines() if line.startswith("| 1 |")]
+    (head,) = [line for line in told.splitlines() if line.startswith("| run |")]
+    assert row.replace("\\|", "").count("|") == head.count("|")
+
+
+def test_junit_has_a_case_for_each_gate_with_its_figures(sprint: Recorded) -> None:
+    suite = ElementTree.fromstring(junit_report([sprint]))[0]
+    cases = suite.findall("testcase")
+    assert [case.get("name") for case in cases] == [one.gate.text for one in sprint.gate_results]
+    assert suite.get("tests") == "4"
+    failing = {case.get("name"): case.find("failure") for case in cases if len(case) > 1}
+    assert set(failing) == {"tts_ttfb.p95 < 100ms", "first_audio.p95 < 300ms"}
+    failure = failing["first_audio.p95 < 300ms"]
+    assert failure is not None
+    assert failure.get("type") == "FAIL"
+    assert "361 ms" in (failure.get("message") or "")
+
+
+def test_junit_is_xml_whatever_a_run_is_called(sprint: Recorded) -> None:
+    sprint.settings["run"]["name"] = "a\x00b<&\ud800"
+    assert ElementTree.fromstring(junit_report([sprint]))[0].get("name") == "a�b<&�"
+
+
+def test_an_undecided_gate_is_an_error_and_an_unmeasured_one_a_failure(tmp_path: Path) -> None:
+    folder = write_result(tmp_path, [make_turn()], gates=["server.p50 < 1s"])
+    suite = ElementTree.fromstring(junit_report([read_recorded(folder)]))[0]
+    assert (suite.get("failures"), suite.get("errors")) == ("1", "0")
+    assert suite.find("testcase/failure").get("type") == "NOT MEASURED"  # type: ignore[union-attr]
+
+
+def test_github_benchmark_leaves_out_what_is_better_when_it_is_more(sprint: Recorded) -> None:
+    run = read_recorded(sprint.path, ["synth_speed_x.p50 > 1x", "first_audio.p50 < 1s"])
+    names = [entry["name"] for entry in json.loads(github_benchmark([run]))]
+    assert "sprint: first_audio.p50" in names
+    assert not any("synth" in name for name in names)
+
+
+def test_bencher_has_latency_in_nanoseconds(sprint: Recorded) -> None:
+    figure = json.loads(bencher([sprint]))["sprint: llm_total.mean"]["latency"]
+    assert figure["value"] == pytest.approx(197.5e6)
+    assert figure["lower_value"] < figure["value"] < figure["upper_value"]
+
+
+def test_gitlab_metrics_end_as_openmetrics_asks(sprint: Recorded) -> None:
+    lines = gitlab_metrics([sprint]).splitlines()
+    assert lines[-1] == "# EOF"
+    assert 'voicebench_llm_total_mean_ms{run="sprint"} 197.5' in lines
+
+
+@pytest.mark.parametrize("verdict", [*Verdict, None])
+def test_white_letters_stand_out_from_the_badge(verdict: Verdict | None) -> None:
+    colour = COLOURS[verdict] if verdict else UNJUDGED
+    channels = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    luminance = sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    assert 1.05 / (luminance + 0.05) >= 4.5
+
+
+def test_annotations_name_each_gate_that_did_not_pass(sprint: Recorded) -> None:
+    commands = workflow_commands(sprint.gate_results, "sprint")
+    assert len(commands) == 2
+    assert commands[1].startswith(
+        "::error title=voicebench sprint%3A FAIL::first_audio.p95 < 300ms"
+    )
+    assert "361 ms" in commands[1]
+
+
+def test_an_annotation_cannot_hold_a_second_command(sprint: Recorded) -> None:
+    result = judge(parse_gate("first_audio.p95 < 300ms"), summarize(sprint.turns))
+    (command,) = workflow_commands([result], "x\n::add-mask::y,z%")
+    assert "\n" not in command
+    assert "x%0A%3A%3Aadd-mask%3A%3Ay%2Cz%25" in command
+
+
+def test_the_surroundings_are_found_in_the_environment(tmp_path: Path) -> None:
+    assert surroundings({}).step_summary is None
+    assert not surroundings({"GITHUB_ACTIONS": "false"}).annotates
+    found = surroundings({"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "s.md")})
+    assert found.annotates
+    assert found.step_summary == tmp_path / "s.md"
+
+
+def test_a_step_summary_keeps_what_was_there_and_stays_under_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "summary.md"
+    path.write_text("before\n")
+    append_step_summary(path, "é" * SUMMARY_LIMIT_BYTES)
+    content = path.read_text(encoding="utf-8")
+    assert content.startswith("before\néé")
+    assert "cut" in content
+    assert path.stat().st_size <= SUMMARY_LIMIT_BYTES + 1

@@ -1,0 +1,34 @@
+"""``voicebench export``: results as CSV for spreadsheets and pandas."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from voicebench.cli.output import Force, Output, check_free, write_with
+from voicebench.cli.report import Results
+from voicebench.errors import UsageError
+
+
+def export(
+    results: Results,
+    long: Annotated[bool, typer.Option("--long", help="One row a metric.")] = False,
+    events: Annotated[bool, typer.Option("--events", help="One row an event.")] = False,
+    output: Output = None,
+    force: Force = False,
+) -> None:
+    """Write results as CSV: one row a turn, or a metric (--long), or an event (--events).
+
+    Every column is explained in docs/csv.md.
+
+    Example: voicebench export results/20260105T101500Z-default --events -o events.csv
+    """
+    if long and events:
+        raise UsageError("--long and --events exclude each other", "give one of them")
+    check_free(output, force=force)
+    from voicebench.results.tables import check_folder, write_events, write_long, write_turns
+
+    folders = [check_folder(path) for path in results]
+    write = write_events if events else write_long if long else write_turns
+    write_with(output, lambda file: write(file, folders), force=force)

@@ -1,0 +1,133 @@
+"""``voicebench report``: recorded results, read again and told in another form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from voicebench.cli.output import Force, Output, check_free, write_text, write_with
+from voicebench.errors import UsageError
+
+if TYPE_CHECKING:
+    from voicebench.report.recorded import Recorded
+
+
+class Format(StrEnum):
+    """What a report can be."""
+
+    TABLE = "table"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    JSON = "json"
+    HTML = "html"
+    JUNIT = "junit"
+    BADGE = "badge"
+    GITHUB_BENCHMARK = "github-benchmark"
+    BENCHER = "bencher"
+    GITLAB = "gitlab"
+
+
+Results = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RESULT…", help="Folders that `voicebench run` made.", show_default=False
+    ),
+]
+
+
+def report(
+    results: Results,
+    form: Annotated[Format, typer.Option("--format", "-f", help="Which form.")] = Format.TABLE,
+    output: Output = None,
+    force: Force = False,
+    gates: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--gate", metavar="GATE", help="Judge by this instead of the run's own gates."
+        ),
+    ] = None,
+    long: Annotated[
+        bool, typer.Option("--long", help="CSV with one row a metric instead of one a turn.")
+    ] = False,
+    fold: Annotated[
+        bool, typer.Option("--fold", help="Markdown that folds everything but the verdicts.")
+    ] = False,
+    sort: Annotated[
+        bool, typer.Option("--sorted", help="HTML: show the waterfall sorted by first audio.")
+    ] = False,
+) -> None:
+    """Tell recorded results again; nothing is measured, and no result is changed.
+
+    Several results stand side by side (table, markdown, html) or one after the other (csv, json,
+    junit, github-benchmark, bencher, gitlab). A badge shows one.
+
+    Examples:
+
+      voicebench report results/20260105T101500Z-default
+
+      voicebench report results/*-ci -f html -o report.html
+    """
+    check_free(output, force=force)
+    if long and form is not Format.CSV:
+        raise UsageError("--long is for --format csv", "give both")
+    if form is Format.CSV:
+        _csv(results, output, long=long, force=force)
+        return
+    from voicebench.report.recorded import read_recorded
+
+    runs = [read_recorded(path, gates) for path in results]
+    if form is Format.TABLE:
+        _table(runs, output, force=force)
+        return
+    make = _makers(fold=fold, sort=sort)[form]
+    write_text(output, make(runs), force=force)
+
+
+def _csv(results: Sequence[Path], output: Path | None, *, long: bool, force: bool) -> None:
+    from voicebench.results.tables import check_folder, write_long, write_turns
+
+    folders = [check_folder(path) for path in results]
+    write = write_long if long else write_turns
+    write_with(output, lambda file: write(file, folders), force=force)
+
+
+def _table(runs: Sequence[Recorded], output: Path | None, *, force: bool) -> None:
+    from rich.console import Console
+
+    from voicebench.report.recorded_table import print_recorded
+
+    if output is None or output == Path("-"):
+        print_recorded(Console(), runs)
+        return
+    write_with(
+        output, lambda file: print_recorded(Console(file=file, width=120), runs), force=force
+    )
+
+
+def _makers(*, fold: bool, sort: bool) -> dict[Format, Callable[[Sequence[Recorded]], str]]:
+    from voicebench.report import exchange
+    from voicebench.report.badge import badge
+    from voicebench.report.html import html_report
+    from voicebench.report.junit import junit_report
+    from voicebench.report.markdown import markdown_report
+
+    return {
+        Format.MARKDOWN: lambda runs: markdown_report(runs, fold=fold),
+        Format.JSON: exchange.json_report,
+        Format.HTML: lambda runs: html_report(runs, sort=sort),
+        Format.JUNIT: junit_report,
+        Format.BADGE: lambda runs: badge(_only(runs)),
+        Format.GITHUB_BENCHMARK: exchange.github_benchmark,
+        Format.BENCHER: exchange.bencher,
+        Format.GITLAB: exchange.gitlab_metrics,
+    }
+
+
+def _only(runs: Sequence[Recorded]) -> Recorded:
+    if len(runs) != 1:
+        raise UsageError(f"a badge shows one result, and {len(runs)} were named", "name one")
+    return runs[0]

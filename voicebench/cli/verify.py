@@ -1,0 +1,134 @@
+"""``voicebench verify``: is a result still what was measured?"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from voicebench.cli.options import Json
+from voicebench.errors import UsageError
+
+if TYPE_CHECKING:
+    from voicebench.results.verify import Verification
+
+EXIT_INVALID = 5
+SHOWN = 20
+
+
+def verify(
+    result: Annotated[
+        Path, typer.Argument(metavar="RESULT", help="A folder that `voicebench run` made.")
+    ],
+    reports: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="Also check a report of it: .md, .html, .csv, .json, .xml (JUnit) or .svg.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compute every figure of a result anew from its turns, and say where a file differs.
+
+    Exit codes: 0 everything agrees, 5 something differs, 2 there is no result to read.
+
+    Example: voicebench verify results/20260105T101500Z-default --report report.html
+    """
+    from voicebench.results.verify import verify as compute_anew
+
+    checked = compute_anew(result)
+    for path in reports or []:
+        _check_report(checked, path)
+    if as_json:
+        typer.echo(json.dumps(checked.as_dict(), indent=2, ensure_ascii=False))
+    else:
+        _tell(checked)
+    if not checked.holds:
+        raise typer.Exit(EXIT_INVALID)
+
+
+def _tell(checked: Verification) -> None:
+    from voicebench.format import one_line, plural
+
+    for finding in checked.findings[:SHOWN]:
+        typer.echo(one_line(str(finding)))
+    if checked.differences > SHOWN:
+        typer.echo(f"and {plural(checked.differences - SHOWN, 'other difference')}")
+    for note in checked.notes:
+        typer.echo(f"note: {one_line(note)}")
+    counts = f"{plural(checked.turns, 'turn')}, {plural(checked.figures, 'figure')}"
+    if checked.holds:
+        typer.echo(f"{checked.folder} holds: {counts} computed anew, none differs")
+    else:
+        found = plural(checked.differences, "difference")
+        typer.echo(f"{checked.folder} does not hold: {found} in {counts}")
+
+
+def _check_report(checked: Verification, path: Path) -> None:
+    """Make the report again and compare it line by line."""
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"report {path} cannot be read ({error})") from None
+    candidates = _made_again(checked.folder, path)
+    if content in candidates:
+        checked.figures += 1
+        return
+    nearest = max(candidates, key=lambda made: _common_lines(made, content))
+    changes = [
+        line
+        for line in difflib.unified_diff(
+            nearest.splitlines(), content.splitlines(), lineterm="", n=0
+        )
+        if line[:1] in "+-" and not line.startswith(("+++", "---"))
+    ]
+    checked.differs(str(path), f"{len(changes)} lines differ from what the turns give")
+    for line in changes[:SHOWN]:
+        said = "it says" if line.startswith("+") else "the turns give"
+        checked.differs(str(path), f"{said}: {line[1:].strip()[:200]}")
+
+
+def _made_again(folder: Path, path: Path) -> list[str]:
+    """Return the report as the turns give it, in each way in which it can be made."""
+    import io
+
+    from voicebench.report.badge import badge
+    from voicebench.report.exchange import bencher, github_benchmark, json_report
+    from voicebench.report.html import html_report
+    from voicebench.report.junit import junit_report
+    from voicebench.report.markdown import markdown_report
+    from voicebench.report.recorded import read_recorded
+    from voicebench.results.tables import write_events, write_long, write_turns
+
+    kind = path.suffix.lower()
+    if kind == ".csv":
+        made = []
+        for write in (write_turns, write_long, write_events):
+            file = io.StringIO(newline="")
+            write(file, [folder])
+            made.append(file.getvalue())
+        return made
+    runs = [read_recorded(folder)]
+    match kind:
+        case ".md":
+            return [markdown_report(runs), markdown_report(runs, fold=True)]
+        case ".html":
+            return [html_report(runs), html_report(runs, sort=True)]
+        case ".json":
+            return [json_report(runs), github_benchmark(runs), bencher(runs)]
+        case ".xml":
+            return [junit_report(runs)]
+        case ".svg":
+            return [badge(runs[0])]
+    raise UsageError(
+        f"report {path} is of an unknown kind", "give a .md, .html, .csv, .json, .xml or .svg"
+    )
+
+
+def _common_lines(made: str, content: str) -> int:
+    return len(set(made.splitlines()) & set(content.splitlines()))

@@ -1,0 +1,103 @@
+"""A run as Markdown: for a pull request, a step summary, a wiki.
+
+The words of models and prompts may hold anything; `escape` leaves them no Markdown, no HTML, no
+mention and no link, so a reply cannot draw a picture in a pull request or call people to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from voicebench import format as form
+from voicebench.report.recorded import Recorded
+from voicebench.report.sheets import (
+    first_audio_line,
+    names,
+    sheets_of,
+    side_by_side,
+    told_columns,
+    verdict_line,
+)
+from voicebench.report.style import Sheet
+
+_MARKUP = str.maketrans(
+    {
+        **{sign: f"\\{sign}" for sign in "\\`*_[]|~$"},
+        "<": "&lt;",
+        ">": "&gt;",
+        "&": "&amp;",
+        "@": "&#64;",
+        "#": "&#35;",
+    }
+)
+FOLDED = frozenset({"Runs, in ms", "TTS first byte by text length", "Distributions"})
+"""Sheets that a short report folds away."""
+
+
+def escape(text: str) -> str:
+    """Return ``text`` as one line that Markdown prints as it is."""
+    return (
+        form.one_line(text).translate(_MARKUP).replace("://", "&#58;//").replace("www.", "www&#46;")
+    )
+
+
+def markdown_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool]
+) -> str:
+    """Return a table; the cells are escaped here. ``right``: which columns are numbers."""
+    lines = [
+        _row(head),
+        "|" + "|".join("---:" if number else "---" for number in right) + "|",
+        *(_row(row) for row in rows),
+    ]
+    return "\n".join(lines)
+
+
+def sheet_markdown(sheet: Sheet) -> str:
+    """Return a sheet with its notes, without its title."""
+    columns = told_columns(sheet)
+    table = markdown_table(
+        [column.head.replace("\n", " ") for column in columns],
+        list(zip(*([cell.plain for cell in column.cells] for column in columns), strict=True)),
+        [column.justify == "right" for column in columns],
+    )
+    notes = [f"{escape(note.plain)}  " for note in sheet.notes]
+    return "\n".join([table, "", *notes]).rstrip() + "\n"
+
+
+def markdown_report(runs: Sequence[Recorded], *, fold: bool = False) -> str:
+    """Return one run told in full, or several side by side.
+
+    ``fold`` puts all but the verdicts into a part that opens on a click, for a pull request.
+    """
+    if len(runs) == 1:
+        return _one(runs[0], fold=fold)
+    parts = ["# voicebench\n"]
+    for name, run in zip(names(runs), runs, strict=True):
+        parts.append(f"- **{escape(name)}**: {verdict_line(run)} · {escape(first_audio_line(run))}")
+        parts += [f"  - {escape(warning)}" for warning in run.warnings]
+    parts.append("")
+    for sheet in side_by_side(runs):
+        parts += [f"## {escape(sheet.title)}\n", sheet_markdown(sheet)]
+    return "\n".join(parts)
+
+
+def _one(run: Recorded, *, fold: bool) -> str:
+    parts = [
+        f"# voicebench: {escape(run.name)}\n",
+        f"**{verdict_line(run)}**  ",
+        escape(first_audio_line(run)) + "  ",
+        f"`{run.path.name.replace('`', '')}`\n",
+        *(f"> **Note:** {escape(warning)}\n" for warning in run.warnings),
+    ]
+    for sheet in sheets_of(run):
+        if fold and sheet.title in FOLDED:
+            summary = f"<details><summary>{escape(sheet.title)}</summary>\n"
+            parts += [summary, sheet_markdown(sheet), "</details>\n"]
+        else:
+            parts += [f"## {escape(sheet.title)}\n", sheet_markdown(sheet)]
+    return "\n".join(parts)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(escape(cell) for cell in cells) + " |"

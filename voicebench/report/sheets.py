@@ -1,0 +1,155 @@
+"""Which tables tell a recorded run, and how several runs stand side by side.
+
+The terminal, Markdown and HTML print the same sheets, so a figure reads the same everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from voicebench import format as form
+from voicebench.gates import GateResult, Verdict, judge, overall, parse_gate
+from voicebench.metrics import METRICS, Metric
+from voicebench.report.chunk_table import chunk_sheet
+from voicebench.report.distribution_table import UNITS, distribution_sheet
+from voicebench.report.recorded import Recorded
+from voicebench.report.run_table import run_sheet
+from voicebench.report.runs import first_audio_limit
+from voicebench.report.style import QUIET, VERDICT_SIGNS, Column, Sheet
+from voicebench.report.verdicts import verdict_sheet, verdict_text
+from voicebench.summary import Distribution
+
+TAIL = 95
+
+
+def sheets_of(run: Recorded) -> list[Sheet]:
+    """Return the tables that tell one run, in order."""
+    sheets = [verdict_sheet(run.gate_results, run.summary)] if run.gate_results else []
+    sheets.append(run_sheet(run.turns, first_audio_limit(run.gate_results)))
+    chunks = chunk_sheet(run.sample)
+    if chunks is not None:
+        if run.sampled:
+            count = form.plural(len(run.sample), "evenly spaced turn")
+            note = Text(f"of {count} out of {len(run.turns)}", QUIET)
+            chunks = Sheet(chunks.title, chunks.columns, [*chunks.notes, note])
+        sheets.append(chunks)
+    distributions = distribution_sheet(run.summary)
+    return [*sheets, distributions] if distributions is not None else sheets
+
+
+def side_by_side(runs: Sequence[Recorded]) -> list[Sheet]:
+    """Return the tables of several runs: what the gates say of each, and each metric of each."""
+    sheets = [_gates(runs)] if any(run.gate_results for run in runs) else []
+    return [*sheets, _metrics(runs)]
+
+
+def names(runs: Sequence[Recorded]) -> list[str]:
+    """Return a name for each run, none of them twice."""
+    plain = [run.name for run in runs]
+    if len(set(plain)) == len(plain):
+        return plain
+    folders = [run.path.name for run in runs]
+    if len(set(folders)) == len(folders):
+        return folders
+    return [str(run.path) for run in runs]
+
+
+def told_columns(sheet: Sheet) -> list[Column]:
+    """Return the columns that say something: a spare one with nothing in any cell is left out."""
+    return [
+        column
+        for column in sheet.columns
+        if not column.spare or any(cell.plain not in ("", form.NOTHING) for cell in column.cells)
+    ]
+
+
+def verdict_of(run: Recorded) -> Verdict | None:
+    """Return the verdict of a run; None where no gate judges it."""
+    return overall(run.gate_results) if run.gate_results else None
+
+
+def verdict_line(run: Recorded) -> str:
+    """Return a run's verdict in a line: ``✗ FAIL: 1 of 4 gates passed``."""
+    verdict = verdict_of(run)
+    if verdict is None:
+        return "no gate is set: nothing is judged"
+    passed = sum(result.verdict is Verdict.PASS for result in run.gate_results)
+    gates = form.plural(len(run.gate_results), "gate")
+    return f"{VERDICT_SIGNS[verdict]} {verdict.value}: {passed} of {gates} passed"
+
+
+def first_audio_line(run: Recorded) -> str:
+    """Return a run's turns, failures and first audio in a line."""
+    counts = f"{form.plural(run.summary.turns, 'measured turn')}, {run.summary.failed} failed"
+    found = run.summary.metrics["first_audio_ms"]
+    if not found.values:
+        return counts
+    tail, carried = found.quantile(TAIL)
+    named = f"p{TAIL}" if carried else f"max of {len(found.values)}"
+    return (
+        f"{counts} · first audio {form.quantity(found.quantile(50)[0], 'ms')} p50, "
+        f"{form.quantity(tail, 'ms')} {named}"
+    )
+
+
+def observed_text(result: GateResult) -> str:
+    """Return what a gate saw, with its interval: ``287 ms (260 to 330)``."""
+    gate = result.gate
+    if result.observed is None:
+        return "not measured"
+    text = form.beside(result.observed, gate.limit, gate.unit)
+    unit = form.quantity(0.0, gate.unit).removeprefix(form.number(0.0, gate.unit))
+    interval = result.interval
+    if interval is None or (interval.low is None and interval.high is None):
+        return f"{text}{unit}"
+    low = "…" if interval.low is None else form.number(interval.low, gate.unit)
+    high = "…" if interval.high is None else form.number(interval.high, gate.unit)
+    return f"{text}{unit} ({100 * interval.level:.0f} %: {low} to {high})"
+
+
+def _gates(runs: Sequence[Recorded]) -> Sheet:
+    texts = list(dict.fromkeys(result.gate.text for run in runs for result in run.gate_results))
+    columns = [Column("gate", [Text(text) for text in texts], "left", least=20)]
+    for name, run in zip(names(runs), runs, strict=True):
+        own = {result.gate.text: result for result in run.gate_results}
+        cells = [_verdict(run, text, own.get(text)) for text in texts]
+        columns.append(Column(form.one_line(name), cells, "left"))
+    return Sheet("Gates", columns)
+
+
+def _verdict(run: Recorded, text: str, own: GateResult | None) -> Text:
+    """Return what a gate says of a run, in brackets where it is none of the run's own."""
+    result = own or judge(parse_gate(text), run.summary)
+    gate = result.gate
+    figure = form.beside(result.observed, gate.limit, gate.unit)
+    cell = Text.assemble(f"{figure} ", verdict_text(result.verdict))
+    return cell if own else Text.assemble("(", cell, ")")
+
+
+def _metrics(runs: Sequence[Recorded]) -> Sheet:
+    shown = [
+        (metric, statistic)
+        for metric in METRICS
+        if any(run.summary.metrics[metric.name].values for run in runs)
+        for statistic in ("p50", f"p{TAIL}")
+    ]
+    columns = [
+        Column("metric", [Text(metric.short_name) for metric, _ in shown], "left"),
+        Column("figure", [Text(statistic, QUIET) for _, statistic in shown], "left"),
+        Column("unit", [Text(UNITS[metric.unit], QUIET) for metric, _ in shown], "left"),
+    ]
+    for name, run in zip(names(runs), runs, strict=True):
+        cells = [_figure(metric, statistic, run) for metric, statistic in shown]
+        columns.append(Column(form.one_line(name), cells))
+    return Sheet("Side by side", columns)
+
+
+def _figure(metric: Metric, statistic: str, run: Recorded) -> Text:
+    found: Distribution = run.summary.metrics[metric.name]
+    value, carried = found.quantile(float(statistic[1:]))
+    text = form.number(value, metric.unit)
+    if value is None or carried:
+        return Text(text)
+    return Text.assemble(text, (f" max of {len(found.values)}", QUIET))

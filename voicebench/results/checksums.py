@@ -1,0 +1,67 @@
+"""``SHA256SUMS``: what every file of a run held when the run had ended.
+
+The format is that of ``sha256sum``, so ``sha256sum --check SHA256SUMS`` in the folder tells the
+same as `voicebench verify`. Figures that are computed anew show a changed number; the checksums
+also show a changed word.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from voicebench.errors import ResultsError
+
+NAME = "SHA256SUMS"
+_LINE = re.compile(r"^([0-9a-f]{64}) [ *](.+)$")
+_NOT_SUMMED = (NAME, "INCOMPLETE")
+
+
+def write_checksums(folder: Path) -> None:
+    """Write the checksum of every file of the run in ``folder``."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = [
+        f"{_digest(path)}  {path.relative_to(folder).as_posix()}\n"
+        for path in files
+        if path.name not in _NOT_SUMMED
+    ]
+    (folder / NAME).write_text("".join(lines), encoding="utf-8")
+
+
+def read_checksums(folder: Path) -> dict[str, str] | None:
+    """Return each file's checksum by its name; None where none were written.
+
+    Raises `ResultsError` for a file that holds something else.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    found = {}
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            match = _LINE.match(line)
+            if match is None:
+                raise ResultsError(f"{path} holds a line that is no checksum")
+            found[match[2]] = match[1]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ResultsError(f"{path} cannot be read ({error})") from None
+    return found
+
+
+def changed_files(folder: Path, checksums: dict[str, str]) -> list[tuple[str, str]]:
+    """Return each file that is missing or holds something else, with what is wrong."""
+    found = []
+    for name, digest in checksums.items():
+        path = folder / name
+        inside = path.resolve().is_relative_to(folder.resolve())
+        if not inside or not path.is_file():
+            found.append((name, "is missing"))
+        elif _digest(path) != digest:
+            found.append((name, "is not what it was when the run ended"))
+    return found
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

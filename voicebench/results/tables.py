@@ -1,0 +1,150 @@
+"""Results as CSV for people who analyse them: one row a turn, a metric or an event.
+
+Columns are stable and documented (``docs/csv.md``); new ones come at the end. Each table begins
+with ``result``, the folder's name, so several results fit into one file. Text is written by
+`voicebench.results.csv_rows.quoted`, numbers in full, and what was not observed is empty or has no
+row, so that ``pandas.read_csv`` needs no options.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TextIO
+
+from voicebench.errors import ResultsError
+from voicebench.metrics import METRICS, NS_PER_MS, compute
+from voicebench.results.columns import stream_turns
+from voicebench.results.csv_rows import CSV_COLUMNS, quoted, row
+from voicebench.results.folder import TURNS
+from voicebench.timeline import TimedText, Timeline
+
+TURN_COLUMNS = ("result", *CSV_COLUMNS)
+
+LONG_COLUMN_DOCS: tuple[tuple[str, str], ...] = (
+    ("result", "Name of the results folder."),
+    ("turn", "Number of the turn within the run, from 1."),
+    ("phase", "cold, warmup, idle or measured."),
+    ("status", "ok or failed."),
+    ("metric", "Name of the metric, with its unit."),
+    ("unit", "ms, s, count, x, per_s or bool."),
+    ("value", "The value; a metric that the turn does not show has no row."),
+)
+EVENT_COLUMN_DOCS: tuple[tuple[str, str], ...] = (
+    ("result", "Name of the results folder."),
+    ("turn", "Number of the turn within the run, from 1."),
+    ("phase", "cold, warmup, idle or measured."),
+    (
+        "event",
+        "turn_started, token, reply, text_chunk, first_byte, audio, speaker, turn_finished or "
+        "turn_failed.",
+    ),
+    ("number", "Which of its kind within the turn, from 1."),
+    ("at_ms", "When, in milliseconds after the turn's start."),
+    ("text", "The text of a token, reply or chunk; the prompt; the reason of a failure."),
+    ("samples", "Samples of a piece of audio; empty for any other event."),
+    ("audio_ms", "Their duration; empty for any other event."),
+)
+
+Cells = tuple[object, ...]
+
+
+def check_folder(path: Path) -> Path:
+    """Return the run folder that ``path`` names, itself or by its turns.
+
+    Raises `ResultsError` where there is none, or where it holds no turn.
+    """
+    folder = path.parent if path.name == TURNS else path
+    turns = folder / TURNS
+    if not turns.is_file():
+        raise ResultsError(
+            f"{path} is no results folder: it has no {TURNS}",
+            "name a folder that `voicebench run` made",
+        )
+    if turns.stat().st_size == 0:
+        raise ResultsError(f"{path} holds no finished turn", "the run was broken off at once")
+    return folder
+
+
+def write_turns(file: TextIO, folders: Iterable[Path]) -> None:
+    """Write one row for each turn."""
+    _write(file, TURN_COLUMNS, folders, lambda name, turn: [(name, *row(turn).values())])
+
+
+def write_long(file: TextIO, folders: Iterable[Path]) -> None:
+    """Write one row for each metric that a turn shows."""
+    _write(file, [name for name, _ in LONG_COLUMN_DOCS], folders, long_rows)
+
+
+def write_events(file: TextIO, folders: Iterable[Path]) -> None:
+    """Write one row for each event of each turn, in order of time."""
+    _write(file, [name for name, _ in EVENT_COLUMN_DOCS], folders, event_rows)
+
+
+def long_rows(result: str, turn: Timeline) -> Iterator[Cells]:
+    """Yield a row for each metric that ``turn`` shows."""
+    status = "failed" if turn.failed else "ok"
+    values = compute(turn)
+    for metric in METRICS:
+        value = values[metric.name]
+        if value is not None:
+            yield result, turn.turn, turn.phase, status, metric.name, metric.unit, float(value)
+
+
+def event_rows(result: str, turn: Timeline) -> Iterator[Cells]:
+    """Yield a row for each event of ``turn``, in order of time."""
+    # Events of one stamp keep the order in which a turn goes through them.
+    for event, number, at_ns, text, samples, rate in sorted(_events(turn), key=lambda e: e[2]):
+        yield (
+            result,
+            turn.turn,
+            turn.phase,
+            event,
+            number,
+            at_ns / NS_PER_MS,
+            None if text is None else quoted(text),
+            samples,
+            None if samples is None else samples * 1000 / rate,
+        )
+
+
+_Event = tuple[str, int, int, str | None, int | None, int]
+
+
+def _events(turn: Timeline) -> Iterator[_Event]:
+    rate = turn.sound.sample_rate if turn.sound else 1
+    yield "turn_started", 1, 0, turn.prompt, None, rate
+    yield from _texts("token", turn.tokens)
+    if turn.whole_reply is not None:
+        yield from _texts("reply", (turn.whole_reply,))
+    yield from _texts("text_chunk", turn.chunks)
+    if turn.first_byte_ns is not None:
+        yield "first_byte", 1, turn.first_byte_ns, None, None, rate
+    for number, arrival in enumerate(turn.audio, start=1):
+        yield "audio", number, arrival.at_ns, None, arrival.samples, rate
+    if turn.speaker_ns is not None:
+        yield "speaker", 1, turn.speaker_ns, None, None, rate
+    if turn.failure is not None:
+        yield "turn_failed", 1, turn.end_ns, turn.failure.reason, None, rate
+    else:
+        yield "turn_finished", 1, turn.end_ns, None, None, rate
+
+
+def _texts(event: str, texts: Iterable[TimedText]) -> Iterator[_Event]:
+    for number, text in enumerate(texts, start=1):
+        yield event, number, text.at_ns, text.text, None, 1
+
+
+def _write(
+    file: TextIO,
+    columns: Iterable[str],
+    folders: Iterable[Path],
+    rows: Callable[[str, Timeline], Iterable[Cells]],
+) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    for folder in folders:
+        name = quoted(folder.resolve().name)
+        for turn in stream_turns(folder):
+            writer.writerows(rows(name, turn))

@@ -1,0 +1,304 @@
+"""Is a result still what was measured? Every figure computed anew from the recorded turns.
+
+``turns.jsonl`` is the measurement. Everything else in a run folder follows from it: each row of
+``runs.csv``, each figure of ``summary.json``, each gate's verdict. `verify` computes them again and
+says where they differ, to the last digit; a figure that this version of voicebench does not know is
+named as not checked. The checksums, where the run wrote them, tell of changes that alter no figure.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from voicebench.columns import columns_of
+from voicebench.errors import ResultsError, UsageError
+from voicebench.events import Phase
+from voicebench.gates import GateResult, judge, overall, parse_gate
+from voicebench.intervals import LEVEL
+from voicebench.results.checksums import changed_files, read_checksums
+from voicebench.results.columns import stream_turns
+from voicebench.results.csv_rows import CSV_COLUMNS, row
+from voicebench.results.document import OTHER_PHASES
+from voicebench.results.folder import CSV, INCOMPLETE, SETTINGS, SUMMARY, TURNS
+from voicebench.results.reading import read_document
+from voicebench.results.tables import check_folder
+from voicebench.summary import Summary
+from voicebench.timeline import Timeline
+
+MOST_FINDINGS = 1_000
+"""Of more differences only the number is kept: the first ones tell what happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One place where a file says something else than the turns."""
+
+    file: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.what}"
+
+
+@dataclass(slots=True)
+class Verification:
+    """What was checked, what differs, and what could not be checked."""
+
+    folder: Path
+    turns: int = 0
+    figures: int = 0
+    differences: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing differs."""
+        return self.differences == 0
+
+    def differs(self, file: str, what: str) -> None:
+        """Take down a difference."""
+        self.differences += 1
+        if len(self.findings) < MOST_FINDINGS:
+            self.findings.append(Finding(file, what))
+
+    def as_dict(self) -> dict[str, object]:
+        """Return what ``--json`` prints."""
+        return {
+            "schema": 1,
+            "result": str(self.folder),
+            "holds": self.holds,
+            "turns": self.turns,
+            "figures": self.figures,
+            "differences": self.differences,
+            "findings": [{"file": one.file, "what": one.what} for one in self.findings],
+            "notes": self.notes,
+        }
+
+
+def verify(path: Path) -> Verification:
+    """Compute every figure of the run folder anew. Raises `ResultsError` where there is no run."""
+    folder = check_folder(path)
+    checked = Verification(folder)
+    complete = not (folder / INCOMPLETE).exists()
+    if not complete:
+        checked.notes.append("the run was broken off; what was finished is checked")
+    _check_sums(checked, complete)
+    phases: dict[Phase, int] = {}
+    try:
+        columns = columns_of(_watched(checked, phases))
+    except (ResultsError, TypeError, ValueError, ArithmeticError) as error:
+        message = error.message if isinstance(error, ResultsError) else str(error)
+        checked.differs(TURNS, f"cannot be read to its end: {message}")
+        return checked
+    _check_end(checked)
+    _check_summary(checked, columns.summary(), phases, complete=complete)
+    return checked
+
+
+def _check_sums(checked: Verification, complete: bool) -> None:
+    sums = read_checksums(checked.folder)
+    if sums is None:
+        if complete:
+            checked.notes.append("the run wrote no checksums: only figures are checked")
+        return
+    for name, what in changed_files(checked.folder, sums):
+        checked.differs(name, what)
+
+
+def _check_end(checked: Verification) -> None:
+    with (checked.folder / TURNS).open("rb") as file:
+        file.seek(-1, 2)
+        if file.read(1) != b"\n":
+            checked.differs(TURNS, "its last line is cut off")
+
+
+def _watched(checked: Verification, phases: dict[Phase, int]) -> Iterator[Timeline]:
+    """Yield each turn, its row of ``runs.csv`` checked on the way."""
+    rows = _Rows(checked)
+    for turn in stream_turns(checked.folder):
+        checked.turns += 1
+        phases[turn.phase] = phases.get(turn.phase, 0) + 1
+        rows.check(turn)
+        yield turn
+    rows.check_end()
+
+
+class _Rows:
+    """``runs.csv``, read row by row beside the turns."""
+
+    def __init__(self, checked: Verification) -> None:
+        self._checked = checked
+        self._rows = self._read(checked.folder / CSV)
+        self._header: list[str] | None = next(self._rows, None)
+        self._columns: list[tuple[int, str]] = []
+        if self._header is None:
+            checked.differs(CSV, "is missing or holds nothing")
+            return
+        self._columns = [
+            (index, name) for index, name in enumerate(self._header) if name in CSV_COLUMNS
+        ]
+        unknown = [name for name in self._header if name not in CSV_COLUMNS]
+        missing = [name for name in CSV_COLUMNS if name not in self._header]
+        if unknown:
+            checked.notes.append(f"{CSV}: columns not checked: {', '.join(unknown)}")
+        if missing:
+            checked.notes.append(f"{CSV}: columns that it does not have: {', '.join(missing)}")
+
+    def check(self, turn: Timeline) -> None:
+        if self._header is None:
+            return
+        cells = next(self._rows, None)
+        if cells is None:
+            self._checked.differs(CSV, f"ends before turn {turn.turn}")
+            self._header = None
+            return
+        if len(cells) != len(self._header):
+            self._checked.differs(CSV, f"turn {turn.turn} has {len(cells)} cells")
+            return
+        computed = row(turn)
+        for index, name in self._columns:
+            self._checked.figures += 1
+            if not _same_cell(cells[index], computed[name]):
+                self._checked.differs(
+                    CSV,
+                    f"turn {turn.turn}, {name} is {_cell(cells[index])}, "
+                    f"and the turn gives {_cell(computed[name])}",
+                )
+
+    def check_end(self) -> None:
+        if self._header is not None:
+            more = sum(1 for _ in self._rows)
+            if more:
+                self._checked.differs(CSV, f"has {more} rows more than there are turns")
+
+    def _read(self, path: Path) -> Iterator[list[str]]:
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                yield from csv.reader(file)
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            self._checked.differs(CSV, f"cannot be read ({error})")
+
+
+def _same_cell(cell: str, value: object) -> bool:
+    if value is None:
+        return cell == ""
+    if isinstance(value, int | float):
+        try:
+            return float(cell) == value
+        except ValueError:
+            return False
+    # A reader of CSV gives the line ends of the file's own making back as line feeds.
+    return cell.replace("\r\n", "\n") == str(value)
+
+
+def _check_summary(
+    checked: Verification, summary: Summary, phases: Mapping[Phase, int], *, complete: bool
+) -> None:
+    path = checked.folder / SUMMARY
+    if not path.is_file():
+        if complete:
+            checked.differs(SUMMARY, "is missing")
+        return
+    try:
+        stored = read_document(path)
+        gates = _gates(checked, stored, summary)
+    except UsageError as error:
+        checked.differs(SUMMARY, error.message)
+        return
+    computed: dict[str, object] = {
+        "turns": {
+            "measured": summary.turns,
+            "failed": summary.failed,
+            **{str(phase): phases.get(phase, 0) for phase in OTHER_PHASES},
+        },
+        "metrics": {name: found.as_dict() for name, found in summary.metrics.items()},
+        "gates": [result.as_dict() for result in gates],
+        "verdict": overall(gates).value,
+    }
+    unchecked: list[str] = []
+    for key, value in computed.items():
+        if key not in stored:
+            checked.differs(SUMMARY, f"has no {key}")
+            continue
+        _compare(checked, key, stored[key], value, unchecked)
+    if unchecked:
+        checked.notes.append(f"{SUMMARY}: not checked: {', '.join(unchecked)}")
+
+
+def _gates(
+    checked: Verification, stored: Mapping[str, object], summary: Summary
+) -> Sequence[GateResult]:
+    """Judge the gates of the settings anew; they have to be those of the summary."""
+    settings = read_document(checked.folder / SETTINGS)
+    named = settings.get("gates")
+    gates = [str(gate) for gate in named] if isinstance(named, list) else []
+    entries = stored.get("gates")
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise UsageError("its gates are none")
+    held = [str(entry.get("gate")) for entry in entries]
+    judged = [" ".join(gate.split()) for gate in gates]
+    for gate in judged:
+        if gate not in held:
+            checked.differs(SUMMARY, f"says nothing of the gate {gate!r} that {SETTINGS} names")
+    for gate in held:
+        if gate not in judged:
+            checked.differs(SUMMARY, f"judges a gate {gate!r} that {SETTINGS} does not name")
+    judging = settings.get("judge")
+    decide = isinstance(judging, dict) and bool(
+        judging.get("decide") or judging.get("until_decided")
+    )
+    return [
+        judge(parse_gate(gate), summary, decide=decide, level=level)
+        for gate, level in zip(held, _levels(entries), strict=True)
+    ]
+
+
+def _levels(entries: object) -> list[float]:
+    """Return the level of each gate's interval; sampling until decided takes wider ones."""
+    levels = []
+    for entry in entries if isinstance(entries, list) else []:
+        interval = entry.get("interval") if isinstance(entry, dict) else None
+        level = interval.get("level") if isinstance(interval, dict) else None
+        levels.append(level if isinstance(level, float) and 0.5 <= level < 1 else LEVEL)
+    return levels
+
+
+def _compare(
+    checked: Verification, where: str, stored: object, computed: object, unchecked: list[str]
+) -> None:
+    """Compare what is in both; name what only the file has."""
+    if isinstance(stored, dict) and isinstance(computed, dict):
+        for key, value in stored.items():
+            if key in computed:
+                _compare(checked, f"{where}.{key}", value, computed[key], unchecked)
+            else:
+                unchecked.append(f"{where}.{key}")
+        return
+    if isinstance(stored, list) and isinstance(computed, list) and len(stored) == len(computed):
+        for number, (one, other) in enumerate(zip(stored, computed, strict=True), start=1):
+            _compare(checked, f"{where}[{number}]", one, other, unchecked)
+        return
+    checked.figures += 1
+    if not _same(stored, computed):
+        checked.differs(
+            SUMMARY, f"{where} is {_cell(stored)}, and the turns give {_cell(computed)}"
+        )
+
+
+def _same(stored: object, computed: object) -> bool:
+    if isinstance(stored, float) and isinstance(computed, int | float):
+        # Sums may be taken in another order by another version of numpy.
+        return math.isclose(stored, computed, rel_tol=1e-12, abs_tol=1e-12)
+    return stored == computed
+
+
+def _cell(value: object) -> str:
+    if value is None or value == "":
+        return "nothing"
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
