@@ -12,6 +12,8 @@ from voicebench.errors import UsageError
 from voicebench.events import Emit
 from voicebench.llm.answering import InProcessLanguageModel
 from voicebench.pipeline import speak_turn, write_turn
+from voicebench.prompts import language_of
+from voicebench.prompts import load as load_prompts
 from voicebench.scheduling import DeviceQueue, FreeForAll
 from voicebench.server.scripted import ScriptedModel, ScriptedVoice
 from voicebench.settings import Settings
@@ -79,6 +81,17 @@ def open_served(settings: Settings, say: Say) -> Served:
     if settings.run.target.startswith(PREFIX):
         return ServedScript(settings.run.target, _chunker_of(settings))
     return ServedCascade(open_cascade(settings, say))
+
+
+def warm_up(served: Served, turns: int = 2) -> None:
+    """Take some turns for nobody, so that no client meets a cold engine."""
+    description = served.describe()
+    if description.get("target") == "simulated":
+        return
+    voice = description.get("tts")
+    language = language_of(str(voice.get("language"))) if isinstance(voice, dict) else "en"
+    for prompt in load_prompts(None, language).rotate_warmup(turns):
+        served.answer(Asked(prompt), lambda _event: None, served.new_schedule())
 
 
 class ServedCascade:

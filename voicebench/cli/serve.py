@@ -1,0 +1,130 @@
+"""``voicebench serve``: the pipeline behind HTTP and WebSocket."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from voicebench.cli.options import Config, Device, Json, Llm, Set, Voice, effective_settings
+
+if TYPE_CHECKING:
+    from voicebench.server.served import Served
+    from voicebench.settings import Settings
+
+EXIT_INTERRUPTED = 130
+DRAIN_S = 30.0
+
+
+def serve(
+    config: Config = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="'cascade', or a simulated target such as 'sim:ttft=120ms,ttfb=70ms'."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. Others than this machine's need a key.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8765,
+    token_env: Annotated[
+        str | None,
+        typer.Option(metavar="VARIABLE", help="Environment variable that holds the key."),
+    ] = None,
+    most_running: Annotated[
+        int, typer.Option("--turns", min=1, max=64, help="Turns that run at once.")
+    ] = 8,
+    most_waiting: Annotated[
+        int, typer.Option("--queue", min=0, max=1000, help="Turns that wait; more are refused.")
+    ] = 32,
+    llm: Llm = None,
+    voice: Voice = None,
+    device: Device = None,
+    assignments: Set = None,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Serve the pipeline, so that other programs can talk to it and measure it.
+
+    Open the printed address in a browser to talk to it. Ctrl-C ends it softly: turns that run are
+    finished; a second Ctrl-C ends them too.
+
+    Examples:
+
+      voicebench serve
+
+      voicebench serve --port 9000 --llm path/to/model --voice fr.onnx
+
+      VOICEBENCH_TOKEN=… voicebench serve --host 0.0.0.0 --token-env VOICEBENCH_TOKEN
+    """
+    settings = effective_settings(
+        config,
+        assignments,
+        {
+            "run.target": target,
+            "run.device": device,
+            "tts.voice": voice,
+            "llm.model": llm,
+        },
+    ).settings
+    token = _token_in(token_env)
+
+    from voicebench.server.app import ServeOptions
+    from voicebench.server.running import bind, names_of, serve_until_stopped, url_of
+    from voicebench.targets.opening import check_target
+
+    check_target(settings)
+    # Bound first: a port in use is found out in no time, loading takes seconds.
+    with bind(host, port, has_token=token is not None) as listener, _opened(
+        settings, quiet=quiet
+    ) as served:
+        options = ServeOptions(token, names_of(listener, host), most_running, most_waiting)
+        url = url_of(listener)
+        if as_json:
+            described = {"schema": 1, "url": url, "pid": os.getpid()}
+            described |= {"chat_model": served.chat_model, "voice": served.voice}
+            typer.echo(json.dumps(described))
+        else:
+            typer.echo(f"serving on {url}")
+        stopped_hard = serve_until_stopped(served, options, listener, drain_s=DRAIN_S)
+    if stopped_hard:
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _token_in(variable: str | None) -> str | None:
+    """Return the key in an environment variable. Raises `UsageError`."""
+    if variable is None:
+        return None
+    from voicebench.remote.access import ApiKey
+
+    return ApiKey(variable).value()
+
+
+@contextmanager
+def _opened(settings: Settings, *, quiet: bool) -> Iterator[Served]:
+    """Load what is served, and take a first turn, so that no client meets a cold engine."""
+    from rich.console import Console
+
+    from voicebench.cli.models import progress_of_models
+    from voicebench.server.served import open_served, warm_up
+    from voicebench.targets.opening import fetch_models
+
+    console = Console(stderr=True, quiet=quiet)
+
+    def tell(line: str) -> None:
+        console.print(line, markup=False, highlight=False)
+
+    try:
+        with progress_of_models(console) as report:
+            fetch_models(settings, report)
+        with closing(open_served(settings, tell)) as served:
+            tell("warming up")
+            warm_up(served)
+            yield served
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
