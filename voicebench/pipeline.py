@@ -33,7 +33,7 @@ from voicebench.events import (
 )
 from voicebench.llm import Interruptible, LanguageModel
 from voicebench.scheduling import FreeForAll
-from voicebench.tts import Synthesizer
+from voicebench.tts import Synthesizer, TextStreamSpeaker
 
 _Yielded = TypeVar("_Yielded")
 
@@ -222,6 +222,12 @@ class _Turn:
         chunks.clear()
 
     def _speak(self) -> None:
+        if isinstance(self._tts, TextStreamSpeaker):
+            try:
+                self._tts.speak_stream(self._chunks_as_they_come(), self._emit)
+            except Exception as error:
+                raise StageError("tts", error) from error
+            return
         while (chunk := self._chunks.get()) is not None:
             try:
                 _speak_chunk(chunk, self._emit, self._tts, self._schedule)
@@ -229,6 +235,12 @@ class _Turn:
                 raise StageError("tts", error) from error
             finally:
                 self._schedule.chunk_spoken()
+
+    def _chunks_as_they_come(self) -> Iterator[str]:
+        while (chunk := self._chunks.get()) is not None:
+            # Such a voice is elsewhere: it needs no turn on a device here.
+            self._schedule.chunk_spoken()
+            yield chunk
 
 
 def _speak_chunk(chunk: str, emit: Emit, tts: Synthesizer, schedule: FreeForAll) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from voicebench.events import TtsEvent
+from voicebench.events import Emit, TtsEvent
 
 
 class Synthesizer(Protocol):
@@ -25,4 +25,17 @@ class Synthesizer(Protocol):
 
     def close(self) -> None:
         """Release the model or the connection."""
+        ...
+
+
+@runtime_checkable
+class TextStreamSpeaker(Protocol):
+    """A synthesizer that takes the next text chunk while it still speaks the one before."""
+
+    def speak_stream(self, chunks: Iterator[str], emit: Emit) -> None:
+        """Speak ``chunks``, each handed over and emitted as `TextChunk` the moment it comes.
+
+        Emits nothing more once it has returned or raised. Raises `voicebench.errors.EngineError`,
+        and what ``chunks`` raises.
+        """
         ...

@@ -1,0 +1,256 @@
+"""Every remote target with a server on the loopback interface that plays a script's plan."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from unittest import mock
+
+import numpy as np
+from contract import Subject
+from loopback import Peer, serving
+from loopback_ws import SocketPeer, socket_script
+from planned_engines import PlannedTurns
+
+from voicebench import wire
+from voicebench.audio.wav import wav_header
+from voicebench.chunking import Chunker
+from voicebench.errors import EngineError
+from voicebench.events import AudioChunk, TurnStarted
+from voicebench.llm.openai_http import ChatOptions, OpenAiChat
+from voicebench.remote.sound import SoundFormat
+from voicebench.targets import Target
+from voicebench.targets.cascade import Cascade
+from voicebench.targets.realtime import Realtime
+from voicebench.targets.simulated import SAMPLE_RATE, RealClock, Script, plan_turn
+from voicebench.targets.voice_socket import VoiceSocket
+from voicebench.tts import Synthesizer
+from voicebench.tts.openai_http import OpenAiSpeech, SpeechOptions
+from voicebench.tts.plain_http import PlainSpeech, SpeechRoute
+from voicebench.tts.socket import SocketDialect, SocketSpeech
+
+RAW = SoundFormat(kind="pcm", sample_rate=SAMPLE_RATE)
+SOCKET = SocketDialect(chunk=("{text}",), done={"done": True})
+SERIAL = SocketDialect(chunk=("{text}",), done={"done": True}, in_order=False)
+
+
+class Turns(PlannedTurns):
+    """The plan of one turn after the other, for servers that get texts without their blanks."""
+
+    def next_speech(self) -> Iterator[AudioChunk]:
+        """Yield the audio of the next text chunk, each piece its time after now."""
+        return self.speak(self._speeches[0][0].event.text)
+
+
+def stored(chunk: AudioChunk) -> bytes:
+    return np.rint(chunk.pcm * 32767).astype("<i2").tobytes()
+
+
+def chat_server(turns: Turns) -> Callable[[Peer], None]:
+    def script(peer: Peer) -> None:
+        while True:
+            prompt = peer.request().json["messages"][-1]["content"]
+            peer.head(content_type="text/event-stream", transfer_encoding="chunked")
+            send(peer, {"choices": [{"delta": {"role": "assistant", "content": ""}}]})
+            try:
+                for token in turns.reply(prompt):
+                    send(peer, {"choices": [{"delta": {"content": token.text}}]})
+            except EngineError as error:
+                send(peer, {"error": {"message": error.message}})
+            else:
+                send(peer, {"choices": [{"delta": {}, "finish_reason": "stop"}]})
+                peer.chunk(b"data: [DONE]\n\n")
+            peer.chunk(b"")
+
+    return script
+
+
+def whole_chat_server(turns: Turns) -> Callable[[Peer], None]:
+    def script(peer: Peer) -> None:
+        while True:
+            prompt = peer.request().json["messages"][-1]["content"]
+            try:
+                text = "".join(token.text for token in turns.reply(prompt))
+                answer: object = {"choices": [{"message": {"content": text}}]}
+            except EngineError as error:
+                answer = {"error": {"message": error.message}}
+            peer.answer("application/json", json.dumps(answer).encode())
+
+    return script
+
+
+def speech_server(turns: Turns, content_type: str) -> Callable[[Peer], None]:
+    """Return a server that sends raw samples, one WAV, WAVs, or samples in events."""
+
+    def parts() -> Iterator[bytes]:
+        if content_type == "audio/wav":
+            yield wav_header(SAMPLE_RATE)
+        for chunk in turns.next_speech():
+            if content_type == "audio/x-wav":
+                yield wav_header(SAMPLE_RATE, chunk.pcm.size) + stored(chunk)
+            elif content_type == "text/event-stream":
+                delta = base64.b64encode(stored(chunk)).decode()
+                event = {"type": "speech.audio.delta", "audio": delta}
+                yield f"data: {json.dumps(event)}\n\n".encode()
+            else:
+                yield stored(chunk)
+        if content_type == "text/event-stream":
+            yield b'data: {"type": "speech.audio.done"}\n\n'
+
+    def script(peer: Peer) -> None:
+        while True:
+            peer.request()
+            peer.head(content_type=content_type, transfer_encoding="chunked")
+            for part in parts():
+                peer.chunk(part)
+            peer.chunk(b"")
+
+    return script
+
+
+def speech_socket_server(turns: Turns) -> Callable[[Peer], None]:
+    def script(peer: SocketPeer) -> None:
+        while True:
+            peer.receive()
+            for chunk in turns.next_speech():
+                peer.send(stored(chunk))
+            peer.send({"done": True})
+
+    return socket_script(script)
+
+
+def voice_server(script: Script) -> Callable[[Peer], None]:
+    """Return a server whose turns are played event by event, as our own server sends them."""
+    clock, turns = RealClock(), iter(range(1, 1000))
+
+    def serve(peer: SocketPeer) -> None:
+        while True:
+            started = wire.decode(peer.receive())
+            assert isinstance(started, TurnStarted)
+            start_ns = clock.now_ns()
+            number = next(turns)
+            fails = script.fail > 0 and number % script.fail == 0
+            for step in plan_turn(script, started.prompt, Chunker(), fails=fails)[1:]:
+                clock.wait_until(start_ns + step.at_ns)
+                peer.send(wire.encode(step.event))
+
+    return socket_script(serve, [wire.SUBPROTOCOL])
+
+
+def realtime_server(script: Script) -> Callable[[Peer], None]:
+    def play(peer: SocketPeer) -> None:
+        turns = Turns(script)
+        peer.send({"type": "session.created"})
+        while True:
+            message = peer.receive_json()
+            if message["type"] == "session.update":
+                peer.send({"type": "session.updated", "session": message["session"]})
+                continue
+            try:
+                spoken(peer, turns, message["response"]["input"][0]["content"][0]["text"])
+            except EngineError as error:
+                response = {"status": "failed", "status_details": {"error": vars(error)}}
+                peer.send(json.dumps({"type": "response.done", "response": response}, default=str))
+            else:
+                peer.send({"type": "response.done", "response": {"status": "completed"}})
+
+    def spoken(peer: SocketPeer, turns: Turns, prompt: str) -> None:
+        for token in turns.reply(prompt):
+            peer.send({"type": "response.output_audio_transcript.delta", "delta": token.text})
+        while turns._speeches:
+            for chunk in turns.next_speech():
+                delta = base64.b64encode(stored(chunk)).decode()
+                peer.send({"type": "response.output_audio.delta", "delta": delta})
+
+    return socket_script(play)
+
+
+def send(peer: Peer, event: object) -> None:
+    peer.chunk(f"data: {json.dumps(event)}\n\n".encode())
+
+
+# Targets.
+
+
+def cascade(
+    speech_of: Callable[[Turns], Callable[[Peer], None]],
+    voice_at: Callable[[str], Synthesizer],
+    *,
+    whole: bool = False,
+    http2: bool = False,
+) -> Callable[[Script], AbstractContextManager[Target]]:
+    """Return what opens a cascade of a remote language model and a remote voice."""
+
+    @contextmanager
+    def open_cascade(script: Script) -> Iterator[Target]:
+        turns = Turns(script)
+        with (
+            serving((whole_chat_server if whole else chat_server)(turns)) as chat,
+            serving(speech_of(turns)) as speech,
+        ):
+            llm = OpenAiChat(f"{chat.url}/v1", "m", ChatOptions(stream=not whole))
+            voice = voice_at(f"127.0.0.1:{speech.port}")
+            with closing(Cascade(llm, voice, first_words=3, later_words=8)) as target:
+                yield target
+
+    return open_cascade
+
+
+def plain(where: str) -> Synthesizer:
+    return PlainSpeech(SpeechRoute(f"http://{where}/tts/stream?text={{text}}"), RAW)
+
+
+def openai(where: str) -> Synthesizer:
+    options = SpeechOptions("pcm", sample_rate=SAMPLE_RATE, stream_format="sse")
+    return OpenAiSpeech(f"http://{where}/v1", "m", "v", options)
+
+
+def any_sound(where: str) -> Synthesizer:
+    return PlainSpeech(SpeechRoute(f"http://{where}/", "POST", {"text": "{text}"}))
+
+
+@contextmanager
+def voice_socket(script: Script) -> Iterator[Target]:
+    with (
+        serving(voice_server(script)) as server,
+        closing(VoiceSocket(f"ws://127.0.0.1:{server.port}")) as target,
+    ):
+        yield target
+
+
+@contextmanager
+def realtime(script: Script) -> Iterator[Target]:
+    # The protocol has one rate; the plan has another.
+    with (
+        mock.patch("voicebench.targets.realtime.PCM_RATE", SAMPLE_RATE),
+        serving(realtime_server(script)) as server,
+        closing(Realtime(f"ws://127.0.0.1:{server.port}")) as target,
+    ):
+        yield target
+
+
+PIECES = frozenset({"pieces"})
+SUBJECTS = (
+    Subject("HTTP, raw samples", cascade(lambda t: speech_server(t, "audio/pcm"), plain), PIECES),
+    Subject("HTTP, one WAV", cascade(lambda t: speech_server(t, "audio/wav"), any_sound), PIECES),
+    Subject("HTTP, WAVs", cascade(lambda t: speech_server(t, "audio/x-wav"), any_sound), PIECES),
+    Subject("HTTP, SSE", cascade(lambda t: speech_server(t, "text/event-stream"), openai), PIECES),
+    Subject(
+        "HTTP, whole replies",
+        cascade(lambda t: speech_server(t, "audio/pcm"), plain, whole=True),
+        PIECES | {"tokens"},
+    ),
+    Subject(
+        "speech socket, text as it comes",
+        cascade(speech_socket_server, lambda at: SocketSpeech(f"ws://{at}", SOCKET, RAW)),
+        frozenset({"waits"}),
+    ),
+    Subject(
+        "speech socket, one text at a time",
+        cascade(speech_socket_server, lambda at: SocketSpeech(f"ws://{at}", SERIAL, RAW)),
+    ),
+    Subject("voice socket", voice_socket),
+    Subject("realtime", realtime, frozenset({"chunks", "stages"})),
+)
