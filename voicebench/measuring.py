@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voicebench.audio.pcm import AudibleRule
 from voicebench.events import Event, Phase
+from voicebench.machine_state import MachineWatch
 from voicebench.recorder import Clock, Recorder, Recording
 from voicebench.targets import Target
 
@@ -45,15 +46,19 @@ def take_turns(
     clock: Clock = time.perf_counter_ns,
     pause_s: float = 0.0,
     watch: Callable[[int, Event], None] | None = None,
+    machine: MachineWatch | None = None,
 ) -> Iterator[Recording]:
     """Yield each turn sealed, the moment it has ended.
 
     ``pause_s`` seconds of silence come before each measured turn. A turn that the user or a defect
-    broke off is yielded too, and the exception goes on after it.
+    broke off is yielded too, and the exception goes on after it. ``machine`` notes what the machine
+    did meanwhile; it is read before a turn starts and after it has ended.
     """
     for turn in planned:
         if pause_s > 0 and turn.phase == "measured":
             time.sleep(pause_s)
+        if machine is not None:
+            machine.before_turn()
         recorder = Recorder(clock, watch=watch)
         try:
             target.run(turn.prompt, recorder.emit)
@@ -61,4 +66,6 @@ def take_turns(
             if recorder.ended:
                 yield recorder.seal(turn.turn, turn.phase, rule)
             raise
-        yield recorder.seal(turn.turn, turn.phase, rule)
+        state = machine.after_turn() if machine is not None else None
+        recording = recorder.seal(turn.turn, turn.phase, rule)
+        yield replace(recording, timeline=replace(recording.timeline, machine=state))

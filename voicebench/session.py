@@ -7,19 +7,26 @@ finished.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from voicebench.audio.pcm import AudibleRule
+from voicebench.columns import columns_of
+from voicebench.comparison import Side, side_of
 from voicebench.environment import describe_environment
 from voicebench.events import Event
-from voicebench.gates import GateResult, judge, parse_gate
+from voicebench.gates import GateResult, Verdict
+from voicebench.judgement import Judgement, judge_against, judge_gates, look_counts
+from voicebench.machine_state import MachineWatch
 from voicebench.measuring import PlannedTurn, plan_turns, take_turns
+from voicebench.noise import find_noise
 from voicebench.prompts import PromptSet, check_prompt, from_prompts, language_of
 from voicebench.prompts import load as load_prompts
+from voicebench.results.baseline import read_baseline
+from voicebench.results.columns import RecordedColumns
 from voicebench.results.document import summary_document
 from voicebench.results.folder import RunFolder, check_writable, create_run_folder
 from voicebench.results.reading import previous_run
@@ -29,6 +36,7 @@ from voicebench.summary import Summary, summarize
 from voicebench.targets import Target
 from voicebench.targets.opening import check_target, open_target
 from voicebench.timeline import Timeline
+from voicebench.validity import flags_of
 
 
 class Observer(Protocol):
@@ -39,7 +47,7 @@ class Observer(Protocol):
         ...
 
     def planned(self, turns: Sequence[PlannedTurn]) -> None:
-        """Learn which turns will be taken."""
+        """Learn which turns will be taken; fewer where the gates are decided before."""
         ...
 
     def event(self, at_ns: int, event: Event) -> None:
@@ -65,58 +73,112 @@ class Outcome:
     previous: Summary | None
     instrument: InstrumentError
     interrupted: bool
-
-
-def check_session(settings: Settings) -> None:
-    """Refuse in milliseconds, before a model is fetched or loaded, what cannot be measured."""
-    check_target(settings)
-    _prompts(settings, "en")
-    check_writable(Path(settings.run.results))
+    judgement: Judgement = field(default_factory=Judgement)
 
 
 def run_session(effective: Effective, observer: Observer) -> Outcome:
     """Measure what ``effective`` describes. Raises a `VoicebenchError` where nothing can be."""
     settings = effective.settings
-    check_session(settings)
+    baseline = check_session(settings)
+    with open_run(effective, observer) as run:
+        observer.planned(run.planned)
+        for count in look_counts(settings):
+            run.take_until(count)
+            if run.interrupted or run.is_decided():
+                break
+        return run.finish(baseline)
+
+
+def check_session(settings: Settings) -> RecordedColumns | None:
+    """Refuse in milliseconds, before a model is fetched or loaded, what cannot be measured.
+
+    Returns the baseline where one is named.
+    """
+    check_target(settings)
+    _prompts(settings, "en")
     results = Path(settings.run.results)
+    check_writable(results)
+    if settings.judge.baseline is None:
+        return None
+    return read_baseline(settings.judge.baseline, results, settings.run.name)
+
+
+@contextmanager
+def open_run(
+    effective: Effective, observer: Observer, prompts: PromptSet | None = None
+) -> Iterator[OpenRun]:
+    """Load the target, make the run folder, and plan the turns, on ``prompts`` if given."""
+    settings = effective.settings
     with closing(open_target(settings, observer.say)) as target:
         instrument = measure_in_process(QUICK_TURNS)
-        planned = _plan(settings, _prompts(settings, _language(target)))
-        environment = describe_environment() | {"instrument": instrument.as_dict()}
-        with create_run_folder(
-            results,
-            settings.run.name,
-            settings=settings.model_dump() | {"origins": effective.origins},
-            environment=environment | {"target": target.describe()},
-            save_audio=settings.run.save_audio,
-        ) as folder:
-            observer.planned(planned)
-            taking = _Taking(folder, observer)
-            taking.take(target, planned, settings)
-            outcome = _judge(settings, taking, folder, environment, instrument)
-            folder.write_summary(outcome.document)
-            if not outcome.interrupted:
-                folder.complete()
-    return outcome
+        environment = describe_environment() | {
+            "instrument": instrument.as_dict(),
+            "target": target.describe(),
+        }
+        chosen = prompts or _prompts(settings, _language(target))
+        with (
+            create_run_folder(
+                Path(settings.run.results),
+                settings.run.name,
+                settings=settings.model_dump() | {"origins": effective.origins},
+                environment=environment,
+                save_audio=settings.run.save_audio,
+            ) as folder,
+            MachineWatch() as machine,
+        ):
+            yield OpenRun(
+                settings,
+                target,
+                folder=folder,
+                environment=environment,
+                instrument=instrument,
+                prompts=chosen,
+                observer=observer,
+                machine=machine,
+            )
 
 
-class _Taking:
-    """The turns taken so far, each on disk; ends early where the user interrupts."""
+class OpenRun:
+    """A set-up that is being measured: its target, its folder, and its turns so far."""
 
-    def __init__(self, folder: RunFolder, observer: Observer) -> None:
-        self._folder = folder
-        self._observer = observer
+    def __init__(
+        self,
+        settings: Settings,
+        target: Target,
+        *,
+        folder: RunFolder,
+        environment: dict[str, object],
+        instrument: InstrumentError,
+        prompts: PromptSet,
+        observer: Observer,
+        machine: MachineWatch,
+    ) -> None:
+        self.settings = settings
+        self.prompts = prompts
+        self.planned = _plan(settings, prompts)
         self.turns: list[Timeline] = []
         self.interrupted = False
+        self._target = target
+        self._folder = folder
+        self._environment = environment
+        self._instrument = instrument
+        self._observer = observer
+        self._machine = machine
 
-    def take(self, target: Target, planned: Sequence[PlannedTurn], settings: Settings) -> None:
-        """Take the planned turns until they are done or the user interrupts."""
+    def take_until(self, measured: int) -> None:
+        """Take the planned turns until so many measured ones are done, or the user interrupts."""
+        before = sum(turn.phase != "measured" for turn in self.planned)
+        self.take(self.planned[len(self.turns) : before + measured])
+
+    def take(self, planned: Sequence[PlannedTurn]) -> None:
+        """Take these turns, each on disk before the next begins."""
         recordings = take_turns(
-            target,
+            self._target,
             planned,
-            rule=audible_rule(settings.audible),
-            pause_s=settings.run.pause_s,
+            rule=audible_rule(self.settings.audible),
+            pause_s=self.settings.run.pause_s,
             watch=self._observer.event,
+            machine=self._machine,
         )
         try:
             for recording in recordings:
@@ -125,6 +187,58 @@ class _Taking:
                 self._observer.turn_done(recording.timeline)
         except KeyboardInterrupt:
             self.interrupted = True
+
+    def is_decided(self) -> bool:
+        """Whether no gate is undecided by the turns so far."""
+        results = judge_gates(self.settings, summarize(self.turns))
+        return all(result.verdict is not Verdict.UNDECIDED for result in results)
+
+    def side(self) -> Side:
+        """Return the run's side of a comparison."""
+        settings = self.settings.model_dump()
+        return side_of(columns_of(self.turns), settings, self._environment)
+
+    def finish(self, baseline: RecordedColumns | None = None) -> Outcome:
+        """Judge the turns, write the summary, and take the mark of an unfinished run away."""
+        summary = summarize(self.turns)
+        judgement = self._judge(summary, baseline)
+        settings, path = self.settings, self._folder.path
+        earlier = previous_run(Path(settings.run.results), settings.run.name, path)
+        run = {
+            "name": settings.run.name,
+            "folder": str(path),
+            "started_at": self.turns[0].started_at if self.turns else None,
+            "complete": not self.interrupted,
+            "target": settings.run.target,
+            "voicebench": self._environment["voicebench"],
+            "instrument": self._instrument.as_dict(),
+        }
+        document = summary_document(run, self.turns, summary, judgement.gates)
+        document["judgement"] = judgement.as_dict()
+        self._folder.write_summary(document)
+        if not self.interrupted:
+            self._folder.complete()
+        return Outcome(
+            folder=path,
+            turns=tuple(self.turns),
+            summary=summary,
+            gate_results=judgement.gates,
+            document=document,
+            environment=self._environment,
+            previous=summarize(earlier.turns) if earlier else None,
+            instrument=self._instrument,
+            interrupted=self.interrupted,
+            judgement=judgement,
+        )
+
+    def _judge(self, summary: Summary, baseline: RecordedColumns | None) -> Judgement:
+        judgement = Judgement(
+            gates=judge_gates(self.settings, summary),
+            noise=tuple(find_noise(self.turns, self._instrument.p95_ms)),
+            flags=tuple(flags_of(self.turns)),
+            allow_noise=self.settings.judge.allow_noise,
+        )
+        return judge_against(judgement, self.settings, self.side(), baseline)
 
 
 def audible_rule(settings: AudibleSettings) -> AudibleRule:
@@ -153,39 +267,7 @@ def _language(target: Target) -> str:
 
 
 def _plan(settings: Settings, prompts: PromptSet) -> list[PlannedTurn]:
-    """Plan one cold turn, the warm-up turns and the measured ones."""
+    """Plan one cold turn, the warm-up turns and all measured ones that may be needed."""
     return plan_turns(
-        prompts.rotate_warmup(settings.run.warmup + 1), prompts.rotate(settings.run.runs)
-    )
-
-
-def _judge(
-    settings: Settings,
-    taking: _Taking,
-    folder: RunFolder,
-    environment: dict[str, object],
-    instrument: InstrumentError,
-) -> Outcome:
-    summary = summarize(taking.turns)
-    results = tuple(judge(parse_gate(gate), summary) for gate in settings.gates)
-    earlier = previous_run(Path(settings.run.results), settings.run.name, folder.path)
-    run = {
-        "name": settings.run.name,
-        "folder": str(folder.path),
-        "started_at": taking.turns[0].started_at if taking.turns else None,
-        "complete": not taking.interrupted,
-        "target": settings.run.target,
-        "voicebench": environment["voicebench"],
-        "instrument": instrument.as_dict(),
-    }
-    return Outcome(
-        folder=folder.path,
-        turns=tuple(taking.turns),
-        summary=summary,
-        gate_results=results,
-        document=summary_document(run, taking.turns, summary, results),
-        environment=environment,
-        previous=summarize(earlier.turns) if earlier else None,
-        instrument=instrument,
-        interrupted=taking.interrupted,
+        prompts.rotate_warmup(settings.run.warmup + 1), prompts.rotate(look_counts(settings)[-1])
     )

@@ -188,6 +188,38 @@ class AudibleSettings(_Section):
     min_ms: Annotated[float, Field(gt=0, le=5000, description="Shortest sound that counts.")] = 20.0
 
 
+class JudgeSettings(_Section):
+    """How a run is judged (see docs/statistics.md)."""
+
+    decide: Annotated[
+        bool,
+        Field(description="Judge gates by their confidence interval: PASS, FAIL or UNDECIDED."),
+    ] = False
+    until_decided: Annotated[
+        bool, Field(description="Take more turns until every gate is decided; implies decide.")
+    ] = False
+    max_runs: Annotated[
+        int, Field(ge=1, le=100_000, description="Measured turns at which until_decided stops.")
+    ] = 200
+    baseline: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="What the run may not be slower than: a run folder, 'latest', 'sprint:N', "
+            "or 'set' for the one of `voicebench baseline set`.",
+        ),
+    ] = None
+    max_regression: Annotated[
+        float,
+        Field(
+            ge=0, le=10, description="How much worse than the baseline a figure may be, a share."
+        ),
+    ] = 0.10
+    allow_noise: Annotated[
+        bool, Field(description="Let the verdict stand on a machine that is too noisy for it.")
+    ] = False
+
+
 class Settings(_Section):
     """Everything that can be set for a run."""
 
@@ -196,6 +228,7 @@ class Settings(_Section):
     chunker: ChunkerSettings = ChunkerSettings()
     tts: TtsSettings = TtsSettings()
     audible: AudibleSettings = AudibleSettings()
+    judge: JudgeSettings = JudgeSettings()
     gates: Annotated[
         list[str], Field(description="What the run is judged by; see docs/metrics.md.")
     ] = list(DEFAULT_GATES)

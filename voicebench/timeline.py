@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from voicebench.audio import pcm as analysis
 from voicebench.audio.pcm import AudibleRule
+from voicebench.audio.seams import count_clicks
 from voicebench.errors import IllegalEvent
 from voicebench.events import (
     AudioChunk,
@@ -77,6 +78,8 @@ class Sound:
     peak: float
     rms: float
     clipped_samples: int
+    seam_clicks: int | None = None
+    """Seams between two pieces at which the signal jumps; None in results from before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,28 @@ class Failure:
     reason: str
     fault: Fault
     stage: Stage
+
+
+@dataclass(frozen=True, slots=True)
+class MachineState:
+    """What the machine was doing during a turn, from counters read before and after it.
+
+    None is what the system does not tell.
+    """
+
+    cpu_others: float | None = None
+    """Share of the cores' time that other processes used, 0 to 1."""
+    load_1min: float | None = None
+    clock_mhz: float | None = None
+    """Mean clock of the cores, after the turn."""
+    quota_ms: float | None = None
+    """Time for which a CPU quota held the container back."""
+    throttled: int | None = None
+    """How often a core throttled itself for its heat."""
+    collection_ms: float | None = None
+    """Time that Python's garbage collection took."""
+    gpu_others: int | None = None
+    """Other processes that computed on the GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +138,8 @@ class Timeline:
     """Our durations of what ``server_timings`` are about; empty where they are about the turn."""
     silence_trimmed_ms: float | None = None
     speaker_ns: int | None = None
+    machine: MachineState | None = None
+    """None where nobody looked, as in results of before it was sampled."""
 
     @property
     def failed(self) -> bool:
@@ -231,7 +258,7 @@ def seal(
     for stamped in events:
         draft.take(stamped.at_ns - first.at_ns, stamped.event)
     pcm = np.concatenate(draft.pcm) if draft.pcm else np.zeros(0, dtype=np.float32)
-    sound = _describe_sound(pcm, draft.sample_rate, rule)
+    sound = _describe_sound(draft.pcm, pcm, draft.sample_rate, rule)
     timeline = Timeline(
         turn=turn,
         phase=phase,
@@ -256,7 +283,10 @@ def seal(
 
 
 def _describe_sound(
-    pcm: NDArray[np.float32], sample_rate: int | None, rule: AudibleRule
+    pieces: Sequence[NDArray[np.float32]],
+    pcm: NDArray[np.float32],
+    sample_rate: int | None,
+    rule: AudibleRule,
 ) -> Sound | None:
     if sample_rate is None:
         return None
@@ -266,6 +296,7 @@ def _describe_sound(
         peak=analysis.peak(pcm),
         rms=analysis.rms(pcm),
         clipped_samples=analysis.clipped_samples(pcm),
+        seam_clicks=count_clicks(pcm, [piece.size for piece in pieces], sample_rate),
     )
 
 

@@ -12,7 +12,20 @@ from types import FrameType
 
 import typer
 
-from voicebench.cli import compare, config, doctor, models, run, say, selftest
+from voicebench.cli import (
+    baseline,
+    compare,
+    config,
+    doctor,
+    export,
+    models,
+    report,
+    run,
+    say,
+    selftest,
+    serve,
+    verify,
+)
 from voicebench.errors import VoicebenchError
 
 app = typer.Typer(
@@ -26,6 +39,11 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("say")(say.say)
 app.command("compare")(compare.compare)
+app.add_typer(baseline.app, name="baseline")
+app.command("report")(report.report)
+app.command("export")(export.export)
+app.command("verify")(verify.verify)
+app.command("serve")(serve.serve)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 app.command("selftest")(selftest.selftest)

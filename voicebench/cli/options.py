@@ -41,6 +41,39 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document to stdout, and nothing else.")
 ]
 
+Decide = Annotated[
+    bool | None,
+    typer.Option("--decide/--no-decide", help="Judge gates by their confidence interval."),
+]
+UntilDecided = Annotated[
+    bool | None,
+    typer.Option("--until-decided", help="Take more turns until every gate is decided."),
+]
+MaxRuns = Annotated[int | None, typer.Option(help="Measured turns at which --until-decided stops.")]
+Baseline = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH|latest|set|sprint:N", help="The run that this one may not be slower than."
+    ),
+]
+MaxRegression = Annotated[
+    str | None,
+    typer.Option(metavar="SHARE", help="How much slower a figure may be, for example '10%'."),
+]
+AllowNoise = Annotated[
+    bool | None,
+    typer.Option("--allow-noise", help="Let the verdict stand on a machine too noisy for it."),
+]
+
+
+def share(text: str | None, option: str) -> float | None:
+    """Return the share that an option names, as '10%' or '0.1'. Raises `UsageError`."""
+    if text is None:
+        return None
+    from voicebench.figures import read_quantity
+
+    return read_quantity(text.strip(), "share", option)
+
 
 def effective_settings(
     config: Path | None, assignments: Sequence[str] | None, named: Mapping[str, object]

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voicebench.cli.options import Config, Device, Json, Llm, Set, Voice, effective_settings
-from voicebench.errors import CannotMeasure, UsageError
+from voicebench.cli import ci
+from voicebench.cli.options import (
+    AllowNoise,
+    Baseline,
+    Config,
+    Decide,
+    Device,
+    Json,
+    Llm,
+    MaxRegression,
+    MaxRuns,
+    Set,
+    UntilDecided,
+    Voice,
+    effective_settings,
+    share,
+)
+from voicebench.cli.outcome import exit_code, publish
+from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
     from voicebench.session import Outcome
     from voicebench.settings import Effective
-
-EXIT_GATE_FAILED = 3
-EXIT_UNDECIDED = 5
-EXIT_INTERRUPTED = 130
 
 
 def run(
@@ -60,11 +71,21 @@ def run(
     save_audio: Annotated[
         bool | None, typer.Option("--save-audio", help="Keep each turn's audio as WAV.")
     ] = None,
+    decide: Decide = None,
+    until_decided: UntilDecided = None,
+    max_runs: MaxRuns = None,
+    baseline: Baseline = None,
+    max_regression: MaxRegression = None,
+    allow_noise: AllowNoise = None,
     assignments: Set = None,
     as_json: Json = False,
     csv_path: Annotated[
         Path | None,
         typer.Option("--csv", metavar="PATH", help="Write one row a turn; '-' is stdout."),
+    ] = None,
+    junit: Annotated[
+        Path | None,
+        typer.Option("--junit", metavar="PATH", help="Write JUnit XML; a gate is a test case."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no advice.")] = False,
 ) -> None:
@@ -77,6 +98,10 @@ def run(
       voicebench run configs/ci.toml --gate 'first_audio.p95 < 300ms'
 
       voicebench run --runs 40 --sequential --json > result.json
+
+      voicebench run --baseline latest --max-regression 10%
+
+      voicebench run --until-decided --max-runs 200
 
       voicebench run --target 'sim:ttft=120ms,token=8ms,ttfb=70ms,speed=4x'
     """
@@ -103,12 +128,19 @@ def run(
             "tts.voice": voice,
             "chunker.first_words": first_words,
             "chunker.later_words": later_words,
+            "judge.decide": decide,
+            "judge.until_decided": until_decided,
+            "judge.max_runs": max_runs,
+            "judge.baseline": baseline,
+            "judge.max_regression": share(max_regression, "--max-regression"),
+            "judge.allow_noise": allow_noise,
             "gates": [] if no_gate else gates,
         },
     )
     outcome = _measure(effective, quiet=quiet)
-    _publish(outcome, as_json=as_json, csv_path=csv_path, quiet=quiet)
-    raise typer.Exit(_exit_code(outcome))
+    publish(outcome, as_json=as_json, csv_path=csv_path, quiet=quiet)
+    ci.publish(outcome, junit)
+    raise typer.Exit(exit_code(outcome))
 
 
 def _measure(effective: Effective, *, quiet: bool) -> Outcome:
@@ -125,60 +157,3 @@ def _measure(effective: Effective, *, quiet: bool) -> Outcome:
         fetch_models(effective.settings, report)
     with Progress(console, quiet=quiet) as progress:
         return run_session(effective, progress)
-
-
-def _publish(
-    outcome: Outcome,
-    *,
-    as_json: bool,
-    csv_path: Path | None,
-    quiet: bool,
-) -> None:
-    """Print results to stdout; advice goes to stderr."""
-    from rich.console import Console
-
-    from voicebench.report.console import print_advice, print_run
-
-    if csv_path is not None:
-        _write_csv(outcome, csv_path)
-    if as_json:
-        typer.echo(json.dumps(outcome.document, indent=2, ensure_ascii=False))
-    elif csv_path != Path("-"):
-        print_run(Console(), outcome)
-    if not quiet:
-        print_advice(Console(stderr=True), outcome)
-
-
-def _write_csv(outcome: Outcome, path: Path) -> None:
-    content = (outcome.folder / "runs.csv").read_text(encoding="utf-8")
-    if path == Path("-"):
-        sys.stdout.write(content)
-        return
-    try:
-        path.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"--csv {path} cannot be written ({error.strerror})",
-            f"the rows are also in {outcome.folder / 'runs.csv'}",
-        ) from None
-
-
-def _exit_code(outcome: Outcome) -> int:
-    """Return the exit code of METRICS: interrupted, could not measure, gate failed, …"""
-    from voicebench.gates import Verdict, overall
-
-    if outcome.interrupted:
-        return EXIT_INTERRUPTED
-    if outcome.summary.failed == outcome.summary.turns:
-        reasons = {turn.failure.reason for turn in outcome.turns if turn.failure}
-        raise CannotMeasure(
-            f"every one of the {outcome.summary.turns} measured turns failed: {min(reasons)}",
-            f"the turns are in {outcome.folder}",
-        )
-    match overall(outcome.gate_results):
-        case Verdict.PASS:
-            return 0
-        case Verdict.UNDECIDED:
-            return EXIT_UNDECIDED
-        case _:
-            return EXIT_GATE_FAILED

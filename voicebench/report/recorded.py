@@ -20,7 +20,8 @@ import numpy as np
 from voicebench.columns import Columns, columns_of
 from voicebench.errors import ResultsError
 from voicebench.events import Phase
-from voicebench.gates import GateResult, judge, parse_gate
+from voicebench.gates import GateResult
+from voicebench.judgement import judge_stored
 from voicebench.playback import Arrival
 from voicebench.report.runs import MOST_APART, MOST_SHOWN, SLOWEST_SHOWN
 from voicebench.results.codec import decode_line
@@ -156,9 +157,7 @@ def judge_again(
     own = settings.get("gates")
     if gates is None:
         gates = [str(gate) for gate in own] if isinstance(own, list) else []
-    judging = _section(settings, "judge")
-    decide = bool(judging.get("decide") or judging.get("until_decided"))
-    return tuple(judge(parse_gate(gate), summary, decide=decide) for gate in gates)
+    return judge_stored(settings, summary, gates)
 
 
 def _section(settings: Mapping[str, object], name: str) -> Mapping[str, object]:

@@ -3,20 +3,24 @@
 The line is self-describing (``schema``) and compact: stamps are whole nanoseconds after the turn's
 start, texts and audio are pairs ``[at_ns, text]`` and ``[at_ns, samples]``. Reading a line gives
 the timeline that was written, field by field, so figures computed later are the same numbers.
+Fields that came later (``machine``, the sound's ``seam_clicks``) may be missing, and are None then.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
+from dataclasses import fields as fields_of
 from typing import cast, get_args
 
 from voicebench.errors import ResultsError
 from voicebench.events import Connected, Fault, Phase, Stage
 from voicebench.playback import Arrival
-from voicebench.timeline import Failure, Sound, TimedText, Timeline
+from voicebench.timeline import Failure, MachineState, Sound, TimedText, Timeline
 
 SCHEMA = 1
+_MACHINE_FIELDS = tuple(field.name for field in fields_of(MachineState))
 
 
 def encode_line(turn: Timeline) -> str:
@@ -44,6 +48,7 @@ def encode_line(turn: Timeline) -> str:
             "our_timings": list(turn.our_timings),
             "silence_trimmed_ms": turn.silence_trimmed_ms,
             "speaker_ns": turn.speaker_ns,
+            "machine": turn.machine and asdict(turn.machine),
         },
         ensure_ascii=False,
         separators=(",", ":"),
@@ -94,6 +99,7 @@ def _decode(fields: dict[str, object]) -> Timeline:
         our_timings=tuple(cast(list[float], fields["our_timings"])),
         silence_trimmed_ms=cast("float | None", fields["silence_trimmed_ms"]),
         speaker_ns=cast("int | None", fields["speaker_ns"]),
+        machine=_decode_machine(fields.get("machine")),
     )
 
 
@@ -106,11 +112,27 @@ def _encode_sound(sound: Sound | None) -> dict[str, object] | None:
         "peak": sound.peak,
         "rms": sound.rms,
         "clipped_samples": sound.clipped_samples,
+        "seam_clicks": sound.seam_clicks,
     }
 
 
 def _decode_sound(fields: object) -> Sound | None:
-    return None if fields is None else Sound(**cast(dict[str, int], fields))
+    if fields is None:
+        return None
+    sound = Sound(**cast(dict[str, int], fields))
+    if not isinstance(sound.sample_rate, int) or sound.sample_rate < 1:
+        raise ValueError(f"a sample rate of {sound.sample_rate!r}")
+    if not isinstance(sound.first_audible_sample, int | None):
+        raise ValueError(f"an audible sample of {sound.first_audible_sample!r}")
+    return sound
+
+
+def _decode_machine(fields: object) -> MachineState | None:
+    """Read what the machine did; a field that a later version adds is left out."""
+    if fields is None:
+        return None
+    stored = cast(dict[str, float], fields)
+    return MachineState(**{name: stored[name] for name in _MACHINE_FIELDS if name in stored})  # type: ignore[arg-type]
 
 
 def _encode_failure(failure: Failure | None) -> dict[str, str] | None:

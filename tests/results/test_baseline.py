@@ -1,0 +1,134 @@
+"""Baselines: how one is named, what is kept, and what may not be one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from drawn_turns import failed_turn, turn_with_first_audio
+
+from voicebench.errors import ResultsError
+from voicebench.results.baseline import find_baseline, read_baseline, set_baseline
+from voicebench.results.codec import encode_line
+from voicebench.timeline import MachineState, Sound, Timeline
+
+GOOD = [replace(turn_with_first_audio(300), turn=number) for number in range(1, 10)]
+
+
+def record(path: Path, turns: Sequence[Timeline] = GOOD, name: str = "default") -> Path:
+    path.mkdir(parents=True)
+    (path / "settings.json").write_text(json.dumps({"run": {"name": name}}))
+    (path / "environment.json").write_text("{}")
+    (path / "turns.jsonl").write_text("".join(f"{encode_line(turn)}\n" for turn in turns))
+    return path
+
+
+def test_a_set_baseline_is_a_copy_that_outlives_its_run(tmp_path: Path) -> None:
+    result = record(tmp_path / "20260101T000000Z-default")
+    (result / "audio").mkdir()
+    copy = set_baseline(result, tmp_path)
+    assert copy == tmp_path / "baseline" / "default"
+    (result / "turns.jsonl").unlink()
+    assert read_baseline("set", tmp_path, "default").columns.turns == 9
+    assert not (copy / "audio").exists()
+
+
+def test_setting_again_replaces_it(tmp_path: Path) -> None:
+    set_baseline(record(tmp_path / "20260101T000000Z-default"), tmp_path)
+    set_baseline(record(tmp_path / "20260102T000000Z-default", GOOD[:8]), tmp_path)
+    assert read_baseline("set", tmp_path, "default").columns.turns == 8
+    assert [path.name for path in (tmp_path / "baseline").iterdir()] == ["default"]
+
+
+def test_the_latest_run_of_the_name_is_found(tmp_path: Path) -> None:
+    record(tmp_path / "20260101T000000Z-default")
+    wanted = record(tmp_path / "20260102T000000Z-default")
+    record(tmp_path / "20260103T000000Z-default-quick", name="default-quick")
+    (record(tmp_path / "20260104T000000Z-default") / "INCOMPLETE").touch()
+    assert find_baseline("latest", tmp_path, "default") == wanted
+
+
+def test_a_sprints_run_is_found_where_its_report_names_it(tmp_path: Path) -> None:
+    run = record(tmp_path / "20260101T000000Z-default")
+    (tmp_path / "sprints").mkdir()
+    report = tmp_path / "sprints" / "sprint-046.json"
+    report.write_text(json.dumps({"run": {"folder": "elsewhere/20260101T000000Z-default"}}))
+    assert find_baseline("sprint:46", tmp_path, "default") == run
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        ("latest", "no complete run of 'default'"),
+        ("set", "no baseline is set for 'default'"),
+        ("sprint:7", "there is no report of sprint 7"),
+        ("nowhere", "nowhere is no results folder"),
+    ],
+)
+def test_a_baseline_that_is_not_there_is_said(tmp_path: Path, wanted: str, sentence: str) -> None:
+    with pytest.raises(ResultsError) as refused:
+        read_baseline(wanted, tmp_path, "default")
+    assert sentence in str(refused.value)
+
+
+def spoil_nothing(_: Path) -> None: ...
+
+
+def break_off(path: Path) -> None:
+    (path / "INCOMPLETE").touch()
+
+
+def cut_line(path: Path) -> None:
+    with (path / "turns.jsonl").open("a") as file:
+        file.write('{"schema": 1, "tu')
+
+
+@pytest.mark.parametrize(
+    ("turns", "spoil", "sentence"),
+    [
+        (GOOD, break_off, "its run was broken off"),
+        (GOOD, cut_line, "its run was broken off"),
+        ([*GOOD, replace(failed_turn(), turn=10)], spoil_nothing, "1 of 10 turns failed"),
+        (
+            [*GOOD, replace(GOOD[0], turn=10, sound=Sound(1000, 0, 1.0, 0.5, 90))],
+            spoil_nothing,
+            "its audio is not right (turn 10: 90.0 % of its samples are clipped)",
+        ),
+        (
+            [replace(turn, machine=MachineState(throttled=1)) for turn in GOOD],
+            spoil_nothing,
+            "the processor throttled itself in 9 of 9 turns",
+        ),
+        (
+            [replace(turn_with_first_audio(1, phase="cold"), turn=1)],
+            spoil_nothing,
+            "it has no measured turn",
+        ),
+    ],
+    ids=["broken off", "cut", "failed", "clipped", "throttled", "none measured"],
+)
+def test_what_may_not_be_a_baseline_is_refused_with_its_reason(
+    tmp_path: Path, turns: Sequence[Timeline], spoil: Callable[[Path], None], sentence: str
+) -> None:
+    result = record(tmp_path / "20260101T000000Z-default", turns)
+    spoil(result)
+    with pytest.raises(ResultsError) as refused:
+        set_baseline(result, tmp_path)
+    assert sentence in str(refused.value)
+    assert not (tmp_path / "baseline").exists()
+
+
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
+    result = record(tmp_path / "run", name="../../outside")
+    with pytest.raises(ResultsError, match="no folder may have"):
+        set_baseline(result, tmp_path)
+
+
+def test_a_baseline_that_was_broken_off_is_refused(tmp_path: Path) -> None:
+    result = record(tmp_path / "run")
+    break_off(result)
+    with pytest.raises(ResultsError, match="is incomplete"):
+        read_baseline(str(result), tmp_path, "default")

@@ -1,0 +1,45 @@
+"""``voicebench baseline``: keep the run that later runs may not be slower than."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Keep the run that later runs are held against.", no_args_is_help=True)
+
+Results = Annotated[
+    Path, typer.Option("--results", metavar="FOLDER", help="Where run folders are made.")
+]
+
+
+@app.command("set")
+def set_baseline(
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="A run folder.")],
+    results: Results = Path("results"),
+) -> None:
+    """Keep a copy of a run as the baseline of its name, for `run --baseline set`.
+
+    A run that was broken off, has failed or flagged turns, or comes from a machine that was too
+    noisy, is refused.
+
+    Example: voicebench baseline set results/20260101T120000Z-default
+    """
+    from voicebench.results.baseline import set_baseline as keep
+
+    typer.echo(f"baseline: {keep(result, results)}")
+
+
+@app.command("show")
+def show(
+    name: Annotated[str, typer.Argument(help="Name of the runs.")] = "default",
+    results: Results = Path("results"),
+) -> None:
+    """Print the folder of the baseline of a name.
+
+    Example: voicebench baseline show
+    """
+    from voicebench.results.baseline import find_baseline
+
+    typer.echo(str(find_baseline("set", results, name)))

@@ -1,0 +1,146 @@
+"""The baseline: the run that later runs may not be slower than.
+
+It can be named in four ways: a run folder's path; ``latest``, the last complete run of the same
+name; ``set``, the copy that ``voicebench baseline set`` keeps under ``results/baseline/<name>``
+(so that old run folders can be deleted, and a build can store just that one); and ``sprint:N``, the
+run of that sprint's report. A run that was broken off, has failed or flagged turns, or was measured
+on a machine too noisy for it, cannot become a baseline: every later run would be held against it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from voicebench.errors import ResultsError
+from voicebench.noise import find_noise
+from voicebench.results.columns import RecordedColumns, read_columns, stream_turns
+from voicebench.results.folder import TURNS
+from voicebench.results.reading import read_document, run_folders
+from voicebench.validity import flags_of
+
+FOLDER = "baseline"
+MOST_SHOWN = 3
+_SPRINT = re.compile(r"^sprint:(?P<number>[0-9]{1,6})$")
+
+
+def find_baseline(wanted: str, results: Path, name: str) -> Path:
+    """Return the folder of the baseline. Raises `ResultsError` where there is none."""
+    sprint = _SPRINT.match(wanted)
+    if sprint is not None:
+        return _of_sprint(results, int(sprint["number"]))
+    if wanted == "latest":
+        return _latest(results, name)
+    if wanted == "set":
+        folder = results / FOLDER / name
+        if not (folder / TURNS).is_file():
+            raise ResultsError(
+                f"no baseline is set for {name!r} in {results}",
+                "set one with `voicebench baseline set RESULT`",
+            )
+        return folder
+    return Path(wanted)
+
+
+def read_baseline(wanted: str, results: Path, name: str) -> RecordedColumns:
+    """Read the baseline. Raises `ResultsError` where there is none, or where it was broken off."""
+    run = read_columns(find_baseline(wanted, results, name))
+    if not run.complete or run.cut_line:
+        raise ResultsError(
+            f"baseline {run.path} is incomplete: its run was broken off",
+            "name a run that went to its end",
+        )
+    return run
+
+
+def set_baseline(result: Path, results: Path) -> Path:
+    """Keep a copy of the run in ``result`` as the baseline of its name; return the copy.
+
+    The audio is left behind. Raises `ResultsError` for a run that may not be one.
+    """
+    run = read_columns(result)
+    why = _why_not(run)
+    if why:
+        raise ResultsError(f"{result} cannot be a baseline: {why}", "measure again")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", run.name):
+        raise ResultsError(f"{result} has a name that no folder may have: {run.name!r}")
+    target = results / FOLDER / run.name
+    fresh = target.with_name(f".{run.name}.new")
+    try:
+        if fresh.exists():
+            shutil.rmtree(fresh)
+        fresh.mkdir(parents=True)
+        for file in sorted(result.iterdir()):
+            if file.is_file():
+                shutil.copy2(file, fresh / file.name)
+        if target.exists():
+            shutil.rmtree(target)
+        fresh.rename(target)
+    except OSError as error:
+        raise ResultsError(
+            f"baseline {target} cannot be written ({error.strerror})", "name another with --results"
+        ) from None
+    return target
+
+
+def _why_not(run: RecordedColumns) -> str:
+    """Return why a run may not be a baseline; nothing where it may."""
+    if not run.complete or run.cut_line:
+        return "its run was broken off"
+    failed = int(run.columns.failed.sum())
+    if failed:
+        return f"{failed} of {run.columns.turns} turns failed"
+    if not run.columns.turns:
+        return "it has no measured turn"
+    turns = list(stream_turns(run.path))
+    flags = flags_of(turns)
+    if flags:
+        shown = "; ".join(str(flag) for flag in flags[:MOST_SHOWN])
+        return f"its audio is not right ({shown})"
+    noise = [found for found in find_noise(turns, lag_of(run.environment)) if found.invalidates]
+    return noise[0].finding if noise else ""
+
+
+def lag_of(environment: Mapping[str, object]) -> float | None:
+    """Return the instrument's own error (95th percentile, ms) that a run was stored with."""
+    instrument = environment.get("instrument")
+    lag = instrument.get("p95_ms") if isinstance(instrument, dict) else None
+    return float(lag) if isinstance(lag, int | float) else None
+
+
+def _latest(results: Path, name: str) -> Path:
+    for folder in reversed(run_folders(results, name)):
+        run = read_document(folder / "settings.json").get("run")
+        if isinstance(run, dict) and run.get("name") == name:
+            return folder
+    raise ResultsError(
+        f"no complete run of {name!r} lies in {results}", "measure once without --baseline"
+    )
+
+
+def _of_sprint(results: Path, number: int) -> Path:
+    path = results / "sprints" / f"sprint-{number:03d}.json"
+    if not path.is_file():
+        raise ResultsError(
+            f"there is no report of sprint {number} ({path})",
+            f"write it: voicebench sprint {number}",
+        )
+    document = read_document(path)
+    named = document.get("result") or document.get("folder")
+    run = document.get("run")
+    if named is None and isinstance(run, dict):
+        named = run.get("folder")
+    if not isinstance(named, str):
+        raise ResultsError(
+            f"{path} names no run folder: {json.dumps(named)}", "name the folder with --baseline"
+        )
+    return _where_it_lies(Path(named), results)
+
+
+def _where_it_lies(folder: Path, results: Path) -> Path:
+    """Return ``folder``, or the one of its name in ``results`` where a result was moved."""
+    moved = results / folder.name
+    return moved if not folder.is_dir() and moved.is_dir() else folder
