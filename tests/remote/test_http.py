@@ -407,6 +407,21 @@ def test_http2_is_spoken_over_the_connection_opened_before_and_reused() -> None:
     assert server.connections == 1
 
 
+@pytest.mark.parametrize("http2_too", [False, True])
+def test_the_key_is_in_no_log_however_much_is_logged(
+    http2_too: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-secret")
+    script = http2 if http2_too else hello
+    with (
+        caplog.at_level(1),
+        service(script, http2=http2_too, key=ApiKey("SOME_KEY")) as (made, _),
+    ):
+        take(made)
+    assert caplog.records
+    assert not any("sk-secret" in record.getMessage() for record in caplog.records)
+
+
 def test_pieces_over_http2_come_as_they_arrive() -> None:
     with (
         service(http2, http2=True) as (made, server),

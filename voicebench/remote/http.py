@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from email.message import Message
 from typing import cast
 
 import httpcore
@@ -218,11 +217,10 @@ class Answer:
     @property
     def content_type(self) -> tuple[str, dict[str, str]]:
         """The media type in lower case, empty where none is given, and its parameters."""
-        header = Message()
-        header["content-type"] = self.headers.get("content-type", "")
-        parameters = {name.lower(): value for name, value in (header.get_params() or [])[1:]}
-        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return kind, parameters
+        kind, *rest = self.headers.get("content-type", "").split(";")
+        pairs = [parameter.partition("=") for parameter in rest]
+        parameters = {name.strip().lower(): value.strip(' "') for name, _, value in pairs}
+        return kind.strip().lower(), parameters
 
     def server_timing(self) -> Iterator[ServerTiming]:
         """Yield the server's duration as the head tells it, beside ours for the same request."""

@@ -6,6 +6,7 @@ waits for it, inside the turn; so `Lines` opens one ahead and hands that over.
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Iterator
 from typing import cast
@@ -29,6 +30,9 @@ class Lines(httpcore.NetworkBackend):
         self._first_stop = self._proxy or address
         self._ready: Connection | None = None
         self._made: list[Connection] = []
+        if access.http2:
+            # When everything is logged, it logs the headers that it packs, the key's among them.
+            logging.getLogger("hpack").setLevel(logging.INFO)
         self._http2_in_clear = access.http2 and not address.tls
         self.pool = self._new_pool()
 
