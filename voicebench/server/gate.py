@@ -115,7 +115,8 @@ class _Bounded:
         if self._complete:
             return await self._receive()
         try:
-            message = await asyncio.wait_for(self._receive(), BODY_S)
+            async with asyncio.timeout(BODY_S):
+                message = await self._receive()
         except TimeoutError:
             raise HTTPException(408, "the body did not come", {"Connection": "close"}) from None
         if message["type"] == "http.request":

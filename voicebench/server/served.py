@@ -201,7 +201,7 @@ class ServedScript:
 
 def _public_name(name: object) -> str:
     """Return a model's name without the folder it lies in, which is nobody's business."""
-    return Path(str(name)).name or "default"
+    return Path(str(name or "")).name or "default"
 
 
 def _chunker_of(settings: Settings) -> Callable[[], Chunker]:

@@ -170,7 +170,8 @@ class Turns:
         """Let no further turn in, and wait so long for those that run."""
         self.draining = True
         try:
-            await asyncio.wait_for(self._idle.wait(), patience_s)
+            async with asyncio.timeout(patience_s):
+                await self._idle.wait()
         except TimeoutError:
             self.cancel_all()
 
