@@ -223,17 +223,9 @@ class SocketLine:
             where = error.response.headers.get("Location")
             if 300 <= status < 400 and where:
                 return self._refusal(f"redirects to {shown(where)}", "use that URL")
-            remedy = ""
-            if status in (401, 403):
-                key = self.access.key
-                remedy = (
-                    f"check the key in environment variable {key.variable}"
-                    if key
-                    else "name the environment variable that holds the server's key"
-                )
             return self._refusal(
                 f"answers {status} instead of opening a WebSocket" + (f": {said}" if said else ""),
-                remedy or "check the URL's path",
+                "check the URL's path" + (_key_remedy(self.access) if status in (401, 403) else ""),
             )
         kind = "protocol" if isinstance(error, InvalidHandshake) else "refused"
         return self._refusal(f"opens no WebSocket ({self.quote(str(error))})", fault=kind)
@@ -383,6 +375,13 @@ class _OpenSocket:
         return self._line.failure(
             f"hung up in mid-turn, with code {int(code)}" + (f": {reason}" if reason else "")
         )
+
+
+def _key_remedy(access: Access) -> str:
+    # Many servers answer 403 to an unknown path as well as to a wrong key.
+    if access.key is None:
+        return ", or name the environment variable that holds the server's key"
+    return f", and the key in environment variable {access.key.variable}"
 
 
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)

@@ -1,0 +1,146 @@
+"""A cascade of remote engines: what fails there ends the turn, with its fault and its stage."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from encoded_sound import RATE, pcm16, tone
+from loopback import Peer, Script, closed_port, serving
+
+from voicebench.audio.pcm import AudibleRule
+from voicebench.llm.openai_http import OpenAiChat
+from voicebench.recorder import Recorder
+from voicebench.remote import Remote
+from voicebench.remote.access import Access
+from voicebench.remote.sound import SoundFormat
+from voicebench.remote.timeouts import Timeouts, TurnDeadline
+from voicebench.targets.cascade import Cascade
+from voicebench.targets.realtime import Realtime
+from voicebench.targets.voice_socket import VoiceSocket
+from voicebench.timeline import Timeline
+from voicebench.tts.openai_http import OpenAiSpeech
+from voicebench.tts.plain_http import PlainSpeech, SpeechRoute
+from voicebench.tts.socket import SocketDialect, SocketSpeech
+
+REPLY = "It is late, and the shops are closed by now, so please come back tomorrow."
+RAW = SoundFormat(sample_rate=RATE)
+
+
+def sse(content: str, finish: str | None = None) -> bytes:
+    choice = {"delta": {"content": content}, "finish_reason": finish}
+    return b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
+
+
+def replies(peer: Peer) -> None:
+    while True:
+        peer.request()
+        peer.answer("text/event-stream", sse(REPLY), sse("", "stop"))
+
+
+def replies_and_stays(peer: Peer) -> None:
+    """Send the reply and never come to its end."""
+    peer.request()
+    peer.head(content_type="text/event-stream", transfer_encoding="chunked")
+    peer.chunk(sse(REPLY))
+    peer.wait_for_hangup()
+
+
+def speaks(peer: Peer) -> None:
+    while True:
+        peer.request()
+        peer.answer("audio/pcm", pcm16(tone(0.2)))
+
+
+def drips(peer: Peer) -> None:
+    peer.request()
+    peer.head(content_type="audio/pcm", transfer_encoding="chunked")
+    while True:
+        peer.chunk(pcm16(tone(0.01)))
+        time.sleep(0.05)
+
+
+def breaks(peer: Peer) -> None:
+    peer.request()
+    peer.answer("text/plain", b"voice crashed", status="500 Internal Server Error")
+
+
+@contextmanager
+def cascade(llm: Script | None, tts: Script, access: Access) -> Iterator[Cascade]:
+    with serving(llm or replies) as chat, serving(tts) as speech:
+        port = chat.port if llm else closed_port()
+        route = SpeechRoute(f"{speech.url}/tts?text={{text}}")
+        model = OpenAiChat(f"http://127.0.0.1:{port}/v1", "m", access=access)
+        voice = PlainSpeech(route, RAW, access)
+        with closing(Cascade(model, voice, first_words=3, later_words=8)) as target:
+            yield target
+
+
+def turn_of(target: Cascade) -> Timeline:
+    recorder = Recorder()
+    target.run("What time is it?", recorder.emit)
+    return recorder.seal(1, "measured", AudibleRule()).timeline
+
+
+def test_a_turn_over_two_connections_counts_each_once() -> None:
+    with cascade(replies, speaks, Access()) as target:
+        first, second = turn_of(target), turn_of(target)
+    assert first.failure is second.failure is None
+    assert len(first.chunks) > 1
+    assert [made.reused for made in first.connections] == [False, False]
+    assert [made.reused for made in second.connections] == [True, True]
+
+
+def test_a_model_that_is_down_fails_the_turn_where_it_connects() -> None:
+    with cascade(None, speaks, Access()) as target:
+        failure = turn_of(target).failure
+    assert failure is not None
+    assert (failure.fault, failure.stage) == ("refused", "connect")
+    assert "/v1/chat/completions cannot be reached" in failure.reason
+
+
+def test_a_voice_that_breaks_fails_the_turn_in_the_voice() -> None:
+    with cascade(replies, breaks, Access()) as target:
+        turn = turn_of(target)
+    assert turn.failure is not None
+    assert (turn.failure.fault, turn.failure.stage) == ("engine", "tts")
+    assert turn.reply == REPLY
+
+
+def test_a_voice_that_breaks_does_not_wait_for_a_model_that_says_nothing_more() -> None:
+    with cascade(replies_and_stays, breaks, Access()) as target:
+        began = time.monotonic()
+        turn = turn_of(target)
+        assert time.monotonic() - began < 5
+    assert turn.failure is not None
+    assert turn.failure.stage == "tts"
+
+
+def test_the_whole_turn_has_one_limit_for_both_engines() -> None:
+    deadline = TurnDeadline(1.5)
+    limits = Timeouts(first_byte_s=5, between_bytes_s=5, turn_s=1.5)
+    with cascade(replies, drips, Access(timeouts=limits, deadline=deadline)) as target:
+        deadline.start()
+        time.sleep(1.0)
+        began = time.monotonic()
+        failure = turn_of(target).failure
+        assert time.monotonic() - began < 1.4
+    assert failure is not None
+    assert (failure.fault, failure.stage) == ("timeout", "tts")
+
+
+def test_every_remote_engine_and_target_can_be_checked_and_prepared() -> None:
+    dialect = SocketDialect(chunk=("{text}",), done={"done": True})
+    remotes = [
+        OpenAiChat("http://host/v1", "m"),
+        OpenAiSpeech("http://host/v1", "m", "v"),
+        PlainSpeech(SpeechRoute("http://host/?text={text}")),
+        SocketSpeech("ws://host", dialect, RAW),
+        VoiceSocket("ws://host"),
+        Realtime("ws://host"),
+    ]
+    for remote in remotes:
+        assert isinstance(remote, Remote)
+        remote.close()
