@@ -102,6 +102,14 @@ def chunk_sheet(turns: Iterable[Timeline]) -> Sheet | None:
     return Sheet("TTS first byte by text length", columns, notes)
 
 
+def length_rows(turns: Iterable[Timeline]) -> list[tuple[str, float, float, int]]:
+    """Return for each length its characters, the median first byte and total, and its chunks."""
+    return [
+        (band.lengths(), band.first_byte_ms(), band.total_ms(), len(band.chunks))
+        for band in _bands(spoken_chunks(turns))
+    ]
+
+
 def _bands(chunks: Sequence[SpokenChunk]) -> list[_Band]:
     """Gather the chunks by their lengths, by bands of lengths where there are many."""
     exact = {(chunk.first, chunk.characters) for chunk in chunks}

@@ -6,6 +6,7 @@ mention and no link, so a reply cannot draw a picture in a pull request or call 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from voicebench import format as form
@@ -23,22 +24,21 @@ from voicebench.report.style import Sheet
 _MARKUP = str.maketrans(
     {
         **{sign: f"\\{sign}" for sign in "\\`*_[]|~$"},
-        "<": "&lt;",
         ">": "&gt;",
-        "&": "&amp;",
         "@": "&#64;",
         "#": "&#35;",
     }
 )
+_TAG = re.compile("<(?! )")
+"""What could begin a tag; a sign before a space, as in ``< 300 ms``, cannot."""
 FOLDED = frozenset({"Runs, in ms", "TTS first byte by text length", "Distributions"})
 """Sheets that a short report folds away."""
 
 
 def escape(text: str) -> str:
     """Return ``text`` as one line that Markdown prints as it is."""
-    return (
-        form.one_line(text).translate(_MARKUP).replace("://", "&#58;//").replace("www.", "www&#46;")
-    )
+    plain = _TAG.sub("&lt;", form.one_line(text).replace("&", "&amp;"))
+    return plain.translate(_MARKUP).replace("://", "&#58;//").replace("www.", "www&#46;")
 
 
 def markdown_table(

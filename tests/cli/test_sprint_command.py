@@ -1,0 +1,78 @@
+"""`voicebench sprint`: what it writes, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Command
+from handmade import sprint_turns
+from recorded_folders import write_result
+
+ROOT = Path(__file__).parents[2]
+IMPORT = str(ROOT / "docs" / "sprints" / "sprint-046.toml")
+JUNIT = "<testsuite><testcase name='a'/><testcase name='b'/></testsuite>"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+
+
+def test_the_reference_is_imported_sprint_after_sprint(voicebench: Command) -> None:
+    earlier = IMPORT.replace("046", "045")
+    assert voicebench("sprint", "45", "--import", earlier).code == 0
+    ran = voicebench("sprint", "46", "--import", IMPORT)
+    assert ran.code == 0
+    assert ran.out.splitlines()[:2] == ["Sprint 46", "Score 40/50 (80 %); sprint 45: 39/50 (78 %)"]
+    page = Path("results/sprints/sprint-046.md").read_text(encoding="utf-8")
+    assert "| Total | 40/50 (80 %) | +1 | sprint 45: 39/50 (78 %) |" in page
+    assert json.loads(Path("results/sprints/sprint-046.json").read_text())["previous"] == 45
+
+
+def test_a_sprint_is_measured_by_the_latest_run(voicebench: Command, tmp_path: Path) -> None:
+    write_result(tmp_path / "results", sprint_turns(), stamp="20250105T101500Z")
+    write_result(tmp_path / "results", sprint_turns()[:3], name="new")
+    Path("tests.xml").write_text(JUNIT)
+    ran = voicebench(
+        *("sprint", "47", "--junit", "tests.xml", "--score", "humanity=6", "--lang", "fr")
+    )
+    assert ran.code == 0, ran.err
+    page = Path("results/sprints/sprint-047.md").read_text(encoding="utf-8")
+    assert "20260105T101500Z-new" in page
+    assert "**Taux de réussite :** 1/3 sous 300 ms (33.3 %)" in page
+    assert "2/2 tests réussis (100 %)." in page
+    assert "| Humanité | 6/10 | – | saisi à la main |" in page
+
+
+def test_a_sprint_is_not_overwritten_unless_asked(voicebench: Command) -> None:
+    assert voicebench("sprint", "46", "--import", IMPORT).code == 0
+    page = Path("results/sprints/sprint-046.md")
+    page.write_text("mine")
+    ran = voicebench("sprint", "46", "--import", IMPORT)
+    assert ran.code == 2
+    assert "is there already; give --force to replace it" in ran.err
+    assert page.read_text() == "mine"
+    assert voicebench("sprint", "46", "--import", IMPORT, "--force").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["46"], "no result lies in results/; name one with --result, or --import"),
+        (["46", "--import", IMPORT, "--junit", "x.xml"], "--import brings its own figures"),
+        (["46", "--import", "none.toml"], "none.toml cannot be read"),
+        (["46", "--import", IMPORT, "--score", "charm=3"], "'charm=3' is no aspect"),
+        (["46", "--result", "none"], "none is no results folder"),
+    ],
+)
+def test_bad_usage_is_one_sentence_and_exit_2(
+    voicebench: Command, arguments: list[str], sentence: str
+) -> None:
+    ran = voicebench("sprint", *arguments)
+    assert ran.code == 2
+    assert sentence in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+    assert not list(Path("results/sprints").glob("*.md"))

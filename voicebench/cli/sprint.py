@@ -1,0 +1,159 @@
+"""``voicebench sprint``: what a stretch of work did to the figures, as Markdown and JSON."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from voicebench.cli.output import Force, check_free, write_text
+from voicebench.errors import UsageError
+
+if TYPE_CHECKING:
+    from voicebench.report.sprint.sprint import Sprint
+
+RESULTS = Path("results")
+
+
+class Language(StrEnum):
+    """The languages of the report."""
+
+    ENGLISH = "en"
+    FRENCH = "fr"
+
+
+def sprint(
+    number: Annotated[int, typer.Argument(metavar="N", min=1, max=9999, help="The sprint.")],
+    results: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--result", metavar="RESULT", help="Repeatable. Default: the latest run in results/."
+        ),
+    ] = None,
+    imported: Annotated[
+        Path | None,
+        typer.Option("--import", metavar="FILE", help="Take the figures from this TOML file."),
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The tests' JUnit XML.")
+    ] = None,
+    scores: Annotated[
+        list[str] | None,
+        typer.Option("--score", metavar="ASPECT=POINTS", help="Enter points by hand: humanity=6."),
+    ] = None,
+    lang: Annotated[Language, typer.Option(help="Language of the report.")] = Language.ENGLISH,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="COMMIT", help="Commits after this one. Default: the last sprint's."),
+    ] = None,
+    folder: Annotated[
+        Path, typer.Option("--sprints", metavar="FOLDER", help="Where sprints are kept.")
+    ] = RESULTS / "sprints",
+    force: Force = False,
+) -> None:
+    """Write sprint-NNN.md and sprint-NNN.json: figures, changes, score card, analysis.
+
+    Examples:
+
+      voicebench sprint 46 --result results/20260105T101500Z-default --junit tests.xml
+
+      voicebench sprint 46 --import docs/sprints/sprint-046.toml --lang fr
+    """
+    from voicebench.report.sprint.page import conclusion_lines, sprint_page
+    from voicebench.report.sprint.sprint import previous_sprint, to_json
+
+    if imported is not None and (results or junit):
+        raise UsageError("--import brings its own figures", "leave --result and --junit out")
+    page, data = (folder / f"sprint-{number:03d}{suffix}" for suffix in (".md", ".json"))
+    _make(folder)
+    for path in (page, data):
+        check_free(path, force=force)
+    before = previous_sprint(folder, number)
+    if imported is not None:
+        made = _from_file(number, imported, scores or [])
+    else:
+        made = _from_runs(number, results or [_latest()], junit, scores or [], since, before)
+    write_text(page, sprint_page(made, before, lang.value), force=force)
+    write_text(data, to_json(made, before), force=force)
+    for line in conclusion_lines(made, before, lang.value):
+        typer.echo(line)
+    typer.echo(f"{page}\n{data}")
+
+
+def _from_file(number: int, path: Path, scores: list[str]) -> Sprint:
+    from voicebench.report.sprint.imported import read_import
+    from voicebench.report.sprint.score import parse_scores
+    from voicebench.report.sprint.sprint import ASPECTS, Score, Sprint
+
+    found = read_import(path)
+    card = {score.aspect: score for score in found.scores}
+    for aspect, points in parse_scores(scores).items():
+        card[aspect] = Score(aspect, points, by_hand=True)
+    return Sprint(
+        number=number,
+        started_at=found.started_at,
+        commit=None,
+        commits=found.commits,
+        files=found.files,
+        readings=found.readings,
+        tables=found.tables,
+        lengths=found.lengths,
+        scores=tuple(card[aspect] for aspect in ASPECTS if aspect in card),
+        setup=found.setup,
+        score_total=found.score_total,
+    )
+
+
+def _from_runs(
+    number: int,
+    results: list[Path],
+    junit: Path | None,
+    scores: list[str],
+    since: str | None,
+    before: Sprint | None,
+) -> Sprint:
+    from voicebench.report.recorded import read_recorded
+    from voicebench.report.sprint import measured
+    from voicebench.report.sprint.commits import work_since
+    from voicebench.report.sprint.score import parse_scores, score_card
+    from voicebench.report.sprint.sprint import Sprint
+
+    by_hand = parse_scores(scores)
+    tests = [measured.read_junit(junit)] if junit else []
+    runs = [read_recorded(path) for path in results]
+    readings = [*measured.readings_of(runs), *tests]
+    work = work_since(Path.cwd(), since or (before.commit if before else None))
+    days = [commit.day for commit in work.commits]
+    return Sprint(
+        number=number,
+        started_at=min(days, default=None) or runs[0].started_at,
+        commit=work.head,
+        commits=work.commits,
+        files=work.files,
+        readings=tuple(readings),
+        tables=tuple(measured.run_tables(runs)),
+        lengths=tuple(measured.text_lengths(runs)),
+        scores=score_card(runs, readings, by_hand),
+        setup=measured.setup_of(runs[0]),
+        results=tuple(run.path.name for run in runs),
+    )
+
+
+def _latest() -> Path:
+    from voicebench.results.reading import run_folders
+
+    found = run_folders(RESULTS)
+    if not found:
+        raise UsageError(f"no result lies in {RESULTS}/", "name one with --result, or --import")
+    return found[-1]
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder} cannot be made ({error.strerror})", "name another with --sprints"
+        ) from None

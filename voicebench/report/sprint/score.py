@@ -1,0 +1,156 @@
+"""The score card: five aspects of ten points, each by a formula, all of them in ``docs/sprint.md``.
+
+* **quality**: 10 × the share of measured turns that succeeded and have no clipped sample.
+* **latency**: for each of the three durations with a target (E2E latency, TTS TTFB, E2E first
+  audio) 10 × (2 − figure / target), between 0 and 10: ten at the target and better, none at twice
+  the target. The mean of them.
+* **streaming**: 10 × the mean of two shares: of turns that lag at most 100 ms behind a listener who
+  starts at once (`worst_deficit_ms`), and of turns that speak before their reply is complete. Where
+  the reply's text cannot be seen the first share stands alone.
+* **humanity**: people answer each other after about 200 ms, and a second of silence is heard as
+  trouble. 10 × (1200 − median `first_sound_ms`) / 1000, between 0 and 10, × the share of turns
+  without a stall.
+* **connectivity**: 10 × the share of turns that did not fail in connect, transport or turn, where
+  the target is reached over a wire; an assistant in the same process has no connection to judge.
+
+Points are rounded to a tenth. What was not measured has no points, and counts neither for the total
+nor for what was possible. A person's own judgement takes the place of a formula, and is marked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from voicebench import format as form
+from voicebench.errors import UsageError
+from voicebench.metrics import BY_NAME
+from voicebench.report.recorded import Recorded
+from voicebench.report.sprint.readings import Reading
+from voicebench.report.sprint.sprint import ASPECTS, Score
+from voicebench.timeline import Timeline
+
+CONTINUITY_MS = 100.0
+QUICKEST_ANSWER_MS = 200.0
+SLOWEST_ANSWER_MS = 1200.0
+WIRES = ("ws:", "wss:", "http:", "https:")
+_WIRE_STAGES = ("connect", "transport", "turn")
+
+
+def parse_scores(texts: Sequence[str]) -> dict[str, float]:
+    """Read ``humanity=6`` and the like. Raises `UsageError` for anything else."""
+    entered = {}
+    for text in texts:
+        aspect, _, points = text.partition("=")
+        try:
+            value = float(points)
+        except ValueError:
+            value = -1.0
+        if aspect not in ASPECTS or not 0 <= value <= 10:
+            raise UsageError(
+                f"--score {text!r} is no aspect with 0 to 10 points",
+                f"write for example 'humanity=6'; the aspects are {', '.join(ASPECTS)}",
+            )
+        entered[aspect] = value
+    return entered
+
+
+def score_card(
+    runs: Sequence[Recorded], readings: Sequence[Reading], by_hand: Mapping[str, float]
+) -> tuple[Score, ...]:
+    """Return the points of each aspect; those in ``by_hand`` as they were entered."""
+    computed = {
+        "quality": _quality(runs),
+        "latency": _latency(readings),
+        "streaming": _streaming(runs),
+        "humanity": _humanity(runs),
+        "connectivity": _connectivity(runs),
+    }
+    card = []
+    for aspect in ASPECTS:
+        if aspect in by_hand:
+            card.append(Score(aspect, by_hand[aspect], by_hand=True))
+        else:
+            points, why = computed[aspect]
+            card.append(Score(aspect, None if points is None else round(points, 1), why=why))
+    return tuple(card)
+
+
+Points = tuple[float | None, str]
+
+
+def _quality(runs: Sequence[Recorded]) -> Points:
+    turns = _measured(runs)
+    if not turns:
+        return None, ""
+    good = sum(
+        not turn.failed and turn.sound is not None and not turn.sound.clipped_samples
+        for turn in turns
+    )
+    return 10 * good / len(turns), f"{good}/{len(turns)}"
+
+
+def _latency(readings: Sequence[Reading]) -> Points:
+    points, told = [], []
+    for name in ("llm_total", "tts_ttfb", "first_audio"):
+        reading = next((one for one in readings if one.metric == name and one.unit == "ms"), None)
+        if reading is None or reading.value is None or not reading.limit:
+            continue
+        points.append(10 * min(max(2 - reading.value / reading.limit, 0.0), 1.0))
+        told.append(f"{form.ms(reading.value)}/{form.limit(reading.limit, 'ms')}")
+    return (sum(points) / len(points), ", ".join(told)) if points else (None, "")
+
+
+def _streaming(runs: Sequence[Recorded]) -> Points:
+    deficits = _values(runs, "worst_deficit_ms")
+    if not deficits.size:
+        return None, ""
+    count = sum(run.summary.turns for run in runs)
+    continuity = float((deficits <= CONTINUITY_MS).sum()) / count
+    told = f"{form.percent(continuity)} ≤ {form.limit(CONTINUITY_MS, 'ms')}"
+    early = [
+        run.columns.values["first_audio_ms"] < run.columns.values["llm_total_ms"]
+        for run in runs
+        if run.summary.metrics["llm_total_ms"].values
+    ]
+    if not early:
+        return 10 * continuity, told
+    overlap = float(np.concatenate(early).mean())
+    return 10 * (continuity + overlap) / 2, f"{told}, {form.percent(overlap)} overlap"
+
+
+def _humanity(runs: Sequence[Recorded]) -> Points:
+    sounds, stalls = _values(runs, "first_sound_ms"), _values(runs, "stall_count")
+    if not sounds.size:
+        return None, ""
+    middle = float(np.median(sounds))
+    span = SLOWEST_ANSWER_MS - QUICKEST_ANSWER_MS
+    quick = min(max((SLOWEST_ANSWER_MS - middle) / span, 0.0), 1.0)
+    smooth = float((stalls == 0).sum()) / sum(run.summary.turns for run in runs)
+    return 10 * quick * smooth, f"{form.quantity(middle, 'ms')}, {form.percent(smooth)} no stall"
+
+
+def _connectivity(runs: Sequence[Recorded]) -> Points:
+    over_a_wire = [run for run in runs if is_over_a_wire(run)]
+    turns = _measured(over_a_wire)
+    if not turns:
+        return None, ""
+    lost = sum(turn.failure is not None and turn.failure.stage in _WIRE_STAGES for turn in turns)
+    return 10 * (1 - lost / len(turns)), f"{len(turns) - lost}/{len(turns)}"
+
+
+def is_over_a_wire(run: Recorded) -> bool:
+    """Return whether the run's target or one of its engines was reached over a connection."""
+    if (run.target or "").startswith(WIRES):
+        return True
+    return bool(run.summary.metrics["connect_ms"].values)
+
+
+def _measured(runs: Sequence[Recorded]) -> list[Timeline]:
+    return [turn for run in runs for turn in run.sample if turn.phase == "measured"]
+
+
+def _values(runs: Sequence[Recorded], name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    metric = BY_NAME[name]
+    return np.concatenate([run.columns.usable(metric) for run in runs] or [np.zeros(0)])
