@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
     ("server",),
+    ("versus", "tuning"),
     ("session", "doctor"),
     ("measuring", "selftest", "speaking"),
     ("targets",),

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
+
+from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
     from voicebench.settings import Effective
@@ -41,6 +44,14 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document to stdout, and nothing else.")
 ]
 
+Against = Annotated[
+    Path | None,
+    typer.Option(
+        "--against",
+        metavar="CONFIG2",
+        help="Measure another set-up in turn, A B B A, on the same prompts. Options are of both.",
+    ),
+]
 Decide = Annotated[
     bool | None,
     typer.Option("--decide/--no-decide", help="Judge gates by their confidence interval."),
@@ -73,6 +84,39 @@ def share(text: str | None, option: str) -> float | None:
     from voicebench.figures import read_quantity
 
     return read_quantity(text.strip(), "share", option)
+
+
+def seconds(text: str | None, option: str) -> float | None:
+    """Return the seconds that an option names, as '30s' or '500ms'. Raises `UsageError`."""
+    if text is None:
+        return None
+    from voicebench.figures import read_quantity
+
+    return read_quantity(text.strip(), "s", option)
+
+
+def server_settings(url: str | None) -> dict[str, object]:
+    """Return the settings that ``--server URL`` stands for. Raises `UsageError`.
+
+    ``http`` and ``https``: OpenAI's chat and speech routes below the URL. ``ws`` and ``wss``: one
+    endpoint for the whole turn; OpenAI's Realtime protocol where the path says so, else our own.
+    """
+    if url is None:
+        return {}
+    parts = urlsplit(url)
+    if parts.scheme in ("http", "https"):
+        base = url.rstrip("/") if parts.path.rstrip("/") else f"{url.rstrip('/')}/v1"
+        return {"run.target": "cascade", "llm.url": base, "tts.url": base}
+    if parts.scheme in ("ws", "wss"):
+        whole = url if parts.path.rstrip("/") else f"{url.rstrip('/')}/v1/voice"
+        return {
+            "run.target": "realtime" if "realtime" in parts.path else "voice",
+            "server.url": whole,
+        }
+    raise UsageError(
+        f"--server {url!r} is no URL of a server",
+        "write for example http://127.0.0.1:8765 or ws://127.0.0.1:8765",
+    )
 
 
 def effective_settings(

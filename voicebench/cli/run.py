@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicebench.cli import ci
+from voicebench.cli.against import run_against
 from voicebench.cli.options import (
+    Against,
     AllowNoise,
     Baseline,
     Config,
@@ -22,6 +24,8 @@ from voicebench.cli.options import (
     UntilDecided,
     Voice,
     effective_settings,
+    seconds,
+    server_settings,
     share,
 )
 from voicebench.cli.outcome import exit_code, publish
@@ -57,6 +61,22 @@ def run(
     ] = None,
     first_words: Annotated[int | None, typer.Option(help="Words in the first text chunk.")] = None,
     later_words: Annotated[int | None, typer.Option(help="Words in later text chunks.")] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Measure a server: http(s)://… for OpenAI's chat and speech routes, ws(s)://… for "
+            "a whole turn.",
+        ),
+    ] = None,
+    cold_connection: Annotated[
+        bool | None,
+        typer.Option("--cold-connection", help="Open a new connection inside every turn."),
+    ] = None,
+    idle_gap: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Also take turns after so long a silence: 30s, 500ms."),
+    ] = None,
     pause: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Silence before each measured turn.")
     ] = None,
@@ -71,6 +91,7 @@ def run(
     save_audio: Annotated[
         bool | None, typer.Option("--save-audio", help="Keep each turn's audio as WAV.")
     ] = None,
+    against: Against = None,
     decide: Decide = None,
     until_decided: UntilDecided = None,
     max_runs: MaxRuns = None,
@@ -103,40 +124,46 @@ def run(
 
       voicebench run --until-decided --max-runs 200
 
+      voicebench run a.toml --against b.toml
+
       voicebench run --target 'sim:ttft=120ms,token=8ms,ttfb=70ms,speed=4x'
     """
     if as_json and csv_path == Path("-"):
         raise UsageError("--json and --csv - both want stdout", "give --csv a file")
     if gates and no_gate:
         raise UsageError("--gate and --no-gate exclude each other", "give one of them")
-    effective = effective_settings(
-        config,
-        assignments,
-        {
-            "run.name": name,
-            "run.target": target,
-            "run.runs": runs,
-            "run.warmup": warmup,
-            "run.prompt": prompt,
-            "run.prompts": prompts,
-            "run.device": device,
-            "run.sequential": sequential,
-            "run.pause_s": pause,
-            "run.results": results,
-            "run.save_audio": save_audio,
-            "llm.model": llm,
-            "tts.voice": voice,
-            "chunker.first_words": first_words,
-            "chunker.later_words": later_words,
-            "judge.decide": decide,
-            "judge.until_decided": until_decided,
-            "judge.max_runs": max_runs,
-            "judge.baseline": baseline,
-            "judge.max_regression": share(max_regression, "--max-regression"),
-            "judge.allow_noise": allow_noise,
-            "gates": [] if no_gate else gates,
-        },
-    )
+    named = {
+        "run.name": name,
+        "run.target": target,
+        "run.runs": runs,
+        "run.warmup": warmup,
+        "run.prompt": prompt,
+        "run.prompts": prompts,
+        "run.device": device,
+        "run.sequential": sequential,
+        "run.pause_s": pause,
+        "run.results": results,
+        "run.save_audio": save_audio,
+        "llm.model": llm,
+        "tts.voice": voice,
+        "chunker.first_words": first_words,
+        "chunker.later_words": later_words,
+        "judge.decide": decide,
+        "judge.until_decided": until_decided,
+        "judge.max_runs": max_runs,
+        "judge.baseline": baseline,
+        "judge.max_regression": share(max_regression, "--max-regression"),
+        "judge.allow_noise": allow_noise,
+        "gates": [] if no_gate else gates,
+        "run.idle_gap_s": seconds(idle_gap, "--idle-gap"),
+        "wire.cold_connection": cold_connection,
+    } | server_settings(server)
+    effective = effective_settings(config, assignments, named)
+    if against is not None:
+        if csv_path is not None or junit is not None:
+            raise UsageError("--csv and --junit are of one run", "see the run folders of both")
+        other = effective_settings(against, assignments, named)
+        raise typer.Exit(run_against(effective, other, as_json=as_json, quiet=quiet))
     outcome = _measure(effective, quiet=quiet)
     publish(outcome, as_json=as_json, csv_path=csv_path, quiet=quiet)
     ci.publish(outcome, junit)

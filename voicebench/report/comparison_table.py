@@ -48,7 +48,7 @@ def comparison_sheet(
 
 def signed_interval(interval: Interval | None, unit: str) -> str:
     """Return ``-12.0 … +3.1``; an end that the turns cannot bound is called open."""
-    if interval is None:
+    if interval is None or (interval.low is None and interval.high is None):
         return form.NOTHING
     ends = ["open" if end is None else _signed(end, unit) for end in (interval.low, interval.high)]
     return " … ".join(ends)
