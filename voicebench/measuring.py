@@ -1,19 +1,23 @@
 """The measurement: which turns are taken, in which order, and under which phase.
 
 The first turn after loading is ``cold``, then come the ``warmup`` turns, both on prompts that no
-measured turn uses; then the ``measured`` ones, rotating through the prompts.
+measured turn uses; then the ``measured`` ones, rotating through the prompts; then the ``idle``
+ones, each after a silent gap.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from voicebench.audio.pcm import AudibleRule
+from voicebench.errors import CannotMeasure
 from voicebench.events import Event, Phase
 from voicebench.machine_state import MachineWatch
 from voicebench.recorder import Clock, Recorder, Recording
+from voicebench.remote import Remote
 from voicebench.targets import Target
 
 
@@ -38,6 +42,11 @@ def plan_turns(warmup_prompts: Sequence[str], measured_prompts: Sequence[str]) -
     return [PlannedTurn(number, phase, text) for number, (phase, text) in enumerate(phases, 1)]
 
 
+def plan_idle_turns(prompts: Sequence[str], first: int) -> list[PlannedTurn]:
+    """Return the turns that follow the measured ones, each after a silent gap."""
+    return [PlannedTurn(number, "idle", prompt) for number, prompt in enumerate(prompts, first)]
+
+
 def take_turns(
     target: Target,
     planned: Sequence[PlannedTurn],
@@ -45,18 +54,27 @@ def take_turns(
     rule: AudibleRule,
     clock: Clock = time.perf_counter_ns,
     pause_s: float = 0.0,
+    idle_gap_s: float = 0.0,
     watch: Callable[[int, Event], None] | None = None,
     machine: MachineWatch | None = None,
 ) -> Iterator[Recording]:
     """Yield each turn sealed, the moment it has ended.
 
-    ``pause_s`` seconds of silence come before each measured turn. A turn that the user or a defect
+    ``pause_s`` seconds of silence come before each measured turn, and ``idle_gap_s`` before each
+    idle one. Connections are brought into order before every turn but an idle one, which is to find
+    what the silence has left of them. A turn that the user or a defect
     broke off is yielded too, and the exception goes on after it. ``machine`` notes what the machine
     did meanwhile; it is read before a turn starts and after it has ended.
     """
     for turn in planned:
-        if pause_s > 0 and turn.phase == "measured":
+        if turn.phase == "idle":
+            time.sleep(idle_gap_s)
+        elif turn.phase == "measured":
             time.sleep(pause_s)
+        if isinstance(target, Remote) and turn.phase != "idle":
+            # A peer that is gone fails the turn, which says why; the run goes on.
+            with suppress(CannotMeasure):
+                target.prepare()
         if machine is not None:
             machine.before_turn()
         recorder = Recorder(clock, watch=watch)

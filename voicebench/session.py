@@ -21,7 +21,7 @@ from voicebench.events import Event
 from voicebench.gates import GateResult, Verdict
 from voicebench.judgement import Judgement, judge_against, judge_gates, look_counts
 from voicebench.machine_state import MachineWatch
-from voicebench.measuring import PlannedTurn, plan_turns, take_turns
+from voicebench.measuring import PlannedTurn, plan_idle_turns, plan_turns, take_turns
 from voicebench.noise import find_noise
 from voicebench.prompts import PromptSet, check_prompt, from_prompts, language_of
 from voicebench.prompts import load as load_prompts
@@ -86,6 +86,7 @@ def run_session(effective: Effective, observer: Observer) -> Outcome:
             run.take_until(count)
             if run.interrupted or run.is_decided():
                 break
+        run.take_idle()
         return run.finish(baseline)
 
 
@@ -170,6 +171,13 @@ class OpenRun:
         before = sum(turn.phase != "measured" for turn in self.planned)
         self.take(self.planned[len(self.turns) : before + measured])
 
+    def take_idle(self) -> None:
+        """Take the turns that each come after a silent gap, where they are asked for."""
+        run = self.settings.run
+        if run.idle_gap_s > 0 and not self.interrupted:
+            prompts = self.prompts.rotate(run.idle_turns)
+            self.take(plan_idle_turns(prompts, first=len(self.turns) + 1))
+
     def take(self, planned: Sequence[PlannedTurn]) -> None:
         """Take these turns, each on disk before the next begins."""
         recordings = take_turns(
@@ -177,6 +185,7 @@ class OpenRun:
             planned,
             rule=audible_rule(self.settings.audible),
             pause_s=self.settings.run.pause_s,
+            idle_gap_s=self.settings.run.idle_gap_s,
             watch=self._observer.event,
             machine=self._machine,
         )

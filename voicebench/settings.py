@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -50,8 +50,9 @@ class RunSettings(_Section):
     target: Annotated[
         str,
         Field(
-            description="'cascade' (language model, chunker, synthesizer in this process) or a "
-            "simulated target, 'sim:ttft=120ms,token=8ms,ttfb=70ms,speed=4x'."
+            description="'cascade' (a language model, the chunker and a synthesizer, each in "
+            "process or behind a URL), 'voice' or 'realtime' (server.url does the whole turn), or "
+            "a simulated target, 'sim:ttft=120ms,token=8ms,ttfb=70ms,speed=4x'."
         ),
     ] = "cascade"
     runs: Annotated[
@@ -78,6 +79,18 @@ class RunSettings(_Section):
         bool,
         Field(description="Hand the first text chunk over only when the whole reply is there."),
     ] = False
+    idle_gap_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=3600,
+            description="Silence before each idle turn, in seconds; 0 takes none. Idle turns are "
+            "a phase of their own, after the measured turns.",
+        ),
+    ] = 0.0
+    idle_turns: Annotated[
+        int, Field(ge=1, le=1000, description="Idle turns, where idle_gap_s is set.")
+    ] = 3
     pause_s: Annotated[
         float, Field(ge=0, le=600, description="Silence before each measured turn, in seconds.")
     ] = 0.0
@@ -131,6 +144,23 @@ class LlmSettings(_Section):
         str | None,
         Field(max_length=8000, description="Default: a request for short spoken answers."),
     ] = None
+    url: Annotated[
+        str | None,
+        Field(
+            description="Base URL of a server that speaks OpenAI's chat protocol, such as "
+            "'http://127.0.0.1:8000/v1'; llm.model is then its name there. Default: in process."
+        ),
+    ] = None
+    key_env: Annotated[
+        str | None, Field(description="Name of the environment variable that holds the key.")
+    ] = None
+    headers: Annotated[
+        dict[str, str], Field(description="Further headers of each request; never a key.")
+    ] = {}
+    stream: Annotated[
+        bool, Field(description="Ask for the reply token by token; false: in one piece.")
+    ] = True
+    extra: Annotated[dict[str, Any], Field(description="Merged into the request's JSON last.")] = {}
 
 
 class ChunkerSettings(_Section):
@@ -175,6 +205,103 @@ class TtsSettings(_Section):
         int | None, Field(ge=0, description="Speaker of a voice that has several.")
     ] = None
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed of the voice's noise.")] = 0
+    api: Annotated[
+        Literal["openai", "plain", "socket"],
+        Field(
+            description="What the server at tts.url speaks: OpenAI's speech protocol, a plain HTTP "
+            "route, or a WebSocket that takes text and gives sound."
+        ),
+    ] = "openai"
+    url: Annotated[
+        str | None,
+        Field(
+            description="URL of a speech server; for 'plain' with '{text}' in it or in tts.body. "
+            "Default: in process."
+        ),
+    ] = None
+    model: Annotated[str, Field(description="The model's name on the server ('openai').")] = "tts-1"
+    key_env: Annotated[
+        str | None, Field(description="Name of the environment variable that holds the key.")
+    ] = None
+    key_header: Annotated[str, Field(description="Header that carries the key.")] = "Authorization"
+    key_scheme: Annotated[str, Field(description="Word before the key in that header.")] = "Bearer"
+    headers: Annotated[
+        dict[str, str], Field(description="Further headers of each request; never a key.")
+    ] = {}
+    format: Annotated[
+        Literal["auto", "pcm", "wav", "mp3", "opus", "flac", "aac"],
+        Field(description="Sound to ask for ('openai') or to expect; 'auto' reads the answer."),
+    ] = "auto"
+    encoding: Annotated[
+        Literal["s16le", "s16be", "f32le"] | None,
+        Field(description="Samples of raw PCM. Default: what the answer says."),
+    ] = None
+    sample_rate: Annotated[
+        int | None, Field(ge=1000, le=384_000, description="Rate of raw PCM that does not say it.")
+    ] = None
+    stream_format: Annotated[
+        Literal["audio", "sse"] | None, Field(description="Ask for plain sound or for events.")
+    ] = None
+    method: Annotated[Literal["GET", "POST"], Field(description="Of a plain route.")] = "GET"
+    body: Annotated[
+        str | dict[str, Any] | None, Field(description="Of a plain route, with '{text}' in it.")
+    ] = None
+    content_type: Annotated[str, Field(description="Of a body that is text.")] = (
+        "text/plain; charset=utf-8"
+    )
+    socket: Annotated[
+        dict[str, Any],
+        Field(description="The words of a WebSocket: chunk, done, sound, opening, ready, failed."),
+    ] = {}
+    extra: Annotated[dict[str, Any], Field(description="Merged into the request's JSON last.")] = {}
+
+
+class ServerSettings(_Section):
+    """One endpoint that does the whole turn (run.target = 'voice' or 'realtime')."""
+
+    url: Annotated[
+        str | None, Field(description="WebSocket, such as 'ws://127.0.0.1:8765/v1/voice'.")
+    ] = None
+    key_env: Annotated[
+        str | None, Field(description="Name of the environment variable that holds the key.")
+    ] = None
+    headers: Annotated[
+        dict[str, str], Field(description="Further headers of the handshake; never a key.")
+    ] = {}
+    dialect: Annotated[
+        Literal["ga", "beta"], Field(description="Event names of the Realtime protocol.")
+    ] = "ga"
+    voice: Annotated[str | None, Field(description="Voice of the Realtime session.")] = None
+    instructions: Annotated[
+        str | None, Field(description="Instructions of the Realtime session.")
+    ] = None
+    out_of_band: Annotated[
+        bool, Field(description="Ask Realtime outside the conversation, so no turn remembers.")
+    ] = True
+
+
+class WireSettings(_Section):
+    """How servers are reached, and how long they may take."""
+
+    connect_s: Annotated[
+        float, Field(gt=0, le=600, description="Name lookup, TCP, TLS and handshake together.")
+    ] = 5.0
+    first_byte_s: Annotated[
+        float, Field(gt=0, le=600, description="Request sent to the answer's first byte.")
+    ] = 20.0
+    between_bytes_s: Annotated[
+        float, Field(gt=0, le=600, description="Silence in the middle of an answer.")
+    ] = 10.0
+    turn_s: Annotated[float, Field(gt=0, le=3600, description="The whole turn.")] = 60.0
+    cold_connection: Annotated[
+        bool, Field(description="Open a new connection inside every turn.")
+    ] = False
+    http2: Annotated[bool, Field(description="Offer HTTP/2.")] = False
+    redirects: Annotated[bool, Field(description="Follow redirects on the same origin.")] = False
+    proxy: Annotated[str | None, Field(description="URL of an HTTP proxy.")] = None
+    ca_file: Annotated[
+        str | None, Field(description="File of further certificates to trust (PEM).")
+    ] = None
 
 
 class AudibleSettings(_Section):
@@ -227,6 +354,8 @@ class Settings(_Section):
     llm: LlmSettings = LlmSettings()
     chunker: ChunkerSettings = ChunkerSettings()
     tts: TtsSettings = TtsSettings()
+    server: ServerSettings = ServerSettings()
+    wire: WireSettings = WireSettings()
     audible: AudibleSettings = AudibleSettings()
     judge: JudgeSettings = JudgeSettings()
     gates: Annotated[

@@ -8,6 +8,8 @@ from voicebench.chunking import Chunker
 from voicebench.events import Emit
 from voicebench.llm import LanguageModel
 from voicebench.pipeline import run_turn
+from voicebench.remote import Remote
+from voicebench.remote.timeouts import TurnDeadline
 from voicebench.scheduling import FreeForAll
 from voicebench.tts import Synthesizer
 
@@ -28,6 +30,7 @@ class Cascade:
         later_words: int,
         sequential: bool = False,
         new_schedule: Callable[[], FreeForAll] = FreeForAll,
+        deadline: TurnDeadline | None = None,
     ) -> None:
         self.llm = llm
         self.tts = tts
@@ -35,12 +38,25 @@ class Cascade:
         self._later_words = later_words
         self._sequential = sequential
         self._new_schedule = new_schedule
+        self._deadline = deadline
+
+    def check(self) -> None:
+        """Open the connections of remote engines, or raise `CannotMeasure` naming the URL."""
+        for engine in self._remote_engines():
+            engine.check()
+
+    def prepare(self) -> None:
+        """Bring the connections of remote engines into the state the next turn shall find."""
+        for engine in self._remote_engines():
+            engine.prepare()
 
     def run(self, prompt: str, emit: Emit, schedule: FreeForAll | None = None) -> None:
         """Answer ``prompt`` aloud; see `voicebench.pipeline.run_turn`.
 
         ``schedule`` stands in for a new one, where several turns share the engines.
         """
+        if self._deadline is not None:
+            self._deadline.start()
         run_turn(
             prompt,
             emit,
@@ -60,7 +76,11 @@ class Cascade:
             later_words=self._later_words,
             sequential=self._sequential,
             new_schedule=self._new_schedule,
+            deadline=self._deadline,
         )
+
+    def _remote_engines(self) -> list[Remote]:
+        return [engine for engine in (self.llm, self.tts) if isinstance(engine, Remote)]
 
     def describe(self) -> dict[str, object]:
         """Return both engines' descriptions and how they are joined."""

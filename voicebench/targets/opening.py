@@ -7,14 +7,21 @@ from collections.abc import Callable
 from voicebench.chunking import Chunker
 from voicebench.devices import check_device
 from voicebench.errors import UsageError
+from voicebench.llm import LanguageModel
 from voicebench.models import CATALOGUE, ensure
 from voicebench.models.progress import Report, ignore
+from voicebench.remote import Remote
+from voicebench.remote.timeouts import TurnDeadline
 from voicebench.scheduling import FreeForAll, TurnTaking
 from voicebench.settings import Settings
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
+from voicebench.targets.remote_opening import open_remote_llm, open_remote_tts, open_server
 from voicebench.targets.simulated import PREFIX, Simulated, parse_script
 from voicebench.tts import Synthesizer
+
+WHOLE_TURN = ("voice", "realtime")
+"""Targets of which one endpoint does the whole turn."""
 
 Say = Callable[[str], None]
 """Take one line about what is going on, for people who wait."""
@@ -25,43 +32,84 @@ def check_target(settings: Settings) -> None:
 
     Raises `UsageError` or one of its kind.
     """
-    if settings.run.target.startswith(PREFIX):
-        parse_script(settings.run.target)
+    target = settings.run.target
+    if target.startswith(PREFIX):
+        parse_script(target)
         return
-    if settings.run.target != "cascade":
+    if target in WHOLE_TURN:
+        open_server(settings).close()
+        return
+    if target != "cascade":
         raise UsageError(
-            f"unknown target {settings.run.target!r}", "use 'cascade' or 'sim:ttft=120ms,…'"
+            f"unknown target {target!r}", "use 'cascade', 'voice', 'realtime' or 'sim:ttft=120ms,…'"
         )
-    check_device(settings.llm_device())
-    check_device(settings.tts_device())
+    if settings.llm.url is None:
+        check_device(settings.llm_device())
+    if settings.tts.url is None:
+        check_device(settings.tts_device())
 
 
 def fetch_models(settings: Settings, report: Report = ignore, *, voice_only: bool = False) -> None:
     """Get the models of the catalogue that ``settings`` name, where they are not here yet."""
-    if settings.run.target.startswith(PREFIX):
+    if settings.run.target != "cascade":
         return
+    names = []
+    if settings.llm.url is None and not voice_only:
+        names.append(settings.llm.model)
+    if settings.tts.url is None:
+        names.append(settings.tts.voice)
     embedded = {entry.name for entry in CATALOGUE}
-    names = (settings.tts.voice,) if voice_only else (settings.llm.model, settings.tts.voice)
     for name in names:
         if name in embedded:
             ensure(name, report)
 
 
 def open_target(settings: Settings, say: Say) -> Target:
-    """Load what ``settings`` name, and join it. Raises a `VoicebenchError` where that fails."""
+    """Load what ``settings`` name, and join it. Raises a `VoicebenchError` where that fails.
+
+    A peer that cannot be reached is said at once, with its URL.
+    """
     if settings.run.target.startswith(PREFIX):
         return Simulated(parse_script(settings.run.target), new_chunker=_chunker_of(settings))
-    return open_cascade(settings, say)
+    if settings.run.target in WHOLE_TURN:
+        say(f"connecting to {settings.server.url}")
+        target: Target = open_server(settings)
+    else:
+        target = open_cascade(settings, say)
+    if isinstance(target, Remote):
+        target.check()
+    return target
 
 
 def open_cascade(settings: Settings, say: Say) -> Cascade:
-    """Load the language model and the voice, and join them."""
+    """Load or connect the language model and the voice, and join them."""
+    deadline = TurnDeadline(settings.wire.turn_s)
+    llm = open_llm(settings, say, deadline)
+    tts = open_voice(settings, say, deadline)
+    in_process = settings.llm.url is None and settings.tts.url is None
+    shared = in_process and llm.describe()["device"] == tts.describe()["device"]
+    return Cascade(
+        llm,
+        tts,
+        first_words=settings.chunker.first_words,
+        later_words=settings.chunker.later_words,
+        sequential=settings.run.sequential,
+        new_schedule=TurnTaking if shared else FreeForAll,
+        deadline=deadline,
+    )
+
+
+def open_llm(settings: Settings, say: Say, deadline: TurnDeadline | None = None) -> LanguageModel:
+    """Load or connect the language model alone."""
+    if settings.llm.url is not None:
+        say(f"language model {settings.llm.model} at {settings.llm.url}")
+        return open_remote_llm(settings, deadline)
     from voicebench.devices import set_threads
     from voicebench.llm.local import load_language_model
 
     set_threads(settings.run.threads)
     say(f"loading language model {settings.llm.model}")
-    llm = load_language_model(
+    return load_language_model(
         settings.llm.model,
         device=settings.llm_device(),
         dtype=settings.llm.dtype,
@@ -72,20 +120,13 @@ def open_cascade(settings: Settings, say: Say) -> Cascade:
         seed=settings.llm.seed,
         system_prompt=settings.llm.system_prompt,
     )
-    tts = open_voice(settings, say)
-    one_device = llm.describe().get("device") == tts.describe().get("device")
-    return Cascade(
-        llm,
-        tts,
-        first_words=settings.chunker.first_words,
-        later_words=settings.chunker.later_words,
-        sequential=settings.run.sequential,
-        new_schedule=TurnTaking if one_device else FreeForAll,
-    )
 
 
-def open_voice(settings: Settings, say: Say) -> Synthesizer:
-    """Load the voice alone."""
+def open_voice(settings: Settings, say: Say, deadline: TurnDeadline | None = None) -> Synthesizer:
+    """Load or connect the voice alone."""
+    if settings.tts.url is not None:
+        say(f"voice {settings.tts.voice} at {settings.tts.url}")
+        return open_remote_tts(settings, deadline)
     from voicebench.tts.local import load_synthesizer
 
     say(f"loading voice {settings.tts.voice}")

@@ -1,0 +1,131 @@
+"""From settings to engines and targets behind a wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voicebench.errors import UsageError
+from voicebench.llm import LanguageModel
+from voicebench.remote.access import Access, ApiKey
+from voicebench.remote.timeouts import Timeouts, TurnDeadline
+from voicebench.settings import LlmSettings, ServerSettings, Settings, TtsSettings, WireSettings
+from voicebench.targets import Target
+from voicebench.tts import Synthesizer
+
+if TYPE_CHECKING:
+    from voicebench.tts.socket import SocketDialect
+
+
+def open_remote_llm(settings: Settings, deadline: TurnDeadline | None) -> LanguageModel:
+    """Return the language model at ``llm.url``. Raises `UsageError` for what cannot be."""
+    from voicebench.llm.openai_http import ChatOptions, OpenAiChat
+
+    llm = settings.llm
+    options = ChatOptions(
+        max_tokens=llm.max_tokens,
+        temperature=llm.temperature,
+        seed=llm.seed,
+        system_prompt=llm.system_prompt,
+        stream=llm.stream,
+        extra=llm.extra,
+    )
+    assert llm.url is not None
+    return OpenAiChat(llm.url, llm.model, options, _access(llm, settings.wire, deadline))
+
+
+def open_remote_tts(settings: Settings, deadline: TurnDeadline | None) -> Synthesizer:
+    """Return the synthesizer at ``tts.url``. Raises `UsageError` for what cannot be."""
+    from voicebench.remote.sound import SoundFormat
+
+    tts = settings.tts
+    assert tts.url is not None
+    access = _access(tts, settings.wire, deadline)
+    sound = SoundFormat(tts.format, tts.encoding, tts.sample_rate)
+    if tts.api == "openai":
+        from voicebench.tts.openai_http import OpenAiSpeech, SpeechOptions
+
+        options = SpeechOptions(
+            response_format="wav" if tts.format == "auto" else tts.format,
+            sample_rate=tts.sample_rate,
+            stream_format=tts.stream_format,
+            extra=tts.extra,
+        )
+        return OpenAiSpeech(tts.url, tts.model, tts.voice, options, access)
+    if tts.api == "plain":
+        from voicebench.tts.plain_http import PlainSpeech, SpeechRoute
+
+        route = SpeechRoute(tts.url, tts.method, tts.body, tts.content_type)
+        return PlainSpeech(route, sound, access)
+    from voicebench.tts.socket import SocketSpeech
+
+    return SocketSpeech(tts.url, _dialect(tts.socket), sound, access)
+
+
+def open_server(settings: Settings) -> Target:
+    """Return the endpoint at ``server.url`` that does the whole turn."""
+    server = settings.server
+    if server.url is None:
+        raise UsageError(
+            f"target {settings.run.target!r} needs the server's URL",
+            "give --server ws://127.0.0.1:8765/v1/voice",
+        )
+    access = _access(server, settings.wire, None)
+    if settings.run.target == "voice":
+        from voicebench.targets.voice_socket import VoiceSocket
+
+        return VoiceSocket(server.url, access)
+    from voicebench.targets.realtime import Realtime, RealtimeOptions
+
+    options = RealtimeOptions(
+        dialect=server.dialect,
+        voice=server.voice,
+        instructions=server.instructions,
+        out_of_band=server.out_of_band,
+    )
+    return Realtime(server.url, options, access)
+
+
+def _access(
+    peer: LlmSettings | TtsSettings | ServerSettings,
+    wire: WireSettings,
+    deadline: TurnDeadline | None,
+) -> Access:
+    key = None
+    if peer.key_env is not None:
+        key = ApiKey(peer.key_env)
+        if isinstance(peer, TtsSettings):
+            key = ApiKey(peer.key_env, peer.key_header, peer.key_scheme)
+    return Access(
+        timeouts=Timeouts(wire.connect_s, wire.first_byte_s, wire.between_bytes_s, wire.turn_s),
+        key=key,
+        headers=peer.headers,
+        http2=wire.http2,
+        cold=wire.cold_connection,
+        redirects=wire.redirects,
+        proxy=wire.proxy,
+        ca_file=Path(wire.ca_file) if wire.ca_file else None,
+        deadline=deadline,
+    )
+
+
+def _dialect(words: Mapping[str, Any]) -> SocketDialect:
+    """Return the socket's dialect from the table ``[tts.socket]``."""
+    from voicebench.tts.socket import SocketDialect
+
+    known = {field.name for field in fields(SocketDialect)}
+    for name in words:
+        if name not in known:
+            raise UsageError(f"unknown key 'tts.socket.{name}'", f"use {', '.join(sorted(known))}")
+    for name in ("chunk", "done"):
+        if name not in words:
+            raise UsageError(
+                f"tts.socket has no {name!r}", "see docs/servers.md for the words of each server"
+            )
+    listed = {"chunk", "sound", "opening"}
+    arguments: dict[str, Any] = {
+        name: tuple(value) if name in listed else value for name, value in words.items()
+    }
+    return SocketDialect(**arguments)
