@@ -19,8 +19,9 @@ from loopback import Loopback, Peer, Script, closed_port, serving
 from voicebench.errors import UsageError
 from voicebench.remote import dialling
 from voicebench.remote.access import Access, ApiKey
+from voicebench.remote.answer import Answer
 from voicebench.remote.failure import RemoteError
-from voicebench.remote.http import Answer, HttpService
+from voicebench.remote.http import HttpService
 from voicebench.remote.timeouts import Timeouts
 
 CERTIFICATE = Path(__file__).with_name("data") / "loopback.pem"
@@ -317,7 +318,7 @@ def test_a_proxy_with_a_password_in_its_url_is_refused() -> None:
 
 
 def test_an_answer_without_end_is_cut_off_by_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicebench.remote.http.MAX_BODY_BYTES", 1000)
+    monkeypatch.setattr("voicebench.remote.answer.MAX_BODY_BYTES", 1000)
 
     def script(peer: Peer) -> None:
         peer.request()

@@ -24,8 +24,9 @@ from dataclasses import dataclass, field
 
 from voicebench.events import LlmEvent, Reply, ServerTiming, Token, Usage
 from voicebench.remote.access import Access
+from voicebench.remote.answer import Answer
 from voicebench.remote.failure import RemoteError, message_in
-from voicebench.remote.http import Answer, HttpService
+from voicebench.remote.http import HttpService
 from voicebench.remote.json_text import (
     TextDeltas,
     count_at,

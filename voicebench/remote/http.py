@@ -8,41 +8,25 @@ it is read. httpx and httpcore speak the protocol (1.1 and 2); the connections b
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import cast
 
 import httpcore
 import httpx
 
-from voicebench.errors import EngineError
-from voicebench.events import Connected, ServerTiming, Stage
+from voicebench.events import Stage
 from voicebench.remote.access import Access, address_of, shown
-from voicebench.remote.dialling import Connection
-from voicebench.remote.failure import RemoteError, message_in, quote
+from voicebench.remote.answer import Answer
+from voicebench.remote.failure import RemoteError, quote
 from voicebench.remote.lines import Lines, OwnTransport
-from voicebench.remote.server_timing import server_duration_ms
 from voicebench.remote.timeouts import Allowance, Patience
 
-MAX_BODY_BYTES = 128 << 20
-"""Bytes of one answer; more is an endless stream."""
-MAX_ERROR_BYTES = 64 << 10
 MAX_REDIRECTS = 5
 SETTLE_S = 0.25
 """How long the end of an answer whose content is complete may take; then the connection goes."""
 SETTLE_IN_TURN_S = 0.02
 """The same, where a turn waits for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Bytes of a body as one read gave them; pieces of one ``arrival`` came together."""
-
-    data: bytes
-    arrival: int
 
 
 class HttpService:
@@ -191,162 +175,5 @@ class HttpService:
             ) from None
 
 
-class Answer:
-    """The answer to one request: its head, and its body as it arrives."""
-
-    def __init__(
-        self, response: httpx.Response, service: HttpService, patience: Patience, sent_at: float
-    ) -> None:
-        self.status = response.status_code
-        self.headers: Mapping[str, str] = response.headers
-        self.http_version = response.http_version
-        self.content_complete = False
-        """Set this where the content ended before the body: its end is read outside the turn."""
-        self._response = response
-        self._service = service
-        self._patience = patience
-        self._body = self._read()
-        self._sent_at = sent_at
-        self._connection = cast(Connection, response.extensions["network_stream"])
-        self._connection.uses += 1
-        self.connected = Connected(
-            self._connection.connect_ms, self._connection.uses > 1, self._connection.number
-        )
-        """The connection that served the request."""
-
-    @property
-    def content_type(self) -> tuple[str, dict[str, str]]:
-        """The media type in lower case, empty where none is given, and its parameters."""
-        kind, *rest = self.headers.get("content-type", "").split(";")
-        pairs = [parameter.partition("=") for parameter in rest]
-        parameters = {name.strip().lower(): value.strip(' "') for name, _, value in pairs}
-        return kind.strip().lower(), parameters
-
-    def server_timing(self) -> Iterator[ServerTiming]:
-        """Yield the server's duration as the head tells it, beside ours for the same request."""
-        duration_ms = server_duration_ms(self.headers)
-        if duration_ms is not None:
-            yield ServerTiming(duration_ms, self.elapsed_ms())
-
-    def elapsed_ms(self) -> float:
-        """Return our time since the request was sent, in ms."""
-        return (time.monotonic() - self._sent_at) * 1000
-
-    def require_success(self) -> None:
-        """Raise `RemoteError` unless the status is 2xx, with the server's own words."""
-        if 200 <= self.status < 300:
-            coding = self.headers.get("content-encoding", "identity")
-            if coding.strip().lower() not in ("", "identity"):
-                raise self.failure(f"answers in content encoding {coding}, which was not asked for")
-            return
-        if 300 <= self.status < 400:
-            where = shown(self.headers.get("location", "nowhere"))
-            raise self.failure(
-                f"redirects to {where}", "use that URL, or allow redirects", fault="refused"
-            )
-        said = self.quote(message_in(self.beginning()))
-        raise self.failure(
-            f"answers {self.status}" + (f": {said}" if said else ""),
-            _status_remedy(self.status, self._service.access),
-            fault="engine" if self.status == 500 else "refused",
-        )
-
-    def failure(self, what: str, remedy: str = "", *, fault: str = "protocol") -> RemoteError:
-        """Return the error that ``what`` (a verb and its object) befell the answer."""
-        return RemoteError(
-            f"{self._service.shown_url} {what}",
-            remedy,
-            fault=fault,  # type: ignore[arg-type]
-            stage=self._service.stage,
-        )
-
-    @contextmanager
-    def blamed(self) -> Iterator[None]:
-        """Give an error about the answer's content the URL and the stage that it lacks."""
-        try:
-            yield
-        except EngineError as error:
-            if isinstance(error, RemoteError) and error.stage is not None:
-                raise
-            raise RemoteError(
-                f"{self._service.shown_url}: {self.quote(error.message)}",
-                error.remedy,
-                fault=error.fault,
-                stage=self._service.stage,
-            ) from None
-
-    def pieces(self) -> Iterator[Piece]:
-        """Return what yields the body, each piece the moment it is read. Raises `RemoteError`.
-
-        Called again, it goes on where it was left.
-        """
-        return self._body
-
-    def whole(self, limit: int) -> bytes:
-        """Return the whole body. Raises `RemoteError`, also where it is longer than ``limit``."""
-        body = bytearray()
-        for piece in self.pieces():
-            body += piece.data
-            if len(body) > limit:
-                raise self.failure(f"sends more than {limit} bytes where fewer were due")
-        return bytes(body)
-
-    def beginning(self) -> str:
-        """Return the beginning of a body that is no answer, as text, however it goes on."""
-        body = bytearray()
-        # What came so far says more than how it ended.
-        with contextlib.suppress(RemoteError):
-            for piece in self.pieces():
-                body += piece.data
-                if len(body) > MAX_ERROR_BYTES:
-                    break
-        return bytes(body[:MAX_ERROR_BYTES]).decode("utf-8", "replace")
-
-    def quoted_beginning(self) -> str:
-        """Return `beginning` as an error may show it."""
-        return self.quote(message_in(self.beginning())) or "(nothing)"
-
-    def settle(self, seconds: float) -> None:
-        """Read what is left of a body whose content is complete, so that the connection serves on.
-
-        A server that does not come to its end within ``seconds`` loses the connection instead.
-        """
-        self._patience.end_within(seconds)
-        with contextlib.suppress(RemoteError):
-            for _ in self.pieces():
-                pass
-        self._response.close()
-
-    def _read(self) -> Iterator[Piece]:
-        size = 0
-        stream = self._response.iter_raw()
-        while True:
-            with self._service.told():
-                data = next(stream, None)
-            if data is None:
-                return
-            if not data:
-                continue
-            self._patience.answer_began()
-            size += len(data)
-            if size > MAX_BODY_BYTES:
-                raise self.failure(f"sends without end: {size} bytes in one answer")
-            yield Piece(data, self._connection.arrivals)
-
-    def quote(self, text: str) -> str:
-        """Return the server's words as an error may show them."""
-        return quote(text, *self._service.secrets)
-
-
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
-
-
-def _status_remedy(status: int, access: Access) -> str:
-    if status in (401, 403):
-        if access.key is None:
-            return "name the environment variable that holds the server's key"
-        return f"check the key in environment variable {access.key.variable}"
-    if status in (404, 405):
-        return "check the URL's path and the model's name"
-    return ""

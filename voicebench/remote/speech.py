@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicebench.events import AudioChunk, FirstByte, TtsEvent
+from voicebench.remote.answer import Answer
 from voicebench.remote.failure import RemoteError, message_in
-from voicebench.remote.http import Answer
 from voicebench.remote.json_text import json_object, text_at
 from voicebench.remote.sound import SoundFormat, SoundKind, SoundStream, load_decoder, open_sound
 from voicebench.remote.sse import EventStream, ServerSentEvent
