@@ -72,15 +72,18 @@ def serve(
     ).settings
     token = _token_in(token_env)
 
-    from voicebench.server.app import ServeOptions
-    from voicebench.server.running import bind, names_of, serve_until_stopped, url_of
     from voicebench.targets.opening import check_target
 
     check_target(settings)
+
+    from voicebench.server.app import ServeOptions
+    from voicebench.server.running import bind, names_of, serve_until_stopped, url_of
+
     # Bound first: a port in use is found out in no time, loading takes seconds.
-    with bind(host, port, has_token=token is not None) as listener, _opened(
-        settings, quiet=quiet
-    ) as served:
+    with (
+        bind(host, port, has_token=token is not None) as listener,
+        _opened(settings, quiet=quiet) as served,
+    ):
         options = ServeOptions(token, names_of(listener, host), most_running, most_waiting)
         url = url_of(listener)
         if as_json:
@@ -121,10 +124,7 @@ def _opened(settings: Settings, *, quiet: bool) -> Iterator[Served]:
         with progress_of_models(console) as report:
             fetch_models(settings, report)
         with closing(open_served(settings, tell)) as served:
-            tell("warming up")
-            warm_up(served)
+            warm_up(served, tell)
             yield served
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
-
-

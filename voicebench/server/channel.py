@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Generator
 
 from voicebench.events import Event
 from voicebench.scheduling import TurnCancelled
@@ -67,6 +68,7 @@ class EventChannel:
 
     async def get(self) -> Event | None:
         """Return the next event; None where no event follows. For one reader."""
+        waited = False
         while True:
             with self._lock:
                 if self._events:
@@ -75,7 +77,12 @@ class EventChannel:
                 self._reader = self._loop.create_future()
                 reader = self._reader
             await reader
+            waited = True
         self._room.release()
+        if not waited:
+            # A turn that is faster than its client would otherwise never let the loop find out
+            # that the client has left.
+            await _OneRound()
         return event
 
     def _append(self, event: Event | None) -> None:
@@ -83,6 +90,13 @@ class EventChannel:
         reader, self._reader = self._reader, None
         if reader is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_wake, reader)
+
+
+class _OneRound:
+    """Awaited, it lets the event loop go round once."""
+
+    def __await__(self) -> Generator[None]:
+        yield
 
 
 def _wake(reader: asyncio.Future[None]) -> None:

@@ -83,11 +83,12 @@ def open_served(settings: Settings, say: Say) -> Served:
     return ServedCascade(open_cascade(settings, say))
 
 
-def warm_up(served: Served, turns: int = 2) -> None:
+def warm_up(served: Served, say: Say, turns: int = 2) -> None:
     """Take some turns for nobody, so that no client meets a cold engine."""
     description = served.describe()
     if description.get("target") == "simulated":
         return
+    say("warming up")
     voice = description.get("tts")
     language = language_of(str(voice.get("language"))) if isinstance(voice, dict) else "en"
     for prompt in load_prompts(None, language).rotate_warmup(turns):
