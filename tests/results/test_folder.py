@@ -116,7 +116,11 @@ def test_audio_is_kept_only_when_asked_for(tmp_path: Path) -> None:
 
 
 def test_two_runs_of_one_second_do_not_share_a_folder(tmp_path: Path) -> None:
-    assert len({make(tmp_path).path for _ in range(3)}) == 3
+    paths = set()
+    for _ in range(3):
+        with make(tmp_path) as folder:
+            paths.add(folder.path)
+    assert len(paths) == 3
 
 
 def test_a_results_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
