@@ -55,8 +55,12 @@ def test_a_sprints_run_is_found_where_its_report_names_it(tmp_path: Path) -> Non
     run = record(tmp_path / "20260101T000000Z-default")
     (tmp_path / "sprints").mkdir()
     report = tmp_path / "sprints" / "sprint-046.json"
-    report.write_text(json.dumps({"run": {"folder": "elsewhere/20260101T000000Z-default"}}))
+    named = ["elsewhere/20260101T000000Z-other", "elsewhere/20260101T000000Z-default"]
+    report.write_text(json.dumps({"results": named}))
     assert find_baseline("sprint:46", tmp_path, "default") == run
+    report.write_text(json.dumps({"results": []}))
+    with pytest.raises(ResultsError, match="entered by hand"):
+        find_baseline("sprint:46", tmp_path, "default")
 
 
 @pytest.mark.parametrize(

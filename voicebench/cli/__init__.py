@@ -18,11 +18,13 @@ from voicebench.cli import (
     config,
     doctor,
     export,
+    history,
     models,
     report,
     run,
     say,
     selftest,
+    sprint,
     serve,
     verify,
 )
@@ -40,8 +42,10 @@ app.command("run")(run.run)
 app.command("say")(say.say)
 app.command("compare")(compare.compare)
 app.add_typer(baseline.app, name="baseline")
+app.command("history")(history.history)
 app.command("report")(report.report)
 app.command("export")(export.export)
+app.command("sprint")(sprint.sprint)
 app.command("verify")(verify.verify)
 app.command("serve")(serve.serve)
 app.add_typer(models.app, name="models")

@@ -9,7 +9,6 @@ on a machine too noisy for it, cannot become a baseline: every later run would b
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -31,7 +30,7 @@ def find_baseline(wanted: str, results: Path, name: str) -> Path:
     """Return the folder of the baseline. Raises `ResultsError` where there is none."""
     sprint = _SPRINT.match(wanted)
     if sprint is not None:
-        return _of_sprint(results, int(sprint["number"]))
+        return _of_sprint(results, int(sprint["number"]), name)
     if wanted == "latest":
         return _latest(results, name)
     if wanted == "set":
@@ -121,23 +120,23 @@ def _latest(results: Path, name: str) -> Path:
     )
 
 
-def _of_sprint(results: Path, number: int) -> Path:
+def _of_sprint(results: Path, number: int, name: str) -> Path:
+    """Return the run of a sprint's report: the one of ``name`` if it names several."""
     path = results / "sprints" / f"sprint-{number:03d}.json"
     if not path.is_file():
         raise ResultsError(
             f"there is no report of sprint {number} ({path})",
             f"write it: voicebench sprint {number}",
         )
-    document = read_document(path)
-    named = document.get("result") or document.get("folder")
-    run = document.get("run")
-    if named is None and isinstance(run, dict):
-        named = run.get("folder")
-    if not isinstance(named, str):
+    named = read_document(path).get("results")
+    folders = [Path(str(folder)) for folder in named] if isinstance(named, list) else []
+    if not folders:
         raise ResultsError(
-            f"{path} names no run folder: {json.dumps(named)}", "name the folder with --baseline"
+            f"sprint {number} was entered by hand and has no turns ({path})",
+            "name a run folder with --baseline",
         )
-    return _where_it_lies(Path(named), results)
+    ours = [folder for folder in folders if folder.name.partition("-")[2] == name]
+    return _where_it_lies((ours or folders)[0], results)
 
 
 def _where_it_lies(folder: Path, results: Path) -> Path:

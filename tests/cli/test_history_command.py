@@ -1,0 +1,135 @@
+"""`voicebench history`: the trend in the terminal, as CSV and as JSON, over runs and sprints."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import Command
+from drawn_turns import failed_turn, turn_with_first_audio
+
+from voicebench.report.history_table import sparkline
+from voicebench.results.codec import encode_line
+
+
+def record(path: Path, first_audio: float, name: str = "default", failures: int = 0) -> None:
+    path.mkdir(parents=True)
+    turns = [turn_with_first_audio(first_audio)] * 3 + [failed_turn()] * failures
+    (path / "settings.json").write_text(json.dumps({"run": {"name": name}}))
+    (path / "environment.json").write_text('{"commit": "abc123"}')
+    (path / "turns.jsonl").write_text(
+        "".join(
+            f"{encode_line(replace(turn, turn=number))}\n" for number, turn in enumerate(turns, 1)
+        )
+    )
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    for day, first_audio in enumerate((400, 300, 350), 1):
+        record(tmp_path / f"2026010{day}T000000Z-default", first_audio)
+    record(tmp_path / "20260104T000000Z-other", 100, "other", failures=1)
+    return tmp_path
+
+
+def command(results: Path, *more: str) -> list[str]:
+    return ["history", "--results", str(results), *more]
+
+
+def test_the_table_draws_each_figure_oldest_first(voicebench: Command, results: Path) -> None:
+    ran = voicebench(*command(results, "default", "--metric", "first_audio"))
+    assert ran.code == 0
+    [row] = [line for line in ran.out.splitlines() if line.startswith("first_audio.p50")]
+    assert row.split() == [
+        *("first_audio.p50", "█▁▅", "400", "300", "300", "350", "+17", "%", "ms"),
+    ]
+    assert "3 runs, oldest first" in ran.out
+
+
+def test_without_a_name_every_name_has_a_table(voicebench: Command, results: Path) -> None:
+    out = voicebench(*command(results)).out
+    assert out.index("default\n") < out.index("other\n")
+
+
+def test_csv_has_one_row_a_run(voicebench: Command, results: Path) -> None:
+    ran = voicebench(*command(results, "--metric", "first_audio.p50", "--csv"))
+    rows = list(csv.DictReader(io.StringIO(ran.out)))
+    assert [row["first_audio.p50"] for row in rows] == ["400.0", "300.0", "350.0", "100.0"]
+    assert rows[0]["started_at"] == "2026-01-01T00:00:00Z"
+    assert rows[3]["failed"] == "1"
+
+
+def test_json_has_every_run(voicebench: Command, results: Path) -> None:
+    document = json.loads(voicebench(*command(results, "other", "--json")).out)
+    [run] = document["runs"]
+    assert (run["label"], run["commit"]) == ("20260104T000000Z-other", "abc123")
+    assert run["errors.rate"] == 0.25
+    assert run["llm_total.mean"] is None
+
+
+def test_runs_that_cannot_be_read_are_left_out_and_said(voicebench: Command, results: Path) -> None:
+    (results / "20260102T000000Z-default" / "turns.jsonl").write_text('{"schema": 99}\n')
+    (results / "20260103T000000Z-default" / "INCOMPLETE").touch()
+    ran = voicebench(*command(results, "default"))
+    assert ran.code == 0
+    assert "1 run, oldest first" in ran.out
+    assert "20260102T000000Z-default is left out" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["nobody"], "no complete run of 'nobody'"),
+        (["--metric", "first_adio"], "did you mean 'first_audio'"),
+        (["--csv", "--json"], "both want stdout"),
+        (["--sprints"], "no sprint's report lies in"),
+        (["--sprints", "default"], "--sprints takes no name"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_sentence(
+    voicebench: Command, results: Path, more: list[str], sentence: str
+) -> None:
+    ran = voicebench(*command(results, *more))
+    assert ran.code == 2
+    assert sentence in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+def test_sprints_are_a_trend_of_their_readings(voicebench: Command, results: Path) -> None:
+    (results / "sprints").mkdir()
+    for number, value in ((45, 177.0), (46, 170.0)):
+        readings = [
+            {"name": "llm_total.mean", "unit": "ms", "value": value},
+            {"name": "tests", "unit": "count", "value": 202},
+        ]
+        path = results / "sprints" / f"sprint-{number:03d}.json"
+        path.write_text(json.dumps({"schema": 1, "number": number, "readings": readings}))
+    (results / "sprints" / "sprint-047.json").write_text("[]")
+    ran = voicebench(*command(results, "--sprints"))
+    assert ran.code == 0
+    [row] = [line for line in ran.out.splitlines() if line.startswith("llm_total.mean")]
+    assert row.split()[:3] == ["llm_total.mean", "█▁", "177"]
+    assert "sprint-047.json is left out" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ([1.0, 2.0, 3.0], "▁▅█"),
+        ([5.0, 5.0], "▅▅"),
+        ([1.0, None, 2.0], "▁ █"),
+        ([None], ""),
+        ([], ""),
+        ([float(value) for value in range(100)], sparkline([float(v) for v in range(60, 100)])),
+    ],
+)
+def test_a_sparkline_has_one_character_a_value(values: list[float | None], line: str) -> None:
+    assert sparkline(values) == line
+
+
+def test_a_terminal_without_blocks_gets_plain_characters() -> None:
+    assert sparkline([1.0, 2.0, 3.0], "ascii") == "_+#"

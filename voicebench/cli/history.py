@@ -1,0 +1,88 @@
+"""``voicebench history``: the trend over all results of a name, or over sprints."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from voicebench.cli.options import Json
+from voicebench.errors import UsageError
+
+if TYPE_CHECKING:
+    from voicebench.results.history import History
+
+
+def history(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Name of the runs. Default: all.")
+    ] = None,
+    results: Annotated[
+        Path, typer.Option("--results", metavar="FOLDER", help="Where run folders are made.")
+    ] = Path("results"),
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric", metavar="METRIC[.STATISTIC]", help="Repeatable: 'first_audio.p95'."
+        ),
+    ] = None,
+    sprints: Annotated[
+        bool, typer.Option("--sprints", help="The trend over the sprints' reports instead.")
+    ] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print one row a run to stdout, and nothing else.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Draw each figure over all runs of a name, oldest first.
+
+    Examples:
+
+      voicebench history default
+
+      voicebench history --metric first_audio.p95 --csv > trend.csv
+    """
+    from voicebench.comparison import chosen_figure
+    from voicebench.results.history import run_history, sprint_history
+
+    if as_csv and as_json:
+        raise UsageError("--json and --csv both want stdout", "give one of them")
+    if sprints and (name or metrics):
+        raise UsageError("--sprints takes no name and no --metric", "leave them out")
+    figures = [chosen_figure(text) for text in metrics or []]
+    found = sprint_history(results) if sprints else run_history(results, name, figures or None)
+    for line in found.left_out:
+        print(line, file=sys.stderr)
+    if as_json:
+        document = {"schema": 1, "runs": [point.as_dict() for point in found.points]}
+        typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    elif as_csv:
+        _print_csv(found)
+    else:
+        _print_tables(found)
+
+
+def _print_csv(found: History) -> None:
+    columns = ["label", "name", "started_at", "commit", "turns", "failed"]
+    columns += [figure.name for figure in found.figures]
+    writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(point.as_dict() for point in found.points)
+
+
+def _print_tables(found: History) -> None:
+    from rich.console import Console
+
+    from voicebench.report.console import WIDEST
+    from voicebench.report.history_table import history_sheet
+    from voicebench.report.style import Printable
+
+    console = Console()
+    for name in found.names():
+        sheet = history_sheet(name, found.named(name), found.figures, console.encoding)
+        console.print(Printable(sheet), width=min(console.width, WIDEST), highlight=False)
+        console.print()
