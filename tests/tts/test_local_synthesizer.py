@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from voicebench.errors import DeviceError, EngineError, ModelError, SettingsError
-from voicebench.events import AudioChunk
+from voicebench.events import AudioChunk, SilenceTrimmed
 from voicebench.tts.local import LocalSynthesizer, load_synthesizer
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -26,17 +27,17 @@ def spoken(synthesizer: LocalSynthesizer, text: str = TEXT) -> np.ndarray:
     return np.concatenate(chunks) if chunks else np.empty(0, np.float32)
 
 
-def test_audio_comes_in_growing_windows_of_float32_mono(synthesizer: LocalSynthesizer) -> None:
-    events = list(synthesizer.speak(TEXT))
+def test_audio_comes_in_windows_of_float32_mono(mms_folder: Path) -> None:
+    slow = load_synthesizer(str(mms_folder), device="cpu", first_window=20, length_scale=15.0)
+    events = list(slow.speak(TEXT))
     assert len(events) > 2
     assert all(isinstance(event, AudioChunk) for event in events)
-    sizes = [event.pcm.shape for event in events if isinstance(event, AudioChunk)]
-    assert all(len(size) == 1 for size in sizes)
-    assert sizes[0][0] < sizes[1][0]
-    first = events[0]
-    assert isinstance(first, AudioChunk)
-    assert (first.pcm.dtype, first.sample_rate) == (np.float32, 8000)
-    assert np.abs(spoken(synthesizer)).max() <= 1.0
+    chunks = [event for event in events if isinstance(event, AudioChunk)]
+    assert {chunk.sample_rate for chunk in chunks} == {8000}
+    assert {chunk.pcm.dtype for chunk in chunks} == {np.dtype(np.float32)}
+    assert all(chunk.pcm.ndim == 1 for chunk in chunks)
+    assert 160 <= chunks[0].pcm.size <= 176  # 20 ms, to the next frame
+    assert max(np.abs(chunk.pcm).max() for chunk in chunks) <= 1.0
 
 
 @pytest.mark.parametrize("first_window", [0.125, 3, 50, 333])
@@ -100,6 +101,38 @@ def test_a_long_text_is_not_computed_before_it_is_needed(synthesizer: LocalSynth
     speech = synthesizer.speak("many words " * 20_000)
     next(speech)
     assert len(encoded) == 1
+
+
+def test_the_head_of_a_reply_is_trimmed_and_says_by_how_much(mms_folder: Path) -> None:
+    trimming, untouched = (
+        load_synthesizer(str(mms_folder), device="cpu", trim_silence=trims)
+        for trims in (True, False)
+    )
+    decoder = trimming._voice.network.decoder
+    quiet_until = 300
+
+    def hush(_module: object, _inputs: object, samples: torch.Tensor) -> torch.Tensor:
+        nonlocal quiet_until
+        quiet = min(quiet_until, samples.shape[0])
+        quiet_until -= quiet
+        return torch.cat([samples[:quiet] * 1e-4, samples[quiet:]])
+
+    whole = spoken(untouched)
+    decoder.register_forward_hook(hush)
+    first, *others = trimming.speak(TEXT, opens_reply=True)
+    assert isinstance(first, SilenceTrimmed)
+    assert 250 / 8 < first.duration_ms <= 300 / 8
+    heard = np.concatenate([event.pcm for event in others if isinstance(event, AudioChunk)])
+    assert heard.size == whole.size - round(first.duration_ms * 8)
+    np.testing.assert_allclose(heard[-300:], whole[-300:], atol=1e-4)
+
+
+def test_only_the_head_of_a_reply_is_trimmed(mms_folder: Path) -> None:
+    trimming = load_synthesizer(str(mms_folder), device="cpu")
+    assert not any(isinstance(event, SilenceTrimmed) for event in trimming.speak(TEXT))
+    untouched = load_synthesizer(str(mms_folder), device="cpu", trim_silence=False)
+    opened = list(untouched.speak(TEXT, opens_reply=True))
+    assert not any(isinstance(event, SilenceTrimmed) for event in opened)
 
 
 def test_scales_change_the_pace(mms_folder: Path) -> None:

@@ -7,92 +7,84 @@ computed, and are the same samples that computing everything at once would give.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-import re
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from voicebench.errors import ModelError, SettingsError
-from voicebench.events import AudioChunk, TtsEvent
-from voicebench.tts.voice import Voice
+import numpy as np
+
+from voicebench.errors import SettingsError
+from voicebench.events import AudioChunk, SilenceTrimmed, TtsEvent
+from voicebench.tts.opening import Opening
+from voicebench.tts.pace import LONGEST_MS, Windows, first_window_ms
 
 if TYPE_CHECKING:
-    import numpy as np
-    import torch
     from numpy.typing import NDArray
 
-Family = Literal["auto", "piper", "mms"]
-
-FIRST_WINDOW_MS = 140.0
-LONGEST_WINDOW_MS = 1500.0
-GROWTH = 2.0
-
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
-_HUB_FILES = ("config.json", "model.safetensors", "vocab.json", "tokenizer_config.json")
+    from voicebench.tts.finding import Family
+    from voicebench.tts.vits.network import Utterance
+    from voicebench.tts.vits.replay import Replays
+    from voicebench.tts.voice import Voice
 
 
 class LocalSynthesizer:
     """Speaks with a VITS voice in this process."""
 
-    def __init__(self, voice: Voice, *, dtype: torch.dtype, seed: int, first_ms: float) -> None:
-        self._voice = voice
-        self._device = voice.network.text.embedding.device
-        self._dtype = dtype
-        self._seed = seed
-        self._first_ms = first_ms
-
-    def speak(self, text: str) -> Iterator[TtsEvent]:
-        """Yield the speech of ``text``, each window as soon as its samples are on the host.
-
-        Nothing for a text with nothing to pronounce. Closing the iterator cancels what is left,
-        within one window.
-        """
+    def __init__(
+        self,
+        voice: Voice,
+        windows: Windows,
+        *,
+        seed: int,
+        trim_silence: bool,
+        replays: Replays | None = None,
+    ) -> None:
         import torch
 
-        from voicebench.devices import to_host
-        from voicebench.tts.noise import SeededNoise
+        self._voice = voice
+        self._network = voice.network
+        self._windows = windows
+        self._seed = seed
+        self._trim_silence = trim_silence
+        self._replays = replays
+        self._device = voice.network.text.embedding.device
+        self._stream = (
+            torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+            if self._device.type == "cuda"
+            else None
+        )
 
-        noise = SeededNoise(self._seed, text)
-        network = self._voice.network
-        sizes = self._window_sizes()
-        for symbols in self._voice.symbols(text):
-            with torch.inference_mode():
-                ids = torch.tensor(symbols, device=self._device)
-                utterance = network.encode(ids, self._voice.manner, noise)
-            windows = network.windows(utterance, noise, sizes)
-            while True:
-                with torch.inference_mode():
-                    samples = next(windows, None)
-                if samples is None:
-                    break
-                yield AudioChunk(to_host(samples), self._voice.sample_rate)
+    def speak(self, text: str, *, opens_reply: bool = False) -> Iterator[TtsEvent]:
+        """Yield the speech of ``text``, each window as soon as its samples are on the host.
+
+        With ``opens_reply`` the silence before the first sound is left out, and a
+        `SilenceTrimmed` comes before the first audio. Nothing comes for a text with nothing to
+        pronounce. Closing the iterator cancels what is left, within one window.
+        """
+        opening = Opening(self._voice.sample_rate) if opens_reply and self._trim_silence else None
+        for pcm in self._spoken(text, opens=opening is not None):
+            if opening is None:
+                yield AudioChunk(pcm, self._voice.sample_rate)
+                continue
+            heard = opening.take(pcm)
+            if opening.sounding:
+                yield SilenceTrimmed(opening.trimmed_ms)
+                yield AudioChunk(heard, self._voice.sample_rate)
+                opening = None
 
     def speak_whole(self, text: str) -> NDArray[np.float32]:
         """Return the speech of ``text`` computed at once (sentence by sentence), untrimmed.
 
         What streaming is compared with.
         """
-        import numpy as np
-        import torch
-
-        from voicebench.devices import to_host
-        from voicebench.tts.noise import SeededNoise
-
-        noise = SeededNoise(self._seed, text)
-        spoken = [np.empty(0, np.float32)]
-        with torch.inference_mode():
-            for symbols in self._voice.symbols(text):
-                ids = torch.tensor(symbols, device=self._device)
-                utterance = self._voice.network.encode(ids, self._voice.manner, noise)
-                whole = itertools.repeat(utterance.frames * self._voice.network.shape.decoder.hop)
-                windows = self._voice.network.windows(utterance, noise, whole)
-                spoken += [to_host(window) for window in windows]
+        spoken = [np.empty(0, np.float32), *self._spoken(text, whole=True)]
         return np.concatenate(spoken)
 
     def describe(self) -> dict[str, object]:
         """Return what a reader of the results must know of this synthesizer."""
+        decoder_dtype = self._network.decoder.pre.weight.dtype
         return {
             "engine": "vits",
             "family": self._voice.family,
@@ -100,18 +92,59 @@ class LocalSynthesizer:
             "language": self._voice.language,
             "sample_rate": self._voice.sample_rate,
             "device": str(self._device),
-            "dtype": str(self._dtype).removeprefix("torch."),
-            "windows": {"first_ms": self._first_ms, "growth": GROWTH, "most_ms": LONGEST_WINDOW_MS},
+            "dtype": str(decoder_dtype).removeprefix("torch."),
+            "trim_silence": self._trim_silence,
+            "windows": {
+                "first_ms": round(self._windows.first_ms, 1),
+                "longest_ms": LONGEST_MS,
+                "cost_ms_per_window": round(self._windows.pace.window_ms, 2),
+                "cost_ms_per_frame": round(self._windows.pace.frame_ms, 3),
+                "replayed": self._replays is not None,
+            },
         }
 
     def close(self) -> None:
         """Do nothing: the voice's memory goes with the object."""
 
-    def _window_sizes(self) -> Iterator[int]:
-        size = self._first_ms
-        while True:
-            yield max(1, round(size / 1000 * self._voice.sample_rate))
-            size = min(size * GROWTH, LONGEST_WINDOW_MS)
+    def _spoken(
+        self, text: str, *, opens: bool = False, whole: bool = False
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield the samples of ``text``, window by window, on the host."""
+        import torch
+
+        from voicebench.devices import to_host
+        from voicebench.tts.noise import SeededNoise
+
+        noise = SeededNoise(self._seed, text)
+        sizes: Iterator[int] | None = None
+        for symbols in self._voice.symbols(text):
+            with torch.inference_mode(), self._on_stream():
+                ids = torch.tensor(symbols, device=self._device)
+                utterance = self._network.encode(ids, self._voice.manner, noise)
+            if whole:
+                sizes = itertools.repeat(utterance.frames * self._network.shape.decoder.hop)
+            elif sizes is None:
+                sizes = self._windows.sizes(self._silent_ms(utterance) if opens else 0.0)
+            windows = self._network.windows(utterance, noise, sizes, self._replays)
+            while True:
+                with torch.inference_mode(), self._on_stream():
+                    samples = next(windows, None)
+                    pcm = None if samples is None else to_host(samples)
+                if pcm is None:
+                    break
+                yield pcm
+
+    def _silent_ms(self, utterance: Utterance) -> float:
+        """Return how long the symbols before the first that sounds last."""
+        lead = min(self._voice.lead_symbols, utterance.ends.shape[0] - 1)
+        return int(utterance.ends[lead - 1]) * self._windows.frame_ms if lead > 0 else 0.0
+
+    def _on_stream(self) -> contextlib.AbstractContextManager[object]:
+        if self._stream is None:
+            return contextlib.nullcontext()
+        import torch
+
+        return torch.cuda.stream(self._stream)
 
 
 def load_synthesizer(
@@ -126,6 +159,7 @@ def load_synthesizer(
     speaker_id: int | None = None,
     seed: int = 0,
     first_window: float | None = None,
+    trim_silence: bool = True,
     family: Family = "auto",
 ) -> LocalSynthesizer:
     """Load a voice and return the synthesizer that speaks with it.
@@ -133,11 +167,14 @@ def load_synthesizer(
     ``voice`` is a name of the catalogue, the path of a Piper ``.onnx`` file, or the folder or hub
     id of a transformers ``VitsModel``. ``dtype`` is that of the decoder; what decides over rhythm
     and melody stays in float32. ``threads`` of None leaves torch's threads as they are.
-    ``first_window`` is in milliseconds of audio. Scales that are None are the voice's own.
+    ``first_window`` is in milliseconds of audio; None takes what the speed measured here allows.
+    Scales that are None are the voice's own.
 
     Raises `ModelError`, `SettingsError` or `DeviceError`.
     """
-    from voicebench.devices import check_device, resolve_device, resolve_dtype, set_threads
+    from voicebench.devices import check_device, resolve_device, set_threads
+    from voicebench.tts.finding import open_voice
+    from voicebench.tts.tuning import choose_dtype, record_replays, voice_pace
 
     check_device(device)
     if threads is not None:
@@ -157,62 +194,18 @@ def load_synthesizer(
         noise_w=own.noise_w if noise_w is None else noise_w,
         speaker=own.speaker if speaker_id is None else speaker_id,
     )
-    decoder_dtype = resolve_dtype("float32" if dtype == "auto" else dtype, on)
+    opened = replace(opened, manner=manner)
     opened.network.to(on)
-    opened.network.decoder.to(decoder_dtype)
-    return LocalSynthesizer(
-        replace(opened, manner=manner),
-        dtype=decoder_dtype,
-        seed=seed,
-        first_ms=FIRST_WINDOW_MS if first_window is None else first_window,
+    opened.network.decoder.to(choose_dtype(dtype, opened, on))
+    opened.network.prepare()
+    pace = voice_pace(opened)
+    frame_ms = opened.network.shape.decoder.hop / opened.sample_rate * 1000
+    windows = Windows(
+        pace=pace,
+        frame_ms=frame_ms,
+        sample_rate=opened.sample_rate,
+        first_ms=first_window_ms(pace, frame_ms) if first_window is None else first_window,
     )
-
-
-def open_voice(voice: str, family: Family = "auto") -> Voice:
-    """Load the voice called ``voice`` (see `load_synthesizer`) into the CPU's memory."""
-    from voicebench.models import catalogue, store
-    from voicebench.tts.mms import open_vits_folder
-    from voicebench.tts.piper import open_piper
-
-    path = Path(voice).expanduser()
-    if any(entry.name == voice for entry in catalogue.CATALOGUE) and not path.exists():
-        folder = store.ensure(voice)
-        found = next(folder.glob("*.onnx"), None)
-        if found is None:
-            raise ModelError(f"{voice} is not a voice", "see `voicebench models list`")
-        return open_piper(found)
-    if family == "piper" or (family == "auto" and voice.endswith(".onnx")):
-        return open_piper(path)
-    if path.is_dir():
-        return open_vits_folder(path)
-    if not _HUB_ID.fullmatch(voice):
-        raise ModelError(
-            f"voice {voice!r} does not exist",
-            "name a Piper .onnx file, a folder or hub id of a VitsModel, or one of "
-            "`voicebench models list`",
-        )
-    return open_vits_folder(_hub_folder(voice), name=voice)
-
-
-def _hub_folder(voice: str) -> Path:
-    """Return the snapshot of a hub model in the hub's cache; HF_HUB_OFFLINE is honoured."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(voice, allow_patterns=list(_HUB_FILES)))
-    except LocalEntryNotFoundError:
-        raise ModelError(
-            f"the voice {voice!r} is not in the hub's cache, and the hub cannot be reached",
-            "fetch it where there is a network (`hf download`), or name a local folder",
-        ) from None
-    except HfHubHTTPError as error:
-        raise ModelError(
-            f"the hub does not hand out the voice {voice!r} ({type(error).__name__})",
-            "check the id, log in (`hf auth login`) if it is gated, or name a local folder",
-        ) from None
-    except Exception as error:  # the client's network library and its errors change by release
-        raise ModelError(
-            f"fetching the voice {voice!r} broke off ({type(error).__name__}: {error})",
-            "check the network and the disk, and try again",
-        ) from None
+    return LocalSynthesizer(
+        opened, windows, seed=seed, trim_silence=trim_silence, replays=record_replays(opened)
+    )

@@ -87,6 +87,7 @@ def open_vits_folder(folder: Path, name: str | None = None) -> Voice:
         symbols=characters.symbols,
         manner=manner,
         speakers=shape.speakers,
+        lead_symbols=1 if characters.blanks else 0,
     )
 
 

@@ -35,22 +35,27 @@ def collect(
     has another shape, or is not finite.
     """
     with torch.device("meta"):
-        expected = Vits(shape).state_dict()
+        network = Vits(shape)
+    modules = dict(network.named_modules())
     weights = {}
-    for name, wanted in expected.items():
+    for name, kept in network.state_dict().items():
+        owner, _, field = name.rpartition(".")
+        arranged = getattr(modules[owner], "arranged", None) if field == "weight" else None
+        wanted = modules[owner].trained_shape if arranged else tuple(kept.shape)
         if _JOINT in name:
             parts = [get(_translate(name.replace(_JOINT, f".{part}."), names)) for part in "qkv"]
             found = torch.cat(parts)
         else:
             found = get(_translate(name, names))
-        if [d for d in found.shape if d > 1] != [d for d in wanted.shape if d > 1]:
+        if [d for d in found.shape if d > 1] != [d for d in wanted if d > 1]:
             raise ModelError(
                 f"{source} is no voice of a known kind: {name} has the shape "
-                f"{tuple(found.shape)}, not {tuple(wanted.shape)}"
+                f"{tuple(found.shape)}, not {wanted}"
             )
         if not bool(torch.isfinite(found).all()):
             raise ModelError(f"{source} is damaged: {name} holds numbers that are not finite")
-        weights[name] = found.to(torch.float32).reshape(wanted.shape).clone()
+        found = found.to(torch.float32).reshape(wanted)
+        weights[name] = (arranged(found) if arranged else found).contiguous().clone()
     return weights
 
 

@@ -117,6 +117,7 @@ def open_piper(path: Path) -> Voice:
             speaker=settings.default_speaker if network.shape.speakers > 1 else None,
         ),
         speakers=network.shape.speakers,
+        lead_symbols=len(settings.phoneme_ids["^"]) + len(settings.phoneme_ids["_"]),
     )
 
 

@@ -14,7 +14,7 @@ from voicebench.tts.vits.shape import VitsShape
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT = 1
+FORMAT = 2
 """Part of a converted voice's name in the cache: raise it when names or layout change."""
 
 
@@ -34,6 +34,8 @@ class Voice:
     symbols: Callable[[str], Iterator[list[int]]]
     manner: Manner
     speakers: int
+    lead_symbols: int
+    """How many symbols open a text before the first that sounds (a beginning mark, a blank)."""
 
 
 def converted(

@@ -19,7 +19,7 @@ def drawn(module: nn.Module) -> nn.Module:
     generator = torch.Generator().manual_seed(3)
     for parameter in module.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator)
-    return module
+    return module.requires_grad_(False)
 
 
 def streamed(module: nn.Module, rows: Tensor, cuts: list[int]) -> Tensor:
@@ -44,8 +44,9 @@ cuts_of_a_stream = st.lists(st.integers(1, LENGTH - 1), max_size=8).map(lambda c
 def test_a_convolution_streams(cuts: list[int], kernel: int, dilation: int) -> None:
     layer = drawn(Convolution(3, 4, kernel, dilation))
     rows = torch.randn(LENGTH, 3, generator=torch.Generator().manual_seed(5))
+    trained = layer.weight.permute(2, 1, 0)
     whole = functional.conv1d(
-        rows.t()[None], layer.weight, layer.bias, padding=layer.reach, dilation=dilation
+        rows.t()[None], trained, layer.bias, padding=layer.reach, dilation=dilation
     )[0].t()
     torch.testing.assert_close(streamed(layer, rows, cuts), whole, atol=1e-5, rtol=1e-5)
 
@@ -58,9 +59,11 @@ def test_a_convolution_streams(cuts: list[int], kernel: int, dilation: int) -> N
 def test_an_upsampling_streams(cuts: list[int], sizes: tuple[int, int]) -> None:
     kernel, rate = sizes
     layer = drawn(Upsampling(3, 4, kernel, rate))
+    trained = torch.randn(3, 4, kernel, generator=torch.Generator().manual_seed(6))
+    layer.weight.data = layer.arranged(trained)
     rows = torch.randn(LENGTH, 3, generator=torch.Generator().manual_seed(5))
     whole = functional.conv_transpose1d(
-        rows.t()[None], layer.weight, layer.bias, stride=rate, padding=(kernel - rate) // 2
+        rows.t()[None], trained, layer.bias, stride=rate, padding=(kernel - rate) // 2
     )[0].t()
     torch.testing.assert_close(streamed(layer, rows, cuts), whole, atol=1e-5, rtol=1e-5)
 

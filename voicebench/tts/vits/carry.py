@@ -11,6 +11,8 @@ over the whole utterance is the ordinary, unstreamed computation, by the same co
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -28,9 +30,11 @@ class Carry:
         self._before = kept or []
         self._after: list[Tensor] = []
         self._turn = 0
+        self._give_back: Callable[[], None] | None = None
 
     def begin(self, *, last: bool) -> None:
         """Begin a window; ``last`` says that the utterance ends with it."""
+        self._fetch()
         self.last = last
         self._turn = 0
         self._after = []
@@ -43,7 +47,17 @@ class Carry:
     @property
     def kept(self) -> list[Tensor]:
         """Return the rows that the layers keep, in their order."""
+        self._fetch()
         return self._before
+
+    def lend(self, give_back: Callable[[], None]) -> None:
+        """Note that the kept rows live elsewhere for now; ``give_back`` brings them back."""
+        self._give_back = give_back
+
+    def take_back(self, kept: list[Tensor]) -> None:
+        """Keep these rows again: the lent ones, as they are now."""
+        self._before = kept
+        self._give_back = None
 
     def extend(self, rows: Tensor, *, edge: int, keep: int) -> Tensor:
         """Return ``rows`` (time, channels) with the kept rows before them, and keep the last ones.
@@ -60,18 +74,26 @@ class Carry:
 
     def delay(self, rows: Tensor, count: int) -> Tensor:
         """Return the oldest ``count`` rows not yet given out; the others wait."""
-        waiting = rows if self.first else torch.cat([self._take(), rows])
+        waiting = rows if self.first else self._joined(self._take(), rows)
         self._keep(waiting[count:])
         return waiting[:count]
 
     def align(self, branches: list[Tensor]) -> list[Tensor]:
         """Return of each branch the oldest rows that all of them have; the others wait."""
         if not self.first:
-            branches = [torch.cat([self._take(), rows]) for rows in branches]
+            branches = [self._joined(self._take(), rows) for rows in branches]
         count = min(rows.shape[0] for rows in branches)
         for rows in branches:
             self._keep(rows[count:])
         return [rows[:count] for rows in branches]
+
+    @staticmethod
+    def _joined(kept: Tensor, rows: Tensor) -> Tensor:
+        return torch.cat([kept, rows]) if kept.shape[0] else rows
+
+    def _fetch(self) -> None:
+        if self._give_back is not None:
+            self._give_back()
 
     def _take(self) -> Tensor:
         kept = self._before[self._turn]

@@ -15,55 +15,103 @@ LAST_SLOPE = 0.01
 
 
 class ResidualBlock(nn.Module):
-    """Dilated convolutions, each with a residual; kind 1 follows each by an undilated one."""
+    """The convolutions of one branch; `Stage` runs the branches side by side."""
 
     def __init__(
         self, shape: DecoderShape, channels: int, kernel: int, dilations: tuple[int, ...]
     ) -> None:
         super().__init__()
-        self.slope = shape.slope
         self.dilated = nn.ModuleList(Convolution(channels, channels, kernel, d) for d in dilations)
         self.plain = nn.ModuleList(
             Convolution(channels, channels, kernel)
             for _ in (dilations if shape.block_kind == 1 else ())
         )
-        self.lag = (kernel - 1) // 2 * (sum(dilations) + len(self.plain))
-        """How many rows the output stays behind the input."""
 
-    def forward(self, rows: Tensor, carry: Carry) -> Tensor:
-        """Return the rows (time, channels) that the input up to here determines."""
-        for index, dilated in enumerate(self.dilated):
-            inner = dilated(functional.leaky_relu(rows, self.slope), carry)
-            if self.plain:
-                inner = self.plain[index](functional.leaky_relu(inner, self.slope), carry)
-            rows = carry.delay(rows, inner.shape[0]) + inner
-        return rows
+    def convolution(self, step: int) -> Convolution:
+        """Return the dilated convolution of a step."""
+        found = self.dilated[step]
+        assert isinstance(found, Convolution)
+        return found
+
+    def following(self, step: int) -> Convolution:
+        """Return the undilated convolution of a step, in a block of kind 1."""
+        found = self.plain[step]
+        assert isinstance(found, Convolution)
+        return found
 
 
 class Stage(nn.Module):
-    """Upsampling, then the mean of residual blocks with different kernels."""
+    """Upsampling, then the mean of residual blocks with different kernels.
+
+    A block is a row of steps. Each step adds to its input a dilated convolution of it (in blocks
+    of kind 1, an undilated convolution of that), each after a leaky ReLU. All blocks take a step
+    together and wait for the one that has to look ahead the farthest: so they share what they
+    start from, and their last steps add up in one place.
+    """
 
     def __init__(self, shape: DecoderShape, index: int) -> None:
         super().__init__()
         inputs, outputs = shape.channels >> index, shape.channels >> (index + 1)
         self.slope = shape.slope
         self.upsampling = Upsampling(inputs, outputs, shape.kernels[index], shape.rates[index])
-        blocks = [
+        self.blocks = nn.ModuleList(
             ResidualBlock(shape, outputs, kernel, dilations)
             for kernel, dilations in zip(shape.block_kernels, shape.block_dilations, strict=True)
+        )
+        reaches = [(kernel - 1) // 2 for kernel in shape.block_kernels]
+        self.lags = [
+            max(
+                reach * row[step] for reach, row in zip(reaches, shape.block_dilations, strict=True)
+            )
+            for step in range(len(shape.block_dilations[0]))
         ]
-        self.blocks = nn.ModuleList(blocks)
-        self.open_rows = self.upsampling.crop + max(block.lag for block in blocks)
+        self.plain_lag = max(reaches) if shape.block_kind == 1 else 0
+        self.open_rows = self.upsampling.crop + sum(self.lags) + self.plain_lag * len(self.lags)
         """How many of the last output rows the input so far does not determine."""
 
     def forward(self, rows: Tensor, carry: Carry) -> Tensor:
         """Return the rows (time × rate, channels / 2) that the input up to here determines."""
         rows = self.upsampling(functional.leaky_relu(rows, self.slope), carry)
-        outputs = carry.align([block(rows, carry) for block in self.blocks])
-        total = outputs[0]
-        for output in outputs[1:]:
-            total = total + output
-        return total / len(outputs)
+        branches = [rows]
+        for step, lag in enumerate(self.lags):
+            wide = [carry.extend(branch, edge=lag, keep=2 * lag) for branch in branches]
+            bent = [functional.leaky_relu(branch, self.slope) for branch in wide]
+            if step == 0:
+                wide, bent = wide * len(self.blocks), bent * len(self.blocks)
+            branches = []
+            for block, before, inner in zip(self.blocks, wide, bent, strict=True):
+                assert isinstance(block, ResidualBlock)
+                after = before[lag : max(lag, before.shape[0] - lag)]
+                total = branches[0] if step == len(self.lags) - 1 and branches else None
+                if self.plain_lag:
+                    added = self._second(block, step, inner, after, total, carry=carry)
+                elif total is None:
+                    added = block.convolution(step).within(inner, lag).add_(after)
+                else:
+                    added = block.convolution(step).within(inner, lag, total.add_(after))
+                if total is None:
+                    branches.append(added)
+        return branches[0].div_(len(self.blocks))
+
+    def _second(
+        self,
+        block: ResidualBlock,
+        step: int,
+        inner: Tensor,
+        after: Tensor,
+        total: Tensor | None,
+        *,
+        carry: Carry,
+    ) -> Tensor:
+        """Take a step of a block of kind 1, in which an undilated convolution follows."""
+        lag = self.plain_lag
+        passed = block.convolution(step).within(inner, self.lags[step])
+        bent = carry.extend(functional.leaky_relu_(passed, self.slope), edge=lag, keep=2 * lag)
+        after = carry.delay(after, max(0, bent.shape[0] - 2 * lag))
+        following = block.following(step)
+        if total is None:
+            return following.within(bent, lag).add_(after)
+        return following.within(bent, lag, total.add_(after))
 
     def determined(self, count: int) -> int:
         """Return how many output rows the first ``count`` input rows determine."""
@@ -86,9 +134,9 @@ class Decoder(nn.Module):
 
     def forward(self, rows: Tensor, speaker: Tensor | None, carry: Carry) -> Tensor:
         """Return the samples (count,) that the frames (time, channels) up to here determine."""
-        rows = self.pre(rows, carry)
+        rows = self.pre(rows.to(self.pre.weight.dtype), carry)
         if self.speaker is not None and speaker is not None:
-            rows = rows + self.speaker(speaker)
+            rows = rows + self.speaker(speaker.to(rows.dtype))
         for stage in self.stages:
             rows = stage(rows, carry)
         rows = self.post(functional.leaky_relu(rows, LAST_SLOPE), carry)

@@ -8,9 +8,36 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from voicebench.tts.vits.layers import SymbolConvolution
 from voicebench.tts.vits.shape import DurationShape, VitsShape
 from voicebench.tts.vits.splines import inverse_spline
-from voicebench.tts.vits.text import SymbolConvolution
+
+
+class Alone(nn.Module):
+    """A convolution of each channel alone: for each tap, the shifted rows times a gain."""
+
+    def __init__(self, channels: int, kernel: int, dilation: int) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.trained_shape = (channels, 1, kernel)
+        self.weight = nn.Parameter(torch.empty(kernel, channels))
+        self.bias = nn.Parameter(torch.empty(channels))
+
+    @staticmethod
+    def arranged(trained: Tensor) -> Tensor:
+        """Return a weight (channels, 1, taps), as it was trained, as it is kept here."""
+        return trained[:, 0].t()
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return (symbols, channels), as ``rows``, with zeros beyond both ends."""
+        count, middle = rows.shape[0], self.weight.shape[0] // 2
+        out = torch.addcmul(self.bias, rows, self.weight[middle])
+        for tap, gain in enumerate(self.weight.unbind()):
+            shift = (tap - middle) * self.dilation
+            if shift and abs(shift) < count:
+                start, stop = max(0, -shift), min(count, count - shift)
+                out[start:stop].addcmul_(rows[start + shift : stop + shift], gain)
+        return out
 
 
 class SeparableLayer(nn.Module):
@@ -18,22 +45,14 @@ class SeparableLayer(nn.Module):
 
     def __init__(self, shape: DurationShape, dilation: int, norm_eps: float) -> None:
         super().__init__()
-        self.alone = nn.Conv1d(
-            shape.channels,
-            shape.channels,
-            shape.kernel,
-            padding=(shape.kernel - 1) * dilation // 2,
-            dilation=dilation,
-            groups=shape.channels,
-        )
+        self.alone = Alone(shape.channels, shape.kernel, dilation)
         self.alone_norm = nn.LayerNorm(shape.channels, eps=norm_eps)
         self.mix = nn.Linear(shape.channels, shape.channels)
         self.mix_norm = nn.LayerNorm(shape.channels, eps=norm_eps)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Return (symbols, channels), as ``rows``."""
-        alone = self.alone(rows.t().unsqueeze(0))[0].t()
-        mixed = self.mix(functional.gelu(self.alone_norm(alone)))
+        mixed = self.mix(functional.gelu(self.alone_norm(self.alone(rows))))
         return rows + functional.gelu(self.mix_norm(mixed))
 
 

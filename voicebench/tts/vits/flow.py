@@ -16,9 +16,9 @@ class Coupling(nn.Module):
     def __init__(self, shape: VitsShape) -> None:
         super().__init__()
         sizes = shape.flow
-        self.width = sizes.channels // 2
+        half = sizes.channels // 2
         self.hidden = sizes.hidden
-        self.pre = nn.Linear(self.width, sizes.hidden)
+        self.pre = nn.Linear(half, sizes.hidden)
         self.speaker = (
             nn.Linear(shape.speaker_channels, 2 * sizes.hidden * sizes.layers)
             if shape.speaker_channels
@@ -32,39 +32,35 @@ class Coupling(nn.Module):
             nn.Linear(sizes.hidden, (2 if i < sizes.layers - 1 else 1) * sizes.hidden)
             for i in range(sizes.layers)
         )
-        self.post = nn.Linear(sizes.hidden, self.width)
+        self.post = nn.Linear(sizes.hidden, half)
         self.lag = sum(
             (sizes.kernel - 1) // 2 * sizes.dilation_rate**i for i in range(sizes.layers)
         )
         """How many frames the output stays behind the input, until the end comes in."""
 
-    def forward(self, rows: Tensor, speaker: Tensor | None, carry: Carry) -> Tensor:
-        """Return the rows (time, channels) that the frames up to here determine.
-
-        The reversed flow flips the order of the channels before each coupling: done here, by
-        which half is read.
-        """
-        rows = rows.flip(1)
-        inner = self.pre(rows[:, : self.width])
+    def forward(self, still: Tensor, speaker: Tensor | None, carry: Carry) -> Tensor:
+        """Return what to take from the other half, for the frames determined by ``still``."""
+        inner = self.pre(still)
         steered = None
         if self.speaker is not None and speaker is not None:
             steered = self.speaker(speaker).view(len(self.gates), 2 * self.hidden)
         total: Tensor | None = None
         for index, (gate, mix) in enumerate(zip(self.gates, self.mixes, strict=True)):
-            opened = gate(inner, carry)
+            assert isinstance(gate, Convolution)
+            wide = carry.extend(inner, edge=gate.reach, keep=2 * gate.reach)
+            opened = gate.inside(wide)
             if steered is not None:
                 opened = opened + steered[index]
-            passed = torch.tanh(opened[:, : self.hidden]) * torch.sigmoid(opened[:, self.hidden :])
-            mixed = mix(passed)
+            passed = torch.tanh(opened[:, : self.hidden])
+            mixed = mix(passed.mul_(torch.sigmoid(opened[:, self.hidden :])))
             count = mixed.shape[0]
             if index < len(self.gates) - 1:
-                inner = carry.delay(inner, count) + mixed[:, : self.hidden]
+                inner = wide[gate.reach : gate.reach + count] + mixed[:, : self.hidden]
                 mixed = mixed[:, self.hidden :]
             total = mixed if total is None else carry.delay(total, count) + mixed
         assert total is not None
-        taken = self.post(total)
-        rows = carry.delay(rows, taken.shape[0])
-        return torch.cat([rows[:, : self.width], rows[:, self.width :] - taken], dim=1)
+        taken: Tensor = self.post(total)
+        return taken
 
 
 class Flow(nn.Module):
@@ -78,7 +74,15 @@ class Flow(nn.Module):
         self.couplings = nn.ModuleList(couplings)
 
     def forward(self, rows: Tensor, speaker: Tensor | None, carry: Carry) -> Tensor:
-        """Return the decoder's frames (time, channels) that the frames up to here determine."""
+        """Return the decoder's frames (time, channels) that the frames up to here determine.
+
+        The reversed flow flips the order of the channels before each coupling, which then reads
+        the first half and changes the second.
+        """
+        half = rows.shape[1] // 2
         for coupling in self.couplings:
-            rows = coupling(rows, speaker, carry)
+            rows = rows.flip(1)
+            taken = coupling(rows[:, :half], speaker, carry)
+            rows = carry.delay(rows, taken.shape[0])
+            rows = torch.cat([rows[:, :half], rows[:, half:] - taken], dim=1)
         return rows

@@ -1,4 +1,14 @@
-"""Convolutions over time, for tensors ``(time, channels)``, whole or window by window."""
+"""Convolutions over time, for tensors ``(time, channels)``, whole or window by window.
+
+With the time first, a convolution is one matrix product for each tap of its kernel, over the same
+rows shifted by the tap's place: nothing is copied or reordered beforehand. For float32 on a CPU
+that is as fast as the processor multiplies, for the narrow and short inputs of a window of speech
+too (`torch.nn.functional.conv1d` reorders weights and input at every call, and reaches half of
+it). Wide convolutions take fewer products still (`voicebench.tts.vits.tiles`). On other devices,
+and for shorter number formats, whose sums should be kept in float32, conv1d is taken.
+
+Weights are kept as the products want them, ``(taps, inputs, outputs)``.
+"""
 
 from __future__ import annotations
 
@@ -7,34 +17,106 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from voicebench.tts.vits.carry import Carry
+from voicebench.tts.vits.tiles import Tiles
 
 
-class Convolution(nn.Module):
-    """A convolution that keeps the length, with an odd kernel: zeros stand beyond both ends."""
+class Taps(nn.Module):
+    """The weights of a convolution; `inside` computes it where the kernel lies inside the rows."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, dilation: int = 1, bias: bool = True
     ) -> None:
         super().__init__()
         self.dilation = dilation
-        self.reach = (kernel - 1) * dilation // 2
-        self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel))
+        self.span = (kernel - 1) * dilation
+        """How many rows fewer come out than go in."""
+        self.trained_shape = (outputs, inputs, kernel)
+        self.weight = nn.Parameter(torch.empty(kernel, inputs, outputs))
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
+        self._tiles: Tiles | None = None
+
+    @staticmethod
+    def arranged(trained: Tensor) -> Tensor:
+        """Return a weight (outputs, inputs, taps), as it was trained, as it is kept here."""
+        return trained.permute(2, 1, 0)
+
+    def prepare(self) -> None:
+        """Prepare what the weight's device and number format allow; the weight must not change."""
+        suits = multiplies_taps(self.weight) and Tiles.suit(self.weight, self.dilation)
+        self._tiles = Tiles(self.weight.detach()) if suits else None
+
+    def inside(self, rows: Tensor, onto: Tensor | None = None) -> Tensor:
+        """Return the output rows (time − span, outputs), added in place to ``onto`` if given."""
+        weight, count = self.weight, rows.shape[0] - self.span
+        if count <= 0:
+            return rows.new_empty(0, weight.shape[2]) if onto is None else onto
+        if not multiplies_taps(weight):
+            columns, kernel = rows.t().unsqueeze(0), weight.permute(2, 1, 0)
+            out = functional.conv1d(columns, kernel, self.bias, dilation=self.dilation)[0].t()
+            return out if onto is None else onto.add_(out)
+        if self._tiles is not None:
+            out = self._tiles.convolve(rows, self.bias)
+            return out if onto is None else onto.add_(out)
+        first, *others = weight.unbind()
+        if onto is not None:
+            out = onto if self.bias is None else onto.add_(self.bias)
+            out.addmm_(rows[:count], first)
+        elif self.bias is None:
+            out = torch.mm(rows[:count], first)
+        else:
+            out = torch.addmm(self.bias, rows[:count], first)
+        start = 0
+        for tap in others:
+            start += self.dilation
+            out.addmm_(rows[start : start + count], tap)
+        return out
+
+
+def multiplies_taps(weight: Tensor) -> bool:
+    """Return whether a convolution with ``weight`` is computed tap by tap."""
+    return weight.dtype == torch.float32 and weight.device.type == "cpu"
+
+
+class Convolution(Taps):
+    """A convolution that keeps the length, with an odd kernel: zeros stand beyond both ends."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, dilation: int = 1, bias: bool = True
+    ) -> None:
+        super().__init__(inputs, outputs, kernel, dilation, bias)
+        self.reach = self.span // 2
+        """How many rows on either side have a say in a row's output."""
 
     def forward(self, rows: Tensor, carry: Carry) -> Tensor:
         """Return the output rows (time, outputs) that the input up to here determines."""
         return self.inside(carry.extend(rows, edge=self.reach, keep=2 * self.reach))
 
-    def inside(self, rows: Tensor) -> Tensor:
-        """Return the output where the kernel lies fully inside ``rows``: 2 × reach rows fewer."""
-        if rows.shape[0] <= 2 * self.reach:
-            return rows.new_empty(0, self.weight.shape[0])
-        columns = rows.t().unsqueeze(0)
-        return functional.conv1d(columns, self.weight, self.bias, dilation=self.dilation)[0].t()
+    def within(self, rows: Tensor, lag: int, onto: Tensor | None = None) -> Tensor:
+        """Return what `inside` does, for ``rows`` with ``lag`` ≥ reach rows around the output."""
+        spare = lag - self.reach
+        return self.inside(rows[spare : max(spare, rows.shape[0] - spare)], onto)
+
+
+class SymbolConvolution(Taps):
+    """A convolution over all symbols of a text, which keeps their number."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__(inputs, outputs, kernel)
+        self.before = (kernel - 1) // 2
+        self.after = kernel // 2
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return (symbols, outputs) for ``rows`` (symbols, inputs)."""
+        channels = rows.shape[1]
+        ends = rows.new_zeros(self.before + self.after, channels)
+        return self.inside(torch.cat([ends[: self.before], rows, ends[self.before :]]))
 
 
 class Upsampling(nn.Module):
-    """A transposed convolution: each row becomes ``rate`` rows."""
+    """A transposed convolution: each row becomes ``rate`` rows.
+
+    A row's say goes over ``overlap`` + 1 blocks of ``rate`` rows: one matrix product each.
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, rate: int) -> None:
         super().__init__()
@@ -43,8 +125,17 @@ class Upsampling(nn.Module):
         self.crop = (kernel - rate) // 2
         self.overlap = (kernel - 1) // rate
         """How many earlier rows still have a say in a row's output."""
-        self.weight = nn.Parameter(torch.empty(inputs, outputs, kernel))
+        self.trained_shape = (inputs, outputs, kernel)
+        self.weight = nn.Parameter(torch.empty(self.overlap + 1, inputs, rate * outputs))
         self.bias = nn.Parameter(torch.empty(outputs))
+
+    def arranged(self, trained: Tensor) -> Tensor:
+        """Return a weight (inputs, outputs, kernel), as it was trained, as it is kept here."""
+        inputs, outputs, kernel = trained.shape
+        blocks = self.overlap + 1
+        padded = functional.pad(trained, (0, blocks * self.rate - kernel))
+        split = padded.reshape(inputs, outputs, blocks, self.rate)
+        return split.permute(2, 0, 3, 1).reshape(blocks, inputs, self.rate * outputs)
 
     def forward(self, rows: Tensor, carry: Carry) -> Tensor:
         """Return the output rows (time × rate, outputs) that the input up to here determines.
@@ -53,13 +144,14 @@ class Upsampling(nn.Module):
         the end those from (rows so far)·rate − crop on are still open.
         """
         extended = carry.extend(rows, edge=0, keep=self.overlap)
-        count = extended.shape[0]
+        count, outputs = extended.shape[0], self.bias.shape[0]
         start = max(self.crop, (count - rows.shape[0]) * self.rate)
         stop = (
             (count - 1) * self.rate + self.kernel - self.crop if carry.last else count * self.rate
         )
         if count == 0 or stop <= start:
-            return rows.new_empty(0, self.weight.shape[1])
-        columns = extended.t().unsqueeze(0)
-        spread = functional.conv_transpose1d(columns, self.weight, self.bias, stride=self.rate)
-        return spread[0].t()[start:stop]
+            return rows.new_empty(0, outputs)
+        blocks = self.bias.repeat(self.rate).expand(count + self.overlap, -1).contiguous()
+        for block in range(self.overlap + 1):
+            blocks[block : block + count].addmm_(extended, self.weight[block])
+        return blocks.view(-1, outputs)[start:stop]

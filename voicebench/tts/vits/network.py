@@ -14,6 +14,8 @@ from voicebench.tts.vits.carry import Carry
 from voicebench.tts.vits.decoder import Decoder
 from voicebench.tts.vits.durations import PlainDurations, StochasticDurations
 from voicebench.tts.vits.flow import Flow
+from voicebench.tts.vits.layers import Taps
+from voicebench.tts.vits.replay import Replays
 from voicebench.tts.vits.shape import VitsShape
 from voicebench.tts.vits.text import TextEncoder
 
@@ -55,6 +57,8 @@ class Utterance:
     """(frames,)"""
     speaker: Tensor | None
     """(speaker channels,)"""
+    ends: Tensor
+    """(symbols,), on the host: the frame with which the next symbol begins."""
 
     @property
     def frames(self) -> int:
@@ -79,6 +83,12 @@ class Vits(nn.Module):
             else None
         )
 
+    def prepare(self) -> None:
+        """Prepare the layers for where they are now; needed again when they move."""
+        for module in self.modules():
+            if isinstance(module, Taps):
+                module.prepare()
+
     def encode(self, symbols: Tensor, manner: Manner, noise: Noise) -> Utterance:
         """Run what is needed once for ``symbols`` (n,): text encoder, durations, prior.
 
@@ -97,7 +107,8 @@ class Vits(nn.Module):
                 f"the voice gives {symbols.shape[0]} symbols a length of {total:g} frames",
                 "the voice's weights are damaged, or its length_scale is far off",
             )
-        symbol_of_frame = torch.repeat_interleave(lengths.long())
+        counts = lengths.long()
+        symbol_of_frame = torch.repeat_interleave(counts)
         if symbol_of_frame.shape[0] == 0:
             symbol_of_frame = torch.zeros(1, dtype=torch.long)
         return Utterance(
@@ -105,35 +116,59 @@ class Vits(nn.Module):
             scale=torch.exp(log_scale) * manner.noise_scale,
             symbol_of_frame=symbol_of_frame.to(symbols.device),
             speaker=speaker,
+            ends=counts.cumsum(0),
         )
 
-    def windows(self, utterance: Utterance, noise: Noise, sizes: Iterator[int]) -> Iterator[Tensor]:
+    def windows(
+        self,
+        utterance: Utterance,
+        noise: Noise,
+        sizes: Iterator[int],
+        replays: Replays | None = None,
+    ) -> Iterator[Tensor]:
         """Yield the utterance's samples (count,), window by window.
 
         ``sizes`` says how many samples the next window must have at least; the last window has
-        what is left. A window is computed when it is asked for.
+        what is left. A window is computed when it is asked for. With ``replays`` the windows
+        between the first and the last have one of its sizes.
         """
         carry = Carry()
         taken = given = 0
         while taken < utterance.frames:
             upto = self._frames_for(given + next(sizes), taken + 1, utterance.frames)
-            carry.begin(last=upto == utterance.frames)
-            samples = self._speak(utterance, taken, upto, noise, carry)
-            carry.finish()
+            if replays is not None and given:
+                upto = min(taken + replays.size_for(upto - taken), utterance.frames)
+            rows = self.frames(utterance, taken, upto, noise)
+            if replays is not None and given and upto < utterance.frames:
+                samples = replays(rows, carry)
+            else:
+                samples = self.samples(
+                    rows, utterance.speaker, carry, last=upto == utterance.frames
+                )
             taken = upto
             given += samples.shape[0]
             if samples.shape[0]:
                 yield samples
 
-    def _speak(
-        self, utterance: Utterance, start: int, stop: int, noise: Noise, carry: Carry
-    ) -> Tensor:
+    def frames(self, utterance: Utterance, start: int, stop: int, noise: Noise) -> Tensor:
+        """Return the utterance's frames (stop − start, channels), drawn from their prior."""
         symbol = utterance.symbol_of_frame[start:stop]
         mean = utterance.mean[symbol]
         drawn = noise.for_frames(stop - start, mean.shape[1]).to(mean)
-        rows = mean + drawn * utterance.scale[symbol]
-        rows = self.flow(rows, utterance.speaker, carry)
-        return self.decoder(rows, utterance.speaker, carry)  # type: ignore[no-any-return]
+        return torch.addcmul(mean, drawn, utterance.scale[symbol])
+
+    def samples(self, rows: Tensor, speaker: Tensor | None, carry: Carry, *, last: bool) -> Tensor:
+        """Return the samples (count,) that the frames ``rows`` (time, channels) add to a stream."""
+        carry.begin(last=last)
+        samples: Tensor = self.decode(rows, speaker, carry)
+        carry.finish()
+        return samples
+
+    def decode(self, rows: Tensor, speaker: Tensor | None, carry: Carry) -> Tensor:
+        """Return what `samples` does, within a window that has begun."""
+        rows = self.flow(rows, speaker, carry)
+        samples: Tensor = self.decoder(rows, speaker, carry)
+        return samples
 
     def _frames_for(self, samples: int, least: int, most: int) -> int:
         """Return how many frames from the beginning determine the first ``samples`` samples."""

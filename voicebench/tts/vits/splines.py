@@ -19,33 +19,25 @@ def inverse_spline(
     (n, bins − 1) at the inner knots before their softplus; the outermost slopes are 1. Outside
     [-bound, bound] the spline is the identity.
     """
-    across, left = _knots(widths, bound)
-    up, bottom = _knots(heights, bound)
+    bins = widths.shape[1]
+    shares = torch.softmax(torch.stack([widths, heights], dim=1), dim=2)
+    ends = (SMALLEST + (1 - SMALLEST * bins) * shares).cumsum(dim=2).mul_(2 * bound).sub_(bound)
+    ends[:, :, -1] = bound
+    begins = functional.pad(ends[:, :, :-1], (1, 0), value=-bound)
     slope = functional.pad(SMALLEST + functional.softplus(slopes), (1, 1), value=1.0)
 
     inside = values.clamp(-bound, bound)
-    index = (inside[:, None] >= bottom[:, 1:]).sum(dim=1, keepdim=True)
+    index = (inside[:, None] >= begins[:, 1, 1:]).sum(dim=1)
+    # Of each table, the bin that the value lies in: (n, 6).
+    tables = torch.cat([ends - begins, begins, slope[:, None, :-1], slope[:, None, 1:]], dim=1)
+    here = tables.gather(2, index[:, None, None].expand(-1, tables.shape[1], 1))[:, :, 0]
+    width, height, left, bottom, before, after = here.unbind(dim=1)
 
-    def chosen(table: Tensor) -> Tensor:
-        return table.gather(1, index)[:, 0]
-
-    width, height = chosen(across), chosen(up)
-    before, after = chosen(slope), slope.gather(1, index + 1)[:, 0]
     steepness = height / width
-    rise = inside - chosen(bottom)
+    rise = inside - bottom
     bend = rise * (before + after - 2 * steepness)
     a = height * (steepness - before) + bend
     b = height * before - bend
     c = -steepness * rise
     share = 2 * c / (-b - torch.sqrt(b * b - 4 * a * c))
-    return torch.where(values.abs() <= bound, share * width + chosen(left), values)
-
-
-def _knots(shares: Tensor, bound: float) -> tuple[Tensor, Tensor]:
-    """Return the sizes (n, bins) of the bins and where each begins."""
-    bins = shares.shape[1]
-    shares = SMALLEST + (1 - SMALLEST * bins) * torch.softmax(shares, dim=1)
-    ends = 2 * bound * shares.cumsum(dim=1) - bound
-    begins = functional.pad(ends[:, :-1], (1, 0), value=-bound)
-    ends = torch.cat([ends[:, :-1], torch.full_like(ends[:, -1:], bound)], dim=1)
-    return ends - begins, begins
+    return torch.where(values.abs() <= bound, share * width + left, values)

@@ -6,8 +6,8 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from voicebench.tts.vits.layers import SymbolConvolution
 from voicebench.tts.vits.shape import TextShape, VitsShape
 
 
@@ -68,23 +68,8 @@ class EncoderLayer(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """Return the next layer's input, of the shape of ``rows`` (symbols, channels)."""
         rows = self.attention_norm(rows + self.attention(rows))
-        fed: Tensor = self.feed_norm(rows + self.narrow(torch.relu(self.widen(rows))))
+        fed: Tensor = self.feed_norm(rows + self.narrow(torch.relu_(self.widen(rows))))
         return fed
-
-
-class SymbolConvolution(nn.Module):
-    """A convolution over symbols that keeps their number."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
-        super().__init__()
-        self.edges = ((kernel - 1) // 2, kernel // 2)
-        self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel))
-        self.bias = nn.Parameter(torch.empty(outputs))
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Return (symbols, outputs) for ``rows`` (symbols, inputs)."""
-        columns = functional.pad(rows.t(), self.edges).unsqueeze(0)
-        return functional.conv1d(columns, self.weight, self.bias)[0].t()
 
 
 class TextEncoder(nn.Module):

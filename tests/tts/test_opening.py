@@ -1,0 +1,68 @@
+"""The silence before a reply's first sound is left out, whatever the windows, and no sound is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from voicebench.audio.pcm import first_audible_sample
+from voicebench.tts.opening import BEFORE_SOUND_MS, Opening
+
+RATE = 16_000
+
+
+def tone(ms: float, level: float = 0.3) -> np.ndarray:
+    at = np.arange(round(ms / 1000 * RATE)) / RATE
+    return (level * np.sin(2 * np.pi * 200 * at)).astype(np.float32)
+
+
+def hiss(ms: float, level: float = 0.002) -> np.ndarray:
+    noise = np.random.default_rng(0).standard_normal(round(ms / 1000 * RATE))
+    return (level * noise).astype(np.float32)
+
+
+def heard(pcm: np.ndarray, window: int) -> tuple[np.ndarray, Opening]:
+    opening = Opening(RATE)
+    parts = [opening.take(pcm[at : at + window]) for at in range(0, pcm.size, window)]
+    return np.concatenate(parts), opening
+
+
+@pytest.mark.parametrize("window", [7, 80, 160, 333, 1000, 10_000])
+def test_a_reply_begins_just_before_its_first_sound(window: int) -> None:
+    pcm = np.concatenate([hiss(63), tone(200)])
+    out, opening = heard(pcm, window)
+    assert opening.sounding
+    np.testing.assert_array_equal(out, pcm[pcm.size - out.size :])  # whole from there on
+    assert opening.trimmed_ms == pytest.approx((pcm.size - out.size) / RATE * 1000)
+    kept_before = (out.size - tone(200).size) / RATE * 1000
+    assert BEFORE_SOUND_MS - 2 <= kept_before <= BEFORE_SOUND_MS + 3
+    onset = first_audible_sample(out, RATE)
+    assert onset is not None
+    assert onset / RATE * 1000 <= BEFORE_SOUND_MS + 3
+
+
+def test_a_reply_that_begins_with_sound_loses_nothing() -> None:
+    out, opening = heard(tone(100), 400)
+    assert out.size == tone(100).size
+    assert opening.trimmed_ms == 0
+
+
+def test_pauses_after_the_first_sound_stay() -> None:
+    pcm = np.concatenate([tone(100), hiss(300), tone(100)])
+    out, _ = heard(pcm, 160)
+    assert out.size == pcm.size
+
+
+def test_a_silent_reply_gives_nothing_and_holds_little_back() -> None:
+    opening = Opening(RATE)
+    for _ in range(50):
+        assert opening.take(hiss(100)).size == 0
+    assert not opening.sounding
+    assert opening.trimmed_ms > 4900
+    assert opening._unsure.size < RATE / 10
+
+
+def test_a_soft_consonant_before_the_vowel_is_not_cut() -> None:
+    pcm = np.concatenate([hiss(50), hiss(30, level=0.02), tone(100)])
+    out, _ = heard(pcm, 200)
+    assert out.size >= tone(100).size + hiss(30).size
