@@ -70,7 +70,7 @@ def test_a_socket_needs_the_key_in_a_header_or_in_a_protocol(locked: str, path: 
             connect(address, subprotocols=protocols, compression=None),
         ):
             pass
-        assert refused.value.response.status_code == 401
+        assert refused.value.response.status_code == 403
     offered = [wire.SUBPROTOCOL, in_protocol(KEY)]
     with connect(address, subprotocols=offered, compression=None) as client:
         # The key is never said again.

@@ -262,6 +262,7 @@ def test_health_says_what_is_served(client: httpx.Client) -> None:
         "status": "ok",
         "chat_model": "simulated",
         "voice": "simulated",
+        "sample_rate": 16_000,
         "running": 0,
         "waiting": 0,
     }

@@ -38,6 +38,7 @@ from voicebench.server.openapi import (
     refusals,
     sse_or,
 )
+from voicebench.server.page_files import FILES, page_file
 from voicebench.server.realtime import realtime_socket
 from voicebench.server.refusal import Refusal
 from voicebench.server.rendering import Sound, SoundForm, SpeechEvents
@@ -87,6 +88,7 @@ def create_app(served: Served, options: ServeOptions) -> FastAPI:
     _add_plain_routes(app, served, turns)
     _add_state_routes(app, served, turns, counts)
     _add_sockets(app, served, turns)
+    _add_page(app)
     app.add_middleware(
         Gate, token=options.token, hosts=options.hosts, note_answer=counts.note_answer
     )
@@ -199,6 +201,15 @@ def _add_sockets(app: FastAPI, served: Served, turns: Turns) -> None:
         await realtime_socket(socket, served, turns)
 
 
+def _add_page(app: FastAPI) -> None:
+    for path in FILES:
+
+        async def page(request: Request) -> Response:
+            return page_file(request.url.path)
+
+        app.add_api_route(path, page, include_in_schema=False, response_class=Response)
+
+
 def _add_state_routes(app: FastAPI, served: Served, turns: Turns, counts: Counts) -> None:
     @app.get("/health", summary="Whether turns are taken", responses=refusals(503), tags=["state"])
     async def health() -> Health:
@@ -208,6 +219,7 @@ def _add_state_routes(app: FastAPI, served: Served, turns: Turns, counts: Counts
             status="ok",
             chat_model=served.chat_model,
             voice=served.voice,
+            sample_rate=served.sample_rate,
             running=turns.running,
             waiting=turns.waiting,
         )

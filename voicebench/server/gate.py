@@ -24,12 +24,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voicebench.server.clock import elapsed_ms, now_s
+from voicebench.server.page_files import FILES
 from voicebench.server.refusal import Refusal
 
 MAX_BODY_BYTES = 256 << 10
 BODY_S = 20.0
 KEY_PROTOCOL = "voicebench.bearer."
-OPEN_PATHS = frozenset({"/", "/health", "/page.css", "/page.js"})
+OPEN_PATHS = frozenset({"/health", *FILES})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _NO_KEY = Refusal(
@@ -71,7 +72,8 @@ class Gate:
             if refusal is None:
                 await self._app(scope, receive, send)
             else:
-                await _refuse_socket(refusal, scope, receive, send)
+                await receive()
+                await send({"type": "websocket.close", "code": 1008, "reason": refusal.message})
             return
         answer = _Answer(scope, send, self._note_answer)
         if refusal is not None:
@@ -146,18 +148,6 @@ class _Answer:
             route = getattr(self._scope.get("route"), "path", "unknown")
             self._note(route, message["status"])
         await self._send(message)
-
-
-async def _refuse_socket(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
-    await receive()
-    if "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close", "code": 1008, "reason": refusal.message})
-        return
-
-    async def send_as_socket(message: Message) -> None:
-        await send({**message, "type": f"websocket.{message['type']}"})
-
-    await refusal.response()({**scope, "type": "http"}, receive, send_as_socket)
 
 
 def _too_large() -> Refusal:

@@ -55,6 +55,7 @@ class Health(BaseModel):
     status: Literal["ok"]
     chat_model: str
     voice: str
+    sample_rate: int | None
     running: int
     waiting: int
 

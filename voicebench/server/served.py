@@ -19,7 +19,7 @@ from voicebench.server.scripted import ScriptedModel, ScriptedVoice
 from voicebench.settings import Settings
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.opening import Say, open_cascade
-from voicebench.targets.simulated import PREFIX, RealClock, Simulated, parse_script
+from voicebench.targets.simulated import PREFIX, SAMPLE_RATE, RealClock, Simulated, parse_script
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,8 @@ class Served(Protocol):
     """The name under which it writes."""
     voice: str
     """The name under which it speaks."""
+    sample_rate: int | None
+    """Of its voice, in Hz, where it is known beforehand."""
 
     def new_schedule(self) -> FreeForAll:
         """Return the order of work for one more turn."""
@@ -109,6 +111,8 @@ class ServedCascade:
         self._device = DeviceQueue(one_device=model.get("device") == voice.get("device"))
         self.chat_model = _public_name(model.get("model"))
         self.voice = _public_name(voice.get("voice"))
+        rate = voice.get("sample_rate")
+        self.sample_rate = rate if isinstance(rate, int) else None
 
     def new_schedule(self) -> FreeForAll:
         """Return a place in the queue for the device."""
@@ -166,6 +170,7 @@ class ServedScript:
         self._model = ScriptedModel(self._script, clock)
         self._voice = ScriptedVoice(self._script, clock)
         self.chat_model = self.voice = "simulated"
+        self.sample_rate: int | None = SAMPLE_RATE
 
     def new_schedule(self) -> FreeForAll:
         """Return no order at all: a script computes nothing."""

@@ -1,0 +1,244 @@
+"""The page in a real browser: asked, heard, stopped; by keyboard, by name, without a stranger."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from served_somewhere import QUICK, REPLY, server
+
+from voicebench.server.page_files import FILES, FOLDER
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+]
+
+in_browser = pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+LONG = "sim:ttft=4ms,token=1ms,ttfb=3ms,speed=1x,words=60"
+
+
+def test_the_page_asks_nobody_but_this_server(client: httpx.Client) -> None:
+    for path in FILES:
+        answer = client.get(path)
+        assert answer.status_code == 200
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "http" not in policy
+    for file in FOLDER.iterdir():
+        text = file.read_text(encoding="utf-8")
+        strangers = set(re.findall(r"https?://[^\s\"'()]+", text)) - {"http://www.w3.org/2000/svg"}
+        assert not strangers, file.name
+
+
+def test_every_file_of_the_page_is_served() -> None:
+    assert {path.name for path in FOLDER.iterdir()} == {name for name, _ in FILES.values()}
+
+
+@contextmanager
+def open_page(url: str, profile: Path, **context: object) -> Iterator[object]:
+    """Open the page in a browser of its own; no error and no stranger may come up."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch_persistent_context(
+            str(profile), executable_path=BROWSER, headless=True, args=FLAGS, **context
+        )
+        try:
+            page = browser.pages[0]
+            page.set_default_timeout(20_000)
+            errors: list[str] = []
+            asked: list[str] = []
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.on(
+                "console",
+                lambda line: (
+                    errors.append(line.text) if line.type in ("error", "warning") else None
+                ),
+            )
+            page.on("request", lambda request: asked.append(request.url))
+            page.goto(url)
+            yield page
+            # What is refused for want of a key, the browser reports as an error by itself.
+            refused = ("401", "403")
+            assert [error for error in errors if not any(one in error for one in refused)] == []
+            strangers = [one for one in asked if not one.startswith((url, "data:"))]
+            assert strangers == []
+        finally:
+            browser.close()
+
+
+@pytest.mark.slow
+@in_browser
+def test_a_question_typed_is_answered_in_words_sound_and_picture(tmp_path: Path, url: str) -> None:
+    from playwright.sync_api import expect
+
+    with open_page(url, tmp_path) as page:
+        expect(page.get_by_text("simulated · simulated")).to_be_visible()
+        question = page.get_by_label("Your question")
+        question.fill("What will the weather be?")
+        question.press("Enter")
+        expect(page.get_by_role("status")).to_have_text("Done.")
+        expect(page.locator("#reply")).to_have_text(REPLY)
+        figures = dict(
+            zip(
+                page.locator("#figures dt").all_text_contents(),
+                page.locator("#figures dd").all_text_contents(),
+                strict=True,
+            )
+        )
+        assert list(figures) == [
+            "first word", "first piece", "first sound here", "played from", "all of it here",
+        ]  # fmt: skip
+        assert all(re.fullmatch(r"[\d,]+ ms", figure) for figure in figures.values()), figures
+        assert page.locator("svg .word").count() == 6
+        assert page.locator("svg .piece").count() == 2
+        assert page.locator("svg .arrival").count() == 18
+        picture = page.get_by_role("img", name=re.compile("6 words in 2 pieces, sound from"))
+        expect(picture).to_be_visible()
+        page.get_by_text("Every moment as a table").click()
+        assert page.locator("#moments tr").count() == 6 + 2 + 18
+
+
+@pytest.mark.slow
+@in_browser
+def test_the_next_question_is_asked_over_the_same_connection(tmp_path: Path, url: str) -> None:
+    from playwright.sync_api import expect
+
+    with open_page(url, tmp_path) as page:
+        opened: list[str] = []
+        page.on("websocket", lambda socket: opened.append(socket.url))
+        for _ in range(2):
+            page.get_by_role("button", name="Ask").click()
+            expect(page.get_by_role("status")).to_have_text("Done.")
+        assert opened == [url.replace("http", "ws") + "/v1/voice"]
+
+
+@pytest.mark.slow
+@in_browser
+@pytest.mark.parametrize("by", ["button", "escape"])
+def test_stopping_silences_the_page_and_stops_the_server(tmp_path: Path, by: str) -> None:
+    from playwright.sync_api import expect
+
+    with server(LONG) as url, open_page(url, tmp_path) as page:
+        page.get_by_role("button", name="Ask").click()
+        expect(page.get_by_role("status")).to_have_text("Speaking …")
+        if by == "button":
+            page.get_by_role("button", name="Stop").click()
+        else:
+            page.keyboard.press("Escape")
+        expect(page.get_by_role("status")).to_have_text("Stopped.")
+        expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+        while httpx.get(f"{url}/health", trust_env=False).json()["running"]:
+            pass
+        page.get_by_role("button", name="Ask").click()  # and it can be asked again
+        expect(page.get_by_role("status")).to_have_text("Speaking …")
+
+
+@pytest.mark.slow
+@in_browser
+def test_a_locked_server_asks_for_its_key_and_takes_it(tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    with server(QUICK, token="s3cret") as url, open_page(url, tmp_path) as page:
+        key = page.get_by_label("Key of this server")
+        expect(key).to_be_visible()
+        key.fill("wrong")
+        page.get_by_role("button", name="Ask").click()
+        expect(page.get_by_role("status")).to_contain_text("is the key right?")
+        expect(key).to_be_focused()
+        key.fill("s3cret")
+        page.get_by_role("button", name="Ask").click()
+        expect(page.get_by_role("status")).to_have_text("Done.")
+
+
+@pytest.mark.slow
+@in_browser
+def test_everything_is_reached_by_keyboard_in_the_order_of_reading(
+    tmp_path: Path, url: str
+) -> None:
+    with open_page(url, tmp_path) as page:
+        reached = []
+        for _ in range(2):
+            page.keyboard.press("Tab")
+            reached.append(page.evaluate("document.activeElement.id"))
+        assert reached == ["question", "ask"]
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
+        assert outline == "3px"
+
+
+CONTRAST = """
+() => {
+  const light = (color) => {
+    const channels = color.match(/[\\d.]+/g).slice(0, 3).map((value) => {
+      const share = value / 255;
+      return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * channels[0] + 0.7152 * channels[1] + 0.0722 * channels[2];
+  };
+  const behind = (element) => {
+    for (let one = element; one; one = one.parentElement) {
+      const color = getComputedStyle(one).backgroundColor;
+      if (color !== "rgba(0, 0, 0, 0)" && color !== "transparent") return color;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const low = [];
+  for (const element of document.querySelectorAll("main *")) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (!own || !element.checkVisibility() || element.tagName === "title") continue;
+    const style = getComputedStyle(element);
+    const color = element instanceof SVGElement ? style.fill : style.color;
+    const [one, other] = [light(color), light(behind(element))].sort((a, b) => b - a);
+    const ratio = (one + 0.05) / (other + 0.05);
+    if (ratio < 4.5) low.push(`${element.tagName}.${element.className} ${ratio.toFixed(2)}`);
+  }
+  return low;
+}
+"""
+
+
+@pytest.mark.slow
+@in_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1100, 360])
+def test_all_text_can_be_read_on_every_ground_and_nothing_sticks_out(
+    tmp_path: Path, url: str, scheme: str, width: int
+) -> None:
+    from playwright.sync_api import expect
+
+    viewport = {"width": width, "height": 900}
+    with open_page(url, tmp_path, color_scheme=scheme, viewport=viewport) as page:
+        page.get_by_role("button", name="Ask").click()
+        expect(page.get_by_role("status")).to_have_text("Done.")
+        assert page.evaluate(CONTRAST) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        folder = os.environ.get("VOICEBENCH_SCREENSHOTS")
+        if folder:
+            page.screenshot(path=f"{folder}/page-{scheme}-{width}.png", full_page=True)
+
+
+@pytest.mark.slow
+@in_browser
+def test_who_asks_for_calm_gets_the_picture_when_it_is_complete(tmp_path: Path, url: str) -> None:
+    from playwright.sync_api import expect
+
+    with open_page(url, tmp_path, reduced_motion="reduce") as page:
+        page.evaluate("() => { window.requestAnimationFrame = () => { throw new Error('moved') } }")
+        page.get_by_role("button", name="Ask").click()
+        expect(page.get_by_role("status")).to_have_text("Done.")
+        assert page.locator("svg .arrival").count() == 18
