@@ -25,6 +25,7 @@ from voicebench.cli import (
     say,
     selftest,
     sprint,
+    tune,
     serve,
     verify,
 )
@@ -43,6 +44,7 @@ app.command("say")(say.say)
 app.command("compare")(compare.compare)
 app.add_typer(baseline.app, name="baseline")
 app.command("history")(history.history)
+app.command("tune")(tune.tune)
 app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("sprint")(sprint.sprint)
