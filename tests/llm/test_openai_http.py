@@ -244,6 +244,15 @@ def test_extra_can_take_a_key_out_of_the_request() -> None:
     assert server.requests[0].json["max_completion_tokens"] == 40
 
 
+def test_the_newer_name_of_the_limit_takes_the_older_ones_place() -> None:
+    """A settings file cannot say None, and OpenAI's reasoning models refuse ``max_tokens``."""
+    options = ChatOptions(max_tokens=40, extra={"max_completion_tokens": 400})
+    with chat(streams(sse(delta(content="a"), STOP)), options) as (model, server):
+        list(model.reply("Hello?"))
+    assert "max_tokens" not in server.requests[0].json
+    assert server.requests[0].json["max_completion_tokens"] == 400
+
+
 def test_the_key_is_sent_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_KEY", "sk-secret")
     echo = json.dumps({"error": {"message": "Incorrect API key provided: sk-secret."}}).encode()

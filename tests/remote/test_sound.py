@@ -105,6 +105,15 @@ def test_l16_is_big_endian_unless_the_settings_say_otherwise() -> None:
     assert np.rint(swapped * 32768).tolist() != [1000, -1000]
 
 
+@pytest.mark.parametrize("encoding", ["s16le", "s16be", "f32le"])
+def test_a_content_type_that_names_the_encoding_is_believed(encoding: str) -> None:
+    stored = {"s16le": "<i2", "s16be": ">i2", "f32le": "<f4"}[encoding]
+    values = SAMPLES if stored == "<f4" else np.rint(SAMPLES * 32767)
+    stream = open_sound(AUTO, f"audio/pcm_{encoding}", headers={"x-sample-rate": str(RATE)})
+    data = values.astype(stored).tobytes()
+    np.testing.assert_allclose(heard(stream, data), SAMPLES, atol=1e-4)
+
+
 def test_the_channels_of_raw_sound_come_from_the_content_type() -> None:
     stream = open_sound(AUTO, "audio/pcm", {"rate": "16000", "channels": "2"})
     assert heard(stream, bytes(16)).size == 4

@@ -152,6 +152,9 @@ class OpenAiChat:
         if options.stream and options.usage:
             request["stream_options"] = {"include_usage": True}
         request |= options.extra
+        if "max_completion_tokens" in request:
+            # OpenAI's newer name of the same limit; its reasoning models refuse the older one.
+            request["max_tokens"] = None
         return {key: value for key, value in request.items() if value is not None}
 
     def _streamed(self, answer: Answer) -> Iterator[LlmEvent]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -49,7 +50,7 @@ class Answer:
         self._response = response
         self._service = service
         self._patience = patience
-        self._body = self._read()
+        self._body: Iterator[Piece] = self._read()
         self._sent_at = sent_at
         self._connection = cast(Connection, response.extensions["network_stream"])
         self._connection.uses += 1
@@ -125,6 +126,22 @@ class Answer:
         Called again, it goes on where it was left.
         """
         return self._body
+
+    def peek(self, count: int) -> bytes:
+        """Return the first ``count`` bytes that are left, fewer where the body ends before.
+
+        `pieces`, called afterwards, gives them too. Raises `RemoteError`.
+        """
+        held: list[Piece] = []
+        size = 0
+        while size < count:
+            piece = next(self._body, None)
+            if piece is None:
+                break
+            held.append(piece)
+            size += len(piece.data)
+        self._body = itertools.chain(held, self._body)
+        return b"".join(piece.data for piece in held)[:count]
 
     def whole(self, limit: int) -> bytes:
         """Return the whole body. Raises `RemoteError`, also where it is longer than ``limit``."""

@@ -34,6 +34,8 @@ SoundKind = Literal["pcm", "wav", "mp3", "aac", "flac", "opus"]
 PcmEncoding = Literal["s16le", "s16be", "f32le"]
 
 RATES = range(4000, 192_001)
+MARK_BYTES = 4
+"""Bytes that tell a container from raw samples and from text."""
 MAX_CHANNELS = 8
 _KINDS: dict[str, SoundKind] = {
     "audio/wav": "wav",
@@ -57,6 +59,14 @@ _KINDS: dict[str, SoundKind] = {
     "audio/ogg": "opus",
     "application/ogg": "opus",
 }
+_RAW: dict[str, PcmEncoding] = {
+    "audio/pcm_s16le": "s16le",
+    "audio/pcm_s16be": "s16be",
+    "audio/pcm_f32le": "f32le",
+}
+"""Names of no standard (FFmpeg's, after ``audio/``) that some servers use; they say it all."""
+_KINDS |= dict.fromkeys(_RAW, "pcm")
+_MARKS: dict[bytes, SoundKind] = {b"RIFF": "wav", b"OggS": "opus", b"fLaC": "flac"}
 _UNSPECIFIC = ("", "application/octet-stream", "binary/octet-stream", "audio/*", "*/*")
 _RATE_HEADERS = ("x-sample-rate", "x-audio-sample-rate", "sample-rate")
 _ENCODINGS = {"s16le": "<i2", "s16be": ">i2", "f32le": "<f4"}
@@ -175,10 +185,10 @@ class Marked:
         """Take the next bytes and return the samples that are whole by now."""
         if self._stream is None:
             self._head += data
-            if len(self._head) < 4:
+            if len(self._head) < MARK_BYTES:
                 return np.zeros(0, dtype=np.float32)
             data, self._head = self._head, b""
-            self._stream = _stream_of_mark(data[:4]) or self._otherwise()
+            self._stream = _stream_of_mark(data[:MARK_BYTES]) or self._otherwise()
         return self._stream.feed(data)
 
     def finish(self) -> NDArray[np.float32]:
@@ -188,6 +198,11 @@ class Marked:
         samples = self._stream.feed(self._head)
         self._head = b""
         return np.concatenate([samples, self._stream.finish()])
+
+
+def marked_kind(head: bytes) -> SoundKind | None:
+    """Return what the first `MARK_BYTES` of a body mark it as, None where they are no mark."""
+    return "mp3" if head[:3] == b"ID3" else _MARKS.get(head)
 
 
 def load_decoder(*kinds: SoundKind | Literal["auto"] | None) -> None:
@@ -218,7 +233,8 @@ def _open_pcm(
     parameters: Mapping[str, str],
     headers: Mapping[str, str],
 ) -> PcmStream:
-    encoding = declared.encoding or ("s16be" if content_type == "audio/l16" else "s16le")
+    encoding = declared.encoding or _RAW.get(content_type)
+    encoding = encoding or ("s16be" if content_type == "audio/l16" else "s16le")
     channels = _number("channels", parameters.get("channels"), range(1, MAX_CHANNELS + 1))
     return PcmStream(
         encoding, _pcm_rate(declared, parameters, headers), channels or declared.channels
@@ -263,13 +279,8 @@ def _refuse_unmarked() -> SoundStream:
 
 
 def _stream_of_mark(head: bytes) -> SoundStream | None:
-    if head == b"RIFF":
-        return WavStream()
-    if head == b"OggS":
-        return _stream_of("opus")
-    if head == b"fLaC":
-        return _stream_of("flac")
-    return _stream_of("mp3") if head[:3] == b"ID3" else None
+    kind = marked_kind(head)
+    return None if kind is None else _stream_of(kind)
 
 
 def _stream_of(kind: SoundKind) -> SoundStream:

@@ -4,6 +4,10 @@ Before a byte counts, the status and the content type are looked at. `FirstByte`
 of the body, a container's header included; an `AudioChunk` is whole samples. Sound may also come in
 base64 within server-sent events (OpenAI's ``stream_format: "sse"``: ``speech.audio.delta`` and
 ``speech.audio.done``).
+
+A body that is called text and begins with a container's mark is sound all the same: a web framework
+that is handed bytes calls them ``text/html`` unless it is told otherwise, and Piper's own server
+does not tell it.
 """
 
 from __future__ import annotations
@@ -20,7 +24,15 @@ from voicebench.events import AudioChunk, FirstByte, TtsEvent
 from voicebench.remote.answer import Answer
 from voicebench.remote.failure import RemoteError, message_in
 from voicebench.remote.json_text import json_object, text_at
-from voicebench.remote.sound import SoundFormat, SoundKind, SoundStream, load_decoder, open_sound
+from voicebench.remote.sound import (
+    MARK_BYTES,
+    SoundFormat,
+    SoundKind,
+    SoundStream,
+    load_decoder,
+    marked_kind,
+    open_sound,
+)
 from voicebench.remote.sse import EventStream, ServerSentEvent
 
 MAX_SPEECH_S = 1800.0
@@ -52,21 +64,25 @@ class SpeechReader:
         answer.require_success()
         yield from answer.server_timing()
         kind, parameters = answer.content_type
-        if kind != _SSE and kind.startswith(_NO_SOUND):
-            raise answer.failure(
-                f"answers {kind} instead of sound: {answer.quoted_beginning()}",
-                "check the URL's path",
-            )
+        in_events = kind == _SSE
+        told = "" if in_events else kind
+        if told.startswith(_NO_SOUND):
+            if marked_kind(answer.peek(MARK_BYTES)) is None:
+                raise answer.failure(
+                    f"answers {kind} instead of sound: {answer.quoted_beginning()}",
+                    "check the URL's path",
+                )
+            told = ""
         with answer.blamed():
             stream = open_sound(
                 self._declared,
-                "" if kind == _SSE else kind,
-                {} if kind == _SSE else parameters,
+                told,
+                parameters if told else {},
                 answer.headers,
                 self._asked,
             )
         heard = Heard(self.rate)
-        yield from self._chunks(answer, stream, heard, in_events=kind == _SSE)
+        yield from self._chunks(answer, stream, heard, in_events=in_events)
         if not heard.samples:
             nothing = "no byte of sound" if heard.empty else "a header and no sample of sound"
             raise answer.failure(f"answers {answer.status} with {nothing}", fault="audio")
