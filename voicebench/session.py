@@ -109,34 +109,44 @@ def open_run(
     effective: Effective, observer: Observer, prompts: PromptSet | None = None
 ) -> Iterator[OpenRun]:
     """Load the target, make the run folder, and plan the turns, on ``prompts`` if given."""
+    with (
+        closing(open_target(effective.settings, observer.say)) as target,
+        measure_open(effective, target, observer, prompts) as run,
+    ):
+        yield run
+
+
+@contextmanager
+def measure_open(
+    effective: Effective, target: Target, observer: Observer, prompts: PromptSet | None = None
+) -> Iterator[OpenRun]:
+    """Make the run folder of a target that is open already, and plan its turns."""
     settings = effective.settings
-    with closing(open_target(settings, observer.say)) as target:
-        instrument = measure_in_process(QUICK_TURNS)
-        environment = describe_environment() | {
-            "instrument": instrument.as_dict(),
-            "target": target.describe(),
-        }
-        chosen = prompts or _prompts(settings, _language(target))
-        with (
-            create_run_folder(
-                Path(settings.run.results),
-                settings.run.name,
-                settings=settings.model_dump() | {"origins": effective.origins},
-                environment=environment,
-                save_audio=settings.run.save_audio,
-            ) as folder,
-            MachineWatch() as machine,
-        ):
-            yield OpenRun(
-                settings,
-                target,
-                folder=folder,
-                environment=environment,
-                instrument=instrument,
-                prompts=chosen,
-                observer=observer,
-                machine=machine,
-            )
+    instrument = measure_in_process(QUICK_TURNS)
+    environment = describe_environment() | {
+        "instrument": instrument.as_dict(),
+        "target": target.describe(),
+    }
+    with (
+        create_run_folder(
+            Path(settings.run.results),
+            settings.run.name,
+            settings=settings.model_dump() | {"origins": effective.origins},
+            environment=environment,
+            save_audio=settings.run.save_audio,
+        ) as folder,
+        MachineWatch() as machine,
+    ):
+        yield OpenRun(
+            settings,
+            target,
+            folder=folder,
+            environment=environment,
+            instrument=instrument,
+            prompts=prompts or _prompts(settings, _language(target)),
+            observer=observer,
+            machine=machine,
+        )
 
 
 class OpenRun:

@@ -24,9 +24,9 @@ from voicebench.cli import (
     run,
     say,
     selftest,
+    serve,
     sprint,
     tune,
-    serve,
     verify,
 )
 from voicebench.errors import VoicebenchError

@@ -67,6 +67,18 @@ class Cascade:
             schedule=schedule or self._new_schedule(),
         )
 
+    def with_chunks(self, first_words: int, later_words: int) -> Cascade:
+        """Return the same cascade with the reply cut otherwise; both share their engines."""
+        return Cascade(
+            self.llm,
+            self.tts,
+            first_words=first_words,
+            later_words=later_words,
+            sequential=self._sequential,
+            new_schedule=self._new_schedule,
+            deadline=self._deadline,
+        )
+
     def with_model(self, llm: LanguageModel) -> Cascade:
         """Return the same cascade with another language model; both share the voice."""
         return Cascade(

@@ -1,8 +1,8 @@
 """Do the intervals cover, and does the regression gate find what it should? By simulation.
 
 Turns are drawn from distributions whose true figures are known, and the product's own functions
-judge them; everything is seeded. ``python benchmarks/statistics.py`` prints the tables that stand
-in ``docs/statistics.md``; ``--repetitions 100`` gives a quick look.
+judge them; everything is seeded. ``python benchmarks/interval_coverage.py`` prints the tables that
+stand in ``docs/statistics.md``; ``--repetitions 100`` gives a quick look.
 """
 
 from __future__ import annotations
@@ -125,21 +125,34 @@ def coverage(repetitions: int) -> Iterator[tuple[str, str, int, float]]:
             ("stdev", (20, 100)),
         ):
             for n in sizes:
-                rng = np.random.default_rng(n)
-                hits = sum(_covered(kind, figure, kind.draw(rng, n)) for _ in range(repetitions))
+                rng, truth = np.random.default_rng(n), true_figure(kind, figure)
+                hits = sum(
+                    covers(interval_of(figure, kind.draw(rng, n)), truth)
+                    for _ in range(repetitions)
+                )
                 yield kind.name, figure, n, hits / repetitions
 
 
-def _covered(kind: Kind, figure: str, values: Values) -> bool:
+def true_figure(kind: Kind, figure: str) -> float:
+    """Return what an endless run would give."""
     if figure == "mean":
-        return covers(mean_interval(values.tolist()), kind.mean)
+        return kind.mean
     if figure == "stdev":
-        return covers(deviation_interval(values.tolist()), kind.deviation)
+        return kind.deviation
     if figure.startswith("under"):
-        truth = float(optimize.brentq(lambda p: kind.quantile(p) - 320, 1e-9, 1 - 1e-9))
-        return covers(share_interval(int((values < 320).sum()), values.size), truth)
-    q = float(figure[1:])
-    return covers(percentile_interval(values.tolist(), q), kind.quantile(q / 100))
+        return float(optimize.brentq(lambda p: kind.quantile(p) - 320, 1e-6, 1 - 1e-6))
+    return kind.quantile(float(figure[1:]) / 100)
+
+
+def interval_of(figure: str, values: Values) -> Interval | None:
+    """Return the interval that the product gives of these turns."""
+    if figure == "mean":
+        return mean_interval(values.tolist())
+    if figure == "stdev":
+        return deviation_interval(values.tolist())
+    if figure.startswith("under"):
+        return share_interval(int((values < 320).sum()), values.size)
+    return percentile_interval(values.tolist(), float(figure[1:]))
 
 
 def difference_coverage(repetitions: int) -> Iterator[tuple[str, str, int, float]]:

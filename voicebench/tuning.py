@@ -1,0 +1,205 @@
+"""The sweep: which settings start to speak soonest without stuttering.
+
+Every combination of the varied settings is a *candidate*. All candidates are open at once (those
+that differ only in how the reply is cut share their engines) and answer each prompt in turn, in an
+order that rotates from prompt to prompt, so that no drift favours one. Each leaves a run folder.
+
+**The best** is not simply the one with the first sample: a first chunk of one word comes early and
+then starves, and short chunks lose the melody of the sentence. So, in this order:
+
+1. candidates whose median listener is not left waiting longer than `MOST_DEFICIT_MS` after first
+   audio (`worst_deficit`); where there is none, those with the earliest gapless start;
+2. of these, the ones whose median first audio is not shown to be later than the earliest;
+3. of these, the one with the longest chunks: first the first one, then the later ones.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+
+from voicebench.columns import columns_of
+from voicebench.comparison import Outcome, Side, compare, side_of
+from voicebench.errors import UsageError
+from voicebench.figures import parse_figure
+from voicebench.measuring import PlannedTurn
+from voicebench.session import Observer, OpenRun, check_session, measure_open
+from voicebench.settings import Effective, Settings, load_settings, lookup, parse_override
+from voicebench.targets import Target
+from voicebench.targets.cascade import Cascade
+from voicebench.targets.opening import open_target
+from voicebench.timeline import Timeline
+
+MOST_DEFICIT_MS = 100.0
+MOST_CANDIDATES = 24
+USUAL = ("chunker.first_words=1,2,3,4",)
+FIRST_AUDIO = parse_figure("first_audio.p50")
+DEFICIT = parse_figure("worst_deficit.p50")
+GAPLESS = parse_figure("gapless_start.p50")
+REPLAYED = ("chunker.first_words", "chunker.later_words")
+"""The settings that a recorded run can be replayed with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One combination of the varied settings, and what it is called."""
+
+    effective: Effective
+    varied: Mapping[str, object]
+
+    @property
+    def label(self) -> str:
+        """The varied settings: ``first_words=2 later_words=8``."""
+        return " ".join(f"{key.rpartition('.')[2]}={value}" for key, value in self.varied.items())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tried:
+    """A candidate and its figures."""
+
+    candidate: Candidate
+    side: Side
+    turns: Sequence[Timeline]
+
+    def figure(self, name: str) -> float | None:
+        """Return one figure over the measured turns."""
+        return parse_figure(name).observe(self.side.summary)[0]
+
+
+def parse_variation(text: str) -> tuple[str, list[object]]:
+    """Read ``section.key=a,b,c``. Raises `UsageError`."""
+    key, separator, values = text.partition("=")
+    parts = [part.strip() for part in values.split(",") if part.strip()]
+    if not separator or not parts:
+        raise UsageError(
+            f"--vary {text!r} is not 'section.key=a,b,c'",
+            "write for example --vary chunker.first_words=1,2,3",
+        )
+    return key.strip(), [parse_override(f"{key}={part}")[1] for part in parts]
+
+
+def candidates(
+    base: Effective, variations: Sequence[tuple[str, Sequence[object]]]
+) -> list[Candidate]:
+    """Return every combination. Raises `UsageError` for too many, or for a value not allowed."""
+    keys = [key for key, _ in variations]
+    combinations = list(itertools.product(*(values for _, values in variations)))
+    if len(combinations) > MOST_CANDIDATES:
+        raise UsageError(
+            f"{len(combinations)} combinations are more than the {MOST_CANDIDATES} that are tried",
+            "vary fewer settings at once",
+        )
+    chosen = {key: lookup(base.settings, key) for key in base.origins}
+    found: list[Candidate] = []
+    for values in combinations:
+        varied = dict(zip(keys, values, strict=True))
+        settings = load_settings(None, chosen | varied)
+        name = f"{base.settings.run.name[:48]}-tune{len(found) + 1:02d}"
+        found.append(Candidate(_named(settings, name), varied))
+    return found
+
+
+def tune(found: Sequence[Candidate], observer: Observer) -> list[Tried]:
+    """Measure the candidates in turn. Raises a `VoicebenchError` where nothing can be."""
+    for candidate in found:
+        check_session(candidate.effective.settings)
+    with ExitStack() as stack:
+        targets = _open_all(found, observer, stack)
+        runs: list[OpenRun] = []
+        for candidate, target in zip(found, targets, strict=True):
+            prompts = runs[0].prompts if runs else None
+            runs.append(
+                stack.enter_context(measure_open(candidate.effective, target, observer, prompts))
+            )
+        plan = list(in_rotation(runs))
+        observer.planned([planned for _, planned in plan])
+        for run, planned in plan:
+            _use_threads(run)
+            run.take([planned])
+            if run.interrupted:
+                break
+        for run in runs:
+            run.interrupted = any(other.interrupted for other in runs)
+        return [
+            tried_of(candidate, run.finish().turns)
+            for candidate, run in zip(found, runs, strict=True)
+        ]
+
+
+def tried_of(candidate: Candidate, turns: Sequence[Timeline]) -> Tried:
+    """Return a candidate with what its turns brought."""
+    settings = candidate.effective.settings.model_dump()
+    return Tried(candidate, side_of(columns_of(turns), settings, {}), tuple(turns))
+
+
+def in_rotation(runs: Sequence[OpenRun]) -> Iterator[tuple[OpenRun, PlannedTurn]]:
+    """Yield whose turn it is: each prompt by all, beginning one further each time, and back."""
+    for run in runs:
+        yield from ((run, planned) for planned in run.planned if planned.phase != "measured")
+    measured = [[turn for turn in run.planned if turn.phase == "measured"] for run in runs]
+    for round_number, turns in enumerate(zip(*measured, strict=True)):
+        order = [(index + round_number) % len(runs) for index in range(len(runs))]
+        if round_number % 2:
+            order.reverse()
+        yield from ((runs[index], turns[index]) for index in order)
+
+
+def best_of(tried: Sequence[Tried]) -> Tried | None:
+    """Return the best candidate (see the module's text); None where none was measured."""
+    timed = [one for one in tried if one.figure(FIRST_AUDIO.name) is not None]
+    if not timed:
+        return None
+    steady = [one for one in timed if (one.figure(DEFICIT.name) or 0.0) <= MOST_DEFICIT_MS]
+    if not steady:
+        return min(timed, key=lambda one: one.figure(GAPLESS.name) or 0.0)
+    earliest = min(steady, key=lambda one: one.figure(FIRST_AUDIO.name) or 0.0)
+    as_early = [one for one in steady if one is earliest or not _is_later(earliest, one)]
+    return max(as_early, key=lambda one: _lengths(one.candidate.effective.settings))
+
+
+def _is_later(earliest: Tried, other: Tried) -> bool:
+    [compared] = compare([FIRST_AUDIO], earliest.side, other.side)
+    return compared.outcome is Outcome.WORSE
+
+
+def _lengths(settings: Settings) -> tuple[int, int]:
+    return settings.chunker.first_words, settings.chunker.later_words
+
+
+def _named(effective: Effective, name: str) -> Effective:
+    run = effective.settings.run.model_copy(update={"name": name})
+    return Effective(effective.settings.model_copy(update={"run": run}), effective.origins)
+
+
+def _open_all(found: Sequence[Candidate], observer: Observer, stack: ExitStack) -> list[Target]:
+    """Open a target for each candidate; those that differ in their chunks alone share engines."""
+    opened: dict[str, Target] = {}
+    targets = []
+    for candidate in found:
+        settings = candidate.effective.settings
+        engines = _engines_of(settings)
+        if engines not in opened:
+            opened[engines] = stack.enter_context(closing(open_target(settings, observer.say)))
+        target = opened[engines]
+        if isinstance(target, Cascade):
+            target = target.with_chunks(settings.chunker.first_words, settings.chunker.later_words)
+        targets.append(target)
+    return targets
+
+
+def _engines_of(settings: Settings) -> str:
+    """Return what has to be equal for two candidates to share their engines."""
+    if settings.run.target != "cascade":
+        return settings.model_dump_json()
+    run = settings.run.model_copy(update={"name": ""})
+    return settings.model_copy(update={"run": run}).model_dump_json(exclude={"chunker"})
+
+
+def _use_threads(run: OpenRun) -> None:
+    """Give torch the threads that the run asks for; it is one number for the whole process."""
+    if run.settings.run.threads is not None and run.settings.run.target == "cascade":
+        from voicebench.devices import set_threads
+
+        set_threads(run.settings.run.threads)
