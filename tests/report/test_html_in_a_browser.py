@@ -1,0 +1,171 @@
+"""The HTML report in a real browser: nothing leaves it, and it works by keyboard and on a phone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from handmade import make_turn, sprint_turns
+from recorded_folders import write_result
+
+from voicebench.audio.wav import write_wav
+from voicebench.report.html import html_report
+from voicebench.report.recorded import read_recorded
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+playwright = pytest.importorskip("playwright.sync_api")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium"),
+    # Playwright leaves an event loop's sockets to the garbage collector.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+HOSTILE = '</script><script>window.pwned=1</script><img src=x onerror="window.pwned=1">'
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    results = tmp_path_factory.mktemp("results")
+    turns = [*sprint_turns(), make_turn(prompt=HOSTILE, chunks=((116, HOSTILE),))]
+    folder = write_result(results, turns)
+    (folder / "audio").mkdir()
+    tone = np.sin(np.arange(24_000) / 8).astype(np.float32) / 4
+    for number in (1, 2):
+        write_wav(folder / "audio" / f"turn-{number:03d}.wav", tone, 16_000)
+    path = results / "report.html"
+    path.write_text(html_report([read_recorded(folder)]), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser, report: Path) -> Iterator[object]:
+    context = browser.new_context(viewport={"width": 1200, "height": 900})
+    opened = context.new_page()
+    opened.trouble = []
+    opened.asked = []
+    opened.on("console", lambda message: opened.trouble.append(message.text))
+    opened.on("pageerror", lambda error: opened.trouble.append(str(error)))
+    opened.on("request", lambda request: opened.asked.append(request.url))
+    opened.goto(report.as_uri())
+    yield opened
+    context.close()
+
+
+def order(page) -> list[str]:
+    heads = page.locator(".fall tbody th").all_inner_texts()
+    return [head.strip() for head in heads]
+
+
+def test_no_request_leaves_the_file_and_nothing_is_complained_of(page, report: Path) -> None:
+    page.wait_for_timeout(200)
+    assert [url for url in page.asked if not url.startswith("data:")] == [report.as_uri()]
+    assert page.trouble == []
+
+
+def test_the_words_of_a_result_run_nothing(page) -> None:
+    assert page.evaluate("window.pwned") is None
+    assert page.locator("img").count() == 0
+
+
+def test_what_the_policy_forbids_does_not_run(page) -> None:
+    page.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'), "
+        "{textContent: 'window.pwned = 1'}))"
+    )
+    assert page.evaluate("window.pwned") is None
+    assert "Content Security Policy" in page.trouble[0]
+
+
+def test_turns_are_sorted_by_keyboard_and_put_back(page) -> None:
+    assert order(page) == ["1", "2", "3", "4", "5", "6", "7", "8", "9"]
+    button = page.get_by_role("button", name="slowest first")
+    button.focus()
+    page.keyboard.press("Enter")
+    assert order(page) == ["8", "1", "7", "2", "6", "4", "5", "3", "9"]
+    assert button.get_attribute("aria-pressed") == "true"
+    page.get_by_role("button", name="in order").press("Space")
+    assert order(page) == ["1", "2", "3", "4", "5", "6", "7", "8", "9"]
+
+
+def test_the_whole_turns_can_be_shown(page) -> None:
+    picture = page.locator("svg.turn").first
+    before = picture.get_attribute("viewBox")
+    page.get_by_role("button", name="whole turns").click()
+    assert picture.get_attribute("viewBox") != before
+    assert page.locator(".tick.whole").first.is_visible()
+    assert not page.locator(".tick.start").first.is_visible()
+
+
+def test_the_playhead_stands_where_the_listener_hears(page) -> None:
+    page.locator(".fall details").first.click()
+    page.evaluate("document.querySelector('audio').load()")
+    page.wait_for_function("document.querySelector('audio').readyState >= 1")
+    page.evaluate("document.querySelector('audio').currentTime = 0.5")
+    page.wait_for_selector(".playhead.on", state="attached")
+    drawn = page.locator(".playhead").first.get_attribute("d")
+    table = page.locator(".fall").first
+    end, span = (float(table.get_attribute(f"data-{name}")) for name in ("end", "span"))
+    heard = json.loads(page.locator("audio").first.get_attribute("data-heard"))
+    assert heard[0] == [0, 338]
+    assert float(drawn.removeprefix("M").split()[0]) == pytest.approx((338 + 500) / end * span)
+
+
+def test_the_first_stop_of_the_keyboard_skips_to_the_content(page) -> None:
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+
+
+def test_a_screen_reader_finds_the_parts_and_the_pictures(page) -> None:
+    tree = page.locator("body").aria_snapshot()
+    assert 'heading "Verdicts" [level=2]' in tree
+    assert 'img "1: first token 60.0 ms, reply complete 221 ms' in tree
+    assert 'button "in order" [pressed]' in tree
+    assert "navigation" in tree
+    assert "main" in tree
+
+
+@pytest.mark.parametrize("width", [320, 360, 768])
+def test_a_phone_needs_no_scrolling_sideways(browser, report: Path, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 740})
+    opened = context.new_page()
+    opened.goto(report.as_uri())
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
+
+
+@pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
+def test_the_page_takes_the_reader_s_colours(
+    browser, report: Path, scheme: str, dark: bool
+) -> None:
+    context = browser.new_context(color_scheme=scheme)
+    opened = context.new_page()
+    opened.goto(report.as_uri())
+    paper = opened.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(int(part) for part in paper.strip("rgb()").split(",")) < 200) == dark
+    line = opened.evaluate(
+        "getComputedStyle(document.querySelector('figure path[stroke^=var]')).stroke"
+    )
+    assert line == ("rgb(108, 176, 255)" if dark else "rgb(31, 111, 191)")
+    context.close()

@@ -1,0 +1,229 @@
+"""The distribution of one metric as SVG: ECDF above, every value below, targets drawn in.
+
+The *ECDF* says which share of the turns took at most so long: where it crosses a target's line is
+the share that kept it. The *strip* shows each turn as a dot, so outliers and clusters are seen.
+Colours are the page's CSS variables, so one picture serves light and dark.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicebench.metrics import Metric
+from voicebench.report.distribution_table import UNITS
+
+WIDTH = 280
+HEIGHT = 130
+STRIP_HEIGHT = 22
+MOST_POINTS = 400
+"""Of more values, so many evenly ranked ones are drawn, the smallest and the largest among them."""
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
+"""Several runs differ by their dashes too, for people who see no colour."""
+INK = "var(--ink)"
+QUIET = "var(--muted)"
+LINE = "var(--line)"
+
+Values = NDArray[np.float64]
+Spec = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A limit to be drawn: where, and what its line is called."""
+
+    at: float
+    name: str
+
+
+def chart(metric: Metric, samples: Sequence[tuple[str, Values]], targets: Sequence[Target]) -> Spec:
+    """Return the Vega-Lite specification; ``samples`` are the runs' names and values."""
+    unit = UNITS[metric.unit]
+    title = f"{metric.short_name}, {unit}" if unit else metric.short_name
+    steps = [row for name, values in samples for row in _steps(name, values)]
+    dots = [row for name, values in samples for row in _dots(name, values)]
+    low, high = _domain(samples, targets)
+    across: Spec = {
+        "field": "x",
+        "type": "quantitative",
+        "scale": {"domain": [low, high], "nice": True, "zero": False},
+    }
+    names = [name for name, _ in samples]
+    run: Spec = {"field": "run", "type": "nominal", "legend": None}
+    colour = run | {
+        "scale": {"domain": names, "range": [f"var(--run-{i % 4})" for i in range(len(names))]}
+    }
+    dash = run | {
+        "scale": {"domain": names, "range": [DASHES[i % len(DASHES)] for i in range(len(names))]}
+    }
+    upper: Spec = {
+        "width": WIDTH,
+        "height": HEIGHT,
+        "layer": [
+            *_target_lines(targets, across, (low, high)),
+            {
+                "data": {"values": steps},
+                "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2},
+                "encoding": {
+                    "x": across | {"axis": {"labels": False, "ticks": False, "title": None}},
+                    "y": {
+                        "field": "y",
+                        "type": "quantitative",
+                        "scale": {"domain": [0, 1]},
+                        "axis": {"format": ".0%", "title": "share of turns", "tickCount": 5},
+                    },
+                    "color": colour,
+                    "strokeDash": dash,
+                },
+            },
+        ],
+    }
+    lower: Spec = {
+        "width": WIDTH,
+        "height": STRIP_HEIGHT * len(samples),
+        "data": {"values": dots},
+        "mark": {"type": "point", "filled": True, "size": 22, "opacity": 0.55},
+        "encoding": {
+            "x": across
+            | {
+                "axis": {
+                    "title": title,
+                    "tickCount": 5,
+                    "format": "~f",
+                    "labelFlush": False,
+                    "labelOverlap": True,
+                }
+            },
+            "y": {"field": "run", "type": "nominal", "sort": names, "axis": _run_axis(names)},
+            "yOffset": {"field": "spread", "type": "quantitative"},
+            "color": colour,
+        },
+    }
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "vconcat": [upper, lower],
+        "spacing": 6,
+        "resolve": {"scale": {"x": "shared"}},
+        "config": _CONFIG,
+    }
+
+
+def draw(spec: Spec) -> str:
+    """Return ``spec`` as SVG without a size of its own, hidden from what reads aloud.
+
+    The page says the same in words beside it.
+    """
+    import vl_convert
+
+    svg = str(vl_convert.vegalite_to_svg(json.dumps(spec)))
+    return svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+
+
+def _steps(name: str, values: Values) -> list[dict[str, object]]:
+    """Return the corners of the ECDF."""
+    ordered = np.sort(values)
+    count = ordered.size
+    kept = _evenly(count)
+    rows: list[dict[str, object]] = [{"run": name, "x": _short(ordered[0]), "y": 0.0}]
+    rows += [
+        {"run": name, "x": _short(ordered[rank]), "y": round((rank + 1) / count, 5)}
+        for rank in kept
+    ]
+    return rows
+
+
+def _dots(name: str, values: Values) -> list[dict[str, object]]:
+    """Return the values, moved apart a little across the strip, the same way each time."""
+    ordered = np.sort(values)
+    return [
+        {"run": name, "x": _short(ordered[rank]), "spread": index * 7 % 5}
+        for index, rank in enumerate(_evenly(ordered.size))
+    ]
+
+
+def _evenly(count: int) -> list[int]:
+    if count <= MOST_POINTS:
+        return list(range(count))
+    return sorted({round(rank) for rank in np.linspace(0, count - 1, MOST_POINTS).tolist()})
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")
+
+
+def _domain(
+    samples: Sequence[tuple[str, Values]], targets: Sequence[Target]
+) -> tuple[float, float]:
+    everything = np.concatenate([values for _, values in samples])
+    low, high = float(everything.min()), float(everything.max())
+    # A target far off would squeeze the values into a corner; its line is left out then.
+    for target in targets:
+        if target.at <= 3 * high:
+            low, high = min(low, target.at), max(high, target.at)
+    margin = 0.03 * (high - low) or max(abs(high) * 0.1, 0.5)
+    return _short(low - margin), _short(high + margin)
+
+
+def _target_lines(
+    targets: Sequence[Target], across: Spec, domain: tuple[float, float]
+) -> list[Spec]:
+    """Return the targets' lines, and their names where there is room beside them."""
+    middle = sum(domain) / 2
+    targets = [target for target in targets if target.at <= domain[1]]
+    if not targets:
+        return []
+    data: Spec = {"values": [{"x": target.at} for target in targets]}
+    hidden: Spec = {"axis": {"labels": False, "ticks": False, "title": None}}
+    return [
+        {
+            "data": data,
+            "mark": {"type": "rule", "color": "var(--target)", "strokeWidth": 1.5, "clip": False},
+            "encoding": {"x": across | hidden},
+        },
+        *(
+            {
+                "data": {"values": [{"x": target.at, "name": target.name}]},
+                "mark": {
+                    "type": "text",
+                    "color": "var(--target)",
+                    "align": "left" if target.at < middle else "right",
+                    "dx": 4 if target.at < middle else -4,
+                    "baseline": "bottom",
+                },
+                "encoding": {
+                    "x": across | hidden,
+                    "y": {"value": HEIGHT - 4 - 14 * index},
+                    "text": {"field": "name", "type": "nominal"},
+                },
+            }
+            for index, target in enumerate(targets)
+        ),
+    ]
+
+
+def _run_axis(names: Sequence[str]) -> Spec | None:
+    if len(names) == 1:
+        return None
+    return {"title": None, "ticks": False, "domain": False, "grid": False}
+
+
+_CONFIG: Spec = {
+    "background": None,
+    "font": "sans-serif",
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": INK,
+        "titleColor": INK,
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+        "titleFontWeight": "normal",
+        "gridColor": LINE,
+        "domainColor": QUIET,
+        "tickColor": QUIET,
+    },
+    "text": {"fontSize": 11},
+}

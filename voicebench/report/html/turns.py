@@ -1,0 +1,198 @@
+"""The waterfall of a run: one row a turn, its picture, its words and its audio."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from voicebench import format as form
+from voicebench.metrics import BY_NAME
+from voicebench.report.html.picture import SPAN, Picture, picture, playhead
+from voicebench.report.lanes import heard_until_ms, start_ms, whole_ms
+from voicebench.report.recorded import Recorded, shown_runs
+from voicebench.report.runs import (
+    MeasuredRun,
+    first_audio_limit,
+    measured_runs,
+    phase_label,
+    turns_apart,
+)
+from voicebench.report.waterfall import fit_axis
+from voicebench.timeline import Timeline
+
+MOST_TURNS = 300
+"""Of a result with more runs, only those are drawn that `shown_runs` chooses."""
+MOST_TEXT = 2_000
+"""Characters of a prompt or a reply that are shown."""
+AUDIO_BYTES = 3_000_000
+"""Of all saved audio, no more than so many bytes go into the page: four megabytes as base64."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A turn of the waterfall."""
+
+    label: str
+    order: int
+    slowness: float | None
+    picture: Picture
+    first_audio: str
+    stalls: str
+    status: str
+    kept: bool
+    apart: bool
+    prompt: str
+    reply: tuple[str, ...]
+    failure: str
+    audio: str
+    playhead: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """The turns of one run on one axis."""
+
+    rows: tuple[Row, ...]
+    end_ms: float
+    """Where the whole axis ends."""
+    whole_ticks: tuple[tuple[float, str], ...]
+    start_ticks: tuple[tuple[float, str], ...]
+    start: int
+    """How much of the pictures' width shows the beginning alone."""
+    target: str
+    note: str
+    audio_note: str
+
+
+def waterfall(run: Recorded, audio: AudioBudget, *, sort: bool) -> Waterfall | None:
+    runs = measured_runs(run.turns)
+    if not runs:
+        return None
+    total = len(runs)
+    if total > MOST_TURNS:
+        runs = [runs[index] for index in shown_runs(run.columns)]
+    limit_ms = first_audio_limit(run.gate_results)
+    # The playhead of the saved audio goes on to the end of what is heard.
+    needs = [max(whole_ms(one.turn), heard_until_ms(one.turn) or 0.0) for one in runs]
+    axis = fit_axis(needs, limit_ms, SPAN)
+    beginnings = fit_axis([start_ms(one.turn) for one in runs], limit_ms, SPAN)
+    start_end_ms = min(beginnings.end_ms, axis.end_ms)
+    embedded = audio.take(run, sorted(runs, key=MeasuredRun.slowness, reverse=True))
+    rows = [
+        _row(turn, phase_label(turn), None, limit_ms=limit_ms, end_ms=axis.end_ms)
+        for turn in turns_apart(run.turns)
+    ]
+    ordered = sorted(runs, key=MeasuredRun.slowness, reverse=True) if sort else runs
+    rows += [
+        _row(
+            one.turn,
+            str(one.number),
+            one,
+            limit_ms=limit_ms,
+            end_ms=axis.end_ms,
+            audio=embedded.get(one.number, ""),
+        )
+        for one in ordered
+    ]
+    note = ""
+    if len(runs) < total:
+        note = (
+            f"{len(runs)} of {total} runs are drawn: the failed and slowest ones, the fastest and "
+            "the median; every figure and distribution on this page is of all of them."
+        )
+    return Waterfall(
+        rows=tuple(rows),
+        end_ms=axis.end_ms,
+        whole_ticks=tuple(_ticks(axis.end_ms)),
+        start_ticks=tuple(_ticks(start_end_ms)),
+        start=max(1, round(start_end_ms / axis.end_ms * SPAN)),
+        target=form.limit(limit_ms, "ms"),
+        note=note,
+        audio_note=_audio_note(run, runs, embedded),
+    )
+
+
+def _audio_note(run: Recorded, runs: Sequence[MeasuredRun], embedded: Mapping[int, str]) -> str:
+    saved = sum(run.audio_of(one.turn) is not None for one in runs)
+    if not saved:
+        return "No audio was kept; a run with --save-audio can be listened to here."
+    if len(embedded) == saved:
+        return ""
+    return (
+        f"The audio of {len(embedded)} of {saved} runs is in this page, the slowest first; "
+        "all of it lies in the result's folder."
+    )
+
+
+def _row(
+    turn: Timeline,
+    name: str,
+    run: MeasuredRun | None,
+    *,
+    limit_ms: float,
+    end_ms: float,
+    audio: str = "",
+) -> Row:
+    kept = run is not None and run.keeps(limit_ms)
+    status = "failed" if turn.failed else ("pass" if kept else "over") if run else form.NOTHING
+    return Row(
+        label=name,
+        order=turn.turn,
+        slowness=None if run is None else run.first_audio_ms(),
+        picture=picture(turn, end_ms, limit_ms),
+        first_audio=form.ms(BY_NAME["first_audio_ms"].of(turn)),
+        stalls=form.number(BY_NAME["stall_count"].of(turn), "count"),
+        status=status,
+        kept=kept,
+        apart=run is None,
+        prompt=words(turn.prompt),
+        reply=_reply(turn),
+        failure=words(turn.failure.reason) if turn.failure else "",
+        audio=audio,
+        playhead=json.dumps(playhead(turn)) if audio else "",
+    )
+
+
+def _reply(turn: Timeline) -> tuple[str, ...]:
+    """Return the reply in the pieces that were handed to the voice, else whole."""
+    if turn.chunks:
+        return tuple(words(chunk.text) for chunk in turn.chunks)
+    return (words(turn.reply),) if turn.reply else ()
+
+
+def words(text: str) -> str:
+    line = form.one_line(text)
+    return line if len(line) <= MOST_TEXT else f"{line[: MOST_TEXT - 1]}…"
+
+
+def _ticks(end_ms: float) -> Iterator[tuple[float, str]]:
+    """Yield the places of the axis' numbers in percent, four to eight of them."""
+    step = 10.0 ** math.floor(math.log10(end_ms))
+    while end_ms / step < 4:
+        step /= 2 if end_ms / (step / 2) <= 8 else 5
+    at = 0.0
+    while at <= end_ms * 0.97:
+        yield round(100 * at / end_ms, 2), f"{at:g}"
+        at += step
+
+
+class AudioBudget:
+    """How much audio the page still takes."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+
+    def take(self, run: Recorded, runs: Sequence[MeasuredRun]) -> dict[int, str]:
+        """Return the audio of the first ``runs`` that fit, as data URLs by the run's number."""
+        found = {}
+        for one in runs:
+            path = run.audio_of(one.turn)
+            if path is None or path.stat().st_size > self._room:
+                continue
+            content = path.read_bytes()
+            self._room -= len(content)
+            found[one.number] = f"data:audio/wav;base64,{base64.b64encode(content).decode()}"
+        return found
