@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,26 @@ def test_a_voice_gone_wrong_fails_with_a_sentence(mms_folder: Path) -> None:
     broken = load_synthesizer(str(mms_folder), device="cpu", length_scale=1e30)
     with pytest.raises(EngineError, match="length"):
         list(broken.speak(TEXT))
+
+
+def test_a_device_without_memory_fails_with_a_sentence(
+    synthesizer: LocalSynthesizer,
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    synthesizer._voice.network.flow.register_forward_pre_hook(full)
+    with pytest.raises(EngineError, match="cpu has no memory left"):
+        list(synthesizer.speak(TEXT))
+
+
+def test_two_texts_at_once_sound_as_they_do_alone(synthesizer: LocalSynthesizer) -> None:
+    texts = [TEXT, "another text that is spoken at the very same time"]
+    alone = [spoken(synthesizer, text) for text in texts]
+    with ThreadPoolExecutor() as pool:
+        together = list(pool.map(lambda text: spoken(synthesizer, text), texts * 3))
+    for found, expected in zip(together, alone * 3, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_a_speaker_that_does_not_exist_is_refused(mms_folder: Path) -> None:

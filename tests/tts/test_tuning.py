@@ -15,6 +15,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.models
+@pytest.mark.slow
 def test_a_shorter_decoder_keeps_the_embedded_voice_above_its_error() -> None:
     voice = open_voice("en_US-joe-medium")
     assert decoder_snr_db(voice, torch.bfloat16) >= LEAST_SNR_DB

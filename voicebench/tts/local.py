@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voicebench.errors import SettingsError
+from voicebench.errors import EngineError, SettingsError
 from voicebench.events import AudioChunk, SilenceTrimmed, TtsEvent
 from voicebench.tts.opening import Opening
 from voicebench.tts.pace import LONGEST_MS, Windows, first_window_ms
@@ -49,6 +50,7 @@ class LocalSynthesizer:
         self._seed = seed
         self._trim_silence = trim_silence
         self._replays = replays
+        self._turn = threading.Lock()
         self._device = voice.network.text.embedding.device
         self._stream = (
             torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
@@ -118,7 +120,7 @@ class LocalSynthesizer:
         noise = SeededNoise(self._seed, text)
         sizes: Iterator[int] | None = None
         for symbols in self._voice.symbols(text):
-            with torch.inference_mode(), self._on_stream():
+            with self._computing():
                 ids = torch.tensor(symbols, device=self._device)
                 utterance = self._network.encode(ids, self._voice.manner, noise)
             if whole:
@@ -127,7 +129,7 @@ class LocalSynthesizer:
                 sizes = self._windows.sizes(self._silent_ms(utterance) if opens else 0.0)
             windows = self._network.windows(utterance, noise, sizes, self._replays)
             while True:
-                with torch.inference_mode(), self._on_stream():
+                with self._computing():
                     samples = next(windows, None)
                     pcm = None if samples is None else to_host(samples)
                 if pcm is None:
@@ -139,12 +141,24 @@ class LocalSynthesizer:
         lead = min(self._voice.lead_symbols, utterance.ends.shape[0] - 1)
         return int(utterance.ends[lead - 1]) * self._windows.frame_ms if lead > 0 else 0.0
 
-    def _on_stream(self) -> contextlib.AbstractContextManager[object]:
-        if self._stream is None:
-            return contextlib.nullcontext()
+    @contextlib.contextmanager
+    def _computing(self) -> Iterator[None]:
+        """Compute one step (an encoding, a window) alone, on the voice's own CUDA stream.
+
+        One step at a time, because recorded windows have one memory, and because two steps at
+        once on one processor both take longer.
+        """
         import torch
 
-        return torch.cuda.stream(self._stream)
+        own_stream = torch.cuda.stream(self._stream) if self._stream else contextlib.nullcontext()
+        with self._turn, torch.inference_mode(), own_stream:
+            try:
+                yield
+            except torch.OutOfMemoryError as error:
+                raise EngineError(
+                    f"{self._device} has no memory left for the voice {self._voice.name}",
+                    "choose another device, or let fewer programs use this one",
+                ) from error
 
 
 def load_synthesizer(

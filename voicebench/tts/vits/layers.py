@@ -34,6 +34,7 @@ class Taps(nn.Module):
         self.weight = nn.Parameter(torch.empty(kernel, inputs, outputs))
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
         self._tiles: Tiles | None = None
+        self._taps: tuple[Tensor, ...] = ()
 
     @staticmethod
     def arranged(trained: Tensor) -> Tensor:
@@ -42,8 +43,9 @@ class Taps(nn.Module):
 
     def prepare(self) -> None:
         """Prepare what the weight's device and number format allow; the weight must not change."""
-        suits = multiplies_taps(self.weight) and Tiles.suit(self.weight, self.dilation)
-        self._tiles = Tiles(self.weight.detach()) if suits else None
+        weight, by_taps = self.weight.detach(), multiplies_taps(self.weight)
+        self._tiles = Tiles(weight) if by_taps and Tiles.suit(weight, self.dilation) else None
+        self._taps = tuple(weight.unbind()) if by_taps else ()
 
     def inside(self, rows: Tensor, onto: Tensor | None = None) -> Tensor:
         """Return the output rows (time − span, outputs), added in place to ``onto`` if given."""
@@ -57,7 +59,7 @@ class Taps(nn.Module):
         if self._tiles is not None:
             out = self._tiles.convolve(rows, self.bias)
             return out if onto is None else onto.add_(out)
-        first, *others = weight.unbind()
+        first, *others = self._taps or weight.unbind()
         if onto is not None:
             out = onto if self.bias is None else onto.add_(self.bias)
             out.addmm_(rows[:count], first)
