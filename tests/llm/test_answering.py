@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import byte_level_tokenizer
+from small_models import byte_level_tokenizer
 
 from voicebench.errors import EngineError
 from voicebench.events import Token, Usage

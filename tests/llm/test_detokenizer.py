@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from conftest import byte_level_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_models import byte_level_tokenizer
 from tokenizers import Tokenizer, decoders, models
 
 from voicebench.llm.detokenizer import REPLACEMENT, Detokenizer

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from conftest import tiny_llama_config, write_model, write_tokenizer
+from small_models import tiny_llama_config, write_model, write_tokenizer
 
 from voicebench.errors import EngineError, ModelError
 from voicebench.events import Token, Usage

@@ -87,6 +87,10 @@ class ChatTokenizing(Protocol):
         """Return the ids after which the model's answer to ``prompt`` begins."""
         ...
 
+    def encode_text(self, text: str) -> list[int]:
+        """Return the ids of plain text, nothing added."""
+        ...
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ``ids`` without special tokens, spaces untouched."""
         ...

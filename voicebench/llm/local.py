@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 
 from voicebench.devices import resolve_device, resolve_dtype
-from voicebench.errors import SettingsError
+from voicebench.errors import ModelError, SettingsError
 from voicebench.llm.answering import SPOKEN_SYSTEM_PROMPT, InProcessLanguageModel, ReplyRules
+from voicebench.llm.fast.choosing import KERNELS, PRECISIONS
 from voicebench.llm.model_folder import find_model_folder
 
-ENGINES = ("auto", "transformers")
+ENGINES = ("auto", "fast", "transformers")
+_DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 def load_language_model(
@@ -17,18 +19,27 @@ def load_language_model(
     *,
     device: str = "auto",
     dtype: str = "auto",
+    precision: str = "auto",
     max_tokens: int = 128,
     temperature: float = 0.0,
     seed: int = 0,
     system_prompt: str | None = None,
     end_after_words: int | None = None,
     engine: str = "auto",
+    kernels: str = "auto",
 ) -> InProcessLanguageModel:
     """Load ``model`` so that it answers prompts, token by token.
 
     ``model`` is a folder as transformers writes it, a GGUF file, a hub id, or a name of the
-    catalogue. The limits and the sampling are those of `ReplyRules`; ``system_prompt``
-    None asks for short spoken sentences, and an empty one is left out.
+    catalogue. The limits and the sampling are those of `ReplyRules`; ``system_prompt`` None asks
+    for short spoken sentences, and an empty one is left out.
+
+    ``engine`` "fast" computes Llama-family models, "transformers" all; "auto" takes the fast one
+    where it can. ``precision`` is auto, fp32, bf16, fp16 or int8 (fast engine only); "auto" is the
+    fastest whose quality passes (fast), or what is right on the device (transformers). ``dtype``
+    says the same in torch's words: auto, float32, bfloat16 or float16.
+    ``kernels`` (fast engine): "native" is the C decoder for CPUs, "torch" its products, "auto" the
+    better one.
 
     Raises `SettingsError` for a setting out of range, `DeviceError` for a device that is not
     there, `ModelError` for a model that is missing, broken or of another kind.
@@ -37,24 +48,59 @@ def load_language_model(
         system_prompt = SPOKEN_SYSTEM_PROMPT
     rules = ReplyRules(max_tokens, temperature, seed, system_prompt, end_after_words)
     _check_rules(rules)
-    if engine not in ENGINES:
-        raise SettingsError(
-            f"language model engine {engine!r} is unknown", f"write {' or '.join(ENGINES)}"
-        )
+    _check_choice("engine", engine, ENGINES)
+    _check_choice("precision", precision, PRECISIONS)
+    _check_choice("kernels", kernels, KERNELS)
+    if engine == "transformers" and precision == "int8":
+        raise SettingsError("the transformers engine has no precision int8", "write engine fast")
     computing = resolve_device(device)
-    number_format = resolve_dtype(dtype, computing)
+    resolve_dtype(dtype, computing)
+    precision = _precision(precision, dtype)
     folder = find_model_folder(model)
+    if engine != "transformers":
+        from voicebench.llm.fast import loading
+        from voicebench.llm.fast.shape import Unsupported
+
+        try:
+            fast, tokenizer = loading.load(
+                folder, device=computing, precision=precision, kernels=kernels, rules=rules
+            )
+        except Unsupported as reason:
+            if engine == "fast" or precision == "int8":
+                raise ModelError(
+                    f"the fast engine cannot run {model!r}: {reason}",
+                    "write auto for engine and precision",
+                ) from reason
+        else:
+            return InProcessLanguageModel(model, fast, tokenizer, rules)
     from voicebench.llm import transformers_engine
 
-    loaded, tokenizer = transformers_engine.load(
+    general, general_tokenizer = transformers_engine.load(
         folder,
         name=model,
         device=computing,
-        dtype=number_format,
+        dtype=resolve_dtype(_DTYPES.get(precision, "auto"), computing),
         temperature=temperature,
         seed=seed,
     )
-    return InProcessLanguageModel(model, loaded, tokenizer, rules)
+    return InProcessLanguageModel(model, general, general_tokenizer, rules)
+
+
+def _precision(precision: str, dtype: str) -> str:
+    """Return the precision that both settings ask for."""
+    if dtype == "auto":
+        return precision
+    named = next(short for short, long in _DTYPES.items() if long == dtype)
+    if precision not in ("auto", named):
+        raise SettingsError(
+            f"dtype {dtype} and precision {precision} contradict each other", "write one of them"
+        )
+    return named
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SettingsError(f"{name} {value!r} is unknown", f"write {' or '.join(choices)}")
 
 
 def _check_rules(rules: ReplyRules) -> None:

@@ -53,6 +53,10 @@ class TransformersTokenizer:
             text = self._render(messages_without_system(system_prompt, prompt))
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
+    def encode_text(self, text: str) -> list[int]:
+        """Return the ids of plain text, nothing added."""
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ``ids`` without special tokens, spaces untouched."""
         text: str = self._tokenizer.decode(

@@ -4,10 +4,11 @@ import json
 
 import pytest
 import torch
-from conftest import tiny_llama_config, write_model
+from small_models import tiny_llama_config, write_model
 from transformers import MistralConfig, Qwen2Config, Qwen3Config
 
 from voicebench.llm.fast.engine import FastEngine
+from voicebench.llm.fast.graph_decoder import GraphDecoder
 from voicebench.llm.fast.kernels import plain
 from voicebench.llm.fast.shape import read_shape
 from voicebench.llm.fast.torch_decoder import TorchDecoder
@@ -53,16 +54,18 @@ FAMILIES = {
 }
 
 
-def decoder_of(folder, dtype=torch.float32):
+def decoder_of(folder, precision="fp32", decoder=TorchDecoder):
     shape = read_shape(json.loads((folder / "config.json").read_text()))
-    return TorchDecoder(shape, read_weights(folder, shape), plain(dtype), CPU)
+    return decoder(shape, read_weights(folder, shape), plain(precision), CPU)
 
 
+@pytest.mark.parametrize("decoder", [TorchDecoder, GraphDecoder])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_greedy_replies_are_those_of_transformers(family, tmp_path):
+def test_greedy_replies_are_those_of_transformers(family, decoder, tmp_path):
     reference = write_model(tmp_path, FAMILIES[family]())
-    decoder = decoder_of(tmp_path)
-    engine = FastEngine(decoder, prefix=[5, 6, 7], temperature=0.0, seed=0)
+    engine = FastEngine(
+        decoder_of(tmp_path, decoder=decoder), prefix=[5, 6, 7], temperature=0.0, seed=0
+    )
     for prompt in ([5, 6, 7, 8, 9, 10, 11], [300, 12, 44], list(range(20, 60))):
         expected = reference.generate(
             torch.tensor([prompt]), max_new_tokens=24, do_sample=False, eos_token_id=-1
@@ -93,9 +96,48 @@ def test_half_precision_stays_near_float32(tmp_path):
     ids = list(range(30, 50))
     exact = decoder_of(tmp_path)
     expected = exact.forward(ids, exact.new_cache(32), 0)
-    for dtype in (torch.bfloat16, torch.float16):
-        decoder = decoder_of(tmp_path, dtype)
+    for precision in ("bf16", "fp16"):
+        decoder = decoder_of(tmp_path, precision)
         scores = decoder.forward(ids, decoder.new_cache(32), 0)
-        assert scores.dtype == dtype
         error = (scores.float() - expected).norm() / expected.norm()
         assert error < 0.03
+
+
+def test_every_score_of_a_text_is_that_of_its_beginnings(tmp_path):
+    write_model(tmp_path, tiny_llama_config())
+    decoder = decoder_of(tmp_path)
+    ids = list(range(50, 62))
+    every = decoder.every_score(ids, decoder.new_cache(16), 0)
+    assert every.shape == (12, 400)
+    for length in (1, 5, 12):
+        last = decoder.forward(ids[:length], decoder.new_cache(16), 0)
+        torch.testing.assert_close(every[length - 1], last, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("decoder", [TorchDecoder, GraphDecoder])
+def test_what_a_cache_holds_can_be_copied_and_filled_into_another(decoder, tmp_path):
+    write_model(tmp_path, tiny_llama_config())
+    decoder = decoder_of(tmp_path, decoder=decoder)
+    ids = list(range(50, 60))
+    cache = decoder.new_cache(16)
+    expected = decoder.forward(ids[:9], cache, 0), decoder.forward(ids[9:], cache, 9).clone()
+    copied, filled = decoder.new_cache(32), decoder.new_cache(16)
+    decoder.copy_cache(cache, copied, 9)
+    decoder.fill(filled, *decoder.content(cache, 9))
+    for other in (copied, filled):
+        torch.testing.assert_close(decoder.forward(ids[9:], other, 9), expected[1])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_captured_token_is_the_same_as_on_a_cpu(tmp_path):
+    write_model(tmp_path, tiny_llama_config())
+    shape = read_shape(json.loads((tmp_path / "config.json").read_text()))
+    weights = read_weights(tmp_path, shape)
+    replies = []
+    for device in ("cpu", "cuda"):
+        decoder = GraphDecoder(shape, weights, plain("fp32"), torch.device(device))
+        engine = FastEngine(decoder, prefix=[5, 6], temperature=0.0, seed=0)
+        for _ in range(2):
+            sampled = engine.generate([5, 6, 7, 8])
+            replies.append([next(sampled) for _ in range(30)])
+    assert all(reply == replies[0] for reply in replies)

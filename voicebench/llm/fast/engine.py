@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voicebench.errors import EngineError
+from voicebench.llm.fast.kernels import Precision
 from voicebench.llm.fast.shape import Shape
 from voicebench.llm.sampling import Sampler
 
@@ -39,12 +40,24 @@ class Decoder(Protocol):
         """Where the scores come out."""
         ...
 
+    @property
+    def precision(self) -> Precision:
+        """The numbers that the weights are multiplied in."""
+        ...
+
     def new_cache(self, capacity: int) -> Any:
         """Lay out memory for the keys and values of ``capacity`` positions."""
         ...
 
     def copy_cache(self, source: Any, target: Any, positions: int) -> None:
         """Copy the keys and values of the first ``positions``."""
+        ...
+
+    def fill(self, cache: Any, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Set the first positions of a cache from keys and values that were computed elsewhere.
+
+        Both are of shape ``(layers, kv_heads, positions, head_size)``.
+        """
         ...
 
     def forward(self, ids: Sequence[int], cache: Any, start: int) -> torch.Tensor:
@@ -63,10 +76,18 @@ class FastEngine:
     """A decoder as an engine; implements `voicebench.llm.answering.Generating`.
 
     ``prefix`` is what all prompts begin with; a prompt that does not costs its whole length.
+    ``kept`` are its exact keys and values (see `Decoder.fill`); without them the decoder computes
+    them itself, in its own precision.
     """
 
     def __init__(
-        self, decoder: Decoder, *, prefix: Sequence[int], temperature: float, seed: int
+        self,
+        decoder: Decoder,
+        *,
+        prefix: Sequence[int],
+        temperature: float,
+        seed: int,
+        kept: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> None:
         self._decoder = decoder
         self._temperature = temperature
@@ -74,8 +95,11 @@ class FastEngine:
         self._prefix = list(prefix)[: decoder.shape.context - 1]
         self._idle: list[_Positions] = []
         self._lock = threading.Lock()
-        first = _Positions(decoder, min(_SMALLEST_CACHE, decoder.shape.context))
-        if self._prefix:
+        capacity = max(_SMALLEST_CACHE, 2 * len(self._prefix))
+        first = _Positions(decoder, min(capacity, decoder.shape.context))
+        if kept is not None:
+            first.fill(*kept)
+        elif self._prefix:
             first.forward(self._prefix)
         self._idle.append(first)
 
@@ -140,6 +164,11 @@ class _Positions:
         self._decoder.copy_cache(self._cache, twin._cache, positions)
         twin.filled = positions
         return twin
+
+    def fill(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Begin with keys and values that were computed elsewhere."""
+        self._decoder.fill(self._cache, keys, values)
+        self.filled = int(keys.shape[2])
 
     def forward(self, ids: Sequence[int]) -> torch.Tensor:
         """Append ``ids`` and return the scores after the last."""

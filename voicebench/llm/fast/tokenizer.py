@@ -84,6 +84,11 @@ class FolderTokenizer:
         ids = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
+    def encode_text(self, text: str) -> list[int]:
+        """Return the ids of plain text, nothing added."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ``ids`` without special tokens, spaces untouched."""
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TorchCache:
     """Keys and values of one reply, of shape ``(layers, kv_heads, capacity, head_size)``."""
 
@@ -34,7 +34,9 @@ class TorchCache:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
+class TorchLayer:
+    """One layer's products; norms that are not part of them; how far back it sees."""
+
     qkv: Linear
     query_norm: torch.Tensor | None
     key_norm: torch.Tensor | None
@@ -64,15 +66,16 @@ class TorchDecoder:
         self.device = device
         self.parameters = weights.parameters
         self.dtype = kind.activations
-        self.kind = kind
-        self._embedding = weights.embedding.to(device, kind.activations)
-        self._layers = tuple(
+        self.precision = kind.precision
+        self._kernels = kind.name
+        self.embedding = weights.embedding.to(device, kind.activations)
+        self.layers = tuple(
             self._lay_out(layer, window, kind)
             for layer, window in zip(weights.layers, shape.windows, strict=True)
         )
-        self._head = self._linear(weights.head, None, kind, after_norm=weights.norm)
+        self.head = self._linear((weights.head,), None, kind, after_norm=weights.norm)
         cosine, sine = rotary_tables(shape, shape.context)
-        self._cosine, self._sine = cosine.to(device), sine.to(device)
+        self.cosine, self.sine = cosine.to(device), sine.to(device)
         self._scale = 1 / math.sqrt(shape.head_size)
 
     def new_cache(self, capacity: int) -> TorchCache:
@@ -88,14 +91,24 @@ class TorchDecoder:
         target.keys[:, :, :positions] = source.keys[:, :, :positions]
         target.values[:, :, :positions] = source.values[:, :, :positions]
 
+    def fill(self, cache: TorchCache, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Set the first positions: both are ``(layers, kv_heads, positions, head_size)``."""
+        positions = keys.shape[2]
+        cache.keys[:, :, :positions] = keys.to(self.dtype)
+        cache.values[:, :, :positions] = values.to(self.dtype)
+
+    def content(self, cache: TorchCache, positions: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return a copy of keys and values of the first positions, as `fill` takes them."""
+        return cache.keys[:, :, :positions].clone(), cache.values[:, :, :positions].clone()
+
     def describe(self) -> dict[str, object]:
         """Return architecture, parameters, device, precision and kernels."""
         return {
             "architecture": self.shape.family,
             "parameters": self.parameters,
             "device": str(self.device),
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "kernels": self.kind.name,
+            "precision": self.precision,
+            "kernels": self._kernels,
         }
 
     def forward(self, ids: Sequence[int], cache: TorchCache, start: int) -> torch.Tensor:
@@ -103,74 +116,99 @@ class TorchDecoder:
 
         Their keys and values are added to ``cache``, which holds those of all earlier positions.
         """
+        return self._scores(ids, cache, start, every=False)[-1]
+
+    def every_score(self, ids: Sequence[int], cache: TorchCache, start: int) -> torch.Tensor:
+        """Return the scores ``(len(ids), vocabulary)`` after each of ``ids``; else as `forward`."""
+        return self._scores(ids, cache, start, every=True)
+
+    def _scores(
+        self, ids: Sequence[int], cache: TorchCache, start: int, *, every: bool
+    ) -> torch.Tensor:
         import torch
 
         with torch.inference_mode():
             at = torch.tensor(list(ids), device=self.device)
-            hidden = torch.nn.functional.embedding(at, self._embedding)
+            hidden = torch.nn.functional.embedding(at, self.embedding)
             end = start + len(ids)
-            span = _Span(start, end, self._cosine[start:end, None], self._sine[start:end, None])
-            last = len(self._layers) - 1
-            for number, layer in enumerate(self._layers):
+            span = _Span(start, end, self.cosine[start:end, None], self.sine[start:end, None])
+            last = len(self.layers) - 1
+            for number, layer in enumerate(self.layers):
                 held = cache.keys[number, :, :end], cache.values[number, :, :end]
-                hidden = self._layer(layer, hidden, held, span, only_last=number == last)
-            return self._head(self._normal(hidden))[-1]
+                only_last = number == last and not every
+                hidden = self._layer(layer, hidden, held, span, only_last=only_last)
+            return self.head(self.normal(hidden))
 
     def _layer(
         self,
-        layer: _Layer,
+        layer: TorchLayer,
         hidden: torch.Tensor,
         held: tuple[torch.Tensor, torch.Tensor],
         span: _Span,
         *,
         only_last: bool,
     ) -> torch.Tensor:
+        keys, values = held
+        query, key, value = self.heads(layer, hidden, span.cosine, span.sine)
+        keys[:, span.start :], values[:, span.start :] = key, value
+        start = span.start
+        if only_last and hidden.shape[0] > 1:
+            query, hidden, start = query[:, -1:], hidden[-1:], span.end - 1
+        mask = _mask(hidden.shape[0], start, span.end, layer.window, hidden.device)
+        return self.behind(layer, hidden, self.gather(query, keys, values, mask))
+
+    def heads(
+        self, layer: TorchLayer, hidden: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return queries, keys and values, ``(heads, count, head_size)`` each, turned."""
         import torch
 
         count, shape = hidden.shape[0], self.shape
-        keys, values = held
-        qkv = layer.qkv(self._normal(hidden)).view(count, -1, shape.head_size)
+        qkv = layer.qkv(self.normal(hidden)).view(count, -1, shape.head_size)
         turned = qkv[:, : shape.heads + shape.kv_heads]
         if layer.query_norm is not None and layer.key_norm is not None:
-            query = self._normal(turned[:, : shape.heads]) * layer.query_norm
-            key = self._normal(turned[:, shape.heads :]) * layer.key_norm
+            query = self.normal(turned[:, : shape.heads]) * layer.query_norm
+            key = self.normal(turned[:, shape.heads :]) * layer.key_norm
             turned = torch.cat((query, key), dim=1)
-        turned = _turn(turned, span)
-        keys[:, span.start :] = turned[:, shape.heads :].transpose(0, 1)
-        values[:, span.start :] = qkv[:, shape.heads + shape.kv_heads :].transpose(0, 1)
-        query, start = turned[:, : shape.heads], span.start
-        if only_last and count > 1:
-            query, hidden, start = query[-1:], hidden[-1:], span.end - 1
-        hidden = hidden + layer.output(self._attend(query, keys, values, start, layer.window))
-        gate, up = layer.gate_up(self._normal(hidden)).chunk(2, dim=-1)
-        return hidden + layer.down(torch.nn.functional.silu(gate) * up)
+        half = shape.head_size // 2
+        swapped = torch.cat((turned[..., half:], turned[..., :half]), dim=-1)
+        turned = (turned * cosine + swapped * sine).to(qkv.dtype).transpose(0, 1)
+        value = qkv[:, shape.heads + shape.kv_heads :].transpose(0, 1)
+        return turned[: shape.heads], turned[shape.heads :], value
 
-    def _attend(
+    def gather(
         self,
         query: torch.Tensor,
         keys: torch.Tensor,
         values: torch.Tensor,
-        start: int,
-        window: int | None,
+        mask: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Return what each query gathers, ``(count, heads * head_size)``.
+        """Return what each query sees, ``(count, heads * head_size)``.
 
-        The query heads that share a key head are taken as further rows of it, so that keys are
-        never copied out.
+        ``keys`` and ``values`` are ``(kv_heads, positions, head_size)``, ``mask`` is added to the
+        scores ``(count, positions)``. The query heads that share a key head are taken as further
+        rows of it, so that keys are never copied out.
         """
         import torch
 
-        count, heads, size = query.shape
-        shared = heads // keys.shape[0]
-        rows = query.transpose(0, 1).reshape(keys.shape[0], shared * count, size)
+        heads, count, size = query.shape
+        kv_heads, positions, _ = keys.shape
+        rows = query.reshape(kv_heads, heads // kv_heads * count, size)
         scores = torch.matmul(rows, keys.transpose(1, 2)).float() * self._scale
-        mask = _mask(count, start, keys.shape[1], window, query.device)
         if mask is not None:
-            scores = (scores.view(-1, shared, count, keys.shape[1]) + mask).view(scores.shape)
+            scores = (scores.view(heads, count, positions) + mask).view(scores.shape)
         seen = torch.matmul(torch.softmax(scores, dim=-1).to(values.dtype), values)
         return seen.view(heads, count, size).transpose(0, 1).reshape(count, heads * size)
 
-    def _normal(self, hidden: torch.Tensor) -> torch.Tensor:
+    def behind(self, layer: TorchLayer, hidden: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+        """Return a layer's result: what was seen is joined in, and the two wide products follow."""
+        import torch
+
+        hidden = hidden + layer.output(seen)
+        gate, up = layer.gate_up(self.normal(hidden)).chunk(2, dim=-1)
+        return hidden + layer.down(torch.nn.functional.silu(gate) * up)
+
+    def normal(self, hidden: torch.Tensor) -> torch.Tensor:
         """Divide by the root mean square, computed in float32; the weight is multiplied later."""
         import torch
 
@@ -178,42 +216,35 @@ class TorchDecoder:
         mean = wide.square().mean(dim=-1, keepdim=True)
         return (wide * torch.rsqrt(mean + self.shape.norm_epsilon)).to(hidden.dtype)
 
-    def _lay_out(self, layer: LayerWeights, window: int | None, kind: LinearKind) -> _Layer:
+    def _lay_out(self, layer: LayerWeights, window: int | None, kind: LinearKind) -> TorchLayer:
         def norm(weight: torch.Tensor | None) -> torch.Tensor | None:
             return None if weight is None else weight.to(self.device, kind.activations)
 
-        return _Layer(
+        return TorchLayer(
             qkv=self._linear(layer.qkv, layer.qkv_bias, kind, after_norm=layer.input_norm),
             query_norm=norm(layer.query_norm),
             key_norm=norm(layer.key_norm),
-            output=self._linear(layer.output, layer.output_bias, kind),
+            output=self._linear((layer.output,), layer.output_bias, kind),
             gate_up=self._linear(
                 layer.gate_up, layer.gate_up_bias, kind, after_norm=layer.mlp_norm
             ),
-            down=self._linear(layer.down, layer.down_bias, kind),
+            down=self._linear((layer.down,), layer.down_bias, kind),
             window=window,
         )
 
     def _linear(
         self,
-        weight: torch.Tensor,
+        parts: tuple[torch.Tensor, ...],
         bias: torch.Tensor | None,
         kind: LinearKind,
         after_norm: torch.Tensor | None = None,
     ) -> Linear:
-        weight = weight.float()
+        import torch
+
+        weight = torch.cat([part.float() for part in parts])
         if after_norm is not None:
             weight = weight * after_norm.float()
         return kind.prepare(weight.to(self.device), None if bias is None else bias.to(self.device))
-
-
-def _turn(heads: torch.Tensor, span: _Span) -> torch.Tensor:
-    """Turn heads ``(count, heads, size)`` to their positions."""
-    import torch
-
-    half = heads.shape[-1] // 2
-    swapped = torch.cat((heads[..., half:], heads[..., :half]), dim=-1)
-    return (heads * span.cosine + swapped * span.sine).to(heads.dtype)
 
 
 def _mask(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,18 +19,21 @@ _INDEX = "model.safetensors.index.json"
 
 @dataclass(frozen=True, slots=True)
 class LayerWeights:
-    """One layer. Matrices are ``(out, in)``; queries, keys and values are stacked, as are gate
-    and up; a bias or norm that the family does not have is None."""
+    """One layer. Matrices are ``(out, in)``; a bias or norm that the family does not have is None.
+
+    ``qkv`` are the matrices of queries, keys and values, ``gate_up`` those of gate and up; their
+    biases are joined.
+    """
 
     input_norm: torch.Tensor
-    qkv: torch.Tensor
+    qkv: tuple[torch.Tensor, ...]
     qkv_bias: torch.Tensor | None
     query_norm: torch.Tensor | None
     key_norm: torch.Tensor | None
     output: torch.Tensor
     output_bias: torch.Tensor | None
     mlp_norm: torch.Tensor
-    gate_up: torch.Tensor
+    gate_up: tuple[torch.Tensor, ...]
     gate_up_bias: torch.Tensor | None
     down: torch.Tensor
     down_bias: torch.Tensor | None
@@ -52,7 +55,9 @@ class Weights:
         if self.head is not self.embedding:
             tensors.append(self.head)
         for layer in self.layers:
-            tensors += [t for t in (getattr(layer, f.name) for f in fields(layer)) if t is not None]
+            for name in layer.__slots__:
+                held = getattr(layer, name)
+                tensors += held if isinstance(held, tuple) else [held] if held is not None else []
         return sum(tensor.numel() for tensor in tensors)
 
 
@@ -73,8 +78,8 @@ def read_weights(folder: Path, shape: Shape) -> Weights:
         layers.append(
             LayerWeights(
                 input_norm=stored.take(layer + "input_layernorm.weight", hidden),
-                qkv=stored.stack(attention, qkv_sizes, hidden),
-                qkv_bias=stored.stack(attention, qkv_sizes) if shape.qkv_bias else None,
+                qkv=stored.several(attention, qkv_sizes, hidden),
+                qkv_bias=stored.biases(attention, qkv_sizes) if shape.qkv_bias else None,
                 query_norm=stored.take(attention + "q_norm.weight", shape.head_size)
                 if shape.query_key_norm
                 else None,
@@ -86,8 +91,8 @@ def read_weights(folder: Path, shape: Shape) -> Weights:
                 if shape.output_bias
                 else None,
                 mlp_norm=stored.take(layer + "post_attention_layernorm.weight", hidden),
-                gate_up=stored.stack(mlp, gate_up_sizes, hidden),
-                gate_up_bias=stored.stack(mlp, gate_up_sizes) if shape.mlp_bias else None,
+                gate_up=stored.several(mlp, gate_up_sizes, hidden),
+                gate_up_bias=stored.biases(mlp, gate_up_sizes) if shape.mlp_bias else None,
                 down=stored.take(mlp + "down_proj.weight", hidden, shape.intermediate),
                 down_bias=stored.take(mlp + "down_proj.bias", hidden) if shape.mlp_bias else None,
             )
@@ -125,19 +130,19 @@ class _Stored:
             )
         return tensor
 
-    def stack(
-        self, prefix: str, rows: Mapping[str, int], columns: int | None = None
-    ) -> torch.Tensor:
-        """Take several matrices (or biases, without ``columns``) as one."""
+    def several(
+        self, prefix: str, rows: Mapping[str, int], columns: int
+    ) -> tuple[torch.Tensor, ...]:
+        """Take several matrices with the same input."""
+        return tuple(
+            self.take(f"{prefix}{name}.weight", size, columns) for name, size in rows.items()
+        )
+
+    def biases(self, prefix: str, rows: Mapping[str, int]) -> torch.Tensor:
+        """Take several biases as one."""
         import torch
 
-        if columns is None:
-            return torch.cat(
-                [self.take(f"{prefix}{name}.bias", size) for name, size in rows.items()]
-            )
-        return torch.cat(
-            [self.take(f"{prefix}{name}.weight", size, columns) for name, size in rows.items()]
-        )
+        return torch.cat([self.take(f"{prefix}{name}.bias", size) for name, size in rows.items()])
 
 
 def _read_files(folder: Path) -> dict[str, torch.Tensor]:

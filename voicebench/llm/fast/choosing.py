@@ -1,0 +1,199 @@
+"""Which decoder runs a model: how its weights are stored, and by what they are multiplied.
+
+For a precision that is asked for, the fastest decoder of that precision is taken; for ``auto``, the
+fastest of all whose quality passes (`voicebench.llm.quality`). Speed and quality are measured here,
+on this machine and this model, and the findings are kept (`findings`), so it costs some seconds
+once. A model too large to be measured in passing keeps the numbers it is stored in, until its
+quality has been measured on purpose (`voicebench.llm.quality.measure`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from voicebench.errors import SettingsError
+from voicebench.llm.fast.calibration import turn_time
+from voicebench.llm.fast.engine import Decoder
+from voicebench.llm.fast.findings import Findings
+from voicebench.llm.fast.kernels import LinearKind, Precision, kinds_of_cpu, plain
+from voicebench.llm.fast.native_decoder import NativeDecoder
+from voicebench.llm.fast.native_library import is_vectorised, native_library
+from voicebench.llm.fast.native_trial import native_works
+from voicebench.llm.fast.shape import Shape, Unsupported
+from voicebench.llm.fast.torch_decoder import TorchDecoder
+from voicebench.llm.fast.weights import Weights
+from voicebench.llm.quality import Quality, Turn, compare
+
+if TYPE_CHECKING:
+    import torch
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
+KERNELS = ("auto", "native", "torch")
+
+MEASURED_IN_PASSING = 1_000_000_000
+"""Parameters up to which a model is measured when it is loaded: above, the exact copy that it is
+measured against takes more memory and time than a start may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way to compute a model: its name, its precision, and how to build the decoder."""
+
+    name: str
+    precision: Precision
+    build: Callable[[Shape, Weights], Decoder]
+
+
+@dataclass
+class Model:
+    """A model for which a decoder is chosen, where it runs, and what is known of it here."""
+
+    shape: Shape
+    weights: Weights
+    device: torch.device
+    turns: Callable[[], list[Turn]]
+    findings: Findings
+
+    @property
+    def is_large(self) -> bool:
+        """Whether measuring it takes more than a start may."""
+        return self.weights.parameters > MEASURED_IN_PASSING
+
+    @cached_property
+    def exact(self) -> TorchDecoder:
+        """The model in float32, the measure of all others."""
+        return TorchDecoder(self.shape, self.weights, plain("fp32"), self.device)
+
+    def quality(self, candidate: Candidate, decoder: Decoder) -> Quality:
+        """Return the quality of a candidate, measured now or found earlier."""
+        known = self.findings.quality(candidate.name)
+        if known is None:
+            known = compare(self.exact, decoder, self.turns())
+            self.findings.add_quality(candidate.name, known)
+        return known
+
+    def kept(self, ids: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the exact keys and values of a prefix, computed now or found earlier."""
+        known = self.findings.prefix(ids)
+        if known is None:
+            cache = self.exact.new_cache(len(ids))
+            self.exact.forward(ids, cache, 0)
+            known = self.exact.content(cache, len(ids))
+            self.findings.add_prefix(ids, *known)
+        return known
+
+
+def choose_decoder(model: Model, *, precision: str, kernels: str, threads: int) -> Decoder:
+    """Return the decoder for ``model``.
+
+    Raises `SettingsError` where this device has nothing for what is asked, `Unsupported` where the
+    model's sizes do not suit it.
+    """
+    candidates = candidates_of(model.device, kernels, threads)
+    if precision != "auto":
+        candidates = [one for one in candidates if one.precision == precision]
+    refusal: Exception = SettingsError(
+        f"on {model.device} the {kernels} kernels know no precision {precision}",
+        "write auto for precision and kernels, or take another device",
+    )
+    for candidate in _fastest_first(model, candidates):
+        if precision == "auto" and not _may_pass(model, candidate):
+            continue
+        try:
+            decoder = candidate.build(model.shape, model.weights)
+        except Unsupported as error:
+            refusal = error
+            continue
+        if precision != "auto" or _passes(model, candidate, decoder):
+            return decoder
+    if precision == "auto" and kernels == "auto":
+        return model.exact
+    raise refusal
+
+
+def candidates_of(device: torch.device, kernels: str, threads: int) -> list[Candidate]:
+    """Return what this device offers, each checked to compute right."""
+    if device.type == "cuda":
+        return [_graphed(plain(precision), device) for precision in ("fp16", "bf16", "fp32")]
+    if device.type != "cpu":
+        return [_in_torch(plain(precision), device) for precision in ("fp16", "bf16", "fp32")]
+    candidates = _native(threads) if kernels in ("auto", "native") else []
+    if kernels in ("auto", "torch"):
+        candidates += [_in_torch(kind, device) for kind in kinds_of_cpu()]
+    return candidates
+
+
+def _passes(model: Model, candidate: Candidate, decoder: Decoder) -> bool:
+    if candidate.precision == "fp32" or (model.is_large and _is_stored(model, candidate)):
+        return True
+    return model.quality(candidate, decoder).passes
+
+
+def _may_pass(model: Model, candidate: Candidate) -> bool:
+    """Return whether it is worth building a candidate to see whether its quality passes."""
+    known = model.findings.quality(candidate.name)
+    if known is not None:
+        return known.passes
+    return not model.is_large or candidate.precision == "fp32" or _is_stored(model, candidate)
+
+
+def _is_stored(model: Model, candidate: Candidate) -> bool:
+    """Return whether the candidate computes in the numbers that the weights are stored in."""
+    stored = str(model.weights.layers[0].output.dtype)
+    return {"torch.bfloat16": "bf16", "torch.float16": "fp16"}.get(stored) == candidate.precision
+
+
+def _fastest_first(model: Model, candidates: list[Candidate]) -> Iterator[Candidate]:
+    """Yield the candidates by their speed here.
+
+    A vectorised native decoder goes first unmeasured: it reads fewer bytes than any product of
+    torch, in one call a token.
+    """
+    rest = []
+    for candidate in candidates:
+        if candidate.name.startswith("native") and is_vectorised(native_library()):
+            yield candidate
+        else:
+            rest.append(candidate)
+    yield from rest if len(rest) < 2 else sorted(rest, key=lambda one: _speed(model, one))
+
+
+def _speed(model: Model, candidate: Candidate) -> float:
+    known = model.findings.speed(candidate.name)
+    if known is None:
+        known = turn_time(candidate.build, model.shape, model.weights)
+        model.findings.add_speed(candidate.name, known)
+    return known
+
+
+def _native(threads: int) -> list[Candidate]:
+    try:
+        library = native_library()
+    except Unsupported:
+        return []
+    if not native_works(library, threads):
+        return []
+
+    def build(shape: Shape, weights: Weights) -> Decoder:
+        return NativeDecoder(library, shape, weights, threads=threads)
+
+    return [Candidate("native int8", "int8", build)]
+
+
+def _in_torch(kind: LinearKind, device: torch.device) -> Candidate:
+    def build(shape: Shape, weights: Weights) -> Decoder:
+        return TorchDecoder(shape, weights, kind, device)
+
+    return Candidate(kind.name, kind.precision, build)
+
+
+def _graphed(kind: LinearKind, device: torch.device) -> Candidate:
+    from voicebench.llm.fast.graph_decoder import GraphDecoder
+
+    def build(shape: Shape, weights: Weights) -> Decoder:
+        return GraphDecoder(shape, weights, kind, device)
+
+    return Candidate(f"graphed {kind.precision}", kind.precision, build)

@@ -1,0 +1,85 @@
+"""From a model folder to the fast engine, ready to answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voicebench.errors import ModelError
+from voicebench.llm.answering import SPOKEN_SYSTEM_PROMPT, ReplyRules
+from voicebench.llm.fast.choosing import Model, choose_decoder
+from voicebench.llm.fast.engine import FastEngine, common_prefix
+from voicebench.llm.fast.findings import Findings
+from voicebench.llm.fast.shape import Unsupported, read_shape
+from voicebench.llm.fast.tokenizer import FolderTokenizer
+from voicebench.llm.fast.weights import read_weights
+from voicebench.llm.quality import held_out_turns
+
+if TYPE_CHECKING:
+    import torch
+
+
+def load(
+    folder: Path, *, device: torch.device, precision: str, kernels: str, rules: ReplyRules
+) -> tuple[FastEngine, FolderTokenizer]:
+    """Load the model in ``folder`` and its tokenizer.
+
+    Raises `Unsupported` for a model outside the Llama family, `ModelError` for a broken one,
+    `SettingsError` where the device has nothing for ``precision`` and ``kernels``.
+    """
+    model, tokenizer, threads = open_model(folder, device)
+    decoder = choose_decoder(model, precision=precision, kernels=kernels, threads=threads)
+    prefix = common_prefix(
+        tokenizer.encode_turn(rules.system_prompt, "a"),
+        tokenizer.encode_turn(rules.system_prompt, "7"),
+    )
+    kept = None
+    if decoder.precision != "fp32" and prefix and not model.is_large:
+        kept = model.kept(prefix)
+    engine = FastEngine(
+        decoder, prefix=prefix, kept=kept, temperature=rules.temperature, seed=rules.seed
+    )
+    return engine, tokenizer
+
+
+def open_model(folder: Path, device: torch.device) -> tuple[Model, FolderTokenizer, int]:
+    """Read the model in ``folder``; return it, its tokenizer, and the CPU threads to compute with.
+
+    Raises as `load`.
+    """
+    import torch
+
+    shape = read_shape(_read_config(folder))
+    if not (folder / "tokenizer.json").is_file():
+        raise Unsupported("it has no tokenizer.json")
+    tokenizer = FolderTokenizer(folder)
+    threads = min(torch.get_num_threads(), MOST_THREADS)
+    model = Model(
+        shape,
+        read_weights(folder, shape),
+        device,
+        turns=lambda: held_out_turns(tokenizer, SPOKEN_SYSTEM_PROMPT),
+        findings=Findings(folder, device=str(device), threads=threads),
+    )
+    return model, tokenizer, threads
+
+
+MOST_THREADS = 16
+"""More threads than this wait for each other longer than they compute, in a small model."""
+
+
+def _read_config(folder: Path) -> dict[str, object]:
+    file = folder / "config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"folder {folder} holds no config.json",
+            "name a folder as transformers' save_pretrained writes it",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} cannot be read ({error})", "fetch the model again") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{file} holds no JSON object", "fetch the model again")
+    return config

@@ -1,0 +1,1 @@
+"""The C decoder and what compiles it."""

@@ -1,0 +1,53 @@
+/* Threads that compute one pass together: they take pieces of each step from a common counter, so
+ * that a thread that lost its core delays nobody long, and meet at a barrier after the step. */
+
+#ifndef VOICEBENCH_CREW_H
+#define VOICEBENCH_CREW_H
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+enum { MOST_THREADS = 64, PATIENCE = 2000 };
+
+typedef struct {
+    int threads;
+    atomic_uint arrived, generation;
+    atomic_int next;
+} Crew;
+
+static inline void pause_briefly(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
+/* Wait until all threads are here; then the counter of pieces starts anew. */
+static inline void meet(Crew *crew) {
+    if (crew->threads == 1) {
+        atomic_store_explicit(&crew->next, 0, memory_order_relaxed);
+        return;
+    }
+    unsigned generation = atomic_load_explicit(&crew->generation, memory_order_acquire);
+    if (atomic_fetch_add_explicit(&crew->arrived, 1, memory_order_acq_rel) + 1 ==
+        (unsigned)crew->threads) {
+        atomic_store_explicit(&crew->arrived, 0, memory_order_relaxed);
+        atomic_store_explicit(&crew->next, 0, memory_order_relaxed);
+        atomic_store_explicit(&crew->generation, generation + 1, memory_order_release);
+        return;
+    }
+    for (int waits = 0;
+         atomic_load_explicit(&crew->generation, memory_order_acquire) == generation; waits++) {
+        if (waits < PATIENCE) pause_briefly();
+        else sched_yield(); /* the other thread may need this very core */
+    }
+}
+
+/* Run the statement for every piece in [0, pieces), shared among the threads. */
+#define SHARED(crew, piece, pieces)                                                               \
+    for (int piece; (piece = atomic_fetch_add_explicit(&(crew)->next, 1, memory_order_relaxed)) < \
+                    (pieces);)
+
+#endif

@@ -1,0 +1,487 @@
+/*
+ * A Llama-family decoder on the CPU: one call computes one pass over all layers.
+ *
+ * Python reads the files, lays out the memory for keys and values, and samples; what is here is the
+ * arithmetic between the embeddings of some ids and the scores after the last of them. "Rows" are
+ * positions that are computed together: all of a prompt, one of a reply.
+ *
+ * Keys are kept as (layer, key head, head size, capacity), so that the scores of many positions are
+ * computed side by side; values as (layer, key head, capacity, head size).
+ */
+
+#include "crew.h"
+#include "matrix.h"
+#include "numbers.h"
+
+typedef struct {
+    int hidden, intermediate, layers, heads, kv_heads, head_size, vocabulary;
+    float epsilon;
+} Sizes;
+
+typedef struct {
+    float *input_norm, *query_norm, *key_norm, *mlp_norm;
+    Matrix qkv, output, gate_up, down;
+    int window; /* how many latest positions are seen; 0 for all */
+} Layer;
+
+typedef struct {
+    float *keys, *values, *scores;
+    int rows, capacity, start;
+} Pass;
+
+typedef struct {
+    Sizes sizes;
+    Layer *layers;
+    float *norm;
+    Matrix head;
+    const float *cosine, *sine;       /* (position, head size), the caller's */
+    float *hidden, *qkv, *seen, *wide; /* (row, width): between the steps of a layer */
+    float *attention;                 /* (thread, position) */
+    int attention_room;
+    Narrowed narrow, broad; /* of hidden; of seen or wide */
+    Crew crew;
+    Pass pass;
+    pthread_mutex_t busy, gate;
+    pthread_cond_t opened;
+    atomic_uint passes;
+    atomic_int leaving;
+    int spins;
+    pthread_t workers[MOST_THREADS];
+} Model;
+
+/* ------------------------------------------------------------------ attention */
+
+static void normalise(const float *numbers, const float *weight, int size, float epsilon,
+                      float *out) {
+    float sum = 0;
+    for (int i = 0; i < size; i++) sum += numbers[i] * numbers[i];
+    float scale = 1 / sqrtf(sum / (float)size + epsilon);
+    for (int i = 0; i < size; i++) out[i] = numbers[i] * scale * weight[i];
+}
+
+static void turn(float *restrict head, int size, const float *restrict cosine,
+                 const float *restrict sine) {
+    int half = size / 2;
+    for (int i = 0; i < half; i++) {
+        float one = head[i], other = head[i + half];
+        head[i] = one * cosine[i] + other * sine[i];
+        head[i + half] = other * cosine[i + half] + one * sine[i + half];
+    }
+}
+
+static int qkv_width(const Sizes *sizes) {
+    return (sizes->heads + 2 * sizes->kv_heads) * sizes->head_size;
+}
+
+/* Give the keys and values of one key head their places, for all rows. */
+static void keep_head(Model *model, int number, int head) {
+    const Sizes *sizes = &model->sizes;
+    const Layer *layer = model->layers + number;
+    const Pass *pass = &model->pass;
+    int size = sizes->head_size;
+    size_t place = ((size_t)number * sizes->kv_heads + head) * pass->capacity * size;
+    for (int row = 0; row < pass->rows; row++) {
+        size_t at = pass->start + row;
+        float *key = model->qkv + (size_t)row * qkv_width(sizes) + (sizes->heads + head) * size;
+        if (layer->key_norm) normalise(key, layer->key_norm, size, sizes->epsilon, key);
+        turn(key, size, model->cosine + at * size, model->sine + at * size);
+        for (int i = 0; i < size; i++) pass->keys[place + (size_t)i * pass->capacity + at] = key[i];
+        memcpy(pass->values + place + at * size, key + sizes->kv_heads * size,
+               size * sizeof *key);
+    }
+}
+
+/* Write to scores[j] how well the query fits the key at first + j. Whole lanes are computed: first
+ * and the capacity are multiples of LANES. */
+static void compare(const float *query, const float *keys, int size, int capacity, int first,
+                    int count, float *scores) {
+    enum { BROAD = 4 };
+    for (int j = 0; j < count; j += BROAD * LANES) {
+        const float *from = keys + first + j;
+        int lanes = (count - j + LANES - 1) / LANES;
+        if (lanes >= BROAD) {
+            vec8 sums[BROAD] = { all8(0), all8(0), all8(0), all8(0) };
+            for (int i = 0; i < size; i++)
+                for (int lane = 0; lane < BROAD; lane++)
+                    sums[lane] += all8(query[i]) * load8(from + (size_t)i * capacity + lane * LANES);
+            for (int lane = 0; lane < BROAD; lane++) store8(scores + j + lane * LANES, sums[lane]);
+            continue;
+        }
+        for (int lane = 0; lane < lanes; lane++) {
+            vec8 one = all8(0), other = all8(0);
+            for (int i = 0; i < size; i += 2) {
+                const float *key = from + (size_t)i * capacity + lane * LANES;
+                one += all8(query[i]) * load8(key);
+                other += all8(query[i + 1]) * load8(key + capacity);
+            }
+            store8(scores + j + lane * LANES, one + other);
+        }
+    }
+}
+
+#define NOWHERE -1e30f /* a score whose share is nothing */
+
+/* Turn the scores from `skipped` to `count` into shares that add up to the returned number. */
+static float share_out(float *scores, int skipped, int count, float scale) {
+    float most = scores[skipped];
+    for (int j = skipped; j < count; j++) most = scores[j] > most ? scores[j] : most;
+    for (int j = 0; j < skipped; j++) scores[j] = NOWHERE;
+    for (int j = count; j % LANES; j++) scores[j] = NOWHERE;
+    vec8 sum = all8(0);
+    for (int j = 0; j < count; j += LANES) {
+        vec8 share = exponential8((load8(scores + j) - all8(most)) * all8(scale));
+        store8(scores + j, share);
+        sum += share;
+    }
+    return sum8(sum);
+}
+
+static void gather(const float *shares, const float *values, int size, int count, float scale,
+                   float *seen) {
+    int i = 0;
+    for (; i + 2 * LANES <= size; i += 2 * LANES) {
+        vec8 one = all8(0), other = all8(0);
+        for (int j = 0; j < count; j++) {
+            const float *value = values + (size_t)j * size + i;
+            one += all8(shares[j]) * load8(value);
+            other += all8(shares[j]) * load8(value + LANES);
+        }
+        store8(seen + i, one * all8(scale));
+        store8(seen + i + LANES, other * all8(scale));
+    }
+    for (; i < size; i++) {
+        float sum = 0;
+        for (int j = 0; j < count; j++) sum += shares[j] * values[(size_t)j * size + i];
+        seen[i] = sum * scale;
+    }
+}
+
+/* Compute what one query head of one row sees; scores is room for the positions. */
+static void attend(Model *model, int number, int head, int row, float *scores) {
+    const Sizes *sizes = &model->sizes;
+    const Layer *layer = model->layers + number;
+    const Pass *pass = &model->pass;
+    int size = sizes->head_size, at = pass->start + row, first = 0;
+    if (layer->window && at + 1 > layer->window) first = at + 1 - layer->window;
+    float *query = model->qkv + (size_t)row * qkv_width(sizes) + head * size;
+    if (layer->query_norm) normalise(query, layer->query_norm, size, sizes->epsilon, query);
+    turn(query, size, model->cosine + (size_t)at * size, model->sine + (size_t)at * size);
+    int skipped = first % LANES; /* whole lanes are computed, from the first one that is seen */
+    first -= skipped;
+    int shared = sizes->heads / sizes->kv_heads, count = at + 1 - first;
+    size_t place = ((size_t)number * sizes->kv_heads + head / shared) * pass->capacity * size;
+    compare(query, pass->keys + place, size, pass->capacity, first, count, scores);
+    float sum = share_out(scores, skipped, count, 1 / sqrtf((float)size));
+    gather(scores, pass->values + place + (size_t)first * size, size, count, 1 / sum,
+           model->seen + ((size_t)row * sizes->heads + head) * size);
+}
+
+/* ------------------------------------------------------------------ products, shared out */
+
+enum { FEW_ROWS = 4 };
+
+/* Multiply and store, as (row, output), or add to what is there. */
+static void product(Model *model, const Matrix *matrix, const Narrowed *from, int first, int rows,
+                    float *to, int add) {
+    float out[MOST_ROWS * SIDE];
+    int each = rows > FEW_ROWS ? 2 : 8, pieces = (matrix->blocks + each - 1) / each;
+    SHARED(&model->crew, piece, pieces)
+    for (int block = piece * each; block < (piece + 1) * each && block < matrix->blocks; block++) {
+        int left = matrix->outputs - block * SIDE, sides = left < SIDE ? left : SIDE;
+        multiply_block(matrix, block, from, first, rows, out);
+        for (int row = 0; row < rows; row++) {
+            float *place = to + (size_t)row * matrix->outputs + block * SIDE;
+            for (int side = 0; side < sides; side++)
+                place[side] = out[row * SIDE + side] + (add ? place[side] : 0);
+        }
+    }
+    meet(&model->crew);
+}
+
+/* Multiply by gate and up and join them: silu(gate) * up, as (row, intermediate). */
+static void gated_product(Model *model, const Matrix *matrix, int first, int rows) {
+    float gate[MOST_ROWS * SIDE], up[MOST_ROWS * SIDE];
+    int turns = matrix->blocks / 2, each = rows > FEW_ROWS ? 1 : 6;
+    int pieces = (turns + each - 1) / each, width = model->sizes.intermediate;
+    SHARED(&model->crew, piece, pieces)
+    for (int turn = piece * each; turn < (piece + 1) * each && turn < turns; turn++) {
+        multiply_block(matrix, 2 * turn, &model->narrow, first, rows, gate);
+        multiply_block(matrix, 2 * turn + 1, &model->narrow, first, rows, up);
+        for (int row = 0; row < rows; row++) {
+            vec8 number = load8(gate + row * SIDE);
+            vec8 opened = number / (all8(1) + exponential8(-number));
+            store8(model->wide + (size_t)(first + row) * width + turn * SIDE,
+                   opened * load8(up + row * SIDE));
+        }
+    }
+    meet(&model->crew);
+}
+
+static void normalise_rows(Model *model, const float *weight, int first, int rows) {
+    int size = model->sizes.hidden;
+    SHARED(&model->crew, row, rows) {
+        float normal[size];
+        normalise(model->hidden + (size_t)(first + row) * size, weight, size,
+                  model->sizes.epsilon, normal);
+        narrow(normal, &model->narrow, first + row);
+    }
+    meet(&model->crew);
+}
+
+static void narrow_rows(Model *model, const float *numbers, Narrowed *to, int first, int rows) {
+    SHARED(&model->crew, row, rows)
+        narrow(numbers + (size_t)(first + row) * to->inputs, to, first + row);
+    meet(&model->crew);
+}
+
+/* ------------------------------------------------------------------ a pass */
+
+static void compute_layer(Model *model, int number, int thread) {
+    const Sizes *sizes = &model->sizes;
+    const Layer *layer = model->layers + number;
+    int rows = model->pass.rows, first = 0;
+    normalise_rows(model, layer->input_norm, 0, rows);
+    product(model, &layer->qkv, &model->narrow, 0, rows, model->qkv, 0);
+    SHARED(&model->crew, head, sizes->kv_heads) keep_head(model, number, head);
+    meet(&model->crew);
+    if (number == sizes->layers - 1) { /* only the last row has scores to give */
+        first = rows - 1;
+        rows = 1;
+    }
+    float *scores = model->attention + (size_t)thread * model->attention_room;
+    SHARED(&model->crew, piece, sizes->heads * rows)
+        attend(model, number, piece % sizes->heads, first + piece / sizes->heads, scores);
+    meet(&model->crew);
+    float *hidden = model->hidden + (size_t)first * sizes->hidden;
+    Narrowed seen = model->broad, wide = model->broad;
+    seen.inputs = sizes->heads * sizes->head_size;
+    wide.inputs = sizes->intermediate;
+    narrow_rows(model, model->seen, &seen, first, rows);
+    product(model, &layer->output, &seen, first, rows, hidden, 1);
+    normalise_rows(model, layer->mlp_norm, first, rows);
+    gated_product(model, &layer->gate_up, first, rows);
+    narrow_rows(model, model->wide, &wide, first, rows);
+    product(model, &layer->down, &wide, first, rows, hidden, 1);
+}
+
+static void compute_pass(Model *model, int thread) {
+    for (int number = 0; number < model->sizes.layers; number++)
+        compute_layer(model, number, thread);
+    int last = model->pass.rows - 1;
+    normalise_rows(model, model->norm, last, 1);
+    product(model, &model->head, &model->narrow, last, 1, model->pass.scores, 0);
+}
+
+/* ------------------------------------------------------------------ the pool */
+
+typedef struct {
+    Model *model;
+    int thread;
+} Place;
+
+static void *work(void *argument) {
+    Place place = *(Place *)argument;
+    free(argument);
+    Model *model = place.model;
+    for (unsigned done = 0;; done++) {
+        for (int spins = 0; spins < model->spins && atomic_load(&model->passes) == done; spins++)
+            pause_briefly();
+        if (atomic_load(&model->passes) == done) {
+            pthread_mutex_lock(&model->gate);
+            while (atomic_load(&model->passes) == done)
+                pthread_cond_wait(&model->opened, &model->gate);
+            pthread_mutex_unlock(&model->gate);
+        }
+        if (atomic_load(&model->leaving)) return NULL;
+        compute_pass(model, place.thread);
+    }
+}
+
+static void open_gate(Model *model) {
+    pthread_mutex_lock(&model->gate);
+    atomic_fetch_add(&model->passes, 1);
+    pthread_cond_broadcast(&model->opened);
+    pthread_mutex_unlock(&model->gate);
+}
+
+/* ------------------------------------------------------------------ what Python calls */
+
+static int lay_out(Narrowed *narrowed, int inputs) {
+    size_t numbers = (size_t)MOST_ROWS * inputs;
+    narrowed->inputs = inputs;
+    narrowed->bytes = aligned(numbers);
+    narrowed->scale = aligned(numbers / GROUP * sizeof(float));
+    narrowed->sum = aligned(numbers / GROUP * sizeof(float));
+    return narrowed->bytes && narrowed->scale && narrowed->sum;
+}
+
+void voicebench_close(Model *model);
+
+/* Return a model without weights, or NULL if there is no memory. */
+Model *voicebench_open(const int32_t *sizes, float epsilon, const float *cosine, const float *sine,
+                       int32_t context, int32_t threads, int32_t spins) {
+    Model *model = calloc(1, sizeof *model);
+    if (!model) return NULL;
+    Sizes *own = &model->sizes;
+    *own = (Sizes){ sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], epsilon };
+    model->cosine = cosine;
+    model->sine = sine;
+    model->spins = spins;
+    model->crew.threads = 1;
+    int wanted = threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
+    model->attention_room = (context + 8 * LANES) / LANES * LANES;
+    pthread_mutex_init(&model->busy, NULL);
+    pthread_mutex_init(&model->gate, NULL);
+    pthread_cond_init(&model->opened, NULL);
+    int query = own->heads * own->head_size;
+    size_t row = MOST_ROWS * sizeof(float);
+    model->layers = calloc(own->layers, sizeof *model->layers);
+    model->hidden = aligned(row * own->hidden);
+    model->qkv = aligned(row * qkv_width(own));
+    model->seen = aligned(row * query);
+    model->wide = aligned(row * own->intermediate);
+    model->attention = aligned(sizeof(float) * model->attention_room * wanted);
+    int broadest = query > own->intermediate ? query : own->intermediate;
+    if (!model->layers || !model->hidden || !model->qkv || !model->seen || !model->wide ||
+        !model->attention || !lay_out(&model->narrow, own->hidden) ||
+        !lay_out(&model->broad, broadest)) {
+        voicebench_close(model);
+        return NULL;
+    }
+    while (model->crew.threads < wanted) {
+        Place *place = malloc(sizeof *place);
+        if (place) *place = (Place){ model, model->crew.threads };
+        if (!place || pthread_create(&model->workers[model->crew.threads], NULL, work, place)) {
+            free(place);
+            break; /* with fewer threads it is slower, and right */
+        }
+        model->crew.threads++;
+    }
+    return model;
+}
+
+enum { QKV, OUTPUT, GATE_UP, DOWN, HEAD };
+
+static Matrix *matrix_of(Model *model, int layer, int which) {
+    if (which == HEAD) return &model->head;
+    Layer *own = model->layers + layer;
+    return which == QKV ? &own->qkv
+         : which == OUTPUT ? &own->output
+         : which == GATE_UP ? &own->gate_up : &own->down;
+}
+
+/* Store a matrix that comes in parts, each (rows, inputs), and its bias or NULL; return its kind,
+ * or 0 if there is no memory. */
+int32_t voicebench_store_matrix(Model *model, int32_t layer, int32_t which, int32_t parts,
+                                const void *const *sources, const int32_t *rows, int32_t stored,
+                                int32_t inputs, const float *bias) {
+    Matrix *matrix = matrix_of(model, layer, which);
+    Source source = { .stored = stored };
+    int in_turns = which == GATE_UP;
+    for (int part = 0; part < parts && part < MOST_PARTS; part++) {
+        source.parts[part] = sources[part];
+        source.rows[part] = rows[part];
+        matrix->outputs += rows[part];
+    }
+    matrix->inputs = inputs;
+    matrix->blocks = (matrix->outputs + SIDE - 1) / SIDE;
+    int kind = pack(matrix, &source, in_turns, model->crew.threads);
+    if (!kind || !bias) return kind;
+    matrix->bias = calloc((size_t)matrix->blocks * SIDE, sizeof(float));
+    if (!matrix->bias) return 0;
+    for (int output = 0; output < matrix->outputs; output++) {
+        int row = 0, part = find_row(&source, output, in_turns, &row);
+        for (int above = 0; above < part; above++) row += rows[above];
+        matrix->bias[output] = bias[row];
+    }
+    return kind;
+}
+
+enum { INPUT_NORM, QUERY_NORM, KEY_NORM, MLP_NORM, LAST_NORM };
+
+/* Store the weights of a norm; return 0 if there is no memory. */
+int32_t voicebench_store_norm(Model *model, int32_t layer, int32_t which, const float *weight,
+                              int32_t size) {
+    Layer *own = model->layers + layer;
+    float **place = which == INPUT_NORM ? &own->input_norm
+                  : which == QUERY_NORM ? &own->query_norm
+                  : which == KEY_NORM ? &own->key_norm
+                  : which == MLP_NORM ? &own->mlp_norm : &model->norm;
+    *place = malloc(size * sizeof(float));
+    if (!*place) return 0;
+    memcpy(*place, weight, size * sizeof(float));
+    return 1;
+}
+
+void voicebench_set_window(Model *model, int32_t layer, int32_t window) {
+    model->layers[layer].window = window;
+}
+
+/* Return how many bytes of weights a token reads. */
+int64_t voicebench_bytes(const Model *model) {
+    size_t bytes = model->head.bytes;
+    for (const Layer *layer = model->layers; layer < model->layers + model->sizes.layers; layer++)
+        bytes += layer->qkv.bytes + layer->output.bytes + layer->gate_up.bytes + layer->down.bytes;
+    return (int64_t)bytes;
+}
+
+int32_t voicebench_most_rows(void) { return MOST_ROWS; }
+
+int32_t voicebench_is_vectorised(void) {
+#if defined(HAVE_AVX2)
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+/* Compute rows positions (at most MOST_ROWS) from their embeddings (rows, hidden); add their keys
+ * and values at `start`; write the scores after the last. The capacity is a multiple of LANES.
+ * Calls from several threads wait for each other. */
+void voicebench_forward(Model *model, const float *embeddings, int32_t rows, float *keys,
+                        float *values, int32_t capacity, int32_t start, float *scores) {
+    pthread_mutex_lock(&model->busy);
+    memcpy(model->hidden, embeddings, (size_t)rows * model->sizes.hidden * sizeof(float));
+    model->pass = (Pass){ keys, values, scores, rows, capacity, start };
+    if (model->crew.threads > 1) open_gate(model);
+    compute_pass(model, 0);
+    pthread_mutex_unlock(&model->busy);
+}
+
+static void release_narrowed(Narrowed *narrowed) {
+    free(narrowed->bytes);
+    free(narrowed->scale);
+    free(narrowed->sum);
+}
+
+static void release_layer(Layer *layer) {
+    Matrix *matrices[] = { &layer->qkv, &layer->output, &layer->gate_up, &layer->down };
+    for (int which = 0; which < 4; which++) {
+        free(matrices[which]->data);
+        free(matrices[which]->bias);
+    }
+    free(layer->input_norm);
+    free(layer->query_norm);
+    free(layer->key_norm);
+    free(layer->mlp_norm);
+}
+
+void voicebench_close(Model *model) {
+    if (!model) return;
+    atomic_store(&model->leaving, 1);
+    if (model->crew.threads > 1) open_gate(model);
+    for (int thread = 1; thread < model->crew.threads; thread++)
+        pthread_join(model->workers[thread], NULL);
+    for (int number = 0; model->layers && number < model->sizes.layers; number++)
+        release_layer(model->layers + number);
+    float *own[] = { (float *)model->head.data, model->head.bias, model->norm, model->hidden,
+                     model->qkv, model->seen, model->wide, model->attention };
+    for (size_t each = 0; each < sizeof own / sizeof *own; each++) free(own[each]);
+    release_narrowed(&model->narrow);
+    release_narrowed(&model->broad);
+    free(model->layers);
+    pthread_mutex_destroy(&model->busy);
+    pthread_mutex_destroy(&model->gate);
+    pthread_cond_destroy(&model->opened);
+    free(model);
+}

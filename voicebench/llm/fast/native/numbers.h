@@ -1,0 +1,121 @@
+/* Numbers: half precision, and eight floats at once in the vector types of GCC and Clang, which
+ * both translate to whatever the processor has. */
+
+#ifndef VOICEBENCH_NUMBERS_H
+#define VOICEBENCH_NUMBERS_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+#include <immintrin.h>
+#define HAVE_AVX2 1
+#endif
+
+enum { LANES = 8 };
+typedef float vec8 __attribute__((vector_size(32)));
+typedef int32_t ivec8 __attribute__((vector_size(32)));
+
+static inline vec8 load8(const float *numbers) {
+    vec8 loaded;
+    memcpy(&loaded, numbers, sizeof loaded);
+    return loaded;
+}
+
+static inline void store8(float *numbers, vec8 stored) { memcpy(numbers, &stored, sizeof stored); }
+
+static inline vec8 all8(float number) {
+    return (vec8){ number, number, number, number, number, number, number, number };
+}
+
+static inline vec8 choose8(ivec8 where, vec8 yes, vec8 no) {
+    return (vec8)(((ivec8)yes & where) | ((ivec8)no & ~where));
+}
+
+static inline vec8 larger8(vec8 one, vec8 other) { return choose8(one > other, one, other); }
+
+static inline vec8 size8(vec8 numbers) {
+    return (vec8)((ivec8)numbers & (ivec8){ INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX,
+                                                INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX });
+}
+
+static inline ivec8 nearest8(vec8 numbers) {
+    vec8 half = (vec8)(((ivec8)numbers & INT32_MIN) | (ivec8)all8(0.5f));
+    return __builtin_convertvector(numbers + half, ivec8);
+}
+
+static inline float sum8(vec8 numbers) {
+    float sum = 0;
+    for (int i = 0; i < LANES; i++) sum += numbers[i];
+    return sum;
+}
+
+static inline float largest8(vec8 numbers) {
+    float most = numbers[0];
+    for (int i = 1; i < LANES; i++) most = numbers[i] > most ? numbers[i] : most;
+    return most;
+}
+
+/* e to the power x, within 3e-7 of it: 2 to a whole power times a polynomial of what is left. The
+ * coefficients are the Taylor series of e^r with the last ones adjusted for |r| <= ln(2) / 2
+ * (Cephes, expf). */
+static inline vec8 exponential8(vec8 x) {
+    x = choose8(x < all8(-87.0f), all8(-87.0f), x);
+    x = choose8(x > all8(87.0f), all8(87.0f), x);
+    ivec8 whole = nearest8(x * all8(1.44269504088896f));
+    vec8 turns = __builtin_convertvector(whole, vec8);
+    vec8 rest = x - turns * all8(0.693359375f) + turns * all8(2.12194440e-4f);
+    vec8 power = all8(1.9875691500e-4f);
+    power = power * rest + all8(1.3981999507e-3f);
+    power = power * rest + all8(8.3334519073e-3f);
+    power = power * rest + all8(4.1665795894e-2f);
+    power = power * rest + all8(1.6666665459e-1f);
+    power = power * rest + all8(5.0000001201e-1f);
+    power = power * rest * rest + rest + all8(1.0f);
+    return power * (vec8)((whole + 127) << 23);
+}
+
+static inline float from_half(uint16_t half) {
+#if defined(HAVE_AVX2)
+    return _cvtsh_ss(half);
+#else
+    uint32_t sign = (uint32_t)(half & 0x8000u) << 16, rest = half & 0x7fffu, bits;
+    float number;
+    if (rest >= 0x7c00u) {
+        bits = sign | 0x7f800000u | (rest & 0x3ffu) << 13;
+    } else if (rest >= 0x400u) {
+        bits = sign | ((rest << 13) + 0x38000000u);
+    } else { /* subnormal: a multiple of 2^-24 */
+        number = (float)rest * 5.9604644775390625e-08f;
+        return sign ? -number : number;
+    }
+    memcpy(&number, &bits, sizeof number);
+    return number;
+#endif
+}
+
+static inline uint16_t to_half(float number) {
+#if defined(HAVE_AVX2)
+    return _cvtss_sh(number, _MM_FROUND_TO_NEAREST_INT);
+#else
+    uint32_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    uint16_t sign = (uint16_t)(bits >> 16 & 0x8000u);
+    float size = fabsf(number);
+    if (!(size < 65520.0f)) return sign | 0x7c00u;
+    if (size < 6.103515625e-05f) return sign | (uint16_t)lrintf(size * 16777216.0f);
+    bits = (bits & 0x7fffffffu) - 0x38000000u;
+    bits += 0xfffu + (bits >> 13 & 1u); /* round to nearest, ties to even */
+    return sign | (uint16_t)(bits >> 13);
+#endif
+}
+
+static inline float from_bfloat(uint16_t upper) {
+    uint32_t bits = (uint32_t)upper << 16;
+    float number;
+    memcpy(&number, &bits, sizeof number);
+    return number;
+}
+
+#endif

@@ -1,0 +1,98 @@
+"""Whether the C decoder, as it was compiled here, computes what torch computes."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING
+
+from voicebench.llm.fast.kernels import plain
+from voicebench.llm.fast.native_decoder import GROUP, NativeDecoder
+from voicebench.llm.fast.shape import Rope, Shape
+from voicebench.llm.fast.torch_decoder import TorchDecoder
+from voicebench.llm.fast.weights import LayerWeights, Weights
+
+if TYPE_CHECKING:
+    import torch
+
+
+def native_works(library: ctypes.CDLL, threads: int) -> bool:
+    """Return whether the C decoder computes what torch computes, on a small random model.
+
+    The model has what differs between families: biases, norms on queries and keys, a window, an
+    output of its own, 8-bit and 4-bit weights. Only rounding may tell the two apart.
+    """
+    import torch
+
+    shape, weights = trial_model()
+    exact = TorchDecoder(shape, weights, plain("fp32"), torch.device("cpu"))
+    native = NativeDecoder(library, shape, weights, threads=threads)
+    if native.kinds != {4, 8}:
+        return False
+    ids = [(7 * position + 3) % shape.vocabulary for position in range(21)]
+    exact_cache, cache = exact.new_cache(len(ids)), native.new_cache(len(ids))
+    for start, end in ((0, 12), (12, 20), (20, 21)):
+        expected = exact.forward(ids[start:end], exact_cache, start)
+        got = native.forward(ids[start:end], cache, start)
+        if not torch.dist(got, expected) <= 0.05 * expected.norm():
+            return False
+    return True
+
+
+def trial_model() -> tuple[Shape, Weights]:
+    import torch
+
+    draws = torch.Generator().manual_seed(0)
+    size = 64
+    shape = Shape(
+        family="trial",
+        vocabulary=100,
+        hidden=size,
+        intermediate=96,
+        layers=2,
+        heads=4,
+        kv_heads=2,
+        head_size=16,
+        norm_epsilon=1e-5,
+        context=64,
+        rope=Rope("default", 100.0),
+        tied_embeddings=False,
+        qkv_bias=True,
+        output_bias=True,
+        mlp_bias=True,
+        query_key_norm=True,
+        windows=(None, 9),
+    )
+
+    def drawn(*sizes: int) -> torch.Tensor:
+        return torch.randn(*sizes, generator=draws) * 0.3
+
+    def on_a_grid(outputs: int, inputs: int) -> torch.Tensor:
+        levels = torch.randint(0, 16, (outputs, inputs // GROUP, GROUP), generator=draws)
+        levels[..., 0], levels[..., 1] = 0, 15
+        return ((levels - 8.0) * 0.0625).reshape(outputs, inputs)
+
+    def norm(width: int) -> torch.Tensor:
+        return 1 + 0.3 * torch.rand(width, generator=draws)
+
+    joined = shape.query_size + 2 * shape.kv_size
+    layers = tuple(
+        LayerWeights(
+            input_norm=norm(size),
+            qkv=tuple(
+                on_a_grid(rows, size) for rows in (shape.query_size, shape.kv_size, shape.kv_size)
+            ),
+            qkv_bias=drawn(joined),
+            query_norm=norm(shape.head_size),
+            key_norm=norm(shape.head_size),
+            output=drawn(size, size),
+            output_bias=drawn(size),
+            mlp_norm=norm(size),
+            gate_up=tuple(on_a_grid(shape.intermediate, size) for _ in range(2)),
+            gate_up_bias=drawn(2 * shape.intermediate),
+            down=drawn(size, shape.intermediate),
+            down_bias=drawn(size),
+        )
+        for _ in shape.windows
+    )
+    embedding, head = drawn(shape.vocabulary, size), drawn(shape.vocabulary, size)
+    return shape, Weights(embedding, layers, norm(size), head)
