@@ -5,12 +5,14 @@ VENV ?= .venv
 # The wheel index that torch comes from, e.g. the CPU-only one that pytorch.org names; empty: pip's own.
 TORCH_INDEX ?=
 CONFIG ?= configs/default.toml
+# The interpreter that has the servers of others, in an environment of their own (docs/servers.md).
+INTEROP_PYTHON ?= build/interop/venv/bin/python
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast lint format bench docs clean
+.PHONY: help setup run test test-fast lint format bench interop docs clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +54,9 @@ docs: $(VENV)/.voicebench ## Bring the generated parts of the documentation up t
 bench: $(VENV)/.test ## The promises of speed, measured here
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/progress_cost.py
+
+interop: $(VENV)/.voicebench ## Measure servers that others wrote (see docs/servers.md)
+	$(BIN)/python benchmarks/interop.py --python $(INTEROP_PYTHON)
 
 clean: ## Remove the environment and caches, never results
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
