@@ -17,6 +17,8 @@ from voicebench.scheduling import TurnCancelled
 
 CAPACITY = 256
 """Events under way: some seconds of the fastest turn."""
+ROUND_AFTER = 8
+"""Events given out one after the other before others get their turn in the event loop."""
 STALL_S = 30.0
 """How long a client may read nothing before its turn is given up."""
 
@@ -37,6 +39,7 @@ class EventChannel:
         self._lock = threading.Lock()
         self._events: deque[Event | None] = deque()
         self._reader: asyncio.Future[None] | None = None
+        self._without_pause = 0
         self._cancelled = False
         self.stalled = False
         """Whether the turn was given up because its client read nothing."""
@@ -68,7 +71,6 @@ class EventChannel:
 
     async def get(self) -> Event | None:
         """Return the next event; None where no event follows. For one reader."""
-        waited = False
         while True:
             with self._lock:
                 if self._events:
@@ -77,9 +79,10 @@ class EventChannel:
                 self._reader = self._loop.create_future()
                 reader = self._reader
             await reader
-            waited = True
+            self._without_pause = 0
         self._room.release()
-        if not waited:
+        self._without_pause += 1
+        if self._without_pause % ROUND_AFTER == 0:
             # A turn that is faster than its client would otherwise never let the loop find out
             # that the client has left.
             await _OneRound()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache, partial
 
 from voicebench.errors import EngineError
 from voicebench.events import AudioChunk, LlmEvent, TtsEvent, Usage
@@ -56,18 +57,16 @@ class ScriptedVoice:
     """A synthesizer that plays a script's audio."""
 
     def __init__(self, script: Script, clock: WaitingClock) -> None:
-        self._script = script
         self._clock = clock
+        # What was planned once needs no time that the script does not have.
+        self._plan = lru_cache(maxsize=16)(partial(_plan_of_text, script))
 
     def speak(self, text: str) -> Iterator[TtsEvent]:
         """Yield the audio of ``text`` at its moments; nothing where there is nothing to say."""
         start_ns = self._clock.now_ns()
-        if not speakable(text):
-            return
-        for step in plan_speech(self._script, [(0, text)]):
-            if isinstance(step.event, AudioChunk):
-                self._clock.wait_until(start_ns + step.at_ns)
-                yield step.event
+        for at_ns, audio in self._plan(text):
+            self._clock.wait_until(start_ns + at_ns)
+            yield audio
 
     def describe(self) -> dict[str, object]:
         """Return what plays."""
@@ -75,3 +74,10 @@ class ScriptedVoice:
 
     def close(self) -> None:
         """Nothing to release."""
+
+
+def _plan_of_text(script: Script, text: str) -> list[tuple[int, AudioChunk]]:
+    if not speakable(text):
+        return []
+    plan = plan_speech(script, [(0, text)])
+    return [(step.at_ns, step.event) for step in plan if isinstance(step.event, AudioChunk)]

@@ -243,18 +243,25 @@ class Simulated:
         self.clock = clock or RealClock()
         self._new_chunker = new_chunker
         self._turns = 0
+        self._plans: dict[bool, list[Scripted]] = {}
+        self._plan(fails=False)
 
     def run(self, prompt: str, emit: Emit) -> None:
         """Emit each event of the script at its moment."""
         self._turns += 1
         fails = self.script.fail > 0 and self._turns % self.script.fail == 0
-        start, *others = plan_turn(self.script, prompt, self._new_chunker(), fails=fails)
-        emit(start.event)
+        emit(TurnStarted(prompt))
         # Read after the turn's own stamp, so that nothing comes before its moment.
         start_ns = self.clock.now_ns()
-        for scripted in others:
+        for scripted in self._plan(fails=fails)[1:]:
             self.clock.wait_until(start_ns + scripted.at_ns)
             emit(scripted.event)
+
+    def _plan(self, *, fails: bool) -> list[Scripted]:
+        """Return the plan of every turn, made once: planning takes time that no script has."""
+        if fails not in self._plans:
+            self._plans[fails] = plan_turn(self.script, "", self._new_chunker(), fails=fails)
+        return self._plans[fails]
 
     def describe(self) -> dict[str, object]:
         """Return the script."""
