@@ -65,11 +65,11 @@ def test_doctor_names_the_command_that_fetches_a_model(
 
 
 def test_selftest_prints_recorded_minus_scripted(voicebench: Command) -> None:
-    ran = voicebench("selftest", "--turns", "2", "--json")
+    ran = voicebench("selftest", "--turns", "2", "--in-process", "--json")
     (error, *_) = json.loads(ran.out)
     assert error["transport"] == "in process"
     assert 0 <= error["p50_ms"] <= error["p95_ms"] <= error["max_ms"]
-    assert "in process" in voicebench("selftest", "--turns", "1").out
+    assert "in process" in voicebench("selftest", "--turns", "1", "--in-process").out
 
 
 def test_version_and_unknown_commands(voicebench: Command) -> None:

@@ -30,7 +30,7 @@ from voicebench.server.turns import RunningTurn, Turns
 from voicebench.server.voice import prompt_in
 
 ROUTE = "/v1/realtime"
-MAX_DEPTH_ERRORS = 20
+MAX_ERRORS = 20
 """Events that cannot be done, after which a client is given up."""
 
 
@@ -67,7 +67,7 @@ class _Session:
     async def serve(self) -> None:
         """Answer events until too many of them could not be done. Raises `Gone`."""
         await self._send("session.created", session=self._described())
-        while self._errors < MAX_DEPTH_ERRORS:
+        while self._errors < MAX_ERRORS:
             try:
                 await self._take(_event_in(await self._inbox.next()))
             except Refusal as refusal:
@@ -87,7 +87,10 @@ class _Session:
             await self._send(self._dialect.item_created, previous_item_id=None, item=item)
         elif kind == "response.create":
             asked = self._asked(event.get("response"))
-            await self._inbox.listen_during(self._respond(asked), self._in_turn)
+            response = _Response(self._dialect)
+            await self._inbox.listen_during(self._respond(asked, response), self._in_turn)
+            if not response.ended:
+                await self._send("response.done", **response.cancelled())
         elif kind == "response.cancel":
             raise Refusal(400, "no response is under way", code="response_cancel_not_active")
         else:
@@ -110,10 +113,9 @@ class _Session:
             raise Refusal(400, "a response is under way", code="conversation_already_has_response")
         except Refusal as refusal:
             await self._tell(refusal)
-            return self._errors < MAX_DEPTH_ERRORS
+            return self._errors < MAX_ERRORS
 
-    async def _respond(self, asked: Asked) -> None:
-        response = _Response(self._dialect)
+    async def _respond(self, asked: Asked, response: _Response) -> None:
         async with self._turns.turn(
             ROUTE, lambda emit, schedule: self._served.answer(asked, emit, schedule)
         ) as turn:
@@ -123,6 +125,7 @@ class _Session:
                     await self._send(kind, **fields)
             for kind, fields in response.finish(turn):
                 await self._send(kind, **fields)
+            response.ended = True
 
     def _described(self) -> dict[str, object]:
         return self._dialect.session(
@@ -155,6 +158,7 @@ class _Response:
         self._tokens: int | None = None
         self._failed: TurnFailed | None = None
         self._began = False
+        self.ended = False
 
     def described(self, status: str, **more: object) -> dict[str, object]:
         """Return the response as the protocol describes one."""
@@ -198,6 +202,11 @@ class _Response:
         told.append(("response.output_item.done", {"response_id": self._id, "item": item}))
         told.append(("response.done", self._done("completed", output=[item])))
         return told
+
+    def cancelled(self) -> dict[str, object]:
+        """Return what ends a response that the client cancelled."""
+        details = {"type": "cancelled", "reason": "client_cancelled"}
+        return self._done("cancelled", status_details=details)
 
     def _done(self, status: str, **more: object) -> dict[str, object]:
         if self._tokens is not None:
