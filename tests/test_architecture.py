@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("server",),
     ("versus", "tuning"),
     ("session", "doctor"),
+    ("transports",),
     ("measuring", "selftest", "speaking"),
     ("targets",),
     ("pipeline",),
