@@ -132,7 +132,7 @@ def _add_openai_routes(app: FastAPI, served: Served, turns: Turns) -> None:
         _check_name(request.model, served.voice, "model")
         if request.voice_name() != "default":
             _check_name(request.voice_name(), served.voice, "voice")
-        text = spoken_text(request.input, "input")
+        text = spoken_text(request.text, "input")
         sound = Sound(request.response_format)
         in_events = request.stream_format == "sse"
         return TurnAnswer(

@@ -131,7 +131,7 @@ class SpeechRequest(_Request):
     """The body of `POST /v1/audio/speech`."""
 
     model: Name
-    input: Text
+    text: Text = Field(alias="input")
     voice: Name | VoiceId = "default"
     response_format: Annotated[
         Literal["wav", "pcm"],
