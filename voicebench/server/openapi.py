@@ -8,7 +8,14 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-_EVENTS = {"schema": {"type": "string"}}
+# How one server-sent event is described; OpenAPI 3.1 has no word for a stream of them.
+_EVENTS = {
+    "schema": {
+        "type": "object",
+        "properties": {"data": {"type": "string"}, "event": {"type": "string"}},
+        "required": ["data"],
+    }
+}
 _WHY = {
     400: "The request cannot be done, and why.",
     404: "That is not served here.",
