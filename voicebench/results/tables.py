@@ -9,15 +9,16 @@ row, so that ``pandas.read_csv`` needs no options.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
 from voicebench.errors import ResultsError
 from voicebench.metrics import METRICS, NS_PER_MS, compute
-from voicebench.results.columns import stream_turns
+from voicebench.results.codec import decode_line
+from voicebench.results.columns import FROM_TURNS, SAMPLE_TURNS, stream_turns
 from voicebench.results.csv_rows import CSV_COLUMNS, quoted, row
-from voicebench.results.folder import TURNS
+from voicebench.results.folder import CSV, TURNS
 from voicebench.timeline import TimedText, Timeline
 
 TURN_COLUMNS = ("result", *CSV_COLUMNS)
@@ -48,6 +49,8 @@ EVENT_COLUMN_DOCS: tuple[tuple[str, str], ...] = (
 )
 
 Cells = tuple[object, ...]
+_STATUS = CSV_COLUMNS.index("status")
+_FIRST_METRIC = CSV_COLUMNS.index(METRICS[0].name)
 
 
 def check_folder(path: Path) -> Path:
@@ -69,17 +72,85 @@ def check_folder(path: Path) -> Path:
 
 def write_turns(file: TextIO, folders: Iterable[Path]) -> None:
     """Write one row for each turn."""
-    _write(file, TURN_COLUMNS, folders, lambda name, turn: [(name, *row(turn).values())])
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(TURN_COLUMNS)
+    for folder in folders:
+        name = quoted(folder.resolve().name)
+        if stored_rows_stand(folder):
+            writer.writerows((name, *cells) for cells in _stored_rows(folder))
+        else:
+            turns = stream_turns(folder)
+            writer.writerows((name, *row(turn).values()) for turn in turns)
 
 
 def write_long(file: TextIO, folders: Iterable[Path]) -> None:
     """Write one row for each metric that a turn shows."""
-    _write(file, [name for name, _ in LONG_COLUMN_DOCS], folders, long_rows)
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([name for name, _ in LONG_COLUMN_DOCS])
+    for folder in folders:
+        name = quoted(folder.resolve().name)
+        if stored_rows_stand(folder):
+            for cells in _stored_rows(folder):
+                writer.writerows(_long_cells(name, cells))
+        else:
+            for turn in stream_turns(folder):
+                writer.writerows(long_rows(name, turn))
 
 
 def write_events(file: TextIO, folders: Iterable[Path]) -> None:
     """Write one row for each event of each turn, in order of time."""
-    _write(file, [name for name, _ in EVENT_COLUMN_DOCS], folders, event_rows)
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([name for name, _ in EVENT_COLUMN_DOCS])
+    for folder in folders:
+        name = quoted(folder.resolve().name)
+        for turn in stream_turns(folder):
+            writer.writerows(event_rows(name, turn))
+
+
+def stored_rows_stand(folder: Path) -> bool:
+    """Return whether ``runs.csv`` can be taken for the rows of very many turns.
+
+    Computing a hundred thousand turns anew takes a minute. Above `FROM_TURNS` turns the stored rows
+    are taken, if there is one for each turn, with today's columns, and each of a sample of them is
+    what its turn gives. `voicebench verify` compares them all.
+    """
+    try:
+        with (folder / TURNS).open("rb") as lines:
+            count = sum(1 for line in lines if line.endswith(b"\n"))
+        if count <= FROM_TURNS:
+            return False
+        step = max(1, count // SAMPLE_TURNS)
+        rows = _stored_rows(folder)
+        with (folder / TURNS).open("rb") as lines:
+            for number, line in enumerate(lines):
+                cells = next(rows, None)
+                if not line.endswith(b"\n"):
+                    return False
+                if cells is None or (number % step == 0 and cells != _cells_of(line)):
+                    return False
+        return next(rows, None) is None
+    except (OSError, UnicodeDecodeError, ResultsError, csv.Error):
+        return False
+
+
+def _stored_rows(folder: Path) -> Iterator[list[str]]:
+    """Yield the rows of ``runs.csv``; none where its header is another."""
+    with (folder / CSV).open(encoding="utf-8", newline="") as file:
+        rows = csv.reader(file)
+        if tuple(next(rows, ())) == CSV_COLUMNS:
+            yield from rows
+
+
+def _cells_of(line: bytes) -> list[str]:
+    cells = row(decode_line(line.decode("utf-8"), TURNS)).values()
+    return ["" if cell is None else str(cell) for cell in cells]
+
+
+def _long_cells(result: str, cells: list[str]) -> Iterator[Cells]:
+    turn, phase, status = cells[0], cells[1], cells[_STATUS]
+    for metric, cell in zip(METRICS, cells[_FIRST_METRIC:], strict=True):
+        if cell:
+            yield result, turn, phase, status, metric.name, metric.unit, float(cell)
 
 
 def long_rows(result: str, turn: Timeline) -> Iterator[Cells]:
@@ -134,17 +205,3 @@ def _events(turn: Timeline) -> Iterator[_Event]:
 def _texts(event: str, texts: Iterable[TimedText]) -> Iterator[_Event]:
     for number, text in enumerate(texts, start=1):
         yield event, number, text.at_ns, text.text, None, 1
-
-
-def _write(
-    file: TextIO,
-    columns: Iterable[str],
-    folders: Iterable[Path],
-    rows: Callable[[str, Timeline], Iterable[Cells]],
-) -> None:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    for folder in folders:
-        name = quoted(folder.resolve().name)
-        for turn in stream_turns(folder):
-            writer.writerows(rows(name, turn))
