@@ -102,6 +102,7 @@ NEVER_SLOW = ("targets.opening", "targets.cascade", "targets.simulated")
 
 CLOCK_READERS = {
     "recorder": "the one clock; and the wall clock's label",
+    "llm.fast.calibration": "which way of computing is the fastest on this machine",
     "measuring": "passes the recorder its clock; the silence before a turn",
     "machine_state": "counters around a turn, and the pauses of the garbage collector",
     "scheduling": "how much of the audio a listener has played by now",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from voicebench.devices import resolve_device, resolve_dtype
 from voicebench.errors import ModelError, SettingsError
 from voicebench.llm.answering import SPOKEN_SYSTEM_PROMPT, InProcessLanguageModel, ReplyRules
-from voicebench.llm.fast.choosing import KERNELS, PRECISIONS
+from voicebench.llm.fast.choosing import KERNELS, PRECISIONS, Measured, measure_all, say_nothing
 from voicebench.llm.model_folder import find_model_folder
 
 ENGINES = ("auto", "fast", "transformers")
@@ -27,6 +28,7 @@ def load_language_model(
     end_after_words: int | None = None,
     engine: str = "auto",
     kernels: str = "auto",
+    say: Callable[[str], None] = say_nothing,
 ) -> InProcessLanguageModel:
     """Load ``model`` so that it answers prompts, token by token.
 
@@ -39,7 +41,7 @@ def load_language_model(
     fastest whose quality passes (fast), or what is right on the device (transformers). ``dtype``
     says the same in torch's words: auto, float32, bfloat16 or float16.
     ``kernels`` (fast engine): "native" is the C decoder for CPUs, "torch" its products, "auto" the
-    better one.
+    better one. ``say`` is told what takes long.
 
     Raises `SettingsError` for a setting out of range, `DeviceError` for a device that is not
     there, `ModelError` for a model that is missing, broken or of another kind.
@@ -63,7 +65,12 @@ def load_language_model(
 
         try:
             fast, tokenizer = loading.load(
-                folder, device=computing, precision=precision, kernels=kernels, rules=rules
+                folder,
+                device=computing,
+                precision=precision,
+                kernels=kernels,
+                rules=rules,
+                say=say,
             )
         except Unsupported as reason:
             if engine == "fast" or precision == "int8":
@@ -114,3 +121,31 @@ def _check_rules(rules: ReplyRules) -> None:
         raise SettingsError(
             f"end_after_words {rules.end_after_words} leaves no reply", "write 1 or more, or none"
         )
+
+
+def measure_quality(
+    model: str,
+    *,
+    device: str = "auto",
+    kernels: str = "auto",
+    say: Callable[[str], None] = say_nothing,
+) -> list[Measured]:
+    """Measure each way to compute ``model`` on this machine, the fastest first.
+
+    What is found decides from now on what precision "auto" takes. Takes a minute or more. Raises
+    as `load_language_model`; `ModelError` for a model that the fast engine does not know.
+    """
+    from voicebench.llm.fast.loading import open_model
+    from voicebench.llm.fast.shape import Unsupported
+
+    _check_choice("kernels", kernels, KERNELS)
+    computing = resolve_device(device)
+    folder = find_model_folder(model)
+    try:
+        opened, _, threads = open_model(folder, computing, say)
+    except Unsupported as reason:
+        raise ModelError(
+            f"the fast engine cannot run {model!r}: {reason}",
+            "its quality is that of transformers; there is nothing to measure",
+        ) from reason
+    return measure_all(opened, kernels=kernels, threads=threads)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from voicebench.errors import ModelError
 from voicebench.llm.chat import (
     REASONING_MARKS,
     TURN_END_TOKENS,
@@ -45,12 +46,7 @@ class TransformersTokenizer:
         """Return the ids after which the model's answer to ``prompt`` begins."""
         if self._tokenizer.chat_template is None:
             return list(self._tokenizer(plain_turn(system_prompt, prompt))["input_ids"])
-        from jinja2 import TemplateError
-
-        try:
-            text = self._render(messages(system_prompt, prompt))
-        except TemplateError:  # as templates say that they know no system role
-            text = self._render(messages_without_system(system_prompt, prompt))
+        text = self._lay_out(system_prompt, prompt)
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def encode_text(self, text: str) -> list[int]:
@@ -63,6 +59,20 @@ class TransformersTokenizer:
             list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return text
+
+    def _lay_out(self, system_prompt: str, prompt: str) -> str:
+        from jinja2 import TemplateError
+
+        try:
+            return self._render(messages(system_prompt, prompt))
+        except TemplateError:  # as templates say that they know no system role
+            pass
+        try:
+            return self._render(messages_without_system(system_prompt, prompt))
+        except TemplateError as error:
+            raise ModelError(
+                f"the model's chat template cannot be rendered ({error})", "fetch the model again"
+            ) from error
 
     def _render(self, conversation: list[dict[str, str]]) -> str:
         # Templates ignore settings they do not know; Qwen3's leaves the reasoning out.

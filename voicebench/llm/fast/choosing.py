@@ -9,6 +9,7 @@ quality has been measured on purpose (`voicebench.llm.quality.measure`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,6 +39,10 @@ MEASURED_IN_PASSING = 1_000_000_000
 measured against takes more memory and time than a start may."""
 
 
+def say_nothing(message: str) -> None:
+    """Tell nobody what takes long."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One way to compute a model: its name, its precision, and how to build the decoder."""
@@ -56,6 +61,7 @@ class Model:
     device: torch.device
     turns: Callable[[], list[Turn]]
     findings: Findings
+    say: Callable[[str], None] = say_nothing
 
     @property
     def is_large(self) -> bool:
@@ -71,6 +77,7 @@ class Model:
         """Return the quality of a candidate, measured now or found earlier."""
         known = self.findings.quality(candidate.name)
         if known is None:
+            self.say(f"measuring the quality of {candidate.name} on this model, once")
             known = compare(self.exact, decoder, self.turns())
             self.findings.add_quality(candidate.name, known)
         return known
@@ -84,6 +91,32 @@ class Model:
             known = self.exact.content(cache, len(ids))
             self.findings.add_prefix(ids, *known)
         return known
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A way to compute a model: its speed on the first layers, and its quality on the whole."""
+
+    name: str
+    precision: Precision
+    turn_ms: float
+    quality: Quality
+
+
+def measure_all(model: Model, *, kernels: str, threads: int) -> list[Measured]:
+    """Measure every candidate for ``model``, the fastest first, and keep what was found."""
+    found = []
+    for candidate in candidates_of(model.device, kernels, threads):
+        turn_ms = turn_time(candidate.build, model.shape, model.weights)
+        if math.isinf(turn_ms):
+            continue
+        model.say(f"measuring the quality of {candidate.name}")
+        decoder = candidate.build(model.shape, model.weights)
+        quality = compare(model.exact, decoder, model.turns())
+        model.findings.add_speed(candidate.name, turn_ms)
+        model.findings.add_quality(candidate.name, quality)
+        found.append(Measured(candidate.name, candidate.precision, turn_ms, quality))
+    return sorted(found, key=lambda one: one.turn_ms)
 
 
 def choose_decoder(model: Model, *, precision: str, kernels: str, threads: int) -> Decoder:
@@ -164,6 +197,7 @@ def _fastest_first(model: Model, candidates: list[Candidate]) -> Iterator[Candid
 def _speed(model: Model, candidate: Candidate) -> float:
     known = model.findings.speed(candidate.name)
     if known is None:
+        model.say(f"measuring the speed of {candidate.name} on this machine, once")
         known = turn_time(candidate.build, model.shape, model.weights)
         model.findings.add_speed(candidate.name, known)
     return known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,14 +22,20 @@ if TYPE_CHECKING:
 
 
 def load(
-    folder: Path, *, device: torch.device, precision: str, kernels: str, rules: ReplyRules
+    folder: Path,
+    *,
+    device: torch.device,
+    precision: str,
+    kernels: str,
+    rules: ReplyRules,
+    say: Callable[[str], None],
 ) -> tuple[FastEngine, FolderTokenizer]:
     """Load the model in ``folder`` and its tokenizer.
 
     Raises `Unsupported` for a model outside the Llama family, `ModelError` for a broken one,
     `SettingsError` where the device has nothing for ``precision`` and ``kernels``.
     """
-    model, tokenizer, threads = open_model(folder, device)
+    model, tokenizer, threads = open_model(folder, device, say)
     decoder = choose_decoder(model, precision=precision, kernels=kernels, threads=threads)
     prefix = common_prefix(
         tokenizer.encode_turn(rules.system_prompt, "a"),
@@ -43,7 +50,9 @@ def load(
     return engine, tokenizer
 
 
-def open_model(folder: Path, device: torch.device) -> tuple[Model, FolderTokenizer, int]:
+def open_model(
+    folder: Path, device: torch.device, say: Callable[[str], None]
+) -> tuple[Model, FolderTokenizer, int]:
     """Read the model in ``folder``; return it, its tokenizer, and the CPU threads to compute with.
 
     Raises as `load`.
@@ -61,6 +70,7 @@ def open_model(folder: Path, device: torch.device) -> tuple[Model, FolderTokeniz
         device,
         turns=lambda: held_out_turns(tokenizer, SPOKEN_SYSTEM_PROMPT),
         findings=Findings(folder, device=str(device), threads=threads),
+        say=say,
     )
     return model, tokenizer, threads
 

@@ -38,6 +38,7 @@ class FolderTokenizer:
         """
         from tokenizers import Tokenizer
 
+        self._folder = folder
         path = folder / "tokenizer.json"
         if not path.is_file():
             raise ModelError(f"folder {folder} holds no tokenizer.json", "fetch the model again")
@@ -75,13 +76,9 @@ class FolderTokenizer:
         if self._template is None:
             ids: list[int] = self._tokenizer.encode(plain_turn(system_prompt, prompt)).ids
             return ids
-        from jinja2 import TemplateError
-
-        try:
-            text = self._render(messages(system_prompt, prompt))
-        except TemplateError:  # as templates say that they know no system role
-            text = self._render(messages_without_system(system_prompt, prompt))
-        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        ids = self._tokenizer.encode(
+            self._lay_out(system_prompt, prompt), add_special_tokens=False
+        ).ids
         return ids
 
     def encode_text(self, text: str) -> list[int]:
@@ -93,6 +90,21 @@ class FolderTokenizer:
         """Return the text of ``ids`` without special tokens, spaces untouched."""
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
         return text
+
+    def _lay_out(self, system_prompt: str, prompt: str) -> str:
+        import jinja2
+
+        try:
+            return self._render(messages(system_prompt, prompt))
+        except jinja2.TemplateError:  # as templates say that they know no system role
+            pass
+        try:
+            return self._render(messages_without_system(system_prompt, prompt))
+        except jinja2.TemplateError as error:
+            raise ModelError(
+                f"the chat template of {self._folder} cannot be rendered ({error})",
+                "fetch the model again, or write engine transformers",
+            ) from error
 
     def _render(self, conversation: list[dict[str, str]]) -> str:
         assert self._template is not None

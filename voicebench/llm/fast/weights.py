@@ -14,6 +14,7 @@ from voicebench.llm.fast.shape import Shape
 if TYPE_CHECKING:
     import torch
 
+_PLAIN_NUMBERS = ("torch.float32", "torch.float16", "torch.bfloat16", "torch.float64")
 _INDEX = "model.safetensors.index.json"
 
 
@@ -123,7 +124,7 @@ class _Stored:
                 f"config.json asks for {size}",
                 "fetch the model again",
             )
-        if not tensor.is_floating_point():
+        if str(tensor.dtype) not in _PLAIN_NUMBERS:
             raise ModelError(
                 f"the weight {name} in {self._folder} holds {tensor.dtype}, no plain numbers",
                 "take the model's unquantised weights",
