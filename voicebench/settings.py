@@ -117,13 +117,30 @@ class LlmSettings(_Section):
         ),
     ] = "smollm2-135m-instruct"
     engine: Annotated[
-        Literal["auto", "transformers"],
-        Field(description="Which engine runs the model; 'auto' takes the fastest that can."),
+        Literal["auto", "fast", "transformers"],
+        Field(
+            description="Which engine runs the model: 'fast' computes models of the Llama family, "
+            "'transformers' all; 'auto' takes the fast one where it can."
+        ),
+    ] = "auto"
+    kernels: Annotated[
+        Literal["auto", "native", "torch"],
+        Field(
+            description="What the fast engine multiplies with on a CPU: C compiled for this very "
+            "processor, or torch; 'auto' takes the better one that is here."
+        ),
     ] = "auto"
     device: Annotated[str | None, Field(description="As run.device, for this engine alone.")] = None
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"],
-        Field(description="Number format of the weights; 'auto' is what is fast on the device."),
+        Field(description="llm.precision in torch's words."),
+    ] = "auto"
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "fp16", "int8"],
+        Field(
+            description="Numbers the model computes in; 'auto' is the fastest whose quality passes "
+            "on this model."
+        ),
     ] = "auto"
     max_tokens: Annotated[
         int, Field(ge=1, le=4096, description="Hard limit on the reply, in tokens.")
@@ -205,6 +222,9 @@ class TtsSettings(_Section):
         int | None, Field(ge=0, description="Speaker of a voice that has several.")
     ] = None
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed of the voice's noise.")] = 0
+    trim_silence: Annotated[
+        bool, Field(description="Leave out the silence before a reply's first sound.")
+    ] = True
     api: Annotated[
         Literal["openai", "plain", "socket"],
         Field(

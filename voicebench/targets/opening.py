@@ -113,12 +113,15 @@ def open_llm(settings: Settings, say: Say, deadline: TurnDeadline | None = None)
         settings.llm.model,
         device=settings.llm_device(),
         dtype=settings.llm.dtype,
+        precision=settings.llm.precision,
         engine=settings.llm.engine,
+        kernels=settings.llm.kernels,
         max_tokens=settings.llm.max_tokens,
         end_after_words=settings.llm.end_after_words,
         temperature=settings.llm.temperature,
         seed=settings.llm.seed,
         system_prompt=settings.llm.system_prompt,
+        say=say,
     )
 
 
@@ -139,6 +142,7 @@ def open_voice(settings: Settings, say: Say, deadline: TurnDeadline | None = Non
         noise_w=settings.tts.noise_w,
         speaker_id=settings.tts.speaker_id,
         seed=settings.tts.seed,
+        trim_silence=settings.tts.trim_silence,
     )
 
 
