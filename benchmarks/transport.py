@@ -1,13 +1,16 @@
 """What a transport costs: the same pipeline in process and behind each route of ``serve``.
 
 ``python benchmarks/transport.py [turns]`` loads the embedded models here, starts ``voicebench
-serve`` with the same models in a process of its own, and takes the same turns in process and over
+serve`` with the same models in a process of its own, and does the same work in process and over
 each route, one after the other in every round, in turning order, so that whatever the machine does
-meanwhile falls on all of them. Printed is the median of first audio for each, and the median of the
-differences to the in-process turn on the same prompt.
+meanwhile falls on all of them. Each route stands beside the same work in process:
 
-Chat and speech routes are measured where they stand in a cascade: one engine behind the route, the
-other one in this process; and both behind their routes.
+- a whole turn (first audio): the voice socket, the Realtime socket, and a cascade here whose two
+  engines are the chat and speech routes;
+- the speech of a text (first audio): ``/v1/audio/speech`` and ``/tts/stream``;
+- a reply in text (first token): ``/v1/chat/completions``.
+
+Printed is the median of each, and the median of its differences to the same work in process.
 """
 
 from __future__ import annotations
@@ -16,18 +19,20 @@ import json
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
 
 from voicebench.audio.pcm import AudibleRule
+from voicebench.events import Emit, Event, TurnFailed
 from voicebench.llm.openai_http import OpenAiChat
 from voicebench.metrics import compute
+from voicebench.pipeline import speak_turn, write_turn
 from voicebench.prompts import load
 from voicebench.recorder import Recorder
-from voicebench.scheduling import FreeForAll
 from voicebench.settings import Settings, load_settings
 from voicebench.summary import percentile
-from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.opening import open_cascade
 from voicebench.targets.realtime import Realtime
@@ -52,52 +57,87 @@ def served() -> Iterator[dict[str, str]]:
             process.terminate()
 
 
-def joined(settings: Settings, llm: object, tts: object) -> Cascade:
-    """Return a cascade cut as the settings say, whose engines do not share a device."""
-    return Cascade(
-        llm,  # type: ignore[arg-type]
-        tts,  # type: ignore[arg-type]
+Work = Callable[[str, Emit], None]
+"""Take one turn on a prompt."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to have some work done: what is prepared before it, and which figure counts."""
+
+    group: str
+    name: str
+    work: Work
+    prepared: tuple[Connection, ...] = ()
+    metric: str = "first_audio_ms"
+
+
+class Connection(Protocol):
+    """What is prepared before a turn."""
+
+    def prepare(self) -> None: ...
+
+
+def ways(settings: Settings, here: Cascade, there: dict[str, str]) -> list[Way]:
+    """Return every way, each group's in-process one first."""
+    url, socket = there["url"], there["url"].replace("http", "ws", 1)
+    chat = OpenAiChat(f"{url}/v1", there["chat_model"])
+    speech = OpenAiSpeech(f"{url}/v1", there["voice"], "default")
+    plain = PlainSpeech(SpeechRoute(f"{url}/tts/stream?text={{text}}"))
+    voice = VoiceSocket(f"{socket}/v1/voice")
+    realtime = Realtime(f"{socket}/v1/realtime?model={there['chat_model']}")
+    both = Cascade(
+        chat,
+        speech,
         first_words=settings.chunker.first_words,
         later_words=settings.chunker.later_words,
-        new_schedule=FreeForAll,
     )
+    return [
+        Way("turn", IN_PROCESS, here.run),
+        Way("turn", "/v1/voice", voice.run, (voice,)),
+        Way("turn", "/v1/realtime", realtime.run, (realtime,)),
+        Way("turn", "chat and speech routes", both.run, (chat, speech)),
+        Way("speech", IN_PROCESS, lambda text, emit: speak_turn(text, emit, tts=here.tts)),
+        Way(
+            "speech",
+            "/v1/audio/speech",
+            lambda text, emit: speak_turn(text, emit, tts=speech),
+            (speech,),
+        ),
+        Way(
+            "speech", "/tts/stream", lambda text, emit: speak_turn(text, emit, tts=plain), (plain,)
+        ),
+        Way(
+            "text",
+            IN_PROCESS,
+            lambda prompt, emit: write_turn(prompt, emit, llm=here.llm),
+            metric="llm_ttft_ms",
+        ),
+        Way(
+            "text",
+            "/v1/chat/completions",
+            lambda prompt, emit: write_turn(prompt, emit, llm=chat),
+            (chat,),
+            "llm_ttft_ms",
+        ),
+    ]
 
 
-def targets(settings: Settings, here: Cascade, there: dict[str, str]) -> dict[str, Target]:
-    """Return every way to the same pipeline, by name."""
-    url, socket = there["url"], there["url"].replace("http", "ws", 1)
-
-    def chat() -> OpenAiChat:
-        return OpenAiChat(f"{url}/v1", there["chat_model"])
-
-    def speech() -> OpenAiSpeech:
-        return OpenAiSpeech(f"{url}/v1", there["voice"], "default")
-
-    plain = PlainSpeech(SpeechRoute(f"{url}/tts/stream?text={{text}}"))
-    return {
-        IN_PROCESS: here,
-        "/v1/chat/completions": joined(settings, chat(), here.tts),
-        "/v1/audio/speech": joined(settings, here.llm, speech()),
-        "/tts/stream": joined(settings, here.llm, plain),
-        "chat and speech routes": joined(settings, chat(), speech()),
-        "/v1/voice": VoiceSocket(f"{socket}/v1/voice"),
-        "/v1/realtime": Realtime(f"{socket}/v1/realtime?model={there['chat_model']}"),
-    }
-
-
-def first_audio_ms(target: Target, prompt: str) -> float:
-    """Take one turn and return its first audio."""
-    for part in (target, getattr(target, "llm", None), getattr(target, "tts", None)):
-        if hasattr(part, "prepare"):
-            part.prepare()
-    recorder = Recorder()
-    target.run(prompt, recorder.emit)
-    turn = recorder.seal(1, "measured", AudibleRule()).timeline
-    if turn.failure is not None:
-        sys.exit(f"a turn failed: {turn.failure.reason}")
-    figure = compute(turn)["first_audio_ms"]
+def measure(way: Way, prompt: str) -> float:
+    """Take one turn and return its figure."""
+    for connection in way.prepared:
+        connection.prepare()
+    recorder = Recorder(watch=refuse_failure)
+    way.work(prompt, recorder.emit)
+    figure = compute(recorder.seal(1, "measured", AudibleRule()).timeline)[way.metric]
     assert figure is not None
     return figure
+
+
+def refuse_failure(_at_ns: int, event: Event) -> None:
+    """End where a turn failed: a figure of it would be none."""
+    if isinstance(event, TurnFailed):
+        sys.exit(f"a turn failed: {event.reason}")
 
 
 def main() -> None:
@@ -108,29 +148,31 @@ def main() -> None:
     with ExitStack() as stack:
         here = stack.enter_context(closing(open_cascade(settings, print)))
         there = stack.enter_context(served())
-        ways = targets(settings, here, there)
-        figures: dict[str, list[float]] = {name: [] for name in ways}
-        order = deque(ways)
+        order = deque(ways(settings, here, there))
+        figures: dict[Way, list[float]] = {way: [] for way in order}
         rounds = [*prompts.rotate_warmup(WARMUP), *prompts.rotate(turns)]
         for number, prompt in enumerate(rounds):
-            for name in order:
-                figure = first_audio_ms(ways[name], prompt)
+            for way in order:
+                figure = measure(way, prompt)
                 if number >= WARMUP:
-                    figures[name].append(figure)
+                    figures[way].append(figure)
             order.rotate(1)
             order.reverse()
         report(figures)
 
 
-def report(figures: dict[str, list[float]]) -> None:
+def report(figures: dict[Way, list[float]]) -> None:
     """Print one line for each way."""
-    base = figures[IN_PROCESS]
-    print(f"first audio, n = {len(base)}, interleaved; ms")
-    print(f"{'':28}{'p50':>9}{'difference, p50':>18}{'p5 to p95':>20}")
-    for name, values in figures.items():
+    print(f"n = {len(next(iter(figures.values())))}, interleaved; ms")
+    print(f"{'':8}{'':26}{'figure':16}{'p50':>8}{'difference, p50':>18}{'p5 to p95':>18}")
+    base: list[float] = []
+    for way, values in figures.items():
+        base = values if way.name == IN_PROCESS else base
         differences = [value - ours for value, ours in zip(values, base, strict=True)]
         middle, low, high = (percentile(differences, share) for share in (50, 5, 95))
-        print(f"{name:28}{percentile(values, 50):9.1f}{middle:+18.1f}{low:+12.1f} {high:+.1f}")
+        line = f"{way.group:8}{way.name:26}{way.metric:16}{percentile(values, 50):8.1f}"
+        apart = f"{middle:+18.1f}{low:+11.1f} {high:+.1f}" if way.name != IN_PROCESS else ""
+        print(line + apart)
 
 
 if __name__ == "__main__":
