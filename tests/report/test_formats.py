@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -211,3 +212,57 @@ def test_a_step_summary_keeps_what_was_there_and_stays_under_the_limit(tmp_path:
     assert content.startswith("before\néé")
     assert "cut" in content
     assert path.stat().st_size <= SUMMARY_LIMIT_BYTES + 1
+
+
+def judged(run: Recorded) -> Recorded:
+    """Give a run a stored judgement: a regression, an undecided figure, a noisy machine."""
+    regressions = [
+        {"figure": "first_audio.p50", "first": 200.0, "second": 301.0, "allowed": 0.1,
+         "verdict": "FAIL", "note": ""},
+        {"figure": "llm_total.mean", "first": 190.0, "second": 197.5, "allowed": 0.1,
+         "verdict": "UNDECIDED", "note": "too few turns"},
+        {"figure": "of another version", "verdict": "PASS"},
+    ]  # fmt: skip
+    noise = [{"finding": "other processes took 98 %", "remedy": "stop them", "invalidates": True}]
+    flags = [{"turn": 3, "finding": HOSTILE}]
+    stored = {"regressions": regressions, "noise": noise, "flagged": flags, "invalid": True}
+    return replace(run, stored={"judgement": stored | {"baseline": "results/baseline/x"}})
+
+
+def test_a_regression_and_a_noisy_machine_are_test_cases_that_do_not_pass(
+    sprint: Recorded,
+) -> None:
+    suite = ElementTree.fromstring(junit_report([judged(sprint)]))[0]
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("7", "3", "2")
+    told = {case.get("name"): case.findtext("system-out") for case in suite.iter("testcase")}
+    assert told["first_audio.p50 against the baseline"] == (
+        "FAIL: 200 ms before, 301 ms now (+50 %), 10 % allowed"
+    )
+    assert "other processes took 98 %; stop them" in str(told["the machine"])
+
+
+def test_a_regression_fails_a_run_whose_gates_all_pass(sprint: Recorded) -> None:
+    run = judged(read_recorded(sprint.path, ["first_audio.p50 < 1s"]))
+    told = markdown_report([run])
+    assert "**INVALID (✗ FAIL: 1 of 1 gate passed, 0 of 2 figures kept the baseline)**" in told
+    assert "| first\\_audio.p50 | 200 ms | 301 ms | +50 % | 10 % | ✗ FAIL |" in told
+    assert "<img" not in told
+    assert "#cf222e" in badge(run)
+
+
+def test_annotations_tell_of_regressions_and_first_of_the_machine(sprint: Recorded) -> None:
+    run = judged(read_recorded(sprint.path, ["first_audio.p50 < 1s"]))
+    commands = workflow_commands(run.gate_results, "sprint", run.judged)
+    assert commands[0].startswith("::error title=voicebench sprint%3A INVALID::other processes")
+    assert commands[1].startswith(
+        "::error title=voicebench sprint%3A FAIL::first_audio.p50: 200 ms"
+    )
+    assert commands[2].startswith("::warning title=voicebench sprint%3A UNDECIDED::llm_total.mean")
+    assert len(commands) == 3
+
+
+@pytest.mark.parametrize("stored", [{}, {"judgement": None}, {"judgement": {"noise": "x"}}])
+def test_a_result_without_a_judgement_has_less_to_say(
+    sprint: Recorded, stored: dict[str, object]
+) -> None:
+    assert junit_report([replace(sprint, stored=stored)]) == junit_report([sprint])

@@ -37,5 +37,5 @@ def publish(outcome: Outcome, junit: Path | None) -> None:
     if around.step_summary is not None:
         append_step_summary(around.step_summary, markdown_report([recorded], fold=True))
     if around.annotates:
-        for command in workflow_commands(recorded.gate_results, recorded.name):
+        for command in workflow_commands(recorded.gate_results, recorded.name, recorded.judged):
             print(command, file=sys.stderr)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from voicebench.errors import UsageError
 from voicebench.gates import GateResult, Verdict
+from voicebench.report.recorded_judgement import Judged
 from voicebench.report.sheets import observed_text
 
 SUMMARY_LIMIT_BYTES = 1_000_000
@@ -33,18 +34,34 @@ def surroundings(environ: Mapping[str, str]) -> Surroundings:
     return Surroundings(Path(summary) if summary else None, environ.get("GITHUB_ACTIONS") == "true")
 
 
-def workflow_commands(results: Sequence[GateResult], name: str) -> list[str]:
-    """Return a workflow command for each gate that did not pass."""
+def workflow_commands(
+    results: Sequence[GateResult], name: str, judged: Judged | None = None
+) -> list[str]:
+    """Return a workflow command for each gate and each figure against the baseline that failed.
+
+    What the machine did, where it makes the run invalid, comes first.
+    """
     commands = []
     for result in results:
-        if result.verdict is Verdict.PASS:
-            continue
-        level = "warning" if result.verdict is Verdict.UNDECIDED else "error"
-        title = _property(f"voicebench {name}: {result.verdict.value}")
         note = f" ({result.note})" if result.note else ""
-        message = _data(f"{result.gate.text}: {observed_text(result)}{note}")
-        commands.append(f"::{level} title={title}::{message}")
+        message = f"{result.gate.text}: {observed_text(result)}{note}"
+        commands += _command(name, result.verdict, message)
+    if judged is not None:
+        for one in judged.regressions:
+            commands += _command(name, one.verdict, f"{one.figure}: {one.told()}")
+        if judged.invalid:
+            told = "; ".join(judged.lines) or "the machine was too noisy for a verdict"
+            title = _property(f"voicebench {name}: INVALID")
+            commands.insert(0, f"::error title={title}::{_data(told)}")
     return commands
+
+
+def _command(name: str, verdict: Verdict, message: str) -> list[str]:
+    if verdict is Verdict.PASS:
+        return []
+    level = "warning" if verdict is Verdict.UNDECIDED else "error"
+    title = _property(f"voicebench {name}: {verdict.value}")
+    return [f"::{level} title={title}::{_data(message)}"]
 
 
 def append_step_summary(path: Path, markdown: str) -> None:

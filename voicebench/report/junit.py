@@ -1,7 +1,8 @@
-"""JUnit XML: a run is a suite, a gate is a test case with its figures.
+"""JUnit XML: a run is a suite; a gate, or a figure held against the baseline, is a test case.
 
 The dialect is the one that GitHub's, GitLab's and Jenkins' readers share: ``failure`` for a gate
-that misses its limit or was not measured, ``error`` for one that could not be decided.
+that misses its limit or was not measured, ``error`` for one that could not be decided, and for a
+machine that was too noisy for any.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from voicebench import format as form
-from voicebench.gates import GateResult, Verdict
+from voicebench.gates import Verdict
 from voicebench.report.recorded import Recorded
 from voicebench.report.sheets import names, observed_text
 
@@ -34,7 +35,10 @@ _COUNTS = ("tests", "failures", "errors")
 
 
 def _suite(name: str, run: Recorded) -> ElementTree.Element:
+    judged = run.judged
     verdicts = [result.verdict for result in run.gate_results]
+    verdicts += [regression.verdict for regression in judged.regressions]
+    verdicts += [Verdict.UNDECIDED] if judged.invalid else []
     errors = verdicts.count(Verdict.UNDECIDED)
     seconds = sum(run.summary.metrics["turn_ms"].values) / 1000
     suite = ElementTree.Element(
@@ -51,7 +55,14 @@ def _suite(name: str, run: Recorded) -> ElementTree.Element:
     for key, value in _properties(run).items():
         ElementTree.SubElement(properties, "property", name=key, value=_text(value))
     for result in run.gate_results:
-        suite.append(_case(name, result))
+        note = f" ({result.note})" if result.note else ""
+        suite.append(_case(name, result.gate.text, result.verdict, observed_text(result) + note))
+    for one in judged.regressions:
+        against = f"{one.figure} against the baseline"
+        suite.append(_case(name, against, one.verdict, one.told()))
+    if judged.invalid:
+        told = "; ".join(judged.lines) or "too noisy for a verdict"
+        suite.append(_case(name, "the machine", Verdict.UNDECIDED, told))
     return suite
 
 
@@ -65,17 +76,15 @@ def _properties(run: Recorded) -> dict[str, str]:
     }
 
 
-def _case(suite: str, result: GateResult) -> ElementTree.Element:
+def _case(suite: str, what: str, verdict: Verdict, figures: str) -> ElementTree.Element:
     case = ElementTree.Element(
-        "testcase", classname=_text(f"voicebench.{suite}"), name=_text(result.gate.text), time="0"
+        "testcase", classname=_text(f"voicebench.{suite}"), name=_text(what), time="0"
     )
-    told = f"{result.verdict.value}: {observed_text(result)}"
-    if result.note:
-        told += f" ({result.note})"
-    if result.verdict is not Verdict.PASS:
-        kind = "error" if result.verdict is Verdict.UNDECIDED else "failure"
-        problem = ElementTree.SubElement(case, kind, type=result.verdict.value, message=_text(told))
-        problem.text = _text(f"{result.gate.text}\n{told}")
+    told = f"{verdict.value}: {figures}"
+    if verdict is not Verdict.PASS:
+        kind = "error" if verdict is Verdict.UNDECIDED else "failure"
+        problem = ElementTree.SubElement(case, kind, type=verdict.value, message=_text(told))
+        problem.text = _text(f"{what}\n{told}")
     ElementTree.SubElement(case, "system-out").text = _text(told)
     return case
 

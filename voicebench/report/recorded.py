@@ -23,6 +23,7 @@ from voicebench.events import Phase
 from voicebench.gates import GateResult
 from voicebench.judgement import judge_stored
 from voicebench.playback import Arrival
+from voicebench.report.recorded_judgement import Judged
 from voicebench.report.runs import MOST_APART, MOST_SHOWN, SLOWEST_SHOWN
 from voicebench.results.codec import decode_line
 from voicebench.results.columns import FROM_TURNS, read_columns, stream_turns
@@ -76,14 +77,21 @@ class Recorded:
         return self.turns[0].started_at if self.turns else None
 
     @property
+    def judged(self) -> Judged:
+        """What the run's own judgement said beside its gates."""
+        return Judged.of(self.stored)
+
+    @property
     def sampled(self) -> bool:
         """Whether ``sample`` is less than all turns."""
         return len(self.sample) < len(self.turns)
 
     @property
     def warnings(self) -> list[str]:
-        """What a reader has to know before any figure: the run did not end, or a line is cut."""
-        found = []
+        """What a reader has to know before any figure: a cut line, a noisy machine, bad audio."""
+        found = list(self.judged.lines)
+        if self.judged.invalid:
+            found.insert(0, "INVALID: the machine was too noisy for a verdict; measure again")
         if not self.complete:
             found.append("the run was broken off: this covers the turns that were finished")
         if self.cut_line:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from voicebench import format as form
 from voicebench.gates import GateResult, Verdict, judge, overall, parse_gate
+from voicebench.judgement import worst
 from voicebench.metrics import METRICS, Metric
 from voicebench.report.chunk_table import chunk_sheet
 from voicebench.report.distribution_table import UNITS, distribution_sheet
@@ -27,6 +28,9 @@ TAIL = 95
 def sheets_of(run: Recorded) -> list[Sheet]:
     """Return the tables that tell one run, in order."""
     sheets = [verdict_sheet(run.gate_results, run.summary)] if run.gate_results else []
+    against = run.judged.sheet()
+    if against is not None:
+        sheets.append(against)
     sheets.append(run_sheet(run.turns, first_audio_limit(run.gate_results)))
     chunks = chunk_sheet(run.sample)
     if chunks is not None:
@@ -66,8 +70,11 @@ def told_columns(sheet: Sheet) -> list[Column]:
 
 
 def verdict_of(run: Recorded) -> Verdict | None:
-    """Return the verdict of a run; None where no gate judges it."""
-    return overall(run.gate_results) if run.gate_results else None
+    """Return the worst of a run's gates and regressions; None where there are none."""
+    regressions = [one.verdict for one in run.judged.regressions]
+    if not run.gate_results and not regressions:
+        return None
+    return worst([overall(run.gate_results), *regressions])
 
 
 def verdict_line(run: Recorded) -> str:
@@ -77,7 +84,13 @@ def verdict_line(run: Recorded) -> str:
         return "no gate is set: nothing is judged"
     passed = sum(result.verdict is Verdict.PASS for result in run.gate_results)
     gates = form.plural(len(run.gate_results), "gate")
-    return f"{VERDICT_SIGNS[verdict]} {verdict.value}: {passed} of {gates} passed"
+    line = f"{VERDICT_SIGNS[verdict]} {verdict.value}: {passed} of {gates} passed"
+    regressions = run.judged.regressions
+    if regressions:
+        kept = sum(one.verdict is Verdict.PASS for one in regressions)
+        figures = form.plural(len(regressions), "figure")
+        line += f", {kept} of {figures} kept the baseline"
+    return f"INVALID ({line})" if run.judged.invalid else line
 
 
 def first_audio_line(run: Recorded) -> str:

@@ -23,7 +23,7 @@ from voicebench.results.checksums import changed_files, read_checksums
 from voicebench.results.columns import stream_turns
 from voicebench.results.csv_rows import CSV_COLUMNS, row
 from voicebench.results.document import OTHER_PHASES
-from voicebench.results.folder import CSV, INCOMPLETE, SETTINGS, SUMMARY, TURNS
+from voicebench.results.folder import AUDIO, CSV, INCOMPLETE, SETTINGS, SUMMARY, TURNS
 from voicebench.results.reading import read_document
 from voicebench.results.tables import check_folder
 from voicebench.summary import Summary
@@ -106,6 +106,11 @@ def _check_sums(checked: Verification, complete: bool) -> None:
         if complete:
             checked.notes.append("the run wrote no checksums: only figures are checked")
         return
+    if not (checked.folder / AUDIO).exists():
+        left_out = [name for name in sums if name.startswith(f"{AUDIO}/")]
+        if left_out:
+            checked.notes.append("the audio was left out, as in a baseline: it is not checked")
+        sums = {name: digest for name, digest in sums.items() if name not in left_out}
     for name, what in changed_files(checked.folder, sums):
         checked.differs(name, what)
 
