@@ -45,18 +45,23 @@ def native_library() -> ctypes.CDLL:
     folder = cache_folder() / "native" / f"decoder-{_digest(compiler, command)[:16]}"
 
     def build(place: Path) -> None:
-        _compile([*command, "-o", str(place / _NAME), str(_SOURCES / "decoder.c"), "-lm"])
+        library = place / _NAME
+        _run([*command, "-o", str(library), str(_SOURCES / "decoder.c"), "-lm"])
+        ctypes.CDLL(str(library))  # what cannot be loaded is not worth keeping
 
     try:
         build_once(folder, build, about={"command": " ".join(command)})
         return _declared(ctypes.CDLL(str(folder / _NAME)))
     except (ModelError, OSError) as error:  # no room for it, or a folder from which none may run
-        raise Unsupported(f"the C decoder cannot be kept in the cache ({error})") from error
+        raise Unsupported(f"the C decoder cannot be loaded from the cache ({error})") from error
 
 
 def _compiler() -> list[str]:
     """Return the command of the C compiler: ``$CC``, else the system's."""
-    chosen = shlex.split(os.environ.get("CC", ""))
+    try:
+        chosen = shlex.split(os.environ.get("CC", ""))
+    except ValueError as error:
+        raise Unsupported(f"CC is no command ({error})") from error
     for command in (chosen, ["cc"], ["gcc"], ["clang"]):
         if command and shutil.which(command[0]):
             return command
@@ -75,11 +80,9 @@ def _digest(compiler: list[str], command: list[str]) -> str:
     digest = hashlib.sha256()
     for source in sorted(_SOURCES.glob("*.[ch]")):
         digest.update(source.read_bytes())
-    version = subprocess.run(
-        [*compiler, "--version"], capture_output=True, timeout=_TIMEOUT_S, check=False
-    ).stdout
-    for part in (" ".join(command).encode(), version, processor().encode()):
-        digest.update(part + b"\0")
+    version = _run([*compiler, "--version"])
+    for part in (" ".join(command), version, processor()):
+        digest.update(part.encode() + b"\0")
     return digest.hexdigest()
 
 
@@ -94,16 +97,18 @@ def processor() -> str:
     return "\n".join(sorted(lines))
 
 
-def _compile(command: list[str]) -> None:
+def _run(command: list[str]) -> str:
+    """Run the compiler and return what it says."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except (OSError, UnicodeDecodeError, subprocess.TimeoutExpired) as error:
         raise Unsupported(f"the C compiler does not answer ({error})") from error
     if done.returncode != 0:
         said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[0]
-        raise Unsupported(f"the C compiler refuses the decoder ({said[:200]})")
+        raise Unsupported(f"the C compiler refuses to work ({said[:200]})")
+    return done.stdout
 
 
 def is_vectorised(library: ctypes.CDLL) -> bool:

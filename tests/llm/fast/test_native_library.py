@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import ctypes
+import stat
+
+import pytest
+
+from voicebench.llm.fast import native_library as module
+from voicebench.llm.fast.native_library import native_library, processor
+from voicebench.llm.fast.shape import Unsupported
+
+
+@pytest.fixture
+def fresh(tmp_path, monkeypatch, c_decoder):
+    """An empty cache, and nothing remembered."""
+    monkeypatch.setenv("VOICEBENCH_CACHE", str(tmp_path / "cache"))
+    native_library.cache_clear()
+    yield tmp_path
+    native_library.cache_clear()
+
+
+def compiler(folder, script):
+    path = folder / "some-cc"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+def test_the_library_is_compiled_once_and_kept(fresh, monkeypatch):
+    assert isinstance(native_library(), ctypes.CDLL)
+    native_library.cache_clear()
+    run = module._run
+
+    def only_ask(command):
+        assert command[-1] == "--version", "compiled again"
+        return run(command)
+
+    monkeypatch.setattr(module, "_run", only_ask)
+    assert isinstance(native_library(), ctypes.CDLL)
+
+
+def test_another_compiler_or_processor_makes_another_library(fresh, monkeypatch):
+    def folders():
+        native_library.cache_clear()
+        native_library()
+        return {path.name for path in (fresh / "cache" / "native").iterdir() if path.is_dir()}
+
+    assert len(folders()) == 1
+    monkeypatch.setattr(module, "processor", lambda: "another processor")
+    assert len(folders()) == 2
+
+
+def test_without_a_compiler_it_is_unsupported(fresh, monkeypatch):
+    monkeypatch.setenv("PATH", str(fresh))
+    monkeypatch.setenv("CC", "")
+    with pytest.raises(Unsupported, match="there is no C compiler"):
+        native_library()
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("echo 'no such option' >&2; exit 1", "refuses to work .no such option"),
+        (
+            '[ "$1" = --version ] && exit 0\n'
+            'while [ "$1" != -o ]; do shift; done; echo rubbish > "$2"',
+            "cannot be loaded",
+        ),
+        ("exit 0", "cannot be loaded"),
+    ],
+    ids=["refuses", "writes rubbish", "writes nothing"],
+)
+def test_a_compiler_that_does_not_deliver_is_told(fresh, monkeypatch, script, reason):
+    monkeypatch.setenv("CC", compiler(fresh, script))
+    with pytest.raises(Unsupported, match=reason):
+        native_library()
+
+
+def test_a_broken_setting_of_the_compiler_is_told(fresh, monkeypatch):
+    monkeypatch.setenv("CC", "cc '")
+    with pytest.raises(Unsupported, match="CC is no command"):
+        native_library()
+
+
+def test_what_cannot_be_loaded_is_not_kept(fresh, monkeypatch):
+    monkeypatch.setenv("CC", compiler(fresh, "exit 0"))
+    with pytest.raises(Unsupported):
+        native_library()
+    assert not [path for path in (fresh / "cache" / "native").iterdir() if path.is_dir()]
+
+
+def test_a_compiler_that_does_not_answer_is_given_up(fresh, monkeypatch):
+    monkeypatch.setenv("CC", compiler(fresh, "exec sleep 60"))
+    monkeypatch.setattr(module, "_TIMEOUT_S", 0.2)
+    with pytest.raises(Unsupported, match="does not answer"):
+        native_library()
+
+
+def test_a_processor_is_told_by_its_name_and_its_instructions():
+    assert processor() == processor()
+    assert len(processor()) > 5
