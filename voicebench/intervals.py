@@ -30,12 +30,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 LEVEL = 0.95
-BOOTSTRAP_UP_TO = 500
+BOOTSTRAP_UP_TO = 300
 RESAMPLES = 4000
 SEED = 20_260_101
 
@@ -124,12 +125,11 @@ def bootstrapped_t(samples: Sequence[NDArray[np.float64]], level: float = LEVEL)
     ``samples`` are one or two samples, each ``(values,)``; the standard error of two is Welch's,
     ``sqrt(s1**2 / n1 + s2**2 / n2)``.
     """
-    generator = np.random.default_rng(SEED)
     off = np.zeros(RESAMPLES)
     squared_error = np.zeros(RESAMPLES)
-    for sign, sample in zip((1.0, -1.0), samples, strict=False):
-        means, variances = _resample(sample, generator)
-        off += sign * means
+    for stream, sample in enumerate(samples):
+        means, variances = _resample(sample, stream)
+        off += -means if stream else means
         squared_error += variances / sample.size
     known = squared_error > 0
     if not known.any():
@@ -168,15 +168,50 @@ def _critical(sample: NDArray[np.float64], level: float) -> float:
 
 
 def _resample(
-    sample: NDArray[np.float64], generator: np.random.Generator
+    sample: NDArray[np.float64], stream: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean (about the sample's) and variance of each resample."""
+    """Return the mean (about the sample's) and the variance of each smoothed resample."""
     n = sample.size
-    spread = float(sample.std(ddof=1))
-    bandwidth = 1.06 * spread * n**-0.2
-    drawn = (sample - sample.mean())[generator.integers(0, n, (RESAMPLES, n))]
-    drawn += generator.standard_normal((RESAMPLES, n)) * bandwidth
-    return drawn.mean(axis=1), drawn.var(axis=1, ddof=1)
+    drawn = _draws(n, stream)
+    centred = sample - sample.mean()
+    bandwidth = 1.06 * float(sample.std(ddof=1)) * n**-0.2
+    total = drawn.counts @ centred + bandwidth * drawn.noise
+    squares = drawn.counts @ centred**2
+    squares += 2 * bandwidth * (drawn.pulls @ centred) + bandwidth**2 * drawn.noise_squared
+    variance: NDArray[np.float64] = np.maximum(squares - total**2 / n, 0.0) / (n - 1)
+    return total / n, variance
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Draws:
+    """The resamples of ``n`` values, the same for every sample of that size.
+
+    ``counts[b, i]`` is how often resample ``b`` drew value ``i``, ``pulls[b, i]`` the kernel's
+    noise that fell on it; ``noise`` and ``noise_squared`` are the sums of that noise and of its
+    squares. Sums over a resample are then products with these, without drawing again.
+    """
+
+    counts: NDArray[np.float64]
+    pulls: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    noise_squared: NDArray[np.float64]
+
+
+@lru_cache(maxsize=4)
+def _draws(n: int, stream: int) -> _Draws:
+    """Draw the resamples of ``n`` values; ``stream`` tells independent ones apart."""
+    generator = np.random.default_rng([SEED, stream])
+    place = generator.integers(0, n, (RESAMPLES, n))
+    noise = generator.standard_normal((RESAMPLES, n))
+    cells = (place + np.arange(RESAMPLES)[:, np.newaxis] * n).ravel()
+    size = RESAMPLES * n
+    pulls = np.bincount(cells, weights=noise.ravel(), minlength=size).astype(np.float64)
+    return _Draws(
+        counts=np.bincount(cells, minlength=size).reshape(RESAMPLES, n).astype(np.float64),
+        pulls=pulls.reshape(RESAMPLES, n),
+        noise=noise.sum(axis=1),
+        noise_squared=(noise**2).sum(axis=1),
+    )
 
 
 def _standard_error(sample: NDArray[np.float64]) -> float:
