@@ -1,0 +1,54 @@
+"""``docs/sprint.md``: its commands run, its keys exist, and its formulas are those of the code."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from command_line import voicebench
+from handmade import sprint_turns
+from recorded_folders import write_result
+
+from voicebench.gates import CLOSE_MARGIN
+from voicebench.report.sprint import analysis, imported, readings, score
+from voicebench.report.sprint.sprint import ASPECTS
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "sprint.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^voicebench (sprint .+)$", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_result(tmp_path / "results", sprint_turns(), name="default")
+    (tmp_path / "tests.xml").write_text("<testsuite><testcase name='a'/></testsuite>")
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    assert voicebench(*shlex.split(command)) == 0
+
+
+def test_three_commands_were_found() -> None:
+    assert len(COMMANDS) == 3
+
+
+def test_every_key_of_an_import_is_explained() -> None:
+    for section, keys in imported._KEYS.items():
+        assert f"`[{section}]`" in PAGE
+        assert all(f"`{key}" in PAGE for key in keys - set(ASPECTS))
+
+
+def test_the_bounds_are_the_ones_of_the_code() -> None:
+    assert f"at most {CLOSE_MARGIN:.0%} of it".replace("%", " %") in PAGE
+    assert readings.MAINTAINED_WITHIN == 0.10
+    assert "within a tenth of what it was" in PAGE
+    assert f"`worst_deficit_ms` ≤ {score.CONTINUITY_MS:.0f} ms" in PAGE
+    assert f"10 × ({score.SLOWEST_ANSWER_MS:.0f} ms − median" in PAGE
+    assert score.SLOWEST_ANSWER_MS - score.QUICKEST_ANSWER_MS == 1000
+    assert f"more than {analysis.SLOW_FIRST_RUN:.0%}".replace("%", " %") in PAGE
+    assert f"if it is under {analysis.LOW_SCORE:.0f}" in PAGE
+
+
+def test_every_aspect_has_its_formula() -> None:
+    assert re.findall(r"^\| (\w+) \| (?:10 ×|for each)", PAGE, re.MULTILINE) == list(ASPECTS)
