@@ -1,9 +1,11 @@
 """What a transport costs: the same pipeline in process and behind each route of ``serve``.
 
-``python benchmarks/transport.py [turns]`` loads the embedded models here, starts ``voicebench
-serve`` with the same models in a process of its own, and does the same work in process and over
-each route, one after the other in every round, in turning order, so that whatever the machine does
-meanwhile falls on all of them. Each route stands beside the same work in process:
+``python benchmarks/transport.py [turns]`` loads the embedded models, serves them from a thread of
+this process, and does the same work in process and over each route, one after the other in every
+round, in turning order, so that whatever the machine does meanwhile falls on all of them. The very
+same engines answer both (two copies would not be alike: a voice measures its own pace when it is
+loaded, and chooses its windows by it). Client and server share one interpreter, so the figures are
+rather too high than too low. Each route stands beside the same work in process:
 
 - a whole turn (first audio): the voice socket, the Realtime socket, and a cascade here whose two
   engines are the chat and speech routes;
@@ -15,12 +17,10 @@ Printed is the median of each, and the median of its differences to the same wor
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +31,8 @@ from voicebench.metrics import compute
 from voicebench.pipeline import speak_turn, write_turn
 from voicebench.prompts import load
 from voicebench.recorder import Recorder
+from voicebench.server.running import serving
+from voicebench.server.served import ServedCascade
 from voicebench.settings import Settings, load_settings
 from voicebench.summary import percentile
 from voicebench.targets.cascade import Cascade
@@ -43,18 +45,6 @@ from voicebench.tts.plain_http import PlainSpeech, SpeechRoute
 TURNS = 20
 WARMUP = 2
 IN_PROCESS = "in process"
-
-
-@contextmanager
-def served() -> Iterator[dict[str, str]]:
-    """Serve the embedded models from another process; gives what it says of itself."""
-    command = [sys.executable, "-m", "voicebench", "serve", "--port", "0", "--json", "--quiet"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield json.loads(process.stdout.readline())
-        finally:
-            process.terminate()
 
 
 Work = Callable[[str, Emit], None]
@@ -78,14 +68,14 @@ class Connection(Protocol):
     def prepare(self) -> None: ...
 
 
-def ways(settings: Settings, here: Cascade, there: dict[str, str]) -> list[Way]:
+def ways(settings: Settings, here: Cascade, served: ServedCascade, url: str) -> list[Way]:
     """Return every way, each group's in-process one first."""
-    url, socket = there["url"], there["url"].replace("http", "ws", 1)
-    chat = OpenAiChat(f"{url}/v1", there["chat_model"])
-    speech = OpenAiSpeech(f"{url}/v1", there["voice"], "default")
+    socket = url.replace("http", "ws", 1)
+    chat = OpenAiChat(f"{url}/v1", served.chat_model)
+    speech = OpenAiSpeech(f"{url}/v1", served.voice, "default")
     plain = PlainSpeech(SpeechRoute(f"{url}/tts/stream?text={{text}}"))
     voice = VoiceSocket(f"{socket}/v1/voice")
-    realtime = Realtime(f"{socket}/v1/realtime?model={there['chat_model']}")
+    realtime = Realtime(f"{socket}/v1/realtime?model={served.chat_model}")
     both = Cascade(
         chat,
         speech,
@@ -147,8 +137,9 @@ def main() -> None:
     prompts = load(None, "en")
     with ExitStack() as stack:
         here = stack.enter_context(closing(open_cascade(settings, print)))
-        there = stack.enter_context(served())
-        order = deque(ways(settings, here, there))
+        served = ServedCascade(here)
+        url = stack.enter_context(serving(served))
+        order = deque(ways(settings, here, served, url))
         figures: dict[Way, list[float]] = {way: [] for way in order}
         rounds = [*prompts.rotate_warmup(WARMUP), *prompts.rotate(turns)]
         for number, prompt in enumerate(rounds):
