@@ -141,7 +141,8 @@ Draw = Callable[[np.random.Generator, int], np.ndarray]
     ids=["normal", "lognormal"],
 )
 def test_intervals_cover_what_they_say(draw: Draw, mean: float, median: float) -> None:
-    # 200 repetitions: 95 % ± 4.6 % is three standard errors; benchmarks/interval_coverage.py has 1,000.
+    # 200 repetitions: 95 % ± 4.6 % is three standard errors;
+    # benchmarks/interval_coverage.py has 1,000.
     rng = np.random.default_rng(7)
     samples = [draw(rng, 20).tolist() for _ in range(200)]
     for truth, interval_of in (

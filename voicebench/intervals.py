@@ -208,7 +208,7 @@ def _draws(n: int, stream: int) -> _Draws:
     pulls = np.bincount(cells, weights=noise.ravel(), minlength=size).astype(np.float64)
     return _Draws(
         counts=np.bincount(cells, minlength=size).reshape(RESAMPLES, n).astype(np.float64),
-        pulls=pulls.reshape(RESAMPLES, n),
+        pulls=np.asarray(pulls.reshape(RESAMPLES, n), dtype=np.float64),
         noise=noise.sum(axis=1),
         noise_squared=(noise**2).sum(axis=1),
     )

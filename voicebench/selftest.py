@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voicebench.audio.pcm import AudibleRule
+from voicebench.playback import Arrival
 from voicebench.recorder import Recorder
 from voicebench.summary import percentile
 from voicebench.targets.simulated import Script, Simulated, VirtualClock
-from voicebench.timeline import Timeline
+from voicebench.timeline import TimedText, Timeline
 
 SCRIPT = Script(ttft_s=0.010, token_s=0.002, ttfb_s=0.005, speed_x=50.0, words=12)
 DEFAULT_TURNS = 20
@@ -55,7 +56,7 @@ def measure_in_process(turns: int = DEFAULT_TURNS, script: Script = SCRIPT) -> I
 
 def stamp_errors_ms(recorded: Timeline, scripted: Timeline) -> list[float]:
     """Return recorded minus scripted for every token, chunk and piece of audio."""
-    pairs = [
+    pairs: list[tuple[TimedText | Arrival, TimedText | Arrival]] = [
         *zip(recorded.tokens, scripted.tokens, strict=True),
         *zip(recorded.chunks, scripted.chunks, strict=True),
         *zip(recorded.audio, scripted.audio, strict=True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from command_line import Command, Ran
+from ran_command import Command, Ran
 
 from voicebench.cli import main
 

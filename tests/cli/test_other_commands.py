@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import Command
+from ran_command import Command
 
 from voicebench.metrics import METRICS
 from voicebench.settings import describe_keys

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import Command
+from ran_command import Command
 
 QUICK = "sim:ttft=5ms,token=1ms,ttfb=5ms,speed=100x,words=6"
 SILENT_ENOUGH = ("--runs", "2", "--warmup", "0")

@@ -198,7 +198,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 
 
 def test_scores_that_are_no_numbers_are_an_engine_error():
-    with pytest.raises(EngineError, match="bfloat16 or float32"):
+    with pytest.raises(EngineError, match="bf16 or fp32"):
         Sampler(0.0, 0, CPU).pick(torch.tensor([0.0, float("nan"), 1.0]))
 
 

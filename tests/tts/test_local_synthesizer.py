@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,7 +32,7 @@ def spoken(synthesizer: LocalSynthesizer, text: str = TEXT) -> np.ndarray:
 
 
 def test_audio_comes_in_windows_of_float32_mono(mms_folder: Path) -> None:
-    slow = load_synthesizer(str(mms_folder), device="cpu", first_window=20, length_scale=15.0)
+    slow = load_synthesizer(str(mms_folder), device="cpu", first_window=20, length_scale=120.0)
     events = list(slow.speak(TEXT))
     assert len(events) > 2
     assert all(isinstance(event, AudioChunk) for event in events)
@@ -50,7 +53,9 @@ def test_windows_of_any_size_give_the_samples_of_one(first_window: float, mms_fo
 
 @pytest.mark.models
 @pytest.mark.slow
-@pytest.mark.parametrize("text", ["Hi.", "The answer is forty two, of course! Isn't it?"])
+@pytest.mark.parametrize(
+    "text", ["Hi.", "The answer is forty two, of course! Isn't it?", "One. Two words. Three, yes"]
+)
 @pytest.mark.parametrize("first_window", [12, 140])
 def test_the_embedded_voice_streams_the_samples_of_one_window(
     text: str, first_window: float, monkeypatch: pytest.MonkeyPatch
@@ -61,6 +66,24 @@ def test_the_embedded_voice_streams_the_samples_of_one_window(
     streamed = spoken(load_synthesizer(name, device="cpu", first_window=first_window), text)
     assert whole.shape[0] > 5000
     np.testing.assert_allclose(streamed, whole, atol=1e-3)
+
+
+@pytest.mark.models
+@pytest.mark.slow
+def test_a_loaded_voice_speaks_without_onnx_or_transformers(joe_file: Path) -> None:
+    program = (
+        "import sys; from voicebench.tts.local import load_synthesizer; "
+        f"voice = load_synthesizer({str(joe_file)!r}, device='cpu'); "
+        "assert list(voice.speak('hello')); "
+        "print(sorted({'onnx', 'onnxruntime', 'transformers'} & sys.modules.keys()))"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "VOICEBENCH_CACHE"}
+    command = [sys.executable, "-c", program]
+    subprocess.run(command, check=True, timeout=300, env=environment, capture_output=True)
+    again = subprocess.run(
+        command, check=True, timeout=300, env=environment, capture_output=True, text=True
+    )
+    assert again.stdout.strip() == "[]"
 
 
 def test_the_same_text_sounds_the_same_and_another_seed_does_not(mms_folder: Path) -> None:
@@ -120,7 +143,7 @@ def test_the_head_of_a_reply_is_trimmed_and_says_by_how_much(mms_folder: Path) -
 
     whole = spoken(untouched)
     decoder.register_forward_hook(hush)
-    first, *others = trimming.speak(TEXT, opens_reply=True)
+    first, *others = trimming.speak_opening(TEXT)
     assert isinstance(first, SilenceTrimmed)
     assert 250 / 8 < first.duration_ms <= 300 / 8
     heard = np.concatenate([event.pcm for event in others if isinstance(event, AudioChunk)])
@@ -132,7 +155,8 @@ def test_only_the_head_of_a_reply_is_trimmed(mms_folder: Path) -> None:
     trimming = load_synthesizer(str(mms_folder), device="cpu")
     assert not any(isinstance(event, SilenceTrimmed) for event in trimming.speak(TEXT))
     untouched = load_synthesizer(str(mms_folder), device="cpu", trim_silence=False)
-    opened = list(untouched.speak(TEXT, opens_reply=True))
+    opened = list(untouched.speak_opening(TEXT))
+    assert opened
     assert not any(isinstance(event, SilenceTrimmed) for event in opened)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from voicebench.errors import EngineError
@@ -30,13 +31,28 @@ class Sampler:
         """
         import torch
 
-        top, likeliest = torch.max(logits, dim=-1)
-        if not torch.isfinite(top):
+        likeliest, top = _largest(logits)
+        if not math.isfinite(top):
             raise EngineError(
-                "the model's scores are no finite numbers",
-                "take another dtype: bfloat16 or float32",
+                "the model's scores are no finite numbers", "take another precision: bf16 or fp32"
             )
         if self._draws is None:
-            return int(likeliest)
+            return likeliest
         chances = torch.softmax((logits.float() - top) / self._temperature, dim=-1)
         return int(torch.multinomial(chances, 1, generator=self._draws))
+
+
+def _largest(logits: torch.Tensor) -> tuple[int, float]:
+    """Return where the largest score stands, and the score; a score that is no number is largest.
+
+    On a CPU numpy looks for it, in this thread: torch would wake its other threads, which then
+    stay busy for a while and take a core from the next token.
+    """
+    import torch
+
+    if logits.device.type == "cpu" and logits.dtype == torch.float32:
+        scores = logits.numpy()
+        place = int(scores.argmax())
+        return place, float(scores[place])
+    top, likeliest = torch.max(logits, dim=-1)
+    return int(likeliest), float(top)

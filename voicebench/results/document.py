@@ -32,7 +32,7 @@ def summary_document(
         "turns": {
             "measured": summary.turns,
             "failed": summary.failed,
-            **{phase: phases[phase] for phase in OTHER_PHASES},
+            **{str(phase): phases[phase] for phase in OTHER_PHASES},
         },
         "metrics": {name: distribution.as_dict() for name, distribution in summary.metrics.items()},
         "gates": [result.as_dict() for result in results],

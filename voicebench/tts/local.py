@@ -58,23 +58,31 @@ class LocalSynthesizer:
             else None
         )
 
-    def speak(self, text: str, *, opens_reply: bool = False) -> Iterator[TtsEvent]:
+    def speak(self, text: str) -> Iterator[TtsEvent]:
         """Yield the speech of ``text``, each window as soon as its samples are on the host.
 
-        With ``opens_reply`` the silence before the first sound is left out, and a
-        `SilenceTrimmed` comes before the first audio. Nothing comes for a text with nothing to
-        pronounce. Closing the iterator cancels what is left, within one window.
+        Nothing comes for a text with nothing to pronounce. Closing the iterator cancels what is
+        left, within one window. Raises `EngineError`.
         """
-        opening = Opening(self._voice.sample_rate) if opens_reply and self._trim_silence else None
-        for pcm in self._spoken(text, opens=opening is not None):
-            if opening is None:
-                yield AudioChunk(pcm, self._voice.sample_rate)
-                continue
+        for pcm in self._spoken(text):
+            yield AudioChunk(pcm, self._voice.sample_rate)
+
+    def speak_opening(self, text: str) -> Iterator[TtsEvent]:
+        """Yield the speech of the first text chunk of a reply: as `speak`, from the first sound on.
+
+        A `SilenceTrimmed` before the first audio says how much was left out.
+        """
+        if not self._trim_silence:
+            yield from self.speak(text)
+            return
+        opening = Opening(self._voice.sample_rate)
+        for pcm in self._spoken(text, opens=True):
+            told = opening.sounding
             heard = opening.take(pcm)
             if opening.sounding:
-                yield SilenceTrimmed(opening.trimmed_ms)
+                if not told:
+                    yield SilenceTrimmed(opening.trimmed_ms)
                 yield AudioChunk(heard, self._voice.sample_rate)
-                opening = None
 
     def speak_whole(self, text: str) -> NDArray[np.float32]:
         """Return the speech of ``text`` computed at once (sentence by sentence), untrimmed.

@@ -24,9 +24,9 @@ GROUP = 32
 _LANES = 8
 _QKV, _OUTPUT, _GATE_UP, _DOWN, _HEAD = range(5)
 _INPUT_NORM, _QUERY_NORM, _KEY_NORM, _MLP_NORM, _LAST_NORM = range(5)
-_SPINS = 2000
-"""How often an idle worker looks for the next pass before it sleeps: some 50 microseconds, which
-spans the pause between two tokens and leaves the core to the synthesizer after that."""
+_LOOK_OUT_US = 200
+"""How long an idle thread stays awake for the next pass: the pause between two tokens. In a longer
+pause it sleeps, and the core is the synthesizer's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class NativeDecoder:
             *(table.data_ptr() for table in self._tables),
             shape.context,
             threads,
-            _SPINS,
+            _LOOK_OUT_US,
         )
         if not self._model:
             raise MemoryError("no memory for the model")

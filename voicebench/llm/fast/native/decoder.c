@@ -9,6 +9,8 @@
  * computed side by side; values as (layer, key head, capacity, head size).
  */
 
+#include <time.h>
+
 #include "crew.h"
 #include "matrix.h"
 #include "numbers.h"
@@ -45,7 +47,7 @@ typedef struct {
     pthread_cond_t opened;
     atomic_uint passes;
     atomic_int leaving;
-    int spins;
+    int look_out; /* microseconds that an idle thread stays awake */
     pthread_t workers[MOST_THREADS];
 } Model;
 
@@ -279,13 +281,28 @@ typedef struct {
     int thread;
 } Place;
 
+static int64_t microseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* Look out for the next pass, for as long as the pause between two tokens may be: to be woken takes
+ * a sleeping thread longer than many steps of a pass. */
+static void look_out(Model *model, unsigned done) {
+    for (int64_t end = microseconds() + model->look_out; microseconds() < end;)
+        for (int looks = 0; looks < 32; looks++) {
+            if (atomic_load_explicit(&model->passes, memory_order_acquire) != done) return;
+            pause_briefly();
+        }
+}
+
 static void *work(void *argument) {
     Place place = *(Place *)argument;
     free(argument);
     Model *model = place.model;
     for (unsigned done = 0;; done++) {
-        for (int spins = 0; spins < model->spins && atomic_load(&model->passes) == done; spins++)
-            pause_briefly();
+        look_out(model, done);
         if (atomic_load(&model->passes) == done) {
             pthread_mutex_lock(&model->gate);
             while (atomic_load(&model->passes) == done)
@@ -319,14 +336,14 @@ void voicebench_close(Model *model);
 
 /* Return a model without weights, or NULL if there is no memory. */
 Model *voicebench_open(const int32_t *sizes, float epsilon, const float *cosine, const float *sine,
-                       int32_t context, int32_t threads, int32_t spins) {
+                       int32_t context, int32_t threads, int32_t look_out) {
     Model *model = calloc(1, sizeof *model);
     if (!model) return NULL;
     Sizes *own = &model->sizes;
     *own = (Sizes){ sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], epsilon };
     model->cosine = cosine;
     model->sine = sine;
-    model->spins = spins;
+    model->look_out = look_out;
     model->crew.threads = 1;
     int wanted = threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
     model->attention_room = (context + 8 * LANES) / LANES * LANES;
