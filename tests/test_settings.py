@@ -150,7 +150,7 @@ MISTAKES = {
     "write at most 64 letters, digits, '.', '_' or '-', the first a letter or digit",
     "[run]\nname = 7": "run.toml: run.name = 7 is not allowed; it should be a valid string",
     '[llm]\nengine = "vllm"': "run.toml: llm.engine = 'vllm' is not allowed; "
-    "it should be 'auto' or 'transformers'",
+    "it should be 'auto', 'fast' or 'transformers'",
     '[tts]\nvoice = ""': "run.toml: tts.voice = '' is not allowed; "
     "it should have at least 1 character",
     "[audible]\nthreshold = 1": "run.toml: audible.threshold = 1 is not allowed; "

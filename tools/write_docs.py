@@ -10,7 +10,6 @@ else on a page is written by hand.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import re
 import sys
@@ -20,15 +19,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from rich.console import Console  # noqa: E402
-
 from voicebench.metrics import METRICS  # noqa: E402
-from voicebench.report.recorded import read_recorded  # noqa: E402
-from voicebench.report.recorded_table import print_recorded  # noqa: E402
 from voicebench.settings import DEFAULT_GATES, load_settings  # noqa: E402
 
 DOCS = ROOT / "docs"
-EXAMPLE = ROOT / "results" / "example"
 
 UNITS = {
     "ms": "ms",
@@ -66,19 +60,9 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
-def example_run() -> str:
-    """Return the example run as the terminal shows it, as a block of code."""
-    output = io.StringIO()
-    print_recorded(Console(width=100, file=output, color_system=None), [read_recorded(EXAMPLE)])
-    return "\n".join(
-        ["```text", *(line.rstrip() for line in output.getvalue().splitlines()), "```"]
-    )
-
-
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "metrics.md": {"metrics": metrics_table, "default gates": default_gates},
     "configuration.md": {"settings": settings_table},
-    "../README.md": {"example": example_run},
 }
 """The generated parts of each page."""
 
