@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import ipaddress
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +31,7 @@ from voicebench.wire import MAX_MESSAGE_BYTES
 
 KEEP_ALIVE_S = 75
 """How long an idle connection stays open: longer than a client pauses between two turns."""
+SWITCH_S = 0.0005
 CLOSING_S = 3
 """How long clients have to read what was sent, once all turns are over."""
 
@@ -153,6 +156,12 @@ def serve_until_stopped(
     served: Served, options: ServeOptions, listener: socket.socket, *, drain_s: float
 ) -> bool:
     """Serve in the main thread until a signal comes; return whether a second one cut it short."""
+    # A turn's thread that computes in Python gives way to the event loop after this long; Python's
+    # own 5 ms would be waited for again and again.
+    sys.setswitchinterval(SWITCH_S)
+    # What is loaded by now stays; looking through it for garbage would hold up everything.
+    gc.collect()
+    gc.freeze()
     server = VoiceServer(create_app(served, options), drain_s=drain_s)
     server.run([listener])
     return server.stopped_hard
