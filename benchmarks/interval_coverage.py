@@ -199,7 +199,7 @@ def alarms(figures: list[Figure], shift: float, noise: float, n: int, repetition
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=4000)
+    parser.add_argument("--repetitions", type=int, default=2000)
     repetitions = parser.parse_args().repetitions
     print(f"Coverage of nominal 95 % intervals, {repetitions} repetitions each\n")
     print("| distribution | figure | turns | covered |\n|---|---|---:|---:|")
@@ -209,14 +209,14 @@ def main() -> None:
     print("| distribution | figure | turns each | covered |\n|---|---|---:|---:|")
     for name, figure, n, share in difference_coverage(repetitions):
         print(f"| {name} | {figure} | {n} | {100 * share:.1f} % |", flush=True)
-    print(f"\nRuns failed by `--max-regression 10%`, {repetitions // 4} repetitions each\n")
+    print(f"\nRuns failed by `--max-regression 10%`, {repetitions // 2} repetitions each\n")
     print("| gates | noise | turns | true shift | failed |\n|---|---:|---:|---:|---:|")
     one = [parse_figure("first_audio.mean")]
     three = [*one, parse_figure("first_audio.p50"), parse_figure("turn.mean")]
     for label, figures in (("1", one), ("3", three)):
         for noise in (0.05, 0.20):
             for shift in (0.0, 0.03, 0.05, 0.10, 0.20):
-                share = alarms(figures, shift, noise, 30, repetitions // 4)
+                share = alarms(figures, shift, noise, 30, repetitions // 2)
                 print(
                     f"| {label} | {100 * noise:.0f} % | 30 | {100 * shift:+.0f} % "
                     f"| {100 * share:.1f} % |",

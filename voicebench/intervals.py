@@ -12,10 +12,10 @@ above the true p95 in 64 % of the cases only, so 20 turns bound a p95 from below
 
 **Means** by a bootstrap: the studentized one, symmetric (Hall 1988), of values smoothed with a
 normal kernel at Silverman's bandwidth (Polansky and Schucany 1997). Simpler kinds were tried and
-left: the percentile and BCa bootstraps cover only 88 to 90 % at 8 to 20 turns, Student's t 92 % on
-skewed values, and without smoothing two modes give 98 %; ``docs/statistics.md`` has the table. It
-is seeded, so a result gives the same interval each time. Above `BOOTSTRAP_UP_TO` values it has
-become Student's t, which is then used.
+left: the BCa bootstrap covers 83 to 88 % at 8 turns and 90 % of skewed values at 20, Student's t
+93 % on two modes, and the studentized one without smoothing 98 % there; ``docs/statistics.md`` says
+what this one covers. It is seeded, so a result gives the same interval each time. Above
+`BOOTSTRAP_UP_TO` values it has become Student's t, which is then used.
 
 **Shares** (of turns under a limit, of failed turns) by Wilson's score interval (1927), which stays
 inside 0 to 1 and says something of 0 out of 20. **Standard deviations** by Bonett's interval (2006,

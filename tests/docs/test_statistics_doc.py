@@ -1,0 +1,91 @@
+"""docs/statistics.md says what the code does: its bounds, its rules, and rows of its tables."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from voicebench import noise, tuning, validity
+from voicebench.audio import seams
+from voicebench.comparison import MACHINE, MACHINE_PACKAGES
+from voicebench.intervals import BOOTSTRAP_UP_TO, values_to_bound
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+FLAT = " ".join(PAGE.split())
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> ModuleType:
+    path = ROOT / "benchmarks" / "interval_coverage.py"
+    spec = importlib.util.spec_from_file_location("interval_coverage", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["interval_coverage"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def table_row(*cells: str) -> float:
+    """Return the last cell, a percentage, of the row that begins with these."""
+    [found] = re.findall(rf"^\| {re.escape(' | '.join(cells))} \| ([0-9.]+) % \|$", PAGE, re.M)
+    return float(found)
+
+
+@pytest.mark.parametrize("row", [("normal", "under(320ms)", "20"), ("bimodal", "p50", "10")])
+def test_a_row_of_the_table_is_what_the_benchmark_gives(
+    benchmark: ModuleType, row: tuple[str, str, str]
+) -> None:
+    [kind] = [known for known in benchmark.KINDS if known.name == row[0]]
+    n = int(row[2])
+    rng, truth = benchmark.generator(kind, n), benchmark.true_figure(kind, row[1])
+    hits = sum(
+        benchmark.covers(benchmark.interval_of(row[1], kind.draw(rng, n)), truth)
+        for _ in range(2000)
+    )
+    assert table_row(*row) == pytest.approx(100 * hits / 2000, abs=0.06)
+
+
+def test_the_gate_keeps_its_promises_in_the_table() -> None:
+    for gates in ("1", "3"):
+        for spread in ("5 %", "20 %"):
+            assert table_row(gates, spread, "30", "+0 %") <= 5
+        assert table_row(gates, "5 %", "30", "+10 %") >= 95
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        f"above {BOOTSTRAP_UP_TO} turns Student's t",
+        f"no upper end under {values_to_bound(95)} turns",
+        f"from {noise.FEWEST_TURNS} measured turns on",
+        f"above {noise.LAG_MS:.0f} ms and a tenth of the median first audio",
+        f"above {100 * noise.OTHERS_NAMED:.0f} % | above {100 * noise.OTHERS_INVALID:.0f} %",
+        f"for more than {100 * noise.QUOTA_INVALID:.0f} % of the time",
+        f"above {100 * noise.DRIFT_NAMED:.0f} % and {noise.DRIFT_MS:.0f} ms "
+        f"| above {100 * noise.DRIFT_INVALID:.0f} %",
+        f"at level {noise.DRIFT_LEVEL}",
+        f"modified Z-score above {noise.OUTLIER_SCORE}",
+        f"above {100 * noise.COLLECTION_NAMED:.0f} % of a turn, and {noise.COLLECTION_MS:.0f} ms",
+        f"more than {100 * validity.MOST_CLIPPED:.1f} % of the samples clipped",
+        f"over {validity.FASTEST_CHARACTERS_PER_S:.0f} or under "
+        f"{validity.SLOWEST_CHARACTERS_PER_S:.0f} characters a second",
+        f"more than {100 * seams.LEAST_JUMP:.0f} % of full scale",
+        f"at most {tuning.MOST_DEFICIT_MS:.0f} ms",
+    ],
+)
+def test_every_bound_is_the_code_s(words: str) -> None:
+    assert words in FLAT
+
+
+def test_the_table_of_what_must_agree_names_what_is_compared() -> None:
+    [row] = [line for line in PAGE.splitlines() if line.endswith("compared, with a warning |")]
+    named = row.replace("processor", "cpu").replace("memory", "memory_bytes").lower()
+    for key in (*MACHINE, *MACHINE_PACKAGES):
+        assert key in named
