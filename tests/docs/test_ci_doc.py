@@ -1,0 +1,246 @@
+"""``docs/ci.md`` and ``action.yml``: every step's commands are run, against a simulated target.
+
+The workflows' own commands are taken out of the YAML and given to bash as the services give them.
+What reaches out of the machine stands in for itself: ``pip`` and ``voicebench models`` only check
+that they are called as they can be called, ``gh`` and ``curl`` write down what they were asked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from voicebench.cli.outcome import EXIT_UNDECIDED
+from voicebench.cli.run import run as run_command
+from voicebench.results.checksums import NAME
+
+yaml = pytest.importorskip("yaml")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+TARGET = "sim:ttft=5ms,token=1ms,ttfb=5ms,speed=100x,words=6"
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="needs bash")]
+
+COMMANDS = {
+    "voicebench": """#!/bin/sh
+if [ "$1" = models ]; then exec {python} -m voicebench models "$2" --help > /dev/null; fi
+exec {python} -m voicebench "$@"
+""",
+    "python": """#!/bin/sh
+exec {python} "$@"
+""",
+    "pip": """#!/bin/sh
+[ "$1" = install ] && [ -n "$2" ] && echo "$2" >> {log}/pip
+""",
+    "gh": """#!/bin/sh
+echo "$@" >> {log}/gh
+""",
+    "curl": """#!/bin/sh
+echo "$@" >> {log}/curl
+[ -f {log}/main.zip ] && cp {log}/main.zip main.zip
+""",
+}
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A checkout on a CI service's machine."""
+
+    folder: Path
+    log: Path
+
+    def run(self, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run ``script`` as the services run a step."""
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("GITHUB_", "CI_", "VOICEBENCH_"))
+        }
+        search = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        done = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
+            check=False,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env=inherited
+            | {"PATH": f"{self.log / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": search}
+            | environment,
+        )
+        print(done.stdout, done.stderr)
+        return done
+
+    def asked(self, command: str) -> str:
+        """Return what a stand-in was called with."""
+        path = self.log / command
+        return path.read_text() if path.exists() else ""
+
+    def result(self) -> Path:
+        """Return the latest result."""
+        return sorted((self.folder / "results").glob("*Z-ci"))[-1]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Workplace:
+    folder, log = tmp_path / "checkout", tmp_path / "log"
+    (folder / "configs").mkdir(parents=True)
+    (log / "bin").mkdir(parents=True)
+    config = (ROOT / "configs" / "ci.toml").read_text(encoding="utf-8")
+    config = config.replace("runs = 20", f'runs = 4\ntarget = "{TARGET}"')
+    # Where the tests run is no quiet machine, and what is measured here is nothing.
+    config += "\n[judge]\nallow_noise = true\n"
+    (folder / "configs" / "ci.toml").write_text(config, encoding="utf-8")
+    for name, script in COMMANDS.items():
+        path = log / "bin" / name
+        path.write_text(script.format(python=sys.executable, log=log))
+        path.chmod(0o755)
+    return Workplace(folder, log)
+
+
+def quiet(result: Path) -> None:
+    """Make a result one that was measured on a quiet machine, so that it may be a baseline."""
+    turns = (result / "turns.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = [
+        json.dumps(json.loads(line) | {"machine": None}, ensure_ascii=False) + "\n"
+        for line in turns
+    ]
+    (result / "turns.jsonl").write_text("".join(lines), encoding="utf-8")
+    path = result / "environment.json"
+    environment = json.loads(path.read_text())
+    environment["instrument"]["p95_ms"] = 0.01
+    path.write_text(json.dumps(environment))
+    (result / NAME).unlink()
+
+
+def steps(block: dict[str, object]) -> dict[str, str]:
+    """Return the commands of each step of a GitHub workflow that has any."""
+    ((_, job),) = block["jobs"].items()  # type: ignore[attr-defined]
+    return {step["name"]: step["run"] for step in job["steps"] if "run" in step}
+
+
+GITHUB, SHORT, GITLAB = BLOCKS
+
+
+def test_no_expression_stands_in_a_command_where_it_could_be_one() -> None:
+    for block in (GITHUB, SHORT):
+        assert not any("${{" in script for script in steps(block).values())
+    assert not any("${{" in step.get("run", "") for step in ACTION["runs"]["steps"])
+
+
+def test_the_github_workflow_measures_reports_and_keeps_a_baseline(workplace: Workplace) -> None:
+    summary = workplace.folder / "summary.md"
+    github = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
+    commands = steps(GITHUB)
+    assert workplace.run(commands["Install"], **github).returncode == 0
+    assert workplace.asked("pip") == ".\n"
+    assert workplace.run(commands["Measure"], **github).returncode == 0
+    suite = ElementTree.parse(workplace.folder / "voice.xml").getroot()[0]
+    assert suite.get("tests") == "4"
+    assert summary.read_text(encoding="utf-8").startswith("# voicebench: ci")
+    assert workplace.run(commands["Report"], **github).returncode == 0
+    for name in ("voice.html", "voice.md", "benchmark.json", "voice.svg"):
+        assert (workplace.folder / name).stat().st_size > 0
+    assert workplace.run(commands["Comment on the pull request"], NUMBER="7").returncode == 0
+    assert workplace.asked("gh").startswith("pr comment 7 --body-file voice.md")
+    quiet(workplace.result())
+    assert workplace.run(commands["Make this the baseline"]).returncode == 0
+    assert (workplace.folder / "results" / "baseline" / "ci" / "turns.jsonl").is_file()
+
+
+def test_the_second_run_is_held_against_the_baseline(workplace: Workplace) -> None:
+    commands = steps(GITHUB)
+    assert workplace.run(commands["Measure"]).returncode == 0
+    quiet(workplace.result())
+    assert workplace.run(commands["Make this the baseline"]).returncode == 0
+    first = workplace.result()
+    first.rename(first.with_name("20200101T000000Z-ci"))
+    done = workplace.run(commands["Measure"])
+    assert done.returncode in (0, 3, EXIT_UNDECIDED)
+    judgement = json.loads((workplace.result() / "summary.json").read_text())["judgement"]
+    assert judgement["baseline"] == "results/baseline/ci"
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_the_composite_action_reports_and_gives_the_run_s_exit_code(
+    workplace: Workplace, code: int
+) -> None:
+    inputs = {name: str(given.get("default", "")) for name, given in ACTION["inputs"].items()}
+    inputs["arguments"] = "--runs\n3\n" + ("--gate\nturn.p50 < 1ms\n" if code else "")
+    inputs["install"] = "voicebench==1"
+    output = workplace.folder / "output"
+    for step in ACTION["runs"]["steps"]:
+        if "run" not in step:
+            continue
+        environment = {
+            name: inputs[found[1]]
+            for name, text in step["env"].items()
+            if (found := re.search(r"inputs\.(\w+)", text))
+        }
+        assert set(environment) == set(step["env"])
+        done = workplace.run(step["run"], GITHUB_OUTPUT=str(output), **environment)
+        assert done.returncode == (code if step["name"] == "Measure" else 0)
+    assert workplace.asked("pip") == "voicebench==1\n"
+    assert output.read_text() == f"result={workplace.result().relative_to(workplace.folder)}\n"
+    made = {path.name for path in (workplace.folder / "voicebench-reports").iterdir()}
+    assert made == {
+        *("voicebench.xml", "voicebench.html", "voicebench.md", "voicebench.svg"),
+        "benchmark.json",
+    }
+
+
+def test_the_short_workflow_gives_only_inputs_that_the_action_has() -> None:
+    (used,) = [step for step in SHORT["jobs"]["measure"]["steps"] if step.get("uses") == "./"]
+    assert set(used["with"]) <= set(ACTION["inputs"])
+
+
+def test_the_gitlab_job_measures_reports_and_finds_its_baseline(
+    workplace: Workplace, tmp_path: Path
+) -> None:
+    job = GITLAB["voice"]
+    gitlab = {
+        "CI_API_V4_URL": "https://gitlab.example.org/api/v4",
+        "CI_PROJECT_ID": "12",
+        "CI_DEFAULT_BRANCH": "main",
+        "CI_COMMIT_BRANCH": "mine",
+        "CI_JOB_TOKEN": "secret",
+    }
+    for script in (*job["before_script"], *job["script"], *job["after_script"]):
+        assert workplace.run(script, **gitlab).returncode == 0
+    assert "/projects/12/jobs/artifacts/main/download?job=voice" in workplace.asked("curl")
+    assert not (workplace.folder / "results" / "baseline").exists()
+    reports = job["artifacts"]["reports"]
+    assert (workplace.folder / reports["metrics"]).read_text().endswith("# EOF\n")
+    assert ElementTree.parse(workplace.folder / reports["junit"]).getroot().tag == "testsuites"
+    quiet(workplace.result())
+    kept = tmp_path / "artifact" / "results" / "baseline" / "ci"
+    shutil.copytree(workplace.result(), kept)
+    shutil.make_archive(str(workplace.log / "main"), "zip", tmp_path / "artifact")
+    first = workplace.result()
+    first.rename(first.with_name("20200101T000000Z-ci"))
+    done = workplace.run(job["script"][0], **gitlab)
+    assert done.returncode in (0, 3, EXIT_UNDECIDED)
+    judgement = json.loads((workplace.result() / "summary.json").read_text())["judgement"]
+    assert judgement["baseline"] == "main/results/baseline/ci"
+
+
+def test_every_command_of_the_tables_is_one_that_exists() -> None:
+    from voicebench.cli.report import Format
+
+    named = set(re.findall(r"`voicebench report RESULT --format ([a-z-]+)", PAGE))
+    assert named <= {form.value for form in Format}
+    assert len(named) >= 6
+    options = set(re.findall(r"`(--[a-z-]+)", PAGE))
+    parameters = {name.replace("_", "-") for name in run_command.__annotations__}
+    known = {*parameters, "json", "format", "adapter"}
+    assert {option.removeprefix("--") for option in options} <= known
