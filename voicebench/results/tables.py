@@ -164,44 +164,43 @@ def long_rows(result: str, turn: Timeline) -> Iterator[Cells]:
 
 
 def event_rows(result: str, turn: Timeline) -> Iterator[Cells]:
-    """Yield a row for each event of ``turn``, in order of time."""
-    # Events of one stamp keep the order in which a turn goes through them.
-    for event, number, at_ns, text, samples, rate in sorted(_events(turn), key=lambda e: e[2]):
-        yield (
-            result,
-            turn.turn,
-            turn.phase,
-            event,
-            number,
-            at_ns / NS_PER_MS,
-            None if text is None else quoted(text),
-            samples,
-            None if samples is None else samples * 1000 / rate,
-        )
+    """Yield a row for each event of ``turn``, in order of time.
+
+    Events of one stamp keep the order in which a turn goes through them.
+    """
+    rate = turn.sound.sample_rate if turn.sound else 1
+    head = (result, turn.turn, turn.phase)
+    events = list(_events(turn))
+    for at_ns, place in sorted((event[0], place) for place, event in enumerate(events)):
+        _, event, number, text, samples = events[place]
+        at_ms = at_ns / NS_PER_MS
+        if samples is not None:
+            yield *head, event, number, at_ms, None, samples, samples * 1000 / rate
+        else:
+            yield *head, event, number, at_ms, None if text is None else quoted(text), None, None
 
 
-_Event = tuple[str, int, int, str | None, int | None, int]
+_Event = tuple[int, str, int, str | None, int | None]
 
 
 def _events(turn: Timeline) -> Iterator[_Event]:
-    rate = turn.sound.sample_rate if turn.sound else 1
-    yield "turn_started", 1, 0, turn.prompt, None, rate
+    yield 0, "turn_started", 1, turn.prompt, None
     yield from _texts("token", turn.tokens)
     if turn.whole_reply is not None:
         yield from _texts("reply", (turn.whole_reply,))
     yield from _texts("text_chunk", turn.chunks)
     if turn.first_byte_ns is not None:
-        yield "first_byte", 1, turn.first_byte_ns, None, None, rate
+        yield turn.first_byte_ns, "first_byte", 1, None, None
     for number, arrival in enumerate(turn.audio, start=1):
-        yield "audio", number, arrival.at_ns, None, arrival.samples, rate
+        yield arrival.at_ns, "audio", number, None, arrival.samples
     if turn.speaker_ns is not None:
-        yield "speaker", 1, turn.speaker_ns, None, None, rate
+        yield turn.speaker_ns, "speaker", 1, None, None
     if turn.failure is not None:
-        yield "turn_failed", 1, turn.end_ns, turn.failure.reason, None, rate
+        yield turn.end_ns, "turn_failed", 1, turn.failure.reason, None
     else:
-        yield "turn_finished", 1, turn.end_ns, None, None, rate
+        yield turn.end_ns, "turn_finished", 1, None, None
 
 
 def _texts(event: str, texts: Iterable[TimedText]) -> Iterator[_Event]:
     for number, text in enumerate(texts, start=1):
-        yield event, number, text.at_ns, text.text, None, 1
+        yield text.at_ns, event, number, text.text, None
