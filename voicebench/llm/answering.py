@@ -21,8 +21,10 @@ from voicebench.events import LlmEvent, Token, Usage
 from voicebench.llm.detokenizer import Detokenizer
 from voicebench.llm.ending import SentenceEnding
 
-SPOKEN_SYSTEM_PROMPT = "You are a helpful AI assistant. Answer in one or two short sentences."
-"""Asks for short, whole, spoken sentences: no lists and no markdown."""
+SPOKEN_SYSTEM_PROMPT = "You are a friendly AI assistant. Give a short answer in plain words."
+"""Asks for short, whole, spoken sentences. Of some twenty wordings it is the one that the embedded
+model follows best: no lists, no markdown, and fourteen words on average where replies may end after
+eight."""
 
 
 @dataclass(frozen=True, slots=True)

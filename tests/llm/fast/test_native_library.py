@@ -89,6 +89,13 @@ def test_what_cannot_be_loaded_is_not_kept(fresh, monkeypatch):
     assert not [path for path in (fresh / "cache" / "native").iterdir() if path.is_dir()]
 
 
+def test_a_library_that_computes_wrong_is_not_kept(fresh, monkeypatch):
+    monkeypatch.setattr(module, "native_works", lambda library, threads: False)
+    with pytest.raises(Unsupported, match="computes wrong"):
+        native_library()
+    assert not [path for path in (fresh / "cache" / "native").iterdir() if path.is_dir()]
+
+
 def test_a_compiler_that_does_not_answer_is_given_up(fresh, monkeypatch):
     monkeypatch.setenv("CC", compiler(fresh, "exec sleep 60"))
     monkeypatch.setattr(module, "_TIMEOUT_S", 0.2)

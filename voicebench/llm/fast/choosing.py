@@ -22,7 +22,6 @@ from voicebench.llm.fast.findings import Findings
 from voicebench.llm.fast.kernels import LinearKind, Precision, kinds_of_cpu, plain
 from voicebench.llm.fast.native_decoder import NativeDecoder
 from voicebench.llm.fast.native_library import is_vectorised, native_library
-from voicebench.llm.fast.native_trial import native_works
 from voicebench.llm.fast.shape import Shape, Unsupported
 from voicebench.llm.fast.torch_decoder import TorchDecoder
 from voicebench.llm.fast.weights import Weights
@@ -207,8 +206,6 @@ def _native(threads: int) -> list[Candidate]:
     try:
         library = native_library()
     except Unsupported:
-        return []
-    if not native_works(library, threads):
         return []
 
     def build(shape: Shape, weights: Weights) -> Decoder:

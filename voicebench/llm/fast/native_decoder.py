@@ -59,7 +59,7 @@ class NativeDecoder:
         self.parameters = weights.parameters
         self.threads = threads
         self._library = library
-        self._embedding = weights.embedding
+        self._embedding = weights.embedding.clone()  # else the whole file stays mapped
         cosine, sine = rotary_tables(shape, shape.context)
         self._tables = cosine.contiguous(), sine.contiguous()  # C reads them; they must live
         sizes = (ctypes.c_int32 * 7)(

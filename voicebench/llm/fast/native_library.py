@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from voicebench.errors import ModelError
+from voicebench.llm.fast.native_trial import native_works
 from voicebench.llm.fast.shape import Unsupported
 from voicebench.models.cache import build_once, cache_folder
 
@@ -38,7 +39,8 @@ _TIMEOUT_S = 120
 def native_library() -> ctypes.CDLL:
     """Return the C decoder as a library, compiled now or earlier.
 
-    Raises `Unsupported` on a machine without a C compiler, or where compiling fails.
+    It is kept only if it computes what torch computes (`native_trial`). Raises `Unsupported` on a
+    machine without a C compiler, and where compiling fails.
     """
     compiler = _compiler()
     command = [*compiler, *_OPTIONS, *_processor_options()]
@@ -47,7 +49,9 @@ def native_library() -> ctypes.CDLL:
     def build(place: Path) -> None:
         library = place / _NAME
         _run([*command, "-o", str(library), str(_SOURCES / "decoder.c"), "-lm"])
-        ctypes.CDLL(str(library))  # what cannot be loaded is not worth keeping
+        # What cannot be loaded, or computes wrong, is not kept.
+        if not native_works(_declared(ctypes.CDLL(str(library))), threads=2):
+            raise Unsupported("the C decoder, as it was compiled here, computes wrong")
 
     try:
         build_once(folder, build, about={"command": " ".join(command)})

@@ -107,11 +107,18 @@ static int find_row(const Source *source, int output, int in_turns, int *row) {
 }
 
 static ivec8 limited8(ivec8 numbers, int least, int most) {
-    for (int i = 0; i < LANES; i++) {
-        numbers[i] = numbers[i] < least ? least : numbers[i];
-        numbers[i] = numbers[i] > most ? most : numbers[i];
-    }
-    return numbers;
+    ivec8 low = numbers < least, high = numbers > most;
+    return (numbers & ~low & ~high) | (low & least) | (high & most);
+}
+
+/* Write four levels as bytes. */
+static void store_bytes(uint8_t *bytes, ivec4 levels) {
+#if defined(HAVE_AVX2)
+    int32_t four = _mm_cvtsi128_si32(_mm_shuffle_epi8((__m128i)levels, _mm_set1_epi32(0x0c080400)));
+    memcpy(bytes, &four, sizeof four);
+#else
+    for (int i = 0; i < 4; i++) bytes[i] = (uint8_t)levels[i];
+#endif
 }
 
 /* Return whether the group lies on a grid of 16 levels, but for the rounding of float16. */
@@ -133,7 +140,7 @@ static int pack_int4(const vec8 *numbers, uint8_t *group, int side) {
         vec8 kept = all8(from) + all8(step) * __builtin_convertvector(levels, vec8);
         worst = larger8(size8(numbers[i] - kept), worst);
         uint8_t *bytes = group + 2 * SCALES + i * GROUP + side * 4;
-        for (int j = 0; j < 4; j++) bytes[j] = (uint8_t)(levels[j] | levels[j + 4] << 4);
+        store_bytes(bytes, lower4(levels) | upper4(levels) << 4);
     }
     return largest8(worst) <= size * 1.5e-3f;
 }
@@ -147,10 +154,8 @@ static void pack_int8(const vec8 *numbers, uint8_t *group, int side) {
     for (int i = 0; i < PER_GROUP; i++) {
         ivec8 levels = limited8(nearest8(numbers[i] * all8(inverse)), -127, 127);
         uint8_t *bytes = group + SCALES + 2 * i * GROUP + side * 4;
-        for (int j = 0; j < 4; j++) {
-            bytes[j] = (uint8_t)levels[j];
-            bytes[GROUP + j] = (uint8_t)levels[j + 4];
-        }
+        store_bytes(bytes, lower4(levels));
+        store_bytes(bytes + GROUP, upper4(levels));
     }
 }
 

@@ -16,6 +16,7 @@
 enum { LANES = 8 };
 typedef float vec8 __attribute__((vector_size(32)));
 typedef int32_t ivec8 __attribute__((vector_size(32)));
+typedef int32_t ivec4 __attribute__((vector_size(16)));
 
 static inline vec8 load8(const float *numbers) {
     vec8 loaded;
@@ -43,6 +44,18 @@ static inline vec8 size8(vec8 numbers) {
 static inline ivec8 nearest8(vec8 numbers) {
     vec8 half = (vec8)(((ivec8)numbers & INT32_MIN) | (ivec8)all8(0.5f));
     return __builtin_convertvector(numbers + half, ivec8);
+}
+
+static inline ivec4 lower4(ivec8 numbers) {
+    ivec4 half;
+    memcpy(&half, &numbers, sizeof half);
+    return half;
+}
+
+static inline ivec4 upper4(ivec8 numbers) {
+    ivec4 half;
+    memcpy(&half, (const char *)&numbers + sizeof half, sizeof half);
+    return half;
 }
 
 static inline float sum8(vec8 numbers) {
