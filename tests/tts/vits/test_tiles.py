@@ -10,7 +10,7 @@ from voicebench.tts.vits.layers import Convolution
 from voicebench.tts.vits.tiles import MOST_POINTS, Tiles, transforms
 
 
-@pytest.mark.parametrize("taps", [3, 5, 7])
+@pytest.mark.parametrize("taps", [3, 5, 6])
 @pytest.mark.parametrize("length", [7, 8, 21, 64])
 def test_tiles_give_the_convolution(taps: int, length: int) -> None:
     generator = torch.Generator().manual_seed(taps)
@@ -22,7 +22,7 @@ def test_tiles_give_the_convolution(taps: int, length: int) -> None:
     torch.testing.assert_close(found, expected, atol=5e-5, rtol=0)
 
 
-@pytest.mark.parametrize("taps", [3, 5, 7])
+@pytest.mark.parametrize("taps", [2, 3, 5])
 def test_the_transforms_filter_whole_numbers_exactly(taps: int) -> None:
     rows = MOST_POINTS - taps + 1
     of_kernel, of_input, of_output = (
@@ -40,12 +40,15 @@ def test_a_wide_convolution_uses_tiles_and_gives_the_same() -> None:
     generator = torch.Generator().manual_seed(1)
     for parameter in layer.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator) / 25
-    rows = torch.randn(30, 128, generator=generator)
+    rows = torch.randn(50, 128, generator=generator)
     plain = layer.inside(rows)
     layer.prepare()
     assert layer._tiles is not None
-    torch.testing.assert_close(layer.inside(rows), plain, atol=5e-5, rtol=0)
-    onto = torch.ones(26, 128)
+    found = layer.inside(rows)
+    assert not torch.equal(found, plain)  # it was computed in another way
+    torch.testing.assert_close(found, plain, atol=5e-5, rtol=0)
+    assert torch.equal(layer.inside(rows[:20]), plain[:16])  # few rows are not
+    onto = torch.ones(46, 128)
     torch.testing.assert_close(layer.inside(rows, onto), plain + 1, atol=5e-5, rtol=0)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from voicebench.tts.vits.carry import Carry
-from voicebench.tts.vits.tiles import Tiles
+from voicebench.tts.vits.tiles import LEAST_ROWS, Tiles
 
 
 class Taps(nn.Module):
@@ -56,7 +56,7 @@ class Taps(nn.Module):
             columns, kernel = rows.t().unsqueeze(0), weight.permute(2, 1, 0)
             out = functional.conv1d(columns, kernel, self.bias, dilation=self.dilation)[0].t()
             return out if onto is None else onto.add_(out)
-        if self._tiles is not None:
+        if self._tiles is not None and count >= LEAST_ROWS:
             out = self._tiles.convolve(rows, self.bias)
             return out if onto is None else onto.add_(out)
         first, *others = self._taps or weight.unbind()

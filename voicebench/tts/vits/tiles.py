@@ -1,12 +1,13 @@
 """Fewer multiplications for a convolution: several outputs at once (Winograd 1980; Toom, Cook).
 
-A kernel of 5 taps needs 5 matrix products for each output row. Four rows that follow one another
-can be had from 8 products in place of 20: rows and kernel are read as the coefficients of
-polynomials, which are evaluated at 8 points, multiplied there, and the product's coefficients are
+A kernel of 5 taps needs 5 matrix products for each output row. Three rows that follow one another
+can be had from 7 products in place of 15: rows and kernel are read as the coefficients of
+polynomials, which are evaluated at 7 points, multiplied there, and the product's coefficients are
 found again. Read backwards (transposed), that scheme filters (Lavin and Gray 2015,
 arXiv:1509.09308). With small points the rounding errors stay some 1e-5 of the outputs.
 
-It pays where the products dwarf the sums around them: many channels, no dilation.
+It pays where the products dwarf the sums around them (many channels, no dilation) and where there
+are rows enough: the prepared weights are larger, and few rows wait for them, not for the products.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-MOST_POINTS = 8
-"""With more, the errors grow by orders of magnitude."""
+MOST_POINTS = 7
+"""With 8, four rows a tile, the larger weights take back what fewer products save."""
 
 LEAST_TAPS = 5
 LEAST_CHANNELS = 128
+LEAST_ROWS = 32
 
-_FINITE_POINTS = tuple(Fraction(p) for p in ("0", "1", "-1", "2", "-2", "1/2", "-1/2"))
+_FINITE_POINTS = tuple(Fraction(p) for p in ("0", "1", "-1", "2", "-2", "1/2"))
 """The last point is infinity: the leading coefficient."""
 
 
