@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import TextIO
 
@@ -49,6 +50,8 @@ EVENT_COLUMN_DOCS: tuple[tuple[str, str], ...] = (
 )
 
 Cells = tuple[object, ...]
+_quoted = lru_cache(maxsize=4096)(quoted)
+"""Tokens repeat."""
 _STATUS = CSV_COLUMNS.index("status")
 _FIRST_METRIC = CSV_COLUMNS.index(METRICS[0].name)
 
@@ -177,7 +180,7 @@ def event_rows(result: str, turn: Timeline) -> Iterator[Cells]:
         if samples is not None:
             yield *head, event, number, at_ms, None, samples, samples * 1000 / rate
         else:
-            yield *head, event, number, at_ms, None if text is None else quoted(text), None, None
+            yield *head, event, number, at_ms, None if text is None else _quoted(text), None, None
 
 
 _Event = tuple[int, str, int, str | None, int | None]
