@@ -33,26 +33,28 @@ class Findings:
     """The findings on the model in one folder, as far as they hold for this machine."""
 
     def __init__(self, model_folder: Path, *, device: str, threads: int) -> None:
+        """Read what is known. Speed depends on ``threads``; quality does not."""
         import torch
 
         digest = hashlib.sha256()
         for file in sorted([*model_folder.glob("*.safetensors"), *model_folder.glob("*.json")]):
             digest.update(f"{file.name} {known_sha256(file)}\n".encode())
         model = digest.hexdigest()
-        machine = f"{REVISION} {torch.__version__} {device} {threads} {processor()}"
+        machine = f"{REVISION} {torch.__version__} {device} {processor()}"
         name = hashlib.sha256(f"{model} {machine}".encode()).hexdigest()[:32]
         self._file = cache_folder() / "findings" / f"{name}.json"
         self._prefixes = cache_folder() / "prefixes" / model[:32]
         self._known = _read(self._file)
+        self._threads = threads
 
     def speed(self, candidate: str) -> float | None:
         """Return the milliseconds of a short turn, or None where it was not measured."""
-        known = self._known["speed"].get(candidate)
+        known = self._known["speed"].get(self._timed(candidate))
         return float(known) if isinstance(known, int | float) else None
 
     def add_speed(self, candidate: str, milliseconds: float) -> None:
         """Keep a measured speed."""
-        self._known["speed"][candidate] = milliseconds
+        self._known["speed"][self._timed(candidate)] = milliseconds
         self._write()
 
     def quality(self, candidate: str) -> Quality | None:
@@ -91,6 +93,9 @@ class Findings:
             files = sorted(self._prefixes.iterdir(), key=lambda file: file.stat().st_mtime)
             for file in files[:-_MOST_PREFIXES]:
                 file.unlink()
+
+    def _timed(self, candidate: str) -> str:
+        return f"{candidate}, threads: {self._threads}"
 
     def _prefix_file(self, ids: Sequence[int]) -> Path:
         digest = hashlib.sha256(f"{REVISION} {list(ids)}".encode()).hexdigest()
