@@ -2,8 +2,8 @@
 
 The same sentences are spoken in three ways: *one-shot* (the whole sentence, computed at once),
 *chunked* (cut as a voice turn cuts a reply, each chunk computed at once) and *streamed* (the same
-chunks, window by window: what a listener of a voice turn hears). A recogniser writes down what it
-hears, and the words are compared with the sentence.
+chunks, window by window from the first sound on: what a listener of a voice turn hears). A
+recogniser writes down what it hears, and the words are compared with the sentence.
 
 A word error rate says: of all words that should be heard, how many are wrong, missing or added
 (substitutions + deletions + insertions, over the words of the reference; Levenshtein distance,
@@ -14,6 +14,7 @@ abbreviations and no words with two spellings, so that only hearing is judged.
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -133,8 +134,9 @@ def ways_of_speaking(synthesizer: LocalSynthesizer) -> dict[str, Speak]:
         return np.concatenate([synthesizer.speak_whole(piece) for piece in pieces])
 
     def streamed(text: str) -> NDArray[np.float32]:
-        pieces = chunk(text, FIRST_WORDS, LATER_WORDS)
-        events = (event for piece in pieces for event in synthesizer.speak(piece))
+        first, *others = chunk(text, FIRST_WORDS, LATER_WORDS)
+        speech = [synthesizer.speak_opening(first), *map(synthesizer.speak, others)]
+        events = itertools.chain.from_iterable(speech)
         return np.concatenate([event.pcm for event in events if isinstance(event, AudioChunk)])
 
     return {"one-shot": one_shot, "chunked": chunked, "streamed": streamed}
