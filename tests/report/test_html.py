@@ -23,7 +23,7 @@ from voicebench.audio.wav import write_wav
 from voicebench.metrics import BY_NAME
 from voicebench.report.html import Section, html_report
 from voicebench.report.html import page as page_module
-from voicebench.report.html.charts import MOST_POINTS, Spec, Target, chart, draw
+from voicebench.report.html.charts import MOST_POINTS, Sample, Spec, Target, chart, draw
 from voicebench.report.html.picture import SPAN, picture, playhead, told
 from voicebench.report.recorded import Recorded, read_recorded
 from voicebench.report.style import Column, Sheet
@@ -95,7 +95,9 @@ def test_the_page_is_what_was_last_read(sprint: Recorded) -> None:
 
 def test_the_specification_of_a_chart_is_what_was_last_read(sprint: Recorded) -> None:
     metric = BY_NAME["first_audio_ms"]
-    spec = chart(metric, [("A", sprint.columns.usable(metric))], [Target(300, "p95 < 300 ms")])
+    spec = chart(
+        metric, [Sample("A", sprint.columns.usable(metric), 8)], [Target(300, "p95 < 300 ms")]
+    )
     assert_golden(GOLDEN / "first-audio.vl.json", json.dumps(spec, indent=1) + "\n")
 
 
@@ -156,7 +158,9 @@ def test_nothing_in_the_page_is_fetched(sprint: Recorded) -> None:
 
 def test_a_drawn_chart_has_no_id_that_a_second_one_could_have_too(sprint: Recorded) -> None:
     metric = BY_NAME["first_audio_ms"]
-    spec = chart(metric, [("A", sprint.columns.usable(metric))], [Target(300, "p95 < 300 ms")])
+    spec = chart(
+        metric, [Sample("A", sprint.columns.usable(metric), 8)], [Target(300, "p95 < 300 ms")]
+    )
     svg = draw(spec)
     assert " id=" not in svg
     assert "var(--run-0)" in svg
@@ -166,16 +170,26 @@ def test_a_drawn_chart_has_no_id_that_a_second_one_could_have_too(sprint: Record
 
 def test_the_ecdf_of_many_values_keeps_its_ends() -> None:
     values = np.arange(100_000, dtype=np.float64)
-    spec = json.dumps(chart(BY_NAME["turn_ms"], [("A", values)], []))
+    spec = json.dumps(chart(BY_NAME["turn_ms"], [Sample("A", values, values.size)], []))
     assert len(spec) < 150 * MOST_POINTS
     assert '"x": 99999.0, "y": 1.0' in spec
     assert '"x": 0.0, "y": 0.0' in spec
 
 
+def test_a_turn_without_a_value_keeps_the_ecdf_under_the_whole() -> None:
+    spec = json.dumps(chart(BY_NAME["turn_ms"], [Sample("A", np.array([1.0, 2.0]), 4)], []))
+    assert '"x": 2.0, "y": 0.5' in spec
+    assert '"y": 1.0' not in spec
+
+
 def test_a_target_far_off_does_not_squeeze_the_values() -> None:
     values = np.array([10.0, 20.0])
-    near = json.dumps(chart(BY_NAME["turn_ms"], [("A", values)], [Target(50, "near")]))
-    far = json.dumps(chart(BY_NAME["turn_ms"], [("A", values)], [Target(5000, "far")]))
+    near = json.dumps(
+        chart(BY_NAME["turn_ms"], [Sample("A", values, values.size)], [Target(50, "near")])
+    )
+    far = json.dumps(
+        chart(BY_NAME["turn_ms"], [Sample("A", values, values.size)], [Target(5000, "far")])
+    )
     assert "near" in near
     assert "far" not in far
 

@@ -1,8 +1,9 @@
 """The distribution of one metric as SVG: ECDF above, every value below, targets drawn in.
 
 The *ECDF* says which share of the turns took at most so long: where it crosses a target's line is
-the share that kept it. The *strip* shows each turn as a dot, so outliers and clusters are seen.
-Colours are the page's CSS variables, so one picture serves light and dark.
+the share that kept it. It is a share of all turns, so one that failed keeps the line under 100 %.
+The *strip* shows each turn as a dot, so outliers and clusters are seen. Colours are the page's CSS
+variables, so one picture serves light and dark.
 """
 
 from __future__ import annotations
@@ -33,6 +34,15 @@ Spec = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """The values of one run, and of how many turns they are."""
+
+    run: str
+    values: Values
+    turns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A limit to be drawn: where, and what its line is called."""
 
@@ -40,19 +50,19 @@ class Target:
     name: str
 
 
-def chart(metric: Metric, samples: Sequence[tuple[str, Values]], targets: Sequence[Target]) -> Spec:
-    """Return the Vega-Lite specification; ``samples`` are the runs' names and values."""
+def chart(metric: Metric, samples: Sequence[Sample], targets: Sequence[Target]) -> Spec:
+    """Return the Vega-Lite specification."""
     unit = UNITS[metric.unit]
     title = f"{metric.short_name}, {unit}" if unit else metric.short_name
-    steps = [row for name, values in samples for row in _steps(name, values)]
-    dots = [row for name, values in samples for row in _dots(name, values)]
+    steps = [row for sample in samples for row in _steps(sample)]
+    dots = [row for sample in samples for row in _dots(sample)]
     low, high = _domain(samples, targets)
     across: Spec = {
         "field": "x",
         "type": "quantitative",
         "scale": {"domain": [low, high], "nice": True, "zero": False},
     }
-    names = [name for name, _ in samples]
+    names = [sample.run for sample in samples]
     run: Spec = {"field": "run", "type": "nominal", "legend": None}
     colour = run | {
         "scale": {"domain": names, "range": [f"var(--run-{i % 4})" for i in range(len(names))]}
@@ -123,24 +133,23 @@ def draw(spec: Spec) -> str:
     return svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
 
 
-def _steps(name: str, values: Values) -> list[dict[str, object]]:
-    """Return the corners of the ECDF."""
-    ordered = np.sort(values)
-    count = ordered.size
-    kept = _evenly(count)
+def _steps(sample: Sample) -> list[dict[str, object]]:
+    """Return the corners of the ECDF. A turn without a value is at or under nothing."""
+    name, ordered = sample.run, np.sort(sample.values)
+    kept = _evenly(ordered.size)
     rows: list[dict[str, object]] = [{"run": name, "x": _short(ordered[0]), "y": 0.0}]
     rows += [
-        {"run": name, "x": _short(ordered[rank]), "y": round((rank + 1) / count, 5)}
+        {"run": name, "x": _short(ordered[rank]), "y": round((rank + 1) / sample.turns, 5)}
         for rank in kept
     ]
     return rows
 
 
-def _dots(name: str, values: Values) -> list[dict[str, object]]:
+def _dots(sample: Sample) -> list[dict[str, object]]:
     """Return the values, moved apart a little across the strip, the same way each time."""
-    ordered = np.sort(values)
+    ordered = np.sort(sample.values)
     return [
-        {"run": name, "x": _short(ordered[rank]), "spread": index * 7 % 5}
+        {"run": sample.run, "x": _short(ordered[rank]), "spread": index * 7 % 5}
         for index, rank in enumerate(_evenly(ordered.size))
     ]
 
@@ -155,10 +164,8 @@ def _short(value: float) -> float:
     return float(f"{value:.5g}")
 
 
-def _domain(
-    samples: Sequence[tuple[str, Values]], targets: Sequence[Target]
-) -> tuple[float, float]:
-    everything = np.concatenate([values for _, values in samples])
+def _domain(samples: Sequence[Sample], targets: Sequence[Target]) -> tuple[float, float]:
+    everything = np.concatenate([sample.values for sample in samples])
     low, high = float(everything.min()), float(everything.max())
     # A target far off would squeeze the values into a corner; its line is left out then.
     for target in targets:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from voicebench import format as form
 from voicebench.gates import GateResult, Verdict
 from voicebench.metrics import BY_NAME, METRICS, Metric
-from voicebench.report.html.charts import MOST_POINTS, Spec, Target, chart, draw
+from voicebench.report.html.charts import MOST_POINTS, Sample, Spec, Target, chart, draw
 from voicebench.report.html.picture import HEIGHT, SPAN
 from voicebench.report.html.turns import AUDIO_BYTES, AudioBudget, Row, Waterfall, waterfall, words
 from voicebench.report.recorded import Recorded
@@ -226,7 +226,7 @@ def _charts(
         if not _observed(metric, runs):
             continue
         samples = [
-            (LETTERS[index % len(LETTERS)], run.columns.usable(metric))
+            Sample(LETTERS[index % len(LETTERS)], run.columns.usable(metric), run.summary.turns)
             for index, run in enumerate(runs)
             if run.summary.metrics[name].values
         ]

@@ -1,0 +1,37 @@
+"""``docs/reports.md`` names every format and no other, real pictures, and the code's own bounds."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from voicebench.cli.report import Format
+from voicebench.cli.verify import EXIT_INVALID
+from voicebench.report.html.turns import AUDIO_BYTES, MOST_TURNS
+from voicebench.report.runs import MOST_SHOWN
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "reports.md").read_text(encoding="utf-8")
+
+
+def test_every_format_has_its_row() -> None:
+    table = PAGE.partition("| `--format` |")[2].partition("\n\n")[0]
+    named = {
+        name
+        for row in table.splitlines()[2:]
+        for name in re.findall(r"`([a-z-]+)`", row.split("|")[1])
+    }
+    assert named == {form.value for form in Format}
+
+
+def test_every_picture_and_page_that_is_named_is_there() -> None:
+    linked = re.findall(r"\]\(([a-z][^)#]*)\)", PAGE)
+    assert len(linked) >= 5
+    assert all((DOCS / name).is_file() for name in linked)
+
+
+def test_the_bounds_are_those_of_the_code() -> None:
+    assert f"more than {MOST_TURNS} runs" in PAGE
+    assert f"from {MOST_SHOWN} on" in PAGE
+    assert f"up to {AUDIO_BYTES / 1e6:.0f} MB of it" in PAGE
+    assert f"| {EXIT_INVALID} | something differs" in PAGE
