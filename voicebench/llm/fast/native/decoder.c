@@ -31,6 +31,15 @@ typedef struct {
     int rows, capacity, start;
 } Pass;
 
+/* Whether threads that wait for each other at every step are faster than one alone: not where
+ * something else has taken a core. `quickest` is the time of a single token alone, in nanoseconds;
+ * `slow` counts tokens of all threads that took longer; `alone` how many come that are computed by
+ * one. */
+typedef struct {
+    double quickest;
+    int slow, alone;
+} Pace;
+
 typedef struct {
     Sizes sizes;
     Layer *layers;
@@ -41,10 +50,12 @@ typedef struct {
     float *attention;                 /* (thread, position) */
     int attention_room;
     Narrowed narrow, broad; /* of hidden; of seen or wide */
-    Crew crew;
+    int threads;
+    Crew crew; /* those of them that compute the present pass */
     Pass pass;
     pthread_mutex_t busy, gate;
     pthread_cond_t opened;
+    Pace pace;
     atomic_uint passes;
     atomic_int leaving;
     int look_out; /* microseconds that an idle thread stays awake */
@@ -344,7 +355,8 @@ Model *voicebench_open(const int32_t *sizes, float epsilon, const float *cosine,
     model->cosine = cosine;
     model->sine = sine;
     model->look_out = look_out;
-    model->crew.threads = 1;
+    model->threads = model->crew.threads = 1;
+    model->pace.alone = 2;
     int wanted = threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
     model->attention_room = (context + 8 * LANES) / LANES * LANES;
     pthread_mutex_init(&model->busy, NULL);
@@ -365,14 +377,14 @@ Model *voicebench_open(const int32_t *sizes, float epsilon, const float *cosine,
         voicebench_close(model);
         return NULL;
     }
-    while (model->crew.threads < wanted) {
+    while (model->threads < wanted) {
         Place *place = malloc(sizeof *place);
-        if (place) *place = (Place){ model, model->crew.threads };
-        if (!place || pthread_create(&model->workers[model->crew.threads], NULL, work, place)) {
+        if (place) *place = (Place){ model, model->threads };
+        if (!place || pthread_create(&model->workers[model->threads], NULL, work, place)) {
             free(place);
             break; /* with fewer threads it is slower, and right */
         }
-        model->crew.threads++;
+        model->threads++;
     }
     return model;
 }
@@ -402,7 +414,7 @@ int32_t voicebench_store_matrix(Model *model, int32_t layer, int32_t which, int3
     }
     matrix->inputs = inputs;
     matrix->blocks = (matrix->outputs + SIDE - 1) / SIDE;
-    int kind = pack(matrix, &source, in_turns, model->crew.threads);
+    int kind = pack(matrix, &source, in_turns, model->threads);
     if (!kind || !bias) return kind;
     matrix->bias = calloc((size_t)matrix->blocks * SIDE, sizeof(float));
     if (!matrix->bias) return 0;
@@ -452,6 +464,34 @@ int32_t voicebench_is_vectorised(void) {
 #endif
 }
 
+static double nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+/* Say with how many threads a pass is computed. The first tokens of a model are computed alone, to
+ * know how long that takes; prompts always have all threads. */
+static int threads_for_pass(Model *model, int rows) {
+    if (rows > 1 || model->pace.alone == 0) return model->threads;
+    model->pace.alone--;
+    return 1;
+}
+
+static void note_pace(Pace *pace, int threads, double took) {
+    enum { PATIENT_FOR = 2, PASSES_ALONE = 16 };
+    if (threads == 1) {
+        if (pace->quickest == 0 || took < pace->quickest) pace->quickest = took;
+        return;
+    }
+    if (took < 1.2 * pace->quickest) {
+        pace->slow = 0;
+    } else if (++pace->slow >= PATIENT_FOR) {
+        pace->slow--; /* the first slow one after these is enough */
+        pace->alone = PASSES_ALONE;
+    }
+}
+
 /* Compute rows positions (at most MOST_ROWS) from their embeddings (rows, hidden); add their keys
  * and values at `start`; write the scores after the last. The capacity is a multiple of LANES.
  * Calls from several threads wait for each other. */
@@ -460,8 +500,11 @@ void voicebench_forward(Model *model, const float *embeddings, int32_t rows, flo
     pthread_mutex_lock(&model->busy);
     memcpy(model->hidden, embeddings, (size_t)rows * model->sizes.hidden * sizeof(float));
     model->pass = (Pass){ keys, values, scores, rows, capacity, start };
+    double began = nanoseconds();
+    model->crew.threads = threads_for_pass(model, rows);
     if (model->crew.threads > 1) open_gate(model);
     compute_pass(model, 0);
+    if (rows == 1) note_pace(&model->pace, model->crew.threads, nanoseconds() - began);
     pthread_mutex_unlock(&model->busy);
 }
 
@@ -486,8 +529,8 @@ static void release_layer(Layer *layer) {
 void voicebench_close(Model *model) {
     if (!model) return;
     atomic_store(&model->leaving, 1);
-    if (model->crew.threads > 1) open_gate(model);
-    for (int thread = 1; thread < model->crew.threads; thread++)
+    if (model->threads > 1) open_gate(model);
+    for (int thread = 1; thread < model->threads; thread++)
         pthread_join(model->workers[thread], NULL);
     for (int number = 0; model->layers && number < model->sizes.layers; number++)
         release_layer(model->layers + number);
