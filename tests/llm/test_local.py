@@ -12,6 +12,7 @@ from small_models import tiny_llama_config, write_model, write_tokenizer
 from voicebench.errors import DeviceError, ModelError, SettingsError
 from voicebench.events import Token
 from voicebench.llm import quality
+from voicebench.llm.answering import SPOKEN_SYSTEM_PROMPT
 from voicebench.llm.local import load_language_model, measure_quality
 
 
@@ -64,11 +65,12 @@ def test_a_wrong_device_is_refused_before_the_model_is_looked_for():
         load_language_model("no/such/model/anywhere", device="gpu")
 
 
-def test_the_default_system_prompt_asks_for_sentences_and_an_empty_one_is_left_out(tiny_llama):
+def test_the_default_system_prompt_asks_for_short_answers_and_an_empty_one_is_left_out(tiny_llama):
     def system_prompt(**settings):
         return load(tiny_llama, precision="fp32", **settings).describe()["system_prompt"]
 
-    assert "sentence" in str(system_prompt())
+    assert system_prompt() == SPOKEN_SYSTEM_PROMPT
+    assert "short" in SPOKEN_SYSTEM_PROMPT
     assert system_prompt(system_prompt="") == ""
 
 

@@ -6,7 +6,8 @@ import stat
 import pytest
 
 from voicebench.llm.fast import native_library as module
-from voicebench.llm.fast.native_library import native_library, processor
+from voicebench.llm.fast.native_library import is_vectorised, native_library, processor
+from voicebench.llm.fast.native_trial import native_works
 from voicebench.llm.fast.shape import Unsupported
 
 
@@ -48,6 +49,13 @@ def test_another_compiler_or_processor_makes_another_library(fresh, monkeypatch)
     assert len(folders()) == 1
     monkeypatch.setattr(module, "processor", lambda: "another processor")
     assert len(folders()) == 2
+
+
+def test_a_processor_without_wide_instructions_computes_the_same(fresh, monkeypatch):
+    monkeypatch.setattr(module, "_processor_options", list)
+    plain = native_library()
+    assert not is_vectorised(plain)
+    assert native_works(plain, 2)
 
 
 def test_without_a_compiler_it_is_unsupported(fresh, monkeypatch):

@@ -26,13 +26,13 @@ static inline void pause_briefly(void) {
 
 /* Wait until all threads are here; then the counter of pieces starts anew. */
 static inline void meet(Crew *crew) {
-    if (crew->threads == 1) {
+    unsigned threads = (unsigned)crew->threads; /* once: it may change when all have arrived */
+    if (threads == 1) {
         atomic_store_explicit(&crew->next, 0, memory_order_relaxed);
         return;
     }
     unsigned generation = atomic_load_explicit(&crew->generation, memory_order_acquire);
-    if (atomic_fetch_add_explicit(&crew->arrived, 1, memory_order_acq_rel) + 1 ==
-        (unsigned)crew->threads) {
+    if (atomic_fetch_add_explicit(&crew->arrived, 1, memory_order_acq_rel) + 1 == threads) {
         atomic_store_explicit(&crew->arrived, 0, memory_order_relaxed);
         atomic_store_explicit(&crew->next, 0, memory_order_relaxed);
         atomic_store_explicit(&crew->generation, generation + 1, memory_order_release);
