@@ -66,3 +66,27 @@ def test_a_soft_consonant_before_the_vowel_is_not_cut() -> None:
     pcm = np.concatenate([hiss(50), hiss(30, level=0.02), tone(100)])
     out, _ = heard(pcm, 200)
     assert out.size >= tone(100).size + hiss(30).size
+
+
+@pytest.mark.parametrize("window", [160, 700, 10_000])
+def test_nothing_is_left_out_from_the_first_phoneme_on(window: int) -> None:
+    pcm = np.concatenate([hiss(70), hiss(46, level=0.004), tone(100)])  # the breath of "he"
+    opening = Opening(RATE)
+    opening.expect(first_phoneme_ms=70)
+    out = np.concatenate([opening.take(pcm[at : at + window]) for at in range(0, pcm.size, window)])
+    assert 0 <= out.size - (hiss(46).size + tone(100).size) <= 20 / 1000 * RATE
+    np.testing.assert_array_equal(out, pcm[pcm.size - out.size :])
+
+
+def test_sound_before_the_expected_phoneme_is_kept() -> None:
+    pcm = np.concatenate([hiss(20), tone(200)])
+    opening = Opening(RATE)
+    opening.expect(first_phoneme_ms=90)
+    assert opening.take(pcm).size >= tone(200).size
+
+
+def test_a_silent_reply_is_given_out_from_where_its_first_phoneme_should_be() -> None:
+    opening = Opening(RATE)
+    opening.expect(first_phoneme_ms=50)
+    out = np.concatenate([opening.take(hiss(100)) for _ in range(3)])
+    assert out.size >= hiss(250).size

@@ -76,7 +76,7 @@ class LocalSynthesizer:
             yield from self.speak(text)
             return
         opening = Opening(self._voice.sample_rate)
-        for pcm in self._spoken(text, opens=True):
+        for pcm in self._spoken(text, opening=opening):
             told = opening.sounding
             heard = opening.take(pcm)
             if opening.sounding:
@@ -117,7 +117,7 @@ class LocalSynthesizer:
         """Do nothing: the voice's memory goes with the object."""
 
     def _spoken(
-        self, text: str, *, opens: bool = False, whole: bool = False
+        self, text: str, *, opening: Opening | None = None, whole: bool = False
     ) -> Iterator[NDArray[np.float32]]:
         """Yield the samples of ``text``, window by window, on the host."""
         import torch
@@ -134,7 +134,11 @@ class LocalSynthesizer:
             if whole:
                 sizes = itertools.repeat(utterance.frames * self._network.shape.decoder.hop)
             elif sizes is None:
-                sizes = self._windows.sizes(self._silent_ms(utterance) if opens else 0.0)
+                silent_ms = 0.0
+                if opening is not None:
+                    silent_ms = self._silent_ms(utterance)
+                    opening.expect(first_phoneme_ms=silent_ms)
+                sizes = self._windows.sizes(silent_ms)
             windows = self._network.windows(utterance, noise, sizes, self._replays)
             while True:
                 with self._computing():

@@ -2,6 +2,9 @@
 
 A voice opens with tens of milliseconds in which nothing can be heard. At the head of a reply that
 is latency, so it is not handed out. Between two text chunks a pause is prosody and stays.
+
+What nobody hears alone may still belong to a word: the breath of "he" is softer than the level at
+which sound begins. So nothing is left out from where the voice itself places its first phoneme.
 """
 
 from __future__ import annotations
@@ -28,10 +31,15 @@ class Opening:
 
     def __init__(self, sample_rate: int) -> None:
         self._sample_rate = sample_rate
+        self._phoneme: int | None = None
         self._unsure = np.empty(0, np.float32)
         self._trimmed = 0
         self.sounding = False
         """Whether sound has begun; from then on nothing is left out."""
+
+    def expect(self, first_phoneme_ms: float) -> None:
+        """Note where the voice places its first phoneme, counted from the reply's beginning."""
+        self._phoneme = round(first_phoneme_ms / 1000 * self._sample_rate)
 
     @property
     def trimmed_ms(self) -> float:
@@ -48,12 +56,14 @@ class Opening:
         joined = np.concatenate([self._unsure, pcm])
         found = first_audible_sample(joined, self._sample_rate, RULE)
         lead = round(BEFORE_SOUND_MS / 1000 * self._sample_rate)
-        self.sounding = found is not None
         if found is None:
             undecided = round((RULE.frame_ms + RULE.min_ms + 1) / 1000 * self._sample_rate) + lead
             start = max(0, joined.size - undecided)
         else:
             start = max(0, found - lead)
+        phoneme = joined.size if self._phoneme is None else self._phoneme - self._trimmed
+        start = min(start, phoneme)
+        self.sounding = found is not None or joined.size > phoneme
         self._trimmed += start
         self._unsure = np.empty(0, np.float32) if self.sounding else joined[start:]
         return joined[start:] if self.sounding else joined[:0]
