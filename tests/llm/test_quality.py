@@ -10,7 +10,7 @@ from voicebench.llm.fast.native_trial import trial_model
 from voicebench.llm.fast.tokenizer import FolderTokenizer
 from voicebench.llm.fast.torch_decoder import TorchDecoder
 from voicebench.llm.held_out import HELD_OUT_TURNS
-from voicebench.llm.quality import Quality, Turn, compare, held_out_turns
+from voicebench.llm.quality import Quality, Turn, compare, held_out_turns, refer
 
 CPU = torch.device("cpu")
 TURNS = [Turn([1, 2, 3, 4, 5], 3, [6, 7, 8, 9]), Turn([1, 2, 3, 40], 3, [41, 42])]
@@ -30,7 +30,7 @@ def test_both_limits_have_to_be_reached(agreement, divergence, passes):
 
 
 def test_a_model_agrees_with_itself(exact):
-    quality = compare(exact, exact, TURNS)
+    quality = compare(refer(exact, TURNS), exact)
     assert quality.agreement == 1.0
     assert quality.divergence == pytest.approx(0.0, abs=1e-6)
     assert quality.positions == 6
@@ -38,7 +38,7 @@ def test_a_model_agrees_with_itself(exact):
 
 def test_turns_without_a_common_beginning_are_compared_too(exact):
     turns = [Turn([1, 2], 0, [3]), Turn([4, 5], 0, [6, 7])]
-    assert compare(exact, exact, turns).agreement == 1.0
+    assert compare(refer(exact, turns), exact).agreement == 1.0
 
 
 def test_noise_in_the_weights_costs_agreement_and_adds_divergence(exact):
@@ -47,7 +47,7 @@ def test_noise_in_the_weights_costs_agreement_and_adds_divergence(exact):
         weights.head.shape, generator=torch.Generator().manual_seed(3)
     )
     noisy = TorchDecoder(shape, dataclasses.replace(weights, head=head), plain("fp32"), CPU)
-    quality = compare(exact, noisy, TURNS)
+    quality = compare(refer(exact, TURNS), noisy)
     assert quality.agreement < 1.0
     assert quality.divergence > 0.1
 
@@ -58,7 +58,7 @@ def test_divergence_is_that_of_the_distributions_from_exact_to_fast(exact):
             return 1.5 * super().forward(ids, cache, start)
 
     sharper = Sharper(*trial_model(), plain("fp32"), CPU)
-    quality = compare(exact, sharper, TURNS)
+    quality = compare(refer(exact, TURNS), sharper)
     expected = []
     for turn in TURNS:
         ids = [*turn.prompt, *turn.answer[:-1]]

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 from voicebench.llm.held_out import HELD_OUT_TURNS
 
 if TYPE_CHECKING:
+    import torch
+
     from voicebench.llm.answering import ChatTokenizing
     from voicebench.llm.fast.engine import Decoder
     from voicebench.llm.fast.torch_decoder import TorchDecoder
@@ -64,28 +66,52 @@ def held_out_turns(tokenizer: ChatTokenizing, system_prompt: str) -> list[Turn]:
     ]
 
 
-def compare(exact: TorchDecoder, fast: Decoder, turns: Sequence[Turn]) -> Quality:
-    """Lead both models through the turns and return how near ``fast`` stays to ``exact``.
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What exact arithmetic says of some turns.
 
-    ``fast`` works as it does when it answers: the kept part of the prompt has exact keys and
-    values, the rest is computed in one pass, and the answer id by id.
+    ``kept`` are the keys and values of what all prompts begin with; ``expected`` the scores
+    ``(answer, vocabulary)`` of each turn, from the one after the prompt to the last but one.
+    """
+
+    turns: Sequence[Turn]
+    kept: tuple[torch.Tensor, torch.Tensor] | None
+    expected: Sequence[torch.Tensor]
+
+
+def refer(exact: TorchDecoder, turns: Sequence[Turn]) -> Reference:
+    """Lead the exact model through the turns."""
+    cache = exact.new_cache(_longest(turns))
+    common = turns[0].kept
+    kept = None
+    if common:
+        exact.forward(turns[0].prompt[:common], cache, 0)
+        kept = exact.content(cache, common)
+    expected = [
+        exact.every_score([*turn.prompt[common:], *turn.answer[:-1]], cache, common)[
+            len(turn.prompt) - common - 1 :
+        ].cpu()
+        for turn in turns
+    ]
+    return Reference(turns, kept, expected)
+
+
+def compare(reference: Reference, fast: Decoder) -> Quality:
+    """Lead a fast model through the turns and return how near it stays to the exact one.
+
+    It works as it does when it answers: the kept part of a prompt has exact keys and values, the
+    rest is computed in one pass, and the answer id by id.
     """
     import torch
 
     same, divergence, positions = 0, 0.0, 0
-    kept = list(turns[0].prompt[: turns[0].kept])
-    longest = max(len(turn.prompt) + len(turn.answer) for turn in turns)
-    exact_cache, fast_cache = exact.new_cache(longest), fast.new_cache(longest)
-    if kept:
-        exact.forward(kept, exact_cache, 0)
-        fast.fill(fast_cache, *exact.content(exact_cache, len(kept)))
-    for turn in turns:
-        at = len(turn.prompt)
-        ids = [*turn.prompt[len(kept) :], *turn.answer[:-1]]
-        expected = exact.every_score(ids, exact_cache, len(kept))[at - len(kept) - 1 :].cpu()
-        rows = [fast.forward(turn.prompt[len(kept) :], fast_cache, len(kept)).float().cpu()]
-        for position, token_id in enumerate(turn.answer[:-1], start=at):
-            rows.append(fast.forward([token_id], fast_cache, position).float().cpu())
+    cache = fast.new_cache(_longest(reference.turns))
+    if reference.kept is not None:
+        fast.fill(cache, *reference.kept)
+    for turn, expected in zip(reference.turns, reference.expected, strict=True):
+        rows = [fast.forward(turn.prompt[turn.kept :], cache, turn.kept).float().cpu()]
+        for position, token_id in enumerate(turn.answer[:-1], start=len(turn.prompt)):
+            rows.append(fast.forward([token_id], cache, position).float().cpu())
         got = torch.stack(rows)
         same += int((got.argmax(dim=1) == expected.argmax(dim=1)).sum())
         likely = torch.log_softmax(expected, dim=1)
@@ -93,3 +119,7 @@ def compare(exact: TorchDecoder, fast: Decoder, turns: Sequence[Turn]) -> Qualit
         divergence += float(lost.sum())
         positions += len(turn.answer)
     return Quality(same / positions, divergence / positions, positions)
+
+
+def _longest(turns: Sequence[Turn]) -> int:
+    return max(len(turn.prompt) + len(turn.answer) for turn in turns)

@@ -33,7 +33,11 @@ def findings(tmp_path, monkeypatch):
 @pytest.fixture
 def model(findings):
     shape, weights = trial_model()
-    turns = [Turn([1, 2, 3, 4], 2, [5, 6, 7]), Turn([1, 2, 8], 2, [9])]
+    turns = [
+        Turn([1, 2, 3, 4], 2, [5, 6, 7]),
+        Turn([1, 2, 9], 2, [9, 9]),
+        Turn([1, 2, 8], 2, [9]),
+    ]
     return Model(shape, weights, CPU, lambda: turns, findings)
 
 

@@ -115,7 +115,7 @@ class GraphDecoder(TorchDecoder):
         """Compute the token in ``cache`` at its position: no shape depends on either."""
         import torch
 
-        hidden = torch.nn.functional.embedding(cache.token, self.embedding)
+        hidden = torch.nn.functional.embedding(cache.token, self.embedding).to(self.dtype)
         cosine = self.cosine.index_select(0, cache.position)[:, None]
         sine = self.sine.index_select(0, cache.position)[:, None]
         masks = {window: self._mask(cache, window) for window in set(self.shape.windows)}

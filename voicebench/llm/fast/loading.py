@@ -36,14 +36,14 @@ def load(
     `SettingsError` where the device has nothing for ``precision`` and ``kernels``.
     """
     model, tokenizer, threads = open_model(folder, device, say)
-    decoder = choose_decoder(model, precision=precision, kernels=kernels, threads=threads)
     prefix = common_prefix(
         tokenizer.encode_turn(rules.system_prompt, "a"),
         tokenizer.encode_turn(rules.system_prompt, "7"),
     )
     kept = None
-    if decoder.precision != "fp32" and prefix and not model.is_large:
+    if prefix and len(prefix) < model.shape.context and precision != "fp32" and not model.is_large:
         kept = model.kept(prefix)
+    decoder = choose_decoder(model, precision=precision, kernels=kernels, threads=threads)
     engine = FastEngine(
         decoder, prefix=prefix, kept=kept, temperature=rules.temperature, seed=rules.seed
     )

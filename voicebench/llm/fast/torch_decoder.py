@@ -68,7 +68,7 @@ class TorchDecoder:
         self.dtype = kind.activations
         self.precision = kind.precision
         self._kernels = kind.name
-        self.embedding = weights.embedding.to(device, kind.activations)
+        self.embedding = weights.embedding.to(device)
         self.layers = tuple(
             self._lay_out(layer, window, kind)
             for layer, window in zip(weights.layers, shape.windows, strict=True)
@@ -129,7 +129,7 @@ class TorchDecoder:
 
         with torch.inference_mode():
             at = torch.tensor(list(ids), device=self.device)
-            hidden = torch.nn.functional.embedding(at, self.embedding)
+            hidden = torch.nn.functional.embedding(at, self.embedding).to(self.dtype)
             end = start + len(ids)
             span = _Span(start, end, self.cosine[start:end, None], self.sine[start:end, None])
             last = len(self.layers) - 1
