@@ -36,8 +36,11 @@ run: $(VENV)/.voicebench ## Measure on the embedded models and print the tables
 test: $(VENV)/.test ## The whole test suite
 	$(BIN)/python -m pytest
 
-test-fast: $(VENV)/.test ## The tests that need no model and no sound
-	$(BIN)/python -m pytest -m "not models and not sound and not slow"
+# The rooms that need no engine, no server and no screen: seconds, for every save of a file.
+CORE := $(filter-out tests/test_architecture.py,$(wildcard tests/test_*.py)) tests/audio tests/prompts tests/results
+
+test-fast: $(VENV)/.test ## The pure tests of the core, in seconds
+	$(BIN)/python -m pytest -p no:schemathesis -m "not models and not sound and not slow" $(CORE)
 
 lint: $(VENV)/.test ## Style and types
 	$(BIN)/ruff check .

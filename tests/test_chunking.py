@@ -276,6 +276,7 @@ def test_an_endless_cluster_is_cut_all_the_same() -> None:
     assert [len(text) for text in chunk("a" + "\u0301" * 1_000)] == [400, 400, 201]
 
 
+@pytest.mark.slow
 def test_the_work_grows_with_the_text_and_not_with_its_square(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -324,6 +325,7 @@ def test_the_chunks_joined_are_the_text(text: str, first: int, later: int) -> No
     assert "" not in chunks
 
 
+@pytest.mark.slow
 @given(TEXTS, st.data(), FIRST_WORDS, LATER_WORDS)
 def test_any_tokens_give_the_chunks_of_the_whole_text(
     text: str, data: st.DataObject, first: int, later: int
@@ -364,6 +366,7 @@ SPACED = st.lists(
 ).map(" ".join)
 
 
+@pytest.mark.slow
 @given(SPACED, FIRST_WORDS, LATER_WORDS)
 def test_what_is_bound_together_at_most_doubles_a_chunk(text: str, first: int, later: int) -> None:
     word = re.compile(r"[^\s]*\w[^\s]*")

@@ -48,6 +48,7 @@ def test_steps_of_the_systems_clock_give_no_share_outside_0_to_1() -> None:
         assert watch.after_turn().cpu_others == share
 
 
+@pytest.mark.slow
 def test_garbage_collections_of_the_turn_are_counted_and_those_before_are_not() -> None:
     reading = Counters(0, None, 0, None, None)
 

@@ -96,6 +96,7 @@ def test_more_figures_need_wider_intervals(figures: int, level: float) -> None:
     assert family_level(figures) == pytest.approx(level)
 
 
+@pytest.mark.slow
 def test_no_difference_raises_few_alarms_and_a_tenth_is_found() -> None:
     # A small sample of benchmarks/interval_coverage.py: 5 % noise, 30 turns.
     alarms = [check("first_audio.mean", noisy(300, s), noisy(300, s + 500)) for s in range(40)]

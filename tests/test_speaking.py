@@ -212,6 +212,7 @@ def interrupted_while_computing(silenced: threading.Event) -> None:
             hashlib.pbkdf2_hmac("sha256", b"", b"", 1_000_000)
 
 
+@pytest.mark.slow
 def test_ctrl_c_silences_before_the_interrupted_step_is_over() -> None:
     silenced = threading.Event()
     with pytest.raises(KeyboardInterrupt):

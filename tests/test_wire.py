@@ -158,6 +158,7 @@ _JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from([json.loads(encode(event)) for event in EVENTS]),
     st.dictionaries(

@@ -160,6 +160,7 @@ def test_sound_late_in_a_long_signal_is_found_in_spite_of_a_large_offset() -> No
     assert found == 59_000 * 48
 
 
+@pytest.mark.slow
 @given(st.integers(0, 400), st.sampled_from(RATES), st.floats(0.1, 1.0))
 def test_the_answer_does_not_depend_on_what_comes_after_the_run(
     lead_ms: int, rate: int, level: float

@@ -121,6 +121,7 @@ def test_a_writer_that_waits_goes_on_when_there_is_room_or_all_is_cleared(
     assert done == [True]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.lists(st.floats(-1, 1, width=32), max_size=7), max_size=8),
     st.lists(st.integers(1, 9), min_size=1, max_size=8),

@@ -136,6 +136,7 @@ def test_any_text_comes_back_from_its_cell(text):
     assert unquoted(quoted(text)) == text
 
 
+@pytest.mark.slow
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), min_size=1))
 def test_any_text_comes_back_from_the_file_through_pandas(text):
     assert unquoted(frame([make_turn(prompt=text)])["prompt"][0]) == text

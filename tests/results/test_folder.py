@@ -70,6 +70,7 @@ def test_each_turn_is_on_disk_before_the_next_begins(tmp_path: Path) -> None:
         assert [turn.turn for turn in read_run(folder.path).turns] == [1]
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_its_finished_turns(tmp_path: Path) -> None:
     script = f"""
 import os, signal, sys

@@ -43,11 +43,13 @@ def written(write: Callable[[TextIO, Iterable[Path]], None], folder: Path) -> st
     return file.getvalue()
 
 
+@pytest.mark.slow
 def test_stored_rows_stand_for_many_turns_only(tmp_path: Path, large: Path) -> None:
     assert stored_rows_stand(large)
     assert not stored_rows_stand(write_result(tmp_path, many_turns()[:5]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [write_turns, write_long])
 def test_stored_rows_give_what_the_turns_give(
     large: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[TextIO, Iterable[Path]], None]
