@@ -37,7 +37,7 @@ test: $(VENV)/.test ## The whole test suite
 	$(BIN)/python -m pytest
 
 # The rooms that need no engine, no server and no screen: seconds, for every save of a file.
-CORE := $(filter-out tests/test_architecture.py,$(wildcard tests/test_*.py)) tests/audio tests/prompts tests/results
+CORE := $(filter-out tests/test_architecture.py,$(wildcard tests/test_*.py)) tests/settings tests/audio tests/prompts tests/results
 
 test-fast: $(VENV)/.test ## The pure tests of the core, in seconds
 	$(BIN)/python -m pytest -p no:schemathesis -m "not models and not sound and not slow" $(CORE)

@@ -12,13 +12,13 @@ from voicebench.errors import SettingsError
 from voicebench.gates import parse_gate
 from voicebench.settings import (
     DEFAULT_GATES,
-    MAX_CONFIG_BYTES,
     Settings,
     describe_keys,
     load_settings,
     lookup,
     parse_override,
 )
+from voicebench.settings.loading import MAX_CONFIG_BYTES
 
 ANY_MACHINE = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine is no finding."""
@@ -165,7 +165,9 @@ MISTAKES = {
     "runs = 3": "run.toml: unknown key 'runs'; did you mean 'run.runs'?",
     '[run]\nvoice = "x"': "run.toml: unknown key 'run.voice'; did you mean 'tts.voice'?",
     "[qwxyz]\nabc = 3": "run.toml: unknown key 'qwxyz.abc'; `voicebench config` lists all keys",
-    "[rum]": "run.toml: unknown key 'rum'; did you mean 'run.name'?",
+    '[output]\nfolder = "x"': "run.toml: unknown key 'output.folder'; "
+    "`voicebench config` lists all keys",
+    "[rum]": "run.toml: unknown key 'rum'; did you mean 'run'?",
     "run = 3": "run.toml: 'run' is a section, not a value; write [run] above its keys",
     "[[run]]\nruns = 3": "run.toml: 'run' is a section, not a value; write [run] above its keys",
     'gates = "errors.rate <= 0"': "run.toml: gates = 'errors.rate <= 0' is not allowed; "
@@ -297,6 +299,8 @@ def test_a_gate_on_the_command_line_names_the_command_line() -> None:
         load_settings(None, {"gates": ["x"]})
 
 
-@pytest.mark.parametrize("path", sorted(Path(__file__).parents[1].glob("configs/*.toml")), ids=str)
+@pytest.mark.parametrize(
+    "path", sorted(Path(__file__).parents[2].glob("configs/**/*.toml")), ids=str
+)
 def test_every_settings_file_that_comes_with_voicebench_can_be_read(path: Path) -> None:
     load_settings(path)
