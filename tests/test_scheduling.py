@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from voicebench.scheduling import BUFFER_S, FreeForAll, TurnTaking
+from voicebench.scheduling import BUFFER_S, HOLD_S, FreeForAll, TurnTaking
 
 SOON = 5.0
 """Seconds in which what must happen has happened, on the slowest machine."""
@@ -109,7 +109,7 @@ def test_before_the_first_audio_a_waiting_chunk_goes_before_tokens(schedule: Tur
     token.end()
 
 
-def test_speech_never_waits_for_anything_but_a_running_step(schedule: TurnTaking) -> None:
+def test_without_tokens_speech_goes_at_once(schedule: TurnTaking) -> None:
     schedule.audio_out(60.0)  # the listener has plenty
     speech = Step(schedule.speech_step)
     assert speech.is_taken()
@@ -133,6 +133,38 @@ def test_tokens_go_first_while_the_listener_has_enough_in_hand(
     assert token_goes(schedule)
     clock.seconds += 0.4  # 0.6 s left: just enough
     assert token_goes(schedule)
+
+
+def test_a_token_goes_before_speech_that_came_first_while_the_listener_has_enough(
+    schedule: TurnTaking,
+) -> None:
+    schedule.chunk_waits()
+    schedule.audio_out(1.0)
+    running = Step(schedule.token_step)
+    assert running.is_taken()
+    speech = Step(schedule.speech_step)
+    assert speech.waits()
+    token = Step(schedule.token_step)
+    assert token.waits()
+    running.end()
+    assert token.is_taken()
+    assert speech.waits()
+    token.end()
+    schedule.give_way()  # the reply is complete
+    speech.end()
+
+
+def test_speech_waits_a_moment_for_the_next_token_and_no_longer(
+    schedule: TurnTaking, clock: HandClock
+) -> None:
+    schedule.chunk_waits()
+    schedule.audio_out(1.0)
+    assert token_goes(schedule)
+    speech = Step(schedule.speech_step)
+    assert speech.waits()
+    clock.seconds += 2 * HOLD_S
+    assert speech.is_taken()
+    speech.end()
 
 
 def test_speech_goes_first_once_the_listeners_buffer_is_short(

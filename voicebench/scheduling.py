@@ -3,7 +3,8 @@
 Two engines on one device slow each other down, and the order of their work decides when the
 listener hears something. `TurnTaking` hands the device out one step at a time (a token, a window
 of frames) by one rule: **what leads to the first audio goes first; after it, speech goes before
-tokens only while the listener's buffer is short.**
+tokens while the listener's buffer is short, and tokens before speech while it is not.** So the
+reply's text is complete as early as playing without a stall allows.
 
 A server has several turns at once on the same device. Their `TurnTaking`s share one `DeviceQueue`,
 and the rule goes on between them: a turn that nobody hears yet goes before turns that sound
@@ -26,9 +27,9 @@ BUFFER_S = 0.6
 one window of speech on a slow CPU."""
 
 HOLD_S = 0.005
-"""How long the device is kept free for the next step of a turn that nobody hears yet. The turn's
-thread needs some microseconds between two steps; without this, a window of another turn's speech
-would slip in after every token."""
+"""How long the device is kept free for the next step that should go before others. The thread of
+the language model needs some microseconds between two tokens; without this, a window of speech, of
+another turn or of the same, would slip in after every token."""
 
 PATIENCE_STEPS = 64
 """Steps after which a turn that still brought nothing goes behind newer ones."""
@@ -74,9 +75,10 @@ class FreeForAll:
 
 @dataclass(eq=False, slots=True)
 class _Step:
-    """A step that waits: whose it is, on which lane, and whether its turn lets it go."""
+    """A step that waits: whose it is, of which kind, on which lane, and whether it may go."""
 
     turn: TurnTaking
+    kind: str
     lane: str
     may_go: Callable[[], bool]
 
@@ -111,7 +113,7 @@ class DeviceQueue:
     @contextmanager
     def step(self, turn: TurnTaking, kind: str, may_go: Callable[[], bool]) -> Iterator[None]:
         """Hold the device of ``kind`` for one step of ``turn``, once it is its turn."""
-        step = _Step(turn, "device" if self.one_device else kind, may_go)
+        step = _Step(turn, kind, "device" if self.one_device else kind, may_go)
         with self.changed:
             self._waiting.append(step)
             try:
@@ -127,7 +129,7 @@ class DeviceQueue:
         finally:
             with self.changed:
                 self._busy.discard(step.lane)
-                if turn.is_unheard:
+                if turn.is_unheard or (kind == "token" and turn.has_enough()):
                     self._held[step.lane] = (turn, self.clock() + round(HOLD_S * 1e9))
                 self.changed.notify_all()
 
@@ -142,15 +144,23 @@ class DeviceQueue:
         if step.lane in self._busy or not step.may_go() or self._held_for_s(step) is not None:
             return False
         able = (other for other in self._waiting if other.lane == step.lane and other.may_go())
-        return min(able, key=lambda other: other.turn.rank()) is step
+        return min(able, key=_place) is step
 
     def _held_for_s(self, step: _Step) -> float | None:
         """Return how long the device is still kept free for a turn that goes before ``step``."""
         turn, until_ns = self._held.get(step.lane, (step.turn, 0))
         left_ns = until_ns - self.clock()
-        if turn is step.turn or left_ns <= 0 or turn.rank() >= step.turn.rank():
-            return None
-        return left_ns / 1e9
+        before = _speech_can_wait(step) if turn is step.turn else turn.rank() < step.turn.rank()
+        return left_ns / 1e9 if before and left_ns > 0 else None
+
+
+def _place(step: _Step) -> tuple[_Rank, bool]:
+    """Return the place of a waiting step among all: the smallest goes first."""
+    return step.turn.rank(), _speech_can_wait(step)
+
+
+def _speech_can_wait(step: _Step) -> bool:
+    return step.kind == "speech" and step.turn.has_enough()
 
 
 class TurnTaking(FreeForAll):
@@ -181,6 +191,12 @@ class TurnTaking(FreeForAll):
     def is_unheard(self) -> bool:
         """Whether nothing came out of this turn yet."""
         return self._played_out_ns is None
+
+    def has_enough(self) -> bool:
+        """Whether the listener has so much audio in hand that tokens go before speech."""
+        if self._played_out_ns is None:
+            return False
+        return (self._played_out_ns - self._clock()) / 1e9 >= self._buffer_s
 
     def rank(self) -> _Rank:
         """Return the turn's place among all: the smallest goes first."""
@@ -240,13 +256,11 @@ class TurnTaking(FreeForAll):
 
     @contextmanager
     def speech_step(self) -> Iterator[None]:
-        """Hold the device for one window of speech, as soon as it is free."""
+        """Hold the device for one window of speech, once no token goes before it."""
         with self._device.step(self, "speech", lambda: True):
             yield
 
     def _speech_goes_first(self) -> bool:
         if self._chunks_waiting == 0 or not self._device.one_device:
             return False
-        if self._played_out_ns is None:
-            return True
-        return (self._played_out_ns - self._clock()) / 1e9 < self._buffer_s
+        return not self.has_enough()
