@@ -34,7 +34,7 @@ from voicebench.selftest import QUICK_TURNS, InstrumentError, measure_in_process
 from voicebench.settings import AudibleSettings, Effective, Settings
 from voicebench.summary import Summary, summarize
 from voicebench.targets import Target
-from voicebench.targets.opening import check_target, open_target
+from voicebench.targets.opening import check_target, named_by_servers, open_target
 from voicebench.timeline import Timeline
 from voicebench.validity import flags_of
 
@@ -121,11 +121,13 @@ def measure_open(
     effective: Effective, target: Target, observer: Observer, prompts: PromptSet | None = None
 ) -> Iterator[OpenRun]:
     """Make the run folder of a target that is open already, and plan its turns."""
+    description = target.describe()
+    effective = named_by_servers(effective, description)
     settings = effective.settings
     instrument = measure_in_process(QUICK_TURNS)
     environment = describe_environment() | {
         "instrument": instrument.as_dict(),
-        "target": target.describe(),
+        "target": description,
     }
     with (
         create_run_folder(

@@ -31,6 +31,8 @@ def test_the_example_file_is_a_legal_one(tmp_path: Path) -> None:
 def test_every_config_that_ships_is_described() -> None:
     for path in (ROOT / "configs").glob("*.toml"):
         assert f"`configs/{path.name}`" in CONFIGURATION
+    for folder in (ROOT / "configs").glob("*/"):
+        assert f"`configs/{folder.name}/*.toml`" in CONFIGURATION
 
 
 def test_every_setting_named_in_prose_exists() -> None:

@@ -8,7 +8,7 @@ import pytest
 from scripted_engines import Scripted, sound, words
 from served_somewhere import engines
 
-from voicebench.errors import TooLong, UsageError
+from voicebench.errors import TooLong
 from voicebench.events import Event, Token, TurnFailed, TurnFinished, TurnStarted
 from voicebench.llm.answering import InProcessLanguageModel, ReplyRules
 from voicebench.scheduling import FreeForAll, TurnTaking
@@ -103,15 +103,6 @@ def test_a_models_folder_is_nobodys_business(served: ServedCascade) -> None:
 def test_turns_of_one_device_share_it_and_a_script_needs_none(served: ServedCascade) -> None:
     assert isinstance(served.new_schedule(), TurnTaking)
     assert type(ServedScript("sim:").new_schedule()) is FreeForAll
-
-
-def test_an_engine_behind_a_wire_is_not_served_again() -> None:
-    class Remote(Scripted):
-        def describe(self) -> dict[str, object]:
-            return {"device": "remote"}
-
-    with pytest.raises(UsageError, match="behind a wire"):
-        engines(Remote(), Scripted())
 
 
 def test_warming_up_takes_turns_for_nobody() -> None:

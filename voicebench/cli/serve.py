@@ -72,9 +72,9 @@ def serve(
     ).settings
     token = _token_in(token_env)
 
-    from voicebench.targets.opening import check_target
+    from voicebench.server.served import check_served
 
-    check_target(settings)
+    check_served(settings)
 
     from voicebench.server.app import ServeOptions
     from voicebench.server.running import bind, names_of, serve_until_stopped, url_of

@@ -11,6 +11,9 @@ reasoning (``reasoning_content``, ``reasoning``), tool calls and refusals are no
 **Whole answers.** A server that answers with one JSON document, asked to or not, gives a `Reply`:
 the text is complete, and when its first token was made cannot be seen.
 
+**Which model.** Without a name the server is asked for it (`voicebench.remote.offered`), before any
+turn; what it names is in `OpenAiChat.describe`.
+
 **The server's own times.** ``Server-Timing`` in the head is about what was done before the head was
 sent. llama.cpp adds ``timings`` to the last chunk (``prompt_ms``, ``predicted_ms``); their sum is
 its duration of the whole reply, and then stands in the place of the header's.
@@ -22,6 +25,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from voicebench.errors import UsageError
 from voicebench.events import LlmEvent, Reply, ServerTiming, Token, Usage
 from voicebench.remote.access import Access
 from voicebench.remote.answer import Answer
@@ -35,6 +39,7 @@ from voicebench.remote.json_text import (
     text_at,
     whole_letters,
 )
+from voicebench.remote.offered import offered_models, one_for
 from voicebench.remote.sse import EventStream
 
 MAX_REPLY_CHARS = 1 << 20
@@ -63,18 +68,20 @@ class ChatOptions:
 class OpenAiChat:
     """A `LanguageModel` behind OpenAI's protocol.
 
-    ``base_url`` is what comes before ``/chat/completions``: ``http://127.0.0.1:8000/v1``. Raises
-    `voicebench.errors.UsageError` for a URL or a key that cannot be.
+    ``base_url`` is what comes before ``/chat/completions``: ``http://127.0.0.1:8000/v1``. ``model``
+    None is the one that the server names. Raises `voicebench.errors.UsageError` for a URL or a key
+    that cannot be.
     """
 
     def __init__(
         self,
         base_url: str,
-        model: str,
+        model: str | None = None,
         options: ChatOptions | None = None,
         access: Access | None = None,
     ) -> None:
-        self._url = base_url.rstrip("/").removesuffix(_PATH) + _PATH
+        self._base_url = base_url.rstrip("/").removesuffix(_PATH)
+        self._url = self._base_url + _PATH
         self._model = model
         self._options = options or ChatOptions()
         self._access = access or Access()
@@ -104,7 +111,20 @@ class OpenAiChat:
                 )
 
     def check(self) -> None:
-        """Open the connection now, or raise `RemoteError` naming the URL."""
+        """Open the connection now and learn the model's name, if nobody gave it.
+
+        Raises `RemoteError` naming the URL, `UsageError` where the server offers several models
+        or does not say.
+        """
+        if self._model is None:
+            offered = offered_models(self._base_url, self._access, "llm")
+            found = one_for("text-generation", offered, self._service.shown_url, "--llm NAME")
+            if found is None:
+                raise UsageError(
+                    f"{self._service.shown_url} does not say which model it serves",
+                    "name it: --llm NAME",
+                )
+            self._model = found.name
         self._service.check()
 
     def prepare(self) -> None:

@@ -142,23 +142,25 @@ def _add_openai_routes(app: FastAPI, served: Served, turns: Turns) -> None:
             SpeechEvents(sound, len(text.split())) if in_events else sound,
         )
 
-    @app.get("/v1/models", summary="What is served", tags=["OpenAI"])
+    @app.get(
+        "/v1/models", summary="What is served", response_model_exclude_none=True, tags=["OpenAI"]
+    )
     async def models() -> ModelList:
-        names = dict.fromkeys((served.chat_model, served.voice))
-        return ModelList(data=[ModelCard(id=name, created=started) for name in names])
+        return ModelList(data=list(cards.values()))
 
     @app.get(
         "/v1/models/{model}",
         summary="One of what is served",
+        response_model_exclude_none=True,
         responses=refusals(404),
         tags=["OpenAI"],
     )
     async def model(model: str) -> ModelCard:
-        if model not in (served.chat_model, served.voice):
+        if model not in cards:
             _check_name(model, served.chat_model, "model")
-        return ModelCard(id=model, created=started)
+        return cards[model]
 
-    started = unix_time()
+    cards = _cards_of(served)
 
 
 def _add_plain_routes(app: FastAPI, served: Served, turns: Turns) -> None:
@@ -233,6 +235,19 @@ def _add_state_routes(app: FastAPI, served: Served, turns: Turns, counts: Counts
     )
     async def metrics() -> Response:
         return Response(counts.text(), headers={"content-type": CONTENT_TYPE})
+
+
+def _cards_of(served: Served) -> dict[str, ModelCard]:
+    """Return what describes each model by its name; one name may stand for both."""
+    started, voices = unix_time(), [served.voice]
+    if served.chat_model == served.voice:
+        return {served.voice: ModelCard(id=served.voice, created=started, voices=voices)}
+    return {
+        served.chat_model: ModelCard(id=served.chat_model, created=started, task="text-generation"),
+        served.voice: ModelCard(
+            id=served.voice, created=started, task="text-to-speech", voices=voices
+        ),
+    }
 
 
 def _check_name(asked: str, served: str, param: str) -> None:

@@ -41,12 +41,14 @@ class ErrorAnswer(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """A model, as OpenAI describes one."""
+    """A model, as OpenAI describes one; what it is for, and its voices, as Speaches adds them."""
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str = "voicebench"
+    task: Literal["text-generation", "text-to-speech"] | None = None
+    voices: list[str] | None = None
 
 
 class ModelList(BaseModel):

@@ -18,7 +18,7 @@ from voicebench.scheduling import DeviceQueue, FreeForAll
 from voicebench.server.scripted import ScriptedModel, ScriptedVoice
 from voicebench.settings import Settings
 from voicebench.targets.cascade import Cascade
-from voicebench.targets.opening import Say, open_cascade
+from voicebench.targets.opening import WHOLE_TURN, Say, check_target, open_cascade
 from voicebench.targets.simulated import PREFIX, SAMPLE_RATE, RealClock, Simulated, parse_script
 
 
@@ -78,6 +78,16 @@ class Served(Protocol):
         ...
 
 
+def check_served(settings: Settings) -> None:
+    """Refuse what cannot be served, before anything is loaded. Raises `UsageError`."""
+    check_target(settings)
+    whole_turn = settings.run.target in WHOLE_TURN
+    if whole_turn or settings.llm.url is not None or settings.tts.url is not None:
+        raise UsageError(
+            "an engine behind a wire cannot be served again", "measure its own server instead"
+        )
+
+
 def open_served(settings: Settings, say: Say) -> Served:
     """Load what ``settings`` name. Raises a `VoicebenchError` where that fails."""
     if settings.run.target.startswith(PREFIX):
@@ -101,12 +111,8 @@ class ServedCascade:
     """A language model and a voice of this process; all turns share their device."""
 
     def __init__(self, cascade: Cascade) -> None:
-        """Take the engines. Raises `UsageError` for one that is itself behind a wire."""
+        """Take the engines; `check_served` says which cannot be served."""
         model, voice = cascade.llm.describe(), cascade.tts.describe()
-        if "remote" in (model.get("device"), voice.get("device")):
-            raise UsageError(
-                "an engine behind a wire cannot be served again", "measure its own server instead"
-            )
         self._cascade = cascade
         self._device = DeviceQueue(one_device=model.get("device") == voice.get("device"))
         self.chat_model = _public_name(model.get("model"))

@@ -100,7 +100,9 @@ class LlmSettings(_Section):
         str,
         Field(
             min_length=1,
-            description="A name of `voicebench models list`, a folder, a .gguf file or a hub id.",
+            description="A name of `voicebench models list`, a folder, a .gguf file or a hub id; "
+            "its name on the server where llm.url is set. Default there: what the server's "
+            "/v1/models names.",
         ),
     ] = "smollm2-135m-instruct"
     engine: Annotated[
@@ -137,7 +139,8 @@ class LlmSettings(_Section):
         Field(
             ge=1,
             le=4096,
-            description="Once the reply has so many words, it ends at the next sentence end.",
+            description="Once the reply has so many words, it ends at the next sentence end. "
+            "In process alone: with llm.url the server ends the reply, or llm.max_tokens does.",
         ),
     ] = 12
     temperature: Annotated[
@@ -146,13 +149,17 @@ class LlmSettings(_Section):
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed of the sampling.")] = 0
     system_prompt: Annotated[
         str | None,
-        Field(max_length=8000, description="Default: a request for short spoken answers."),
+        Field(
+            max_length=8000,
+            description="Default in process: a request for short spoken answers; with llm.url: "
+            "none is sent.",
+        ),
     ] = None
     url: Annotated[
         str | None,
         Field(
             description="Base URL of a server that speaks OpenAI's chat protocol, such as "
-            "'http://127.0.0.1:8000/v1'; llm.model is then its name there. Default: in process."
+            "'http://127.0.0.1:8000/v1'. Default: in process."
         ),
     ] = None
     key_env: Annotated[
@@ -186,7 +193,8 @@ class TtsSettings(_Section):
         Field(
             min_length=1,
             description="A name of `voicebench models list`, a Piper .onnx file, or a folder or "
-            "hub id of a transformers VitsModel (MMS-TTS).",
+            "hub id of a transformers VitsModel (MMS-TTS); its name on the server where tts.url is "
+            "set. Default there: what /v1/models names, else 'alloy'.",
         ),
     ] = "en_US-joe-medium"
     device: Annotated[str | None, Field(description="As run.device, for this engine alone.")] = None
@@ -226,7 +234,14 @@ class TtsSettings(_Section):
             "Default: in process."
         ),
     ] = None
-    model: Annotated[str, Field(description="The model's name on the server ('openai').")] = "tts-1"
+    model: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="The model's name on the server ('openai'). Default: what /v1/models "
+            "names, else 'tts-1'.",
+        ),
+    ] = None
     key_env: Annotated[
         str | None, Field(description="Name of the environment variable that holds the key.")
     ] = None
@@ -383,6 +398,15 @@ class Settings(_Section):
     def tts_device(self) -> str:
         """Return the device of the synthesizer."""
         return self.tts.device or self.run.device
+
+    def named(self, key: str) -> str | None:
+        """Return the text of ``key`` if somebody set it; None where it is the default.
+
+        What a default names is embedded here, and known to no server.
+        """
+        section, _, name = key.partition(".")
+        is_set = name in getattr(self, section).model_fields_set
+        return str(lookup(self, key)) if is_set else None
 
 
 def describe_keys() -> list[tuple[str, str]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
+from functools import partial
+from typing import TypeVar
 
 from voicebench.chunking import Chunker
 from voicebench.devices import check_device
@@ -13,7 +16,7 @@ from voicebench.models.progress import Report, ignore
 from voicebench.remote import Remote
 from voicebench.remote.timeouts import TurnDeadline
 from voicebench.scheduling import FreeForAll, TurnTaking
-from voicebench.settings import Settings
+from voicebench.settings import Effective, Settings
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.remote_opening import open_remote_llm, open_remote_tts, open_server
@@ -50,7 +53,12 @@ def check_target(settings: Settings) -> None:
 
 
 def fetch_models(settings: Settings, report: Report = ignore, *, voice_only: bool = False) -> None:
-    """Get the models of the catalogue that ``settings`` name, where they are not here yet."""
+    """Get the models of the catalogue that ``settings`` name, where they are not here yet.
+
+    Everything behind a wire is reached before, for what a download is worth depends on it. Raises
+    `CannotMeasure` for a peer that is down, naming its URL, and for a model that cannot be had.
+    """
+    _reach(settings, voice_only=voice_only)
     if settings.run.target != "cascade":
         return
     names = []
@@ -73,19 +81,49 @@ def open_target(settings: Settings, say: Say) -> Target:
         return Simulated(parse_script(settings.run.target), new_chunker=_chunker_of(settings))
     if settings.run.target in WHOLE_TURN:
         say(f"connecting to {settings.server.url}")
-        target: Target = open_server(settings)
-    else:
-        target = open_cascade(settings, say)
-    if isinstance(target, Remote):
-        target.check()
-    return target
+        return _reached(open_server(settings))
+    return open_cascade(settings, say)
+
+
+def _reach(settings: Settings, *, voice_only: bool) -> None:
+    """Connect to everything behind a wire, and hang up. Raises `CannotMeasure`."""
+    if settings.run.target in WHOLE_TURN:
+        _reached(open_server(settings)).close()
+    elif settings.run.target == "cascade":
+        if settings.llm.url is not None and not voice_only:
+            _reached(open_remote_llm(settings, None)).close()
+        if settings.tts.url is not None:
+            _reached(open_remote_tts(settings, None)).close()
+
+
+_Peer = TypeVar("_Peer", Target, LanguageModel, Synthesizer)
+
+
+def _reached(peer: _Peer) -> _Peer:
+    """Return ``peer`` with its connection open. Raises `CannotMeasure` naming its URL."""
+    assert isinstance(peer, Remote)
+    try:
+        peer.check()
+    except BaseException:
+        peer.close()
+        raise
+    return peer
 
 
 def open_cascade(settings: Settings, say: Say) -> Cascade:
     """Load or connect the language model and the voice, and join them."""
     deadline = TurnDeadline(settings.wire.turn_s)
-    llm = open_llm(settings, say, deadline)
-    tts = open_voice(settings, say, deadline)
+    llm_opened = partial(open_llm, settings, say, deadline)
+    tts_opened = partial(open_voice, settings, say, deadline)
+    with ExitStack() as unless_whole:
+        # What is behind a wire goes first: nothing is loaded for a peer that is down.
+        if settings.llm.url is None and settings.tts.url is not None:
+            tts = unless_whole.enter_context(closing(tts_opened()))
+            llm = unless_whole.enter_context(closing(llm_opened()))
+        else:
+            llm = unless_whole.enter_context(closing(llm_opened()))
+            tts = unless_whole.enter_context(closing(tts_opened()))
+        unless_whole.pop_all()
     in_process = settings.llm.url is None and settings.tts.url is None
     shared = in_process and llm.describe()["device"] == tts.describe()["device"]
     return Cascade(
@@ -99,11 +137,33 @@ def open_cascade(settings: Settings, say: Say) -> Cascade:
     )
 
 
+def named_by_servers(effective: Effective, description: Mapping[str, object]) -> Effective:
+    """Return the settings with the names that servers gave where nobody else did.
+
+    ``description`` is the open target's. Without this a result would hold the embedded model's
+    name for one that never answered.
+    """
+    settings, origins = effective.settings, dict(effective.origins)
+    for section, names in (("llm", ("model",)), ("tts", ("model", "voice"))):
+        engine, peer = description.get(section), getattr(settings, section)
+        if not isinstance(engine, Mapping) or engine.get("device") != "remote":
+            continue
+        given = {
+            name: engine[name]
+            for name in names
+            if settings.named(f"{section}.{name}") is None and engine.get(name)
+        }
+        settings = settings.model_copy(update={section: peer.model_copy(update=given)})
+        origins |= dict.fromkeys((f"{section}.{name}" for name in given), "the server")
+    return Effective(settings, origins)
+
+
 def open_llm(settings: Settings, say: Say, deadline: TurnDeadline | None = None) -> LanguageModel:
     """Load or connect the language model alone."""
     if settings.llm.url is not None:
-        say(f"language model {settings.llm.model} at {settings.llm.url}")
-        return open_remote_llm(settings, deadline)
+        remote = _reached(open_remote_llm(settings, deadline))
+        say(f"language model {remote.describe()['model']} at {settings.llm.url}")
+        return remote
     from voicebench.devices import set_threads
     from voicebench.llm.local import load_language_model
 
@@ -128,8 +188,10 @@ def open_llm(settings: Settings, say: Say, deadline: TurnDeadline | None = None)
 def open_voice(settings: Settings, say: Say, deadline: TurnDeadline | None = None) -> Synthesizer:
     """Load or connect the voice alone."""
     if settings.tts.url is not None:
-        say(f"voice {settings.tts.voice} at {settings.tts.url}")
-        return open_remote_tts(settings, deadline)
+        remote = _reached(open_remote_tts(settings, deadline))
+        name = remote.describe().get("voice")
+        say(f"voice {name} at {settings.tts.url}" if name else f"voice at {settings.tts.url}")
+        return remote
     from voicebench.tts.local import load_synthesizer
 
     say(f"loading voice {settings.tts.voice}")

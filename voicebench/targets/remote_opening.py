@@ -33,7 +33,9 @@ def open_remote_llm(settings: Settings, deadline: TurnDeadline | None) -> Langua
         extra=llm.extra,
     )
     assert llm.url is not None
-    return OpenAiChat(llm.url, llm.model, options, _access(llm, settings.wire, deadline))
+    return OpenAiChat(
+        llm.url, settings.named("llm.model"), options, _access(llm, settings.wire, deadline)
+    )
 
 
 def open_remote_tts(settings: Settings, deadline: TurnDeadline | None) -> Synthesizer:
@@ -53,7 +55,8 @@ def open_remote_tts(settings: Settings, deadline: TurnDeadline | None) -> Synthe
             stream_format=tts.stream_format,
             extra=tts.extra,
         )
-        return OpenAiSpeech(tts.url, tts.model, tts.voice, options, access)
+        model, voice = settings.named("tts.model"), settings.named("tts.voice")
+        return OpenAiSpeech(tts.url, model, voice, options, access)
     if tts.api == "plain":
         from voicebench.tts.plain_http import PlainSpeech, SpeechRoute
 

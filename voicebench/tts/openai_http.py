@@ -18,11 +18,15 @@ from typing import Literal
 from voicebench.events import TtsEvent
 from voicebench.remote.access import Access
 from voicebench.remote.http import HttpService
+from voicebench.remote.offered import Offered, offered_models, one_for
 from voicebench.remote.sound import SoundFormat, SoundKind
 from voicebench.remote.speech import SpeechReader
 from voicebench.tts.speakable import speakable
 
 _PATH = "/audio/speech"
+WELL_KNOWN_MODEL = "tts-1"
+WELL_KNOWN_VOICE = "alloy"
+"""OpenAI's first names: many servers know them whatever they serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +48,21 @@ class SpeechOptions:
 class OpenAiSpeech:
     """A `Synthesizer` behind OpenAI's protocol.
 
-    ``base_url`` is what comes before ``/audio/speech``: ``http://127.0.0.1:8880/v1``. Raises
+    ``base_url`` is what comes before ``/audio/speech``: ``http://127.0.0.1:8880/v1``. ``model`` or
+    ``voice`` None is the one that the server names, else the well-known one. Raises
     `voicebench.errors.UsageError` for a URL or a key that cannot be.
     """
 
     def __init__(
         self,
         base_url: str,
-        model: str,
-        voice: str,
+        model: str | None = None,
+        voice: str | None = None,
         options: SpeechOptions | None = None,
         access: Access | None = None,
     ) -> None:
-        self._url = base_url.rstrip("/").removesuffix(_PATH) + _PATH
+        self._base_url = base_url.rstrip("/").removesuffix(_PATH)
+        self._url = self._base_url + _PATH
         self._model = model
         self._voice = voice
         self._options = options or SpeechOptions()
@@ -80,7 +86,12 @@ class OpenAiSpeech:
             yield from self._speech.read(answer)
 
     def check(self) -> None:
-        """Open the connection now, or raise `RemoteError` naming the URL."""
+        """Open the connection now and learn the names that nobody gave.
+
+        Raises `RemoteError` naming the URL, `UsageError` where the server offers several models.
+        """
+        if self._model is None or self._voice is None:
+            self._learn_names(offered_models(self._base_url, self._access, "tts"))
         self._service.check()
 
     def prepare(self) -> None:
@@ -111,6 +122,18 @@ class OpenAiSpeech:
     def close(self) -> None:
         """Close the connections."""
         self._service.close()
+
+    def _learn_names(self, offered: list[Offered]) -> None:
+        named = {model.name: model for model in offered}
+        wanted = self._model or (WELL_KNOWN_MODEL if WELL_KNOWN_MODEL in named else None)
+        model = (
+            named.get(wanted)
+            if wanted
+            else one_for("text-to-speech", offered, self._service.shown_url, "--set tts.model=NAME")
+        )
+        self._model = wanted or (model.name if model else WELL_KNOWN_MODEL)
+        voices = model.voices if model else ()
+        self._voice = self._voice or next(iter(voices), WELL_KNOWN_VOICE)
 
     def _request(self, text: str) -> dict[str, object]:
         options = self._options

@@ -1,0 +1,132 @@
+"""`run --server URL`: no further option is needed, and a server that is down is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from loopback import closed_port
+from ran_command import Command
+from scripted_engines import Scripted, sound, words
+from served_somewhere import engines, server
+
+from voicebench.llm import local as language_models
+from voicebench.models import store
+from voicebench.tts import local as voices
+
+
+def written(results: Path, name: str) -> dict[str, dict[str, object]]:
+    """Return a document of the one run in ``results``."""
+    (folder,) = results.iterdir()
+    return json.loads((folder / name).read_text())
+
+
+def run(results: Path, *more: str) -> tuple[str, ...]:
+    return ("run", "--runs", "1", "--warmup", "0", "--no-gate", "--results", str(results), *more)
+
+
+def named(name: str, *answers: object) -> Scripted:
+    """Return an engine of prepared answers that goes by ``name``."""
+
+    class Named(Scripted):
+        def describe(self) -> dict[str, object]:
+            return {"model": name, "voice": name, "device": "cpu"}
+
+    return Named(*answers)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail where a model is fetched or loaded."""
+
+    def refuse(*_args: object, **_options: object) -> None:
+        pytest.fail("a model was fetched or loaded")
+
+    monkeypatch.setattr(language_models, "load_language_model", refuse)
+    monkeypatch.setattr(voices, "load_synthesizer", refuse)
+    monkeypatch.setattr("voicebench.targets.opening.ensure", refuse)
+    monkeypatch.setattr(store, "ensure", refuse)
+
+
+@pytest.mark.parametrize("address", [lambda url: url, lambda url: f"{url}/v1/"])
+def test_it_asks_the_server_for_its_models_by_name(
+    voicebench: Command, tmp_path: Path, address: Callable[[str], str]
+) -> None:
+    llm = named("the-writer", *2 * [words("It is a fine day.")])
+    tts = named("the-speaker", *4 * [[sound()]])
+    with server(engines(llm, tts)) as url:
+        ran = voicebench(*run(tmp_path, "--server", address(url)))
+    assert ran.code == 0, ran.err
+    assert "language model the-writer at" in ran.err
+    assert "voice the-speaker at" in ran.err
+    target = written(tmp_path, "environment.json")["target"]
+    assert target["llm"]["model"] == "the-writer"  # type: ignore[index]
+    settings = written(tmp_path, "settings.json")
+    assert settings["llm"]["model"] == "the-writer"
+    assert (settings["tts"]["model"], settings["tts"]["voice"]) == ("the-speaker", "the-speaker")
+    origins = settings["origins"]
+    assert {origins[key] for key in ("llm.model", "tts.model", "tts.voice")} == {"the server"}
+
+
+@pytest.mark.parametrize("path", ["", "/v1/voice", "/v1/realtime?model=simulated"])
+def test_a_whole_turn_needs_no_name(voicebench: Command, tmp_path: Path, path: str) -> None:
+    with server() as url:
+        ran = voicebench(*run(tmp_path, "--server", url.replace("http", "ws", 1) + path))
+    assert ran.code == 0, ran.err
+
+
+def test_a_name_that_was_given_is_kept(voicebench: Command, tmp_path: Path) -> None:
+    with server() as url:
+        ran = voicebench(*run(tmp_path, "--server", url, "--llm", "gpt-9"))
+    assert ran.code == 4
+    assert "answers 404: model 'gpt-9' is not served here; 'simulated' is" in ran.err
+    assert written(tmp_path, "settings.json")["origins"]["llm.model"] == "command line"
+
+
+@pytest.mark.usefixtures("loads_nothing")
+@pytest.mark.parametrize(
+    "down",
+    [
+        ("--set", "tts.url=http://{host}/v1"),
+        ("--set", "tts.api=plain", "--set", "tts.url=http://{host}/tts?text={{text}}"),
+        ("--set", "llm.url=http://{host}/v1"),
+        ("--set", "llm.url=http://{host}/v1", "--llm", "m"),
+        ("--server", "http://{host}"),
+        ("--server", "ws://{host}"),
+        ("--server", "ws://{host}/v1/realtime"),
+    ],
+)
+def test_a_server_that_is_down_ends_it_before_anything_is_fetched_or_loaded(
+    voicebench: Command, tmp_path: Path, down: tuple[str, ...]
+) -> None:
+    host = f"127.0.0.1:{closed_port()}"
+    ran = voicebench(*run(tmp_path, *(part.format(host=host) for part in down)))
+    assert ran.code == 4
+    assert f"://{host}/" in ran.err
+    assert "cannot be reached" in ran.err
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("loads_nothing")
+@pytest.mark.parametrize(
+    "behind", ["llm.url=http://127.0.0.1:1/v1", "tts.url=http://127.0.0.1:1/v1"]
+)
+def test_what_is_behind_a_wire_is_not_served_again(voicebench: Command, behind: str) -> None:
+    ran = voicebench("serve", "--port", "0", "--set", behind)
+    assert ran.code == 2
+    assert "an engine behind a wire cannot be served again" in ran.err
+
+
+@pytest.mark.usefixtures("loads_nothing")
+def test_saying_a_text_reaches_the_voice_alone(voicebench: Command, tmp_path: Path) -> None:
+    wav = tmp_path / "said.wav"
+    with server() as url:
+        down = f"llm.url=http://127.0.0.1:{closed_port()}/v1"
+        ran = voicebench(
+            *("say", "Hello there", "--output", str(wav)),
+            *("--set", f"tts.url={url}/v1", "--set", down),
+        )
+    assert ran.code == 0, ran.err
+    assert wav.stat().st_size > 1000
