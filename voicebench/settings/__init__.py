@@ -1,0 +1,40 @@
+"""The settings of a run: what may be set, within which bounds, and where each value came from.
+
+A setting is named by its section and key (``llm.max_tokens``). `sections` says what there is;
+`loading` reads files and the command line.
+"""
+
+from voicebench.settings.loading import Effective, Setting, load_settings, parse_override
+from voicebench.settings.sections import (
+    DEFAULT_GATES,
+    AudibleSettings,
+    ChunkerSettings,
+    JudgeSettings,
+    LlmSettings,
+    RunSettings,
+    ServerSettings,
+    Settings,
+    TtsSettings,
+    WireSettings,
+    describe_keys,
+    lookup,
+)
+
+__all__ = [
+    "DEFAULT_GATES",
+    "AudibleSettings",
+    "ChunkerSettings",
+    "Effective",
+    "JudgeSettings",
+    "LlmSettings",
+    "RunSettings",
+    "ServerSettings",
+    "Setting",
+    "Settings",
+    "TtsSettings",
+    "WireSettings",
+    "describe_keys",
+    "load_settings",
+    "lookup",
+    "parse_override",
+]

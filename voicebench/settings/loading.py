@@ -1,0 +1,172 @@
+"""Where each setting comes from: the defaults, then a TOML file, then the command line.
+
+Whatever is unknown, of a wrong type or out of range is refused with one sentence that names the
+file, the key and what is allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from voicebench.errors import SettingsError, UsageError
+from voicebench.settings.sections import Settings, describe_keys, lookup
+
+MAX_CONFIG_BYTES = 1_000_000
+
+Origin = str
+"""Where a value came from: ``default``, a file's path, or the option on the command line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One effective setting, for display."""
+
+    key: str
+    value: object
+    origin: Origin
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """The settings in force and where each came from."""
+
+    settings: Settings
+    origins: dict[str, Origin]
+
+    def __iter__(self) -> Iterator[Setting]:
+        """Yield every setting in the order of the documentation."""
+        for key, description in describe_keys():
+            value = lookup(self.settings, key)
+            yield Setting(key, value, self.origins.get(key, "default"), description)
+
+
+def load_settings(
+    config: Path | None = None, overrides: Mapping[str, object] | None = None
+) -> Effective:
+    """Return the defaults, overlaid by ``config``, overlaid by ``overrides`` (key to value).
+
+    Raises `SettingsError`: one sentence with the file or option, the key, and what is allowed.
+    """
+    values: dict[str, object] = {}
+    origins: dict[str, Origin] = {}
+    if config is not None:
+        for key, value in _flatten(_read_toml(config)):
+            values[key], origins[key] = value, str(config)
+    for key, value in (overrides or {}).items():
+        values[key], origins[key] = value, "command line"
+    for key in values:
+        _check_key(key, origins[key])
+    try:
+        settings = Settings.model_validate(_nest(values))
+    except ValidationError as error:
+        raise _explain(error.errors()[0], origins) from None
+    except UsageError as error:
+        origin = origins.get("gates", "default")
+        raise SettingsError(f"{origin}: {error.message}", error.remedy) from None
+    return Effective(settings, origins)
+
+
+def parse_override(text: str) -> tuple[str, object]:
+    """Read ``section.key=value`` of the command line; the value as TOML, else as plain text."""
+    key, separator, value = text.partition("=")
+    key = key.strip()
+    if not separator or not key:
+        raise SettingsError(
+            f"--set {text!r} is not 'section.key=value'",
+            "write for example --set llm.max_tokens=40",
+        )
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except (ValueError, RecursionError):
+        return key, value
+
+
+def _read_toml(path: Path) -> dict[str, object]:
+    if path.is_dir():
+        raise SettingsError(f"{path} is a folder, not a settings file", "name a .toml file")
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise SettingsError(
+            f"settings file {path} cannot be read ({error.strerror})", "check the path"
+        ) from None
+    if len(content) > MAX_CONFIG_BYTES:
+        raise SettingsError(f"settings file {path} is larger than {MAX_CONFIG_BYTES} bytes")
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        # Not only TOMLDecodeError: tomllib lets through what int() and the stack say of input that
+        # was made to break it.
+        raise SettingsError(f"settings file {path} is not valid TOML: {error}") from None
+
+
+def _flatten(tree: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    for name, value in tree.items():
+        if isinstance(value, dict) and (value or name in _sections()):
+            yield from ((f"{name}.{key}", inner) for key, inner in value.items())
+        else:
+            yield name, value
+
+
+def _nest(values: Mapping[str, object]) -> dict[str, object]:
+    tree: dict[str, object] = {}
+    for key, value in values.items():
+        section, separator, name = key.partition(".")
+        if separator:
+            inner = tree.setdefault(section, {})
+            assert isinstance(inner, dict)
+            inner[name] = value
+        else:
+            tree[key] = value
+    return tree
+
+
+def _sections() -> set[str]:
+    return {key.partition(".")[0] for key, _ in describe_keys() if "." in key}
+
+
+def _check_key(key: str, origin: Origin) -> None:
+    known = [name for name, _ in describe_keys()]
+    if key in known:
+        return
+    if key in _sections():
+        raise SettingsError(
+            f"{origin}: {key!r} is a section, not a value", f"write [{key}] above its keys"
+        )
+    close = difflib.get_close_matches(key, [*known, *sorted(_sections())], n=1, cutoff=0.65)
+    bare = [name for name in known if name.partition(".")[2] == key.rpartition(".")[2]]
+    guess = next(iter(bare or close), None)
+    remedy = f"did you mean {guess!r}?" if guess else "`voicebench config` lists all keys"
+    raise SettingsError(f"{origin}: unknown key {key!r}", remedy)
+
+
+def _explain(detail: ErrorDetails, origins: Mapping[str, Origin]) -> SettingsError:
+    """Turn pydantic's first complaint into one sentence of ours."""
+    parts = [part for part in detail["loc"] if isinstance(part, str)]
+    key = next((name for name, _ in describe_keys() if name == ".".join(parts[:2])), parts[0])
+    origin = origins.get(key, "default")
+    if detail["type"] == "string_pattern_mismatch":
+        allowed = "write at most 64 letters, digits, '.', '_' or '-', the first a letter or digit"
+    else:
+        allowed = detail["msg"].replace("Input should", "it should").replace("String", "it")
+    return SettingsError(f"{origin}: {key} = {_show(detail['input'])} is not allowed", allowed)
+
+
+def _show(value: object) -> str:
+    """Return ``value`` as a settings file would have it, cut where it is long."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    try:
+        shown = repr(value)
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        return "a number of thousands of digits"
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
