@@ -224,8 +224,7 @@ def _open_speech(url: str) -> Client:
 def _open_speech_events(url: str) -> Client:
     from voicebench.tts.openai_http import OpenAiSpeech, SpeechOptions
 
-    # In events there is no content type of the sound: its rate has to be set.
-    options = SpeechOptions(stream_format="sse", sample_rate=SAMPLE_RATE)
+    options = SpeechOptions(stream_format="sse")
     speech = OpenAiSpeech(f"{url}/v1", "simulated", "default", options)
     speech.check()
     return Client(speech, lambda emit: speak_turn(TEXT, emit, tts=speech))

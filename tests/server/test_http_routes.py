@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+from contextlib import closing
+from typing import Any
 
 import httpx
 import numpy as np
@@ -17,10 +19,12 @@ from voicebench.audio.wav import WavStream
 from voicebench.audio.wav_writer import wav_header
 from voicebench.errors import EngineError, TooLong
 from voicebench.events import AudioChunk
+from voicebench.remote.failure import RemoteError
 from voicebench.remote.server_timing import parse_server_timing
 from voicebench.server.asking import MAX_TEXT_CHARACTERS
 from voicebench.server.gate import MAX_BODY_BYTES
 from voicebench.targets.simulated import parse_script, plan_speech
+from voicebench.tts.openai_http import OpenAiSpeech, SpeechOptions
 
 SAYS = {"model": "simulated", "input": "Hello there", "voice": "default"}
 ASKS = {"model": "simulated", "messages": [{"role": "user", "content": "Hello?"}]}
@@ -55,6 +59,35 @@ def test_the_plain_route_speaks_every_sample_in_every_form(
         assert answer.headers["content-type"] == "audio/wav"
         pcm = samples_in(answer.content)
     np.testing.assert_allclose(pcm, planned_pcm("Hello there"), atol=1 / 32768)
+
+
+@pytest.mark.parametrize("form", ["pcm", "wav"])
+@pytest.mark.parametrize("stream_format", ["audio", "sse"])
+def test_sound_says_its_rate_in_the_head_in_every_form(
+    client: httpx.Client, form: str, stream_format: str
+) -> None:
+    asked = SAYS | {"response_format": form, "stream_format": stream_format}
+    answer = client.post("/v1/audio/speech", json=asked)
+    assert answer.headers["x-sample-rate"] == "16000"
+
+
+@pytest.mark.parametrize("stream_format", ["audio", "sse"])
+def test_a_client_that_was_told_another_rate_fails_the_turn(url: str, stream_format: Any) -> None:
+    options = SpeechOptions("pcm", sample_rate=24_000, stream_format=stream_format)
+    contradictory = "the sample rate is contradictory: the settings: 24000"
+    with closing(OpenAiSpeech(f"{url}/v1", options=options)) as speech:
+        speech.check()
+        with pytest.raises(RemoteError, match=contradictory):
+            list(speech.speak("Hello there"))
+
+
+@pytest.mark.parametrize("stream_format", ["audio", "sse"])
+def test_a_client_that_was_told_no_rate_believes_the_server(url: str, stream_format: Any) -> None:
+    options = SpeechOptions("pcm", stream_format=stream_format)
+    with closing(OpenAiSpeech(f"{url}/v1", options=options)) as speech:
+        speech.check()
+        rates = {it.sample_rate for it in speech.speak("Hello") if isinstance(it, AudioChunk)}
+    assert rates == {16_000}
 
 
 def test_wav_chunks_are_whole_wavs_and_one_wav_is_one(client: httpx.Client) -> None:

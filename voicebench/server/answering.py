@@ -105,7 +105,9 @@ class _Body:
             "content-type": self._rendering.content_type,
             "cache-control": "no-store",
             "x-accel-buffering": "no",
-        } | dict(headers)
+            **self._rendering.headers,
+            **headers,
+        }
         message: Message = {
             "type": "http.response.start",
             "status": 200,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Mapping
 
 from voicebench.events import Event, Reply, Token, Usage
 from voicebench.server.asking import ChatRequest
@@ -20,6 +21,8 @@ from voicebench.server.turns import RunningTurn
 
 class ChatForm:
     """What streamed and whole answers have in common: names, text so far, counts."""
+
+    headers: Mapping[str, str] = {}
 
     def __init__(self, served: Served, asked: Asked) -> None:
         self._served = served

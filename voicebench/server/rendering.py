@@ -31,6 +31,11 @@ class Rendering(Protocol):
     content_type: str
     """Known once `take` or `finish` has given the first bytes."""
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Return what else the head says; known at the same moment."""
+        ...
+
     def take(self, event: Event) -> bytes:
         """Return what is to be sent for ``event``, maybe nothing."""
         ...
@@ -51,12 +56,15 @@ class Sound:
         self._form = form
         self._began = False
         self.content_type = "audio/wav"
+        self.headers: dict[str, str] = {}
 
     def take(self, event: Event) -> bytes:
         """Return the samples of a piece of audio, and before them a header where one is due."""
         if not isinstance(event, AudioChunk):
             return b""
         data = sample_bytes(event)
+        # Raw samples in events have no content type of their own that could say it.
+        self.headers = {"x-sample-rate": str(event.sample_rate)}
         if self._form == "pcm":
             self.content_type = f"audio/pcm; rate={event.sample_rate}; channels=1; bits=16"
         elif self._form == "wav-chunks":
@@ -86,6 +94,11 @@ class SpeechEvents:
         self._sound = sound
         self._input_tokens = input_tokens
         self._pieces = 0
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Say the rate of the sound."""
+        return self._sound.headers
 
     def take(self, event: Event) -> bytes:
         """Return the event that holds a piece of audio."""
