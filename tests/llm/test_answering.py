@@ -44,7 +44,7 @@ class ScriptedTokenizer:
         self.ends_at_line = ends_at_line
         self.prompt_ids = list(prompt_ids)
 
-    def encode_turn(self, system_prompt, prompt):
+    def encode_turn(self, system_prompt, prompt, earlier=()):
         return self.prompt_ids
 
     def decode(self, ids):

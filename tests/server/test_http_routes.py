@@ -11,18 +11,21 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from scripted_engines import RATE, sound, words
+from scripted_engines import RATE, Scripted, sound, words
 from served_somewhere import REPLY, engines, prepared, server
 
 from voicebench.audio.pcm import from_int16
 from voicebench.audio.wav import WavStream
 from voicebench.audio.wav_writer import wav_header
 from voicebench.errors import EngineError, TooLong
-from voicebench.events import AudioChunk
+from voicebench.events import AudioChunk, Emit
+from voicebench.llm.chat import Said
 from voicebench.remote.failure import RemoteError
 from voicebench.remote.server_timing import parse_server_timing
+from voicebench.scheduling import FreeForAll
 from voicebench.server.asking import MAX_TEXT_CHARACTERS
 from voicebench.server.gate import MAX_BODY_BYTES
+from voicebench.server.served import Asked, ServedCascade
 from voicebench.targets.simulated import parse_script, plan_speech
 from voicebench.tts.openai_http import OpenAiSpeech, SpeechOptions
 
@@ -183,8 +186,12 @@ def test_a_bad_request_for_speech_is_told_which_part_is_bad(
     assert error["param"] == param
 
 
+def said(role: str, text: object) -> dict[str, object]:
+    return {"role": role, "content": text}
+
+
 def user(text: object) -> dict[str, object]:
-    return {"role": "user", "content": text}
+    return said("user", text)
 
 
 @pytest.mark.parametrize(
@@ -192,9 +199,12 @@ def user(text: object) -> dict[str, object]:
     [
         ({"messages": []}, "messages"),
         ({"messages": [user("")]}, "messages.0.content"),
-        ({"messages": [user("a"), user("b")]}, "messages"),
         ({"messages": [{"role": "system", "content": "a"}]}, "messages"),
-        ({"messages": [{"role": "assistant", "content": "a"}, user("b")]}, "messages.0.role"),
+        ({"messages": [said("assistant", "a"), user("b")]}, "messages"),
+        ({"messages": [user("a"), said("assistant", "b")]}, "messages"),
+        ({"messages": [user("a"), said("system", "b"), user("c")]}, "messages"),
+        ({"messages": [said("tool", "a"), user("b")]}, "messages.0.role"),
+        ({"messages": 5 * [user("a" * 4000)]}, "messages"),
         ({"messages": [user([{"type": "image_url", "image_url": "x"}])]}, "messages.0.content"),
         ({"n": 2}, "n"),
         ({"max_tokens": 0}, "max_tokens"),
@@ -208,6 +218,45 @@ def test_a_bad_request_for_a_reply_is_told_which_part_is_bad(
 ) -> None:
     error = error_of(client.post("/v1/chat/completions", json=ASKS | changes), 400)
     assert str(error["param"]).startswith(param)
+
+
+class Remembers(Scripted):
+    """An engine that keeps in mind what it was asked, as a model in process is asked it."""
+
+    def __init__(self) -> None:
+        super().__init__(words("Fine."))
+        self.asked: list[Asked] = []
+
+    def served(self) -> ServedCascade:
+        served = engines(self, Scripted())
+        write = served.write
+
+        def written(asked: Asked, emit: Emit, schedule: FreeForAll) -> None:
+            self.asked.append(asked)
+            write(asked, emit, schedule)
+
+        served.write = written  # type: ignore[method-assign]
+        return served
+
+
+def test_a_conversation_is_what_was_said_before_and_the_last_word_of_the_user() -> None:
+    model = Remembers()
+    told = [said("system", "Be brief."), said("developer", "Be kind.")]
+    spoken = [user("Hello."), user("Are you there?"), said("assistant", "Yes."), user("Well?")]
+    with server(model.served()) as url:
+        body = {"model": "default", "messages": told + spoken}
+        answer = httpx.post(f"{url}/v1/chat/completions", json=body, trust_env=False)
+    assert answer.json()["choices"][0]["message"]["content"] == "Fine."
+    earlier = (Said("user", "Hello.\n\nAre you there?"), Said("assistant", "Yes."))
+    assert model.asked == [Asked("Well?", "Be brief.\n\nBe kind.", earlier=earlier)]
+
+
+def test_an_odd_conversation_is_refused_in_words(client: httpx.Client) -> None:
+    messages = [user("Hello."), said("assistant", "Hi, ")]
+    answer = client.post("/v1/chat/completions", json=ASKS | {"messages": messages})
+    error = error_of(answer, 400)
+    assert error["message"] == "the last message has to be the user's"
+    assert error["code"] == "unsupported_conversation"
 
 
 def test_a_message_in_parts_is_one_text(client: httpx.Client) -> None:

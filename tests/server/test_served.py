@@ -11,6 +11,7 @@ from served_somewhere import engines
 from voicebench.errors import TooLong
 from voicebench.events import Event, Token, TurnFailed, TurnFinished, TurnStarted
 from voicebench.llm.answering import InProcessLanguageModel, ReplyRules
+from voicebench.llm.chat import Said
 from voicebench.scheduling import FreeForAll, TurnTaking
 from voicebench.server.served import Asked, ServedCascade, ServedScript, warm_up
 
@@ -26,9 +27,12 @@ class Letters:
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def encode_turn(self, system_prompt: str, prompt: str) -> list[int]:
+    def encode_turn(
+        self, system_prompt: str, prompt: str, earlier: Sequence[Said] = ()
+    ) -> list[int]:
         self.told.append(system_prompt)
-        return [ord(letter) for letter in system_prompt + prompt]
+        said = "".join(f"{it.role[0]}:{it.text}|" for it in earlier)
+        return [ord(letter) for letter in system_prompt + said + prompt]
 
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(map(chr, ids))
@@ -83,6 +87,14 @@ def test_a_request_may_lower_the_limit_and_never_raise_it(served: ServedCascade)
 def test_the_prompts_tokens_are_the_models_own(served: ServedCascade) -> None:
     assert served.prompt_tokens(Asked("hello")) == len("Hi. hello")
     assert served.prompt_tokens(Asked("hello", system_prompt="")) == len("hello")
+
+
+def test_what_was_said_before_goes_before_the_prompt(served: ServedCascade) -> None:
+    earlier = (Said("user", "a"), Said("assistant", "b"))
+    asked = Asked("c", system_prompt="", earlier=earlier)
+    assert written(served, asked) == "u:a|a:b|c"
+    assert served.prompt_tokens(asked) == len("u:a|a:b|c")
+    assert ServedScript("sim:").prompt_tokens(asked) == 3
 
 
 def test_what_does_not_fit_the_context_is_refused_and_not_the_models_fault(

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from voicebench.errors import TooLong
 from voicebench.events import LlmEvent, Token, Usage
+from voicebench.llm.chat import Said
 from voicebench.llm.detokenizer import Detokenizer
 from voicebench.llm.ending import SentenceEnding
 
@@ -85,8 +86,13 @@ class ChatTokenizing(Protocol):
         """Whether a reply is one line, because the model knows no turns (no chat template)."""
         ...
 
-    def encode_turn(self, system_prompt: str, prompt: str) -> list[int]:
-        """Return the ids after which the model's answer to ``prompt`` begins."""
+    def encode_turn(
+        self, system_prompt: str, prompt: str, earlier: Sequence[Said] = ()
+    ) -> list[int]:
+        """Return the ids after which the model's answer to ``prompt`` begins.
+
+        ``earlier`` is what was said before it: user and model in turn, the user first.
+        """
         ...
 
     def encode_text(self, text: str) -> list[int]:
@@ -107,8 +113,10 @@ class InProcessLanguageModel:
         engine: Generating,
         tokenizer: ChatTokenizing,
         rules: ReplyRules,
+        earlier: Sequence[Said] = (),
     ) -> None:
         self._model = model
+        self._earlier = earlier
         self._engine = engine
         self._tokenizer = tokenizer
         self._rules = rules
@@ -119,11 +127,11 @@ class InProcessLanguageModel:
         Closing the iterator cancels the reply. Raises `TooLong` for a prompt that does not fit
         the model's context.
         """
-        prompt_ids = self._tokenizer.encode_turn(self._rules.system_prompt, prompt)
+        prompt_ids = self._prompt_ids(prompt)
         room = self._engine.context_tokens - len(prompt_ids)
         if room < 1:
             raise TooLong(
-                f"the prompt takes {len(prompt_ids)} tokens with the system prompt, and "
+                f"the prompt takes {len(prompt_ids)} tokens with all that goes before it, and "
                 f"{self._model} has a context of {self._engine.context_tokens}",
                 "shorten the prompt, or take a model with a longer context",
             )
@@ -163,11 +171,22 @@ class InProcessLanguageModel:
             rules = replace(rules, system_prompt=system_prompt)
         if max_tokens is not None:
             rules = replace(rules, max_tokens=min(max_tokens, rules.max_tokens))
-        return InProcessLanguageModel(self._model, self._engine, self._tokenizer, rules)
+        return InProcessLanguageModel(
+            self._model, self._engine, self._tokenizer, rules, self._earlier
+        )
+
+    def in_conversation(self, earlier: Sequence[Said]) -> InProcessLanguageModel:
+        """Return the same model in a conversation of which this much was said.
+
+        User and model in turn, the user first. Both share the engine: close one of them.
+        """
+        return InProcessLanguageModel(
+            self._model, self._engine, self._tokenizer, self._rules, earlier
+        )
 
     def prompt_tokens(self, prompt: str) -> int:
         """Return how many tokens the model reads before it answers ``prompt``."""
-        return len(self._tokenizer.encode_turn(self._rules.system_prompt, prompt))
+        return len(self._prompt_ids(prompt))
 
     def describe(self) -> dict[str, object]:
         """Return the model, its engine, and the rules of its replies."""
@@ -184,6 +203,9 @@ class InProcessLanguageModel:
     def close(self) -> None:
         """Release the model."""
         self._engine.close()
+
+    def _prompt_ids(self, prompt: str) -> list[int]:
+        return self._tokenizer.encode_turn(self._rules.system_prompt, prompt, self._earlier)
 
 
 class VisibleText:

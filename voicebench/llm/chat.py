@@ -11,7 +11,9 @@ knows only text that goes on, so its turn is laid out plainly, and its answer is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 TURN_END_TOKENS = (
     "<|im_end|>",
@@ -29,22 +31,41 @@ ChatML (SmolLM, Qwen), Llama 3, Phi, Gemma, Llama 2 and Mistral."""
 REASONING_MARKS = ("<think>", "</think>")
 
 
-def messages(system_prompt: str, prompt: str) -> list[dict[str, str]]:
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What was said earlier in a conversation, and by whom.
+
+    The user begins, and the two take turns: that is what every template can lay out.
+    """
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+def messages(system_prompt: str, prompt: str, earlier: Sequence[Said] = ()) -> list[dict[str, str]]:
     """Return the conversation in which the user has just said ``prompt``."""
-    asked = {"role": "user", "content": prompt}
-    return [{"role": "system", "content": system_prompt}, asked] if system_prompt else [asked]
+    told = [{"role": "system", "content": system_prompt}] if system_prompt else []
+    said = [{"role": it.role, "content": it.text} for it in (*earlier, Said("user", prompt))]
+    return told + said
 
 
-def messages_without_system(system_prompt: str, prompt: str) -> list[dict[str, str]]:
+def messages_without_system(
+    system_prompt: str, prompt: str, earlier: Sequence[Said] = ()
+) -> list[dict[str, str]]:
     """Return the same for a template that knows no system role: its words go before the user's."""
-    content = f"{system_prompt}\n\n{prompt}" if system_prompt else prompt
-    return [{"role": "user", "content": content}]
+    first, *rest = messages("", prompt, earlier)
+    content = first["content"]
+    return [
+        first | {"content": f"{system_prompt}\n\n{content}" if system_prompt else content},
+        *rest,
+    ]
 
 
-def plain_turn(system_prompt: str, prompt: str) -> str:
+def plain_turn(system_prompt: str, prompt: str, earlier: Sequence[Said] = ()) -> str:
     """Return the text after which a model without a chat template answers, on the same line."""
     opening = f"{system_prompt}\n\n" if system_prompt else ""
-    return f"{opening}User: {prompt}\nAssistant:"
+    said = "".join(f"{it.role.capitalize()}: {it.text}\n" for it in earlier)
+    return f"{opening}{said}User: {prompt}\nAssistant:"
 
 
 def eos_ids(*settings: object) -> set[int]:

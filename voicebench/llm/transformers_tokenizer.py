@@ -9,6 +9,7 @@ from voicebench.errors import ModelError
 from voicebench.llm.chat import (
     REASONING_MARKS,
     TURN_END_TOKENS,
+    Said,
     eos_ids,
     messages,
     messages_without_system,
@@ -42,11 +43,13 @@ class TransformersTokenizer:
         """Whether a reply is one line, because the model has no chat template."""
         return self._tokenizer.chat_template is None
 
-    def encode_turn(self, system_prompt: str, prompt: str) -> list[int]:
+    def encode_turn(
+        self, system_prompt: str, prompt: str, earlier: Sequence[Said] = ()
+    ) -> list[int]:
         """Return the ids after which the model's answer to ``prompt`` begins."""
         if self._tokenizer.chat_template is None:
-            return list(self._tokenizer(plain_turn(system_prompt, prompt))["input_ids"])
-        text = self._lay_out(system_prompt, prompt)
+            return list(self._tokenizer(plain_turn(system_prompt, prompt, earlier))["input_ids"])
+        text = self._lay_out(system_prompt, prompt, earlier)
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def encode_text(self, text: str) -> list[int]:
@@ -60,15 +63,15 @@ class TransformersTokenizer:
         )
         return text
 
-    def _lay_out(self, system_prompt: str, prompt: str) -> str:
+    def _lay_out(self, system_prompt: str, prompt: str, earlier: Sequence[Said]) -> str:
         from jinja2 import TemplateError
 
         try:
-            return self._render(messages(system_prompt, prompt))
+            return self._render(messages(system_prompt, prompt, earlier))
         except TemplateError:  # as templates say that they know no system role
             pass
         try:
-            return self._render(messages_without_system(system_prompt, prompt))
+            return self._render(messages_without_system(system_prompt, prompt, earlier))
         except TemplateError as error:
             raise ModelError(
                 f"the model's chat template cannot be rendered ({error})", "fetch the model again"

@@ -7,18 +7,24 @@ done in another way.
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from voicebench.llm.chat import Said
 from voicebench.server.refusal import Refusal
 from voicebench.server.served import Asked
 
 MAX_TEXT_CHARACTERS = 4096
 """Of a text to speak, or of a message; OpenAI's limit for speech."""
-MAX_MESSAGES = 8
+MAX_MESSAGES = 64
+MAX_CONVERSATION_CHARACTERS = 16_384
+"""Of all messages together: the model reads them in one step, and other turns wait for it."""
 MAX_PARTS = 16
+_TOLD = ("system", "developer")
 
 IGNORED = (
     "temperature, top_p, seed, stop, penalties, user, metadata: replies are sampled as the server "
@@ -53,7 +59,7 @@ class TextPart(BaseModel):
 class ChatMessage(BaseModel):
     """One message of the conversation."""
 
-    role: Literal["system", "developer", "user"]
+    role: Literal["system", "developer", "user", "assistant"]
     content: Text | Annotated[list[TextPart], Field(min_length=1, max_length=MAX_PARTS)]
 
     def text(self) -> str:
@@ -78,8 +84,9 @@ class ChatRequest(_Request):
         Field(
             min_length=1,
             max_length=MAX_MESSAGES,
-            description="What the system is told, if anything, then one message of the user. "
-            "A voice turn has no history.",
+            description="What the system is told, if anything, then the conversation: the user "
+            "begins, and has the last word. Messages of one side in a row are one. Together at "
+            f"most {MAX_CONVERSATION_CHARACTERS:,} characters.",
         ),
     ]
     stream: bool | None = None
@@ -91,21 +98,26 @@ class ChatRequest(_Request):
     def asked(self) -> Asked:
         """Return the request as the model gets it. Raises `Refusal`."""
         self._refuse_what_is_not_done()
-        *told, said = self.messages
-        if said.role != "user" or any(message.role == "user" for message in told):
+        texts = [
+            (message.role, spoken_text(message.text(), "messages")) for message in self.messages
+        ]
+        letters = sum(len(text) for _, text in texts)
+        if letters > MAX_CONVERSATION_CHARACTERS:
             raise Refusal(
                 400,
-                "the messages have to be what the system is told, then one message of the user: "
-                "this server answers one turn and keeps no history",
+                f"the messages have {letters:,} characters together; at most "
+                f"{MAX_CONVERSATION_CHARACTERS:,} are taken",
                 param="messages",
-                code="unsupported_conversation",
+                code="string_too_long",
             )
-        system = [spoken_text(message.text(), "messages") for message in told]
+        told = list(itertools.takewhile(lambda message: message[0] in _TOLD, texts))
+        *earlier, asked = _conversation(texts[len(told) :])
         limits = [limit for limit in (self.max_tokens, self.max_completion_tokens) if limit]
         return Asked(
-            prompt=spoken_text(said.text(), "messages"),
-            system_prompt="\n\n".join(system) if system else None,
+            prompt=asked.text,
+            system_prompt="\n\n".join(text for _, text in told) if told else None,
             max_tokens=min(limits, default=None),
+            earlier=tuple(earlier),
         )
 
     def _refuse_what_is_not_done(self) -> None:
@@ -119,6 +131,25 @@ class ChatRequest(_Request):
                     param=name,
                     code="unsupported_parameter",
                 )
+
+
+def _conversation(texts: Sequence[tuple[str, str]]) -> list[Said]:
+    """Return what user and model said in turn, the user first and last. Raises `Refusal`."""
+    said: list[Said] = []
+    for role, run in itertools.groupby(texts, key=lambda message: message[0]):
+        if role in _TOLD:
+            raise _odd_conversation("what the system is told has to come before all else")
+        who: Literal["user", "assistant"] = "user" if role == "user" else "assistant"
+        said.append(Said(who, "\n\n".join(text for _, text in run)))
+    if not said or said[0].role != "user":
+        raise _odd_conversation("the conversation has to begin with a message of the user")
+    if said[-1].role != "user":
+        raise _odd_conversation("the last message has to be the user's")
+    return said
+
+
+def _odd_conversation(why: str) -> Refusal:
+    return Refusal(400, why, param="messages", code="unsupported_conversation")
 
 
 class VoiceId(BaseModel):

@@ -11,6 +11,7 @@ from voicebench.chunking import Chunker
 from voicebench.errors import UsageError
 from voicebench.events import Emit
 from voicebench.llm.answering import InProcessLanguageModel
+from voicebench.llm.chat import Said
 from voicebench.pipeline import speak_turn, write_turn
 from voicebench.prompts import language_of
 from voicebench.prompts import load as load_prompts
@@ -29,6 +30,8 @@ class Asked:
     prompt: str
     system_prompt: str | None = None
     max_tokens: int | None = None
+    earlier: tuple[Said, ...] = ()
+    """What user and model said before it, in turn, the user first."""
 
 
 class Served(Protocol):
@@ -161,7 +164,8 @@ class ServedCascade:
         llm = self._cascade.llm
         if not isinstance(llm, InProcessLanguageModel):
             return None
-        return llm.with_rules(system_prompt=asked.system_prompt, max_tokens=asked.max_tokens)
+        ruled = llm.with_rules(system_prompt=asked.system_prompt, max_tokens=asked.max_tokens)
+        return ruled.in_conversation(asked.earlier)
 
 
 class ServedScript:
@@ -197,7 +201,8 @@ class ServedScript:
 
     def prompt_tokens(self, asked: Asked) -> int:
         """Return the number of words."""
-        return len(asked.prompt.split())
+        texts = [asked.prompt, *(it.text for it in asked.earlier)]
+        return sum(len(text.split()) for text in texts)
 
     def token_limit(self, asked: Asked) -> int | None:
         """Return the request's limit."""

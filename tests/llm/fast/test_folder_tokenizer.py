@@ -6,9 +6,12 @@ import pytest
 from small_models import CHATML, write_tokenizer
 
 from voicebench.errors import ModelError
+from voicebench.llm.chat import Said, plain_turn
 from voicebench.llm.fast.shape import Unsupported
 from voicebench.llm.fast.tokenizer import FolderTokenizer
 from voicebench.llm.transformers_tokenizer import TransformersTokenizer
+
+EARLIER = (Said("user", "How are you?"), Said("assistant", "Fine."))
 
 
 def through_transformers(folder):
@@ -26,8 +29,36 @@ def test_a_turn_is_laid_out_as_transformers_does(tmp_path, template, system_prom
         ids = own.encode_turn(system_prompt, prompt)
         assert ids == theirs.encode_turn(system_prompt, prompt)
         assert own.decode(ids) == theirs.decode(ids)
+        ids = own.encode_turn(system_prompt, prompt, EARLIER)
+        assert ids == theirs.encode_turn(system_prompt, prompt, EARLIER)
     assert own.turn_ends == theirs.turn_ends
     assert own.ends_at_line == theirs.ends_at_line == (template is None)
+
+
+def test_what_was_said_before_is_laid_out_in_turn(tmp_path):
+    write_tokenizer(tmp_path, chat_template=CHATML)
+    tokenizer = FolderTokenizer(tmp_path)
+    text = tokenizer._lay_out("Be brief.", "And you?", EARLIER)
+    roles = [line.split("<|im_start|>")[1] for line in text.splitlines() if "<|im_start|>" in line]
+    assert roles == ["system", "user", "assistant", "user", "assistant"]
+    places = [text.index(words) for words in ("Be brief.", "How are you?", "Fine.", "And you?")]
+    assert places == sorted(places)
+
+
+def test_without_a_system_role_its_words_go_before_all_that_was_said(tmp_path):
+    write_tokenizer(
+        tmp_path,
+        chat_template="{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}"
+        "{% for message in messages %}{{ message.role[0] }}:{{ message.content }}|{% endfor %}",
+    )
+    laid_out = FolderTokenizer(tmp_path)._lay_out("Brief.", "And you?", EARLIER)
+    assert laid_out == "u:Brief.\n\nHow are you?|a:Fine.|u:And you?|"
+
+
+def test_a_model_without_a_template_gets_what_was_said_line_by_line():
+    assert plain_turn("Brief.", "And you?", EARLIER) == (
+        "Brief.\n\nUser: How are you?\nAssistant: Fine.\nUser: And you?\nAssistant:"
+    )
 
 
 def test_a_template_in_a_file_of_its_own_goes_before_the_settings(tmp_path):

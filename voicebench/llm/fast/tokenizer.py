@@ -17,6 +17,7 @@ from voicebench.errors import ModelError
 from voicebench.llm.chat import (
     REASONING_MARKS,
     TURN_END_TOKENS,
+    Said,
     eos_ids,
     messages,
     messages_without_system,
@@ -71,13 +72,15 @@ class FolderTokenizer:
         """Whether a reply is one line, because the model has no chat template."""
         return self._template is None
 
-    def encode_turn(self, system_prompt: str, prompt: str) -> list[int]:
+    def encode_turn(
+        self, system_prompt: str, prompt: str, earlier: Sequence[Said] = ()
+    ) -> list[int]:
         """Return the ids after which the model's answer to ``prompt`` begins."""
         if self._template is None:
-            ids: list[int] = self._tokenizer.encode(plain_turn(system_prompt, prompt)).ids
+            ids: list[int] = self._tokenizer.encode(plain_turn(system_prompt, prompt, earlier)).ids
             return ids
         ids = self._tokenizer.encode(
-            self._lay_out(system_prompt, prompt), add_special_tokens=False
+            self._lay_out(system_prompt, prompt, earlier), add_special_tokens=False
         ).ids
         return ids
 
@@ -91,15 +94,15 @@ class FolderTokenizer:
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
         return text
 
-    def _lay_out(self, system_prompt: str, prompt: str) -> str:
+    def _lay_out(self, system_prompt: str, prompt: str, earlier: Sequence[Said]) -> str:
         import jinja2
 
         try:
-            return self._render(messages(system_prompt, prompt))
+            return self._render(messages(system_prompt, prompt, earlier))
         except jinja2.TemplateError:  # as templates say that they know no system role
             pass
         try:
-            return self._render(messages_without_system(system_prompt, prompt))
+            return self._render(messages_without_system(system_prompt, prompt, earlier))
         except jinja2.TemplateError as error:
             raise ModelError(
                 f"the chat template of {self._folder} cannot be rendered ({error})",
