@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-import httpx
+import httpcore
 
 from voicebench.errors import EngineError
 from voicebench.events import Connected, ServerTiming
@@ -40,11 +40,12 @@ class Answer:
     """The answer to one request: its head, and its body as it arrives."""
 
     def __init__(
-        self, response: httpx.Response, service: HttpService, patience: Patience, sent_at: float
+        self, response: httpcore.Response, service: HttpService, patience: Patience, sent_at: float
     ) -> None:
-        self.status = response.status_code
-        self.headers: Mapping[str, str] = response.headers
-        self.http_version = response.http_version
+        self.status = response.status
+        self.headers: Mapping[str, str] = header_fields(response)
+        """By their names in lower case."""
+        self.http_version: str = response.extensions["http_version"].decode("ascii", "replace")
         self.content_complete = False
         """Set this where the content ended before the body: its end is read outside the turn."""
         self._response = response
@@ -180,11 +181,12 @@ class Answer:
 
     def _read(self) -> Iterator[Piece]:
         size = 0
-        stream = self._response.iter_raw()
+        stream = iter(self._response.iter_stream())
         while True:
             with self._service.told():
                 data = next(stream, None)
             if data is None:
+                self._response.close()
                 return
             if not data:
                 continue
@@ -197,6 +199,15 @@ class Answer:
     def quote(self, text: str) -> str:
         """Return the server's words as an error may show them."""
         return quote(text, *self._service.secrets)
+
+
+def header_fields(response: httpcore.Response) -> dict[str, str]:
+    """Return the head's fields by their names in lower case; what comes twice is joined."""
+    fields: dict[str, str] = {}
+    for raw_name, raw_value in response.headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    return fields
 
 
 def _status_remedy(status: int, access: Access) -> str:

@@ -2,24 +2,29 @@
 
 An `HttpService` is one place to send requests to. `HttpService.exchange` sends one and gives an
 `Answer` as soon as its head is in hand; `Answer.pieces` then yields the body, each piece the moment
-it is read. httpx and httpcore speak the protocol (1.1 and 2); the connections below them are ours
-(`dialling`), so that opening them can be done and timed before the turn.
+it is read. httpcore speaks the protocol (1.1 and 2); the connections below it are ours
+(`dialling`), so that opening them can be done and timed before the turn. There is no more between
+them and a turn: no cookies, no sessions, nothing that one turn could leave to the next but the
+connection itself.
 """
 
 from __future__ import annotations
 
+import json as json_format
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 
 import httpcore
 import httpx
 
+from voicebench import __version__
 from voicebench.events import Stage
 from voicebench.remote.access import Access, address_of, shown
-from voicebench.remote.answer import Answer
+from voicebench.remote.answer import Answer, header_fields
 from voicebench.remote.failure import RemoteError, quote
-from voicebench.remote.lines import Lines, OwnTransport
+from voicebench.remote.lines import Lines
 from voicebench.remote.timeouts import Allowance, Patience
 
 MAX_REDIRECTS = 5
@@ -27,6 +32,7 @@ SETTLE_S = 0.25
 """How long the end of an answer whose content is complete may take; then the connection goes."""
 SETTLE_IN_TURN_S = 0.02
 """The same, where a turn waits for it."""
+_REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class HttpService:
@@ -43,11 +49,11 @@ class HttpService:
         self._address = address_of(url, "http", "https")
         self._lines = Lines(self._address, self.shown_url, access)
         self._unsettled: Answer | None = None
-        self._client = httpx.Client(
-            transport=OwnTransport(self._lines),
-            headers={"accept-encoding": "identity"} | access.request_headers(),
-            trust_env=False,
-        )
+        self._headers = {
+            "accept": "*/*",
+            "accept-encoding": "identity",
+            "user-agent": f"voicebench/{__version__}",
+        } | {name.lower(): value for name, value in access.request_headers().items()}
 
     def check(self) -> None:
         """Open a connection, or raise `RemoteError` naming the URL."""
@@ -70,7 +76,6 @@ class HttpService:
         """Close all connections."""
         self._settle(0)
         self._lines.drop()
-        self._client.close()
 
     @contextmanager
     def exchange(
@@ -94,24 +99,12 @@ class HttpService:
             deadline=self.access.deadline,
         )
         sent_at = time.monotonic()
-        allowance = Allowance(patience, self.access.timeouts.between_bytes_s)
-        request = self._client.build_request(
-            method,
-            url,
-            json=json,
-            content=content,
-            headers=headers,
-            extensions={
-                "timeout": {
-                    "connect": self.access.timeouts.connect_s,
-                    "read": allowance,
-                    "write": allowance,
-                    "pool": self.access.timeouts.connect_s,
-                }
-            },
-        )
+        fields = dict(headers or {})
+        if json is not None:
+            fields["content-type"] = "application/json"
+            content = _encoded(json)
         with self.told():
-            response = self._send(request)
+            response = self._send(method, _parsed(url), fields, content, patience)
         answer = Answer(response, self, patience, sent_at)
         try:
             yield answer
@@ -127,27 +120,65 @@ class HttpService:
         if answer is not None:
             answer.settle(seconds)
 
-    def _send(self, request: httpx.Request) -> httpx.Response:
+    def _send(
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        patience: Patience,
+    ) -> httpcore.Response:
         for _ in range(MAX_REDIRECTS):
-            response = self._client.send(request, stream=True, follow_redirects=False)
-            if not (self.access.redirects and response.next_request):
+            response = self._lines.send(self._request(method, url, headers, content, patience))
+            where = header_fields(response).get("location", "")
+            if not (self.access.redirects and where and response.status in _REDIRECTS):
                 return response
-            following = response.next_request
-            following.extensions = request.extensions
             response.close()
-            if _origin(following.url) != _origin(request.url):
+            following = url.join(where)
+            if _origin(following) != _origin(url):
                 # The key would go along, and nothing is connected there.
                 raise RemoteError(
-                    f"{self.shown_url} redirects to another server, {shown(str(following.url))}",
+                    f"{self.shown_url} redirects to another server, {shown(str(following))}",
                     "use that URL",
                     fault="refused",
                     stage=self.stage,
                 )
-            request = following
+            url = following
+            if response.status == 303 or (response.status in (301, 302) and method == "POST"):
+                method, headers, content = "GET", {}, None
         raise RemoteError(
             f"{self.shown_url} redirects more than {MAX_REDIRECTS} times",
             fault="protocol",
             stage=self.stage,
+        )
+
+    def _request(
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        patience: Patience,
+    ) -> httpcore.Request:
+        fields = {"host": url.netloc.decode("ascii")} | self._headers | dict(headers)
+        if content is not None:
+            fields["content-length"] = str(len(content))
+        allowance = Allowance(patience, self.access.timeouts.between_bytes_s)
+        return httpcore.Request(
+            method,
+            httpcore.URL(
+                scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+            ),
+            headers=[(name.encode(), value.encode()) for name, value in fields.items()],
+            content=content,
+            extensions={
+                "timeout": {
+                    "connect": self.access.timeouts.connect_s,
+                    "read": allowance,
+                    "write": allowance,
+                    "pool": self.access.timeouts.connect_s,
+                }
+            },
         )
 
     @contextmanager
@@ -167,12 +198,21 @@ class HttpService:
                 fault="refused",
                 stage="connect",
             ) from None
-        except (httpcore.ProtocolError, httpx.InvalidURL, httpx.RemoteProtocolError) as error:
+        except (httpcore.ProtocolError, httpx.InvalidURL) as error:
             raise RemoteError(
                 f"{self.shown_url} broke the rules of HTTP ({quote(str(error), *self.secrets)})",
                 fault="protocol",
                 stage=self.stage,
             ) from None
+
+
+def _encoded(content: object) -> bytes:
+    return json_format.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@lru_cache(maxsize=64)
+def _parsed(url: str) -> httpx.URL:
+    return httpx.URL(url)
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

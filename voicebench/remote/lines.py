@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Iterator
-from typing import cast
 
 import httpcore
-import httpx
 
 from voicebench.remote.access import Access, Address, address_of
 from voicebench.remote.dialling import Connection, dial, trust
@@ -35,6 +32,11 @@ class Lines(httpcore.NetworkBackend):
             logging.getLogger("hpack").setLevel(logging.INFO)
         self._http2_in_clear = access.http2 and not address.tls
         self.pool = self._new_pool()
+
+    def send(self, request: httpcore.Request) -> httpcore.Response:
+        """Send ``request`` and return the answer's head, its body still to be read."""
+        self._drop_lapsed()
+        return self.pool.handle_request(request)
 
     def open(self) -> None:
         """Make sure that a connection is open, and waits or has served before."""
@@ -61,7 +63,7 @@ class Lines(httpcore.NetworkBackend):
         for connection in tuple(self._made):
             connection.interrupt()
 
-    def drop_lapsed(self) -> None:
+    def _drop_lapsed(self) -> None:
         """Forget connections that the peer has closed; HTTP/2 would find out too late."""
         if self._made and all(connection.lapsed() for connection in self._made):
             self.drop()
@@ -104,45 +106,3 @@ class Lines(httpcore.NetworkBackend):
             http2=self._access.http2,
             network_backend=self,
         )
-
-
-class OwnTransport(httpx.BaseTransport):
-    """Carries httpx's requests over our connections."""
-
-    def __init__(self, lines: Lines) -> None:
-        self._lines = lines
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send ``request`` and return the answer's head, its body still to be read."""
-        self._lines.drop_lapsed()
-        response = self._lines.pool.handle_request(
-            httpcore.Request(
-                method=request.method,
-                url=httpcore.URL(
-                    scheme=request.url.raw_scheme,
-                    host=request.url.raw_host,
-                    port=request.url.port,
-                    target=request.url.raw_path,
-                ),
-                headers=request.headers.raw,
-                content=cast(httpx.SyncByteStream, request.stream),
-                extensions=request.extensions,
-            )
-        )
-        return httpx.Response(
-            response.status,
-            headers=response.headers,
-            stream=_Body(response),
-            extensions=response.extensions,
-        )
-
-
-class _Body(httpx.SyncByteStream):
-    def __init__(self, response: httpcore.Response) -> None:
-        self._response = response
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._response.iter_stream()
-
-    def close(self) -> None:
-        self._response.close()
