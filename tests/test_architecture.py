@@ -223,7 +223,8 @@ def test_no_module_needs_itself_to_be_loaded() -> None:
 
 @pytest.mark.parametrize("name", sorted(name for name in MODULES if is_within(name, LIGHT)))
 def test_what_measures_and_calculates_imports_numpy_at_most(name: str) -> None:
-    assert foreign(loaded_with(name, MODULES)) <= {"numpy"}
+    # orjson reads the lines of results; what it loads itself is loaded anyway.
+    assert foreign(loaded_with(name, MODULES)) <= {"numpy", "orjson"}
 
 
 @pytest.mark.parametrize("name", sorted(name for name in MODULES if is_within(name, CALCULATIONS)))

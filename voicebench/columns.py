@@ -8,7 +8,7 @@ keeps its row, without figures, as METRICS asks: it counts, and says nothing abo
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,8 +62,42 @@ def columns_of(turns: Iterable[Timeline], metrics: Sequence[Metric] = METRICS) -
         for metric in metrics:
             value = None if turn.failed else metric.of(turn)
             gathered[metric.name].append(np.nan if value is None else value)
+    return _columns(prompts, failed, gathered)
+
+
+def columns_of_computed(
+    turns: Iterable[tuple[Timeline, Mapping[str, float | None]]],
+) -> Columns:
+    """Return the columns of ``turns`` whose metrics (`voicebench.metrics.compute`) are known."""
+    measured = [(turn, values) for turn, values in turns if turn.phase == "measured"]
+    gathered = {
+        metric.name: [
+            np.nan if turn.failed or (value := values[metric.name]) is None else value
+            for turn, values in measured
+        ]
+        for metric in METRICS
+    }
+    prompts = [turn.prompt for turn, _ in measured]
+    return _columns(prompts, [turn.failed for turn, _ in measured], gathered)
+
+
+def _columns(
+    prompts: Sequence[str], failed: Sequence[bool], gathered: Mapping[str, Sequence[float]]
+) -> Columns:
     return Columns(
         prompts=tuple(prompts),
         failed=np.array(failed, dtype=np.bool_),
         values={name: np.array(column, dtype=np.float64) for name, column in gathered.items()},
+    )
+
+
+def joined(parts: Sequence[Columns]) -> Columns:
+    """Return the columns of all ``parts``, one after the other; at least one is needed."""
+    known: dict[str, str] = {}
+    return Columns(
+        prompts=tuple(known.setdefault(text, text) for part in parts for text in part.prompts),
+        failed=np.concatenate([part.failed for part in parts]),
+        values={
+            name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values
+        },
     )

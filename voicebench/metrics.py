@@ -8,6 +8,7 @@ is said in its ``doc``.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -77,13 +78,12 @@ def _inter_token(turn: Timeline) -> float | None:
 
     Tokens that came joined have one stamp; the gap before such a group is that of several tokens.
     """
-    alone = Counter(token.at_ns for token in turn.tokens)
+    stamps = [token.at_ns for token in turn.tokens]
+    alone = Counter(stamps)
     gaps = [
-        (later.at_ns - earlier.at_ns) / NS_PER_MS
-        for earlier, later in pairwise(turn.tokens)
-        if alone[later.at_ns] == 1
+        (later - earlier) / NS_PER_MS for earlier, later in pairwise(stamps) if alone[later] == 1
     ]
-    return median(gaps) if gaps and 2 * len(gaps) >= len(turn.tokens) - 1 else None
+    return median(gaps) if gaps and 2 * len(gaps) >= len(stamps) - 1 else None
 
 
 def _token_count(turn: Timeline) -> float | None:
@@ -147,7 +147,7 @@ def _stall_longest(turn: Timeline) -> float | None:
 def _audio_seconds(turn: Timeline) -> float | None:
     if turn.sound is None:
         return None
-    return sum(arrival.samples for arrival in turn.audio) / turn.sound.sample_rate
+    return sum([arrival.samples for arrival in turn.audio]) / turn.sound.sample_rate
 
 
 def _synthesis_speed(turn: Timeline) -> float | None:
@@ -173,15 +173,19 @@ def audio_by_chunk(turn: Timeline) -> list[tuple[int, tuple[Arrival, ...]]]:
     Samples that came at the very stamp of a hand-over belong to the chunk before it: the voice was
     free for the next chunk because they were its last.
     """
-    starts = [chunk.at_ns for chunk in turn.chunks]
-    if not starts:
+    if not turn.chunks:
         return []
-    after = [starts[0] - 1, *starts[1:]]
+    starts = [chunk.at_ns for chunk in turn.chunks]
     ends = [*starts[1:], turn.end_ns]
-    return [
-        (start, tuple(arrival for arrival in turn.audio if low < arrival.at_ns <= high))
-        for start, low, high in zip(starts, after, ends, strict=True)
-    ]
+    before = starts[0] - 1
+    stamps = [arrival.at_ns for arrival in turn.audio]
+    found = []
+    for start, end in zip(starts, ends, strict=True):
+        # Stamps rise, so each chunk's audio is a stretch of them.
+        first, last = bisect_right(stamps, before), bisect_right(stamps, end)
+        found.append((start, turn.audio[first:last]))
+        before = end
+    return found
 
 
 def _connect(turn: Timeline) -> float | None:

@@ -12,8 +12,10 @@ Times are nanoseconds since the turn's start; durations of audio come from sampl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
+from typing import NamedTuple, TypeVar
 
 NS_PER_S = 1_000_000_000
 CLOCK_STEP_NS = 1
@@ -21,9 +23,11 @@ CLOCK_STEP_NS = 1
 audio that comes exactly on time is no stall."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A run of whole sample frames that came to hand at ``at_ns``."""
+class Arrival(NamedTuple):
+    """A run of whole sample frames that came to hand at ``at_ns``.
+
+    A tuple, since a file of a hundred thousand turns holds millions of them.
+    """
 
     at_ns: int
     samples: int
@@ -48,17 +52,44 @@ class Listening:
     """When the last sample had been played."""
 
 
+Answer = TypeVar("Answer")
+OfAudio = Callable[[Sequence[Arrival], int], Answer]
+
+
+def _once_for_each_turn(work_out: OfAudio[Answer]) -> OfAudio[Answer]:
+    """Keep the latest answer: five metrics ask for the same turn's listening in a row.
+
+    The turn's audio is known again by being the same object, which takes no time; a list could
+    have changed meanwhile, and is never taken for known.
+    """
+    latest: tuple[Sequence[Arrival], int, Answer] | None = None
+
+    @wraps(work_out)
+    def of_audio(arrivals: Sequence[Arrival], sample_rate: int) -> Answer:
+        nonlocal latest
+        known = latest
+        if known is not None and known[0] is arrivals and known[1] == sample_rate:
+            return known[2]
+        answer = work_out(arrivals, sample_rate)
+        if isinstance(arrivals, tuple):
+            latest = (arrivals, sample_rate, answer)
+        return answer
+
+    return of_audio
+
+
+@_once_for_each_turn
 def listen(arrivals: Sequence[Arrival], sample_rate: int) -> Listening:
     """Play ``arrivals`` from the first one on, pausing whenever the buffer is empty."""
     stalls: list[Stall] = []
     played_from: list[float] = []
     empty_at = float(arrivals[0].at_ns) if arrivals else 0.0
-    for arrival in arrivals:
-        if arrival.at_ns - empty_at >= CLOCK_STEP_NS:
-            stalls.append(Stall(empty_at, arrival.at_ns - empty_at))
-            empty_at = float(arrival.at_ns)
+    for at_ns, samples in arrivals:
+        if at_ns - empty_at >= CLOCK_STEP_NS:
+            stalls.append(Stall(empty_at, at_ns - empty_at))
+            empty_at = float(at_ns)
         played_from.append(empty_at)
-        empty_at += arrival.samples * NS_PER_S / sample_rate
+        empty_at += samples * NS_PER_S / sample_rate
     return Listening(tuple(stalls), tuple(played_from), empty_at)
 
 
@@ -73,14 +104,16 @@ def heard_at_ns(arrivals: Sequence[Arrival], sample_rate: int, sample: int) -> f
     return None
 
 
+@_once_for_each_turn
 def gapless_start_ns(arrivals: Sequence[Arrival], sample_rate: int) -> float | None:
     """Return the earliest moment from which playing never starves; None without audio."""
     latest: float | None = None
     before = 0
-    for arrival in arrivals:
-        start = arrival.at_ns - before * NS_PER_S / sample_rate
-        latest = start if latest is None else max(latest, start)
-        before += arrival.samples
+    for at_ns, samples in arrivals:
+        start = at_ns - before * NS_PER_S / sample_rate
+        if latest is None or start > latest:
+            latest = start
+        before += samples
     return latest
 
 

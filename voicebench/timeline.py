@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,8 +62,7 @@ class Stamped:
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class TimedText:
+class TimedText(NamedTuple):
     """A piece of text that was in hand ``at_ns`` after the turn's start."""
 
     at_ns: int

@@ -12,6 +12,7 @@ from drawn_turns import drawn_turn, failed_turn, turn_with_first_audio
 
 import voicebench.results.columns as under_test
 from voicebench.errors import ResultsError
+from voicebench.results import batches
 from voicebench.results.codec import encode_line
 from voicebench.results.columns import read_columns, stream_turns
 from voicebench.results.csv_rows import write_rows
@@ -138,7 +139,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 def test_a_line_without_end_fills_no_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(under_test, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(batches, "MAX_LINE_BYTES", 1000)
     folder = folder_of(tmp_path / "run")
     (folder / "turns.jsonl").write_bytes(b"x" * 5000)
     with pytest.raises(ResultsError, match="longer than any turn"):

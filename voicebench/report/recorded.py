@@ -207,13 +207,13 @@ def _thinned(folder: Path, columns: Columns) -> tuple[list[Timeline], list[Timel
             if head[2] != b"measured":
                 apart += 1
                 if apart <= MOST_APART:
-                    turns.append(decode_line(line.decode("utf-8"), where))
+                    turns.append(decode_line(line, where))
                 else:
                     turns.append(_thin(head, None, None))
                 continue
             sampled = measured % step == 0
             if measured in wanted or sampled:
-                turn = decode_line(line.decode("utf-8"), where)
+                turn = decode_line(line, where)
                 turns.append(turn)
                 if sampled:
                     sample.append(turn)

@@ -4,15 +4,23 @@ The line is self-describing (``schema``) and compact: stamps are whole nanosecon
 start, texts and audio are pairs ``[at_ns, text]`` and ``[at_ns, samples]``. Reading a line gives
 the timeline that was written, field by field, so figures computed later are the same numbers.
 Fields that came later (``machine``, the sound's ``seam_clicks``) may be missing, and are None then.
+
+Lines are read by `orjson`, in half of the time that the standard library's reader takes: a file may
+hold a hundred thousand. Only what orjson does not take (NaN, half a surrogate pair) is left to the
+standard library.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from dataclasses import fields as fields_of
+from functools import partial
+from itertools import chain
 from typing import cast, get_args
+
+import orjson
 
 from voicebench.errors import ResultsError
 from voicebench.events import Connected, Fault, Phase, Stage
@@ -20,6 +28,7 @@ from voicebench.playback import Arrival
 from voicebench.timeline import Failure, MachineState, Sound, TimedText, Timeline
 
 SCHEMA = 1
+_PHASES, _FAULTS, _STAGES = get_args(Phase), get_args(Fault), get_args(Stage)
 _MACHINE_FIELDS = tuple(field.name for field in fields_of(MachineState))
 
 
@@ -55,14 +64,21 @@ def encode_line(turn: Timeline) -> str:
     )
 
 
-def decode_line(line: str, where: str) -> Timeline:
+def decode_line(line: str | bytes, where: str) -> Timeline:
     """Read one line. Raises `ResultsError` naming ``where`` (file and line number)."""
     try:
-        fields = json.loads(line)
+        fields = _load(line)
         _check_schema(fields, where)
         return _decode(fields)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ResultsError(f"{where} is no turn of voicebench ({error})") from None
+
+
+def _load(line: str | bytes) -> dict[str, object]:
+    try:
+        return cast(dict[str, object], orjson.loads(line))
+    except ValueError:
+        return cast(dict[str, object], json.loads(line))
 
 
 def _check_schema(fields: Mapping[str, object], where: str) -> None:
@@ -77,14 +93,14 @@ def _check_schema(fields: Mapping[str, object], where: str) -> None:
 def _decode(fields: dict[str, object]) -> Timeline:
     return Timeline(
         turn=cast(int, fields["turn"]),
-        phase=cast(Phase, _one_of(fields["phase"], get_args(Phase))),
+        phase=cast(Phase, _one_of(fields["phase"], _PHASES)),
         prompt=cast(str, fields["prompt"]),
         started_at=cast(str, fields["started_at"]),
         end_ns=int(cast(int, fields["end_ns"])),
         tokens=_decode_texts(fields["tokens"]),
         whole_reply=_decode_reply(fields["whole_reply"]),
         chunks=_decode_texts(fields["chunks"]),
-        audio=tuple(Arrival(int(at), int(n)) for at, n in cast(list[list[int]], fields["audio"])),
+        audio=_decode_audio(fields["audio"]),
         sound=_decode_sound(fields["sound"]),
         failure=_decode_failure(fields["failure"]),
         usage_tokens=cast("int | None", fields["usage_tokens"]),
@@ -147,13 +163,41 @@ def _decode_failure(fields: object) -> Failure | None:
     failure = cast(dict[str, str], fields)
     return Failure(
         failure["reason"],
-        cast(Fault, _one_of(failure["fault"], get_args(Fault))),
-        cast(Stage, _one_of(failure["stage"], get_args(Stage))),
+        cast(Fault, _one_of(failure["fault"], _FAULTS)),
+        cast(Stage, _one_of(failure["stage"], _STAGES)),
     )
 
 
 def _decode_texts(pairs: object) -> tuple[TimedText, ...]:
-    return tuple(TimedText(int(at), str(text)) for at, text in cast(list[tuple[int, str]], pairs))
+    found = tuple(map(_new_text, cast(list[list[object]], pairs)))
+    _check_pairs(found)
+    _check_types([at_ns for at_ns, _ in found], int)
+    _check_types([text for _, text in found], str)
+    return found
+
+
+def _decode_audio(pairs: object) -> tuple[Arrival, ...]:
+    found = tuple(map(_new_arrival, cast(list[list[object]], pairs)))
+    _check_pairs(found)
+    _check_types(chain.from_iterable(found), int)
+    return found
+
+
+# A turn has a hundred of these: they are made, and checked, without a Python call for each.
+_new_text: Callable[[list[object]], TimedText] = partial(tuple.__new__, TimedText)
+_new_arrival: Callable[[list[object]], Arrival] = partial(tuple.__new__, Arrival)
+
+
+def _check_pairs(found: Iterable[tuple[object, ...]]) -> None:
+    if not set(map(len, found)) <= {2}:
+        raise ValueError("an event is a pair")
+
+
+def _check_types(values: Iterable[object], wanted: type) -> None:
+    """Raise `ValueError` unless all are of one type; a call for each value would take twice."""
+    for found in set(map(type, values)):
+        if found is not wanted:
+            raise ValueError(f"a value of type {found.__name__}, not {wanted.__name__}")
 
 
 def _decode_reply(pair: object) -> TimedText | None:

@@ -12,13 +12,15 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from voicebench.columns import Columns, columns_of
+from voicebench.columns import Columns, columns_of, joined
 from voicebench.errors import ResultsError
-from voicebench.metrics import METRICS, Metric
+from voicebench.metrics import BY_NAME, METRICS, Metric
+from voicebench.results.batches import map_turns, numbered_lines, turns_of, whole_lines
 from voicebench.results.codec import decode_line
 from voicebench.results.csv_rows import unquoted
 from voicebench.results.folder import CSV, ENVIRONMENT, INCOMPLETE, SETTINGS, TURNS
@@ -27,8 +29,6 @@ from voicebench.timeline import Timeline
 
 FROM_TURNS = 2_000
 SAMPLE_TURNS = 50
-MAX_LINE_BYTES = 16_000_000
-"""A longer line is no turn; reading stops there, so that a foreign file fills no memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +65,7 @@ def read_columns(path: Path, metrics: Sequence[Metric] = METRICS) -> RecordedCol
     if count > FROM_TURNS:
         columns = _columns_of_csv(path / CSV, count, sample, metrics)
     if columns is None:
-        columns = columns_of(stream_turns(path), metrics)
+        columns = computed_columns(path, metrics)
     return RecordedColumns(
         path=path,
         settings=read_document(path / SETTINGS),
@@ -76,54 +76,34 @@ def read_columns(path: Path, metrics: Sequence[Metric] = METRICS) -> RecordedCol
     )
 
 
+def computed_columns(path: Path, metrics: Sequence[Metric] = METRICS) -> Columns:
+    """Return the columns that the turns of the run folder at ``path`` give, on all cores.
+
+    Raises `ResultsError`.
+    """
+    names = tuple(metric.name for metric in metrics)
+    return joined(list(map_turns(path, partial(_columns_of_named, names))))
+
+
+def _columns_of_named(names: Sequence[str], turns: Sequence[Timeline]) -> Columns:
+    """Compute the columns of a batch; metrics go by name, since a function of one cannot travel."""
+    return columns_of(turns, [BY_NAME[name] for name in names])
+
+
 def stream_turns(path: Path) -> Iterator[Timeline]:
     """Yield the whole turns of the run folder at ``path``, one at a time, in order.
 
     A last line that was cut off is left out. Raises `ResultsError` for a line that is no turn, and
     where turns of several runs stand in one file.
     """
-    last = 0
-    for number, line in _lines(path / TURNS):
-        if not line.endswith(b"\n"):
-            return
-        turn = decode_line(_text(line, path / TURNS), f"{path / TURNS}, line {number}")
-        if turn.turn <= last:
-            raise ResultsError(
-                f"{path / TURNS}, line {number}: turn {turn.turn} comes after turn {last}",
-                "the file holds the turns of several runs; compare their own folders",
-            )
-        last = turn.turn
-        yield turn
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    try:
-        with path.open("rb") as file:
-            number = 0
-            while line := file.readline(MAX_LINE_BYTES + 1):
-                number += 1
-                if len(line) > MAX_LINE_BYTES:
-                    raise ResultsError(
-                        f"{path}, line {number} is longer than any turn",
-                        "name a folder that `voicebench run` made",
-                    )
-                yield number, line
-    except OSError as error:
-        raise ResultsError(f"{path} cannot be read ({error.strerror})") from None
-
-
-def _text(line: bytes, path: Path) -> str:
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError:
-        raise ResultsError(f"{path} is not UTF-8 text") from None
+    yield from turns_of(path / TURNS, whole_lines(path / TURNS))
 
 
 def _survey(path: Path) -> tuple[int, bool, dict[int, bytes]]:
     """Count the whole lines; return also whether the last is cut, and a sample spread over all."""
     count, step = 0, 1
     sample: dict[int, bytes] = {}
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         if not line.endswith(b"\n"):
             return count, True, sample
         count = number
@@ -177,7 +157,7 @@ def _is_row_of(
     cells: list[str], header: dict[str, int], line: bytes, metrics: Sequence[Metric]
 ) -> bool:
     """Return whether ``cells`` are what the turn in ``line`` gives when it is computed anew."""
-    turn = decode_line(line.decode("utf-8"), "runs.csv")
+    turn = decode_line(line, "runs.csv")
     if cells[header["turn"]] != str(turn.turn) or cells[header["phase"]] != turn.phase:
         return False
     for metric in metrics:

@@ -17,7 +17,7 @@ follows OWASP's page on CSV injection; ``turns.jsonl`` holds every text as it wa
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TextIO
 
 from voicebench.metrics import METRICS, Metric, compute
@@ -50,8 +50,12 @@ _READ_AS_MISSING_OR_BOOLEAN = frozenset((*_READ_AS_MISSING, "1.#ind", "1.#qnan",
 _WHOLE_UNITS = ("count", "bool")
 
 
-def row(turn: Timeline) -> dict[str, object]:
-    """Return the cells of ``turn`` by column, in the order of `CSV_COLUMNS`; None is empty."""
+def row(turn: Timeline, values: Mapping[str, float | None] | None = None) -> dict[str, object]:
+    """Return the cells of ``turn`` by column, in the order of `CSV_COLUMNS`; None is empty.
+
+    ``values`` are the turn's metrics, where they are computed already.
+    """
+    values = compute(turn) if values is None else values
     first_chunk = turn.chunks[0].text if turn.chunks else None
     cells: dict[str, object] = {
         "turn": turn.turn,
@@ -64,8 +68,12 @@ def row(turn: Timeline) -> dict[str, object]:
         "first_chunk_text": None if first_chunk is None else quoted(first_chunk),
         "first_chunk_words": None if first_chunk is None else len(first_chunk.split()),
     }
-    values = compute(turn)
     return cells | {metric.name: _cell(metric, values[metric.name]) for metric in METRICS}
+
+
+def cells_of(turn: Timeline, values: Mapping[str, float | None] | None = None) -> list[str]:
+    """Return what `row` gives, as it is written."""
+    return ["" if cell is None else str(cell) for cell in row(turn, values).values()]
 
 
 def _cell(metric: Metric, value: float | None) -> float | int | None:

@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from voicebench.columns import columns_of
+from voicebench.columns import Columns, columns_of_computed, joined
 from voicebench.errors import ResultsError, UsageError
 from voicebench.events import Phase
 from voicebench.gates import GateResult, judge, overall, parse_gate
 from voicebench.intervals import LEVEL
+from voicebench.metrics import compute
+from voicebench.results.batches import map_turns
 from voicebench.results.checksums import changed_files, read_checksums
-from voicebench.results.columns import stream_turns
-from voicebench.results.csv_rows import CSV_COLUMNS, row
+from voicebench.results.csv_rows import CSV_COLUMNS, cells_of
 from voicebench.results.document import OTHER_PHASES
 from voicebench.results.folder import AUDIO, CSV, INCOMPLETE, SETTINGS, SUMMARY, TURNS
 from voicebench.results.reading import read_document
@@ -88,9 +91,9 @@ def verify(path: Path) -> Verification:
     if not complete:
         checked.notes.append("the run was broken off; what was finished is checked")
     _check_sums(checked, complete)
-    phases: dict[Phase, int] = {}
+    phases: Counter[Phase] = Counter()
     try:
-        columns = columns_of(_watched(checked, phases))
+        columns = _columns(checked, phases)
     except (ResultsError, TypeError, ValueError, ArithmeticError) as error:
         message = error.message if isinstance(error, ResultsError) else str(error)
         checked.differs(TURNS, f"cannot be read to its end: {message}")
@@ -122,15 +125,35 @@ def _check_end(checked: Verification) -> None:
             checked.differs(TURNS, "its last line is cut off")
 
 
-def _watched(checked: Verification, phases: dict[Phase, int]) -> Iterator[Timeline]:
-    """Yield each turn, its row of ``runs.csv`` checked on the way."""
+class _Batch(NamedTuple):
+    """What a batch of turns gives: its rows of ``runs.csv``, its columns, its phases."""
+
+    rows: list[list[str]]
+    columns: Columns
+    phases: Counter[Phase]
+
+
+def _computed(turns: Sequence[Timeline]) -> _Batch:
+    known = [(turn, compute(turn)) for turn in turns]
+    return _Batch(
+        [cells_of(turn, values) for turn, values in known],
+        columns_of_computed(known),
+        Counter(turn.phase for turn in turns),
+    )
+
+
+def _columns(checked: Verification, phases: Counter[Phase]) -> Columns:
+    """Compute every turn anew, and check its row of ``runs.csv`` on the way."""
     rows = _Rows(checked)
-    for turn in stream_turns(checked.folder):
-        checked.turns += 1
-        phases[turn.phase] = phases.get(turn.phase, 0) + 1
-        rows.check(turn)
-        yield turn
+    parts = []
+    for batch in map_turns(checked.folder, _computed):
+        checked.turns += len(batch.rows)
+        phases += batch.phases
+        for computed in batch.rows:
+            rows.check(computed)
+        parts.append(batch.columns)
     rows.check_end()
+    return joined(parts)
 
 
 class _Rows:
@@ -140,12 +163,14 @@ class _Rows:
         self._checked = checked
         self._rows = self._read(checked.folder / CSV)
         self._header: list[str] | None = next(self._rows, None)
-        self._columns: list[tuple[int, str]] = []
+        self._columns: list[tuple[int, str, int]] = []
         if self._header is None:
             checked.differs(CSV, "is missing or holds nothing")
             return
         self._columns = [
-            (index, name) for index, name in enumerate(self._header) if name in CSV_COLUMNS
+            (index, name, CSV_COLUMNS.index(name))
+            for index, name in enumerate(self._header)
+            if name in CSV_COLUMNS
         ]
         unknown = [name for name in self._header if name not in CSV_COLUMNS]
         missing = [name for name in CSV_COLUMNS if name not in self._header]
@@ -154,25 +179,28 @@ class _Rows:
         if missing:
             checked.notes.append(f"{CSV}: columns that it does not have: {', '.join(missing)}")
 
-    def check(self, turn: Timeline) -> None:
+    def check(self, computed: list[str]) -> None:
+        """Compare the next row with what the turn gives: the cells of `CSV_COLUMNS`."""
         if self._header is None:
             return
+        turn = computed[0]
         cells = next(self._rows, None)
         if cells is None:
-            self._checked.differs(CSV, f"ends before turn {turn.turn}")
+            self._checked.differs(CSV, f"ends before turn {turn}")
             self._header = None
             return
         if len(cells) != len(self._header):
-            self._checked.differs(CSV, f"turn {turn.turn} has {len(cells)} cells")
+            self._checked.differs(CSV, f"turn {turn} has {len(cells)} cells")
             return
-        computed = row(turn)
-        for index, name in self._columns:
-            self._checked.figures += 1
-            if not _same_cell(cells[index], computed[name]):
+        self._checked.figures += len(self._columns)
+        if cells == computed:
+            return
+        for index, name, own in self._columns:
+            if not _same_cell(cells[index], computed[own]):
                 self._checked.differs(
                     CSV,
-                    f"turn {turn.turn}, {name} is {_cell(cells[index])}, "
-                    f"and the turn gives {_cell(computed[name])}",
+                    f"turn {turn}, {name} is {_cell(cells[index])}, "
+                    f"and the turn gives {_cell(computed[own])}",
                 )
 
     def check_end(self) -> None:
@@ -189,16 +217,14 @@ class _Rows:
             self._checked.differs(CSV, f"cannot be read ({error})")
 
 
-def _same_cell(cell: str, value: object) -> bool:
-    if value is None:
-        return cell == ""
-    if isinstance(value, int | float):
-        try:
-            return float(cell) == value
-        except ValueError:
-            return False
+def _same_cell(cell: str, computed: str) -> bool:
     # A reader of CSV gives the line ends of the file's own making back as line feeds.
-    return cell.replace("\r\n", "\n") == str(value)
+    if cell.replace("\r\n", "\n") == computed:
+        return True
+    try:
+        return float(cell) == float(computed)
+    except ValueError:
+        return False
 
 
 def _check_summary(

@@ -1,0 +1,164 @@
+"""Very many turns, read in batches by all cores.
+
+Reading a turn's line and computing its metrics takes some 200 µs. Of a hundred thousand turns that
+is long enough to be shared out: the lines go in batches to as many processes as there are cores,
+and what comes back is taken in order. Only a few batches are under way at a time, so the memory
+does not grow with the file. Smaller files are read in this process, which is quicker.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from voicebench.environment import core_count
+from voicebench.errors import ResultsError
+from voicebench.results.codec import decode_line
+from voicebench.results.folder import TURNS
+from voicebench.timeline import Timeline
+
+BATCH = 500
+SHARED_FROM_BYTES = 16_000_000
+"""From this size on it pays to start further processes, each of which takes half a second."""
+MOST_PROCESSES = 8
+MAX_LINE_BYTES = 16_000_000
+"""A longer line is no turn; reading stops there, so that a foreign file fills no memory."""
+
+Made = TypeVar("Made")
+Work = Callable[[Sequence[Timeline]], Made]
+Line = tuple[int, bytes]
+
+
+class _Batch(NamedTuple):
+    """Lines of one file, and which was the first."""
+
+    path: Path
+    first: int
+    lines: Sequence[bytes]
+
+
+class _Answer(NamedTuple):
+    """What was made of a batch, and the numbers of its turns that others have to fit to."""
+
+    made: object
+    first_turn: int
+    last_turn: int
+
+
+def map_turns(folder: Path, work: Work[Made]) -> Iterator[Made]:
+    """Yield what ``work`` makes of the whole turns of ``folder``, batch by batch, in order.
+
+    ``work`` is a function of a module (or a `functools.partial` of one), so that other processes
+    can call it. A last line that was cut off is left out. Raises `ResultsError` for a line that is
+    no turn, and where turns of several runs stand in one file.
+    """
+    path = folder / TURNS
+    last = 0
+    for number, answer in _answers(path, work):
+        if answer.first_turn <= last:
+            raise _mixed(path, number, answer.first_turn, last)
+        last = answer.last_turn
+        yield answer.made  # type: ignore[misc]
+
+
+def whole_lines(path: Path) -> Iterator[Line]:
+    """Yield each whole line of ``path`` with its number. Raises `ResultsError`."""
+    for number, line in numbered_lines(path):
+        if not line.endswith(b"\n"):
+            return
+        yield number, line
+
+
+def numbered_lines(path: Path) -> Iterator[Line]:
+    """Yield each line with its number, the last one even if it was cut off.
+
+    Raises `ResultsError` where the file cannot be read, or a line is longer than any turn.
+    """
+    try:
+        with path.open("rb") as file:
+            number = 0
+            while line := file.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                if len(line) > MAX_LINE_BYTES:
+                    raise ResultsError(
+                        f"{path}, line {number} is longer than any turn",
+                        "name a folder that `voicebench run` made",
+                    )
+                yield number, line
+    except OSError as error:
+        raise ResultsError(f"{path} cannot be read ({error.strerror})") from None
+
+
+def turns_of(path: Path, lines: Iterable[Line]) -> Iterator[Timeline]:
+    """Yield the turns of ``lines``, which rise. Raises `ResultsError`."""
+    last = 0
+    for number, line in lines:
+        turn = decode_line(_checked(line, path), f"{path}, line {number}")
+        if turn.turn <= last:
+            raise _mixed(path, number, turn.turn, last)
+        last = turn.turn
+        yield turn
+
+
+def _mixed(path: Path, line: int, turn: int, last: int) -> ResultsError:
+    return ResultsError(
+        f"{path}, line {line}: turn {turn} comes after turn {last}",
+        "the file holds the turns of several runs; compare their own folders",
+    )
+
+
+def _checked(line: bytes, path: Path) -> bytes:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ResultsError(f"{path} is not UTF-8 text") from None
+    return line
+
+
+def _answers(path: Path, work: Work[Made]) -> Iterator[tuple[int, _Answer]]:
+    """Yield the answer to each batch with the number of its first line."""
+    processes = min(core_count() or 1, MOST_PROCESSES)
+    batches = _batches(path)
+    if processes == 1 or path.stat().st_size < SHARED_FROM_BYTES:
+        yield from ((batch.first, _answer(work, batch)) for batch in batches)
+        return
+    waiting: deque[tuple[int, Future[_Answer]]] = deque()
+    # Spawned, since a forked copy of a process with threads may wait for a lock for ever.
+    with ProcessPoolExecutor(
+        processes, mp_context=get_context("spawn"), initializer=_prepare
+    ) as pool:
+        try:
+            for batch in batches:
+                waiting.append((batch.first, pool.submit(_answer, work, batch)))
+                if len(waiting) > 2 * processes:
+                    number, future = waiting.popleft()
+                    yield number, future.result()
+            while waiting:
+                number, future = waiting.popleft()
+                yield number, future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _batches(path: Path) -> Iterator[_Batch]:
+    lines = whole_lines(path)
+    while found := list(islice(lines, BATCH)):
+        yield _Batch(path, found[0][0], [line for _, line in found])
+
+
+def _answer(work: Work[Made], batch: _Batch) -> _Answer:
+    turns = list(turns_of(batch.path, enumerate(batch.lines, start=batch.first)))
+    return _Answer(work(turns), turns[0].turn, turns[-1].turn)
+
+
+def _prepare() -> None:
+    """Leave Ctrl-C to the process that asked, and collect nothing: turns hold no cycles."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()
