@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -117,3 +118,12 @@ def test_threads_are_set_and_none_takes_one_per_usable_core():
 def test_no_threads_at_all_is_refused():
     with pytest.raises(SettingsError, match="write 1 or more"):
         devices.set_threads(0)
+
+
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    devices.let_waiting_threads_sleep()
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    devices.let_waiting_threads_sleep()
+    assert os.environ["OMP_WAIT_POLICY"] == "active"

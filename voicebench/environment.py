@@ -40,6 +40,7 @@ def describe_environment() -> dict[str, object]:
         "cores": core_count(),
         "memory_bytes": memory_bytes(),
         "governor": cpu_governor(),
+        "thread_waiting": os.environ.get("OMP_WAIT_POLICY"),
         "load_1min": load_average(),
         "clock_resolution_ns": clock_resolution_ns(),
         "commit": git_commit(Path.cwd()),

@@ -29,6 +29,7 @@ from voicebench.cli import (
     tune,
     verify,
 )
+from voicebench.devices import let_waiting_threads_sleep
 from voicebench.errors import VoicebenchError
 
 app = typer.Typer(
@@ -80,6 +81,7 @@ def _voicebench(
 def main() -> None:
     """Run the command line; a user's mistake ends in one sentence and its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
+    let_waiting_threads_sleep()
     try:
         app()
     except VoicebenchError as error:
