@@ -1,0 +1,155 @@
+"""What this project has promised of its first audio, and whether a run holds it.
+
+The limits are what was promised for a quiet machine of two cores with AVX-512 and bfloat16. They
+are not fitted to the machine that the benchmark runs on: an older one misses them, and is told so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.first_audio.ratios import figure, known, ratio, values_of
+from benchmarks.first_audio.rounds import Turns
+from voicebench.gates import Verdict, judge, parse_gate
+from voicebench.llm.ending import count_words, is_sentence_end
+from voicebench.settings import DEFAULT_GATES
+from voicebench.summary import summarize
+from voicebench.timeline import Timeline
+
+OURS = "d3"
+TIMES_FASTER = {"b": 3.0, "a": 12.0, "c": 1.8}
+FIRST_AUDIO_P95_MS = {"back": 80.0, "rested": 100.0}
+STRETCH_P95_MS = 60.0
+ABOVE_FIRST_AUDIO_MS = 20.0
+SMOOTH_SHARE = 0.99
+LISTENER_STARTS_MS = 20.0
+LLM_TOTAL_MEAN_MS = 200.0
+WORDS_MEAN = 12.0
+MEMORY_GB = 1.5
+FIRST_MEASURED_S = 4.0
+FIRST_AUDIO_OF_PROCESS_S = 2.5
+NAMES = {"back": "back to back", "rested": "after 0.7 s of silence"}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A promise, what was found, and whether it is held; None: it was not measured."""
+
+    promise: str
+    found: str
+    held: bool | None
+
+    @property
+    def word(self) -> str:
+        """Return what stands in the table."""
+        return "not measured" if self.held is None else "held" if self.held else "NOT HELD"
+
+
+def judge_all(turns: Turns, startup: Mapping[str, float] | None = None) -> list[Judged]:
+    """Judge every promise on the turns of a run, and on its ``startup`` figures."""
+    found = [_ratio(turns, other, least) for other, least in TIMES_FASTER.items()]
+    for condition, most in FIRST_AUDIO_P95_MS.items():
+        found.append(_first_audio(turns.get((OURS, condition), []), condition, most))
+    back = turns.get((OURS, "back"), [])
+    found.append(_first_audio(back, "back", STRETCH_P95_MS, "stretch: "))
+    found += [_above_first_audio(back, name) for name in ("first_sound_ms", "gapless_start_ms")]
+    found += [_smooth(back), _llm_total(back), _words(back), _whole_sentences(back)]
+    found += [_gates(back), *_startup(startup or {})]
+    return found
+
+
+def _ratio(turns: Turns, other: str, least: float) -> Judged:
+    promise = f"`first_audio` p50 at least {least:g} × better than ({other})"
+    sides = (turns.get((row, "back"), []) for row in (other, OURS))
+    slow, fast = (values_of(side, "first_audio_ms") for side in sides)
+    found = ratio(slow, fast, 50)
+    if found is None:
+        return Judged(promise, "–", None)
+    text = f"{found.ratio:.1f} ×"
+    if found.interval is not None:
+        text += f" ({found.interval.low:.1f} to {found.interval.high:.1f})"
+    return Judged(promise, text, found.ratio >= least)
+
+
+def _first_audio(turns: Sequence[Timeline], condition: str, most: float, kind: str = "") -> Judged:
+    promise = f"{kind}`first_audio` p95 ≤ {most:g} ms {NAMES[condition]}"
+    return _at_most(promise, figure(turns, "first_audio_ms", 95), most)
+
+
+def _above_first_audio(turns: Sequence[Timeline], metric: str) -> Judged:
+    name = metric.removesuffix("_ms")
+    promise = f"`{name}` p95 ≤ {ABOVE_FIRST_AUDIO_MS:g} ms above `first_audio` p95"
+    later, first = (figure(turns, which, 95) for which in (metric, "first_audio_ms"))
+    above = None if later is None or first is None else later - first
+    return _at_most(promise, above, ABOVE_FIRST_AUDIO_MS)
+
+
+def _smooth(turns: Sequence[Timeline]) -> Judged:
+    promise = (
+        f"no stall in {SMOOTH_SHARE:.0%} of turns, "
+        f"listening from first audio + {LISTENER_STARTS_MS:g} ms"
+    )
+    deficits = known(values_of(turns, "worst_deficit_ms"))
+    if not deficits:
+        return Judged(promise, "–", None)
+    smooth = sum(deficit <= LISTENER_STARTS_MS for deficit in deficits)
+    held = smooth >= SMOOTH_SHARE * len(deficits)
+    return Judged(promise, f"{smooth} of {len(deficits)} turns", held)
+
+
+def _llm_total(turns: Sequence[Timeline]) -> Judged:
+    promise = f"`llm_total` mean < {LLM_TOTAL_MEAN_MS:g} ms"
+    totals = known(values_of(turns, "llm_total_ms"))
+    if not totals:
+        return Judged(promise, "–", None)
+    mean = sum(totals) / len(totals)
+    return Judged(promise, f"{mean:.0f} ms", mean < LLM_TOTAL_MEAN_MS)
+
+
+def _words(turns: Sequence[Timeline]) -> Judged:
+    promise = f"replies of {WORDS_MEAN:g} words or more on average"
+    counts = [count_words(turn.reply) for turn in turns]
+    if not counts:
+        return Judged(promise, "–", None)
+    mean = sum(counts) / len(counts)
+    return Judged(promise, f"{mean:.1f} words", mean >= WORDS_MEAN)
+
+
+def _whole_sentences(turns: Sequence[Timeline]) -> Judged:
+    promise = "replies are whole sentences"
+    if not turns:
+        return Judged(promise, "–", None)
+    whole = sum(is_sentence_end(turn.reply.rstrip(), " ") for turn in turns)
+    return Judged(promise, f"{whole} of {len(turns)}", whole == len(turns))
+
+
+def _gates(turns: Sequence[Timeline]) -> Judged:
+    promise = f"the default gates pass, {len(turns)} of {len(turns)} turns usable"
+    if not turns:
+        return Judged(promise, "–", None)
+    summary = summarize(turns)
+    results = [judge(parse_gate(gate), summary) for gate in DEFAULT_GATES]
+    text = "; ".join(f"{result.gate.text}: {result.verdict.value}" for result in results)
+    return Judged(promise, text, all(result.verdict is Verdict.PASS for result in results))
+
+
+def _startup(startup: Mapping[str, float]) -> list[Judged]:
+    promises = {
+        "first_audio_s": ("process to first audio", FIRST_AUDIO_OF_PROCESS_S, "s"),
+        "first_measured_s": ("process to the first measured turn", FIRST_MEASURED_S, "s"),
+        "memory_gb": ("resident memory of a run", MEMORY_GB, "GB"),
+    }
+    judged = []
+    for name, (text, most, unit) in promises.items():
+        value = startup.get(name)
+        found = "–" if value is None else f"{value:.2f} {unit}"
+        held = None if value is None else value <= most
+        judged.append(Judged(f"{text} ≤ {most:g} {unit}", found, held))
+    return judged
+
+
+def _at_most(promise: str, value: float | None, most: float) -> Judged:
+    if value is None:
+        return Judged(promise, "–", None)
+    return Judged(promise, f"{value:.0f} ms", value <= most)

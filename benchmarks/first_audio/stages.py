@@ -1,0 +1,118 @@
+"""Where the time to the first audio goes, stage by stage, and what the memory alone would take.
+
+The floor of a stage is the bytes of weights that it has to read at least once, over the machine's
+memory bandwidth: one pass over the language model for the prompt, one for every further token, the
+voice's text side once, its flow and decoder once. What is measured above the floor is arithmetic,
+and the cost of hundreds of small operations. (A voice's weights may stay in the processor's cache
+from turn to turn, so a measurement may even lie below its floor.)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.first_audio.bandwidth import Bandwidth
+from benchmarks.first_audio.ratios import known, values_of
+from benchmarks.first_audio.rows import VOICE
+from voicebench.summary import percentile
+from voicebench.targets.cascade import Cascade
+from voicebench.timeline import Timeline
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage: its median, and the time for its bytes at the machine's bandwidth."""
+
+    name: str
+    p50_ms: float
+    read_bytes: float
+    floor_ms: float
+
+    def as_dict(self) -> dict[str, object]:
+        """Return what the benchmark's file holds."""
+        return {
+            "name": self.name,
+            "p50_ms": self.p50_ms,
+            "read_bytes": self.read_bytes,
+            "floor_ms": self.floor_ms,
+        }
+
+
+def measure(ours: Cascade, turns: Sequence[Timeline], bandwidth: Bandwidth) -> list[Stage]:
+    """Return the stages of ``turns``, back to back; the voice's two are timed on their texts."""
+    from voicebench.tts.finding import open_voice
+
+    language_model = ours.llm.describe()
+    once = float(str(language_model["bytes_per_token"]))
+    network = open_voice(VOICE).network
+    text_bytes = _bytes(network.text) + _bytes(network.durations)
+    window_bytes = _bytes(network.flow) + _bytes(network.decoder)
+    tokens = percentile([float(tokens_to_first_chunk(turn)) for turn in turns], 50)
+    front_ms = text_front_end_ms([turn.chunks[0].text for turn in turns if turn.chunks])
+    voice_ms = _median(turns, "tts_ttfb_ms")
+    named = (
+        ("prompt read (prefill), to the first token", _median(turns, "llm_ttft_ms"), once),
+        ("one further token", _median(turns, "llm_itl_ms"), once),
+        (
+            f"first chunk complete (token {tokens:.0f})",
+            _median(turns, "first_chunk_ms"),
+            once * tokens,
+        ),
+        ("voice: text front end (phonemes, encoder, durations)", front_ms, text_bytes),
+        ("voice: first window (flow and decoder)", voice_ms - front_ms, window_bytes),
+        (
+            "first audio, all of it",
+            _median(turns, "first_audio_ms"),
+            once * tokens + text_bytes + window_bytes,
+        ),
+    )
+    return [Stage(name, ms, size, bandwidth.floor_ms(size)) for name, ms, size in named]
+
+
+def tokens_to_first_chunk(turn: Timeline) -> int:
+    """Return how many tokens had come when the first text chunk was handed over."""
+    if not turn.chunks:
+        return 0
+    return sum(token.at_ns <= turn.chunks[0].at_ns for token in turn.tokens)
+
+
+def text_front_end_ms(texts: Sequence[str]) -> float:
+    """Return the median time from a text to what the first window is computed from."""
+    import torch
+
+    from voicebench.tts.finding import open_voice
+    from voicebench.tts.noise import SeededNoise
+
+    voice = open_voice(VOICE)
+    voice.network.prepare()
+
+    def encode(text: str) -> None:
+        noise = SeededNoise(0, text)
+        with torch.inference_mode():
+            symbols = torch.tensor(next(voice.symbols(text)))
+            voice.network.encode(symbols, voice.manner, noise)
+
+    encode(texts[0])
+    return percentile([timed_ms(partial(encode, text)) for text in texts], 50)
+
+
+def timed_ms(action: Callable[[], Any]) -> float:
+    """Return how long ``action`` takes, in milliseconds."""
+    begun = time.perf_counter_ns()
+    action()
+    return (time.perf_counter_ns() - begun) / 1e6
+
+
+def _median(turns: Sequence[Timeline], metric: str) -> float:
+    return percentile(known(values_of(turns, metric)), 50)
+
+
+def _bytes(module: nn.Module) -> float:
+    return float(sum(weight.numel() * weight.element_size() for weight in module.parameters()))
