@@ -134,7 +134,7 @@ def available_devices() -> list[str]:
 
 
 def let_waiting_threads_sleep() -> None:
-    """Have torch's threads sleep, not spin, while they wait for each other; call before torch loads.
+    """Have torch's threads sleep, not spin, while they wait; call it before torch is loaded.
 
     Spinning wins nothing that we could measure on an idle machine. Beside one other busy process on
     two cores, spinning threads keep the one they wait for off its core: a sentence took 1.9 s
