@@ -1,36 +1,66 @@
-"""``voicebench doctor``: what this machine has, and what is missing."""
+"""``voicebench doctor``: what this machine has, what is missing, and what fast arithmetic costs."""
 
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voicebench.cli.options import Json
+from voicebench.cli.options import Json, Llm, Set, Voice, effective_settings
+from voicebench.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from voicebench.quality import Finding
 
 EXIT_MISSING = 4
 _MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "missing": "[red]missing[/]"}
 
 
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    quality: Annotated[
+        bool,
+        typer.Option(
+            "--quality",
+            help="Measure what fast arithmetic costs: the model's agreement with float32, the "
+            "voice's error, and how many words a recogniser mishears. Takes minutes.",
+        ),
+    ] = False,
+    sentences: Annotated[
+        int, typer.Option(min=1, max=40, help="Sentences for the recogniser (--quality).")
+    ] = 40,
+    llm: Llm = None,
+    voice: Voice = None,
+    assignments: Set = None,
+    as_json: Json = False,
+) -> None:
     """Look at Python, torch, devices, sound, models, clock and load; name what mends a lack.
 
-    Example: voicebench doctor
+    Examples:
+
+      voicebench doctor
+
+      voicebench doctor --quality --sentences 10
     """
+    if quality:
+        _quality(sentences, llm, voice, assignments, as_json=as_json)
+        return
+    if llm is not None or voice is not None or assignments:
+        raise UsageError("--llm, --voice and --set are for --quality", "add --quality")
     from voicebench.doctor import examine
 
     findings = examine()
     if as_json:
         typer.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
     else:
-        from rich import box
         from rich.console import Console
         from rich.markup import escape
-        from rich.table import Table
 
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name in ("what", "state", "found", "what to do"):
-            table.add_column(name, overflow="fold")
+        table = _table("what", "state", "found", "what to do")
         for finding in findings:
             table.add_row(
                 escape(finding.what),
@@ -41,3 +71,59 @@ def doctor(as_json: Json = False) -> None:
         Console().print(table)
     if any(finding.state == "missing" for finding in findings):
         raise typer.Exit(EXIT_MISSING)
+
+
+def _quality(
+    sentences: int,
+    llm: str | None,
+    voice: str | None,
+    assignments: Sequence[str] | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Measure and print what fast arithmetic costs. The figures judge arithmetic, not a run."""
+    from rich.console import Console
+
+    from voicebench.quality import examine_quality
+
+    named = {"llm.model": llm, "tts.voice": voice}
+    settings = effective_settings(None, list(assignments or ()), named).settings
+    progress = Console(stderr=True)
+    findings = list(
+        examine_quality(settings, sentences, lambda text: progress.print(text, style="dim"))
+    )
+    if as_json:
+        typer.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
+        return
+    table = _table("part", "form", "figures", "limit", "state")
+    for finding in findings:
+        state = "[green]✓ pass[/]" if finding.passes else "[red]✗ fail[/]"
+        table.add_row(finding.part, finding.form, _figures(finding), finding.limit, state)
+    Console().print(table)
+
+
+def _table(*columns: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def _figures(finding: Finding) -> str:
+    """Return a finding's figures as people read them."""
+    figures = finding.figures
+    if "agreement" in figures:
+        return (
+            f"agreement {figures['agreement']:.1%}, divergence {figures['divergence_nats']:.4f} "
+            f"nats over {figures['positions']:.0f} positions; "
+            f"a turn's steps in {figures['calibration_turn_ms']:.0f} ms"
+        )
+    if "snr_db" in figures:
+        return f"{figures['snr_db']:.1f} dB"
+    return (
+        f"{figures['word_error_rate']:.1%} of words misheard "
+        f"({figures['errors']:.0f} of {figures['words']:.0f})"
+    )

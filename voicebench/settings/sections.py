@@ -217,6 +217,15 @@ class TtsSettings(_Section):
         int | None, Field(ge=0, description="Speaker of a voice that has several.")
     ] = None
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed of the voice's noise.")] = 0
+    first_window_ms: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=10_000,
+            description="Sound of a reply's first window, in milliseconds. Default: the least "
+            "after which, at the speed measured here, playing does not stall.",
+        ),
+    ] = None
     trim_silence: Annotated[
         bool, Field(description="Leave out the silence before a reply's first sound.")
     ] = True

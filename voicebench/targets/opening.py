@@ -204,6 +204,7 @@ def open_voice(settings: Settings, say: Say, deadline: TurnDeadline | None = Non
         noise_w=settings.tts.noise_w,
         speaker_id=settings.tts.speaker_id,
         seed=settings.tts.seed,
+        first_window=settings.tts.first_window_ms,
         trim_silence=settings.tts.trim_silence,
     )
 

@@ -1,0 +1,157 @@
+"""What fast arithmetic costs in quality, measured on purpose: `voicebench doctor --quality`.
+
+Three figures, each on texts that nothing was tuned on:
+
+- the language model: at how many positions it would go on as in float32, and how far its
+  distributions are from those (`voicebench.llm.quality`);
+- the voice: how far, in dB, its samples are above their error against a float32 decoder;
+- speech: how many words an offline recogniser mishears, spoken at once, in chunks, and streamed
+  (`voicebench.tts.intelligibility`).
+
+What ``auto`` may choose has to reach the limits named here and in those modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from voicebench.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from voicebench.settings import Settings
+    from voicebench.tts.intelligibility import WordErrors
+
+Say = Callable[[str], None]
+
+SNR_SENTENCES = 5
+"""Sentences over which the samples of two number formats are compared."""
+
+WORD_ERROR_MARGIN = 0.02
+"""By how much streamed speech may be misheard more often than speech computed at once. In forty
+sentences, some 400 words, the recogniser's own wavering moves the rate by that much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was measured: of what, in which form, the figures, whether they pass."""
+
+    part: str
+    form: str
+    figures: dict[str, float]
+    passes: bool
+    limit: str
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the finding for ``--json``."""
+        return asdict(self)
+
+
+def examine_quality(settings: Settings, sentences: int, say: Say) -> Iterator[Finding]:
+    """Measure the model and the voice that ``settings`` name; yield what is found as it is found.
+
+    ``sentences`` are spoken for the recogniser, at most forty. Takes minutes. Raises what loading
+    a model raises; `ModelError` where the recogniser is not installed.
+    """
+    yield from _language_model(settings, say)
+    yield from _samples(settings, say)
+    yield from _words(settings, sentences, say)
+
+
+def signal_to_error_db(exact: NDArray[np.float32], rough: NDArray[np.float32]) -> float:
+    """Return how far, in dB, the power of ``exact`` is above that of its difference to ``rough``.
+
+    Both are (samples,); infinite where they are equal.
+    """
+    import numpy as np
+
+    signal = np.square(exact, dtype=np.float64).sum()
+    error = np.square(exact - rough, dtype=np.float64).sum()
+    return float("inf") if error == 0 else float(10 * np.log10(signal / error))
+
+
+def judged_words(found: dict[str, WordErrors]) -> list[Finding]:
+    """Judge the word errors of each way of speaking against those of one-shot speech."""
+    allowed = found["one-shot"].rate + WORD_ERROR_MARGIN
+    return [
+        Finding(
+            "speech",
+            way,
+            {"word_error_rate": errors.rate, "words": errors.words, "errors": errors.errors},
+            errors.rate <= allowed,
+            f"≤ one-shot + {WORD_ERROR_MARGIN:.0%}",
+        )
+        for way, errors in found.items()
+    ]
+
+
+def _language_model(settings: Settings, say: Say) -> Iterator[Finding]:
+    from voicebench.llm.local import measure_quality
+    from voicebench.llm.quality import LEAST_AGREEMENT, MOST_DIVERGENCE
+
+    llm = settings.llm
+    try:
+        measured = measure_quality(
+            llm.model, device=settings.llm_device(), kernels=llm.kernels, say=say
+        )
+    except ModelError as error:
+        say(error.message)
+        return
+    for one in measured:
+        yield Finding(
+            "language model",
+            one.name,
+            {
+                "agreement": one.quality.agreement,
+                "divergence_nats": one.quality.divergence,
+                "positions": one.quality.positions,
+                "calibration_turn_ms": one.turn_ms,
+            },
+            one.quality.passes,
+            f"agreement ≥ {LEAST_AGREEMENT:.0%}, divergence ≤ {MOST_DIVERGENCE} nats",
+        )
+
+
+def _samples(settings: Settings, say: Say) -> Iterator[Finding]:
+    import numpy as np
+
+    from voicebench.tts.intelligibility import SENTENCES
+    from voicebench.tts.local import load_synthesizer
+    from voicebench.tts.tuning import LEAST_SNR_DB
+
+    def spoken(dtype: str) -> NDArray[np.float32]:
+        say(f"speaking with a decoder of {dtype}")
+        voice = load_synthesizer(
+            settings.tts.voice, device=settings.tts_device(), dtype=dtype, trim_silence=False
+        )
+        return np.concatenate([voice.speak_whole(text) for text in SENTENCES[:SNR_SENTENCES]])
+
+    exact = spoken("float32")
+    snr_db = signal_to_error_db(exact, spoken("bfloat16"))
+    yield Finding(
+        "voice",
+        "decoder in bfloat16",
+        {"snr_db": snr_db},
+        snr_db >= LEAST_SNR_DB,
+        f"≥ {LEAST_SNR_DB:.0f} dB over float32",
+    )
+
+
+def _words(settings: Settings, sentences: int, say: Say) -> Iterator[Finding]:
+    from voicebench.tts.intelligibility import SENTENCES, intelligibility
+    from voicebench.tts.local import load_synthesizer
+    from voicebench.tts.recogniser import Recogniser
+
+    recogniser = Recogniser()
+    voice = load_synthesizer(
+        settings.tts.voice,
+        device=settings.tts_device(),
+        dtype=settings.tts.dtype,
+        first_window=settings.tts.first_window_ms,
+    )
+    say(f"listening to {sentences} sentences, spoken in three ways")
+    yield from judged_words(intelligibility(voice, recogniser, SENTENCES[:sentences]))
