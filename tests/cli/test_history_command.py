@@ -133,3 +133,13 @@ def test_a_sparkline_has_one_character_a_value(values: list[float | None], line:
 
 def test_a_terminal_without_blocks_gets_plain_characters() -> None:
     assert sparkline([1.0, 2.0, 3.0], "ascii") == "_+#"
+
+
+def test_the_page_is_written_and_nothing_is_replaced(voicebench: Command, results: Path) -> None:
+    page = results / "trend.html"
+    ran = voicebench(*command(results, "--html", str(page)))
+    assert (ran.code, ran.out) == (0, "")
+    assert "History: other" in page.read_text(encoding="utf-8")
+    again = voicebench(*command(results, "--html", str(page)))
+    assert again.code == 2
+    assert "--force" in again.err

@@ -258,9 +258,10 @@ def test_a_result_of_many_turns_draws_the_telling_ones_and_says_so(tmp_path: Pat
 
 def test_a_further_section_can_be_added(sprint: Recorded) -> None:
     sheet = Sheet("Trend", [Column("sprint", []), Column("p95", [])])
-    section = Section("History", [sheet], [("It fell.", {"mark": "bar"})])
+    section = Section("History", [sheet], [("p95", "It fell.", {"mark": "bar"})])
     page = html_report([sprint], sections=[section], drawer=drawn)
     assert '<a href="#more-1">History</a>' in page
+    assert "<h3>p95</h3>" in page
     assert "It fell." in page
     Reader(page)
 

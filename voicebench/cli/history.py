@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicebench.cli.options import Json
+from voicebench.cli.output import Force, check_free, write_text
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,6 +38,13 @@ def history(
         bool, typer.Option("--csv", help="Print one row a run to stdout, and nothing else.")
     ] = False,
     as_json: Json = False,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="PATH", help="Write a page that opens offline."
+        ),
+    ] = None,
+    force: Force = False,
 ) -> None:
     """Draw each figure over all runs of a name, oldest first.
 
@@ -45,6 +53,8 @@ def history(
       voicebench history default
 
       voicebench history --metric first_audio.p95 --csv > trend.csv
+
+      voicebench history default --html trend.html
     """
     from voicebench.comparison import chosen_figure
     from voicebench.results.history import run_history, sprint_history
@@ -53,16 +63,19 @@ def history(
         raise UsageError("--json and --csv both want stdout", "give one of them")
     if sprints and (name or metrics):
         raise UsageError("--sprints takes no name and no --metric", "leave them out")
+    check_free(page, force=force)
     figures = [chosen_figure(text) for text in metrics or []]
     found = sprint_history(results) if sprints else run_history(results, name, figures or None)
     for line in found.left_out:
         print(line, file=sys.stderr)
+    if page is not None:
+        _write_page(found, page, force=force)
     if as_json:
         document = {"schema": 1, "runs": [point.as_dict() for point in found.points]}
         typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
     elif as_csv:
         _print_csv(found)
-    else:
+    elif page is None:
         _print_tables(found)
 
 
@@ -72,6 +85,12 @@ def _print_csv(found: History) -> None:
     writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(point.as_dict() for point in found.points)
+
+
+def _write_page(found: History, path: Path, *, force: bool) -> None:
+    from voicebench.report.html import html_report, trend_sections
+
+    write_text(path, html_report([], sections=trend_sections(found)), force=force)
 
 
 def _print_tables(found: History) -> None:

@@ -59,6 +59,12 @@ def report(
     sort: Annotated[
         bool, typer.Option("--sorted", help="HTML: show the waterfall sorted by first audio.")
     ] = False,
+    trend: Annotated[
+        bool,
+        typer.Option(
+            "--history", help="HTML: add the trend of the runs of this name, up to this one."
+        ),
+    ] = False,
 ) -> None:
     """Tell recorded results again; nothing is measured, and no result is changed.
 
@@ -74,6 +80,8 @@ def report(
     check_free(output, force=force)
     if long and form is not Format.CSV:
         raise UsageError("--long is for --format csv", "give both")
+    if trend and form is not Format.HTML:
+        raise UsageError("--history is for --format html", "give both")
     if form is Format.CSV:
         _csv(results, output, long=long, force=force)
         return
@@ -83,7 +91,7 @@ def report(
     if form is Format.TABLE:
         _table(runs, output, force=force)
         return
-    make = _makers(fold=fold, sort=sort)[form]
+    make = _makers(fold=fold, sort=sort, trend=trend)[form]
     write_text(output, make(runs), force=force)
 
 
@@ -108,17 +116,21 @@ def _table(runs: Sequence[Recorded], output: Path | None, *, force: bool) -> Non
     )
 
 
-def _makers(*, fold: bool, sort: bool) -> dict[Format, Callable[[Sequence[Recorded]], str]]:
+def _makers(
+    *, fold: bool, sort: bool, trend: bool
+) -> dict[Format, Callable[[Sequence[Recorded]], str]]:
     from voicebench.report import exchange
     from voicebench.report.badge import badge
-    from voicebench.report.html import html_report
+    from voicebench.report.html import html_report, trend_of
     from voicebench.report.junit import junit_report
     from voicebench.report.markdown import markdown_report
 
     return {
         Format.MARKDOWN: lambda runs: markdown_report(runs, fold=fold),
         Format.JSON: exchange.json_report,
-        Format.HTML: lambda runs: html_report(runs, sort=sort),
+        Format.HTML: lambda runs: html_report(
+            runs, sort=sort, sections=trend_of(runs) if trend else ()
+        ),
         Format.JUNIT: junit_report,
         Format.BADGE: lambda runs: badge(_only(runs)),
         Format.GITHUB_BENCHMARK: exchange.github_benchmark,

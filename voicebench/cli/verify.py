@@ -99,7 +99,7 @@ def _made_again(folder: Path, path: Path) -> list[str]:
 
     from voicebench.report.badge import badge
     from voicebench.report.exchange import bencher, github_benchmark, json_report
-    from voicebench.report.html import html_report
+    from voicebench.report.html import html_report, trend_of
     from voicebench.report.junit import junit_report
     from voicebench.report.markdown import markdown_report
     from voicebench.report.recorded import read_recorded
@@ -118,7 +118,12 @@ def _made_again(folder: Path, path: Path) -> list[str]:
         case ".md":
             return [markdown_report(runs), markdown_report(runs, fold=True)]
         case ".html":
-            return [html_report(runs), html_report(runs, sort=True)]
+            trend = trend_of(runs)
+            return [
+                html_report(runs, sort=sort, sections=sections)
+                for sort in (False, True)
+                for sections in ((), trend)
+            ]
         case ".json":
             return [json_report(runs), github_benchmark(runs), bencher(runs)]
         case ".xml":

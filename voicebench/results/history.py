@@ -7,12 +7,14 @@ too, since they cover another mix of turns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from voicebench.errors import ResultsError, UsageError
 from voicebench.figures import Figure, parse_figure
+from voicebench.gates import parse_gate
+from voicebench.intervals import Interval
 from voicebench.results.columns import RecordedColumns, read_columns
 from voicebench.results.reading import read_document, run_folders
 
@@ -40,6 +42,10 @@ class Point:
     turns: int | None
     failed: int | None
     values: Mapping[str, float | None]
+    ranges: Mapping[str, Interval] = field(default_factory=dict)
+    """How far each value may be off, where it has an interval."""
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """What the run's own gates allowed each figure."""
 
     def as_dict(self) -> dict[str, object]:
         """Return the entry of ``history --json``."""
@@ -124,7 +130,25 @@ def _point(run: RecordedColumns, figures: Sequence[Figure]) -> Point:
         turns=summary.turns,
         failed=summary.failed,
         values={figure.name: figure.observe(summary)[0] for figure in figures},
+        ranges={
+            figure.name: interval
+            for figure in figures
+            if (interval := figure.interval(summary)) is not None
+        },
+        limits=dict(_limits(run.settings)),
     )
+
+
+def _limits(settings: Mapping[str, object]) -> Iterator[tuple[str, float]]:
+    """Yield each figure that the run's gates limit, with its limit."""
+    gates = settings.get("gates")
+    for text in gates if isinstance(gates, list) else []:
+        try:
+            gate = parse_gate(str(text))
+        except UsageError:
+            # A gate of another version of voicebench is no reason to leave the run out.
+            continue
+        yield gate.figure.name, gate.limit
 
 
 def _sprint_point(path: Path, figures: dict[str, Figure]) -> Point:

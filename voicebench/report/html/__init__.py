@@ -15,5 +15,6 @@ nothing from anywhere else.
 from __future__ import annotations
 
 from voicebench.report.html.page import Section, html_report
+from voicebench.report.html.trend import trend_of, trend_sections
 
-__all__ = ["Section", "html_report"]
+__all__ = ["Section", "html_report", "trend_of", "trend_sections"]

@@ -118,7 +118,7 @@ def chart(metric: Metric, samples: Sequence[Sample], targets: Sequence[Target]) 
         "vconcat": [upper, lower],
         "spacing": 6,
         "resolve": {"scale": {"x": "shared"}},
-        "config": _CONFIG,
+        "config": CONFIG,
     }
 
 
@@ -218,7 +218,7 @@ def _run_axis(names: Sequence[str]) -> Spec | None:
     return {"title": None, "ticks": False, "domain": False, "grid": False}
 
 
-_CONFIG: Spec = {
+CONFIG: Spec = {
     "background": None,
     "font": "sans-serif",
     "view": {"stroke": None},

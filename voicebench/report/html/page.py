@@ -79,8 +79,9 @@ class Section:
 
     title: str
     sheets: Sequence[Sheet] = ()
-    charts: Sequence[tuple[str, Spec]] = ()
-    """Each with the words that say the same."""
+    charts: Sequence[tuple[str, str, Spec]] = ()
+    """Each with its title and the words that say the same."""
+    intro: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,10 @@ def html_report(
     sections: Sequence[Section] = (),
     drawer: Callable[[Spec], str] = draw,
 ) -> str:
-    """Return the page. ``sort`` puts the slowest turn first; ``sections`` come after the runs."""
+    """Return the page. ``sort`` puts the slowest turn first; ``sections`` come after the runs.
+
+    A page of sections alone has no runs, and the first section's title.
+    """
     audio = AudioBudget(AUDIO_BYTES)
     script, style = _part("script.js"), _part("style.css")
     told = [
@@ -130,7 +134,7 @@ def html_report(
         _environment()
         .get_template("report.html.j2")
         .render(
-            title=" · ".join(one.name for one in told),
+            title=" · ".join(one.name for one in told) or sections[0].title,
             runs=told,
             several=len(told) > 1,
             compared=[_table(sheet) for sheet in side_by_side(runs)] if len(runs) > 1 else [],
@@ -139,7 +143,7 @@ def html_report(
             points=MOST_POINTS,
             sections=[_section(section, drawer) for section in sections],
             metrics=[metric for metric in METRICS if _observed(metric, runs)],
-            version=runs[0].environment.get("voicebench"),
+            version=runs[0].environment.get("voicebench") if runs else None,
             sort=sort,
             span=SPAN,
             height=HEIGHT,
@@ -278,8 +282,9 @@ def _told_values(metric: Metric, run: Recorded, runs: Sequence[Recorded]) -> str
 def _section(section: Section, drawer: Callable[[Spec], str]) -> dict[str, object]:
     return {
         "title": section.title,
+        "intro": section.intro,
         "tables": [_table(sheet) for sheet in section.sheets],
-        "charts": [Chart("", drawer(spec), told) for told, spec in section.charts],
+        "charts": [Chart(title, drawer(spec), told) for title, told, spec in section.charts],
     }
 
 

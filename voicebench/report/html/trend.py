@@ -1,0 +1,193 @@
+"""The trend on the page: each figure over all runs of a name, with its interval, and a table.
+
+Every point stands for a run, in the order in which they were made; runs come at all hours, so the
+axis counts them rather than days. The bar through a point is the figure's interval: two points
+whose bars overlap may be the same. The dashed line is the limit that the latest run's gates set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.text import Text
+
+from voicebench import format as form
+from voicebench.figures import Figure
+from voicebench.report.distribution_table import UNITS
+from voicebench.report.html.charts import CONFIG, Spec
+from voicebench.report.html.page import Section
+from voicebench.report.recorded import Recorded
+from voicebench.report.style import QUIET, Column, Sheet
+from voicebench.results.history import History, Point, run_history
+
+WIDTH = 280
+HEIGHT = 150
+MOST_POINTS = 300
+"""Of more runs the latest are drawn."""
+MOST_ROWS = 60
+INTRO = (
+    "A point is a run, oldest on the left; the bar through it is its 95 % interval: where two bars "
+    "overlap, no difference may be there; a bar that ends at its point is open on that side, for want "
+    "of turns. Dashed: the limit that the latest run's gates set. Runs "
+    "of different days differ in more than their settings; voicebench run --against measures two "
+    "set-ups in turn."
+)
+
+
+def trend_sections(history: History) -> list[Section]:
+    """Return a section for each name of the trend."""
+    return [
+        Section(
+            title=f"History: {form.one_line(name)}",
+            sheets=[_runs(points, _shown(points, history.figures))],
+            charts=list(_charts(points, _shown(points, history.figures))),
+            intro=INTRO if any(point.ranges for point in points) else "",
+        )
+        for name in history.names()
+        if (points := history.named(name)[-MOST_POINTS:])
+    ]
+
+
+def trend_of(runs: Sequence[Recorded]) -> list[Section]:
+    """Return the trend of each run's name over the runs beside it, up to the run itself.
+
+    So the page of a result stays what it was when later runs have come.
+    """
+    latest: dict[tuple[Path, str], Recorded] = {}
+    for run in sorted(runs, key=lambda one: one.path.resolve().name):
+        latest[run.path.resolve().parent, run.name] = run
+    sections = []
+    for (results, name), run in latest.items():
+        history = run_history(results, name)
+        upto = [one for one in history.points if one.label <= run.path.resolve().name]
+        sections += trend_sections(replace(history, points=tuple(upto)))
+    return sections
+
+
+def _shown(points: Sequence[Point], figures: Sequence[Figure]) -> list[Figure]:
+    return [
+        figure
+        for figure in figures
+        if any(point.values.get(figure.name) is not None for point in points)
+    ]
+
+
+def _charts(points: Sequence[Point], figures: Sequence[Figure]) -> Iterator[tuple[str, str, Spec]]:
+    for figure in figures:
+        yield figure.name, told(points, figure), chart(points, figure)
+
+
+def told(points: Sequence[Point], figure: Figure) -> str:
+    """Return the trend of a figure in a sentence."""
+    known = [value for point in points if (value := point.values.get(figure.name)) is not None]
+    parts = [
+        form.plural(len(known), "run"),
+        f"{form.quantity(min(known), figure.unit)} to {form.quantity(max(known), figure.unit)}",
+        f"latest {form.quantity(known[-1], figure.unit)}",
+    ]
+    if len(known) > 1:
+        parts.append(f"{form.change(known[-2], known[-1])} against the run before")
+    return ", ".join(parts) + "."
+
+
+def chart(points: Sequence[Point], figure: Figure) -> Spec:
+    """Return the Vega-Lite specification of one figure's trend."""
+    factor = 100.0 if figure.unit in ("share", "bool") else 1.0
+    rows = [_row(number, point, figure, factor) for number, point in enumerate(points, start=1)]
+    limit = points[-1].limits.get(figure.name)
+    unit = _unit(figure)
+    across: Spec = {
+        "field": "run",
+        "type": "quantitative",
+        "scale": {"domain": [0.5, len(points) + 0.5], "nice": False},
+        "axis": {"title": "run", "format": "d", "tickMinStep": 1, "grid": False, "tickCount": 8},
+    }
+    up: Spec = {"type": "quantitative", "scale": {"zero": False}, "title": unit or None}
+    colour = "var(--run-0)"
+    layer: list[Spec] = [
+        {
+            "transform": [{"filter": "isValid(datum.low)"}],
+            "mark": {"type": "rule", "color": colour, "opacity": 0.35, "strokeWidth": 3},
+            "encoding": {"x": across, "y": up | {"field": "low"}, "y2": {"field": "high"}},
+        },
+        {
+            "mark": {
+                "type": "line",
+                "color": colour,
+                "strokeWidth": 1.5,
+                "invalid": "break-paths-filter-domains",
+                "point": {"color": colour, "size": 26, "filled": True},
+            },
+            "encoding": {"x": across, "y": up | {"field": "value"}},
+        },
+    ]
+    if limit is not None:
+        mark: Spec = {
+            "type": "rule",
+            "color": "var(--target)",
+            "strokeWidth": 1.5,
+            "strokeDash": [4, 2],
+        }
+        layer.insert(
+            0,
+            {
+                "data": {"values": [{"value": limit * factor}]},
+                "mark": mark,
+                "encoding": {"y": up | {"field": "value"}},
+            },
+        )
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "width": WIDTH,
+        "height": HEIGHT,
+        "data": {"values": rows},
+        "layer": layer,
+        "config": CONFIG,
+    }
+
+
+def _row(number: int, point: Point, figure: Figure, factor: float) -> dict[str, object]:
+    value, around = point.values.get(figure.name), point.ranges.get(figure.name)
+    row: dict[str, object] = {"run": number, "value": None if value is None else value * factor}
+    if value is None or around is None:
+        return row
+    # An end that the turns cannot bound is left off: the bar begins at the value.
+    low = value if around.low is None else around.low
+    high = value if around.high is None else around.high
+    return row | {"low": low * factor, "high": high * factor}
+
+
+def _runs(points: Sequence[Point], figures: Sequence[Figure]) -> Sheet:
+    """Return the runs as a table, the latest first."""
+    numbered = list(enumerate(points, start=1))[-MOST_ROWS:][::-1]
+    listed = [point for _, point in numbered]
+    columns = [
+        Column("run", [Text(str(number)) for number, _ in numbered]),
+        Column("started", [Text(_when(point)) for point in listed], "left"),
+        Column("commit", [_or_nothing(point.commit and point.commit[:10]) for point in listed]),
+        Column("turns", [_or_nothing(point.turns) for point in listed]),
+        Column("failed", [_or_nothing(point.failed) for point in listed]),
+    ]
+    for figure in figures:
+        cells = [Text(form.number(point.values.get(figure.name), figure.unit)) for point in listed]
+        columns.append(Column(", ".join(filter(None, (figure.name, _unit(figure)))), cells))
+    notes = []
+    if len(points) > MOST_ROWS:
+        notes.append(Text(f"the latest {MOST_ROWS} of {len(points)} runs", QUIET))
+    return Sheet("Runs, the latest first", columns, notes)
+
+
+def _unit(figure: Figure) -> str:
+    return "%" if figure.unit == "share" else UNITS[figure.unit]
+
+
+def _when(point: Point) -> str:
+    if point.started_at is None:
+        return point.label
+    return point.started_at[:16].replace("T", " ")
+
+
+def _or_nothing(value: object) -> Text:
+    return Text(form.NOTHING, QUIET) if value is None else Text(str(value))
