@@ -44,6 +44,8 @@ FIRST_METRICS = (
 )
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 TEMPLATES = Path(__file__).parent / "templates"
+PHONE_SPARE = 2
+"""On a phone the verdicts stand beside their figures; names and intervals need a wider screen."""
 CLASSES = {
     "green": "good",
     "red": "bad",
@@ -172,7 +174,7 @@ def _tell(run: Recorded, name: str, letter: str, audio: AudioBudget, *, sort: bo
         style=_VERDICT_STYLES[verdict] if verdict else "quiet",
         line=first_audio_line(run),
         warnings=tuple(run.warnings),
-        verdicts=_table(sheets[0]) if judged else None,
+        verdicts=_table(sheets[0], most_spare=PHONE_SPARE) if judged else None,
         tables=tuple(_table(sheet) for sheet in sheets[judged:]),
         waterfall=fall,
         slowest=tuple(slowest[:SLOWEST]),
@@ -190,9 +192,14 @@ _VERDICT_STYLES = {
 }
 
 
-def _table(sheet: Sheet) -> HtmlTable:
+def _table(sheet: Sheet, most_spare: int | None = None) -> HtmlTable:
+    """Return ``sheet`` for the template; a phone leaves out columns above ``most_spare``."""
     columns = told_columns(sheet)
-    sides = ["number" if column.justify == "right" else "text" for column in columns]
+    sides = [
+        ("number" if column.justify == "right" else "text")
+        + (" wide" if most_spare is not None and column.spare > most_spare else "")
+        for column in columns
+    ]
     cells = [
         [Cell(cell.plain, f"{side} {_style(str(cell.style))}".strip()) for cell in column.cells]
         for side, column in zip(sides, columns, strict=True)

@@ -29,10 +29,9 @@ MOST_POINTS = 300
 MOST_ROWS = 60
 INTRO = (
     "A point is a run, oldest on the left; the bar through it is its 95 % interval: where two bars "
-    "overlap, no difference may be there; a bar that ends at its point is open on that side, for want "
-    "of turns. Dashed: the limit that the latest run's gates set. Runs "
-    "of different days differ in more than their settings; voicebench run --against measures two "
-    "set-ups in turn."
+    "overlap, no difference may be there. A bar that ends at its point is open on that side, for "
+    "want of turns. Dashed: the limit that the latest run's gates set. Runs of different days "
+    "differ in more than their settings; voicebench run --against measures two set-ups in turn."
 )
 
 
