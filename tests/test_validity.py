@@ -63,7 +63,7 @@ def test_a_failed_turn_has_failed_and_that_is_all() -> None:
 def test_only_measured_turns_are_flagged() -> None:
     bad = replace(spoken(seconds=0.5), turn=7)
     [flag] = flags_of([replace(bad, phase="warmup"), bad])
-    assert str(flag).startswith("turn 7: too short")
+    assert str(flag).startswith("run 1: too short")
 
 
 def test_without_chunks_the_reply_is_the_text() -> None:

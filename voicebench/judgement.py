@@ -66,7 +66,7 @@ class Judgement:
             "baseline": self.baseline,
             "regressions": [result.as_dict() for result in self.regressions],
             "noise": [noise.as_dict() for noise in self.noise],
-            "flagged": [{"turn": flag.turn, "finding": flag.finding} for flag in self.flags],
+            "flagged": [flag.as_dict() for flag in self.flags],
             "refused": list(self.refused),
             "warnings": list(self.warnings),
         }

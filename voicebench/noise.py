@@ -86,6 +86,8 @@ class _Sampled:
     """The measured turns that did not fail, and the first audio of each."""
 
     turns: Sequence[Timeline]
+    runs: Sequence[int]
+    """Which of all measured turns each is, from 1."""
     first_audio: NDArray[np.float64]
     lag_ms: float | None
 
@@ -103,12 +105,19 @@ def find_noise(turns: Sequence[Timeline], lag_ms: float | None = None) -> list[N
 
     Findings that invalidate come first.
     """
-    measured = [turn for turn in turns if turn.phase == "measured" and not turn.failed]
-    timed = [(turn, ms) for turn in measured if (ms := _FIRST_AUDIO.of(turn)) is not None]
+    measured = [turn for turn in turns if turn.phase == "measured"]
+    timed = [
+        (turn, run, ms)
+        for run, turn in enumerate(measured, start=1)
+        if not turn.failed and (ms := _FIRST_AUDIO.of(turn)) is not None
+    ]
     if len(timed) < FEWEST_TURNS:
         return []
     sampled = _Sampled(
-        [turn for turn, _ in timed], np.array([ms for _, ms in timed], dtype=np.float64), lag_ms
+        [turn for turn, _, _ in timed],
+        [run for _, run, _ in timed],
+        np.array([ms for _, _, ms in timed], dtype=np.float64),
+        lag_ms,
     )
     rules = (
         _instrument,
@@ -251,18 +260,16 @@ def _drift(run: _Sampled) -> Noise | None:
 
 def _outliers(run: _Sampled) -> Noise | None:
     flagged = [
-        turn.turn
-        for turn, is_far in zip(run.turns, outliers(run.first_audio), strict=True)
-        if is_far
+        number for number, is_far in zip(run.runs, outliers(run.first_audio), strict=True) if is_far
     ]
     if not flagged:
         return None
-    listed = ", ".join(str(turn) for turn in flagged[:MOST_LISTED])
+    listed = ", ".join(str(number) for number in flagged[:MOST_LISTED])
     more = len(flagged) - MOST_LISTED
     return Noise(
         "outliers",
         f"first audio lies far off in {len(flagged)} of {len(run.turns)} turns "
-        f"(turn {listed}{f' and {more} more' if more > 0 else ''})",
+        f"(run {listed}{f' and {more} more' if more > 0 else ''})",
         "they are kept; look at them in the waterfall",
     )
 

@@ -42,18 +42,23 @@ class Flag:
 
     turn: int
     finding: str
+    run: int
+    """Which of the measured turns it is, from 1."""
 
     def __str__(self) -> str:
         """Return one line."""
-        return f"turn {self.turn}: {self.finding}"
+        return f"run {self.run}: {self.finding}"
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the entry of ``summary.json``."""
+        return {"turn": self.turn, "run": self.run, "finding": self.finding}
 
 
 def flags_of(turns: Iterable[Timeline]) -> list[Flag]:
     """Return what is wrong with the audio of the measured turns."""
     return [
-        Flag(turn.turn, finding)
-        for turn in turns
-        if turn.phase == "measured"
+        Flag(turn.turn, finding, run)
+        for run, turn in enumerate((turn for turn in turns if turn.phase == "measured"), start=1)
         for finding in audio_faults(turn)
     ]
 

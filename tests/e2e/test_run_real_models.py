@@ -12,6 +12,7 @@ import pytest
 from voicebench.audio.pcm import first_audible_sample
 from voicebench.audio.wav import read_wav
 from voicebench.metrics import compute
+from voicebench.results.folder import audio_file
 from voicebench.results.reading import Run, read_run
 from voicebench.timeline import Timeline
 
@@ -92,7 +93,7 @@ def test_samples_leave_before_a_chunk_is_complete(overlapped: Run) -> None:
 
 def test_the_saved_audio_is_what_was_measured(overlapped: Run) -> None:
     for turn in measured(overlapped):
-        pcm, rate = read_wav(overlapped.path / "audio" / f"turn-{turn.turn:03d}.wav")
+        pcm, rate = read_wav(audio_file(overlapped.path, turn.turn))
         assert turn.sound is not None
         assert rate == turn.sound.sample_rate
         assert pcm.size == sum(arrival.samples for arrival in turn.audio)

@@ -99,7 +99,7 @@ def cut_line(path: Path) -> None:
         (
             [*GOOD, replace(GOOD[0], turn=10, sound=Sound(1000, 0, 1.0, 0.5, 90))],
             spoil_nothing,
-            "its audio is not right (turn 10: 90.0 % of its samples are clipped)",
+            "its audio is not right (run 10: 90.0 % of its samples are clipped)",
         ),
         (
             [replace(turn, machine=MachineState(throttled=1)) for turn in GOOD],

@@ -44,7 +44,8 @@ def test_the_header_is_what_people_have_built_on():
         "first_chunk_text",
         "first_chunk_words",
     )
-    assert CSV_COLUMNS[9:] == tuple(metric.name for metric in METRICS)
+    assert CSV_COLUMNS[9:-1] == tuple(metric.name for metric in METRICS)
+    assert CSV_COLUMNS[-1] == "run"
     assert written([]) == ",".join(CSV_COLUMNS) + "\n"
 
 
@@ -54,16 +55,23 @@ def test_every_column_says_what_it_holds():
 
 def test_a_row_holds_the_numbers_of_the_metrics_unrounded():
     turn = make_turn(tokens=((100.1234567, "Hi"), (133.7, " there")))
-    cells = row(turn)
+    cells = row(turn, 4)
     assert tuple(cells) == CSV_COLUMNS
     assert {name: cells[name] for name in compute(turn)} == compute(turn)
+    assert cells["run"] == 4
     assert cells["reply_words"] == 2
     assert cells["first_chunk_words"] == 4
     assert frame([turn])["llm_ttft_ms"][0] == cells["llm_ttft_ms"]
 
 
+def test_runs_are_the_measured_turns_counted_from_one():
+    phases = ("cold", "warmup", "measured", "measured", "idle")
+    turns = [make_turn(number, phase=phase) for number, phase in enumerate(phases, start=1)]
+    assert frame(turns)["run"].fillna(0).tolist() == [0, 0, 1, 2, 0]
+
+
 def test_a_failed_turn_has_its_reason_and_stage_and_what_was_observed():
-    cells = row(failed_turn(reason="no memory"))
+    cells = row(failed_turn(reason="no memory"), 1)
     assert (cells["status"], cells["failure_reason"], cells["failure_stage"]) == (
         "failed",
         "no memory",

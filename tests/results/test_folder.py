@@ -111,7 +111,7 @@ def test_a_full_disk_is_said_and_keeps_the_turns_before(
 def test_audio_is_kept_only_when_asked_for(tmp_path: Path) -> None:
     with make(tmp_path, save_audio=True) as folder:
         folder.append(recording(3))
-    pcm, rate = read_wav(folder.path / "audio" / "turn-003.wav")
+    pcm, rate = read_wav(folder.path / "audio" / "turn-003-run-001.wav")
     assert rate == 1000
     np.testing.assert_allclose(pcm, recording(3).pcm, atol=1e-4)
 

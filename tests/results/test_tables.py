@@ -61,7 +61,7 @@ def test_stored_rows_give_what_the_turns_give(
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [(",100.0,", ",99.0,"), ("turn,phase", "turn,fase"), ("\n2,measured", "\n2,warmup")],
+    [(",100.0,", ",99.0,"), ("turn,phase", "turn,fase"), ("\n2,measured,", "\n2,measured,Well: ")],
 )
 def test_rows_that_are_not_those_of_the_turns_do_not_stand(
     tmp_path: Path, large: Path, old: str, new: str

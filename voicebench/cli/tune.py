@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,6 +83,10 @@ def tune(
         _print(rows, "What if, by replay" if replay is not None else "Measured in turn")
     if output is not None:
         write_text(output, _as_toml(base, best.candidate), force=force)
+        if not quiet:
+            print(
+                f"settings: {output}; measure them with: voicebench run {output}", file=sys.stderr
+            )
 
 
 def _measure(found: Sequence[Candidate], *, quiet: bool) -> list[Tried]:

@@ -28,7 +28,7 @@ from voicebench.report.runs import MOST_APART, MOST_SHOWN, SLOWEST_SHOWN
 from voicebench.results.codec import decode_line
 from voicebench.results.columns import FROM_TURNS, read_columns, stream_turns
 from voicebench.results.document import summary_document
-from voicebench.results.folder import AUDIO, INCOMPLETE, SUMMARY, TURNS
+from voicebench.results.folder import INCOMPLETE, SUMMARY, TURNS, audio_file
 from voicebench.results.reading import read_document
 from voicebench.results.tables import check_folder
 from voicebench.summary import Summary
@@ -114,8 +114,7 @@ class Recorded:
 
     def audio_of(self, turn: Timeline) -> Path | None:
         """Return the WAV of a turn; None where its audio was not kept."""
-        path = self.path / AUDIO / f"turn-{turn.turn:03d}.wav"
-        return path if path.is_file() else None
+        return audio_file(self.path, turn.turn)
 
 
 def read_recorded(path: Path, gates: Sequence[str] | None = None) -> Recorded:

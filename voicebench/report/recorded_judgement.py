@@ -117,12 +117,15 @@ def _lines(judgement: Mapping[str, object]) -> list[str]:
         remedy = noise.get("remedy")
         lines.append(f"{noise.get('finding')}; {remedy}" if remedy else str(noise.get("finding")))
     flags = _entries(judgement.get("flagged"))
-    lines += [
-        f"audio: turn {flag.get('turn')}: {flag.get('finding')}" for flag in flags[:MOST_FLAGS]
-    ]
+    lines += [f"audio: {_turn(flag)}: {flag.get('finding')}" for flag in flags[:MOST_FLAGS]]
     if len(flags) > MOST_FLAGS:
         lines.append(f"audio: and {len(flags) - MOST_FLAGS} more")
     return lines
+
+
+def _turn(flag: Mapping[str, object]) -> str:
+    """Return ``run 3``; results from before the runs' numbers have the turn's."""
+    return f"run {flag['run']}" if "run" in flag else f"turn {flag.get('turn')}"
 
 
 def _change(row: Regression) -> str:

@@ -52,6 +52,12 @@ def chunk_words(turns: Sequence[Timeline]) -> tuple[float | None, float | None]:
     return (median(first) if first else None), (median(later) if later else None)
 
 
+BEST = (
+    "best: the longest chunks, which sound most like speech, of those not shown to be later than "
+    "the earliest whose audio keeps up"
+)
+
+
 def tuning_sheet(rows: Sequence[Row], title: str) -> Sheet:
     """Return the table."""
     columns = [
@@ -64,7 +70,7 @@ def tuning_sheet(rows: Sequence[Row], title: str) -> Sheet:
         Column("in later\nones", [_words(row.later_chunk_words) for row in rows], spare=2),
         Column("", [Text("best", f"bold {GOOD}") if row.is_best else Text() for row in rows]),
     ]
-    return Sheet(title, columns, [Text("medians, in ms", QUIET)])
+    return Sheet(title, columns, [Text("medians, in ms", QUIET), Text(BEST, QUIET)])
 
 
 def _text(row: Row, text: str) -> Text:

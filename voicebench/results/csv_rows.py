@@ -34,15 +34,22 @@ TEXT_COLUMNS: tuple[tuple[str, str], ...] = (
     ("first_chunk_text", "The first text chunk that was handed to the synthesizer."),
     ("first_chunk_words", "Its words."),
 )
+RUN = (
+    "run",
+    "Number of the measured turn among the measured ones, from 1, as tables and pictures count; "
+    "empty for any other phase.",
+)
 COLUMNS: tuple[tuple[str, str], ...] = (
     *TEXT_COLUMNS,
     *((metric.name, metric.doc) for metric in METRICS),
+    RUN,
 )
 """Every column with what it holds."""
 
 CSV_COLUMNS: tuple[str, ...] = tuple(name for name, _ in COLUMNS)
 """The header."""
 
+_PHASE = CSV_COLUMNS.index("phase")
 _FORMULA_STARTS = tuple("=+-@＝＋－＠\t\n")
 _READ_AS_MISSING = ("#n/a", "#na", "<na>", "n/a", "na", "nan", "-nan", "null", "none")
 _READ_AS_MISSING_OR_BOOLEAN = frozenset((*_READ_AS_MISSING, "1.#ind", "1.#qnan", "true", "false"))
@@ -50,10 +57,27 @@ _READ_AS_MISSING_OR_BOOLEAN = frozenset((*_READ_AS_MISSING, "1.#ind", "1.#qnan",
 _WHOLE_UNITS = ("count", "bool")
 
 
-def row(turn: Timeline, values: Mapping[str, float | None] | None = None) -> dict[str, object]:
+class RunCount:
+    """Counts the runs: a run is a measured turn, and the first measured turn is run 1."""
+
+    def __init__(self) -> None:
+        self._runs = 0
+
+    def of(self, phase: str) -> int | None:
+        """Return which run the next turn is; None where it is not measured."""
+        if phase != "measured":
+            return None
+        self._runs += 1
+        return self._runs
+
+
+def row(
+    turn: Timeline, run: int | None, values: Mapping[str, float | None] | None = None
+) -> dict[str, object]:
     """Return the cells of ``turn`` by column, in the order of `CSV_COLUMNS`; None is empty.
 
-    ``values`` are the turn's metrics, where they are computed already.
+    ``run`` is the turn's number among the measured ones (`RunCount`); ``values`` are the turn's
+    metrics, where they are computed already.
     """
     values = compute(turn) if values is None else values
     first_chunk = turn.chunks[0].text if turn.chunks else None
@@ -68,12 +92,22 @@ def row(turn: Timeline, values: Mapping[str, float | None] | None = None) -> dic
         "first_chunk_text": None if first_chunk is None else quoted(first_chunk),
         "first_chunk_words": None if first_chunk is None else len(first_chunk.split()),
     }
-    return cells | {metric.name: _cell(metric, values[metric.name]) for metric in METRICS}
+    cells |= {metric.name: _cell(metric, values[metric.name]) for metric in METRICS}
+    return cells | {RUN[0]: run}
 
 
 def cells_of(turn: Timeline, values: Mapping[str, float | None] | None = None) -> list[str]:
-    """Return what `row` gives, as it is written."""
-    return ["" if cell is None else str(cell) for cell in row(turn, values).values()]
+    """Return what `row` gives, as it is written, but for the run, whose cell is left empty.
+
+    Which run a turn is, only who has seen the turns before it can tell: see `numbered`.
+    """
+    return ["" if cell is None else str(cell) for cell in row(turn, None, values).values()]
+
+
+def numbered(cells: list[str], runs: RunCount) -> list[str]:
+    """Return ``cells`` (of `cells_of`) with the number of the run, counted by ``runs``."""
+    run = runs.of(cells[_PHASE])
+    return cells if run is None else [*cells[:-1], str(run)]
 
 
 def _cell(metric: Metric, value: float | None) -> float | int | None:
@@ -86,7 +120,8 @@ def write_rows(file: TextIO, turns: Iterable[Timeline]) -> None:
     """Write the header and a row for each turn to ``file`` (opened with ``newline=""``)."""
     writer = csv.DictWriter(file, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(row(turn) for turn in turns)
+    runs = RunCount()
+    writer.writerows(row(turn, runs.of(turn.phase)) for turn in turns)
 
 
 def quoted(text: str) -> str:

@@ -22,7 +22,8 @@ from voicebench.errors import CannotMeasure, ResultsError
 from voicebench.recorder import Recording
 from voicebench.results.checksums import write_checksums
 from voicebench.results.codec import encode_line
-from voicebench.results.csv_rows import CSV_COLUMNS, row
+from voicebench.results.csv_rows import CSV_COLUMNS, RunCount, row
+from voicebench.timeline import Timeline
 
 INCOMPLETE = "INCOMPLETE"
 SETTINGS = "settings.json"
@@ -39,6 +40,7 @@ class RunFolder:
     def __init__(self, path: Path, *, save_audio: bool) -> None:
         self.path = path
         self._save_audio = save_audio
+        self._runs = RunCount()
         self._turns: TextIO = (path / TURNS).open("a", encoding="utf-8")
         self._csv: TextIO = (path / CSV).open("a", encoding="utf-8", newline="")
         self._rows = csv.DictWriter(self._csv, CSV_COLUMNS, lineterminator="\n")
@@ -61,15 +63,16 @@ class RunFolder:
     def append(self, recording: Recording) -> None:
         """Put a finished turn on disk. Raises `CannotMeasure` when the disk takes no more."""
         turn = recording.timeline
+        run = self._runs.of(turn.phase)
         try:
             self._turns.write(encode_line(turn) + "\n")
             _sync(self._turns)
-            self._rows.writerow(row(turn))
+            self._rows.writerow(row(turn, run))
             self._csv.flush()
             if self._save_audio and turn.sound is not None:
                 folder = self.path / AUDIO
                 folder.mkdir(exist_ok=True)
-                path = folder / f"turn-{turn.turn:03d}.wav"
+                path = folder / audio_name(turn, run)
                 write_wav(path, recording.pcm, turn.sound.sample_rate)
         except OSError as error:
             raise CannotMeasure(
@@ -85,6 +88,19 @@ class RunFolder:
         """Write the checksums and take the marker away: all that belongs to the run is on disk."""
         write_checksums(self.path)
         (self.path / INCOMPLETE).unlink()
+
+
+def audio_name(turn: Timeline, run: int | None) -> str:
+    """Return the name of a turn's WAV: ``turn-004-run-001.wav``, ``turn-002-warmup.wav``."""
+    return f"turn-{turn.turn:03d}-{turn.phase if run is None else f'run-{run:03d}'}.wav"
+
+
+def audio_file(result: Path, turn: int) -> Path | None:
+    """Return the WAV of a turn of ``result``; None where its audio was not kept."""
+    folder = result / AUDIO
+    # Results from before the runs' numbers have the turn's alone.
+    found = [folder / f"turn-{turn:03d}.wav", *sorted(folder.glob(f"turn-{turn:03d}-*.wav"))]
+    return next((path for path in found if path.is_file()), None)
 
 
 def create_run_folder(

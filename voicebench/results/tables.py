@@ -22,7 +22,7 @@ from voicebench.metrics import METRICS, NS_PER_MS, compute
 from voicebench.results.batches import map_turns
 from voicebench.results.codec import decode_line
 from voicebench.results.columns import FROM_TURNS, SAMPLE_TURNS
-from voicebench.results.csv_rows import CSV_COLUMNS, cells_of, quoted
+from voicebench.results.csv_rows import CSV_COLUMNS, RunCount, cells_of, numbered, quoted
 from voicebench.results.folder import CSV, TURNS
 from voicebench.timeline import TimedText, Timeline
 
@@ -54,6 +54,7 @@ EVENT_COLUMN_DOCS: tuple[tuple[str, str], ...] = (
 )
 
 Cells = tuple[object, ...]
+_PHASE = CSV_COLUMNS.index("phase")
 _STATUS = CSV_COLUMNS.index("status")
 _FIRST_METRIC = CSV_COLUMNS.index(METRICS[0].name)
 
@@ -84,8 +85,9 @@ def write_turns(file: TextIO, folders: Iterable[Path]) -> None:
         if stored_rows_stand(folder):
             writer.writerows((name, *cells) for cells in _stored_rows(folder))
         else:
+            runs = RunCount()
             for rows in map_turns(folder, _rows):
-                writer.writerows((name, *cells) for cells in rows)
+                writer.writerows((name, *numbered(cells, runs)) for cells in rows)
 
 
 def write_long(file: TextIO, folders: Iterable[Path]) -> None:
@@ -127,7 +129,7 @@ def _events_as_text(result: str, turns: Sequence[Timeline]) -> str:
 def stored_rows_stand(folder: Path) -> bool:
     """Return whether ``runs.csv`` can be taken for the rows of very many turns.
 
-    Computing a hundred thousand turns anew takes a minute. Above `FROM_TURNS` turns the stored rows
+    Computing a hundred thousand turns anew takes longer. Above `FROM_TURNS` turns the stored rows
     are taken, if there is one for each turn, with today's columns, and each of a sample of them is
     what its turn gives. `voicebench verify` compares them all.
     """
@@ -137,18 +139,19 @@ def stored_rows_stand(folder: Path) -> bool:
         if count <= FROM_TURNS:
             return False
         step = max(1, count // SAMPLE_TURNS)
-        rows = _stored_rows(folder)
+        rows, runs = _stored_rows(folder), RunCount()
         with (folder / TURNS).open("rb") as lines:
             for number, line in enumerate(lines):
                 cells = next(rows, None)
                 if not line.endswith(b"\n"):
                     return False
-                if cells is None or (
-                    number % step == 0 and cells != cells_of(decode_line(line, TURNS))
-                ):
+                if cells is None:
+                    return False
+                run = runs.of(cells[_PHASE])
+                if number % step == 0 and cells != _cells_of_line(line, run):
                     return False
         return next(rows, None) is None
-    except (OSError, UnicodeDecodeError, ResultsError, csv.Error):
+    except (OSError, UnicodeDecodeError, ResultsError, csv.Error, IndexError):
         return False
 
 
@@ -160,13 +163,15 @@ def _stored_rows(folder: Path) -> Iterator[list[str]]:
             yield from rows
 
 
-def _cells_of_line(line: bytes) -> list[str]:
-    return cells_of(decode_line(line, TURNS))
+def _cells_of_line(line: bytes, run: int | None) -> list[str]:
+    cells = cells_of(decode_line(line, TURNS))
+    return cells if run is None else [*cells[:-1], str(run)]
 
 
 def _long_cells(result: str, cells: list[str]) -> Iterator[Cells]:
     turn, phase, status = cells[0], cells[1], cells[_STATUS]
-    for metric, cell in zip(METRICS, cells[_FIRST_METRIC:], strict=True):
+    of_metrics = cells[_FIRST_METRIC : _FIRST_METRIC + len(METRICS)]
+    for metric, cell in zip(METRICS, of_metrics, strict=True):
         if cell:
             yield result, turn, phase, status, metric.name, metric.unit, float(cell)
 

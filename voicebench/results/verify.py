@@ -24,7 +24,7 @@ from voicebench.intervals import LEVEL
 from voicebench.metrics import compute
 from voicebench.results.batches import map_turns
 from voicebench.results.checksums import changed_files, read_checksums
-from voicebench.results.csv_rows import CSV_COLUMNS, cells_of
+from voicebench.results.csv_rows import CSV_COLUMNS, RunCount, cells_of, numbered
 from voicebench.results.document import OTHER_PHASES
 from voicebench.results.folder import AUDIO, CSV, INCOMPLETE, SETTINGS, SUMMARY, TURNS
 from voicebench.results.reading import read_document
@@ -144,13 +144,13 @@ def _computed(turns: Sequence[Timeline]) -> _Batch:
 
 def _columns(checked: Verification, phases: Counter[Phase]) -> Columns:
     """Compute every turn anew, and check its row of ``runs.csv`` on the way."""
-    rows = _Rows(checked)
+    rows, runs = _Rows(checked), RunCount()
     parts = []
     for batch in map_turns(checked.folder, _computed):
         checked.turns += len(batch.rows)
         phases += batch.phases
         for computed in batch.rows:
-            rows.check(computed)
+            rows.check(numbered(computed, runs))
         parts.append(batch.columns)
     rows.check_end()
     return joined(parts)
