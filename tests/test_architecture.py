@@ -37,7 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("judgement",),
     ("regression",),
-    ("results", "settings", "advice", "comparison"),
+    ("results", "settings", "advice", "comparison", "streaming_check"),
     ("gates",),
     ("figures", "columns", "differences", "noise", "validity", "replay"),
     ("summary",),

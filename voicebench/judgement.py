@@ -13,7 +13,7 @@ wide that the chance of a wrong decision in any of them stays what one interval 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from voicebench.comparison import Side, comparability, side_of
 from voicebench.gates import GateResult, Verdict, judge, overall, parse_gate
@@ -22,6 +22,7 @@ from voicebench.noise import Noise
 from voicebench.regression import RegressionResult, check_regressions
 from voicebench.results.columns import RecordedColumns
 from voicebench.settings import Settings
+from voicebench.streaming_check import StreamingCheck
 from voicebench.summary import Summary
 from voicebench.validity import Flag
 
@@ -40,6 +41,7 @@ class Judgement:
     allow_noise: bool = False
     refused: tuple[str, ...] = ()
     """Why the run cannot be compared with the baseline."""
+    streaming: StreamingCheck = field(default_factory=StreamingCheck)
     warnings: tuple[str, ...] = ()
     """What is off in the comparison with the baseline."""
 
@@ -67,6 +69,7 @@ class Judgement:
             "regressions": [result.as_dict() for result in self.regressions],
             "noise": [noise.as_dict() for noise in self.noise],
             "flagged": [flag.as_dict() for flag in self.flags],
+            "streamed_against_whole": self.streaming.as_dict(),
             "refused": list(self.refused),
             "warnings": list(self.warnings),
         }

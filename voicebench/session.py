@@ -25,6 +25,7 @@ from voicebench.measuring import PlannedTurn, plan_idle_turns, plan_turns, take_
 from voicebench.noise import find_noise
 from voicebench.prompts import PromptSet, check_prompt, from_prompts, language_of
 from voicebench.prompts import load as load_prompts
+from voicebench.recorder import Recording
 from voicebench.results.baseline import read_baseline
 from voicebench.results.columns import RecordedColumns
 from voicebench.results.document import summary_document
@@ -32,6 +33,7 @@ from voicebench.results.folder import RunFolder, check_writable, create_run_fold
 from voicebench.results.reading import previous_run
 from voicebench.selftest import QUICK_TURNS, InstrumentError, measure_in_process
 from voicebench.settings import AudibleSettings, Effective, Settings
+from voicebench.streaming_check import check_streaming
 from voicebench.summary import Summary, summarize
 from voicebench.targets import Target
 from voicebench.targets.opening import check_target, named_by_servers, open_target
@@ -171,6 +173,8 @@ class OpenRun:
         self.planned = _plan(settings, prompts)
         self.turns: list[Timeline] = []
         self.interrupted = False
+        self._runs = 0
+        self._kept: list[tuple[int, Recording]] = []
         self._target = target
         self._folder = folder
         self._environment = environment
@@ -205,9 +209,20 @@ class OpenRun:
             for recording in recordings:
                 self._folder.append(recording)
                 self.turns.append(recording.timeline)
+                self._keep(recording)
                 self._observer.turn_done(recording.timeline)
         except KeyboardInterrupt:
             self.interrupted = True
+
+    def _keep(self, recording: Recording) -> None:
+        """Keep the audio of the first measured turns, to be compared when the run is over."""
+        turn = recording.timeline
+        if turn.phase != "measured":
+            return
+        self._runs += 1
+        wanted = self.settings.judge.streaming_turns
+        if not turn.failed and len(self._kept) < wanted:
+            self._kept.append((self._runs, recording))
 
     def is_decided(self) -> bool:
         """Whether no gate is undecided by the turns so far."""
@@ -253,10 +268,13 @@ class OpenRun:
         )
 
     def _judge(self, summary: Summary, baseline: RecordedColumns | None) -> Judgement:
+        kept = [] if self.interrupted else self._kept
+        streaming = check_streaming(self._target, kept, self._target.describe())
         judgement = Judgement(
             gates=judge_gates(self.settings, summary),
             noise=tuple(find_noise(self.turns, self._instrument.p95_ms)),
-            flags=tuple(flags_of(self.turns)),
+            flags=(*flags_of(self.turns), *streaming.flags),
+            streaming=streaming,
             allow_noise=self.settings.judge.allow_noise,
         )
         return judge_against(judgement, self.settings, self.side(), baseline)

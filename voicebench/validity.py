@@ -18,7 +18,7 @@ a click        where two pieces of audio meet, the signal jumps by more than 5 %
 
 A character of Chinese or Japanese counts as three, a digit as four ("7" is spoken as a word);
 spaces, marks and emoji count as nothing. Whether streamed audio equals what the voice gives in one
-piece cannot be told from a turn: the engines' own tests hold that.
+piece cannot be told from a turn: `voicebench.streaming_check` asks the voice again.
 """
 
 from __future__ import annotations

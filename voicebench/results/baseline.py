@@ -17,7 +17,7 @@ from pathlib import Path
 from voicebench.errors import ResultsError
 from voicebench.noise import find_noise
 from voicebench.results.columns import RecordedColumns, read_columns, stream_turns
-from voicebench.results.folder import TURNS
+from voicebench.results.folder import SUMMARY, TURNS
 from voicebench.results.reading import read_document, run_folders
 from voicebench.validity import flags_of
 
@@ -95,12 +95,24 @@ def _why_not(run: RecordedColumns) -> str:
     if not run.columns.turns:
         return "it has no measured turn"
     turns = list(stream_turns(run.path))
-    flags = flags_of(turns)
+    flags = [str(flag) for flag in flags_of(turns)] or _stored_flags(run.path)
     if flags:
-        shown = "; ".join(str(flag) for flag in flags[:MOST_SHOWN])
+        shown = "; ".join(flags[:MOST_SHOWN])
         return f"its audio is not right ({shown})"
     noise = [found for found in find_noise(turns, lag_of(run.environment)) if found.invalidates]
     return noise[0].finding if noise else ""
+
+
+def _stored_flags(folder: Path) -> list[str]:
+    """Return what the run said of its audio; not all of it can be told from the turns."""
+    path = folder / SUMMARY
+    judged = read_document(path).get("judgement") if path.is_file() else None
+    flagged = judged.get("flagged") if isinstance(judged, dict) else None
+    return [
+        f"run {one.get('run')}: {one.get('finding')}"
+        for one in (flagged if isinstance(flagged, list) else [])
+        if isinstance(one, dict)
+    ]
 
 
 def lag_of(environment: Mapping[str, object]) -> float | None:

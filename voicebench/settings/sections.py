@@ -373,6 +373,15 @@ class JudgeSettings(_Section):
             ge=0, le=10, description="How much worse than the baseline a figure may be, a share."
         ),
     ] = 0.10
+    streaming_turns: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=100,
+            description="Measured turns that a voice in this process speaks again at once, after "
+            "the run, to compare the samples with what was streamed; 0: none.",
+        ),
+    ] = 1
     allow_noise: Annotated[
         bool, Field(description="Let the verdict stand on a machine that is too noisy for it.")
     ] = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from voicebench.chunking import Chunker
 from voicebench.events import Emit
@@ -11,7 +12,11 @@ from voicebench.pipeline import run_turn
 from voicebench.remote import Remote
 from voicebench.remote.timeouts import TurnDeadline
 from voicebench.scheduling import FreeForAll
-from voicebench.tts import Synthesizer
+from voicebench.tts import Synthesizer, WholeSpeaker
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Cascade:
@@ -66,6 +71,13 @@ class Cascade:
             sequential=self._sequential,
             schedule=schedule or self._new_schedule(),
         )
+
+    def speak_whole(self, text: str) -> NDArray[np.float32] | None:
+        """Return the speech of ``text`` computed at once; None for a voice that only streams.
+
+        What streamed speech is compared with (`voicebench.streaming_check`).
+        """
+        return self.tts.speak_whole(text) if isinstance(self.tts, WholeSpeaker) else None
 
     def with_chunks(self, first_words: int, later_words: int) -> Cascade:
         """Return the same cascade with the reply cut otherwise; both share their engines."""

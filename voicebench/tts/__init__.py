@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from voicebench.events import Emit, TtsEvent
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Synthesizer(Protocol):
@@ -25,6 +29,15 @@ class Synthesizer(Protocol):
 
     def close(self) -> None:
         """Release the model or the connection."""
+        ...
+
+
+@runtime_checkable
+class WholeSpeaker(Protocol):
+    """A synthesizer that can also speak a text in one piece, to compare its streaming with."""
+
+    def speak_whole(self, text: str) -> NDArray[np.float32]:
+        """Return the speech of ``text``, ``(samples,)``, untrimmed, with the noise of `speak`."""
         ...
 
 
