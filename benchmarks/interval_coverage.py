@@ -23,7 +23,6 @@ from voicebench.figures import Figure, parse_figure
 from voicebench.gates import Verdict
 from voicebench.intervals import (
     Interval,
-    deviation_interval,
     mean_interval,
     percentile_interval,
     share_interval,
@@ -129,7 +128,6 @@ def coverage(repetitions: int) -> Iterator[tuple[str, str, int, float]]:
             ("p90", (40, 100)),
             ("p95", (80, 100, 200)),
             ("under(320ms)", (20, 30, 100)),
-            ("stdev", (20, 100)),
         ):
             for n in sizes:
                 rng, truth = generator(kind, n), true_figure(kind, figure)
@@ -144,8 +142,6 @@ def true_figure(kind: Kind, figure: str) -> float:
     """Return what an endless run would give."""
     if figure == "mean":
         return kind.mean
-    if figure == "stdev":
-        return kind.deviation
     if figure.startswith("under"):
         return float(optimize.brentq(lambda p: kind.quantile(p) - 320, 1e-6, 1 - 1e-6))
     return kind.quantile(float(figure[1:]) / 100)
@@ -155,8 +151,6 @@ def interval_of(figure: str, values: Values) -> Interval | None:
     """Return the interval that the product gives of these turns."""
     if figure == "mean":
         return mean_interval(values.tolist())
-    if figure == "stdev":
-        return deviation_interval(values.tolist())
     if figure.startswith("under"):
         return share_interval(int((values < 320).sum()), values.size)
     return percentile_interval(values.tolist(), float(figure[1:]))

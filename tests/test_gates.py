@@ -444,3 +444,17 @@ def test_the_interval_stands_in_the_result_however_it_is_judged() -> None:
     assert interval.low is not None
     assert interval.high is not None
     assert interval.low < 239.5 < interval.high
+
+
+def test_a_decision_by_the_mean_of_few_skewed_values_is_doubted_aloud() -> None:
+    skewed = summary_of(*[100 + value for value in (0,) * 15 + (20,) * 3 + (160, 220)])
+    even = summary_of(*range(100, 120))
+    gate = parse_gate("first_audio.mean < 300ms")
+    assert "the interval holds in 92 % only" in judge(gate, skewed, decide=True).note
+    assert judge(gate, even, decide=True).note == ""
+    assert judge(gate, skewed).note == ""
+
+
+def test_a_standard_deviation_is_judged_by_the_turns_that_were_taken() -> None:
+    result = judge(parse_gate("first_audio.stdev < 30ms"), summary_of(100, 110, 120), decide=True)
+    assert (result.verdict, result.interval) == (Verdict.PASS, None)

@@ -6,7 +6,8 @@ of `voicebench.metrics.METRICS` with or without ``_ms``, or ``errors``. The stat
 limit) or, for ``errors``, ``rate``. Whatever is unknown is refused when it is read.
 
 Each figure has a confidence interval but ``min`` and ``max``, which say something of the turns that
-were taken and nothing of those to come.
+were taken and nothing of those to come, and ``stdev``, of which no interval is known that holds for
+skewed turns (`voicebench.intervals`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from voicebench.errors import UsageError
 from voicebench.intervals import (
     LEVEL,
     Interval,
-    deviation_interval,
     mean_interval,
     percentile_interval,
     share_interval,
@@ -115,9 +115,7 @@ class Figure:
             return share_interval(hits, distribution.n, level)
         if self.percentile is not None:
             return percentile_interval(distribution.values, self.percentile, level)
-        by_statistic = {"mean": mean_interval, "stdev": deviation_interval}
-        compute = by_statistic.get(self.statistic)
-        return compute(distribution.values, level) if compute else None
+        return mean_interval(distribution.values, level) if self.statistic == "mean" else None
 
 
 def parse_figure(text: str) -> Figure:

@@ -14,9 +14,9 @@ nothing can never pass.
 **Two ways to judge.** As a rule the observed figure is compared with the limit: PASS, CLOSE or
 FAIL. *By confidence* (``--decide``) the figure's interval is: PASS where all of it keeps the limit,
 FAIL where none of it does, UNDECIDED where it straddles the limit or is open on the side that would
-decide. A gate on ``min`` or ``max`` has no interval, and one on a share that allows no exception
-(``errors.rate <= 0``, ``under(…) >= 100%``) could never be decided by one: both are statements on
-the turns that were taken, and are judged by them.
+decide. A gate on ``min``, ``max`` or ``stdev`` has no interval, and one on a share that allows no
+exception (``errors.rate <= 0``, ``under(…) >= 100%``) could never be decided by one: both are
+statements on the turns that were taken, and are judged by them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from enum import StrEnum
 
 from voicebench.errors import UsageError
 from voicebench.figures import FIGURE, Figure, read_figure, read_quantity
-from voicebench.intervals import LEVEL, Interval, values_to_bound
+from voicebench.intervals import LEVEL, Interval, is_doubtful_mean, values_to_bound
 from voicebench.metrics import Metric
 from voicebench.summary import Summary
 
@@ -59,6 +59,10 @@ _GATE = re.compile(
     rf"^\s*{FIGURE}\s*(?P<operator><=|>=|<|>)\s*(?P<limit>\S.*?)\s*$",
     re.VERBOSE | re.IGNORECASE,
 )
+
+
+WITHOUT_INTERVAL = ("min", "max", "stdev")
+SKEWED = "few and skewed values: the interval holds in 92 % only; take 30 turns, or a percentile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +152,9 @@ def judge(
     if observed is None:
         return GateResult(gate, None, Verdict.NOT_MEASURED, "no turn shows this figure")
     interval = gate.figure.interval(summary, level)
-    if decide and not gate.allows_no_exception and gate.statistic not in ("min", "max"):
+    if decide and not gate.allows_no_exception and gate.statistic not in WITHOUT_INTERVAL:
         verdict, why = _decide(gate, interval)
-        note = "; ".join(filter(None, (note, why)))
+        note = "; ".join(filter(None, (note, why, _doubt(gate, summary))))
     else:
         verdict = _compare(gate, observed)
     return GateResult(gate, observed, verdict, note, interval)
@@ -169,6 +173,13 @@ def _compare(gate: Gate, observed: float) -> Verdict:
     miss, slack = abs(observed - gate.limit), abs(gate.limit) * CLOSE_MARGIN
     near = slack > 0 and (miss <= slack or math.isclose(miss, slack))
     return Verdict.CLOSE if near else Verdict.FAIL
+
+
+def _doubt(gate: Gate, summary: Summary) -> str:
+    if gate.metric is None or gate.statistic != "mean":
+        return ""
+    values = summary.metrics[gate.metric.name].values
+    return SKEWED if is_doubtful_mean(values) else ""
 
 
 def _decide(gate: Gate, interval: Interval | None) -> tuple[Verdict, str]:

@@ -18,8 +18,10 @@ what this one covers. It is seeded, so a result gives the same interval each tim
 `BOOTSTRAP_UP_TO` values it has become Student's t, which is then used.
 
 **Shares** (of turns under a limit, of failed turns) by Wilson's score interval (1927), which stays
-inside 0 to 1 and says something of 0 out of 20. **Standard deviations** by Bonett's interval (2006,
-Computational Statistics & Data Analysis 50), which does not take the values for normal.
+inside 0 to 1 and says something of 0 out of 20.
+
+**Standard deviations** have none. Bonett's interval (2006), which does not take the values for
+normal, was tried and left: it covers 86 to 89 % on strongly skewed values, of 100 turns too.
 
 All of them take turns as independent draws; a drift over the run breaks that, and is tested for
 elsewhere (`voicebench.noise`).
@@ -39,6 +41,8 @@ LEVEL = 0.95
 BOOTSTRAP_UP_TO = 300
 RESAMPLES = 4000
 SEED = 20_260_101
+FEW_IF_SKEWED = 30
+STRONG_SKEW = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,24 +89,17 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval | N
     return Interval(mean - reach, mean + reach, level)
 
 
-def deviation_interval(values: Sequence[float], level: float = LEVEL) -> Interval | None:
-    """Return the interval of the standard deviation; None under five values or without spread."""
+def is_doubtful_mean(values: Sequence[float]) -> bool:
+    """Return whether the interval of this mean may hold less often than it says.
+
+    Under `FEW_IF_SKEWED` strongly skewed values it covers 92 % instead of 95 %
+    (``docs/statistics.md``): the tail that moves the mean is then hardly in the sample.
+    """
     sample = np.asarray(values, dtype=np.float64)
-    n = sample.size
-    if n < 5:
-        return None
-    variance = float(sample.var(ddof=1))
-    if not variance:
-        return None
-    z = _normal_quantile((1 + level) / 2)
-    if n <= z:
-        return None
-    middle = _trimmed_mean(np.sort(sample), 1 / (2 * math.sqrt(n - 4)))
-    kurtosis = n * float(((sample - middle) ** 4).sum()) / ((n - 1) * variance) ** 2
-    small_sample = n / (n - z)
-    error = small_sample * math.sqrt(max(kurtosis - (n - 3) / n, 0.0) / (n - 1))
-    centre = math.log(small_sample * variance)
-    return Interval(math.exp((centre - z * error) / 2), math.exp((centre + z * error) / 2), level)
+    spread = float(sample.std()) if sample.size else 0.0
+    if sample.size >= FEW_IF_SKEWED or not spread:
+        return False
+    return float(((sample - sample.mean()) ** 3).mean()) / spread**3 > STRONG_SKEW
 
 
 def share_interval(hits: int, n: int, level: float = LEVEL) -> Interval | None:
@@ -216,11 +213,6 @@ def _draws(n: int, stream: int) -> _Draws:
 
 def _standard_error(sample: NDArray[np.float64]) -> float:
     return float(sample.std(ddof=1)) / math.sqrt(sample.size)
-
-
-def _trimmed_mean(ordered: NDArray[np.float64], share: float) -> float:
-    cut = int(share * ordered.size)
-    return float(ordered[cut : ordered.size - cut].mean())
 
 
 def student_quantile(probability: float, freedom: float) -> float:
