@@ -74,7 +74,7 @@ def chart(metric: Metric, samples: Sequence[Sample], targets: Sequence[Target]) 
         "width": WIDTH,
         "height": HEIGHT,
         "layer": [
-            *_target_lines(targets, across, (low, high)),
+            *_target_lines(targets, samples, across, (low, high)),
             {
                 "data": {"values": steps},
                 "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2},
@@ -176,10 +176,17 @@ def _domain(samples: Sequence[Sample], targets: Sequence[Target]) -> tuple[float
 
 
 def _target_lines(
-    targets: Sequence[Target], across: Spec, domain: tuple[float, float]
+    targets: Sequence[Target],
+    samples: Sequence[Sample],
+    across: Spec,
+    domain: tuple[float, float],
 ) -> list[Spec]:
-    """Return the targets' lines, and their names where there is room beside them."""
+    """Return the targets' lines, and their names where there is room beside them.
+
+    Where most values lie above a target the curve is low there, and its name goes to the top.
+    """
     middle = sum(domain) / 2
+    everything = np.concatenate([sample.values for sample in samples])
     targets = [target for target in targets if target.at <= domain[1]]
     if not targets:
         return []
@@ -203,13 +210,17 @@ def _target_lines(
                 },
                 "encoding": {
                     "x": across | hidden,
-                    "y": {"value": HEIGHT - 4 - 14 * index},
+                    "y": {"value": _name_height(index, target.at < np.median(everything))},
                     "text": {"field": "name", "type": "nominal"},
                 },
             }
             for index, target in enumerate(targets)
         ),
     ]
+
+
+def _name_height(index: int, at_the_top: bool) -> int:
+    return 12 + 14 * index if at_the_top else HEIGHT - 4 - 14 * index
 
 
 def _run_axis(names: Sequence[str]) -> Spec | None:
