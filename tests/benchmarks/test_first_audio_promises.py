@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from handmade import make_turn
+
+from benchmarks.first_audio.promises import Judged, judge_all
+from benchmarks.first_audio.rounds import Turns
+from voicebench.timeline import Timeline
+
+REPLY = "Water boils at a hundred degrees when you are at the level of the sea."
+WORDS = [f"{' ' * bool(place)}{word}" for place, word in enumerate(REPLY.split())]
+
+
+def turn(first_audio_ms: float, later_ms: float = 10.0, **kind: object) -> Timeline:
+    """Return a turn whose audio comes in two pieces; ``later_ms`` is when the second is there."""
+    begins = first_audio_ms / 4
+    tokens = [(begins + place, word) for place, word in enumerate(WORDS)]
+    return make_turn(
+        tokens=tokens,
+        chunks=[(first_audio_ms / 2, REPLY)],
+        audio=[(first_audio_ms, 100), (first_audio_ms + later_ms, 900)],
+        **{"silence_ms": 5, **kind},  # type: ignore[arg-type]
+    )
+
+
+def run(**first_audio_ms: float) -> Turns:
+    """Return a run of 20 prompts in which each row always takes the same."""
+    return {
+        (row, condition): [turn(ms)] * 20
+        for row, ms in first_audio_ms.items()
+        for condition in ("back", "rested")
+    }
+
+
+def found(judged: list[Judged], words: str) -> Judged:
+    [one] = [one for one in judged if words in one.promise and "stretch" not in one.promise]
+    return one
+
+
+GOOD = run(a=640, b=160, c=95, d3=50, d2=40)
+
+
+def test_a_run_that_keeps_all_of_it_is_said_to_hold_all_of_it() -> None:
+    startup = {"first_audio_s": 2.0, "first_measured_s": 3.0, "memory_gb": 1.0}
+    judged = judge_all(GOOD, startup)
+    assert [one for one in judged if one.held is not True] == []
+
+
+@pytest.mark.parametrize(("row", "limit"), [("a", 12), ("b", 3), ("c", 1.8)])
+def test_a_ratio_is_held_from_its_limit_on(row: str, limit: float) -> None:
+    for factor, held in ((0.9, False), (1.1, True)):
+        judged = judge_all(GOOD | run(**{row: factor * limit * 50}))
+        assert found(judged, f"better than ({row})").held is held
+
+
+def test_the_limits_of_p95_differ_back_to_back_and_after_silence() -> None:
+    judged = judge_all(run(d3=90))
+    assert found(judged, "back to back").held is False
+    assert found(judged, "after 0.7 s of silence").held is True
+
+
+def test_sound_and_gapless_start_are_held_against_the_first_audio() -> None:
+    late = {("d3", "back"): [turn(50, later_ms=150, silence_ms=30)] * 20}
+    judged = judge_all(late)
+    assert found(judged, "`first_sound`").found == "30 ms"
+    assert found(judged, "`first_sound`").held is False
+    assert found(judged, "`gapless_start`").found == "50 ms"
+    assert found(judged, "`gapless_start`").held is False
+    assert found(judged, "no stall").held is False
+
+
+def test_one_stall_in_a_hundred_turns_is_allowed_and_two_are_not() -> None:
+    smooth, stalling = turn(50), turn(50, later_ms=150)
+    for stalls, held in ((1, True), (2, False)):
+        turns = [smooth] * (100 - stalls) + [stalling] * stalls
+        assert found(judge_all({("d3", "back"): turns}), "no stall").held is held
+
+
+def test_a_reply_that_is_cut_in_its_sentence_is_found() -> None:
+    cut = replace(turn(50), tokens=turn(50).tokens[:-1])
+    judged = judge_all({("d3", "back"): [turn(50), cut]})
+    assert found(judged, "whole sentences").found == "1 of 2"
+    assert found(judged, "whole sentences").held is False
+
+
+def test_what_was_not_measured_is_neither_held_nor_missed() -> None:
+    judged = judge_all({})
+    assert {one.held for one in judged} == {None}
+    assert {one.word for one in judged} == {"not measured"}
+    assert found(judge_all(GOOD), "resident memory").held is None
