@@ -104,6 +104,7 @@ def test_sprints_are_a_trend_of_their_readings(voicebench: Command, results: Pat
     for number, value in ((45, 177.0), (46, 170.0)):
         readings = [
             {"name": "llm_total.mean", "unit": "ms", "value": value},
+            {"name": "first_audio", "unit": "ms", "value": 361.0, "low": 252.0, "high": 361.0},
             {"name": "tests", "unit": "count", "value": 202},
         ]
         path = results / "sprints" / f"sprint-{number:03d}.json"
@@ -113,6 +114,8 @@ def test_sprints_are_a_trend_of_their_readings(voicebench: Command, results: Pat
     assert ran.code == 0
     [row] = [line for line in ran.out.splitlines() if line.startswith("llm_total.mean")]
     assert row.split()[:3] == ["llm_total.mean", "█▁", "177"]
+    assert "first_audio.max" in ran.out
+    assert "first_audio.p50" not in ran.out
     assert "sprint-047.json is left out" in ran.err
 
 

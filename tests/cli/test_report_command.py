@@ -230,7 +230,7 @@ def test_a_run_holds_as_it_was_written(voicebench: Command, tmp_path: Path) -> N
     ran = voicebench("verify", str(folder))
     assert (ran.code, ran.err) == (0, "")
     assert "note" not in ran.out
-    (folder / "audio" / "turn-002.wav").unlink()
+    (folder / "audio" / "turn-002-run-001.wav").unlink()
     assert voicebench("verify", str(folder)).code == 5
     shutil.rmtree(folder / "audio")
     ran = voicebench("verify", str(folder))

@@ -162,7 +162,9 @@ def _sprint_point(path: Path, figures: dict[str, Figure]) -> Point:
         if not isinstance(reading, dict):
             continue
         name, value = str(reading.get("name")), reading.get("value")
-        figure = _figure(name if "." in name else f"{name}.p50")
+        # A reading of a range stands at its high end, which is the slowest turn, not the median.
+        statistic = "p50" if reading.get("high") is None else "max"
+        figure = _figure(name if "." in name else f"{name}.{statistic}")
         if figure is not None:
             figures.setdefault(name, figure)
             values[figure.name] = float(value) if isinstance(value, int | float) else None
