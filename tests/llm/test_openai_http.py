@@ -196,9 +196,12 @@ def test_the_server_timing_of_the_head_stands_beside_our_time_to_the_head() -> N
     def script(peer: Peer) -> None:
         peer.request()
         time.sleep(0.1)
-        peer.answer(
-            "text/event-stream", sse(delta(content="a"), STOP), server_timing="total;dur=80"
-        )
+        kind, timing = "text/event-stream", "total;dur=80"
+        peer.head(content_type=kind, transfer_encoding="chunked", server_timing=timing)
+        peer.chunk(sse(delta(content="a")))
+        time.sleep(0.5)
+        peer.chunk(sse(STOP))
+        peer.chunk(b"")
 
     (timing,) = [event for event in events_of(script) if isinstance(event, ServerTiming)]
     assert timing.duration_ms == 80

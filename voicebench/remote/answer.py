@@ -53,6 +53,7 @@ class Answer:
         self._patience = patience
         self._body: Iterator[Piece] = self._read()
         self._sent_at = sent_at
+        self._head_ms = self.elapsed_ms()
         self._connection = cast(Connection, response.extensions["network_stream"])
         self._connection.uses += 1
         self.connected = Connected(
@@ -69,10 +70,13 @@ class Answer:
         return kind.strip().lower(), parameters
 
     def server_timing(self) -> Iterator[ServerTiming]:
-        """Yield the server's duration as the head tells it, beside ours for the same request."""
+        """Yield the server's duration as the head tells it, beside ours until the head was in hand.
+
+        It may be asked for when nothing hurries any more: both are of the moment of the head.
+        """
         duration_ms = server_duration_ms(self.headers)
         if duration_ms is not None:
-            yield ServerTiming(duration_ms, self.elapsed_ms())
+            yield ServerTiming(duration_ms, self._head_ms)
 
     def elapsed_ms(self) -> float:
         """Return our time since the request was sent, in ms."""

@@ -62,7 +62,6 @@ class SpeechReader:
         """Yield the speech in ``answer``. Raises `RemoteError`."""
         yield answer.connected
         answer.require_success()
-        yield from answer.server_timing()
         kind, parameters = answer.content_type
         in_events = kind == _SSE
         told = "" if in_events else kind
@@ -83,6 +82,7 @@ class SpeechReader:
             )
         heard = Heard(self.rate)
         yield from self._chunks(answer, stream, heard, in_events=in_events)
+        yield from answer.server_timing()
         if not heard.samples:
             nothing = "no byte of sound" if heard.empty else "a header and no sample of sound"
             raise answer.failure(f"answers {answer.status} with {nothing}", fault="audio")

@@ -23,12 +23,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from voicebench.server.clock import elapsed_ms, now_s
+from voicebench.server.clock import arrived_s, elapsed_ms, note_arrival, now_s
 from voicebench.server.page_files import FILES
 from voicebench.server.refusal import Refusal
 
 MAX_BODY_BYTES = 256 << 10
 BODY_S = 20.0
+_HEAD_START_MS = 1.0
+"""A body that one waits for so long was not sent together with its head."""
 KEY_PROTOCOL = "voicebench.bearer."
 OPEN_PATHS = frozenset({"/health", *FILES})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -116,6 +118,7 @@ class _Bounded:
         """Return the next message. Raises `HTTPException` for a body that cannot be taken."""
         if self._complete:
             return await self._receive()
+        asked_s = now_s()
         try:
             async with asyncio.timeout(BODY_S):
                 message = await self._receive()
@@ -123,6 +126,8 @@ class _Bounded:
             raise HTTPException(408, "the body did not come", {"Connection": "close"}) from None
         if message["type"] == "http.request":
             self._complete = not message.get("more_body", False)
+            if elapsed_ms(asked_s) > _HEAD_START_MS:
+                note_arrival()  # it came later than the head
             self._size += len(message.get("body", b""))
             if self._size > MAX_BODY_BYTES:
                 raise HTTPException(413, _too_large().message, {"Connection": "close"})
@@ -136,13 +141,12 @@ class _Answer:
         self._scope = scope
         self._send = send
         self._note = note
-        self._began_s = now_s()
 
     async def send(self, message: Message) -> None:
         """Send ``message``; a head with what every head has."""
         if message["type"] == "http.response.start":
             headers = MutableHeaders(raw=list(message.get("headers", [])))
-            headers.setdefault("server-timing", f"total;dur={elapsed_ms(self._began_s):.3f}")
+            headers.setdefault("server-timing", f"total;dur={elapsed_ms(arrived_s()):.3f}")
             headers.setdefault("x-content-type-options", "nosniff")
             message = {**message, "headers": headers.raw}
             route = getattr(self._scope.get("route"), "path", "unknown")

@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voicebench.events import AudioChunk, Event, Reply, Token, TurnFailed, Usage
 from voicebench.server.answering import refusal_of
+from voicebench.server.clock import note_arrival
 from voicebench.server.inbox import Gone, Inbox, Message
 from voicebench.server.realtime_forms import BETA, GA, Dialect, error_event, prompt_of, session_of
 from voicebench.server.refusal import Refusal
@@ -69,7 +70,9 @@ class _Session:
         await self._send("session.created", session=self._described())
         while self._errors < MAX_ERRORS:
             try:
-                await self._take(_event_in(await self._inbox.next()))
+                message = await self._inbox.next()
+                note_arrival()
+                await self._take(_event_in(message))
             except Refusal as refusal:
                 await self._tell(refusal)
 

@@ -16,11 +16,19 @@ from voicebench.pipeline import speak_turn, write_turn
 from voicebench.prompts import language_of
 from voicebench.prompts import load as load_prompts
 from voicebench.scheduling import DeviceQueue, FreeForAll
+from voicebench.server.clock import arrived_s
 from voicebench.server.scripted import ScriptedModel, ScriptedVoice
 from voicebench.settings import Settings
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.opening import WHOLE_TURN, Say, check_target, open_cascade
-from voicebench.targets.simulated import PREFIX, SAMPLE_RATE, RealClock, Simulated, parse_script
+from voicebench.targets.simulated import (
+    NS_PER_S,
+    PREFIX,
+    SAMPLE_RATE,
+    RealClock,
+    Simulated,
+    parse_script,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +182,7 @@ class ServedScript:
     def __init__(self, script: str, new_chunker: Callable[[], Chunker] = Chunker) -> None:
         """Read the script. Raises `UsageError`."""
         self._script = parse_script(script)
-        # A clock that spins would keep the event loop from sending what was just played.
-        clock = RealClock(spin_ns=0)
+        clock = _RequestClock()
         self._target = Simulated(self._script, clock, new_chunker=new_chunker)
         self._model = ScriptedModel(self._script, clock)
         self._voice = ScriptedVoice(self._script, clock)
@@ -214,6 +221,22 @@ class ServedScript:
 
     def close(self) -> None:
         """Nothing to release."""
+
+
+class _RequestClock(RealClock):
+    """A clock on which a turn begins when its request was in hand.
+
+    The script says what a client waits for, so what this server needs to get a turn going comes
+    out of its delays and not on top.
+    """
+
+    def __init__(self) -> None:
+        # A clock that spins would keep the event loop from sending what was just played.
+        super().__init__(spin_ns=0)
+
+    def now_ns(self) -> int:
+        """Return when the request that is being answered was in hand, in nanoseconds."""
+        return round(arrived_s() * NS_PER_S)
 
 
 def _public_name(name: object) -> str:

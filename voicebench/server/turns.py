@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 
 from voicebench.errors import VoicebenchError
@@ -28,7 +29,7 @@ from voicebench.events import (
 )
 from voicebench.scheduling import FreeForAll, TurnCancelled
 from voicebench.server.channel import EventChannel
-from voicebench.server.clock import elapsed_ms, now_s
+from voicebench.server.clock import arrived_s, elapsed_ms, note_arrival
 from voicebench.server.refusal import busy
 
 LONGEST_RETRY_S = 60
@@ -146,17 +147,20 @@ class Turns:
 
         Raises `voicebench.server.refusal.Refusal` where too many wait already.
         """
-        started_s = now_s()
+        started_s = arrived_s()
+        has_to_wait = self._room.locked()
         await self._admit()
         figures = Figures(route, queue_ms=elapsed_ms(started_s))
+        if has_to_wait:
+            # A script's delays begin when there is room, or those that waited would come in a rush.
+            note_arrival()
         loop = asyncio.get_running_loop()
         turn = RunningTurn(figures, started_s, self._new_schedule(), EventChannel(loop))
         self._running.add(turn)
         self._threads_running += 1
         self._idle.clear()
-        loop.run_in_executor(self._workers, _work, work, turn).add_done_callback(
-            lambda _done: self._leave()
-        )
+        running = loop.run_in_executor(self._workers, copy_context().run, _work, work, turn)
+        running.add_done_callback(lambda _done: self._leave())
         try:
             yield turn
         finally:

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from voicebench import wire
 from voicebench.events import Event, Fault, ServerTiming, TurnFailed, TurnFinished, TurnStarted
 from voicebench.server.asking import MAX_TEXT_CHARACTERS, spoken_text
+from voicebench.server.clock import note_arrival
 from voicebench.server.inbox import Gone, Inbox, Message
 from voicebench.server.refusal import Refusal
 from voicebench.server.served import Asked, Served
@@ -40,7 +41,9 @@ async def voice_socket(socket: WebSocket, served: Served, turns: Turns) -> None:
 async def _take_turn(socket: WebSocket, inbox: Inbox, served: Served, turns: Turns) -> bool:
     """Serve one turn; return whether another may follow."""
     try:
-        started = wire.decode(await inbox.next())
+        message = await inbox.next()
+        note_arrival()
+        started = wire.decode(message)
     except wire.WireError as error:
         await _send(socket, _failure(str(error), "protocol"))
         return False
