@@ -10,7 +10,19 @@ from voicebench.recorder import Recorder
 from voicebench.selftest import SCRIPT
 from voicebench.targets.simulated import Script, parse_script
 from voicebench.timeline import Timeline
-from voicebench.transports import TRANSPORTS, measure_transports, script_text, wire_errors_ms
+from voicebench.transports import (
+    CHAT,
+    PLAIN,
+    REALTIME,
+    SPEECH,
+    SPEECH_EVENTS,
+    TRANSPORTS,
+    VOICE_SOCKET,
+    measure_transports,
+    script_text,
+    transports_of,
+    wire_errors_ms,
+)
 
 MS = 1_000_000
 
@@ -40,6 +52,30 @@ SCRIPTED = recorded(
     (30, sound(1600)),
     (40, sound(800)),
 )
+
+
+OPENAI = {"engine": "openai-http"}
+
+
+@pytest.mark.parametrize(
+    ("description", "names"),
+    [
+        ({"target": "simulated"}, ()),
+        ({"target": "cascade", "llm": {"engine": "fast"}, "tts": {"engine": "vits"}}, ()),
+        ({"target": "cascade", "llm": OPENAI, "tts": {"engine": "vits"}}, (CHAT,)),
+        ({"target": "cascade", "llm": OPENAI, "tts": OPENAI}, (CHAT, SPEECH)),
+        ({"llm": OPENAI, "tts": OPENAI | {"stream_format": "sse"}}, (CHAT, SPEECH_EVENTS)),
+        ({"llm": {"engine": "fast"}, "tts": {"engine": "plain-http"}}, (PLAIN,)),
+        ({"llm": {"engine": "fast"}, "tts": {"engine": "socket"}}, ()),
+        ({"target": "voice-socket"}, (VOICE_SOCKET,)),
+        ({"target": "realtime"}, (REALTIME,)),
+    ],
+)
+def test_a_target_is_reached_over_the_transports_that_its_description_shows(
+    description: dict[str, object], names: tuple[str, ...]
+) -> None:
+    assert transports_of(description) == names
+    assert {transport.name for transport in TRANSPORTS} >= set(names)
 
 
 def test_what_is_on_time_has_no_error() -> None:

@@ -7,7 +7,7 @@ finished.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from voicebench.audio.pcm import AudibleRule
 from voicebench.columns import columns_of
 from voicebench.comparison import Side, side_of
 from voicebench.environment import describe_environment
+from voicebench.errors import CannotMeasure
 from voicebench.events import Event
 from voicebench.gates import GateResult, Verdict
 from voicebench.judgement import Judgement, judge_against, judge_gates, look_counts
@@ -38,6 +39,7 @@ from voicebench.summary import Summary, summarize
 from voicebench.targets import Target
 from voicebench.targets.opening import check_target, named_by_servers, open_target
 from voicebench.timeline import Timeline
+from voicebench.transports import measure_used, transports_of
 from voicebench.validity import flags_of
 
 
@@ -126,9 +128,11 @@ def measure_open(
     description = target.describe()
     effective = named_by_servers(effective, description)
     settings = effective.settings
-    instrument = measure_in_process(QUICK_TURNS)
+    errors = _instrument_errors(description, observer)
+    instrument = max(errors, key=lambda error: error.p95_ms)
     environment = describe_environment() | {
         "instrument": instrument.as_dict(),
+        "instruments": [error.as_dict() for error in errors],
         "target": description,
     }
     with (
@@ -151,6 +155,21 @@ def measure_open(
             observer=observer,
             machine=machine,
         )
+
+
+def _instrument_errors(
+    description: Mapping[str, object], observer: Observer
+) -> list[InstrumentError]:
+    """Measure the instrument's own error, in process and over what the target is reached by."""
+    errors = [measure_in_process(QUICK_TURNS)]
+    over = transports_of(description)
+    if over:
+        observer.say("measuring the instrument's own error over the wire")
+        try:
+            errors += measure_used(over, QUICK_TURNS)
+        except CannotMeasure as error:
+            observer.say(f"it could not be measured: {error}")
+    return errors
 
 
 class OpenRun:
@@ -248,6 +267,7 @@ class OpenRun:
             "target": settings.run.target,
             "voicebench": self._environment["voicebench"],
             "instrument": self._instrument.as_dict(),
+            "instruments": self._environment["instruments"],
         }
         document = summary_document(run, self.turns, summary, judgement.gates)
         document["judgement"] = judgement.as_dict()

@@ -14,9 +14,10 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Protocol
 
 from voicebench.audio.pcm import AudibleRule
@@ -38,6 +39,12 @@ from voicebench.timeline import Timeline
 START_S = 60.0
 """How long the server's process may take to listen."""
 WARMUP_TURNS = 2
+CHAT = "chat, SSE"
+SPEECH = "speech, HTTP chunks of PCM"
+SPEECH_EVENTS = "speech, SSE"
+PLAIN = "speech, HTTP chunks of WAV"
+VOICE_SOCKET = "voice, WebSocket"
+REALTIME = "Realtime, WebSocket"
 PROMPT = "What will the weather be?"
 TEXT = "The weather will stay clear and mild today."
 
@@ -84,6 +91,44 @@ def measure_transports(
     say("starting a simulated server")
     with scripted_server(script) as url:
         return [_measure(transport, url, turns, script, say) for transport in TRANSPORTS]
+
+
+@cache
+def measure_used(names: tuple[str, ...], turns: int) -> tuple[InstrumentError, ...]:
+    """Take ``turns`` turns over each of the transports with these names; once in a process.
+
+    Raises as `measure_transports`.
+    """
+    if not names:
+        return ()
+    used = [transport for transport in TRANSPORTS if transport.name in names]
+    with scripted_server(SCRIPT) as url:
+        return tuple(
+            _measure(transport, url, turns, SCRIPT, lambda _line: None) for transport in used
+        )
+
+
+def transports_of(description: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the names of the transports over which a target is reached; none in process.
+
+    ``description`` is the target's own. A voice behind a socket of its own has none that is
+    measured here.
+    """
+    whole = {"voice-socket": VOICE_SOCKET, "realtime": REALTIME}.get(str(description.get("target")))
+    if whole is not None:
+        return (whole,)
+    llm, tts = (_part(description, name) for name in ("llm", "tts"))
+    names = [CHAT] if llm.get("engine") == "openai-http" else []
+    if tts.get("engine") == "openai-http":
+        names.append(SPEECH_EVENTS if tts.get("stream_format") == "sse" else SPEECH)
+    elif tts.get("engine") == "plain-http":
+        names.append(PLAIN)
+    return tuple(names)
+
+
+def _part(description: Mapping[str, object], name: str) -> Mapping[str, object]:
+    part = description.get(name)
+    return part if isinstance(part, Mapping) else {}
 
 
 @contextmanager
@@ -260,10 +305,10 @@ def _socket_url(url: str, path: str) -> str:
 
 
 TRANSPORTS: Sequence[Transport] = (
-    Transport("chat, SSE", _open_chat),
-    Transport("speech, HTTP chunks of PCM", _open_speech, speaks=True),
-    Transport("speech, SSE", _open_speech_events, speaks=True),
-    Transport("speech, HTTP chunks of WAV", _open_plain, speaks=True),
-    Transport("voice, WebSocket", _open_voice),
-    Transport("Realtime, WebSocket", _open_realtime),
+    Transport(CHAT, _open_chat),
+    Transport(SPEECH, _open_speech, speaks=True),
+    Transport(SPEECH_EVENTS, _open_speech_events, speaks=True),
+    Transport(PLAIN, _open_plain, speaks=True),
+    Transport(VOICE_SOCKET, _open_voice),
+    Transport(REALTIME, _open_realtime),
 )

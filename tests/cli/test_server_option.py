@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from loopback import closed_port
@@ -21,6 +22,13 @@ def written(results: Path, name: str) -> dict[str, dict[str, object]]:
     """Return a document of the one run in ``results``."""
     (folder,) = results.iterdir()
     return json.loads((folder / name).read_text())
+
+
+def transports_in(document: Mapping[str, Any]) -> list[str]:
+    """Return over what the instrument's own error was measured, the worst being the one shown."""
+    worst = max(document["instruments"], key=lambda error: error["p95_ms"])
+    assert document["instrument"] == worst
+    return [error["transport"] for error in document["instruments"]]
 
 
 def run(results: Path, *more: str) -> tuple[str, ...]:
@@ -63,6 +71,9 @@ def test_it_asks_the_server_for_its_models_by_name(
     assert "voice the-speaker at" in ran.err
     target = written(tmp_path, "environment.json")["target"]
     assert target["llm"]["model"] == "the-writer"  # type: ignore[index]
+    over = ["in process", "chat, SSE", "speech, HTTP chunks of PCM"]
+    assert transports_in(written(tmp_path, "environment.json")) == over
+    assert transports_in(written(tmp_path, "summary.json")["run"]) == over
     settings = written(tmp_path, "settings.json")
     assert settings["llm"]["model"] == "the-writer"
     assert (settings["tts"]["model"], settings["tts"]["voice"]) == ("the-speaker", "the-speaker")
