@@ -11,6 +11,7 @@ from benchmarks.first_audio.ratios import METRICS, figure, known, ratio, values_
 from benchmarks.first_audio.rounds import Turns
 from benchmarks.first_audio.rows import OURS, OURS_2, ROWS
 from voicebench.intervals import Interval, percentile_interval
+from voicebench.summary import percentile
 
 BEGIN, END = "<!-- first audio: begin -->", "<!-- first audio: end -->"
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
@@ -67,7 +68,21 @@ def comparison(turns: Turns, condition: str) -> str:
     head = f"### {NAMES[condition][0].upper()}{NAMES[condition][1:]}\n\n"
     head += "p50 / p95 in milliseconds.\n\n"
     text = head + table([*columns, "`first_audio` p50, 95 %"], rows)
-    return text + "\n\n" + _ratios(turns, condition)
+    return "\n\n".join(filter(None, (text, _others(turns, condition), _ratios(turns, condition))))
+
+
+def _others(turns: Turns, condition: str) -> str:
+    """Return how much of the machine was not the benchmark's, where the turns say it."""
+    shares = [
+        turn.machine.cpu_others
+        for (_, when), taken in turns.items()
+        for turn in taken
+        if when == condition and turn.machine is not None and turn.machine.cpu_others is not None
+    ]
+    if not shares:
+        return ""
+    p50, p95 = (100 * percentile(shares, q) for q in (50, 95))
+    return f"Other programs used {p50:.0f} % of the cores in the median turn, {p95:.0f} % at p95."
 
 
 def _ratios(turns: Turns, condition: str) -> str:

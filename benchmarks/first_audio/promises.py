@@ -66,9 +66,9 @@ def _ratio(turns: Turns, other: str, least: float) -> Judged:
     found = ratio(slow, fast, 50)
     if found is None:
         return Judged(promise, "–", None)
-    text = f"{found.ratio:.1f} ×"
+    text = f"{found.ratio:.2f} ×"
     if found.interval is not None:
-        text += f" ({found.interval.low:.1f} to {found.interval.high:.1f})"
+        text += f" ({found.interval.low:.2f} to {found.interval.high:.2f})"
     return Judged(promise, text, found.ratio >= least)
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voicebench.audio.pcm import AudibleRule
+from voicebench.machine_state import MachineWatch
 from voicebench.measuring import PlannedTurn, take_turns
 from voicebench.results.codec import decode_line, encode_line
 from voicebench.targets import Target
@@ -72,17 +73,22 @@ def take(
     Stops after the turn in which ``time.monotonic()`` passes ``until``.
     """
     done = {key: len(turns) for key, turns in read(folder).items()}
-    for slot in slots:
-        if slot.number <= done.get((slot.row, slot.condition), 0):
-            continue
-        planned = [PlannedTurn(slot.number, "measured", slot.prompt)]
-        silence = CONDITIONS[slot.condition]
-        [recording] = take_turns(targets[slot.row], planned, rule=AudibleRule(), pause_s=silence)
-        with _file(folder, slot.row, slot.condition).open("a", encoding="utf-8") as file:
-            file.write(encode_line(recording.timeline) + "\n")
-        yield slot
-        if time.monotonic() > until:
-            return
+    with MachineWatch() as machine:
+        for slot in slots:
+            if slot.number <= done.get((slot.row, slot.condition), 0):
+                continue
+            [recording] = take_turns(
+                targets[slot.row],
+                [PlannedTurn(slot.number, "measured", slot.prompt)],
+                rule=AudibleRule(),
+                pause_s=CONDITIONS[slot.condition],
+                machine=machine,
+            )
+            with _file(folder, slot.row, slot.condition).open("a", encoding="utf-8") as file:
+                file.write(encode_line(recording.timeline) + "\n")
+            yield slot
+            if time.monotonic() > until:
+                return
 
 
 def read(folder: Path) -> Turns:

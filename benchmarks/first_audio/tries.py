@@ -32,6 +32,8 @@ FIRST_TURNS = 3
 GAPS_S = (0.0, 0.1, 0.7, 2.0, 5.0)
 GAP_TURNS = 6
 NUDGE_S = 0.1
+NUDGES_S = (0.25, 0.5, 1.0)
+NUDGED_GAP_S = 2.0
 DECODER_CHANNELS = (256, 128, 64)
 
 
@@ -42,6 +44,7 @@ def measure(
     return [
         warm_up(prompts, warmup),
         silence(pipelines.ours, prompts),
+        nudges(pipelines.ours, prompts),
         cheaper_voice(turns),
     ]
 
@@ -87,14 +90,28 @@ def silence(ours: Cascade, prompts: Sequence[str]) -> Table:
     return {"title": "keeping warm in silence", "columns": columns, "rows": rows}
 
 
-class KeptWarm:
-    """The pipeline with a language model that computes a token every `NUDGE_S` of silence.
+def nudges(ours: Cascade, prompts: Sequence[str]) -> Table:
+    """Return the first audio after `NUDGED_GAP_S` by how often the silence is interrupted."""
+    rows = []
+    for every_s in NUDGES_S:
+        with closing(KeptWarm(ours, every_s)) as warm:
+            kept = take(warm, prompts[:GAP_TURNS], NUDGED_GAP_S)
+        share = 100 * warm.nudge_s / (NUDGED_GAP_S * GAP_TURNS)
+        rows.append([f"{every_s:g}", *_first_audio(kept), f"{share:.0f} %"])
+    columns = ["a token every, s", "`first_audio` p50, ms", "max, ms", "of a core, in silence"]
+    title = f"keeping warm less often, {NUDGED_GAP_S:g} s of silence"
+    return {"title": title, "columns": columns, "rows": rows}
 
-    A turn that comes while a token is being computed waits for it; that wait (a few milliseconds,
-    in one of a dozen turns) comes before the turn's start and is not in its figures.
+
+class KeptWarm:
+    """The pipeline with a language model that computes a token every so often in silence.
+
+    A turn that comes while a token is being computed waits for it; that wait (tens of milliseconds, in
+    some turns) comes before the turn's start and is not in its figures.
     """
 
-    def __init__(self, ours: Cascade) -> None:
+    def __init__(self, ours: Cascade, every_s: float = NUDGE_S) -> None:
+        self._every_s = every_s
         assert isinstance(ours.llm, InProcessLanguageModel)
         self._ours = ours
         self._nudged = ours.llm.with_rules(max_tokens=1)
@@ -119,7 +136,7 @@ class KeptWarm:
         self._thread.join()
 
     def _nudge(self) -> None:
-        while not self._over.wait(NUDGE_S):
+        while not self._over.wait(self._every_s):
             with self._busy:
                 begun = time.process_time()
                 list(self._nudged.reply("Hm."))

@@ -40,9 +40,7 @@ def history(
     as_json: Json = False,
     page: Annotated[
         Path | None,
-        typer.Option(
-            "--html", metavar="PATH", help="Write a page that opens offline."
-        ),
+        typer.Option("--html", metavar="PATH", help="Write a page that opens offline."),
     ] = None,
     force: Force = False,
 ) -> None:
