@@ -106,8 +106,8 @@ def nudges(ours: Cascade, prompts: Sequence[str]) -> Table:
 class KeptWarm:
     """The pipeline with a language model that computes a token every so often in silence.
 
-    A turn that comes while a token is being computed waits for it; that wait (tens of milliseconds, in
-    some turns) comes before the turn's start and is not in its figures.
+    A turn that comes while a token is being computed waits for it; that wait (tens of milliseconds,
+    in some turns) comes before the turn's start and is not in its figures.
     """
 
     def __init__(self, ours: Cascade, every_s: float = NUDGE_S) -> None:
