@@ -509,3 +509,30 @@ def test_speaking_text_raises_what_the_synthesizer_raises() -> None:
 
 def test_no_text_is_no_sound() -> None:
     assert spoken(iter([]), voice()) == []
+
+
+class Trimming(Scripted):
+    """A voice that leaves out the silence before a reply's first sound."""
+
+    def __init__(self, *answers) -> None:
+        super().__init__(*answers)
+        self.openings: list[str] = []
+
+    def speak_opening(self, text: str) -> Iterator[object]:
+        self.openings.append(text)
+        return self.speak(text)
+
+
+def test_only_the_reply_s_first_sound_is_spoken_without_its_silence() -> None:
+    turn = Turn()
+    voice = Trimming([sound()], [sound()])
+    turn.run(Scripted(words(REPLY)), voice)
+    assert [chunk.text for chunk in turn.of(TextChunk)] == CHUNKS
+    assert voice.openings == CHUNKS[:1]
+
+
+def test_a_first_chunk_with_nothing_to_say_leaves_the_opening_to_the_next() -> None:
+    turn = Turn()
+    voice = Trimming([], [sound()])
+    turn.run(Scripted(words(REPLY)), voice)
+    assert voice.openings == CHUNKS

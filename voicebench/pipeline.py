@@ -11,6 +11,7 @@ Every event is emitted in the thread in which it arose, the moment it is in hand
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -33,7 +34,7 @@ from voicebench.events import (
 )
 from voicebench.llm import Interruptible, LanguageModel
 from voicebench.scheduling import FreeForAll
-from voicebench.tts import Synthesizer, TextStreamSpeaker
+from voicebench.tts import OpeningSpeaker, Synthesizer, TextStreamSpeaker
 
 _Yielded = TypeVar("_Yielded")
 
@@ -99,7 +100,7 @@ def speak_turn(
     """
     schedule = schedule or FreeForAll()
     with whole_turn(text, emit), _stage("tts", schedule):
-        _speak_chunk(text, emit, tts, schedule)
+        _speak_chunk(text, emit, tts, schedule, is_opening=True)
 
 
 @contextmanager
@@ -142,11 +143,15 @@ def speak_text(
     Emits text chunks and audio only; the caller starts and ends the turn. Raises what the
     synthesizer raises.
     """
-    for piece in pieces:
-        for chunk in chunker.feed(piece):
-            _speak_chunk(chunk, emit, tts, FreeForAll())
-    for chunk in chunker.finish():
-        _speak_chunk(chunk, emit, tts, FreeForAll())
+    heard = False
+    closed = itertools.chain.from_iterable(map(chunker.feed, pieces))
+    for chunk in itertools.chain(closed, _last_chunks(chunker)):
+        heard |= _speak_chunk(chunk, emit, tts, FreeForAll(), is_opening=not heard)
+
+
+def _last_chunks(chunker: Chunker) -> Iterator[str]:
+    """Yield what the chunker still holds, once that is asked for."""
+    yield from chunker.finish()
 
 
 class _Turn:
@@ -228,9 +233,12 @@ class _Turn:
             except Exception as error:
                 raise StageError("tts", error) from error
             return
+        heard = False
         while (chunk := self._chunks.get()) is not None:
             try:
-                _speak_chunk(chunk, self._emit, self._tts, self._schedule)
+                heard |= _speak_chunk(
+                    chunk, self._emit, self._tts, self._schedule, is_opening=not heard
+                )
             except Exception as error:
                 raise StageError("tts", error) from error
             finally:
@@ -243,14 +251,23 @@ class _Turn:
             yield chunk
 
 
-def _speak_chunk(chunk: str, emit: Emit, tts: Synthesizer, schedule: FreeForAll) -> None:
+def _speak_chunk(
+    chunk: str, emit: Emit, tts: Synthesizer, schedule: FreeForAll, *, is_opening: bool
+) -> bool:
+    """Speak a chunk, from the first sound on where nothing was heard before; say if audio came."""
     emit(TextChunk(chunk))
-    speech = tts.speak(chunk)
+    if is_opening and isinstance(tts, OpeningSpeaker):
+        speech = tts.speak_opening(chunk)
+    else:
+        speech = tts.speak(chunk)
+    heard = False
     with closing(_closable(speech)):
         for event in steps(speech, schedule.speech_step):
             emit(event)
             if isinstance(event, AudioChunk):
                 schedule.audio_out(event.pcm.size / event.sample_rate)
+                heard = True
+    return heard
 
 
 def steps(

@@ -33,6 +33,18 @@ class Synthesizer(Protocol):
 
 
 @runtime_checkable
+class OpeningSpeaker(Protocol):
+    """A synthesizer that can leave out the silence before a reply's first sound."""
+
+    def speak_opening(self, text: str) -> Iterator[TtsEvent]:
+        """Yield the speech of a reply's first chunk: as `Synthesizer.speak`, from the first sound.
+
+        A `SilenceTrimmed` before the first audio says how much was left out.
+        """
+        ...
+
+
+@runtime_checkable
 class WholeSpeaker(Protocol):
     """A synthesizer that can also speak a text in one piece, to compare its streaming with."""
 
