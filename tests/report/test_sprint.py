@@ -16,7 +16,7 @@ from outcomes import simulated_turns
 from recorded_folders import write_result
 
 from voicebench.errors import ResultsError, UsageError
-from voicebench.report.recorded import Recorded, read_recorded
+from voicebench.report.recorded import WHOLE_TURN, Recorded, read_recorded
 from voicebench.report.sprint import measured
 from voicebench.report.sprint.analysis import analyse
 from voicebench.report.sprint.commits import FileChange, Work, work_since
@@ -35,6 +35,7 @@ from voicebench.report.sprint.sprint import (
 )
 from voicebench.report.sprint.words import EN, FR, Words
 from voicebench.settings import DEFAULT_GATES
+from voicebench.targets import opening
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden" / "sprint"
@@ -220,13 +221,46 @@ def test_connectivity_counts_what_was_lost_on_the_wire(tmp_path: Path) -> None:
     lost = replace(failed_turn(2), failure=replace(failed_turn().failure, stage="transport"))  # type: ignore[type-var]
     folder = write_result(tmp_path, [make_turn(1), lost, failed_turn(3), make_turn(4)])
     settings = json.loads((folder / "settings.json").read_text())
-    settings["run"]["target"] = "ws://localhost:1/turn"
+    settings["run"]["target"] = "voice"
     (folder / "settings.json").write_text(json.dumps(settings))
     run = read_recorded(folder)
     readings = measured.readings_of([run])
     (score,) = [one for one in score_card([run], readings, {}) if one.aspect == "connectivity"]
     assert (score.points, score.why) == (7.5, "3/4")
     assert readings[-1] == Reading("websocket", "bool", 0.0, kept=2, of=4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "over_a_wire", "over_a_socket"),
+    [
+        ({"run.target": "cascade"}, False, False),
+        ({"run.target": "sim:"}, False, False),
+        ({"run.target": "voice"}, True, True),
+        ({"run.target": "realtime"}, True, True),
+        ({"llm.url": "http://host/v1"}, True, False),
+        ({"tts.url": "http://host/v1", "tts.api": "openai"}, True, False),
+        ({"tts.url": "wss://host/v1", "tts.api": "socket"}, True, True),
+        ({"tts.url": None, "tts.api": "socket"}, False, False),
+        ({"run.target": "sim:", "tts.url": "http://host"}, False, False),
+    ],
+)
+def test_what_ran_over_a_connection_is_seen_in_its_settings(
+    tmp_path: Path, changes: dict[str, object], over_a_wire: bool, over_a_socket: bool
+) -> None:
+    folder = write_result(tmp_path, [make_turn(1)])
+    settings = json.loads((folder / "settings.json").read_text())
+    for key, value in changes.items():
+        section, _, name = key.partition(".")
+        settings.setdefault(section, {})[name] = value
+    (folder / "settings.json").write_text(json.dumps(settings))
+    run = read_recorded(folder)
+    assert (run.is_over_a_wire, run.is_over_a_socket) == (over_a_wire, over_a_socket)
+    found = [reading.name for reading in measured.readings_of([run])]
+    assert ("websocket" in found) is over_a_socket
+
+
+def test_the_targets_that_are_one_socket_are_those_that_can_be_set() -> None:
+    assert WHOLE_TURN == opening.WHOLE_TURN
 
 
 def test_what_a_person_entered_is_marked(recorded: Recorded) -> None:

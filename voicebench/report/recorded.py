@@ -37,6 +37,9 @@ from voicebench.timeline import Failure, Sound, Timeline
 SAMPLED = 2_000
 """Of more turns, so many evenly spaced ones are read for what is told of all chunks."""
 
+WHOLE_TURN = ("voice", "realtime")
+"""Targets that are one WebSocket, tokens and sound alike."""
+
 _HEAD = re.compile(rb'\{"schema":\d+,"turn":(\d+),"phase":"([a-z]+)"')
 _FAILURE = b'"failure":{'
 _THIN_SOUND = Sound(1000, 0, 1.0, 1.0, 0)
@@ -70,6 +73,20 @@ class Recorded:
         """What was measured, as the settings name it."""
         target = _section(self.settings, "run").get("target")
         return None if target is None else str(target)
+
+    @property
+    def is_over_a_socket(self) -> bool:
+        """Whether the whole turn, or its voice, came over a WebSocket."""
+        voice = _section(self.settings, "tts")
+        return self.target in WHOLE_TURN or (
+            self.target == "cascade" and bool(voice.get("url")) and voice.get("api") == "socket"
+        )
+
+    @property
+    def is_over_a_wire(self) -> bool:
+        """Whether the target or one of its engines was reached over a connection."""
+        behind = any(_section(self.settings, name).get("url") for name in ("llm", "tts"))
+        return self.target in WHOLE_TURN or (self.target == "cascade" and behind)
 
     @property
     def started_at(self) -> str | None:

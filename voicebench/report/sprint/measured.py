@@ -31,7 +31,7 @@ def readings_of(runs: Sequence[Recorded]) -> list[Reading]:
     readings: list[Reading] = []
     for run in runs:
         readings += [_reading(result, run) for result in run.gate_results]
-    sockets = [run for run in runs if (run.target or "").startswith(("ws:", "wss:"))]
+    sockets = [run for run in runs if run.is_over_a_socket]
     if sockets:
         turns = sum(run.summary.turns for run in sockets)
         kept = turns - sum(run.summary.failed for run in sockets)

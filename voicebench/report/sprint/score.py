@@ -34,7 +34,6 @@ from voicebench.timeline import Timeline
 CONTINUITY_MS = 100.0
 QUICKEST_ANSWER_MS = 200.0
 SLOWEST_ANSWER_MS = 1200.0
-WIRES = ("ws:", "wss:", "http:", "https:")
 _WIRE_STAGES = ("connect", "transport", "turn")
 
 
@@ -132,19 +131,12 @@ def _humanity(runs: Sequence[Recorded]) -> Points:
 
 
 def _connectivity(runs: Sequence[Recorded]) -> Points:
-    over_a_wire = [run for run in runs if is_over_a_wire(run)]
+    over_a_wire = [run for run in runs if run.is_over_a_wire]
     turns = _measured(over_a_wire)
     if not turns:
         return None, ""
     lost = sum(turn.failure is not None and turn.failure.stage in _WIRE_STAGES for turn in turns)
     return 10 * (1 - lost / len(turns)), f"{len(turns) - lost}/{len(turns)}"
-
-
-def is_over_a_wire(run: Recorded) -> bool:
-    """Return whether the run's target or one of its engines was reached over a connection."""
-    if (run.target or "").startswith(WIRES):
-        return True
-    return bool(run.summary.metrics["connect_ms"].values)
 
 
 def _measured(runs: Sequence[Recorded]) -> list[Timeline]:
