@@ -10,19 +10,26 @@ else on a page is written by hand.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+
+from rich.console import Console
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from voicebench.metrics import METRICS  # noqa: E402
+from voicebench.report.recorded import read_recorded  # noqa: E402
+from voicebench.report.recorded_table import print_recorded  # noqa: E402
 from voicebench.settings import DEFAULT_GATES, load_settings  # noqa: E402
 
 DOCS = ROOT / "docs"
+EXAMPLE = ROOT / "results" / "example"
 
 UNITS = {
     "ms": "ms",
@@ -60,9 +67,19 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
+def example_run() -> str:
+    """Return what `voicebench report` prints of the run that lies in results/example."""
+    console = Console(file=io.StringIO(), width=96, color_system=None)
+    print_recorded(console, [replace(read_recorded(EXAMPLE), path=EXAMPLE.relative_to(ROOT))])
+    told = console.file.getvalue()
+    lines = [line.rstrip() for line in told.splitlines()]
+    return "\n".join(["```text", *lines, "```"])
+
+
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "metrics.md": {"metrics": metrics_table, "default gates": default_gates},
     "configuration.md": {"settings": settings_table},
+    "../README.md": {"example": example_run},
 }
 """The generated parts of each page."""
 
