@@ -57,6 +57,7 @@ docs: $(VENV)/.voicebench ## Bring the generated parts of the documentation up t
 bench: $(VENV)/.test ## The promises of speed, measured here
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/progress_cost.py
+	$(BIN)/python -m benchmarks.first_audio
 
 interop: $(VENV)/.voicebench ## Measure servers that others wrote (see docs/servers.md)
 	$(BIN)/python benchmarks/interop.py --python $(INTEROP_PYTHON)

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +16,6 @@ from benchmarks.first_audio import (
     bandwidth,
     growth,
     page,
-    promises,
     rounds,
     rows,
     stages,
@@ -76,14 +75,14 @@ def main() -> int:
     print(f"\nmeasured in {bench.folder}; --resume {bench.folder} goes on there", file=sys.stderr)
     if arguments.page or not (arguments.quick or arguments.only or arguments.resume):
         page.write(text, arguments.page or page.PAGE)
-    judged = promises.judge_all(rounds.read(bench.folder))
+    judged = page.judged(rounds.read(bench.folder), bench.parts)
     missed = sum(one.held is False for one in judged)
     print(f"{missed} of {len(judged)} promises not held on this machine", file=sys.stderr)
     return 0
 
 
-def parse() -> argparse.Namespace:
-    """Read the command line."""
+def parse(command: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read ``command``, by default this process's own."""
     parser = argparse.ArgumentParser(prog="first_audio", description=__doc__.splitlines()[0])
     parser.add_argument("--prompts", type=int, default=PROMPTS, metavar="N")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_PROMPTS} prompts, rows only")
@@ -92,7 +91,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=HOUR_S, help="stop taking turns after it")
     parser.add_argument("--render", action="store_true", help="measure nothing; needs --resume")
     parser.add_argument("--page", type=Path, metavar="FILE", help="write the page here")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(command)
     if arguments.quick:
         arguments.prompts = min(arguments.prompts, QUICK_PROMPTS)
         arguments.only = arguments.only or ["rows"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.first_audio.promises import NAMES, judge_all
+from benchmarks.first_audio.promises import NAMES, Judged, judge_all
 from benchmarks.first_audio.ratios import METRICS, figure, known, ratio, values_of
 from benchmarks.first_audio.rounds import Turns
 from benchmarks.first_audio.rows import OURS, OURS_2, ROWS
@@ -87,35 +87,33 @@ def _others(turns: Turns, condition: str) -> str:
 
 def _ratios(turns: Turns, condition: str) -> str:
     rows = []
-    for ours in (OURS, OURS_2):
-        for peer in PEERS:
-            sides = [turns.get((key, condition), []) for key in (peer, ours.key)]
-            cells = [f"({peer}) over ({ours.key})"]
-            for metric in METRICS:
-                slow, fast = (values_of(side, metric) for side in sides)
-                found = [ratio(slow, fast, q) for q in (50, 95)]
-                if found[0] is None or found[1] is None:
-                    cells.append("–")
-                    continue
-                cells.append(
-                    " · ".join(
-                        f"{one.ratio:.1f} ({_range(one.interval, 1)})" for one in found if one
-                    )
-                )
-            if any(cell != "–" for cell in cells[1:]):
-                rows.append(cells)
+    pairs = [(peer, ours.key) for ours in (OURS, OURS_2) for peer in PEERS]
+    for slower, faster in (*pairs, (OURS.key, OURS_2.key)):
+        sides = [turns.get((key, condition), []) for key in (slower, faster)]
+        cells = [_ratio(*(values_of(side, metric) for side in sides)) for metric in METRICS]
+        if set(cells) != {"–"}:
+            rows.append([f"({slower}) over ({faster})", *cells])
     if not rows:
         return ""
     columns = ["how many times as long", *(f"`{name.removesuffix('_ms')}`" for name in METRICS)]
     return "Ratios of p50 · of p95, with their 95 % intervals:\n\n" + table(columns, rows)
 
 
+def _ratio(slow: Sequence[float | None], fast: Sequence[float | None]) -> str:
+    found = [one for q in (50, 95) if (one := ratio(slow, fast, q)) is not None]
+    return " · ".join(f"{one.ratio:.2f} ({_range(one.interval, 2)})" for one in found) or "–"
+
+
 def promises(turns: Turns, parts: Parts) -> str:
     """Return every promise with what was found."""
-    startup = parts.get("startup")
-    judged = judge_all(turns, startup if isinstance(startup, Mapping) else None)
-    rows = [[one.promise, one.found, one.word] for one in judged]
+    rows = [[one.promise, one.found, one.word] for one in judged(turns, parts)]
     return "### The promises\n\n" + table(["promise", "found here", ""], rows)
+
+
+def judged(turns: Turns, parts: Parts) -> list[Judged]:
+    """Return every promise judged on all that was measured."""
+    startup = parts.get("startup")
+    return judge_all(turns, startup if isinstance(startup, Mapping) else None)
 
 
 def stages(parts: Parts) -> str:

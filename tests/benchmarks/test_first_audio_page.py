@@ -35,7 +35,7 @@ def test_each_condition_has_its_rows_with_p50_and_p95_and_the_ratio() -> None:
         section = text.split(heading)[1].split("###")[0]
         assert "| 600 / 600 |" in section
         assert "| 200 / 200 |" in section
-        assert "| (b) over (d3) | 3.0 (3.0 to 3.0) · 3.0 (3.0 to 3.0) |" in section
+        assert "| (b) over (d3) | 3.00 (3.00 to 3.00) · 3.00 (3.00 to 3.00) |" in section
         assert "(c)" not in section
 
 
