@@ -89,9 +89,12 @@ def _quality(
     named = {"llm.model": llm, "tts.voice": voice}
     settings = effective_settings(None, list(assignments or ()), named).settings
     progress = Console(stderr=True)
-    findings = list(
-        examine_quality(settings, sentences, lambda text: progress.print(text, style="dim"))
-    )
+    findings = []
+    for finding in examine_quality(
+        settings, sentences, lambda text: progress.print(text, style="dim")
+    ):
+        findings.append(finding)
+        progress.print(f"{finding.part}, {finding.form}: {_figures(finding)}", highlight=False)
     if as_json:
         typer.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
         return

@@ -113,13 +113,21 @@ class Measured:
 
 
 def measure_all(model: Model, *, kernels: str, threads: int) -> list[Measured]:
-    """Measure every candidate for ``model``, the fastest first, and keep what was found."""
+    """Measure the candidates for ``model``, the fastest first, and keep what was found.
+
+    The quality of those that are slower than any float32 is not looked at: nobody takes them.
+    """
     reference = refer(model.exact, model.turns())
     del model.exact
+    candidates = candidates_of(model.device, kernels, threads)
+    speeds = [turn_time(one.build, model.shape, model.weights) for one in candidates]
+    of_exact = (
+        speed for one, speed in zip(candidates, speeds, strict=True) if one.precision == "fp32"
+    )
+    slowest = max(of_exact, default=math.inf)
     found = []
-    for candidate in candidates_of(model.device, kernels, threads):
-        turn_ms = turn_time(candidate.build, model.shape, model.weights)
-        if math.isinf(turn_ms):
+    for candidate, turn_ms in zip(candidates, speeds, strict=True):
+        if math.isinf(turn_ms) or turn_ms > slowest:
             continue
         model.say(f"measuring the quality of {candidate.name}")
         decoder = candidate.build(model.shape, model.weights)
