@@ -12,7 +12,7 @@ from voicebench.tts.intelligibility import SENTENCES, intelligibility
 from voicebench.tts.local import load_synthesizer
 from voicebench.tts.recogniser import Recogniser
 
-SAMPLE = SENTENCES[::7]
+SAMPLE = SENTENCES[::10]
 
 
 @pytest.mark.models
@@ -22,7 +22,7 @@ def test_the_default_voice_is_understood_also_when_it_streams() -> None:
         load_synthesizer("en_US-joe-medium", device="cpu"), Recogniser(), SAMPLE
     )
     one_shot, streamed = found["one-shot"], found["streamed"]
-    assert one_shot.words > 50
+    assert one_shot.words > 35
     assert one_shot.rate <= 0.15
-    assert streamed.errors <= one_shot.errors + 2  # of six sentences; see the docs for forty
+    assert streamed.errors <= one_shot.errors + 2  # of four sentences; see the docs for forty
     assert abs(streamed.errors - found["chunked"].errors) <= 1

@@ -68,7 +68,7 @@ def test_in_float32_greedy_replies_are_those_of_transformers_id_by_id(smollm2, e
     general, general_tokenizer = transformers_engine.load(
         smollm2, name="smollm2", device=CPU, dtype=torch.float32, temperature=0.0, seed=0
     )
-    for prompt in PROMPTS:
+    for prompt in PROMPTS[::4]:  # each takes seconds in transformers
         ids = tokenizer.encode_turn(SPOKEN_SYSTEM_PROMPT, prompt)
         assert ids == general_tokenizer.encode_turn(SPOKEN_SYSTEM_PROMPT, prompt)
         replies = [list(islice(engine.generate(ids), 16)) for engine in (fast, general)]
