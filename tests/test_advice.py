@@ -100,6 +100,17 @@ def test_failed_turns_are_told_by_stage_and_reason_first():
     assert "server" in advice[1].remedy
 
 
+def test_a_failure_behind_a_url_sends_nobody_to_the_doctor():
+    turns = [*steady(20), failed_turn(21)]
+    target = {"tts": {"device": "remote"}, "llm": {"device": "cpu"}}
+    here = advice_for(turns, environment={"target": {"tts": {"device": "cpu"}}})[0]
+    there = advice_for(turns, environment={"target": target})[0]
+    assert here.finding == there.finding
+    assert "failed in tts" in here.finding
+    assert "voicebench doctor" in here.remedy
+    assert there.remedy == "see what the server says of it; what it was asked is in turns.jsonl"
+
+
 def test_failed_warm_up_turns_are_no_failed_turns():
     failed = failed_turn(1)
     cold = make_turn(1, phase="cold", audio=(), failure=failed.failure, end_ms=100)

@@ -70,7 +70,8 @@ def advise(
 ) -> tuple[Advice, ...]:
     """Return the advice for a run, the gravest first.
 
-    ``environment`` is that of the results folder; of it ``cores`` and ``load_1min`` are read.
+    ``environment`` is that of the results folder; of it ``cores``, ``load_1min``
+    and ``target`` are read.
     """
     run = _Run(turns, summary, results, environment)
     return tuple(advice for rule in RULES for advice in rule(run))
@@ -85,10 +86,18 @@ def _failed_turns(run: _Run) -> list[Advice]:
     return [
         Advice(
             f"{count} of {run.summary.turns} turns failed in {stage}: {reason}",
-            FAILURE_REMEDIES.get(stage, "the turn's line in turns.jsonl has its events"),
+            _failure_remedy(stage, run.environment),
         )
         for (stage, reason), count in gathered.items()
     ]
+
+
+def _failure_remedy(stage: str, environment: Mapping[str, object]) -> str:
+    target = environment.get("target")
+    engine = target.get(stage) if isinstance(target, Mapping) else None
+    if isinstance(engine, Mapping) and engine.get("device") == "remote":
+        return "see what the server says of it; what it was asked is in turns.jsonl"
+    return FAILURE_REMEDIES.get(stage, "the turn's line in turns.jsonl has its events")
 
 
 FAILURE_REMEDIES = {
