@@ -42,6 +42,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("figures", "columns", "differences", "noise", "validity", "replay"),
     ("summary",),
     ("metrics", "recorder", "machine_state", "llm", "tts"),
+    ("native",),
     ("timeline", "chunking", "scheduling", "models", "remote", "wire"),
     ("playback", "intervals", "audio", "orthography", "devices", "prompts"),
     ("errors", "format", "environment"),

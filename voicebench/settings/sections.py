@@ -198,6 +198,13 @@ class TtsSettings(_Section):
         ),
     ] = "en_US-joe-medium"
     device: Annotated[str | None, Field(description="As run.device, for this engine alone.")] = None
+    kernels: Annotated[
+        Literal["auto", "native", "torch"],
+        Field(
+            description="What computes a voice in process on a CPU: C compiled for this very "
+            "processor, or torch; 'auto' takes the former where there is a C compiler."
+        ),
+    ] = "auto"
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"],
         Field(description="Number format of the weights; 'auto' is what is fast on the device."),

@@ -199,6 +199,7 @@ def open_voice(settings: Settings, say: Say, deadline: TurnDeadline | None = Non
         settings.tts.voice,
         device=settings.tts_device(),
         dtype=settings.tts.dtype,
+        kernels=settings.tts.kernels,
         length_scale=settings.tts.length_scale,
         noise_scale=settings.tts.noise_scale,
         noise_w=settings.tts.noise_w,

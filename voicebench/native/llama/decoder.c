@@ -9,6 +9,7 @@
  * computed side by side; values as (layer, key head, capacity, head size).
  */
 
+#include <pthread.h>
 #include <time.h>
 
 #include "crew.h"
@@ -51,15 +52,9 @@ typedef struct {
     int attention_room;
     Narrowed narrow, broad; /* of hidden; of seen or wide */
     int threads;
-    Crew crew; /* those of them that compute the present pass */
     Pass pass;
-    pthread_mutex_t busy, gate;
-    pthread_cond_t opened;
+    pthread_mutex_t busy;
     Pace pace;
-    atomic_uint passes;
-    atomic_int leaving;
-    int look_out; /* microseconds that an idle thread stays awake */
-    pthread_t workers[MOST_THREADS];
 } Model;
 
 /* ------------------------------------------------------------------ attention */
@@ -194,11 +189,11 @@ static void attend(Model *model, int number, int head, int row, float *scores) {
 enum { FEW_ROWS = 4 };
 
 /* Multiply and store, as (row, output), or add to what is there. */
-static void product(Model *model, const Matrix *matrix, const Narrowed *from, int first, int rows,
+static void product(const Matrix *matrix, const Narrowed *from, int first, int rows,
                     float *to, int add) {
     float out[MOST_ROWS * SIDE];
     int each = rows > FEW_ROWS ? 2 : 8, pieces = (matrix->blocks + each - 1) / each;
-    SHARED(&model->crew, piece, pieces)
+    SHARED(piece, pieces)
     for (int block = piece * each; block < (piece + 1) * each && block < matrix->blocks; block++) {
         int left = matrix->outputs - block * SIDE, sides = left < SIDE ? left : SIDE;
         multiply_block(matrix, block, from, first, rows, out);
@@ -208,7 +203,7 @@ static void product(Model *model, const Matrix *matrix, const Narrowed *from, in
                 place[side] = out[row * SIDE + side] + (add ? place[side] : 0);
         }
     }
-    meet(&model->crew);
+    meet();
 }
 
 /* Multiply by gate and up and join them: silu(gate) * up, as (row, intermediate). */
@@ -216,7 +211,7 @@ static void gated_product(Model *model, const Matrix *matrix, int first, int row
     float gate[MOST_ROWS * SIDE], up[MOST_ROWS * SIDE];
     int turns = matrix->blocks / 2, each = rows > FEW_ROWS ? 1 : 6;
     int pieces = (turns + each - 1) / each, width = model->sizes.intermediate;
-    SHARED(&model->crew, piece, pieces)
+    SHARED(piece, pieces)
     for (int turn = piece * each; turn < (piece + 1) * each && turn < turns; turn++) {
         multiply_block(matrix, 2 * turn, &model->narrow, first, rows, gate);
         multiply_block(matrix, 2 * turn + 1, &model->narrow, first, rows, up);
@@ -227,24 +222,24 @@ static void gated_product(Model *model, const Matrix *matrix, int first, int row
                    opened * load8(up + row * SIDE));
         }
     }
-    meet(&model->crew);
+    meet();
 }
 
 static void normalise_rows(Model *model, const float *weight, int first, int rows) {
     int size = model->sizes.hidden;
-    SHARED(&model->crew, row, rows) {
+    SHARED(row, rows) {
         float normal[size];
         normalise(model->hidden + (size_t)(first + row) * size, weight, size,
                   model->sizes.epsilon, normal);
         narrow(normal, &model->narrow, first + row);
     }
-    meet(&model->crew);
+    meet();
 }
 
-static void narrow_rows(Model *model, const float *numbers, Narrowed *to, int first, int rows) {
-    SHARED(&model->crew, row, rows)
+static void narrow_rows(const float *numbers, Narrowed *to, int first, int rows) {
+    SHARED(row, rows)
         narrow(numbers + (size_t)(first + row) * to->inputs, to, first + row);
-    meet(&model->crew);
+    meet();
 }
 
 /* ------------------------------------------------------------------ a pass */
@@ -254,82 +249,36 @@ static void compute_layer(Model *model, int number, int thread) {
     const Layer *layer = model->layers + number;
     int rows = model->pass.rows, first = 0;
     normalise_rows(model, layer->input_norm, 0, rows);
-    product(model, &layer->qkv, &model->narrow, 0, rows, model->qkv, 0);
-    SHARED(&model->crew, head, sizes->kv_heads) keep_head(model, number, head);
-    meet(&model->crew);
+    product(&layer->qkv, &model->narrow, 0, rows, model->qkv, 0);
+    SHARED(head, sizes->kv_heads) keep_head(model, number, head);
+    meet();
     if (number == sizes->layers - 1) { /* only the last row has scores to give */
         first = rows - 1;
         rows = 1;
     }
     float *scores = model->attention + (size_t)thread * model->attention_room;
-    SHARED(&model->crew, piece, sizes->heads * rows)
+    SHARED(piece, sizes->heads * rows)
         attend(model, number, piece % sizes->heads, first + piece / sizes->heads, scores);
-    meet(&model->crew);
+    meet();
     float *hidden = model->hidden + (size_t)first * sizes->hidden;
     Narrowed seen = model->broad, wide = model->broad;
     seen.inputs = sizes->heads * sizes->head_size;
     wide.inputs = sizes->intermediate;
-    narrow_rows(model, model->seen, &seen, first, rows);
-    product(model, &layer->output, &seen, first, rows, hidden, 1);
+    narrow_rows(model->seen, &seen, first, rows);
+    product(&layer->output, &seen, first, rows, hidden, 1);
     normalise_rows(model, layer->mlp_norm, first, rows);
     gated_product(model, &layer->gate_up, first, rows);
-    narrow_rows(model, model->wide, &wide, first, rows);
-    product(model, &layer->down, &wide, first, rows, hidden, 1);
+    narrow_rows(model->wide, &wide, first, rows);
+    product(&layer->down, &wide, first, rows, hidden, 1);
 }
 
-static void compute_pass(Model *model, int thread) {
+static void compute_pass(void *task, int thread) {
+    Model *model = task;
     for (int number = 0; number < model->sizes.layers; number++)
         compute_layer(model, number, thread);
     int last = model->pass.rows - 1;
     normalise_rows(model, model->norm, last, 1);
-    product(model, &model->head, &model->narrow, last, 1, model->pass.scores, 0);
-}
-
-/* ------------------------------------------------------------------ the pool */
-
-typedef struct {
-    Model *model;
-    int thread;
-} Place;
-
-static int64_t microseconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-/* Look out for the next pass, for as long as the pause between two tokens may be: to be woken takes
- * a sleeping thread longer than many steps of a pass. */
-static void look_out(Model *model, unsigned done) {
-    for (int64_t end = microseconds() + model->look_out; microseconds() < end;)
-        for (int looks = 0; looks < 32; looks++) {
-            if (atomic_load_explicit(&model->passes, memory_order_acquire) != done) return;
-            pause_briefly();
-        }
-}
-
-static void *work(void *argument) {
-    Place place = *(Place *)argument;
-    free(argument);
-    Model *model = place.model;
-    for (unsigned done = 0;; done++) {
-        look_out(model, done);
-        if (atomic_load(&model->passes) == done) {
-            pthread_mutex_lock(&model->gate);
-            while (atomic_load(&model->passes) == done)
-                pthread_cond_wait(&model->opened, &model->gate);
-            pthread_mutex_unlock(&model->gate);
-        }
-        if (atomic_load(&model->leaving)) return NULL;
-        compute_pass(model, place.thread);
-    }
-}
-
-static void open_gate(Model *model) {
-    pthread_mutex_lock(&model->gate);
-    atomic_fetch_add(&model->passes, 1);
-    pthread_cond_broadcast(&model->opened);
-    pthread_mutex_unlock(&model->gate);
+    product(&model->head, &model->narrow, last, 1, model->pass.scores, 0);
 }
 
 /* ------------------------------------------------------------------ what Python calls */
@@ -347,21 +296,17 @@ void voicebench_close(Model *model);
 
 /* Return a model without weights, or NULL if there is no memory. */
 Model *voicebench_open(const int32_t *sizes, float epsilon, const float *cosine, const float *sine,
-                       int32_t context, int32_t threads, int32_t look_out) {
+                       int32_t context, int32_t threads) {
     Model *model = calloc(1, sizeof *model);
     if (!model) return NULL;
     Sizes *own = &model->sizes;
     *own = (Sizes){ sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], epsilon };
     model->cosine = cosine;
     model->sine = sine;
-    model->look_out = look_out;
-    model->threads = model->crew.threads = 1;
+    model->threads = crew_of(threads);
     model->pace.alone = 2;
-    int wanted = threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
     model->attention_room = (context + 8 * LANES) / LANES * LANES;
     pthread_mutex_init(&model->busy, NULL);
-    pthread_mutex_init(&model->gate, NULL);
-    pthread_cond_init(&model->opened, NULL);
     int query = own->heads * own->head_size;
     size_t row = MOST_ROWS * sizeof(float);
     model->layers = calloc(own->layers, sizeof *model->layers);
@@ -369,22 +314,13 @@ Model *voicebench_open(const int32_t *sizes, float epsilon, const float *cosine,
     model->qkv = aligned(row * qkv_width(own));
     model->seen = aligned(row * query);
     model->wide = aligned(row * own->intermediate);
-    model->attention = aligned(sizeof(float) * model->attention_room * wanted);
+    model->attention = aligned(sizeof(float) * model->attention_room * model->threads);
     int broadest = query > own->intermediate ? query : own->intermediate;
     if (!model->layers || !model->hidden || !model->qkv || !model->seen || !model->wide ||
         !model->attention || !lay_out(&model->narrow, own->hidden) ||
         !lay_out(&model->broad, broadest)) {
         voicebench_close(model);
         return NULL;
-    }
-    while (model->threads < wanted) {
-        Place *place = malloc(sizeof *place);
-        if (place) *place = (Place){ model, model->threads };
-        if (!place || pthread_create(&model->workers[model->threads], NULL, work, place)) {
-            free(place);
-            break; /* with fewer threads it is slower, and right */
-        }
-        model->threads++;
     }
     return model;
 }
@@ -501,10 +437,9 @@ void voicebench_forward(Model *model, const float *embeddings, int32_t rows, flo
     memcpy(model->hidden, embeddings, (size_t)rows * model->sizes.hidden * sizeof(float));
     model->pass = (Pass){ keys, values, scores, rows, capacity, start };
     double began = nanoseconds();
-    model->crew.threads = threads_for_pass(model, rows);
-    if (model->crew.threads > 1) open_gate(model);
-    compute_pass(model, 0);
-    if (rows == 1) note_pace(&model->pace, model->crew.threads, nanoseconds() - began);
+    int threads = threads_for_pass(model, rows);
+    crew_works(threads, compute_pass, model);
+    if (rows == 1) note_pace(&model->pace, threads, nanoseconds() - began);
     pthread_mutex_unlock(&model->busy);
 }
 
@@ -528,10 +463,6 @@ static void release_layer(Layer *layer) {
 
 void voicebench_close(Model *model) {
     if (!model) return;
-    atomic_store(&model->leaving, 1);
-    if (model->threads > 1) open_gate(model);
-    for (int thread = 1; thread < model->threads; thread++)
-        pthread_join(model->workers[thread], NULL);
     for (int number = 0; model->layers && number < model->sizes.layers; number++)
         release_layer(model->layers + number);
     float *own[] = { (float *)model->head.data, model->head.bias, model->norm, model->hidden,
@@ -541,7 +472,5 @@ void voicebench_close(Model *model) {
     release_narrowed(&model->broad);
     free(model->layers);
     pthread_mutex_destroy(&model->busy);
-    pthread_mutex_destroy(&model->gate);
-    pthread_cond_destroy(&model->opened);
     free(model);
 }

@@ -17,14 +17,11 @@
 #ifndef VOICEBENCH_MATRIX_H
 #define VOICEBENCH_MATRIX_H
 
-#include <stdlib.h>
+#include <pthread.h>
 
 #include "crew.h"
+#include "memory.h"
 #include "numbers.h"
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 enum { GROUP = 32, SIDE = LANES, MOST_ROWS = 256 };
 enum { INT4 = 4, INT8 = 8 };
@@ -48,17 +45,6 @@ typedef struct {
     int8_t *bytes;
     float *scale, *sum;
 } Narrowed;
-
-static void *aligned(size_t bytes) {
-    size_t edge = bytes >= (1u << 21) ? 1u << 21 : 64;
-    void *memory = NULL;
-    bytes = (bytes + edge - 1) / edge * edge;
-    if (posix_memalign(&memory, edge, bytes) != 0) return NULL;
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    if (edge > 64) madvise(memory, bytes, MADV_HUGEPAGE); /* fewer, larger pages to look up */
-#endif
-    return memory;
-}
 
 /* ------------------------------------------------------------------ packing */
 
