@@ -15,6 +15,7 @@
 #include "crew.h"
 #include "matrix.h"
 #include "numbers.h"
+#include "wide.h"
 
 typedef struct {
     int hidden, intermediate, layers, heads, kv_heads, head_size, vocabulary;
@@ -103,16 +104,16 @@ static void keep_head(Model *model, int number, int head) {
  * and the capacity are multiples of LANES. */
 static void compare(const float *query, const float *keys, int size, int capacity, int first,
                     int count, float *scores) {
-    enum { BROAD = 4 };
-    for (int j = 0; j < count; j += BROAD * LANES) {
+    enum { BROAD = 4 * LANES, WIDES = BROAD / WIDE };
+    for (int j = 0; j < count; j += BROAD) {
         const float *from = keys + first + j;
         int lanes = (count - j + LANES - 1) / LANES;
-        if (lanes >= BROAD) {
-            vec8 sums[BROAD] = { all8(0), all8(0), all8(0), all8(0) };
+        if (lanes * LANES >= BROAD) {
+            wide sums[WIDES] = { 0 };
             for (int i = 0; i < size; i++)
-                for (int lane = 0; lane < BROAD; lane++)
-                    sums[lane] += all8(query[i]) * load8(from + (size_t)i * capacity + lane * LANES);
-            for (int lane = 0; lane < BROAD; lane++) store8(scores + j + lane * LANES, sums[lane]);
+                for (int part = 0; part < WIDES; part++)
+                    sums[part] += all(query[i]) * load(from + (size_t)i * capacity + part * WIDE);
+            for (int part = 0; part < WIDES; part++) store(scores + j + part * WIDE, sums[part]);
             continue;
         }
         for (int lane = 0; lane < lanes; lane++) {
@@ -147,15 +148,15 @@ static float share_out(float *scores, int skipped, int count, float scale) {
 static void gather(const float *shares, const float *values, int size, int count, float scale,
                    float *seen) {
     int i = 0;
-    for (; i + 2 * LANES <= size; i += 2 * LANES) {
-        vec8 one = all8(0), other = all8(0);
+    for (; i + 2 * WIDE <= size; i += 2 * WIDE) {
+        wide one = all(0), other = all(0);
         for (int j = 0; j < count; j++) {
             const float *value = values + (size_t)j * size + i;
-            one += all8(shares[j]) * load8(value);
-            other += all8(shares[j]) * load8(value + LANES);
+            one += all(shares[j]) * load(value);
+            other += all(shares[j]) * load(value + WIDE);
         }
-        store8(seen + i, one * all8(scale));
-        store8(seen + i + LANES, other * all8(scale));
+        store(seen + i, one * all(scale));
+        store(seen + i + WIDE, other * all(scale));
     }
     for (; i < size; i++) {
         float sum = 0;
@@ -189,37 +190,43 @@ static void attend(Model *model, int number, int head, int row, float *scores) {
 enum { FEW_ROWS = 4 };
 
 /* Multiply and store, as (row, output), or add to what is there. */
-static void product(const Matrix *matrix, const Narrowed *from, int first, int rows,
-                    float *to, int add) {
-    float out[MOST_ROWS * SIDE];
-    int each = rows > FEW_ROWS ? 2 : 8, pieces = (matrix->blocks + each - 1) / each;
-    SHARED(piece, pieces)
-    for (int block = piece * each; block < (piece + 1) * each && block < matrix->blocks; block++) {
-        int left = matrix->outputs - block * SIDE, sides = left < SIDE ? left : SIDE;
-        multiply_block(matrix, block, from, first, rows, out);
+static void product(const Matrix *matrix, const Narrowed *from, int first, int rows, float *to,
+                    int add) {
+    float out[MOST_ROWS * PAIR];
+    int pairs = matrix->blocks / 2, each = rows > FEW_ROWS ? 1 : 4;
+    SHARED(piece, (pairs + each - 1) / each)
+    for (int pair = piece * each; pair < (piece + 1) * each && pair < pairs; pair++) {
+        int left = matrix->outputs - pair * PAIR, sides = left < PAIR ? left : PAIR;
+        multiply_pair(matrix, pair, from, first, rows, out);
         for (int row = 0; row < rows; row++) {
-            float *place = to + (size_t)row * matrix->outputs + block * SIDE;
-            for (int side = 0; side < sides; side++)
-                place[side] = out[row * SIDE + side] + (add ? place[side] : 0);
+            float *place = to + (size_t)row * matrix->outputs + pair * PAIR;
+            const float *sums = out + row * PAIR;
+            if (sides < PAIR) {
+                for (int side = 0; side < sides; side++)
+                    place[side] = sums[side] + (add ? place[side] : 0);
+                continue;
+            }
+            for (int side = 0; side < PAIR; side += LANES) {
+                vec8 sum = load8(sums + side);
+                store8(place + side, add ? sum + load8(place + side) : sum);
+            }
         }
     }
     meet();
 }
 
-/* Multiply by gate and up and join them: silu(gate) * up, as (row, intermediate). */
+/* Multiply by gate and up and join them: silu(gate) * up, as (row, intermediate). The blocks of gate
+ * and up take turns, so a pair has what belongs together. */
 static void gated_product(Model *model, const Matrix *matrix, int first, int rows) {
-    float gate[MOST_ROWS * SIDE], up[MOST_ROWS * SIDE];
-    int turns = matrix->blocks / 2, each = rows > FEW_ROWS ? 1 : 6;
-    int pieces = (turns + each - 1) / each, width = model->sizes.intermediate;
-    SHARED(piece, pieces)
-    for (int turn = piece * each; turn < (piece + 1) * each && turn < turns; turn++) {
-        multiply_block(matrix, 2 * turn, &model->narrow, first, rows, gate);
-        multiply_block(matrix, 2 * turn + 1, &model->narrow, first, rows, up);
+    float out[MOST_ROWS * PAIR];
+    int width = model->sizes.intermediate, pairs = width / SIDE, each = rows > FEW_ROWS ? 1 : 6;
+    SHARED(piece, (pairs + each - 1) / each)
+    for (int pair = piece * each; pair < (piece + 1) * each && pair < pairs; pair++) {
+        multiply_pair(matrix, pair, &model->narrow, first, rows, out);
         for (int row = 0; row < rows; row++) {
-            vec8 number = load8(gate + row * SIDE);
+            vec8 number = load8(out + row * PAIR), up = load8(out + row * PAIR + SIDE);
             vec8 opened = number / (all8(1) + exponential8(-number));
-            store8(model->wide + (size_t)(first + row) * width + turn * SIDE,
-                   opened * load8(up + row * SIDE));
+            store8(model->wide + (size_t)(first + row) * width + pair * SIDE, opened * up);
         }
     }
     meet();
@@ -349,7 +356,7 @@ int32_t voicebench_store_matrix(Model *model, int32_t layer, int32_t which, int3
         matrix->outputs += rows[part];
     }
     matrix->inputs = inputs;
-    matrix->blocks = (matrix->outputs + SIDE - 1) / SIDE;
+    matrix->blocks = (matrix->outputs + PAIR - 1) / PAIR * 2;
     int kind = pack(matrix, &source, in_turns, model->threads);
     if (!kind || !bias) return kind;
     matrix->bias = calloc((size_t)matrix->blocks * SIDE, sizeof(float));
@@ -436,6 +443,7 @@ void voicebench_forward(Model *model, const float *embeddings, int32_t rows, flo
     pthread_mutex_lock(&model->busy);
     memcpy(model->hidden, embeddings, (size_t)rows * model->sizes.hidden * sizeof(float));
     model->pass = (Pass){ keys, values, scores, rows, capacity, start };
+    model->narrow.rows = model->broad.rows = rows;
     double began = nanoseconds();
     int threads = threads_for_pass(model, rows);
     crew_works(threads, compute_pass, model);

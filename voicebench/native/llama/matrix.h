@@ -2,7 +2,8 @@
  * Matrices of narrow integers, and their products with activations of narrow integers.
  *
  * A small model spends a token's time reading its weights, so they are kept narrow and read once,
- * in the order of use: in groups of 32 along the input, 8 outputs (one block) side by side.
+ * in the order of use: in groups of 32 along the input, 8 outputs (one block) side by side. The
+ * number of blocks is even, so that two of them can be multiplied at once.
  *
  *   INT8  one signed byte each, and a float16 scale per group and output;
  *   INT4  half a byte each, and a float16 step and minimum per group and output. It is taken only
@@ -23,7 +24,7 @@
 #include "memory.h"
 #include "numbers.h"
 
-enum { GROUP = 32, SIDE = LANES, MOST_ROWS = 256 };
+enum { GROUP = 32, SIDE = LANES, PAIR = 2 * SIDE, MOST_ROWS = 256 };
 enum { INT4 = 4, INT8 = 8 };
 enum { STORED_F32, STORED_F16, STORED_BF16 };
 enum {
@@ -39,9 +40,10 @@ typedef struct {
     float *bias; /* in the order of the blocks, or NULL */
 } Matrix;
 
-/* Activations as integers (row, input), with scale and scaled sum per (row, group). */
+/* Activations as integers (group, row, GROUP), with scale and scaled sum per (group, row): what is
+ * multiplied by the same weights lies side by side. `rows` is how many the pass at hand has. */
 typedef struct {
-    int inputs;
+    int inputs, rows;
     int8_t *bytes;
     float *scale, *sum;
 } Narrowed;
@@ -214,7 +216,7 @@ static int pack(Matrix *matrix, const Source *source, int in_turns, int threads)
 static void narrow(const float *numbers, Narrowed *to, int row) {
     int groups = to->inputs / GROUP;
     for (int g = 0; g < groups; g++, numbers += GROUP) {
-        size_t at = (size_t)row * groups + g;
+        size_t at = (size_t)g * to->rows + row;
         vec8 parts[GROUP / LANES], most = all8(0);
         for (int i = 0; i < GROUP / LANES; i++) {
             parts[i] = load8(numbers + i * LANES);
@@ -225,8 +227,9 @@ static void narrow(const float *numbers, Narrowed *to, int row) {
         for (int i = 0; i < GROUP / LANES; i++) {
             ivec8 levels = nearest8(parts[i] * all8(inverse));
             sum += levels;
-            for (int lane = 0; lane < LANES; lane++)
-                to->bytes[at * GROUP + i * LANES + lane] = (int8_t)levels[lane];
+            uint8_t *bytes = (uint8_t *)to->bytes + at * GROUP + i * LANES;
+            store_bytes(bytes, lower4(levels));
+            store_bytes(bytes + 4, upper4(levels));
         }
         to->scale[at] = largest / 127;
         to->sum[at] = largest / 127 * sum8(__builtin_convertvector(sum, vec8));
@@ -241,12 +244,11 @@ static inline void look_ahead(const uint8_t *group, int bytes) {
     for (int at = 0; at < bytes; at += LINE) __builtin_prefetch(group + AHEAD + at);
 }
 
-#if defined(HAVE_AVX2)
+#if defined(__AVX512F__) && defined(__AVX512VNNI__)
+#define HAVE_PAIRS 1 /* two blocks fit into a register */
+#elif defined(HAVE_AVX2)
 
-#if defined(__AVX512VNNI__) && defined(__AVX512VL__)
-#define HAVE_DOT 1
-#define DOT _mm256_dpbusd_epi32
-#elif defined(__AVXVNNI__)
+#if defined(__AVXVNNI__)
 #define HAVE_DOT 1
 #define DOT _mm256_dpbusd_avx_epi32
 #endif
@@ -309,7 +311,7 @@ static void block_int4(const uint8_t *group, const Narrowed *from, int first, in
             levels[2 * i + 1] = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
         }
         for (int row = 0; row < rows; row++) {
-            size_t at = (size_t)(first + row) * groups + g;
+            size_t at = (size_t)g * from->rows + first + row;
             __m256 products = _mm256_cvtepi32_ps(int4_sums(levels, from->bytes + at * GROUP));
             __m256 scaled = _mm256_mul_ps(step, _mm256_broadcast_ss(from->scale + at));
             __m256 sum = _mm256_fmadd_ps(products, scaled, sums[row]);
@@ -331,7 +333,7 @@ static void block_int8(const uint8_t *group, const Narrowed *from, int first, in
         for (int i = 0; i < 8; i++)
             levels[i] = _mm256_loadu_si256((const __m256i *)(group + SCALES) + i);
         for (int row = 0; row < rows; row++) {
-            size_t at = (size_t)(first + row) * groups + g;
+            size_t at = (size_t)g * from->rows + first + row;
             __m256 products = _mm256_cvtepi32_ps(int8_sums(levels, from->bytes + at * GROUP));
             __m256 scaled = _mm256_mul_ps(scale, _mm256_broadcast_ss(from->scale + at));
             sums[row] = _mm256_fmadd_ps(products, scaled, sums[row]);
@@ -357,7 +359,7 @@ static void block_int4(const uint8_t *group, const Narrowed *from, int first, in
     for (int g = 0; g < groups; g++, group += INT4_GROUP) {
         vec8 step = halves8(group), least = halves8(group + SCALES);
         for (int row = 0; row < rows; row++) {
-            size_t at = (size_t)(first + row) * groups + g;
+            size_t at = (size_t)g * from->rows + first + row;
             const int8_t *bytes = from->bytes + at * GROUP;
             int32_t sums[SIDE] = {0};
             for (int i = 0; i < GROUP / 2; i++)
@@ -381,7 +383,7 @@ static void block_int8(const uint8_t *group, const Narrowed *from, int first, in
         vec8 scale = halves8(group);
         const int8_t *levels = (const int8_t *)group + SCALES;
         for (int row = 0; row < rows; row++) {
-            size_t at = (size_t)(first + row) * groups + g;
+            size_t at = (size_t)g * from->rows + first + row;
             const int8_t *bytes = from->bytes + at * GROUP;
             int32_t sums[SIDE] = {0};
             for (int i = 0; i < GROUP; i++)
@@ -395,16 +397,102 @@ static void block_int8(const uint8_t *group, const Narrowed *from, int first, in
 
 #endif
 
-/* Compute the SIDE outputs of one block for some rows of activations; out is (rows, SIDE). */
-static void multiply_block(const Matrix *matrix, int block, const Narrowed *from, int first,
-                           int rows, float *out) {
-    const uint8_t *data = matrix->data + (size_t)block * matrix->block_bytes;
-    if (matrix->kind == INT4) block_int4(data, from, first, rows, out);
-    else block_int8(data, from, first, rows, out);
+#if defined(HAVE_PAIRS)
+
+/* Two blocks side by side: the low half of a register is the first one's. */
+static inline __m512i both_halves(const uint8_t *one, const uint8_t *other) {
+    __m512i low = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)one));
+    return _mm512_inserti64x4(low, _mm256_loadu_si256((const __m256i *)other), 1);
+}
+
+static inline __m512 sixteen_halves(const uint8_t *one, const uint8_t *other) {
+    __m256i low = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)one));
+    return _mm512_cvtph_ps(
+        _mm256_inserti128_si256(low, _mm_loadu_si128((const __m128i *)other), 1));
+}
+
+typedef int32_t __attribute__((may_alias)) four_bytes;
+
+/* Add the products of one group to the sums of each row. A level is unsigned: an INT8 one is raised
+ * by 128, and that much times the inputs' sum is what `least` takes off again. */
+static inline void add_group(const __m512i *levels, __m512 step, __m512 least, const Narrowed *from,
+                             size_t at, int rows, __m512 *sums) {
+    const four_bytes *bytes = (const four_bytes *)(from->bytes + at * GROUP);
+    const float *scale = from->scale + at, *sum = from->sum + at;
+    for (int row = 0; row < rows; row++, bytes += GROUP / 4) {
+        __m512i one = _mm512_setzero_si512(), other = one; /* two chains: each waits for itself */
+        for (int i = 0; i < 8; i += 2) {
+            one = _mm512_dpbusd_epi32(one, levels[i], _mm512_set1_epi32(bytes[i]));
+            other = _mm512_dpbusd_epi32(other, levels[i + 1], _mm512_set1_epi32(bytes[i + 1]));
+        }
+        __m512 products = _mm512_cvtepi32_ps(_mm512_add_epi32(one, other));
+        __m512 scaled = _mm512_mul_ps(step, _mm512_set1_ps(scale[row]));
+        __m512 added = _mm512_fmadd_ps(products, scaled, sums[row]);
+        sums[row] = _mm512_fmadd_ps(least, _mm512_set1_ps(sum[row]), added);
+    }
+}
+
+static void pair_of_blocks(const Matrix *matrix, const uint8_t *one, const Narrowed *from,
+                           int first, int rows, float *out) {
+    const uint8_t *other = one + matrix->block_bytes;
+    const __m512i low = _mm512_set1_epi8(15), raise = _mm512_set1_epi8((char)128);
+    int groups = from->inputs / GROUP;
+    __m512 sums[MOST_ROWS];
+    for (int row = 0; row < rows; row++) sums[row] = _mm512_setzero_ps();
+    for (int g = 0; g < groups; g++) {
+        __m512i levels[8];
+        __m512 step = sixteen_halves(one, other), least;
+        if (matrix->kind == INT4) {
+            look_ahead(one, INT4_GROUP);
+            look_ahead(other, INT4_GROUP);
+            least = sixteen_halves(one + SCALES, other + SCALES);
+            for (int i = 0; i < 4; i++) {
+                int at = 2 * SCALES + i * GROUP;
+                __m512i both = both_halves(one + at, other + at);
+                levels[2 * i] = _mm512_and_si512(both, low);
+                levels[2 * i + 1] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
+            }
+            one += INT4_GROUP, other += INT4_GROUP;
+        } else {
+            look_ahead(one, INT8_GROUP);
+            look_ahead(other, INT8_GROUP);
+            least = _mm512_mul_ps(step, _mm512_set1_ps(-128));
+            for (int i = 0; i < 8; i++) {
+                int at = SCALES + i * GROUP;
+                levels[i] = _mm512_xor_si512(both_halves(one + at, other + at), raise);
+            }
+            one += INT8_GROUP, other += INT8_GROUP;
+        }
+        add_group(levels, step, least, from, (size_t)g * from->rows + first, rows, sums);
+    }
+    for (int row = 0; row < rows; row++) _mm512_storeu_ps(out + row * PAIR, sums[row]);
+}
+
+#else
+
+static void pair_of_blocks(const Matrix *matrix, const uint8_t *one, const Narrowed *from,
+                           int first, int rows, float *out) {
+    float half[MOST_ROWS * SIDE];
+    for (int which = 0; which < 2; which++, one += matrix->block_bytes) {
+        if (matrix->kind == INT4) block_int4(one, from, first, rows, half);
+        else block_int8(one, from, first, rows, half);
+        for (int row = 0; row < rows; row++)
+            memcpy(out + row * PAIR + which * SIDE, half + row * SIDE, SIDE * sizeof *half);
+    }
+}
+
+#endif
+
+/* Compute the outputs of two neighbouring blocks, the first an even one, for some rows of
+ * activations; out is (rows, PAIR). */
+static void multiply_pair(const Matrix *matrix, int pair, const Narrowed *from, int first, int rows,
+                          float *out) {
+    const uint8_t *data = matrix->data + (size_t)pair * 2 * matrix->block_bytes;
+    pair_of_blocks(matrix, data, from, first, rows, out);
     if (!matrix->bias) return;
     for (int row = 0; row < rows; row++)
-        for (int side = 0; side < SIDE; side++)
-            out[row * SIDE + side] += matrix->bias[block * SIDE + side];
+        for (int side = 0; side < PAIR; side++)
+            out[row * PAIR + side] += matrix->bias[pair * PAIR + side];
 }
 
 #endif
