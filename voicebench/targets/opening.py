@@ -18,7 +18,7 @@ from voicebench.remote.timeouts import TurnDeadline
 from voicebench.scheduling import FreeForAll, TurnTaking
 from voicebench.settings import Effective, Settings
 from voicebench.targets import Target
-from voicebench.targets.cascade import Cascade
+from voicebench.targets.cascade import Cascade, listening_buffer_s
 from voicebench.targets.remote_opening import open_remote_llm, open_remote_tts, open_server
 from voicebench.targets.simulated import PREFIX, Simulated, parse_script
 from voicebench.tts import Synthesizer
@@ -132,7 +132,7 @@ def open_cascade(settings: Settings, say: Say) -> Cascade:
         first_words=settings.chunker.first_words,
         later_words=settings.chunker.later_words,
         sequential=settings.run.sequential,
-        new_schedule=TurnTaking if shared else FreeForAll,
+        new_schedule=partial(TurnTaking, listening_buffer_s(tts)) if shared else FreeForAll,
         deadline=deadline,
     )
 

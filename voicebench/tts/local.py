@@ -113,6 +113,11 @@ class LocalSynthesizer:
             },
         }
 
+    @property
+    def longest_step_s(self) -> float:
+        """How long the longest window takes on this machine, in seconds."""
+        return self._windows.pace.cost_ms(LONGEST_MS / self._windows.frame_ms) / 1000
+
     def close(self) -> None:
         """Do nothing: the voice's memory goes with the object."""
 
