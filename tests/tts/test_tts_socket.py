@@ -159,6 +159,7 @@ def test_a_text_with_nothing_to_pronounce_is_not_sent() -> None:
         ([], BINARY, "no byte of an answer within 0.4 s", "timeout"),
         ([{"error": {"message": "no such voice"}}], BINARY, "no such voice", "engine"),
         (["hello"], BINARY, "no JSON", "protocol"),
+        ([b'{"error": "out of quota"}' * 20], BINARY, "text instead of sound", "protocol"),
         ([{"audio": {"data": "?"}}], BASE64, "no base64", "protocol"),
     ],
 )

@@ -28,7 +28,7 @@ from voicebench.remote.access import Access
 from voicebench.remote.failure import message_in
 from voicebench.remote.json_text import TextDeltas, count_at, json_object, part, text_at
 from voicebench.remote.open_socket import Incoming
-from voicebench.remote.sound import PcmStream
+from voicebench.remote.raw_sound import PcmStream
 from voicebench.remote.speech import Heard, OneRate, decode_base64
 from voicebench.remote.timeouts import Patience
 from voicebench.remote.websocket import SocketLine
