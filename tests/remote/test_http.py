@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -162,6 +162,76 @@ def test_connect_ms_holds_name_tcp_and_tls_and_is_outside_the_turn() -> None:
             assert time.monotonic() - began < SLOW_CONNECT_S
     assert connected.connect_ms >= SLOW_CONNECT_S * 1000
     assert connected.reused is False
+
+
+def test_the_rest_of_a_tls_record_is_waited_for_and_the_wait_is_an_arrival() -> None:
+    go_on = threading.Event()
+
+    def script(peer: Peer) -> None:
+        records = TlsRecords(peer)
+        records.read_until(b"\r\n\r\n")
+        records.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        for text in (b"one", b"two"):
+            record = records.sealed(b"3\r\n%s\r\n" % text)
+            peer.send(record[:9])
+            assert go_on.wait(5)
+            time.sleep(0.02)
+            go_on.clear()
+            peer.send(record[9:] + records.sealed(b"1\r\n!\r\n"))
+        peer.wait_for_hangup()
+
+    with (
+        serving(script) as server,
+        service_at(f"https://localhost:{server.port}", ca_file=CERTIFICATE) as made,
+        made.exchange("GET", made.shown_url) as answer,
+    ):
+        pieces = []
+        while len(pieces) < 4:
+            time.sleep(0.02)  # So that a part of the next record is there.
+            go_on.set()
+            pieces.append(next(answer.pieces()))
+            pieces.append(next(answer.pieces()))
+    assert [piece.data for piece in pieces] == [b"one", b"!", b"two", b"!"]
+    first, same, second, _ = [piece.arrival for piece in pieces]
+    assert first == same < second
+
+
+class TlsRecords:
+    """The server's end of TLS that gives each record out as bytes, to be sent in parts."""
+
+    def __init__(self, peer: Peer) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(CERTIFICATE)
+        self._peer = peer
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._in, self._out, server_side=True)
+        self._pumped(self._tls.do_handshake)
+
+    def read_until(self, end: bytes) -> None:
+        got = b""
+        while end not in got:
+            got += self._pumped(self._tls.read)
+
+    def sealed(self, data: bytes) -> bytes:
+        self._tls.write(data)
+        return self._out.read()
+
+    def send(self, data: bytes) -> None:
+        self._peer.send(self.sealed(data))
+
+    def _pumped(self, step: Callable[[], bytes]) -> bytes:
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                self._flush()
+                self._in.write(self._peer.socket.recv(65536))
+            finally:
+                self._flush()
+
+    def _flush(self) -> None:
+        if data := self._out.read():
+            self._peer.send(data)
 
 
 def test_a_certificate_of_an_unknown_authority_is_refused() -> None:

@@ -6,7 +6,8 @@ object carries HTTP/1.1, HTTP/2 and, through its plain socket, a WebSocket.
 
 **Arrivals.** Each read either had to wait for the peer, or found bytes that had been waiting. Only
 after a wait is the moment at which the bytes came known. `Connection.arrivals` counts the waits:
-what two pieces of an answer with the same count have between them is not the peer's time.
+what two pieces of an answer with the same count have between them is not the peer's time. Under TLS
+nothing is there before a record is whole, however many bytes of it have come.
 """
 
 from __future__ import annotations
@@ -56,9 +57,12 @@ class Connection(httpcore.NetworkStream):
         """Return what is there, up to ``max_bytes``; wait only where nothing is."""
         # Before anything else: time may have run out though bytes keep coming.
         seconds = seconds_of(timeout)
-        if not self._holds_bytes():
-            self.arrivals += 1
         try:
+            self.socket.settimeout(0)
+            with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return self.socket.recv(max_bytes)
+            # Nothing is there, or under TLS less than a record, which is nothing yet.
+            self.arrivals += 1
             self.socket.settimeout(seconds)
             return self.socket.recv(max_bytes)
         except TimeoutError:
