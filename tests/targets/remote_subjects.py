@@ -29,7 +29,8 @@ from voicebench.targets.voice_socket import VoiceSocket
 from voicebench.tts import Synthesizer
 from voicebench.tts.openai_http import OpenAiSpeech, SpeechOptions
 from voicebench.tts.plain_http import PlainSpeech, SpeechRoute
-from voicebench.tts.socket import SocketDialect, SocketSpeech
+from voicebench.tts.socket import SocketSpeech
+from voicebench.tts.socket_dialect import SocketDialect
 
 RAW = SoundFormat(kind="pcm", sample_rate=SAMPLE_RATE)
 SOCKET = SocketDialect(chunk=("{text}",), done={"done": True})

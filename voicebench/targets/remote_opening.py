@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from voicebench.errors import UsageError
 from voicebench.llm import LanguageModel
@@ -14,9 +11,6 @@ from voicebench.remote.timeouts import Timeouts, TurnDeadline
 from voicebench.settings import LlmSettings, ServerSettings, Settings, TtsSettings, WireSettings
 from voicebench.targets import Target
 from voicebench.tts import Synthesizer
-
-if TYPE_CHECKING:
-    from voicebench.tts.socket import SocketDialect
 
 
 def open_remote_llm(settings: Settings, deadline: TurnDeadline | None) -> LanguageModel:
@@ -63,8 +57,9 @@ def open_remote_tts(settings: Settings, deadline: TurnDeadline | None) -> Synthe
         route = SpeechRoute(tts.url, tts.method, tts.body, tts.content_type)
         return PlainSpeech(route, sound, access)
     from voicebench.tts.socket import SocketSpeech
+    from voicebench.tts.socket_dialect import read_dialect
 
-    return SocketSpeech(tts.url, _dialect(tts.socket), sound, access)
+    return SocketSpeech(tts.url, read_dialect(tts.socket), sound, access)
 
 
 def open_server(settings: Settings) -> Target:
@@ -112,23 +107,3 @@ def _access(
         ca_file=Path(wire.ca_file) if wire.ca_file else None,
         deadline=deadline,
     )
-
-
-def _dialect(words: Mapping[str, Any]) -> SocketDialect:
-    """Return the socket's dialect from the table ``[tts.socket]``."""
-    from voicebench.tts.socket import SocketDialect
-
-    known = {field.name for field in fields(SocketDialect)}
-    for name in words:
-        if name not in known:
-            raise UsageError(f"unknown key 'tts.socket.{name}'", f"use {', '.join(sorted(known))}")
-    for name in ("chunk", "done"):
-        if name not in words:
-            raise UsageError(
-                f"tts.socket has no {name!r}", "see docs/servers.md for the words of each server"
-            )
-    listed = {"chunk", "sound", "opening"}
-    arguments: dict[str, Any] = {
-        name: tuple(value) if name in listed else value for name, value in words.items()
-    }
-    return SocketDialect(**arguments)
