@@ -17,12 +17,12 @@ import pytest
 from loopback import Loopback, Peer, Script, closed_port, serving
 
 from voicebench.errors import UsageError
-from voicebench.remote import dialling
+from voicebench.remote import connecting
 from voicebench.remote.access import Access, ApiKey
 from voicebench.remote.answer import Answer
 from voicebench.remote.failure import RemoteError
 from voicebench.remote.http import HttpService
-from voicebench.remote.timeouts import Timeouts
+from voicebench.remote.timeouts import Timeouts, TurnDeadline
 
 CERTIFICATE = Path(__file__).with_name("data") / "loopback.pem"
 SLOW_CONNECT_S = 0.3
@@ -266,10 +266,61 @@ def test_a_server_that_never_finishes_its_tls_handshake_is_given_up_in_time() ->
         service_at(f"https://127.0.0.1:{server.port}", timeouts=Timeouts(connect_s=0.3)) as made,
     ):
         began = time.monotonic()
-        with pytest.raises(RemoteError, match="did not take a connection in time") as caught:
+        with pytest.raises(RemoteError, match=r"TLS handshake within 0\.3 s") as caught:
             made.check()
         assert 0.25 < time.monotonic() - began < 3
     assert (caught.value.fault, caught.value.stage) == ("timeout", "connect")
+
+
+def test_a_connect_inside_the_turn_ends_with_the_turn() -> None:
+    def mute(peer: Peer) -> None:
+        peer.wait_for_hangup()
+
+    deadline = TurnDeadline(0.3)
+    limits = Timeouts(connect_s=9, turn_s=0.3)
+    with (
+        serving(mute) as server,
+        service_at(
+            f"https://127.0.0.1:{server.port}", timeouts=limits, deadline=deadline, cold=True
+        ) as made,
+    ):
+        deadline.start()
+        began = time.monotonic()
+        with pytest.raises(RemoteError, match=r"left of the turn's 0\.3 s") as caught:
+            take(made)
+        assert 0.25 < time.monotonic() - began < 3
+    assert (caught.value.fault, caught.value.stage) == ("timeout", "connect")
+
+
+def test_a_turn_that_is_over_connects_no_more() -> None:
+    deadline = TurnDeadline(0.001)
+    with service(deadline=deadline, timeouts=Timeouts(turn_s=0.001)) as (made, server):
+        deadline.start()
+        time.sleep(0.01)
+        with pytest.raises(RemoteError, match=r"not done within the turn's 0\.001 s"):
+            take(made)
+    assert server.connections == 0
+
+
+def test_the_wait_for_the_first_byte_begins_when_the_connection_stands() -> None:
+    limits = Timeouts(first_byte_s=SLOW_CONNECT_S / 2)
+    with (
+        serving(hello, tls_server) as server,
+        service_at(
+            f"https://localhost:{server.port}", ca_file=CERTIFICATE, timeouts=limits
+        ) as made,
+    ):
+        assert take(made).connected.connect_ms >= SLOW_CONNECT_S * 1000
+
+
+def test_a_connection_says_whether_the_turn_waited_for_it() -> None:
+    with service(closing_after_one) as (made, _):
+        made.prepare()
+        assert take(made).connected.in_turn is False
+        time.sleep(0.05)
+        assert take(made).connected.in_turn is True
+    with service() as (made, _):
+        assert [take(made).connected.in_turn for _ in range(2)] == [True, False]
 
 
 def test_a_name_lookup_that_hangs_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +330,7 @@ def test_a_name_lookup_that_hangs_is_given_up_in_time(monkeypatch: pytest.Monkey
         released.wait(10)
         return []
 
-    monkeypatch.setattr(dialling.socket, "getaddrinfo", hang)
+    monkeypatch.setattr(connecting.socket, "getaddrinfo", hang)
     with (
         service_at("http://slow.example", timeouts=Timeouts(connect_s=0.2)) as made,
         pytest.raises(RemoteError, match=r"http://slow\.example did not take a connection"),
@@ -305,7 +356,7 @@ def test_a_host_with_a_dead_and_a_living_address_is_reached(
         return [(*kind, ("127.0.0.1", dead)), (*kind, ("127.0.0.1", port))]
 
     dead = closed_port()
-    monkeypatch.setattr(dialling.socket, "getaddrinfo", both)
+    monkeypatch.setattr(connecting.socket, "getaddrinfo", both)
     with serving(hello) as server, service_at(f"http://two.example:{server.port}") as made:
         made.check()
 

@@ -56,8 +56,12 @@ class Answer:
         self._head_ms = self.elapsed_ms()
         self._connection = cast(Connection, response.extensions["network_stream"])
         self._connection.uses += 1
+        reused = self._connection.uses > 1
         self.connected = Connected(
-            self._connection.connect_ms, self._connection.uses > 1, self._connection.number
+            self._connection.connect_ms,
+            reused,
+            self._connection.number,
+            in_turn=self._connection.in_turn and not reused,
         )
         """The connection that served the request."""
 

@@ -173,7 +173,7 @@ class HttpService:
             content=content,
             extensions={
                 "timeout": {
-                    "connect": self.access.timeouts.connect_s,
+                    "connect": allowance,
                     "read": allowance,
                     "write": allowance,
                     "pool": self.access.timeouts.connect_s,

@@ -13,6 +13,7 @@ import httpcore
 
 from voicebench.remote.access import Access, Address, address_of
 from voicebench.remote.dialling import Connection, dial, trust
+from voicebench.remote.timeouts import Allowance, ConnectLimit
 
 
 class Lines(httpcore.NetworkBackend):
@@ -47,7 +48,7 @@ class Lines(httpcore.NetworkBackend):
             ahead = None if self._proxy else self._tls
             if ahead is not None:
                 ahead.set_alpn_protocols(["http/1.1", "h2"] if self._access.http2 else ["http/1.1"])
-            self._ready = self._keep(self._dial(self._access.timeouts.connect_s, ahead))
+            self._ready = self._keep(self._dial(self._access.timeouts.to_connect(), ahead))
 
     def drop(self) -> None:
         """Close every connection."""
@@ -80,10 +81,14 @@ class Lines(httpcore.NetworkBackend):
         ready, self._ready = self._ready, None
         if ready is not None and not ready.lapsed():
             return ready
-        return self._keep(self._dial(timeout or self._access.timeouts.connect_s, None))
+        if not isinstance(timeout, Allowance):
+            return self._keep(self._dial(self._access.timeouts.to_connect(), None))
+        connection = self._keep(self._dial(timeout.patience.to_connect(), None))
+        timeout.patience.begin_exchange()
+        return connection
 
-    def _dial(self, timeout_s: float, tls: ssl.SSLContext | None) -> Connection:
-        return dial(self._first_stop, peer=self._peer, timeout_s=timeout_s, tls=tls)
+    def _dial(self, limit: ConnectLimit, tls: ssl.SSLContext | None) -> Connection:
+        return dial(self._first_stop, peer=self._peer, limit=limit, tls=tls)
 
     def _keep(self, connection: Connection) -> Connection:
         self._made = [made for made in self._made if not made.closed]

@@ -39,6 +39,19 @@ class Timeouts:
             if not 0 < value < math.inf:
                 raise UsageError(f"timeout {field.name} = {value} is no time", "use 0.001 or more")
 
+    def to_connect(self) -> ConnectLimit:
+        """Return how long a connect may take that no turn waits for."""
+        return ConnectLimit(self.connect_s, f"{self.connect_s:g} s")
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectLimit:
+    """How long opening a connection may take, that limit in words, and whether a turn waits."""
+
+    seconds: float
+    words: str
+    in_turn: bool = False
+
 
 class TurnDeadline:
     """The end of the running turn, shared by all engines that work on it."""
@@ -77,11 +90,24 @@ class Patience:
         self._peer = peer
         self._stage: Stage = stage
         self._clock = clock
-        now = clock()
-        self._first_byte_by = now + timeouts.first_byte_s
-        own_end = now + timeouts.turn_s
+        own_end = clock() + timeouts.turn_s
         self._over_at = own_end if deadline is None else min(own_end, deadline.ends_at)
+        self.begin_exchange()
+
+    def begin_exchange(self) -> None:
+        """Say that the connection stands: only now does the wait for the first byte begin."""
         self._answering = False
+        self._first_byte_by = self._clock() + self._timeouts.first_byte_s
+
+    def to_connect(self) -> ConnectLimit:
+        """Return how long a connect inside the turn may take. Raises `RemoteError` for no time."""
+        limit, left = self._timeouts.to_connect(), self._over_at - self._clock()
+        if left <= 0:
+            raise self.run_out()
+        if left < limit.seconds:
+            words = f"what was left of the turn's {self._timeouts.turn_s:g} s"
+            return ConnectLimit(left, words, in_turn=True)
+        return ConnectLimit(limit.seconds, limit.words, in_turn=True)
 
     def answer_began(self) -> None:
         """Say that the first byte of the answer is in hand."""
