@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 
 from voicebench.errors import UsageError
 from voicebench.events import LlmEvent, Reply, ServerTiming, Token, Usage
-from voicebench.remote.access import Access
+from voicebench.remote.access import Access, base_of, below
 from voicebench.remote.answer import Answer
 from voicebench.remote.failure import RemoteError, message_in
 from voicebench.remote.http import HttpService
@@ -80,8 +80,8 @@ class OpenAiChat:
         options: ChatOptions | None = None,
         access: Access | None = None,
     ) -> None:
-        self._base_url = base_url.rstrip("/").removesuffix(_PATH)
-        self._url = self._base_url + _PATH
+        self._base_url = base_of(base_url, _PATH)
+        self._url = below(self._base_url, _PATH)
         self._model = model
         self._options = options or ChatOptions()
         self._access = access or Access()

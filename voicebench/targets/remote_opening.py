@@ -39,13 +39,15 @@ def open_remote_tts(settings: Settings, deadline: TurnDeadline | None) -> Synthe
     tts = settings.tts
     assert tts.url is not None
     access = _access(tts, settings.wire, deadline)
-    sound = SoundFormat(tts.format, tts.encoding, tts.sample_rate)
+    sound = SoundFormat(tts.format, tts.encoding, tts.sample_rate, tts.channels)
     if tts.api == "openai":
         from voicebench.tts.openai_http import OpenAiSpeech, SpeechOptions
 
         options = SpeechOptions(
             response_format="wav" if tts.format == "auto" else tts.format,
             sample_rate=tts.sample_rate,
+            encoding=tts.encoding,
+            channels=tts.channels,
             stream_format=tts.stream_format,
             extra=tts.extra,
         )
@@ -93,9 +95,7 @@ def _access(
 ) -> Access:
     key = None
     if peer.key_env is not None:
-        key = ApiKey(peer.key_env)
-        if isinstance(peer, TtsSettings):
-            key = ApiKey(peer.key_env, peer.key_header, peer.key_scheme)
+        key = ApiKey(peer.key_env, peer.key_header, peer.key_scheme)
     return Access(
         timeouts=Timeouts(wire.connect_s, wire.first_byte_s, wire.between_bytes_s, wire.turn_s),
         key=key,
