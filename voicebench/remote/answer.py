@@ -176,12 +176,16 @@ class Answer:
         """Return `beginning` as an error may show it."""
         return self.quote(message_in(self.beginning())) or "(nothing)"
 
+    def end_within(self, seconds: float) -> None:
+        """Wait for the rest of the body for ``seconds`` from now at most."""
+        self._patience.end_within(seconds)
+
     def settle(self, seconds: float) -> None:
         """Read what is left of a body whose content is complete, so that the connection serves on.
 
         A server that does not come to its end within ``seconds`` loses the connection instead.
         """
-        self._patience.end_within(seconds)
+        self.end_within(seconds)
         with contextlib.suppress(RemoteError):
             for _ in self.pieces():
                 pass

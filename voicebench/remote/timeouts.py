@@ -91,7 +91,8 @@ class Patience:
         self._stage: Stage = stage
         self._clock = clock
         own_end = clock() + timeouts.turn_s
-        self._over_at = own_end if deadline is None else min(own_end, deadline.ends_at)
+        self._turn_ends_at = own_end if deadline is None else min(own_end, deadline.ends_at)
+        self._over_at = self._turn_ends_at
         self.begin_exchange()
 
     def begin_exchange(self) -> None:
@@ -114,8 +115,8 @@ class Patience:
         self._answering = True
 
     def end_within(self, seconds: float) -> None:
-        """Bring the end of the exchange forward to ``seconds`` from now."""
-        self._over_at = min(self._over_at, self._clock() + seconds)
+        """Bring the end of the exchange forward to ``seconds`` from now; the last word counts."""
+        self._over_at = min(self._turn_ends_at, self._clock() + seconds)
 
     def left_s(self) -> float:
         """Return how long the next read may wait. Raises `RemoteError` where time is up."""
