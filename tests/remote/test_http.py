@@ -518,6 +518,32 @@ def http2(peer: Peer) -> None:
         peer.send(connection.data_to_send())
 
 
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (hello, "speaks HTTP/1.1"),
+        (lambda peer: peer.send(b"HTTP/1.0 400 Bad Request\r\n\r\n"), "speaks HTTP/1.1"),
+        (lambda peer: None, "speaks no HTTP/2"),
+        (lambda peer: peer.reset(), "speaks no HTTP/2"),
+        (lambda peer: peer.socket.recv(9) and peer.wait_for_hangup(), "speaks no HTTP/2"),
+    ],
+)
+def test_a_server_without_http2_is_found_out_before_any_turn(script: Script, said: str) -> None:
+    with (
+        service(script, http2=True, timeouts=Timeouts(connect_s=0.3)) as (made, _),
+        pytest.raises(RemoteError, match=said) as caught,
+    ):
+        made.check()
+    assert "set wire.http2 = false" in str(caught.value)
+
+
+def test_a_server_of_http2_is_found_out_and_the_turns_connection_is_another() -> None:
+    with service(http2, http2=True) as (made, server):
+        made.check()
+        assert take(made).http_version == "HTTP/2"
+    assert server.connections == 2
+
+
 def test_http2_is_spoken_over_the_connection_opened_before_and_reused() -> None:
     with service(http2, http2=True) as (made, server):
         made.prepare()

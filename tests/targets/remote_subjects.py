@@ -11,6 +11,7 @@ from unittest import mock
 import numpy as np
 from contract import Subject
 from loopback import Peer, serving
+from loopback_h2 import over_http2
 from loopback_ws import SocketPeer, socket_script
 from planned_engines import PlannedTurns
 
@@ -20,6 +21,7 @@ from voicebench.chunking import Chunker
 from voicebench.errors import EngineError
 from voicebench.events import AudioChunk, TurnStarted
 from voicebench.llm.openai_http import ChatOptions, OpenAiChat
+from voicebench.remote.access import Access
 from voicebench.remote.sound import SoundFormat
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
@@ -187,11 +189,15 @@ def cascade(
     @contextmanager
     def open_cascade(script: Script) -> Iterator[Target]:
         turns = Turns(script)
+        spoken: Callable[[ServerScript], ServerScript] = (
+            over_http2 if http2 else lambda script: script
+        )
         with (
-            serving((whole_chat_server if whole else chat_server)(turns)) as chat,
-            serving(speech_of(turns)) as speech,
+            serving(spoken((whole_chat_server if whole else chat_server)(turns))) as chat,
+            serving(spoken(speech_of(turns))) as speech,
         ):
-            llm = OpenAiChat(f"{chat.url}/v1", "m", ChatOptions(stream=not whole))
+            options, access = ChatOptions(stream=not whole), Access(http2=http2)
+            llm = OpenAiChat(f"{chat.url}/v1", "m", options, access)
             voice = voice_at(f"127.0.0.1:{speech.port}")
             with closing(Cascade(llm, voice, first_words=3, later_words=8)) as target:
                 yield target
@@ -201,6 +207,11 @@ def cascade(
 
 def plain(where: str) -> Synthesizer:
     return PlainSpeech(SpeechRoute(f"http://{where}/tts/stream?text={{text}}"), RAW)
+
+
+def plain_http2(where: str) -> Synthesizer:
+    route = SpeechRoute(f"http://{where}/tts/stream?text={{text}}")
+    return PlainSpeech(route, RAW, Access(http2=True))
 
 
 def openai(where: str) -> Synthesizer:
@@ -238,6 +249,11 @@ SUBJECTS = (
     Subject("HTTP, one WAV", cascade(lambda t: speech_server(t, "audio/wav"), any_sound), PIECES),
     Subject("HTTP, WAVs", cascade(lambda t: speech_server(t, "audio/x-wav"), any_sound), PIECES),
     Subject("HTTP, SSE", cascade(lambda t: speech_server(t, "text/event-stream"), openai), PIECES),
+    Subject(
+        "HTTP/2, raw samples",
+        cascade(lambda t: speech_server(t, "audio/pcm"), plain_http2, http2=True),
+        PIECES,
+    ),
     Subject(
         "HTTP, whole replies",
         cascade(lambda t: speech_server(t, "audio/pcm"), plain, whole=True),

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import logging
 import ssl
+import time
 
 import httpcore
 
 from voicebench.remote.access import Access, Address, address_of
 from voicebench.remote.dialling import Connection, dial, trust
+from voicebench.remote.failure import RemoteError
 from voicebench.remote.timeouts import Allowance, ConnectLimit
+
+_HTTP2_BEGINS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
+"""The client's preface and its SETTINGS, of which there are none (RFC 9113, section 3.4)."""
+_HTTP2_SETTINGS = b"\x04\x00"
+"""Type and flags of the frame that a server of HTTP/2 sends first."""
+_FRAME_HEAD_BYTES = 9
 
 
 class Lines(httpcore.NetworkBackend):
@@ -38,6 +46,15 @@ class Lines(httpcore.NetworkBackend):
         """Send ``request`` and return the answer's head, its body still to be read."""
         self._drop_lapsed()
         return self.pool.handle_request(request)
+
+    def check(self) -> None:
+        """Open a connection, and find out whether the peer speaks what is spoken to it.
+
+        Raises `RemoteError`.
+        """
+        if self._http2_in_clear and self._proxy is None:
+            self._check_http2()
+        self.open()
 
     def open(self) -> None:
         """Make sure that a connection is open, and waits or has served before."""
@@ -68,6 +85,34 @@ class Lines(httpcore.NetworkBackend):
         """Forget connections that the peer has closed; HTTP/2 would find out too late."""
         if self._made and all(connection.lapsed() for connection in self._made):
             self.drop()
+
+    def _check_http2(self) -> None:
+        """Begin HTTP/2 on a connection of its own, and see whether the peer does."""
+        limit = self._access.timeouts.to_connect()
+        connection = self._dial(limit, None)
+        answer = b""
+        until = time.monotonic() + limit.seconds
+        try:
+            connection.write(_HTTP2_BEGINS, limit.seconds)
+            while len(answer) < _FRAME_HEAD_BYTES:
+                if not connection.wait(max(0.0, until - time.monotonic())):
+                    break
+                data = connection.read_now(1024)
+                if data == b"":
+                    break
+                answer += data or b""
+        except (httpcore.NetworkError, httpcore.WriteTimeout):
+            pass  # A server of HTTP/1.1 may just hang up.
+        finally:
+            connection.close()
+        if answer[3:5] != _HTTP2_SETTINGS:
+            speaks = "HTTP/1.1" if answer.startswith(b"HTTP/1") else "no HTTP/2"
+            raise RemoteError(
+                f"{self._peer} speaks {speaks}, and over http:// wire.http2 is spoken unasked",
+                "set wire.http2 = false, or use the server's https:// address",
+                fault="protocol",
+                stage="connect",
+            )
 
     def connect_tcp(
         self,

@@ -46,14 +46,16 @@ def offered_models(base_url: str, access: Access, stage: Stage) -> list[Offered]
     url = below(base_url, "/models")
     # No turn has begun, so none can be over.
     service = HttpService(url, replace(access, deadline=None), stage)
-    with closing(service), service.exchange("GET", url) as answer:
-        if answer.status in _NO_SUCH_ROUTE:
+    with closing(service):
+        service.check()
+        with service.exchange("GET", url) as answer:
+            if answer.status in _NO_SUCH_ROUTE:
+                return []
+            answer.require_success()
+            # A page, or whatever else it answers there, names no model.
+            with contextlib.suppress(RemoteError):
+                return _models_in(json_object(answer.whole(MAX_LIST_BYTES)))
             return []
-        answer.require_success()
-        # A page, or whatever else it answers there, names no model.
-        with contextlib.suppress(RemoteError):
-            return _models_in(json_object(answer.whole(MAX_LIST_BYTES)))
-        return []
 
 
 def one_for(task: Task, offered: Sequence[Offered], shown_url: str, setting: str) -> Offered | None:

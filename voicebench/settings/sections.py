@@ -349,7 +349,13 @@ class WireSettings(_Section):
     cold_connection: Annotated[
         bool, Field(description="Open a new connection inside every turn.")
     ] = False
-    http2: Annotated[bool, Field(description="Offer HTTP/2.")] = False
+    http2: Annotated[
+        bool,
+        Field(
+            description="HTTP/2: offered where the connection is encrypted; over http:// spoken "
+            "unasked, so the server has to know it."
+        ),
+    ] = False
     redirects: Annotated[bool, Field(description="Follow redirects on the same origin.")] = False
     proxy: Annotated[str | None, Field(description="URL of an HTTP proxy.")] = None
     ca_file: Annotated[
