@@ -189,13 +189,11 @@ def cascade(
     @contextmanager
     def open_cascade(script: Script) -> Iterator[Target]:
         turns = Turns(script)
-        spoken: Callable[[ServerScript], ServerScript] = (
-            over_http2 if http2 else lambda script: script
-        )
-        with (
-            serving(spoken((whole_chat_server if whole else chat_server)(turns))) as chat,
-            serving(spoken(speech_of(turns))) as speech,
-        ):
+        chat_script = (whole_chat_server if whole else chat_server)(turns)
+        speech_script = speech_of(turns)
+        if http2:
+            chat_script, speech_script = over_http2(chat_script), over_http2(speech_script)
+        with serving(chat_script) as chat, serving(speech_script) as speech:
             options, access = ChatOptions(stream=not whole), Access(http2=http2)
             llm = OpenAiChat(f"{chat.url}/v1", "m", options, access)
             voice = voice_at(f"127.0.0.1:{speech.port}")
