@@ -113,6 +113,7 @@ CLOCK_READERS = {
     "remote.connecting": "when to give up, and how long opening a connection took",
     "remote.http": "our duration of the one request that a server reports its own for",
     "remote.answer": "our duration of a request that a server reports its own for",
+    "remote.lines": "when to give up",
     "remote.open_socket": "how long opening a connection took, before the turn",
     "remote.timeouts": "when to give up",
     "tts.pace": "how fast this machine synthesizes, measured when a voice is loaded",

@@ -521,10 +521,10 @@ def http2(peer: Peer) -> None:
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        (hello, "speaks HTTP/1.1"),
+        (closing_after_one, "speaks HTTP/1.1"),
         (lambda peer: peer.send(b"HTTP/1.0 400 Bad Request\r\n\r\n"), "speaks HTTP/1.1"),
         (lambda peer: None, "speaks no HTTP/2"),
-        (lambda peer: peer.reset(), "speaks no HTTP/2"),
+        (lambda peer: peer.socket.recv(9) and peer.reset(), "speaks no HTTP/2"),
         (lambda peer: peer.socket.recv(9) and peer.wait_for_hangup(), "speaks no HTTP/2"),
     ],
 )

@@ -1,7 +1,7 @@
 """Reaching a host: its name looked up and TCP connected, all within one limit.
 
-The limit is `connect_s`, or what is left of the turn where that is less: a connection that is made
-inside a turn takes its time from it.
+The limit is ``connect_s``, or what is left of the turn where that is less: a connection that is
+made inside a turn takes its time from it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Opening:
         """Return the error that ``what`` did not happen in time."""
         return RemoteError(
             f"{self.peer} {what} within {self.limit.words}",
-            "check the URL and the network, or raise wire.connect_s",
+            f"check the URL and the network, or raise {self.limit.setting}",
             fault="timeout",
             stage="connect",
         )

@@ -46,11 +46,15 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class ConnectLimit:
-    """How long opening a connection may take, that limit in words, and whether a turn waits."""
+    """How long opening a connection may take, that limit in words, and whether a turn waits.
+
+    ``setting`` is what the limit comes from.
+    """
 
     seconds: float
     words: str
     in_turn: bool = False
+    setting: str = "wire.connect_s"
 
 
 class TurnDeadline:
@@ -107,7 +111,7 @@ class Patience:
             raise self.run_out()
         if left < limit.seconds:
             words = f"what was left of the turn's {self._timeouts.turn_s:g} s"
-            return ConnectLimit(left, words, in_turn=True)
+            return ConnectLimit(left, words, in_turn=True, setting="wire.turn_s")
         return ConnectLimit(limit.seconds, limit.words, in_turn=True)
 
     def answer_began(self) -> None:
