@@ -351,7 +351,8 @@ METRICS: tuple[Metric, ...] = (
         "connect_ms",
         "ms",
         "lower",
-        "DNS, TCP and TLS of the turn's connections; kept out of every other figure.",
+        "DNS, TCP and TLS of the turn's connections; kept out of every other figure, unless the "
+        "turn itself had to wait for one, which the run's advice then says.",
         _connect,
     ),
     Metric(
