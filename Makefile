@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast lint format bench interop docs clean
+.PHONY: help setup run test test-fast test-torch lint format bench interop docs clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,17 @@ CORE := $(filter-out tests/test_architecture.py,$(wildcard tests/test_*.py)) tes
 
 test-fast: $(VENV)/.test ## The pure tests of the core, in seconds
 	$(BIN)/python -m pytest -p no:schemathesis -m "not models and not sound and not slow" $(CORE)
+
+# The oldest and the newest supported torch: 2.9.1 and 2.14.1. Each gets an environment of its own.
+TORCH ?= 2.9.1
+OTHER := build/torch-$(TORCH)
+
+test-torch: ## The engines' tests with another torch: make test-torch TORCH=2.14.1
+	$(PYTHON) -m venv $(OTHER)
+	grep -v '^torch==' constraints.txt > $(OTHER)/constraints.txt
+	$(OTHER)/bin/python -m pip install --quiet --constraint $(OTHER)/constraints.txt torch==$(TORCH)
+	$(OTHER)/bin/python -m pip install --quiet --constraint $(OTHER)/constraints.txt --editable '.[test]'
+	$(OTHER)/bin/python -m pytest tests/llm tests/tts tests/native
 
 lint: $(VENV)/.test ## Style and types
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from voicebench.llm.quality import Quality
 from voicebench.models.cache import cache_folder, known_sha256
-from voicebench.native.library import processor
+from voicebench.native.library import native_digest, processor
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +40,7 @@ class Findings:
         for file in sorted([*model_folder.glob("*.safetensors"), *model_folder.glob("*.json")]):
             digest.update(f"{file.name} {known_sha256(file)}\n".encode())
         model = digest.hexdigest()
-        machine = f"{REVISION} {torch.__version__} {device} {processor()}"
+        machine = f"{REVISION} {torch.__version__} {device} {processor()} {native_digest()}"
         name = hashlib.sha256(f"{model} {machine}".encode()).hexdigest()[:32]
         self._file = cache_folder() / "findings" / f"{name}.json"
         self._prefixes = cache_folder() / "prefixes" / model[:32]

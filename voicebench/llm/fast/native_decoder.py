@@ -56,7 +56,7 @@ class NativeDecoder:
         self.parameters = weights.parameters
         self.threads = threads
         self._library = library
-        self._embedding = weights.embedding.clone()  # else the whole file stays mapped
+        self._embedding = _readable((weights.embedding,))[0].clone()  # else the file stays mapped
         cosine, sine = rotary_tables(shape, shape.context)
         self._tables = cosine.contiguous(), sine.contiguous()  # C reads them; they must live
         sizes = (ctypes.c_int32 * 7)(
@@ -77,6 +77,9 @@ class NativeDecoder:
         )
         if not self._model:
             raise MemoryError("no memory for the model")
+        self._library.voicebench_set_embedding(
+            self._model, self._embedding.data_ptr(), _stored_as(self._embedding)
+        )
         self.kinds: set[int] = set()
         for number, layer in enumerate(weights.layers):
             self._store_layer(number, layer, shape.windows[number])
@@ -118,11 +121,10 @@ class NativeDecoder:
         """
         import torch
 
-        embeddings = self._embedding[list(ids)].float()
         scores = torch.empty(self.shape.vocabulary)
         self._library.voicebench_forward(
             self._model,
-            embeddings.data_ptr(),
+            (ctypes.c_int32 * len(ids))(*ids),
             len(ids),
             cache.keys.data_ptr(),
             cache.values.data_ptr(),
@@ -159,12 +161,7 @@ class NativeDecoder:
     def _store(
         self, layer: int, which: int, parts: tuple[torch.Tensor, ...], bias: torch.Tensor | None
     ) -> None:
-        import torch
-
-        stored_as = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
-        if parts[0].dtype not in stored_as or len({part.dtype for part in parts}) > 1:
-            parts = tuple(part.float() for part in parts)
-        parts = tuple(part.contiguous() for part in parts)
+        parts = _readable(parts)
         bias = None if bias is None else bias.float().contiguous()
         kind = self._library.voicebench_store_matrix(
             self._model,
@@ -173,7 +170,7 @@ class NativeDecoder:
             len(parts),
             (ctypes.c_void_p * len(parts))(*(part.data_ptr() for part in parts)),
             (ctypes.c_int32 * len(parts))(*(part.shape[0] for part in parts)),
-            stored_as[parts[0].dtype],
+            _stored_as(parts[0]),
             parts[0].shape[1],
             None if bias is None else bias.data_ptr(),
         )
@@ -187,3 +184,20 @@ class NativeDecoder:
             self._model, layer, which, weight.data_ptr(), weight.numel()
         ):
             raise MemoryError("no memory for the weights")
+
+
+def _readable(parts: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """Return ``parts`` in one number format that C reads, each in one piece."""
+    import torch
+
+    formats = {part.dtype for part in parts}
+    if len(formats) > 1 or not formats <= {torch.float32, torch.float16, torch.bfloat16}:
+        parts = tuple(part.float() for part in parts)
+    return tuple(part.contiguous() for part in parts)
+
+
+def _stored_as(weights: torch.Tensor) -> int:
+    """Return what C calls the number format of ``weights``."""
+    import torch
+
+    return {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}[weights.dtype]

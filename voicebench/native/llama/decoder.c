@@ -15,48 +15,57 @@
 
 /* ------------------------------------------------------------------ products, shared out */
 
-enum { FEW_ROWS = 4 };
+/* How many panels a thread takes at once: of few rows several, for what it reads lies in a row. */
+static int panels_at_once(int rows) {
+    enum { FEW_ROWS = 4 };
+    return rows > FEW_ROWS ? 1 : 2;
+}
 
 /* Multiply and store, as (row, output), or add to what is there. */
 static void product(const Matrix *matrix, const Narrowed *from, int first, int rows, float *to,
                     int add) {
-    float out[MOST_ROWS * PAIR];
-    int pairs = matrix->blocks / 2, each = rows > FEW_ROWS ? 1 : 4;
-    SHARED(piece, (pairs + each - 1) / each)
-    for (int pair = piece * each; pair < (piece + 1) * each && pair < pairs; pair++) {
-        int left = matrix->outputs - pair * PAIR, sides = left < PAIR ? left : PAIR;
-        multiply_pair(matrix, pair, from, first, rows, out);
+    float out[(MOST_ROWS + PANEL) * PANEL];
+    int panels = matrix->blocks / (PANEL / SIDE), each = panels_at_once(rows);
+    begin_panels(rows);
+    SHARED(piece, (panels + each - 1) / each)
+    for (int panel = piece * each; panel < (piece + 1) * each && panel < panels; panel++) {
+        int left = matrix->outputs - panel * PANEL, sides = left < PANEL ? left : PANEL;
+        multiply_panel(matrix, panel, from, first, rows, out);
         for (int row = 0; row < rows; row++) {
-            float *place = to + (size_t)row * matrix->outputs + pair * PAIR;
-            const float *sums = out + row * PAIR;
-            if (sides < PAIR) {
-                for (int side = 0; side < sides; side++)
-                    place[side] = sums[side] + (add ? place[side] : 0);
-                continue;
-            }
-            for (int side = 0; side < PAIR; side += LANES) {
+            float *place = to + (size_t)row * matrix->outputs + panel * PANEL;
+            const float *sums = out + row * PANEL;
+            int side = 0;
+            for (; side + LANES <= sides; side += LANES) {
                 vec8 sum = load8(sums + side);
                 store8(place + side, add ? sum + load8(place + side) : sum);
             }
+            for (; side < sides; side++) place[side] = sums[side] + (add ? place[side] : 0);
         }
     }
+    end_panels(rows);
     meet();
 }
 
 /* Multiply by gate and up and join them: silu(gate) * up, as (row, intermediate). The blocks of gate
- * and up take turns, so a pair has what belongs together. */
+ * and up take turns, so a panel has what belongs together, twice. */
 static void gated_product(Model *model, const Matrix *matrix, int first, int rows) {
-    float out[MOST_ROWS * PAIR];
-    int width = model->sizes.intermediate, pairs = width / SIDE, each = rows > FEW_ROWS ? 1 : 6;
-    SHARED(piece, (pairs + each - 1) / each)
-    for (int pair = piece * each; pair < (piece + 1) * each && pair < pairs; pair++) {
-        multiply_pair(matrix, pair, &model->narrow, first, rows, out);
-        for (int row = 0; row < rows; row++) {
-            vec8 number = load8(out + row * PAIR), up = load8(out + row * PAIR + SIDE);
-            vec8 opened = number / (all8(1) + exponential8(-number));
-            store8(model->wide + (size_t)(first + row) * width + pair * SIDE, opened * up);
-        }
+    float out[(MOST_ROWS + PANEL) * PANEL];
+    int width = model->sizes.intermediate, panels = matrix->blocks / (PANEL / SIDE);
+    int each = panels_at_once(rows);
+    begin_panels(rows);
+    SHARED(piece, (panels + each - 1) / each)
+    for (int panel = piece * each; panel < (piece + 1) * each && panel < panels; panel++) {
+        multiply_panel(matrix, panel, &model->narrow, first, rows, out);
+        for (int row = 0; row < rows; row++)
+            for (int pair = 0; pair < 2 && (2 * panel + pair) * SIDE < width; pair++) {
+                vec8 number = load8(out + row * PANEL + pair * PAIR);
+                vec8 up = load8(out + row * PANEL + pair * PAIR + SIDE);
+                vec8 opened = number / (all8(1) + exponential8(-number));
+                store8(model->wide + (size_t)(first + row) * width + (2 * panel + pair) * SIDE,
+                       opened * up);
+            }
     }
+    end_panels(rows);
     meet();
 }
 
@@ -66,14 +75,14 @@ static void normalise_rows(Model *model, const float *weight, int first, int row
         float normal[size];
         normalise(model->hidden + (size_t)(first + row) * size, weight, size,
                   model->sizes.epsilon, normal);
-        narrow(normal, &model->narrow, first + row);
+        narrow(normal, &model->narrow, first + row, rows);
     }
     meet();
 }
 
 static void narrow_rows(const float *numbers, Narrowed *to, int first, int rows) {
     SHARED(row, rows)
-        narrow(numbers + (size_t)(first + row) * to->inputs, to, first + row);
+        narrow(numbers + (size_t)(first + row) * to->inputs, to, first + row, rows);
     meet();
 }
 
@@ -109,6 +118,12 @@ static void compute_layer(Model *model, int number, int thread) {
 
 static void compute_pass(void *task, int thread) {
     Model *model = task;
+    int hidden = model->sizes.hidden;
+    SHARED(row, model->pass.rows)
+        for (int i = 0; i < hidden; i += LANES)
+            store8(model->hidden + (size_t)row * hidden + i,
+                   read8(&model->embedding, 0, (size_t)model->pass.ids[row] * hidden + i));
+    meet();
     for (int number = 0; number < model->sizes.layers; number++)
         compute_layer(model, number, thread);
     int last = model->pass.rows - 1;
@@ -124,7 +139,10 @@ static int lay_out(Narrowed *narrowed, int inputs) {
     narrowed->bytes = aligned(numbers);
     narrowed->scale = aligned(numbers / GROUP * sizeof(float));
     narrowed->sum = aligned(numbers / GROUP * sizeof(float));
-    return narrowed->bytes && narrowed->scale && narrowed->sum;
+    /* The tiles read whole: up to the 32nd row of the last ones. */
+    narrowed->bfloats = has_tiles() ? aligned((numbers + PANEL * inputs) * sizeof(uint16_t)) : NULL;
+    return narrowed->bytes && narrowed->scale && narrowed->sum &&
+           (narrowed->bfloats || !has_tiles());
 }
 
 void voicebench_close(Model *model);
@@ -151,6 +169,7 @@ Model *voicebench_open(const int32_t *sizes, float epsilon, const float *cosine,
     model->wide = aligned(row * own->intermediate);
     model->attention = aligned(sizeof(float) * model->attention_room * model->threads);
     int broadest = query > own->intermediate ? query : own->intermediate;
+    if (own->hidden > broadest) broadest = own->hidden;
     if (!model->layers || !model->hidden || !model->qkv || !model->seen || !model->wide ||
         !model->attention || !lay_out(&model->narrow, own->hidden) ||
         !lay_out(&model->broad, broadest)) {
@@ -184,7 +203,7 @@ int32_t voicebench_store_matrix(Model *model, int32_t layer, int32_t which, int3
         matrix->outputs += rows[part];
     }
     matrix->inputs = inputs;
-    matrix->blocks = (matrix->outputs + PAIR - 1) / PAIR * 2;
+    matrix->blocks = (matrix->outputs + PANEL - 1) / PANEL * (PANEL / SIDE);
     int kind = pack(matrix, &source, in_turns, model->threads);
     if (!kind || !bias) return kind;
     matrix->bias = calloc((size_t)matrix->blocks * SIDE, sizeof(float));
@@ -211,6 +230,11 @@ int32_t voicebench_store_norm(Model *model, int32_t layer, int32_t which, const 
     if (!*place) return 0;
     memcpy(*place, weight, size * sizeof(float));
     return 1;
+}
+
+/* Set the embeddings (id, hidden), stored as one of STORED_…; they stay the caller's. */
+void voicebench_set_embedding(Model *model, const void *numbers, int32_t stored) {
+    model->embedding = (Source){ .parts = { numbers }, .stored = stored };
 }
 
 void voicebench_set_window(Model *model, int32_t layer, int32_t window) {
@@ -263,14 +287,12 @@ static void note_pace(Pace *pace, int threads, double took) {
     }
 }
 
-/* Compute rows positions (at most MOST_ROWS) from their embeddings (rows, hidden); add their keys
- * and values at `start`; write the scores after the last. The capacity is a multiple of LANES.
+/* Compute the positions of `rows` ids (at most MOST_ROWS); add their keys and values at `start`; write the scores after the last. The capacity is a multiple of LANES.
  * Calls from several threads wait for each other. */
-void voicebench_forward(Model *model, const float *embeddings, int32_t rows, float *keys,
+void voicebench_forward(Model *model, const int32_t *ids, int32_t rows, float *keys,
                         float *values, int32_t capacity, int32_t start, float *scores) {
     pthread_mutex_lock(&model->busy);
-    memcpy(model->hidden, embeddings, (size_t)rows * model->sizes.hidden * sizeof(float));
-    model->pass = (Pass){ keys, values, scores, rows, capacity, start };
+    model->pass = (Pass){ ids, keys, values, scores, rows, capacity, start };
     model->narrow.rows = model->broad.rows = rows;
     double began = nanoseconds();
     int threads = threads_for_pass(model, rows);
@@ -283,6 +305,7 @@ static void release_narrowed(Narrowed *narrowed) {
     free(narrowed->bytes);
     free(narrowed->scale);
     free(narrowed->sum);
+    free(narrowed->bfloats);
 }
 
 static void release_layer(Layer *layer) {

@@ -2,8 +2,8 @@
  * Matrices of narrow integers: how they are stored, and how they get there.
  *
  * A small model spends a token's time reading its weights, so they are kept narrow and read once,
- * in the order of use: in groups of 32 along the input, 8 outputs (one block) side by side. The
- * number of blocks is even, so that two of them can be multiplied at once.
+ * in the order of use: in groups of 32 along the input, 8 outputs (one block) side by side. Four
+ * blocks are a panel; a matrix has whole panels.
  *
  *   INT8  one signed byte each, and a float16 scale per group and output;
  *   INT4  half a byte each, and a float16 step and minimum per group and output. It is taken only
@@ -20,7 +20,7 @@
 #include "memory.h"
 #include "numbers.h"
 
-enum { GROUP = 32, SIDE = LANES, PAIR = 2 * SIDE, MOST_ROWS = 256 };
+enum { GROUP = 32, SIDE = LANES, PAIR = 2 * SIDE, PANEL = 2 * PAIR, MOST_ROWS = 256 };
 enum { INT4 = 4, INT8 = 8 };
 enum { STORED_F32, STORED_F16, STORED_BF16 };
 enum {

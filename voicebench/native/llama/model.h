@@ -19,6 +19,7 @@ typedef struct {
 } Layer;
 
 typedef struct {
+    const int32_t *ids;
     float *keys, *values, *scores;
     int rows, capacity, start;
 } Pass;
@@ -38,6 +39,7 @@ typedef struct {
     float *norm;
     Matrix head;
     const float *cosine, *sine;       /* (position, head size), the caller's */
+    Source embedding;                 /* (id, hidden), the caller's */
     float *hidden, *qkv, *seen, *wide; /* (row, width): between the steps of a layer */
     float *attention;                 /* (thread, position) */
     int attention_room;

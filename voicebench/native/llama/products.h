@@ -10,18 +10,28 @@
 #define VOICEBENCH_LLAMA_PRODUCTS_H
 
 #include "matrix.h"
+#include "tiles.h"
 
-/* Activations as integers (group, row, GROUP), with scale and scaled sum per (group, row): what is
- * multiplied by the same weights lies side by side. `rows` is how many the pass at hand has. */
+/* Activations, as their product wants them: for a few rows integers (group, row, GROUP) with scale
+ * and scaled sum per (group, row), so that what is multiplied by the same weights lies side by side;
+ * for more rows, where the processor has tiles, bfloat16 (row, input). `rows` is how many rows the
+ * pass at hand has. */
 typedef struct {
     int inputs, rows;
     int8_t *bytes;
     float *scale, *sum;
+    uint16_t *bfloats;
 } Narrowed;
+
+/* Unpacking costs the same for any number of rows: it pays from some on. */
+static int goes_by_tiles(int rows) {
+    enum { FEWEST = 13 };
+    return rows >= FEWEST && has_tiles();
+}
 
 /* ------------------------------------------------------------------ activations */
 
-static void narrow(const float *numbers, Narrowed *to, int row) {
+static void narrow_to_integers(const float *numbers, Narrowed *to, int row) {
     int groups = to->inputs / GROUP;
     for (int g = 0; g < groups; g++, numbers += GROUP) {
         size_t at = (size_t)g * to->rows + row;
@@ -42,6 +52,16 @@ static void narrow(const float *numbers, Narrowed *to, int row) {
         to->scale[at] = largest / 127;
         to->sum[at] = largest / 127 * sum8(__builtin_convertvector(sum, vec8));
     }
+}
+
+/* Bring one of `rows` rows into the form that their product wants. */
+static void narrow(const float *numbers, Narrowed *to, int row, int rows) {
+    if (!goes_by_tiles(rows)) {
+        narrow_to_integers(numbers, to, row);
+        return;
+    }
+    uint16_t *bfloats = to->bfloats + (size_t)row * to->inputs;
+    for (int i = 0; i < to->inputs; i++) bfloats[i] = to_bfloat(numbers[i]);
 }
 
 /* ------------------------------------------------------------------ products */
@@ -273,7 +293,7 @@ static void pair_of_blocks(const Matrix *matrix, const uint8_t *one, const Narro
         }
         add_group(levels, step, least, from, (size_t)g * from->rows + first, rows, sums);
     }
-    for (int row = 0; row < rows; row++) _mm512_storeu_ps(out + row * PAIR, sums[row]);
+    for (int row = 0; row < rows; row++) _mm512_storeu_ps(out + row * PANEL, sums[row]);
 }
 
 #else
@@ -285,22 +305,142 @@ static void pair_of_blocks(const Matrix *matrix, const uint8_t *one, const Narro
         if (matrix->kind == INT4) block_int4(one, from, first, rows, half);
         else block_int8(one, from, first, rows, half);
         for (int row = 0; row < rows; row++)
-            memcpy(out + row * PAIR + which * SIDE, half + row * SIDE, SIDE * sizeof *half);
+            memcpy(out + row * PANEL + which * SIDE, half + row * SIDE, SIDE * sizeof *half);
     }
 }
 
 #endif
 
-/* Compute the outputs of two neighbouring blocks, the first an even one, for some rows of
- * activations; out is (rows, PAIR). */
-static void multiply_pair(const Matrix *matrix, int pair, const Narrowed *from, int first, int rows,
-                          float *out) {
-    const uint8_t *data = matrix->data + (size_t)pair * 2 * matrix->block_bytes;
-    pair_of_blocks(matrix, data, from, first, rows, out);
+/* ------------------------------------------------------------------ many rows, by tiles */
+
+#if defined(HAVE_TILES)
+
+/* Write 16 outputs of two inputs each, as bfloat16 side by side. */
+static inline void put_inputs(uint16_t *to, __m512 one, __m512 other) {
+    __m512i ends = _mm512_set1_epi32(0x8000); /* rounds to nearest */
+    __m512i low = _mm512_srli_epi32(_mm512_add_epi32(_mm512_castps_si512(one), ends), 16);
+    __m512i high = _mm512_add_epi32(_mm512_castps_si512(other), ends);
+    const int upper_half_of_high_or_low = 0xea; /* (high & mask) | low */
+    __m512i mask = _mm512_set1_epi32((int)0xffff0000);
+    _mm512_storeu_si512(to, _mm512_ternarylogic_epi32(high, mask, low, upper_half_of_high_or_low));
+}
+
+/* Return 128 + a level that has bits 16 … 19: its bits are the upper ones of the float's own. */
+static inline __m512 from_level(__m512i bits) {
+    const int masked_or_other = 0xea;
+    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(
+        bits, _mm512_set1_epi32(0xf0000), _mm512_set1_epi32(0x43000000), masked_or_other));
+}
+
+/* The weights of one group of 16 outputs, as tiles want them. */
+static inline void unpack_int4(const uint8_t *one, const uint8_t *other, uint16_t *to) {
+    __m512 step = sixteen_halves(one, other), least = sixteen_halves(one + SCALES, other + SCALES);
+    least = _mm512_fnmadd_ps(step, _mm512_set1_ps(128), least);
+    for (int i = 0; i < 4; i++, to += 4 * 2 * EDGE) {
+        int at = 2 * SCALES + i * GROUP;
+        __m512i both = both_halves(one + at, other + at);
+        __m512 low[4] = {
+            from_level(_mm512_slli_epi32(both, 16)), from_level(_mm512_slli_epi32(both, 8)),
+            from_level(both), from_level(_mm512_srli_epi32(both, 8)),
+        };
+        __m512 high[4] = {
+            from_level(_mm512_slli_epi32(both, 12)), from_level(_mm512_slli_epi32(both, 4)),
+            from_level(_mm512_srli_epi32(both, 4)), from_level(_mm512_srli_epi32(both, 12)),
+        };
+        for (int pair = 0; pair < 2; pair++) {
+            put_inputs(to + pair * 2 * EDGE, _mm512_fmadd_ps(step, low[2 * pair], least),
+                       _mm512_fmadd_ps(step, low[2 * pair + 1], least));
+            put_inputs(to + (2 + pair) * 2 * EDGE, _mm512_fmadd_ps(step, high[2 * pair], least),
+                       _mm512_fmadd_ps(step, high[2 * pair + 1], least));
+        }
+    }
+}
+
+static inline void unpack_int8(const uint8_t *one, const uint8_t *other, uint16_t *to) {
+    __m512 scale = sixteen_halves(one, other);
+    for (int i = 0; i < 8; i++, to += 2 * 2 * EDGE) {
+        int at = SCALES + i * GROUP;
+        __m512i both = both_halves(one + at, other + at);
+        __m512 numbers[4];
+        for (int input = 0; input < 4; input++) {
+            __m512i level = _mm512_srai_epi32(_mm512_sll_epi32(both, _mm_cvtsi32_si128(24 - 8 * input)), 24);
+            numbers[input] = _mm512_mul_ps(scale, _mm512_cvtepi32_ps(level));
+        }
+        put_inputs(to, numbers[0], numbers[1]);
+        put_inputs(to + 2 * EDGE, numbers[2], numbers[3]);
+    }
+}
+
+/* How `rows` rows are cut: into as few parts as there may be, all of one tiling. */
+static Tiling tiling_of_rows(int rows) {
+    int parts = (rows + 2 * EDGE - 1) / (2 * EDGE);
+    return tiling_for((rows + parts - 1) / parts);
+}
+
+/* Multiply by tiles: some groups of the panel's weights are unpacked at a time, so that they are
+ * still near when all rows have been multiplied by them. */
+static void panel_by_tiles(const Matrix *matrix, const uint8_t *data, const Narrowed *from,
+                           int first, int rows, float *out) {
+    enum { AT_ONCE = 4 };
+    uint16_t room[AT_ONCE * 2 * TILE] __attribute__((aligned(64)));
+    const Tiling tiling = tiling_of_rows(rows);
+    int groups = from->inputs / GROUP, each = tiling.upper + tiling.lower;
+    size_t group_bytes = matrix->kind == INT4 ? INT4_GROUP : INT8_GROUP;
+    for (int begin = 0; begin < groups; begin += AT_ONCE) {
+        int count = groups - begin < AT_ONCE ? groups - begin : AT_ONCE;
+        for (int half = 0; half < 2; half++) {
+            const uint8_t *one = data + half * 2 * matrix->block_bytes + begin * group_bytes;
+            const uint8_t *other = one + matrix->block_bytes;
+            for (int g = 0; g < count; g++, one += group_bytes, other += group_bytes) {
+                uint16_t *to = room + (2 * g + half) * TILE;
+                look_ahead(one, (int)group_bytes);
+                look_ahead(other, (int)group_bytes);
+                if (matrix->kind == INT4) unpack_int4(one, other, to);
+                else unpack_int8(one, other, to);
+            }
+        }
+        const uint16_t *numbers = from->bfloats + (size_t)first * from->inputs + begin * GROUP;
+        for (int row = 0; row < rows; row += each)
+            multiply_tiles(tiling, numbers + (size_t)row * from->inputs, from->inputs, 1, 0, count,
+                           room, begin > 0, out + row * PANEL);
+    }
+}
+
+#endif
+
+/* Around the panels that a thread multiplies. */
+static inline void begin_panels(int rows) {
+#if defined(HAVE_TILES)
+    if (goes_by_tiles(rows)) lay_out_tiles(tiling_of_rows(rows));
+#endif
+    (void)rows;
+}
+
+static inline void end_panels(int rows) {
+#if defined(HAVE_TILES)
+    if (goes_by_tiles(rows)) _tile_release();
+#endif
+    (void)rows;
+}
+
+/* Compute the outputs of one panel for some rows of activations; out is (rows, PANEL), with room for
+ * PANEL rows more. */
+static void multiply_panel(const Matrix *matrix, int panel, const Narrowed *from, int first,
+                           int rows, float *out) {
+    const uint8_t *data = matrix->data + (size_t)panel * (PANEL / SIDE) * matrix->block_bytes;
+#if defined(HAVE_TILES)
+    if (goes_by_tiles(rows)) {
+        panel_by_tiles(matrix, data, from, first, rows, out);
+    } else
+#endif
+    {
+        pair_of_blocks(matrix, data, from, first, rows, out);
+        pair_of_blocks(matrix, data + 2 * matrix->block_bytes, from, first, rows, out + PAIR);
+    }
     if (!matrix->bias) return;
     for (int row = 0; row < rows; row++)
-        for (int side = 0; side < PAIR; side++)
-            out[row * PAIR + side] += matrix->bias[pair * PAIR + side];
+        for (int side = 0; side < PANEL; side++)
+            out[row * PANEL + side] += matrix->bias[panel * PANEL + side];
 }
 
 #endif

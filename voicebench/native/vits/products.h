@@ -15,13 +15,8 @@
 #include "crew.h"
 #include "memory.h"
 #include "numbers.h"
+#include "tiles.h"
 #include "wide.h"
-
-#if defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#define HAVE_TILES 1
-#endif
 
 enum { FLOATS, BFLOATS };
 enum {
@@ -36,7 +31,7 @@ enum {
 typedef struct {
     int kind, taps, dilation, inputs, outputs;
     float *floats;     /* (panel, tap, input, PANEL) */
-    uint16_t *bfloats; /* (panel of 32, tap, step of 32 inputs, half, pair of inputs, 16, 2) */
+    uint16_t *bfloats; /* (panel of 32, tap) of what tiles.h wants */
     float *bias;       /* padded to whole panels */
 } Weights;
 
@@ -142,27 +137,6 @@ static void float_rows(const Weights *weights, int panel, const float *from, int
 
 #if defined(HAVE_TILES)
 
-enum { EDGE = 16, PAIR = 2, STEP = 32 /* inputs */ };
-
-/* Ask the system for the processor's tiles, once for the process (Linux, x86/xstate). */
-static int tiles_granted(void) {
-    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
-    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
-}
-
-static void lay_out_tiles(void) {
-    struct {
-        uint8_t palette, start, reserved[14];
-        uint16_t bytes[16];
-        uint8_t rows[16];
-    } __attribute__((aligned(64))) layout = { .palette = 1 };
-    for (int tile = 0; tile < 8; tile++) {
-        layout.bytes[tile] = 64;
-        layout.rows[tile] = EDGE;
-    }
-    _tile_loadconfig(&layout);
-}
-
 static void put_tiles(const Goal *goal, int first, int rows, int column, int columns,
                       const float *sums, const float *bias) {
     for (int row = 0; row < rows; row++) {
@@ -173,50 +147,26 @@ static void put_tiles(const Goal *goal, int first, int rows, int column, int col
     }
 }
 
-/* Compute up to 32 rows of 32 outputs: two tiles by two. Rows beyond `rows` are read, and their
- * results left: the memory behind them is there. */
-static void bfloat_tiles(const Weights *weights, int panel, const uint16_t *from, int stride,
-                         int first, int rows, const Goal *goal) {
-    enum { BLOCK = EDGE * EDGE * PAIR };
-    int steps = weights->inputs / STEP;
-    const uint16_t *numbers = weights->bfloats + (size_t)panel * weights->taps * steps * 2 * BLOCK;
-    size_t line = (size_t)stride * sizeof *from;
+/* Compute up to 32 rows of 32 outputs. Rows that a tile has beyond `rows` are read, and their sums
+ * left: the memory behind the last row is there. */
+static void bfloat_tiles(Tiling tiling, const Weights *weights, int panel, const uint16_t *from,
+                         int stride, int first, int rows, const Goal *goal) {
+    int steps = weights->inputs / STEP, column = panel * 2 * EDGE;
+    int left = weights->outputs - column;
     float sums[2 * EDGE * 2 * EDGE] __attribute__((aligned(64)));
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    for (int tap = 0; tap < weights->taps; tap++) {
-        const uint16_t *row_of = from + (size_t)(first + tap * weights->dilation) * stride;
-        for (int step = 0; step < steps; step++, numbers += 2 * BLOCK) {
-            _tile_loadd(4, row_of + step * STEP, line);
-            _tile_loadd(6, numbers, 64);
-            _tile_loadd(7, numbers + BLOCK, 64);
-            _tile_dpbf16ps(0, 4, 6);
-            _tile_dpbf16ps(1, 4, 7);
-            if (rows <= EDGE) continue;
-            _tile_loadd(5, row_of + (size_t)EDGE * stride + step * STEP, line);
-            _tile_dpbf16ps(2, 5, 6);
-            _tile_dpbf16ps(3, 5, 7);
-        }
-    }
-    enum { WIDTH = 2 * EDGE };
-    _tile_stored(0, sums, WIDTH * sizeof *sums);
-    _tile_stored(1, sums + EDGE, WIDTH * sizeof *sums);
-    if (rows > EDGE) {
-        _tile_stored(2, sums + EDGE * WIDTH, WIDTH * sizeof *sums);
-        _tile_stored(3, sums + EDGE * WIDTH + EDGE, WIDTH * sizeof *sums);
-    }
-    int column = panel * WIDTH, left = weights->outputs - column;
-    put_tiles(goal, first, rows, column, left < WIDTH ? left : WIDTH, sums,
+    multiply_tiles(tiling, from + (size_t)first * stride, stride, weights->taps,
+                   (size_t)weights->dilation * stride, steps,
+                   weights->bfloats + (size_t)panel * weights->taps * steps * 2 * TILE, 0, sums);
+    put_tiles(goal, first, rows, column, left < 2 * EDGE ? left : 2 * EDGE, sums,
               weights->bias + column);
 }
 
-static void bfloat_rows(const Weights *weights, int panel, const uint16_t *from, int stride,
-                        int first, int count, const Goal *goal) {
-    for (int done = 0; done < count; done += 2 * EDGE) {
-        int rows = count - done < 2 * EDGE ? count - done : 2 * EDGE;
-        bfloat_tiles(weights, panel, from, stride, first + done, rows, goal);
+static void bfloat_rows(Tiling tiling, const Weights *weights, int panel, const uint16_t *from,
+                        int stride, int first, int count, const Goal *goal) {
+    const int most = tiling.upper + tiling.lower;
+    for (int done = 0; done < count; done += most) {
+        int rows = count - done < most ? count - done : most;
+        bfloat_tiles(tiling, weights, panel, from, stride, first + done, rows, goal);
     }
 }
 
@@ -227,11 +177,11 @@ static void pack_bfloats(Weights *weights, const float *numbers) {
         for (int tap = 0; tap < weights->taps; tap++)
             for (int step = 0; step < steps; step++)
                 for (int half = 0; half < 2; half++)
-                    for (int pair = 0; pair < STEP / PAIR; pair++)
+                    for (int pair = 0; pair < STEP / 2; pair++)
                         for (int side = 0; side < EDGE; side++)
-                            for (int i = 0; i < PAIR; i++) {
+                            for (int i = 0; i < 2; i++) {
                                 int output = panel * 2 * EDGE + half * EDGE + side;
-                                int input = step * STEP + pair * PAIR + i;
+                                int input = step * STEP + pair * 2 + i;
                                 size_t at = (size_t)tap * weights->inputs + input;
                                 *to++ = output < weights->outputs
                                             ? to_bfloat(numbers[at * weights->outputs + output])
@@ -242,17 +192,6 @@ static void pack_bfloats(Weights *weights, const float *numbers) {
 #endif
 
 /* ------------------------------------------------------------------ both */
-
-/* Return whether this processor multiplies BFLOATS. */
-static int multiplies_bfloats(void) {
-#if defined(HAVE_TILES)
-    static int granted = -1;
-    if (granted < 0) granted = tiles_granted();
-    return granted;
-#else
-    return 0;
-#endif
-}
 
 /* Take the weights (tap, input, output) and the bias (or NULL) of a convolution. BFLOATS are taken
  * where the sizes allow. Return 0 if there is no memory. */
@@ -265,7 +204,7 @@ static int take_weights(Weights *weights, int kind, int taps, int dilation, int 
     if (!weights->bias) return 0;
     if (bias) memcpy(weights->bias, bias, outputs * sizeof(float));
 #if defined(HAVE_TILES)
-    if (kind == BFLOATS && inputs % STEP == 0 && multiplies_bfloats()) {
+    if (kind == BFLOATS && inputs % STEP == 0 && has_tiles()) {
         weights->bfloats = aligned(count * sizeof(uint16_t));
         if (weights->bfloats) pack_bfloats(weights, numbers);
         return weights->bfloats != NULL;
@@ -303,13 +242,14 @@ static void product(const Weights *weights, const void *from, int stride, int co
     if (each > MOST_EACH) each = MOST_EACH;
     blocks = count > 0 ? (count + each - 1) / each : 0;
 #if defined(HAVE_TILES)
-    if (weights->kind == BFLOATS && blocks > 0) lay_out_tiles();
+    const Tiling tiling = tiling_for(count);
+    if (weights->kind == BFLOATS && blocks > 0) lay_out_tiles(tiling);
 #endif
     SHARED(piece, panels * blocks) {
         int first = piece / panels * each, left = count - first, rows = left < each ? left : each;
 #if defined(HAVE_TILES)
         if (weights->kind == BFLOATS) {
-            bfloat_rows(weights, piece % panels, from, stride, first, rows, goal);
+            bfloat_rows(tiling, weights, piece % panels, from, stride, first, rows, goal);
             continue;
         }
 #endif

@@ -152,7 +152,7 @@ Voice *voicebench_voice_open(const int32_t *sizes, const float *constants,
     return voice;
 }
 
-int32_t voicebench_voice_multiplies_bfloats(void) { return multiplies_bfloats(); }
+int32_t voicebench_voice_multiplies_bfloats(void) { return has_tiles(); }
 
 typedef struct {
     const Voice *voice;
