@@ -146,10 +146,12 @@ def intelligibility(
     synthesizer: LocalSynthesizer,
     recogniser: Recogniser,
     sentences: Sequence[str] = SENTENCES,
+    ways: Sequence[str] | None = None,
 ) -> dict[str, WordErrors]:
-    """Return the word errors of each way of speaking ``sentences``."""
+    """Return the word errors of each way of speaking ``sentences``; of all ways by default."""
     rate = int(str(synthesizer.describe()["sample_rate"]))
     return {
         way: word_errors(sentences, [recogniser.words(speak(text), rate) for text in sentences])
         for way, speak in ways_of_speaking(synthesizer).items()
+        if ways is None or way in ways
     }
