@@ -15,6 +15,7 @@ from voicebench.judgement import worst
 from voicebench.metrics import METRICS, Metric
 from voicebench.report.chunk_table import chunk_sheet
 from voicebench.report.distribution_table import UNITS, distribution_sheet
+from voicebench.report.phase_table import phase_sheet
 from voicebench.report.recorded import Recorded
 from voicebench.report.run_table import run_sheet
 from voicebench.report.runs import first_audio_limit
@@ -32,6 +33,9 @@ def sheets_of(run: Recorded) -> list[Sheet]:
     if against is not None:
         sheets.append(against)
     sheets.append(run_sheet(run.turns, first_audio_limit(run.gate_results)))
+    phases = phase_sheet(run.turns, run.summary)
+    if phases is not None:
+        sheets.append(phases)
     chunks = chunk_sheet(run.sample)
     if chunks is not None:
         if run.sampled:
