@@ -351,7 +351,9 @@ METRICS: tuple[Metric, ...] = (
         "connect_ms",
         "ms",
         "lower",
-        "DNS, TCP and TLS of the turn's connections; kept out of every other figure.",
+        "DNS, TCP and TLS of the turn's connections: before the turn and in no other figure, "
+        "unless one was opened inside it (--cold-connection, after a silence, the server had "
+        "hung up).",
         _connect,
     ),
     Metric(

@@ -57,3 +57,32 @@ def test_the_turn_after_a_silence_meets_what_keep_alive_left_of_its_connections(
     assert rows["idle"][-2:] == ["0", "%"]
     assert rows["measured"][-2:] == ["100", "%"]
     assert voicebench("verify", str(folder)).code == 0
+
+
+def test_a_cold_connection_is_opened_inside_every_turn_and_the_report_says_so(
+    voicebench: Command, tmp_path: Path
+) -> None:
+    with server() as url:
+        ran = voicebench(
+            *run(tmp_path, "--server", url, "--runs", "2", "--cold-connection"),
+        )
+    assert ran.code == 0, ran.err
+    turns = turns_in(tmp_path)
+    assert [turn.phase for turn in turns] == ["cold", "measured", "measured"]
+    for turn in turns:
+        chat, *speech = turn.connections
+        assert not chat.reused
+        assert not speech[0].reused
+    said = "connections were opened inside the turns"
+    assert said in " ".join(ran.out.split())
+    (folder,) = tmp_path.iterdir()
+    for form in ("table", "markdown", "html"):
+        reported = voicebench("report", str(folder), "--format", form)
+        assert said in " ".join(reported.out.split())
+
+
+def test_of_kept_connections_the_report_says_nothing(voicebench: Command, tmp_path: Path) -> None:
+    with server() as url:
+        ran = voicebench(*run(tmp_path, "--server", url, "--runs", "1"))
+    assert "opened inside" not in ran.out
+    assert all(all(reused(turn)) for turn in turns_in(tmp_path) if turn.phase == "measured")

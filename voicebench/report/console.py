@@ -24,12 +24,14 @@ from voicebench.advice import Advice, advise
 from voicebench.gates import GateResult, Verdict, overall
 from voicebench.report.chunk_table import chunk_sheet
 from voicebench.report.distribution_table import distribution_sheet
+from voicebench.report.head import notes_on
 from voicebench.report.phase_table import phase_sheet
 from voicebench.report.run_table import run_sheet
 from voicebench.report.runs import first_audio_limit
 from voicebench.report.style import (
     BAD,
     HEAD,
+    NEAR,
     QUIET,
     VERDICT_SIGNS,
     VERDICT_STYLES,
@@ -151,6 +153,8 @@ def _title(outcome: Outcome) -> Text:
     machine = _machine(outcome.environment)
     if machine:
         title.append(f"\n{machine}", QUIET)
+    for note in notes_on(outcome.environment):
+        title.append(f"\n{note}", NEAR)
     if outcome.interrupted:
         title.append("\ninterrupted: this covers the turns that were finished", BAD)
     return title

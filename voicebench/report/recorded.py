@@ -24,6 +24,7 @@ from voicebench.gates import GateResult
 from voicebench.judgement import judge_stored
 from voicebench.phases import FIRST_TURNS
 from voicebench.playback import Arrival
+from voicebench.report.head import notes_on
 from voicebench.report.recorded_judgement import Judged
 from voicebench.report.runs import MOST_APART, MOST_SHOWN, SLOWEST_SHOWN
 from voicebench.results.codec import decode_line
@@ -106,8 +107,8 @@ class Recorded:
 
     @property
     def warnings(self) -> list[str]:
-        """What a reader has to know before any figure: a cut line, a noisy machine, bad audio."""
-        found = list(self.judged.lines)
+        """What a reader has to know before any figure: a noisy machine, bad audio, a cut line."""
+        found = [*self.judged.lines, *notes_on(self.environment)]
         if self.judged.invalid:
             found.insert(0, "INVALID: the machine was too noisy for a verdict; measure again")
         if not self.complete:
