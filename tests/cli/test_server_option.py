@@ -81,6 +81,37 @@ def test_it_asks_the_server_for_its_models_by_name(
     assert {origins[key] for key in ("llm.model", "tts.model", "tts.voice")} == {"the server"}
 
 
+def test_what_two_servers_say_is_of_what_first_audio_waits_for(
+    voicebench: Command, tmp_path: Path
+) -> None:
+    # A reply of half a second in many chunks: their durations added up would be longer than it.
+    with server("sim:ttft=40ms,token=10ms,ttfb=30ms,speed=20x,words=40") as url:
+        ran = voicebench(*run(tmp_path, "--server", url))
+    assert ran.code == 0, ran.err
+    figures = {
+        name: found["p50"] for name, found in written(tmp_path, "summary.json")["metrics"].items()
+    }
+    assert figures["server_llm_ms"] >= 40
+    assert figures["server_tts_ms"] >= 30
+    assert figures["server_ms"] == figures["server_llm_ms"] + figures["server_tts_ms"]
+    assert figures["server_ms"] < figures["first_audio_ms"] < figures["llm_total_ms"]
+    assert 0 < figures["transport_ms"] < figures["first_audio_ms"]
+    table = ran.out[ran.out.index("What servers say, in ms") :]
+    assert "LLM: first token" in table
+    assert "voice: first sound" in table
+
+
+@pytest.mark.parametrize("path", ["/v1/voice", "/v1/realtime"])
+def test_what_one_server_says_is_of_the_whole_turn(
+    voicebench: Command, tmp_path: Path, path: str
+) -> None:
+    with server() as url:
+        ran = voicebench(*run(tmp_path, "--server", url.replace("http", "ws", 1) + path))
+    assert ran.code == 0, ran.err
+    table = ran.out[ran.out.index("What servers say, in ms") :]
+    assert "whole turn" in table
+
+
 @pytest.mark.parametrize("path", ["", "/v1/voice", "/v1/realtime?model=simulated"])
 def test_a_whole_turn_needs_no_name(voicebench: Command, tmp_path: Path, path: str) -> None:
     with server() as url:
