@@ -119,6 +119,21 @@ def test_a_whole_turn_needs_no_name(voicebench: Command, tmp_path: Path, path: s
     assert ran.code == 0, ran.err
 
 
+def test_the_default_gates_over_realtime_are_told_which_of_them_cannot_pass(
+    voicebench: Command, tmp_path: Path
+) -> None:
+    with server() as url:
+        address = url.replace("http", "ws", 1) + "/v1/realtime"
+        ran = voicebench(
+            *("run", "--runs", "1", "--warmup", "0", "--results", str(tmp_path)),
+            *("--server", address),
+        )
+        said = " ".join(ran.err.split())
+        assert ran.code == 3
+        assert "does not show tts_ttfb" in said
+        assert "drop 'tts_ttfb.p95 < 100ms': --gate 'llm_total.mean < 200ms'" in said
+
+
 def test_a_name_that_was_given_is_kept(voicebench: Command, tmp_path: Path) -> None:
     with server() as url:
         ran = voicebench(*run(tmp_path, "--server", url, "--llm", "gpt-9"))
