@@ -43,6 +43,7 @@ from voicebench.server.realtime import realtime_socket
 from voicebench.server.refusal import Refusal
 from voicebench.server.rendering import Sound, SoundForm, SpeechEvents
 from voicebench.server.served import Served
+from voicebench.server.speech_socket import speech_socket
 from voicebench.server.turns import Turns
 from voicebench.server.voice import voice_socket
 
@@ -201,6 +202,10 @@ def _add_sockets(app: FastAPI, served: Served, turns: Turns) -> None:
     @app.websocket("/v1/realtime")
     async def realtime(socket: WebSocket) -> None:
         await realtime_socket(socket, served, turns)
+
+    @app.websocket("/tts/socket")
+    async def speech(socket: WebSocket) -> None:
+        await speech_socket(socket, served, turns)
 
 
 def _add_page(app: FastAPI) -> None:
