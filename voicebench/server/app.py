@@ -286,7 +286,3 @@ def _add_error_forms(app: FastAPI) -> None:
     async def plain(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         return Refusal(error.status_code, str(error.detail), headers=error.headers).response()
-
-    @app.exception_handler(Exception)
-    async def broken(_request: Request, _error: Exception) -> JSONResponse:
-        return Refusal(500, "a defect of the server; its log says more").response()
