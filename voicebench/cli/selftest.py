@@ -74,19 +74,22 @@ def _print_table(errors: Sequence[InstrumentError], limit_ms: float | None) -> N
     from voicebench.report.style import Printable
 
     table = Table(
-        title="recorded minus scripted", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+        title="recorded minus scripted, in ms",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
     )
     for name in ("transport", "stamps", "p50", "p95", "max"):
-        table.add_column(name, justify="left" if name == "transport" else "right")
+        table.add_column(name, justify="left" if name == "transport" else "right", no_wrap=True)
     if limit_ms is not None:
         table.add_column(f"p95 < {form.limit(limit_ms, 'ms')}")
     for error in errors:
         table.add_row(
             error.transport,
             str(error.stamps),
-            f"{error.p50_ms:.3f} ms",
-            f"{error.p95_ms:.3f} ms",
-            f"{error.max_ms:.3f} ms",
+            f"{error.p50_ms:.3f}",
+            f"{error.p95_ms:.3f}",
+            f"{error.max_ms:.3f}",
             *([] if limit_ms is None else ["✓ kept" if error.keeps(limit_ms) else "✗ missed"]),
         )
     console = Console()
