@@ -71,7 +71,7 @@ def test_it_asks_the_server_for_its_models_by_name(
     assert "voice the-speaker at" in ran.err
     target = written(tmp_path, "environment.json")["target"]
     assert target["llm"]["model"] == "the-writer"  # type: ignore[index]
-    over = ["in process", "chat, SSE", "speech, HTTP chunks of PCM"]
+    over = ["in process", "chat, SSE", "speech, one WAV that grows"]
     assert transports_in(written(tmp_path, "environment.json")) == over
     assert transports_in(written(tmp_path, "summary.json")["run"]) == over
     settings = written(tmp_path, "settings.json")
