@@ -47,7 +47,8 @@ from voicebench.targets.realtime import Realtime
 from voicebench.targets.voice_socket import VoiceSocket
 from voicebench.tts.openai_http import OpenAiSpeech
 from voicebench.tts.plain_http import PlainSpeech, SpeechRoute
-from voicebench.tts.socket import SocketDialect, SocketSpeech
+from voicebench.tts.socket import SocketSpeech
+from voicebench.tts.socket_dialect import SocketDialect
 
 ROUNDS = 60
 """Fewer leave an interval as wide as what it is about."""

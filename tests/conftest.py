@@ -15,3 +15,22 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def c_library_or_none():
+    """The C library, compiled in the user's cache; None without a C compiler."""
+    from voicebench.native.library import NoLibrary, native_library
+
+    try:
+        return native_library()
+    except NoLibrary:
+        return None
+
+
+@pytest.fixture
+def c_library(c_library_or_none):
+    """The compiled C library; without a C compiler the tests that need it are skipped."""
+    if c_library_or_none is None:
+        pytest.skip("there is no C compiler")
+    return c_library_or_none

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from handmade import failed_turn, make_turn, sprint_turns
 
 from voicebench.advice import Advice, advise
-from voicebench.events import Phase
+from voicebench.events import Connected, Phase
 from voicebench.gates import judge, parse_gate
 from voicebench.settings import DEFAULT_GATES
 from voicebench.summary import summarize
@@ -296,3 +297,29 @@ def test_a_gate_on_what_the_target_hides_is_named_with_the_gates_that_are_left()
 def test_where_every_turn_failed_no_gate_is_to_blame():
     findings = [item.finding for item in advice_for([failed_turn(1)], *DEFAULT_GATES)]
     assert not any("does not show" in finding for finding in findings)
+
+
+REMOTE = {"tts": {"device": "remote", "cold_connection": False}}
+
+
+def connecting(*, in_turn: bool) -> list[Timeline]:
+    """Return turns that each made a connection in 30 ms, beside one that was open."""
+    made = (Connected(5.0, reused=True, number=1), Connected(30.0, False, 2, in_turn=in_turn))
+    return [replace(turn, connections=made) for turn in steady(20)]
+
+
+def test_turns_that_wait_for_a_connection_are_told_of_with_their_time():
+    advice = only(advice_for(connecting(in_turn=True), environment=IDLE | {"target": REMOTE}))
+    assert advice.finding == (
+        "20 of 20 turns waited for a new connection, 30.0 ms of the turn (median)"
+    )
+    assert "keep connections open" in advice.remedy
+
+
+@pytest.mark.parametrize("target", [{"cold_connection": True}, {"tts": {"cold_connection": True}}])
+def test_whoever_asks_for_new_connections_is_not_told_of_them(target: object):
+    assert advice_for(connecting(in_turn=True), environment=IDLE | {"target": target}) == []
+
+
+def test_a_connection_made_before_the_turn_is_worth_no_word():
+    assert advice_for(connecting(in_turn=False), environment=IDLE | {"target": REMOTE}) == []

@@ -8,7 +8,14 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from voicebench.scheduling import BUFFER_S, HOLD_S, FreeForAll, TurnTaking
+from voicebench.scheduling import (
+    BUFFER_S,
+    HOLD_S,
+    LEAST_BUFFER_S,
+    FreeForAll,
+    TurnTaking,
+    buffer_for,
+)
 
 SOON = 5.0
 """Seconds in which what must happen has happened, on the slowest machine."""
@@ -223,6 +230,16 @@ def test_the_buffer_is_a_few_steps_long_by_default(clock: HandClock) -> None:
     schedule.chunk_waits()
     schedule.audio_out(BUFFER_S)
     assert token_goes(schedule)
+
+
+@pytest.mark.parametrize(
+    ("longest_step_s", "expected_s"),
+    [(0.001, LEAST_BUFFER_S), (0.025, 0.2), (0.05, 0.4), (0.5, BUFFER_S)],
+)
+def test_the_buffer_lasts_some_steps_of_this_machine(
+    longest_step_s: float, expected_s: float
+) -> None:
+    assert buffer_for(longest_step_s) == pytest.approx(expected_s)
 
 
 def test_free_for_all_orders_nothing() -> None:

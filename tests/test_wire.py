@@ -37,6 +37,7 @@ EVENTS: list[Event] = [
     Usage(17),
     TextChunk("It is late."),
     Connected(12.5, True, 3),
+    Connected(12.5, False, 4, in_turn=True),
     FirstByte(),
     SilenceTrimmed(30.0),
     ServerTiming(412.5),

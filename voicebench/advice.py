@@ -245,6 +245,36 @@ def _noise(run: _Run) -> list[Advice]:
     return found
 
 
+def _connects_in_the_turn(run: _Run) -> list[Advice]:
+    """Say that turns connected though nobody asked for it: their figures hold that time."""
+    if _connects_on_purpose(run.environment.get("target")):
+        return []
+    turns = run.measured()
+    waits = [
+        sum(made.connect_ms for made in turn.connections if made.in_turn)
+        for turn in turns
+        if any(made.in_turn for made in turn.connections)
+    ]
+    if not waits:
+        return []
+    return [
+        Advice(
+            f"{len(waits)} of {len(turns)} turns waited for a new connection, "
+            f"{form.quantity(median(waits), 'ms')} of the turn (median)",
+            "let the server keep connections open: where it closes them after an answer, every "
+            "later chunk of a reply connects anew",
+        )
+    ]
+
+
+def _connects_on_purpose(target: object) -> bool:
+    if not isinstance(target, Mapping):
+        return False
+    return bool(target.get("cold_connection")) or any(
+        _connects_on_purpose(target.get(engine)) for engine in ("llm", "tts")
+    )
+
+
 def _silence(run: _Run) -> list[Advice]:
     silence = run.middle("leading_silence_ms")
     if silence is None or silence <= LONG_SILENCE_MS:
@@ -330,6 +360,7 @@ RULES: tuple[Callable[[_Run], list[Advice]], ...] = (
     _slowest_stage,
     _stalls,
     _short_warmup,
+    _connects_in_the_turn,
     _noise,
     _cold_turn,
     _silence,

@@ -69,6 +69,26 @@ def _devices() -> list[Finding]:
     return [Finding("computing device", "ok", f"auto is {chosen}; there are: {names}")]
 
 
+def _compiled() -> list[Finding]:
+    """Look at the C code; a missing cache or compiler costs speed, and nothing else."""
+    from voicebench.native.library import NoLibrary, is_vectorised, native_library
+
+    try:
+        library = native_library()
+    except NoLibrary as error:
+        return [
+            Finding(
+                "C compiler",
+                "warning",
+                f"{error}; the engines compute in torch, which is slower on a CPU",
+                "install one (Debian, Ubuntu: apt install gcc libc6-dev; Fedora: dnf install gcc; "
+                "macOS: xcode-select --install)",
+            )
+        ]
+    wide = "with its wide instructions" if is_vectorised(library) else "plainly"
+    return [Finding("C compiler", "ok", f"has compiled for this processor, {wide}")]
+
+
 def _speakers() -> list[Finding]:
     from voicebench.audio.speaker import list_speakers
 
@@ -152,6 +172,7 @@ CHECKS: tuple[Callable[[], list[Finding]], ...] = (
     _python,
     _engines,
     _devices,
+    _compiled,
     _models,
     _speakers,
     _clock,

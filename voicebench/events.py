@@ -70,15 +70,17 @@ class TextChunk:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The turn's connection: what opening it took (outside the turn), and whether it was reused.
+    """The turn's connection: what opening it took, and whether it was reused.
 
     Said once for each request. ``number`` tells connections apart (0: unknown), so that several
-    requests over one connection count it once, as the first of them found it.
+    requests over one connection count it once, as the first of them found it. ``in_turn``: it was
+    opened while the turn waited; else it was open before.
     """
 
     connect_ms: float
     reused: bool
     number: int = 0
+    in_turn: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -388,9 +388,8 @@ METRICS: tuple[Metric, ...] = (
         "connect_ms",
         "ms",
         "lower",
-        "DNS, TCP and TLS of the turn's connections: before the turn and in no other figure, "
-        "unless one was opened inside it (--cold-connection, after a silence, the server had "
-        "hung up).",
+        "DNS, TCP and TLS of the turn's connections; kept out of every other figure, unless the "
+        "turn itself had to wait for one, which the run's advice then says.",
         _connect,
     ),
     Metric(

@@ -26,6 +26,12 @@ BUFFER_S = 0.6
 """Audio that the listener should have in hand before tokens go first again: a few token steps and
 one window of speech on a slow CPU."""
 
+LEAST_BUFFER_S = 0.15
+"""The same on a fast machine: what a moment of another program's work may take."""
+
+STEPS_IN_HAND = 8
+"""How many of the longest steps of speech the buffer lasts, where their time is known."""
+
 HOLD_S = 0.005
 """How long the device is kept free for the next step that should go before others. The thread of
 the language model needs some microseconds between two tokens; without this, a window of speech, of
@@ -35,6 +41,11 @@ PATIENCE_STEPS = 64
 """Steps after which a turn that still brought nothing goes behind newer ones."""
 
 _Rank = tuple[int, int, int]
+
+
+def buffer_for(longest_step_s: float) -> float:
+    """Return the audio, in seconds, to have in hand where steps of speech take so long at most."""
+    return min(max(STEPS_IN_HAND * longest_step_s, LEAST_BUFFER_S), BUFFER_S)
 
 
 class TurnCancelled(BaseException):
@@ -88,13 +99,19 @@ class DeviceQueue:
 
     ``one_device`` is False where the language model and the voice each have a device of their
     own: then a token and a window of speech may run at once, and only turns compete.
-    ``clock`` gives nanoseconds on a monotonic clock.
+    ``buffer_s`` is the audio that each turn's listener should have in hand. ``clock`` gives
+    nanoseconds on a monotonic clock.
     """
 
     def __init__(
-        self, *, one_device: bool = True, clock: Callable[[], int] = time.perf_counter_ns
+        self,
+        *,
+        one_device: bool = True,
+        buffer_s: float = BUFFER_S,
+        clock: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         self.one_device = one_device
+        self._buffer_s = buffer_s
         self.clock = clock
         self.changed = threading.Condition()
         self._waiting: list[_Step] = []
@@ -102,9 +119,9 @@ class DeviceQueue:
         self._held: dict[str, tuple[TurnTaking, int]] = {}
         self._numbers = itertools.count()
 
-    def turn(self, buffer_s: float = BUFFER_S) -> TurnTaking:
+    def turn(self) -> TurnTaking:
         """Return the order of work for one more turn."""
-        return TurnTaking(buffer_s, self.clock, self)
+        return TurnTaking(self._buffer_s, self.clock, self)
 
     def next_number(self) -> int:
         """Return the number of a new turn: older turns have smaller ones."""

@@ -37,7 +37,12 @@ from voicebench.settings import AudibleSettings, Effective, Settings
 from voicebench.streaming_check import check_streaming
 from voicebench.summary import Summary, summarize
 from voicebench.targets import Target
-from voicebench.targets.opening import check_target, named_by_servers, open_target
+from voicebench.targets.opening import (
+    check_target,
+    named_by_servers,
+    open_target,
+    recorded_settings,
+)
 from voicebench.timeline import Timeline
 from voicebench.transports import measure_used, transports_of
 from voicebench.validity import flags_of
@@ -128,6 +133,7 @@ def measure_open(
     description = target.describe()
     effective = named_by_servers(effective, description)
     settings = effective.settings
+    recorded = recorded_settings(effective, description)
     errors = _instrument_errors(description, observer)
     instrument = max(errors, key=lambda error: error.p95_ms)
     environment = describe_environment() | {
@@ -139,7 +145,7 @@ def measure_open(
         create_run_folder(
             Path(settings.run.results),
             settings.run.name,
-            settings=settings.model_dump() | {"origins": effective.origins},
+            settings=recorded | {"origins": effective.origins},
             environment=environment,
             save_audio=settings.run.save_audio,
         ) as folder,
@@ -148,6 +154,7 @@ def measure_open(
         yield OpenRun(
             settings,
             target,
+            recorded=recorded,
             folder=folder,
             environment=environment,
             instrument=instrument,
@@ -180,6 +187,7 @@ class OpenRun:
         settings: Settings,
         target: Target,
         *,
+        recorded: Mapping[str, object],
         folder: RunFolder,
         environment: dict[str, object],
         instrument: InstrumentError,
@@ -194,6 +202,7 @@ class OpenRun:
         self.interrupted = False
         self._runs = 0
         self._kept: list[tuple[int, Recording]] = []
+        self._recorded = recorded
         self._target = target
         self._folder = folder
         self._environment = environment
@@ -250,8 +259,7 @@ class OpenRun:
 
     def side(self) -> Side:
         """Return the run's side of a comparison."""
-        settings = self.settings.model_dump()
-        return side_of(columns_of(self.turns), settings, self._environment)
+        return side_of(columns_of(self.turns), self._recorded, self._environment)
 
     def finish(self, baseline: RecordedColumns | None = None) -> Outcome:
         """Judge the turns, write the summary, and take the mark of an unfinished run away."""

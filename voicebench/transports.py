@@ -291,7 +291,8 @@ def _open_plain(url: str, form: str) -> Client:
 
 def _open_speech_socket(url: str) -> Client:
     from voicebench.remote.sound import SoundFormat
-    from voicebench.tts.socket import SocketDialect, SocketSpeech
+    from voicebench.tts.socket import SocketSpeech
+    from voicebench.tts.socket_dialect import SocketDialect
 
     dialect = SocketDialect(chunk=({"text": "{text}"},), done={"done": True})
     sound = SoundFormat("pcm", "s16le", SAMPLE_RATE)

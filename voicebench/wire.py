@@ -234,7 +234,10 @@ _MESSAGES: dict[str, tuple[Callable[..., Event], dict[str, _Reader]]] = {
     "reply": (Reply, {"text": _some_text}),
     "usage": (Usage, {"tokens": _count}),
     "text_chunk": (TextChunk, {"text": _some_text}),
-    "connected": (Connected, {"connect_ms": _number, "reused": _flag, "number": _count}),
+    "connected": (
+        Connected,
+        {"connect_ms": _number, "reused": _flag, "number": _count, "in_turn": _flag},
+    ),
     "first_byte": (FirstByte, {}),
     "silence_trimmed": (SilenceTrimmed, {"duration_ms": _number}),
     "server_timing": (

@@ -89,9 +89,10 @@ def text_front_end_ms(texts: Sequence[str]) -> float:
 
     from voicebench.tts.finding import open_voice
     from voicebench.tts.noise import SeededNoise
+    from voicebench.tts.tuning import choose_arithmetic
 
     voice = open_voice(VOICE)
-    voice.network.prepare()
+    voice.network.arithmetic = choose_arithmetic(voice, torch.device("cpu"))
 
     def encode(text: str) -> None:
         noise = SeededNoise(0, text)

@@ -163,10 +163,11 @@ def cheaper_voice(turns: Sequence[Timeline]) -> Table:
     import torch
 
     from voicebench.tts.finding import open_voice
-    from voicebench.tts.vits.carry import Carry
-    from voicebench.tts.vits.network import Vits
+    from voicebench.tts.tuning import choose_arithmetic
+    from voicebench.tts.vits.network import Arithmetic, Vits
 
-    shape = open_voice(VOICE).network.shape
+    own_voice = open_voice(VOICE)
+    shape = own_voice.network.shape
     rows: list[list[object]] = []
     torch.manual_seed(0)
     for channels in DECODER_CHANNELS:
@@ -174,12 +175,14 @@ def cheaper_voice(turns: Sequence[Timeline]) -> Table:
         network = Vits(narrow).eval().requires_grad_(False)
         for weight in network.parameters():
             torch.nn.init.normal_(weight, std=0.02)
-        network.prepare()
+        arithmetic = choose_arithmetic(
+            replace(own_voice, network=network), torch.device("cpu"), dtype="float32"
+        )
         frames = torch.randn(48, shape.flow.channels)
 
-        def window(network: Vits = network, frames: torch.Tensor = frames) -> None:
+        def window(by: Arithmetic = arithmetic, frames: torch.Tensor = frames) -> None:
             with torch.inference_mode():
-                network.samples(frames, None, Carry(), last=False)
+                by.stream(None).window(frames, last=False)
 
         window()
         took = percentile([timed_ms(window) for _ in range(10)], 50)

@@ -13,6 +13,7 @@ from ran_command import Command
 
 from voicebench import selftest, transports
 from voicebench.metrics import METRICS
+from voicebench.native.library import NoLibrary
 from voicebench.settings import describe_keys
 
 
@@ -54,6 +55,19 @@ def test_doctor_says_what_there_is(voicebench: Command) -> None:
     assert findings["torch"]["state"] == "ok"
     assert {"clock", "load", "CPU governor", "sound device", "computing device"} <= set(findings)
     assert all(finding["remedy"] for finding in findings.values() if finding["state"] != "ok")
+
+
+def test_doctor_says_that_a_compiler_is_missing_and_how_to_get_one(
+    voicebench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_compiler() -> None:
+        raise NoLibrary("there is no C compiler")
+
+    monkeypatch.setattr("voicebench.native.library.native_library", no_compiler)
+    findings = {row["what"]: row for row in json.loads(voicebench("doctor", "--json").out)}
+    assert findings["C compiler"]["state"] == "warning"
+    assert "there is no C compiler" in findings["C compiler"]["detail"]
+    assert "apt install gcc" in findings["C compiler"]["remedy"]
 
 
 def test_doctor_names_the_command_that_fetches_a_model(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import closed_port
+from loopback import closed_port, serving
 from ran_command import Command
 from scripted_engines import Scripted, sound, words
 from served_somewhere import engines, server
@@ -117,6 +117,58 @@ def test_a_whole_turn_needs_no_name(voicebench: Command, tmp_path: Path, path: s
     with server() as url:
         ran = voicebench(*run(tmp_path, "--server", url.replace("http", "ws", 1) + path))
     assert ran.code == 0, ran.err
+    settings = written(tmp_path, "settings.json")
+    says_its_model = "realtime" in path
+    assert settings["llm"]["model"] == ("simulated" if says_its_model else None)
+    assert settings["tts"]["voice"] is None
+
+
+@pytest.mark.usefixtures("loads_nothing")
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        (("--llm", "m"), "llm.model"),
+        (("--voice", "v"), "tts.voice"),
+        (("--first-words", "2"), "chunker.first_words"),
+        (("--set", "tts.url=http://127.0.0.1:1/v1"), "tts.url"),
+    ],
+)
+def test_what_a_whole_turn_cannot_be_told_is_refused(
+    voicebench: Command, tmp_path: Path, more: tuple[str, ...], key: str
+) -> None:
+    ran = voicebench(*run(tmp_path, "--server", "ws://127.0.0.1:1", *more))
+    assert ran.code == 2
+    assert f"{key} has no effect with target 'voice'" in ran.err
+
+
+def test_it_takes_the_place_of_a_plain_route_in_the_file(
+    voicebench: Command, tmp_path: Path
+) -> None:
+    with server() as url:
+        ran = voicebench(
+            *run(tmp_path, "configs/servers/tts-stream.toml", "--server", url, "--runs", "1")
+        )
+    assert ran.code == 0, ran.err
+
+
+def test_a_url_with_a_place_for_the_text_is_a_plain_route(
+    voicebench: Command, tmp_path: Path
+) -> None:
+    with server() as url:
+        ran = voicebench(
+            *run(tmp_path, "--server", f"{url}/tts/stream?text={{text}}"),
+            *("--set", f"llm.url={url}/v1"),
+        )
+    assert ran.code == 0, ran.err
+    settings = written(tmp_path, "settings.json")
+    assert settings["tts"]["api"] == "plain"
+    assert settings["tts"]["voice"] is None
+
+
+def test_a_query_stays_behind_the_routes(voicebench: Command, tmp_path: Path) -> None:
+    with server() as url:
+        ran = voicebench(*run(tmp_path, "--server", f"{url}?api-version=2"))
+    assert ran.code == 0, ran.err
 
 
 def test_the_default_gates_over_realtime_are_told_which_of_them_cannot_pass(
@@ -163,6 +215,27 @@ def test_a_server_that_is_down_ends_it_before_anything_is_fetched_or_loaded(
     assert ran.code == 4
     assert f"://{host}/" in ran.err
     assert "cannot be reached" in ran.err
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("loads_nothing")
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("ws://{host}", "did not end the WebSocket handshake within 0.3 s"),
+        ("http://{host}", "sent no byte of an answer within 0.3 s"),
+    ],
+)
+def test_a_server_that_takes_connections_and_says_nothing_ends_it_in_time(
+    voicebench: Command, tmp_path: Path, address: str, said: str
+) -> None:
+    with serving(lambda peer: peer.wait_for_hangup()) as mute:
+        where = address.format(host=f"127.0.0.1:{mute.port}")
+        limits = ("--set", "wire.connect_s=0.3", "--set", "wire.first_byte_s=0.3")
+        ran = voicebench(*run(tmp_path, "--server", where, *limits))
+    assert ran.code == 4
+    assert said in ran.err
+    assert where in ran.err
     assert not any(tmp_path.iterdir())
 
 

@@ -65,7 +65,7 @@ def test_a_server_that_is_down_is_named(path: Path, monkeypatch: pytest.MonkeyPa
         lambda url: (
             f"{url[1].replace('https', 'http').replace('wss', 'ws')}://127.0.0.1:{closed_port()}"
         ),
-        settings.model_dump_json(),
+        settings.model_dump_json(exclude_unset=True),
     )
     for peer in peers_of(Settings.model_validate_json(moved), monkeypatch):
         with pytest.raises(CannotMeasure, match=r"127\.0\.0\.1"):

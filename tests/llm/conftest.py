@@ -42,23 +42,3 @@ def smollm2() -> Path:
     from voicebench.llm.model_folder import find_model_folder
 
     return find_model_folder("smollm2-135m-instruct")
-
-
-@pytest.fixture(scope="session")
-def c_decoder_or_none():
-    """The C decoder, compiled in the user's cache; None without a C compiler."""
-    from voicebench.llm.fast.native_library import native_library
-    from voicebench.llm.fast.shape import Unsupported
-
-    try:
-        return native_library()
-    except Unsupported:
-        return None
-
-
-@pytest.fixture
-def c_decoder(c_decoder_or_none):
-    """The compiled C decoder; without a C compiler the tests that need it are skipped."""
-    if c_decoder_or_none is None:
-        pytest.skip("there is no C compiler")
-    return c_decoder_or_none

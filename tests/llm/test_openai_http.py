@@ -388,7 +388,7 @@ def test_a_server_that_does_not_go_on_is_a_failure_within_its_time(
 
 
 def test_a_reply_without_end_is_cut_off_by_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicebench.llm.openai_http.MAX_REPLY_CHARS", 20)
+    monkeypatch.setattr("voicebench.llm.openai_reply.MAX_REPLY_CHARS", 20)
     failure = failure_of(streams(*[sse(delta(content="word "))] * 10))
     assert "more than 20 letters" in str(failure)
 
@@ -438,6 +438,56 @@ def test_a_running_reply_can_be_interrupted_from_another_thread() -> None:
         with pytest.raises(RemoteError):
             next(reply)
         assert time.monotonic() - began < 3
+
+
+def stays_open(peer: Peer) -> None:
+    peer.wait_for_hangup()
+
+
+def breaks_off(peer: Peer) -> None:
+    time.sleep(0.02)  # A reset would throw away what was not read.
+    peer.reset()
+
+
+def drips_comments(peer: Peer) -> None:
+    while True:
+        peer.chunk(b": still here\n\n")
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("then", [stays_open, breaks_off, drips_comments])
+def test_a_finished_reply_needs_no_end_of_its_stream(then: Callable[[Peer], None]) -> None:
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.head(content_type="text/event-stream", transfer_encoding="chunked")
+        peer.chunk(sse(delta(content="It"), STOP))
+        then(peer)
+
+    with chat(script) as (model, server):
+        for turn in (1, 2):
+            model.prepare()
+            began = time.monotonic()
+            assert texts(list(model.reply("x"))) == ["It"]
+            assert time.monotonic() - began < 0.5
+            assert server.connections == turn
+
+
+def test_the_usage_that_follows_a_finished_reply_is_taken_and_the_connection_kept() -> None:
+    def script(peer: Peer) -> None:
+        while True:
+            peer.request()
+            peer.head(content_type="text/event-stream", transfer_encoding="chunked")
+            peer.chunk(sse(delta(content="It"), STOP))
+            time.sleep(0.01)
+            peer.chunk(sse({"choices": [], "usage": {"completion_tokens": 3}}) + DONE)
+            time.sleep(0.1)
+            peer.chunk(b"")
+
+    with chat(script) as (model, server):
+        for _ in range(2):
+            model.prepare()
+            assert list(model.reply("x"))[-1] == Usage(3)
+        assert server.connections == 1
 
 
 def test_a_stream_whose_end_comes_late_does_not_delay_the_end_of_the_reply(

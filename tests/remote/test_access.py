@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from voicebench.errors import UsageError
-from voicebench.remote.access import Access, ApiKey, address_of, shown
+from voicebench.remote.access import Access, ApiKey, address_of, base_of, below, shown
 
 SECRET = "sk-not-to-be-seen"
 
@@ -90,6 +90,39 @@ def test_a_password_in_the_url_is_refused_without_being_shown() -> None:
     with pytest.raises(UsageError, match="a name or a password") as caught:
         address_of(f"http://me:{SECRET}@host/", "http")
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "query", ["api_key=sk-1", "model=x&key=sk-1", "accessToken=sk-1", "X-Amz-Signature=sk-1"]
+)
+def test_a_key_in_the_urls_query_is_refused_without_being_shown(query: str) -> None:
+    with pytest.raises(UsageError, match="has a key in its query") as caught:
+        address_of(f"https://host/v1?{query}", "https")
+    assert "sk-1" not in str(caught.value)
+    assert "key_env" in str(caught.value)
+
+
+@pytest.mark.parametrize("query", ["max_tokens=9&monkey=1", "api-version=2", "token={text}", "key"])
+def test_what_only_looks_a_little_like_a_key_is_let_through(query: str) -> None:
+    assert address_of(f"https://host/v1?{query}", "https").host == "host"
+
+
+@pytest.mark.parametrize(
+    ("url", "base", "whole"),
+    [
+        ("http://h/v1", "http://h/v1", "http://h/v1/chat"),
+        ("http://h/v1/", "http://h/v1", "http://h/v1/chat"),
+        ("http://h/v1/chat", "http://h/v1", "http://h/v1/chat"),
+        (
+            "http://h/v1?api-version=2",
+            "http://h/v1?api-version=2",
+            "http://h/v1/chat?api-version=2",
+        ),
+    ],
+)
+def test_a_path_goes_below_the_base_and_before_the_query(url: str, base: str, whole: str) -> None:
+    assert base_of(url, "/chat") == base
+    assert below(base, "/chat") == whole
 
 
 def test_a_url_is_shown_without_user_query_and_fragment() -> None:

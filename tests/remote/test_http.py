@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,12 +17,12 @@ import pytest
 from loopback import Loopback, Peer, Script, closed_port, serving
 
 from voicebench.errors import UsageError
-from voicebench.remote import dialling
+from voicebench.remote import connecting
 from voicebench.remote.access import Access, ApiKey
 from voicebench.remote.answer import Answer
 from voicebench.remote.failure import RemoteError
 from voicebench.remote.http import HttpService
-from voicebench.remote.timeouts import Timeouts
+from voicebench.remote.timeouts import Timeouts, TurnDeadline
 
 CERTIFICATE = Path(__file__).with_name("data") / "loopback.pem"
 SLOW_CONNECT_S = 0.3
@@ -164,6 +164,76 @@ def test_connect_ms_holds_name_tcp_and_tls_and_is_outside_the_turn() -> None:
     assert connected.reused is False
 
 
+def test_the_rest_of_a_tls_record_is_waited_for_and_the_wait_is_an_arrival() -> None:
+    go_on = threading.Event()
+
+    def script(peer: Peer) -> None:
+        records = TlsRecords(peer)
+        records.read_until(b"\r\n\r\n")
+        records.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        for text in (b"one", b"two"):
+            record = records.sealed(b"3\r\n%s\r\n" % text)
+            peer.send(record[:9])
+            assert go_on.wait(5)
+            time.sleep(0.02)
+            go_on.clear()
+            peer.send(record[9:] + records.sealed(b"1\r\n!\r\n"))
+        peer.wait_for_hangup()
+
+    with (
+        serving(script) as server,
+        service_at(f"https://localhost:{server.port}", ca_file=CERTIFICATE) as made,
+        made.exchange("GET", made.shown_url) as answer,
+    ):
+        pieces = []
+        while len(pieces) < 4:
+            time.sleep(0.02)  # So that a part of the next record is there.
+            go_on.set()
+            pieces.append(next(answer.pieces()))
+            pieces.append(next(answer.pieces()))
+    assert [piece.data for piece in pieces] == [b"one", b"!", b"two", b"!"]
+    first, same, second, _ = [piece.arrival for piece in pieces]
+    assert first == same < second
+
+
+class TlsRecords:
+    """The server's end of TLS that gives each record out as bytes, to be sent in parts."""
+
+    def __init__(self, peer: Peer) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(CERTIFICATE)
+        self._peer = peer
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._in, self._out, server_side=True)
+        self._pumped(self._tls.do_handshake)
+
+    def read_until(self, end: bytes) -> None:
+        got = b""
+        while end not in got:
+            got += self._pumped(self._tls.read)
+
+    def sealed(self, data: bytes) -> bytes:
+        self._tls.write(data)
+        return self._out.read()
+
+    def send(self, data: bytes) -> None:
+        self._peer.send(self.sealed(data))
+
+    def _pumped(self, step: Callable[[], bytes]) -> bytes:
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                self._flush()
+                self._in.write(self._peer.socket.recv(65536))
+            finally:
+                self._flush()
+
+    def _flush(self) -> None:
+        if data := self._out.read():
+            self._peer.send(data)
+
+
 def test_a_certificate_of_an_unknown_authority_is_refused() -> None:
     with (
         serving(hello, tls_server) as server,
@@ -196,10 +266,61 @@ def test_a_server_that_never_finishes_its_tls_handshake_is_given_up_in_time() ->
         service_at(f"https://127.0.0.1:{server.port}", timeouts=Timeouts(connect_s=0.3)) as made,
     ):
         began = time.monotonic()
-        with pytest.raises(RemoteError, match="did not take a connection in time") as caught:
+        with pytest.raises(RemoteError, match=r"TLS handshake within 0\.3 s") as caught:
             made.check()
         assert 0.25 < time.monotonic() - began < 3
     assert (caught.value.fault, caught.value.stage) == ("timeout", "connect")
+
+
+def test_a_connect_inside_the_turn_ends_with_the_turn() -> None:
+    def mute(peer: Peer) -> None:
+        peer.wait_for_hangup()
+
+    deadline = TurnDeadline(0.3)
+    limits = Timeouts(connect_s=9, turn_s=0.3)
+    with (
+        serving(mute) as server,
+        service_at(
+            f"https://127.0.0.1:{server.port}", timeouts=limits, deadline=deadline, cold=True
+        ) as made,
+    ):
+        deadline.start()
+        began = time.monotonic()
+        with pytest.raises(RemoteError, match=r"left of the turn's 0\.3 s") as caught:
+            take(made)
+        assert 0.25 < time.monotonic() - began < 3
+    assert (caught.value.fault, caught.value.stage) == ("timeout", "connect")
+
+
+def test_a_turn_that_is_over_connects_no_more() -> None:
+    deadline = TurnDeadline(0.001)
+    with service(deadline=deadline, timeouts=Timeouts(turn_s=0.001)) as (made, server):
+        deadline.start()
+        time.sleep(0.01)
+        with pytest.raises(RemoteError, match=r"not done within the turn's 0\.001 s"):
+            take(made)
+    assert server.connections == 0
+
+
+def test_the_wait_for_the_first_byte_begins_when_the_connection_stands() -> None:
+    limits = Timeouts(first_byte_s=SLOW_CONNECT_S / 2)
+    with (
+        serving(hello, tls_server) as server,
+        service_at(
+            f"https://localhost:{server.port}", ca_file=CERTIFICATE, timeouts=limits
+        ) as made,
+    ):
+        assert take(made).connected.connect_ms >= SLOW_CONNECT_S * 1000
+
+
+def test_a_connection_says_whether_the_turn_waited_for_it() -> None:
+    with service(closing_after_one) as (made, _):
+        made.prepare()
+        assert take(made).connected.in_turn is False
+        time.sleep(0.05)
+        assert take(made).connected.in_turn is True
+    with service() as (made, _):
+        assert [take(made).connected.in_turn for _ in range(2)] == [True, False]
 
 
 def test_a_name_lookup_that_hangs_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,7 +330,7 @@ def test_a_name_lookup_that_hangs_is_given_up_in_time(monkeypatch: pytest.Monkey
         released.wait(10)
         return []
 
-    monkeypatch.setattr(dialling.socket, "getaddrinfo", hang)
+    monkeypatch.setattr(connecting.socket, "getaddrinfo", hang)
     with (
         service_at("http://slow.example", timeouts=Timeouts(connect_s=0.2)) as made,
         pytest.raises(RemoteError, match=r"http://slow\.example did not take a connection"),
@@ -235,7 +356,7 @@ def test_a_host_with_a_dead_and_a_living_address_is_reached(
         return [(*kind, ("127.0.0.1", dead)), (*kind, ("127.0.0.1", port))]
 
     dead = closed_port()
-    monkeypatch.setattr(dialling.socket, "getaddrinfo", both)
+    monkeypatch.setattr(connecting.socket, "getaddrinfo", both)
     with serving(hello) as server, service_at(f"http://two.example:{server.port}") as made:
         made.check()
 
@@ -395,6 +516,32 @@ def http2(peer: Peer) -> None:
                 time.sleep(0.1)
                 connection.send_data(stream, b"lo", end_stream=True)
         peer.send(connection.data_to_send())
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (closing_after_one, "speaks HTTP/1.1"),
+        (lambda peer: peer.send(b"HTTP/1.0 400 Bad Request\r\n\r\n"), "speaks HTTP/1.1"),
+        (lambda peer: None, "speaks no HTTP/2"),
+        (lambda peer: peer.socket.recv(9) and peer.reset(), "speaks no HTTP/2"),
+        (lambda peer: peer.socket.recv(9) and peer.wait_for_hangup(), "speaks no HTTP/2"),
+    ],
+)
+def test_a_server_without_http2_is_found_out_before_any_turn(script: Script, said: str) -> None:
+    with (
+        service(script, http2=True, timeouts=Timeouts(connect_s=0.3)) as (made, _),
+        pytest.raises(RemoteError, match=said) as caught,
+    ):
+        made.check()
+    assert "set wire.http2 = false" in str(caught.value)
+
+
+def test_a_server_of_http2_is_found_out_and_the_turns_connection_is_another() -> None:
+    with service(http2, http2=True) as (made, server):
+        made.check()
+        assert take(made).http_version == "HTTP/2"
+    assert server.connections == 2
 
 
 def test_http2_is_spoken_over_the_connection_opened_before_and_reused() -> None:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from voicebench.audio.wav import wav_header
 from voicebench.errors import UsageError
 from voicebench.remote.failure import RemoteError
-from voicebench.remote.sound import PcmStream, SoundFormat, SoundStream, open_sound
+from voicebench.remote.raw_sound import PcmStream
+from voicebench.remote.sound import SoundFormat, SoundStream, open_sound
 
 AUTO = SoundFormat()
 SAMPLES = tone(0.1)
@@ -119,6 +120,16 @@ def test_the_channels_of_raw_sound_come_from_the_content_type() -> None:
     assert heard(stream, bytes(16)).size == 4
 
 
+def test_the_channels_of_raw_sound_come_from_the_settings() -> None:
+    stream = open_sound(SoundFormat(channels=2), "audio/pcm", {"rate": "16000"})
+    assert heard(stream, bytes(16)).size == 4
+
+
+def test_two_numbers_of_channels_that_disagree_are_an_error() -> None:
+    with pytest.raises(RemoteError, match="the settings: 2, the content type: 1"):
+        open_sound(SoundFormat(channels=2), "audio/pcm", {"rate": "16000", "channels": "1"})
+
+
 # Where the format comes from.
 
 
@@ -159,9 +170,62 @@ def test_without_any_word_and_mark_there_is_an_error() -> None:
 
 @pytest.mark.parametrize("step", [1, 3, 1000])
 def test_a_wav_that_is_called_raw_is_a_wav_and_its_header_is_no_sound(step: int) -> None:
-    stream = open_sound(SoundFormat(sample_rate=16_000), "audio/pcm")
+    stream = open_sound(SoundFormat(sample_rate=RATE), "audio/pcm")
     np.testing.assert_allclose(heard(stream, WAV, step), SAMPLES, atol=1e-4)
     assert stream.sample_rate == RATE
+
+
+@pytest.mark.parametrize("kind", ["auto", "wav", "pcm"])
+def test_a_container_that_has_another_rate_than_the_settings_is_an_error(kind: str) -> None:
+    stream = open_sound(SoundFormat(kind=kind, sample_rate=16_000), "audio/wav")
+    with pytest.raises(RemoteError, match=f"the settings: 16000, the sound's own header: {RATE}"):
+        heard(stream, WAV)
+
+
+def test_opus_is_decoded_at_its_one_rate_whatever_was_encoded() -> None:
+    declared = SoundFormat(sample_rate=24_000)
+    assert heard(open_sound(declared, "audio/ogg"), encoded("opus", 0.3)).size > 0.25 * 48_000
+
+
+# What is called raw sound and is text.
+
+TEXTS = {
+    "a page": b"<!DOCTYPE html><html><head><title>Sign in</title></head>",
+    "a page of an old encoding": b"<html><title>Entr\xe9e interdite</title>",
+    "JSON": b'{"error": {"message": "out of memory"}}',
+    "JSON beyond ASCII": '{"fehler": "Stimme ungültig"}'.encode(),
+    "plain words": b"quota exceeded",
+}
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+@pytest.mark.parametrize("times", [1, 100])
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_text_is_no_raw_sound(text: bytes, times: int, step: int) -> None:
+    stream = open_sound(SoundFormat(kind="pcm", sample_rate=RATE))
+    with pytest.raises(RemoteError, match="text instead of sound") as caught:
+        heard(stream, text * times, step)
+    assert caught.value.fault == "protocol"
+
+
+def test_what_the_text_says_is_in_the_reason() -> None:
+    stream = open_sound(AUTO, "audio/pcm", {"rate": "16000"})
+    with pytest.raises(RemoteError, match="instead of sound: out of memory"):
+        heard(stream, TEXTS["JSON"])
+
+
+@pytest.mark.parametrize("encoding", ["s16le", "s16be", "f32le"])
+def test_sound_is_not_held_back_to_find_out_whether_it_is_text(encoding: str) -> None:
+    stored = {"s16le": "<i2", "s16be": ">i2", "f32le": "<f4"}[encoding]
+    loud = 0.9 * np.sin(np.arange(1, 400) / 3)
+    data = (loud if stored == "<f4" else loud * 32767).astype(stored).tobytes()
+    stream = open_sound(SoundFormat(kind="pcm", encoding=encoding, sample_rate=RATE))
+    assert stream.feed(data[:24]).size == 24 // np.dtype(stored).itemsize
+
+
+def test_letters_among_samples_are_samples() -> None:
+    stream = open_sound(SoundFormat(kind="pcm", sample_rate=RATE))
+    assert heard(stream, b"\x00\x01" + b"sound and no text at all " * 20, 3).size == 251
 
 
 def test_what_is_called_a_wav_and_is_none_is_an_error() -> None:

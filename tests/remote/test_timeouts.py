@@ -77,12 +77,38 @@ def test_before_any_turn_has_begun_the_exchanges_own_limit_holds() -> None:
     assert waiting.left_s() == 2
 
 
-def test_the_end_can_be_brought_forward_and_not_put_off() -> None:
+def test_the_end_can_be_brought_forward_and_not_put_off_beyond_the_turn() -> None:
     clock = Clock()
     waiting = patience(clock)
     waiting.end_within(0.5)
-    waiting.end_within(3)
     assert waiting.left_s() == 0.5
+    waiting.end_within(3)
+    assert waiting.left_s() == 3
+    waiting.answer_began()
+    clock.now += 7
+    waiting.end_within(3)
+    assert waiting.left_s() == 1
+
+
+def test_a_connect_is_cut_to_what_is_left_of_the_turn() -> None:
+    clock = Clock()
+    waiting = patience(clock)
+    assert (waiting.to_connect().seconds, waiting.to_connect().words) == (1, "1 s")
+    clock.now += 7.5
+    assert waiting.to_connect().seconds == 0.5
+    assert waiting.to_connect().words == "what was left of the turn's 8 s"
+    clock.now += 1
+    with pytest.raises(RemoteError, match="not done within the turn's 8 s"):
+        waiting.to_connect()
+
+
+def test_the_wait_for_the_first_byte_begins_with_the_exchange() -> None:
+    clock = Clock()
+    waiting = patience(clock)
+    waiting.answer_began()
+    clock.now += 2
+    waiting.begin_exchange()
+    assert waiting.left_s() == 5
 
 
 def test_an_allowance_is_a_number_that_asks_its_patience_at_each_read() -> None:

@@ -17,7 +17,7 @@ from voicebench.errors import CannotMeasure, UsageError
 from voicebench.remote import websocket
 from voicebench.remote.access import Access, ApiKey
 from voicebench.remote.failure import RemoteError
-from voicebench.remote.timeouts import Timeouts
+from voicebench.remote.timeouts import Timeouts, TurnDeadline
 from voicebench.remote.websocket import SocketLine
 
 CERTIFICATE = Path(__file__).with_name("data") / "loopback.pem"
@@ -297,6 +297,81 @@ def test_a_handshake_that_drips_is_given_up_in_time() -> None:
             line.check()
         assert time.monotonic() - began < 4
     assert (caught.value.fault, caught.value.stage) == ("timeout", "connect")
+
+
+def mute(peer: Peer) -> None:
+    peer.request()
+    peer.wait_for_hangup()
+
+
+def test_a_handshake_that_is_not_answered_names_its_limit() -> None:
+    with (
+        line_to(mute, timeouts=FAST) as (line, _),
+        pytest.raises(RemoteError, match=r"WebSocket handshake within 0\.5 s"),
+    ):
+        line.check()
+
+
+def test_a_handshake_inside_the_turn_ends_with_the_turn() -> None:
+    with line_to(mute, timeouts=Timeouts(connect_s=9, turn_s=0.2)) as (line, _):
+        began = time.monotonic()
+        with pytest.raises(RemoteError, match=r"within what was left of the turn's 0\.2 s"):
+            line.begin()
+        assert time.monotonic() - began < 3
+
+
+def greeted(script: Callable[[SocketPeer], None], access: Access) -> RemoteError:
+    """Return the failure of a turn that waits for the greeting of a new connection."""
+    with serving(socket_script(script)) as server:
+        line = SocketLine(
+            f"ws://127.0.0.1:{server.port}",
+            access,
+            "turn",
+            greet=lambda line, patience: line.receive(patience),
+        )
+        began = time.monotonic()
+        with pytest.raises(RemoteError) as caught:
+            line.begin()
+        assert time.monotonic() - began < 3
+    return caught.value
+
+
+def test_a_greeting_inside_the_turn_ends_with_the_turn() -> None:
+    failure = greeted(lambda peer: peer.peer.wait_for_hangup(), Access(Timeouts(turn_s=0.2)))
+    assert "not done within the turn's 0.2 s" in str(failure)
+
+
+def test_a_greeting_between_turns_does_not_end_with_the_turn_before() -> None:
+    deadline = TurnDeadline(0.001)
+    deadline.start()
+    time.sleep(0.01)
+
+    def script(peer: SocketPeer) -> None:
+        peer.send("welcome")
+        echo(peer)
+
+    with serving(socket_script(script)) as server:
+        line = SocketLine(
+            f"ws://127.0.0.1:{server.port}",
+            Access(deadline=deadline),
+            "tts",
+            greet=lambda line, patience: line.receive(patience),
+        )
+        line.prepare()
+        line.drop()
+
+
+def test_a_connection_says_whether_the_turn_waited_for_it() -> None:
+    with line_to(socket_script(echo)) as (line, _):
+        said = []
+        for _ in range(2):
+            connected, _ = line.begin()
+            line.end()
+            said.append(connected.in_turn)
+    assert said == [True, False]
+    with line_to(socket_script(echo)) as (line, _):
+        line.prepare()
+        assert line.begin()[0].in_turn is False
 
 
 @pytest.mark.parametrize("setting", [{"http2": True}, {"proxy": "http://proxy:3128"}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -27,7 +28,7 @@ FULL = Timeline(
     sound=Sound(16_000, 12, 0.5, 0.1, 3),
     usage_tokens=7,
     first_byte_ns=140 * MS,
-    connections=(Connected(3.25, True, 9),),
+    connections=(Connected(3.25, True), Connected(12.5, False, in_turn=True)),
     server_timings=(ServerTiming(12.5), ServerTiming(80.0, 95.5, "tts")),
     silence_trimmed_ms=17.5,
     speaker_ns=190 * MS,
@@ -57,6 +58,13 @@ def test_a_timeline_survives_its_line(turn: Timeline) -> None:
     line = encode_line(turn)
     assert "\n" not in line
     assert decode_line(line, "here") == turn
+
+
+def test_a_line_of_a_turn_that_waited_for_no_connection_is_what_it_always_was() -> None:
+    turn = replace(FULL, connections=(Connected(3.25, True, 9),))
+    line = json.loads(encode_line(turn))
+    assert line["connections"] == [[3.25, True, 9]]
+    assert "connected_in_turn" not in line
 
 
 def test_metrics_from_the_file_equal_the_live_ones() -> None:

@@ -18,7 +18,8 @@ from voicebench.events import AudioChunk, TtsEvent
 from voicebench.remote.sound import SoundFormat
 from voicebench.server.asking import MAX_TEXT_CHARACTERS
 from voicebench.targets.simulated import SAMPLE_RATE
-from voicebench.tts.socket import SocketDialect, SocketSpeech
+from voicebench.tts.socket import SocketSpeech
+from voicebench.tts.socket_dialect import SocketDialect
 
 DIALECT = SocketDialect(chunk=({"text": "{text}"},), done={"done": True})
 

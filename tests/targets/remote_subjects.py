@@ -11,6 +11,7 @@ from unittest import mock
 import numpy as np
 from contract import Subject
 from loopback import Peer, serving
+from loopback_h2 import over_http2
 from loopback_ws import SocketPeer, socket_script
 from planned_engines import PlannedTurns
 
@@ -20,6 +21,7 @@ from voicebench.chunking import Chunker
 from voicebench.errors import EngineError
 from voicebench.events import AudioChunk, TurnStarted
 from voicebench.llm.openai_http import ChatOptions, OpenAiChat
+from voicebench.remote.access import Access
 from voicebench.remote.sound import SoundFormat
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
@@ -29,7 +31,8 @@ from voicebench.targets.voice_socket import VoiceSocket
 from voicebench.tts import Synthesizer
 from voicebench.tts.openai_http import OpenAiSpeech, SpeechOptions
 from voicebench.tts.plain_http import PlainSpeech, SpeechRoute
-from voicebench.tts.socket import SocketDialect, SocketSpeech
+from voicebench.tts.socket import SocketSpeech
+from voicebench.tts.socket_dialect import SocketDialect
 
 RAW = SoundFormat(kind="pcm", sample_rate=SAMPLE_RATE)
 SOCKET = SocketDialect(chunk=("{text}",), done={"done": True})
@@ -186,11 +189,13 @@ def cascade(
     @contextmanager
     def open_cascade(script: Script) -> Iterator[Target]:
         turns = Turns(script)
-        with (
-            serving((whole_chat_server if whole else chat_server)(turns)) as chat,
-            serving(speech_of(turns)) as speech,
-        ):
-            llm = OpenAiChat(f"{chat.url}/v1", "m", ChatOptions(stream=not whole))
+        chat_script = (whole_chat_server if whole else chat_server)(turns)
+        speech_script = speech_of(turns)
+        if http2:
+            chat_script, speech_script = over_http2(chat_script), over_http2(speech_script)
+        with serving(chat_script) as chat, serving(speech_script) as speech:
+            options, access = ChatOptions(stream=not whole), Access(http2=http2)
+            llm = OpenAiChat(f"{chat.url}/v1", "m", options, access)
             voice = voice_at(f"127.0.0.1:{speech.port}")
             with closing(Cascade(llm, voice, first_words=3, later_words=8)) as target:
                 yield target
@@ -200,6 +205,11 @@ def cascade(
 
 def plain(where: str) -> Synthesizer:
     return PlainSpeech(SpeechRoute(f"http://{where}/tts/stream?text={{text}}"), RAW)
+
+
+def plain_http2(where: str) -> Synthesizer:
+    route = SpeechRoute(f"http://{where}/tts/stream?text={{text}}")
+    return PlainSpeech(route, RAW, Access(http2=True))
 
 
 def openai(where: str) -> Synthesizer:
@@ -237,6 +247,11 @@ SUBJECTS = (
     Subject("HTTP, one WAV", cascade(lambda t: speech_server(t, "audio/wav"), any_sound), PIECES),
     Subject("HTTP, WAVs", cascade(lambda t: speech_server(t, "audio/x-wav"), any_sound), PIECES),
     Subject("HTTP, SSE", cascade(lambda t: speech_server(t, "text/event-stream"), openai), PIECES),
+    Subject(
+        "HTTP/2, raw samples",
+        cascade(lambda t: speech_server(t, "audio/pcm"), plain_http2, http2=True),
+        PIECES,
+    ),
     Subject(
         "HTTP, whole replies",
         cascade(lambda t: speech_server(t, "audio/pcm"), plain, whole=True),

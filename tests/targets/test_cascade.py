@@ -7,8 +7,8 @@ from scripted_engines import Scripted, sound, words
 from voicebench.audio.pcm import AudibleRule
 from voicebench.events import TextChunk, Token, TurnFinished
 from voicebench.recorder import Recorder
-from voicebench.scheduling import FreeForAll
-from voicebench.targets.cascade import Cascade
+from voicebench.scheduling import BUFFER_S, FreeForAll
+from voicebench.targets.cascade import Cascade, listening_buffer_s
 from voicebench.timeline import Timeline
 
 REPLY = "It is noon. The sun stands high above the quiet town."
@@ -18,6 +18,14 @@ def take_turn(target: Cascade) -> Timeline:
     recorder = Recorder()
     target.run("What time is it?", recorder.emit)
     return recorder.seal(1, "measured", AudibleRule()).timeline
+
+
+def test_who_knows_the_pace_of_a_voice_keeps_as_much_in_hand_as_it_needs() -> None:
+    class Paced(Scripted):
+        longest_step_s = 0.05
+
+    assert listening_buffer_s(Paced(name="voice")) == 0.4
+    assert listening_buffer_s(Scripted(name="voice")) == BUFFER_S
 
 
 def voice(chunks: int) -> Scripted:

@@ -236,13 +236,14 @@ def ended(status: str, **details: object) -> dict[str, object]:
         ([sound(BODY) | {"delta": "?"}], "no base64", "protocol"),
         (["not json"], "no JSON", "protocol"),
         (["[]"], "no JSON object", "protocol"),
+        ([BODY], f"a binary message of {len(BODY)} bytes where an event", "protocol"),
         ([text("\ud83d"), DONE], "half a letter", "protocol"),
         ([sound(BODY)], "stood still", "timeout"),
         ([], "no byte of an answer", "timeout"),
     ],
 )
 def test_what_is_no_answer_is_a_failure_with_its_reason(
-    events: list[dict[str, object] | str], said: str, fault: str
+    events: list[dict[str, object] | str | bytes], said: str, fault: str
 ) -> None:
     with target_at(Sessions(*events), timeouts=FAST) as (target, _):
         began = time.monotonic()

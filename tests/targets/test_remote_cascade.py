@@ -23,7 +23,8 @@ from voicebench.targets.voice_socket import VoiceSocket
 from voicebench.timeline import Timeline
 from voicebench.tts.openai_http import OpenAiSpeech
 from voicebench.tts.plain_http import PlainSpeech, SpeechRoute
-from voicebench.tts.socket import SocketDialect, SocketSpeech
+from voicebench.tts.socket import SocketSpeech
+from voicebench.tts.socket_dialect import SocketDialect
 
 REPLY = "It is late, and the shops are closed by now, so please come back tomorrow."
 RAW = SoundFormat(sample_rate=RATE)

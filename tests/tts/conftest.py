@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from drawn_voices import write_mms_voice, write_piper_voice
+
+from voicebench.tts.tuning import choose_arithmetic
+from voicebench.tts.voice import Voice
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +41,28 @@ def piper_file(small_voices: Path) -> Path:
 def mms_folder(small_voices: Path) -> Path:
     """Return a small MMS voice of one speaker."""
     return write_mms_voice(small_voices / "mms-small")
+
+
+@pytest.fixture(params=["torch", "native"])
+def kernels(request: pytest.FixtureRequest) -> str:
+    """Return each of the kernels that compute a voice; without a C compiler torch alone."""
+    if request.param == "native":
+        request.getfixturevalue("c_library")
+    return str(request.param)
+
+
+@pytest.fixture
+def exactly(kernels: str) -> Callable[[Voice], Voice]:
+    """Have a voice computed in float32 by each of the kernels."""
+
+    def computed(voice: Voice) -> Voice:
+        cpu = torch.device("cpu")
+        arithmetic = choose_arithmetic(voice, cpu, dtype="float32", kernels=kernels)
+        assert (arithmetic.kernels, arithmetic.dtype) == (kernels, "float32")
+        voice.network.arithmetic = arithmetic
+        return voice
+
+    return computed
 
 
 @pytest.fixture(scope="session")

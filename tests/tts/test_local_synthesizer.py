@@ -22,8 +22,14 @@ TEXT = "hello my friend, how are you doing on this fine day"
 
 
 @pytest.fixture
-def synthesizer(mms_folder: Path) -> LocalSynthesizer:
-    return load_synthesizer(str(mms_folder), device="cpu", first_window=20)
+def synthesizer(mms_folder: Path, kernels: str) -> LocalSynthesizer:
+    return load_synthesizer(str(mms_folder), device="cpu", first_window=20, kernels=kernels)
+
+
+@pytest.fixture
+def in_torch(mms_folder: Path) -> LocalSynthesizer:
+    """A synthesizer whose layers can be looked into."""
+    return load_synthesizer(str(mms_folder), device="cpu", first_window=20, kernels="torch")
 
 
 def spoken(synthesizer: LocalSynthesizer, text: str = TEXT) -> np.ndarray:
@@ -45,9 +51,13 @@ def test_audio_comes_in_windows_of_float32_mono(mms_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("first_window", [0.125, 3, 50, 333])
-def test_windows_of_any_size_give_the_samples_of_one(first_window: float, mms_folder: Path) -> None:
-    whole = spoken(load_synthesizer(str(mms_folder), device="cpu", first_window=1e6))
-    streamed = spoken(load_synthesizer(str(mms_folder), device="cpu", first_window=first_window))
+def test_windows_of_any_size_give_the_samples_of_one(
+    first_window: float, mms_folder: Path, kernels: str
+) -> None:
+    whole, streamed = (
+        spoken(load_synthesizer(str(mms_folder), device="cpu", first_window=ms, kernels=kernels))
+        for ms in (1e6, first_window)
+    )
     np.testing.assert_allclose(streamed, whole, atol=1e-4)
 
 
@@ -105,13 +115,11 @@ def test_nothing_to_pronounce_yields_nothing(text: str, synthesizer: LocalSynthe
     assert list(synthesizer.speak(text)) == []
 
 
-def test_closing_cancels_what_is_left(
-    synthesizer: LocalSynthesizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    decoder = synthesizer._voice.network.decoder
+def test_closing_cancels_what_is_left(in_torch: LocalSynthesizer) -> None:
+    decoder = in_torch._voice.network.decoder
     computed = []
     decoder.register_forward_hook(lambda *_: computed.append(1))
-    speech = synthesizer.speak(TEXT)
+    speech = in_torch.speak(TEXT)
     next(speech)
     until_first = len(computed)
     speech.close()  # type: ignore[attr-defined]
@@ -119,10 +127,10 @@ def test_closing_cancels_what_is_left(
     assert list(speech) == []
 
 
-def test_a_long_text_is_not_computed_before_it_is_needed(synthesizer: LocalSynthesizer) -> None:
+def test_a_long_text_is_not_computed_before_it_is_needed(in_torch: LocalSynthesizer) -> None:
     encoded = []
-    synthesizer._voice.network.text.register_forward_hook(lambda *_: encoded.append(1))
-    speech = synthesizer.speak("many words " * 20_000)
+    in_torch._voice.network.text.register_forward_hook(lambda *_: encoded.append(1))
+    speech = in_torch.speak("many words " * 20_000)
     next(speech)
     assert len(encoded) == 1
 
@@ -132,7 +140,7 @@ def test_the_head_of_a_reply_is_trimmed_and_says_by_how_much(
 ) -> None:
     monkeypatch.setattr(LocalSynthesizer, "_silent_ms", lambda *_: 45.0)  # else a blank's length
     trimming, untouched = (
-        load_synthesizer(str(mms_folder), device="cpu", trim_silence=trims)
+        load_synthesizer(str(mms_folder), device="cpu", trim_silence=trims, kernels="torch")
         for trims in (True, False)
     )
     decoder = trimming._voice.network.decoder
@@ -171,13 +179,14 @@ def test_scales_change_the_pace(mms_folder: Path) -> None:
     assert 1.3 * len(fast) < len(slow) < 2.5 * len(fast)
 
 
-def test_describe_says_what_a_reader_must_know(synthesizer: LocalSynthesizer) -> None:
+def test_describe_says_what_a_reader_must_know(synthesizer: LocalSynthesizer, kernels: str) -> None:
     told = synthesizer.describe()
     assert told["engine"] == "vits"
     assert told["family"] == "mms"
     assert told["voice"] == "mms-small"
     assert told["language"] == "eng"
-    assert (told["sample_rate"], told["device"], told["dtype"]) == (8000, "cpu", "float32")
+    assert (told["sample_rate"], told["device"], told["kernels"]) == (8000, "cpu", kernels)
+    assert told["dtype"] in ("float32", "bfloat16")
 
 
 def test_a_voice_gone_wrong_fails_with_a_sentence(mms_folder: Path) -> None:
@@ -186,15 +195,13 @@ def test_a_voice_gone_wrong_fails_with_a_sentence(mms_folder: Path) -> None:
         list(broken.speak(TEXT))
 
 
-def test_a_device_without_memory_fails_with_a_sentence(
-    synthesizer: LocalSynthesizer,
-) -> None:
+def test_a_device_without_memory_fails_with_a_sentence(in_torch: LocalSynthesizer) -> None:
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    synthesizer._voice.network.flow.register_forward_pre_hook(full)
+    in_torch._voice.network.flow.register_forward_pre_hook(full)
     with pytest.raises(EngineError, match="cpu has no memory left"):
-        list(synthesizer.speak(TEXT))
+        list(in_torch.speak(TEXT))
 
 
 def test_two_texts_at_once_sound_as_they_do_alone(synthesizer: LocalSynthesizer) -> None:

@@ -239,6 +239,7 @@ def fixed(content_type: str, body: bytes, status: str = "200 OK") -> Script:
     return script
 
 
+PCM = SoundFormat(kind="pcm", sample_rate=RATE)
 NOT_A_NUMBER = SoundFormat(encoding="f32le", sample_rate=RATE)
 
 
@@ -255,6 +256,13 @@ NOT_A_NUMBER = SoundFormat(encoding="f32le", sample_rate=RATE)
         (fixed("text/html", WAV[:1000]), RAW, "before its size", "audio"),
         (fixed("application/json", b'{"error": "later"}'), RAW,
          "application/json instead of sound: later", "protocol"),
+        (fixed("application/json", b'{"error": "later"}'), PCM,
+         "application/json instead of sound: later", "protocol"),
+        (fixed("application/xhtml+xml", BODY), PCM, "xhtml+xml instead of sound", "protocol"),
+        (fixed("application/octet-stream", b"<html><title>Sign in</title>" * 99), PCM,
+         "text instead of sound: Sign in", "protocol"),
+        (fixed("audio/pcm; rate=24000", b'{"error": "later"}'), None,
+         "text instead of sound: later", "protocol"),
         (fixed("audio/wav", b""), RAW, "with no byte of sound", "audio"),
         (fixed("audio/pcm", b"", "204 No Content"), RAW, "answers 204 with no byte", "audio"),
         (fixed("audio/wav", wav_header(RATE, 0)), RAW, "a header and no sample", "audio"),

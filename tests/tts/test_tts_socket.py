@@ -22,7 +22,8 @@ from voicebench.remote.access import Access, ApiKey
 from voicebench.remote.failure import RemoteError
 from voicebench.remote.sound import SoundFormat
 from voicebench.remote.timeouts import Timeouts
-from voicebench.tts.socket import SocketDialect, SocketSpeech
+from voicebench.tts.socket import SocketSpeech
+from voicebench.tts.socket_dialect import SocketDialect
 
 SOUND = tone(0.1)
 BODY = pcm16(SOUND)
@@ -39,6 +40,8 @@ BASE64 = SocketDialect(
     sound=("audio", "data"),
     in_order=False,
 )
+
+ODD = SocketDialect(chunk=("{text}",), done={"event": "end"}, failed={"event": "failed"})
 
 
 def flushes(peer: SocketPeer) -> None:
@@ -158,10 +161,18 @@ def test_a_text_with_nothing_to_pronounce_is_not_sent() -> None:
         ([BODY[:1000]], BINARY, "stood still for 0.3 s", "timeout"),
         ([], BINARY, "no byte of an answer within 0.4 s", "timeout"),
         ([{"error": {"message": "no such voice"}}], BINARY, "no such voice", "engine"),
+        ([{"type": "error", "done": True, "error_code": None, "message": "no such voice"}],
+         BINARY, "answers with an error: no such voice", "engine"),
+        ([{"type": "Error", "description": "too fast"}], BASE64, "too fast", "engine"),
+        ([{"event": "failed", "why": "quota"}], ODD, "quota", "engine"),
+        ([{"event": "metadata"}, {"event": "over"}], ODD,
+         'stood still for 0.3 s in mid-answer; its last message that is neither sound nor the end: '
+         '{"event": "over"}', "timeout"),
         (["hello"], BINARY, "no JSON", "protocol"),
+        ([b'{"error": "out of quota"}' * 20], BINARY, "text instead of sound", "protocol"),
         ([{"audio": {"data": "?"}}], BASE64, "no base64", "protocol"),
     ],
-)
+)  # fmt: skip
 def test_what_is_no_answer_is_a_failure_with_its_reason(
     messages: list[dict[str, object] | bytes], dialect: SocketDialect, said: str, fault: str
 ) -> None:

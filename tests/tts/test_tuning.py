@@ -8,8 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 
+from voicebench.errors import SettingsError
+from voicebench.native.library import NoLibrary
 from voicebench.tts.finding import open_voice
-from voicebench.tts.tuning import LEAST_SNR_DB, choose_dtype, decoder_snr_db, record_replays
+from voicebench.tts.tuning import (
+    LEAST_SNR_DB,
+    arithmetic_snr_db,
+    choose_arithmetic,
+    choose_dtype,
+    decoder_snr_db,
+    record_replays,
+)
+from voicebench.tts.vits.native_voice import multiplies_bfloats
+from voicebench.tts.vits.network import TorchArithmetic
 
 CPU = torch.device("cpu")
 
@@ -34,6 +45,49 @@ def test_auto_takes_bfloat16_only_where_it_is_fast_and_exact(
         monkeypatch.setattr("voicebench.tts.tuning.decoder_snr_db", lambda *_, s=snr_db: s)
         assert choose_dtype("auto", voice, CPU) == expected
     assert choose_dtype("float16", voice, CPU) == torch.float16
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_c_computes_a_voice_where_it_can_and_torch_where_not(
+    mms_folder: Path, monkeypatch: pytest.MonkeyPatch, c_library: object
+) -> None:
+    voice = open_voice(str(mms_folder))
+    assert choose_arithmetic(voice, CPU).kernels == "native"
+    assert choose_arithmetic(voice, CPU, dtype="float16").kernels == "torch"
+    assert choose_arithmetic(voice, CPU, kernels="torch").kernels == "torch"
+    with pytest.raises(SettingsError, match="not float16 on cpu"):
+        choose_arithmetic(voice, CPU, dtype="float16", kernels="native")
+
+    def no_compiler(*_: object) -> None:
+        raise NoLibrary("there is no C compiler")
+
+    monkeypatch.setattr("voicebench.tts.tuning.tried_library", no_compiler)
+    assert choose_arithmetic(voice, CPU).kernels == "torch"
+    with pytest.raises(SettingsError, match=r"no C compiler.*set tts\.kernels to auto"):
+        choose_arithmetic(voice, CPU, kernels="native")
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_short_decoder_in_c_is_taken_where_the_audio_stays_above_its_error(
+    mms_folder: Path, monkeypatch: pytest.MonkeyPatch, c_library: object
+) -> None:
+    voice = open_voice(str(mms_folder))
+    if not multiplies_bfloats(c_library):
+        pytest.skip("this processor does not multiply tiles of bfloat16")
+    for snr_db, expected in ((36.0, "bfloat16"), (34.0, "float32")):
+        monkeypatch.setattr("voicebench.tts.tuning.arithmetic_snr_db", lambda *_, s=snr_db: s)
+        assert choose_arithmetic(voice, CPU).dtype == expected
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_an_error_is_measured_once_for_the_weights_of_a_voice(
+    mms_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voice = open_voice(str(mms_folder))
+    rough = TorchArithmetic(voice.network)
+    first = arithmetic_snr_db(voice, rough)
+    monkeypatch.setattr("voicebench.tts.tuning._probe", None)
+    assert arithmetic_snr_db(voice, rough) == first
 
 
 @pytest.mark.usefixtures("own_cache")

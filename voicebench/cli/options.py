@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import typer
 
@@ -98,15 +98,20 @@ def seconds(text: str | None, option: str) -> float | None:
 def server_settings(url: str | None) -> dict[str, object]:
     """Return the settings that ``--server URL`` stands for. Raises `UsageError`.
 
-    ``http`` and ``https``: OpenAI's chat and speech routes below the URL. ``ws`` and ``wss``: one
-    endpoint for the whole turn; OpenAI's Realtime protocol where the path says so, else our own.
+    ``http`` and ``https``: OpenAI's chat and speech routes below the URL, or, with ``{text}`` in
+    it, a plain route that speaks. ``ws`` and ``wss``: one endpoint for the whole turn; OpenAI's
+    Realtime protocol where the path says so, else our own.
     """
     if url is None:
         return {}
     parts = urlsplit(url)
+    if parts.scheme in ("http", "https") and "{text}" in url:
+        return {"run.target": "cascade", "tts.api": "plain", "tts.url": url}
     if parts.scheme in ("http", "https"):
-        base = url.rstrip("/") if parts.path.rstrip("/") else f"{url.rstrip('/')}/v1"
-        return {"run.target": "cascade", "llm.url": base, "tts.url": base}
+        base = url if parts.path.rstrip("/") else urlunsplit(parts._replace(path="/v1"))
+        if not parts.query:
+            base = base.rstrip("/")
+        return {"run.target": "cascade", "llm.url": base, "tts.url": base, "tts.api": "openai"}
     if parts.scheme in ("ws", "wss"):
         whole = url if parts.path.rstrip("/") else f"{url.rstrip('/')}/v1/voice"
         return {

@@ -65,8 +65,8 @@ def run(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Measure a server: http(s)://… for OpenAI's chat and speech routes, ws(s)://… for "
-            "a whole turn.",
+            help="Measure a server: http(s)://… for OpenAI's chat and speech routes, or, with "
+            "'{text}' in it, for a plain route; ws(s)://… for a whole turn.",
         ),
     ] = None,
     cold_connection: Annotated[

@@ -11,6 +11,10 @@ reasoning (``reasoning_content``, ``reasoning``), tool calls and refusals are no
 **Whole answers.** A server that answers with one JSON document, asked to or not, gives a `Reply`:
 the text is complete, and when its first token was made cannot be seen.
 
+**The end.** A ``finish_reason`` ends the reply: its text is complete. What follows, usage and
+``[DONE]``, is taken if it comes at once; a stream that stays open, or breaks off then, is no fault
+of the reply.
+
 **Which model.** Without a name the server is asked for it (`voicebench.remote.offered`), before any
 turn; what it names is in `OpenAiChat.describe`.
 
@@ -21,28 +25,27 @@ its duration of the whole reply, and then stands in the place of the header's.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from voicebench.errors import UsageError
-from voicebench.events import LlmEvent, Reply, ServerTiming, Token, Usage
-from voicebench.remote.access import Access
-from voicebench.remote.answer import Answer
-from voicebench.remote.failure import RemoteError, message_in
-from voicebench.remote.http import HttpService
-from voicebench.remote.json_text import (
-    TextDeltas,
-    count_at,
-    json_object,
-    part,
-    text_at,
-    whole_letters,
+from voicebench.events import LlmEvent, Reply, Usage
+from voicebench.llm.openai_reply import (
+    Reading,
+    hidden_kinds,
+    no_text,
+    raise_error_in,
+    text_of,
+    until_the_end,
+    visible_tokens,
 )
+from voicebench.remote.access import Access, base_of, below
+from voicebench.remote.answer import Answer
+from voicebench.remote.http import HttpService
+from voicebench.remote.json_text import json_object, part, whole_letters
 from voicebench.remote.offered import offered_models, one_for
 from voicebench.remote.sse import EventStream
 
-MAX_REPLY_CHARS = 1 << 20
 MAX_ANSWER_BYTES = 16 << 20
 _PATH = "/chat/completions"
 
@@ -80,8 +83,8 @@ class OpenAiChat:
         options: ChatOptions | None = None,
         access: Access | None = None,
     ) -> None:
-        self._base_url = base_url.rstrip("/").removesuffix(_PATH)
-        self._url = self._base_url + _PATH
+        self._base_url = base_of(base_url, _PATH)
+        self._url = below(self._base_url, _PATH)
         self._model = model
         self._options = options or ChatOptions()
         self._access = access or Access()
@@ -179,8 +182,8 @@ class OpenAiChat:
 
     def _streamed(self, answer: Answer) -> Iterator[LlmEvent]:
         stream = EventStream()
-        reading = _Reading(answer)
-        for piece in answer.pieces():
+        reading = Reading(answer)
+        for piece in until_the_end(answer, reading):
             with answer.blamed():
                 for event in stream.feed(piece.data):
                     if event.data.strip() == "[DONE]":
@@ -199,121 +202,12 @@ class OpenAiChat:
     def _whole(self, answer: Answer) -> Iterator[LlmEvent]:
         with answer.blamed():
             document = json_object(answer.whole(MAX_ANSWER_BYTES))
-            _raise_error_in(document, "", answer)
+            raise_error_in(document, "", answer)
             message = part(document, "choices", 0, "message")
-            text = whole_letters(_text_of(part(message, "content")))
+            text = whole_letters(text_of(part(message, "content")))
             if not text:
-                raise _no_text(answer, _hidden_kinds(message))
+                raise no_text(answer, hidden_kinds(message))
             yield Reply(text)
-            tokens = _visible_tokens(document)
+            tokens = visible_tokens(document)
             if tokens is not None:
                 yield Usage(tokens)
-
-
-class _Reading:
-    """A streamed reply while its chunks come in."""
-
-    def __init__(self, answer: Answer) -> None:
-        self.complete = False
-        self._answer = answer
-        self._letters = TextDeltas()
-        self._chars = 0
-        self._arrival = -1
-        self._hidden: dict[str, None] = {}
-        self._usage: int | None = None
-        self._prompt_ms: float | None = None
-        self._first_token_ms: float | None = None
-        self._finished = False
-
-    def take(self, chunk: Mapping[str, object], name: str, arrival: int) -> Token | None:
-        """Return the token that ``chunk`` holds, if it holds one."""
-        _raise_error_in(chunk, name, self._answer)
-        tokens = _visible_tokens(chunk)
-        self._usage = self._usage if tokens is None else tokens
-        self._prompt_ms = _llama_cpp_ms(chunk) or self._prompt_ms
-        choice = part(chunk, "choices", 0)
-        if part(choice, "index") not in (None, 0):
-            return None
-        delta = part(choice, "delta") or part(choice, "message")
-        self._hidden |= dict.fromkeys(_hidden_kinds(delta))
-        self._finished |= bool(part(choice, "finish_reason"))
-        text = self._letters.take(_text_of(part(delta, "content")))
-        if not text:
-            return None
-        if not self._chars:
-            self._first_token_ms = self._answer.elapsed_ms()
-        self._chars += len(text)
-        if self._chars > MAX_REPLY_CHARS:
-            raise self._answer.failure(f"sends a reply of more than {MAX_REPLY_CHARS} letters")
-        token = Token(text, joined=arrival == self._arrival)
-        self._arrival = arrival
-        return token
-
-    def finish(self) -> Iterator[LlmEvent]:
-        """Yield what the stream's end brings. Raises `RemoteError` where it came too early."""
-        self._letters.finish()
-        if not (self.complete or self._finished):
-            raise self._answer.failure("broke the reply off before it was finished")
-        if not self._chars:
-            raise _no_text(self._answer, tuple(self._hidden))
-        if self._usage is not None:
-            yield Usage(self._usage)
-        if self._prompt_ms is not None:
-            yield ServerTiming(self._prompt_ms, self._first_token_ms, "llm")
-        else:
-            yield from self._answer.server_timing()
-
-
-def _text_of(content: object) -> str:
-    """Return the text of a ``content``: a string, or a list of parts of which some are text."""
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else []
-    return "".join(text_at(item, "text") for item in parts if part(item, "type") == "text")
-
-
-_HIDDEN = {
-    "reasoning_content": "reasoning",
-    "reasoning": "reasoning",
-    "tool_calls": "tool calls",
-    "function_call": "tool calls",
-    "refusal": "a refusal",
-}
-
-
-def _hidden_kinds(delta: object) -> tuple[str, ...]:
-    """Return what ``delta`` holds that a listener is not meant to hear."""
-    return tuple(name for key, name in _HIDDEN.items() if part(delta, key))
-
-
-def _no_text(answer: Answer, hidden: tuple[str, ...]) -> RemoteError:
-    if not hidden:
-        return answer.failure("sent a reply without text", fault="engine")
-    return answer.failure(
-        f"sent a reply without text: nothing but {' and '.join(dict.fromkeys(hidden))}",
-        "raise max_tokens, or switch reasoning and tools off",
-        fault="engine",
-    )
-
-
-def _visible_tokens(chunk: object) -> int | None:
-    """Return the tokens of the answer less those of its reasoning, where the server counts them."""
-    tokens = count_at(chunk, "usage", "completion_tokens")
-    if tokens is None:
-        return None
-    details = ("usage", "completion_tokens_details", "reasoning_tokens")
-    return max(0, tokens - (count_at(chunk, *details) or 0))
-
-
-def _llama_cpp_ms(chunk: object) -> float | None:
-    """Return how long llama.cpp took over the prompt, which is to its first token."""
-    span = part(chunk, "timings", "prompt_ms")
-    return float(span) if isinstance(span, int | float) and 0 <= span < 1e9 else None
-
-
-def _raise_error_in(chunk: Mapping[str, object], name: str, answer: Answer) -> None:
-    """Raise the error that a server tells of in the middle of a stream."""
-    if not chunk.get("error") and name != "error":
-        return
-    said = answer.quote(message_in(json.dumps(chunk)))
-    raise answer.failure(f"failed in mid-answer: {said}", fault="engine")

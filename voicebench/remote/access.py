@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from voicebench.errors import UsageError
 from voicebench.remote.failure import quote
@@ -17,6 +17,11 @@ _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _HEADER_VALUE = re.compile(r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")
 _HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 _SECRET_HEADER = re.compile(r"authorization|cookie|api-?key|token|secret", re.IGNORECASE)
+_SECRET_WORDS = {
+    *("key", "keys", "apikey", "token", "accesstoken", "secret", "password", "passwd"),
+    *("auth", "authorization", "credential", "credentials", "sig", "signature"),
+}
+_PLACE = re.compile(r"^\{\w+\}$")
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
@@ -142,9 +147,40 @@ def address_of(url: str, *schemes: str) -> Address:
             f"the URL {shown(url)} has a name or a password in it",
             "put the key into an environment variable and name that",
         )
+    secret = _secret_in(parts)
+    if secret is not None:
+        raise UsageError(
+            f"the URL {shown(url)} has a key in its query ({secret}=…), and results keep URLs",
+            "put it into an environment variable and name that with key_env; key_header and "
+            "key_scheme say how it is sent",
+        )
     if any(char.isspace() or not char.isprintable() for char in url):
         raise UsageError(f"the URL {shown(url)} has spaces or control characters in it", example)
     return Address(parts.scheme, parts.hostname, _PORTS[parts.scheme] if port is None else port)
+
+
+def base_of(url: str, path: str) -> str:
+    """Return what ``url`` has before ``path``; it may end before that. A query stays."""
+    base, mark, query = url.partition("?")
+    return f"{base.rstrip('/').removesuffix(path)}{mark}{query}"
+
+
+def below(base_url: str, path: str) -> str:
+    """Return the URL of ``path`` below ``base_url``, whose query stays."""
+    base, mark, query = base_url.partition("?")
+    return f"{base.rstrip('/')}{path}{mark}{query}"
+
+
+def _secret_in(parts: SplitResult) -> str | None:
+    """Return the name in the query that looks like a key's, None where there is none.
+
+    A place of a template holds no key.
+    """
+    for name, value in parse_qsl(parts.query):
+        words = re.sub(r"([a-z])([A-Z])", r"\1 \2", name)
+        if not _PLACE.match(value) and _SECRET_WORDS & set(re.split(r"\W|_", words.lower())):
+            return quote(name)
+    return None
 
 
 def shown(url: str) -> str:

@@ -56,8 +56,12 @@ class Answer:
         self._head_ms = self.elapsed_ms()
         self._connection = cast(Connection, response.extensions["network_stream"])
         self._connection.uses += 1
+        reused = self._connection.uses > 1
         self.connected = Connected(
-            self._connection.connect_ms, self._connection.uses > 1, self._connection.number
+            self._connection.connect_ms,
+            reused,
+            self._connection.number,
+            in_turn=self._connection.in_turn and not reused,
         )
         """The connection that served the request."""
 
@@ -172,12 +176,16 @@ class Answer:
         """Return `beginning` as an error may show it."""
         return self.quote(message_in(self.beginning())) or "(nothing)"
 
+    def end_within(self, seconds: float) -> None:
+        """Wait for the rest of the body for ``seconds`` from now at most."""
+        self._patience.end_within(seconds)
+
     def settle(self, seconds: float) -> None:
         """Read what is left of a body whose content is complete, so that the connection serves on.
 
         A server that does not come to its end within ``seconds`` loses the connection instead.
         """
-        self._patience.end_within(seconds)
+        self.end_within(seconds)
         with contextlib.suppress(RemoteError):
             for _ in self.pieces():
                 pass

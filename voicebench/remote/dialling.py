@@ -6,7 +6,8 @@ object carries HTTP/1.1, HTTP/2 and, through its plain socket, a WebSocket.
 
 **Arrivals.** Each read either had to wait for the peer, or found bytes that had been waiting. Only
 after a wait is the moment at which the bytes came known. `Connection.arrivals` counts the waits:
-what two pieces of an answer with the same count have between them is not the peer's time.
+what two pieces of an answer with the same count have between them is not the peer's time. Under TLS
+nothing is there before a record is whole, however many bytes of it have come.
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ import math
 import select
 import socket
 import ssl
-import threading
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -27,44 +26,46 @@ import httpcore
 
 from voicebench.errors import UsageError
 from voicebench.remote.access import Address
-from voicebench.remote.failure import RemoteError
-from voicebench.remote.timeouts import Allowance, seconds_of
+from voicebench.remote.connecting import Opening, cause_of, connect_tcp, resolve
+from voicebench.remote.timeouts import Allowance, ConnectLimit, seconds_of
 
+_NO_TLS = "took the connection and did not end the TLS handshake"
 _numbers = itertools.count(1)
-_Resolved = list[tuple[Any, ...]]
 
 
 class Connection(httpcore.NetworkStream):
     """An open connection and what is known of it.
 
-    ``number`` tells it from every other of this process; ``connect_ms`` is what opening it took;
-    ``uses`` counts the exchanges that it served.
+    ``number`` tells it from every other of this process; ``connect_ms`` is what opening it took,
+    ``in_turn`` whether a turn waited for that; ``uses`` counts the exchanges that it served.
     """
 
-    def __init__(self, sock: socket.socket, peer: str, connect_by: float, began: float) -> None:
+    def __init__(self, sock: socket.socket, opening: Opening) -> None:
         self.number = next(_numbers)
         self.uses = 0
         self.arrivals = 0
         self.closed = False
+        self.in_turn = opening.limit.in_turn
         self.socket = sock
-        self._peer = peer
-        self._connect_by = connect_by
-        self._began = began
-        self.connect_ms = (time.monotonic() - began) * 1000
+        self._opening = opening
+        self.connect_ms = opening.took_ms()
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Return what is there, up to ``max_bytes``; wait only where nothing is."""
         # Before anything else: time may have run out though bytes keep coming.
         seconds = seconds_of(timeout)
-        if not self._holds_bytes():
-            self.arrivals += 1
         try:
+            self.socket.settimeout(0)
+            with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return self.socket.recv(max_bytes)
+            # Nothing is there, or under TLS less than a record, which is nothing yet.
+            self.arrivals += 1
             self.socket.settimeout(seconds)
             return self.socket.recv(max_bytes)
         except TimeoutError:
             raise _run_out(timeout, httpcore.ReadTimeout()) from None
         except OSError as error:
-            raise httpcore.ReadError(_cause(error)) from None
+            raise httpcore.ReadError(cause_of(error)) from None
 
     def wait(self, seconds: float) -> bool:
         """Wait until there is something to read, or for ``seconds``; say whether there is."""
@@ -81,7 +82,7 @@ class Connection(httpcore.NetworkStream):
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
         except OSError as error:
-            raise httpcore.ReadError(_cause(error)) from None
+            raise httpcore.ReadError(cause_of(error)) from None
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send all of ``buffer``."""
@@ -93,27 +94,28 @@ class Connection(httpcore.NetworkStream):
         except TimeoutError:
             raise _run_out(timeout, httpcore.WriteTimeout()) from None
         except OSError as error:
-            raise httpcore.WriteError(_cause(error)) from None
+            raise httpcore.WriteError(cause_of(error)) from None
 
     def start_tls(
         self,
         ssl_context: ssl.SSLContext,
         server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ARG002 (the limit spans TCP and TLS)
+        timeout: float | None = None,
     ) -> Connection:
-        """Encrypt the connection, unless it was opened encrypted before the turn."""
+        """Encrypt the connection, unless it was opened encrypted; one limit spans TCP and TLS."""
         if isinstance(self.socket, ssl.SSLSocket):
             return self
         try:
-            self.socket.settimeout(_left_s(self._connect_by, self._peer))
+            self.socket.settimeout(self._opening.left_s(_NO_TLS))
             self.socket = ssl_context.wrap_socket(self.socket, server_hostname=server_hostname)
         except TimeoutError:
             self.close()
-            raise _connect_timeout(self._peer) from None
+            raise self._opening.run_out(_NO_TLS) from None
         except OSError as error:
             self.close()
-            raise _tls_failure(self._peer, error) from None
-        self.connect_ms = (time.monotonic() - self._began) * 1000
+            raise self._opening.tls_failure(error) from None
+        self.connect_ms = self._opening.took_ms()
+        _begin_exchange(timeout)
         return self
 
     def get_extra_info(self, info: str) -> Any:
@@ -147,17 +149,15 @@ def dial(
     address: Address,
     *,
     peer: str,
-    timeout_s: float,
+    limit: ConnectLimit,
     tls: ssl.SSLContext | None = None,
 ) -> Connection:
-    """Open a connection within ``timeout_s``. ``peer`` is the URL as it may be shown.
+    """Open a connection within ``limit``. ``peer`` is the URL as it may be shown.
 
     Raises `RemoteError` with stage ``connect``.
     """
-    began = time.monotonic()
-    connect_by = began + timeout_s
-    sock = _connect_tcp(_resolve(address, peer, connect_by), peer, connect_by)
-    connection = Connection(sock, peer, connect_by, began)
+    opening = Opening(peer, limit)
+    connection = Connection(connect_tcp(resolve(address, opening), opening), opening)
     return connection if tls is None else connection.start_tls(tls, address.host)
 
 
@@ -172,100 +172,13 @@ def trust(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _resolve(address: Address, peer: str, connect_by: float) -> _Resolved:
-    """Look the name up, in a thread: the system's resolver cannot be told when to give up."""
-    found: _Resolved = []
-    failures: list[OSError | UnicodeError] = []
-
-    def look_up() -> None:
-        try:
-            found.extend(
-                socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM),
-            )
-        except (OSError, UnicodeError) as error:
-            failures.append(error)
-
-    lookup = threading.Thread(target=look_up, name="voicebench-lookup", daemon=True)
-    lookup.start()
-    lookup.join(_left_s(connect_by, peer))
-    if failures:
-        raise RemoteError(
-            f"{peer} cannot be reached: its name is not known ({failures[0]})",
-            "correct the URL, or check the network",
-            fault="refused",
-            stage="connect",
-        )
-    if not found:
-        raise _connect_timeout(peer)
-    return found
-
-
-def _connect_tcp(resolved: _Resolved, peer: str, connect_by: float) -> socket.socket:
-    """Try the addresses in turn; each gets its share of the time that is left."""
-    failure: OSError | None = None
-    for index, (family, kind, protocol, _, where) in enumerate(resolved):
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.settimeout(_left_s(connect_by, peer) / (len(resolved) - index))
-            sock.connect(where)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock
-        except OSError as error:
-            sock.close()
-            failure = error
-        except BaseException:
-            sock.close()
-            raise
-    if isinstance(failure, TimeoutError):
-        raise _connect_timeout(peer)
-    raise RemoteError(
-        f"{peer} cannot be reached ({_cause(failure)})",
-        "start the server, or correct the URL",
-        fault="refused",
-        stage="connect",
-    )
+def _begin_exchange(timeout: float | None) -> None:
+    if isinstance(timeout, Allowance):
+        timeout.patience.begin_exchange()
 
 
 def _run_out(timeout: float | None, otherwise: Exception) -> Exception:
     return timeout.patience.run_out() if isinstance(timeout, Allowance) else otherwise
-
-
-def _left_s(connect_by: float, peer: str) -> float:
-    left = connect_by - time.monotonic()
-    if left <= 0:
-        raise _connect_timeout(peer)
-    return left
-
-
-def _connect_timeout(peer: str) -> RemoteError:
-    return RemoteError(
-        f"{peer} did not take a connection in time",
-        "check the URL and the network, or raise the connect timeout",
-        fault="timeout",
-        stage="connect",
-    )
-
-
-def _tls_failure(peer: str, error: OSError) -> RemoteError:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return RemoteError(
-            f"the certificate of {peer} is not trusted ({error.verify_message})",
-            "name the file of its certificate authority",
-            fault="refused",
-            stage="connect",
-        )
-    return RemoteError(
-        f"no TLS with {peer} ({_cause(error)})",
-        "does the server speak http:// or ws:// instead?",
-        fault="protocol",
-        stage="connect",
-    )
-
-
-def _cause(error: OSError | None) -> str:
-    if isinstance(error, ssl.SSLError) and error.reason:
-        return str(error.reason).lower().replace("_", " ")
-    return "no address" if error is None else error.strerror or type(error).__name__
 
 
 def _readable(sock: socket.socket) -> bool:

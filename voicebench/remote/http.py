@@ -58,7 +58,7 @@ class HttpService:
     def check(self) -> None:
         """Open a connection, or raise `RemoteError` naming the URL."""
         self._settle(SETTLE_S)
-        self._lines.open()
+        self._lines.check()
 
     def prepare(self) -> None:
         """Leave one open connection for the next turn, or none where every turn connects anew."""
@@ -173,7 +173,7 @@ class HttpService:
             content=content,
             extensions={
                 "timeout": {
-                    "connect": self.access.timeouts.connect_s,
+                    "connect": allowance,
                     "read": allowance,
                     "write": allowance,
                     "pool": self.access.timeouts.connect_s,

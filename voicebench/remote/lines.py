@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import logging
 import ssl
+import time
 
 import httpcore
 
 from voicebench.remote.access import Access, Address, address_of
 from voicebench.remote.dialling import Connection, dial, trust
+from voicebench.remote.failure import RemoteError
+from voicebench.remote.timeouts import Allowance, ConnectLimit
+
+_HTTP2_BEGINS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
+"""The client's preface and its SETTINGS, of which there are none (RFC 9113, section 3.4)."""
+_HTTP2_SETTINGS = b"\x04\x00"
+"""Type and flags of the frame that a server of HTTP/2 sends first."""
+_FRAME_HEAD_BYTES = 9
 
 
 class Lines(httpcore.NetworkBackend):
@@ -38,6 +47,15 @@ class Lines(httpcore.NetworkBackend):
         self._drop_lapsed()
         return self.pool.handle_request(request)
 
+    def check(self) -> None:
+        """Open a connection, and find out whether the peer speaks what is spoken to it.
+
+        Raises `RemoteError`.
+        """
+        if self._http2_in_clear and self._proxy is None:
+            self._check_http2()
+        self.open()
+
     def open(self) -> None:
         """Make sure that a connection is open, and waits or has served before."""
         if self._ready is not None and self._ready.lapsed():
@@ -47,7 +65,7 @@ class Lines(httpcore.NetworkBackend):
             ahead = None if self._proxy else self._tls
             if ahead is not None:
                 ahead.set_alpn_protocols(["http/1.1", "h2"] if self._access.http2 else ["http/1.1"])
-            self._ready = self._keep(self._dial(self._access.timeouts.connect_s, ahead))
+            self._ready = self._keep(self._dial(self._access.timeouts.to_connect(), ahead))
 
     def drop(self) -> None:
         """Close every connection."""
@@ -68,6 +86,34 @@ class Lines(httpcore.NetworkBackend):
         if self._made and all(connection.lapsed() for connection in self._made):
             self.drop()
 
+    def _check_http2(self) -> None:
+        """Begin HTTP/2 on a connection of its own, and see whether the peer does."""
+        limit = self._access.timeouts.to_connect()
+        connection = self._dial(limit, None)
+        answer = b""
+        until = time.monotonic() + limit.seconds
+        try:
+            connection.write(_HTTP2_BEGINS, limit.seconds)
+            while len(answer) < _FRAME_HEAD_BYTES:
+                if not connection.wait(max(0.0, until - time.monotonic())):
+                    break
+                data = connection.read_now(1024)
+                if data == b"":
+                    break
+                answer += data or b""
+        except (httpcore.NetworkError, httpcore.WriteTimeout):
+            pass  # A server of HTTP/1.1 may just hang up.
+        finally:
+            connection.close()
+        if answer[3:5] != _HTTP2_SETTINGS:
+            speaks = "HTTP/1.1" if answer.startswith(b"HTTP/1") else "no HTTP/2"
+            raise RemoteError(
+                f"{self._peer} speaks {speaks}, and over http:// wire.http2 is spoken unasked",
+                "set wire.http2 = false, or use the server's https:// address",
+                fault="protocol",
+                stage="connect",
+            )
+
     def connect_tcp(
         self,
         host: str,  # noqa: ARG002 (always the first stop)
@@ -80,10 +126,14 @@ class Lines(httpcore.NetworkBackend):
         ready, self._ready = self._ready, None
         if ready is not None and not ready.lapsed():
             return ready
-        return self._keep(self._dial(timeout or self._access.timeouts.connect_s, None))
+        if not isinstance(timeout, Allowance):
+            return self._keep(self._dial(self._access.timeouts.to_connect(), None))
+        connection = self._keep(self._dial(timeout.patience.to_connect(), None))
+        timeout.patience.begin_exchange()
+        return connection
 
-    def _dial(self, timeout_s: float, tls: ssl.SSLContext | None) -> Connection:
-        return dial(self._first_stop, peer=self._peer, timeout_s=timeout_s, tls=tls)
+    def _dial(self, limit: ConnectLimit, tls: ssl.SSLContext | None) -> Connection:
+        return dial(self._first_stop, peer=self._peer, limit=limit, tls=tls)
 
     def _keep(self, connection: Connection) -> Connection:
         self._made = [made for made in self._made if not made.closed]

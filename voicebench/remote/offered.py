@@ -16,7 +16,7 @@ from typing import Literal
 
 from voicebench.errors import UsageError
 from voicebench.events import Stage
-from voicebench.remote.access import Access
+from voicebench.remote.access import Access, below
 from voicebench.remote.failure import RemoteError, quote
 from voicebench.remote.http import HttpService
 from voicebench.remote.json_text import json_object, part, text_at
@@ -43,17 +43,19 @@ def offered_models(base_url: str, access: Access, stage: Stage) -> list[Offered]
 
     Raises `RemoteError` for a server that is down, refuses the key, or fails.
     """
-    url = f"{base_url.rstrip('/')}/models"
+    url = below(base_url, "/models")
     # No turn has begun, so none can be over.
     service = HttpService(url, replace(access, deadline=None), stage)
-    with closing(service), service.exchange("GET", url) as answer:
-        if answer.status in _NO_SUCH_ROUTE:
+    with closing(service):
+        service.check()
+        with service.exchange("GET", url) as answer:
+            if answer.status in _NO_SUCH_ROUTE:
+                return []
+            answer.require_success()
+            # A page, or whatever else it answers there, names no model.
+            with contextlib.suppress(RemoteError):
+                return _models_in(json_object(answer.whole(MAX_LIST_BYTES)))
             return []
-        answer.require_success()
-        # A page, or whatever else it answers there, names no model.
-        with contextlib.suppress(RemoteError):
-            return _models_in(json_object(answer.whole(MAX_LIST_BYTES)))
-        return []
 
 
 def one_for(task: Task, offered: Sequence[Offered], shown_url: str, setting: str) -> Offered | None:

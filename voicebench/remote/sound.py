@@ -10,33 +10,32 @@ particular
 - raw PCM needs a rate: from the content type's ``rate``, a header such as ``x-sample-rate``, or the
   settings; if two of them disagree, that is an error too. ``audio/L16`` is big-endian (RFC 2586)
   unless the settings name the encoding.
+  So is a container whose header says another rate than the settings.
 - What is called raw PCM and begins with a container's mark is what the mark says; its header is not
-  sound.
+  sound. What is called raw PCM and reads as text is an error (`voicebench.remote.raw_sound`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from voicebench.audio.pcm import mix_down
 from voicebench.audio.wav import WavStream
 from voicebench.errors import UsageError
 from voicebench.remote.failure import RemoteError
+from voicebench.remote.raw_sound import MAX_CHANNELS, PcmEncoding, PcmStream, PcmUnlessText
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SoundKind = Literal["pcm", "wav", "mp3", "aac", "flac", "opus"]
-PcmEncoding = Literal["s16le", "s16be", "f32le"]
 
 RATES = range(4000, 192_001)
 MARK_BYTES = 4
 """Bytes that tell a container from raw samples and from text."""
-MAX_CHANNELS = 8
 _KINDS: dict[str, SoundKind] = {
     "audio/wav": "wav",
     "audio/wave": "wav",
@@ -69,7 +68,6 @@ _KINDS |= dict.fromkeys(_RAW, "pcm")
 _MARKS: dict[bytes, SoundKind] = {b"RIFF": "wav", b"OggS": "opus", b"fLaC": "flac"}
 _UNSPECIFIC = ("", "application/octet-stream", "binary/octet-stream", "audio/*", "*/*")
 _RATE_HEADERS = ("x-sample-rate", "x-audio-sample-rate", "sample-rate")
-_ENCODINGS = {"s16le": "<i2", "s16be": ">i2", "f32le": "<f4"}
 
 
 class SoundStream(Protocol):
@@ -99,7 +97,7 @@ class SoundFormat:
     kind: SoundKind | Literal["auto"] = "auto"
     encoding: PcmEncoding | None = None
     sample_rate: int | None = None
-    channels: int = 1
+    channels: int | None = None
 
     def __post_init__(self) -> None:
         """Raise `UsageError` for what no sound can be."""
@@ -107,7 +105,7 @@ class SoundFormat:
             raise UsageError(
                 f"sample rate {self.sample_rate} Hz is none", f"use {RATES[0]} to {RATES[-1]}"
             )
-        if not 1 <= self.channels <= MAX_CHANNELS:
+        if self.channels is not None and not 1 <= self.channels <= MAX_CHANNELS:
             raise UsageError(f"{self.channels} channels", f"use 1 to {MAX_CHANNELS}")
 
 
@@ -123,56 +121,46 @@ def open_sound(
     ``asked`` is the format that the request asked for. Raises `RemoteError` where nothing says
     what the sound is.
     """
-    kind = declared.kind
-    if kind == "auto":
+    kind: SoundKind | None = None if declared.kind == "auto" else declared.kind
+    if kind is None:
         if content_type in _KINDS:
             kind = _KINDS[content_type]
         elif content_type in _UNSPECIFIC:
-            return Marked(_otherwise(asked, declared, content_type, parameters, headers))
+            kind = asked
         else:
             raise RemoteError(
                 f"answers {content_type}, which is no sound that can be decoded here",
                 "ask the server for wav, pcm, mp3, flac or opus",
                 fault="protocol",
             )
-    return Marked(_otherwise(kind, declared, content_type, parameters, headers))
+    # What is wrong with raw PCM is said at once, whatever comes.
+    pcm = (
+        _open_pcm(declared, content_type, parameters or {}, headers or {})
+        if kind == "pcm"
+        else None
+    )
+    return Marked(kind, declared.sample_rate, pcm)
 
 
-class PcmStream:
-    """Raw samples: whole frames are given back as they come, mixed down to mono."""
-
-    def __init__(self, encoding: PcmEncoding, sample_rate: int, channels: int) -> None:
-        self.sample_rate = sample_rate
-        self._dtype = np.dtype(_ENCODINGS[encoding])
-        self._channels = channels
-        self._rest = b""
-
-    def feed(self, data: bytes) -> NDArray[np.float32]:
-        """Take the next bytes and return the samples that are whole by now."""
-        data = self._rest + data
-        whole = len(data) - len(data) % (self._dtype.itemsize * self._channels)
-        self._rest = data[whole:]
-        stored = np.frombuffer(data[:whole], dtype=self._dtype).reshape(-1, self._channels)
-        frames = stored.astype(np.float32)
-        if self._dtype.kind == "i":
-            frames /= np.float32(32768)
-        return mix_down(frames)
-
-    def finish(self) -> NDArray[np.float32]:
-        """Say that no byte follows. Raises `RemoteError` where a sample is cut."""
-        if self._rest:
-            raise RemoteError("the sound ends in the middle of a sample", fault="audio")
-        return np.zeros(0, dtype=np.float32)
+def may_be_sound(content_type: str) -> bool:
+    """Whether what is called so can be sound without a container's mark to prove it."""
+    named = content_type in _KINDS or content_type in _UNSPECIFIC
+    return named or content_type.startswith("audio/")
 
 
 class Marked:
     """A stream that looks at the first bytes: a container's mark goes before what was said of it.
 
-    ``otherwise`` makes the stream of what bears no mark.
+    ``kind`` is what was said; ``pcm`` the stream of it where that is raw. ``sample_rate`` is the
+    one that the settings name: a container that has another contradicts them.
     """
 
-    def __init__(self, otherwise: Callable[[], SoundStream]) -> None:
-        self._otherwise = otherwise
+    def __init__(
+        self, kind: SoundKind | None, sample_rate: int | None, pcm: PcmStream | None
+    ) -> None:
+        self._kind = kind
+        self._expected = sample_rate
+        self._pcm = pcm
         self._head = b""
         self._stream: SoundStream | None = None
 
@@ -188,16 +176,42 @@ class Marked:
             if len(self._head) < MARK_BYTES:
                 return np.zeros(0, dtype=np.float32)
             data, self._head = self._head, b""
-            self._stream = _stream_of_mark(data[:MARK_BYTES]) or self._otherwise()
-        return self._stream.feed(data)
+            self._stream = self._stream_of(marked_kind(data[:MARK_BYTES]) or self._kind)
+        samples = self._stream.feed(data)
+        self._check_rate(self._stream.sample_rate)
+        return samples
 
     def finish(self) -> NDArray[np.float32]:
         """Say that no byte follows, and return the last samples."""
         if self._stream is None:
-            self._stream = self._otherwise()
-        samples = self._stream.feed(self._head)
+            self._stream = self._stream_of(self._kind)
+        samples = np.concatenate([self._stream.feed(self._head), self._stream.finish()])
         self._head = b""
-        return np.concatenate([samples, self._stream.finish()])
+        self._check_rate(self._stream.sample_rate)
+        return samples
+
+    def _stream_of(self, kind: SoundKind | None) -> SoundStream:
+        if kind is None:
+            raise RemoteError(
+                "sends sound of which nothing says the format",
+                "set the format and the sample rate",
+                fault="audio",
+            )
+        if kind == "opus":
+            self._expected = None  # Decoded at 48 kHz, whatever was encoded.
+        if kind == "pcm":
+            assert self._pcm is not None
+            return PcmUnlessText(self._pcm)
+        return _decoder_of(kind)
+
+    def _check_rate(self, rate: int | None) -> None:
+        if self._expected is not None and rate not in (None, self._expected):
+            raise RemoteError(
+                f"the sample rate is contradictory: the settings: {self._expected}, "
+                f"the sound's own header: {rate}",
+                "correct the sample rate in the settings, or leave it out",
+                fault="audio",
+            )
 
 
 def marked_kind(head: bytes) -> SoundKind | None:
@@ -211,22 +225,6 @@ def load_decoder(*kinds: SoundKind | Literal["auto"] | None) -> None:
         import voicebench.remote.compressed  # noqa: F401
 
 
-def _otherwise(
-    kind: SoundKind | None,
-    declared: SoundFormat,
-    content_type: str,
-    parameters: Mapping[str, str] | None,
-    headers: Mapping[str, str] | None,
-) -> Callable[[], SoundStream]:
-    """Return what makes the stream of ``kind``; what is wrong with raw PCM is said at once."""
-    if kind == "pcm":
-        pcm = _open_pcm(declared, content_type, parameters or {}, headers or {})
-        return lambda: pcm
-    if kind is None:
-        return _refuse_unmarked
-    return lambda: _stream_of(kind)
-
-
 def _open_pcm(
     declared: SoundFormat,
     content_type: str,
@@ -235,31 +233,38 @@ def _open_pcm(
 ) -> PcmStream:
     encoding = declared.encoding or _RAW.get(content_type)
     encoding = encoding or ("s16be" if content_type == "audio/l16" else "s16le")
-    channels = _number("channels", parameters.get("channels"), range(1, MAX_CHANNELS + 1))
-    return PcmStream(
-        encoding, _pcm_rate(declared, parameters, headers), channels or declared.channels
-    )
-
-
-def _pcm_rate(
-    declared: SoundFormat, parameters: Mapping[str, str], headers: Mapping[str, str]
-) -> int:
-    said = {
-        "the settings": declared.sample_rate,
-        "the content type": _number("rate", parameters.get("rate"), RATES),
+    channels = {
+        "the settings": declared.channels,
+        "the content type": _number(
+            "channels", parameters.get("channels"), range(1, MAX_CHANNELS + 1)
+        ),
     }
-    said |= {name: _number(name, headers.get(name), RATES) for name in _RATE_HEADERS}
-    rates = {source: rate for source, rate in said.items() if rate is not None}
-    if not rates:
+    rate = _agreed("sample rate", _told_rates(declared, parameters, headers))
+    if rate is None:
         raise RemoteError(
             "sends raw PCM and nothing says its sample rate",
             "set the sample rate, or ask for wav",
             fault="audio",
         )
-    if len(set(rates.values())) > 1:
-        told = ", ".join(f"{source}: {rate}" for source, rate in rates.items())
-        raise RemoteError(f"the sample rate is contradictory: {told}", fault="audio")
-    return next(iter(rates.values()))
+    return PcmStream(encoding, rate, _agreed("number of channels", channels) or 1)
+
+
+def _told_rates(
+    declared: SoundFormat, parameters: Mapping[str, str], headers: Mapping[str, str]
+) -> dict[str, int | None]:
+    return {
+        "the settings": declared.sample_rate,
+        "the content type": _number("rate", parameters.get("rate"), RATES),
+    } | {name: _number(name, headers.get(name), RATES) for name in _RATE_HEADERS}
+
+
+def _agreed(what: str, said: Mapping[str, int | None]) -> int | None:
+    """Return what all sources that speak say, None where none does. Raises `RemoteError`."""
+    told = {source: number for source, number in said.items() if number is not None}
+    if len(set(told.values())) > 1:
+        listed = ", ".join(f"{source}: {number}" for source, number in told.items())
+        raise RemoteError(f"the {what} is contradictory: {listed}", fault="audio")
+    return next(iter(told.values()), None)
 
 
 def _number(name: str, text: str | None, allowed: range) -> int | None:
@@ -270,20 +275,7 @@ def _number(name: str, text: str | None, allowed: range) -> int | None:
     return int(text)
 
 
-def _refuse_unmarked() -> SoundStream:
-    raise RemoteError(
-        "sends sound of which nothing says the format",
-        "set the format and the sample rate",
-        fault="audio",
-    )
-
-
-def _stream_of_mark(head: bytes) -> SoundStream | None:
-    kind = marked_kind(head)
-    return None if kind is None else _stream_of(kind)
-
-
-def _stream_of(kind: SoundKind) -> SoundStream:
+def _decoder_of(kind: SoundKind) -> SoundStream:
     if kind == "wav":
         return WavStream()
     # FFmpeg is loaded only where something has to be decoded.

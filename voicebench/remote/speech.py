@@ -5,9 +5,9 @@ of the body, a container's header included; an `AudioChunk` is whole samples. So
 base64 within server-sent events (OpenAI's ``stream_format: "sse"``: ``speech.audio.delta`` and
 ``speech.audio.done``).
 
-A body that is called text and begins with a container's mark is sound all the same: a web framework
-that is handed bytes calls them ``text/html`` unless it is told otherwise, and Piper's own server
-does not tell it.
+A body that is called text, or anything else that is no sound, and begins with a container's mark is
+sound all the same: a web framework that is handed bytes calls them ``text/html`` unless it is told
+otherwise, and Piper's own server does not tell it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from voicebench.remote.sound import (
     SoundStream,
     load_decoder,
     marked_kind,
+    may_be_sound,
     open_sound,
 )
 from voicebench.remote.sse import EventStream, ServerSentEvent
@@ -38,7 +39,6 @@ from voicebench.remote.sse import EventStream, ServerSentEvent
 MAX_SPEECH_S = 1800.0
 """Seconds of sound that one answer may take; compressed silence is small."""
 _SSE = "text/event-stream"
-_NO_SOUND = ("text/", "application/json", "application/problem+json", "application/xml", "image/")
 
 
 class SpeechReader:
@@ -65,7 +65,7 @@ class SpeechReader:
         kind, parameters = answer.content_type
         in_events = kind == _SSE
         told = "" if in_events else kind
-        if told.startswith(_NO_SOUND):
+        if not may_be_sound(told):
             if marked_kind(answer.peek(MARK_BYTES)) is None:
                 raise answer.failure(
                     f"answers {kind} instead of sound: {answer.quoted_beginning()}",

@@ -39,6 +39,23 @@ class Timeouts:
             if not 0 < value < math.inf:
                 raise UsageError(f"timeout {field.name} = {value} is no time", "use 0.001 or more")
 
+    def to_connect(self) -> ConnectLimit:
+        """Return how long a connect may take that no turn waits for."""
+        return ConnectLimit(self.connect_s, f"{self.connect_s:g} s")
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectLimit:
+    """How long opening a connection may take, that limit in words, and whether a turn waits.
+
+    ``setting`` is what the limit comes from.
+    """
+
+    seconds: float
+    words: str
+    in_turn: bool = False
+    setting: str = "wire.connect_s"
+
 
 class TurnDeadline:
     """The end of the running turn, shared by all engines that work on it."""
@@ -77,19 +94,33 @@ class Patience:
         self._peer = peer
         self._stage: Stage = stage
         self._clock = clock
-        now = clock()
-        self._first_byte_by = now + timeouts.first_byte_s
-        own_end = now + timeouts.turn_s
-        self._over_at = own_end if deadline is None else min(own_end, deadline.ends_at)
+        own_end = clock() + timeouts.turn_s
+        self._turn_ends_at = own_end if deadline is None else min(own_end, deadline.ends_at)
+        self._over_at = self._turn_ends_at
+        self.begin_exchange()
+
+    def begin_exchange(self) -> None:
+        """Say that the connection stands: only now does the wait for the first byte begin."""
         self._answering = False
+        self._first_byte_by = self._clock() + self._timeouts.first_byte_s
+
+    def to_connect(self) -> ConnectLimit:
+        """Return how long a connect inside the turn may take. Raises `RemoteError` for no time."""
+        limit, left = self._timeouts.to_connect(), self._over_at - self._clock()
+        if left <= 0:
+            raise self.run_out()
+        if left < limit.seconds:
+            words = f"what was left of the turn's {self._timeouts.turn_s:g} s"
+            return ConnectLimit(left, words, in_turn=True, setting="wire.turn_s")
+        return ConnectLimit(limit.seconds, limit.words, in_turn=True)
 
     def answer_began(self) -> None:
         """Say that the first byte of the answer is in hand."""
         self._answering = True
 
     def end_within(self, seconds: float) -> None:
-        """Bring the end of the exchange forward to ``seconds`` from now."""
-        self._over_at = min(self._over_at, self._clock() + seconds)
+        """Bring the end of the exchange forward to ``seconds`` from now; the last word counts."""
+        self._over_at = min(self._turn_ends_at, self._clock() + seconds)
 
     def left_s(self) -> float:
         """Return how long the next read may wait. Raises `RemoteError` where time is up."""

@@ -11,7 +11,6 @@ Compression, redirects, proxies and retries are off.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 
 import httpcore
@@ -24,15 +23,17 @@ from websockets.uri import parse_uri
 from voicebench.errors import UsageError
 from voicebench.events import Connected, Stage
 from voicebench.remote.access import Access, address_of, shown
+from voicebench.remote.connecting import Opening
 from voicebench.remote.dialling import Connection, dial, trust
 from voicebench.remote.failure import RemoteError, message_in, quote
 from voicebench.remote.open_socket import READ_BYTES, Incoming, OpenSocket, feed, flush
-from voicebench.remote.timeouts import Patience, Timeouts
+from voicebench.remote.timeouts import Patience
 
 MAX_MESSAGE_BYTES = 8 << 20
 """Bytes of one message."""
 CLOSE_S = 1.0
 """How long the peer may take to answer our farewell."""
+_NO_HANDSHAKE = "took the connection and did not end the WebSocket handshake"
 # A logger of its own, attached to nothing: the library's would show the key when debugging is on.
 _SILENT = logging.Logger("voicebench.websocket", level=logging.CRITICAL)
 
@@ -81,11 +82,19 @@ class SocketLine:
 
     def begin(self) -> tuple[Connected, Patience]:
         """Begin an exchange: return the connection, opened now if none is, and its limits."""
-        opened = self._ensure_open()
+        patience = self.new_patience()
+        opened = self._ensure_open(patience)
+        patience.begin_exchange()
         opened.uses += 1
         opened.start_turn()
-        connected = Connected(opened.connect_ms, opened.uses > 1, opened.connection.number)
-        return connected, self.new_patience()
+        reused = opened.uses > 1
+        connected = Connected(
+            opened.connect_ms,
+            reused,
+            opened.connection.number,
+            in_turn=opened.connection.in_turn and not reused,
+        )
+        return connected, patience
 
     def end(self) -> None:
         """End the exchange in peace; the connection serves on."""
@@ -144,33 +153,34 @@ class SocketLine:
             raise self.failure("has no open connection")
         return self._open
 
-    def _ensure_open(self) -> OpenSocket:
+    def _ensure_open(self, patience: Patience | None = None) -> OpenSocket:
+        """Return the open connection, else a new one; ``patience`` is that of a waiting turn."""
         if self._open is not None and not self._open.lapsed():
             return self._open
         self.drop()
-        began = time.monotonic()
-        limits = self.access.timeouts
-        connection = dial(
-            self._address, peer=self.shown_url, timeout_s=limits.connect_s, tls=self._tls
-        )
+        timeouts = self.access.timeouts
+        limit = timeouts.to_connect() if patience is None else patience.to_connect()
+        opening = Opening(self.shown_url, limit)
+        connection = dial(self._address, peer=self.shown_url, limit=limit, tls=self._tls)
         try:
-            left = max(0.001, limits.connect_s - (time.monotonic() - began))
-            protocol = self._handshake(connection, left)
+            protocol = self._handshake(connection, opening)
         except BaseException:
             connection.close()
             raise
         self._open = OpenSocket(connection, protocol, self)
         try:
             if self._greet is not None:
-                self._greet(self, self.new_patience())
+                # Between turns the deadline is that of a turn which is over.
+                between = Patience(timeouts, peer=self.shown_url, stage=self.stage)
+                self._greet(self, patience or between)
         except BaseException:
             self.drop()
             raise
-        self._open.connect_ms = (time.monotonic() - began) * 1000
+        self._open.connect_ms = opening.took_ms()
         self._open.end_turn()
         return self._open
 
-    def _handshake(self, connection: Connection, left_s: float) -> ClientProtocol:
+    def _handshake(self, connection: Connection, opening: Opening) -> ClientProtocol:
         subprotocols = [Subprotocol(self._subprotocol)] if self._subprotocol else None
         try:
             protocol = ClientProtocol(
@@ -185,16 +195,16 @@ class SocketLine:
         for name, value in self._headers.items():
             request.headers[name] = value
         protocol.send_request(request)
-        limits = Timeouts(left_s, left_s, left_s, left_s)
-        patience = Patience(limits, peer=self.shown_url, stage="connect")
         try:
-            flush(connection, protocol, patience.left_s())
+            flush(connection, protocol, opening.left_s(_NO_HANDSHAKE))
             while protocol.state is State.CONNECTING and protocol.handshake_exc is None:
-                if not connection.wait(patience.left_s()):
-                    raise patience.run_out()
+                if not connection.wait(opening.left_s(_NO_HANDSHAKE)):
+                    raise opening.run_out(_NO_HANDSHAKE)
                 feed(protocol, connection.read_now(READ_BYTES))
         except httpcore.NetworkError as error:
             raise self._refusal(f"broke the connection off ({error})") from None
+        except httpcore.WriteTimeout:
+            raise opening.run_out(_NO_HANDSHAKE) from None
         if protocol.handshake_exc is not None:
             raise self._no_handshake(protocol.handshake_exc)
         return protocol

@@ -59,7 +59,8 @@ def encode_line(turn: Timeline) -> str:
             "silence_trimmed_ms": turn.silence_trimmed_ms,
             "speaker_ns": turn.speaker_ns,
             "machine": turn.machine and asdict(turn.machine),
-        },
+        }
+        | _encode_waits(turn),
         ensure_ascii=False,
         separators=(",", ":"),
     )
@@ -106,12 +107,7 @@ def _decode(fields: dict[str, object]) -> Timeline:
         failure=_decode_failure(fields["failure"]),
         usage_tokens=cast("int | None", fields["usage_tokens"]),
         first_byte_ns=cast("int | None", fields["first_byte_ns"]),
-        connections=tuple(
-            Connected(float(connect_ms), bool(reused), int(number))
-            for connect_ms, reused, number in cast(
-                list[tuple[float, bool, int]], fields["connections"]
-            )
-        ),
+        connections=_decode_connections(fields),
         server_timings=_decode_timings(fields),
         silence_trimmed_ms=cast("float | None", fields["silence_trimmed_ms"]),
         speaker_ns=cast("int | None", fields["speaker_ns"]),
@@ -135,6 +131,21 @@ def _decode_timings(fields: Mapping[str, object]) -> tuple[ServerTiming, ...]:
         elif not fields.get("our_timings"):
             known.append(ServerTiming(float(entry)))
     return tuple(known)
+
+
+def _encode_waits(turn: Timeline) -> dict[str, object]:
+    """Return which of its connections the turn waited for; no field where it waited for none."""
+    waits = [place for place, made in enumerate(turn.connections) if made.in_turn]
+    return {"connected_in_turn": waits} if waits else {}
+
+
+def _decode_connections(fields: Mapping[str, object]) -> tuple[Connected, ...]:
+    waits = cast(list[int], fields.get("connected_in_turn", []))
+    stored = cast(list[tuple[float, bool, int]], fields["connections"])
+    return tuple(
+        Connected(float(connect_ms), bool(reused), int(number), place in waits)
+        for place, (connect_ms, reused, number) in enumerate(stored)
+    )
 
 
 def _encode_sound(sound: Sound | None) -> dict[str, object] | None:

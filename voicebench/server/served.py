@@ -19,7 +19,7 @@ from voicebench.scheduling import DeviceQueue, FreeForAll
 from voicebench.server.clock import arrived_s
 from voicebench.server.scripted import ScriptedModel, ScriptedVoice
 from voicebench.settings import Settings
-from voicebench.targets.cascade import Cascade
+from voicebench.targets.cascade import Cascade, listening_buffer_s
 from voicebench.targets.opening import WHOLE_TURN, Say, check_target, open_cascade
 from voicebench.targets.simulated import (
     NS_PER_S,
@@ -125,7 +125,10 @@ class ServedCascade:
         """Take the engines; `check_served` says which cannot be served."""
         model, voice = cascade.llm.describe(), cascade.tts.describe()
         self._cascade = cascade
-        self._device = DeviceQueue(one_device=model.get("device") == voice.get("device"))
+        self._device = DeviceQueue(
+            one_device=model.get("device") == voice.get("device"),
+            buffer_s=listening_buffer_s(cascade.tts),
+        )
         self.chat_model = _public_name(model.get("model"))
         self.voice = _public_name(voice.get("voice"))
         rate = voice.get("sample_rate")

@@ -165,6 +165,8 @@ class LlmSettings(_Section):
     key_env: Annotated[
         str | None, Field(description="Name of the environment variable that holds the key.")
     ] = None
+    key_header: Annotated[str, Field(description="Header that carries the key.")] = "Authorization"
+    key_scheme: Annotated[str, Field(description="Word before the key in that header.")] = "Bearer"
     headers: Annotated[
         dict[str, str], Field(description="Further headers of each request; never a key.")
     ] = {}
@@ -198,6 +200,13 @@ class TtsSettings(_Section):
         ),
     ] = "en_US-joe-medium"
     device: Annotated[str | None, Field(description="As run.device, for this engine alone.")] = None
+    kernels: Annotated[
+        Literal["auto", "native", "torch"],
+        Field(
+            description="What computes a voice in process on a CPU: C compiled for this very "
+            "processor, or torch; 'auto' takes the former where there is a C compiler."
+        ),
+    ] = "auto"
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"],
         Field(description="Number format of the weights; 'auto' is what is fast on the device."),
@@ -268,7 +277,22 @@ class TtsSettings(_Section):
         Field(description="Samples of raw PCM. Default: what the answer says."),
     ] = None
     sample_rate: Annotated[
-        int | None, Field(ge=1000, le=384_000, description="Rate of raw PCM that does not say it.")
+        int | None,
+        Field(
+            ge=1000,
+            le=384_000,
+            description="Rate of raw PCM that does not say it; sound that says another is an "
+            "error.",
+        ),
+    ] = None
+    channels: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=8,
+            description="Channels of raw PCM, mixed down to one. Default: what the answer says, "
+            "else 1.",
+        ),
     ] = None
     stream_format: Annotated[
         Literal["audio", "sse"] | None, Field(description="Ask for plain sound or for events.")
@@ -282,7 +306,10 @@ class TtsSettings(_Section):
     )
     socket: Annotated[
         dict[str, Any],
-        Field(description="The words of a WebSocket: chunk, done, sound, opening, ready, failed."),
+        Field(
+            description="The words of a WebSocket: chunk, done, sound, opening, ready, failed, "
+            "in_order."
+        ),
     ] = {}
     extra: Annotated[dict[str, Any], Field(description="Merged into the request's JSON last.")] = {}
 
@@ -296,6 +323,8 @@ class ServerSettings(_Section):
     key_env: Annotated[
         str | None, Field(description="Name of the environment variable that holds the key.")
     ] = None
+    key_header: Annotated[str, Field(description="Header that carries the key.")] = "Authorization"
+    key_scheme: Annotated[str, Field(description="Word before the key in that header.")] = "Bearer"
     headers: Annotated[
         dict[str, str], Field(description="Further headers of the handshake; never a key.")
     ] = {}
@@ -331,7 +360,13 @@ class WireSettings(_Section):
             "their figures include connecting."
         ),
     ] = False
-    http2: Annotated[bool, Field(description="Offer HTTP/2.")] = False
+    http2: Annotated[
+        bool,
+        Field(
+            description="HTTP/2: offered where the connection is encrypted; over http:// spoken "
+            "unasked, so the server has to know it."
+        ),
+    ] = False
     redirects: Annotated[bool, Field(description="Follow redirects on the same origin.")] = False
     proxy: Annotated[str | None, Field(description="URL of an HTTP proxy.")] = None
     ca_file: Annotated[

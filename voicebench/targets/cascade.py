@@ -11,8 +11,8 @@ from voicebench.llm import LanguageModel
 from voicebench.pipeline import run_turn
 from voicebench.remote import Remote
 from voicebench.remote.timeouts import TurnDeadline
-from voicebench.scheduling import FreeForAll
-from voicebench.tts import Synthesizer, WholeSpeaker
+from voicebench.scheduling import BUFFER_S, FreeForAll, buffer_for
+from voicebench.tts import PacedSpeaker, Synthesizer, WholeSpeaker
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,3 +121,8 @@ class Cascade:
         """Release both engines."""
         self.llm.close()
         self.tts.close()
+
+
+def listening_buffer_s(tts: Synthesizer) -> float:
+    """Return how much audio a listener of ``tts`` should have in hand before tokens go first."""
+    return buffer_for(tts.longest_step_s) if isinstance(tts, PacedSpeaker) else BUFFER_S

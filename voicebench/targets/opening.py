@@ -18,7 +18,8 @@ from voicebench.remote.timeouts import TurnDeadline
 from voicebench.scheduling import FreeForAll, TurnTaking
 from voicebench.settings import Effective, Settings
 from voicebench.targets import Target
-from voicebench.targets.cascade import Cascade
+from voicebench.targets.cascade import Cascade, listening_buffer_s
+from voicebench.targets.effect import check_remote_engines, check_whole_turn
 from voicebench.targets.remote_opening import open_remote_llm, open_remote_tts, open_server
 from voicebench.targets.simulated import PREFIX, Simulated, parse_script
 from voicebench.tts import Synthesizer
@@ -40,12 +41,14 @@ def check_target(settings: Settings) -> None:
         parse_script(target)
         return
     if target in WHOLE_TURN:
+        check_whole_turn(settings)
         open_server(settings).close()
         return
     if target != "cascade":
         raise UsageError(
             f"unknown target {target!r}", "use 'cascade', 'voice', 'realtime' or 'sim:ttft=120ms,…'"
         )
+    check_remote_engines(settings)
     if settings.llm.url is None:
         check_device(settings.llm_device())
     if settings.tts.url is None:
@@ -132,7 +135,7 @@ def open_cascade(settings: Settings, say: Say) -> Cascade:
         first_words=settings.chunker.first_words,
         later_words=settings.chunker.later_words,
         sequential=settings.run.sequential,
-        new_schedule=TurnTaking if shared else FreeForAll,
+        new_schedule=partial(TurnTaking, listening_buffer_s(tts)) if shared else FreeForAll,
         deadline=deadline,
     )
 
@@ -156,6 +159,24 @@ def named_by_servers(effective: Effective, description: Mapping[str, object]) ->
         settings = settings.model_copy(update={section: peer.model_copy(update=given)})
         origins |= dict.fromkeys((f"{section}.{name}" for name in given), "the server")
     return Effective(settings, origins)
+
+
+def recorded_settings(
+    effective: Effective, description: Mapping[str, object]
+) -> dict[str, dict[str, object]]:
+    """Return the settings as a result keeps them: no name of an engine that took no part.
+
+    Where a server does the whole turn, or speaks without being told a voice, the embedded names
+    are nobody's. ``description`` is the open target's.
+    """
+    recorded: dict[str, dict[str, object]] = effective.settings.model_dump()
+    voice = description.get("tts")
+    if effective.settings.run.target in WHOLE_TURN:
+        recorded["llm"]["model"] = description.get("model")
+        recorded["tts"]["voice"] = None
+    elif isinstance(voice, Mapping) and voice.get("device") == "remote":
+        recorded["tts"]["voice"] = voice.get("voice")
+    return recorded
 
 
 def open_llm(settings: Settings, say: Say, deadline: TurnDeadline | None = None) -> LanguageModel:
@@ -199,6 +220,7 @@ def open_voice(settings: Settings, say: Say, deadline: TurnDeadline | None = Non
         settings.tts.voice,
         device=settings.tts_device(),
         dtype=settings.tts.dtype,
+        kernels=settings.tts.kernels,
         length_scale=settings.tts.length_scale,
         noise_scale=settings.tts.noise_scale,
         noise_w=settings.tts.noise_w,

@@ -30,8 +30,8 @@ from voicebench.remote.access import Access
 from voicebench.remote.failure import message_in
 from voicebench.remote.json_text import TextDeltas, count_at, json_object, part, text_at
 from voicebench.remote.open_socket import Incoming
+from voicebench.remote.raw_sound import PcmStream
 from voicebench.remote.server_timing import server_duration_ms
-from voicebench.remote.sound import PcmStream
 from voicebench.remote.speech import Heard, OneRate, decode_base64
 from voicebench.remote.timeouts import Patience
 from voicebench.remote.websocket import SocketLine
@@ -123,7 +123,7 @@ class Realtime:
 
     def _await(self, line: SocketLine, patience: Patience, kind: str) -> Mapping[str, object]:
         for _ in range(MAX_GREETINGS):
-            event = json_object(line.receive(patience).data)
+            event = _event_in(line.receive(patience), line)
             if event.get("type") == kind:
                 return event
             if event.get("type") == "error":
@@ -196,7 +196,7 @@ class _Response:
 
     def take(self, incoming: Incoming) -> Iterator[Event]:
         """Yield what the event in ``incoming`` brings."""
-        event = json_object(incoming.data)
+        event = _event_in(incoming, self._line)
         kind = text_at(event, "type")
         if kind == "error":
             said = self._line.quote(message_in(json.dumps(event)))
@@ -253,3 +253,12 @@ class _Response:
             f"ended the response as {status}" + (f": {self._line.quote(said)}" if said else ""),
             fault="engine",
         )
+
+
+def _event_in(incoming: Incoming, line: SocketLine) -> Mapping[str, object]:
+    """Return the event that a message is. Raises `RemoteError` where it is none."""
+    if isinstance(incoming.data, bytes):
+        raise line.failure(
+            f"sends a binary message of {len(incoming.data)} bytes where an event in JSON is due"
+        )
+    return json_object(incoming.data)

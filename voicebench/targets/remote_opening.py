@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from voicebench.errors import UsageError
 from voicebench.llm import LanguageModel
@@ -14,9 +11,6 @@ from voicebench.remote.timeouts import Timeouts, TurnDeadline
 from voicebench.settings import LlmSettings, ServerSettings, Settings, TtsSettings, WireSettings
 from voicebench.targets import Target
 from voicebench.tts import Synthesizer
-
-if TYPE_CHECKING:
-    from voicebench.tts.socket import SocketDialect
 
 
 def open_remote_llm(settings: Settings, deadline: TurnDeadline | None) -> LanguageModel:
@@ -45,13 +39,15 @@ def open_remote_tts(settings: Settings, deadline: TurnDeadline | None) -> Synthe
     tts = settings.tts
     assert tts.url is not None
     access = _access(tts, settings.wire, deadline)
-    sound = SoundFormat(tts.format, tts.encoding, tts.sample_rate)
+    sound = SoundFormat(tts.format, tts.encoding, tts.sample_rate, tts.channels)
     if tts.api == "openai":
         from voicebench.tts.openai_http import OpenAiSpeech, SpeechOptions
 
         options = SpeechOptions(
             response_format="wav" if tts.format == "auto" else tts.format,
             sample_rate=tts.sample_rate,
+            encoding=tts.encoding,
+            channels=tts.channels,
             stream_format=tts.stream_format,
             extra=tts.extra,
         )
@@ -63,8 +59,9 @@ def open_remote_tts(settings: Settings, deadline: TurnDeadline | None) -> Synthe
         route = SpeechRoute(tts.url, tts.method, tts.body, tts.content_type)
         return PlainSpeech(route, sound, access)
     from voicebench.tts.socket import SocketSpeech
+    from voicebench.tts.socket_dialect import read_dialect
 
-    return SocketSpeech(tts.url, _dialect(tts.socket), sound, access)
+    return SocketSpeech(tts.url, read_dialect(tts.socket), sound, access)
 
 
 def open_server(settings: Settings) -> Target:
@@ -98,9 +95,7 @@ def _access(
 ) -> Access:
     key = None
     if peer.key_env is not None:
-        key = ApiKey(peer.key_env)
-        if isinstance(peer, TtsSettings):
-            key = ApiKey(peer.key_env, peer.key_header, peer.key_scheme)
+        key = ApiKey(peer.key_env, peer.key_header, peer.key_scheme)
     return Access(
         timeouts=Timeouts(wire.connect_s, wire.first_byte_s, wire.between_bytes_s, wire.turn_s),
         key=key,
@@ -112,23 +107,3 @@ def _access(
         ca_file=Path(wire.ca_file) if wire.ca_file else None,
         deadline=deadline,
     )
-
-
-def _dialect(words: Mapping[str, Any]) -> SocketDialect:
-    """Return the socket's dialect from the table ``[tts.socket]``."""
-    from voicebench.tts.socket import SocketDialect
-
-    known = {field.name for field in fields(SocketDialect)}
-    for name in words:
-        if name not in known:
-            raise UsageError(f"unknown key 'tts.socket.{name}'", f"use {', '.join(sorted(known))}")
-    for name in ("chunk", "done"):
-        if name not in words:
-            raise UsageError(
-                f"tts.socket has no {name!r}", "see docs/servers.md for the words of each server"
-            )
-    listed = {"chunk", "sound", "opening"}
-    arguments: dict[str, Any] = {
-        name: tuple(value) if name in listed else value for name, value in words.items()
-    }
-    return SocketDialect(**arguments)

@@ -54,6 +54,16 @@ class WholeSpeaker(Protocol):
 
 
 @runtime_checkable
+class PacedSpeaker(Protocol):
+    """A synthesizer that knows its own pace on this machine."""
+
+    @property
+    def longest_step_s(self) -> float:
+        """How long its longest step (a window of speech) takes, in seconds."""
+        ...
+
+
+@runtime_checkable
 class TextStreamSpeaker(Protocol):
     """A synthesizer that takes the next text chunk while it still speaks the one before."""
 

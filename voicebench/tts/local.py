@@ -94,7 +94,6 @@ class LocalSynthesizer:
 
     def describe(self) -> dict[str, object]:
         """Return what a reader of the results must know of this synthesizer."""
-        decoder_dtype = self._network.decoder.pre.weight.dtype
         return {
             "engine": "vits",
             "family": self._voice.family,
@@ -102,7 +101,8 @@ class LocalSynthesizer:
             "language": self._voice.language,
             "sample_rate": self._voice.sample_rate,
             "device": str(self._device),
-            "dtype": str(decoder_dtype).removeprefix("torch."),
+            "kernels": self._network.arithmetic.kernels,
+            "dtype": self._network.arithmetic.dtype,
             "trim_silence": self._trim_silence,
             "windows": {
                 "first_ms": round(self._windows.first_ms, 1),
@@ -112,6 +112,11 @@ class LocalSynthesizer:
                 "replayed": self._replays is not None,
             },
         }
+
+    @property
+    def longest_step_s(self) -> float:
+        """How long the longest window takes on this machine, in seconds."""
+        return self._windows.pace.cost_ms(LONGEST_MS / self._windows.frame_ms) / 1000
 
     def close(self) -> None:
         """Do nothing: the voice's memory goes with the object."""
@@ -178,6 +183,7 @@ def load_synthesizer(
     *,
     device: str = "auto",
     dtype: str = "auto",
+    kernels: str = "auto",
     threads: int | None = None,
     length_scale: float | None = None,
     noise_scale: float | None = None,
@@ -192,15 +198,16 @@ def load_synthesizer(
 
     ``voice`` is a name of the catalogue, the path of a Piper ``.onnx`` file, or the folder or hub
     id of a transformers ``VitsModel``. ``dtype`` is that of the decoder; what decides over rhythm
-    and melody stays in float32. ``threads`` of None leaves torch's threads as they are.
-    ``first_window`` is in milliseconds of audio; None takes what the speed measured here allows.
+    and melody stays in float32. ``kernels`` is ``native``, ``torch`` or ``auto``. ``threads`` of
+    None leaves torch's threads as they are. ``first_window`` is in milliseconds of audio; None
+    takes what the speed measured here allows.
     Scales that are None are the voice's own.
 
     Raises `ModelError`, `SettingsError` or `DeviceError`.
     """
     from voicebench.devices import check_device, resolve_device, set_threads
     from voicebench.tts.finding import open_voice
-    from voicebench.tts.tuning import choose_dtype, record_replays, voice_pace
+    from voicebench.tts.tuning import choose_arithmetic, record_replays, voice_pace
 
     check_device(device)
     if threads is not None:
@@ -222,8 +229,7 @@ def load_synthesizer(
     )
     opened = replace(opened, manner=manner)
     opened.network.to(on)
-    opened.network.decoder.to(choose_dtype(dtype, opened, on))
-    opened.network.prepare()
+    opened.network.arithmetic = choose_arithmetic(opened, on, dtype=dtype, kernels=kernels)
     pace = voice_pace(opened)
     frame_ms = opened.network.shape.decoder.hop / opened.sample_rate * 1000
     windows = Windows(

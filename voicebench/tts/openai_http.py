@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from voicebench.events import TtsEvent
-from voicebench.remote.access import Access
+from voicebench.remote.access import Access, base_of, below
 from voicebench.remote.http import HttpService
 from voicebench.remote.offered import Offered, offered_models, one_for
+from voicebench.remote.raw_sound import PcmEncoding
 from voicebench.remote.sound import SoundFormat, SoundKind
 from voicebench.remote.speech import SpeechReader
 from voicebench.tts.speakable import speakable
@@ -33,12 +34,14 @@ WELL_KNOWN_VOICE = "alloy"
 class SpeechOptions:
     """What is asked of the voice; None leaves it to the server.
 
-    ``sample_rate`` is what the settings say of raw PCM. ``extra`` is merged into the request's JSON
-    last; a value of None takes a key out of it.
+    ``sample_rate``, ``encoding`` and ``channels`` are what the settings say of raw PCM. ``extra``
+    is merged into the request's JSON last; a value of None takes a key out of it.
     """
 
     response_format: SoundKind = "pcm"
     sample_rate: int | None = None
+    encoding: PcmEncoding | None = None
+    channels: int | None = None
     speed: float | None = None
     instructions: str | None = None
     stream_format: Literal["audio", "sse"] | None = None
@@ -61,16 +64,16 @@ class OpenAiSpeech:
         options: SpeechOptions | None = None,
         access: Access | None = None,
     ) -> None:
-        self._base_url = base_url.rstrip("/").removesuffix(_PATH)
-        self._url = self._base_url + _PATH
+        self._base_url = base_of(base_url, _PATH)
+        self._url = below(self._base_url, _PATH)
         self._model = model
         self._voice = voice
         self._options = options or SpeechOptions()
         self._access = access or Access()
         self._service = HttpService(self._url, self._access, "tts")
-        self._speech = SpeechReader(
-            SoundFormat(sample_rate=self._options.sample_rate), self._options.response_format
-        )
+        asked = self._options
+        declared = SoundFormat("auto", asked.encoding, asked.sample_rate, asked.channels)
+        self._speech = SpeechReader(declared, asked.response_format)
         self._http_version: str | None = None
 
     def speak(self, text: str) -> Iterator[TtsEvent]:

@@ -12,14 +12,11 @@ growing until the limit.
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-from voicebench.models.cache import cache_folder
+from voicebench.tts.memory import recall, remember
 
 SAFETY = 2.5
 """How many times as long as measured a window may take before a listener would notice: the
@@ -99,12 +96,11 @@ def measured_pace(key: str, speak_frames: Callable[[int], None]) -> Pace:
     the faster one counts, because another program at work only ever slows one down; so a few
     windows do once a measurement has been remembered.
     """
-    memory = cache_folder() / "paces" / f"{key}.json"
-    earlier = _remembered(memory)
+    earlier = _remembered(key)
     pace = _measure(speak_frames, budget_s=MEASURING_S if earlier is None else 0.0)
     if earlier is not None and earlier.cost_ms(_MANY) <= pace.cost_ms(_MANY):
         return earlier
-    _remember(memory, pace)
+    remember("paces", key, asdict(pace))
     return pace
 
 
@@ -125,19 +121,9 @@ def _time_ms(speak_frames: Callable[[int], None], frames: int) -> float:
     return (time.perf_counter_ns() - begun) / 1e6
 
 
-def _remembered(memory: Path) -> Pace | None:
+def _remembered(key: str) -> Pace | None:
+    stored = recall("paces", key)
     try:
-        stored = json.loads(memory.read_text(encoding="utf-8"))
-        return Pace(float(stored["window_ms"]), float(stored["frame_ms"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        return None if stored is None else Pace(stored["window_ms"], stored["frame_ms"])
+    except KeyError:
         return None
-
-
-def _remember(memory: Path, pace: Pace) -> None:
-    try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        temporary = memory.with_name(f".{memory.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(asdict(pace)), encoding="utf-8")
-        temporary.replace(memory)
-    except OSError:
-        pass  # measured again next time

@@ -16,7 +16,6 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 from voicebench.errors import EngineError
 from voicebench.events import Emit, FirstByte, TextChunk, TtsEvent
@@ -28,28 +27,10 @@ from voicebench.remote.speech import Heard, OneRate, decode_base64
 from voicebench.remote.template import filled
 from voicebench.remote.timeouts import Patience
 from voicebench.remote.websocket import SocketLine
+from voicebench.tts.socket_dialect import SocketDialect
 from voicebench.tts.speakable import speakable
 
 MAX_MESSAGES = 200_000
-
-
-@dataclass(frozen=True, slots=True)
-class SocketDialect:
-    """The words of one kind of server.
-
-    ``opening`` is sent once on a new connection; with ``ready``, a message that has all of it is
-    awaited then. ``sound`` is the path to base64 within a JSON message, empty where sound comes in
-    binary messages. A message that has ``failed`` as a key, filled, is a failure. ``in_order``:
-    texts that are sent one after the other are spoken one after the other, not at once.
-    """
-
-    chunk: tuple[Mapping[str, object] | str, ...]
-    done: Mapping[str, object]
-    sound: tuple[str, ...] = ()
-    opening: tuple[Mapping[str, object], ...] = ()
-    ready: Mapping[str, object] | None = None
-    failed: str = "error"
-    in_order: bool = True
 
 
 class SocketSpeech:
@@ -158,20 +139,21 @@ class SocketSpeech:
 
     def _greet(self, line: SocketLine, patience: Patience) -> None:
         for message in self._dialect.opening:
-            line.send(json.dumps(message), patience)
-        while self._dialect.ready is not None:
-            incoming = line.receive(patience).data
-            if isinstance(incoming, str):
-                message = json_object(incoming)
-                _raise_failure(message, self._dialect, line)
-                if _has_all(message, self._dialect.ready):
+            line.send(_encoded(message), patience)
+        if self._dialect.ready is None:
+            return
+        heard = _Messages(line, self._dialect)
+        while True:
+            incoming = heard.next(patience)
+            if not isinstance(incoming, bytes):
+                if self._dialect.begins(incoming):
                     return
+                heard.unknown(incoming)
 
     def _send(self, text: str, patience: Patience) -> None:
         number = str(next(self._numbers))
         for template in self._dialect.chunk:
-            message = filled(template, {"text": text, "id": number})
-            self._line.send(message if isinstance(message, str) else json.dumps(message), patience)
+            self._line.send(_encoded(filled(template, {"text": text, "id": number})), patience)
 
     def _send_now(self, text: str) -> None:
         self._send(text, self._line.new_patience())
@@ -194,24 +176,25 @@ class _Speech:
         self._line = line
         self._dialect = dialect
         self._heard = heard
+        self._messages = _Messages(line, dialect)
         self._stream: SoundStream = open_sound(sound)
 
     def receive(self, patience: Patience) -> Iterator[TtsEvent]:
         """Wait for the next message and yield what it brings."""
-        incoming = self._line.receive(patience).data
-        if isinstance(incoming, bytes):
-            yield from self._take(incoming)
+        message = self._messages.next(patience)
+        if isinstance(message, bytes):
+            yield from self._take(message)
             return
-        message = json_object(incoming)
-        _raise_failure(message, self._dialect, self._line)
-        if self._dialect.sound:
-            yield from self._take(decode_base64(text_at(message, *self._dialect.sound)))
-        if _has_all(message, self._dialect.done):
+        sound = text_at(message, *self._dialect.sound) if self._dialect.sound else ""
+        yield from self._take(decode_base64(sound))
+        if self._dialect.ends(message):
             if not self._heard.empty:
                 yield from self._heard.take(self._stream.finish(), self._stream.sample_rate)
             if not self._heard.samples:
                 raise self._line.failure("sends no sound for a text", fault="audio")
             self.ended = True
+        elif not sound:
+            self._messages.unknown(message)
 
     def _take(self, data: bytes) -> Iterator[TtsEvent]:
         if data and self._heard.empty:
@@ -219,6 +202,41 @@ class _Speech:
             yield FirstByte()
         if data:
             yield from self._heard.take(self._stream.feed(data), self._stream.sample_rate)
+
+
+class _Messages:
+    """The messages of a server, JSON ones as objects; a wait that ends in vain quotes the last."""
+
+    def __init__(self, line: SocketLine, dialect: SocketDialect) -> None:
+        self._line = line
+        self._dialect = dialect
+        self._unknown: Mapping[str, object] | None = None
+
+    def next(self, patience: Patience) -> bytes | Mapping[str, object]:
+        """Return the next message. Raises `RemoteError` where it tells of a failure."""
+        try:
+            incoming = self._line.receive(patience).data
+        except RemoteError as error:
+            if self._unknown is None:
+                raise
+            said = self._line.quote(json.dumps(self._unknown, ensure_ascii=False))
+            raise RemoteError(
+                f"{error.message}; its last message that is neither sound nor the end: {said}",
+                "if that is a failure or an end, name it in tts.socket.failed or tts.socket.done",
+                fault=error.fault,
+                stage=error.stage,
+            ) from None
+        if isinstance(incoming, bytes):
+            return incoming
+        message = json_object(incoming)
+        if self._dialect.fails(message):
+            said = self._line.quote(message_in(incoming))
+            raise self._line.failure(f"answers with an error: {said}", fault="engine")
+        return message
+
+    def unknown(self, message: Mapping[str, object]) -> None:
+        """Remember a message that means nothing here."""
+        self._unknown = message
 
 
 class _Sending:
@@ -277,11 +295,5 @@ class _Sending:
                 self._changed.notify_all()
 
 
-def _has_all(message: Mapping[str, object], wanted: Mapping[str, object]) -> bool:
-    return all(message.get(key) == value for key, value in wanted.items())
-
-
-def _raise_failure(message: Mapping[str, object], dialect: SocketDialect, line: SocketLine) -> None:
-    if message.get(dialect.failed):
-        said = line.quote(message_in(json.dumps(message)))
-        raise line.failure(f"answers with an error: {said}", fault="engine")
+def _encoded(message: object) -> str:
+    return message if isinstance(message, str) else json.dumps(message)

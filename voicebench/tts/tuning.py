@@ -1,4 +1,4 @@
-"""What is fitted to the machine when a voice is loaded: number format, pace, recorded windows."""
+"""What is fitted to the machine when a voice is loaded: arithmetic, pace, recorded windows."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voicebench.errors import SettingsError
+from voicebench.native.library import NoLibrary, native_digest, tried_library
+from voicebench.tts.memory import recall, remember
 from voicebench.tts.pace import Pace, measured_pace
+from voicebench.tts.vits.network import Arithmetic, TorchArithmetic
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from voicebench.tts.vits.carry import Carry
     from voicebench.tts.vits.replay import Replays
     from voicebench.tts.voice import Voice
 
@@ -27,8 +32,84 @@ _PROBE_SYMBOLS = 40
 _PROBE_FRAMES = 60
 
 
+def choose_arithmetic(
+    voice: Voice, device: torch.device, *, dtype: str = "auto", kernels: str = "auto"
+) -> Arithmetic:
+    """Return what computes ``voice`` on ``device``: C compiled for this processor, or torch.
+
+    ``dtype`` is the decoder's number format. ``auto`` takes a shorter one only where the processor
+    multiplies it directly and the audio keeps `LEAST_SNR_DB` above the error. Raises
+    `SettingsError` where ``kernels`` are asked for that are not to be had here.
+    """
+    may_be_native = device.type == "cpu" and dtype in ("auto", "float32", "bfloat16")
+    if kernels != "torch" and may_be_native:
+        try:
+            return _native(voice, dtype)
+        except NoLibrary as error:
+            refusal = str(error)
+    else:
+        refusal = f"they compute float32 and bfloat16 on a CPU, and not {dtype} on {device}"
+    if kernels == "native":
+        raise SettingsError(
+            f"the native kernels cannot speak here ({refusal})", "set tts.kernels to auto"
+        )
+    voice.network.decoder.to(choose_dtype(dtype, voice, device))
+    voice.network.prepare()
+    return TorchArithmetic(voice.network)
+
+
+def _native(voice: Voice, dtype: str) -> Arithmetic:
+    """Return ``voice`` in C. Raises `NoLibrary` where that cannot be."""
+    import torch
+
+    from voicebench.tts.vits.native_trial import vits_works
+    from voicebench.tts.vits.native_voice import NativeArithmetic, multiplies_bfloats
+
+    library = tried_library("vits", vits_works)
+    if dtype == "bfloat16" and not multiplies_bfloats(library):
+        raise NoLibrary("this processor has no tiles to multiply bfloat16 with")
+
+    def built(*, bfloats: bool) -> Arithmetic:
+        with torch.inference_mode():
+            return NativeArithmetic(
+                library,
+                voice.network,
+                speaker=voice.network.speaker(voice.manner),
+                bfloats=bfloats,
+                threads=torch.get_num_threads(),
+            )
+
+    if dtype == "auto" and multiplies_bfloats(library):
+        short = built(bfloats=True)
+        if arithmetic_snr_db(voice, short) >= LEAST_SNR_DB:
+            return short
+    return built(bfloats=dtype == "bfloat16")
+
+
+def arithmetic_snr_db(voice: Voice, arithmetic: Arithmetic) -> float:
+    """Return how far, in dB, the audio of ``arithmetic`` is above its error against float32.
+
+    Measured on a babble of frames, once for the weights of a voice; remembered.
+    """
+    import torch
+
+    key = _digest(_weights_digest(voice), arithmetic.kernels, arithmetic.dtype, native_digest())
+    known = recall("errors", key)
+    if known is not None and "snr_db" in known:
+        return known["snr_db"]
+    with torch.inference_mode():
+        frames = _probe(voice)
+        exact, rough = (
+            one.stream(_speaker(voice)).window(frames, last=True).double()
+            for one in (TorchArithmetic(voice.network), arithmetic)
+        )
+    snr_db = float(10 * torch.log10(exact.square().sum() / (exact - rough).square().sum()))
+    remember("errors", key, {"snr_db": snr_db})
+    return snr_db
+
+
 def choose_dtype(name: str, voice: Voice, device: torch.device) -> torch.dtype:
-    """Return the decoder's number format called ``name``; ``auto`` is what is fast and exact.
+    """Return the number format of torch's decoder called ``name``; ``auto`` is fast and exact.
 
     ``auto`` takes bfloat16 on processors that multiply it directly, if it keeps `LEAST_SNR_DB`;
     everywhere else float32 (a GPU computes a window faster than it starts its kernels).
@@ -46,27 +127,28 @@ def choose_dtype(name: str, voice: Voice, device: torch.device) -> torch.dtype:
 
 
 def decoder_snr_db(voice: Voice, dtype: torch.dtype) -> float:
-    """Return how far, in dB, the audio is above its error with a decoder of ``dtype``.
+    """Return how far, in dB, the audio is above its error with torch's decoder in ``dtype``.
 
     The decoder is left in float32.
     """
     import torch
 
+    with torch.inference_mode():
+        rows = voice.network.flow(_probe(voice), _speaker(voice), _whole())
+        exact = voice.network.decoder(rows, _speaker(voice), _whole()).double()
+        voice.network.decoder.to(dtype)
+        rough = voice.network.decoder(rows, _speaker(voice), _whole()).double()
+        voice.network.decoder.to(torch.float32)
+    return float(10 * torch.log10(exact.square().sum() / (exact - rough).square().sum()))
+
+
+def _whole() -> Carry:
+    """Return the carry of an utterance that is one window."""
     from voicebench.tts.vits.carry import Carry
 
-    def whole() -> Carry:
-        carry = Carry()
-        carry.begin(last=True)
-        return carry
-
-    decoder = voice.network.decoder
-    with torch.inference_mode():
-        rows = voice.network.flow(_probe(voice), _speaker(voice), whole())
-        exact = decoder(rows, _speaker(voice), whole()).double()
-        decoder.to(dtype)
-        rough = decoder(rows, _speaker(voice), whole()).double()
-        decoder.to(torch.float32)
-    return float(10 * torch.log10(exact.square().sum() / (exact - rough).square().sum()))
+    carry = Carry()
+    carry.begin(last=True)
+    return carry
 
 
 def voice_pace(voice: Voice) -> Pace:
@@ -74,25 +156,22 @@ def voice_pace(voice: Voice) -> Pace:
     import torch
 
     from voicebench.devices import to_host
-    from voicebench.tts.vits.carry import Carry
 
     network = voice.network
-    carry = Carry()
     frames = _probe(voice)
+    stream = network.arithmetic.stream(_speaker(voice))
 
     def speak_frames(count: int) -> None:
         with torch.inference_mode():
-            to_host(network.samples(frames[:count], _speaker(voice), carry, last=False))
+            to_host(stream.window(frames[:count], last=False))
 
     speak_frames(_PROBE_FRAMES)
-    weight = network.decoder.pre.weight
-    device = weight.device
+    device = network.text.embedding.device
     hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    described = (
-        f"{network.shape} {weight.dtype} {device} {hardware} {torch.get_num_threads()} "
-        f"{torch.__version__}"
-    )
-    return measured_pace(hashlib.sha256(described.encode()).hexdigest()[:32], speak_frames)
+    arithmetic = network.arithmetic
+    described = (network.shape, arithmetic.kernels, arithmetic.dtype, native_digest(), device)
+    key = _digest(*described, hardware, torch.get_num_threads(), torch.__version__)
+    return measured_pace(key, speak_frames)
 
 
 def record_replays(voice: Voice) -> Replays | None:
@@ -103,10 +182,10 @@ def record_replays(voice: Voice) -> Replays | None:
         return None
     from voicebench.tts.vits.replay import Replays, record_cuda_graph
 
-    def compute(rows: Tensor, carry: Carry) -> Tensor:
-        return voice.network.decode(rows, _speaker(voice), carry)
+    arithmetic = TorchArithmetic(voice.network)
 
-    from voicebench.tts.vits.carry import Carry
+    def compute(rows: Tensor, carry: Carry) -> Tensor:
+        return arithmetic.decode(rows, _speaker(voice), carry)
 
     try:
         replays = Replays(compute, REPLAYED_FRAMES, record_cuda_graph)
@@ -120,17 +199,15 @@ def replays_agree(voice: Voice, replays: Replays, tolerance: float = 1e-3) -> bo
     """Return whether each recorded window gives the samples of an unrecorded one."""
     import torch
 
-    from voicebench.tts.vits.carry import Carry
-
-    network, frames = voice.network, _probe(voice)
+    frames, speaker = _probe(voice), _speaker(voice)
     with torch.inference_mode():
         for size in replays.sizes:
-            plain, recorded = Carry(), Carry()
-            for carry in (plain, recorded):
-                network.samples(frames, _speaker(voice), carry, last=False)
+            plain, recorded = (TorchArithmetic(voice.network).stream(speaker) for _ in range(2))
+            for stream in (plain, recorded):
+                stream.window(frames, last=False)
             for _ in range(2):
-                expected = network.samples(frames[:size], _speaker(voice), plain, last=False)
-                found = replays(frames[:size], recorded)
+                expected = plain.window(frames[:size], last=False)
+                found = replays(frames[:size], recorded.carry)
                 if found.shape != expected.shape or (found - expected).abs().max() > tolerance:
                     return False
     return True
@@ -155,8 +232,20 @@ def _probe(voice: Voice) -> Tensor:
 
 
 def _speaker(voice: Voice) -> Tensor | None:
-    speakers = voice.network.speakers
-    return None if speakers is None else speakers[voice.manner.speaker or 0]
+    return voice.network.speaker(voice.manner)
+
+
+def _weights_digest(voice: Voice) -> str:
+    """Return a digest of the numbers that decide over the error: flow's and decoder's."""
+    digest = hashlib.sha256()
+    for part in (voice.network.flow, voice.network.decoder):
+        for weight in part.parameters():
+            digest.update(weight.detach().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()[:32]
 
 
 def _processor() -> str:

@@ -16,6 +16,7 @@ from voicebench.llm.fast.native_trial import trial_model
 from voicebench.llm.fast.shape import Unsupported
 from voicebench.llm.fast.torch_decoder import TorchDecoder
 from voicebench.llm.quality import Quality, Turn
+from voicebench.native.library import NoLibrary
 
 CPU = torch.device("cpu")
 GOOD, BAD = Quality(0.99, 0.001, 100), Quality(0.9, 0.5, 100)
@@ -136,7 +137,7 @@ def test_a_large_model_keeps_the_numbers_it_is_stored_in_until_measured(monkeypa
     assert choose(model).name == "a int8"
 
 
-def test_the_cpu_offers_a_native_decoder_and_torchs_products(c_decoder):
+def test_the_cpu_offers_a_native_decoder_and_torchs_products(c_library):
     names = [candidate.name for candidate in choosing.candidates_of(CPU, "auto", 1)]
     assert names[0] == "native int8"
     assert "plain fp32" in names
@@ -146,10 +147,10 @@ def test_the_cpu_offers_a_native_decoder_and_torchs_products(c_decoder):
 
 
 def test_without_a_compiler_the_cpu_offers_torchs_products(monkeypatch):
-    def no_compiler():
-        raise Unsupported("there is no C compiler")
+    def no_compiler(*_):
+        raise NoLibrary("there is no C compiler")
 
-    monkeypatch.setattr(choosing, "native_library", no_compiler)
+    monkeypatch.setattr(choosing, "tried_library", no_compiler)
     names = [candidate.name for candidate in choosing.candidates_of(CPU, "auto", 1)]
     assert "native int8" not in names
     assert "plain fp32" in names

@@ -11,7 +11,7 @@ from small_models import tiny_llama_config, write_model
 from voicebench.llm.fast.engine import FastEngine
 from voicebench.llm.fast.kernels import plain
 from voicebench.llm.fast.native_decoder import NativeDecoder
-from voicebench.llm.fast.native_trial import native_works, trial_model
+from voicebench.llm.fast.native_trial import llama_works, trial_model
 from voicebench.llm.fast.shape import Unsupported, read_shape
 from voicebench.llm.fast.torch_decoder import TorchDecoder
 from voicebench.llm.fast.weights import read_weights
@@ -34,25 +34,25 @@ def error(got, expected):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_scores_are_those_of_torch_but_for_rounding(c_decoder, threads):
-    assert native_works(c_decoder, threads)
+def test_scores_are_those_of_torch_but_for_rounding(c_library, threads):
+    assert llama_works(c_library, threads)
 
 
-def test_a_wrong_decoder_is_found_out(c_decoder):
+def test_a_wrong_decoder_is_found_out(c_library):
     class Broken:
         def __getattr__(self, name):
-            return getattr(c_decoder, name)
+            return getattr(c_library, name)
 
         def voicebench_set_window(self, *arguments):
             pass
 
-    assert not native_works(Broken(), 1)
+    assert not llama_works(Broken(), 1)
 
 
 @pytest.mark.parametrize("cuts", [[40], [1] * 40, [3, 30, 7]])
-def test_scores_do_not_depend_on_how_the_prompt_is_cut(c_decoder, cuts):
+def test_scores_do_not_depend_on_how_the_prompt_is_cut(c_library, cuts):
     shape, weights = trial_model()
-    native, _ = both(c_decoder, shape, weights)
+    native, _ = both(c_library, shape, weights)
     ids = [(11 * position) % 100 for position in range(40)]
     whole = native.forward(ids, native.new_cache(40), 0)
     cache, start = native.new_cache(40), 0
@@ -63,21 +63,21 @@ def test_scores_do_not_depend_on_how_the_prompt_is_cut(c_decoder, cuts):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_the_number_of_threads_does_not_change_the_scores(c_decoder, count):
+def test_the_number_of_threads_does_not_change_the_scores(c_library, count):
     shape, weights = trial_model()
     ids = list(range(30))
-    one, _ = both(c_decoder, shape, weights, threads=1)
-    more, _ = both(c_decoder, shape, weights, threads=count)
+    one, _ = both(c_library, shape, weights, threads=1)
+    more, _ = both(c_library, shape, weights, threads=count)
     expected = one.forward(ids, one.new_cache(32), 0)
     assert torch.equal(more.forward(ids, more.new_cache(32), 0), expected)
 
 
-def test_weights_on_a_grid_of_16_levels_are_kept_without_loss(c_decoder):
+def test_weights_on_a_grid_of_16_levels_are_kept_without_loss(c_library):
     shape, weights = trial_model()
     shape = dataclasses.replace(shape, query_key_norm=False)
     layers = tuple(dataclasses.replace(layer, output=layer.qkv[0]) for layer in weights.layers)
     weights = dataclasses.replace(weights, layers=layers)
-    native, exact = both(c_decoder, shape, weights)
+    native, exact = both(c_library, shape, weights)
     ids = list(range(20))
     expected = exact.forward(ids, exact.new_cache(32), 0)
     on_grid = error(native.forward(ids, native.new_cache(32), 0), expected)
@@ -86,14 +86,14 @@ def test_weights_on_a_grid_of_16_levels_are_kept_without_loss(c_decoder):
         for layer in layers
     )
     off_grid = NativeDecoder(
-        c_decoder, shape, dataclasses.replace(weights, layers=noisy), threads=1
+        c_library, shape, dataclasses.replace(weights, layers=noisy), threads=1
     )
     assert on_grid < 0.03
     assert native.describe()["bytes_per_token"] < off_grid.describe()["bytes_per_token"]
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_weights_stored_in_half_precision_are_read_as_they_are(c_decoder, dtype):
+def test_weights_stored_in_half_precision_are_read_as_they_are(c_library, dtype):
     shape, weights = trial_model()
     stored = dataclasses.replace(
         weights,
@@ -107,23 +107,23 @@ def test_weights_stored_in_half_precision_are_read_as_they_are(c_decoder, dtype)
         ),
         head=weights.head.to(dtype),
     )
-    native, exact = both(c_decoder, shape, stored)
+    native, exact = both(c_library, shape, stored)
     ids = list(range(20))
     expected = exact.forward(ids, exact.new_cache(32), 0)
     assert error(native.forward(ids, native.new_cache(32), 0), expected) < 0.05
 
 
-def test_a_real_folder_computes_as_torch_does(c_decoder, tmp_path):
+def test_a_real_folder_computes_as_torch_does(c_library, tmp_path):
     write_model(tmp_path, tiny_llama_config(), spread=0.1)
-    native, exact = both(c_decoder, *model_in(tmp_path))
+    native, exact = both(c_library, *model_in(tmp_path))
     ids = list(range(100, 130))
     expected = exact.forward(ids, exact.new_cache(32), 0)
     assert error(native.forward(ids, native.new_cache(32), 0), expected) < 0.05
 
 
-def test_a_long_prompt_and_a_growing_cache_are_those_of_torch(c_decoder, tmp_path):
+def test_a_long_prompt_and_a_growing_cache_are_those_of_torch(c_library, tmp_path):
     write_model(tmp_path, tiny_llama_config(max_position_embeddings=2048), spread=0.1)
-    native, exact = both(c_decoder, *model_in(tmp_path))
+    native, exact = both(c_library, *model_in(tmp_path))
     ids = [(13 * position) % 400 for position in range(700)]
     engines = [
         FastEngine(decoder, prefix=ids[:4], temperature=0.0, seed=0) for decoder in (native, exact)
@@ -132,9 +132,9 @@ def test_a_long_prompt_and_a_growing_cache_are_those_of_torch(c_decoder, tmp_pat
     assert first[0] == first[1]
 
 
-def test_what_a_cache_holds_can_be_copied_and_filled_into_another(c_decoder):
+def test_what_a_cache_holds_can_be_copied_and_filled_into_another(c_library):
     shape, weights = trial_model()
-    native, exact = both(c_decoder, shape, weights)
+    native, exact = both(c_library, shape, weights)
     ids = list(range(12))
     exact_cache = exact.new_cache(16)
     expected = exact.forward(ids[:11], exact_cache, 0), exact.forward(ids[11:], exact_cache, 11)
@@ -146,9 +146,9 @@ def test_what_a_cache_holds_can_be_copied_and_filled_into_another(c_decoder):
     assert torch.equal(native.forward(ids[11:], filled, 11), scores)
 
 
-def test_two_threads_may_compute_on_one_model(c_decoder):
+def test_two_threads_may_compute_on_one_model(c_library):
     shape, weights = trial_model()
-    native, _ = both(c_decoder, shape, weights)
+    native, _ = both(c_library, shape, weights)
     texts = [list(range(start, start + 20)) for start in (0, 40)]
     expected = [native.forward(ids, native.new_cache(24), 0) for ids in texts]
     right = []
@@ -167,7 +167,7 @@ def test_two_threads_may_compute_on_one_model(c_decoder):
     assert right == [True, True]
 
 
-def test_widths_that_do_not_divide_into_groups_are_unsupported(c_decoder):
+def test_widths_that_do_not_divide_into_groups_are_unsupported(c_library):
     shape, weights = trial_model()
     with pytest.raises(Unsupported, match="a width of 40 does not divide into groups of 32"):
-        NativeDecoder(c_decoder, dataclasses.replace(shape, hidden=40), weights, threads=1)
+        NativeDecoder(c_library, dataclasses.replace(shape, hidden=40), weights, threads=1)

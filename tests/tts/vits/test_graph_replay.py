@@ -17,7 +17,7 @@ from voicebench.tts.local import LocalSynthesizer, load_synthesizer
 from voicebench.tts.noise import SeededNoise
 from voicebench.tts.tuning import replays_agree
 from voicebench.tts.vits.carry import Carry
-from voicebench.tts.vits.network import Utterance
+from voicebench.tts.vits.network import TorchArithmetic, Utterance
 from voicebench.tts.vits.replay import Replays
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -31,15 +31,17 @@ def record(work: Callable[[], None]) -> Callable[[], None]:
 
 @pytest.fixture
 def synthesizer(mms_folder: Path) -> LocalSynthesizer:
-    return load_synthesizer(str(mms_folder), device="cpu", length_scale=8.0)
+    return load_synthesizer(
+        str(mms_folder), device="cpu", length_scale=8.0, dtype="float32", kernels="torch"
+    )
 
 
 @pytest.fixture
 def replays(synthesizer: LocalSynthesizer) -> Replays:
-    network = synthesizer._voice.network
+    arithmetic = TorchArithmetic(synthesizer._voice.network)
 
     def compute(rows: torch.Tensor, carry: Carry) -> torch.Tensor:
-        return network.decode(rows, None, carry)
+        return arithmetic.decode(rows, None, carry)
 
     return Replays(compute, (24, 8), record)
 
@@ -109,6 +111,6 @@ def test_recordings_are_checked_before_use(synthesizer: LocalSynthesizer, replay
     assert replays_agree(synthesizer._voice, replays)
 
     def wrong(rows: torch.Tensor, carry: Carry) -> torch.Tensor:
-        return synthesizer._voice.network.decode(rows, None, carry) + 0.01
+        return TorchArithmetic(synthesizer._voice.network).decode(rows, None, carry) + 0.01
 
     assert not replays_agree(synthesizer._voice, Replays(wrong, (8,), record))

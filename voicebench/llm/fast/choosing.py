@@ -21,11 +21,12 @@ from voicebench.llm.fast.engine import Decoder
 from voicebench.llm.fast.findings import Findings
 from voicebench.llm.fast.kernels import LinearKind, Precision, kinds_of_cpu, plain
 from voicebench.llm.fast.native_decoder import NativeDecoder
-from voicebench.llm.fast.native_library import is_vectorised, native_library
+from voicebench.llm.fast.native_trial import llama_works
 from voicebench.llm.fast.shape import Shape, Unsupported
 from voicebench.llm.fast.torch_decoder import TorchDecoder
 from voicebench.llm.fast.weights import Weights
 from voicebench.llm.quality import Quality, Reference, Turn, compare, refer
+from voicebench.native.library import NoLibrary, is_vectorised, native_library, tried_library
 
 if TYPE_CHECKING:
     import torch
@@ -226,8 +227,8 @@ def _speed(model: Model, candidate: Candidate) -> float:
 
 def _native(threads: int) -> list[Candidate]:
     try:
-        library = native_library()
-    except Unsupported:
+        library = tried_library("llama", llama_works)
+    except NoLibrary:
         return []
 
     def build(shape: Shape, weights: Weights) -> Decoder:

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voicebench.llm.fast.native_library import processor
 from voicebench.llm.quality import Quality
 from voicebench.models.cache import cache_folder, known_sha256
+from voicebench.native.library import processor
 
 if TYPE_CHECKING:
     import torch

@@ -1,4 +1,4 @@
-"""The Llama-family decoder in C (`native/decoder.c`), called once per pass.
+"""The Llama-family decoder in C (`voicebench/native/llama`), called once per pass.
 
 What torch's products leave on the table on a CPU: its 8-bit and 4-bit products are slower than
 memory on processors without AVX-512, each costs a call, and there are some four hundred calls per
@@ -24,9 +24,6 @@ GROUP = 32
 _LANES = 8
 _QKV, _OUTPUT, _GATE_UP, _DOWN, _HEAD = range(5)
 _INPUT_NORM, _QUERY_NORM, _KEY_NORM, _MLP_NORM, _LAST_NORM = range(5)
-_LOOK_OUT_US = 200
-"""How long an idle thread stays awake for the next pass: the pause between two tokens. In a longer
-pause it sleeps, and the core is the synthesizer's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,6 @@ class NativeDecoder:
             *(table.data_ptr() for table in self._tables),
             shape.context,
             threads,
-            _LOOK_OUT_US,
         )
         if not self._model:
             raise MemoryError("no memory for the model")

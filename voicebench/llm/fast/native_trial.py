@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def native_works(library: ctypes.CDLL, threads: int) -> bool:
+def llama_works(library: ctypes.CDLL, threads: int = 2) -> bool:
     """Return whether the C decoder computes what torch computes, on a small random model.
 
     The model has what differs between families: biases, norms on queries and keys, a window, an

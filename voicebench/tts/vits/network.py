@@ -66,8 +66,109 @@ class Utterance:
         return self.symbol_of_frame.shape[0]
 
 
+class Stream(Protocol):
+    """An utterance on its way through flow and decoder."""
+
+    def size_for(self, frames: int) -> int:
+        """Return how many frames the next window should have, where ``frames`` are wanted."""
+        ...
+
+    def window(self, rows: Tensor, *, last: bool) -> Tensor:
+        """Return the samples (count,) that the frames ``rows`` (time, channels) add.
+
+        With ``last`` the utterance ends with them.
+        """
+        ...
+
+
+class Arithmetic(Protocol):
+    """What computes the network."""
+
+    @property
+    def dtype(self) -> str:
+        """The number format of the decoder."""
+        ...
+
+    @property
+    def kernels(self) -> str:
+        """What computes: ``torch`` or ``native``."""
+        ...
+
+    def encode(
+        self, symbols: Tensor, speaker: Tensor | None, drawn: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return mean and log scale (n, channels) and log durations (n,) of ``symbols`` (n,).
+
+        ``drawn`` is the noise (n, 2) of the durations, ``speaker`` (speaker channels,).
+        """
+        ...
+
+    def stream(self, speaker: Tensor | None, replays: Replays | None = None) -> Stream:
+        """Begin an utterance. With ``replays`` windows in its middle have one of its sizes."""
+        ...
+
+
+class TorchArithmetic:
+    """The network in torch, on every device: what every other way to compute it must equal."""
+
+    def __init__(self, network: Vits) -> None:
+        self._network = network
+
+    @property
+    def dtype(self) -> str:
+        """The number format of the decoder."""
+        return str(self._network.decoder.pre.weight.dtype).removeprefix("torch.")
+
+    @property
+    def kernels(self) -> str:
+        """What computes."""
+        return "torch"
+
+    def encode(
+        self, symbols: Tensor, speaker: Tensor | None, drawn: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return mean, log scale and log durations, as `Arithmetic` says."""
+        hidden, mean, log_scale = self._network.text(symbols)
+        return mean, log_scale, self._network.durations(hidden, speaker, drawn)
+
+    def stream(self, speaker: Tensor | None, replays: Replays | None = None) -> TorchStream:
+        """Begin an utterance."""
+        return TorchStream(self._network, speaker, replays)
+
+    def decode(self, rows: Tensor, speaker: Tensor | None, carry: Carry) -> Tensor:
+        """Return the samples (count,) that ``rows`` add, within a window that has begun."""
+        rows = self._network.flow(rows, speaker, carry)
+        samples: Tensor = self._network.decoder(rows, speaker, carry)
+        return samples
+
+
+class TorchStream:
+    """An utterance in torch."""
+
+    def __init__(self, network: Vits, speaker: Tensor | None, replays: Replays | None) -> None:
+        self.carry = Carry()
+        self._decode = TorchArithmetic(network).decode
+        self._speaker = speaker
+        self._replays = replays
+        self._given = False
+
+    def size_for(self, frames: int) -> int:
+        """Return how many frames the next window should have: those of a recorded one, if any."""
+        return self._replays.size_for(frames) if self._replays and self._given else frames
+
+    def window(self, rows: Tensor, *, last: bool) -> Tensor:
+        """Return the samples (count,) that the frames ``rows`` (time, channels) add."""
+        if self._replays is not None and self._given and not last:
+            return self._replays(rows, self.carry)
+        self.carry.begin(last=last)
+        samples = self._decode(rows, self._speaker, self.carry)
+        self.carry.finish()
+        self._given |= samples.shape[0] > 0
+        return samples
+
+
 class Vits(nn.Module):
-    """A voice: symbols in, samples out."""
+    """A voice: symbols in, samples out. ``arithmetic`` computes it, at first in torch."""
 
     def __init__(self, shape: VitsShape) -> None:
         super().__init__()
@@ -82,6 +183,7 @@ class Vits(nn.Module):
             if shape.speaker_channels
             else None
         )
+        self.arithmetic: Arithmetic = TorchArithmetic(self)
 
     def prepare(self) -> None:
         """Prepare the layers for where they are now; needed again when they move."""
@@ -94,13 +196,10 @@ class Vits(nn.Module):
 
         Raises `EngineError` where the durations are no usable numbers.
         """
-        speaker = None
-        if self.speakers is not None:
-            speaker = self.speakers[manner.speaker or 0]
-        hidden, mean, log_scale = self.text(symbols)
-        drawn = noise.for_durations(symbols.shape[0]).to(hidden) * manner.noise_w
-        lengths = torch.exp(self.durations(hidden, speaker, drawn)) * manner.length_scale
-        lengths = torch.ceil(lengths.float()).cpu()
+        speaker = self.speaker(manner)
+        drawn = noise.for_durations(symbols.shape[0]).to(self.text.embedding) * manner.noise_w
+        mean, log_scale, log_durations = self.arithmetic.encode(symbols, speaker, drawn)
+        lengths = torch.ceil((torch.exp(log_durations) * manner.length_scale).float()).cpu()
         total = float(lengths.sum())
         if not 0 <= total <= MOST_FRAMES:
             raise EngineError(
@@ -119,6 +218,10 @@ class Vits(nn.Module):
             ends=counts.cumsum(0),
         )
 
+    def speaker(self, manner: Manner) -> Tensor | None:
+        """Return the embedding (speaker channels,) of the speaker; None in a voice of one."""
+        return None if self.speakers is None else self.speakers[manner.speaker or 0]
+
     def windows(
         self,
         utterance: Utterance,
@@ -132,19 +235,13 @@ class Vits(nn.Module):
         what is left. A window is computed when it is asked for. With ``replays`` the windows
         between the first and the last have one of its sizes.
         """
-        carry = Carry()
+        stream = self.arithmetic.stream(utterance.speaker, replays)
         taken = given = 0
         while taken < utterance.frames:
             upto = self._frames_for(given + next(sizes), taken + 1, utterance.frames)
-            if replays is not None and given:
-                upto = min(taken + replays.size_for(upto - taken), utterance.frames)
+            upto = min(taken + stream.size_for(upto - taken), utterance.frames)
             rows = self.frames(utterance, taken, upto, noise)
-            if replays is not None and given and upto < utterance.frames:
-                samples = replays(rows, carry)
-            else:
-                samples = self.samples(
-                    rows, utterance.speaker, carry, last=upto == utterance.frames
-                )
+            samples = stream.window(rows, last=upto == utterance.frames)
             taken = upto
             given += samples.shape[0]
             if samples.shape[0]:
@@ -156,19 +253,6 @@ class Vits(nn.Module):
         mean = utterance.mean[symbol]
         drawn = noise.for_frames(stop - start, mean.shape[1]).to(mean)
         return torch.addcmul(mean, drawn, utterance.scale[symbol])
-
-    def samples(self, rows: Tensor, speaker: Tensor | None, carry: Carry, *, last: bool) -> Tensor:
-        """Return the samples (count,) that the frames ``rows`` (time, channels) add to a stream."""
-        carry.begin(last=last)
-        samples: Tensor = self.decode(rows, speaker, carry)
-        carry.finish()
-        return samples
-
-    def decode(self, rows: Tensor, speaker: Tensor | None, carry: Carry) -> Tensor:
-        """Return what `samples` does, within a window that has begun."""
-        rows = self.flow(rows, speaker, carry)
-        samples: Tensor = self.decoder(rows, speaker, carry)
-        return samples
 
     def _frames_for(self, samples: int, least: int, most: int) -> int:
         """Return how many frames from the beginning determine the first ``samples`` samples."""

@@ -5,14 +5,20 @@ import stat
 
 import pytest
 
-from voicebench.llm.fast import native_library as module
-from voicebench.llm.fast.native_library import is_vectorised, native_library, processor
-from voicebench.llm.fast.native_trial import native_works
-from voicebench.llm.fast.shape import Unsupported
+from voicebench.llm.fast.native_trial import llama_works
+from voicebench.native import library as module
+from voicebench.native.library import (
+    NoLibrary,
+    is_vectorised,
+    native_library,
+    processor,
+    tried_library,
+)
+from voicebench.tts.vits.native_trial import vits_works
 
 
 @pytest.fixture
-def fresh(tmp_path, monkeypatch, c_decoder):
+def fresh(tmp_path, monkeypatch, c_library):
     """An empty cache, and nothing remembered."""
     monkeypatch.setenv("VOICEBENCH_CACHE", str(tmp_path / "cache"))
     native_library.cache_clear()
@@ -55,13 +61,14 @@ def test_a_processor_without_wide_instructions_computes_the_same(fresh, monkeypa
     monkeypatch.setattr(module, "_processor_options", list)
     plain = native_library()
     assert not is_vectorised(plain)
-    assert native_works(plain, 2)
+    assert llama_works(plain, 2)
+    assert vits_works(plain, 2)
 
 
 def test_without_a_compiler_it_is_unsupported(fresh, monkeypatch):
     monkeypatch.setenv("PATH", str(fresh))
     monkeypatch.setenv("CC", "")
-    with pytest.raises(Unsupported, match="there is no C compiler"):
+    with pytest.raises(NoLibrary, match="there is no C compiler"):
         native_library()
 
 
@@ -80,34 +87,41 @@ def test_without_a_compiler_it_is_unsupported(fresh, monkeypatch):
 )
 def test_a_compiler_that_does_not_deliver_is_told(fresh, monkeypatch, script, reason):
     monkeypatch.setenv("CC", compiler(fresh, script))
-    with pytest.raises(Unsupported, match=reason):
+    with pytest.raises(NoLibrary, match=reason):
         native_library()
 
 
 def test_a_broken_setting_of_the_compiler_is_told(fresh, monkeypatch):
     monkeypatch.setenv("CC", "cc '")
-    with pytest.raises(Unsupported, match="CC is no command"):
+    with pytest.raises(NoLibrary, match="CC is no command"):
         native_library()
 
 
 def test_what_cannot_be_loaded_is_not_kept(fresh, monkeypatch):
     monkeypatch.setenv("CC", compiler(fresh, "exit 0"))
-    with pytest.raises(Unsupported):
+    with pytest.raises(NoLibrary):
         native_library()
     assert not [path for path in (fresh / "cache" / "native").iterdir() if path.is_dir()]
 
 
-def test_a_library_that_computes_wrong_is_not_kept(fresh, monkeypatch):
-    monkeypatch.setattr(module, "native_works", lambda library, threads: False)
-    with pytest.raises(Unsupported, match="computes wrong"):
-        native_library()
-    assert not [path for path in (fresh / "cache" / "native").iterdir() if path.is_dir()]
+def test_a_part_is_tried_once_and_refused_for_itself_alone(fresh):
+    tried = []
+
+    def is_right(library):
+        tried.append(library)
+        return True
+
+    for _ in range(2):
+        tried_library("one", is_right)
+    assert len(tried) == 1
+    with pytest.raises(NoLibrary, match="for another, as it was compiled here, computes wrong"):
+        tried_library("another", lambda library: False)
 
 
 def test_a_compiler_that_does_not_answer_is_given_up(fresh, monkeypatch):
     monkeypatch.setenv("CC", compiler(fresh, "exec sleep 60"))
     monkeypatch.setattr(module, "_TIMEOUT_S", 0.2)
-    with pytest.raises(Unsupported, match="does not answer"):
+    with pytest.raises(NoLibrary, match="does not answer"):
         native_library()
 
 

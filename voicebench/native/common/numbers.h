@@ -124,6 +124,14 @@ static inline uint16_t to_half(float number) {
 #endif
 }
 
+/* Rounds to nearest, ties to even; what is no number stays none. */
+static inline uint16_t to_bfloat(float number) {
+    uint32_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    if (number != number) return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
+}
+
 static inline float from_bfloat(uint16_t upper) {
     uint32_t bits = (uint32_t)upper << 16;
     float number;

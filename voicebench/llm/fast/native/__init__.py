@@ -1,1 +1,0 @@
-"""The C decoder and what compiles it."""

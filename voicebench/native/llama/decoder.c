@@ -1,0 +1,312 @@
+/*
+ * A Llama-family decoder on the CPU: one call computes one pass over all layers.
+ *
+ * Python reads the files, lays out the memory for keys and values, and samples; what is here is the
+ * arithmetic between the embeddings of some ids and the scores after the last of them. "Rows" are
+ * positions that are computed together: all of a prompt, one of a reply.
+ *
+ * Keys are kept as (layer, key head, head size, capacity), so that the scores of many positions are
+ * computed side by side; values as (layer, key head, capacity, head size).
+ */
+
+#include <time.h>
+
+#include "attention.h"
+
+/* ------------------------------------------------------------------ products, shared out */
+
+enum { FEW_ROWS = 4 };
+
+/* Multiply and store, as (row, output), or add to what is there. */
+static void product(const Matrix *matrix, const Narrowed *from, int first, int rows, float *to,
+                    int add) {
+    float out[MOST_ROWS * PAIR];
+    int pairs = matrix->blocks / 2, each = rows > FEW_ROWS ? 1 : 4;
+    SHARED(piece, (pairs + each - 1) / each)
+    for (int pair = piece * each; pair < (piece + 1) * each && pair < pairs; pair++) {
+        int left = matrix->outputs - pair * PAIR, sides = left < PAIR ? left : PAIR;
+        multiply_pair(matrix, pair, from, first, rows, out);
+        for (int row = 0; row < rows; row++) {
+            float *place = to + (size_t)row * matrix->outputs + pair * PAIR;
+            const float *sums = out + row * PAIR;
+            if (sides < PAIR) {
+                for (int side = 0; side < sides; side++)
+                    place[side] = sums[side] + (add ? place[side] : 0);
+                continue;
+            }
+            for (int side = 0; side < PAIR; side += LANES) {
+                vec8 sum = load8(sums + side);
+                store8(place + side, add ? sum + load8(place + side) : sum);
+            }
+        }
+    }
+    meet();
+}
+
+/* Multiply by gate and up and join them: silu(gate) * up, as (row, intermediate). The blocks of gate
+ * and up take turns, so a pair has what belongs together. */
+static void gated_product(Model *model, const Matrix *matrix, int first, int rows) {
+    float out[MOST_ROWS * PAIR];
+    int width = model->sizes.intermediate, pairs = width / SIDE, each = rows > FEW_ROWS ? 1 : 6;
+    SHARED(piece, (pairs + each - 1) / each)
+    for (int pair = piece * each; pair < (piece + 1) * each && pair < pairs; pair++) {
+        multiply_pair(matrix, pair, &model->narrow, first, rows, out);
+        for (int row = 0; row < rows; row++) {
+            vec8 number = load8(out + row * PAIR), up = load8(out + row * PAIR + SIDE);
+            vec8 opened = number / (all8(1) + exponential8(-number));
+            store8(model->wide + (size_t)(first + row) * width + pair * SIDE, opened * up);
+        }
+    }
+    meet();
+}
+
+static void normalise_rows(Model *model, const float *weight, int first, int rows) {
+    int size = model->sizes.hidden;
+    SHARED(row, rows) {
+        float normal[size];
+        normalise(model->hidden + (size_t)(first + row) * size, weight, size,
+                  model->sizes.epsilon, normal);
+        narrow(normal, &model->narrow, first + row);
+    }
+    meet();
+}
+
+static void narrow_rows(const float *numbers, Narrowed *to, int first, int rows) {
+    SHARED(row, rows)
+        narrow(numbers + (size_t)(first + row) * to->inputs, to, first + row);
+    meet();
+}
+
+/* ------------------------------------------------------------------ a pass */
+
+static void compute_layer(Model *model, int number, int thread) {
+    const Sizes *sizes = &model->sizes;
+    const Layer *layer = model->layers + number;
+    int rows = model->pass.rows, first = 0;
+    normalise_rows(model, layer->input_norm, 0, rows);
+    product(&layer->qkv, &model->narrow, 0, rows, model->qkv, 0);
+    SHARED(head, sizes->kv_heads) keep_head(model, number, head);
+    meet();
+    if (number == sizes->layers - 1) { /* only the last row has scores to give */
+        first = rows - 1;
+        rows = 1;
+    }
+    float *scores = model->attention + (size_t)thread * model->attention_room;
+    SHARED(piece, sizes->heads * rows)
+        attend(model, number, piece % sizes->heads, first + piece / sizes->heads, scores);
+    meet();
+    float *hidden = model->hidden + (size_t)first * sizes->hidden;
+    Narrowed seen = model->broad, wide = model->broad;
+    seen.inputs = sizes->heads * sizes->head_size;
+    wide.inputs = sizes->intermediate;
+    narrow_rows(model->seen, &seen, first, rows);
+    product(&layer->output, &seen, first, rows, hidden, 1);
+    normalise_rows(model, layer->mlp_norm, first, rows);
+    gated_product(model, &layer->gate_up, first, rows);
+    narrow_rows(model->wide, &wide, first, rows);
+    product(&layer->down, &wide, first, rows, hidden, 1);
+}
+
+static void compute_pass(void *task, int thread) {
+    Model *model = task;
+    for (int number = 0; number < model->sizes.layers; number++)
+        compute_layer(model, number, thread);
+    int last = model->pass.rows - 1;
+    normalise_rows(model, model->norm, last, 1);
+    product(&model->head, &model->narrow, last, 1, model->pass.scores, 0);
+}
+
+/* ------------------------------------------------------------------ what Python calls */
+
+static int lay_out(Narrowed *narrowed, int inputs) {
+    size_t numbers = (size_t)MOST_ROWS * inputs;
+    narrowed->inputs = inputs;
+    narrowed->bytes = aligned(numbers);
+    narrowed->scale = aligned(numbers / GROUP * sizeof(float));
+    narrowed->sum = aligned(numbers / GROUP * sizeof(float));
+    return narrowed->bytes && narrowed->scale && narrowed->sum;
+}
+
+void voicebench_close(Model *model);
+
+/* Return a model without weights, or NULL if there is no memory. */
+Model *voicebench_open(const int32_t *sizes, float epsilon, const float *cosine, const float *sine,
+                       int32_t context, int32_t threads) {
+    Model *model = calloc(1, sizeof *model);
+    if (!model) return NULL;
+    Sizes *own = &model->sizes;
+    *own = (Sizes){ sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6], epsilon };
+    model->cosine = cosine;
+    model->sine = sine;
+    model->threads = crew_of(threads);
+    model->pace.alone = 2;
+    model->attention_room = (context + 8 * LANES) / LANES * LANES;
+    pthread_mutex_init(&model->busy, NULL);
+    int query = own->heads * own->head_size;
+    size_t row = MOST_ROWS * sizeof(float);
+    model->layers = calloc(own->layers, sizeof *model->layers);
+    model->hidden = aligned(row * own->hidden);
+    model->qkv = aligned(row * qkv_width(own));
+    model->seen = aligned(row * query);
+    model->wide = aligned(row * own->intermediate);
+    model->attention = aligned(sizeof(float) * model->attention_room * model->threads);
+    int broadest = query > own->intermediate ? query : own->intermediate;
+    if (!model->layers || !model->hidden || !model->qkv || !model->seen || !model->wide ||
+        !model->attention || !lay_out(&model->narrow, own->hidden) ||
+        !lay_out(&model->broad, broadest)) {
+        voicebench_close(model);
+        return NULL;
+    }
+    return model;
+}
+
+enum { QKV, OUTPUT, GATE_UP, DOWN, HEAD };
+
+static Matrix *matrix_of(Model *model, int layer, int which) {
+    if (which == HEAD) return &model->head;
+    Layer *own = model->layers + layer;
+    return which == QKV ? &own->qkv
+         : which == OUTPUT ? &own->output
+         : which == GATE_UP ? &own->gate_up : &own->down;
+}
+
+/* Store a matrix that comes in parts, each (rows, inputs), and its bias or NULL; return its kind,
+ * or 0 if there is no memory. */
+int32_t voicebench_store_matrix(Model *model, int32_t layer, int32_t which, int32_t parts,
+                                const void *const *sources, const int32_t *rows, int32_t stored,
+                                int32_t inputs, const float *bias) {
+    Matrix *matrix = matrix_of(model, layer, which);
+    Source source = { .stored = stored };
+    int in_turns = which == GATE_UP;
+    for (int part = 0; part < parts && part < MOST_PARTS; part++) {
+        source.parts[part] = sources[part];
+        source.rows[part] = rows[part];
+        matrix->outputs += rows[part];
+    }
+    matrix->inputs = inputs;
+    matrix->blocks = (matrix->outputs + PAIR - 1) / PAIR * 2;
+    int kind = pack(matrix, &source, in_turns, model->threads);
+    if (!kind || !bias) return kind;
+    matrix->bias = calloc((size_t)matrix->blocks * SIDE, sizeof(float));
+    if (!matrix->bias) return 0;
+    for (int output = 0; output < matrix->outputs; output++) {
+        int row = 0, part = find_row(&source, output, in_turns, &row);
+        for (int above = 0; above < part; above++) row += rows[above];
+        matrix->bias[output] = bias[row];
+    }
+    return kind;
+}
+
+enum { INPUT_NORM, QUERY_NORM, KEY_NORM, MLP_NORM, LAST_NORM };
+
+/* Store the weights of a norm; return 0 if there is no memory. */
+int32_t voicebench_store_norm(Model *model, int32_t layer, int32_t which, const float *weight,
+                              int32_t size) {
+    Layer *own = model->layers + layer;
+    float **place = which == INPUT_NORM ? &own->input_norm
+                  : which == QUERY_NORM ? &own->query_norm
+                  : which == KEY_NORM ? &own->key_norm
+                  : which == MLP_NORM ? &own->mlp_norm : &model->norm;
+    *place = malloc(size * sizeof(float));
+    if (!*place) return 0;
+    memcpy(*place, weight, size * sizeof(float));
+    return 1;
+}
+
+void voicebench_set_window(Model *model, int32_t layer, int32_t window) {
+    model->layers[layer].window = window;
+}
+
+/* Return how many bytes of weights a token reads. */
+int64_t voicebench_bytes(const Model *model) {
+    size_t bytes = model->head.bytes;
+    for (const Layer *layer = model->layers; layer < model->layers + model->sizes.layers; layer++)
+        bytes += layer->qkv.bytes + layer->output.bytes + layer->gate_up.bytes + layer->down.bytes;
+    return (int64_t)bytes;
+}
+
+int32_t voicebench_most_rows(void) { return MOST_ROWS; }
+
+int32_t voicebench_is_vectorised(void) {
+#if defined(HAVE_AVX2)
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+static double nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+/* Say with how many threads a pass is computed. The first tokens of a model are computed alone, to
+ * know how long that takes; prompts always have all threads. */
+static int threads_for_pass(Model *model, int rows) {
+    if (rows > 1 || model->pace.alone == 0) return model->threads;
+    model->pace.alone--;
+    return 1;
+}
+
+static void note_pace(Pace *pace, int threads, double took) {
+    enum { PATIENT_FOR = 2, PASSES_ALONE = 16 };
+    if (threads == 1) {
+        if (pace->quickest == 0 || took < pace->quickest) pace->quickest = took;
+        return;
+    }
+    if (took < 1.2 * pace->quickest) {
+        pace->slow = 0;
+    } else if (++pace->slow >= PATIENT_FOR) {
+        pace->slow--; /* the first slow one after these is enough */
+        pace->alone = PASSES_ALONE;
+    }
+}
+
+/* Compute rows positions (at most MOST_ROWS) from their embeddings (rows, hidden); add their keys
+ * and values at `start`; write the scores after the last. The capacity is a multiple of LANES.
+ * Calls from several threads wait for each other. */
+void voicebench_forward(Model *model, const float *embeddings, int32_t rows, float *keys,
+                        float *values, int32_t capacity, int32_t start, float *scores) {
+    pthread_mutex_lock(&model->busy);
+    memcpy(model->hidden, embeddings, (size_t)rows * model->sizes.hidden * sizeof(float));
+    model->pass = (Pass){ keys, values, scores, rows, capacity, start };
+    model->narrow.rows = model->broad.rows = rows;
+    double began = nanoseconds();
+    int threads = threads_for_pass(model, rows);
+    crew_works(threads, compute_pass, model);
+    if (rows == 1) note_pace(&model->pace, threads, nanoseconds() - began);
+    pthread_mutex_unlock(&model->busy);
+}
+
+static void release_narrowed(Narrowed *narrowed) {
+    free(narrowed->bytes);
+    free(narrowed->scale);
+    free(narrowed->sum);
+}
+
+static void release_layer(Layer *layer) {
+    Matrix *matrices[] = { &layer->qkv, &layer->output, &layer->gate_up, &layer->down };
+    for (int which = 0; which < 4; which++) {
+        free(matrices[which]->data);
+        free(matrices[which]->bias);
+    }
+    free(layer->input_norm);
+    free(layer->query_norm);
+    free(layer->key_norm);
+    free(layer->mlp_norm);
+}
+
+void voicebench_close(Model *model) {
+    if (!model) return;
+    for (int number = 0; model->layers && number < model->sizes.layers; number++)
+        release_layer(model->layers + number);
+    float *own[] = { (float *)model->head.data, model->head.bias, model->norm, model->hidden,
+                     model->qkv, model->seen, model->wide, model->attention };
+    for (size_t each = 0; each < sizeof own / sizeof *own; each++) free(own[each]);
+    release_narrowed(&model->narrow);
+    release_narrowed(&model->broad);
+    free(model->layers);
+    pthread_mutex_destroy(&model->busy);
+    free(model);
+}

@@ -1,0 +1,324 @@
+/*
+ * Convolutions over time, for rows (time, channels), as products of matrices.
+ *
+ * With the time first, a convolution is one product for each tap of its kernel, over the same rows
+ * shifted by the tap's place: nothing is copied or reordered, whatever the number of rows is. The
+ * weights are reordered once, into panels of outputs that lie side by side.
+ *
+ *   FLOATS   float32; a tile of rows and outputs is summed up in registers.
+ *   BFLOATS  bfloat16 on both sides, sums in float32: where the processor multiplies tiles (AMX).
+ */
+
+#ifndef VOICEBENCH_VITS_PRODUCTS_H
+#define VOICEBENCH_VITS_PRODUCTS_H
+
+#include "crew.h"
+#include "memory.h"
+#include "numbers.h"
+#include "wide.h"
+
+#if defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#define HAVE_TILES 1
+#endif
+
+enum { FLOATS, BFLOATS };
+enum {
+    PANEL = 2 * WIDE, /* outputs */
+#if defined(__AVX512F__)
+    TILE_ROWS = 12, /* as many as 32 registers hold sums for */
+#else
+    TILE_ROWS = 6,
+#endif
+};
+
+typedef struct {
+    int kind, taps, dilation, inputs, outputs;
+    float *floats;     /* (panel, tap, input, PANEL) */
+    uint16_t *bfloats; /* (panel of 32, tap, step of 32 inputs, half, pair of inputs, 16, 2) */
+    float *bias;       /* padded to whole panels */
+} Weights;
+
+static int padded_outputs(const Weights *weights) {
+    enum { EDGE = 32 };
+    return (weights->outputs + EDGE - 1) / EDGE * EDGE;
+}
+
+/* Where a product goes: `to` (row, output) becomes the product, plus the bias, plus `add` if there
+ * is one, plus what it was if it is to go `onto`. Strides are in floats. */
+typedef struct {
+    float *to;
+    int stride;
+    const float *add;
+    int add_stride;
+    int onto;
+} Goal;
+
+static void put_row(const Goal *goal, int row, int first, int count, const float *sums) {
+    float *to = goal->to + (size_t)row * goal->stride + first;
+    const float *add = goal->add ? goal->add + (size_t)row * goal->add_stride + first : NULL;
+    int i = 0;
+    for (; i + WIDE <= count; i += WIDE) {
+        wide sum = load(sums + i);
+        if (add) sum += load(add + i);
+        if (goal->onto) sum += load(to + i);
+        store(to + i, sum);
+    }
+    for (; i < count; i++) to[i] = sums[i] + (add ? add[i] : 0) + (goal->onto ? to[i] : 0);
+}
+
+/* ------------------------------------------------------------------ float32 */
+
+/* Compute `rows` (known when this is compiled) rows of one panel. */
+static inline __attribute__((always_inline)) void float_tile(
+    const int rows, const Weights *weights, int panel, const float *from, int stride, int first,
+    const Goal *goal) {
+    size_t panel_size = (size_t)weights->taps * weights->inputs * PANEL;
+    const float *numbers = weights->floats + panel * panel_size;
+    const float *bias = weights->bias + panel * PANEL;
+    wide left[TILE_ROWS], right[TILE_ROWS];
+    for (int row = 0; row < rows; row++) {
+        left[row] = load(bias);
+        right[row] = load(bias + WIDE);
+    }
+    for (int tap = 0; tap < weights->taps; tap++) {
+        const float *row_of = from + (size_t)(first + tap * weights->dilation) * stride;
+        for (int input = 0; input < weights->inputs; input++, numbers += PANEL) {
+            wide one = load(numbers), other = load(numbers + WIDE);
+#pragma GCC unroll 12
+            for (int row = 0; row < rows; row++) {
+                wide number = all(row_of[(size_t)row * stride + input]);
+                left[row] += number * one;
+                right[row] += number * other;
+            }
+        }
+    }
+    int here = weights->outputs - panel * PANEL;
+    for (int row = 0; row < rows; row++) {
+        float sums[PANEL];
+        store(sums, left[row]);
+        store(sums + WIDE, right[row]);
+        put_row(goal, first + row, panel * PANEL, here < PANEL ? here : PANEL, sums);
+    }
+}
+
+#define FLOAT_TILE(rows)                                                                          \
+    static void float_tile_##rows(const Weights *weights, int panel, const float *from,           \
+                                  int stride, int first, const Goal *goal) {                      \
+        float_tile(rows, weights, panel, from, stride, first, goal);                              \
+    }
+FLOAT_TILE(1)
+FLOAT_TILE(2)
+FLOAT_TILE(3)
+FLOAT_TILE(4)
+FLOAT_TILE(6)
+#if defined(__AVX512F__)
+FLOAT_TILE(8)
+FLOAT_TILE(12)
+#endif
+
+/* Compute rows first … first + count of one panel, in tiles of as many rows as there are. */
+static void float_rows(const Weights *weights, int panel, const float *from, int stride, int first,
+                       int count, const Goal *goal) {
+    while (count > 0) {
+        int rows;
+#if defined(__AVX512F__)
+        if (count >= 12) float_tile_12(weights, panel, from, stride, first, goal), rows = 12;
+        else if (count >= 8) float_tile_8(weights, panel, from, stride, first, goal), rows = 8;
+        else
+#endif
+        if (count >= 6) float_tile_6(weights, panel, from, stride, first, goal), rows = 6;
+        else if (count >= 4) float_tile_4(weights, panel, from, stride, first, goal), rows = 4;
+        else if (count == 3) float_tile_3(weights, panel, from, stride, first, goal), rows = 3;
+        else if (count == 2) float_tile_2(weights, panel, from, stride, first, goal), rows = 2;
+        else float_tile_1(weights, panel, from, stride, first, goal), rows = 1;
+        first += rows;
+        count -= rows;
+    }
+}
+
+/* ------------------------------------------------------------------ bfloat16 */
+
+#if defined(HAVE_TILES)
+
+enum { EDGE = 16, PAIR = 2, STEP = 32 /* inputs */ };
+
+/* Ask the system for the processor's tiles, once for the process (Linux, x86/xstate). */
+static int tiles_granted(void) {
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+}
+
+static void lay_out_tiles(void) {
+    struct {
+        uint8_t palette, start, reserved[14];
+        uint16_t bytes[16];
+        uint8_t rows[16];
+    } __attribute__((aligned(64))) layout = { .palette = 1 };
+    for (int tile = 0; tile < 8; tile++) {
+        layout.bytes[tile] = 64;
+        layout.rows[tile] = EDGE;
+    }
+    _tile_loadconfig(&layout);
+}
+
+static void put_tiles(const Goal *goal, int first, int rows, int column, int columns,
+                      const float *sums, const float *bias) {
+    for (int row = 0; row < rows; row++) {
+        float line[2 * EDGE];
+        for (int i = 0; i < 2 * EDGE; i += WIDE)
+            store(line + i, load(sums + row * 2 * EDGE + i) + load(bias + i));
+        put_row(goal, first + row, column, columns, line);
+    }
+}
+
+/* Compute up to 32 rows of 32 outputs: two tiles by two. Rows beyond `rows` are read, and their
+ * results left: the memory behind them is there. */
+static void bfloat_tiles(const Weights *weights, int panel, const uint16_t *from, int stride,
+                         int first, int rows, const Goal *goal) {
+    enum { BLOCK = EDGE * EDGE * PAIR };
+    int steps = weights->inputs / STEP;
+    const uint16_t *numbers = weights->bfloats + (size_t)panel * weights->taps * steps * 2 * BLOCK;
+    size_t line = (size_t)stride * sizeof *from;
+    float sums[2 * EDGE * 2 * EDGE] __attribute__((aligned(64)));
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int tap = 0; tap < weights->taps; tap++) {
+        const uint16_t *row_of = from + (size_t)(first + tap * weights->dilation) * stride;
+        for (int step = 0; step < steps; step++, numbers += 2 * BLOCK) {
+            _tile_loadd(4, row_of + step * STEP, line);
+            _tile_loadd(6, numbers, 64);
+            _tile_loadd(7, numbers + BLOCK, 64);
+            _tile_dpbf16ps(0, 4, 6);
+            _tile_dpbf16ps(1, 4, 7);
+            if (rows <= EDGE) continue;
+            _tile_loadd(5, row_of + (size_t)EDGE * stride + step * STEP, line);
+            _tile_dpbf16ps(2, 5, 6);
+            _tile_dpbf16ps(3, 5, 7);
+        }
+    }
+    enum { WIDTH = 2 * EDGE };
+    _tile_stored(0, sums, WIDTH * sizeof *sums);
+    _tile_stored(1, sums + EDGE, WIDTH * sizeof *sums);
+    if (rows > EDGE) {
+        _tile_stored(2, sums + EDGE * WIDTH, WIDTH * sizeof *sums);
+        _tile_stored(3, sums + EDGE * WIDTH + EDGE, WIDTH * sizeof *sums);
+    }
+    int column = panel * WIDTH, left = weights->outputs - column;
+    put_tiles(goal, first, rows, column, left < WIDTH ? left : WIDTH, sums,
+              weights->bias + column);
+}
+
+static void bfloat_rows(const Weights *weights, int panel, const uint16_t *from, int stride,
+                        int first, int count, const Goal *goal) {
+    for (int done = 0; done < count; done += 2 * EDGE) {
+        int rows = count - done < 2 * EDGE ? count - done : 2 * EDGE;
+        bfloat_tiles(weights, panel, from, stride, first + done, rows, goal);
+    }
+}
+
+static void pack_bfloats(Weights *weights, const float *numbers) {
+    int panels = padded_outputs(weights) / (2 * EDGE), steps = weights->inputs / STEP;
+    uint16_t *to = weights->bfloats;
+    for (int panel = 0; panel < panels; panel++)
+        for (int tap = 0; tap < weights->taps; tap++)
+            for (int step = 0; step < steps; step++)
+                for (int half = 0; half < 2; half++)
+                    for (int pair = 0; pair < STEP / PAIR; pair++)
+                        for (int side = 0; side < EDGE; side++)
+                            for (int i = 0; i < PAIR; i++) {
+                                int output = panel * 2 * EDGE + half * EDGE + side;
+                                int input = step * STEP + pair * PAIR + i;
+                                size_t at = (size_t)tap * weights->inputs + input;
+                                *to++ = output < weights->outputs
+                                            ? to_bfloat(numbers[at * weights->outputs + output])
+                                            : 0;
+                            }
+}
+
+#endif
+
+/* ------------------------------------------------------------------ both */
+
+/* Return whether this processor multiplies BFLOATS. */
+static int multiplies_bfloats(void) {
+#if defined(HAVE_TILES)
+    static int granted = -1;
+    if (granted < 0) granted = tiles_granted();
+    return granted;
+#else
+    return 0;
+#endif
+}
+
+/* Take the weights (tap, input, output) and the bias (or NULL) of a convolution. BFLOATS are taken
+ * where the sizes allow. Return 0 if there is no memory. */
+static int take_weights(Weights *weights, int kind, int taps, int dilation, int inputs,
+                        int outputs, const float *numbers, const float *bias) {
+    *weights = (Weights){ kind, taps, dilation, inputs, outputs, NULL, NULL, NULL };
+    int padded = padded_outputs(weights);
+    size_t count = (size_t)taps * inputs * padded;
+    weights->bias = calloc(padded, sizeof(float));
+    if (!weights->bias) return 0;
+    if (bias) memcpy(weights->bias, bias, outputs * sizeof(float));
+#if defined(HAVE_TILES)
+    if (kind == BFLOATS && inputs % STEP == 0 && multiplies_bfloats()) {
+        weights->bfloats = aligned(count * sizeof(uint16_t));
+        if (weights->bfloats) pack_bfloats(weights, numbers);
+        return weights->bfloats != NULL;
+    }
+#endif
+    weights->kind = FLOATS;
+    weights->floats = aligned(count * sizeof(float));
+    if (!weights->floats) return 0;
+    float *to = weights->floats;
+    for (int panel = 0; panel < padded / PANEL; panel++)
+        for (int row = 0; row < taps * inputs; row++)
+            for (int side = 0; side < PANEL; side++) {
+                int output = panel * PANEL + side;
+                *to++ = output < outputs ? numbers[(size_t)row * outputs + output] : 0;
+            }
+    return 1;
+}
+
+static void release_weights(Weights *weights) {
+    free(weights->floats);
+    free(weights->bfloats);
+    free(weights->bias);
+}
+
+/* Multiply: row i of the goal is the sum over the taps of row i + tap * dilation of `from` (a row
+ * has `stride` numbers of the weights' kind) by the tap's weights. All threads come here. */
+static void product(const Weights *weights, const void *from, int stride, int count,
+                    const Goal *goal) {
+    enum { MOST_EACH = 96, PIECES = 8 };
+    int panel = weights->kind == BFLOATS ? 32 : PANEL, tile = weights->kind == BFLOATS ? 32 : TILE_ROWS;
+    int panels = (weights->outputs + panel - 1) / panel;
+    int blocks = (PIECES * crew.threads + panels - 1) / panels; /* wanted, so that none idles */
+    int each = (count + blocks - 1) / blocks;
+    each = (each + tile - 1) / tile * tile;
+    if (each > MOST_EACH) each = MOST_EACH;
+    blocks = count > 0 ? (count + each - 1) / each : 0;
+#if defined(HAVE_TILES)
+    if (weights->kind == BFLOATS && blocks > 0) lay_out_tiles();
+#endif
+    SHARED(piece, panels * blocks) {
+        int first = piece / panels * each, left = count - first, rows = left < each ? left : each;
+#if defined(HAVE_TILES)
+        if (weights->kind == BFLOATS) {
+            bfloat_rows(weights, piece % panels, from, stride, first, rows, goal);
+            continue;
+        }
+#endif
+        float_rows(weights, piece % panels, from, stride, first, rows, goal);
+    }
+#if defined(HAVE_TILES)
+    if (weights->kind == BFLOATS && blocks > 0) _tile_release();
+#endif
+    meet();
+}
+
+#endif
