@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-torch lint format bench interop docs clean
+.PHONY: help setup run test test-fast test-torch lint format bench transport interop docs clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -72,6 +72,9 @@ bench: $(VENV)/.test ## The promises of speed, measured here
 
 interop: $(VENV)/.voicebench ## Measure servers that others wrote (see docs/servers.md)
 	$(BIN)/python benchmarks/interop.py --python $(INTEROP_PYTHON)
+
+transport: $(VENV)/.voicebench ## What each route of serve costs beside the same work in process
+	$(BIN)/python benchmarks/transport.py
 
 clean: ## Remove the environment and caches, never results
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -233,8 +233,8 @@ def wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> No
     raise NotUp(f"did not answer {url} within {READY_S:g} s (what it said is in {log})")
 
 
-def measured(case: Case, ports: Mapping[str, int], turns: int) -> dict[str, object]:
-    """Run ``voicebench run`` on the case, as a user would, and return its JSON."""
+def command_of(case: Case, ports: Mapping[str, int], turns: int) -> list[str]:
+    """Return the ``voicebench run`` that measures the case, as a user would type it."""
     command = [sys.executable, "-m", "voicebench", "run", str(ROOT / "configs" / case.config)]
     command += ["--runs", str(turns), "--warmup", "1", "--allow-noise", "--json", "--quiet"]
     command += ["--name", "interop", "--results", str(WORK / "results")]
@@ -243,6 +243,12 @@ def measured(case: Case, ports: Mapping[str, int], turns: int) -> dict[str, obje
         for name, port in ports.items():
             value = value.replace(f"{{{name}}}", str(port))
         command += ["--set", f"{key}={value}"]
+    return command
+
+
+def measured(case: Case, ports: Mapping[str, int], turns: int) -> dict[str, object]:
+    """Run the case and return its JSON."""
+    command = command_of(case, ports, turns)
     done = subprocess.run(
         command, check=False, capture_output=True, text=True, timeout=RUN_S, cwd=ROOT
     )

@@ -1,18 +1,21 @@
 """What a transport costs: the same pipeline in process and behind each route of ``serve``.
 
-``python benchmarks/transport.py [turns]`` loads the embedded models, serves them from a thread of
-this process, and does the same work in process and over each route, one after the other in every
-round, in turning order, so that whatever the machine does meanwhile falls on all of them. The very
-same engines answer both (two copies would not be alike: a voice measures its own pace when it is
-loaded, and chooses its windows by it). Client and server share one interpreter, so the figures are
-rather too high than too low. Each route stands beside the same work in process:
+``make transport`` (or ``python benchmarks/transport.py [rounds]``) loads the embedded models,
+serves them from a thread of this process, and does the same work in process and over each route,
+one after the other in every round, in turning order, so that whatever the machine does meanwhile
+falls on all of them. The very same engines answer both (two copies would not be alike: a voice
+measures its own pace when it is loaded, and chooses its windows by it). Client and server share one
+interpreter, so the figures are rather too high than too low. Each route stands beside the same work
+in process:
 
 - a whole turn (first audio): the voice socket, the Realtime socket, and a cascade here whose two
   engines are the chat and speech routes;
-- the speech of a text (first audio): ``/v1/audio/speech`` and ``/tts/stream``;
+- the speech of a text (first audio): ``/v1/audio/speech``, ``/tts/stream`` and ``/tts/socket``;
 - a reply in text (first token): ``/v1/chat/completions``.
 
-Printed is the median of each, and the median of its differences to the same work in process.
+Printed are the p50 of each, and the difference of the two p50 with its 95 % interval: rounds are
+drawn again with all their figures (a paired bootstrap), so that what the prompts and the machine
+did to a whole round does not count as the transport's.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from voicebench.audio.pcm import AudibleRule
 from voicebench.events import Emit, Event, TurnFailed
 from voicebench.llm.openai_http import OpenAiChat
@@ -31,6 +36,7 @@ from voicebench.metrics import compute
 from voicebench.pipeline import speak_turn, write_turn
 from voicebench.prompts import load
 from voicebench.recorder import Recorder
+from voicebench.remote.sound import SoundFormat
 from voicebench.server.running import serving
 from voicebench.server.served import ServedCascade
 from voicebench.settings import Settings, load_settings
@@ -41,9 +47,14 @@ from voicebench.targets.realtime import Realtime
 from voicebench.targets.voice_socket import VoiceSocket
 from voicebench.tts.openai_http import OpenAiSpeech
 from voicebench.tts.plain_http import PlainSpeech, SpeechRoute
+from voicebench.tts.socket import SocketSpeech
+from voicebench.tts.socket_dialect import SocketDialect
 
-TURNS = 20
+ROUNDS = 60
+"""Fewer leave an interval as wide as what it is about."""
 WARMUP = 2
+RESAMPLES = 4000
+SEED = 20_260_101
 IN_PROCESS = "in process"
 
 
@@ -63,9 +74,11 @@ class Way:
 
 
 class Connection(Protocol):
-    """What is prepared before a turn."""
+    """What is prepared before a turn, and closed at the end."""
 
     def prepare(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 def ways(settings: Settings, here: Cascade, served: ServedCascade, url: str) -> list[Way]:
@@ -74,6 +87,10 @@ def ways(settings: Settings, here: Cascade, served: ServedCascade, url: str) -> 
     chat = OpenAiChat(f"{url}/v1", served.chat_model)
     speech = OpenAiSpeech(f"{url}/v1", served.voice, "default")
     plain = PlainSpeech(SpeechRoute(f"{url}/tts/stream?text={{text}}"))
+    dialect = SocketDialect(chunk=({"text": "{text}"},), done={"done": True})
+    spoken = SocketSpeech(
+        f"{socket}/tts/socket", dialect, SoundFormat("pcm", "s16le", served.sample_rate)
+    )
     voice = VoiceSocket(f"{socket}/v1/voice")
     realtime = Realtime(f"{socket}/v1/realtime?model={served.chat_model}")
     both = Cascade(
@@ -96,6 +113,12 @@ def ways(settings: Settings, here: Cascade, served: ServedCascade, url: str) -> 
         ),
         Way(
             "speech", "/tts/stream", lambda text, emit: speak_turn(text, emit, tts=plain), (plain,)
+        ),
+        Way(
+            "speech",
+            "/tts/socket",
+            lambda text, emit: speak_turn(text, emit, tts=spoken),
+            (spoken,),
         ),
         Way(
             "text",
@@ -132,38 +155,61 @@ def refuse_failure(_at_ns: int, event: Event) -> None:
 
 def main() -> None:
     """Measure and print."""
-    turns = int(sys.argv[1]) if len(sys.argv) > 1 else TURNS
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     settings = load_settings().settings
+    with closing(open_cascade(settings, print)) as here:
+        for line in report(interleaved(here, settings, rounds)):
+            print(line)
+
+
+def interleaved(here: Cascade, settings: Settings, rounds: int) -> dict[Way, list[float]]:
+    """Do the work in every way in every round; return each way's figures, round by round."""
     prompts = load(None, "en")
+    served = ServedCascade(here)
     with ExitStack() as stack:
-        here = stack.enter_context(closing(open_cascade(settings, print)))
-        served = ServedCascade(here)
         url = stack.enter_context(serving(served))
         order = deque(ways(settings, here, served, url))
+        for connection in {connection for way in order for connection in way.prepared}:
+            stack.enter_context(closing(connection))
         figures: dict[Way, list[float]] = {way: [] for way in order}
-        rounds = [*prompts.rotate_warmup(WARMUP), *prompts.rotate(turns)]
-        for number, prompt in enumerate(rounds):
+        for number, prompt in enumerate(
+            [*prompts.rotate_warmup(WARMUP), *prompts.rotate(rounds)], -WARMUP
+        ):
             for way in order:
                 figure = measure(way, prompt)
-                if number >= WARMUP:
+                if number >= 0:
                     figures[way].append(figure)
             order.rotate(1)
             order.reverse()
-        report(figures)
+    return figures
 
 
-def report(figures: dict[Way, list[float]]) -> None:
-    """Print one line for each way."""
-    print(f"n = {len(next(iter(figures.values())))}, interleaved; ms")
-    print(f"{'':8}{'':26}{'figure':16}{'p50':>8}{'difference, p50':>18}{'p5 to p95':>18}")
+def difference_of_medians(base: list[float], over: list[float]) -> tuple[float, float, float]:
+    """Return p50 of ``over`` less p50 of ``base``, and the ends of its 95 % interval."""
+    both = np.array([base, over])
+    rounds = both.shape[1]
+    drawn = np.random.default_rng(SEED).integers(0, rounds, (RESAMPLES, rounds))
+    medians = np.median(both[:, drawn], axis=2)
+    low, high = np.percentile(medians[1] - medians[0], (2.5, 97.5))
+    return percentile(over, 50) - percentile(base, 50), float(low), float(high)
+
+
+def report(figures: dict[Way, list[float]]) -> list[str]:
+    """Return the lines of the table, one for each way."""
+    told = [
+        f"n = {len(next(iter(figures.values())))} rounds, interleaved; ms",
+        f"{'':8}{'':26}{'figure':16}{'p50':>8}{'difference of p50':>20}{'95 % interval':>20}",
+    ]
     base: list[float] = []
     for way, values in figures.items():
-        base = values if way.name == IN_PROCESS else base
-        differences = [value - ours for value, ours in zip(values, base, strict=True)]
-        middle, low, high = (percentile(differences, share) for share in (50, 5, 95))
         line = f"{way.group:8}{way.name:26}{way.metric:16}{percentile(values, 50):8.1f}"
-        apart = f"{middle:+18.1f}{low:+11.1f} {high:+.1f}" if way.name != IN_PROCESS else ""
-        print(line + apart)
+        if way.name == IN_PROCESS:
+            base = values
+        else:
+            apart, low, high = difference_of_medians(base, values)
+            line += f"{apart:+20.1f}{f'{low:+.1f} to {high:+.1f}':>20}"
+        told.append(line)
+    return told
 
 
 if __name__ == "__main__":

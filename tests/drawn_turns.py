@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from voicebench.events import Connected, Phase
+from voicebench.events import Connected, Phase, ServerTiming
 from voicebench.playback import Arrival
 from voicebench.timeline import Failure, Sound, TimedText, Timeline
 
@@ -30,8 +30,7 @@ def drawn_turn(
     usage_tokens: int | None = None,
     first_byte: float | None = None,
     connections: Sequence[tuple[float, bool]] = (),
-    server_timings: Sequence[float] = (),
-    our_timings: Sequence[float] = (),
+    server_timings: Sequence[ServerTiming] = (),
     whole_reply: float | None = None,
     speaker: float | None = None,
 ) -> Timeline:
@@ -57,7 +56,6 @@ def drawn_turn(
         first_byte_ns=None if first_byte is None else round(first_byte * MS),
         connections=tuple(Connected(connect_ms, reused) for connect_ms, reused in connections),
         server_timings=tuple(server_timings),
-        our_timings=tuple(our_timings),
         whole_reply=None if whole_reply is None else TimedText(round(whole_reply * MS), "words"),
         speaker_ns=None if speaker is None else round(speaker * MS),
     )

@@ -281,6 +281,24 @@ def test_a_short_reply_in_one_chunk_is_not_taken_for_a_sequential_pipeline():
     assert "--overlap" not in advice.remedy
 
 
+def test_a_gate_on_what_the_target_hides_is_named_with_the_gates_that_are_left():
+    turns = [make_turn(number, chunks=()) for number in range(1, 21)]
+    advice = only(advice_for(turns, *DEFAULT_GATES))
+    assert advice.finding == (
+        "this target does not show tts_ttfb, and what is not measured does not pass"
+    )
+    assert advice.remedy == (
+        "drop 'tts_ttfb.p95 < 100ms': --gate 'llm_total.mean < 200ms' "
+        "--gate 'first_audio.p95 < 300ms' --gate 'errors.rate <= 0'"
+    )
+    assert only(advice_for(turns, "tts_ttfb.p95 < 100ms")).remedy.endswith(": --no-gate")
+
+
+def test_where_every_turn_failed_no_gate_is_to_blame():
+    findings = [item.finding for item in advice_for([failed_turn(1)], *DEFAULT_GATES)]
+    assert not any("does not show" in finding for finding in findings)
+
+
 REMOTE = {"tts": {"device": "remote", "cold_connection": False}}
 
 

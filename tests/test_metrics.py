@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from drawn_turns import MS, drawn_turn
 
+from voicebench.events import ServerTiming
 from voicebench.metrics import BY_NAME, METRICS, Metric, audio_by_chunk, compute
 from voicebench.timeline import Timeline
 
@@ -24,7 +25,11 @@ WHOLE_TURN = drawn_turn(
     end=345,
     first_byte=190,
     connections=((12, False), (3, True)),
-    server_timings=(150, 40),
+    server_timings=(
+        ServerTiming(40, 44, "tts"),
+        ServerTiming(30, 33, "tts"),
+        ServerTiming(80, 95, "llm"),
+    ),
     speaker=215,
 )
 
@@ -50,10 +55,14 @@ WHOLE_TURN_BY_EYE = {
     "connect_ms": 15,
     "connection_reused": 0,
     "first_byte_ms": 190,
-    "server_ms": 190,
-    "transport_ms": 155,  # the turn ends at 345
+    "server_ms": 120,  # the first token, and the first of the two chunks
+    "transport_ms": 19,
     "speaker_ms": 215,
     "unattributed_ms": 0,
+    "server_llm_ms": 80,
+    "transport_llm_ms": 15,
+    "server_tts_ms": 40,
+    "transport_tts_ms": 4,
 }
 
 NOTHING = drawn_turn()
@@ -307,10 +316,28 @@ def test_opening_a_connection_is_kept_out_of_every_other_figure() -> None:
 
 
 def test_transport_is_ours_less_theirs_for_the_same_thing_where_that_is_known() -> None:
-    # The turn takes 900; the two requests that the server reports on took 110 and 60 of it.
-    turn = drawn_turn(audio=((100, 50),), end=900, server_timings=(100, 40), our_timings=(110, 60))
-    assert value("server_ms", turn) == 140
-    assert value("transport_ms", turn) == 30
+    # The turn takes 900; the requests that first audio waits for took 110 and 60 of it.
+    timings = (
+        ServerTiming(40, 60, "tts"),
+        ServerTiming(35, 50, "tts"),
+        ServerTiming(100, 110, "llm"),
+    )
+    turn = drawn_turn(audio=((100, 50),), end=900, server_timings=timings)
+    assert (value("server_llm_ms", turn), value("transport_llm_ms", turn)) == (100, 10)
+    assert (value("server_tts_ms", turn), value("transport_tts_ms", turn)) == (40, 20)
+    assert (value("server_ms", turn), value("transport_ms", turn)) == (140, 30)
+
+
+def test_of_a_whole_turn_the_servers_duration_stands_beside_the_turns_end() -> None:
+    turn = drawn_turn(audio=((100, 50),), end=900, server_timings=[ServerTiming(850)])
+    assert (value("server_ms", turn), value("transport_ms", turn)) == (850, 50)
+    assert value("server_llm_ms", turn) is value("transport_tts_ms", turn) is None
+
+
+def test_where_one_of_two_servers_says_nothing_the_others_word_is_what_there_is() -> None:
+    turn = drawn_turn(audio=((100, 50),), server_timings=[ServerTiming(70, 75, "tts")])
+    assert (value("server_ms", turn), value("transport_ms", turn)) == (70, 5)
+    assert value("server_llm_ms", turn) is None
 
 
 def test_without_the_servers_own_duration_there_is_no_transport_figure() -> None:

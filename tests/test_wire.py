@@ -41,7 +41,7 @@ EVENTS: list[Event] = [
     FirstByte(),
     SilenceTrimmed(30.0),
     ServerTiming(412.5),
-    ServerTiming(80.0, our_ms=91.25),
+    ServerTiming(80.0, our_ms=91.25, stage="tts"),
     SpeakerStarted(11.0),
     TurnFinished(),
     TurnFailed("the voice broke", "engine", "tts"),

@@ -132,6 +132,25 @@ def _too_few_runs(run: _Run) -> list[Advice]:
     ]
 
 
+def _not_measured(run: _Run) -> list[Advice]:
+    """Name the gates that this target can never pass, and the gates that are left without them."""
+    if run.summary.failed == run.summary.turns:
+        return []
+    hidden = [result for result in run.results if result.verdict is Verdict.NOT_MEASURED]
+    if not hidden:
+        return []
+    kept = [result.gate.text for result in run.results if result not in hidden]
+    named = [result.gate.metric.short_name for result in hidden if result.gate.metric is not None]
+    return [
+        Advice(
+            f"this target does not show {' and '.join(dict.fromkeys(named))}, and what is not "
+            "measured does not pass",
+            f"drop {' and '.join(repr(result.gate.text) for result in hidden)}: "
+            + (" ".join(f"--gate {text!r}" for text in kept) if kept else "--no-gate"),
+        )
+    ]
+
+
 def _stalls(run: _Run) -> list[Advice]:
     counts, totals = run.values("stall_count"), run.values("stall_ms")
     stalled = sum(count > 0 for count in counts)
@@ -336,6 +355,7 @@ def _handed_over_late(turn: Timeline) -> bool:
 
 RULES: tuple[Callable[[_Run], list[Advice]], ...] = (
     _failed_turns,
+    _not_measured,
     _too_few_runs,
     _slowest_stage,
     _stalls,

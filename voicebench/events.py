@@ -107,12 +107,14 @@ class SilenceTrimmed:
 class ServerTiming:
     """A duration that the server measured on its own clock, and reports.
 
-    ``our_ms`` is ours for the same thing, request sent to report in hand, where the report is
-    about less than the turn.
+    ``stage`` says of what: the whole turn, or one request of the language model or of the voice up
+    to its first token or sound. ``our_ms`` is ours for the same request, from when it was sent,
+    where it is less than the turn.
     """
 
     duration_ms: float
     our_ms: float | None = None
+    stage: Stage = "turn"
 
 
 @dataclass(frozen=True, slots=True)

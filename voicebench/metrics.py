@@ -16,6 +16,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Literal
 
+from voicebench.events import Stage
 from voicebench.playback import (
     Arrival,
     gapless_start_ns,
@@ -198,16 +199,52 @@ def _reused(turn: Timeline) -> float | None:
     return float(all(connected.reused for connected in turn.connections))
 
 
+def server_and_ours(turn: Timeline, stage: Stage) -> tuple[float, float] | None:
+    """Return the server's own duration of a stage and ours of the same; None where it says none.
+
+    Of several requests the first counts: later text chunks are spoken while the first is heard.
+    """
+    for timing in turn.server_timings:
+        if timing.stage == stage == "turn":
+            return timing.duration_ms, turn.end_ns / NS_PER_MS
+        if timing.stage == stage and timing.our_ms is not None:
+            return timing.duration_ms, timing.our_ms
+    return None
+
+
+def _server_of(stage: Stage) -> Callable[[Timeline], float | None]:
+    def server(turn: Timeline) -> float | None:
+        found = server_and_ours(turn, stage)
+        return None if found is None else found[0]
+
+    return server
+
+
+def _transport_of(stage: Stage) -> Callable[[Timeline], float | None]:
+    def transport(turn: Timeline) -> float | None:
+        found = server_and_ours(turn, stage)
+        return None if found is None else found[1] - found[0]
+
+    return transport
+
+
+def _reported(turn: Timeline) -> list[tuple[float, float]]:
+    """Return what the server says of the turn, else of what first audio waited for, and ours."""
+    whole = server_and_ours(turn, "turn")
+    if whole is not None:
+        return [whole]
+    stages = (server_and_ours(turn, "llm"), server_and_ours(turn, "tts"))
+    return [found for found in stages if found is not None]
+
+
 def _server(turn: Timeline) -> float | None:
-    return sum(turn.server_timings) if turn.server_timings else None
+    reported = _reported(turn)
+    return sum(server for server, _ in reported) if reported else None
 
 
 def _transport(turn: Timeline) -> float | None:
-    server = _server(turn)
-    if server is None:
-        return None
-    ours = sum(turn.our_timings) if turn.our_timings else turn.end_ns / NS_PER_MS
-    return ours - server
+    reported = _reported(turn)
+    return sum(ours - server for server, ours in reported) if reported else None
 
 
 def _unattributed(turn: Timeline) -> float | None:
@@ -374,15 +411,17 @@ METRICS: tuple[Metric, ...] = (
         "server_ms",
         "ms",
         "lower",
-        "The server's own duration of the turn, on its clock, where it reports one.",
+        "The server's own duration, on its clock, where it reports one: of the turn where one "
+        "endpoint takes it as a whole; else of what first audio waits for, the language model's "
+        "first token and the first text chunk's first sound, as far as their servers say.",
         _server,
     ),
     Metric(
         "transport_ms",
         "ms",
         "lower",
-        "Our duration of what the server reports on (its part of the turn, or the turn), less the "
-        "server's own.",
+        "Our duration of what server_ms is about (the turn, or the same requests, each from when "
+        "it was sent), less the server's own.",
         _transport,
     ),
     Metric(
@@ -398,6 +437,36 @@ METRICS: tuple[Metric, ...] = (
         "lower",
         "first_audio - first_chunk - tts_ttfb: zero by construction.",
         _unattributed,
+    ),
+    Metric(
+        "server_llm_ms",
+        "ms",
+        "lower",
+        "What the language model's server says of its first token: its Server-Timing up to the "
+        "answer's head, or the prompt's part of llama.cpp's timings.",
+        _server_of("llm"),
+    ),
+    Metric(
+        "transport_llm_ms",
+        "ms",
+        "lower",
+        "Our duration of the same, request sent to head or first token in hand, less server_llm.",
+        _transport_of("llm"),
+    ),
+    Metric(
+        "server_tts_ms",
+        "ms",
+        "lower",
+        "What the voice's server says of its first sound: its Server-Timing up to the head of the "
+        "answer to the first text chunk.",
+        _server_of("tts"),
+    ),
+    Metric(
+        "transport_tts_ms",
+        "ms",
+        "lower",
+        "Our duration of the same, request sent to head in hand, less server_tts.",
+        _transport_of("tts"),
     ),
 )
 

@@ -33,6 +33,10 @@ class InstrumentError:
     p95_ms: float
     max_ms: float
 
+    def keeps(self, limit_ms: float) -> bool:
+        """Return whether the 95th percentile is under ``limit_ms``."""
+        return self.p95_ms < limit_ms
+
     def as_dict(self) -> dict[str, object]:
         """Return the figures that are stored with a result."""
         return {

@@ -133,9 +133,7 @@ class Timeline:
     usage_tokens: int | None = None
     first_byte_ns: int | None = None
     connections: tuple[Connected, ...] = ()
-    server_timings: tuple[float, ...] = ()
-    our_timings: tuple[float, ...] = ()
-    """Our durations of what ``server_timings`` are about; empty where they are about the turn."""
+    server_timings: tuple[ServerTiming, ...] = ()
     silence_trimmed_ms: float | None = None
     speaker_ns: int | None = None
     machine: MachineState | None = None
@@ -168,8 +166,7 @@ class _Draft:
     usage_tokens: int | None = None
     first_byte_ns: int | None = None
     connections: list[Connected] = field(default_factory=list)
-    server_timings: list[float] = field(default_factory=list)
-    our_timings: list[float] = field(default_factory=list)
+    server_timings: list[ServerTiming] = field(default_factory=list)
     silence_trimmed_ms: float | None = None
     speaker_ns: int | None = None
 
@@ -187,10 +184,8 @@ class _Draft:
             case Connected(number=number):
                 if not number or all(number != known.number for known in self.connections):
                     self.connections.append(event)
-            case ServerTiming(duration_ms, our_ms):
-                self.server_timings.append(duration_ms)
-                if our_ms is not None:
-                    self.our_timings.append(our_ms)
+            case ServerTiming():
+                self.server_timings.append(event)
             case SilenceTrimmed(duration_ms):
                 self.silence_trimmed_ms = (self.silence_trimmed_ms or 0.0) + duration_ms
             case SpeakerStarted(delay_ms):
@@ -275,7 +270,6 @@ def seal(
         first_byte_ns=draft.first_byte_ns,
         connections=tuple(draft.connections),
         server_timings=tuple(draft.server_timings),
-        our_timings=tuple(draft.our_timings),
         silence_trimmed_ms=draft.silence_trimmed_ms,
         speaker_ns=draft.speaker_ns,
     )

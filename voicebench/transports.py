@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, partial
 from typing import Protocol
 
 from voicebench.audio.pcm import AudibleRule
@@ -43,6 +43,8 @@ CHAT = "chat, SSE"
 SPEECH = "speech, HTTP chunks of PCM"
 SPEECH_EVENTS = "speech, SSE"
 PLAIN = "speech, HTTP chunks of WAV"
+ONE_WAV = "speech, one WAV that grows"
+SPEECH_SOCKET = "speech, WebSocket"
 VOICE_SOCKET = "voice, WebSocket"
 REALTIME = "Realtime, WebSocket"
 PROMPT = "What will the weather be?"
@@ -111,8 +113,8 @@ def measure_used(names: tuple[str, ...], turns: int) -> tuple[InstrumentError, .
 def transports_of(description: Mapping[str, object]) -> tuple[str, ...]:
     """Return the names of the transports over which a target is reached; none in process.
 
-    ``description`` is the target's own. A voice behind a socket of its own has none that is
-    measured here.
+    ``description`` is the target's own. A plain route may answer with one WAV or with several, so
+    both stand for it.
     """
     whole = {"voice-socket": VOICE_SOCKET, "realtime": REALTIME}.get(str(description.get("target")))
     if whole is not None:
@@ -120,9 +122,12 @@ def transports_of(description: Mapping[str, object]) -> tuple[str, ...]:
     llm, tts = (_part(description, name) for name in ("llm", "tts"))
     names = [CHAT] if llm.get("engine") == "openai-http" else []
     if tts.get("engine") == "openai-http":
-        names.append(SPEECH_EVENTS if tts.get("stream_format") == "sse" else SPEECH)
+        whole = ONE_WAV if tts.get("response_format") == "wav" else SPEECH
+        names.append(SPEECH_EVENTS if tts.get("stream_format") == "sse" else whole)
     elif tts.get("engine") == "plain-http":
-        names.append(PLAIN)
+        names += [PLAIN, ONE_WAV]
+    elif tts.get("engine") == "socket":
+        names.append(SPEECH_SOCKET)
     return tuple(names)
 
 
@@ -275,11 +280,23 @@ def _open_speech_events(url: str) -> Client:
     return Client(speech, lambda emit: speak_turn(TEXT, emit, tts=speech))
 
 
-def _open_plain(url: str) -> Client:
+def _open_plain(url: str, form: str) -> Client:
     from voicebench.tts.plain_http import PlainSpeech, SpeechRoute
 
-    route = SpeechRoute(f"{url}/tts/stream?format=wav-chunks&text={{text}}")
+    route = SpeechRoute(f"{url}/tts/stream?format={form}&text={{text}}")
     speech = PlainSpeech(route)
+    speech.check()
+    return Client(speech, lambda emit: speak_turn(TEXT, emit, tts=speech))
+
+
+def _open_speech_socket(url: str) -> Client:
+    from voicebench.remote.sound import SoundFormat
+    from voicebench.tts.socket import SocketSpeech
+    from voicebench.tts.socket_dialect import SocketDialect
+
+    dialect = SocketDialect(chunk=({"text": "{text}"},), done={"done": True})
+    sound = SoundFormat("pcm", "s16le", SAMPLE_RATE)
+    speech = SocketSpeech(_socket_url(url, "/tts/socket"), dialect, sound)
     speech.check()
     return Client(speech, lambda emit: speak_turn(TEXT, emit, tts=speech))
 
@@ -308,7 +325,9 @@ TRANSPORTS: Sequence[Transport] = (
     Transport(CHAT, _open_chat),
     Transport(SPEECH, _open_speech, speaks=True),
     Transport(SPEECH_EVENTS, _open_speech_events, speaks=True),
-    Transport(PLAIN, _open_plain, speaks=True),
+    Transport(PLAIN, partial(_open_plain, form="wav-chunks"), speaks=True),
+    Transport(ONE_WAV, partial(_open_plain, form="wav"), speaks=True),
+    Transport(SPEECH_SOCKET, _open_speech_socket, speaks=True),
     Transport(VOICE_SOCKET, _open_voice),
     Transport(REALTIME, _open_realtime),
 )

@@ -220,6 +220,10 @@ def _one_of(allowed: tuple[str, ...]) -> _Reader:
     return read
 
 
+def _stage_or_turn(content: Mapping[str, object], key: str) -> object:
+    return _one_of(get_args(Stage))({"stage": "turn", **content}, key)
+
+
 def _bad(content: Mapping[str, object], key: str, allowed: str) -> WireError:
     return WireError(f"{key!r} of a {content['type']!r} message has to be {allowed}")
 
@@ -236,7 +240,10 @@ _MESSAGES: dict[str, tuple[Callable[..., Event], dict[str, _Reader]]] = {
     ),
     "first_byte": (FirstByte, {}),
     "silence_trimmed": (SilenceTrimmed, {"duration_ms": _number}),
-    "server_timing": (ServerTiming, {"duration_ms": _number, "our_ms": _number_or_none}),
+    "server_timing": (
+        ServerTiming,
+        {"duration_ms": _number, "our_ms": _number_or_none, "stage": _stage_or_turn},
+    ),
     "speaker_started": (SpeakerStarted, {"delay_ms": _number}),
     "turn_finished": (TurnFinished, {}),
     "turn_failed": (

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from ran_command import Command
 
+from voicebench import selftest, transports
 from voicebench.metrics import METRICS
 from voicebench.native.library import NoLibrary
 from voicebench.settings import describe_keys
@@ -84,6 +85,29 @@ def test_selftest_prints_recorded_minus_scripted(voicebench: Command) -> None:
     assert error["transport"] == "in process"
     assert 0 <= error["p50_ms"] <= error["p95_ms"] <= error["max_ms"]
     assert "in process" in voicebench("selftest", "--turns", "1", "--in-process").out
+
+
+def test_selftest_holds_every_transport_to_a_bound(
+    voicebench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near = selftest.InstrumentError("in process", 90, 0.01, 0.06, 0.2)
+    far = selftest.InstrumentError(transports.SPEECH, 500, 1.1, 12.5, 103.0)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(selftest, "measure_in_process", lambda _turns: near)
+    monkeypatch.setattr(transports, "measure_transports", lambda _turns, say: [far])
+
+    ran = voicebench("selftest", "--max", "2ms")
+    assert ran.code == 3
+    assert "p95 under 2 ms: kept by 1 of 2 transports" in ran.out
+    rows = {line.strip().split("  ")[0]: line for line in ran.out.splitlines() if line.strip()}
+    assert "kept" in rows["in process"]
+    assert "missed" in rows[transports.SPEECH]  # the longest name fits a terminal
+
+    assert voicebench("selftest", "--max", "2ms", "--in-process").code == 0
+    assert voicebench("selftest").code == 0
+    ran = voicebench("selftest", "--max", "20ms", "--json")
+    assert (ran.code, [error["kept"] for error in json.loads(ran.out)]) == (0, [True, True])
+    assert voicebench("selftest", "--max", "soon").code == 2
 
 
 def test_version_and_unknown_commands(voicebench: Command) -> None:

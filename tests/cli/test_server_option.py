@@ -71,7 +71,7 @@ def test_it_asks_the_server_for_its_models_by_name(
     assert "voice the-speaker at" in ran.err
     target = written(tmp_path, "environment.json")["target"]
     assert target["llm"]["model"] == "the-writer"  # type: ignore[index]
-    over = ["in process", "chat, SSE", "speech, HTTP chunks of PCM"]
+    over = ["in process", "chat, SSE", "speech, one WAV that grows"]
     assert transports_in(written(tmp_path, "environment.json")) == over
     assert transports_in(written(tmp_path, "summary.json")["run"]) == over
     settings = written(tmp_path, "settings.json")
@@ -79,6 +79,37 @@ def test_it_asks_the_server_for_its_models_by_name(
     assert (settings["tts"]["model"], settings["tts"]["voice"]) == ("the-speaker", "the-speaker")
     origins = settings["origins"]
     assert {origins[key] for key in ("llm.model", "tts.model", "tts.voice")} == {"the server"}
+
+
+def test_what_two_servers_say_is_of_what_first_audio_waits_for(
+    voicebench: Command, tmp_path: Path
+) -> None:
+    # A reply of half a second in many chunks: their durations added up would be longer than it.
+    with server("sim:ttft=40ms,token=10ms,ttfb=30ms,speed=20x,words=40") as url:
+        ran = voicebench(*run(tmp_path, "--server", url))
+    assert ran.code == 0, ran.err
+    figures = {
+        name: found["p50"] for name, found in written(tmp_path, "summary.json")["metrics"].items()
+    }
+    assert figures["server_llm_ms"] >= 40
+    assert figures["server_tts_ms"] >= 30
+    assert figures["server_ms"] == figures["server_llm_ms"] + figures["server_tts_ms"]
+    assert figures["server_ms"] < figures["first_audio_ms"] < figures["llm_total_ms"]
+    assert 0 < figures["transport_ms"] < figures["first_audio_ms"]
+    table = ran.out[ran.out.index("What servers say, in ms") :]
+    assert "LLM: first token" in table
+    assert "voice: first sound" in table
+
+
+@pytest.mark.parametrize("path", ["/v1/voice", "/v1/realtime"])
+def test_what_one_server_says_is_of_the_whole_turn(
+    voicebench: Command, tmp_path: Path, path: str
+) -> None:
+    with server() as url:
+        ran = voicebench(*run(tmp_path, "--server", url.replace("http", "ws", 1) + path))
+    assert ran.code == 0, ran.err
+    table = ran.out[ran.out.index("What servers say, in ms") :]
+    assert "whole turn" in table
 
 
 @pytest.mark.parametrize("path", ["", "/v1/voice", "/v1/realtime?model=simulated"])
@@ -138,6 +169,21 @@ def test_a_query_stays_behind_the_routes(voicebench: Command, tmp_path: Path) ->
     with server() as url:
         ran = voicebench(*run(tmp_path, "--server", f"{url}?api-version=2"))
     assert ran.code == 0, ran.err
+
+
+def test_the_default_gates_over_realtime_are_told_which_of_them_cannot_pass(
+    voicebench: Command, tmp_path: Path
+) -> None:
+    with server() as url:
+        address = url.replace("http", "ws", 1) + "/v1/realtime"
+        ran = voicebench(
+            *("run", "--runs", "1", "--warmup", "0", "--results", str(tmp_path)),
+            *("--server", address),
+        )
+        said = " ".join(ran.err.split())
+        assert ran.code == 3
+        assert "does not show tts_ttfb" in said
+        assert "drop 'tts_ttfb.p95 < 100ms': --gate 'llm_total.mean < 200ms'" in said
 
 
 def test_a_name_that_was_given_is_kept(voicebench: Command, tmp_path: Path) -> None:

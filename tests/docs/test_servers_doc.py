@@ -38,7 +38,9 @@ def peers_of(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[object
 
 
 def test_every_kind_of_server_that_was_promised_has_a_file() -> None:
-    promised = "vllm llama-cpp ollama kokoro-fastapi speaches openai openai-realtime elevenlabs"
+    promised = (
+        "vllm llama-cpp ollama lm-studio kokoro-fastapi speaches openai openai-realtime elevenlabs"
+    )
     promised += " deepgram cartesia tts-stream voicebench-serve-http voicebench-serve-ws"
     assert set(promised.split()) <= {path.stem for path in CONFIGS}
 

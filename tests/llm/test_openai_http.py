@@ -209,11 +209,23 @@ def test_the_server_timing_of_the_head_stands_beside_our_time_to_the_head() -> N
     assert 100 <= timing.our_ms < 400
 
 
-def test_llama_cpps_timings_are_its_duration_of_the_whole_reply() -> None:
+def test_llama_cpps_timings_say_how_long_it_took_to_its_first_token() -> None:
     last = STOP | {"timings": {"prompt_ms": 30.5, "predicted_ms": 100, "predicted_n": 9}}
-    events = events_of(streams(sse(delta(content="a"), last), server_timing="total;dur=1"))
-    timings = [event.duration_ms for event in events if isinstance(event, ServerTiming)]
-    assert timings == [130.5]
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        kind = "text/event-stream"
+        peer.head(content_type=kind, transfer_encoding="chunked", server_timing="total;dur=1")
+        time.sleep(0.05)
+        peer.chunk(sse(delta(content="a")))
+        time.sleep(0.5)
+        peer.chunk(sse(last))
+        peer.chunk(b"")
+
+    (timing,) = [event for event in events_of(script) if isinstance(event, ServerTiming)]
+    assert (timing.duration_ms, timing.stage) == (30.5, "llm")
+    assert timing.our_ms is not None
+    assert 50 <= timing.our_ms < 400
 
 
 # What is asked for.

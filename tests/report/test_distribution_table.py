@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from handmade import failed_turn, make_turn, sprint_turns
+from dataclasses import replace
+
+from handmade import failed_turn, make_turn, ns, sprint_turns
 from outcomes import row_of, shown
 
 from voicebench.report.distribution_table import distribution_sheet
 from voicebench.summary import summarize
-from voicebench.timeline import Timeline
+from voicebench.timeline import TimedText, Timeline
 
 
 def table(turns: list[Timeline], width: int = 100) -> str:
@@ -41,3 +43,12 @@ def test_what_no_turn_shows_has_no_row():
 
 def test_without_any_figure_there_is_no_table():
     assert distribution_sheet(summarize([failed_turn(1)])) is None
+
+
+def test_of_replies_in_one_piece_the_table_says_what_was_not_observable():
+    whole = TimedText(ns(150), "The weather is fine.")
+    turns = [replace(make_turn(n, tokens=()), whole_reply=whole) for n in (1, 2)]
+    text = " ".join(table([*turns, make_turn(3)]).split())
+    assert "in 2 turns the reply came in one piece, not streamed" in text
+    assert "first token (llm_ttft) and the gaps between tokens were not observable" in text
+    assert "one piece" not in table([make_turn(1)])

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from voicebench.errors import ResultsError
-from voicebench.events import Connected
+from voicebench.events import Connected, ServerTiming
 from voicebench.metrics import compute
 from voicebench.playback import Arrival
 from voicebench.results.codec import decode_line, encode_line
@@ -29,8 +29,7 @@ FULL = Timeline(
     usage_tokens=7,
     first_byte_ns=140 * MS,
     connections=(Connected(3.25, True), Connected(12.5, False, in_turn=True)),
-    server_timings=(12.5, 80.0),
-    our_timings=(14.0, 95.5),
+    server_timings=(ServerTiming(12.5), ServerTiming(80.0, 95.5, "tts")),
     silence_trimmed_ms=17.5,
     speaker_ns=190 * MS,
 )
@@ -92,3 +91,11 @@ def test_an_unknown_schema_is_refused_by_its_number() -> None:
 def test_a_line_that_is_no_turn_is_named(line: str) -> None:
     with pytest.raises(ResultsError, match="line 7"):
         decode_line(line, "file, line 7")
+
+
+def test_timings_of_before_are_kept_where_one_can_tell_what_they_were_of() -> None:
+    line = json.loads(encode_line(BARE))
+    of_the_turn = line | {"server_timings": [412.5], "our_timings": []}
+    assert decode_line(json.dumps(of_the_turn), "here").server_timings == (ServerTiming(412.5),)
+    added_up = line | {"server_timings": [80.0, 40.0], "our_timings": [91.0, 50.0]}
+    assert decode_line(json.dumps(added_up), "here").server_timings == ()

@@ -10,6 +10,7 @@ from handmade import failed_turn, make_turn
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voicebench.events import ServerTiming
 from voicebench.metrics import METRICS, compute
 from voicebench.results.csv_rows import (
     COLUMNS,
@@ -134,7 +135,7 @@ def test_a_negative_number_is_no_formula():
     turn = make_turn()
     negative = Timeline(
         **{name: getattr(turn, name) for name in turn.__dataclass_fields__}
-        | {"server_timings": (500.0,)}
+        | {"server_timings": (ServerTiming(500.0),)}
     )
     assert frame([negative])["transport_ms"][0] == pytest.approx(-200)
 

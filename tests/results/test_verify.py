@@ -78,6 +78,22 @@ def test_a_changed_stamp_shows_in_the_rows_and_in_the_summary(folder: Path) -> N
     assert any("summary.json: metrics.first_audio_ms.min is 252.0" in one for one in found)
 
 
+def test_a_changed_figure_of_the_idle_turns_is_found(tmp_path: Path) -> None:
+    made = write_result(tmp_path, [*sprint_turns(), make_turn(phase="idle")])
+    (made / NAME).unlink()
+    assert verify(made).holds
+
+    def change(document: dict) -> None:
+        document["phases"]["idle"]["first_audio_ms"] = 86.0
+
+    change_summary(made, change)
+    assert findings(made) == [
+        "summary.json: phases.idle.first_audio_ms is 86.0, and the turns give 186.0"
+    ]
+    change_summary(made, lambda document: document.pop("phases"))
+    assert verify(made).holds  # a result of before the phases had figures
+
+
 def test_a_changed_cell_is_found(folder: Path) -> None:
     replace(folder / "runs.csv", ",252.0,", ",152.0,")
     assert findings(folder) == [

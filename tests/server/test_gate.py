@@ -61,7 +61,7 @@ def test_the_page_and_the_health_need_no_key(locked: str) -> None:
         assert httpx.get(locked + path, trust_env=False).status_code == 200, path
 
 
-@pytest.mark.parametrize("path", ["/v1/voice", "/v1/realtime"])
+@pytest.mark.parametrize("path", ["/v1/voice", "/v1/realtime", "/tts/socket"])
 def test_a_socket_needs_the_key_in_a_header_or_in_a_protocol(locked: str, path: str) -> None:
     address = locked.replace("http", "ws") + path
     for protocols in (None, ["voicebench.v1"], [in_protocol("wrong")], [KEY_PROTOCOL + "%"]):

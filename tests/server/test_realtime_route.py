@@ -32,6 +32,9 @@ def test_the_realtime_client_takes_turns(url: str, dialect: Any, out_of_band: bo
             turn = recorder.seal(number, "measured", AudibleRule()).timeline
             assert turn.failure is None
             assert turn.reply == REPLY
+            (timing,) = turn.server_timings
+            assert timing.stage == "turn"
+            assert 0 < timing.duration_ms < turn.end_ns / 1e6
             assert turn.sound is not None
             assert turn.sound.sample_rate == PCM_RATE
             samples = sum(arrival.samples for arrival in turn.audio)

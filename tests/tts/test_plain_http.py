@@ -165,7 +165,7 @@ def test_compressed_sound_is_audio_as_it_can_be_decoded(kind: str, name: str) ->
 def test_the_servers_own_duration_stands_beside_ours() -> None:
     events = spoken(sends("audio/wav", WAV, server_timing="tts;dur=41.5"))
     (timing,) = [event for event in events if isinstance(event, ServerTiming)]
-    assert timing.duration_ms == 41.5
+    assert (timing.duration_ms, timing.stage) == (41.5, "tts")
     assert timing.our_ms is not None
 
 

@@ -51,14 +51,15 @@ class Reading:
         self._arrival = -1
         self._hidden: dict[str, None] = {}
         self._usage: int | None = None
-        self._timings_ms: float | None = None
+        self._prompt_ms: float | None = None
+        self._first_token_ms: float | None = None
 
     def take(self, chunk: Mapping[str, object], name: str, arrival: int) -> Token | None:
         """Return the token that ``chunk`` holds, if it holds one."""
         raise_error_in(chunk, name, self._answer)
         tokens = visible_tokens(chunk)
         self._usage = self._usage if tokens is None else tokens
-        self._timings_ms = _llama_cpp_ms(chunk) or self._timings_ms
+        self._prompt_ms = _llama_cpp_ms(chunk) or self._prompt_ms
         choice = part(chunk, "choices", 0)
         if part(choice, "index") not in (None, 0):
             return None
@@ -68,6 +69,8 @@ class Reading:
         text = self._letters.take(text_of(part(delta, "content")))
         if not text:
             return None
+        if not self._chars:
+            self._first_token_ms = self._answer.elapsed_ms()
         self._chars += len(text)
         if self._chars > MAX_REPLY_CHARS:
             raise self._answer.failure(f"sends a reply of more than {MAX_REPLY_CHARS} letters")
@@ -84,8 +87,8 @@ class Reading:
             raise no_text(self._answer, tuple(self._hidden))
         if self._usage is not None:
             yield Usage(self._usage)
-        if self._timings_ms is not None:
-            yield ServerTiming(self._timings_ms, self._answer.elapsed_ms())
+        if self._prompt_ms is not None:
+            yield ServerTiming(self._prompt_ms, self._first_token_ms, "llm")
         else:
             yield from self._answer.server_timing()
 
@@ -133,10 +136,9 @@ def visible_tokens(chunk: object) -> int | None:
 
 
 def _llama_cpp_ms(chunk: object) -> float | None:
-    """Return the duration in llama.cpp's ``timings``: prompt and reply."""
-    spans = [part(chunk, "timings", key) for key in ("prompt_ms", "predicted_ms")]
-    known = [float(span) for span in spans if isinstance(span, int | float) and 0 <= span < 1e9]
-    return sum(known) if len(known) == 2 else None
+    """Return how long llama.cpp took over the prompt, which is to its first token."""
+    span = part(chunk, "timings", "prompt_ms")
+    return float(span) if isinstance(span, int | float) and 0 <= span < 1e9 else None
 
 
 def raise_error_in(chunk: Mapping[str, object], name: str, answer: Answer) -> None:

@@ -80,7 +80,7 @@ class Answer:
         """
         duration_ms = server_duration_ms(self.headers)
         if duration_ms is not None:
-            yield ServerTiming(duration_ms, self._head_ms)
+            yield ServerTiming(duration_ms, self._head_ms, self._service.stage)
 
     def elapsed_ms(self) -> float:
         """Return our time since the request was sent, in ms."""

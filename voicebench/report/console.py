@@ -1,9 +1,10 @@
 """A run as people read it in the terminal, told in order.
 
-The verdict and the figures against their targets come first, then every run, what the voice takes
-for a text, the distributions, and the waterfall; last, the instrument's own error, where the
-results lie, and the verdict once more, since the end is what is left on the screen. Advice is
-printed by itself (`print_advice`), so that it can go to stderr beside results on stdout.
+The verdict and the figures against their targets come first, then every run, the cold and idle
+turns beside the measured ones, what the voice takes for a text, what servers say of themselves, the
+distributions, and the waterfall; last, the instrument's own error, where the results lie, and the
+verdict once more, since the end is what is left on the screen. Advice is printed by itself
+(`print_advice`), so that it can go to stderr beside results on stdout.
 
 The console is passed in and decides width, colour and encoding.
 """
@@ -23,11 +24,15 @@ from voicebench.advice import Advice, advise
 from voicebench.gates import GateResult, Verdict, overall
 from voicebench.report.chunk_table import chunk_sheet
 from voicebench.report.distribution_table import distribution_sheet
+from voicebench.report.head import notes_on
+from voicebench.report.phase_table import phase_sheet
 from voicebench.report.run_table import run_sheet
 from voicebench.report.runs import first_audio_limit
+from voicebench.report.server_table import server_sheet
 from voicebench.report.style import (
     BAD,
     HEAD,
+    NEAR,
     QUIET,
     VERDICT_SIGNS,
     VERDICT_STYLES,
@@ -130,7 +135,9 @@ def _sections(outcome: Outcome) -> list[RenderableType]:
         if outcome.gate_results
         else None,
         run_sheet(outcome.turns, limit_ms),
+        phase_sheet(outcome.turns, outcome.summary),
         chunk_sheet(outcome.turns),
+        server_sheet(outcome.summary),
         distribution_sheet(outcome.summary),
         Waterfall(outcome.turns, limit_ms) if outcome.summary.turns else None,
         _closing(outcome),
@@ -148,6 +155,8 @@ def _title(outcome: Outcome) -> Text:
     machine = _machine(outcome.environment)
     if machine:
         title.append(f"\n{machine}", QUIET)
+    for note in notes_on(outcome.environment):
+        title.append(f"\n{note}", NEAR)
     if outcome.interrupted:
         title.append("\ninterrupted: this covers the turns that were finished", BAD)
     return title

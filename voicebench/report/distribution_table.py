@@ -11,6 +11,10 @@ from voicebench.summary import Distribution, Summary, values_needed
 
 UNITS = {"ms": "ms", "s": "s", "x": "×", "per_s": "/s", "count": "", "bool": "%"}
 TAIL = 95
+WHOLE_REPLIES = (
+    "in {} the reply came in one piece, not streamed: its first token (llm_ttft) and the gaps "
+    "between tokens were not observable"
+)
 
 
 def distribution_sheet(summary: Summary) -> Sheet | None:
@@ -33,8 +37,19 @@ def distribution_sheet(summary: Summary) -> Sheet | None:
         Column("max", [_value(metric, max(found.values)) for metric, found in rows], spare=1),
     ]
     limited = any(not found.quantile(TAIL)[1] for _, found in rows)
-    note = f"p95 needs {values_needed(TAIL)} values; under that, the maximum is all there is"
-    return Sheet("Distributions", columns, [Text(note, QUIET)] if limited else [])
+    notes = []
+    if limited:
+        needed = values_needed(TAIL)
+        notes.append(f"p95 needs {needed} values; under that, the maximum is all there is")
+    if _whole_replies(summary):
+        notes.append(WHOLE_REPLIES.format(form.plural(_whole_replies(summary), "turn")))
+    return Sheet("Distributions", columns, [Text(note, QUIET) for note in notes])
+
+
+def _whole_replies(summary: Summary) -> int:
+    """Count the turns whose reply came in one piece: complete, without a first token."""
+    complete, begun = (summary.metrics[name].values for name in ("llm_total_ms", "llm_ttft_ms"))
+    return len(complete) - len(begun)
 
 
 def _missing(found: Distribution) -> Text:

@@ -205,7 +205,7 @@ class Progress:
 
     def _row(self, turn: Timeline) -> Text:
         measured = turn.phase == "measured"
-        label = str(self._runs) if measured else phase_label(turn)
+        label = str(self._runs) if measured else phase_label(turn.phase)
         row = Text(f"{label:>{_RUN_WIDTH}}", "" if measured else QUIET, no_wrap=True)
         for head, name in self._columns:
             row.append(f"  {form.ms(BY_NAME[name].of(turn)):>{len(head)}}")
@@ -217,7 +217,7 @@ class Progress:
         if turn.phase == "measured":
             label = f"run {self._runs}/{self._measured}" if self._measured else f"run {self._runs}"
         else:
-            label = phase_label(turn)
+            label = phase_label(turn.phase)
         if turn.failure is not None:
             return Text(f"{label}: failed: {form.one_line(turn.failure.reason)}")
         audio = form.quantity(BY_NAME["first_audio_ms"].of(turn), "ms")

@@ -2,9 +2,9 @@
 
 A run of up to `FROM_TURNS` turns is held whole. Of a longer one every figure is known too, but only
 the turns that a person looks at one by one have their events: the failed and slowest ones, the
-fastest and the median one, the first of those outside the statistics, and an even sample for the
-table of text lengths. The others are *thinned* to when their first audio came, or to why they
-failed, so a hundred thousand turns take seconds and megabytes.
+fastest and the median one, the first of the warm-up, all cold and idle ones, and an even sample
+for the table of text lengths. The others are *thinned* to when their first audio came, or to why
+they failed, so a hundred thousand turns take seconds and megabytes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from voicebench.errors import ResultsError
 from voicebench.events import Phase
 from voicebench.gates import GateResult
 from voicebench.judgement import judge_stored
+from voicebench.phases import FIRST_TURNS
 from voicebench.playback import Arrival
+from voicebench.report.head import notes_on
 from voicebench.report.recorded_judgement import Judged
 from voicebench.report.runs import MOST_APART, MOST_SHOWN, SLOWEST_SHOWN
 from voicebench.results.codec import decode_line
@@ -105,8 +107,8 @@ class Recorded:
 
     @property
     def warnings(self) -> list[str]:
-        """What a reader has to know before any figure: a cut line, a noisy machine, bad audio."""
-        found = list(self.judged.lines)
+        """What a reader has to know before any figure: a noisy machine, bad audio, a cut line."""
+        found = [*self.judged.lines, *notes_on(self.environment)]
         if self.judged.invalid:
             found.insert(0, "INVALID: the machine was too noisy for a verdict; measure again")
         if not self.complete:
@@ -222,7 +224,8 @@ def _thinned(folder: Path, columns: Columns) -> tuple[list[Timeline], list[Timel
                 raise ResultsError(f"{where} is no turn of voicebench")
             if head[2] != b"measured":
                 apart += 1
-                if apart <= MOST_APART:
+                first_turn = head[2].decode() in FIRST_TURNS
+                if apart <= MOST_APART or first_turn:
                     turns.append(decode_line(line, where))
                 else:
                     turns.append(_thin(head, None, None))

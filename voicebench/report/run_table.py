@@ -1,7 +1,8 @@
 """The per-run table: one row a turn, what the turn took and whether it kept the limit.
 
-Cold and warm-up turns stand on top, dimmed, and are in no figure below the table. A failed turn
-shows what was observed before it failed; its reason stands below the table.
+The rows stand in order of time: cold and warm-up turns on top, those after a silence at the end.
+They are dimmed, and are in no figure below the table. A failed turn shows what was observed before
+it failed; its reason stands below the table.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from voicebench.report.runs import (
     shortlist,
     shortlist_note,
     tally,
-    turns_apart,
+    turns_after,
+    turns_before,
 )
 from voicebench.report.style import BAD, GOOD, QUIET, Column, Sheet
 from voicebench.timeline import Timeline
@@ -42,8 +44,9 @@ class _Row:
 def run_sheet(turns: Sequence[Timeline], limit_ms: float) -> Sheet:
     """Return the table; a run passes when its first audio came under ``limit_ms``."""
     runs = measured_runs(turns)
-    rows = [_row_apart(turn) for turn in turns_apart(turns)]
+    rows = [_row_apart(turn) for turn in turns_before(turns)]
     rows += [_row(run, limit_ms) for run in shortlist(runs)]
+    rows += [_row_apart(turn) for turn in turns_after(turns)]
     columns = [
         Column("run", [Text(row.label, row.style) for row in rows]),
         _figures("LLM\nfirst\ntoken", "llm_ttft_ms", rows, spare=4),
@@ -102,7 +105,7 @@ def _row(run: MeasuredRun, limit_ms: float) -> _Row:
 
 def _row_apart(turn: Timeline) -> _Row:
     status = Text("! failed" if turn.failed else form.NOTHING, QUIET)
-    return _Row(turn, compute(turn), phase_label(turn), QUIET, status)
+    return _Row(turn, compute(turn), phase_label(turn.phase), QUIET, status)
 
 
 def _figures(

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from voicebench import format as form
+from voicebench.events import Phase
 from voicebench.gates import GateResult
 from voicebench.metrics import BY_NAME
 from voicebench.timeline import Timeline
@@ -23,7 +24,7 @@ MOST_SHOWN = 60
 SLOWEST_SHOWN = 40
 """Of more than `MOST_SHOWN` runs, a table or picture shows this many: the failed and slowest."""
 MOST_APART = 10
-"""Of the turns outside the statistics, no more than the first so many are shown."""
+"""Of the turns before the measured ones, and of those after, the first so many are shown."""
 
 _FIRST_AUDIO = BY_NAME["first_audio_ms"]
 
@@ -90,9 +91,14 @@ def shortlist_note(runs: Sequence[MeasuredRun]) -> str:
     return f"the {SLOWEST_SHOWN} slowest of {len(runs)} runs; runs.csv has all"
 
 
-def turns_apart(turns: Iterable[Timeline]) -> list[Timeline]:
-    """Return the turns outside the statistics: the cold one and the first of the warm-up."""
-    return [turn for turn in turns if turn.phase != "measured"][:MOST_APART]
+def turns_before(turns: Iterable[Timeline]) -> list[Timeline]:
+    """Return the turns before the measured ones: the cold one and the first of the warm-up."""
+    return [turn for turn in turns if turn.phase in ("cold", "warmup")][:MOST_APART]
+
+
+def turns_after(turns: Iterable[Timeline]) -> list[Timeline]:
+    """Return the turns after the measured ones: the first of those that follow a silence."""
+    return [turn for turn in turns if turn.phase == "idle"][:MOST_APART]
 
 
 def tally(runs: Sequence[MeasuredRun], limit_ms: float) -> Tally:
@@ -119,6 +125,6 @@ def first_audio_limit(results: Iterable[GateResult]) -> float:
     return FIRST_AUDIO_LIMIT_MS
 
 
-def phase_label(turn: Timeline) -> str:
-    """Return what a turn outside the statistics is called."""
-    return {"cold": "cold", "warmup": "warm-up", "idle": "after idle"}.get(turn.phase, turn.phase)
+def phase_label(phase: Phase) -> str:
+    """Return what a turn of ``phase`` is called where there is room for one word."""
+    return {"warmup": "warm-up"}.get(phase, phase)

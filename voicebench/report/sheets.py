@@ -15,9 +15,11 @@ from voicebench.judgement import worst
 from voicebench.metrics import METRICS, Metric
 from voicebench.report.chunk_table import chunk_sheet
 from voicebench.report.distribution_table import UNITS, distribution_sheet
+from voicebench.report.phase_table import phase_sheet
 from voicebench.report.recorded import Recorded
 from voicebench.report.run_table import run_sheet
 from voicebench.report.runs import first_audio_limit
+from voicebench.report.server_table import server_sheet
 from voicebench.report.style import QUIET, VERDICT_SIGNS, Column, Sheet
 from voicebench.report.verdicts import verdict_sheet, verdict_text
 from voicebench.summary import Distribution
@@ -32,6 +34,9 @@ def sheets_of(run: Recorded) -> list[Sheet]:
     if against is not None:
         sheets.append(against)
     sheets.append(run_sheet(run.turns, first_audio_limit(run.gate_results)))
+    phases = phase_sheet(run.turns, run.summary)
+    if phases is not None:
+        sheets.append(phases)
     chunks = chunk_sheet(run.sample)
     if chunks is not None:
         if run.sampled:
@@ -39,6 +44,9 @@ def sheets_of(run: Recorded) -> list[Sheet]:
             note = Text(f"of {count} out of {len(run.turns)}", QUIET)
             chunks = Sheet(chunks.title, chunks.columns, [*chunks.notes, note])
         sheets.append(chunks)
+    servers = server_sheet(run.summary)
+    if servers is not None:
+        sheets.append(servers)
     distributions = distribution_sheet(run.summary)
     return [*sheets, distributions] if distributions is not None else sheets
 

@@ -38,7 +38,8 @@ from voicebench.report.runs import (
     phase_label,
     shortlist,
     shortlist_note,
-    turns_apart,
+    turns_after,
+    turns_before,
 )
 from voicebench.report.style import BAD, GOOD, HEAD, QUIET, heading
 from voicebench.timeline import Timeline
@@ -128,16 +129,20 @@ class Waterfall:
     def _overview(self, runs: Sequence[MeasuredRun], columns: int) -> Iterable[Text]:
         axis = fit_axis([start_ms(run.turn) for run in runs], self.target_ms, columns)
         yield _ruler(axis, "audio at")
-        for turn in turns_apart(self.turns):
-            line = self._line(phase_label(turn), path(turn), axis)
-            line.append_text(_margin(turn, ""))
-            line.stylize(QUIET)
-            yield line
+        yield from self._apart(turns_before(self.turns), axis)
         for run in runs:
             style = GOOD if run.keeps(self.target_ms) else BAD
             yield self._line(str(run.number), path(run.turn), axis).append_text(
                 _margin(run.turn, style)
             )
+        yield from self._apart(turns_after(self.turns), axis)
+
+    def _apart(self, turns: Sequence[Timeline], axis: Axis) -> Iterable[Text]:
+        for turn in turns:
+            line = self._line(phase_label(turn.phase), path(turn), axis)
+            line.append_text(_margin(turn, ""))
+            line.stylize(QUIET)
+            yield line
 
     def _details(self, chosen: Sequence[tuple[str, MeasuredRun]], columns: int) -> Iterable[Text]:
         if not chosen:

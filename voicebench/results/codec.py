@@ -23,7 +23,7 @@ from typing import cast, get_args
 import orjson
 
 from voicebench.errors import ResultsError
-from voicebench.events import Connected, Fault, Phase, Stage
+from voicebench.events import Connected, Fault, Phase, ServerTiming, Stage
 from voicebench.playback import Arrival
 from voicebench.timeline import Failure, MachineState, Sound, TimedText, Timeline
 
@@ -53,8 +53,9 @@ def encode_line(turn: Timeline) -> str:
             "connections": [
                 [made.connect_ms, made.reused, made.number] for made in turn.connections
             ],
-            "server_timings": list(turn.server_timings),
-            "our_timings": list(turn.our_timings),
+            "server_timings": [
+                [timing.duration_ms, timing.our_ms, timing.stage] for timing in turn.server_timings
+            ],
             "silence_trimmed_ms": turn.silence_trimmed_ms,
             "speaker_ns": turn.speaker_ns,
             "machine": turn.machine and asdict(turn.machine),
@@ -107,12 +108,29 @@ def _decode(fields: dict[str, object]) -> Timeline:
         usage_tokens=cast("int | None", fields["usage_tokens"]),
         first_byte_ns=cast("int | None", fields["first_byte_ns"]),
         connections=_decode_connections(fields),
-        server_timings=tuple(cast(list[float], fields["server_timings"])),
-        our_timings=tuple(cast(list[float], fields["our_timings"])),
+        server_timings=_decode_timings(fields),
         silence_trimmed_ms=cast("float | None", fields["silence_trimmed_ms"]),
         speaker_ns=cast("int | None", fields["speaker_ns"]),
         machine=_decode_machine(fields.get("machine")),
     )
+
+
+def _decode_timings(fields: Mapping[str, object]) -> tuple[ServerTiming, ...]:
+    """Return what the server said of itself.
+
+    Lines of before have bare numbers: of the turn, or, where ours stand beside them, of requests of
+    which nobody can tell any more which were the first. Those are left out.
+    """
+    entries = cast("list[float | tuple[float, float | None, str]]", fields["server_timings"])
+    known = []
+    for entry in entries:
+        if not isinstance(entry, int | float):
+            duration_ms, our_ms, stage = entry
+            named = cast(Stage, _one_of(stage, _STAGES))
+            known.append(ServerTiming(float(duration_ms), our_ms, named))
+        elif not fields.get("our_timings"):
+            known.append(ServerTiming(float(entry)))
+    return tuple(known)
 
 
 def _encode_waits(turn: Timeline) -> dict[str, object]:

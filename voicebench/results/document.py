@@ -7,10 +7,11 @@ meaning or goes; fields may be added without.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from voicebench.events import Phase
 from voicebench.gates import GateResult, overall
+from voicebench.phases import phase_figures
 from voicebench.results.codec import SCHEMA
 from voicebench.summary import Summary
 from voicebench.timeline import Timeline
@@ -34,7 +35,13 @@ def summary_document(
             "failed": summary.failed,
             **{str(phase): phases[phase] for phase in OTHER_PHASES},
         },
+        "phases": phases_document(turns, summary),
         "metrics": {name: distribution.as_dict() for name, distribution in summary.metrics.items()},
         "gates": [result.as_dict() for result in results],
         "verdict": overall(results).value,
     }
+
+
+def phases_document(turns: Iterable[Timeline], summary: Summary) -> dict[str, object]:
+    """Return the figures of the cold and the idle turns, beside the measured ones' ``summary``."""
+    return {str(found.phase): found.as_dict() for found in phase_figures(turns, summary)}

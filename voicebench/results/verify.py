@@ -22,10 +22,11 @@ from voicebench.events import Phase
 from voicebench.gates import GateResult, judge, overall, parse_gate
 from voicebench.intervals import LEVEL
 from voicebench.metrics import compute
+from voicebench.phases import FIRST_TURNS
 from voicebench.results.batches import map_turns
 from voicebench.results.checksums import changed_files, read_checksums
 from voicebench.results.csv_rows import CSV_COLUMNS, RunCount, cells_of, numbered
-from voicebench.results.document import OTHER_PHASES
+from voicebench.results.document import OTHER_PHASES, phases_document
 from voicebench.results.folder import AUDIO, CSV, INCOMPLETE, SETTINGS, SUMMARY, TURNS
 from voicebench.results.reading import read_document
 from voicebench.results.tables import check_folder
@@ -92,14 +93,15 @@ def verify(path: Path) -> Verification:
         checked.notes.append("the run was broken off; what was finished is checked")
     _check_sums(checked, complete)
     phases: Counter[Phase] = Counter()
+    first_turns: list[Timeline] = []
     try:
-        columns = _columns(checked, phases)
+        columns = _columns(checked, phases, first_turns)
     except (ResultsError, TypeError, ValueError, ArithmeticError) as error:
         message = error.message if isinstance(error, ResultsError) else str(error)
         checked.differs(TURNS, f"cannot be read to its end: {message}")
         return checked
     _check_end(checked)
-    _check_summary(checked, columns.summary(), phases, complete=complete)
+    _check_summary(checked, columns.summary(), phases, first_turns, complete=complete)
     return checked
 
 
@@ -126,11 +128,12 @@ def _check_end(checked: Verification) -> None:
 
 
 class _Batch(NamedTuple):
-    """What a batch of turns gives: its rows of ``runs.csv``, its columns, its phases."""
+    """What a batch of turns gives: rows of ``runs.csv``, columns, phases, cold and idle turns."""
 
     rows: list[list[str]]
     columns: Columns
     phases: Counter[Phase]
+    first_turns: list[Timeline]
 
 
 def _computed(turns: Sequence[Timeline]) -> _Batch:
@@ -139,16 +142,18 @@ def _computed(turns: Sequence[Timeline]) -> _Batch:
         [cells_of(turn, values) for turn, values in known],
         columns_of_computed(known),
         Counter(turn.phase for turn in turns),
+        [turn for turn in turns if turn.phase in FIRST_TURNS],
     )
 
 
-def _columns(checked: Verification, phases: Counter[Phase]) -> Columns:
+def _columns(checked: Verification, phases: Counter[Phase], first_turns: list[Timeline]) -> Columns:
     """Compute every turn anew, and check its row of ``runs.csv`` on the way."""
     rows, runs = _Rows(checked), RunCount()
     parts = []
     for batch in map_turns(checked.folder, _computed):
         checked.turns += len(batch.rows)
         phases += batch.phases
+        first_turns += batch.first_turns
         for computed in batch.rows:
             rows.check(numbered(computed, runs))
         parts.append(batch.columns)
@@ -228,7 +233,12 @@ def _same_cell(cell: str, computed: str) -> bool:
 
 
 def _check_summary(
-    checked: Verification, summary: Summary, phases: Mapping[Phase, int], *, complete: bool
+    checked: Verification,
+    summary: Summary,
+    phases: Mapping[Phase, int],
+    first_turns: Sequence[Timeline],
+    *,
+    complete: bool,
 ) -> None:
     path = checked.folder / SUMMARY
     if not path.is_file():
@@ -251,6 +261,8 @@ def _check_summary(
         "gates": [result.as_dict() for result in gates],
         "verdict": overall(gates).value,
     }
+    if "phases" in stored:  # results of before it was written are no worse for it
+        computed["phases"] = phases_document(first_turns, summary)
     unchecked: list[str] = []
     for key, value in computed.items():
         if key not in stored:

@@ -43,6 +43,7 @@ from voicebench.server.realtime import realtime_socket
 from voicebench.server.refusal import Refusal
 from voicebench.server.rendering import Sound, SoundForm, SpeechEvents
 from voicebench.server.served import Served
+from voicebench.server.speech_socket import speech_socket
 from voicebench.server.turns import Turns
 from voicebench.server.voice import voice_socket
 
@@ -202,6 +203,10 @@ def _add_sockets(app: FastAPI, served: Served, turns: Turns) -> None:
     async def realtime(socket: WebSocket) -> None:
         await realtime_socket(socket, served, turns)
 
+    @app.websocket("/tts/socket")
+    async def speech(socket: WebSocket) -> None:
+        await speech_socket(socket, served, turns)
+
 
 def _add_page(app: FastAPI) -> None:
     for path in FILES:
@@ -281,7 +286,3 @@ def _add_error_forms(app: FastAPI) -> None:
     async def plain(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         return Refusal(error.status_code, str(error.detail), headers=error.headers).response()
-
-    @app.exception_handler(Exception)
-    async def broken(_request: Request, _error: Exception) -> JSONResponse:
-        return Refusal(500, "a defect of the server; its log says more").response()

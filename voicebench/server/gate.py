@@ -8,6 +8,7 @@
   host are refused, and so are sockets opened by pages of another origin.
 - **Size.** A body is at most `MAX_BODY_BYTES` and comes within `BODY_S`.
 - **Server-Timing** is on every answer; an answer that says more of itself keeps its own.
+- **A defect** is a 500 like any other answer, timed and counted; what it was, only the log says.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import asyncio
 import base64
 import binascii
 import hmac
+import logging
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -35,6 +37,8 @@ KEY_PROTOCOL = "voicebench.bearer."
 OPEN_PATHS = frozenset({"/health", *FILES})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
+_LOG = logging.getLogger("voicebench.server")
+DEFECT = Refusal(500, "a defect of the server; its log says more")
 _NO_KEY = Refusal(
     401,
     "this server needs a key: send 'Authorization: Bearer …'",
@@ -81,7 +85,17 @@ class Gate:
         if refusal is not None:
             await refusal.response()(scope, receive, answer.send)
         else:
-            await self._app(scope, _Bounded(receive).receive, answer.send)
+            await self._answer(scope, _Bounded(receive).receive, answer)
+
+    async def _answer(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        """Let a request through; a defect becomes an answer like any other, while it can."""
+        try:
+            await self._app(scope, receive, answer.send)
+        except Exception:
+            if answer.began:
+                raise  # the connection is closed, which is how a client learns of it
+            _LOG.exception("a request of %s broke", answer.route)
+            await DEFECT.response()(scope, receive, answer.send)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Refusal | None:
         if self._hosts is not None and _host_name(headers.get("host", "")) not in self._hosts:
@@ -141,6 +155,12 @@ class _Answer:
         self._scope = scope
         self._send = send
         self._note = note
+        self.began = False
+
+    @property
+    def route(self) -> str:
+        """The route's path; 'unknown' where none was found."""
+        return str(getattr(self._scope.get("route"), "path", "unknown"))
 
     async def send(self, message: Message) -> None:
         """Send ``message``; a head with what every head has."""
@@ -149,8 +169,8 @@ class _Answer:
             headers.setdefault("server-timing", f"total;dur={elapsed_ms(arrived_s()):.3f}")
             headers.setdefault("x-content-type-options", "nosniff")
             message = {**message, "headers": headers.raw}
-            route = getattr(self._scope.get("route"), "path", "unknown")
-            self._note(route, message["status"])
+            self.began = True
+            self._note(self.route, message["status"])
         await self._send(message)
 
 

@@ -203,7 +203,9 @@ class _Response:
         told.append((self._dialect.transcript + ".done", self._part(transcript=text)))
         item = {"id": self._item_id, **_spoken_item(text, "completed")}
         told.append(("response.output_item.done", {"response_id": self._id, "item": item}))
-        told.append(("response.done", self._done("completed", output=[item])))
+        # The protocol has no field for it; metadata is for what is beside it, as strings.
+        timing = {"server_timing": f"total;dur={turn.elapsed_ms():.3f}"}
+        told.append(("response.done", self._done("completed", output=[item], metadata=timing)))
         return told
 
     def cancelled(self) -> dict[str, object]:

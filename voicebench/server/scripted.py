@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 
 from voicebench.errors import EngineError
 from voicebench.events import AudioChunk, LlmEvent, TtsEvent, Usage
-from voicebench.targets.simulated import Script, WaitingClock, plan_speech, plan_tokens
+from voicebench.targets.simulated import SAMPLE_RATE, Script, WaitingClock, plan_speech, plan_tokens
 from voicebench.tts.speakable import speakable
 
 
@@ -70,7 +70,7 @@ class ScriptedVoice:
 
     def describe(self) -> dict[str, object]:
         """Return what plays."""
-        return {"engine": "scripted", "voice": "simulated"}
+        return {"engine": "scripted", "voice": "simulated", "sample_rate": SAMPLE_RATE}
 
     def close(self) -> None:
         """Nothing to release."""

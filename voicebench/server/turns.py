@@ -17,6 +17,8 @@ from contextlib import asynccontextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
 
+from starlette.websockets import WebSocketDisconnect
+
 from voicebench.errors import VoicebenchError
 from voicebench.events import (
     AudioChunk,
@@ -30,7 +32,7 @@ from voicebench.events import (
 from voicebench.scheduling import FreeForAll, TurnCancelled
 from voicebench.server.channel import EventChannel
 from voicebench.server.clock import arrived_s, elapsed_ms, note_arrival
-from voicebench.server.refusal import busy
+from voicebench.server.refusal import Refusal, busy
 
 LONGEST_RETRY_S = 60
 _RECENT_TURNS = 20
@@ -163,6 +165,12 @@ class Turns:
         running.add_done_callback(lambda _done: self._leave())
         try:
             yield turn
+        except (Refusal, WebSocketDisconnect):
+            raise
+        except Exception:
+            # Whoever tells of the turn has a defect, however well the turn itself went.
+            figures.outcome = "failed"
+            raise
         finally:
             if not turn.over:
                 turn.cancel()

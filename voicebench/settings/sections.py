@@ -354,7 +354,11 @@ class WireSettings(_Section):
     ] = 10.0
     turn_s: Annotated[float, Field(gt=0, le=3600, description="The whole turn.")] = 60.0
     cold_connection: Annotated[
-        bool, Field(description="Open a new connection inside every turn.")
+        bool,
+        Field(
+            description="Open a new connection inside every turn; the turns stay 'measured', and "
+            "their figures include connecting."
+        ),
     ] = False
     http2: Annotated[
         bool,

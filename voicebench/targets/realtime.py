@@ -8,7 +8,9 @@ turn is one ``response.create``; it ends with ``response.done``.
 What comes is read under both names: ``response.output_audio.delta`` and ``response.audio.delta``,
 ``response.output_audio_transcript.delta`` and ``response.audio_transcript.delta``,
 ``response.output_text.delta`` and ``response.text.delta``. A transcript's delta is a token: the
-text that is in hand. It may come after the sound that it belongs to.
+text that is in hand. It may come after the sound that it belongs to. The protocol has no word for
+how long the server took; `voicebench serve` puts a ``server_timing`` into the response's metadata,
+in the form of the HTTP header, and what has one is read.
 
 **One turn must not remember another**, or each would be slower than the one before. The prompt is
 therefore sent within ``response.create``, out of band (``conversation: "none"``). A server that
@@ -23,12 +25,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from voicebench.events import Emit, Event, FirstByte, Token, TurnFinished, Usage
+from voicebench.events import Emit, Event, FirstByte, ServerTiming, Token, TurnFinished, Usage
 from voicebench.remote.access import Access
 from voicebench.remote.failure import message_in
 from voicebench.remote.json_text import TextDeltas, count_at, json_object, part, text_at
 from voicebench.remote.open_socket import Incoming
 from voicebench.remote.raw_sound import PcmStream
+from voicebench.remote.server_timing import server_duration_ms
 from voicebench.remote.speech import Heard, OneRate, decode_base64
 from voicebench.remote.timeouts import Patience
 from voicebench.remote.websocket import SocketLine
@@ -232,6 +235,10 @@ class _Response:
         tokens = count_at(event, *details)
         if tokens is not None:
             yield Usage(tokens)
+        timing = text_at(event, "response", "metadata", "server_timing")
+        duration_ms = server_duration_ms({"server-timing": timing})
+        if duration_ms is not None:
+            yield ServerTiming(duration_ms)
         self.done = True
 
     def _raise_unless_complete(self, event: Mapping[str, object]) -> None:

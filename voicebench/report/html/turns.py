@@ -18,7 +18,8 @@ from voicebench.report.runs import (
     first_audio_limit,
     measured_runs,
     phase_label,
-    turns_apart,
+    turns_after,
+    turns_before,
 )
 from voicebench.report.waterfall import fit_axis
 from voicebench.timeline import Timeline
@@ -81,12 +82,15 @@ def waterfall(run: Recorded, audio: AudioBudget, *, sort: bool) -> Waterfall | N
     beginnings = fit_axis([start_ms(one.turn) for one in runs], limit_ms, SPAN)
     start_end_ms = min(beginnings.end_ms, axis.end_ms)
     embedded = audio.take(run, sorted(runs, key=MeasuredRun.slowness, reverse=True))
-    rows = [
-        _row(turn, phase_label(turn), None, limit_ms=limit_ms, end_ms=axis.end_ms)
-        for turn in turns_apart(run.turns)
-    ]
+    before, after = (
+        [
+            _row(turn, phase_label(turn.phase), None, limit_ms=limit_ms, end_ms=axis.end_ms)
+            for turn in apart(run.turns)
+        ]
+        for apart in (turns_before, turns_after)
+    )
     ordered = sorted(runs, key=MeasuredRun.slowness, reverse=True) if sort else runs
-    rows += [
+    measured = [
         _row(
             one.turn,
             str(one.number),
@@ -104,7 +108,7 @@ def waterfall(run: Recorded, audio: AudioBudget, *, sort: bool) -> Waterfall | N
             "the median; every figure and distribution on this page is of all of them."
         )
     return Waterfall(
-        rows=tuple(rows),
+        rows=(*before, *measured, *after),
         end_ms=axis.end_ms,
         whole_ticks=tuple(_ticks(axis.end_ms)),
         start_ticks=tuple(_ticks(start_end_ms)),

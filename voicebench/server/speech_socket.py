@@ -1,0 +1,106 @@
+"""``/tts/socket``: texts in, their sound out, over one WebSocket that stays open.
+
+The client sends ``{"text": "…"}``, and the next one whenever it has it: texts are spoken one after
+the other, in the order in which they came. Sound comes in binary messages as it is made, 16-bit
+little-endian mono; after each text's sound comes ``{"done": true, "sample_rate": …}`` with this
+server's own durations. What cannot be spoken is told as ``{"error": …}`` and ends the connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections import deque
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from voicebench.events import AudioChunk, TurnFailed
+from voicebench.server.answering import refusal_of
+from voicebench.server.asking import MAX_TEXT_CHARACTERS, spoken_text
+from voicebench.server.clock import note_arrival
+from voicebench.server.inbox import Gone, Inbox, Message
+from voicebench.server.refusal import Refusal
+from voicebench.server.rendering import NOTHING_TO_SAY, sample_bytes, timings
+from voicebench.server.served import Served
+from voicebench.server.turns import Turns
+
+ROUTE = "/tts/socket"
+MOST_WAITING = 64
+"""Texts of one client that wait for those before them."""
+POLICY_VIOLATION = 1008
+
+
+async def speech_socket(socket: WebSocket, served: Served, turns: Turns) -> None:
+    """Serve one connection until its client leaves, or asks for what cannot be spoken."""
+    await socket.accept()
+    inbox = Inbox(socket)
+    with contextlib.suppress(Gone, WebSocketDisconnect):
+        try:
+            await _Reading(socket, inbox, served, turns).read_aloud()
+        except Refusal as refusal:
+            await socket.send_text(json.dumps(refusal.content()))
+            await socket.close(POLICY_VIOLATION)
+        finally:
+            await inbox.close()
+
+
+class _Reading:
+    """The texts of one client, read aloud in order."""
+
+    def __init__(self, socket: WebSocket, inbox: Inbox, served: Served, turns: Turns) -> None:
+        self._socket = socket
+        self._inbox = inbox
+        self._served = served
+        self._turns = turns
+        self._waiting: deque[Message] = deque()
+
+    async def read_aloud(self) -> None:
+        """Speak what comes. Raises `Refusal`, and `Gone` when the client leaves."""
+        while True:
+            message = self._waiting.popleft() if self._waiting else await self._inbox.next()
+            note_arrival()
+            await self._inbox.listen_during(self._speak(text_in(message)), self._keep)
+            if len(self._waiting) > MOST_WAITING:
+                raise Refusal(400, f"more than {MOST_WAITING} texts are waiting", param="text")
+
+    async def _keep(self, message: Message) -> bool:
+        """Keep a text that comes before its turn; return whether there is room for more."""
+        self._waiting.append(message)
+        return len(self._waiting) <= MOST_WAITING
+
+    async def _speak(self, text: str) -> None:
+        sample_rate = None
+        async with self._turns.turn(
+            ROUTE, lambda emit, schedule: self._served.speak(text, emit, schedule)
+        ) as turn:
+            async for event in turn.events():
+                if isinstance(event, TurnFailed):
+                    raise refusal_of(event)
+                if isinstance(event, AudioChunk):
+                    sample_rate = event.sample_rate
+                    await self._socket.send_bytes(sample_bytes(event))
+            if turn.figures.outcome != "finished":
+                raise refusal_of(None)
+            done = {"done": True, "sample_rate": sample_rate, "timings": timings(turn)}
+        if sample_rate is None:
+            raise NOTHING_TO_SAY
+        await self._socket.send_text(json.dumps(done))
+
+
+def text_in(message: Message) -> str:
+    """Return the text that a message asks for. Raises `Refusal`."""
+    try:
+        content = json.loads(message)
+    except (ValueError, RecursionError):
+        raise Refusal(400, "a message that is no JSON", code="invalid_json") from None
+    text = content.get("text") if isinstance(content, dict) else None
+    if not isinstance(text, str):
+        raise Refusal(400, 'a message is {"text": "…"}', param="text")
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise Refusal(
+            400,
+            f"the text has {len(text):,} characters; at most {MAX_TEXT_CHARACTERS:,} are taken",
+            param="text",
+            code="string_too_long",
+        )
+    return spoken_text(text, "text")
