@@ -131,7 +131,7 @@ static float *padded_rows(Walk *walk, int count, int channels, int kernel, float
     return rows;
 }
 
-/* Write hidden (symbol, channel) and the prior's mean and log scale (symbol, output). */
+/* Write hidden (symbol, channel) and the prior's mean and scale (symbol, 2 * half the outputs). */
 static void encode_text(Walk *walk, const Text *text, const int64_t *ids, int count, float *hidden,
                         float *prior) {
     int channels = text->channels, feed = text->feed_channels;
@@ -167,6 +167,13 @@ static void encode_text(Walk *walk, const Text *text, const int64_t *ids, int co
         normalise_rows(hidden, count, channels, &layer->feed_norm, text->epsilon);
     }
     product(&text->project, hidden, channels, count, &(Goal){ prior, text->outputs, 0, 0, 0 });
+    int half = text->outputs / 2;
+    SHARED_ROWS(row, count)
+        for (int i = half; i < text->outputs; i++) {
+            float *number = prior + (size_t)row * text->outputs + i;
+            *number = expf(*number);
+        }
+    meet();
 }
 
 #endif

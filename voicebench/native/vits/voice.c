@@ -173,7 +173,7 @@ static void encode(void *task, int thread) {
                           encoding->noise, encoding->log_durations);
 }
 
-/* Encode symbols: write hidden (symbol, channel), the prior (symbol, mean and log scale) and, with
+/* Encode symbols: write hidden (symbol, channel), the prior (symbol, mean and scale) and, with
  * log_durations not NULL, those, for a noise (symbol, 2). Return 0 if the text is too long. */
 int32_t voicebench_voice_encode(const Voice *voice, const int64_t *ids, int32_t count,
                                 const float *noise, float *hidden, float *prior,

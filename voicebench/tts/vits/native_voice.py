@@ -90,7 +90,7 @@ class NativeArithmetic:
     def encode(
         self, symbols: Tensor, speaker: Tensor | None, drawn: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return mean and log scale (n, channels) and log durations (n,) of ``symbols`` (n,).
+        """Return mean and scale (n, channels) and log durations (n,) of ``symbols`` (n,).
 
         ``drawn`` is the noise (n, 2) of the durations.
         """
@@ -115,8 +115,8 @@ class NativeArithmetic:
             return TorchArithmetic(self._network).encode(symbols, speaker, drawn)
         if not predicts:
             log_durations = self._network.durations(hidden, speaker, drawn)
-        mean, log_scale = prior.chunk(2, dim=1)
-        return mean, log_scale, log_durations
+        mean, scale = prior.chunk(2, dim=1)
+        return mean, scale, log_durations
 
     def stream(self, speaker: Tensor | None, replays: object = None) -> NativeStream:
         """Begin an utterance. The speaker is the one that this was made for."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -97,7 +98,7 @@ class Arithmetic(Protocol):
     def encode(
         self, symbols: Tensor, speaker: Tensor | None, drawn: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return mean and log scale (n, channels) and log durations (n,) of ``symbols`` (n,).
+        """Return mean and scale (n, channels) and log durations (n,) of ``symbols`` (n,).
 
         ``drawn`` is the noise (n, 2) of the durations, ``speaker`` (speaker channels,).
         """
@@ -127,9 +128,10 @@ class TorchArithmetic:
     def encode(
         self, symbols: Tensor, speaker: Tensor | None, drawn: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return mean, log scale and log durations, as `Arithmetic` says."""
+        """Return mean, scale and log durations, as `Arithmetic` says."""
         hidden, mean, log_scale = self._network.text(symbols)
-        return mean, log_scale, self._network.durations(hidden, speaker, drawn)
+        log_durations = self._network.durations(hidden, speaker, drawn)
+        return mean, torch.exp(log_scale), log_durations
 
     def stream(self, speaker: Tensor | None, replays: Replays | None = None) -> TorchStream:
         """Begin an utterance."""
@@ -200,24 +202,26 @@ class Vits(nn.Module):
         """
         speaker = self.speaker(manner)
         drawn = noise.for_durations(symbols.shape[0]).to(self.text.embedding) * manner.noise_w
-        mean, log_scale, log_durations = self.arithmetic.encode(symbols, speaker, drawn)
-        lengths = torch.ceil((torch.exp(log_durations) * manner.length_scale).float()).cpu()
-        total = float(lengths.sum())
+        mean, scale, log_durations = self.arithmetic.encode(symbols, speaker, drawn)
+        with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+            lengths = np.exp(log_durations.float().cpu().numpy()) * np.float32(manner.length_scale)
+        counts = np.ceil(lengths)
+        total = float(counts.sum())
         if not 0 <= total <= MOST_FRAMES:
             raise EngineError(
                 f"the voice gives {symbols.shape[0]} symbols a length of {total:g} frames",
                 "the voice's weights are damaged, or its length_scale is far off",
             )
-        counts = lengths.long()
-        symbol_of_frame = torch.repeat_interleave(counts)
-        if symbol_of_frame.shape[0] == 0:
-            symbol_of_frame = torch.zeros(1, dtype=torch.long)
+        counts = counts.astype(np.int64)
+        if total == 0:
+            counts[0] = 1
+        symbol_of_frame = torch.from_numpy(np.repeat(np.arange(counts.size), counts))
         return Utterance(
             mean=mean,
-            scale=torch.exp(log_scale) * manner.noise_scale,
-            symbol_of_frame=symbol_of_frame.to(symbols.device),
+            scale=scale * manner.noise_scale,
+            symbol_of_frame=symbol_of_frame.to(mean.device),
             speaker=speaker,
-            ends=counts.cumsum(0),
+            ends=torch.from_numpy(counts.cumsum()),
         )
 
     def speaker(self, manner: Manner) -> Tensor | None:
@@ -252,9 +256,9 @@ class Vits(nn.Module):
     def frames(self, utterance: Utterance, start: int, stop: int, noise: Noise) -> Tensor:
         """Return the utterance's frames (stop − start, channels), drawn from their prior."""
         symbol = utterance.symbol_of_frame[start:stop]
-        mean = utterance.mean[symbol]
+        mean, scale = _rows(utterance.mean, symbol), _rows(utterance.scale, symbol)
         drawn = noise.for_frames(stop - start, mean.shape[1]).to(mean)
-        return torch.addcmul(mean, drawn, utterance.scale[symbol])
+        return torch.addcmul(mean, drawn, scale)
 
     def _frames_for(self, samples: int, least: int, most: int) -> int:
         """Return how many frames from the beginning determine the first ``samples`` samples."""
@@ -263,3 +267,14 @@ class Vits(nn.Module):
         while guess < most and determined(guess - lag) < samples:
             guess += 1
         return min(max(guess, least), most)
+
+
+def _rows(table: Tensor, places: Tensor) -> Tensor:
+    """Return the rows of ``table`` (rows, channels) at ``places`` (count,).
+
+    On a CPU numpy picks them, in this thread: torch would wake its other threads, which then stay
+    busy for a while and take a core from the window that is computed next.
+    """
+    if table.device.type == "cpu":
+        return torch.from_numpy(table.numpy()[places.numpy()])
+    return table[places]
