@@ -9,17 +9,39 @@ replies end by the same rules, so the two differ in nothing but how they compute
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 CONTEXT = 2048
 INSTALL = "pip install llama-cpp-python"
+WITHOUT_AMX = (
+    'CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_AVX512=ON -DGGML_AVX512_VBMI=ON -DGGML_AVX512_VNNI=ON '
+    '-DGGML_AVX512_BF16=ON" pip install --no-binary llama-cpp-python llama-cpp-python'
+)
+TRIAL_S = 60
 
 
 def is_installed() -> bool:
     """Return whether this interpreter has llama-cpp-python."""
     return importlib.util.find_spec("llama_cpp") is not None
+
+
+def why_not(path: Path) -> str | None:
+    """Return why llama.cpp cannot be measured here, and what to do; None where it can.
+
+    It is tried in a process of its own: on processors with AMX the release 0.3.36, as it is built
+    by default, multiplies tiles before it has laid them out, and the process is ended.
+    """
+    if not is_installed():
+        return f"llama.cpp is not installed ({INSTALL})"
+    command = [sys.executable, "-m", "benchmarks.first_audio.llama", str(path)]
+    tried = subprocess.run(command, capture_output=True, timeout=TRIAL_S, check=False)
+    if tried.returncode == 0:
+        return None
+    return f"llama.cpp, as it was built here, does not run (build it anew: {WITHOUT_AMX})"
 
 
 class LlamaEngine:
@@ -53,3 +75,16 @@ class LlamaEngine:
     def close(self) -> None:
         """Release the model."""
         self._llama.close()
+
+
+def main() -> None:
+    """Compute a few ids of the model that is named: a trial."""
+    engine = LlamaEngine(Path(sys.argv[1]), threads=2)
+    for count, _ in enumerate(engine.generate(range(10, 40)), 1):
+        if count == 3:
+            break
+    engine.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -79,7 +79,8 @@ def open_pipelines() -> Pipelines:
     sentences = SentenceVoice(voice)
     targets[SEQUENTIAL.key] = _cascade(whole, sentences, settings, sequential=True)
     targets[NAIVE.key] = _cascade(streamed, sentences, settings)
-    if llama.is_installed():
+    unusable = llama.why_not(gguf())
+    if unusable is None:
         engine = llama.LlamaEngine(gguf(), usable_cores())
         rules = ReplyRules(
             settings.llm.max_tokens,
@@ -89,7 +90,7 @@ def open_pipelines() -> Pipelines:
         llm = InProcessLanguageModel(LLM, engine, FolderTokenizer(ensure(LLM)), rules)
         targets[STRONGEST.key] = _cascade(llm, FrameVoice(voice), settings)
     else:
-        notes.append(f"Row (c) was not measured: llama.cpp is not installed ({llama.INSTALL}).")
+        notes.append(f"Row (c) was not measured: {unusable}.")
     ours = open_cascade(settings, lambda _: None)
     targets[OURS.key] = ours
     targets[OURS_2.key] = ours.with_chunks(2, settings.chunker.later_words)

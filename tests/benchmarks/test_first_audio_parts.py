@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import shutil
+import sys
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from drawn_turns import drawn_turn
 
+from benchmarks.first_audio import llama
 from benchmarks.first_audio.bandwidth import Bandwidth, measure
 from benchmarks.first_audio.growth import prompt_of
 from benchmarks.first_audio.onnx_voice import FIRST_FRAMES, MOST_FRAMES, window_bounds
@@ -51,3 +55,17 @@ def test_a_start_is_counted_from_the_process_s_own() -> None:
     found = since(begun, [cold, measured])
     assert found["first_audio_s"] == pytest.approx(2.5)
     assert found["first_measured_s"] == pytest.approx(2.0)
+
+
+def test_a_llama_that_ends_its_process_is_left_out_and_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(llama, "is_installed", lambda: True)
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    said = llama.why_not(tmp_path / "model.gguf")
+    assert said is not None
+    assert llama.WITHOUT_AMX in said
+    monkeypatch.setattr(sys, "executable", shutil.which("true"))
+    assert llama.why_not(tmp_path / "model.gguf") is None
+    monkeypatch.setattr(llama, "is_installed", lambda: False)
+    assert llama.INSTALL in str(llama.why_not(tmp_path / "model.gguf"))
