@@ -17,7 +17,7 @@ from voicebench.llm.local import load_language_model, measure_quality
 
 
 @pytest.fixture(autouse=True)
-def _cache(tmp_path, monkeypatch, c_decoder_or_none):
+def _cache(tmp_path, monkeypatch, c_library_or_none):
     """Findings of a test's models stay out of the user's cache."""
     monkeypatch.setenv("VOICEBENCH_CACHE", str(tmp_path / "cache"))
 
