@@ -15,17 +15,20 @@
 
 /* ------------------------------------------------------------------ products, shared out */
 
-/* How many panels a thread takes at once: of few rows several, for what it reads lies in a row. */
-static int panels_at_once(int rows) {
-    enum { FEW_ROWS = 4 };
-    return rows > FEW_ROWS ? 1 : 2;
+/* How many panels a thread takes at once. Of few rows reading the weights is all there is to it, and
+ * reading is fastest in one row: so each thread gets three pieces, and can still give one to another
+ * if it lost its core. */
+static int panels_at_once(int panels, int rows) {
+    enum { FEW_ROWS = 4, PIECES = 3 };
+    int each = panels / (PIECES * crew.threads);
+    return rows > FEW_ROWS || each < 1 ? 1 : each;
 }
 
 /* Multiply and store, as (row, output), or add to what is there. */
 static void product(const Matrix *matrix, const Narrowed *from, int first, int rows, float *to,
                     int add) {
     float out[(MOST_ROWS + PANEL) * PANEL];
-    int panels = matrix->blocks / (PANEL / SIDE), each = panels_at_once(rows);
+    int panels = matrix->blocks / (PANEL / SIDE), each = panels_at_once(panels, rows);
     begin_panels(rows);
     SHARED(piece, (panels + each - 1) / each)
     for (int panel = piece * each; panel < (piece + 1) * each && panel < panels; panel++) {
@@ -51,7 +54,7 @@ static void product(const Matrix *matrix, const Narrowed *from, int first, int r
 static void gated_product(Model *model, const Matrix *matrix, int first, int rows) {
     float out[(MOST_ROWS + PANEL) * PANEL];
     int width = model->sizes.intermediate, panels = matrix->blocks / (PANEL / SIDE);
-    int each = panels_at_once(rows);
+    int each = panels_at_once(panels, rows);
     begin_panels(rows);
     SHARED(piece, (panels + each - 1) / each)
     for (int panel = piece * each; panel < (piece + 1) * each && panel < panels; panel++) {
