@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
 from typing import TypeVar
@@ -119,18 +118,16 @@ def open_cascade(settings: Settings, say: Say) -> Cascade:
     deadline = TurnDeadline(settings.wire.turn_s)
     llm_opened = partial(open_llm, settings, say, deadline)
     tts_opened = partial(open_voice, settings, say, deadline)
-    in_process = settings.llm.url is None and settings.tts.url is None
     with ExitStack() as unless_whole:
         # What is behind a wire goes first: nothing is loaded for a peer that is down.
-        if in_process:
-            llm, tts = _loaded_together(settings, llm_opened, tts_opened)
-        elif settings.llm.url is None:
+        if settings.llm.url is None and settings.tts.url is not None:
             tts = unless_whole.enter_context(closing(tts_opened()))
             llm = unless_whole.enter_context(closing(llm_opened()))
         else:
             llm = unless_whole.enter_context(closing(llm_opened()))
             tts = unless_whole.enter_context(closing(tts_opened()))
         unless_whole.pop_all()
+    in_process = settings.llm.url is None and settings.tts.url is None
     shared = in_process and llm.describe()["device"] == tts.describe()["device"]
     return Cascade(
         llm,
@@ -141,33 +138,6 @@ def open_cascade(settings: Settings, say: Say) -> Cascade:
         new_schedule=partial(TurnTaking, listening_buffer_s(tts)) if shared else FreeForAll,
         deadline=deadline,
     )
-
-
-def _loaded_together(
-    settings: Settings,
-    llm_opened: Callable[[], LanguageModel],
-    tts_opened: Callable[[], Synthesizer],
-) -> tuple[LanguageModel, Synthesizer]:
-    """Load both engines of this process side by side.
-
-    Much of loading is work in C on weights, which leaves a core to the other engine. If the
-    language model cannot be loaded, that is what is raised, whatever became of the voice.
-    """
-    from voicebench.devices import set_threads
-
-    set_threads(settings.run.threads)  # before either looks how many there are
-    with ThreadPoolExecutor(1, "voicebench-voice") as beside, ExitStack() as unless_whole:
-        voice = beside.submit(tts_opened)
-        unless_whole.callback(_close_if_loaded, voice)
-        llm = unless_whole.enter_context(closing(llm_opened()))
-        tts = voice.result()
-        unless_whole.pop_all()
-    return llm, tts
-
-
-def _close_if_loaded(voice: Future[Synthesizer]) -> None:
-    if voice.exception() is None:
-        voice.result().close()
 
 
 def named_by_servers(effective: Effective, description: Mapping[str, object]) -> Effective:
