@@ -19,8 +19,10 @@ from voicebench.timeline import TimedText, Timeline
 
 SCRIPT = Script(ttft_s=0.010, token_s=0.002, ttfb_s=0.005, speed_x=50.0, words=12)
 DEFAULT_TURNS = 20
-QUICK_TURNS = 3
-"""Enough for the figure that travels with every result, in a fifth of a second."""
+QUICK_TURNS = 1
+"""Enough for the figure that travels with every result: half a hundred stamps, in a tenth of a
+second."""
+QUICK_TURNS_OVER_THE_WIRE = 3
 
 
 @dataclass(frozen=True, slots=True)

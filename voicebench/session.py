@@ -32,7 +32,12 @@ from voicebench.results.columns import RecordedColumns
 from voicebench.results.document import summary_document
 from voicebench.results.folder import RunFolder, check_writable, create_run_folder
 from voicebench.results.reading import previous_run
-from voicebench.selftest import QUICK_TURNS, InstrumentError, measure_in_process
+from voicebench.selftest import (
+    QUICK_TURNS,
+    QUICK_TURNS_OVER_THE_WIRE,
+    InstrumentError,
+    measure_in_process,
+)
 from voicebench.settings import AudibleSettings, Effective, Settings
 from voicebench.streaming_check import check_streaming
 from voicebench.summary import Summary, summarize
@@ -173,7 +178,7 @@ def _instrument_errors(
     if over:
         observer.say("measuring the instrument's own error over the wire")
         try:
-            errors += measure_used(over, QUICK_TURNS)
+            errors += measure_used(over, QUICK_TURNS_OVER_THE_WIRE)
         except CannotMeasure as error:
             observer.say(f"it could not be measured: {error}")
     return errors

@@ -236,7 +236,9 @@ def _speaker(voice: Voice) -> Tensor | None:
 
 
 def _weights_digest(voice: Voice) -> str:
-    """Return a digest of the numbers that decide over the error: flow's and decoder's."""
+    """Return a digest of the file of the weights, or of the numbers that decide over the error."""
+    if voice.network.origin is not None:
+        return voice.network.origin
     digest = hashlib.sha256()
     for part in (voice.network.flow, voice.network.decoder):
         for weight in part.parameters():

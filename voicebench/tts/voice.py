@@ -67,4 +67,5 @@ def converted(
     with torch.device("meta"):
         network = Vits(VitsShape.from_json(stored))
     network.load_state_dict(load_file(folder / "weights.safetensors"), assign=True)
+    network.origin = folder.name
     return network.eval().requires_grad_(False)

@@ -186,6 +186,8 @@ class Vits(nn.Module):
             else None
         )
         self.arithmetic: Arithmetic = TorchArithmetic(self)
+        self.origin: str | None = None
+        """A digest of the file that the weights came from, where that is known."""
 
     def prepare(self) -> None:
         """Prepare the layers for where they are now; needed again when they move."""
