@@ -114,8 +114,18 @@ def test_weights_stored_in_half_precision_are_read_as_they_are(c_library, dtype)
     assert error(native.forward(ids, native.new_cache(32), 0), expected) < 0.05
 
 
-def test_a_real_folder_computes_as_torch_does(c_library, tmp_path):
-    write_model(tmp_path, tiny_llama_config(), spread=0.1)
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {},
+        {"hidden_size": 96, "num_attention_heads": 6},
+        {"num_key_value_heads": 4},
+        {"hidden_size": 128, "num_attention_heads": 8, "num_key_value_heads": 1},
+    ],
+    ids=["two heads share keys", "three do", "none do", "eight do"],
+)
+def test_a_real_folder_computes_as_torch_does(c_library, tmp_path, sizes):
+    write_model(tmp_path, tiny_llama_config(**sizes), spread=0.1)
     native, exact = both(c_library, *model_in(tmp_path))
     ids = list(range(100, 130))
     expected = exact.forward(ids, exact.new_cache(32), 0)

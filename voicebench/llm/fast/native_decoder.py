@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import torch
 
 GROUP = 32
-_LANES = 8
+_LINE = 16
+"""float32 numbers in a line of the processor's cache."""
 _QKV, _OUTPUT, _GATE_UP, _DOWN, _HEAD = range(5)
 _INPUT_NORM, _QUERY_NORM, _KEY_NORM, _MLP_NORM, _LAST_NORM = range(5)
 
@@ -31,7 +32,7 @@ class NativeCache:
     """Keys and values of one reply, float32.
 
     Keys are ``(layers, kv_heads, head_size, capacity)``, values ``(layers, kv_heads, capacity,
-    head_size)``; the capacity is a multiple of 8.
+    head_size)``; the capacity is an odd multiple of 16.
     """
 
     keys: torch.Tensor
@@ -96,7 +97,9 @@ class NativeDecoder:
         """Lay out memory for ``capacity`` positions."""
         import torch
 
-        capacity = -(-capacity // _LANES) * _LANES
+        # An odd number of lines: with a power of two the numbers of one position, one in each row,
+        # would all want the same place in the processor's cache.
+        capacity = (-(-capacity // _LINE) | 1) * _LINE
         heads = (self.shape.layers, self.shape.kv_heads)
         return NativeCache(
             torch.empty(*heads, self.shape.head_size, capacity),

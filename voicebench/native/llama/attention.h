@@ -51,31 +51,45 @@ static void keep_head(Model *model, int number, int head) {
     }
 }
 
-/* Write to scores[j] how well the query fits the key at first + j. Whole lanes are computed: first
- * and the capacity are multiples of LANES. */
-static void compare(const float *query, const float *keys, int size, int capacity, int first,
-                    int count, float *scores) {
-    enum { BROAD = 4 * LANES, WIDES = BROAD / WIDE };
+enum { TOGETHER = 3 /* query heads that read the same keys at once: what registers have room for */ };
+
+/* Write to scores (head, room) how well each query (head, size) fits the keys from first on. Whole
+ * lanes are computed: first and the capacity are multiples of LANES. `heads` is known when this is
+ * compiled. */
+static inline __attribute__((always_inline)) void compare(
+    const int heads, const float *queries, const float *keys, int size, int capacity, int first,
+    int count, float *scores, int room) {
+    enum { BROAD = 2 * WIDE };
     for (int j = 0; j < count; j += BROAD) {
         const float *from = keys + first + j;
-        int lanes = (count - j + LANES - 1) / LANES;
-        if (lanes * LANES >= BROAD) {
-            wide sums[WIDES] = { 0 };
-            for (int i = 0; i < size; i++)
-                for (int part = 0; part < WIDES; part++)
-                    sums[part] += all(query[i]) * load(from + (size_t)i * capacity + part * WIDE);
-            for (int part = 0; part < WIDES; part++) store(scores + j + part * WIDE, sums[part]);
+        if (j + BROAD <= count) {
+            wide left[TOGETHER], right[TOGETHER];
+            for (int head = 0; head < heads; head++) left[head] = right[head] = all(0);
+            for (int i = 0; i < size; i++) {
+                wide one = load(from + (size_t)i * capacity);
+                wide other = load(from + (size_t)i * capacity + WIDE);
+                for (int head = 0; head < heads; head++) {
+                    wide number = all(queries[head * size + i]);
+                    left[head] += number * one;
+                    right[head] += number * other;
+                }
+            }
+            for (int head = 0; head < heads; head++) {
+                store(scores + head * room + j, left[head]);
+                store(scores + head * room + j + WIDE, right[head]);
+            }
             continue;
         }
-        for (int lane = 0; lane < lanes; lane++) {
-            vec8 one = all8(0), other = all8(0);
-            for (int i = 0; i < size; i += 2) {
-                const float *key = from + (size_t)i * capacity + lane * LANES;
-                one += all8(query[i]) * load8(key);
-                other += all8(query[i + 1]) * load8(key + capacity);
+        for (int lane = 0; lane < count - j; lane += LANES)
+            for (int head = 0; head < heads; head++) {
+                vec8 one = all8(0), other = all8(0);
+                for (int i = 0; i < size; i += 2) {
+                    const float *key = from + (size_t)i * capacity + lane;
+                    one += all8(queries[head * size + i]) * load8(key);
+                    other += all8(queries[head * size + i + 1]) * load8(key + capacity);
+                }
+                store8(scores + head * room + j + lane, one + other);
             }
-            store8(scores + j + lane * LANES, one + other);
-        }
     }
 }
 
@@ -96,44 +110,75 @@ static float share_out(float *scores, int skipped, int count, float scale) {
     return sum8(sum);
 }
 
-static void gather(const float *shares, const float *values, int size, int count, float scale,
-                   float *seen) {
+/* Write what each head sees (head, size): the values by its shares, times its scale. */
+static inline __attribute__((always_inline)) void gather(
+    const int heads, const float *shares, int room, const float *values, int size, int count,
+    const float *scales, float *seen) {
     int i = 0;
     for (; i + 2 * WIDE <= size; i += 2 * WIDE) {
-        wide one = all(0), other = all(0);
+        wide left[TOGETHER], right[TOGETHER];
+        for (int head = 0; head < heads; head++) left[head] = right[head] = all(0);
         for (int j = 0; j < count; j++) {
-            const float *value = values + (size_t)j * size + i;
-            one += all(shares[j]) * load(value);
-            other += all(shares[j]) * load(value + WIDE);
+            wide one = load(values + (size_t)j * size + i);
+            wide other = load(values + (size_t)j * size + i + WIDE);
+            for (int head = 0; head < heads; head++) {
+                wide share = all(shares[head * room + j]);
+                left[head] += share * one;
+                right[head] += share * other;
+            }
         }
-        store(seen + i, one * all(scale));
-        store(seen + i + WIDE, other * all(scale));
+        for (int head = 0; head < heads; head++) {
+            store(seen + head * size + i, left[head] * all(scales[head]));
+            store(seen + head * size + i + WIDE, right[head] * all(scales[head]));
+        }
     }
-    for (; i < size; i++) {
-        float sum = 0;
-        for (int j = 0; j < count; j++) sum += shares[j] * values[(size_t)j * size + i];
-        seen[i] = sum * scale;
-    }
+    for (; i < size; i++)
+        for (int head = 0; head < heads; head++) {
+            float sum = 0;
+            for (int j = 0; j < count; j++)
+                sum += shares[head * room + j] * values[(size_t)j * size + i];
+            seen[head * size + i] = sum * scales[head];
+        }
 }
 
-/* Compute what one query head of one row sees; scores is room for the positions. */
-static void attend(Model *model, int number, int head, int row, float *scores) {
+/* Compute what some query heads of one row see, which share their keys; scores is room for the
+ * positions of each (head, room). */
+static inline __attribute__((always_inline)) void attend_heads(
+    const int heads, Model *model, int number, int head, int row, float *scores) {
     const Sizes *sizes = &model->sizes;
     const Layer *layer = model->layers + number;
     const Pass *pass = &model->pass;
-    int size = sizes->head_size, at = pass->start + row, first = 0;
+    int size = sizes->head_size, at = pass->start + row, first = 0, room = model->attention_room;
     if (layer->window && at + 1 > layer->window) first = at + 1 - layer->window;
-    float *query = model->qkv + (size_t)row * qkv_width(sizes) + head * size;
-    if (layer->query_norm) normalise(query, layer->query_norm, size, sizes->epsilon, query);
-    turn(query, size, model->cosine + (size_t)at * size, model->sine + (size_t)at * size);
+    float *queries = model->qkv + (size_t)row * qkv_width(sizes) + head * size;
+    for (int each = 0; each < heads; each++) {
+        float *query = queries + each * size;
+        if (layer->query_norm) normalise(query, layer->query_norm, size, sizes->epsilon, query);
+        turn(query, size, model->cosine + (size_t)at * size, model->sine + (size_t)at * size);
+    }
     int skipped = first % LANES; /* whole lanes are computed, from the first one that is seen */
     first -= skipped;
     int shared = sizes->heads / sizes->kv_heads, count = at + 1 - first;
     size_t place = ((size_t)number * sizes->kv_heads + head / shared) * pass->capacity * size;
-    compare(query, pass->keys + place, size, pass->capacity, first, count, scores);
-    float sum = share_out(scores, skipped, count, 1 / sqrtf((float)size));
-    gather(scores, pass->values + place + (size_t)first * size, size, count, 1 / sum,
+    compare(heads, queries, pass->keys + place, size, pass->capacity, first, count, scores, room);
+    float scales[TOGETHER];
+    for (int each = 0; each < heads; each++)
+        scales[each] = 1 / share_out(scores + each * room, skipped, count, 1 / sqrtf((float)size));
+    gather(heads, scores, room, pass->values + place + (size_t)first * size, size, count, scales,
            model->seen + ((size_t)row * sizes->heads + head) * size);
+}
+
+/* How many query heads are computed at once: in a prompt those that share their keys, of a single
+ * row one, so that there is something for every thread. */
+static int heads_at_once(const Model *model, int rows) {
+    int shared = model->sizes.heads / model->sizes.kv_heads;
+    return rows > 1 && shared % TOGETHER == 0 ? TOGETHER : rows > 1 && shared % 2 == 0 ? 2 : 1;
+}
+
+static void attend(int heads, Model *model, int number, int head, int row, float *scores) {
+    if (heads == TOGETHER) attend_heads(TOGETHER, model, number, head, row, scores);
+    else if (heads == 2) attend_heads(2, model, number, head, row, scores);
+    else attend_heads(1, model, number, head, row, scores);
 }
 
 #endif

@@ -103,9 +103,10 @@ static void compute_layer(Model *model, int number, int thread) {
         first = rows - 1;
         rows = 1;
     }
-    float *scores = model->attention + (size_t)thread * model->attention_room;
-    SHARED(piece, sizes->heads * rows)
-        attend(model, number, piece % sizes->heads, first + piece / sizes->heads, scores);
+    float *scores = model->attention + (size_t)thread * TOGETHER * model->attention_room;
+    int heads = heads_at_once(model, rows), groups = sizes->heads / heads;
+    SHARED(piece, groups * rows)
+        attend(heads, model, number, piece % groups * heads, first + piece / groups, scores);
     meet();
     float *hidden = model->hidden + (size_t)first * sizes->hidden;
     Narrowed seen = model->broad, wide = model->broad;
@@ -170,7 +171,7 @@ Model *voicebench_open(const int32_t *sizes, float epsilon, const float *cosine,
     model->qkv = aligned(row * qkv_width(own));
     model->seen = aligned(row * query);
     model->wide = aligned(row * own->intermediate);
-    model->attention = aligned(sizeof(float) * model->attention_room * model->threads);
+    model->attention = aligned(sizeof(float) * TOGETHER * model->attention_room * model->threads);
     int broadest = query > own->intermediate ? query : own->intermediate;
     if (own->hidden > broadest) broadest = own->hidden;
     if (!model->layers || !model->hidden || !model->qkv || !model->seen || !model->wide ||

@@ -41,7 +41,7 @@ typedef struct {
     const float *cosine, *sine;       /* (position, head size), the caller's */
     Source embedding;                 /* (id, hidden), the caller's */
     float *hidden, *qkv, *seen, *wide; /* (row, width): between the steps of a layer */
-    float *attention;                 /* (thread, position) */
+    float *attention;                 /* (thread, head, position) */
     int attention_room;
     Narrowed narrow, broad; /* of hidden; of seen or wide */
     int threads;
