@@ -76,7 +76,7 @@ def test_the_answers_quote_the_tables() -> None:
     three, two = (p50(key, "### After 0.7 s", 2) for key in ("d3", "d2"))
     assert f"after silence at {two} instead of {three} ms" in FLAT
     three, two = (p50(key, "### Back to back", 5) for key in ("d3", "d2"))
-    assert f"later ({two} instead of {three} ms)" in FLAT
+    assert f"complete at {two} instead of {three} ms" in FLAT
     warm = WRITTEN.split("### A stronger warm-up")[1]
     none, more, most = (row(f"| {count} |", warm.split("###")[0])[1] for count in (0, 3, 10))
     assert f"{none} ms without any warm-up turn, {more} with three, {most} with ten" in FLAT
