@@ -181,7 +181,9 @@ class NotUp(Exception):
 
 def interpreter_of(peer: Peer, pythons: list[str]) -> str | None:
     """Return the first interpreter that has the server's packages."""
-    for python in pythons:
+    for named in pythons:
+        # Servers start in a folder of their own. A link is not followed: it is the environment.
+        python = os.path.abspath(named) if os.sep in named else named
         asked = [python, "-c", peer.imports]
         try:
             if subprocess.run(asked, check=False, capture_output=True, timeout=60).returncode == 0:

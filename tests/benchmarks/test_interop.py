@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import os
 import sys
 from dataclasses import replace
 from itertools import pairwise
@@ -41,6 +42,8 @@ def test_its_command_is_one_that_voicebench_takes(case) -> None:
 def test_the_first_interpreter_that_has_the_packages_is_taken() -> None:
     peer = replace(PIPER, imports="import json")
     assert interpreter_of(peer, ["/no/such/python", sys.executable]) == sys.executable
+    relative = os.path.relpath(sys.executable)
+    assert interpreter_of(peer, [relative]) == os.path.abspath(relative)  # servers start elsewhere
     assert (
         interpreter_of(replace(PIPER, imports="import no_such_package"), [sys.executable]) is None
     )
