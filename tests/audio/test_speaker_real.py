@@ -306,14 +306,17 @@ def test_an_audio_thread_that_is_held_up_is_an_underrun_of_the_device(
     kitchen: Microphone, capfd: pytest.CaptureFixture[str]
 ) -> None:
     said = speech(1.5)
-    with Speaker(
-        "kitchen", preferred_rate=RATE, on_start=lambda delay_ms: time.sleep(0.5)
-    ) as speaker:
-        speaker.play(said, RATE)
-        speaker.finish()
-        played = speaker.report()
+    for _ in range(3):  # on a busy machine the device itself may begin so late that it waits for us
+        with Speaker(
+            "kitchen", preferred_rate=RATE, on_start=lambda delay_ms: time.sleep(0.5)
+        ) as speaker:
+            speaker.play(said, RATE)
+            speaker.finish()
+            played = speaker.report()
+        assert played.gaps == 0
+        if played.device_underruns:
+            break
     assert played.device_underruns >= 1
-    assert played.gaps == 0
     capfd.readouterr()  # ALSA remarks on it too
 
 
