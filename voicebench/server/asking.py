@@ -191,6 +191,21 @@ class PlainRequest(BaseModel):
     ] = "wav"
 
 
+def bounded_text(text: str, param: str, name: str) -> str:
+    """Return what `spoken_text` does of a text that no form has measured yet.
+
+    ``name`` is what the text is called where it is refused as no text. Raises `Refusal`.
+    """
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise Refusal(
+            400,
+            f"the {param} has {len(text):,} characters; at most {MAX_TEXT_CHARACTERS:,} are taken",
+            param=param,
+            code="string_too_long",
+        )
+    return spoken_text(text, name)
+
+
 def spoken_text(text: str, param: str) -> str:
     """Return ``text`` without the spaces around it. Raises `Refusal` where it is none."""
     spoken = text.strip()

@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voicebench.events import AudioChunk, TurnFailed
 from voicebench.server.answering import refusal_of
-from voicebench.server.asking import MAX_TEXT_CHARACTERS, spoken_text
+from voicebench.server.asking import bounded_text
 from voicebench.server.clock import note_arrival
 from voicebench.server.inbox import Gone, Inbox, Message
 from voicebench.server.refusal import Refusal
@@ -96,11 +96,4 @@ def text_in(message: Message) -> str:
     text = content.get("text") if isinstance(content, dict) else None
     if not isinstance(text, str):
         raise Refusal(400, 'a message is {"text": "…"}', param="text")
-    if len(text) > MAX_TEXT_CHARACTERS:
-        raise Refusal(
-            400,
-            f"the text has {len(text):,} characters; at most {MAX_TEXT_CHARACTERS:,} are taken",
-            param="text",
-            code="string_too_long",
-        )
-    return spoken_text(text, "text")
+    return bounded_text(text, "text", "text")

@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voicebench import wire
 from voicebench.events import Event, Fault, ServerTiming, TurnFailed, TurnFinished, TurnStarted
-from voicebench.server.asking import MAX_TEXT_CHARACTERS, spoken_text
+from voicebench.server.asking import bounded_text
 from voicebench.server.clock import note_arrival
 from voicebench.server.inbox import Gone, Inbox, Message
 from voicebench.server.refusal import Refusal
@@ -82,14 +82,7 @@ async def _send_turn(socket: WebSocket, prompt: str, served: Served, turns: Turn
 
 def prompt_in(text: str) -> str:
     """Return what the user said. Raises `Refusal`."""
-    if len(text) > MAX_TEXT_CHARACTERS:
-        raise Refusal(
-            400,
-            f"the prompt has {len(text):,} characters; at most {MAX_TEXT_CHARACTERS:,} are taken",
-            param="prompt",
-            code="string_too_long",
-        )
-    return spoken_text(text, "the prompt")
+    return bounded_text(text, "prompt", "the prompt")
 
 
 def _failure(reason: str, fault: Fault) -> TurnFailed:

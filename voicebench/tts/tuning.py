@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicebench.errors import SettingsError
-from voicebench.native.library import NoLibrary, native_digest, tried_library
+from voicebench.native.library import NoLibrary, native_digest, processor, tried_library
 from voicebench.tts.memory import recall, remember
 from voicebench.tts.pace import Pace, measured_pace
 from voicebench.tts.vits.network import Arithmetic, TorchArithmetic
@@ -167,7 +165,7 @@ def voice_pace(voice: Voice) -> Pace:
 
     speak_frames(_PROBE_FRAMES)
     device = network.text.embedding.device
-    hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     arithmetic = network.arithmetic
     described = (network.shape, arithmetic.kernels, arithmetic.dtype, native_digest(), device)
     key = _digest(*described, hardware, torch.get_num_threads(), torch.__version__)
@@ -248,12 +246,3 @@ def _weights_digest(voice: Voice) -> str:
 
 def _digest(*parts: object) -> str:
     return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()[:32]
-
-
-def _processor() -> str:
-    """Return what the processor is called, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line for line in lines if line.startswith("model name")), platform.machine())

@@ -70,25 +70,6 @@ static inline float largest8(vec8 numbers) {
     return most;
 }
 
-/* e to the power x, within 3e-7 of it: 2 to a whole power times a polynomial of what is left. The
- * coefficients are the Taylor series of e^r with the last ones adjusted for |r| <= ln(2) / 2
- * (Cephes, expf). */
-static inline vec8 exponential8(vec8 x) {
-    x = choose8(x < all8(-87.0f), all8(-87.0f), x);
-    x = choose8(x > all8(87.0f), all8(87.0f), x);
-    ivec8 whole = nearest8(x * all8(1.44269504088896f));
-    vec8 turns = __builtin_convertvector(whole, vec8);
-    vec8 rest = x - turns * all8(0.693359375f) + turns * all8(2.12194440e-4f);
-    vec8 power = all8(1.9875691500e-4f);
-    power = power * rest + all8(1.3981999507e-3f);
-    power = power * rest + all8(8.3334519073e-3f);
-    power = power * rest + all8(4.1665795894e-2f);
-    power = power * rest + all8(1.6666665459e-1f);
-    power = power * rest + all8(5.0000001201e-1f);
-    power = power * rest * rest + rest + all8(1.0f);
-    return power * (vec8)((whole + 127) << 23);
-}
-
 static inline float from_half(uint16_t half) {
 #if defined(HAVE_AVX2)
     return _cvtsh_ss(half);

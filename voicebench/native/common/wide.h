@@ -3,9 +3,7 @@
 #ifndef VOICEBENCH_WIDE_H
 #define VOICEBENCH_WIDE_H
 
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
+#include "numbers.h"
 
 #if defined(__AVX512F__)
 enum { WIDE = 16 };
@@ -53,6 +51,15 @@ static inline wide exponential(wide x) {
     power = power * rest + all(5.0000001201e-1f);
     power = power * rest * rest + rest + all(1.0f);
     return power * (wide)((whole + 127) << 23);
+}
+
+/* The same of eight numbers. */
+static inline vec8 exponential8(vec8 x) {
+    wide widened = { 0 };
+    memcpy(&widened, &x, sizeof x);
+    widened = exponential(widened);
+    memcpy(&x, &widened, sizeof x);
+    return x;
 }
 
 static inline wide sigmoid(wide x) { return all(1) / (all(1) + exponential(-x)); }

@@ -4,9 +4,6 @@
  * Python reads the files, lays out the memory for keys and values, and samples; what is here is the
  * arithmetic between the embeddings of some ids and the scores after the last of them. "Rows" are
  * positions that are computed together: all of a prompt, one of a reply.
- *
- * Keys are kept as (layer, key head, head size, capacity), so that the scores of many positions are
- * computed side by side; values as (layer, key head, capacity, head size).
  */
 
 #include <time.h>

@@ -36,8 +36,8 @@ typedef struct {
 } Weights;
 
 static int padded_outputs(const Weights *weights) {
-    enum { EDGE = 32 };
-    return (weights->outputs + EDGE - 1) / EDGE * EDGE;
+    enum { WIDTH = 2 * EDGE }; /* whole panels of both kinds */
+    return (weights->outputs + WIDTH - 1) / WIDTH * WIDTH;
 }
 
 /* Where a product goes: `to` (row, output) becomes the product, plus the bias, plus `add` if there
