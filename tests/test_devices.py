@@ -11,13 +11,10 @@ import torch
 from voicebench import devices
 from voicebench.errors import DeviceError, SettingsError
 
-CPU = torch.device("cpu")
-
-
 @pytest.mark.parametrize("name", ["auto", "cpu"])
 def test_auto_and_cpu_are_devices_of_every_machine(name):
     devices.check_device(name)
-    assert devices.resolve_device(name).type in {"cpu", "cuda", "mps"}
+    assert torch.device(devices.resolve_device(name)).type in {"cpu", "cuda", "mps"}
 
 
 @pytest.mark.parametrize("name", ["", "gpu", "CPU", "cuda:", "cuda:-1", "cuda:x", "cpu:0", "auto "])
@@ -55,6 +52,7 @@ def test_checking_a_device_does_not_import_torch():
     script = (
         "import sys; from voicebench import devices, errors\n"
         "devices.check_device('auto'); devices.available_devices()\n"
+        "assert devices.resolve_device('cpu') == 'cpu'\n"
         "try: devices.check_device('cuda:99')\n"
         "except errors.DeviceError: pass\n"
         "assert 'torch' not in sys.modules"
@@ -66,20 +64,20 @@ def test_the_cpu_is_the_last_of_the_available_devices():
     assert devices.available_devices()[-1] == "cpu"
 
 
-@pytest.mark.parametrize(("native", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+@pytest.mark.parametrize(("native", "expected"), [(True, "bfloat16"), (False, "float32")])
 def test_auto_dtype_on_a_cpu_is_bfloat16_only_where_it_is_native(monkeypatch, native, expected):
     monkeypatch.setattr(devices, "cpu_has_bfloat16", lambda: native)
-    assert devices.resolve_dtype("auto", CPU) == expected
+    assert devices.resolve_dtype("auto", "cpu") == expected
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16", "float16"])
 def test_a_named_dtype_is_taken_as_it_is(name):
-    assert devices.resolve_dtype(name, CPU) == getattr(torch, name)
+    assert devices.resolve_dtype(name, "cpu") == name
 
 
 def test_an_unknown_dtype_is_refused_with_the_known_ones():
     with pytest.raises(SettingsError, match="write auto, float32, bfloat16 or float16"):
-        devices.resolve_dtype("fp8", CPU)
+        devices.resolve_dtype("fp8", "cpu")
 
 
 def test_to_host_returns_contiguous_float32_that_shares_no_memory():
@@ -109,10 +107,24 @@ def test_threads_are_set_and_none_takes_one_per_usable_core():
     before = torch.get_num_threads()
     try:
         assert devices.set_threads(1) == 1
-        assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == devices.threads() == 1
         assert devices.set_threads(None) == devices.usable_cores() == torch.get_num_threads()
     finally:
         torch.set_num_threads(before)
+
+
+def test_torch_is_told_of_threads_that_were_set_before_it_was_imported():
+    script = (
+        "import sys; from voicebench import devices\n"
+        "assert devices.threads() == devices.usable_cores()\n"
+        "devices.set_threads(3)\n"
+        "assert devices.threads() == 3\n"
+        "assert 'torch' not in sys.modules\n"
+        "devices.tell_torch_its_threads()\n"
+        "import torch\n"
+        "assert torch.get_num_threads() == devices.threads() == 3"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 def test_no_threads_at_all_is_refused():

@@ -47,54 +47,53 @@ def check_device(name: str) -> None:
         _check_cuda(name, int(match["index"] or 0))
 
 
-def resolve_device(name: str) -> torch.device:
-    """Return the device called ``name``; ``auto`` takes CUDA before MPS before the CPU.
+def resolve_device(name: str) -> str:
+    """Return the device that ``name`` means, as torch calls it: ``cpu``, ``mps`` or ``cuda:N``.
 
-    Raises `DeviceError` as `check_device` does, or where torch itself refuses the device.
+    ``auto`` takes CUDA before MPS before the CPU. Torch is imported only where the machine has
+    more than its CPU. Raises `DeviceError` as `check_device` does, or where torch itself refuses
+    the device.
     """
+    check_device(name)
+    if name == "cpu" or (name == "auto" and available_devices() == ["cpu"]):
+        return "cpu"
     import torch
 
-    check_device(name)
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda", torch.cuda.current_device())
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise DeviceError(
-            f"torch {torch.__version__} cannot use the CUDA device of this machine",
-            "install a torch that fits the driver, or write cpu",
-        )
-    if device.type == "cuda" and device.index is None:
-        return torch.device("cuda", torch.cuda.current_device())
-    if device.type == "mps" and not torch.backends.mps.is_available():
+            return f"cuda:{torch.cuda.current_device()}"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    if name.startswith("cuda"):
+        if not torch.cuda.is_available():
+            raise DeviceError(
+                f"torch {torch.__version__} cannot use the CUDA device of this machine",
+                "install a torch that fits the driver, or write cpu",
+            )
+        return f"cuda:{torch.cuda.current_device()}" if name == "cuda" else name
+    if not torch.backends.mps.is_available():
         raise DeviceError("torch cannot use MPS here", "update macOS and torch, or write cpu")
-    return device
+    return name
 
 
-def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
-    """Return the number format called ``name``; ``auto`` is what is fast and right on ``device``.
+def resolve_dtype(name: str, device: str) -> str:
+    """Return the number format that ``name`` means on ``device``, as torch calls it.
 
-    CUDA: bfloat16 where the GPU has it (compute capability 8.0), else float16. MPS: float16.
-    CPU: bfloat16 where the processor multiplies it directly, else float32, because elsewhere
-    bfloat16 is emulated.
+    ``auto`` is what is fast and right there. CUDA: bfloat16 where the GPU has it (compute
+    capability 8.0), else float16. MPS: float16. CPU: bfloat16 where the processor multiplies it
+    directly, else float32, because elsewhere bfloat16 is emulated.
     """
-    import torch
-
     if name not in DTYPE_NAMES:
         raise SettingsError(f"dtype {name!r} is unknown", f"write {_either(DTYPE_NAMES)}")
     if name != "auto":
-        return {
-            "float32": torch.float32,
-            "bfloat16": torch.bfloat16,
-            "float16": torch.float16,
-        }[name]
-    if device.type == "cuda":
+        return name
+    if device.startswith("cuda"):
+        import torch
+
         has_bfloat16 = torch.cuda.get_device_capability(device) >= (8, 0)
-        return torch.bfloat16 if has_bfloat16 else torch.float16
-    if device.type == "mps":
-        return torch.float16
-    return torch.bfloat16 if cpu_has_bfloat16() else torch.float32
+        return "bfloat16" if has_bfloat16 else "float16"
+    if device == "mps":
+        return "float16"
+    return "bfloat16" if cpu_has_bfloat16() else "float32"
 
 
 def to_host(tensor: torch.Tensor) -> NDArray[np.float32]:
@@ -143,19 +142,41 @@ def let_waiting_threads_sleep() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
+_untold: list[int] = []
+"""The number of threads that torch is to be told once it is imported; empty where it was told."""
+
+
 def set_threads(count: int | None) -> int:
-    """Let torch compute with ``count`` CPU threads, or with one per usable core; return how many.
+    """Let the engines compute with ``count`` CPU threads, or one per usable core; return how many.
 
-    Torch alone counts the machine's cores, also where a container may use only some of them.
+    Torch alone counts the machine's cores, also where a container may use only some of them. It is
+    told at once where it has been imported, else by `tell_torch_its_threads`.
     """
-    import torch
-
     if count is not None and count < 1:
         raise SettingsError(f"{count} CPU threads cannot compute", "write 1 or more")
-    threads = count if count is not None else usable_cores()
-    if threads != torch.get_num_threads():
-        torch.set_num_threads(threads)
-    return threads
+    wanted = count if count is not None else usable_cores()
+    _untold[:] = [wanted]
+    if "torch" in sys.modules:
+        tell_torch_its_threads()
+    return wanted
+
+
+def tell_torch_its_threads() -> None:
+    """Let torch compute with the threads that were set before it was imported, if they were."""
+    import torch
+
+    while _untold:
+        wanted = _untold.pop()
+        if wanted != torch.get_num_threads():
+            torch.set_num_threads(wanted)
+
+
+def threads() -> int:
+    """Return with how many CPU threads the engines compute: as set, else as torch has it."""
+    torch = sys.modules.get("torch")
+    if _untold or torch is None:
+        return _untold[0] if _untold else usable_cores()
+    return int(torch.get_num_threads())
 
 
 def usable_cores() -> int:
