@@ -16,12 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from voicebench.llm.held_out import HELD_OUT_TURNS
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
     from voicebench.llm.answering import ChatTokenizing
     from voicebench.llm.fast.engine import Decoder
@@ -75,7 +77,7 @@ class Reference:
     """
 
     turns: Sequence[Turn]
-    kept: tuple[torch.Tensor, torch.Tensor] | None
+    kept: tuple[NDArray[np.float32], NDArray[np.float32]] | None
     expected: Sequence[torch.Tensor]
 
 
@@ -104,14 +106,17 @@ def compare(reference: Reference, fast: Decoder) -> Quality:
     """
     import torch
 
+    def on_host(scores: Any) -> torch.Tensor:
+        return torch.as_tensor(scores).float().cpu()
+
     same, divergence, positions = 0, 0.0, 0
     cache = fast.new_cache(_longest(reference.turns))
     if reference.kept is not None:
         fast.fill(cache, *reference.kept)
     for turn, expected in zip(reference.turns, reference.expected, strict=True):
-        rows = [fast.forward(turn.prompt[turn.kept :], cache, turn.kept).float().cpu()]
+        rows = [on_host(fast.forward(turn.prompt[turn.kept :], cache, turn.kept))]
         for position, token_id in enumerate(turn.answer[:-1], start=len(turn.prompt)):
-            rows.append(fast.forward([token_id], cache, position).float().cpu())
+            rows.append(on_host(fast.forward([token_id], cache, position)))
         got = torch.stack(rows)
         same += int((got.argmax(dim=1) == expected.argmax(dim=1)).sum())
         likely = torch.log_softmax(expected, dim=1)

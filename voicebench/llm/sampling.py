@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from voicebench.errors import EngineError
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
 
 
 class Sampler:
@@ -18,41 +21,52 @@ class Sampler:
     depends on its prompt and the seed and not on the replies before it.
     """
 
-    def __init__(self, temperature: float, seed: int, device: torch.device) -> None:
-        import torch
-
+    def __init__(self, temperature: float, seed: int) -> None:
         self._temperature = temperature
-        self._draws = torch.Generator(device).manual_seed(seed) if temperature > 0 else None
+        self._draws = np.random.default_rng(seed) if temperature > 0 else None
 
-    def pick(self, logits: torch.Tensor) -> int:
-        """Return the next id for ``logits`` of shape ``(vocabulary,)``; it is then on the host.
+    def pick(self, scores: NDArray[np.float32]) -> int:
+        """Return the next id for ``scores`` of shape ``(vocabulary,)``.
 
         Raises `EngineError` where the scores are no numbers, as after an overflow in float16.
         """
-        import torch
-
-        likeliest, top = _largest(logits)
-        if not math.isfinite(top):
-            raise EngineError(
-                "the model's scores are no finite numbers", "take another precision: bf16 or fp32"
-            )
+        likeliest = int(scores.argmax())
+        top = float(scores[likeliest])
+        _check(top)
         if self._draws is None:
             return likeliest
-        chances = torch.softmax((logits.float() - top) / self._temperature, dim=-1)
-        return int(torch.multinomial(chances, 1, generator=self._draws))
+        chances = np.exp((scores.astype(np.float64) - top) / self._temperature).cumsum()
+        return int(np.searchsorted(chances, self._draws.random() * chances[-1], side="right"))
 
 
-def _largest(logits: torch.Tensor) -> tuple[int, float]:
-    """Return where the largest score stands, and the score; a score that is no number is largest.
+class TensorSampler:
+    """A `Sampler` for scores that are a tensor, on whatever device.
 
-    On a CPU numpy looks for it, in this thread: torch would wake its other threads, which then
-    stay busy for a while and take a core from the next token.
+    The likeliest id is looked for on a GPU itself. All else goes to the host: the same seed draws
+    the same reply on every device, and on a CPU numpy looks in this thread, where torch would wake
+    its other threads, which then stay busy for a while and take a core from the next token.
     """
-    import torch
 
-    if logits.device.type == "cpu" and logits.dtype == torch.float32:
-        scores = logits.numpy()
-        place = int(scores.argmax())
-        return place, float(scores[place])
-    top, likeliest = torch.max(logits, dim=-1)
-    return int(likeliest), float(top)
+    def __init__(self, temperature: float, seed: int) -> None:
+        self._draws = temperature > 0
+        self._on_host = Sampler(temperature, seed)
+
+    def pick(self, scores: torch.Tensor) -> int:
+        """Return the next id for ``scores`` of shape ``(vocabulary,)``; it is then on the host.
+
+        Raises as `Sampler.pick`.
+        """
+        import torch
+
+        if self._draws or scores.device.type == "cpu":
+            return self._on_host.pick(scores.float().cpu().numpy())
+        top, likeliest = torch.max(scores, dim=-1)
+        _check(float(top))
+        return int(likeliest)
+
+
+def _check(top: float) -> None:
+    if not math.isfinite(top):
+        raise EngineError(
+            "the model's scores are no finite numbers", "take another precision: bf16 or fp32"
+        )

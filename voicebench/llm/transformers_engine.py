@@ -14,8 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voicebench.errors import EngineError, ModelError
-from voicebench.llm.sampling import Sampler
+from voicebench.devices import tell_torch_its_threads
+from voicebench.errors import ModelError
+from voicebench.llm.out_of_memory import out_of_memory_told
+from voicebench.llm.sampling import TensorSampler
 from voicebench.llm.transformers_tokenizer import TransformersTokenizer
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class TransformersEngine:
         import torch
 
         device = self._model.device
-        sampler = Sampler(self._temperature, self._seed, device)
+        sampler = TensorSampler(self._temperature, self._seed)
         fed = torch.tensor([list(prompt_ids)], device=device)
         cache = None
         length = len(prompt_ids)
@@ -60,16 +62,10 @@ class TransformersEngine:
         import torch
 
         # Entered per pass: a generator that yields inside would leave the mode on for its caller.
-        with torch.inference_mode():
-            try:
-                output = self._model(
-                    input_ids=ids, past_key_values=cache, use_cache=True, **self._last_only
-                )
-            except torch.OutOfMemoryError as error:
-                raise EngineError(
-                    f"the model ran out of memory on {self._model.device}",
-                    "take a smaller model, a shorter prompt, or another device",
-                ) from error
+        with torch.inference_mode(), out_of_memory_told(self._model.device):
+            output = self._model(
+                input_ids=ids, past_key_values=cache, use_cache=True, **self._last_only
+            )
         return output.logits[0, -1], output.past_key_values
 
     def describe(self) -> dict[str, object]:
@@ -92,8 +88,8 @@ def load(
     folder: Path,
     *,
     name: str,
-    device: torch.device,
-    dtype: torch.dtype,
+    device: str,
+    dtype: str,
     temperature: float,
     seed: int,
 ) -> tuple[TransformersEngine, TransformersTokenizer]:
@@ -112,6 +108,7 @@ def load(
             f"folder {folder} holds no safetensors weights, and pickled ones are never opened",
             "convert the model with transformers' save_pretrained, or name another one",
         )
+    tell_torch_its_threads()
     with _quiet_transformers():
         transformers: Any = importlib.import_module("transformers")
         # Everything that is raised in here is about foreign files: the libraries raise bare

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -9,6 +10,7 @@ from small_models import tiny_llama_config, write_model
 
 from voicebench.errors import ModelError
 from voicebench.llm.fast.shape import read_shape
+from voicebench.llm.fast.tensors import as_tensor
 from voicebench.llm.fast.weights import read_weights
 
 
@@ -27,7 +29,17 @@ def test_weights_are_read_with_their_sizes(folder):
     stored = load_file(folder / "model.safetensors")
     assert weights.parameters == sum(tensor.numel() for tensor in stored.values())
     assert [part.shape[0] for part in weights.layers[0].qkv] == [64, 32, 32]
-    assert torch.equal(weights.head, stored["lm_head.weight"])
+    assert np.array_equal(weights.head, stored["lm_head.weight"].numpy())
+
+
+def test_bfloat16_is_read_as_it_is_stored(folder):
+    stored = {
+        name: weight.bfloat16() for name, weight in load_file(folder / "model.safetensors").items()
+    }
+    save_file(stored, folder / "model.safetensors")
+    weights = read_weights(folder, shape_in(folder))
+    assert weights.head.dtype.name == "bfloat16"
+    assert torch.equal(as_tensor(weights.head), stored["lm_head.weight"])
 
 
 def test_several_files_with_an_index_are_one_model(folder):
@@ -41,7 +53,7 @@ def test_several_files_with_an_index_are_one_model(folder):
         index |= dict.fromkeys(names, file)
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
     weights = read_weights(folder, shape_in(folder))
-    assert torch.equal(weights.layers[1].down, expected.layers[1].down)
+    assert np.array_equal(weights.layers[1].down, expected.layers[1].down)
 
 
 def test_an_index_that_names_a_file_elsewhere_is_refused(folder):

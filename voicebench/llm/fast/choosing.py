@@ -10,7 +10,7 @@ quality has been measured on purpose (`voicebench.llm.quality.measure`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -29,10 +29,14 @@ from voicebench.llm.quality import Quality, Reference, Turn, compare, refer
 from voicebench.native.library import NoLibrary, is_vectorised, native_library, tried_library
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 KERNELS = ("auto", "native", "torch")
+
+_OF_DEVICES: tuple[Precision, ...] = ("fp16", "bf16", "fp32")
 
 MEASURED_IN_PASSING = 1_000_000_000
 """Parameters up to which a model is measured when it is loaded: above, the exact copy that it is
@@ -58,7 +62,8 @@ class Model:
 
     shape: Shape
     weights: Weights
-    device: torch.device
+    device: str
+    """As torch calls it: ``cpu``, ``mps`` or ``cuda:N``."""
     turns: Callable[[], list[Turn]]
     findings: Findings
     say: Callable[[str], None] = say_nothing
@@ -71,7 +76,9 @@ class Model:
     @cached_property
     def exact(self) -> TorchDecoder:
         """The model in float32, the measure of all others."""
-        return TorchDecoder(self.shape, self.weights, plain("fp32"), self.device)
+        import torch
+
+        return TorchDecoder(self.shape, self.weights, plain("fp32"), torch.device(self.device))
 
     @cached_property
     def reference(self) -> Reference:
@@ -92,7 +99,7 @@ class Model:
             self.findings.add_quality(candidate.name, known)
         return known
 
-    def kept(self, ids: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    def kept(self, ids: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the exact keys and values of a prefix, computed now or found earlier."""
         known = self.findings.prefix(ids)
         if known is None:
@@ -120,7 +127,7 @@ def measure_all(model: Model, *, kernels: str, threads: int) -> list[Measured]:
     """
     reference = refer(model.exact, model.turns())
     del model.exact
-    candidates = candidates_of(model.device, kernels, threads)
+    candidates = list(candidates_of(model.device, kernels, threads))
     speeds = [turn_time(one.build, model.shape, model.weights) for one in candidates]
     of_exact = (
         speed for one, speed in zip(candidates, speeds, strict=True) if one.precision == "fp32"
@@ -149,7 +156,7 @@ def choose_decoder(model: Model, *, precision: str, kernels: str, threads: int) 
     """
     candidates = candidates_of(model.device, kernels, threads)
     if precision != "auto":
-        candidates = [one for one in candidates if one.precision == precision]
+        candidates = (one for one in candidates if one.precision == precision)
     refusal: Exception = SettingsError(
         f"on {model.device} the {kernels} kernels know no precision {precision}",
         "write auto for precision and kernels, or take another device",
@@ -169,16 +176,25 @@ def choose_decoder(model: Model, *, precision: str, kernels: str, threads: int) 
     raise refusal
 
 
-def candidates_of(device: torch.device, kernels: str, threads: int) -> list[Candidate]:
-    """Return what this device offers, each checked to compute right."""
-    if device.type == "cuda":
-        return [_graphed(plain(precision), device) for precision in ("fp16", "bf16", "fp32")]
-    if device.type != "cpu":
-        return [_in_torch(plain(precision), device) for precision in ("fp16", "bf16", "fp32")]
-    candidates = _native(threads) if kernels in ("auto", "native") else []
-    if kernels in ("auto", "torch"):
-        candidates += [_in_torch(kind, device) for kind in kinds_of_cpu()]
-    return candidates
+def candidates_of(device: str, kernels: str, threads: int) -> Iterator[Candidate]:
+    """Yield what this device offers, each checked to compute right; the native ones first.
+
+    Torch is imported when the first candidate is asked for that it computes.
+    """
+    if device == "cpu" and kernels in ("auto", "native"):
+        yield from _native(threads)
+    if device == "cpu" and kernels == "native":
+        return
+    import torch
+
+    on = torch.device(device)
+    if on.type == "cpu":
+        for kind in kinds_of_cpu():
+            yield _in_torch(kind, on)
+        return
+    computed = _graphed if on.type == "cuda" else _in_torch
+    for precision in _OF_DEVICES:
+        yield computed(plain(precision), on)
 
 
 def _passes(model: Model, candidate: Candidate, decoder: Decoder) -> bool:
@@ -197,15 +213,15 @@ def _may_pass(model: Model, candidate: Candidate) -> bool:
 
 def _is_stored(model: Model, candidate: Candidate) -> bool:
     """Return whether the candidate computes in the numbers that the weights are stored in."""
-    stored = str(model.weights.layers[0].output.dtype)
-    return {"torch.bfloat16": "bf16", "torch.float16": "fp16"}.get(stored) == candidate.precision
+    stored = model.weights.layers[0].output.dtype.name
+    return {"bfloat16": "bf16", "float16": "fp16"}.get(stored) == candidate.precision
 
 
-def _fastest_first(model: Model, candidates: list[Candidate]) -> Iterator[Candidate]:
+def _fastest_first(model: Model, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
     """Yield the candidates by their speed here.
 
     A vectorised native decoder goes first unmeasured: it reads fewer bytes than any product of
-    torch, in one call a token.
+    torch, in one call a token. The others are looked for only where it does not suit.
     """
     rest = []
     for candidate in candidates:

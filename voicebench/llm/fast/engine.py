@@ -13,13 +13,12 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from voicebench.errors import EngineError
 from voicebench.llm.fast.kernels import Precision
 from voicebench.llm.fast.shape import Shape
-from voicebench.llm.sampling import Sampler
 
 if TYPE_CHECKING:
-    import torch
+    import numpy as np
+    from numpy.typing import NDArray
 
 _BLOCK = 256
 """Ids computed in one pass: a longer prompt is cut, so that its attention scores stay small."""
@@ -27,17 +26,20 @@ _BLOCK = 256
 _SMALLEST_CACHE = 512
 
 
+class Sampling(Protocol):
+    """Picks ids for one reply."""
+
+    def pick(self, scores: Any) -> int:
+        """Return the next id for a decoder's scores; raises `EngineError` where they are none."""
+        ...
+
+
 class Decoder(Protocol):
-    """A loaded model without tokenizer and sampling. Its caches are its own kind of object."""
+    """A loaded model without tokenizer. Its caches and scores are its own kind of object."""
 
     @property
     def shape(self) -> Shape:
         """The model's sizes."""
-        ...
-
-    @property
-    def device(self) -> torch.device:
-        """Where the scores come out."""
         ...
 
     @property
@@ -53,18 +55,23 @@ class Decoder(Protocol):
         """Copy the keys and values of the first ``positions``."""
         ...
 
-    def fill(self, cache: Any, keys: torch.Tensor, values: torch.Tensor) -> None:
+    def fill(self, cache: Any, keys: NDArray[np.float32], values: NDArray[np.float32]) -> None:
         """Set the first positions of a cache from keys and values that were computed elsewhere.
 
         Both are of shape ``(layers, kv_heads, positions, head_size)``.
         """
         ...
 
-    def forward(self, ids: Sequence[int], cache: Any, start: int) -> torch.Tensor:
+    def forward(self, ids: Sequence[int], cache: Any, start: int) -> Any:
         """Return the scores ``(vocabulary,)`` after ``ids``, which stand at ``start`` and beyond.
 
         Their keys and values are added to ``cache``, which holds those of all earlier positions.
+        Raises `EngineError` where memory runs out.
         """
+        ...
+
+    def sampler(self, temperature: float, seed: int) -> Sampling:
+        """Return what picks the ids of one reply by the scores of `forward`."""
         ...
 
     def describe(self) -> dict[str, object]:
@@ -87,7 +94,7 @@ class FastEngine:
         prefix: Sequence[int],
         temperature: float,
         seed: int,
-        kept: tuple[torch.Tensor, torch.Tensor] | None = None,
+        kept: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
     ) -> None:
         self._decoder = decoder
         self._temperature = temperature
@@ -110,7 +117,7 @@ class FastEngine:
 
     def generate(self, prompt_ids: Sequence[int]) -> Generator[int]:
         """Yield sampled ids, each once it is on the host, until closed or the context is full."""
-        sampler = Sampler(self._temperature, self._seed, self._decoder.device)
+        sampler = self._decoder.sampler(self._temperature, self._seed)
         with self._cache() as positions:
             positions.filled = _common(self._prefix, prompt_ids[:-1])
             fed = list(prompt_ids[positions.filled :])
@@ -165,26 +172,18 @@ class _Positions:
         twin.filled = positions
         return twin
 
-    def fill(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+    def fill(self, keys: NDArray[np.float32], values: NDArray[np.float32]) -> None:
         """Begin with keys and values that were computed elsewhere."""
         self._decoder.fill(self._cache, keys, values)
         self.filled = int(keys.shape[2])
 
-    def forward(self, ids: Sequence[int]) -> torch.Tensor:
+    def forward(self, ids: Sequence[int]) -> Any:
         """Append ``ids`` and return the scores after the last."""
-        import torch
-
-        try:
-            self._make_room(self.filled + len(ids))
-            for first in range(0, len(ids), _BLOCK):
-                block = ids[first : first + _BLOCK]
-                scores = self._decoder.forward(block, self._cache, self.filled)
-                self.filled += len(block)
-        except torch.OutOfMemoryError as error:
-            raise EngineError(
-                f"the model ran out of memory on {self._decoder.device}",
-                "take a smaller model, a shorter prompt, or another device",
-            ) from error
+        self._make_room(self.filled + len(ids))
+        for first in range(0, len(ids), _BLOCK):
+            block = ids[first : first + _BLOCK]
+            scores = self._decoder.forward(block, self._cache, self.filled)
+            self.filled += len(block)
         return scores
 
     def _make_room(self, positions: int) -> None:

@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,8 @@ from voicebench.models.cache import cache_folder, known_sha256
 from voicebench.native.library import native_digest, processor
 
 if TYPE_CHECKING:
-    import torch
+    import numpy as np
+    from numpy.typing import NDArray
 
 REVISION = 1
 """Raised when the same model and machine would be judged otherwise by new code."""
@@ -34,13 +36,11 @@ class Findings:
 
     def __init__(self, model_folder: Path, *, device: str, threads: int) -> None:
         """Read what is known. Speed depends on ``threads``; quality does not."""
-        import torch
-
         digest = hashlib.sha256()
         for file in sorted([*model_folder.glob("*.safetensors"), *model_folder.glob("*.json")]):
             digest.update(f"{file.name} {known_sha256(file)}\n".encode())
         model = digest.hexdigest()
-        machine = f"{REVISION} {torch.__version__} {device} {processor()} {native_digest()}"
+        machine = f"{REVISION} {version('torch')} {device} {processor()} {native_digest()}"
         name = hashlib.sha256(f"{model} {machine}".encode()).hexdigest()[:32]
         self._file = cache_folder() / "findings" / f"{name}.json"
         self._prefixes = cache_folder() / "prefixes" / model[:32]
@@ -72,10 +72,10 @@ class Findings:
         }
         self._write()
 
-    def prefix(self, ids: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor] | None:
+    def prefix(self, ids: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
         """Return the kept keys and values of a prefix, or None."""
         import safetensors
-        from safetensors.torch import load_file
+        from safetensors.numpy import load_file
 
         file = self._prefix_file(ids)
         with contextlib.suppress(OSError, KeyError, safetensors.SafetensorError):
@@ -83,12 +83,13 @@ class Findings:
             return kept["keys"], kept["values"]
         return None
 
-    def add_prefix(self, ids: Sequence[int], keys: torch.Tensor, values: torch.Tensor) -> None:
+    def add_prefix(
+        self, ids: Sequence[int], keys: NDArray[np.float32], values: NDArray[np.float32]
+    ) -> None:
         """Keep the keys and values of a prefix; the oldest make room for it."""
-        from safetensors.torch import save
+        from safetensors.numpy import save
 
-        kept = {"keys": keys.cpu().contiguous(), "values": values.cpu().contiguous()}
-        _replace(self._prefix_file(ids), save(kept))
+        _replace(self._prefix_file(ids), save({"keys": keys, "values": values}))
         with contextlib.suppress(OSError):
             files = sorted(self._prefixes.iterdir(), key=lambda file: file.stat().st_mtime)
             for file in files[:-_MOST_PREFIXES]:

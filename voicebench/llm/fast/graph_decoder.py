@@ -21,6 +21,7 @@ from voicebench.llm.fast.kernels import LinearKind
 from voicebench.llm.fast.shape import Shape
 from voicebench.llm.fast.torch_decoder import TorchCache, TorchDecoder
 from voicebench.llm.fast.weights import Weights
+from voicebench.llm.out_of_memory import out_of_memory_told
 
 if TYPE_CHECKING:
     import torch
@@ -92,7 +93,7 @@ class GraphDecoder(TorchDecoder):
     def _token(self, token_id: int, cache: GraphCache, start: int) -> torch.Tensor:
         import torch
 
-        with torch.inference_mode():
+        with torch.inference_mode(), out_of_memory_told(self.device):
             cache.token.fill_(token_id)
             cache.position.fill_(start)
             if self._stream is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from voicebench.devices import threads as computing_threads
 from voicebench.errors import ModelError
 from voicebench.llm.answering import SPOKEN_SYSTEM_PROMPT, ReplyRules
 from voicebench.llm.fast.choosing import Model, choose_decoder
@@ -17,14 +17,11 @@ from voicebench.llm.fast.tokenizer import FolderTokenizer
 from voicebench.llm.fast.weights import read_weights
 from voicebench.llm.quality import held_out_turns
 
-if TYPE_CHECKING:
-    import torch
-
 
 def load(
     folder: Path,
     *,
-    device: torch.device,
+    device: str,
     precision: str,
     kernels: str,
     rules: ReplyRules,
@@ -51,25 +48,23 @@ def load(
 
 
 def open_model(
-    folder: Path, device: torch.device, say: Callable[[str], None]
+    folder: Path, device: str, say: Callable[[str], None]
 ) -> tuple[Model, FolderTokenizer, int]:
     """Read the model in ``folder``; return it, its tokenizer, and the CPU threads to compute with.
 
     Raises as `load`.
     """
-    import torch
-
     shape = read_shape(_read_config(folder))
     if not (folder / "tokenizer.json").is_file():
         raise Unsupported("it has no tokenizer.json")
     tokenizer = FolderTokenizer(folder)
-    threads = min(torch.get_num_threads(), MOST_THREADS)
+    threads = min(computing_threads(), MOST_THREADS)
     model = Model(
         shape,
         read_weights(folder, shape),
         device,
         turns=lambda: held_out_turns(tokenizer, SPOKEN_SYSTEM_PROMPT),
-        findings=Findings(folder, device=str(device), threads=threads),
+        findings=Findings(folder, device=device, threads=threads),
         say=say,
     )
     return model, tokenizer, threads

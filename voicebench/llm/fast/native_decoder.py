@@ -12,17 +12,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from voicebench.llm.fast.kernels import Precision
 from voicebench.llm.fast.positions import rotary_tables
 from voicebench.llm.fast.shape import Shape, Unsupported
 from voicebench.llm.fast.weights import LayerWeights, Weights
+from voicebench.llm.sampling import Sampler
 
 if TYPE_CHECKING:
-    import torch
+    from numpy.typing import NDArray
+
+    from voicebench.llm.fast.weights import Array
 
 GROUP = 32
 _LINE = 16
 """float32 numbers in a line of the processor's cache."""
+_FORMATS = {"float32": 0, "float16": 1, "bfloat16": 2}
+"""What C calls the number formats that it reads."""
 _QKV, _OUTPUT, _GATE_UP, _DOWN, _HEAD = range(5)
 _INPUT_NORM, _QUERY_NORM, _KEY_NORM, _MLP_NORM, _LAST_NORM = range(5)
 
@@ -35,8 +42,8 @@ class NativeCache:
     head_size)``; the capacity is an odd multiple of 16.
     """
 
-    keys: torch.Tensor
-    values: torch.Tensor
+    keys: NDArray[np.float32]
+    values: NDArray[np.float32]
 
 
 class NativeDecoder:
@@ -46,20 +53,17 @@ class NativeDecoder:
         self, library: ctypes.CDLL, shape: Shape, weights: Weights, *, threads: int
     ) -> None:
         """Store the weights. Raises `Unsupported` for sizes that do not divide into groups."""
-        import torch
-
         for size in (shape.hidden, shape.query_size, shape.intermediate):
             if size % GROUP:
                 raise Unsupported(f"a width of {size} does not divide into groups of {GROUP}")
         self.shape = shape
-        self.device = torch.device("cpu")
         self.precision: Precision = "int8"
         self.parameters = weights.parameters
         self.threads = threads
         self._library = library
-        self._embedding = _readable((weights.embedding,))[0].clone()  # else the file stays mapped
-        cosine, sine = rotary_tables(shape, shape.context)
-        self._tables = cosine.contiguous(), sine.contiguous()  # C reads them; they must live
+        # C reads these where they are, so they must live; a copy, else the whole file would.
+        self._embedding = _readable((weights.embedding,))[0].copy()
+        self._tables = rotary_tables(shape, shape.context)
         sizes = (ctypes.c_int32 * 7)(
             shape.hidden,
             shape.intermediate,
@@ -72,14 +76,14 @@ class NativeDecoder:
         self._model = self._library.voicebench_open(
             sizes,
             shape.norm_epsilon,
-            *(table.data_ptr() for table in self._tables),
+            *(table.ctypes.data for table in self._tables),
             shape.context,
             threads,
         )
         if not self._model:
             raise MemoryError("no memory for the model")
         self._library.voicebench_set_embedding(
-            self._model, self._embedding.data_ptr(), _stored_as(self._embedding)
+            self._model, self._embedding.ctypes.data, _FORMATS[self._embedding.dtype.name]
         )
         self.kinds: set[int] = set()
         for number, layer in enumerate(weights.layers):
@@ -95,15 +99,13 @@ class NativeDecoder:
 
     def new_cache(self, capacity: int) -> NativeCache:
         """Lay out memory for ``capacity`` positions."""
-        import torch
-
         # An odd number of lines: with a power of two the numbers of one position, one in each row,
         # would all want the same place in the processor's cache.
         capacity = (-(-capacity // _LINE) | 1) * _LINE
         heads = (self.shape.layers, self.shape.kv_heads)
         return NativeCache(
-            torch.empty(*heads, self.shape.head_size, capacity),
-            torch.empty(*heads, capacity, self.shape.head_size),
+            np.empty((*heads, self.shape.head_size, capacity), np.float32),
+            np.empty((*heads, capacity, self.shape.head_size), np.float32),
         )
 
     def copy_cache(self, source: NativeCache, target: NativeCache, positions: int) -> None:
@@ -111,31 +113,35 @@ class NativeDecoder:
         target.keys[..., :positions] = source.keys[..., :positions]
         target.values[:, :, :positions] = source.values[:, :, :positions]
 
-    def fill(self, cache: NativeCache, keys: torch.Tensor, values: torch.Tensor) -> None:
+    def fill(
+        self, cache: NativeCache, keys: NDArray[np.float32], values: NDArray[np.float32]
+    ) -> None:
         """Set the first positions: both are ``(layers, kv_heads, positions, head_size)``."""
         positions = keys.shape[2]
-        cache.keys[..., :positions] = keys.transpose(2, 3)
+        cache.keys[..., :positions] = keys.swapaxes(2, 3)
         cache.values[:, :, :positions] = values
 
-    def forward(self, ids: Sequence[int], cache: NativeCache, start: int) -> torch.Tensor:
+    def forward(self, ids: Sequence[int], cache: NativeCache, start: int) -> NDArray[np.float32]:
         """Return the scores ``(vocabulary,)`` after ``ids``, which stand at ``start`` and on.
 
         At most 256 ids; their keys and values are added to ``cache``.
         """
-        import torch
-
-        scores = torch.empty(self.shape.vocabulary)
+        scores = np.empty(self.shape.vocabulary, np.float32)
         self._library.voicebench_forward(
             self._model,
             (ctypes.c_int32 * len(ids))(*ids),
             len(ids),
-            cache.keys.data_ptr(),
-            cache.values.data_ptr(),
+            cache.keys.ctypes.data,
+            cache.values.ctypes.data,
             cache.keys.shape[3],
             start,
-            scores.data_ptr(),
+            scores.ctypes.data,
         )
         return scores
+
+    def sampler(self, temperature: float, seed: int) -> Sampler:
+        """Return what picks ids by these scores."""
+        return Sampler(temperature, seed)
 
     def describe(self) -> dict[str, object]:
         """Return architecture, parameters, device, precision and kernels."""
@@ -161,46 +167,39 @@ class NativeDecoder:
             self._store_norm(number, _KEY_NORM, layer.key_norm)
         self._library.voicebench_set_window(self._model, number, window or 0)
 
-    def _store(
-        self, layer: int, which: int, parts: tuple[torch.Tensor, ...], bias: torch.Tensor | None
-    ) -> None:
+    def _store(self, layer: int, which: int, parts: tuple[Array, ...], bias: Array | None) -> None:
         parts = _readable(parts)
-        bias = None if bias is None else bias.float().contiguous()
+        bias = None if bias is None else _float32(bias)
         kind = self._library.voicebench_store_matrix(
             self._model,
             layer,
             which,
             len(parts),
-            (ctypes.c_void_p * len(parts))(*(part.data_ptr() for part in parts)),
+            (ctypes.c_void_p * len(parts))(*(part.ctypes.data for part in parts)),
             (ctypes.c_int32 * len(parts))(*(part.shape[0] for part in parts)),
-            _stored_as(parts[0]),
+            _FORMATS[parts[0].dtype.name],
             parts[0].shape[1],
-            None if bias is None else bias.data_ptr(),
+            None if bias is None else bias.ctypes.data,
         )
         if kind == 0:
             raise MemoryError("no memory for the weights")
         self.kinds.add(kind)
 
-    def _store_norm(self, layer: int, which: int, weight: torch.Tensor) -> None:
-        weight = weight.float().contiguous()
+    def _store_norm(self, layer: int, which: int, weight: Array) -> None:
+        weight = _float32(weight)
         if not self._library.voicebench_store_norm(
-            self._model, layer, which, weight.data_ptr(), weight.numel()
+            self._model, layer, which, weight.ctypes.data, weight.size
         ):
             raise MemoryError("no memory for the weights")
 
 
-def _readable(parts: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+def _readable(parts: tuple[Array, ...]) -> tuple[Array, ...]:
     """Return ``parts`` in one number format that C reads, each in one piece."""
-    import torch
-
-    formats = {part.dtype for part in parts}
-    if len(formats) > 1 or not formats <= {torch.float32, torch.float16, torch.bfloat16}:
-        parts = tuple(part.float() for part in parts)
-    return tuple(part.contiguous() for part in parts)
+    formats = {part.dtype.name for part in parts}
+    if len(formats) > 1 or not formats <= _FORMATS.keys():
+        return tuple(map(_float32, parts))
+    return tuple(map(np.ascontiguousarray, parts))
 
 
-def _stored_as(weights: torch.Tensor) -> int:
-    """Return what C calls the number format of ``weights``."""
-    import torch
-
-    return {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}[weights.dtype]
+def _float32(array: Array) -> NDArray[np.float32]:
+    return np.ascontiguousarray(array, np.float32)

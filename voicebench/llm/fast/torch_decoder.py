@@ -16,13 +16,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from voicebench.devices import tell_torch_its_threads, to_host
 from voicebench.llm.fast.kernels import Linear, LinearKind
 from voicebench.llm.fast.positions import rotary_tables
 from voicebench.llm.fast.shape import Shape
 from voicebench.llm.fast.weights import LayerWeights, Weights
+from voicebench.llm.out_of_memory import out_of_memory_told
+from voicebench.llm.sampling import TensorSampler
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
+
+    from voicebench.llm.fast.weights import Array
 
 
 @dataclass(slots=True)
@@ -62,20 +69,23 @@ class TorchDecoder:
     def __init__(
         self, shape: Shape, weights: Weights, kind: LinearKind, device: torch.device
     ) -> None:
+        from voicebench.llm.fast.tensors import as_tensor
+
+        tell_torch_its_threads()
         self.shape = shape
         self.device = device
         self.parameters = weights.parameters
         self.dtype = kind.activations
         self.precision = kind.precision
         self._kernels = kind.name
-        self.embedding = weights.embedding.to(device)
+        self.embedding = as_tensor(weights.embedding).to(device)
         self.layers = tuple(
             self._lay_out(layer, window, kind)
             for layer, window in zip(weights.layers, shape.windows, strict=True)
         )
         self.head = self._linear((weights.head,), None, kind, after_norm=weights.norm)
         cosine, sine = rotary_tables(shape, shape.context)
-        self.cosine, self.sine = cosine.to(device), sine.to(device)
+        self.cosine, self.sine = as_tensor(cosine).to(device), as_tensor(sine).to(device)
         self._scale = 1 / math.sqrt(shape.head_size)
 
     def new_cache(self, capacity: int) -> TorchCache:
@@ -83,23 +93,34 @@ class TorchDecoder:
         import torch
 
         size = (self.shape.layers, self.shape.kv_heads, capacity, self.shape.head_size)
-        keys = torch.zeros(size, dtype=self.dtype, device=self.device)
-        return TorchCache(keys, torch.zeros_like(keys))
+        with out_of_memory_told(self.device):
+            keys = torch.zeros(size, dtype=self.dtype, device=self.device)
+            return TorchCache(keys, torch.zeros_like(keys))
 
     def copy_cache(self, source: TorchCache, target: TorchCache, positions: int) -> None:
         """Copy the keys and values of the first ``positions``."""
         target.keys[:, :, :positions] = source.keys[:, :, :positions]
         target.values[:, :, :positions] = source.values[:, :, :positions]
 
-    def fill(self, cache: TorchCache, keys: torch.Tensor, values: torch.Tensor) -> None:
+    def fill(
+        self, cache: TorchCache, keys: NDArray[np.float32], values: NDArray[np.float32]
+    ) -> None:
         """Set the first positions: both are ``(layers, kv_heads, positions, head_size)``."""
-        positions = keys.shape[2]
-        cache.keys[:, :, :positions] = keys.to(self.dtype)
-        cache.values[:, :, :positions] = values.to(self.dtype)
+        import torch
 
-    def content(self, cache: TorchCache, positions: int) -> tuple[torch.Tensor, torch.Tensor]:
+        positions = keys.shape[2]
+        cache.keys[:, :, :positions] = torch.from_numpy(keys).to(self.dtype)
+        cache.values[:, :, :positions] = torch.from_numpy(values).to(self.dtype)
+
+    def content(
+        self, cache: TorchCache, positions: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return a copy of keys and values of the first positions, as `fill` takes them."""
-        return cache.keys[:, :, :positions].clone(), cache.values[:, :, :positions].clone()
+        return to_host(cache.keys[:, :, :positions]), to_host(cache.values[:, :, :positions])
+
+    def sampler(self, temperature: float, seed: int) -> TensorSampler:
+        """Return what picks ids by these scores."""
+        return TensorSampler(temperature, seed)
 
     def describe(self) -> dict[str, object]:
         """Return architecture, parameters, device, precision and kernels."""
@@ -127,7 +148,7 @@ class TorchDecoder:
     ) -> torch.Tensor:
         import torch
 
-        with torch.inference_mode():
+        with torch.inference_mode(), out_of_memory_told(self.device):
             at = torch.tensor(list(ids), device=self.device)
             hidden = torch.nn.functional.embedding(at, self.embedding).to(self.dtype)
             end = start + len(ids)
@@ -217,8 +238,10 @@ class TorchDecoder:
         return (wide * torch.rsqrt(mean + self.shape.norm_epsilon)).to(hidden.dtype)
 
     def _lay_out(self, layer: LayerWeights, window: int | None, kind: LinearKind) -> TorchLayer:
-        def norm(weight: torch.Tensor | None) -> torch.Tensor | None:
-            return None if weight is None else weight.to(self.device, kind.activations)
+        from voicebench.llm.fast.tensors import as_tensor
+
+        def norm(weight: Array | None) -> torch.Tensor | None:
+            return None if weight is None else as_tensor(weight).to(self.device, kind.activations)
 
         return TorchLayer(
             qkv=self._linear(layer.qkv, layer.qkv_bias, kind, after_norm=layer.input_norm),
@@ -234,17 +257,20 @@ class TorchDecoder:
 
     def _linear(
         self,
-        parts: tuple[torch.Tensor, ...],
-        bias: torch.Tensor | None,
+        parts: tuple[Array, ...],
+        bias: Array | None,
         kind: LinearKind,
-        after_norm: torch.Tensor | None = None,
+        after_norm: Array | None = None,
     ) -> Linear:
         import torch
 
-        weight = torch.cat([part.float() for part in parts])
+        from voicebench.llm.fast.tensors import as_tensor
+
+        weight = torch.cat([as_tensor(part).float() for part in parts])
         if after_norm is not None:
-            weight = weight * after_norm.float()
-        return kind.prepare(weight.to(self.device), None if bias is None else bias.to(self.device))
+            weight = weight * as_tensor(after_norm).float()
+        added = None if bias is None else as_tensor(bias).to(self.device)
+        return kind.prepare(weight.to(self.device), added)
 
 
 def _mask(

@@ -6,15 +6,17 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from voicebench.errors import ModelError
 from voicebench.llm.fast.shape import Shape
+from voicebench.models.tensor_file import FORMATS, TensorFile
 
 if TYPE_CHECKING:
-    import torch
+    from numpy.typing import NDArray
 
-_PLAIN_NUMBERS = ("torch.float32", "torch.float16", "torch.bfloat16", "torch.float64")
+    Array = NDArray[Any]
+
 _INDEX = "model.safetensors.index.json"
 
 
@@ -26,40 +28,40 @@ class LayerWeights:
     biases are joined.
     """
 
-    input_norm: torch.Tensor
-    qkv: tuple[torch.Tensor, ...]
-    qkv_bias: torch.Tensor | None
-    query_norm: torch.Tensor | None
-    key_norm: torch.Tensor | None
-    output: torch.Tensor
-    output_bias: torch.Tensor | None
-    mlp_norm: torch.Tensor
-    gate_up: tuple[torch.Tensor, ...]
-    gate_up_bias: torch.Tensor | None
-    down: torch.Tensor
-    down_bias: torch.Tensor | None
+    input_norm: Array
+    qkv: tuple[Array, ...]
+    qkv_bias: Array | None
+    query_norm: Array | None
+    key_norm: Array | None
+    output: Array
+    output_bias: Array | None
+    mlp_norm: Array
+    gate_up: tuple[Array, ...]
+    gate_up_bias: Array | None
+    down: Array
+    down_bias: Array | None
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
     """A decoder's weights as they are stored; ``head`` is ``embedding`` itself where tied."""
 
-    embedding: torch.Tensor
+    embedding: Array
     layers: tuple[LayerWeights, ...]
-    norm: torch.Tensor
-    head: torch.Tensor
+    norm: Array
+    head: Array
 
     @property
     def parameters(self) -> int:
         """How many numbers the model has learnt."""
-        tensors = [self.embedding, self.norm]
+        arrays = [self.embedding, self.norm]
         if self.head is not self.embedding:
-            tensors.append(self.head)
+            arrays.append(self.head)
         for layer in self.layers:
             for name in layer.__slots__:
                 held = getattr(layer, name)
-                tensors += held if isinstance(held, tuple) else [held] if held is not None else []
-        return sum(tensor.numel() for tensor in tensors)
+                arrays += held if isinstance(held, tuple) else [held] if held is not None else []
+        return sum(array.size for array in arrays)
 
 
 def read_weights(folder: Path, shape: Shape) -> Weights:
@@ -68,7 +70,7 @@ def read_weights(folder: Path, shape: Shape) -> Weights:
     Raises `ModelError` for a file that is cut short or no safetensors, and for a weight that is
     missing or of another size than the config says.
     """
-    stored = _Stored(_read_files(folder), folder)
+    stored = _Stored(folder)
     hidden, query, kv = shape.hidden, shape.query_size, shape.kv_size
     layers = []
     for number in range(shape.layers):
@@ -106,59 +108,46 @@ def read_weights(folder: Path, shape: Shape) -> Weights:
 
 
 class _Stored:
-    """Tensors by name, each checked for its size when it is taken."""
+    """Arrays by name, each checked for its size and numbers when it is taken."""
 
-    def __init__(self, tensors: Mapping[str, torch.Tensor], folder: Path) -> None:
-        self._tensors = tensors
+    def __init__(self, folder: Path) -> None:
+        files = [TensorFile(file) for file in _weight_files(folder)]
+        self._files = {name: file for file in files for name in file.names}
         self._folder = folder
 
-    def take(self, name: str, *size: int) -> torch.Tensor:
-        tensor = self._tensors.get(name)
-        if tensor is None:
+    def take(self, name: str, *size: int) -> Array:
+        file = self._files.get(name)
+        if file is None:
             raise ModelError(
                 f"the model in {self._folder} lacks the weight {name}", "fetch it again"
             )
-        if tuple(tensor.shape) != size:
+        if file.size(name) != size:
             raise ModelError(
-                f"the weight {name} in {self._folder} has the size {tuple(tensor.shape)}, and its "
+                f"the weight {name} in {self._folder} has the size {file.size(name)}, and its "
                 f"config.json asks for {size}",
                 "fetch the model again",
             )
-        if str(tensor.dtype) not in _PLAIN_NUMBERS:
+        if file.number_format(name) not in FORMATS:
             raise ModelError(
-                f"the weight {name} in {self._folder} holds {tensor.dtype}, no plain numbers",
+                f"the weight {name} in {self._folder} holds {file.number_format(name)}, no plain "
+                "numbers",
                 "take the model's unquantised weights",
             )
-        return tensor
+        return file.array(name)
 
-    def several(
-        self, prefix: str, rows: Mapping[str, int], columns: int
-    ) -> tuple[torch.Tensor, ...]:
+    def several(self, prefix: str, rows: Mapping[str, int], columns: int) -> tuple[Array, ...]:
         """Take several matrices with the same input."""
         return tuple(
             self.take(f"{prefix}{name}.weight", size, columns) for name, size in rows.items()
         )
 
-    def biases(self, prefix: str, rows: Mapping[str, int]) -> torch.Tensor:
+    def biases(self, prefix: str, rows: Mapping[str, int]) -> Array:
         """Take several biases as one."""
-        import torch
+        import numpy as np
 
-        return torch.cat([self.take(f"{prefix}{name}.bias", size) for name, size in rows.items()])
-
-
-def _read_files(folder: Path) -> dict[str, torch.Tensor]:
-    import safetensors
-    from safetensors.torch import load_file
-
-    tensors: dict[str, torch.Tensor] = {}
-    for file in _weight_files(folder):
-        try:
-            tensors.update(load_file(file))
-        except (safetensors.SafetensorError, OSError) as error:
-            raise ModelError(
-                f"the weights {file} cannot be read ({error})", "fetch the model again"
-            ) from error
-    return tensors
+        return np.concatenate(
+            [self.take(f"{prefix}{name}.bias", size) for name, size in rows.items()]
+        )
 
 
 def _weight_files(folder: Path) -> Iterator[Path]:

@@ -1,0 +1,76 @@
+"""A safetensors file as arrays that lie in the file: mapped into memory, and not read into it.
+
+The library's own reader for numpy copies, so a large model would need its memory twice while an
+engine stores the weights in its own arrangement. The library checks the file; where each array lies
+is read from its header (format: https://huggingface.co/docs/safetensors): eight bytes that say how
+long it is, JSON, and then the numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from voicebench.errors import ModelError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_LENGTH_BYTES = 8
+
+
+class TensorFile:
+    """The arrays of one file, by name.
+
+    Raises `ModelError` for a file that is missing, cut short or no safetensors.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import safetensors
+
+        try:
+            with safetensors.safe_open(path, framework="numpy"):
+                pass
+            # Private pages: what is written to an array stays in this process.
+            data = np.memmap(path, np.uint8, "c")
+        except (safetensors.SafetensorError, OSError) as error:
+            raise ModelError(
+                f"the weights {path} cannot be read ({error})", "fetch the model again"
+            ) from error
+        begin = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES].tobytes(), "little")
+        self._header: dict[str, Any] = json.loads(data[_LENGTH_BYTES:begin].tobytes())
+        self._header.pop("__metadata__", None)
+        self._data = data[begin:]
+
+    @property
+    def names(self) -> Iterable[str]:
+        """The names of its arrays."""
+        return self._header.keys()
+
+    def size(self, name: str) -> tuple[int, ...]:
+        """Return the shape of an array."""
+        return tuple(self._header[name]["shape"])
+
+    def number_format(self, name: str) -> str:
+        """Return the format of an array's numbers as the file names it, such as ``BF16``."""
+        return str(self._header[name]["dtype"])
+
+    def array(self, name: str) -> NDArray[Any]:
+        """Return an array in the numbers that it is stored in; they must be among `FORMATS`."""
+        begin, end = self._header[name]["data_offsets"]
+        stored = self._data[begin:end].view(_number_type(self.number_format(name)))
+        return np.asarray(stored.reshape(self.size(name)))
+
+
+FORMATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+"""The formats of plain numbers, as safetensors and numpy name them."""
+
+
+def _number_type(number_format: str) -> np.dtype[Any]:
+    import ml_dtypes  # noqa: F401  (teaches numpy the name bfloat16)
+
+    return np.dtype(FORMATS[number_format])
