@@ -41,6 +41,10 @@ def check(*settings: dict[str, object]) -> None:
         (VOICE | OPENAI, "tts.url has no effect with target 'voice'"),
         (VOICE | {"chunker.first_words": 2}, "chunker.first_words has no effect"),
         (VOICE | {"server.url": "ws://127.0.0.1:1/?token=sk-1"}, "has a key in its query"),
+        (VOICE | {"server.dialect": "beta"}, "server.dialect has no effect with target 'voice'"),
+        (VOICE | {"server.out_of_band": False}, "it is of a Realtime session"),
+        ({"server.url": "ws://127.0.0.1:1/v1/voice"}, "server.url has no effect with target"),
+        ({"server.headers": {"x": "y"}}, "server.headers has no effect with target 'cascade'"),
     ],
 )
 def test_what_reaches_nobody_is_refused(settings: dict[str, object], said: str) -> None:
@@ -57,6 +61,7 @@ def test_what_reaches_nobody_is_refused(settings: dict[str, object], said: str) 
         PLAIN | {"tts.encoding": "s16be", "tts.channels": 2},
         SOCKET | {"tts.socket": WORDS},
         VOICE,
+        VOICE | {"run.target": "realtime", "server.voice": "marin", "server.dialect": "beta"},
     ],
 )
 def test_what_has_an_effect_is_let_through(settings: dict[str, object]) -> None:

@@ -21,6 +21,8 @@ _OF_ONE_API = {
     "socket": "socket",
 }
 """Settings of ``[tts]`` that only one kind of server is told of."""
+_OF_REALTIME = ("dialect", "instructions", "out_of_band", "voice")
+"""Settings of ``[server]`` that only a Realtime session is told of."""
 
 
 def check_whole_turn(settings: Settings) -> None:
@@ -35,10 +37,24 @@ def check_whole_turn(settings: Settings) -> None:
                 "the server does the whole turn with what it has",
                 "take it out, or measure the server's chat and speech routes: --server http://…",
             )
+    if settings.run.target != "realtime":
+        for name in _OF_REALTIME:
+            if name in settings.server.model_fields_set:
+                raise UsageError(
+                    f"server.{name} has no effect with target {settings.run.target!r}: it is of a "
+                    "Realtime session",
+                    "take it out, or set run.target = 'realtime'",
+                )
 
 
 def check_remote_engines(settings: Settings) -> None:
     """Refuse what the servers of a cascade cannot be asked for. Raises `UsageError`."""
+    for name in sorted(settings.server.model_fields_set):
+        raise UsageError(
+            f"server.{name} has no effect with target 'cascade': it is of one endpoint that does "
+            "the whole turn",
+            "set llm.url and tts.url, or run.target = 'voice' or 'realtime'",
+        )
     if settings.llm.url is not None:
         address_of(settings.llm.url, "http", "https")
     tts = settings.tts
