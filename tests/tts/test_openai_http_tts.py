@@ -107,7 +107,8 @@ def test_sound_is_the_same_plain_and_in_events(script: Script, options: SpeechOp
     ("body", "said", "fault"),
     [
         (sse(delta(BODY)), "before it was done", "audio"),
-        (sse(DONE), "a header and no sample", "audio"),
+        (sse(DONE), "an event stream without sound", "audio"),
+        (b"<html><body>It works!</body></html>", "an event stream without sound", "audio"),
         (sse({"type": "speech.audio.delta", "audio": "not base64!"}), "no base64", "protocol"),
         (sse(delta(BODY), {"error": {"message": "voice crashed"}}), "voice crashed", "engine"),
         (sse({"type": "error", "message": "overloaded"}), "overloaded", "engine"),

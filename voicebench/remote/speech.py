@@ -84,7 +84,10 @@ class SpeechReader:
         yield from self._chunks(answer, stream, heard, in_events=in_events)
         yield from answer.server_timing()
         if not heard.samples:
-            nothing = "no byte of sound" if heard.empty else "a header and no sample of sound"
+            held = (
+                "an event stream without sound" if in_events else "a header and no sample of sound"
+            )
+            nothing = "no byte of sound" if heard.empty else held
             raise answer.failure(f"answers {answer.status} with {nothing}", fault="audio")
 
     def _chunks(
