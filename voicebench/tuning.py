@@ -198,7 +198,7 @@ def _engines_of(settings: Settings) -> str:
 
 
 def _use_threads(run: OpenRun) -> None:
-    """Give torch the threads that the run asks for; it is one number for the whole process."""
+    """Give the engines the threads that the run asks for: one number for the whole process."""
     if run.settings.run.threads is not None and run.settings.run.target == "cascade":
         from voicebench.devices import set_threads
 

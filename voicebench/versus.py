@@ -108,7 +108,7 @@ def _figures(ours: OpenRun, theirs: OpenRun) -> Sequence[Figure]:
 
 
 def _use_threads(run: OpenRun, first: Effective, second: Effective) -> None:
-    """Give torch the number of threads that the run asks for; it is one for the whole process."""
+    """Give the engines the threads that the run asks for: one number for the whole process."""
     wanted = {side.settings.run.threads for side in (first, second)}
     if len(wanted) > 1 and not run.settings.run.target.startswith(PREFIX):
         from voicebench.devices import set_threads

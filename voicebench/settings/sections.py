@@ -85,7 +85,10 @@ class RunSettings(_Section):
         str, Field(description="Computing device: auto, cpu, mps, cuda or cuda:N.")
     ] = "auto"
     threads: Annotated[
-        int | None, Field(ge=1, le=1024, description="CPU threads for torch. Default: torch's own.")
+        int | None,
+        Field(
+            ge=1, le=1024, description="CPU threads of the engines. Default: one per usable core."
+        ),
     ] = None
     results: Annotated[str, Field(min_length=1, description="Folder for the run folders.")] = (
         "results"
