@@ -11,6 +11,7 @@ import torch
 from voicebench import devices
 from voicebench.errors import DeviceError, SettingsError
 
+
 @pytest.mark.parametrize("name", ["auto", "cpu"])
 def test_auto_and_cpu_are_devices_of_every_machine(name):
     devices.check_device(name)
