@@ -99,8 +99,11 @@ SLOW = {
 MAY_LOAD_SLOW = ("llm", "tts", "models", "remote", "audio", "targets", "server")
 """Parts in which a module may import them at once; nothing outside imports that module at once."""
 
-NEVER_SLOW = ("targets.opening", "targets.cascade", "targets.simulated")
-"""Modules in those parts that every run loads, whatever its target."""
+NEVER_SLOW = (
+    *("targets.opening", "targets.cascade", "targets.simulated"),
+    *("tts.local", "tts.tuning", "tts.finding", "tts.vits.native_trial"),
+)
+"""Modules in those parts that every run loads, whatever its target and whatever computes it."""
 
 CLOCK_READERS = {
     "recorder": "the one clock; and the wall clock's label",

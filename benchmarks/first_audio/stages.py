@@ -23,7 +23,7 @@ from voicebench.targets.cascade import Cascade
 from voicebench.timeline import Timeline
 
 if TYPE_CHECKING:
-    from torch import nn
+    from voicebench.tts.voice import Voice
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,9 @@ def measure(ours: Cascade, turns: Sequence[Timeline], bandwidth: Bandwidth) -> l
 
     language_model = ours.llm.describe()
     once = float(str(language_model["bytes_per_token"]))
-    network = open_voice(VOICE).network
-    text_bytes = _bytes(network.text) + _bytes(network.durations)
-    window_bytes = _bytes(network.flow) + _bytes(network.decoder)
+    voice = open_voice(VOICE)
+    text_bytes = _bytes(voice, "text.", "durations.")
+    window_bytes = _bytes(voice, "flow.", "decoder.")
     tokens = percentile([float(tokens_to_first_chunk(turn)) for turn in turns], 50)
     front_ms = text_front_end_ms([turn.chunks[0].text for turn in turns if turn.chunks])
     voice_ms = _median(turns, "tts_ttfb_ms")
@@ -85,23 +85,19 @@ def tokens_to_first_chunk(turn: Timeline) -> int:
 
 def text_front_end_ms(texts: Sequence[str]) -> float:
     """Return the median time from a text to what the first window is computed from."""
-    import torch
-
     from voicebench.tts.finding import open_voice
     from voicebench.tts.noise import SeededNoise
     from voicebench.tts.tuning import choose_arithmetic
+    from voicebench.tts.vits.utterance import encode
 
     voice = open_voice(VOICE)
-    voice.network.arithmetic = choose_arithmetic(voice, torch.device("cpu"))
+    arithmetic = choose_arithmetic(voice, "cpu")
 
-    def encode(text: str) -> None:
-        noise = SeededNoise(0, text)
-        with torch.inference_mode():
-            symbols = torch.tensor(next(voice.symbols(text)))
-            voice.network.encode(symbols, voice.manner, noise)
+    def begin(text: str) -> None:
+        encode(arithmetic, next(voice.symbols(text)), voice.manner, SeededNoise(0, text))
 
-    encode(texts[0])
-    return percentile([timed_ms(partial(encode, text)) for text in texts], 50)
+    begin(texts[0])
+    return percentile([timed_ms(partial(begin, text)) for text in texts], 50)
 
 
 def timed_ms(action: Callable[[], Any]) -> float:
@@ -115,5 +111,6 @@ def _median(turns: Sequence[Timeline], metric: str) -> float:
     return percentile(known(values_of(turns, metric)), 50)
 
 
-def _bytes(module: nn.Module) -> float:
-    return float(sum(weight.numel() * weight.element_size() for weight in module.parameters()))
+def _bytes(voice: Voice, *parts: str) -> float:
+    named = voice.weights.items()
+    return float(sum(weight.nbytes for name, weight in named if name.startswith(parts)))

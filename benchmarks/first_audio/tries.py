@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 
+import numpy as np
+
 from benchmarks.first_audio.growth import Table
 from benchmarks.first_audio.ratios import figure
 from benchmarks.first_audio.rows import VOICE, Pipelines
@@ -160,29 +162,23 @@ def cheaper_voice(turns: Sequence[Timeline]) -> Table:
 
     Their weights are random: a width costs what it costs, whatever it says.
     """
-    import torch
-
     from voicebench.tts.finding import open_voice
     from voicebench.tts.tuning import choose_arithmetic
-    from voicebench.tts.vits.network import Arithmetic, Vits
+    from voicebench.tts.vits.arithmetic import Arithmetic
+    from voicebench.tts.vits.native_trial import drawn_weights
 
     own_voice = open_voice(VOICE)
-    shape = own_voice.network.shape
+    shape = own_voice.shape
     rows: list[list[object]] = []
-    torch.manual_seed(0)
+    frames = np.random.default_rng(0).standard_normal((48, shape.flow.channels), np.float32)
     for channels in DECODER_CHANNELS:
         narrow = replace(shape, decoder=replace(shape.decoder, channels=channels))
-        network = Vits(narrow).eval().requires_grad_(False)
-        for weight in network.parameters():
-            torch.nn.init.normal_(weight, std=0.02)
-        arithmetic = choose_arithmetic(
-            replace(own_voice, network=network), torch.device("cpu"), dtype="float32"
-        )
-        frames = torch.randn(48, shape.flow.channels)
+        weights = drawn_weights(narrow, seed=0)
+        drawn_voice = replace(own_voice, shape=narrow, weights=weights, origin=None)
+        arithmetic = choose_arithmetic(drawn_voice, "cpu", dtype="float32")
 
-        def window(by: Arithmetic = arithmetic, frames: torch.Tensor = frames) -> None:
-            with torch.inference_mode():
-                by.stream(None).window(frames, last=False)
+        def window(by: Arithmetic = arithmetic) -> None:
+            by.stream().window(frames, last=False)
 
         window()
         took = percentile([timed_ms(window) for _ in range(10)], 50)

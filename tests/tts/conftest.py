@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from drawn_voices import write_mms_voice, write_piper_voice
 
 from voicebench.tts.tuning import choose_arithmetic
+from voicebench.tts.vits.arithmetic import Arithmetic
 from voicebench.tts.voice import Voice
 
 
@@ -52,15 +52,13 @@ def kernels(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def exactly(kernels: str) -> Callable[[Voice], Voice]:
+def exactly(kernels: str) -> Callable[[Voice], Arithmetic]:
     """Have a voice computed in float32 by each of the kernels."""
 
-    def computed(voice: Voice) -> Voice:
-        cpu = torch.device("cpu")
-        arithmetic = choose_arithmetic(voice, cpu, dtype="float32", kernels=kernels)
+    def computed(voice: Voice) -> Arithmetic:
+        arithmetic = choose_arithmetic(voice, "cpu", dtype="float32", kernels=kernels)
         assert (arithmetic.kernels, arithmetic.dtype) == (kernels, "float32")
-        voice.network.arithmetic = arithmetic
-        return voice
+        return arithmetic
 
     return computed
 

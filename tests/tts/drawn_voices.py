@@ -13,7 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from voicebench.tts.vits.arithmetic import Arithmetic
+from voicebench.tts.vits.utterance import Manner, encode, windows
 
 PHONEMES = "_^$ abcdefghijklmnopqrstuvwxyzəɪʊɛˈː.,!?"
 
@@ -21,20 +25,28 @@ PHONEMES = "_^$ abcdefghijklmnopqrstuvwxyzəɪʊɛˈː.,!?"
 class FixedNoise:
     """The noise of one utterance, written down."""
 
-    def __init__(self, durations: Tensor, frames: Tensor) -> None:
+    def __init__(self, durations: NDArray[np.float32], frames: NDArray[np.float32]) -> None:
         self.durations = durations
         self.frames = frames
         self.taken = 0
 
-    def for_durations(self, symbols: int) -> Tensor:
+    def for_durations(self, symbols: int) -> NDArray[np.float32]:
         assert self.durations.shape == (symbols, 2)
         return self.durations
 
-    def for_frames(self, frames: int, channels: int) -> Tensor:
+    def for_frames(self, frames: int, channels: int) -> NDArray[np.float32]:
         drawn = self.frames[self.taken : self.taken + frames, :channels]
         self.taken += frames
         assert drawn.shape == (frames, channels)
         return drawn
+
+
+def spoken_at_once(
+    arithmetic: Arithmetic, symbols: list[int], manner: Manner, noise: FixedNoise
+) -> NDArray[np.float32]:
+    """Return the samples of ``symbols``, computed in one window."""
+    utterance = encode(arithmetic, symbols, manner, noise)
+    return np.concatenate(list(windows(arithmetic, utterance, noise, iter([10**9]))))
 
 
 def randomize(module: nn.Module, seed: int = 0) -> None:
@@ -160,12 +172,12 @@ class OnnxVoice:
         self,
         symbols: list[int],
         scales: tuple[float, float, float],
-        durations: Tensor,
-        frames: Tensor,
+        durations: NDArray[np.float32],
+        frames: NDArray[np.float32],
         speaker: int | None = None,
     ) -> np.ndarray[Any, Any]:
         """Return the samples; ``scales`` are noise scale, length scale and noise w."""
-        noises = [durations.t()[None].numpy(), frames.t()[None].numpy()][-len(self._noise_names) :]
+        noises = [durations.T[None], frames.T[None]][-len(self._noise_names) :]
         inputs: dict[str, Any] = dict(zip(self._noise_names, noises, strict=True))
         inputs |= {
             "input": np.array([symbols]),

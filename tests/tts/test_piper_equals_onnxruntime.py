@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from drawn_voices import PHONEMES, FixedNoise, OnnxVoice, write_piper_voice
+from drawn_voices import PHONEMES, FixedNoise, OnnxVoice, spoken_at_once, write_piper_voice
 
 from voicebench.tts.piper import open_piper
-from voicebench.tts.vits.network import Manner
+from voicebench.tts.tuning import torch_arithmetic
+from voicebench.tts.vits.arithmetic import Arithmetic
+from voicebench.tts.vits.utterance import Manner, encode
 from voicebench.tts.voice import Voice
 
-Exactly = Callable[[Voice], Voice]
+Exactly = Callable[[Voice], Arithmetic]
 
 KINDS: dict[str, dict[str, Any]] = {
     "medium, one speaker": {},
@@ -26,19 +27,15 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def speak_both(
-    voice: Voice, reference: OnnxVoice, symbols: list[int], manner: Manner
+    arithmetic: Arithmetic, reference: OnnxVoice, symbols: list[int], manner: Manner
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return our samples and onnxruntime's, for the same noise."""
-    durations = torch.randn(len(symbols), 2, generator=torch.Generator().manual_seed(1))
-    network = voice.network
-    with torch.inference_mode():
-        utterance = network.encode(
-            torch.tensor(symbols), manner, FixedNoise(durations, torch.empty(0))
-        )
-        channels = network.shape.flow.channels
-        frames = torch.randn(utterance.frames, channels, generator=torch.Generator().manual_seed(2))
-        windows = network.windows(utterance, FixedNoise(durations, frames), iter([10**9]))
-        ours = torch.cat(list(windows)).numpy()
+    draws = np.random.default_rng(1)
+    durations = draws.standard_normal((len(symbols), 2), np.float32)
+    nothing = FixedNoise(durations, np.empty((0, 0), np.float32))
+    count = encode(arithmetic, symbols, manner, nothing).frames
+    frames = draws.standard_normal((count, arithmetic.shape.flow.channels), np.float32)
+    ours = spoken_at_once(arithmetic, symbols, manner, FixedNoise(durations, frames))
     scales = (manner.noise_scale, manner.length_scale, manner.noise_w)
     return ours, reference.speak(symbols, scales, durations, frames, manner.speaker)
 
@@ -57,9 +54,9 @@ def test_a_voice_of_any_build_equals_onnxruntime(
     voice, reference = open_piper(path), OnnxVoice(path)
     speaker = voice.speakers - 1 if voice.speakers > 1 else None
     manner = Manner(0.7, 1.3, 0.9, speaker)
-    voice = exactly(replace(voice, manner=manner))
+    arithmetic = exactly(replace(voice, manner=manner))
     symbols = [PHONEMES.index(p) for p in "^_h_ə_l_ˈ_o_ʊ_ _ð_ɛ_a_.$" if p in PHONEMES]
-    ours, theirs = speak_both(voice, reference, symbols, manner)
+    ours, theirs = speak_both(arithmetic, reference, symbols, manner)
     assert ours.shape == theirs.shape
     assert np.abs(theirs).max() > 0.01
     assert np.corrcoef(ours, theirs)[0, 1] > 0.999
@@ -73,9 +70,9 @@ def test_a_voice_of_any_build_equals_onnxruntime(
     ["Yes.", "What is the weather like in Paris?", "Twenty two trains leave at 9:45, every day!"],
 )
 def test_the_embedded_voice_equals_onnxruntime(text: str, joe_file: Path, exactly: Exactly) -> None:
-    voice, reference = exactly(open_piper(joe_file)), OnnxVoice(joe_file)
+    voice, reference = open_piper(joe_file), OnnxVoice(joe_file)
     symbols = next(voice.symbols(text))
-    ours, theirs = speak_both(voice, reference, symbols, voice.manner)
+    ours, theirs = speak_both(exactly(voice), reference, symbols, voice.manner)
     assert ours.shape == theirs.shape
     assert np.corrcoef(ours, theirs)[0, 1] > 0.999
     np.testing.assert_allclose(ours, theirs, atol=1e-3)
@@ -88,10 +85,8 @@ def test_without_noise_the_embedded_voice_equals_the_untouched_file(joe_file: Pa
 
     voice = open_piper(joe_file)
     symbols = next(voice.symbols("Good morning."))
-    noise = FixedNoise(torch.zeros(len(symbols), 2), torch.zeros(2000, 192))
-    with torch.inference_mode():
-        utterance = voice.network.encode(torch.tensor(symbols), Manner(0.0, 1.0, 0.0), noise)
-        ours = torch.cat(list(voice.network.windows(utterance, noise, iter([10**9])))).numpy()
+    noise = FixedNoise(np.zeros((len(symbols), 2), np.float32), np.zeros((2000, 192), np.float32))
+    ours = spoken_at_once(torch_arithmetic(voice), symbols, Manner(0.0, 1.0, 0.0), noise)
     session = onnxruntime.InferenceSession(joe_file, providers=["CPUExecutionProvider"])
     inputs = {
         "input": np.array([symbols]),

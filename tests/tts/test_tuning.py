@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
 
 from voicebench.errors import SettingsError
 from voicebench.native.library import NoLibrary
@@ -15,22 +14,20 @@ from voicebench.tts.tuning import (
     LEAST_SNR_DB,
     arithmetic_snr_db,
     choose_arithmetic,
-    choose_dtype,
-    decoder_snr_db,
     record_replays,
+    torch_arithmetic,
 )
 from voicebench.tts.vits.native_voice import multiplies_bfloats
-from voicebench.tts.vits.network import TorchArithmetic
+from voicebench.tts.vits.torch_voice import TorchArithmetic
 
-CPU = torch.device("cpu")
+CPU = "cpu"
 
 
 @pytest.mark.models
 @pytest.mark.slow
 def test_a_shorter_decoder_keeps_the_embedded_voice_above_its_error() -> None:
     voice = open_voice("en_US-joe-medium")
-    assert decoder_snr_db(voice, torch.bfloat16) >= LEAST_SNR_DB
-    assert voice.network.decoder.pre.weight.dtype == torch.float32
+    assert arithmetic_snr_db(voice, torch_arithmetic(voice, dtype="bfloat16")) >= LEAST_SNR_DB
 
 
 @pytest.mark.usefixtures("own_cache")
@@ -38,13 +35,30 @@ def test_auto_takes_bfloat16_only_where_it_is_fast_and_exact(
     mms_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     voice = open_voice(str(mms_folder))
+
+    def chosen(dtype: str = "auto") -> str:
+        return choose_arithmetic(voice, CPU, dtype=dtype, kernels="torch").dtype
+
     monkeypatch.setattr("voicebench.devices.cpu_has_bfloat16", lambda: False)
-    assert choose_dtype("auto", voice, CPU) == torch.float32
+    assert chosen() == "float32"
     monkeypatch.setattr("voicebench.devices.cpu_has_bfloat16", lambda: True)
-    for snr_db, expected in ((36.0, torch.bfloat16), (34.0, torch.float32)):
-        monkeypatch.setattr("voicebench.tts.tuning.decoder_snr_db", lambda *_, s=snr_db: s)
-        assert choose_dtype("auto", voice, CPU) == expected
-    assert choose_dtype("float16", voice, CPU) == torch.float16
+    for snr_db, expected in ((36.0, "bfloat16"), (34.0, "float32")):
+        monkeypatch.setattr("voicebench.tts.tuning.arithmetic_snr_db", lambda *_, s=snr_db: s)
+        assert chosen() == expected
+    assert chosen("float16") == "float16"
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_shorter_decoder_that_is_refused_leaves_the_weights_exact(
+    mms_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voice = open_voice(str(mms_folder))
+    monkeypatch.setattr("voicebench.devices.cpu_has_bfloat16", lambda: True)
+    monkeypatch.setattr("voicebench.tts.tuning.LEAST_SNR_DB", float("inf"))
+    chosen = choose_arithmetic(voice, CPU, kernels="torch")
+    assert isinstance(chosen, TorchArithmetic)
+    for name, weight in chosen.network.state_dict().items():
+        np.testing.assert_array_equal(weight, voice.weights[name])
 
 
 @pytest.mark.usefixtures("own_cache")
@@ -84,7 +98,7 @@ def test_an_error_is_measured_once_for_the_weights_of_a_voice(
     mms_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     voice = open_voice(str(mms_folder))
-    rough = TorchArithmetic(voice.network)
+    rough = torch_arithmetic(voice, dtype="bfloat16")
     first = arithmetic_snr_db(voice, rough)
     monkeypatch.setattr("voicebench.tts.tuning._probe", None)
     assert arithmetic_snr_db(voice, rough) == first
@@ -93,4 +107,6 @@ def test_an_error_is_measured_once_for_the_weights_of_a_voice(
 @pytest.mark.usefixtures("own_cache")
 def test_a_cpu_has_nothing_to_record(mms_folder: Path) -> None:
     voice = open_voice(str(mms_folder))
-    assert record_replays(replace(voice, name="any")) is None
+    arithmetic = torch_arithmetic(voice)
+    record_replays(voice, arithmetic)
+    assert not arithmetic.replayed

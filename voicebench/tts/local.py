@@ -7,7 +7,6 @@ computed, and are the same samples that computing everything at once would give.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import threading
 from collections.abc import Iterator
@@ -16,47 +15,44 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voicebench.errors import EngineError, SettingsError
+from voicebench.errors import SettingsError
 from voicebench.events import AudioChunk, SilenceTrimmed, TtsEvent
+from voicebench.tts.noise import SeededNoise
 from voicebench.tts.opening import Opening
 from voicebench.tts.pace import LONGEST_MS, Windows, first_window_ms
+from voicebench.tts.vits.utterance import encode, windows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from voicebench.tts.finding import Family
-    from voicebench.tts.vits.network import Utterance
-    from voicebench.tts.vits.replay import Replays
+    from voicebench.tts.vits.arithmetic import Arithmetic
+    from voicebench.tts.vits.utterance import Utterance
     from voicebench.tts.voice import Voice
 
 
 class LocalSynthesizer:
-    """Speaks with a VITS voice in this process."""
+    """Speaks with a VITS voice in this process.
+
+    One step (an encoding, a window) is computed at a time: an arithmetic may have one memory for
+    all its windows, and two steps at once on one processor both take longer.
+    """
 
     def __init__(
         self,
         voice: Voice,
+        arithmetic: Arithmetic,
         windows: Windows,
         *,
         seed: int,
         trim_silence: bool,
-        replays: Replays | None = None,
     ) -> None:
-        import torch
-
         self._voice = voice
-        self._network = voice.network
+        self._arithmetic = arithmetic
         self._windows = windows
         self._seed = seed
         self._trim_silence = trim_silence
-        self._replays = replays
         self._turn = threading.Lock()
-        self._device = voice.network.text.embedding.device
-        self._stream = (
-            torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
-            if self._device.type == "cuda"
-            else None
-        )
 
     def speak(self, text: str) -> Iterator[TtsEvent]:
         """Yield the speech of ``text``, each window as soon as its samples are on the host.
@@ -100,16 +96,16 @@ class LocalSynthesizer:
             "voice": self._voice.name,
             "language": self._voice.language,
             "sample_rate": self._voice.sample_rate,
-            "device": str(self._device),
-            "kernels": self._network.arithmetic.kernels,
-            "dtype": self._network.arithmetic.dtype,
+            "device": self._arithmetic.device,
+            "kernels": self._arithmetic.kernels,
+            "dtype": self._arithmetic.dtype,
             "trim_silence": self._trim_silence,
             "windows": {
                 "first_ms": round(self._windows.first_ms, 1),
                 "longest_ms": LONGEST_MS,
                 "cost_ms_per_window": round(self._windows.pace.window_ms, 2),
                 "cost_ms_per_frame": round(self._windows.pace.frame_ms, 3),
-                "replayed": self._replays is not None,
+                "replayed": self._arithmetic.replayed,
             },
         }
 
@@ -124,58 +120,32 @@ class LocalSynthesizer:
     def _spoken(
         self, text: str, *, opening: Opening | None = None, whole: bool = False
     ) -> Iterator[NDArray[np.float32]]:
-        """Yield the samples of ``text``, window by window, on the host."""
-        import torch
-
-        from voicebench.devices import to_host
-        from voicebench.tts.noise import SeededNoise
-
+        """Yield the samples of ``text``, window by window."""
         noise = SeededNoise(self._seed, text)
         sizes: Iterator[int] | None = None
         for symbols in self._voice.symbols(text):
-            with self._computing():
-                ids = torch.tensor(symbols, device=self._device)
-                utterance = self._network.encode(ids, self._voice.manner, noise)
+            with self._turn:
+                utterance = encode(self._arithmetic, symbols, self._voice.manner, noise)
             if whole:
-                sizes = itertools.repeat(utterance.frames * self._network.shape.decoder.hop)
+                sizes = itertools.repeat(utterance.frames * self._voice.shape.decoder.hop)
             elif sizes is None:
                 silent_ms = 0.0
                 if opening is not None:
                     silent_ms = self._silent_ms(utterance)
                     opening.expect(first_phoneme_ms=silent_ms)
                 sizes = self._windows.sizes(silent_ms)
-            windows = self._network.windows(utterance, noise, sizes, self._replays)
+            spoken = windows(self._arithmetic, utterance, noise, sizes)
             while True:
-                with self._computing():
-                    samples = next(windows, None)
-                    pcm = None if samples is None else to_host(samples)
+                with self._turn:
+                    pcm = next(spoken, None)
                 if pcm is None:
                     break
                 yield pcm
 
     def _silent_ms(self, utterance: Utterance) -> float:
         """Return how long the symbols before the first that sounds last."""
-        lead = min(self._voice.lead_symbols, utterance.ends.shape[0] - 1)
+        lead = min(self._voice.lead_symbols, utterance.ends.size - 1)
         return int(utterance.ends[lead - 1]) * self._windows.frame_ms if lead > 0 else 0.0
-
-    @contextlib.contextmanager
-    def _computing(self) -> Iterator[None]:
-        """Compute one step (an encoding, a window) alone, on the voice's own CUDA stream.
-
-        One step at a time, because recorded windows have one memory, and because two steps at
-        once on one processor both take longer.
-        """
-        import torch
-
-        own_stream = torch.cuda.stream(self._stream) if self._stream else contextlib.nullcontext()
-        with self._turn, torch.inference_mode(), own_stream:
-            try:
-                yield
-            except torch.OutOfMemoryError as error:
-                raise EngineError(
-                    f"{self._device} has no memory left for the voice {self._voice.name}",
-                    "choose another device, or let fewer programs use this one",
-                ) from error
 
 
 def load_synthesizer(
@@ -199,7 +169,7 @@ def load_synthesizer(
     ``voice`` is a name of the catalogue, the path of a Piper ``.onnx`` file, or the folder or hub
     id of a transformers ``VitsModel``. ``dtype`` is that of the decoder; what decides over rhythm
     and melody stays in float32. ``kernels`` is ``native``, ``torch`` or ``auto``. ``threads`` of
-    None leaves torch's threads as they are. ``first_window`` is in milliseconds of audio; None
+    None leaves the threads as they are. ``first_window`` is in milliseconds of audio; None
     takes what the speed measured here allows.
     Scales that are None are the voice's own.
 
@@ -228,16 +198,14 @@ def load_synthesizer(
         speaker=own.speaker if speaker_id is None else speaker_id,
     )
     opened = replace(opened, manner=manner)
-    opened.network.to(on)
-    opened.network.arithmetic = choose_arithmetic(opened, on, dtype=dtype, kernels=kernels)
-    pace = voice_pace(opened)
-    frame_ms = opened.network.shape.decoder.hop / opened.sample_rate * 1000
-    windows = Windows(
+    arithmetic = choose_arithmetic(opened, on, dtype=dtype, kernels=kernels)
+    pace = voice_pace(opened, arithmetic)
+    record_replays(opened, arithmetic)
+    frame_ms = opened.shape.decoder.hop / opened.sample_rate * 1000
+    planned = Windows(
         pace=pace,
         frame_ms=frame_ms,
         sample_rate=opened.sample_rate,
         first_ms=first_window_ms(pace, frame_ms) if first_window is None else first_window,
     )
-    return LocalSynthesizer(
-        opened, windows, seed=seed, trim_silence=trim_silence, replays=record_replays(opened)
-    )
+    return LocalSynthesizer(opened, arithmetic, planned, seed=seed, trim_silence=trim_silence)

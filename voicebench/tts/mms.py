@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from voicebench.errors import ModelError
 from voicebench.tts.characters import read_characters
-from voicebench.tts.vits.network import Manner
 from voicebench.tts.vits.shape import (
     DecoderShape,
     DurationShape,
@@ -27,6 +26,7 @@ from voicebench.tts.vits.shape import (
     TextShape,
     VitsShape,
 )
+from voicebench.tts.vits.utterance import Manner
 from voicebench.tts.voice import Voice, converted
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def open_vits_folder(folder: Path, name: str | None = None) -> Voice:
         stored = _Stored(weights_file)
         return shape, collect(weights_file, shape, vits_names(shape), stored.get)
 
-    network = converted(weights_file, convert, shape)
+    made = converted(weights_file, convert, shape)
     if characters.most_id >= shape.text.symbols:
         raise ModelError(
             f"{folder / 'vocab.json'} names the symbol {characters.most_id}, and the voice has "
@@ -83,7 +83,9 @@ def open_vits_folder(folder: Path, name: str | None = None) -> Voice:
         family="mms",
         language=characters.language,
         sample_rate=sample_rate,
-        network=network,
+        shape=made.shape,
+        weights=made.weights,
+        origin=made.origin,
         symbols=characters.symbols,
         manner=manner,
         speakers=shape.speakers,

@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 BLOCK = 64
 """Frames are drawn in blocks of this many, so that the windows have no say in what is drawn."""
 
 
 class SeededNoise:
-    """Normal noise that follows from a seed and a text alone, on the CPU for every device.
+    """Normal noise, float32, that follows from a seed and a text alone, whatever the device.
 
     Whoever streams and whoever does not, in windows of any size, draws the same numbers.
     """
 
     def __init__(self, seed: int, text: str) -> None:
         digest = hashlib.blake2b(f"{seed}\0{text}".encode(errors="replace"), digest_size=8).digest()
-        self._generator = torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
-        self._left: Tensor | None = None
+        self._generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
+        self._left: NDArray[np.float32] | None = None
 
-    def for_durations(self, symbols: int) -> Tensor:
+    def for_durations(self, symbols: int) -> NDArray[np.float32]:
         """Return (symbols, 2); what is left of an earlier utterance's frames is dropped."""
         self._left = None
-        return torch.randn(symbols, 2, generator=self._generator)
+        return self._generator.standard_normal((symbols, 2), np.float32)
 
-    def for_frames(self, frames: int, channels: int) -> Tensor:
+    def for_frames(self, frames: int, channels: int) -> NDArray[np.float32]:
         """Return the next (frames, channels) of the utterance."""
         drawn = [] if self._left is None else [self._left]
         have = sum(block.shape[0] for block in drawn)
         while have < frames:
-            drawn.append(torch.randn(BLOCK, channels, generator=self._generator))
+            drawn.append(self._generator.standard_normal((BLOCK, channels), np.float32))
             have += BLOCK
-        together = torch.cat(drawn)
+        together = np.concatenate(drawn)
         self._left = together[frames:]
         return together[:frames]

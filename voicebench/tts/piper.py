@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from voicebench.errors import ModelError
 from voicebench.tts import espeak
 from voicebench.tts.speakable import parts, speakable
-from voicebench.tts.vits.network import Manner
+from voicebench.tts.vits.utterance import Manner
 from voicebench.tts.voice import Voice, converted
 
 if TYPE_CHECKING:
@@ -96,11 +96,11 @@ def open_piper(path: Path) -> Voice:
         names = piper_names(graph, shape)
         return shape, collect(path, shape, names, lambda n: torch.tensor(graph.weight(n)))
 
-    network = converted(path, convert)
+    made = converted(path, convert)
     most = max(max(ids) for ids in settings.phoneme_ids.values() if ids)
-    if most >= network.shape.text.symbols:
+    if most >= made.shape.text.symbols:
         raise ModelError(
-            f"{path}.json names the symbol {most}, and the voice has {network.shape.text.symbols}",
+            f"{path}.json names the symbol {most}, and the voice has {made.shape.text.symbols}",
             "take the .onnx and the .onnx.json of the same voice",
         )
     return Voice(
@@ -108,15 +108,17 @@ def open_piper(path: Path) -> Voice:
         family="piper",
         language=settings.espeak_voice,
         sample_rate=settings.sample_rate,
-        network=network,
+        shape=made.shape,
+        weights=made.weights,
+        origin=made.origin,
         symbols=settings.symbols,
         manner=Manner(
             noise_scale=settings.noise_scale,
             length_scale=settings.length_scale,
             noise_w=settings.noise_w,
-            speaker=settings.default_speaker if network.shape.speakers > 1 else None,
+            speaker=settings.default_speaker if made.shape.speakers > 1 else None,
         ),
-        speakers=network.shape.speakers,
+        speakers=made.shape.speakers,
         lead_symbols=len(settings.phoneme_ids["^"]) + len(settings.phoneme_ids["_"]),
     )
 

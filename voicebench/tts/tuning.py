@@ -6,18 +6,22 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from voicebench.errors import SettingsError
 from voicebench.native.library import NoLibrary, native_digest, processor, tried_library
 from voicebench.tts.memory import recall, remember
+from voicebench.tts.noise import SeededNoise
 from voicebench.tts.pace import Pace, measured_pace
-from voicebench.tts.vits.network import Arithmetic, TorchArithmetic
+from voicebench.tts.vits.native_trial import snr_db, vits_works
+from voicebench.tts.vits.native_voice import NativeArithmetic, multiplies_bfloats
+from voicebench.tts.vits.utterance import encode, frames
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
+    from numpy.typing import NDArray
 
-    from voicebench.tts.vits.carry import Carry
-    from voicebench.tts.vits.replay import Replays
+    from voicebench.tts.vits.arithmetic import Arithmetic
+    from voicebench.tts.vits.torch_voice import TorchArithmetic
     from voicebench.tts.voice import Voice
 
 LEAST_SNR_DB = 35.0
@@ -31,15 +35,17 @@ _PROBE_FRAMES = 60
 
 
 def choose_arithmetic(
-    voice: Voice, device: torch.device, *, dtype: str = "auto", kernels: str = "auto"
+    voice: Voice, device: str, *, dtype: str = "auto", kernels: str = "auto"
 ) -> Arithmetic:
     """Return what computes ``voice`` on ``device``: C compiled for this processor, or torch.
 
+    It speaks as the speaker of the voice's manner. ``device`` is named as torch names it, and
     ``dtype`` is the decoder's number format. ``auto`` takes a shorter one only where the processor
-    multiplies it directly and the audio keeps `LEAST_SNR_DB` above the error. Raises
-    `SettingsError` where ``kernels`` are asked for that are not to be had here.
+    multiplies it directly and the audio keeps `LEAST_SNR_DB` above the error. Torch is imported
+    only where it computes, or where that error is not known yet. Raises `SettingsError` where
+    ``kernels`` are asked for that are not to be had here.
     """
-    may_be_native = device.type == "cpu" and dtype in ("auto", "float32", "bfloat16")
+    may_be_native = device == "cpu" and dtype in ("auto", "float32", "bfloat16")
     if kernels != "torch" and may_be_native:
         try:
             return _native(voice, dtype)
@@ -51,31 +57,26 @@ def choose_arithmetic(
         raise SettingsError(
             f"the native kernels cannot speak here ({refusal})", "set tts.kernels to auto"
         )
-    voice.network.decoder.to(choose_dtype(dtype, voice, device))
-    voice.network.prepare()
-    return TorchArithmetic(voice.network)
+    return _in_torch(voice, device, dtype)
 
 
-def _native(voice: Voice, dtype: str) -> Arithmetic:
+def _native(voice: Voice, dtype: str) -> NativeArithmetic:
     """Return ``voice`` in C. Raises `NoLibrary` where that cannot be."""
-    import torch
-
-    from voicebench.tts.vits.native_trial import vits_works
-    from voicebench.tts.vits.native_voice import NativeArithmetic, multiplies_bfloats
+    from voicebench.devices import threads
 
     library = tried_library("vits", vits_works)
     if dtype == "bfloat16" and not multiplies_bfloats(library):
         raise NoLibrary("this processor has no tiles to multiply bfloat16 with")
 
-    def built(*, bfloats: bool) -> Arithmetic:
-        with torch.inference_mode():
-            return NativeArithmetic(
-                library,
-                voice.network,
-                speaker=voice.network.speaker(voice.manner),
-                bfloats=bfloats,
-                threads=torch.get_num_threads(),
-            )
+    def built(*, bfloats: bool) -> NativeArithmetic:
+        return NativeArithmetic(
+            library,
+            voice.shape,
+            voice.weights,
+            speaker=voice.manner.speaker,
+            bfloats=bfloats,
+            threads=threads(),
+        )
 
     if dtype == "auto" and multiplies_bfloats(library):
         short = built(bfloats=True)
@@ -84,163 +85,105 @@ def _native(voice: Voice, dtype: str) -> Arithmetic:
     return built(bfloats=dtype == "bfloat16")
 
 
-def arithmetic_snr_db(voice: Voice, arithmetic: Arithmetic) -> float:
-    """Return how far, in dB, the audio of ``arithmetic`` is above its error against float32.
-
-    Measured on a babble of frames, once for the weights of a voice; remembered.
-    """
-    import torch
-
-    key = _digest(_weights_digest(voice), arithmetic.kernels, arithmetic.dtype, native_digest())
-    known = recall("errors", key)
-    if known is not None and "snr_db" in known:
-        return known["snr_db"]
-    with torch.inference_mode():
-        frames = _probe(voice)
-        exact, rough = (
-            one.stream(_speaker(voice)).window(frames, last=True).double()
-            for one in (TorchArithmetic(voice.network), arithmetic)
-        )
-    snr_db = float(10 * torch.log10(exact.square().sum() / (exact - rough).square().sum()))
-    remember("errors", key, {"snr_db": snr_db})
-    return snr_db
-
-
-def choose_dtype(name: str, voice: Voice, device: torch.device) -> torch.dtype:
-    """Return the number format of torch's decoder called ``name``; ``auto`` is fast and exact.
+def _in_torch(voice: Voice, device: str, dtype: str) -> TorchArithmetic:
+    """Return ``voice`` in torch, its decoder in the number format called ``dtype``.
 
     ``auto`` takes bfloat16 on processors that multiply it directly, if it keeps `LEAST_SNR_DB`;
     everywhere else float32 (a GPU computes a window faster than it starts its kernels).
     """
-    import torch
-
     from voicebench.devices import cpu_has_bfloat16, resolve_dtype
 
-    if name != "auto":
-        return resolve_dtype(name, device)
-    may_shorten = device.type == "cpu" and cpu_has_bfloat16()
-    if may_shorten and decoder_snr_db(voice, torch.bfloat16) >= LEAST_SNR_DB:
-        return torch.bfloat16
-    return torch.float32
+    if dtype != "auto":
+        return torch_arithmetic(voice, device, resolve_dtype(dtype, device))
+    if device == "cpu" and cpu_has_bfloat16():
+        short = torch_arithmetic(voice, device, "bfloat16")
+        if arithmetic_snr_db(voice, short) >= LEAST_SNR_DB:
+            return short
+    return torch_arithmetic(voice, device)
 
 
-def decoder_snr_db(voice: Voice, dtype: torch.dtype) -> float:
-    """Return how far, in dB, the audio is above its error with torch's decoder in ``dtype``.
+def torch_arithmetic(voice: Voice, device: str = "cpu", dtype: str = "float32") -> TorchArithmetic:
+    """Return ``voice`` in torch on ``device``, its decoder in ``dtype`` (as torch names both)."""
+    from voicebench.tts.vits.network import network_of
+    from voicebench.tts.vits.torch_voice import TorchArithmetic
 
-    The decoder is left in float32.
+    network = network_of(voice.shape, voice.weights)
+    return TorchArithmetic(network, speaker=voice.manner.speaker, device=device, dtype=dtype)
+
+
+def arithmetic_snr_db(voice: Voice, arithmetic: Arithmetic) -> float:
+    """Return how far, in dB, the audio of ``arithmetic`` is above its error against float32.
+
+    Measured on a babble of frames, against torch, once for the weights of a voice; remembered.
     """
-    import torch
-
-    with torch.inference_mode():
-        rows = voice.network.flow(_probe(voice), _speaker(voice), _whole())
-        exact = voice.network.decoder(rows, _speaker(voice), _whole()).double()
-        voice.network.decoder.to(dtype)
-        rough = voice.network.decoder(rows, _speaker(voice), _whole()).double()
-        voice.network.decoder.to(torch.float32)
-    return float(10 * torch.log10(exact.square().sum() / (exact - rough).square().sum()))
-
-
-def _whole() -> Carry:
-    """Return the carry of an utterance that is one window."""
-    from voicebench.tts.vits.carry import Carry
-
-    carry = Carry()
-    carry.begin(last=True)
-    return carry
+    key = _digest(_weights_digest(voice), arithmetic.kernels, arithmetic.dtype, native_digest())
+    known = recall("errors", key)
+    if known is not None and "snr_db" in known:
+        return known["snr_db"]
+    rows = _probe(voice, arithmetic)
+    exact, rough = (
+        one.stream().window(rows, last=True) for one in (torch_arithmetic(voice), arithmetic)
+    )
+    measured = snr_db(exact, rough)
+    remember("errors", key, {"snr_db": measured})
+    return measured
 
 
-def voice_pace(voice: Voice) -> Pace:
-    """Return how fast ``voice`` speaks here, and warm it up on the way."""
-    import torch
+def voice_pace(voice: Voice, arithmetic: Arithmetic) -> Pace:
+    """Return how fast ``arithmetic`` speaks ``voice`` here, and warm it up on the way."""
+    from voicebench.devices import threads
 
-    from voicebench.devices import to_host
-
-    network = voice.network
-    frames = _probe(voice)
-    stream = network.arithmetic.stream(_speaker(voice))
+    rows = _probe(voice, arithmetic)
+    stream = arithmetic.stream()
 
     def speak_frames(count: int) -> None:
-        with torch.inference_mode():
-            to_host(stream.window(frames[:count], last=False))
+        stream.window(rows[:count], last=False)
 
     speak_frames(_PROBE_FRAMES)
-    device = network.text.embedding.device
-    hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
-    arithmetic = network.arithmetic
-    described = (network.shape, arithmetic.kernels, arithmetic.dtype, native_digest(), device)
-    key = _digest(*described, hardware, torch.get_num_threads(), torch.__version__)
-    return measured_pace(key, speak_frames)
+    described = (voice.shape, arithmetic.kernels, arithmetic.dtype, arithmetic.device, threads())
+    return measured_pace(_digest(*described, *_computed_by(arithmetic)), speak_frames)
 
 
-def record_replays(voice: Voice) -> Replays | None:
-    """Return recorded windows where the device has them and they give the same samples."""
+def _computed_by(arithmetic: Arithmetic) -> tuple[str, ...]:
+    """Return what hardware and what code computes."""
+    if arithmetic.kernels == "native":
+        return processor(), native_digest()
     import torch
 
-    if voice.network.text.embedding.device.type != "cuda":
-        return None
-    from voicebench.tts.vits.replay import Replays, record_cuda_graph
-
-    arithmetic = TorchArithmetic(voice.network)
-
-    def compute(rows: Tensor, carry: Carry) -> Tensor:
-        return arithmetic.decode(rows, _speaker(voice), carry)
-
-    try:
-        replays = Replays(compute, REPLAYED_FRAMES, record_cuda_graph)
-        return replays if replays_agree(voice, replays) else None
-    except RuntimeError:  # a driver or a torch that cannot record: speak without
-        torch.cuda.synchronize()
-        return None
+    on_cuda = arithmetic.device.startswith("cuda")
+    hardware = torch.cuda.get_device_name(arithmetic.device) if on_cuda else processor()
+    return hardware, str(torch.__version__)
 
 
-def replays_agree(voice: Voice, replays: Replays, tolerance: float = 1e-3) -> bool:
-    """Return whether each recorded window gives the samples of an unrecorded one."""
-    import torch
+def record_replays(voice: Voice, arithmetic: Arithmetic) -> None:
+    """Have windows recorded and replayed where the device can, and it gives the same samples."""
+    if not arithmetic.device.startswith("cuda"):
+        return
+    from voicebench.tts.vits.replay_trial import replay_on_cuda
+    from voicebench.tts.vits.torch_voice import TorchArithmetic
 
-    frames, speaker = _probe(voice), _speaker(voice)
-    with torch.inference_mode():
-        for size in replays.sizes:
-            plain, recorded = (TorchArithmetic(voice.network).stream(speaker) for _ in range(2))
-            for stream in (plain, recorded):
-                stream.window(frames, last=False)
-            for _ in range(2):
-                expected = plain.window(frames[:size], last=False)
-                found = replays(frames[:size], recorded.carry)
-                if found.shape != expected.shape or (found - expected).abs().max() > tolerance:
-                    return False
-    return True
+    assert isinstance(arithmetic, TorchArithmetic)  # nothing else computes on CUDA
+    replay_on_cuda(arithmetic, _probe(voice, arithmetic), REPLAYED_FRAMES)
 
 
-def _probe(voice: Voice) -> Tensor:
+def _probe(voice: Voice, arithmetic: Arithmetic) -> NDArray[np.float32]:
     """Return frames (at least `_PROBE_FRAMES`, channels) of babble: random symbols, encoded."""
-    import torch
-
-    from voicebench.tts.noise import SeededNoise
-
-    network, noise = voice.network, SeededNoise(0, "probe")
-    generator = torch.Generator().manual_seed(0)
-    count = network.shape.text.symbols
-    symbols = torch.randint(0, count, (_PROBE_SYMBOLS,), generator=generator)
+    noise = SeededNoise(0, "probe")
+    symbols = np.random.default_rng(0).integers(voice.shape.text.symbols, size=_PROBE_SYMBOLS)
     manner = replace(voice.manner, length_scale=1.0)  # a user's may be anything
-    with torch.inference_mode():
-        device = network.text.embedding.device
-        utterance = network.encode(symbols.to(device), manner, noise)
-        frames = network.frames(utterance, 0, min(utterance.frames, 4 * _PROBE_FRAMES), noise)
-    return frames.repeat(-(-_PROBE_FRAMES // frames.shape[0]), 1)
-
-
-def _speaker(voice: Voice) -> Tensor | None:
-    return voice.network.speaker(voice.manner)
+    utterance = encode(arithmetic, symbols.tolist(), manner, noise)
+    rows = frames(utterance, 0, min(utterance.frames, 4 * _PROBE_FRAMES), noise)
+    return np.tile(rows, (-(-_PROBE_FRAMES // rows.shape[0]), 1))
 
 
 def _weights_digest(voice: Voice) -> str:
     """Return a digest of the file of the weights, or of the numbers that decide over the error."""
-    if voice.network.origin is not None:
-        return voice.network.origin
+    if voice.origin is not None:
+        return voice.origin
     digest = hashlib.sha256()
-    for part in (voice.network.flow, voice.network.decoder):
-        for weight in part.parameters():
-            digest.update(weight.detach().contiguous().numpy().data)
+    for name, weight in sorted(voice.weights.items()):
+        if name.startswith(("flow.", "decoder.")):
+            digest.update(np.ascontiguousarray(weight).data)
     return digest.hexdigest()
 
 

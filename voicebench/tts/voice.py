@@ -1,18 +1,21 @@
-"""A voice, loaded: its network, how it turns text into symbols, and its own manner of speaking."""
+"""A voice, loaded: its weights, how it turns text into symbols, and its own manner of speaking."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from voicebench.models.cache import build_once, cache_folder, known_sha256
-from voicebench.tts.vits.network import Manner, Vits
 from voicebench.tts.vits.shape import VitsShape
+from voicebench.tts.vits.utterance import Manner
+from voicebench.tts.vits.weights import check_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from voicebench.tts.vits.weights import Weights
 
 FORMAT = 2
 """Part of a converted voice's name in the cache: raise it when names or layout change."""
@@ -30,7 +33,10 @@ class Voice:
     family: str
     language: str
     sample_rate: int
-    network: Vits
+    shape: VitsShape
+    weights: Weights = field(repr=False, compare=False)
+    origin: str | None
+    """A digest of the file that the weights came from, where that is known."""
     symbols: Callable[[str], Iterator[list[int]]]
     manner: Manner
     speakers: int
@@ -38,23 +44,34 @@ class Voice:
     """How many symbols open a text before the first that sounds (a beginning mark, a blank)."""
 
 
+class Converted(NamedTuple):
+    """What the network of a voice is made of, and a digest of the file that it came from."""
+
+    shape: VitsShape
+    weights: Weights
+    origin: str
+
+
 def converted(
     source: Path,
     convert: Callable[[], tuple[VitsShape, dict[str, Tensor]]],
     known: VitsShape | None = None,
-) -> Vits:
-    """Return the network that ``convert`` makes of the file ``source``, made once and cached.
+) -> Converted:
+    """Return what ``convert`` makes of the file ``source``, made once and cached.
 
     The cache is keyed by the file's content, and by the shape where that is ``known`` from
-    elsewhere; so a changed file is converted anew.
+    elsewhere; so a changed file is converted anew. Torch is imported only to convert. Raises
+    `ModelError` where the weights in the cache are not those of the voice, and what ``convert``
+    raises.
     """
     import hashlib
     import json
 
-    import torch
-    from safetensors.torch import load_file, save_file
+    from safetensors.numpy import load_file
 
     def build(folder: Path) -> None:
+        from safetensors.torch import save_file
+
         shape, weights = convert()
         save_file(weights, folder / "weights.safetensors")
         (folder / "shape.json").write_text(json.dumps(shape.to_json()), encoding="utf-8")
@@ -64,8 +81,6 @@ def converted(
         name += "-" + hashlib.sha256(json.dumps(known.to_json()).encode()).hexdigest()[:12]
     folder = build_once(cache_folder() / "voices" / name, build, about={"source": source.name})
     stored = json.loads((folder / "shape.json").read_text(encoding="utf-8"))
-    with torch.device("meta"):
-        network = Vits(VitsShape.from_json(stored))
-    network.load_state_dict(load_file(folder / "weights.safetensors"), assign=True)
-    network.origin = folder.name
-    return network.eval().requires_grad_(False)
+    shape, weights = VitsShape.from_json(stored), load_file(folder / "weights.safetensors")
+    check_weights(folder, shape, weights)
+    return Converted(shape, weights, origin=folder.name)

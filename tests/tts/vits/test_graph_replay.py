@@ -12,15 +12,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from voicebench.tts.local import LocalSynthesizer, load_synthesizer
+from voicebench.tts.finding import open_voice
 from voicebench.tts.noise import SeededNoise
-from voicebench.tts.tuning import replays_agree
+from voicebench.tts.tuning import torch_arithmetic
 from voicebench.tts.vits.carry import Carry
-from voicebench.tts.vits.network import TorchArithmetic, Utterance
 from voicebench.tts.vits.replay import Replays
+from voicebench.tts.vits.replay_trial import replays_agree
+from voicebench.tts.vits.torch_voice import TorchArithmetic
+from voicebench.tts.vits.utterance import Manner, encode
+from voicebench.tts.vits.utterance import windows as windows_of
+from voicebench.tts.voice import Voice
 
 pytestmark = pytest.mark.usefixtures("own_cache")
+
+TEXT = "a long enough text to have many windows"
 
 
 def record(work: Callable[[], None]) -> Callable[[], None]:
@@ -30,58 +37,51 @@ def record(work: Callable[[], None]) -> Callable[[], None]:
 
 
 @pytest.fixture
-def synthesizer(mms_folder: Path) -> LocalSynthesizer:
-    return load_synthesizer(
-        str(mms_folder), device="cpu", length_scale=8.0, dtype="float32", kernels="torch"
-    )
+def voice(mms_folder: Path) -> Voice:
+    return open_voice(str(mms_folder))
 
 
 @pytest.fixture
-def replays(synthesizer: LocalSynthesizer) -> Replays:
-    arithmetic = TorchArithmetic(synthesizer._voice.network)
-
-    def compute(rows: torch.Tensor, carry: Carry) -> torch.Tensor:
-        return arithmetic.decode(rows, None, carry)
-
-    return Replays(compute, (24, 8), record)
+def plain(voice: Voice) -> TorchArithmetic:
+    return torch_arithmetic(voice)
 
 
-def encoded(synthesizer: LocalSynthesizer, text: str) -> tuple[Utterance, SeededNoise]:
-    noise = SeededNoise(0, text)
-    symbols = torch.tensor(next(synthesizer._voice.symbols(text)))
-    with torch.inference_mode():
-        return synthesizer._voice.network.encode(symbols, synthesizer._voice.manner, noise), noise
+@pytest.fixture
+def replaying(voice: Voice) -> TorchArithmetic:
+    arithmetic = torch_arithmetic(voice)
+    arithmetic.replays = Replays(arithmetic.decode, (24, 8), record)
+    return arithmetic
 
 
 def windows(
-    synthesizer: LocalSynthesizer, text: str, sizes: list[int], replays: Replays | None
-) -> Iterator[torch.Tensor]:
-    utterance, noise = encoded(synthesizer, text)
-    return synthesizer._voice.network.windows(
-        utterance, noise, iter(sizes + [sizes[-1]] * 1000), replays
-    )
+    arithmetic: TorchArithmetic, voice: Voice, text: str, sizes: list[int]
+) -> Iterator[NDArray[np.float32]]:
+    noise = SeededNoise(0, text)
+    manner = Manner(voice.manner.noise_scale, 8.0, voice.manner.noise_w)
+    utterance = encode(arithmetic, next(voice.symbols(text)), manner, noise)
+    return windows_of(arithmetic, utterance, noise, iter(sizes + [sizes[-1]] * 1000))
 
 
-TEXT = "a long enough text to have many windows"
+def at_once(plain: TorchArithmetic, voice: Voice, text: str = TEXT) -> NDArray[np.float32]:
+    return np.concatenate(list(windows(plain, voice, text, [10_000_000])))
 
 
-@torch.inference_mode()
-def test_replayed_windows_give_the_samples(synthesizer: LocalSynthesizer, replays: Replays) -> None:
-    plain = torch.cat(list(windows(synthesizer, TEXT, [10_000_000], None)))
-    replayed = list(windows(synthesizer, TEXT, [40, 60, 190, 60, 190], replays))
-    sizes = {window.shape[0] for window in replayed[1:-1]}
+def test_replayed_windows_give_the_samples(
+    plain: TorchArithmetic, replaying: TorchArithmetic, voice: Voice
+) -> None:
+    assert (plain.replayed, replaying.replayed) == (False, True)
+    replayed = list(windows(replaying, voice, TEXT, [40, 60, 190, 60, 190]))
+    sizes = {window.size for window in replayed[1:-1]}
     assert {8 * 8, 24 * 8} <= sizes
-    np.testing.assert_allclose(torch.cat(replayed), plain, atol=1e-4)
+    np.testing.assert_allclose(np.concatenate(replayed), at_once(plain, voice), atol=1e-4)
 
 
-@torch.inference_mode()
 def test_two_streams_through_one_recording_do_not_mix(
-    synthesizer: LocalSynthesizer, replays: Replays
+    plain: TorchArithmetic, replaying: TorchArithmetic, voice: Voice
 ) -> None:
     texts = [TEXT, "something quite different that is said at the same time"]
-    plain = [torch.cat(list(windows(synthesizer, text, [10_000_000], None))) for text in texts]
-    streams = [windows(synthesizer, text, [40, 60], replays) for text in texts]
-    taken: list[list[torch.Tensor]] = [[], []]
+    streams = [windows(replaying, voice, text, [40, 60]) for text in texts]
+    taken: list[list[NDArray[np.float32]]] = [[], []]
     running = [0, 1]
     while running:
         for index in list(running):
@@ -90,27 +90,26 @@ def test_two_streams_through_one_recording_do_not_mix(
                 running.remove(index)
             else:
                 taken[index].append(window)
-    for found, expected in zip(taken, plain, strict=True):
-        np.testing.assert_allclose(torch.cat(found), expected, atol=1e-4)
+    for found, text in zip(taken, texts, strict=True):
+        np.testing.assert_allclose(np.concatenate(found), at_once(plain, voice, text), atol=1e-4)
 
 
-@torch.inference_mode()
 def test_a_stream_that_is_given_up_leaves_no_trace(
-    synthesizer: LocalSynthesizer, replays: Replays
+    plain: TorchArithmetic, replaying: TorchArithmetic, voice: Voice
 ) -> None:
-    plain = torch.cat(list(windows(synthesizer, TEXT, [10_000_000], None)))
-    given_up = windows(synthesizer, "this one is given up", [40, 60], replays)
+    given_up = windows(replaying, voice, "this one is given up", [40, 60])
     for _ in range(4):
         next(given_up)
     given_up.close()  # type: ignore[attr-defined]
-    found = torch.cat(list(windows(synthesizer, TEXT, [40, 60], replays)))
-    np.testing.assert_allclose(found, plain, atol=1e-4)
+    found = np.concatenate(list(windows(replaying, voice, TEXT, [40, 60])))
+    np.testing.assert_allclose(found, at_once(plain, voice), atol=1e-4)
 
 
-def test_recordings_are_checked_before_use(synthesizer: LocalSynthesizer, replays: Replays) -> None:
-    assert replays_agree(synthesizer._voice, replays)
+def test_recordings_are_checked_before_use(plain: TorchArithmetic) -> None:
+    frames = np.random.default_rng(0).standard_normal((60, 8), np.float32)
+    assert replays_agree(plain, Replays(plain.decode, (24, 8), record), frames)
 
     def wrong(rows: torch.Tensor, carry: Carry) -> torch.Tensor:
-        return TorchArithmetic(synthesizer._voice.network).decode(rows, None, carry) + 0.01
+        return plain.decode(rows, carry) + 0.01
 
-    assert not replays_agree(synthesizer._voice, Replays(wrong, (8,), record))
+    assert not replays_agree(plain, Replays(wrong, (8,), record), frames)

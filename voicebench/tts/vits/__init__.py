@@ -7,7 +7,8 @@ positions (Shaw et al., arXiv:1803.02155), HiFi-GAN (Kong et al., arXiv:2010.056
 
 Only speaking is here; what a voice needs while it is trained (posterior encoder, discriminators)
 is left out. All tensors are *time first*, ``(time, channels)``, one utterance at a time: there is
-no batch, so there are no masks.
+no batch, so there are no masks. An `arithmetic` computes it, in C or in torch; between its
+calls everything is numpy on the host, and torch is imported only where it computes.
 
     symbols ─▶ text encoder ─▶ durations ─▶ prior (one mean and scale a frame) + noise
                                                 └─▶ flow, reversed ─▶ decoder ─▶ samples

@@ -58,16 +58,8 @@ class Stage(nn.Module):
             ResidualBlock(shape, outputs, kernel, dilations)
             for kernel, dilations in zip(shape.block_kernels, shape.block_dilations, strict=True)
         )
-        reaches = [(kernel - 1) // 2 for kernel in shape.block_kernels]
-        self.lags = [
-            max(
-                reach * row[step] for reach, row in zip(reaches, shape.block_dilations, strict=True)
-            )
-            for step in range(len(shape.block_dilations[0]))
-        ]
-        self.plain_lag = max(reaches) if shape.block_kind == 1 else 0
-        self.open_rows = self.upsampling.crop + sum(self.lags) + self.plain_lag * len(self.lags)
-        """How many of the last output rows the input so far does not determine."""
+        self.lags = shape.step_lags
+        self.plain_lag = shape.plain_lag
 
     def forward(self, rows: Tensor, carry: Carry) -> Tensor:
         """Return the rows (time × rate, channels / 2) that the input up to here determines."""
@@ -113,10 +105,6 @@ class Stage(nn.Module):
             return following.within(bent, lag).add_(after)
         return following.within(bent, lag, total.add_(after))
 
-    def determined(self, count: int) -> int:
-        """Return how many output rows the first ``count`` input rows determine."""
-        return max(0, count * self.upsampling.rate - self.open_rows)
-
 
 class Decoder(nn.Module):
     """Frames of the flow's channels in, samples in [-1, 1] out."""
@@ -141,10 +129,3 @@ class Decoder(nn.Module):
             rows = stage(rows, carry)
         rows = self.post(functional.leaky_relu(rows, LAST_SLOPE), carry)
         return torch.tanh(rows)[:, 0]
-
-    def determined(self, frames: int) -> int:
-        """Return how many samples the first ``frames`` frames determine, short of the end."""
-        count = max(0, frames - self.pre.reach)
-        for stage in self.stages:
-            count = stage.determined(count)  # type: ignore[operator]
-        return max(0, count - self.post.reach)

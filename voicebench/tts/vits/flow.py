@@ -33,10 +33,6 @@ class Coupling(nn.Module):
             for i in range(sizes.layers)
         )
         self.post = nn.Linear(sizes.hidden, half)
-        self.lag = sum(
-            (sizes.kernel - 1) // 2 * sizes.dilation_rate**i for i in range(sizes.layers)
-        )
-        """How many frames the output stays behind the input, until the end comes in."""
 
     def forward(self, still: Tensor, speaker: Tensor | None, carry: Carry) -> Tensor:
         """Return what to take from the other half, for the frames determined by ``still``."""
@@ -68,10 +64,7 @@ class Flow(nn.Module):
 
     def __init__(self, shape: VitsShape) -> None:
         super().__init__()
-        couplings = [Coupling(shape) for _ in range(shape.flow.couplings)]
-        self.lag = sum(coupling.lag for coupling in couplings)
-        """How many frames the output stays behind the input, until the end comes in."""
-        self.couplings = nn.ModuleList(couplings)
+        self.couplings = nn.ModuleList(Coupling(shape) for _ in range(shape.flow.couplings))
 
     def forward(self, rows: Tensor, speaker: Tensor | None, carry: Carry) -> Tensor:
         """Return the decoder's frames (time, channels) that the frames up to here determine.

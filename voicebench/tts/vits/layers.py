@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from voicebench.tts.vits.carry import Carry
+from voicebench.tts.vits.shape import crop, reach
 from voicebench.tts.vits.tiles import LEAST_ROWS, Tiles
 
 
@@ -86,7 +87,7 @@ class Convolution(Taps):
         self, inputs: int, outputs: int, kernel: int, dilation: int = 1, bias: bool = True
     ) -> None:
         super().__init__(inputs, outputs, kernel, dilation, bias)
-        self.reach = self.span // 2
+        self.reach = reach(kernel, dilation)
         """How many rows on either side have a say in a row's output."""
 
     def forward(self, rows: Tensor, carry: Carry) -> Tensor:
@@ -124,7 +125,7 @@ class Upsampling(nn.Module):
         super().__init__()
         self.rate = rate
         self.kernel = kernel
-        self.crop = (kernel - rate) // 2
+        self.crop = crop(kernel, rate)
         self.overlap = (kernel - 1) // rate
         """How many earlier rows still have a say in a row's output."""
         self.trained_shape = (inputs, outputs, kernel)

@@ -1,4 +1,7 @@
-"""Whether the C code for voices, as it was compiled here, computes what torch computes."""
+"""Whether the C code for voices, as it was compiled here, computes what torch computes.
+
+Torch is imported only by what compares with it: the answer is remembered for each library.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,9 @@ import ctypes
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-import torch
+import numpy as np
 
 from voicebench.tts.vits.native_voice import NativeArithmetic, multiplies_bfloats
-from voicebench.tts.vits.network import Arithmetic, TorchArithmetic, Vits
 from voicebench.tts.vits.shape import (
     DecoderShape,
     DurationShape,
@@ -17,9 +19,12 @@ from voicebench.tts.vits.shape import (
     TextShape,
     VitsShape,
 )
+from voicebench.tts.vits.weights import weight_shapes
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from numpy.typing import NDArray
+
+    from voicebench.tts.vits.arithmetic import Arithmetic
 
 TOLERANCE = 1e-3
 """Of samples in [-1, 1], and of what a text is encoded to."""
@@ -39,52 +44,77 @@ def vits_works(library: ctypes.CDLL, threads: int = 2) -> bool:
     windows.
     """
     kinds: tuple[Literal[1, 2], ...] = (1, 2)
-    return all(_agrees(library, trial_network(kind), threads) for kind in kinds)
+    return all(_agrees(library, kind, threads) for kind in kinds)
 
 
-def _agrees(library: ctypes.CDLL, network: Vits, threads: int) -> bool:
-    exact = TorchArithmetic(network)
-    speaker = None if network.speakers is None else network.speakers[1]
-    draws = torch.Generator().manual_seed(1)
-    symbols = torch.randint(0, network.shape.text.symbols, (23,), generator=draws)
-    noise = torch.randn(23, 2, generator=draws)
-    frames = torch.randn(_FRAMES, network.shape.flow.channels, generator=draws)
-    with torch.inference_mode():
-        native = NativeArithmetic(library, network, speaker=speaker, bfloats=False, threads=threads)
-        encoded = zip(
-            exact.encode(symbols, speaker, noise),
-            native.encode(symbols, speaker, noise),
-            strict=True,
+def _agrees(library: ctypes.CDLL, kind: Literal[1, 2], threads: int) -> bool:
+    from voicebench.tts.vits.network import network_of
+    from voicebench.tts.vits.torch_voice import TorchArithmetic
+
+    shape = trial_shape(kind)
+    weights = drawn_weights(shape, seed=kind)
+    speaker = 1 if shape.speakers > 1 else None
+    draws = np.random.default_rng(1)
+    symbols = draws.integers(shape.text.symbols, size=23)
+    noise = draws.standard_normal((23, 2), np.float32)
+    frames = draws.standard_normal((_FRAMES, shape.flow.channels), np.float32)
+
+    def native(*, bfloats: bool) -> NativeArithmetic:
+        return NativeArithmetic(
+            library, shape, weights, speaker=speaker, bfloats=bfloats, threads=threads
         )
-        if not all(torch.allclose(one, other, atol=TOLERANCE) for one, other in encoded):
+
+    exact = TorchArithmetic(network_of(shape, weights), speaker=speaker)
+    floats = native(bfloats=False)
+    encoded = zip(exact.encode(symbols, noise), floats.encode(symbols, noise), strict=True)
+    if not all(np.allclose(found, right, atol=TOLERANCE) for right, found in encoded):
+        return False
+    whole = spoken(exact, frames, ())
+    for cuts in ((), _CUTS):
+        found = spoken(floats, frames, cuts)
+        if found.shape != whole.shape or not np.allclose(found, whole, rtol=0, atol=TOLERANCE):
             return False
-        whole = spoken(exact, speaker, frames, ())
-        for cuts in ((), _CUTS):
-            found = spoken(native, speaker, frames, cuts)
-            if found.shape != whole.shape or (found - whole).abs().max() > TOLERANCE:
-                return False
-        if not multiplies_bfloats(library):
-            return True
-        rough = NativeArithmetic(library, network, speaker=speaker, bfloats=True, threads=threads)
-        error = spoken(rough, speaker, frames, _CUTS) - whole
-        return bool(10 * torch.log10(whole.square().sum() / error.square().sum()) >= LEAST_SNR_DB)
+    if not multiplies_bfloats(library):
+        return True
+    return snr_db(whole, spoken(native(bfloats=True), frames, _CUTS)) >= LEAST_SNR_DB
+
+
+def snr_db(exact: NDArray[np.float32], rough: NDArray[np.float32]) -> float:
+    """Return how far, in dB, the samples ``exact`` are above the error of ``rough``."""
+    signal = np.square(exact, dtype=np.float64).sum()
+    error = np.square(exact.astype(np.float64) - rough).sum()
+    with np.errstate(divide="ignore", invalid="ignore"):  # no error: infinitely far above it
+        return float(10 * np.log10(signal / error))
 
 
 def spoken(
-    arithmetic: Arithmetic, speaker: Tensor | None, frames: Tensor, cuts: Sequence[int]
-) -> Tensor:
+    arithmetic: Arithmetic, frames: NDArray[np.float32], cuts: Sequence[int]
+) -> NDArray[np.float32]:
     """Return the samples of an utterance of ``frames``, spoken in windows that end at ``cuts``."""
-    stream, begun, windows = arithmetic.stream(speaker), 0, []
+    stream, begun, windows = arithmetic.stream(), 0, []
     for cut in (*cuts, frames.shape[0]):
         windows.append(stream.window(frames[begun:cut], last=cut == frames.shape[0]))
         begun = cut
-    return torch.cat(windows)
+    return np.concatenate(windows)
 
 
-def trial_network(kind: Literal[1, 2]) -> Vits:
-    """Return a small random network whose residual blocks are of ``kind``."""
+def drawn_weights(shape: VitsShape, seed: int) -> dict[str, NDArray[np.float32]]:
+    """Return random weights for a voice of ``shape`` that keep its signals at a sensible level."""
+    draws = np.random.default_rng(seed)
+    weights = {}
+    for name, size in weight_shapes(shape).items():
+        drawn = draws.standard_normal(size, np.float32)
+        # Sums of as many numbers as there are inputs keep their size; gains stay around one.
+        inputs = size[0] * size[1] if len(size) == 3 else size[-1]
+        weight = drawn / np.float32(inputs**0.5) if len(size) > 1 else np.float32(0.1) * drawn
+        weights[name] = weight + np.float32(name.endswith("norm.weight"))
+    return weights
+
+
+def trial_shape(kind: Literal[1, 2]) -> VitsShape:
+    """Return the sizes of a small network whose residual blocks are of ``kind``."""
     several = kind == 1
-    shape = VitsShape(
+    return VitsShape(
         text=TextShape(
             symbols=20, channels=40, feed_channels=56, layers=2, heads=2, kernel=3, reach=4
         ),
@@ -103,13 +133,3 @@ def trial_network(kind: Literal[1, 2]) -> Vits:
         speakers=3 if several else 1,
         speaker_channels=8 if several else 0,
     )
-    network = Vits(shape).eval().requires_grad_(False)
-    draws = torch.Generator().manual_seed(kind)
-    for name, weight in network.named_parameters():
-        drawn = torch.randn(weight.shape, generator=draws)
-        # Sums of as many numbers as there are inputs keep their size; gains stay around one.
-        inputs = weight.shape[0] * weight.shape[1] if weight.dim() == 3 else weight.shape[-1]
-        weight.copy_(drawn / inputs**0.5 if weight.dim() > 1 else 0.1 * drawn)
-        if name.endswith("norm.weight"):
-            weight.add_(1.0)
-    return network

@@ -1,10 +1,24 @@
-"""The shape of a voice: every size and constant that its network is built from."""
+"""The shape of a voice: every size and constant that its network is built from.
+
+What follows from the sizes alone stands here too: how far the layers look ahead, and so how many
+frames it takes to determine the first samples of an utterance.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal, Self
+
+
+def reach(kernel: int, dilation: int = 1) -> int:
+    """Return how many rows on either side a convolution with an odd kernel looks at."""
+    return (kernel - 1) * dilation // 2
+
+
+def crop(kernel: int, rate: int) -> int:
+    """Return how many rows an upsampling leaves out at the beginning of its output."""
+    return (kernel - rate) // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +61,12 @@ class FlowShape:
     kernel: int
     dilation_rate: int = 1
 
+    @property
+    def lag(self) -> int:
+        """Return how many frames the output stays behind the input, until the end comes in."""
+        one = sum(reach(self.kernel, self.dilation_rate**i) for i in range(self.layers))
+        return self.couplings * one
+
 
 @dataclass(frozen=True, slots=True)
 class DecoderShape:
@@ -71,6 +91,31 @@ class DecoderShape:
             hop *= rate
         return hop
 
+    @property
+    def step_lags(self) -> tuple[int, ...]:
+        """Return how far each step of the residual blocks looks ahead: as the widest of them."""
+        return tuple(
+            max(map(reach, self.block_kernels, dilations))
+            for dilations in zip(*self.block_dilations, strict=True)
+        )
+
+    @property
+    def plain_lag(self) -> int:
+        """Return how far the undilated convolution of a step looks ahead; 0 where there is none."""
+        return max(map(reach, self.block_kernels)) if self.block_kind == 1 else 0
+
+    def frames_for(self, samples: int) -> int:
+        """Return how many frames it takes to determine the first ``samples`` samples (1 or more).
+
+        Backwards through the layers, each of which gives out its last rows only when what it looks
+        ahead at has come in.
+        """
+        ahead = sum(self.step_lags) + self.plain_lag * len(self.step_lags)
+        rows = samples + reach(self.last_kernel)
+        for rate, kernel in zip(self.rates[::-1], self.kernels[::-1], strict=True):
+            rows = -(-(rows + ahead + crop(kernel, rate)) // rate)
+        return rows + reach(self.first_kernel)
+
 
 @dataclass(frozen=True, slots=True)
 class VitsShape:
@@ -83,6 +128,10 @@ class VitsShape:
     speakers: int = 1
     speaker_channels: int = 0
     norm_eps: float = 1e-5
+
+    def frames_for(self, samples: int) -> int:
+        """Return how many frames of the prior determine the first ``samples`` samples."""
+        return self.decoder.frames_for(samples) + self.flow.lag
 
     def to_json(self) -> dict[str, Any]:
         """Return the shape as what JSON can hold."""
