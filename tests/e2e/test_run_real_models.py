@@ -49,6 +49,17 @@ def test_a_cold_a_warm_and_the_measured_turns_are_kept_apart(overlapped: Run) ->
     assert overlapped.complete
 
 
+@pytest.mark.usefixtures("c_library", "overlapped")
+def test_a_run_in_c_does_not_wait_for_torch(tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "voicebench", "run", "--no-gate"]
+    options = ["--runs", "1", "--warmup", "0", "--results", str(tmp_path)]
+    done = subprocess.run([*command, *options], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "voicebench.llm.fast.native_decoder" in imported
+    assert not imported & {"torch", "transformers", "onnx", "pandas"}
+
+
 def test_every_metric_an_in_process_target_can_show_is_there(overlapped: Run) -> None:
     over_a_wire = {"connect_ms", "connection_reused", "first_byte_ms"} | {
         name for name in BY_NAME if name.startswith(("server_", "transport_"))

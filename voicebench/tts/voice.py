@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from voicebench.models.cache import build_once, cache_folder, known_sha256
+from voicebench.models.tensor_file import TensorFile
 from voicebench.tts.vits.shape import VitsShape
 from voicebench.tts.vits.utterance import Manner
 from voicebench.tts.vits.weights import check_weights
@@ -67,8 +68,6 @@ def converted(
     import hashlib
     import json
 
-    from safetensors.numpy import load_file
-
     def build(folder: Path) -> None:
         from safetensors.torch import save_file
 
@@ -81,6 +80,7 @@ def converted(
         name += "-" + hashlib.sha256(json.dumps(known.to_json()).encode()).hexdigest()[:12]
     folder = build_once(cache_folder() / "voices" / name, build, about={"source": source.name})
     stored = json.loads((folder / "shape.json").read_text(encoding="utf-8"))
-    shape, weights = VitsShape.from_json(stored), load_file(folder / "weights.safetensors")
+    shape, file = VitsShape.from_json(stored), TensorFile(folder / "weights.safetensors")
+    weights = {name: file.array(name) for name in file.names}
     check_weights(folder, shape, weights)
     return Converted(shape, weights, origin=folder.name)
