@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -116,6 +117,22 @@ def test_a_text_beyond_the_memory_set_aside_is_left_to_torch(c_library: ctypes.C
     expected = in_torch(1).encode(symbols, noise)
     for found, right in zip(native.encode(symbols, noise), expected, strict=True):
         np.testing.assert_array_equal(found, right)
+
+
+def test_a_caller_may_go_on_while_threads_still_leave_an_encoding(c_library: ctypes.CDLL) -> None:
+    """With plain durations C encodes the text alone, and what the task says is gone after that.
+
+    So many threads for so few cores lose theirs where it hurts.
+    """
+    shape = trial_shape(2)
+    shape = replace(shape, durations=replace(shape.durations, stochastic=False))
+    weights = drawn_weights(shape, seed=0)
+    native = NativeArithmetic(c_library, shape, weights, speaker=None, bfloats=False, threads=8)
+    symbols, noise = np.array([1, 2, 3]), np.ones((3, 2), np.float32)
+    first = native.encode(symbols, noise)
+    for _ in range(200):
+        for found, expected in zip(native.encode(symbols, noise), first, strict=True):
+            np.testing.assert_array_equal(found, expected)
 
 
 def test_samples_are_left_alone_by_later_windows(c_library: ctypes.CDLL) -> None:

@@ -162,15 +162,16 @@ typedef struct {
     float *hidden, *prior, *log_durations;
 } Encoding;
 
+/* What the task says is read before the text is encoded: where that is all, the caller may be gone
+ * after its last meeting. */
 static void encode(void *task, int thread) {
-    const Encoding *encoding = task;
-    const Voice *voice = encoding->voice;
+    const Encoding encoding = *(Encoding *)task;
+    const Voice *voice = encoding.voice;
     Walk walk = { .memory = arena(), .thread = thread };
-    encode_text(&walk, &voice->text, encoding->ids, encoding->count, encoding->hidden,
-                encoding->prior);
-    if (encoding->log_durations)
-        predict_durations(&walk, &voice->durations, encoding->hidden, encoding->count,
-                          encoding->noise, encoding->log_durations);
+    encode_text(&walk, &voice->text, encoding.ids, encoding.count, encoding.hidden, encoding.prior);
+    if (encoding.log_durations)
+        predict_durations(&walk, &voice->durations, encoding.hidden, encoding.count,
+                          encoding.noise, encoding.log_durations);
 }
 
 /* Encode symbols: write hidden (symbol, channel), the prior (symbol, mean and scale) and, with

@@ -31,7 +31,7 @@ def replay_on_cuda(
         if replays_agree(arithmetic, replays, frames):
             arithmetic.replays = replays
     except (RuntimeError, EngineError):  # a driver or a torch that cannot record, or no memory
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(arithmetic.device)
 
 
 def replays_agree(
