@@ -25,4 +25,5 @@ def test_the_default_voice_is_understood_also_when_it_streams() -> None:
     assert one_shot.words > 35
     assert one_shot.rate <= 0.15
     assert streamed.errors <= one_shot.errors + 2  # of four sentences; see the docs for forty
-    assert abs(streamed.errors - found["chunked"].errors) <= 1
+    # The same samples but for silence left out: "you're" heard for "you are" counts as two errors.
+    assert abs(streamed.errors - found["chunked"].errors) <= 2
