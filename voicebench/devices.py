@@ -173,10 +173,11 @@ def tell_torch_its_threads() -> None:
 
 def threads() -> int:
     """Return with how many CPU threads the engines compute: as set, else as torch has it."""
-    torch = sys.modules.get("torch")
-    if _untold or torch is None:
-        return _untold[0] if _untold else usable_cores()
-    return int(torch.get_num_threads())
+    if _untold:
+        return _untold[0]
+    # Another thread may be importing torch just now: then it has no such function yet.
+    counted = getattr(sys.modules.get("torch"), "get_num_threads", usable_cores)
+    return int(counted())
 
 
 def usable_cores() -> int:
