@@ -8,6 +8,7 @@ token. Here a token is one call, and costs little more than reading the weights 
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -104,8 +105,8 @@ class NativeDecoder:
         capacity = (-(-capacity // _LINE) | 1) * _LINE
         heads = (self.shape.layers, self.shape.kv_heads)
         return NativeCache(
-            np.empty((*heads, self.shape.head_size, capacity), np.float32),
-            np.empty((*heads, capacity, self.shape.head_size), np.float32),
+            _from_a_line_on(*heads, self.shape.head_size, capacity),
+            _from_a_line_on(*heads, capacity, self.shape.head_size),
         )
 
     def copy_cache(self, source: NativeCache, target: NativeCache, positions: int) -> None:
@@ -199,6 +200,14 @@ def _readable(parts: tuple[Array, ...]) -> tuple[Array, ...]:
     if len(formats) > 1 or not formats <= _FORMATS.keys():
         return tuple(map(_float32, parts))
     return tuple(map(np.ascontiguousarray, parts))
+
+
+def _from_a_line_on(*size: int) -> NDArray[np.float32]:
+    """Return memory whose rows begin with a line of the cache, if they are whole lines long."""
+    count = math.prod(size)
+    memory = np.empty(count + _LINE, np.float32)
+    begin = -(memory.ctypes.data // memory.itemsize) % _LINE
+    return memory[begin : begin + count].reshape(size)
 
 
 def _float32(array: Array) -> NDArray[np.float32]:
