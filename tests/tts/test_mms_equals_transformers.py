@@ -51,6 +51,8 @@ def test_a_voice_equals_transformers(
         return draw
 
     reference = VitsModel.from_pretrained(folder).eval()
+    # With other noise a length may lie on the edge of a whole frame, and rounding alone tips it.
+    torch.manual_seed(0)
     with monkeypatch.context() as patched, torch.inference_mode():
         for name in originals:
             patched.setattr(torch, name, recorded(name))
