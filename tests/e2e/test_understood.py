@@ -18,12 +18,11 @@ SAMPLE = SENTENCES[::10]
 @pytest.mark.models
 @pytest.mark.slow
 def test_the_default_voice_is_understood_also_when_it_streams() -> None:
-    found = intelligibility(
-        load_synthesizer("en_US-joe-medium", device="cpu"), Recogniser(), SAMPLE
-    )
+    # With the default seed's noise "you're" is heard for "you are", which counts as two errors.
+    voice = load_synthesizer("en_US-joe-medium", device="cpu", seed=1)
+    found = intelligibility(voice, Recogniser(), SAMPLE)
     one_shot, streamed = found["one-shot"], found["streamed"]
     assert one_shot.words > 35
     assert one_shot.rate <= 0.15
     assert streamed.errors <= one_shot.errors + 2  # of four sentences; see the docs for forty
-    # The same samples but for silence left out: "you're" heard for "you are" counts as two errors.
-    assert abs(streamed.errors - found["chunked"].errors) <= 2
+    assert abs(streamed.errors - found["chunked"].errors) <= 1
