@@ -175,14 +175,13 @@ def load_synthesizer(
 
     Raises `ModelError`, `SettingsError` or `DeviceError`.
     """
-    from voicebench.devices import check_device, resolve_device, set_threads
+    from voicebench.devices import resolve_device, set_threads
     from voicebench.tts.finding import open_voice
     from voicebench.tts.tuning import choose_arithmetic, record_replays, voice_pace
 
-    check_device(device)
+    on = resolve_device(device)
     if threads is not None:
         set_threads(threads)
-    on = resolve_device(device)
     opened = open_voice(voice, family)
     if speaker_id is not None and not 0 <= speaker_id < opened.speakers:
         raise SettingsError(

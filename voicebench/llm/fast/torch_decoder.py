@@ -20,6 +20,7 @@ from voicebench.devices import tell_torch_its_threads, to_host
 from voicebench.llm.fast.kernels import Linear, LinearKind
 from voicebench.llm.fast.positions import rotary_tables
 from voicebench.llm.fast.shape import Shape
+from voicebench.llm.fast.tensors import as_tensor
 from voicebench.llm.fast.weights import LayerWeights, Weights
 from voicebench.llm.out_of_memory import out_of_memory_told
 from voicebench.llm.sampling import TensorSampler
@@ -69,8 +70,6 @@ class TorchDecoder:
     def __init__(
         self, shape: Shape, weights: Weights, kind: LinearKind, device: torch.device
     ) -> None:
-        from voicebench.llm.fast.tensors import as_tensor
-
         tell_torch_its_threads()
         self.shape = shape
         self.device = device
@@ -238,8 +237,6 @@ class TorchDecoder:
         return (wide * torch.rsqrt(mean + self.shape.norm_epsilon)).to(hidden.dtype)
 
     def _lay_out(self, layer: LayerWeights, window: int | None, kind: LinearKind) -> TorchLayer:
-        from voicebench.llm.fast.tensors import as_tensor
-
         def norm(weight: Array | None) -> torch.Tensor | None:
             return None if weight is None else as_tensor(weight).to(self.device, kind.activations)
 
@@ -263,8 +260,6 @@ class TorchDecoder:
         after_norm: Array | None = None,
     ) -> Linear:
         import torch
-
-        from voicebench.llm.fast.tensors import as_tensor
 
         weight = torch.cat([as_tensor(part).float() for part in parts])
         if after_norm is not None:

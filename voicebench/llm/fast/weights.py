@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from voicebench.errors import ModelError
 from voicebench.llm.fast.shape import Shape
 from voicebench.models.tensor_file import FORMATS, TensorFile
@@ -143,8 +145,6 @@ class _Stored:
 
     def biases(self, prefix: str, rows: Mapping[str, int]) -> Array:
         """Take several biases as one."""
-        import numpy as np
-
         return np.concatenate(
             [self.take(f"{prefix}{name}.bias", size) for name, size in rows.items()]
         )
