@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 import threading
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ import pytest
 from numpy.typing import NDArray
 
 BLOCK = 100
+PAUSE_S = 1e-4
+"""Between two blocks: far faster than a real device, and others get their turn."""
 
 
 class PortAudioError(Exception):
@@ -79,18 +82,21 @@ class OddDevice:
         self.wanted["callback"](block, BLOCK, moment, SimpleNamespace(output_underflow=underrun))
         self.heard.append(block)
 
-    def run(self, blocks: int = 10_000) -> None:
-        """Take blocks in a thread of its own until the stream is stopped, or so many."""
+    def run(self, blocks: int | None = None) -> None:
+        """Take blocks in a thread of its own until the stream is stopped, or only so many.
+
+        Without a number it ends by nothing else, however long the other threads are kept waiting.
+        """
 
         def run() -> None:
             with contextlib.suppress(CallbackAbort):
-                for _ in range(blocks):
-                    if self.stopping.is_set():
+                for _ in itertools.count() if blocks is None else range(blocks):
+                    if self.stopping.wait(PAUSE_S):
                         break
                     self.take()
             self.wanted["finished_callback"]()
 
-        self.runner = threading.Thread(target=run)
+        self.runner = threading.Thread(target=run, daemon=True)
         self.runner.start()
 
     def stop(self) -> None:
