@@ -5,6 +5,19 @@ from __future__ import annotations
 import signal
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
+# The same examples every time, however slow the machine is: `--hypothesis-profile default` goes
+# looking for others.
+hypothesis_settings.register_profile(
+    "same-everywhere",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+hypothesis_settings.load_profile("same-everywhere")
 
 
 def pytest_configure(config: pytest.Config) -> None:

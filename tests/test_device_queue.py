@@ -30,24 +30,31 @@ class HandClock:
         return round(self.seconds * 1e9)
 
 
-class Step:
-    """A step that is asked for in a thread of its own, and held until it is let go."""
+class Step(threading.Thread):
+    """A step that is asked for in a thread of its own, and held until it is let go.
+
+    Once it is made, it is taken, refused or in the queue.
+    """
 
     def __init__(self, step: Callable[[], AbstractContextManager[None]]) -> None:
+        super().__init__(daemon=True)
         self.taken = threading.Event()
         self.refused = threading.Event()
+        self.asked_for = threading.Event()
         self._let_go = threading.Event()
         self._step = step
-        self._thread = threading.Thread(target=self._take, daemon=True)
-        self._thread.start()
+        self.start()
+        assert self.asked_for.wait(SOON)
 
-    def _take(self) -> None:
+    def run(self) -> None:
         try:
             with self._step():
                 self.taken.set()
+                self.asked_for.set()
                 self._let_go.wait(SOON)
         except TurnCancelled:
             self.refused.set()
+            self.asked_for.set()
 
     def is_taken(self) -> bool:
         return self.taken.wait(SOON)
@@ -57,8 +64,35 @@ class Step:
 
     def end(self) -> None:
         self._let_go.set()
-        self._thread.join(SOON)
-        assert not self._thread.is_alive(), "the step never came to its turn"
+        self.join(SOON)
+        assert not self.is_alive(), "the step never came to its turn"
+
+
+class NotedWaits(threading.Condition):
+    """A condition that says of a `Step` that it waits."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        thread = threading.current_thread()
+        if isinstance(thread, Step):
+            thread.asked_for.set()
+        return super().wait(timeout)
+
+
+class Device(DeviceQueue):
+    """A queue in which a step is seen waiting, and whose turns can all be ended."""
+
+    def __init__(self, *, one_device: bool = True, clock: HandClock) -> None:
+        super().__init__(one_device=one_device, clock=clock)
+        self.changed = NotedWaits()
+        self._turns: list[TurnTaking] = []
+
+    def turn(self) -> TurnTaking:
+        self._turns.append(super().turn())
+        return self._turns[-1]
+
+    def close(self) -> None:
+        for turn in self._turns:
+            turn.cancel()
 
 
 @pytest.fixture
@@ -67,11 +101,13 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def device(clock: HandClock) -> DeviceQueue:
-    return DeviceQueue(clock=clock)
+def device(clock: HandClock) -> Iterator[Device]:
+    device = Device(clock=clock)
+    yield device
+    device.close()
 
 
-def heard(device: DeviceQueue, seconds: float) -> TurnTaking:
+def heard(device: Device, seconds: float) -> TurnTaking:
     """Return a turn whose listener has so much audio in hand."""
     turn = device.turn()
     turn.audio_out(seconds)
@@ -79,7 +115,7 @@ def heard(device: DeviceQueue, seconds: float) -> TurnTaking:
 
 
 @pytest.fixture
-def busy(device: DeviceQueue) -> Iterator[Step]:
+def busy(device: Device) -> Iterator[Step]:
     """Keep the device busy, so that others queue up; end it to see who goes next."""
     other = heard(device, 0.0)
     step = Step(other.speech_step)
@@ -99,7 +135,7 @@ def go_in_order(busy: Step, *steps: Step) -> None:
 
 
 def test_a_turn_that_nobody_hears_yet_goes_before_one_that_sounds(
-    device: DeviceQueue, busy: Step
+    device: Device, busy: Step
 ) -> None:
     sounding = Step(heard(device, 1.0).speech_step)
     assert sounding.waits()
@@ -112,9 +148,7 @@ def test_a_turn_that_nobody_hears_yet_goes_before_one_that_sounds(
     assert sounding.waits()  # the device is kept for the new turn's next step
 
 
-def test_of_turns_that_nobody_hears_yet_the_oldest_goes_first(
-    device: DeviceQueue, busy: Step
-) -> None:
+def test_of_turns_that_nobody_hears_yet_the_oldest_goes_first(device: Device, busy: Step) -> None:
     older, newer = device.turn(), device.turn()
     second = Step(newer.token_step)
     assert second.waits()
@@ -129,14 +163,14 @@ def test_of_turns_that_nobody_hears_yet_the_oldest_goes_first(
 
 
 def test_of_turns_that_sound_the_one_that_runs_dry_first_goes_first(
-    device: DeviceQueue, busy: Step
+    device: Device, busy: Step
 ) -> None:
     full, short = heard(device, 3.0), heard(device, 0.4)
     steps = [Step(full.speech_step), Step(short.speech_step)]
     go_in_order(busy, steps[1], steps[0])
 
 
-def test_audio_that_comes_out_sends_a_turn_to_the_back(device: DeviceQueue, busy: Step) -> None:
+def test_audio_that_comes_out_sends_a_turn_to_the_back(device: Device, busy: Step) -> None:
     first, second = heard(device, 0.4), heard(device, 0.5)
     first.audio_out(1.0)
     steps = [Step(first.speech_step), Step(second.speech_step)]
@@ -144,7 +178,7 @@ def test_audio_that_comes_out_sends_a_turn_to_the_back(device: DeviceQueue, busy
 
 
 def test_a_turn_that_is_only_read_counts_as_heard_from_its_first_token(
-    device: DeviceQueue, busy: Step
+    device: Device, busy: Step
 ) -> None:
     written = device.turn()
     written.text_out()
@@ -157,7 +191,7 @@ def test_a_turn_that_is_only_read_counts_as_heard_from_its_first_token(
 
 
 def test_the_device_is_kept_for_the_next_step_of_a_turn_that_nobody_hears(
-    device: DeviceQueue, clock: HandClock, busy: Step
+    device: Device, clock: HandClock, busy: Step
 ) -> None:
     new, sounding = device.turn(), Step(heard(device, 1.0).speech_step)
     first = Step(new.token_step)
@@ -173,7 +207,7 @@ def test_the_device_is_kept_for_the_next_step_of_a_turn_that_nobody_hears(
     sounding.end()
 
 
-def test_a_turn_that_is_over_keeps_the_device_for_nobody(device: DeviceQueue, busy: Step) -> None:
+def test_a_turn_that_is_over_keeps_the_device_for_nobody(device: Device, busy: Step) -> None:
     new, sounding = device.turn(), Step(heard(device, 1.0).speech_step)
     step = Step(new.token_step)
     busy.end()
@@ -186,7 +220,7 @@ def test_a_turn_that_is_over_keeps_the_device_for_nobody(device: DeviceQueue, bu
 
 
 def test_a_turn_that_never_sounds_does_not_keep_newer_ones_waiting_for_ever(
-    device: DeviceQueue, busy: Step
+    device: Device, busy: Step
 ) -> None:
     silent = device.turn()
     busy.end()
@@ -203,7 +237,7 @@ def test_a_turn_that_never_sounds_does_not_keep_newer_ones_waiting_for_ever(
     newer.end()
 
 
-def test_a_cancelled_turn_begins_no_further_step(device: DeviceQueue, busy: Step) -> None:
+def test_a_cancelled_turn_begins_no_further_step(device: Device, busy: Step) -> None:
     turn = heard(device, 1.0)
     waiting = Step(turn.speech_step)
     assert waiting.waits()
@@ -214,7 +248,7 @@ def test_a_cancelled_turn_begins_no_further_step(device: DeviceQueue, busy: Step
 
 
 def test_engines_on_two_devices_do_not_wait_for_each_other(clock: HandClock) -> None:
-    two = DeviceQueue(one_device=False, clock=clock)
+    two = Device(one_device=False, clock=clock)
     turn, other = two.turn(), two.turn()
     turn.chunk_waits()
     token, speech = Step(turn.token_step), Step(turn.speech_step)

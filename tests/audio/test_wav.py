@@ -384,7 +384,7 @@ def outcome(data: bytes, cuts: list[int]) -> tuple[list[float], str]:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(PIECES), max_size=8), st.lists(st.integers(0, 10_000), max_size=12))
 def test_any_cut_of_any_bytes_gives_the_same_samples_and_the_same_fault(
     pieces: list[bytes], cuts: list[int]
@@ -397,7 +397,7 @@ def test_any_cut_of_any_bytes_gives_the_same_samples_and_the_same_fault(
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.lists(st.one_of(st.binary(max_size=60), st.sampled_from(PIECES)), max_size=8),
     st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=6),

@@ -30,10 +30,10 @@ def run(results: Path, *more: str) -> tuple[str, ...]:
 def test_the_turn_after_a_silence_meets_what_keep_alive_left_of_its_connections(
     voicebench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "KEEP_ALIVE_S", 0.5)
+    monkeypatch.setattr(running, "KEEP_ALIVE_S", 2)
     with server() as url:
         ran = voicebench(
-            *run(tmp_path, "--server", url, "--runs", "3", "--idle-gap", "900ms"),
+            *run(tmp_path, "--server", url, "--runs", "3", "--idle-gap", "4s"),
             *("--set", "run.idle_turns=2"),
         )
     assert ran.code == 0, ran.err

@@ -63,13 +63,13 @@ def test_sentencepiece_spaces_stand_between_words_and_not_before_the_first():
 
 
 @given(ids=st.lists(st.integers(0, BYTE_LEVEL.get_vocab_size() - 1), max_size=300))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_pieces_of_any_byte_level_ids_are_the_decoded_whole_even_broken_characters(ids):
     assert "".join(pieces_of(BYTE_LEVEL, ids)) == BYTE_LEVEL.decode(ids)
 
 
 @given(parts=st.lists(st.sampled_from([b"Hello", b"world", *map(str.encode, "éß你🦄,\n")])))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_pieces_of_sentencepiece_ids_are_the_decoded_whole(parts):
     # Whole characters only: one wrong byte makes this decoder take back the bytes before it.
     words = {b"Hello": [256], b"world": [257]}
@@ -78,7 +78,7 @@ def test_pieces_of_sentencepiece_ids_are_the_decoded_whole(parts):
 
 
 @given(text=st.text(max_size=200))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_pieces_of_an_encoded_text_are_the_text(text):
     assert "".join(pieces_of(BYTE_LEVEL, BYTE_LEVEL.encode(text).ids)) == text
 

@@ -61,6 +61,20 @@ def test_a_steady_drip_ends_at_the_turns_limit() -> None:
         waiting.left_s()
 
 
+def test_who_is_woken_late_is_told_the_limit_that_the_wait_was_cut_to() -> None:
+    clock = Clock()
+    waiting = patience(clock)
+    assert waiting.left_s() == 5
+    clock.now += 9
+    assert "no byte of an answer within 5 s" in str(waiting.run_out())
+
+    waiting = patience(clock)
+    waiting.answer_began()
+    assert waiting.left_s() == 2
+    clock.now += 9
+    assert "stood still for 2 s in mid-answer" in str(waiting.run_out())
+
+
 def test_a_turn_that_began_earlier_ends_earlier() -> None:
     clock = Clock()
     deadline = TurnDeadline(8, clock)

@@ -75,9 +75,6 @@ def test_no_request_breaks_the_server_or_contradicts_the_document(
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(
         max_examples=EXAMPLES,
-        deadline=None,
-        derandomize=True,
-        database=None,
         suppress_health_check=list(HealthCheck),
     )
     def try_out(case: Case) -> None:

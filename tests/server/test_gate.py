@@ -92,7 +92,7 @@ def test_a_page_of_another_origin_cannot_open_a_socket(url: str) -> None:
         with pytest.raises(InvalidStatus) as refused, connect(address, origin=origin):
             pass
         assert refused.value.response.status_code == 403
-    with connect(address, origin=url, compression=None) as own:
+    with connect(address, origin=url, compression=None, close_timeout=0.2) as own:
         own.send(wire.encode(TurnStarted("hello")))
         assert isinstance(wire.decode(own.recv(5)), Token)
 

@@ -52,8 +52,9 @@ def test_every_file_of_the_page_is_served() -> None:
 @contextmanager
 def open_page(url: str, profile: Path, **context: object) -> Iterator[object]:
     """Open the page in a browser of its own; no error and no stranger may come up."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=20_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch_persistent_context(
             str(profile), executable_path=BROWSER, headless=True, args=FLAGS, **context

@@ -63,7 +63,7 @@ class Session:
 
 
 def open_session(url: str) -> ClientConnection:
-    return connect(url.replace("http", "ws") + "/v1/realtime", compression=None)
+    return connect(url.replace("http", "ws") + "/v1/realtime", compression=None, close_timeout=0.2)
 
 
 def said(text: str) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from websockets.sync.client import connect
 from voicebench import wire
 from voicebench.events import (
     AudioChunk,
+    Emit,
     Event,
     Token,
     TtsEvent,
@@ -24,6 +26,9 @@ from voicebench.events import (
     TurnFinished,
     TurnStarted,
 )
+from voicebench.scheduling import FreeForAll
+from voicebench.server.refusal import Refusal
+from voicebench.server.turns import Turns, Work
 
 
 class EndlessVoice:
@@ -120,7 +125,9 @@ def test_a_socket_that_closes_stops_both_engines() -> None:
     llm = prepared(words("One two three four five six seven. And so on."))
     with server(engines(llm, voice)) as url:
         address = url.replace("http", "ws") + "/v1/voice"
-        with connect(address, subprotocols=[wire.SUBPROTOCOL], compression=None) as socket_:
+        with connect(
+            address, subprotocols=[wire.SUBPROTOCOL], compression=None, close_timeout=0.2
+        ) as socket_:
             socket_.send(wire.encode(TurnStarted("hello")))
             while not isinstance(wire.decode(socket_.recv()), AudioChunk):
                 pass
@@ -171,6 +178,64 @@ def test_what_there_is_no_room_for_is_refused_with_a_time_to_come_again() -> Non
             second.join(PATIENCE_S)
             assert answers == [200, 200]
             assert client.get("/tts/stream?text=hi").status_code == 200
+
+
+async def take(turns: Turns, work: Work) -> list[Event]:
+    async with turns.turn("/tts/stream", work) as turn:
+        return [event async for event in turn.events()]
+
+
+async def happened(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+def test_whoever_has_the_whole_answer_has_left_room_though_the_thread_is_not_done() -> None:
+    let_go = threading.Event()
+
+    def slow_to_end(emit: Emit, _schedule: FreeForAll) -> None:
+        emit(TurnFinished())
+        assert let_go.wait(PATIENCE_S)
+
+    async def take_three() -> None:
+        turns = Turns(most_running=1, most_waiting=0, new_schedule=FreeForAll)
+        assert await take(turns, slow_to_end) == [TurnFinished()]
+        assert turns.running == 0
+        following = asyncio.create_task(take(turns, slow_to_end))
+        await happened(lambda: turns.running)
+        with pytest.raises(Refusal, match="1 turns run"):
+            await take(turns, slow_to_end)
+        let_go.set()
+        assert await following == [TurnFinished()]
+        await turns.close()
+
+    asyncio.run(take_three())
+
+
+def test_whoever_waits_while_the_server_shuts_down_is_refused_and_not_broken_off() -> None:
+    let_go = threading.Event()
+
+    def slow(emit: Emit, _schedule: FreeForAll) -> None:
+        assert let_go.wait(PATIENCE_S)
+        emit(TurnFinished())
+
+    async def shut_down() -> None:
+        turns = Turns(most_running=1, most_waiting=1, new_schedule=FreeForAll)
+        running = asyncio.create_task(take(turns, slow))
+        await happened(lambda: turns.running)
+        waiting = asyncio.create_task(take(turns, slow))
+        await happened(lambda: turns.waiting)
+        draining = asyncio.create_task(turns.drain(PATIENCE_S))
+        await happened(lambda: turns.draining)
+        let_go.set()
+        await draining
+        assert await running == [TurnFinished()]
+        with pytest.raises(Refusal, match="shutting down"):
+            await waiting
+        await turns.close()
+
+    asyncio.run(shut_down())
 
 
 def refuse_on_the_socket(url: str) -> TurnFailed:
@@ -278,7 +343,7 @@ def test_a_prompt_that_cannot_be_taken_fails_its_turn_and_no_more(url: str, prom
 def test_a_message_in_the_middle_of_a_turn_ends_the_connection() -> None:
     with server(engines(prepared(words("One two three.")), EndlessVoice())) as url:
         address = url.replace("http", "ws") + "/v1/voice"
-        with connect(address, compression=None) as client:
+        with connect(address, compression=None, close_timeout=0.2) as client:
             client.send(wire.encode(TurnStarted("hello")))
             client.send(wire.encode(TurnStarted("hello")))
             event = wire.decode(client.recv(PATIENCE_S))

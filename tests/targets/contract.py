@@ -27,7 +27,7 @@ from voicebench.targets import Target
 from voicebench.targets.simulated import Script, Scripted, plan_turn
 
 PROMPT = "What will the weather be?"
-LATE_MS = 2000.0
+LATE_MS = 5000.0
 """How late an event may come on a real clock: what a busy machine may do, and a hang may not."""
 
 Hidden = Literal["tokens", "chunks", "pieces", "stages", "waits"]
@@ -163,19 +163,28 @@ def the_stages_add_up_to_first_audio(subject: Subject) -> None:
 
 
 def what_cannot_be_seen_is_missing_and_never_zero(subject: Subject) -> None:
-    # Tokens far enough apart not to come joined, which would hide the gaps between them.
-    (recording,) = subject.play(replace(QUICK, token_s=0.02))
-    figures = compute(recording.timeline)
-    came_whole = recording.timeline.whole_reply is not None
-    assert (figures["llm_total_ms"] is not None) == (subject.shows("tokens") or came_whole)
-    of_tokens = [name for name in BY_NAME if name.startswith("llm_") and name != "llm_total_ms"]
-    of_chunks = ["first_chunk_ms", "tts_ttfb_ms", "synth_speed_x", "unattributed_ms"]
-    for names, seen in (
-        (of_tokens, subject.shows("tokens")),
-        (of_chunks, subject.shows("chunks")),
-        (["first_audio_ms", "first_sound_ms", "gapless_start_ms", "turn_ms", "audio_s"], True),
-    ):
-        assert {name: figures[name] is not None for name in names} == dict.fromkeys(names, seen)
+    of_tokens = {name for name in BY_NAME if name.startswith("llm_") and name != "llm_total_ms"}
+    of_chunks = {"first_chunk_ms", "tts_ttfb_ms", "synth_speed_x", "unattributed_ms"}
+    of_audio = {"first_audio_ms", "first_sound_ms", "gapless_start_ms", "turn_ms", "audio_s"}
+    visible = of_audio
+    if subject.shows("tokens"):
+        visible = visible | of_tokens
+    if subject.shows("chunks"):
+        visible = visible | of_chunks
+    looked_for = of_audio | of_tokens | of_chunks
+    # Tokens far enough apart not to come joined, which would hide the gaps between them. A reader
+    # who is kept waiting gets them joined all the same: what can be seen is seen in some turn.
+    seen: set[str] = set()
+    for _ in range(5):
+        (recording,) = subject.play(replace(QUICK, token_s=0.02))
+        figures = compute(recording.timeline)
+        came_whole = recording.timeline.whole_reply is not None
+        assert (figures["llm_total_ms"] is not None) == (subject.shows("tokens") or came_whole)
+        seen |= {name for name in looked_for if figures[name] is not None}
+        assert seen <= visible
+        if seen == visible:
+            break
+    assert seen == visible
 
 
 def a_turn_that_fails_says_so_and_the_next_one_works(subject: Subject) -> None:

@@ -89,9 +89,9 @@ class Lines(httpcore.NetworkBackend):
     def _check_http2(self) -> None:
         """Begin HTTP/2 on a connection of its own, and see whether the peer does."""
         limit = self._access.timeouts.to_connect()
+        until = time.monotonic() + limit.seconds
         connection = self._dial(limit, None)
         answer = b""
-        until = time.monotonic() + limit.seconds
         try:
             connection.write(_HTTP2_BEGINS, limit.seconds)
             while len(answer) < _FRAME_HEAD_BYTES:

@@ -10,11 +10,13 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from voicebench.errors import UsageError
 from voicebench.events import Stage
 from voicebench.remote.failure import RemoteError
 
+_Nearest = Literal["first byte", "between bytes", "turn"]
 Seconds = Callable[[], float]
 """Return seconds on a monotonic clock."""
 
@@ -97,6 +99,7 @@ class Patience:
         own_end = clock() + timeouts.turn_s
         self._turn_ends_at = own_end if deadline is None else min(own_end, deadline.ends_at)
         self._over_at = self._turn_ends_at
+        self._nearest: _Nearest = "first byte"
         self.begin_exchange()
 
     def begin_exchange(self) -> None:
@@ -108,6 +111,7 @@ class Patience:
         """Return how long a connect inside the turn may take. Raises `RemoteError` for no time."""
         limit, left = self._timeouts.to_connect(), self._over_at - self._clock()
         if left <= 0:
+            self._nearest = "turn"
             raise self.run_out()
         if left < limit.seconds:
             words = f"what was left of the turn's {self._timeouts.turn_s:g} s"
@@ -125,25 +129,29 @@ class Patience:
     def left_s(self) -> float:
         """Return how long the next read may wait. Raises `RemoteError` where time is up."""
         now = self._clock()
+        of_turn = self._over_at - now
         if self._answering:
-            left = min(self._timeouts.between_bytes_s, self._over_at - now)
+            left, self._nearest = self._timeouts.between_bytes_s, "between bytes"
         else:
-            left = min(self._first_byte_by, self._over_at) - now
+            left, self._nearest = self._first_byte_by - now, "first byte"
+        if of_turn <= left:
+            left, self._nearest = of_turn, "turn"
         if left <= 0:
             raise self.run_out()
         return left
 
     def run_out(self) -> RemoteError:
-        """Return the error that says which limit was reached."""
+        """Return the error that names the limit which the last wait was cut to.
+
+        Not the one that is reached by now: whoever waited may have been woken late.
+        """
         timeouts = self._timeouts
-        # A hair of tolerance: a wait that was cut to the turn's end may return just before it.
-        if self._clock() >= self._over_at - 0.002:
-            reason = f"{self._peer} was not done within the turn's {timeouts.turn_s:g} s"
-        elif self._answering:
-            reason = f"{self._peer} stood still for {timeouts.between_bytes_s:g} s in mid-answer"
-        else:
-            reason = f"{self._peer} sent no byte of an answer within {timeouts.first_byte_s:g} s"
-        return RemoteError(reason, fault="timeout", stage=self._stage)
+        reason = {
+            "first byte": f"sent no byte of an answer within {timeouts.first_byte_s:g} s",
+            "between bytes": f"stood still for {timeouts.between_bytes_s:g} s in mid-answer",
+            "turn": f"was not done within the turn's {timeouts.turn_s:g} s",
+        }[self._nearest]
+        return RemoteError(f"{self._peer} {reason}", fault="timeout", stage=self._stage)
 
 
 class Allowance(float):

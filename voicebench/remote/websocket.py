@@ -171,8 +171,9 @@ class SocketLine:
         try:
             if self._greet is not None:
                 # Between turns the deadline is that of a turn which is over.
-                between = Patience(timeouts, peer=self.shown_url, stage=self.stage)
-                self._greet(self, patience or between)
+                greeting = patience or Patience(timeouts, peer=self.shown_url, stage=self.stage)
+                greeting.begin_exchange()
+                self._greet(self, greeting)
         except BaseException:
             self.drop()
             raise

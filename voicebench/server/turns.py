@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from starlette.websockets import WebSocketDisconnect
 
@@ -82,7 +82,10 @@ class RunningTurn:
     started_s: float
     schedule: FreeForAll
     channel: EventChannel
-    over: bool = field(default=False)
+    make_room: Callable[[], None]
+    """Let the next one in; called when its last event has come, which is before its reader knows:
+    a client that has its answer and asks again finds room, however slowly the thread ends."""
+    over: bool = False
     """Whether its last event has come."""
 
     def elapsed_ms(self) -> float:
@@ -99,6 +102,8 @@ class RunningTurn:
         while (event := await self.channel.get()) is not None:
             self.figures.note(event, self.elapsed_ms())
             self.over = isinstance(event, TurnFinished | TurnFailed)
+            if self.over:
+                self.make_room()
             if not isinstance(event, TurnStarted):
                 yield event
             if self.over:
@@ -129,19 +134,15 @@ class Turns:
         self._observe = observe
         self._room = asyncio.Semaphore(most_running)
         self._workers = ThreadPoolExecutor(most_running, thread_name_prefix="voicebench-turn")
-        self._running: set[RunningTurn] = set()
+        self._open: set[RunningTurn] = set()
         self._durations_s: deque[float] = deque(maxlen=_RECENT_TURNS)
         self._idle = asyncio.Event()
         self._idle.set()
         self._threads_running = 0
+        self.running = 0
+        """How many turns take up room now."""
         self.waiting = 0
         self.draining = False
-        self._stopped = False
-
-    @property
-    def running(self) -> int:
-        """How many turns have a worker thread now."""
-        return self._threads_running
 
     @asynccontextmanager
     async def turn(self, route: str, work: Work) -> AsyncIterator[RunningTurn]:
@@ -157,12 +158,14 @@ class Turns:
             # A script's delays begin when there is room, or those that waited would come in a rush.
             note_arrival()
         loop = asyncio.get_running_loop()
-        turn = RunningTurn(figures, started_s, self._new_schedule(), EventChannel(loop))
-        self._running.add(turn)
+        turn = RunningTurn(
+            figures, started_s, self._new_schedule(), EventChannel(loop), self._new_place()
+        )
+        self._open.add(turn)
         self._threads_running += 1
         self._idle.clear()
         running = loop.run_in_executor(self._workers, copy_context().run, _work, work, turn)
-        running.add_done_callback(lambda _done: self._leave())
+        running.add_done_callback(lambda _done: self._leave(turn))
         try:
             yield turn
         except (Refusal, WebSocketDisconnect):
@@ -174,12 +177,12 @@ class Turns:
         finally:
             if not turn.over:
                 turn.cancel()
-            self._running.discard(turn)
+            self._open.discard(turn)
             self._durations_s.append(turn.elapsed_ms() / 1000)
             self._observe(figures, turn.elapsed_ms())
 
     async def drain(self, patience_s: float) -> None:
-        """Let no further turn in, and wait so long for those that run."""
+        """Let no further turn in, nor any that waits, and wait so long for those that run."""
         self.draining = True
         try:
             async with asyncio.timeout(patience_s):
@@ -189,8 +192,8 @@ class Turns:
 
     def cancel_all(self) -> None:
         """Stop every turn, and let none of those in that wait."""
-        self.draining = self._stopped = True
-        for turn in list(self._running):
+        self.draining = True
+        for turn in list(self._open):
             turn.cancel()
 
     async def close(self) -> None:
@@ -212,14 +215,28 @@ class Turns:
             await self._room.acquire()
         finally:
             self.waiting -= 1
-        if self._stopped:
+        if self.draining:  # since it began to wait
             self._room.release()
             raise busy(5, "the server is shutting down")
 
-    def _leave(self) -> None:
+    def _new_place(self) -> Callable[[], None]:
+        """Take up the room that was waited for; return what gives it back, once."""
+        self.running += 1
+        taken = True
+
+        def give_back() -> None:
+            nonlocal taken
+            if taken:
+                taken = False
+                self.running -= 1
+                self._room.release()
+
+        return give_back
+
+    def _leave(self, turn: RunningTurn) -> None:
         """Note that a worker thread is free again."""
+        turn.make_room()
         self._threads_running -= 1
-        self._room.release()
         if not self._threads_running:
             self._idle.set()
 

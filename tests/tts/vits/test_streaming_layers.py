@@ -35,7 +35,7 @@ def streamed(module: nn.Module, rows: Tensor, cuts: list[int]) -> Tensor:
 cuts_of_a_stream = st.lists(st.integers(1, LENGTH - 1), max_size=8).map(lambda c: sorted(set(c)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     cuts=cuts_of_a_stream,
     kernel=st.sampled_from([1, 3, 5, 7]),
@@ -51,7 +51,7 @@ def test_a_convolution_streams(cuts: list[int], kernel: int, dilation: int) -> N
     torch.testing.assert_close(streamed(layer, rows, cuts), whole, atol=1e-5, rtol=1e-5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     cuts=cuts_of_a_stream,
     sizes=st.sampled_from([(16, 8), (8, 4), (4, 2), (7, 3), (8, 3), (3, 3), (11, 3), (5, 1)]),
