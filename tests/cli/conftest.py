@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import pytest
 from ran_command import Command, Ran
 
+from voicebench import session
 from voicebench.cli import main
+from voicebench.measuring import take_turns
+from voicebench.targets import simulated
 
 
 @pytest.fixture
@@ -25,3 +29,11 @@ def voicebench(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str
         return Ran(code if isinstance(code, int) else int(code is not None), *captured)
 
     return run
+
+
+@pytest.fixture
+def scripted_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Play simulated turns on a clock that no machine can hold up: they take what is scripted."""
+    clock = simulated.VirtualClock()
+    monkeypatch.setattr(simulated, "RealClock", lambda *_spin: clock)
+    monkeypatch.setattr(session, "take_turns", partial(take_turns, clock=clock.now_ns))

@@ -54,6 +54,7 @@ def test_both_leave_a_folder_on_the_same_prompts_in_turn(
     assert not any((folder / "INCOMPLETE").exists() for folder in (first, second))
 
 
+@pytest.mark.usefixtures("scripted_time")
 def test_the_differences_are_paired_and_named(
     voicebench: Command, configs: tuple[str, str], tmp_path: Path
 ) -> None:
@@ -63,7 +64,7 @@ def test_the_differences_are_paired_and_named(
     mean = by_name["first_audio.mean"]
     assert mean["verdict"] == "worse"
     assert mean["pairs"] == 6
-    assert 40 < mean["change"] < 200
+    assert mean["change"] == pytest.approx(70)
     assert document["first"]["run"]["name"] == "duel"
     assert ["run.target", SIM.format(ttft=10), SIM.format(ttft=80)] in document["differs"]
 

@@ -11,6 +11,8 @@ from conftest import Command
 import voicebench.session as session
 from voicebench.noise import Noise
 
+pytestmark = pytest.mark.usefixtures("scripted_time")
+
 SIM = "sim:ttft={ttft}ms,token=1ms,ttfb=5ms,speed=100x,words=6"
 
 

@@ -11,6 +11,8 @@ import pytest
 from ran_command import Command
 
 QUICK = "sim:ttft=5ms,token=1ms,ttfb=5ms,speed=100x,words=6"
+pytestmark = pytest.mark.usefixtures("scripted_time")
+
 SILENT_ENOUGH = ("--runs", "2", "--warmup", "0")
 
 

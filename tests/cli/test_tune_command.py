@@ -24,17 +24,24 @@ def command(results: Path, *more: str) -> list[str]:
     ]
 
 
-def test_the_candidates_are_measured_in_rotation_and_the_best_is_written(
-    voicebench: Command, tmp_path: Path
-) -> None:
+TWO_CANDIDATES = ("--vary", "chunker.first_words=1,4")
+
+
+@pytest.mark.usefixtures("scripted_time")
+def test_the_best_candidate_is_written(voicebench: Command, tmp_path: Path) -> None:
     best = tmp_path / "best.toml"
-    vary = ("--vary", "chunker.first_words=1,4")
-    ran = voicebench(*command(tmp_path / "results", *vary, "-o", str(best)))
+    # So many that a later first audio is shown: as long as it is not, longer chunks are better.
+    more = (*TWO_CANDIDATES, "--runs", "8", "-o", str(best))
+    ran = voicebench(*command(tmp_path / "results", *more))
     assert ran.code == 0
     rows = [line.split() for line in ran.out.splitlines() if line.startswith("first_words=")]
     assert [row[0] for row in rows] == ["first_words=1", "first_words=4"]
     assert float(rows[0][2]) < float(rows[1][2])
-    assert load_settings(best).settings.chunker.first_words in (1, 4)
+    assert load_settings(best).settings.chunker.first_words == 1
+
+
+def test_the_candidates_are_measured_in_rotation(voicebench: Command, tmp_path: Path) -> None:
+    assert voicebench(*command(tmp_path / "results", *TWO_CANDIDATES)).code == 0
     turns = []
     for folder in sorted((tmp_path / "results").iterdir()):
         assert not (folder / "INCOMPLETE").exists()
