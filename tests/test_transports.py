@@ -127,4 +127,5 @@ def test_every_transport_is_measured_with_the_client_that_measures_servers() -> 
     for error in errors:
         assert error.stamps > 0
         # No fine conclusion on a machine that does other things: a Nagle delay is 40 ms.
-        assert 0 <= error.p50_ms <= error.p95_ms <= error.max_ms < 2000
+        assert 0 <= error.p50_ms <= error.p95_ms <= error.max_ms
+        assert error.p50_ms < 2000

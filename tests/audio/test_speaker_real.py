@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,6 +145,7 @@ class Microphone:
 
     def __init__(self, server: SoundServer, sink: str, rate: int, folder: Path) -> None:
         self._path = folder / f"{sink}.raw"
+        self._forgotten = 0
         self._file = self._path.open("wb")
         self._recorder = subprocess.Popen(
             [
@@ -160,7 +161,11 @@ class Microphone:
     def heard(self) -> NDArray[np.float32]:
         """Return everything so far."""
         data = self._path.read_bytes()
-        return np.frombuffer(data[: len(data) // 4 * 4], "<f4")
+        return np.frombuffer(data[: len(data) // 4 * 4], "<f4")[self._forgotten :]
+
+    def forget(self) -> None:
+        """Begin anew: what was heard until now is not to be looked at any more."""
+        self._forgotten += self.heard().size
 
     def wait_for(self, samples: int) -> None:
         """Wait until so many samples more have been recorded."""
@@ -185,6 +190,22 @@ def hall(room: SoundServer, tmp_path: Path) -> Iterator[Microphone]:
     microphone = Microphone(room, "hall", HALL_RATE, tmp_path)
     yield microphone
     microphone.close()
+
+
+def tried_anew(attempt: Callable[[], None]) -> None:
+    """Make ``attempt`` until it passes, five times at most.
+
+    On a busy machine the sound server or the device's thread is late now and then, and nobody says
+    so. What the loudspeaker itself loses or repeats, it does every time.
+    """
+    for left in reversed(range(5)):
+        try:
+            attempt()
+        except AssertionError:
+            if not left:
+                raise
+        else:
+            return
 
 
 def speech(seconds: float, rate: int = RATE) -> NDArray[np.float32]:
@@ -241,7 +262,7 @@ def play(
 ) -> Played:
     """Play in pieces of uneven sizes, as a synthesizer makes them, and return the report."""
     # The first piece is long: this thread may be held up before the second.
-    sizes = [8000, 1, 3000, 97, 441, 5000]
+    sizes = [3 * rate // 2, 1, 3000, 97, 441, 5000]
     with Speaker(wanted, preferred_rate=opened_at, latency_s=BUFFER_S) as speaker:
         at, turn = 0, 0
         while at < said.size:
@@ -253,33 +274,48 @@ def play(
 
 def test_every_sample_is_heard_once_in_order_and_without_a_gap(kitchen: Microphone) -> None:
     said = speech(2.0)
-    played = play(said, "kitchen")
-    kitchen.wait_for(RATE // 4)
-    check_heard_once(kitchen.heard(), said, tolerance=1e-6)
-    assert played.audio_s == pytest.approx(2.0)
-    assert (played.gaps, played.device_underruns) == (0, 0)
-    assert played.delay_ms is not None
-    assert 0 <= played.delay_ms < 1000
+
+    def attempt() -> None:
+        kitchen.forget()
+        played = play(said, "kitchen")
+        kitchen.wait_for(RATE // 4)
+        check_heard_once(kitchen.heard(), said, tolerance=1e-6)
+        assert played.audio_s == pytest.approx(2.0)
+        assert (played.gaps, played.device_underruns) == (0, 0)
+        assert played.delay_ms is not None
+        assert 0 <= played.delay_ms < 1000
+
+    tried_anew(attempt)
 
 
 def test_speech_of_another_rate_is_resampled_without_a_seam(kitchen: Microphone) -> None:
     import soxr
 
     said = speech(2.0, 16000)
-    play(said, "kitchen", rate=16000, opened_at=RATE)
-    kitchen.wait_for(RATE // 4)
     expected = soxr.resample(said, 16000, RATE)
-    check_heard_once(kitchen.heard(), expected, tolerance=0.01)
+
+    def attempt() -> None:
+        kitchen.forget()
+        play(said, "kitchen", rate=16000, opened_at=RATE)
+        kitchen.wait_for(RATE // 4)
+        check_heard_once(kitchen.heard(), expected, tolerance=0.01)
+
+    tried_anew(attempt)
 
 
 def test_a_loudspeaker_of_another_rate_hears_the_same(hall: Microphone) -> None:
     import soxr
 
     said = speech(2.0, 24000)
-    play(said, "hall", rate=24000, opened_at=24000)
-    hall.wait_for(HALL_RATE // 4)
     expected = soxr.resample(said, 24000, HALL_RATE)
-    check_heard_once(hall.heard(), expected, tolerance=0.05)
+
+    def attempt() -> None:
+        hall.forget()
+        play(said, "hall", rate=24000, opened_at=24000)
+        hall.wait_for(HALL_RATE // 4)
+        check_heard_once(hall.heard(), expected, tolerance=0.05)
+
+    tried_anew(attempt)
 
 
 def test_speech_that_stays_away_is_heard_as_a_gap_and_reported_as_one(
@@ -287,52 +323,64 @@ def test_speech_that_stays_away_is_heard_as_a_gap_and_reported_as_one(
 ) -> None:
     said = speech(1.0)
     half = said.size // 2
-    with Speaker("kitchen", preferred_rate=RATE, latency_s=BUFFER_S) as speaker:
-        speaker.play(said[:half], RATE)
-        time.sleep(1.2)
-        speaker.play(said[half:], RATE)
-        speaker.finish()
-        played = speaker.report()
-    kitchen.wait_for(RATE // 4)
-    heard = kitchen.heard()
-    first, second = aligned(heard, said[:half]), aligned(heard, said[half:])
-    gap_ms = 1000 * (second - first - half) / RATE
-    assert played.gaps == 1
-    assert played.gap_ms == pytest.approx(gap_ms, abs=1)
-    assert 200 < gap_ms < 1200
+
+    def attempt() -> None:
+        kitchen.forget()
+        with Speaker("kitchen", preferred_rate=RATE, latency_s=BUFFER_S) as speaker:
+            speaker.play(said[:half], RATE)
+            time.sleep(1.2)
+            speaker.play(said[half:], RATE)
+            speaker.finish()
+            played = speaker.report()
+        kitchen.wait_for(RATE // 4)
+        heard = kitchen.heard()
+        first, second = aligned(heard, said[:half]), aligned(heard, said[half:])
+        gap_ms = 1000 * (second - first - half) / RATE
+        assert played.gaps == 1
+        assert played.gap_ms == pytest.approx(gap_ms, abs=1)
+        assert 200 < gap_ms < 1200
+
+    tried_anew(attempt)
 
 
 def test_an_audio_thread_that_is_held_up_is_an_underrun_of_the_device(
     kitchen: Microphone, capfd: pytest.CaptureFixture[str]
 ) -> None:
     said = speech(1.5)
-    for _ in range(3):  # on a busy machine the device itself may begin so late that it waits for us
+
+    def attempt() -> None:
         with Speaker(
             "kitchen", preferred_rate=RATE, on_start=lambda delay_ms: time.sleep(0.5)
         ) as speaker:
+            kitchen.wait_for(RATE // 2)  # a device that has only begun may itself wait for us
             speaker.play(said, RATE)
             speaker.finish()
             played = speaker.report()
         assert played.gaps == 0
-        if played.device_underruns:
-            break
-    assert played.device_underruns >= 1
+        assert played.device_underruns >= 1
+
+    tried_anew(attempt)
     capfd.readouterr()  # ALSA remarks on it too
 
 
 def test_stopping_silences_at_once(kitchen: Microphone) -> None:
     said = speech(8.0)
-    with Speaker("kitchen", preferred_rate=RATE) as speaker:
-        speaker.play(said, RATE)
-        until("speech is heard", lambda: np.abs(kitchen.heard()).max() > 0.1)
-        begin = time.monotonic()
-        speaker.stop()
-        assert time.monotonic() - begin < 1.0
-        at_stop = kitchen.heard().size
-    kitchen.wait_for(RATE)
-    last = np.flatnonzero(np.abs(kitchen.heard()) > SILENT)[-1]
-    # The recording itself lags by some 10 ms; the device's buffer of 50 ms is thrown away too.
-    assert last - at_stop < 0.3 * RATE
+
+    def attempt() -> None:
+        kitchen.forget()
+        with Speaker("kitchen", preferred_rate=RATE) as speaker:
+            speaker.play(said, RATE)
+            until("speech is heard", lambda: np.abs(kitchen.heard()).max(initial=0) > 0.1)
+            begin = time.monotonic()
+            speaker.stop()
+            assert time.monotonic() - begin < 1.0
+            at_stop = kitchen.heard().size
+        kitchen.wait_for(RATE)
+        last = np.flatnonzero(np.abs(kitchen.heard()) > SILENT)[-1]
+        # The recording itself lags by some 10 ms; the device's buffer of 50 ms is thrown away too.
+        assert last - at_stop < 0.3 * RATE
+
+    tried_anew(attempt)
 
 
 def test_the_speech_comes_out_of_the_chosen_loudspeaker_alone(
@@ -383,50 +431,58 @@ def test_say_lists_the_loudspeakers(server: SoundServer) -> None:
 def test_say_plays_an_answer_and_reports_when_it_was_heard(
     server: SoundServer, kitchen: Microphone
 ) -> None:
-    said = voicebench(
-        server,
-        *("say", "--ask", "What is the weather?", "--speaker", "kitchen", "--json"),
-        *("--speaker-buffer", "300"),
-        *("--set", "run.target=sim:ttft=50ms,ttfb=40ms,words=6,speed=50x"),
-    )
-    assert said.returncode == 0, said.stderr
-    document = json.loads(said.stdout)
-    metrics, speaker = document["metrics"], document["speaker"]
-    assert metrics["speaker_ms"] >= metrics["first_audio_ms"]
-    assert metrics["speaker_ms"] < metrics["first_audio_ms"] + 1000
-    assert speaker["audio_s"] == pytest.approx(metrics["audio_s"], abs=0.01)
-    assert (speaker["gaps"], speaker["device_underruns"]) == (0, 0)
-    kitchen.wait_for(RATE // 4)
-    loud = np.flatnonzero(np.abs(kitchen.heard()) > 0.01)
-    assert (loud[-1] - loud[0]) / RATE == pytest.approx(metrics["audio_s"], abs=0.02)
+    def attempt() -> None:
+        kitchen.forget()
+        said = voicebench(
+            server,
+            *("say", "--ask", "What is the weather?", "--speaker", "kitchen", "--json"),
+            *("--speaker-buffer", "300"),
+            *("--set", "run.target=sim:ttft=50ms,ttfb=40ms,words=6,speed=50x"),
+        )
+        assert said.returncode == 0, said.stderr
+        document = json.loads(said.stdout)
+        metrics, speaker = document["metrics"], document["speaker"]
+        assert metrics["speaker_ms"] >= metrics["first_audio_ms"]
+        assert metrics["speaker_ms"] < metrics["first_audio_ms"] + 1000
+        assert speaker["audio_s"] == pytest.approx(metrics["audio_s"], abs=0.01)
+        assert (speaker["gaps"], speaker["device_underruns"]) == (0, 0)
+        kitchen.wait_for(RATE // 4)
+        loud = np.flatnonzero(np.abs(kitchen.heard()) > 0.01)
+        assert (loud[-1] - loud[0]) / RATE == pytest.approx(metrics["audio_s"], abs=0.02)
+
+    tried_anew(attempt)
 
 
 def test_ctrl_c_stops_the_sound_at_once_and_exits_130(
     server: SoundServer, kitchen: Microphone
 ) -> None:
-    speaking = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "voicebench", "say", "--ask", "Tell me all", "--speaker"),
-            *("kitchen", "--set", "run.target=sim:ttft=50ms,ttfb=40ms,words=200,speed=50x"),
-        ],
-        env=server.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        until("speech is heard", lambda: np.abs(kitchen.heard()).max() > 0.1)
-        speaking.send_signal(signal.SIGINT)
-        at_signal = kitchen.heard().size
-        _, told = speaking.communicate(timeout=20)
-    finally:
-        speaking.kill()
-        speaking.wait()
-    assert speaking.returncode == 130
-    assert "Traceback" not in told
-    kitchen.wait_for(RATE)
-    last = np.flatnonzero(np.abs(kitchen.heard()) > SILENT)[-1]
-    assert last - at_signal < 0.5 * RATE
+    def attempt() -> None:
+        kitchen.forget()
+        speaking = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "voicebench", "say", "--ask", "Tell me all", "--speaker"),
+                *("kitchen", "--set", "run.target=sim:ttft=50ms,ttfb=40ms,words=200,speed=50x"),
+            ],
+            env=server.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            until("speech is heard", lambda: np.abs(kitchen.heard()).max(initial=0) > 0.1)
+            speaking.send_signal(signal.SIGINT)
+            at_signal = kitchen.heard().size
+            _, told = speaking.communicate(timeout=20)
+        finally:
+            speaking.kill()
+            speaking.wait()
+        assert speaking.returncode == 130
+        assert "Traceback" not in told
+        kitchen.wait_for(RATE)
+        last = np.flatnonzero(np.abs(kitchen.heard()) > SILENT)[-1]
+        assert last - at_signal < 0.5 * RATE
+
+    tried_anew(attempt)
 
 
 @pytest.mark.models
@@ -446,14 +502,19 @@ def test_the_embedded_voice_is_heard_as_it_was_synthesized(
         "--json",
     )
     both += ("--speaker-buffer", "300")
-    said = voicebench(in_cache_of_this_user(server), *both, text=text)
-    assert said.returncode == 0, said.stderr
-    document = json.loads(said.stdout)
-    pcm, rate = read_wav(file)
-    assert rate == RATE
-    assert pcm.size / rate == pytest.approx(document["metrics"]["audio_s"])
-    kitchen.wait_for(RATE // 4)
-    # A voice that is slower than speech leaves gaps; between them nothing may be lost. Its samples
-    # are never exactly 0 for long, the loudspeaker's silence is.
-    heard = without_gaps(kitchen.heard())
-    check_heard_once(np.pad(heard, RATE // 10), pcm, tolerance=1e-3)
+
+    def attempt() -> None:
+        kitchen.forget()
+        said = voicebench(in_cache_of_this_user(server), *both, text=text)
+        assert said.returncode == 0, said.stderr
+        document = json.loads(said.stdout)
+        pcm, rate = read_wav(file)
+        assert rate == RATE
+        assert pcm.size / rate == pytest.approx(document["metrics"]["audio_s"])
+        kitchen.wait_for(RATE // 4)
+        # A voice that is slower than speech leaves gaps; between them nothing may be lost. Its
+        # samples are never exactly 0 for long, the loudspeaker's silence is.
+        heard = without_gaps(kitchen.heard())
+        check_heard_once(np.pad(heard, RATE // 10), pcm, tolerance=1e-3)
+
+    tried_anew(attempt)
