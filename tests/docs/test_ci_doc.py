@@ -99,6 +99,7 @@ def workplace(tmp_path: Path) -> Workplace:
     config = (ROOT / "configs" / "ci.toml").read_text(encoding="utf-8")
     config = config.replace("runs = 20", f'runs = 4\ntarget = "{TARGET}"')
     # Where the tests run is no quiet machine, and what is measured here is nothing.
+    config = config.replace("< 2s", "< 60s")
     config += "\n[judge]\nallow_noise = true\n"
     (folder / "configs" / "ci.toml").write_text(config, encoding="utf-8")
     for name, script in COMMANDS.items():
