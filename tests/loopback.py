@@ -138,12 +138,19 @@ def serving(
     open_sockets: list[socket.socket] = []
     threads: list[threading.Thread] = []
 
+    def wrapped(sock: socket.socket) -> socket.socket:
+        # Wrapping takes the socket's handle away: a second one can be shut down while it lasts.
+        with sock.dup() as second:
+            open_sockets.append(second)
+            made = wrap(sock)
+            open_sockets.append(made)
+        return made
+
     def handle(sock: socket.socket) -> None:
         with contextlib.suppress(OSError, EOFError):
             try:
                 sock.settimeout(LONGEST_S)
-                sock = wrap(sock) if wrap else sock
-                open_sockets.append(sock)
+                sock = wrapped(sock) if wrap else sock
                 script(Peer(sock, server.requests))
             except (OSError, EOFError):
                 pass
@@ -153,15 +160,18 @@ def serving(
                 sock.close()
 
     def accept() -> None:
-        with contextlib.suppress(OSError):
-            while True:
+        while True:
+            try:
                 sock, _ = listener.accept()
-                server.connections += 1
+            except OSError:
+                return
+            server.connections += 1
+            with contextlib.suppress(OSError):  # The client may be gone already.
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                open_sockets.append(sock)
-                thread = threading.Thread(target=handle, args=(sock,), daemon=True)
-                threads.append(thread)
-                thread.start()
+            open_sockets.append(sock)
+            thread = threading.Thread(target=handle, args=(sock,), daemon=True)
+            threads.append(thread)
+            thread.start()
 
     acceptor = threading.Thread(target=accept, daemon=True)
     acceptor.start()
@@ -179,6 +189,24 @@ def serving(
             thread.join(LONGEST_S)
     if server.failures:
         raise server.failures[0]
+
+
+def until(happened: Callable[[], object]) -> None:
+    """Wait until something has happened in another thread, however long that is kept waiting."""
+    end = time.monotonic() + LONGEST_S
+    while not happened():
+        assert time.monotonic() < end, f"it has not happened within {LONGEST_S:g} s"
+        time.sleep(0.002)
+
+
+def send_in_step(send: Callable[[], None], waits: Callable[[], int]) -> None:
+    """Send something, and wait until the client has taken it and waits for more.
+
+    ``waits`` returns how often the client has waited so far; it has to be waiting already.
+    """
+    before = waits()
+    send()
+    until(lambda: waits() > before)
 
 
 def closed_port() -> int:

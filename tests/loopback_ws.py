@@ -27,7 +27,12 @@ class SocketPeer:
         self._flush()
 
     def send(self, *messages: str | bytes | dict[str, object]) -> None:
-        """Send messages, all in one segment; a dict goes as JSON."""
+        """Send messages, all in one segment; a dict goes as JSON.
+
+        Raises EOFError where the client has taken its leave.
+        """
+        if self.protocol.state is not State.OPEN:
+            raise EOFError
         for message in messages:
             if isinstance(message, bytes):
                 self.protocol.send_binary(message)

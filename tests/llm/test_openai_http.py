@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from loopback import Loopback, Peer, Script, closed_port, serving
+from loopback import LONGEST_S, Loopback, Peer, Script, closed_port, send_in_step, serving, until
 
 from voicebench.errors import CannotMeasure, UsageError
 from voicebench.events import Connected, LlmEvent, Reply, ServerTiming, Token, Usage
@@ -69,10 +70,11 @@ def events_of(script: Script, options: ChatOptions | None = None) -> list[LlmEve
 
 def failure_of(script: Script, **access: object) -> RemoteError:
     with chat(script, **access) as (model, _):
+        model.prepare()
         began = time.monotonic()
         with pytest.raises(RemoteError) as caught:
             list(model.reply("What time is it?"))
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 8
     assert "127.0.0.1" in str(caught.value)
     return caught.value
 
@@ -126,16 +128,20 @@ def test_deltas_of_one_read_are_tokens_of_which_all_but_the_first_are_joined() -
 
     def script(peer: Peer) -> None:
         peer.request()
-        peer.head(content_type="text/event-stream", transfer_encoding="chunked")
-        peer.chunk(with_role)
-        time.sleep(0.1)
-        peer.chunk(sse(delta(content="c")))
-        time.sleep(0.1)
+        until(waits)
+        head = {"content_type": "text/event-stream", "transfer_encoding": "chunked"}
+        send_in_step(lambda: peer.head(**head), waits)
+        send_in_step(lambda: peer.chunk(with_role), waits)
+        send_in_step(lambda: peer.chunk(sse(delta(content="c"))), waits)
         # Two chunks of the transfer coding in one segment came together all the same.
         first, second = sse(delta(content="d")), sse(delta(content="e"), STOP) + DONE
         peer.send(b"%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(first), first, len(second), second))
 
-    tokens = [event for event in events_of(script) if isinstance(event, Token)]
+    def waits() -> int:
+        return model._service._lines._made[-1].arrivals
+
+    with chat(script) as (model, _):
+        tokens = [event for event in model.reply("x") if isinstance(event, Token)]
     assert tokens == [
         Token("a"),
         Token("b", joined=True),
@@ -151,17 +157,18 @@ def test_each_token_is_given_out_when_its_bytes_are_there_and_not_when_more_come
         peer.head(content_type="text/event-stream", transfer_encoding="chunked")
         for word in ("one", "two"):
             peer.chunk(sse(delta(content=word)))
-            time.sleep(0.3)
+            # More is sent only once this one is given out.
+            assert taken.acquire(timeout=LONGEST_S)
         peer.chunk(sse(STOP))
         peer.chunk(b"")
 
+    taken, words = threading.Semaphore(0), []
     with chat(script) as (model, _):
-        began = time.monotonic()
-        moments = [
-            time.monotonic() - began for event in model.reply("x") if isinstance(event, Token)
-        ]
-    assert moments[0] < 0.3
-    assert 0.3 <= moments[1] < 0.6
+        for event in model.reply("x"):
+            if isinstance(event, Token):
+                words.append(event.text)
+                taken.release()
+    assert words == ["one", "two"]
 
 
 # Usage, whole answers, the server's own time.
@@ -198,15 +205,23 @@ def test_the_server_timing_of_the_head_stands_beside_our_time_to_the_head() -> N
         time.sleep(0.1)
         kind, timing = "text/event-stream", "total;dur=80"
         peer.head(content_type=kind, transfer_encoding="chunked", server_timing=timing)
+        assert head_taken.wait(LONGEST_S)
         peer.chunk(sse(delta(content="a")))
-        time.sleep(0.5)
+        time.sleep(0.05)
         peer.chunk(sse(STOP))
         peer.chunk(b"")
 
-    (timing,) = [event for event in events_of(script) if isinstance(event, ServerTiming)]
+    head_taken = threading.Event()
+    with chat(script) as (model, _):
+        began = time.monotonic()
+        reply = model.reply("What time is it?")
+        assert isinstance(next(reply), Connected)
+        head_ms = (time.monotonic() - began) * 1000
+        head_taken.set()
+        (timing,) = [event for event in reply if isinstance(event, ServerTiming)]
     assert timing.duration_ms == 80
     assert timing.our_ms is not None
-    assert 100 <= timing.our_ms < 400
+    assert 100 <= timing.our_ms <= head_ms
 
 
 def test_llama_cpps_timings_say_how_long_it_took_to_its_first_token() -> None:
@@ -218,14 +233,23 @@ def test_llama_cpps_timings_say_how_long_it_took_to_its_first_token() -> None:
         peer.head(content_type=kind, transfer_encoding="chunked", server_timing="total;dur=1")
         time.sleep(0.05)
         peer.chunk(sse(delta(content="a")))
-        time.sleep(0.5)
+        assert token_taken.wait(LONGEST_S)
+        time.sleep(0.05)
         peer.chunk(sse(last))
         peer.chunk(b"")
 
-    (timing,) = [event for event in events_of(script) if isinstance(event, ServerTiming)]
+    token_taken, events = threading.Event(), []
+    with chat(script) as (model, _):
+        began = time.monotonic()
+        for event in model.reply("What time is it?"):
+            events.append(event)
+            if isinstance(event, Token):
+                token_ms = (time.monotonic() - began) * 1000
+                token_taken.set()
+    (timing,) = [event for event in events if isinstance(event, ServerTiming)]
     assert (timing.duration_ms, timing.stage) == (30.5, "llm")
     assert timing.our_ms is not None
-    assert 50 <= timing.our_ms < 400
+    assert 50 <= timing.our_ms <= token_ms
 
 
 # What is asked for.
@@ -282,8 +306,6 @@ def test_the_key_is_sent_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 # Failures: each within its time, with its fault.
-
-FAST = Timeouts(connect_s=1, first_byte_s=0.4, between_bytes_s=0.3, turn_s=0.8)
 
 
 @pytest.mark.parametrize(
@@ -368,21 +390,21 @@ def no_http(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "said", "fault"),
+    ("script", "limits", "said", "fault"),
     [
-        (silent, "no byte of an answer within 0.4 s", "timeout"),
-        (dripping_headers, "no byte of an answer within 0.4 s", "timeout"),
-        (stalled, "stood still for 0.3 s", "timeout"),
-        (endless, "not done within the turn's 0.8 s", "timeout"),
-        (resetting, "broke the connection off", "protocol"),
-        (hanging_up, "broke the rules of HTTP", "protocol"),
-        (no_http, "broke the rules of HTTP", "protocol"),
+        (silent, {"first_byte_s": 0.4}, "no byte of an answer within 0.4 s", "timeout"),
+        (dripping_headers, {"first_byte_s": 0.4}, "no byte of an answer within 0.4 s", "timeout"),
+        (stalled, {"between_bytes_s": 0.3}, "stood still for 0.3 s", "timeout"),
+        (endless, {"turn_s": 0.6}, "not done within the turn's 0.6 s", "timeout"),
+        (resetting, {}, "broke the connection off", "protocol"),
+        (hanging_up, {}, "broke the rules of HTTP", "protocol"),
+        (no_http, {}, "broke the rules of HTTP", "protocol"),
     ],
 )
 def test_a_server_that_does_not_go_on_is_a_failure_within_its_time(
-    script: Callable[[Peer], None], said: str, fault: str
+    script: Callable[[Peer], None], limits: dict[str, float], said: str, fault: str
 ) -> None:
-    failure = failure_of(script, timeouts=FAST)
+    failure = failure_of(script, timeouts=Timeouts(**limits))
     assert said in str(failure)
     assert (failure.fault, failure.stage) == (fault, "llm")
 
@@ -428,8 +450,6 @@ def test_giving_up_a_reply_hangs_up_so_that_the_server_can_stop() -> None:
 
 
 def test_a_running_reply_can_be_interrupted_from_another_thread() -> None:
-    import threading
-
     with chat(stalled) as (model, _):
         reply = model.reply("x")
         assert next(event for event in reply if isinstance(event, Token))
@@ -437,7 +457,7 @@ def test_a_running_reply_can_be_interrupted_from_another_thread() -> None:
         began = time.monotonic()
         with pytest.raises(RemoteError):
             next(reply)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 8
 
 
 def stays_open(peer: Peer) -> None:
@@ -445,7 +465,6 @@ def stays_open(peer: Peer) -> None:
 
 
 def breaks_off(peer: Peer) -> None:
-    time.sleep(0.02)  # A reset would throw away what was not read.
     peer.reset()
 
 
@@ -461,18 +480,30 @@ def test_a_finished_reply_needs_no_end_of_its_stream(then: Callable[[Peer], None
         peer.request()
         peer.head(content_type="text/event-stream", transfer_encoding="chunked")
         peer.chunk(sse(delta(content="It"), STOP))
+        # A reset throws away what was not read.
+        assert taken.acquire(timeout=LONGEST_S)
         then(peer)
 
+    taken = threading.Semaphore(0)
     with chat(script) as (model, server):
         for turn in (1, 2):
             model.prepare()
             began = time.monotonic()
-            assert texts(list(model.reply("x"))) == ["It"]
-            assert time.monotonic() - began < 0.5
+            reply = model.reply("x")
+            assert next(event for event in reply if isinstance(event, Token)) == Token("It")
+            taken.release()
+            assert texts(list(reply)) == []
+            assert time.monotonic() - began < 8
             assert server.connections == turn
 
 
-def test_the_usage_that_follows_a_finished_reply_is_taken_and_the_connection_kept() -> None:
+def test_the_usage_that_follows_a_finished_reply_is_taken_and_the_connection_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # However late the server's thread gets to it, that is at once.
+    monkeypatch.setattr("voicebench.llm.openai_reply.END_S", 10)
+    monkeypatch.setattr("voicebench.remote.http.SETTLE_S", 10)
+
     def script(peer: Peer) -> None:
         while True:
             peer.request()
@@ -493,21 +524,22 @@ def test_the_usage_that_follows_a_finished_reply_is_taken_and_the_connection_kep
 def test_a_stream_whose_end_comes_late_does_not_delay_the_end_of_the_reply(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("voicebench.remote.http.SETTLE_S", 3.0)
+    monkeypatch.setattr("voicebench.remote.http.SETTLE_S", 10)
 
     def script(peer: Peer) -> None:
         while True:
             peer.request()
             peer.head(content_type="text/event-stream", transfer_encoding="chunked")
             peer.chunk(sse(delta(content="It"), STOP) + DONE)
-            time.sleep(0.4)
+            assert replied.acquire(timeout=LONGEST_S)
+            time.sleep(0.1)
             peer.chunk(b"")
 
+    replied = threading.Semaphore(0)
     with chat(script) as (model, server):
         for _ in range(2):
             model.prepare()
-            began = time.monotonic()
             assert texts(list(model.reply("x"))) == ["It"]
-            assert time.monotonic() - began < 0.4
+            replied.release()
         model.prepare()
         assert server.connections == 1

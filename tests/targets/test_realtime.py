@@ -6,6 +6,7 @@ import base64
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,7 +33,6 @@ from voicebench.targets.realtime import Realtime, RealtimeOptions
 
 SOUND = tone(0.1)
 BODY = pcm16(SOUND)
-FAST = Timeouts(connect_s=0.5, first_byte_s=0.4, between_bytes_s=0.3, turn_s=0.8)
 CREATED = {"type": "response.created", "response": {"id": "r1"}}
 DONE = {
     "type": "response.done",
@@ -225,6 +225,20 @@ def ended(status: str, **details: object) -> dict[str, object]:
     return {"type": "response.done", "response": response}
 
 
+def failure_of(script: Callable[[SocketPeer], None], limits: Timeouts | None = None) -> TurnFailed:
+    """Return the failure of a turn; its ``limits`` do not hold for setting up its session."""
+    with target_at(script) as (target, _):
+        target.prepare()
+        if limits is not None:
+            target._line.access = replace(target._line.access, timeouts=limits)
+        began = time.monotonic()
+        failure = turn_of(target)[-1]
+        assert time.monotonic() - began < 8
+    assert isinstance(failure, TurnFailed)
+    assert "ws://127.0.0.1" in failure.reason
+    return failure
+
+
 @pytest.mark.parametrize(
     ("events", "said", "fault"),
     [
@@ -238,21 +252,29 @@ def ended(status: str, **details: object) -> dict[str, object]:
         (["[]"], "no JSON object", "protocol"),
         ([BODY], f"a binary message of {len(BODY)} bytes where an event", "protocol"),
         ([text("\ud83d"), DONE], "half a letter", "protocol"),
-        ([sound(BODY)], "stood still", "timeout"),
-        ([], "no byte of an answer", "timeout"),
     ],
 )
 def test_what_is_no_answer_is_a_failure_with_its_reason(
     events: list[dict[str, object] | str | bytes], said: str, fault: str
 ) -> None:
-    with target_at(Sessions(*events), timeouts=FAST) as (target, _):
-        began = time.monotonic()
-        failure = turn_of(target)[-1]
-        assert time.monotonic() - began < 5
-    assert isinstance(failure, TurnFailed)
+    failure = failure_of(Sessions(*events))
     assert said in failure.reason
-    assert "ws://127.0.0.1" in failure.reason
     assert failure.fault == fault
+
+
+@pytest.mark.parametrize(
+    ("events", "limits", "said"),
+    [
+        ([sound(BODY)], Timeouts(between_bytes_s=0.3), "stood still for 0.3 s"),
+        ([], Timeouts(first_byte_s=0.4), "no byte of an answer within 0.4 s"),
+    ],
+)
+def test_a_server_that_does_not_go_on_is_a_failure_within_its_time(
+    events: list[dict[str, object]], limits: Timeouts, said: str
+) -> None:
+    failure = failure_of(Sessions(*events), limits)
+    assert said in failure.reason
+    assert failure.fault == "timeout"
 
 
 def test_a_reply_cut_off_by_its_length_limit_is_a_reply() -> None:
@@ -277,7 +299,9 @@ def test_a_session_that_is_refused_is_said_so_before_any_turn() -> None:
 
 def test_a_session_that_never_comes_is_given_up_in_time() -> None:
     with (
-        target_at(lambda peer: peer.peer.wait_for_hangup(), timeouts=FAST) as (target, _),
+        target_at(
+            lambda peer: peer.peer.wait_for_hangup(), timeouts=Timeouts(first_byte_s=0.4)
+        ) as (target, _),
         pytest.raises(RemoteError, match=r"no byte of an answer within 0\.4 s"),
     ):
         target.check()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from encoded_sound import RATE, tone
-from loopback import Loopback, closed_port, serving
+from loopback import Loopback, closed_port, serving, until
 from loopback_ws import SocketPeer, socket_script
 
 from voicebench import wire
@@ -36,7 +36,6 @@ from voicebench.remote.timeouts import Timeouts
 from voicebench.targets.voice_socket import VoiceSocket
 
 SOUND = tone(0.1)
-FAST = Timeouts(connect_s=0.5, first_byte_s=0.4, between_bytes_s=0.3, turn_s=0.8)
 TURN: list[Event] = [
     Token("It"),
     Token(" is late."),
@@ -83,7 +82,7 @@ def failure_of(script: Callable[[SocketPeer], None], **access: object) -> TurnFa
     with target_at(script, **access) as (target, _):
         began = time.monotonic()
         events = turn_of(target)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 8
     assert isinstance(events[0], TurnStarted)
     assert isinstance(events[-1], TurnFailed)
     assert "ws://127.0.0.1" in events[-1].reason
@@ -129,21 +128,33 @@ def test_the_servers_duration_stands_beside_the_turns() -> None:
         target.prepare()
         recorder = Recorder()
         target.run("x", recorder.emit)
-    figures = compute(recorder.seal(1, "measured", AudibleRule()).timeline)
+    timeline = recorder.seal(1, "measured", AudibleRule()).timeline
+    figures = compute(timeline)
     assert figures["server_ms"] == 90
-    assert figures["transport_ms"] is not None
-    assert 10 <= figures["transport_ms"] < 500
+    assert figures["transport_ms"] == pytest.approx(timeline.end_ns / 1e6 - 90)
+    assert figures["transport_ms"] >= 10
 
 
 def test_tokens_that_were_there_together_are_joined() -> None:
     def script(peer: SocketPeer) -> None:
         peer.receive()
         peer.send(*(wire.encode(Token(text)) for text in "ab"))
-        time.sleep(0.2)
+        # The client has both and waits for more.
+        until(lambda: len(arrivals) == 2 and arrival() > arrivals[1])
         peer.send(wire.encode(Token("c")), wire.encode(TurnFinished()))
 
+    def arrival() -> int:
+        return target._line._open.connection.arrivals
+
+    tokens, arrivals = [], []
+
+    def emit(event: Event) -> None:
+        if isinstance(event, Token):
+            tokens.append(event)
+            arrivals.append(arrival())
+
     with target_at(script) as (target, _):
-        tokens = [event for event in turn_of(target) if isinstance(event, Token)]
+        target.run("x", emit)
     assert tokens == [Token("a"), Token("b", joined=True), Token("c")]
 
 
@@ -222,18 +233,18 @@ def test_what_is_no_answer_is_a_failure_with_its_reason(
 
 
 @pytest.mark.parametrize(
-    ("events", "said", "fault"),
+    ("events", "limits", "said"),
     [
-        ([], "no byte of an answer within 0.4 s", "timeout"),
-        ([Token("a")], "stood still for 0.3 s", "timeout"),
+        ([], Timeouts(first_byte_s=0.4), "no byte of an answer within 0.4 s"),
+        ([Token("a")], Timeouts(between_bytes_s=0.3), "stood still for 0.3 s"),
     ],
 )
 def test_a_server_that_does_not_go_on_is_a_failure_within_its_time(
-    events: list[Event], said: str, fault: str
+    events: list[Event], limits: Timeouts, said: str
 ) -> None:
-    failure = failure_of(plays(*events), timeouts=FAST)
+    failure = failure_of(plays(*events), timeouts=limits)
     assert said in failure.reason
-    assert failure.fault == fault
+    assert failure.fault == "timeout"
 
 
 def test_an_interrupted_turn_is_on_record_and_hangs_up() -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from encoded_sound import RATE, pcm16, tone
-from loopback import Loopback, closed_port, serving
+from loopback import LONGEST_S, Loopback, closed_port, serving
 from loopback_ws import SocketPeer, socket_script
 
 from voicebench.audio.wav import wav_header
@@ -28,7 +28,6 @@ from voicebench.tts.socket_dialect import SocketDialect
 SOUND = tone(0.1)
 BODY = pcm16(SOUND)
 RAW = SoundFormat(kind="pcm", sample_rate=RATE)
-FAST = Timeouts(connect_s=0.5, first_byte_s=0.4, between_bytes_s=0.3, turn_s=0.8)
 
 BINARY = SocketDialect(
     chunk=({"type": "Speak", "text": "{text}"}, {"type": "Flush"}),
@@ -153,21 +152,37 @@ def test_a_text_with_nothing_to_pronounce_is_not_sent() -> None:
 # Failures.
 
 
+def failure_of(
+    messages: list[dict[str, object] | bytes], dialect: SocketDialect, **limits: float
+) -> RemoteError:
+    """Return the failure of a text that the server answers with ``messages`` and no more."""
+
+    def script(peer: SocketPeer) -> None:
+        peer.receive()
+        peer.send(*messages)
+        peer.peer.wait_for_hangup()
+
+    with voice(script, dialect, timeouts=Timeouts(**limits)) as (made, _):
+        made.prepare()
+        began = time.monotonic()
+        with pytest.raises(RemoteError) as caught:
+            list(made.speak("Good evening."))
+        assert time.monotonic() - began < 8
+    assert "ws://127.0.0.1" in str(caught.value)
+    assert caught.value.stage == "tts"
+    return caught.value
+
+
 @pytest.mark.parametrize(
     ("messages", "dialect", "said", "fault"),
     [
         ([{"type": "Flushed"}], BINARY, "no sound for a text", "audio"),
         ([BODY[:1001], {"type": "Flushed"}], BINARY, "middle of a sample", "audio"),
-        ([BODY[:1000]], BINARY, "stood still for 0.3 s", "timeout"),
-        ([], BINARY, "no byte of an answer within 0.4 s", "timeout"),
         ([{"error": {"message": "no such voice"}}], BINARY, "no such voice", "engine"),
         ([{"type": "error", "done": True, "error_code": None, "message": "no such voice"}],
          BINARY, "answers with an error: no such voice", "engine"),
         ([{"type": "Error", "description": "too fast"}], BASE64, "too fast", "engine"),
         ([{"event": "failed", "why": "quota"}], ODD, "quota", "engine"),
-        ([{"event": "metadata"}, {"event": "over"}], ODD,
-         'stood still for 0.3 s in mid-answer; its last message that is neither sound nor the end: '
-         '{"event": "over"}', "timeout"),
         (["hello"], BINARY, "no JSON", "protocol"),
         ([b'{"error": "out of quota"}' * 20], BINARY, "text instead of sound", "protocol"),
         ([{"audio": {"data": "?"}}], BASE64, "no base64", "protocol"),
@@ -176,19 +191,30 @@ def test_a_text_with_nothing_to_pronounce_is_not_sent() -> None:
 def test_what_is_no_answer_is_a_failure_with_its_reason(
     messages: list[dict[str, object] | bytes], dialect: SocketDialect, said: str, fault: str
 ) -> None:
-    def script(peer: SocketPeer) -> None:
-        peer.receive()
-        peer.send(*messages)
-        peer.peer.wait_for_hangup()
+    failure = failure_of(messages, dialect)
+    assert said in str(failure)
+    assert failure.fault == fault
 
-    with voice(script, dialect, timeouts=FAST) as (made, _):
-        began = time.monotonic()
-        with pytest.raises(RemoteError) as caught:
-            list(made.speak("Good evening."))
-        assert time.monotonic() - began < 5
-    assert said in str(caught.value)
-    assert "ws://127.0.0.1" in str(caught.value)
-    assert (caught.value.fault, caught.value.stage) == (fault, "tts")
+
+@pytest.mark.parametrize(
+    ("messages", "dialect", "limits", "said"),
+    [
+        ([BODY[:1000]], BINARY, {"between_bytes_s": 0.3}, "stood still for 0.3 s"),
+        ([], BINARY, {"first_byte_s": 0.4}, "no byte of an answer within 0.4 s"),
+        ([{"event": "metadata"}, {"event": "over"}], ODD, {"between_bytes_s": 0.3},
+         'stood still for 0.3 s in mid-answer; its last message that is neither sound nor the end: '
+         '{"event": "over"}'),
+    ],
+)  # fmt: skip
+def test_a_server_that_does_not_go_on_is_a_failure_within_its_time(
+    messages: list[dict[str, object] | bytes],
+    dialect: SocketDialect,
+    limits: dict[str, float],
+    said: str,
+) -> None:
+    failure = failure_of(messages, dialect, **limits)
+    assert said in str(failure)
+    assert failure.fault == "timeout"
 
 
 def test_after_a_failure_the_next_text_has_a_new_connection() -> None:
@@ -268,10 +294,10 @@ def test_a_text_is_sent_when_it_comes_and_not_when_the_one_before_is_spoken() ->
 def test_waiting_for_the_next_text_is_not_waiting_for_the_server() -> None:
     def chunks() -> Iterator[str]:
         yield "One."
-        time.sleep(0.7)
+        time.sleep(1.7)
         yield "Two."
 
-    limits = Timeouts(first_byte_s=0.4, between_bytes_s=0.4)
+    limits = Timeouts(first_byte_s=1.5, between_bytes_s=1.5)
     with voice(flushes, timeouts=limits) as (made, _):
         events = streamed(made, chunks())
     assert samples_of([event for _, event in events]).size == 2 * SOUND.size
@@ -301,7 +327,7 @@ def test_a_failing_server_ends_the_stream_and_no_text_comes_after_it() -> None:
 
     def chunks() -> Iterator[str]:
         yield "One."
-        released.wait(5)
+        released.wait(LONGEST_S)
         yield "Two."
 
     events: list[Event] = []
