@@ -29,10 +29,9 @@ class SocketPeer:
     def send(self, *messages: str | bytes | dict[str, object]) -> None:
         """Send messages, all in one segment; a dict goes as JSON.
 
-        Raises EOFError where the client has taken its leave.
+        Raises EOFError where the client has taken its leave, as `close` and `ping` do.
         """
-        if self.protocol.state is not State.OPEN:
-            raise EOFError
+        self._stay_open()
         for message in messages:
             if isinstance(message, bytes):
                 self.protocol.send_binary(message)
@@ -55,10 +54,12 @@ class SocketPeer:
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Send a farewell; the client's is not waited for."""
+        self._stay_open()
         self.protocol.send_close(code, reason)
         self._flush()
 
     def ping(self) -> None:
+        self._stay_open()
         self.protocol.send_ping(b"there?")
         self._flush()
 
@@ -67,6 +68,10 @@ class SocketPeer:
         while not any(frame.opcode is Opcode.PONG for frame in self.frames):
             self._read()
         self.frames = deque(frame for frame in self.frames if frame.opcode is not Opcode.PONG)
+
+    def _stay_open(self) -> None:
+        if self.protocol.state is not State.OPEN:
+            raise EOFError
 
     def _read(self) -> None:
         data = self.peer.socket.recv(65536)

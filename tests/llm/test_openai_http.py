@@ -446,6 +446,7 @@ def test_giving_up_a_reply_hangs_up_so_that_the_server_can_stop() -> None:
         reply = model.reply("x")
         assert next(event for event in reply if isinstance(event, Token)) == Token("It")
         reply.close()
+        until(lambda: hung_up)
     assert hung_up == [True]
 
 

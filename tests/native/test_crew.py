@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import threading
@@ -18,8 +19,11 @@ IDS = list(range(30))
 
 def cores_of_tasks() -> list[set[int]]:
     """Return on which cores each thread of this process may run."""
-    tasks = [int(task.name) for task in Path("/proc/self/task").iterdir()]
-    return [os.sched_getaffinity(task) for task in tasks]
+    found = []
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # It has ended since, as a joined one may.
+            found.append(os.sched_getaffinity(int(task.name)))
+    return found
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no system that pins threads")

@@ -62,7 +62,11 @@ def test_windows_of_any_size_give_the_samples_of_one(
     first_window: float, mms_folder: Path, kernels: str
 ) -> None:
     whole, streamed = (
-        spoken(load_synthesizer(str(mms_folder), device="cpu", first_window=ms, kernels=kernels))
+        spoken(
+            load_synthesizer(
+                str(mms_folder), device="cpu", dtype="float32", first_window=ms, kernels=kernels
+            )
+        )
         for ms in (1e6, first_window)
     )
     np.testing.assert_allclose(streamed, whole, atol=1e-4)

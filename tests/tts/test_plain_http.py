@@ -414,6 +414,7 @@ def test_giving_up_hangs_up_so_that_the_server_can_stop() -> None:
         speech = made.speak("Good evening.")
         next(event for event in speech if isinstance(event, AudioChunk))
         speech.close()
+        until(lambda: hung_up)
     assert hung_up == [True]
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from encoded_sound import RATE, pcm16, tone
-from loopback import LONGEST_S, Loopback, closed_port, serving
+from loopback import LONGEST_S, Loopback, closed_port, serving, until
 from loopback_ws import SocketPeer, socket_script
 
 from voicebench.audio.wav import wav_header
@@ -243,6 +243,7 @@ def test_giving_up_hangs_up_so_that_the_server_can_stop() -> None:
         speech = made.speak("Good evening.")
         next(event for event in speech if isinstance(event, AudioChunk))
         speech.close()
+        until(lambda: hung_up)
     assert hung_up == [True]
 
 

@@ -139,8 +139,9 @@ class SocketLine:
 
     def interrupt(self) -> None:
         """Make whoever receives fail at once; called from another thread."""
-        if self._open is not None:
-            self._open.connection.interrupt()
+        opened = self._open
+        if opened is not None:
+            opened.connection.interrupt()
 
     def close(self) -> None:
         """Say goodbye and hang up, at the latest after `CLOSE_S`."""

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from threading import get_ident
 
 from voicebench.models.cache import cache_folder
 
@@ -28,7 +29,7 @@ def remember(kind: str, key: str, figures: Mapping[str, float]) -> None:
     file = _file(kind, key)
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f".{file.name}.{os.getpid()}")
+        temporary = file.with_name(f".{file.name}.{os.getpid()}-{get_ident()}")
         temporary.write_text(json.dumps(dict(figures)), encoding="utf-8")
         temporary.replace(file)
 

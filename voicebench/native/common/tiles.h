@@ -9,6 +9,7 @@
 #ifndef VOICEBENCH_TILES_H
 #define VOICEBENCH_TILES_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,7 +27,7 @@ enum { EDGE = 16, STEP = 32 /* inputs */, TILE = EDGE * STEP /* numbers */ };
 static inline int has_tiles(void) {
 #if defined(HAVE_TILES)
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
-    static int granted = -1;
+    static atomic_int granted = -1;
     if (granted < 0)
         granted = syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
     return granted;
