@@ -207,6 +207,22 @@ def test_the_device_is_kept_for_the_next_step_of_a_turn_that_nobody_hears(
     sounding.end()
 
 
+def test_whoever_waits_until_the_device_is_kept_no_longer_does_so_however_late_it_looks() -> None:
+    class HastyClock(HandClock):
+        """Goes on whenever somebody looks, as it does for a thread that is kept waiting."""
+
+        def __call__(self) -> int:
+            self.seconds += HOLD_S / 2
+            return super().__call__()
+
+    turn = heard(Device(clock=HastyClock()), 100.0)
+    with turn.token_step():
+        pass
+    speech = Step(turn.speech_step)  # which waits for the next token, and none will come
+    assert speech.is_taken()
+    speech.end()
+
+
 def test_a_turn_that_is_over_keeps_the_device_for_nobody(device: Device, busy: Step) -> None:
     new, sounding = device.turn(), Step(heard(device, 1.0).speech_step)
     step = Step(new.token_step)

@@ -135,7 +135,7 @@ class DeviceQueue:
             self._waiting.append(step)
             try:
                 while not self._goes(step):
-                    self.changed.wait(self._held_for_s(step))
+                    self.changed.wait(self._look_again_in_s(step))
                 turn.refuse_if_cancelled()
             finally:
                 self._waiting.remove(step)
@@ -162,6 +162,17 @@ class DeviceQueue:
             return False
         able = (other for other in self._waiting if other.lane == step.lane and other.may_go())
         return min(able, key=_place) is step
+
+    def _look_again_in_s(self, step: _Step) -> float | None:
+        """Return when to look whether ``step`` may go though nobody said so; the lock is held.
+
+        Who has the device says when it is free. As long as nobody has it, time alone can change
+        who goes next: what was found a moment ago may not hold any more, and nobody would say so.
+        """
+        if step.lane in self._busy:
+            return None
+        held_s = self._held_for_s(step)
+        return HOLD_S if held_s is None else held_s
 
     def _held_for_s(self, step: _Step) -> float | None:
         """Return how long the device is still kept free for a turn that goes before ``step``."""
