@@ -12,10 +12,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-torch lint format bench transport interop docs clean
+.PHONY: help setup run test test-fast test-stalled test-torch lint format bench transport interop docs clean
 
 help: ## Say what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(VENV)/.voicebench: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -41,6 +41,14 @@ CORE := $(filter-out tests/test_architecture.py,$(wildcard tests/test_*.py)) tes
 
 test-fast: $(VENV)/.test ## The pure tests of the core, in seconds
 	$(BIN)/python -m pytest -p no:schemathesis -m "not models and not sound and not slow" $(CORE)
+
+# Whatever waits for another thread, process or machine.
+STALLED ?= tests/server tests/targets tests/remote tests/cli tests/audio tests/docs $(wildcard \
+	tests/test_device_queue.py tests/test_scheduling.py tests/test_pipeline.py tests/test_speaking.py \
+	tests/llm/test_openai_*.py tests/tts/test_*_http*.py tests/tts/test_*socket*.py)
+
+test-stalled: $(VENV)/.test ## The tests with threads in them, of which one stands still for a second: about an hour
+	PYTHONPATH=tests $(BIN)/python -m pytest -p stalling -m "not models" $(STALLED)
 
 # The oldest and the newest supported torch: 2.9.1 and 2.14.1. Each gets an environment of its own.
 TORCH ?= 2.9.1
