@@ -34,8 +34,11 @@ def markdown(turns: Turns, parts: Parts) -> str:
 
 
 def write(text: str, page: Path = PAGE) -> None:
-    """Put ``text`` between the marks of ``page``. Raises `ValueError` where they are missing."""
-    old = page.read_text(encoding="utf-8")
+    """Put ``text`` between the marks of ``page``, which is made where there is none.
+
+    Raises `ValueError` where the marks are missing.
+    """
+    old = page.read_text(encoding="utf-8") if page.exists() else f"{BEGIN}\n{END}\n"
     pattern = re.compile(rf"({BEGIN}\n).*?({END})", re.DOTALL)
     if len(pattern.findall(old)) != 1:
         raise ValueError(f"{page} has not exactly one part between {BEGIN} and {END}")

@@ -55,6 +55,13 @@ def test_writing_changes_only_what_stands_between_the_marks(tmp_path: Path) -> N
     assert text == f"before\n{page.BEGIN}\n\nnew \\1\n\n{page.END}\nafter\n"
 
 
+def test_a_page_that_is_not_there_is_made(tmp_path: Path) -> None:
+    file = tmp_path / "page.md"
+    for text in ("first", "second"):
+        page.write(text, file)
+        assert file.read_text(encoding="utf-8") == f"{page.BEGIN}\n\n{text}\n\n{page.END}\n"
+
+
 def test_a_page_without_the_marks_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "page.md"
     file.write_text("no marks\n", encoding="utf-8")
