@@ -43,11 +43,11 @@ test-fast: $(VENV)/.test ## The pure tests of the core, in seconds
 	$(BIN)/python -m pytest -p no:schemathesis -m "not models and not sound and not slow" $(CORE)
 
 # Whatever waits for another thread, process or machine.
-STALLED ?= tests/server tests/targets tests/remote tests/cli tests/audio tests/docs $(wildcard \
+STALLED ?= tests/server tests/targets tests/remote tests/cli tests/audio tests/docs \
 	tests/test_device_queue.py tests/test_scheduling.py tests/test_pipeline.py tests/test_speaking.py \
-	tests/llm/test_openai_*.py tests/tts/test_*_http*.py tests/tts/test_*socket*.py)
+	tests/llm/test_openai_*.py tests/tts/test_*_http*.py tests/tts/test_*socket*.py
 
-test-stalled: $(VENV)/.test ## The tests with threads in them, of which one stands still for a second: about an hour
+test-stalled: $(VENV)/.test ## The tests with threads in them, of which one stands still for a second: more than an hour
 	PYTHONPATH=tests $(BIN)/python -m pytest -p stalling -m "not models" $(STALLED)
 
 # The oldest and the newest supported torch: 2.9.1 and 2.14.1. Each gets an environment of its own.

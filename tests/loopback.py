@@ -16,8 +16,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+import pytest
+
+from voicebench.remote.failure import RemoteError
+
 LONGEST_S = 20.0
 """No script waits for its peer longer than this."""
+GIVEN_UP_S = 8.0
+"""A small limit has run out by then, even in a thread that is kept waiting; a peer waits longer."""
 
 
 @dataclass
@@ -197,6 +203,16 @@ def until(happened: Callable[[], object]) -> None:
     while not happened():
         assert time.monotonic() < end, f"it has not happened within {LONGEST_S:g} s"
         time.sleep(0.002)
+
+
+def failure_in_time(attempt: Callable[[], object]) -> RemoteError:
+    """Return the failure that ``attempt`` ends in: it comes in time, and names the server."""
+    began = time.monotonic()
+    with pytest.raises(RemoteError) as caught:
+        attempt()
+    assert time.monotonic() - began < GIVEN_UP_S
+    assert "127.0.0.1" in str(caught.value)
+    return caught.value
 
 
 def send_in_step(send: Callable[[], None], waits: Callable[[], int]) -> None:

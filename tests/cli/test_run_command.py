@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from ran_command import Command
 
-QUICK = "sim:ttft=5ms,token=1ms,ttfb=5ms,speed=100x,words=6"
 pytestmark = pytest.mark.usefixtures("scripted_time")
 
+QUICK = "sim:ttft=5ms,token=1ms,ttfb=5ms,speed=100x,words=6"
 SILENT_ENOUGH = ("--runs", "2", "--warmup", "0")
 
 

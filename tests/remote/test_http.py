@@ -17,7 +17,7 @@ import h2.config
 import h2.connection
 import h2.events
 import pytest
-from loopback import LONGEST_S, Loopback, Peer, Script, closed_port, serving, until
+from loopback import GIVEN_UP_S, LONGEST_S, Loopback, Peer, Script, closed_port, serving, until
 from loopback_h2 import Http2Peer, over_http2
 
 from voicebench.errors import UsageError
@@ -30,8 +30,6 @@ from voicebench.remote.timeouts import Patience, Timeouts, TurnDeadline
 
 CERTIFICATE = Path(__file__).with_name("data") / "loopback.pem"
 SLOW_CONNECT_S = 0.3
-GIVEN_UP_S = 8.0
-"""A small limit has run out by then, even in a thread that is kept waiting; a peer waits longer."""
 
 
 def hello(peer: Peer) -> None:

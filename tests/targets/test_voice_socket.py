@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from encoded_sound import RATE, tone
-from loopback import Loopback, closed_port, serving, until
+from loopback import GIVEN_UP_S, Loopback, closed_port, serving, until
 from loopback_ws import SocketPeer, socket_script
 
 from voicebench import wire
@@ -82,7 +82,7 @@ def failure_of(script: Callable[[SocketPeer], None], **access: object) -> TurnFa
     with target_at(script, **access) as (target, _):
         began = time.monotonic()
         events = turn_of(target)
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < GIVEN_UP_S
     assert isinstance(events[0], TurnStarted)
     assert isinstance(events[-1], TurnFailed)
     assert "ws://127.0.0.1" in events[-1].reason
