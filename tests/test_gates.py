@@ -49,6 +49,20 @@ def test_a_share_under_a_limit_has_two_quantities() -> None:
     assert gate.unit == "share"
 
 
+def test_under_leaves_a_turn_at_the_limit_out_and_within_counts_it() -> None:
+    summary = summary_of(299.999, 300, 300.001)
+    assert judge(parse_gate("first_audio.under(300ms) >= 0%"), summary).observed == 1 / 3
+    assert judge(parse_gate("first_audio.within(300ms) >= 0%"), summary).observed == 2 / 3
+    figure = parse_gate("first_audio.within(0.3s) >= 90%").figure
+    assert (figure.name, figure.unit, figure.better) == (
+        *("first_audio.within(300ms)", "share", "higher"),
+    )
+    interval = figure.interval(summary)
+    assert interval is not None
+    assert interval.low is not None
+    assert interval.low > 0.2  # of two in three; of one in three it is 0.06
+
+
 def test_the_error_rate_is_a_gate_of_its_own() -> None:
     gate = parse_gate("errors.rate <= 0")
     assert (gate.metric, gate.statistic, gate.operator, gate.limit) == (None, "rate", "<=", 0)
@@ -121,7 +135,7 @@ def test_every_statistic_can_be_named(statistic: str) -> None:
         (
             "first_audio.average < 300ms",
             "gate 'first_audio.average < 300ms' has an unknown statistic 'average'; "
-            "use mean, min, max, stdev, p1 to p99.9, under(limit)",
+            "use mean, min, max, stdev, p1 to p99.9, under(limit), within(limit)",
         ),
         (
             "errors.p95 <= 0",
@@ -191,6 +205,8 @@ def test_a_percentile_outside_p1_to_p99_9_is_refused(statistic: str) -> None:
         "first_audio.p95(300ms) < 300ms",
         "first_audio.under >= 90%",
         "first_audio.under() >= 90%",
+        "first_audio.within >= 90%",
+        "errors.within(1) <= 0",
         "first_audio.rate <= 0",
         "errors.under(1) <= 0",
         "errors.mean <= 0",

@@ -14,6 +14,10 @@ from voicebench.metrics import METRICS
 from voicebench.summary import Distribution, Summary, carries, percentile, summarize
 
 
+def under_300(value: float) -> bool:
+    return value < 300
+
+
 def summary_of(*first_audio_ms: float) -> Summary:
     return summarize([turn_with_first_audio(ms) for ms in first_audio_ms])
 
@@ -145,7 +149,7 @@ def test_without_turns_there_are_no_figures_and_no_error_rate() -> None:
     assert summary.turns == 0
     assert summary.error_rate is None
     assert first_audio(summary).n == 0
-    assert first_audio(summary).share_under(300) is None
+    assert first_audio(summary).share(under_300) is None
 
 
 def test_a_distribution_without_values_has_none_everywhere() -> None:
@@ -169,7 +173,7 @@ def test_when_every_turn_failed_the_error_rate_is_one_and_no_figure_is_left() ->
     assert summary.error_rate == 1
     assert first_audio(summary).mean() is None
     assert first_audio(summary).quantile(50) == (None, False)
-    assert first_audio(summary).share_under(300) == 0
+    assert first_audio(summary).share(under_300) == 0
 
 
 # The other figures.
@@ -189,16 +193,16 @@ def test_the_figures_of_eight_drawn_turns() -> None:
 
 def test_three_of_the_eight_are_under_300() -> None:
     summary = summary_of(338, 301, 252, 295, 286, 301, 310, 361)
-    assert first_audio(summary).share_under(300) == 0.375
+    assert first_audio(summary).share(under_300) == 0.375
 
 
 def test_a_value_at_the_limit_is_not_under_it() -> None:
-    assert first_audio(summary_of(299.999, 300)).share_under(300) == 0.5
+    assert first_audio(summary_of(299.999, 300)).share(under_300) == 0.5
 
 
 def test_a_failed_turn_is_not_under_any_limit() -> None:
     summary = summarize([turn_with_first_audio(100), failed_turn()])
-    assert first_audio(summary).share_under(300) == 0.5
+    assert first_audio(summary).share(under_300) == 0.5
 
 
 def test_one_value_has_no_deviation() -> None:

@@ -2,8 +2,9 @@
 
 What a gate limits, what two runs are compared by and what a trend is drawn of. The metric is a name
 of `voicebench.metrics.METRICS` with or without ``_ms``, or ``errors``. The statistic is ``mean``,
-``min``, ``max``, ``stdev``, any percentile ``pNN``, ``under(limit)`` (the share of turns under a
-limit) or, for ``errors``, ``rate``. Whatever is unknown is refused when it is read.
+``min``, ``max``, ``stdev``, any percentile ``pNN``, a share of the turns (``under(limit)``: those
+strictly under the limit, ``within(limit)``: those at the limit too) or, for ``errors``, ``rate``.
+Whatever is unknown is refused when it is read.
 
 Each figure has a confidence interval but ``min`` and ``max``, which say something of the turns that
 were taken and nothing of those to come, and ``stdev``, of which no interval is known that holds for
@@ -14,7 +15,9 @@ from __future__ import annotations
 
 import difflib
 import math
+import operator
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -32,6 +35,12 @@ from voicebench.summary import Distribution, Summary
 FIGURE = r"""(?P<metric>[a-z0-9_]+)\s*\.\s*
              (?P<statistic>[a-z]+[0-9.]*)\s*(\(\s*(?P<argument>[^)]*?)\s*\))?"""
 """How a figure is written; for `re.VERBOSE`."""
+
+SHARES: dict[str, Callable[[float, float], bool]] = {
+    "under": operator.lt,
+    "within": operator.le,
+}
+"""The statistics that are a share of the turns, and how a turn's value is held to their limit."""
 
 _WHOLE = re.compile(rf"^\s*{FIGURE}\s*$", re.VERBOSE | re.IGNORECASE)
 _QUANTITY = re.compile(r"^(?P<number>[0-9]+(\.[0-9]+)?)\s*(?P<unit>[a-z%/]*)$", re.IGNORECASE)
@@ -56,7 +65,7 @@ class Figure:
     metric: Metric | None
     statistic: str
     argument: float | None = None
-    """The limit of ``under``, in the metric's unit."""
+    """The limit of ``under`` and ``within``, in the metric's unit."""
 
     @property
     def name(self) -> str:
@@ -70,8 +79,8 @@ class Figure:
 
     @property
     def unit(self) -> str:
-        """The unit: the metric's, or ``share`` for rates and ``under``."""
-        if self.metric is None or self.statistic == "under":
+        """The unit: the metric's, or ``share`` for rates, ``under`` and ``within``."""
+        if self.metric is None or self.statistic in SHARES:
             return "share"
         return self.metric.unit
 
@@ -86,9 +95,14 @@ class Figure:
         """Which way the figure is better."""
         if self.metric is None or self.statistic == "stdev":
             return "lower"
-        if self.statistic == "under":
+        if self.statistic in SHARES:
             return "higher" if self.metric.better == "lower" else "lower"
         return self.metric.better
+
+    def counts(self, value: float) -> bool:
+        """Return whether a turn with ``value`` is in the share of ``under`` or ``within``."""
+        assert self.argument is not None
+        return SHARES[self.statistic](value, self.argument)
 
     def observe(self, summary: Summary) -> tuple[float | None, str]:
         """Return the figure, and what has to be said of it; None where no turn shows it."""
@@ -98,7 +112,7 @@ class Figure:
         if not distribution.values:
             return None, ""
         if self.argument is not None:
-            return distribution.share_under(self.argument), ""
+            return distribution.share(self.counts), ""
         if self.percentile is not None:
             value, carried = distribution.quantile(self.percentile)
             count = len(distribution.values)
@@ -111,7 +125,7 @@ class Figure:
             return share_interval(summary.failed, summary.turns, level)
         distribution = summary.metrics[self.metric.name]
         if self.argument is not None and distribution.values:
-            hits = sum(value < self.argument for value in distribution.values)
+            hits = sum(map(self.counts, distribution.values))
             return share_interval(hits, distribution.n, level)
         if self.percentile is not None:
             return percentile_interval(distribution.values, self.percentile, level)
@@ -134,7 +148,7 @@ def read_figure(match: re.Match[str], where: str) -> Figure:
     statistic = match["statistic"].lower()
     _check_statistic(statistic, match["argument"], metric, where)
     argument = None
-    if statistic == "under":
+    if statistic in SHARES:
         assert metric is not None
         argument = read_quantity(match["argument"] or "", metric.unit, where)
     return Figure(metric, statistic, argument)
@@ -186,8 +200,8 @@ def _check_statistic(
     if metric is None:
         allowed, legal = "rate", statistic == "rate" and argument is None
     else:
-        allowed = "mean, min, max, stdev, p1 to p99.9, under(limit)"
+        allowed = "mean, min, max, stdev, p1 to p99.9, under(limit), within(limit)"
         plain = statistic in ("mean", "min", "max", "stdev") or _PERCENTILE.match(statistic)
-        legal = bool(plain) if argument is None else statistic == "under"
+        legal = bool(plain) if argument is None else statistic in SHARES
     if not legal:
         raise UsageError(f"{where} has an unknown statistic {statistic!r}", f"use {allowed}")

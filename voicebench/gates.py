@@ -5,6 +5,7 @@ A gate is ``metric.statistic operator limit``::
     first_audio.p95 < 300ms
     llm_total.mean < 200ms
     first_audio.under(300ms) >= 90%
+    first_audio.within(300ms) >= 90%
     errors.rate <= 0
 
 The left side is a figure (`voicebench.figures`). A duration needs its unit (``ms`` or ``s``); a
@@ -73,7 +74,7 @@ class Gate:
     metric: Metric | None
     statistic: str
     argument: float | None
-    """The limit of ``under``, in the metric's unit."""
+    """The limit of ``under`` and ``within``, in the metric's unit."""
     operator: str
     limit: float
     """In the metric's unit, or a share from 0 to 1."""

@@ -12,7 +12,7 @@ q-quantile needs at least 1 / (1 - q) values, so p95 needs 20 and p99 needs 100.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,12 +70,12 @@ class Distribution:
             return percentile(self.values, q), True
         return max(self.values), False
 
-    def share_under(self, limit: float) -> float | None:
-        """Return the share of all ``n`` turns with a value under ``limit``; None without turns.
+    def share(self, counts: Callable[[float], bool]) -> float | None:
+        """Return the share of all ``n`` turns whose value counts; None without turns.
 
-        A turn without a value is not under the limit.
+        A turn without a value does not count.
         """
-        return sum(value < limit for value in self.values) / self.n if self.n else None
+        return sum(counts(value) for value in self.values) / self.n if self.n else None
 
     def as_dict(self) -> dict[str, object]:
         """Return the figures of ``summary.json``."""

@@ -15,6 +15,7 @@ from voicebench.audio.pcm import AudibleRule
 from voicebench.events import Phase
 from voicebench.gates import GateResult, judge, parse_gate
 from voicebench.recorder import Recorder
+from voicebench.report.runs import TurnLimit
 from voicebench.report.style import Printable
 from voicebench.selftest import InstrumentError
 from voicebench.settings import DEFAULT_GATES
@@ -29,6 +30,7 @@ ENVIRONMENT: dict[str, object] = {
     "load_1min": 0.25,
     "commit": "0123456789ab",
 }
+UNDER_300 = TurnLimit(300)
 INSTRUMENT = InstrumentError("in process", 90, 0.011, 0.062, 0.2)
 
 

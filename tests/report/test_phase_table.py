@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from handmade import make_turn
-from outcomes import lines_of, outcome, row_of, shown
+from outcomes import UNDER_300, lines_of, outcome, row_of, shown
 from rich.cells import cell_len
 
 from voicebench.events import Connected
@@ -48,14 +48,14 @@ def test_measured_turns_alone_need_no_table():
 def test_idle_turns_stand_below_the_runs_and_are_never_crowded_out():
     warm = [make_turn(number, phase="warmup") for number in range(1, 31)]
     turns = [*warm, make_turn(31), make_turn(32, phase="idle")]
-    for text in (shown(run_sheet(turns, 300), 120), shown(Waterfall(turns, 300), 120)):
+    for text in (shown(run_sheet(turns, UNDER_300), 120), shown(Waterfall(turns, UNDER_300), 120)):
         told = [line.split()[0] for line in lines_of(text) if line.split()]
         assert told.count("idle") == 1
         assert told.index("warm-up") < told.index("1") < told.index("idle")
 
 
 def test_the_label_of_an_idle_turn_leaves_its_row_in_line():
-    rows = lines_of(shown(Waterfall(TURNS, 300), 100))
+    rows = lines_of(shown(Waterfall(TURNS, UNDER_300), 100))
     starts = {
         label: next(row for row in rows if row.split()[:1] == [label])
         for label in ("cold", "warm-up", "1", "idle")

@@ -5,7 +5,7 @@ from outcomes import lines_of, shown
 from rich.cells import cell_len
 from rich.text import Text
 
-from voicebench.report.style import PLAIN, Column, Sheet, fitting, spell
+from voicebench.report.style import PLAIN, WIDER, Column, Sheet, fitting, spell
 
 
 def sheet(notes: tuple[Text, ...] = ()) -> Sheet:
@@ -66,6 +66,41 @@ def test_every_encoding_prints_without_failing_and_as_wide(encoding):
 
 def test_plain_stand_ins_are_ascii_and_one_cell_wide():
     assert all(len(plain) == 1 and plain.isascii() for plain in PLAIN.values())
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_limit_keeps_its_meaning_where_its_sign_cannot_be_printed(encoding):
+    limits = Sheet(
+        "Limits",
+        [
+            Column("limit ≤", [Text.assemble("≤ ", ("5 %", "bold")), Text("< 300 ms")], "left"),
+            Column("seen", [Text("4 %"), Text("≥ 310")]),
+        ],
+        [Text("a: 3 → 2")],
+    )
+    assert lines_of(shown(limits, 40, encoding=encoding)) == [
+        "Limits",
+        "limit <=    seen",
+        lines_of(shown(limits, 40, encoding=encoding))[2],
+        "<= 5 %       4 %",
+        "< 300 ms  >= 310",
+        "a: 3 -> 2",
+    ]
+    assert shown(Text("≤ 5 %"), encoding=encoding) == "<= 5 %\n"
+    assert lines_of(shown(limits, 40))[3:5] == ["≤ 5 %       4 %", "< 300 ms  ≥ 310"]
+
+
+def test_signs_without_a_plain_one_of_their_width_are_spelled_out():
+    assert spell("".join(WIDER), "ascii") == ">=<=->"
+    assert not set(WIDER) & set(PLAIN)
+
+
+def test_the_style_of_a_spelled_out_cell_stays():
+    cell = Text.assemble(("≤ 5", "bold"), " %", style="red")
+    [column] = [Column("limit", [cell]).spelled("ascii")]
+    assert column.cells[0].plain == "<= 5 %"
+    assert column.cells[0].style == "red"
+    assert [span.style for span in column.cells[0].spans if span.style == "bold"]
 
 
 def test_what_can_be_printed_is_left_as_it_is():

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 from handmade import failed_turn, make_turn, sprint_turns
-from outcomes import lines_of, shown, simulated_turns
+from outcomes import UNDER_300, lines_of, shown, simulated_turns
 from rich.cells import cell_len
 
 from voicebench.report.lanes import Kind, Lane, Mark, Span
@@ -24,7 +24,7 @@ from voicebench.timeline import Timeline
 
 
 def picture(turns: list[Timeline], width: int = 100, **options: str) -> list[str]:
-    return lines_of(shown(Waterfall(turns, 300), width, **options))  # type: ignore[arg-type]
+    return lines_of(shown(Waterfall(turns, UNDER_300), width, **options))  # type: ignore[arg-type]
 
 
 def painted(*spans: Span, marks: tuple[Mark, ...] = (), target_ms: float = 1000) -> str:

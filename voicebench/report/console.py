@@ -38,6 +38,7 @@ from voicebench.report.style import (
     VERDICT_STYLES,
     Printable,
     heading,
+    widened,
 )
 from voicebench.report.verdicts import verdict_sheet, verdict_text
 from voicebench.report.waterfall import Waterfall
@@ -124,22 +125,23 @@ def print_advice(console: Console, outcome: Outcome) -> None:
     if advice:
         width = min(console.width, WIDEST)
         console.print(Printable(Group(Text(), heading("Advice"))), width=width)
-        console.print(Printable(_advice_list(advice)), width=width, highlight=False)
+        listed = _advice_list(advice, console.encoding)
+        console.print(Printable(listed), width=width, highlight=False)
 
 
 def _sections(outcome: Outcome) -> list[RenderableType]:
-    limit_ms = first_audio_limit(outcome.gate_results)
+    limit = first_audio_limit(outcome.gate_results)
     sections: list[RenderableType | None] = [
         _title(outcome),
         verdict_sheet(outcome.gate_results, outcome.summary, outcome.previous)
         if outcome.gate_results
         else None,
-        run_sheet(outcome.turns, limit_ms),
+        run_sheet(outcome.turns, limit),
         phase_sheet(outcome.turns, outcome.summary),
         chunk_sheet(outcome.turns),
         server_sheet(outcome.summary),
         distribution_sheet(outcome.summary),
-        Waterfall(outcome.turns, limit_ms) if outcome.summary.turns else None,
+        Waterfall(outcome.turns, limit) if outcome.summary.turns else None,
         _closing(outcome),
     ]
     told: list[RenderableType] = []
@@ -213,9 +215,9 @@ def _closing(outcome: Outcome) -> Text:
     return closing
 
 
-def _advice_list(advice: Sequence[Advice]) -> Table:
+def _advice_list(advice: Sequence[Advice], encoding: str) -> Table:
     listed = Table.grid(padding=(0, 1, 0, 0))
     for item in advice:
         listed.add_row(Text("•", "yellow"), Text(item.finding))
-        listed.add_row(Text(), Text(f"→ {item.remedy}", QUIET))
+        listed.add_row(Text(), widened(Text(f"→ {item.remedy}", QUIET), encoding))
     return listed

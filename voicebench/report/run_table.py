@@ -16,6 +16,7 @@ from voicebench import format as form
 from voicebench.metrics import compute
 from voicebench.report.runs import (
     MeasuredRun,
+    TurnLimit,
     measured_runs,
     phase_label,
     shortlist,
@@ -41,11 +42,11 @@ class _Row:
     status: Text
 
 
-def run_sheet(turns: Sequence[Timeline], limit_ms: float) -> Sheet:
-    """Return the table; a run passes when its first audio came under ``limit_ms``."""
+def run_sheet(turns: Sequence[Timeline], limit: TurnLimit) -> Sheet:
+    """Return the table; a run passes when its first audio kept ``limit``."""
     runs = measured_runs(turns)
     rows = [_row_apart(turn) for turn in turns_before(turns)]
-    rows += [_row(run, limit_ms) for run in shortlist(runs)]
+    rows += [_row(run, limit) for run in shortlist(runs)]
     rows += [_row_apart(turn) for turn in turns_after(turns)]
     columns = [
         Column("run", [Text(row.label, row.style) for row in rows]),
@@ -65,7 +66,7 @@ def run_sheet(turns: Sequence[Timeline], limit_ms: float) -> Sheet:
         _figures("stalled", "stall_ms", rows, spare=6, extra=True),
         Column("status", [row.status for row in rows], "left"),
     ]
-    return Sheet("Runs, in ms", columns, _notes(runs, limit_ms))
+    return Sheet("Runs, in ms", columns, _notes(runs, limit))
 
 
 def first_chunk(turn: Timeline) -> str:
@@ -93,10 +94,10 @@ def _listed(numbers: Sequence[str]) -> str:
     return named if more <= 0 else f"{named} and {more} more"
 
 
-def _row(run: MeasuredRun, limit_ms: float) -> _Row:
+def _row(run: MeasuredRun, limit: TurnLimit) -> _Row:
     if run.turn.failed:
         status = Text("! failed", f"bold {BAD}")
-    elif run.keeps(limit_ms):
+    elif run.keeps(limit):
         status = Text("✓ pass", GOOD)
     else:
         status = Text("✗ fail", BAD)
@@ -119,12 +120,12 @@ def _stalls(values: dict[str, float | None]) -> str:
     return form.number(values["stall_count"], "count")
 
 
-def _notes(runs: Sequence[MeasuredRun], limit_ms: float) -> list[Text]:
+def _notes(runs: Sequence[MeasuredRun], limit: TurnLimit) -> list[Text]:
     if not runs:
         return [Text("no turn was measured", BAD)]
     lines = failure_lines(runs)
     notes = [Text(shortlist_note(runs), QUIET)] if shortlist_note(runs) else []
-    notes += [Text(tally(runs, limit_ms).sentence(), "bold")]
+    notes += [Text(tally(runs, limit).sentence(), "bold")]
     notes += [Text(line, BAD) for line in lines[:MOST_REASONS]]
     if len(lines) > MOST_REASONS:
         notes.append(Text(f"and {len(lines) - MOST_REASONS} other reasons", BAD))

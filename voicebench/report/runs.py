@@ -2,7 +2,7 @@
 
 A *run* is a measured turn; runs count from 1, as people count them, while a turn's own number also
 counts the cold and the warm-up turns before it. A run keeps the limit when its first audio came
-under it; a failed run does not, and stays in the count.
+under it, or at it where the gate says so; a failed run does not, and stays in the count.
 """
 
 from __future__ import annotations
@@ -30,6 +30,23 @@ _FIRST_AUDIO = BY_NAME["first_audio_ms"]
 
 
 @dataclass(frozen=True, slots=True)
+class TurnLimit:
+    """What the first audio of each run is held to."""
+
+    ms: float
+    at_most: bool = False
+    """Whether a run at the limit keeps it too."""
+
+    def keeps(self, first_audio_ms: float) -> bool:
+        """Return whether a run with this first audio keeps the limit."""
+        return first_audio_ms <= self.ms if self.at_most else first_audio_ms < self.ms
+
+    def __str__(self) -> str:
+        """Return ``under 300 ms``, or ``within 300 ms`` where the limit itself is kept."""
+        return f"{'within' if self.at_most else 'under'} {form.limit(self.ms, 'ms')}"
+
+
+@dataclass(frozen=True, slots=True)
 class MeasuredRun:
     """A measured turn and its number among the measured ones, from 1."""
 
@@ -45,10 +62,10 @@ class MeasuredRun:
         first_audio = self.first_audio_ms()
         return math.inf if first_audio is None else first_audio
 
-    def keeps(self, limit_ms: float) -> bool:
-        """Return whether the first audio came under ``limit_ms``."""
+    def keeps(self, limit: TurnLimit) -> bool:
+        """Return whether the first audio kept ``limit``."""
         first_audio = self.first_audio_ms()
-        return first_audio is not None and first_audio < limit_ms
+        return first_audio is not None and limit.keeps(first_audio)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +75,15 @@ class Tally:
     runs: int
     kept: int
     best: MeasuredRun | None
-    limit_ms: float
+    limit: TurnLimit
 
     def sentence(self) -> str:
         """Return ``3/8 under 300 ms (37.5 %), best 252 ms (run 3)``."""
         share = form.percent(self.kept / self.runs if self.runs else None)
-        text = f"{self.kept}/{self.runs} under {form.limit(self.limit_ms, 'ms')} ({share})"
+        text = f"{self.kept}/{self.runs} {self.limit} ({share})"
         if self.best is None:
             return text
-        figure = form.beside(self.best.first_audio_ms(), self.limit_ms, "ms")
+        figure = form.beside(self.best.first_audio_ms(), self.limit.ms, "ms")
         return f"{text}, best {figure} ms (run {self.best.number})"
 
 
@@ -101,28 +118,28 @@ def turns_after(turns: Iterable[Timeline]) -> list[Timeline]:
     return [turn for turn in turns if turn.phase == "idle"][:MOST_APART]
 
 
-def tally(runs: Sequence[MeasuredRun], limit_ms: float) -> Tally:
-    """Count the runs whose first audio came under ``limit_ms``; of equal runs the first is best."""
+def tally(runs: Sequence[MeasuredRun], limit: TurnLimit) -> Tally:
+    """Count the runs whose first audio kept ``limit``; of equal runs the first is best."""
     timed = [run for run in runs if run.first_audio_ms() is not None]
     return Tally(
         runs=len(runs),
-        kept=sum(run.keeps(limit_ms) for run in runs),
+        kept=sum(run.keeps(limit) for run in runs),
         best=min(timed, key=MeasuredRun.slowness, default=None),
-        limit_ms=limit_ms,
+        limit=limit,
     )
 
 
-def first_audio_limit(results: Iterable[GateResult]) -> float:
-    """Return the limit that the first gate on first audio sets, else 300 ms."""
+def first_audio_limit(results: Iterable[GateResult]) -> TurnLimit:
+    """Return the limit that the first gate on first audio sets, else under 300 ms."""
     for result in results:
         gate = result.gate
         if gate.metric is not _FIRST_AUDIO or gate.statistic == "stdev":
             continue
         if gate.argument is not None:
-            return gate.argument
+            return TurnLimit(gate.argument, at_most=gate.statistic == "within")
         if gate.operator in ("<", "<="):
-            return gate.limit
-    return FIRST_AUDIO_LIMIT_MS
+            return TurnLimit(gate.limit, at_most=gate.operator == "<=")
+    return TurnLimit(FIRST_AUDIO_LIMIT_MS)
 
 
 def phase_label(phase: Phase) -> str:

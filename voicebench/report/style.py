@@ -6,13 +6,14 @@ colour. Nothing is drawn in white or black, which one of the two palettes would 
 
 A `Sheet` is a table that knows which of its columns can be missed, and leaves them out, saying so,
 where the terminal is narrow. `Printable` keeps a terminal or pipe whose encoding lacks a character
-from failing on it: each such character is replaced by a plain one of the same width.
+from failing on it: each such character is replaced by a plain one of the same width. Where one sign
+alone would say something else (``<`` for ``≤``), two stand for it, and sheets make room for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rich import box
@@ -57,12 +58,9 @@ PLAIN = {
     "—": "-",
     "─": "-",
     "×": "x",
-    "≥": ">",
-    "≤": "<",
     "≈": "~",
     "✓": "+",
     "✗": "!",
-    "→": ">",
     "…": "~",
     "·": "-",
     "•": "*",
@@ -88,6 +86,9 @@ PLAIN = {
 }
 """What stands for a character where it cannot be printed; `?` for all others."""
 
+WIDER = {"≥": ">=", "≤": "<=", "→": "->"}
+"""Characters that no single plain one stands for: ``<`` would change the limit ``≤ 5 %``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Printable:
@@ -100,7 +101,10 @@ class Printable:
         # Rich would fall back to heavy ASCII frames; what is drawn here is translated instead.
         drawn = options.copy()
         drawn.encoding = "utf-8"
-        for segment in console.render(self.content, drawn):
+        content = self.content
+        if isinstance(content, Text):
+            content = widened(content, options.encoding)
+        for segment in console.render(content, drawn):
             if segment.control:
                 yield segment
             else:
@@ -108,13 +112,25 @@ class Printable:
 
 
 def spell(text: str, encoding: str) -> str:
-    """Return ``text`` in characters that ``encoding`` has, as wide as before."""
+    """Return ``text`` in characters that ``encoding`` has, as wide as before but for `WIDER`."""
     if _fits(text, encoding):
         return text
+    plain = PLAIN | WIDER
     return "".join(
-        character if _fits(character, encoding) else PLAIN.get(character, "?" * cell_len(character))
+        character if _fits(character, encoding) else plain.get(character, "?" * cell_len(character))
         for character in text
     )
+
+
+def widened(text: Text, encoding: str) -> Text:
+    """Return ``text`` with the signs of `WIDER` spelled out where ``encoding`` lacks them.
+
+    What is laid out afterwards has room for them.
+    """
+    for sign, plain in WIDER.items():
+        if sign in text.plain and not _fits(sign, encoding):
+            text = Text(plain, text.style).join(text.split(sign, allow_blank=True))
+    return text
 
 
 def _fits(text: str, encoding: str) -> bool:
@@ -147,6 +163,11 @@ class Column:
         head = max(cell_len(line) for line in self.head.split("\n"))
         return max([head, *(cell.cell_len for cell in self.cells)])
 
+    def spelled(self, encoding: str) -> Column:
+        """Return the column with the signs of `WIDER` spelled out where ``encoding`` lacks them."""
+        cells = [widened(cell, encoding) for cell in self.cells]
+        return replace(self, head=widened(Text(self.head), encoding).plain, cells=cells)
+
     def smallest(self) -> int:
         """Return the width that the column cannot do with less than."""
         if self.least is None:
@@ -165,11 +186,13 @@ class Sheet:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the table in the columns that the width has room for."""
-        shown = fitting(self.columns, options.max_width)
-        left_out = [column.head for column in self.columns if not (column in shown or column.extra)]
+        # Not the options' encoding: `Printable` draws as if every character could be printed.
+        columns = [column.spelled(console.encoding) for column in self.columns]
+        shown = fitting(columns, options.max_width)
+        left_out = [column.head for column in columns if not (column in shown or column.extra)]
         yield heading(self.title)
         yield _draw(shown, options.max_width)
-        notes = [*self.notes]
+        notes = [widened(note, console.encoding) for note in self.notes]
         if left_out:
             names = ", ".join(head.replace("\n", " ") for head in left_out)
             notes.append(Text(f"left out for want of width: {names}", QUIET))

@@ -124,7 +124,7 @@ def kept_by(gate: Gate, summary: Summary) -> tuple[int, int] | None:
         return None
     distribution = summary.metrics[gate.metric.name]
     if gate.argument is not None:
-        kept = sum(value < gate.argument for value in distribution.values)
+        kept = sum(map(gate.figure.counts, distribution.values))
     else:
         compare = OPERATORS[gate.operator]
         kept = sum(compare(value, gate.limit) for value in distribution.values)
@@ -151,7 +151,7 @@ def _title(result: GateResult, summary: Summary) -> Text:
         return Text(ERRORS)
     statistic = gate.statistic
     if gate.argument is not None:
-        statistic = f"under {form.limit(gate.argument, gate.metric.unit)}"
+        statistic = f"{statistic} {form.limit(gate.argument, gate.metric.unit)}"
     elif result.observed is not None and not carried(gate, summary):
         statistic = f"max of {len(summary.metrics[gate.metric.name].values)}"
     return Text.assemble(label(gate.metric.name), (f" ({statistic})", QUIET))

@@ -34,6 +34,7 @@ from voicebench.report.lanes import (
 )
 from voicebench.report.runs import (
     MeasuredRun,
+    TurnLimit,
     measured_runs,
     phase_label,
     shortlist,
@@ -108,7 +109,7 @@ class Waterfall:
     """All turns as one line each, and the telling ones in detail."""
 
     turns: Sequence[Timeline]
-    target_ms: float
+    limit: TurnLimit
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the picture in the width there is."""
@@ -124,14 +125,14 @@ class Waterfall:
         yield Text()
         yield from self._details(telling(runs), columns)
         kinds = {kind for run in few for kind in _kinds_shown(run.turn)}
-        yield from legend(kinds, self.target_ms, options.max_width)
+        yield from legend(kinds, self.limit.ms, options.max_width)
 
     def _overview(self, runs: Sequence[MeasuredRun], columns: int) -> Iterable[Text]:
-        axis = fit_axis([start_ms(run.turn) for run in runs], self.target_ms, columns)
+        axis = fit_axis([start_ms(run.turn) for run in runs], self.limit.ms, columns)
         yield _ruler(axis, "audio at")
         yield from self._apart(turns_before(self.turns), axis)
         for run in runs:
-            style = GOOD if run.keeps(self.target_ms) else BAD
+            style = GOOD if run.keeps(self.limit) else BAD
             yield self._line(str(run.number), path(run.turn), axis).append_text(
                 _margin(run.turn, style)
             )
@@ -148,7 +149,7 @@ class Waterfall:
         if not chosen:
             return
         needs = [whole_ms(run.turn) for _, run in chosen]
-        axis = fit_axis(needs, self.target_ms, columns)
+        axis = fit_axis(needs, self.limit.ms, columns)
         for why, run in chosen:
             yield Text.assemble((f"run {run.number}, {why}", HEAD), ("  " + story(run), QUIET))
             yield _ruler(axis, "")
@@ -158,7 +159,7 @@ class Waterfall:
 
     def _line(self, name: str, lane: Lane, axis: Axis) -> Text:
         line = Text(f"{name:>{GUTTER - 2}}  ", no_wrap=True)
-        return line.append_text(paint(lane, axis, self.target_ms))
+        return line.append_text(paint(lane, axis, self.limit.ms))
 
 
 def paint(lane: Lane, axis: Axis, target_ms: float) -> Text:

@@ -266,7 +266,7 @@ def _target_name(result: GateResult) -> str:
     assert gate.metric is not None
     if gate.argument is None:
         return f"{gate.statistic} {gate.operator} {form.limit(gate.limit, gate.unit)}"
-    return f"under {form.limit(gate.argument, gate.metric.unit)}"
+    return f"{gate.statistic} {form.limit(gate.argument, gate.metric.unit)}"
 
 
 def _told_values(metric: Metric, run: Recorded, runs: Sequence[Recorded]) -> str:

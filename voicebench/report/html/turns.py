@@ -15,6 +15,7 @@ from voicebench.report.lanes import heard_until_ms, start_ms, whole_ms
 from voicebench.report.recorded import Recorded, shown_runs
 from voicebench.report.runs import (
     MeasuredRun,
+    TurnLimit,
     first_audio_limit,
     measured_runs,
     phase_label,
@@ -75,16 +76,16 @@ def waterfall(run: Recorded, audio: AudioBudget, *, sort: bool) -> Waterfall | N
     total = len(runs)
     if total > MOST_TURNS:
         runs = [runs[index] for index in shown_runs(run.columns)]
-    limit_ms = first_audio_limit(run.gate_results)
+    limit = first_audio_limit(run.gate_results)
     # The playhead of the saved audio goes on to the end of what is heard.
     needs = [max(whole_ms(one.turn), heard_until_ms(one.turn) or 0.0) for one in runs]
-    axis = fit_axis(needs, limit_ms, SPAN)
-    beginnings = fit_axis([start_ms(one.turn) for one in runs], limit_ms, SPAN)
+    axis = fit_axis(needs, limit.ms, SPAN)
+    beginnings = fit_axis([start_ms(one.turn) for one in runs], limit.ms, SPAN)
     start_end_ms = min(beginnings.end_ms, axis.end_ms)
     embedded = audio.take(run, sorted(runs, key=MeasuredRun.slowness, reverse=True))
     before, after = (
         [
-            _row(turn, phase_label(turn.phase), None, limit_ms=limit_ms, end_ms=axis.end_ms)
+            _row(turn, phase_label(turn.phase), None, limit=limit, end_ms=axis.end_ms)
             for turn in apart(run.turns)
         ]
         for apart in (turns_before, turns_after)
@@ -95,7 +96,7 @@ def waterfall(run: Recorded, audio: AudioBudget, *, sort: bool) -> Waterfall | N
             one.turn,
             str(one.number),
             one,
-            limit_ms=limit_ms,
+            limit=limit,
             end_ms=axis.end_ms,
             audio=embedded.get(one.number, ""),
         )
@@ -113,7 +114,7 @@ def waterfall(run: Recorded, audio: AudioBudget, *, sort: bool) -> Waterfall | N
         whole_ticks=tuple(_ticks(axis.end_ms)),
         start_ticks=tuple(_ticks(start_end_ms)),
         start=max(1, round(start_end_ms / axis.end_ms * SPAN)),
-        target=form.limit(limit_ms, "ms"),
+        target=form.limit(limit.ms, "ms"),
         note=note,
         audio_note=_audio_note(run, runs, embedded),
     )
@@ -136,17 +137,17 @@ def _row(
     name: str,
     run: MeasuredRun | None,
     *,
-    limit_ms: float,
+    limit: TurnLimit,
     end_ms: float,
     audio: str = "",
 ) -> Row:
-    kept = run is not None and run.keeps(limit_ms)
+    kept = run is not None and run.keeps(limit)
     status = "failed" if turn.failed else ("pass" if kept else "over") if run else form.NOTHING
     return Row(
         label=name,
         order=turn.turn,
         slowness=None if run is None else run.first_audio_ms(),
-        picture=picture(turn, end_ms, limit_ms),
+        picture=picture(turn, end_ms, limit.ms),
         first_audio=form.ms(BY_NAME["first_audio_ms"].of(turn)),
         stalls=form.number(BY_NAME["stall_count"].of(turn), "count"),
         status=status,

@@ -43,14 +43,14 @@ def run_tables(runs: Sequence[Recorded]) -> list[RunTable]:
     """Return the per-run table of each result."""
     tables = []
     for name, run in zip(names(runs), runs, strict=True):
-        limit_ms = first_audio_limit(run.gate_results)
+        limit = first_audio_limit(run.gate_results)
         measured = measured_runs(run.turns)
-        counted = tally(measured, limit_ms)
+        counted = tally(measured, limit)
         best = counted.best
         tables.append(
             RunTable(
                 name=name,
-                limit_ms=limit_ms,
+                limit_ms=limit.ms,
                 runs=tuple(_run_figures(one) for one in shortlist(measured)),
                 count=counted.runs,
                 kept=counted.kept,
