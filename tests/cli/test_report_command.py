@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -45,6 +46,34 @@ def test_a_report_goes_to_a_file(voicebench: Command, folder: Path, tmp_path: Pa
     ran = voicebench("report", str(folder), "-f", "markdown", "-o", str(path))
     assert (ran.code, ran.out) == (0, "")
     assert path.read_text(encoding="utf-8").startswith("# voicebench: made")
+
+
+def test_a_report_goes_into_a_pipe_or_a_device_and_never_in_its_place(
+    voicebench: Command, folder: Path, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        ran = voicebench("report", str(folder), "-f", "badge", "-o", str(pipe), "--force")
+        assert (ran.code, ran.err) == (0, "")
+        assert os.read(reader, 1 << 20).startswith(b"<svg")
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert voicebench("report", str(folder), "-f", "badge", "-o", os.devnull).code == 0
+
+
+def test_a_link_goes_on_pointing_to_the_report(
+    voicebench: Command, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "pages").mkdir()
+    link = tmp_path / "latest.md"
+    link.symlink_to(tmp_path / "pages" / "report.md")
+    ran = voicebench("report", str(folder), "-f", "markdown", "-o", str(link))
+    assert (ran.code, ran.err) == (0, "")
+    assert link.is_symlink()
+    assert (tmp_path / "pages" / "report.md").read_text(encoding="utf-8").startswith("# voicebench")
 
 
 @pytest.mark.parametrize("command", [["report"], ["export"]])

@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from ran_command import Command
+
+from voicebench import session
+from voicebench.recorder import Recording
 
 pytestmark = pytest.mark.usefixtures("scripted_time")
 
@@ -72,6 +76,63 @@ def test_csv_on_stdout_has_one_row_a_turn(voicebench: Command, tmp_path: Path) -
     assert [row["phase"] for row in rows] == ["cold", "measured", "measured"]
 
 
+@pytest.mark.parametrize("option", ["--csv", "--junit"])
+@pytest.mark.parametrize("place", ["nowhere/file", "."])
+def test_a_file_that_could_not_be_written_is_said_before_measuring(
+    voicebench: Command, tmp_path: Path, option: str, place: str
+) -> None:
+    path = tmp_path / place
+    ran = voicebench(*sim(tmp_path / "results", "--json", option, str(path)))
+    assert (ran.code, ran.out) == (2, "")
+    assert f"{option} {path}" in ran.err
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_csv_is_replaced_only_where_that_is_asked_for(
+    voicebench: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("mine")
+    ran = voicebench(*sim(tmp_path / "results", "--csv", str(path)))
+    assert ran.code == 2
+    assert f"--csv {path} is there already; give --force to replace it" in ran.err
+    assert path.read_text() == "mine"
+    assert voicebench(*sim(tmp_path / "results", "--csv", str(path), "--force")).code == 0
+    assert path.read_text().startswith("turn,")
+
+
+def test_two_files_of_one_name_are_refused(voicebench: Command, tmp_path: Path) -> None:
+    one = str(tmp_path / "one")
+    ran = voicebench(*sim(tmp_path / "results", "--csv", one, "--junit", one))
+    assert ran.code == 2
+    assert f"--csv and --junit both name {one}" in ran.err
+
+
+def test_a_csv_that_was_lost_takes_nothing_with_it(
+    voicebench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, junit = tmp_path / "rows" / "rows.csv", tmp_path / "junit.xml"
+    rows.parent.mkdir()
+    monkeypatch.setattr(session, "take_turns", removing(rows.parent, session.take_turns))
+    ran = voicebench(
+        *sim(tmp_path / "results", "--json", "--csv", str(rows), "--junit", str(junit))
+    )
+    assert ran.code == 2
+    assert f"{rows} cannot be written" in ran.err
+    assert json.loads(ran.out)["verdict"] == "PASS"
+    assert junit.exists()
+
+
+def removing(folder: Path, take: Callable[..., Iterator[Recording]]) -> Callable[..., object]:
+    """Return ``take``, and remove ``folder`` as soon as turns are taken."""
+
+    def taking(*arguments: object, **named: object) -> Iterator[Recording]:
+        folder.rmdir()
+        return take(*arguments, **named)
+
+    return taking
+
+
 def test_no_measured_turn_uses_a_warmed_prompt(voicebench: Command, tmp_path: Path) -> None:
     ran = voicebench(*sim(tmp_path, "--runs", "30", "--warmup", "5", "--csv", "-"))
     rows = list(csv.DictReader(io.StringIO(ran.out)))
@@ -106,7 +167,8 @@ def test_the_second_run_shows_the_first_as_previous(voicebench: Command, tmp_pat
         (["--set", "llm.max_tokens=many"], "llm.max_tokens = 'many' is not allowed"),
         (["--set", "llm.max_token=3"], "did you mean 'llm.max_tokens'?"),
         (["--set", "nonsense"], "--set 'nonsense' is not 'section.key=value'"),
-        (["--json", "--csv", "-"], "both want stdout"),
+        (["--json", "--csv", "-"], "--json and --csv - both want stdout; give --csv a file"),
+        (["--csv", "-", "--junit", "-"], "--csv - and --junit - both want stdout"),
         (["--no-gate", "--gate", "errors.rate <= 0"], "exclude each other"),
         (["--first-words", "0"], "chunker.first_words = 0 is not allowed"),
     ],

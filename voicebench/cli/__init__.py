@@ -6,6 +6,7 @@ Engines and everything else that is slow to import are imported inside the comma
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -29,8 +30,9 @@ from voicebench.cli import (
     tune,
     verify,
 )
+from voicebench.cli.streams import standard_streams
 from voicebench.devices import let_waiting_threads_sleep
-from voicebench.errors import VoicebenchError
+from voicebench.errors import CannotMeasure, VoicebenchError
 
 app = typer.Typer(
     name="voicebench",
@@ -80,15 +82,70 @@ def _voicebench(
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one sentence and its exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    _ask_to_end_like_ctrl_c()
+    _forget_impossible_width()
     let_waiting_threads_sleep()
+    with standard_streams():
+        sys.exit(_run())
+
+
+def _run() -> int | str | None:
+    """Run the command and return its exit code."""
+    try:
+        return _run_to_its_end()
+    except VoicebenchError as error:
+        return _explained(str(error), error.exit_code)
+    except MemoryError:
+        return _explained(OUT_OF_MEMORY, CannotMeasure.exit_code)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _run_to_its_end() -> int | str | None:
+    """Run the command, and wait until all that it printed is on its way."""
     try:
         app()
-    except VoicebenchError as error:
-        print(f"voicebench: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    except SystemExit as ended:
+        return ended.code
+    finally:
+        sys.stdout.flush()
+    return None
+
+
+def _explained(message: str, code: int) -> int:
+    print(f"voicebench: {message}", file=sys.stderr)
+    return code
+
+
+EXIT_INTERRUPTED = 130
+OUT_OF_MEMORY = (
+    "there is too little memory for this; "
+    "end other programs, raise the limit (ulimit -v), or take a smaller model"
+)
+
+
+def _ask_to_end_like_ctrl_c() -> None:
+    """Treat a request to end, and a terminal that is closed, like Ctrl-C: keep what is finished."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    hang_up = getattr(signal, "SIGHUP", None)
+    # `nohup` has it ignored, and it stays so.
+    if hang_up is not None and signal.getsignal(hang_up) is signal.SIG_DFL:
+        signal.signal(hang_up, _interrupt)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """Treat a request to terminate like Ctrl-C: what is finished is kept."""
     raise KeyboardInterrupt
+
+
+def _forget_impossible_width() -> None:
+    """Leave the width to the terminal where ``COLUMNS`` names one in which nothing can be read."""
+    try:
+        fits = LEAST_COLUMNS <= int(os.environ.get("COLUMNS", LEAST_COLUMNS)) <= MOST_COLUMNS
+    except ValueError:
+        fits = False
+    if not fits:
+        del os.environ["COLUMNS"]
+
+
+LEAST_COLUMNS = 10
+MOST_COLUMNS = 10_000

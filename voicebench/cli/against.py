@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
-import typer
-
 from voicebench.cli.outcome import EXIT_INTERRUPTED, exit_code
+from voicebench.cli.output import print_json
 
 if TYPE_CHECKING:
     from voicebench.settings import Effective
@@ -35,7 +33,7 @@ def run_against(first: Effective, second: Effective, *, as_json: bool, quiet: bo
     with Progress(console, quiet=quiet) as progress:
         versus = run_versus(first, second, progress)
     if as_json:
-        typer.echo(json.dumps(document(versus), indent=2, ensure_ascii=False))
+        print_json(document(versus))
     else:
         _print(versus)
     codes = {exit_code(outcome) for outcome in (versus.first, versus.second)}

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from voicebench.cli.output import print_path
+
 app = typer.Typer(help="Keep the run that later runs are held against.", no_args_is_help=True)
 
 Results = Annotated[
@@ -42,4 +44,4 @@ def show(
     """
     from voicebench.results.baseline import find_baseline
 
-    typer.echo(str(find_baseline("set", results, name)))
+    print_path(find_baseline("set", results, name))

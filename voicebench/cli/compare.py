@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicebench.cli.options import Json
+from voicebench.cli.output import print_json
 from voicebench.errors import ResultsError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def compare(
     figures = wanted or default_figures(ours.summary, theirs.summary)
     compared = compare_sides(figures, ours, theirs)
     if as_json:
-        typer.echo(json.dumps(document(runs, compared, found), indent=2, ensure_ascii=False))
+        print_json(document(runs, compared, found))
     else:
         _print(runs, compared, found)
     for run in runs:

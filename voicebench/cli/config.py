@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from voicebench.cli.options import Config, Json, Set, effective_settings
+from voicebench.cli.output import print_json
 
 
 def config(
@@ -30,7 +31,7 @@ def config(
         rows = {
             setting.key: {"value": setting.value, "from": setting.origin} for setting in effective
         }
-        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        print_json(rows)
         return
     _print_table(
         ("setting", "value", "from", "meaning"),
@@ -49,7 +50,7 @@ def _print_metrics(as_json: bool) -> None:
             {"name": metric.name, "unit": metric.unit, "better": metric.better, "doc": metric.doc}
             for metric in METRICS
         ]
-        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        print_json(rows)
         return
     _print_table(
         ("metric", "unit", "better", "meaning"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from voicebench.cli.options import Json, Llm, Set, Voice, effective_settings
+from voicebench.cli.output import print_json
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def doctor(
 
     findings = examine()
     if as_json:
-        typer.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
+        print_json([finding.as_dict() for finding in findings])
     else:
         from rich.console import Console
         from rich.markup import escape
@@ -96,7 +96,7 @@ def _quality(
         findings.append(finding)
         progress.print(f"{finding.part}, {finding.form}: {_figures(finding)}", highlight=False)
     if as_json:
-        typer.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
+        print_json([finding.as_dict() for finding in findings])
         return
     table = _table("part", "form", "figures", "limit", "state")
     for finding in findings:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from voicebench.cli.options import Json
-from voicebench.cli.output import Force, check_free, write_text
+from voicebench.cli.output import Force, check_free, print_json, write_text, write_with
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def history(
         _write_page(found, page, force=force)
     if as_json:
         document = {"schema": 1, "runs": [point.as_dict() for point in found.points]}
-        typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        print_json(document)
     elif as_csv:
         _print_csv(found)
     elif page is None:
@@ -80,9 +79,13 @@ def history(
 def _print_csv(found: History) -> None:
     columns = ["label", "name", "started_at", "commit", "turns", "failed"]
     columns += [figure.name for figure in found.figures]
-    writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(point.as_dict() for point in found.points)
+
+    def write(file: TextIO) -> None:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(point.as_dict() for point in found.points)
+
+    write_with(None, write, force=False)
 
 
 def _write_page(found: History, path: Path, *, force: bool) -> None:

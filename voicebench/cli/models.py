@@ -6,7 +6,6 @@ Results go to stdout, progress to stderr. What goes wrong is raised as an error 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicebench.cli.options import Json
+from voicebench.cli.output import print_json, print_path
 from voicebench.errors import ModelError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def list_models(
     rows = [(model, standing(model.name, verify=verify)) for model in CATALOGUE]
     if as_json:
         document = {"schema": SCHEMA, "models": [_as_json(*row) for row in rows]}
-        typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        print_json(document)
     else:
         _print_table(rows)
     for model, found in rows:
@@ -106,7 +106,7 @@ def path_of_model(name: Name) -> None:
     """
     from voicebench.models import path
 
-    typer.echo(str(path(name)))
+    print_path(path(name))
 
 
 @app.command("remove")

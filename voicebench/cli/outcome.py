@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
-from voicebench.errors import CannotMeasure, UsageError
+from voicebench.cli.output import print_json, write_text
+from voicebench.errors import CannotMeasure
 
 if TYPE_CHECKING:
     from voicebench.session import Outcome
@@ -26,16 +23,23 @@ def publish(outcome: Outcome, *, as_json: bool, csv_path: Path | None, quiet: bo
     from voicebench.report.console import WIDEST, print_advice, print_run
     from voicebench.report.judgement import print_judgement
 
-    if csv_path is not None:
-        _write_csv(outcome, csv_path)
     if as_json:
-        typer.echo(json.dumps(outcome.document, indent=2, ensure_ascii=False))
+        print_json(outcome.document)
     elif csv_path != Path("-"):
         console = Console()
         print_run(console, outcome)
         print_judgement(console, outcome.judgement, min(console.width, WIDEST))
     if not quiet:
         print_advice(Console(stderr=True), outcome)
+
+
+def write_csv(outcome: Outcome, path: Path | None) -> None:
+    """Write one row a turn where it is asked for: what ``runs.csv`` holds."""
+    if path is None:
+        return
+    from voicebench.results.reading import read_rows
+
+    write_text(path, read_rows(outcome.folder), force=True)
 
 
 def exit_code(outcome: Outcome) -> int:
@@ -60,17 +64,3 @@ def exit_code(outcome: Outcome) -> int:
             return EXIT_UNDECIDED
         case _:
             return EXIT_GATE_FAILED
-
-
-def _write_csv(outcome: Outcome, path: Path) -> None:
-    content = (outcome.folder / "runs.csv").read_text(encoding="utf-8")
-    if path == Path("-"):
-        sys.stdout.write(content)
-        return
-    try:
-        path.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"--csv {path} cannot be written ({error.strerror})",
-            f"the rows are also in {outcome.folder / 'runs.csv'}",
-        ) from None

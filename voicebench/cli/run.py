@@ -28,7 +28,8 @@ from voicebench.cli.options import (
     server_settings,
     share,
 )
-from voicebench.cli.outcome import exit_code, publish
+from voicebench.cli.outcome import exit_code, publish, write_csv
+from voicebench.cli.output import check_free, deliver
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def run(
         Path | None,
         typer.Option("--csv", metavar="PATH", help="Write one row a turn; '-' is stdout."),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the CSV that is there.")] = False,
     junit: Annotated[
         Path | None,
         typer.Option("--junit", metavar="PATH", help="Write JUnit XML; a gate is a test case."),
@@ -128,8 +130,7 @@ def run(
 
       voicebench run --target 'sim:ttft=120ms,token=8ms,ttfb=70ms,speed=4x'
     """
-    if as_json and csv_path == Path("-"):
-        raise UsageError("--json and --csv - both want stdout", "give --csv a file")
+    _check_files(csv_path, junit, as_json=as_json, force=force)
     if gates and no_gate:
         raise UsageError("--gate and --no-gate exclude each other", "give one of them")
     named = {
@@ -165,9 +166,29 @@ def run(
         other = effective_settings(against, assignments, named)
         raise typer.Exit(run_against(effective, other, as_json=as_json, quiet=quiet))
     outcome = _measure(effective, quiet=quiet)
-    publish(outcome, as_json=as_json, csv_path=csv_path, quiet=quiet)
-    ci.publish(outcome, junit)
+    deliver(
+        lambda: publish(outcome, as_json=as_json, csv_path=csv_path, quiet=quiet),
+        lambda: write_csv(outcome, csv_path),
+        lambda: ci.publish(outcome, junit),
+    )
     raise typer.Exit(exit_code(outcome))
+
+
+def _check_files(csv_path: Path | None, junit: Path | None, *, as_json: bool, force: bool) -> None:
+    """Raise `UsageError` for a file that could not be written once everything is measured.
+
+    The JUnit file is replaced: a CI job asks for the same path each time.
+    """
+    files = {"--csv": csv_path, "--junit": junit}
+    to_stdout = ["--json"] * as_json + [f"{one} -" for one in files if files[one] == Path("-")]
+    if len(to_stdout) > 1:
+        raise UsageError(
+            f"{' and '.join(to_stdout)} both want stdout", f"give {to_stdout[-1][:-2]} a file"
+        )
+    if csv_path is not None and junit is not None and csv_path.resolve() == junit.resolve():
+        raise UsageError(f"--csv and --junit both name {junit}", "name two files")
+    check_free(csv_path, force=force, option="--csv")
+    check_free(junit, force=True, option="--junit")
 
 
 def _measure(effective: Effective, *, quiet: bool) -> Outcome:

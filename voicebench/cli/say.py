@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import json
 import os
 import sys
 import unicodedata
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from voicebench.cli.options import Device, Json, Llm, Set, Voice, effective_settings
+from voicebench.cli.output import print_json
 from voicebench.errors import CannotMeasure, UsageError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def say(
         tell("interrupted")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if as_json:
-        typer.echo(json.dumps(_document(heard, output), indent=2, ensure_ascii=False))
+        print_json(_document(heard, output))
     for line in _figures(heard, output):
         tell(line)
 
@@ -330,7 +330,7 @@ def _print_speakers(as_json: bool) -> None:
 
     speakers = list_speakers()
     if as_json:
-        typer.echo(json.dumps([asdict(speaker) for speaker in speakers], indent=2))
+        print_json([asdict(speaker) for speaker in speakers])
         return
     if not speakers:
         _to_stderr("there is no sound device that can play")

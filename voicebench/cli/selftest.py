@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from voicebench.cli.options import Json, seconds
 from voicebench.cli.outcome import EXIT_GATE_FAILED
+from voicebench.cli.output import print_json
 
 if TYPE_CHECKING:
     from voicebench.selftest import InstrumentError
@@ -52,7 +52,7 @@ def selftest(
 
         errors += measure_transports(turns, say=lambda line: typer.echo(line, err=True))
     if as_json:
-        typer.echo(json.dumps([_document(error, limit_ms) for error in errors], indent=2))
+        print_json([_document(error, limit_ms) for error in errors])
     else:
         _print_table(errors, limit_ms)
     if limit_ms is not None and not all(error.keeps(limit_ms) for error in errors):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicebench.cli.options import Config, Device, Json, Llm, Set, Voice, effective_settings
+from voicebench.cli.output import print_json
 
 if TYPE_CHECKING:
     from voicebench.server.served import Served
@@ -89,7 +89,7 @@ def serve(
         if as_json:
             described = {"schema": 1, "url": url, "pid": os.getpid()}
             described |= {"chat_model": served.chat_model, "voice": served.voice}
-            typer.echo(json.dumps(described))
+            print_json(described, indent=None)
         else:
             typer.echo(f"serving on {url}")
         stopped_hard = serve_until_stopped(served, options, listener, drain_s=DRAIN_S)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicebench.cli.options import Config, Json, Set, effective_settings
-from voicebench.cli.output import Force, check_free, write_text
+from voicebench.cli.output import Force, check_free, print_json, write_text
 from voicebench.errors import CannotMeasure, UsageError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def tune(
     rows = [_row(one, is_best=one is best) for one in tried]
     if as_json:
         document = {"schema": 1, "replayed": replay is not None, "best": best.candidate.varied}
-        typer.echo(json.dumps(document | {"candidates": [row.as_dict() for row in rows]}, indent=2))
+        print_json(document | {"candidates": [row.as_dict() for row in rows]})
     else:
         _print(rows, "What if, by replay" if replay is not None else "Measured in turn")
     if output is not None:

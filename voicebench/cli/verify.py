@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from voicebench.cli.options import Json
+from voicebench.cli.output import print_json
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def verify(
     for path in reports or []:
         _check_report(checked, path)
     if as_json:
-        typer.echo(json.dumps(checked.as_dict(), indent=2, ensure_ascii=False))
+        print_json(checked.as_dict())
     else:
         _tell(checked)
     if not checked.holds:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from voicebench.errors import ResultsError
 from voicebench.results.codec import decode_line
-from voicebench.results.folder import ENVIRONMENT, INCOMPLETE, SETTINGS, TURNS
+from voicebench.results.folder import CSV, ENVIRONMENT, INCOMPLETE, SETTINGS, TURNS
 from voicebench.timeline import Timeline
 
 
@@ -92,6 +92,15 @@ def _lines(path: Path) -> Iterator[tuple[int, str, bool]]:
         raise ResultsError(f"{path} is not UTF-8 text") from None
     except OSError as error:
         raise ResultsError(f"{path} cannot be read ({error.strerror})") from None
+
+
+def read_rows(run: Path) -> str:
+    """Return the table of a run folder, one row a turn. Raises `ResultsError`."""
+    path = run / CSV
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path} cannot be read ({error})") from None
 
 
 def read_document(path: Path) -> dict[str, object]:
