@@ -6,7 +6,7 @@ import pytest
 from drawn_turns import failed_turn, turn_with_first_audio
 
 from voicebench.errors import UsageError
-from voicebench.figures import parse_figure
+from voicebench.figures import parse_figure, read_change
 from voicebench.summary import summarize
 
 
@@ -31,6 +31,38 @@ def test_a_figure_is_called_as_it_is_written(name: str) -> None:
 )
 def test_each_figure_knows_which_way_is_better(name: str, better: str) -> None:
     assert parse_figure(name).better == better
+
+
+@pytest.mark.parametrize(
+    ("written", "share"),
+    [
+        *(("10%", 0.1), (" 10 % ", 0.1), ("0.1", 0.1), (0.1, 0.1), ("150%", 1.5), ("0.5%", 0.005)),
+        *((0, 0), ("0", 0), ("0%", 0), (0.999, 0.999), ("0.2500", 0.25)),
+    ],
+)
+def test_a_change_is_a_percentage_or_a_number_below_one(written: str | float, share: float) -> None:
+    assert read_change(written, "it") == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ("10", "it could mean 10 % or 1000 %; write '10%' or '0.1'"),
+        (10, "it could mean 10 % or 1000 %; write '10%' or '0.1'"),
+        ("1", "it could mean 1 % or 100 %; write '1%' or '0.01'"),
+        (1.0, "it could mean 1 % or 100 %; write '1%' or '0.01'"),
+        ("2.5", "it could mean 2.5 % or 250 %; write '2.5%' or '0.025'"),
+        *((text, "it is no limit on a change; write '10%' or '0.1'") for text in ("", "%", "10ms")),
+        *((odd, "it is no limit on a change; write '10%' or '0.1'") for odd in (-0.1, "-10%")),
+        *((odd, "it is no limit") for odd in (float("nan"), float("inf"), "1e-1")),
+    ],
+)
+def test_a_change_that_could_mean_two_things_is_refused(
+    written: str | float, sentence: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        read_change(written, "it")
+    assert str(refused.value).startswith(sentence)
 
 
 @pytest.mark.parametrize(

@@ -71,9 +71,9 @@ def test_the_error_rate_is_a_gate_of_its_own() -> None:
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 def test_every_metric_can_be_gated_by_either_of_its_names(metric) -> None:
-    unit = {"ms": "ms", "s": "s", "x": "x", "per_s": "/s"}.get(metric.unit, "")
+    unit = {"ms": "ms", "s": "s", "x": "x", "per_s": "/s", "bool": "%"}.get(metric.unit, "")
     for name in (metric.name, metric.short_name):
-        assert parse_gate(f"{name}.p50 < 300{unit}").metric is metric
+        assert parse_gate(f"{name}.p50 < 30{unit}").metric is metric
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,11 @@ def test_the_text_of_a_gate_keeps_the_users_words_in_single_spaces() -> None:
 )
 def test_a_share_is_a_ratio_or_a_percentage(limit: str, value: float) -> None:
     assert parse_gate(f"errors.rate <= {limit}").limit == pytest.approx(value)
+
+
+def test_every_turn_may_be_asked_for_as_one_or_as_a_hundred_percent() -> None:
+    for limit in ("1", "100%"):
+        assert parse_gate(f"first_audio.under(300ms) >= {limit}").allows_no_exception
 
 
 @pytest.mark.parametrize(
@@ -160,6 +165,24 @@ def test_every_statistic_can_be_named(statistic: str) -> None:
             "first_audio.under(300ms) >= 90ms",
             "gate 'first_audio.under(300ms) >= 90ms' has a limit '90ms' of another unit; "
             "write '0.9' or '90%'",
+        ),
+        (
+            "errors.rate <= 5",
+            "gate 'errors.rate <= 5' has a limit '5', and no share is above 100 %; "
+            "write '5%' or '0.05'",
+        ),
+        (
+            "first_audio.under(300ms) >= 90",
+            "gate 'first_audio.under(300ms) >= 90' has a limit '90', and no share is above 100 %; "
+            "write '90%' or '0.9'",
+        ),
+        (
+            "errors.rate <= 150%",
+            "gate 'errors.rate <= 150%' has a limit '150%', and no share is above 100 %",
+        ),
+        (
+            "errors.rate <= 1",
+            "gate 'errors.rate <= 1' could mean 1 % or 100 %; write '1%' for one turn in a hundred",
         ),
         (
             "stall_count.max <= 0ms",

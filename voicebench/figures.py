@@ -167,7 +167,10 @@ def find_metric(name: str, where: str) -> Metric | None:
 
 
 def read_quantity(text: str, unit: str, where: str) -> float:
-    """Return the number in ``text`` in ``unit``. Raises `UsageError` for another unit."""
+    """Return the number in ``text`` in ``unit``.
+
+    Raises `UsageError` for another unit, and for a share above 1: 5 without a sign is no 5 %.
+    """
     factors = _UNIT_FACTORS[unit]
     match = _QUANTITY.match(text)
     if match is None or match["unit"].lower() not in factors:
@@ -179,7 +182,35 @@ def read_quantity(text: str, unit: str, where: str) -> float:
     value = float(Decimal(match["number"]) * factors[match["unit"].lower()])
     if not math.isfinite(value):
         raise UsageError(f"{where} has a limit that is no finite number")
+    if unit in ("share", "bool") and value > 1:
+        percent = match["number"]
+        raise UsageError(
+            f"{where} has a limit {text!r}, and no share is above 100 %",
+            f"write '{percent}%' or '{float(percent) / 100:g}'" if float(percent) <= 100 else "",
+        )
     return value
+
+
+def read_change(value: str | float, where: str) -> float:
+    """Return by which share of itself a figure may change: 0.1 for ``10%``, ``0.1`` or 0.1.
+
+    Raises `UsageError` for anything else. 1 and above need the sign: 10 alone could be 10 % and
+    could be ten times as much.
+    """
+    match = _QUANTITY.match(value.strip() if isinstance(value, str) else f"{value:.15f}")
+    unit = match["unit"] if match else None
+    if match is None or unit not in ("", "%"):
+        raise UsageError(f"{where} is no limit on a change", "write '10%' or '0.1'")
+    number = Decimal(match["number"])
+    if unit == "%":
+        return float(number / 100)
+    if number >= 1:
+        written = f"{number.normalize():f}"
+        raise UsageError(
+            f"{where} could mean {written} % or {float(100 * number):g} %",
+            f"write '{written}%' or '{float(number) / 100:g}'",
+        )
+    return float(number)
 
 
 def _moment(distribution: Distribution, statistic: str) -> float | None:

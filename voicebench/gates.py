@@ -135,6 +135,8 @@ def parse_gate(text: str) -> Gate:
         )
     figure = read_figure(match, f"gate {text!r}")
     limit = read_quantity(match["limit"], figure.unit, f"gate {text!r}")
+    if figure.unit in ("share", "bool") and limit == 1 and "%" not in match["limit"]:
+        _check_one(text, match["operator"])
     return Gate(
         " ".join(text.split()),
         figure.metric,
@@ -143,6 +145,14 @@ def parse_gate(text: str) -> Gate:
         match["operator"],
         limit,
     )
+
+
+def _check_one(text: str, sign: str) -> None:
+    """Refuse a bare 1 as the most that a share may be: it would keep what no share can break."""
+    if sign in ("<", "<="):
+        raise UsageError(
+            f"gate {text!r} could mean 1 % or 100 %", "write '1%' for one turn in a hundred"
+        )
 
 
 def judge(

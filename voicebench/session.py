@@ -17,7 +17,7 @@ from voicebench.audio.pcm import AudibleRule
 from voicebench.columns import columns_of
 from voicebench.comparison import Side, side_of
 from voicebench.environment import describe_environment
-from voicebench.errors import CannotMeasure
+from voicebench.errors import CannotMeasure, UsageError
 from voicebench.events import Event
 from voicebench.gates import GateResult, Verdict
 from voicebench.judgement import Judgement, judge_against, judge_gates, look_counts
@@ -113,6 +113,11 @@ def check_session(settings: Settings) -> RecordedColumns | None:
     _prompts(settings, "en")
     results = Path(settings.run.results)
     check_writable(results)
+    if settings.judge.is_held_to_nothing:
+        raise UsageError(
+            "--max-regression (judge.max_regression) needs a run to compare with",
+            "name it with --baseline, or leave --max-regression out",
+        )
     if settings.judge.baseline is None:
         return None
     return read_baseline(settings.judge.baseline, results, settings.run.name)

@@ -26,7 +26,7 @@ from voicebench.errors import UsageError
 from voicebench.figures import parse_figure
 from voicebench.measuring import PlannedTurn
 from voicebench.session import Observer, OpenRun, check_session, measure_open
-from voicebench.settings import Effective, Settings, load_settings, lookup, parse_override
+from voicebench.settings import Effective, Settings, load_settings, parse_override
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.opening import open_target
@@ -91,11 +91,10 @@ def candidates(
             f"{len(combinations)} combinations are more than the {MOST_CANDIDATES} that are tried",
             "vary fewer settings at once",
         )
-    chosen = {key: lookup(base.settings, key) for key in base.origins}
     found: list[Candidate] = []
     for values in combinations:
         varied = dict(zip(keys, values, strict=True))
-        settings = load_settings(None, chosen | varied)
+        settings = load_settings(None, {**base.given, **varied})
         name = f"{base.settings.run.name[:48]}-tune{len(found) + 1:02d}"
         found.append(Candidate(_named(settings, name), varied))
     return found
@@ -104,7 +103,7 @@ def candidates(
 def tune(found: Sequence[Candidate], observer: Observer) -> list[Tried]:
     """Measure the candidates in turn. Raises a `VoicebenchError` where nothing can be."""
     for candidate in found:
-        check_session(candidate.effective.settings)
+        check_candidate(candidate.effective.settings)
     with ExitStack() as stack:
         targets = _open_all(found, observer, stack)
         runs: list[OpenRun] = []
@@ -126,6 +125,16 @@ def tune(found: Sequence[Candidate], observer: Observer) -> list[Tried]:
             tried_of(candidate, run.finish().turns)
             for candidate, run in zip(found, runs, strict=True)
         ]
+
+
+def check_candidate(settings: Settings) -> None:
+    """Refuse in milliseconds what cannot be measured, or would not be judged as it asks."""
+    if settings.judge.baseline is not None or settings.judge.is_held_to_nothing:
+        raise UsageError(
+            "tune compares its candidates with each other, and with no baseline",
+            "leave judge.baseline and judge.max_regression out",
+        )
+    check_session(settings)
 
 
 def tried_of(candidate: Candidate, turns: Sequence[Timeline]) -> Tried:

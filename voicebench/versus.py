@@ -82,8 +82,11 @@ def check_both(first: Effective, second: Effective) -> None:
                 "--until-decided cannot be used with --against",
                 "give the number of turns with --runs",
             )
-        if settings.judge.baseline is not None:
-            raise UsageError("--baseline cannot be used with --against", "give one of them")
+        if settings.judge.baseline is not None or settings.judge.is_held_to_nothing:
+            raise UsageError(
+                "--baseline and --max-regression cannot be used with --against",
+                "leave one of them out",
+            )
     for settings in (first.settings, second.settings):
         check_session(settings)
 

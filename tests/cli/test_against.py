@@ -81,6 +81,8 @@ def test_the_table_shows_both_runs_and_the_comparison(
     ("more", "sentence"),
     [
         (["--until-decided"], "--until-decided cannot be used with --against"),
+        (["--baseline", "set"], "--baseline and --max-regression cannot be used with --against"),
+        (["--max-regression", "10%"], "--baseline and --max-regression cannot be used with"),
         (["--csv", "x.csv"], "--csv and --junit are of one run"),
     ],
 )

@@ -108,7 +108,12 @@ def test_a_baseline_of_another_meaning_is_exit_5(voicebench: Command, tmp_path: 
     [
         (["--baseline", "nowhere"], "nowhere is no results folder"),
         (["--baseline", "latest"], "no complete run of 'default'"),
-        (["--max-regression", "10ms"], "write '0.9' or '90%'"),
+        (["--max-regression", "10ms"], "write '10%' or '0.1'"),
+        (["--max-regression", "10"], "'10' could mean 10 % or 1000 %; write '10%' or '0.1'"),
+        (["--max-regression", "1"], "could mean 1 % or 100 %"),
+        (["--max-regression", "10%"], "needs a run to compare with; name it with --baseline"),
+        (["--set", "judge.max_regression=0.1"], "needs a run to compare with"),
+        (["--set", "judge.max_regression=10"], "write '10%' or '0.1': it could mean 10 %"),
         (["--max-runs", "0"], "judge.max_runs = 0 is not allowed"),
     ],
 )

@@ -77,6 +77,8 @@ def test_a_recorded_run_is_replayed_without_a_model(voicebench: Command, tmp_pat
             ["--vary", "chunker.first_words=1,2,3,4,5", "--vary", "chunker.later_words=5,6,7,8,9"],
             "25 combinations are more than the 24",
         ),
+        (["--set", "judge.max_regression=10%"], "its candidates with each other"),
+        (["--set", "judge.baseline=latest"], "its candidates with each other"),
         (["--replay", "nowhere"], "nowhere is no results folder"),
         (["--replay", "nowhere", "--vary", "run.threads=1,2"], "only how the reply is cut"),
     ],

@@ -76,6 +76,16 @@ def test_a_whole_number_may_stand_where_a_fraction_may(config: Path) -> None:
     assert settings.llm.temperature == 1.0
 
 
+@pytest.mark.parametrize(("written", "share"), [("0.1", 0.1), ('"10%"', 0.1), ('"150%"', 1.5)])
+def test_a_limit_on_a_change_is_a_percentage_or_a_number_below_one(
+    config: Path, written: str, share: float
+) -> None:
+    config.write_text(f"[judge]\nmax_regression = {written}")
+    effective = load_settings(config)
+    assert effective.settings.judge.max_regression == pytest.approx(share)
+    assert load_settings(None, effective.given).settings == effective.settings
+
+
 def test_an_empty_section_that_exists_is_no_mistake(config: Path) -> None:
     config.write_text("[run]\n[llm]\n")
     assert load_settings(config).settings == Settings()
@@ -172,6 +182,10 @@ MISTAKES = {
     "gates = [5]": "run.toml: gates = 5 is not allowed; it should be a valid string",
     'gates = ["first_adio.p95 < 1s"]': "run.toml: gate 'first_adio.p95 < 1s' names an unknown "
     "metric 'first_adio'; did you mean 'first_audio'?",
+    "[judge]\nmax_regression = 10": "run.toml: judge.max_regression = 10 is not allowed; "
+    "write '10%' or '0.1': it could mean 10 % or 1000 %",
+    '[judge]\nmax_regression = "1"': "run.toml: judge.max_regression = '1' is not allowed; "
+    "write '1%' or '0.01': it could mean 1 % or 100 %",
     "runs == 3": "settings file run.toml is not valid TOML: Invalid value (at line 1, column 7)",
 }
 

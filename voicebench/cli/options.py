@@ -69,7 +69,9 @@ Baseline = Annotated[
 ]
 MaxRegression = Annotated[
     str | None,
-    typer.Option(metavar="SHARE", help="How much slower a figure may be, for example '10%'."),
+    typer.Option(
+        metavar="CHANGE", help="How much slower a figure may be: '10%', or a number below 1."
+    ),
 ]
 AllowNoise = Annotated[
     bool | None,
@@ -77,13 +79,14 @@ AllowNoise = Annotated[
 ]
 
 
-def share(text: str | None, option: str) -> float | None:
-    """Return the share that an option names, as '10%' or '0.1'. Raises `UsageError`."""
+def change(text: str | None, option: str) -> str | None:
+    """Return the limit on a change that an option names, as '10%' or '0.1'. Raises `UsageError`."""
     if text is None:
         return None
-    from voicebench.figures import read_quantity
+    from voicebench.figures import read_change
 
-    return read_quantity(text.strip(), "share", option)
+    read_change(text, f"{option} {text!r}")
+    return text
 
 
 def seconds(text: str | None, option: str) -> float | None:

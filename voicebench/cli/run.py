@@ -23,10 +23,10 @@ from voicebench.cli.options import (
     Set,
     UntilDecided,
     Voice,
+    change,
     effective_settings,
     seconds,
     server_settings,
-    share,
 )
 from voicebench.cli.outcome import exit_code, publish, write_csv
 from voicebench.cli.output import check_free, deliver
@@ -153,7 +153,7 @@ def run(
         "judge.until_decided": until_decided,
         "judge.max_runs": max_runs,
         "judge.baseline": baseline,
-        "judge.max_regression": share(max_regression, "--max-regression"),
+        "judge.max_regression": change(max_regression, "--max-regression"),
         "judge.allow_noise": allow_noise,
         "gates": [] if no_gate else gates,
         "run.idle_gap_s": seconds(idle_gap, "--idle-gap"),

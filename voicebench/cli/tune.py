@@ -94,13 +94,13 @@ def _measure(found: Sequence[Candidate], *, quiet: bool) -> list[Tried]:
 
     from voicebench.cli.models import progress_of_models
     from voicebench.report.progress import Progress
-    from voicebench.session import check_session
     from voicebench.targets.opening import fetch_models
+    from voicebench.tuning import check_candidate
     from voicebench.tuning import tune as measure
 
     console = Console(stderr=True, quiet=quiet)
     for candidate in found:
-        check_session(candidate.effective.settings)
+        check_candidate(candidate.effective.settings)
         with progress_of_models(console) as report:
             fetch_models(candidate.effective.settings, report)
     with Progress(console, quiet=quiet) as progress:

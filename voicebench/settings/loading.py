@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -40,6 +40,8 @@ class Effective:
 
     settings: Settings
     origins: dict[str, Origin]
+    given: Mapping[str, object] = field(default_factory=dict)
+    """The values that are not defaults, as they were written: ``10%``, not 0.1."""
 
     def __iter__(self) -> Iterator[Setting]:
         """Yield every setting in the order of the documentation."""
@@ -71,7 +73,7 @@ def load_settings(
     except UsageError as error:
         origin = origins.get("gates", "default")
         raise SettingsError(f"{origin}: {error.message}", error.remedy) from None
-    return Effective(settings, origins)
+    return Effective(settings, origins, values)
 
 
 def parse_override(text: str) -> tuple[str, object]:

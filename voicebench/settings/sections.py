@@ -8,7 +8,10 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
+from voicebench.errors import UsageError
+from voicebench.figures import read_change
 from voicebench.gates import parse_gate
 
 DEFAULT_GATES = (
@@ -412,7 +415,9 @@ class JudgeSettings(_Section):
     max_regression: Annotated[
         float,
         Field(
-            ge=0, le=10, description="How much worse than the baseline a figure may be, a share."
+            ge=0,
+            description="How much worse than the baseline a figure may be: '10%', or a number "
+            "below 1. Only with a baseline.",
         ),
     ] = 0.10
     streaming_turns: Annotated[
@@ -427,6 +432,21 @@ class JudgeSettings(_Section):
     allow_noise: Annotated[
         bool, Field(description="Let the verdict stand on a machine that is too noisy for it.")
     ] = False
+
+    @field_validator("max_regression", mode="before")
+    @classmethod
+    def _a_change_has_its_sign(cls, value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            return value
+        try:
+            return read_change(value, "it")
+        except UsageError as error:
+            raise PydanticCustomError("change", f"{error.remedy}: {error.message}") from None
+
+    @property
+    def is_held_to_nothing(self) -> bool:
+        """Whether it is set how much worse a run may be, and not than which other run."""
+        return self.baseline is None and "max_regression" in self.model_fields_set
 
 
 class Settings(_Section):
