@@ -20,6 +20,12 @@ NOTHING = "–"
 
 NO_CHANGE = "+0 %"
 
+HALF_PAIRS = "backslashreplace"
+"""How a file in UTF-8 holds half a surrogate pair, which no UTF-8 has: as JSON's own escape.
+
+It is a byte of a file's name that is not UTF-8 (``\\udce9``), or comes from a server.
+"""
+
 _SUFFIXES = {
     "ms": " ms",
     "s": " s",

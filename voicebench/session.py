@@ -32,6 +32,7 @@ from voicebench.results.columns import RecordedColumns
 from voicebench.results.document import summary_document
 from voicebench.results.folder import RunFolder, check_writable, create_run_folder
 from voicebench.results.reading import previous_run
+from voicebench.results.uninterrupted import uninterrupted
 from voicebench.selftest import (
     QUICK_TURNS,
     QUICK_TURNS_OVER_THE_WIRE,
@@ -88,6 +89,8 @@ class Outcome:
     instrument: InstrumentError
     interrupted: bool
     judgement: Judgement = field(default_factory=Judgement)
+    not_kept: CannotMeasure | None = None
+    """Why the run's folder could not be finished, where its disk or somebody else prevented it."""
 
 
 def run_session(effective: Effective, observer: Observer) -> Outcome:
@@ -245,9 +248,10 @@ class OpenRun:
         )
         try:
             for recording in recordings:
-                self._folder.append(recording)
-                self.turns.append(recording.timeline)
-                self._keep(recording)
+                with uninterrupted():
+                    self._folder.append(recording)
+                    self.turns.append(recording.timeline)
+                    self._keep(recording)
                 self._observer.turn_done(recording.timeline)
         except KeyboardInterrupt:
             self.interrupted = True
@@ -272,7 +276,10 @@ class OpenRun:
         return side_of(columns_of(self.turns), self._recorded, self._environment)
 
     def finish(self, baseline: RecordedColumns | None = None) -> Outcome:
-        """Judge the turns, write the summary, and take the mark of an unfinished run away."""
+        """Judge the turns, write the summary, and take the mark of an unfinished run away.
+
+        Where that cannot be written the outcome says so: what was measured can still be shown.
+        """
         summary = summarize(self.turns)
         judgement = self._judge(summary, baseline)
         settings, path = self.settings, self._folder.path
@@ -289,9 +296,7 @@ class OpenRun:
         }
         document = summary_document(run, self.turns, summary, judgement.gates)
         document["judgement"] = judgement.as_dict()
-        self._folder.write_summary(document)
-        if not self.interrupted:
-            self._folder.complete()
+        not_kept = self._folder.finish(document, complete=not self.interrupted)
         return Outcome(
             folder=path,
             turns=tuple(self.turns),
@@ -303,6 +308,7 @@ class OpenRun:
             instrument=self._instrument,
             interrupted=self.interrupted,
             judgement=judgement,
+            not_kept=not_kept,
         )
 
     def _judge(self, summary: Summary, baseline: RecordedColumns | None) -> Judgement:

@@ -121,10 +121,14 @@ def tune(found: Sequence[Candidate], observer: Observer) -> list[Tried]:
                 break
         for run in runs:
             run.interrupted = any(other.interrupted for other in runs)
-        return [
-            tried_of(candidate, run.finish().turns)
-            for candidate, run in zip(found, runs, strict=True)
-        ]
+        outcomes = [run.finish() for run in runs]
+    for outcome in outcomes:
+        if outcome.not_kept is not None:
+            raise outcome.not_kept
+    return [
+        tried_of(candidate, outcome.turns)
+        for candidate, outcome in zip(found, outcomes, strict=True)
+    ]
 
 
 def check_candidate(settings: Settings) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from ran_command import Command
 
 from voicebench import session
 from voicebench.recorder import Recording
+from voicebench.results import folder as folder_module
 
 pytestmark = pytest.mark.usefixtures("scripted_time")
 
@@ -131,6 +135,53 @@ def removing(folder: Path, take: Callable[..., Iterator[Recording]]) -> Callable
         return take(*arguments, **named)
 
     return taking
+
+
+def test_a_disk_that_is_full_at_the_end_costs_no_result(
+    voicebench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(folder_module, "write_checksums", full)
+    junit = tmp_path / "junit.xml"
+    ran = voicebench(*sim(tmp_path / "results", "--json", "--junit", str(junit), "--quiet"))
+    (folder,) = (tmp_path / "results").iterdir()
+    assert ran.code == 4
+    assert ran.err == (
+        f"voicebench: SHA256SUMS cannot be written to {folder} (No space left on device); "
+        f"free space there; the finished turns are kept (voicebench report {folder})\n"
+    )
+    assert json.loads(ran.out)["verdict"] == "PASS"
+    assert junit.exists()
+    assert (folder / "INCOMPLETE").stat().st_size > 0
+    assert voicebench("report", str(folder)).code == 0
+
+
+@pytest.mark.parametrize("against", [False, True])
+def test_a_folder_that_is_removed_in_mid_run_ends_the_run_at_the_next_turn(
+    voicebench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, against: bool
+) -> None:
+    taken = []
+
+    def taking(*arguments: object, **named: object) -> Iterator[Recording]:
+        for recording in take(*arguments, **named):
+            yield recording
+            taken.append(recording)
+            if len(taken) == 1:
+                shutil.rmtree(tmp_path / "results")
+
+    take: Callable[..., Iterator[Recording]] = session.take_turns
+    monkeypatch.setattr(session, "take_turns", taking)
+    config = tmp_path / "other.toml"
+    config.write_text("")
+    more = ("--against", str(config)) if against else ("--runs", "50")
+    ran = voicebench(*sim(tmp_path / "results", *more))
+    assert ran.code == 4
+    assert "was removed or moved while the run went on; leave it in its place" in ran.err
+    assert "Traceback" not in ran.err
+    assert len(taken) == 1
+    assert not (tmp_path / "results").exists()
 
 
 def test_no_measured_turn_uses_a_warmed_prompt(voicebench: Command, tmp_path: Path) -> None:

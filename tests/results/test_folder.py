@@ -5,19 +5,25 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from voicebench.audio.wav import read_wav
+from voicebench.audio.wav_writer import unusable_file
 from voicebench.errors import CannotMeasure, ResultsError
 from voicebench.recorder import Recording
+from voicebench.results import folder as folder_module
 from voicebench.results.folder import INCOMPLETE, RunFolder, check_writable, create_run_folder
 from voicebench.results.reading import previous_run, read_run, run_folders
+from voicebench.results.uninterrupted import uninterrupted
+from voicebench.results.writing import write_whole
 from voicebench.timeline import Sound, Timeline
 
 
@@ -46,8 +52,7 @@ def test_a_complete_run_reads_back_as_written(tmp_path: Path) -> None:
     with make(tmp_path) as folder:
         folder.append(recording(1))
         folder.append(recording(2))
-        folder.write_summary({"schema": 1})
-        folder.complete()
+        assert folder.finish({"schema": 1}, complete=True) is None
     run = read_run(folder.path)
     assert [turn.turn for turn in run.turns] == [1, 2]
     assert run.complete
@@ -108,6 +113,118 @@ def test_a_full_disk_is_said_and_keeps_the_turns_before(
     assert not run.complete
 
 
+def full(*_arguments: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_turn_that_does_not_fit_leaves_no_half_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with make(tmp_path, save_audio=True) as folder:
+        folder.append(recording(1))
+        kept = (folder.path / "turns.jsonl").read_bytes()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            with pytest.raises(CannotMeasure, match=r"turn 2 .*\(No space left on device\)"):
+                folder.append(recording(2))
+    assert (folder.path / "turns.jsonl").read_bytes() == kept
+
+
+def test_sound_that_does_not_fit_leaves_no_half_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(path: Path, *_arguments: object) -> None:
+        path.write_bytes(b"RIFF")
+        raise unusable_file("write", path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+    monkeypatch.setattr(folder_module, "write_wav", cut)
+    with make(tmp_path, save_audio=True) as folder:
+        with pytest.raises(CannotMeasure, match=r"turn 1 .*No space left") as caught:
+            folder.append(recording(1))
+        assert f"voicebench report {folder.path}" in caught.value.remedy
+    assert list((folder.path / "audio").iterdir()) == []
+    assert len(read_run(folder.path).turns) == 1
+
+
+@pytest.mark.parametrize(
+    ("refused", "named"),
+    [("write_json", "summary.json"), ("write_checksums", "SHA256SUMS")],
+)
+def test_a_full_disk_at_the_end_names_the_file_and_leaves_the_marker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str, named: str
+) -> None:
+    with make(tmp_path) as folder:
+        folder.append(recording(1))
+        monkeypatch.setattr(folder_module, refused, full)
+        error = folder.finish({"schema": 1}, complete=True)
+    assert error is not None
+    assert error.message == f"{named} cannot be written to {folder.path} (No space left on device)"
+    assert error.exit_code == 4
+    assert "turns.jsonl" in (folder.path / INCOMPLETE).read_text()
+    assert not read_run(folder.path).complete
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    write_whole(path, "before")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            write_whole(path, "after")
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_at_the_beginning_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ResultsError, match="No space left"):
+        make(tmp_path)
+    with pytest.raises(ResultsError, match="No space left"):
+        check_writable(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("move", [shutil.rmtree, lambda path: path.rename(f"{path}-moved")])
+def test_a_folder_that_is_gone_is_noticed_at_the_next_turn(
+    tmp_path: Path, move: Callable[[Path], None]
+) -> None:
+    with make(tmp_path) as folder:
+        folder.append(recording(1))
+        move(folder.path)
+        with pytest.raises(CannotMeasure, match=r"turn 2 .* was removed or moved"):
+            folder.append(recording(2))
+        error = folder.finish({}, complete=True)
+    assert error is not None
+    assert "was removed or moved while the run went on" in error.message
+    assert not folder.path.exists()
+
+
+def test_a_request_to_end_waits_until_a_turn_is_whole() -> None:
+    done = []
+
+    def step() -> None:
+        with uninterrupted():
+            signal.raise_signal(signal.SIGINT)
+            done.append("whole")
+
+    with pytest.raises(KeyboardInterrupt):
+        step()
+    assert done == ["whole"]
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_name_that_is_not_utf_8_is_kept_as_it_is(tmp_path: Path) -> None:
+    named = os.fsdecode(b"r\xe9glages.toml")
+    with create_run_folder(
+        tmp_path, "test", settings={"run": {"prompts": named}}, environment={}
+    ) as folder:
+        folder.append(recording(1))
+    assert read_run(folder.path).settings == {"run": {"prompts": named}}
+
+
 def test_audio_is_kept_only_when_asked_for(tmp_path: Path) -> None:
     with make(tmp_path, save_audio=True) as folder:
         folder.append(recording(3))
@@ -157,7 +274,7 @@ def test_the_previous_run_is_the_latest_complete_one_of_that_name(tmp_path: Path
         with make(tmp_path, name) as folder:
             folder.append(recording(1))
             if complete:
-                folder.complete()
+                folder.finish({}, complete=True)
         return folder.path.rename(tmp_path / f"{stamp}-{name}")
 
     first = run("20260101T000000Z", "a")

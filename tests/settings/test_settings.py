@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -249,8 +250,32 @@ def test_a_file_that_does_not_exist_is_named(config: Path) -> None:
 
 def test_a_file_of_another_encoding_is_refused(config: Path) -> None:
     config.write_bytes("[run]\nname = 'é'".encode("latin-1"))
-    with pytest.raises(SettingsError, match=r"settings file run\.toml is not valid TOML: 'utf-8'"):
+    with pytest.raises(SettingsError) as refused:
         load_settings(config)
+    assert str(refused.value) == (
+        "settings file run.toml is not UTF-8 (byte 15); save the file as UTF-8"
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_file_of_wide_characters_is_refused(config: Path, encoding: str) -> None:
+    config.write_bytes("[run]\nruns = 3\n".encode(encoding))
+    with pytest.raises(SettingsError, match=r"run\.toml is not UTF-8 .* save the file as UTF-8"):
+        load_settings(config)
+
+
+def test_a_byte_order_mark_is_no_key(config: Path) -> None:
+    config.write_bytes(b"\xef\xbb\xbf[run]\r\nruns = 3\r\n")
+    assert load_settings(config).settings.run.runs == 3
+
+
+def test_a_name_that_is_not_utf_8_is_said() -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(None, {"run.results": os.fsdecode(b"r\xe9sultats")})
+    assert str(refused.value) == (
+        "command line: run.results = 'r\\udce9sultats' is not allowed; "
+        "it has bytes that are no UTF-8: rename it, or write it in UTF-8"
+    )
 
 
 def test_a_huge_file_is_refused_before_it_is_parsed(config: Path) -> None:

@@ -154,6 +154,14 @@ def test_settings_of_another_kind_are_refused(
 
 
 @pytest.mark.slow
+def test_a_byte_order_mark_is_no_part_of_the_settings(copied: Path) -> None:
+    place = copied.with_name(copied.name + ".json")
+    before = read_settings(place)
+    place.write_bytes(b"\xef\xbb\xbf" + place.read_bytes())
+    assert read_settings(place) == before
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "\ud800"])
 def test_a_settings_file_that_is_no_json_object_is_refused(content: str, copied: Path) -> None:
     place = copied.with_name(copied.name + ".json")

@@ -46,6 +46,8 @@ def exit_code(outcome: Outcome) -> int:
     """Return the exit code of METRICS: interrupted, could not measure, invalid, gate failed, …"""
     from voicebench.gates import Verdict
 
+    if outcome.not_kept is not None:
+        raise outcome.not_kept
     if outcome.interrupted:
         return EXIT_INTERRUPTED
     if outcome.summary.failed == outcome.summary.turns:

@@ -55,6 +55,8 @@ def write_with(path: Path | None, write: Callable[[TextIO], None], *, force: boo
 
 @contextmanager
 def _stdout_in_utf8() -> Iterator[TextIOWrapper]:
+    from voicebench.format import HALF_PAIRS
+
     sys.stdout.flush()
     file = TextIOWrapper(sys.stdout.buffer, "utf-8", errors=HALF_PAIRS, newline="")
     try:
@@ -62,13 +64,6 @@ def _stdout_in_utf8() -> Iterator[TextIOWrapper]:
         file.flush()
     finally:
         file.detach()
-
-
-HALF_PAIRS = "backslashreplace"
-"""How half a surrogate pair is written, which no UTF-8 has: as JSON's own escape, ``\\udce9``.
-
-It is a byte of a file's name that is not UTF-8, or comes from a server.
-"""
 
 
 def check_free(path: Path | None, *, force: bool, option: str = "") -> None:
@@ -101,6 +96,8 @@ def whole_file(path: Path, *, force: bool) -> Iterator[TextIO]:
 
     Raises `UsageError` as `check_free` does, and where the disk takes no more.
     """
+    from voicebench.format import HALF_PAIRS
+
     check_free(path, force=force)
     place = path.resolve()  # a link goes on pointing to the file
     is_stream = _is_stream(path)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voicebench.errors import UsageError
+from voicebench.format import HALF_PAIRS
 from voicebench.gates import GateResult, Verdict
 from voicebench.report.recorded_judgement import Judged
 from voicebench.report.sheets import observed_text
@@ -69,7 +70,7 @@ def append_step_summary(path: Path, markdown: str) -> None:
 
     Raises `UsageError` where the file cannot be written.
     """
-    content = markdown.encode("utf-8")
+    content = markdown.encode("utf-8", HALF_PAIRS)
     try:
         room = SUMMARY_LIMIT_BYTES - (path.stat().st_size if path.exists() else 0)
         if len(content) > room:

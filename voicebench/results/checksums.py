@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from voicebench.errors import ResultsError
+from voicebench.results.writing import write_whole
 
 NAME = "SHA256SUMS"
 _LINE = re.compile(r"^([0-9a-f]{64}) [ *](.+)$")
@@ -19,14 +20,14 @@ _NOT_SUMMED = (NAME, "INCOMPLETE")
 
 
 def write_checksums(folder: Path) -> None:
-    """Write the checksum of every file of the run in ``folder``."""
+    """Write the checksum of every file of the run in ``folder``. Raises `OSError`."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     lines = [
         f"{_digest(path)}  {path.relative_to(folder).as_posix()}\n"
         for path in files
         if path.name not in _NOT_SUMMED
     ]
-    (folder / NAME).write_text("".join(lines), encoding="utf-8")
+    write_whole(folder / NAME, "".join(lines))
 
 
 def read_checksums(folder: Path) -> dict[str, str] | None:

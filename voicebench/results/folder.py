@@ -10,20 +10,28 @@ run look whole.
 from __future__ import annotations
 
 import csv
-import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING
 
 from voicebench.audio.wav import write_wav
-from voicebench.errors import CannotMeasure, ResultsError
+from voicebench.errors import CannotMeasure, ResultsError, UsageError
 from voicebench.recorder import Recording
+from voicebench.results.checksums import NAME as CHECKSUMS
 from voicebench.results.checksums import write_checksums
 from voicebench.results.codec import encode_line
 from voicebench.results.csv_rows import CSV_COLUMNS, RunCount, row
+from voicebench.results.writing import Appended, write_json, write_whole
 from voicebench.timeline import Timeline
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 INCOMPLETE = "INCOMPLETE"
 SETTINGS = "settings.json"
@@ -34,6 +42,13 @@ SUMMARY = "summary.json"
 AUDIO = "audio"
 
 
+MARK = """\
+This run has not come to its end. The turns that were finished are in turns.jsonl;
+`voicebench report` reads them. The summary may be missing.
+"""
+"""What ``INCOMPLETE`` says to whoever finds it."""
+
+
 class RunFolder:
     """Writes one run; use as a context manager. Leaving it early leaves the marker in place."""
 
@@ -41,11 +56,9 @@ class RunFolder:
         self.path = path
         self._save_audio = save_audio
         self._runs = RunCount()
-        self._turns: TextIO = (path / TURNS).open("a", encoding="utf-8")
-        self._csv: TextIO = (path / CSV).open("a", encoding="utf-8", newline="")
-        self._rows = csv.DictWriter(self._csv, CSV_COLUMNS, lineterminator="\n")
-        self._rows.writeheader()
-        self._csv.flush()
+        self._turns = Appended(path / TURNS)
+        self._csv = Appended(path / CSV)
+        self._csv.append(_csv_line(CSV_COLUMNS))
 
     def __enter__(self) -> RunFolder:
         """Return the open folder."""
@@ -53,41 +66,64 @@ class RunFolder:
 
     def __exit__(self, *exception: object) -> None:
         """Close the files."""
-        for file in (self._turns, self._csv):
-            try:
-                file.close()
-            except OSError:
-                # A full disk may refuse the last buffered bytes; finished turns are synced already.
-                continue
+        self._turns.close()
+        self._csv.close()
 
     def append(self, recording: Recording) -> None:
-        """Put a finished turn on disk. Raises `CannotMeasure` when the disk takes no more."""
+        """Put a finished turn on disk.
+
+        Raises `CannotMeasure` when the disk takes no more, or the folder is no longer there.
+        """
         turn = recording.timeline
         run = self._runs.of(turn.phase)
-        try:
-            self._turns.write(encode_line(turn) + "\n")
-            _sync(self._turns)
-            self._rows.writerow(row(turn, run))
-            self._csv.flush()
+        with self._naming(f"turn {turn.turn}"):
+            self._turns.append(encode_line(turn) + "\n", synced=True)
+            self._csv.append(_csv_line(row(turn, run).values()))
             if self._save_audio and turn.sound is not None:
-                folder = self.path / AUDIO
-                folder.mkdir(exist_ok=True)
-                path = folder / audio_name(turn, run)
-                write_wav(path, recording.pcm, turn.sound.sample_rate)
-        except OSError as error:
+                self._write_audio(audio_name(turn, run), recording.pcm, turn.sound.sample_rate)
+
+    def finish(self, summary: Mapping[str, object], *, complete: bool) -> CannotMeasure | None:
+        """Write ``summary.json``; of a complete run also the checksums, and take the marker away.
+
+        Returns why that could not be done; the marker stays then.
+        """
+        try:
+            with self._naming(SUMMARY):
+                write_json(self.path / SUMMARY, summary)
+            if complete:
+                with self._naming(CHECKSUMS):
+                    write_checksums(self.path)
+                    (self.path / INCOMPLETE).unlink()
+        except CannotMeasure as error:
+            return error
+        return None
+
+    def _write_audio(self, name: str, pcm: NDArray[np.float32], sample_rate: int) -> None:
+        folder = self.path / AUDIO
+        folder.mkdir(exist_ok=True)
+        try:
+            write_wav(folder / name, pcm, sample_rate)
+        except UsageError:
+            (folder / name).unlink(missing_ok=True)  # half of a turn's sound is no use to anybody
+            raise
+
+    @contextmanager
+    def _naming(self, what: str) -> Iterator[None]:
+        """Turn what a disk refuses into one sentence that names the file and the remedy."""
+        if not self._turns.is_in_place():
             raise CannotMeasure(
-                f"turn {turn.turn} cannot be written to {self.path} ({error.strerror})",
-                "free space there; the finished turns before it are kept",
+                f"{what} cannot be written: the run's folder {self.path} was removed or moved "
+                "while the run went on",
+                "leave it in its place until the run has ended, and measure again",
+            )
+        try:
+            yield
+        except (OSError, UsageError) as error:
+            why = error.strerror if isinstance(error, OSError) else error.message
+            raise CannotMeasure(
+                f"{what} cannot be written to {self.path} ({why})",
+                f"free space there; the finished turns are kept (voicebench report {self.path})",
             ) from None
-
-    def write_summary(self, document: Mapping[str, object]) -> None:
-        """Write ``summary.json``."""
-        _write_json(self.path / SUMMARY, document)
-
-    def complete(self) -> None:
-        """Write the checksums and take the marker away: all that belongs to the run is on disk."""
-        write_checksums(self.path)
-        (self.path / INCOMPLETE).unlink()
 
 
 def audio_name(turn: Timeline, run: int | None) -> str:
@@ -115,10 +151,14 @@ def create_run_folder(
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     try:
         path = _make_folder(results, f"{stamp}-{name}")
-        (path / INCOMPLETE).touch()
-        _write_json(path / SETTINGS, settings)
-        _write_json(path / ENVIRONMENT, environment)
-        return RunFolder(path, save_audio=save_audio)
+        try:
+            write_whole(path / INCOMPLETE, MARK)
+            write_json(path / SETTINGS, settings)
+            write_json(path / ENVIRONMENT, environment)
+            return RunFolder(path, save_audio=save_audio)
+        except OSError:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
     except OSError as error:
         raise _unwritable(results, error) from None
 
@@ -128,8 +168,10 @@ def check_writable(results: Path) -> None:
     try:
         results.mkdir(parents=True, exist_ok=True)
         probe = results / f".voicebench-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        try:
+            write_whole(probe, MARK)
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as error:
         raise _unwritable(results, error) from None
 
@@ -154,13 +196,7 @@ def _unwritable(results: Path, error: OSError) -> ResultsError:
     )
 
 
-def _write_json(path: Path, document: Mapping[str, object]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        json.dump(document, file, indent=2, ensure_ascii=False)
-        file.write("\n")
-        _sync(file)
-
-
-def _sync(file: TextIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+def _csv_line(cells: Iterable[object]) -> str:
+    line = StringIO(newline="")
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()

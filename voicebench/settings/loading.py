@@ -104,7 +104,13 @@ def _read_toml(path: Path) -> dict[str, object]:
     if len(content) > MAX_CONFIG_BYTES:
         raise SettingsError(f"settings file {path} is larger than {MAX_CONFIG_BYTES} bytes")
     try:
-        return tomllib.loads(content.decode("utf-8"))
+        text = content.decode("utf-8-sig")  # Windows' editors begin a file with a byte order mark
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"settings file {path} is not UTF-8 (byte {error.start + 1})", "save the file as UTF-8"
+        ) from None
+    try:
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         # Not only TOMLDecodeError: tomllib lets through what int() and the stack say of input that
         # was made to break it.
@@ -158,6 +164,8 @@ def _explain(detail: ErrorDetails, origins: Mapping[str, Origin]) -> SettingsErr
     origin = origins.get(key, "default")
     if detail["type"] == "string_pattern_mismatch":
         allowed = "write at most 64 letters, digits, '.', '_' or '-', the first a letter or digit"
+    elif detail["type"] == "string_unicode":
+        allowed = "it has bytes that are no UTF-8: rename it, or write it in UTF-8"
     else:
         allowed = detail["msg"].replace("Input should", "it should").replace("String", "it")
     return SettingsError(f"{origin}: {key} = {_show(detail['input'])} is not allowed", allowed)

@@ -127,7 +127,7 @@ def read_settings(path: Path) -> PiperSettings:
     """Read a voice's JSON file; raises `ModelError` with the key that is wrong."""
     remedy = "a Piper voice is two files: NAME.onnx and NAME.onnx.json"
     try:
-        content = path.read_text(encoding="utf-8")
+        content = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ModelError(f"{path} is missing", remedy) from None
     except (OSError, UnicodeDecodeError) as error:

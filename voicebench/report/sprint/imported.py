@@ -193,7 +193,7 @@ def _read_toml(path: Path) -> dict[str, object]:
     if len(content) > MOST_BYTES:
         raise UsageError(f"--import {path} is larger than {MOST_BYTES} bytes")
     try:
-        document = tomllib.loads(content.decode("utf-8"))
+        document = tomllib.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"--import {path} is not valid TOML: {error}") from None
     allowed = {"started", "runs", "texts", "commits", "files", *_KEYS}

@@ -1,0 +1,73 @@
+"""Files of a run folder: each is whole or not there, whatever ends the process."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from voicebench.format import HALF_PAIRS
+
+
+class Appended:
+    """A file that grows by whole texts; where the disk takes no more, it stays as it was."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("ab", buffering=0)
+        self._length = 0
+
+    def append(self, text: str, *, synced: bool = False) -> None:
+        """Write ``text`` behind what is there; ``synced`` waits until it is on the disk.
+
+        Raises `OSError`.
+        """
+        content = memoryview(text.encode("utf-8", HALF_PAIRS))
+        length = self._length + len(content)
+        try:
+            while content:
+                content = content[self._file.write(content) :]
+            if synced:
+                os.fsync(self._file.fileno())
+        except OSError:
+            with suppress(OSError):
+                self._file.truncate(self._length)
+            raise
+        self._length = length
+
+    def is_in_place(self) -> bool:
+        """Tell whether the file still lies where it was made: not removed, moved or replaced."""
+        try:
+            return os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def close(self) -> None:
+        """Close the file; what was appended is on the disk already."""
+        with suppress(OSError):
+            self._file.close()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file through to the disk, in the place of the one that was there.
+
+    Whatever ends it, ``path`` is whole: as it was, or as it shall be. Raises `OSError`.
+    """
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with unfinished.open("x", encoding="utf-8", errors=HALF_PAIRS, newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+def write_json(path: Path, document: Mapping[str, object]) -> None:
+    """Write a JSON document as `write_whole` does."""
+    write_whole(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
