@@ -10,11 +10,11 @@ import pytest
 from drawn_turns import failed_turn, turn_with_first_audio
 
 from voicebench.columns import columns_of
+from voicebench.comparability import comparability, other_series
 from voicebench.comparison import (
     Outcome,
     Side,
     chosen_figure,
-    comparability,
     compare,
     default_figures,
     side_of,
@@ -107,6 +107,23 @@ def test_settings_that_change_a_meaning_are_refused_and_others_shown() -> None:
     found = comparability(side(turns, first), side(turns, second))
     assert found.refused == ("audible.threshold: 0.01 → 0.02",)
     assert [str(one) for one in found.shown] == ["chunker.first_words: 3 → 2"]
+
+
+def test_a_turn_that_includes_connecting_is_not_held_against_one_that_does_not() -> None:
+    warm, cold = ({"wire": {"cold_connection": value, "http2": value}} for value in (False, True))
+    found = comparability(side(turns_with([1, 2]), warm), side(turns_with([1, 2]), cold))
+    assert found.refused == ("wire.cold_connection: False → True",)
+    assert [one.key for one in found.shown] == ["wire.http2"]
+
+
+def test_a_line_goes_through_runs_of_one_target_on_the_same_prompts() -> None:
+    def run(target: str, words: int, prompt: str = "a") -> Side:
+        settings = {"run": {"target": target}, "chunker": {"first_words": words}}
+        return side(turns_with([1, 2], [prompt, prompt]), settings)
+
+    assert other_series(run("cascade", 3), run("cascade", 2)) == []
+    assert other_series(run("cascade", 3), run("voice", 3)) == ["run.target: cascade → voice"]
+    assert other_series(run("voice", 3), run("voice", 3, "b")) == ["prompts: 0 % in common"]
 
 
 def test_other_prompts_are_refused_and_another_machine_warned_of() -> None:

@@ -1,15 +1,6 @@
 """Two runs side by side: figures, their difference with its interval, and what that shows.
 
-**May they be compared?** What two runs differ in decides (`RULES`):
-
-==============  ==================================================================================
-refused         what changes the meaning of a number: when a sample counts as audible, and runs
-                whose prompts have less than half in common (other questions, other answers)
-warned of       what is not the set-up and still moves figures: the machine, its processor, cores,
-                devices and software
-shown           everything else in the settings: usually what is being compared
-left out        name, folders, number of turns, gates and how they are judged
-==============  ==================================================================================
+Whether they may be compared at all is said by `voicebench.comparability`.
 
 **Pairs.** Turns pair up by their prompt (its k-th time in one run with its k-th in the other) where
 at least `PAIRED_FROM` of the turns of the longer run find a partner; then differences are paired.
@@ -45,29 +36,6 @@ from voicebench.metrics import METRICS
 from voicebench.summary import Summary
 
 PAIRED_FROM = 0.9
-SAME_PROMPTS_FROM = 0.5
-
-REFUSED = ("audible",)
-"""Sections of the settings whose difference changes what a number means."""
-LEFT_OUT = (
-    "origins",
-    "gates",
-    "judge",
-    "run.name",
-    "run.results",
-    "run.save_audio",
-    "run.runs",
-    "run.prompts",
-    "run.prompt",
-)
-"""Settings that need not agree. Prompts are compared as they were used, not by a file's name."""
-MACHINE = ("machine", "cpu", "cores", "memory_bytes", "system", "governor", "python", "voicebench")
-MACHINE_PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "piper-tts", "httpx")
-RULES = {
-    "refused": ("audible.*", "prompts with less than half in common"),
-    "warned": (*MACHINE, *(f"packages.{name}" for name in MACHINE_PACKAGES)),
-    "left out": LEFT_OUT,
-}
 
 
 class Outcome(StrEnum):
@@ -116,28 +84,6 @@ class ComparedFigure:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Disagreement:
-    """One thing in which two runs differ: the setting's key, and both values."""
-
-    key: str
-    first: object
-    second: object
-
-    def __str__(self) -> str:
-        """Return ``chunker.first_words: 3 → 2``."""
-        return f"{self.key}: {_shown(self.first)} → {_shown(self.second)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Comparability:
-    """What two runs differ in, by how much it matters."""
-
-    refused: tuple[str, ...]
-    warned: tuple[Disagreement, ...]
-    shown: tuple[Disagreement, ...]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
     """One of two runs: its figures, settings and environment."""
@@ -177,29 +123,6 @@ def chosen_figure(text: str) -> Figure:
         return parse_figure(text)
     metric = find_metric(text.strip().lower(), f"metric {text!r}")
     return Figure(metric, "p50") if metric else Figure(None, "rate")
-
-
-def comparability(first: Side, second: Side) -> Comparability:
-    """Return in what two runs differ."""
-    refused: list[str] = []
-    shown = []
-    for found in _differing(_flat(first.settings), _flat(second.settings)):
-        if found.key.partition(".")[0] in REFUSED:
-            refused.append(str(found))
-        elif not any(_is_at_or_under(found.key, key) for key in LEFT_OUT):
-            shown.append(found)
-    common = shared_prompts(first.columns.prompts, second.columns.prompts)
-    if common < SAME_PROMPTS_FROM:
-        refused.append(f"prompts: {100 * common:.0f} % in common")
-    machines = [_machine(side.environment) for side in (first, second)]
-    return Comparability(tuple(refused), tuple(_differing(machines[0], machines[1])), tuple(shown))
-
-
-def shared_prompts(first: Sequence[str], second: Sequence[str]) -> float:
-    """Return the share of the smaller set of prompts that the other run used too."""
-    ours, theirs = set(first), set(second)
-    smaller = min(len(ours), len(theirs))
-    return len(ours & theirs) / smaller if smaller else 1.0
 
 
 def compare(
@@ -289,38 +212,3 @@ def _outcome(figure: Figure, difference: Difference) -> Outcome:
         has_risen = interval.low is not None and interval.low > 0
         return Outcome.BETTER if has_risen == (figure.better == "higher") else Outcome.WORSE
     return Outcome.NONE_SHOWN if interval.is_closed else Outcome.TOO_FEW
-
-
-def _differing(first: Mapping[str, object], second: Mapping[str, object]) -> list[Disagreement]:
-    """Return the keys with different values; one that a side does not have differs by nothing."""
-    return [
-        Disagreement(key, first[key], second[key])
-        for key in first
-        if key in second and first[key] != second[key]
-    ]
-
-
-def _flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _machine(environment: Mapping[str, object]) -> dict[str, object]:
-    flat = _flat(environment)
-    wanted = [*MACHINE, *(f"packages.{name}" for name in MACHINE_PACKAGES)]
-    wanted += ["target.llm.device", "target.tts.device"]
-    return {key: flat[key] for key in wanted if key in flat}
-
-
-def _is_at_or_under(key: str, parent: str) -> bool:
-    return key == parent or key.startswith(f"{parent}.")
-
-
-def _shown(value: object) -> str:
-    text = "–" if value is None else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from voicebench.comparison import Side, comparability, side_of
+from voicebench.comparability import comparability
+from voicebench.comparison import Side, side_of
 from voicebench.gates import GateResult, Verdict, judge, overall, parse_gate
 from voicebench.intervals import LEVEL
 from voicebench.noise import Noise

@@ -283,7 +283,7 @@ class OpenRun:
         summary = summarize(self.turns)
         judgement = self._judge(summary, baseline)
         settings, path = self.settings, self._folder.path
-        earlier = previous_run(Path(settings.run.results), settings.run.name, path)
+        earlier = previous_run(Path(settings.run.results), settings.run.name, path, self.side())
         run = {
             "name": settings.run.name,
             "folder": str(path),

@@ -14,13 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from voicebench.comparison import (
-    Comparability,
-    ComparedFigure,
-    comparability,
-    compare,
-    default_figures,
-)
+from voicebench.comparability import Comparability, comparability
+from voicebench.comparison import ComparedFigure, compare, default_figures
 from voicebench.errors import UsageError
 from voicebench.figures import Figure
 from voicebench.gates import parse_gate

@@ -16,11 +16,21 @@ from voicebench.report.history_table import sparkline
 from voicebench.results.codec import encode_line
 
 
-def record(path: Path, first_audio: float, name: str = "default", failures: int = 0) -> None:
+def record(
+    path: Path,
+    first_audio: float,
+    name: str = "default",
+    failures: int = 0,
+    prompt: str = "What time is it?",
+    cpu: str = "old",
+    **settings: dict[str, object],
+) -> None:
     path.mkdir(parents=True)
     turns = [turn_with_first_audio(first_audio)] * 3 + [failed_turn()] * failures
-    (path / "settings.json").write_text(json.dumps({"run": {"name": name}}))
-    (path / "environment.json").write_text('{"commit": "abc123"}')
+    turns = [replace(turn, prompt=prompt) for turn in turns]
+    settings["run"] = {"name": name} | settings.get("run", {})
+    (path / "settings.json").write_text(json.dumps(settings))
+    (path / "environment.json").write_text(json.dumps({"commit": "abc123", "cpu": cpu}))
     (path / "turns.jsonl").write_text(
         "".join(
             f"{encode_line(replace(turn, turn=number))}\n" for number, turn in enumerate(turns, 1)
@@ -53,6 +63,78 @@ def test_the_table_draws_each_figure_oldest_first(voicebench: Command, results: 
 def test_without_a_name_every_name_has_a_table(voicebench: Command, results: Path) -> None:
     out = voicebench(*command(results)).out
     assert out.index("default\n") < out.index("other\n")
+
+
+def tables(out: str) -> dict[str, str]:
+    """Return the trend of first audio in each table, by the table's title."""
+    found, title = {}, ""
+    for line in out.splitlines():
+        if line and not line.startswith((" ", "figure", "\u2500", "first_audio", "errors")):
+            title = line
+        if line.startswith("first_audio.p50"):
+            found[title] = line.split()[1]
+    return found
+
+
+def test_runs_of_another_target_are_a_line_of_their_own(
+    voicebench: Command, tmp_path: Path
+) -> None:
+    for day, (ttft, first_audio) in enumerate(
+        ((20, 100), (90, 400), (20, 110), (90, 390), (20, 105)), 1
+    ):
+        target = {"target": f"sim:ttft={ttft}ms"}
+        record(tmp_path / f"2026010{day}T000000Z-default", first_audio, run=target)
+    record(tmp_path / "20260106T000000Z-other", 50, "other")
+    ran = voicebench(*command(tmp_path, "--metric", "first_audio"))
+    assert tables(ran.out) == {
+        "default: run.target=sim:ttft=20ms": "\u2581\u2588\u2585",
+        "default: run.target=sim:ttft=90ms": "\u2588\u2581",
+        "other": "\u2585",
+    }
+    document = json.loads(voicebench(*command(tmp_path, "default", "--json")).out)
+    assert [run["series"] for run in document["runs"]] == [
+        f"run.target=sim:ttft={ttft}ms" for ttft in (20, 90, 20, 90, 20)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"llm": {"model": "b"}}, "llm.model=b"),
+        ({"llm": {"model": "a", "url": "http://127.0.0.1:1/v1"}}, "llm.url=http://127.0.0.1:1/v1"),
+        ({"tts": {"voice": "b"}}, "tts.voice=b"),
+        ({"audible": {"threshold": 0.02}}, "audible.threshold=0.02"),
+        ({"wire": {"cold_connection": True}}, "wire.cold_connection=True"),
+        ({"prompt": "Who are you?"}, "prompts of 20260102T000000Z-default"),
+    ],
+)
+def test_runs_whose_figures_mean_other_things_are_no_trend(
+    voicebench: Command, tmp_path: Path, other: dict, told: str
+) -> None:
+    common: dict = {
+        "llm": {"model": "a", "url": None},
+        "tts": {"voice": "a"},
+        "audible": {"threshold": 0.01},
+        "wire": {"cold_connection": False},
+    }
+    record(tmp_path / "20260101T000000Z-default", 300, **common)
+    record(tmp_path / "20260102T000000Z-default", 200, **common | other)
+    titles = list(tables(voicebench(*command(tmp_path, "--metric", "first_audio")).out))
+    assert len(titles) == 2
+    assert titles[1] == f"default: {told}"
+
+
+def test_other_chunks_and_fewer_turns_stay_in_the_trend_and_another_machine_is_said(
+    voicebench: Command, tmp_path: Path
+) -> None:
+    record(tmp_path / "20260101T000000Z-default", 300, chunker={"first_words": 3})
+    record(tmp_path / "20260102T000000Z-default", 200, chunker={"first_words": 2}, failures=2)
+    ran = voicebench(*command(tmp_path, "--metric", "first_audio"))
+    assert list(tables(ran.out)) == ["default"]
+    assert "machines" not in ran.out
+    record(tmp_path / "20260103T000000Z-default", 100, cpu="new")
+    ran = voicebench(*command(tmp_path, "--metric", "first_audio"))
+    assert "measured on 2 machines" in ran.out
 
 
 def test_csv_has_one_row_a_run(voicebench: Command, results: Path) -> None:
@@ -117,6 +199,22 @@ def test_sprints_are_a_trend_of_their_readings(voicebench: Command, results: Pat
     assert "first_audio.max" in ran.out
     assert "first_audio.p50" not in ran.out
     assert "sprint-047.json is left out" in ran.err
+
+
+def test_sprints_of_another_target_are_a_line_of_their_own(
+    voicebench: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "sprints").mkdir()
+    for number, ttft in ((45, 20), (46, 90), (47, 20)):
+        run = f"202601{number - 30}T000000Z-default"
+        record(tmp_path / run, ttft, run={"target": f"sim:ttft={ttft}ms"})
+        reading = {"name": "first_audio.p50", "unit": "ms", "value": float(ttft + number)}
+        document = {"number": number, "readings": [reading], "results": [run]}
+        (tmp_path / "sprints" / f"sprint-{number:03d}.json").write_text(json.dumps(document))
+    assert tables(voicebench(*command(tmp_path, "--sprints")).out) == {
+        "sprints: run.target=sim:ttft=20ms": "\u2581\u2588",
+        "sprints: run.target=sim:ttft=90ms": "\u2585",
+    }
 
 
 @pytest.mark.parametrize(

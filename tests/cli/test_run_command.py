@@ -194,12 +194,24 @@ def test_no_measured_turn_uses_a_warmed_prompt(voicebench: Command, tmp_path: Pa
 
 
 def test_the_second_run_shows_the_first_as_previous(voicebench: Command, tmp_path: Path) -> None:
+    voicebench(*sim(tmp_path, "--first-words", "5"))
+    for folder in tmp_path.iterdir():
+        folder.rename(folder.with_name("20200101T000000Z-default"))
+    ran = voicebench(*sim(tmp_path, "--first-words", "1"))
+    assert ran.code == 0
+    assert "improved" in ran.out
+
+
+def test_a_run_of_another_script_is_not_the_previous_one(
+    voicebench: Command, tmp_path: Path
+) -> None:
     voicebench(*sim(tmp_path, target="sim:ttft=40ms,token=1ms,ttfb=5ms,speed=100x,words=6"))
     for folder in tmp_path.iterdir():
         folder.rename(folder.with_name("20200101T000000Z-default"))
     ran = voicebench(*sim(tmp_path))
     assert ran.code == 0
-    assert "improved" in ran.out
+    assert "Against the targets" in ran.out
+    assert not any(word in ran.out for word in ("improved", "maintained", "regressed"))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from voicebench import noise, tuning, validity
 from voicebench.audio import seams
-from voicebench.comparison import MACHINE, MACHINE_PACKAGES
+from voicebench.comparability import MACHINE, MACHINE_PACKAGES
 from voicebench.intervals import BOOTSTRAP_UP_TO, values_to_bound
 
 ROOT = Path(__file__).parents[2]

@@ -41,8 +41,10 @@ def recording(turn: int) -> Recording:
     return Recording(timeline, pcm)
 
 
-def make(results: Path, name: str = "test", *, save_audio: bool = False) -> RunFolder:
-    settings = {"run": {"name": name}}
+def make(
+    results: Path, name: str = "test", *, save_audio: bool = False, target: str = "cascade"
+) -> RunFolder:
+    settings = {"run": {"name": name, "target": target}}
     return create_run_folder(
         results, name, settings=settings, environment={"cpu": None}, save_audio=save_audio
     )
@@ -56,7 +58,7 @@ def test_a_complete_run_reads_back_as_written(tmp_path: Path) -> None:
     run = read_run(folder.path)
     assert [turn.turn for turn in run.turns] == [1, 2]
     assert run.complete
-    assert run.settings == {"run": {"name": "test"}}
+    assert run.settings == {"run": {"name": "test", "target": "cascade"}}
     assert len((folder.path / "runs.csv").read_text().splitlines()) == 3
     assert json.loads((folder.path / "summary.json").read_text()) == {"schema": 1}
 
@@ -270,8 +272,8 @@ def test_a_folder_without_turns_is_no_result(tmp_path: Path) -> None:
 
 
 def test_the_previous_run_is_the_latest_complete_one_of_that_name(tmp_path: Path) -> None:
-    def run(stamp: str, name: str, *, complete: bool = True) -> Path:
-        with make(tmp_path, name) as folder:
+    def run(stamp: str, name: str, *, complete: bool = True, target: str = "sim:ttft=9ms") -> Path:
+        with make(tmp_path, name, target=target) as folder:
             folder.append(recording(1))
             if complete:
                 folder.finish({}, complete=True)
@@ -281,8 +283,9 @@ def test_the_previous_run_is_the_latest_complete_one_of_that_name(tmp_path: Path
     run("20260102T000000Z", "b")
     run("20260103T000000Z", "a", complete=False)
     run("20260103T000001Z", "a-b")
+    run("20260103T000002Z", "a", target="sim:ttft=8ms")
     now = run("20260104T000000Z", "a")
-    found = previous_run(tmp_path, "a", now)
+    found = previous_run(tmp_path, "a", now, read_run(now))
     assert found is not None
     assert found.path == first
-    assert previous_run(tmp_path, "a", first) is None
+    assert previous_run(tmp_path, "a", first, read_run(first)) is None

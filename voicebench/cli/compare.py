@@ -13,7 +13,8 @@ from voicebench.cli.output import print_json
 from voicebench.errors import ResultsError
 
 if TYPE_CHECKING:
-    from voicebench.comparison import Comparability, ComparedFigure
+    from voicebench.comparability import Comparability
+    from voicebench.comparison import ComparedFigure
     from voicebench.results.columns import RecordedColumns
 
 
@@ -39,12 +40,8 @@ def compare(
 
     Example: voicebench compare results/20260101T120000Z-default results/20260102T120000Z-default
     """
-    from voicebench.comparison import (
-        chosen_figure,
-        comparability,
-        default_figures,
-        side_of,
-    )
+    from voicebench.comparability import comparability
+    from voicebench.comparison import chosen_figure, default_figures, side_of
     from voicebench.comparison import compare as compare_sides
     from voicebench.results.columns import read_columns
 

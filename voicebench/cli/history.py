@@ -45,6 +45,8 @@ def history(
 ) -> None:
     """Draw each figure over all runs of a name, oldest first.
 
+    Runs of another target or on other prompts are drawn by themselves.
+
     Examples:
 
       voicebench history default
@@ -77,7 +79,7 @@ def history(
 
 
 def _print_csv(found: History) -> None:
-    columns = ["label", "name", "started_at", "commit", "turns", "failed"]
+    columns = ["label", "name", "series", "started_at", "commit", "turns", "failed"]
     columns += [figure.name for figure in found.figures]
 
     def write(file: TextIO) -> None:
@@ -102,7 +104,7 @@ def _print_tables(found: History) -> None:
     from voicebench.report.style import Printable
 
     console = Console()
-    for name in found.names():
-        sheet = history_sheet(name, found.named(name), found.figures, console.encoding)
+    for title, points in found.by_series().items():
+        sheet = history_sheet(title, points, found.figures, console.encoding)
         console.print(Printable(sheet), width=min(console.width, WIDEST), highlight=False)
         console.print()

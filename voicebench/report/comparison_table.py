@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from voicebench import format as form
-from voicebench.comparison import Comparability, ComparedFigure, Disagreement, Outcome
+from voicebench.comparability import Comparability, Disagreement
+from voicebench.comparison import ComparedFigure, Outcome
 from voicebench.intervals import Interval
 from voicebench.report.style import BAD, GOOD, NEAR, QUIET, UNSURE, Column, Sheet
 

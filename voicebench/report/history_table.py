@@ -12,7 +12,7 @@ from rich.text import Text
 
 from voicebench import format as form
 from voicebench.figures import Figure
-from voicebench.report.style import QUIET, Column, Sheet
+from voicebench.report.style import NEAR, QUIET, Column, Sheet
 from voicebench.results.history import Point
 
 RAMP = "▁▂▃▄▅▆▇█"
@@ -25,7 +25,7 @@ LONGEST = 40
 def history_sheet(
     title: str, points: Sequence[Point], figures: Sequence[Figure], encoding: str = "utf-8"
 ) -> Sheet:
-    """Return the table of one name's trend."""
+    """Return the table of one series' trend."""
     shown = [figure for figure in figures if _values(points, figure.name)]
     series = [[point.values.get(figure.name) for point in points] for figure in shown]
     columns = [
@@ -39,6 +39,9 @@ def history_sheet(
         Column("unit", [Text(_UNITS.get(figure.unit, ""), QUIET) for figure in shown], "left"),
     ]
     notes = [Text(f"{form.plural(len(points), 'run')}, oldest first", QUIET)]
+    machines = {str(sorted(point.machine.items())) for point in points if point.machine}
+    if len(machines) > 1:
+        notes.append(Text(f"measured on {len(machines)} machines, whose figures differ", NEAR))
     if len(points) > LONGEST:
         notes.append(Text(f"the trend shows the latest {LONGEST}", QUIET))
     return Sheet(title, columns, notes)

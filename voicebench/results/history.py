@@ -1,5 +1,9 @@
 """The trend: figures of every run of a name, or of every sprint, oldest first.
 
+Runs of one name that measured another target or on other prompts, or whose numbers mean other
+things (`voicebench.comparability`), are a *series* of their own: one line through all of them would
+draw the change of the target as a trend.
+
 Read from the turns that were recorded, so a figure that nobody asked for at the time can be drawn
 over all old runs. What cannot be read is left out and said; runs that were broken off are left out
 too, since they cover another mix of turns.
@@ -8,14 +12,18 @@ too, since they cover another mix of turns.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from voicebench.columns import Columns, columns_of
+from voicebench.comparability import Measured, hardware_of, other_series, series_settings
 from voicebench.errors import ResultsError, UsageError
 from voicebench.figures import Figure, parse_figure
+from voicebench.format import one_line
 from voicebench.gates import parse_gate
 from voicebench.intervals import Interval
 from voicebench.results.columns import RecordedColumns, read_columns
+from voicebench.results.folder import SETTINGS
 from voicebench.results.reading import read_document, run_folders
 
 USUAL = (
@@ -46,12 +54,22 @@ class Point:
     """How far each value may be off, where it has an interval."""
     limits: Mapping[str, float] = field(default_factory=dict)
     """What the run's own gates allowed each figure."""
+    machine: Mapping[str, object] = field(default_factory=dict)
+    """The hardware that it was measured on, as far as it is known."""
+    series: str = ""
+    """What tells its series from the others of its name; empty where there is one."""
+
+    @property
+    def title(self) -> str:
+        """What its series is called."""
+        return f"{self.name}: {self.series}" if self.series else self.name
 
     def as_dict(self) -> dict[str, object]:
         """Return the entry of ``history --json``."""
         return {
             "label": self.label,
             "name": self.name,
+            "series": self.series,
             "started_at": self.started_at,
             "commit": self.commit,
             "turns": self.turns,
@@ -68,13 +86,30 @@ class History:
     figures: tuple[Figure, ...]
     left_out: tuple[str, ...]
 
-    def named(self, name: str) -> list[Point]:
-        """Return the points of one name."""
-        return [point for point in self.points if point.name == name]
+    def by_series(self) -> dict[str, list[Point]]:
+        """Return the points of each series by its title, in the order in which it first came."""
+        found: dict[str, list[Point]] = {}
+        for point in self.points:
+            found.setdefault(point.title, []).append(point)
+        return found
 
-    def names(self) -> list[str]:
-        """Return every name, in the order in which it first came."""
-        return list(dict.fromkeys(point.name for point in self.points))
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Conditions:
+    """What a point was measured with, as far as it decides through which points a line may go."""
+
+    settings: Mapping[str, object]
+    environment: Mapping[str, object]
+    columns: Columns
+
+
+@dataclass(slots=True)
+class _Series:
+    """Points of one name that one line may be drawn through."""
+
+    name: str
+    latest: Measured
+    points: list[Point]
 
 
 def run_history(
@@ -85,7 +120,9 @@ def run_history(
     Raises `ResultsError` where there is none.
     """
     wanted = tuple(figures or (parse_figure(text) for text in USUAL))
-    points, left_out = [], []
+    points: list[Point] = []
+    series: list[_Series] = []
+    left_out = []
     for folder in run_folders(results, name):
         try:
             run = read_columns(folder, [one.metric for one in wanted if one.metric is not None])
@@ -94,29 +131,33 @@ def run_history(
             continue
         if name is None or run.name == name:
             points.append(_point(run, wanted))
+            _put(points[-1], run, series)
     if not points:
         whose = "" if name is None else f" of {name!r}"
         raise ResultsError(f"no complete run{whose} lies in {results}", "name another --results")
-    return History(tuple(points), wanted, tuple(left_out))
+    return History(_in_series(points, series), wanted, tuple(left_out))
 
 
 def sprint_history(results: Path) -> History:
     """Return the trend over the sprints in ``results/sprints``. Raises `ResultsError`."""
     points: list[Point] = []
+    series: list[_Series] = []
     left_out: list[str] = []
     figures: dict[str, Figure] = {}
     for path in sorted((results / "sprints").glob("sprint-*.json")):
         try:
-            point = _sprint_point(path, figures)
+            document = read_document(path)
+            point = _sprint_point(path, document, figures)
         except ResultsError as error:
             left_out.append(f"{path.name} is left out: {error.message}")
             continue
         points.append(point)
+        _put(point, _sprint_conditions(document, results), series)
     if not points:
         raise ResultsError(
             f"no sprint's report lies in {results / 'sprints'}", "write one: voicebench sprint N"
         )
-    return History(tuple(points), tuple(figures.values()), tuple(left_out))
+    return History(_in_series(points, series), tuple(figures.values()), tuple(left_out))
 
 
 def _point(run: RecordedColumns, figures: Sequence[Figure]) -> Point:
@@ -136,7 +177,43 @@ def _point(run: RecordedColumns, figures: Sequence[Figure]) -> Point:
             if (interval := figure.interval(summary)) is not None
         },
         limits=dict(_limits(run.settings)),
+        machine=hardware_of(run.environment),
     )
+
+
+def _put(point: Point, measured: Measured, series: list[_Series]) -> None:
+    """Add ``point`` to the series whose latest one it may be held against, else to a new one."""
+    for one in series:
+        if one.name == point.name and not other_series(one.latest, measured):
+            one.points.append(point)
+            one.latest = measured
+            return
+    series.append(_Series(point.name, measured, [point]))
+
+
+def _in_series(points: Sequence[Point], series: Sequence[_Series]) -> tuple[Point, ...]:
+    """Return ``points``, each with what its series is called."""
+    labels = {id(point): label for one, label in _labelled(series) for point in one.points}
+    return tuple(replace(point, series=labels[id(point)]) for point in points)
+
+
+def _labelled(series: Sequence[_Series]) -> Iterator[tuple[_Series, str]]:
+    """Yield each series with what tells it from the others of its name."""
+    for name in dict.fromkeys(one.name for one in series):
+        ours = [one for one in series if one.name == name]
+        settings = [series_settings(one.latest.settings) for one in ours]
+        keys = [
+            key
+            for key in dict.fromkeys(key for one in settings for key in one)
+            if any(one.get(key) != settings[0].get(key) for one in settings)
+        ]
+        told: list[str] = []
+        for one, chosen in zip(ours, settings, strict=True):
+            label = ", ".join(f"{key}={chosen[key]}" for key in keys if chosen.get(key) is not None)
+            if len(ours) > 1 and (not label or label in told):
+                label = ", ".join(filter(None, (label, f"prompts of {one.points[0].label}")))
+            told.append(label)
+            yield one, one_line(label)
 
 
 def _limits(settings: Mapping[str, object]) -> Iterator[tuple[str, float]]:
@@ -151,9 +228,18 @@ def _limits(settings: Mapping[str, object]) -> Iterator[tuple[str, float]]:
         yield gate.figure.name, gate.limit
 
 
-def _sprint_point(path: Path, figures: dict[str, Figure]) -> Point:
-    """Read a sprint's readings; those that are figures join ``figures``."""
-    document = read_document(path)
+def _sprint_conditions(document: Mapping[str, object], results: Path) -> Measured:
+    """Return what a sprint's first run was measured with; nothing where it is not there."""
+    named = document.get("results")
+    settings: Mapping[str, object] = {}
+    if isinstance(named, list) and named:
+        path = results / Path(str(named[0])).name / SETTINGS
+        settings = read_document(path) if path.is_file() else {}
+    return _Conditions(settings, {}, columns_of(()))
+
+
+def _sprint_point(path: Path, document: Mapping[str, object], figures: dict[str, Figure]) -> Point:
+    """Return a sprint's readings; those that are figures join ``figures``."""
     readings = document.get("readings")
     if not isinstance(readings, list):
         raise ResultsError(f"{path} is no sprint of voicebench")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from voicebench.columns import Columns, columns_of
+from voicebench.comparability import Measured, other_series, other_target
 from voicebench.errors import ResultsError
 from voicebench.results.codec import decode_line
 from voicebench.results.folder import CSV, ENVIRONMENT, INCOMPLETE, SETTINGS, TURNS
@@ -24,6 +26,11 @@ class Run:
     complete: bool
     cut_line: bool
     """Whether the last line was cut off in the middle of being written."""
+
+    @property
+    def columns(self) -> Columns:
+        """The measured turns and their prompts, without a figure."""
+        return columns_of(self.turns, ())
 
 
 def read_run(path: Path) -> Run:
@@ -59,18 +66,31 @@ def run_folders(results: Path, name: str | None = None) -> list[Path]:
     return found
 
 
-def previous_run(results: Path, name: str, before: Path) -> Run | None:
-    """Return the latest complete run of ``name`` that began before the one in ``before``."""
+def previous_run(results: Path, name: str, before: Path, like: Measured) -> Run | None:
+    """Return the latest complete run of ``name`` that began before the one in ``before``.
+
+    A run of another target, on other prompts, or whose numbers mean other things is not the one
+    before ``like``, which is the run in ``before``.
+    """
     earlier = [folder for folder in run_folders(results, name) if folder.name < before.name]
     for folder in reversed(earlier):
         try:
+            settings = read_document(folder / SETTINGS)
+            if name_in(settings) != name or other_target(settings, like.settings):
+                continue
             run = read_run(folder)
         except ResultsError:
             continue
-        recorded = run.settings.get("run")
-        if isinstance(recorded, dict) and recorded.get("name") == name:
+        if not other_series(run, like):
             return run
     return None
+
+
+def name_in(settings: Mapping[str, object]) -> str | None:
+    """Return the name of the run that was stored with ``settings``."""
+    recorded = settings.get("run")
+    name = recorded.get("name") if isinstance(recorded, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def _read_turns(path: Path) -> tuple[tuple[Timeline, ...], bool]:

@@ -36,21 +36,21 @@ INTRO = (
 
 
 def trend_sections(history: History) -> list[Section]:
-    """Return a section for each name of the trend."""
+    """Return a section for each series of the trend."""
     return [
         Section(
-            title=f"History: {form.one_line(name)}",
+            title=f"History: {form.one_line(title)}",
             sheets=[_runs(points, _shown(points, history.figures))],
             charts=list(_charts(points, _shown(points, history.figures))),
             intro=INTRO if any(point.ranges for point in points) else "",
         )
-        for name in history.names()
-        if (points := history.named(name)[-MOST_POINTS:])
+        for title, found in history.by_series().items()
+        if (points := found[-MOST_POINTS:])
     ]
 
 
 def trend_of(runs: Sequence[Recorded]) -> list[Section]:
-    """Return the trend of each run's name over the runs beside it, up to the run itself.
+    """Return the trend of each run's series over the runs beside it, up to the run itself.
 
     So the page of a result stays what it was when later runs have come.
     """
@@ -60,7 +60,9 @@ def trend_of(runs: Sequence[Recorded]) -> list[Section]:
     sections = []
     for (results, name), run in latest.items():
         history = run_history(results, name)
-        upto = [one for one in history.points if one.label <= run.path.resolve().name]
+        label = run.path.resolve().name
+        own = next((one.title for one in history.points if one.label == label), None)
+        upto = [one for one in history.points if one.label <= label and one.title == own]
         sections += trend_sections(replace(history, points=tuple(upto)))
     return sections
 
