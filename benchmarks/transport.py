@@ -87,7 +87,9 @@ def ways(settings: Settings, here: Cascade, served: ServedCascade, url: str) -> 
     chat = OpenAiChat(f"{url}/v1", served.chat_model)
     speech = OpenAiSpeech(f"{url}/v1", served.voice, "default")
     plain = PlainSpeech(SpeechRoute(f"{url}/tts/stream?text={{text}}"))
-    dialect = SocketDialect(chunk=({"text": "{text}"},), done={"done": True})
+    dialect = SocketDialect(
+        chunk=({"text": "{text}", "id": "{id}"},), done={"done": True}, own={"id": "{id}"}
+    )
     spoken = SocketSpeech(
         f"{socket}/tts/socket", dialect, SoundFormat("pcm", "s16le", served.sample_rate)
     )

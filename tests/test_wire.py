@@ -88,6 +88,24 @@ def test_the_message_of_a_token_is_as_documented() -> None:
     assert json.loads(encode(Token("é"))) == {"type": "token", "text": "é", "joined": False}
 
 
+@pytest.mark.parametrize("turn", [None, 0, 7, wire.MAX_TURN])
+@pytest.mark.parametrize("event", [*EVENTS, AudioChunk(SAMPLES, 22_050)], ids=str)
+def test_the_number_of_the_turn_survives_the_wire(event: Event, turn: int | None) -> None:
+    decoded = wire.decode_of_turn(encode(event, turn=turn))
+    assert decoded.turn == turn
+    if isinstance(event, AudioChunk):
+        assert isinstance(decoded.event, AudioChunk)
+        np.testing.assert_array_equal(decoded.event.pcm, event.pcm)
+    else:
+        assert decoded.event == event
+
+
+def test_the_number_of_the_turn_is_where_it_is_documented() -> None:
+    audio = encode(AudioChunk(np.array([0.5], dtype=np.float32), 24_000), turn=7)
+    assert audio == b"VB\x02\x01" + (24_000).to_bytes(4, "little") + b"\x07\0\0\0\x00\x40"
+    assert json.loads(encode(TurnFinished(), turn=7)) == {"type": "turn_finished", "turn": 7}
+
+
 def test_keys_of_a_later_version_are_passed_over() -> None:
     assert decode('{"type": "token", "text": "a", "speaker": 3}') == Token("a")
 
@@ -118,6 +136,11 @@ def test_keys_of_a_later_version_are_passed_over() -> None:
         '{"type": "turn_started", "version": 2, "prompt": "x"}',
         '{"type": "turn_failed", "reason": "x", "fault": "x", "stage": "tts"}',
         '{"type": "turn_failed", "reason": "x", "fault": ["engine"], "stage": "tts"}',
+        '{"type": "usage", "tokens": 1, "turn": -1}',
+        '{"type": "usage", "tokens": 1, "turn": 4294967296}',
+        '{"type": "usage", "tokens": 1, "turn": 1.0}',
+        '{"type": "usage", "tokens": 1, "turn": true}',
+        '{"type": "usage", "tokens": 1, "turn": "1"}',
         "[" * 100_000,
         "1" * 10_000,
         b"",
@@ -126,6 +149,8 @@ def test_keys_of_a_later_version_are_passed_over() -> None:
         b"VB\x01\x02\xc0\x5d\x00\x00\x01\x02",
         b"VB\x01\x03\xc0\x5d\x00\x00\x01\x02",
         b"VB\x02\x01\xc0\x5d\x00\x00\x01\x02",
+        b"VB\x02\x01\xc0\x5d\x00\x00\x01\x00\x00\x00",
+        b"VB\x03\x01\xc0\x5d\x00\x00\x01\x00\x00\x00\x01\x02",
         b"RIFF\xc0\x5d\x00\x00\x01\x02",
         b"VB\x01\x01\x00\x00\x00\x00\x01\x02",
         b"VB\x01\x01\xff\xff\xff\xff\x01\x02",
@@ -163,7 +188,9 @@ _JSON = st.recursive(
 @given(
     st.sampled_from([json.loads(encode(event)) for event in EVENTS]),
     st.dictionaries(
-        st.sampled_from(["type", "text", "tokens", "reason", "fault", "duration_ms", "version"]),
+        st.sampled_from(
+            ["type", "text", "tokens", "reason", "fault", "duration_ms", "version", "turn"]
+        ),
         _JSON,
         max_size=3,
     ),
@@ -180,7 +207,8 @@ def test_whatever_comes_is_an_event_or_a_wire_error(
 
 @given(st.binary(max_size=40))
 def test_whatever_bytes_come_are_samples_or_a_wire_error(body: bytes) -> None:
-    for message in (body, b"VB\x01\x01" + body, b"VB\x01\x02\xc0\x5d\x00\x00" + body):
+    for head in (b"", b"VB\x01\x01", b"VB\x01\x02\xc0\x5d\0\0", b"VB\x02\x01\xc0\x5d\0\0"):
+        message = head + body
         try:
             event = decode(message)
         except WireError:

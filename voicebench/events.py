@@ -85,7 +85,12 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class FirstByte:
-    """The first body byte of an audio response is in hand; a container header counts here."""
+    """The first body byte of an audio response is in hand; a container header counts here.
+
+    Whether a message holds sound is known when it is whole, and its first byte comes before that.
+    So this may be said of a message that turns out to hold none: the last one before the first
+    `AudioChunk` counts.
+    """
 
 
 @dataclass(frozen=True, slots=True, eq=False)

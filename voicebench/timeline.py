@@ -179,7 +179,7 @@ class _Draft:
             case Usage(tokens):
                 self.usage_tokens = tokens
             case FirstByte():
-                if self.first_byte_ns is None:
+                if not self.audio:
                     self.first_byte_ns = at_ns
             case Connected(number=number):
                 if not number or all(number != known.number for known in self.connections):

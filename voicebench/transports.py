@@ -294,7 +294,9 @@ def _open_speech_socket(url: str) -> Client:
     from voicebench.tts.socket import SocketSpeech
     from voicebench.tts.socket_dialect import SocketDialect
 
-    dialect = SocketDialect(chunk=({"text": "{text}"},), done={"done": True})
+    dialect = SocketDialect(
+        chunk=({"text": "{text}", "id": "{id}"},), done={"done": True}, own={"id": "{id}"}
+    )
     sound = SoundFormat("pcm", "s16le", SAMPLE_RATE)
     speech = SocketSpeech(_socket_url(url, "/tts/socket"), dialect, sound)
     speech.check()

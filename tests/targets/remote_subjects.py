@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
 from unittest import mock
 
 import numpy as np
@@ -130,42 +132,47 @@ def voice_server(script: Script) -> Callable[[Peer], None]:
 
     def serve(peer: SocketPeer) -> None:
         while True:
-            started = wire.decode(peer.receive())
+            started, turn = wire.decode_of_turn(peer.receive())
             assert isinstance(started, TurnStarted)
             start_ns = clock.now_ns()
             number = next(turns)
             fails = script.fail > 0 and number % script.fail == 0
             for step in plan_turn(script, started.prompt, Chunker(), fails=fails)[1:]:
                 clock.wait_until(start_ns + step.at_ns)
-                peer.send(wire.encode(step.event))
+                peer.send(wire.encode(step.event, turn=turn))
 
     return socket_script(serve, [wire.SUBPROTOCOL])
 
 
 def realtime_server(script: Script) -> Callable[[Peer], None]:
     def play(peer: SocketPeer) -> None:
-        turns = Turns(script)
+        turns, ids = Turns(script), itertools.count(1)
         peer.send({"type": "session.created"})
         while True:
             message = peer.receive_json()
             if message["type"] == "session.update":
                 peer.send({"type": "session.updated", "session": message["session"]})
                 continue
+            response: dict[str, object] = {"id": f"resp_{next(ids)}"}
+            peer.send({"type": "response.created", "response": response})
+            prompt = message["response"]["input"][0]["content"][0]["text"]
             try:
-                spoken(peer, turns, message["response"]["input"][0]["content"][0]["text"])
+                spoken(turns, prompt, partial(send_delta, peer, response["id"]))
             except EngineError as error:
-                response = {"status": "failed", "status_details": {"error": vars(error)}}
-                peer.send(json.dumps({"type": "response.done", "response": response}, default=str))
+                response |= {"status": "failed", "status_details": {"error": vars(error)}}
             else:
-                peer.send({"type": "response.done", "response": {"status": "completed"}})
+                response["status"] = "completed"
+            peer.send(json.dumps({"type": "response.done", "response": response}, default=str))
 
-    def spoken(peer: SocketPeer, turns: Turns, prompt: str) -> None:
+    def send_delta(peer: SocketPeer, response_id: object, kind: str, delta: str) -> None:
+        peer.send({"type": f"response.{kind}.delta", "response_id": response_id, "delta": delta})
+
+    def spoken(turns: Turns, prompt: str, send_delta: Callable[[str, str], None]) -> None:
         for token in turns.reply(prompt):
-            peer.send({"type": "response.output_audio_transcript.delta", "delta": token.text})
+            send_delta("output_audio_transcript", token.text)
         while turns._speeches:
             for chunk in turns.next_speech():
-                delta = base64.b64encode(stored(chunk)).decode()
-                peer.send({"type": "response.output_audio.delta", "delta": delta})
+                send_delta("output_audio", base64.b64encode(stored(chunk)).decode())
 
     return socket_script(play)
 

@@ -129,6 +129,15 @@ def test_a_turn_is_its_transcript_and_its_sound_under_both_names(names: tuple[st
     assert Usage(9) in events
 
 
+def test_a_long_delta_is_sound_from_its_first_piece_on() -> None:
+    long = tone(10.0)
+    with target_at(Sessions(CREATED, sound(pcm16(long)), DONE)) as (target, _):
+        events = turn_of(target)
+    chunks = [event.pcm for event in events if isinstance(event, AudioChunk)]
+    assert len(chunks) > 5
+    np.testing.assert_allclose(np.concatenate(chunks), long, atol=1e-4)
+
+
 @pytest.mark.parametrize("kind", ["response.output_text.delta", "response.text.delta"])
 def test_a_reply_in_text_is_tokens_too(kind: str) -> None:
     with target_at(Sessions(CREATED, text("Yes", kind), DONE)) as (target, _):
@@ -246,12 +255,12 @@ def failure_of(script: Callable[[SocketPeer], None], limits: Timeouts | None = N
         ([ended("cancelled", reason="turn_detected")], "as cancelled: turn_det", "engine"),
         ([ended("incomplete", reason="content_filter")], "incomplete: content_f", "engine"),
         ([{"type": "error", "error": {"message": "no voice"}}], "no voice", "refused"),
-        ([sound(BODY[:1001]), DONE], "middle of a sample", "audio"),
-        ([sound(BODY) | {"delta": "?"}], "no base64", "protocol"),
+        ([CREATED, sound(BODY[:1001]), DONE], "middle of a sample", "audio"),
+        ([CREATED, sound(BODY) | {"delta": "?"}], "no base64", "protocol"),
         (["not json"], "no JSON", "protocol"),
         (["[]"], "no JSON object", "protocol"),
         ([BODY], f"a binary message of {len(BODY)} bytes where an event", "protocol"),
-        ([text("\ud83d"), DONE], "half a letter", "protocol"),
+        ([CREATED, text("\ud83d"), DONE], "half a letter", "protocol"),
     ],
 )
 def test_what_is_no_answer_is_a_failure_with_its_reason(
@@ -265,7 +274,7 @@ def test_what_is_no_answer_is_a_failure_with_its_reason(
 @pytest.mark.parametrize(
     ("events", "limits", "said"),
     [
-        ([sound(BODY)], Timeouts(between_bytes_s=0.3), "stood still for 0.3 s"),
+        ([CREATED, sound(BODY)], Timeouts(between_bytes_s=0.3), "stood still for 0.3 s"),
         ([], Timeouts(first_byte_s=0.4), "no byte of an answer within 0.4 s"),
     ],
 )

@@ -53,9 +53,10 @@ def plays(*events: Event | str | bytes) -> Callable[[SocketPeer], None]:
 
     def script(peer: SocketPeer) -> None:
         while True:
-            peer.receive()
+            _, turn = wire.decode_of_turn(peer.receive())
             for event in events:
-                peer.send(event if isinstance(event, str | bytes) else wire.encode(event))
+                made = event if isinstance(event, str | bytes) else wire.encode(event, turn=turn)
+                peer.send(made)
 
     return script
 

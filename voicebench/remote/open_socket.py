@@ -2,6 +2,10 @@
 
 Between turns a small thread answers the peer's pings, as every client does: a server would else
 hang up in the middle of a silent gap.
+
+**What comes between two turns answers nothing**: it was sent before the next turn's request. A turn
+therefore begins with an empty connection. What is there by then goes to `SetAside`, and so does the
+rest of a message that has only begun.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from websockets.protocol import State
 
 from voicebench.remote.dialling import Connection
 from voicebench.remote.failure import RemoteError
+from voicebench.remote.frame_heads import FrameHeads, MessageKind
 from voicebench.remote.timeouts import Patience
 
 if TYPE_CHECKING:
@@ -29,6 +34,9 @@ if TYPE_CHECKING:
 IDLE_LOOK_S = 0.25
 """How often pings are looked for between turns."""
 READ_BYTES = 1 << 16
+MOST_READS_BEFORE = 256
+"""Reads that may find something before a turn begins: 16 MB."""
+MAX_SET_ASIDE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +47,43 @@ class Incoming:
     arrival: int
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """A message of which a byte is in hand, and not all of it."""
+
+    kind: MessageKind
+
+
+class SetAside:
+    """Messages that came between two turns: the first of them, up to a megabyte and one more."""
+
+    def __init__(self) -> None:
+        self._messages: list[str | bytes] = []
+        self._bytes = 0
+
+    def add(self, message: str | bytes) -> None:
+        """Keep ``message``, if there is room."""
+        if self._bytes < MAX_SET_ASIDE_BYTES:
+            self._messages.append(message)
+            self._bytes += len(message)
+
+    def take(self) -> list[str | bytes]:
+        """Return the messages, and forget them."""
+        taken, self._messages, self._bytes = self._messages, [], 0
+        return taken
+
+
 class OpenSocket:
     """One open WebSocket: its connection, its protocol, and what came in and is not yet taken."""
 
-    def __init__(self, connection: Connection, protocol: ClientProtocol, line: SocketLine) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        protocol: ClientProtocol,
+        line: SocketLine,
+        first_frames: bytes,
+    ) -> None:
+        """Take over after the handshake; ``first_frames`` came with its end."""
         self.connection = connection
         self.connect_ms = 0.0
         self.uses = 0
@@ -53,6 +94,10 @@ class OpenSocket:
         self._inbox: deque[Incoming] = deque()
         self._parts: list[bytes] = []
         self._is_text = False
+        self._heads = FrameHeads()
+        self._heads.feed(first_frames)
+        self._beginning_told = False
+        self._rest_is_late = False
         self._in_turn = True
         self._closed = threading.Event()
         self._receive_events()
@@ -64,7 +109,21 @@ class OpenSocket:
         """Take the connection over from the thread that looks after it between turns."""
         with self._lock:
             self._in_turn = True
-            self._inbox.clear()
+        self.clear()
+
+    def clear(self) -> None:
+        """Set aside what is there by now, for nothing has been asked that it could answer.
+
+        Raises `RemoteError` where the peer sends without end.
+        """
+        with self._told(), contextlib.suppress(httpcore.WriteTimeout), self._lock:
+            for _ in range(MOST_READS_BEFORE):
+                if not self._read(IDLE_LOOK_S):
+                    break
+            else:
+                raise self._line.failure("sends without end though nothing was asked for")
+            self._set_aside()
+            self._rest_is_late = self._heads.begun is not None
 
     def end_turn(self) -> None:
         """Give the connection back to that thread."""
@@ -93,9 +152,13 @@ class OpenSocket:
         except httpcore.WriteTimeout:
             raise patience.run_out() from None
 
-    def receive(self, patience: Patience) -> Incoming:
-        """Return the next message."""
+    def receive(self, patience: Patience) -> Incoming | Beginning:
+        """Return the next message; before it, where it comes in pieces, that it has begun."""
         while not self._inbox:
+            begun = self._heads.begun
+            if begun is not None and not (self._beginning_told or self._rest_is_late):
+                self._beginning_told = True
+                return Beginning(begun)
             if self._protocol.state is not State.OPEN:
                 raise self._hung_up()
             if not self.connection.wait(patience.left_s()):
@@ -107,6 +170,24 @@ class OpenSocket:
                 raise patience.run_out() from None
         patience.answer_began()
         return self._inbox.popleft()
+
+    def received(self) -> list[Incoming]:
+        """Return the messages that are there already; nothing is waited for."""
+        with self._told(), contextlib.suppress(httpcore.WriteTimeout), self._lock:
+            self._read(IDLE_LOOK_S)
+        received = list(self._inbox)
+        self._inbox.clear()
+        return received
+
+    def linger(self, seconds: float) -> None:
+        """Set aside what comes within ``seconds``, between two turns."""
+        until = time.monotonic() + seconds
+        with contextlib.suppress(RemoteError, httpcore.WriteTimeout), self._told():
+            while (left := until - time.monotonic()) > 0 and self.connection.wait(left):
+                with self._lock:
+                    if not self._read(left) and self.connection.lapsed():
+                        return
+                    self._set_aside()
 
     def close(self, seconds: float) -> None:
         """Say goodbye, wait for the answer for up to ``seconds``, hang up."""
@@ -122,11 +203,20 @@ class OpenSocket:
                 self._read(left)
         self.connection.close()
 
-    def _read(self, seconds: float) -> None:
-        feed(self._protocol, self.connection.read_now(READ_BYTES))
+    def _read(self, seconds: float) -> bool:
+        """Read what is there; return whether there was something."""
+        data = self.connection.read_now(READ_BYTES)
+        feed(self._protocol, data)
+        self._heads.feed(data or b"")
         # Pongs, and the answer to a farewell.
         flush(self.connection, self._protocol, seconds)
         self._receive_events()
+        return bool(data)
+
+    def _set_aside(self) -> None:
+        for incoming in self._inbox:
+            self._line.set_aside.add(incoming.data)
+        self._inbox.clear()
 
     def _receive_events(self) -> None:
         for event in self._protocol.events_received():
@@ -141,12 +231,17 @@ class OpenSocket:
             return
         data = b"".join(self._parts)
         self._parts.clear()
+        self._beginning_told = False
         try:
             message = data.decode("utf-8") if self._is_text else data
         except UnicodeDecodeError as error:
             raise self._line.failure(
                 f"sends text that is not UTF-8: {error.reason} in {data[-60:]!r}"
             ) from None
+        if self._rest_is_late:
+            self._rest_is_late = False
+            self._line.set_aside.add(message)
+            return
         self._inbox.append(Incoming(message, self.connection.arrivals))
 
     def _answer_pings(self) -> None:
@@ -157,7 +252,7 @@ class OpenSocket:
                 if self._closed.is_set() or self._protocol.state is not State.OPEN:
                     return
                 self._read(IDLE_LOOK_S)
-                self._inbox.clear()
+                self._set_aside()
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

@@ -26,7 +26,15 @@ from voicebench.remote.access import Access, address_of, shown
 from voicebench.remote.connecting import Opening
 from voicebench.remote.dialling import Connection, dial, trust
 from voicebench.remote.failure import RemoteError, message_in, quote
-from voicebench.remote.open_socket import READ_BYTES, Incoming, OpenSocket, feed, flush
+from voicebench.remote.open_socket import (
+    READ_BYTES,
+    Beginning,
+    Incoming,
+    OpenSocket,
+    SetAside,
+    feed,
+    flush,
+)
 from voicebench.remote.timeouts import Patience
 
 MAX_MESSAGE_BYTES = 8 << 20
@@ -68,6 +76,8 @@ class SocketLine:
         self._subprotocol = subprotocol
         self._greet = greet
         self._open: OpenSocket | None = None
+        self.set_aside = SetAside()
+        """What came between two turns, on whichever connection."""
 
     def check(self) -> None:
         """Open the connection, or raise `RemoteError` naming the URL."""
@@ -116,7 +126,27 @@ class SocketLine:
 
     def receive(self, patience: Patience) -> Incoming:
         """Return the next message, the moment it is whole. Raises `RemoteError`."""
+        while isinstance(incoming := self.receive_part(patience), Beginning):
+            pass
+        return incoming
+
+    def receive_part(self, patience: Patience) -> Incoming | Beginning:
+        """Return the next message; before it, where it comes in pieces, that it has begun."""
         return self._current().receive(patience)
+
+    def clear(self) -> None:
+        """Set aside what is there, for nothing has been asked that it could answer."""
+        self._current().clear()
+
+    def received(self) -> list[Incoming]:
+        """Return the messages that are there already; nothing is waited for."""
+        return self._current().received()
+
+    def drop_used(self, linger_s: float = 0.0) -> None:
+        """Hang up a connection that has served a turn, after it was listened to for so long."""
+        if self._open is not None and self._open.uses:
+            self._open.linger(linger_s)
+            self.drop()
 
     def failure(self, what: str, remedy: str = "", *, fault: str = "protocol") -> RemoteError:
         """Return the error that ``what`` (a verb and its object) befell the exchange."""
@@ -164,11 +194,11 @@ class SocketLine:
         opening = Opening(self.shown_url, limit)
         connection = dial(self._address, peer=self.shown_url, limit=limit, tls=self._tls)
         try:
-            protocol = self._handshake(connection, opening)
+            protocol, first_frames = self._handshake(connection, opening)
         except BaseException:
             connection.close()
             raise
-        self._open = OpenSocket(connection, protocol, self)
+        self._open = OpenSocket(connection, protocol, self, first_frames)
         try:
             if self._greet is not None:
                 # Between turns the deadline is that of a turn which is over.
@@ -182,7 +212,8 @@ class SocketLine:
         self._open.end_turn()
         return self._open
 
-    def _handshake(self, connection: Connection, opening: Opening) -> ClientProtocol:
+    def _handshake(self, connection: Connection, opening: Opening) -> tuple[ClientProtocol, bytes]:
+        """Return the protocol once it is open, and the bytes of frames that came with that."""
         subprotocols = [Subprotocol(self._subprotocol)] if self._subprotocol else None
         try:
             protocol = ClientProtocol(
@@ -197,19 +228,22 @@ class SocketLine:
         for name, value in self._headers.items():
             request.headers[name] = value
         protocol.send_request(request)
+        received = b""
         try:
             flush(connection, protocol, opening.left_s(_NO_HANDSHAKE))
             while protocol.state is State.CONNECTING and protocol.handshake_exc is None:
                 if not connection.wait(opening.left_s(_NO_HANDSHAKE)):
                     raise opening.run_out(_NO_HANDSHAKE)
-                feed(protocol, connection.read_now(READ_BYTES))
+                data = connection.read_now(READ_BYTES)
+                feed(protocol, data)
+                received += data or b""
         except httpcore.NetworkError as error:
             raise self._refusal(f"broke the connection off ({error})") from None
         except httpcore.WriteTimeout:
             raise opening.run_out(_NO_HANDSHAKE) from None
         if protocol.handshake_exc is not None:
             raise self._no_handshake(protocol.handshake_exc)
-        return protocol
+        return protocol, received.partition(b"\r\n\r\n")[2]
 
     def _no_handshake(self, error: Exception) -> RemoteError:
         if isinstance(error, InvalidStatus):

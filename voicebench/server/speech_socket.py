@@ -4,6 +4,9 @@ The client sends ``{"text": "…"}``, and the next one whenever it has it: texts
 the other, in the order in which they came. Sound comes in binary messages as it is made, 16-bit
 little-endian mono; after each text's sound comes ``{"done": true, "sample_rate": …}`` with this
 server's own durations. What cannot be spoken is told as ``{"error": …}`` and ends the connection.
+
+A text may have an ``id``. Then ``{"begin": true, "id": …}`` comes before its sound, and its
+``done`` has the id too: the client knows of each sound which text it is of.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from voicebench.server.served import Served
 from voicebench.server.turns import Turns
 
 ROUTE = "/tts/socket"
+MAX_ID_CHARACTERS = 64
 MOST_WAITING = 64
 """Texts of one client that wait for those before them."""
 POLICY_VIOLATION = 1008
@@ -59,7 +63,9 @@ class _Reading:
         while True:
             message = self._waiting.popleft() if self._waiting else await self._inbox.next()
             note_arrival()
-            await self._inbox.listen_during(self._speak(text_in(message)), self._keep)
+            await self._inbox.listen_during(
+                self._speak(text_in(message), id_in(message)), self._keep
+            )
             if len(self._waiting) > MOST_WAITING:
                 raise Refusal(400, f"more than {MOST_WAITING} texts are waiting", param="text")
 
@@ -68,7 +74,10 @@ class _Reading:
         self._waiting.append(message)
         return len(self._waiting) <= MOST_WAITING
 
-    async def _speak(self, text: str) -> None:
+    async def _speak(self, text: str, text_id: str | None) -> None:
+        named = {} if text_id is None else {"id": text_id}
+        if named:
+            await self._socket.send_text(json.dumps({"begin": True, **named}))
         sample_rate = None
         async with self._turns.turn(
             ROUTE, lambda emit, schedule: self._served.speak(text, emit, schedule)
@@ -81,19 +90,31 @@ class _Reading:
                     await self._socket.send_bytes(sample_bytes(event))
             if turn.figures.outcome != "finished":
                 raise refusal_of(None)
-            done = {"done": True, "sample_rate": sample_rate, "timings": timings(turn)}
+            done = {"done": True, **named, "sample_rate": sample_rate, "timings": timings(turn)}
         if sample_rate is None:
             raise NOTHING_TO_SAY
         await self._socket.send_text(json.dumps(done))
 
 
+def id_in(message: Message) -> str | None:
+    """Return the id of a message's text, None where it has none. Raises `Refusal`."""
+    text_id = _content_of(message).get("id")
+    if text_id is None or (isinstance(text_id, str) and len(text_id) <= MAX_ID_CHARACTERS):
+        return text_id
+    raise Refusal(400, f"an id is a text of up to {MAX_ID_CHARACTERS} characters", param="id")
+
+
 def text_in(message: Message) -> str:
     """Return the text that a message asks for. Raises `Refusal`."""
+    text = _content_of(message).get("text")
+    if not isinstance(text, str):
+        raise Refusal(400, 'a message is {"text": "…"}', param="text")
+    return bounded_text(text, "text", "text")
+
+
+def _content_of(message: Message) -> dict[str, object]:
     try:
         content = json.loads(message)
     except (ValueError, RecursionError):
         raise Refusal(400, "a message that is no JSON", code="invalid_json") from None
-    text = content.get("text") if isinstance(content, dict) else None
-    if not isinstance(text, str):
-        raise Refusal(400, 'a message is {"text": "…"}', param="text")
-    return bounded_text(text, "text", "text")
+    return content if isinstance(content, dict) else {}

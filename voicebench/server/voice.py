@@ -1,8 +1,9 @@
 """``/v1/voice``: whole turns over one WebSocket, in the messages of `voicebench.wire`.
 
-The client sends `TurnStarted`; what the pipeline emits is sent as it comes, and before the turn's
-end this server's own duration of it. Then the next turn may begin. A prompt that cannot be taken
-fails its turn and no more; what is no message of the protocol ends the connection.
+The client sends `TurnStarted`; what the pipeline emits is sent as it comes, with the number that
+the client gave the turn, and before the turn's end this server's own duration of it. Then the next
+turn may begin. A prompt that cannot be taken fails its turn and no more; what is no message of the
+protocol ends the connection.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ async def _take_turn(socket: WebSocket, inbox: Inbox, served: Served, turns: Tur
     try:
         message = await inbox.next()
         note_arrival()
-        started = wire.decode(message)
+        started, number = wire.decode_of_turn(message)
     except wire.WireError as error:
-        await _send(socket, _failure(str(error), "protocol"))
+        await _send(socket, _failure(str(error), "protocol"), None)
         return False
     if not isinstance(started, TurnStarted):
-        await _send(socket, _failure("a turn begins with 'turn_started'", "protocol"))
+        await _send(socket, _failure("a turn begins with 'turn_started'", "protocol"), number)
         return False
     well_behaved = True
 
@@ -59,25 +60,28 @@ async def _take_turn(socket: WebSocket, inbox: Inbox, served: Served, turns: Tur
 
     try:
         prompt = prompt_in(started.prompt)
-        await inbox.listen_during(_send_turn(socket, prompt, served, turns), interrupted)
+        sending = _send_turn(socket, prompt, number, served, turns)
+        await inbox.listen_during(sending, interrupted)
     except Refusal as refusal:
-        await _send(socket, _failure(refusal.message, "refused"))
+        await _send(socket, _failure(refusal.message, "refused"), number)
     if not well_behaved:
-        await _send(socket, _failure("a message in the middle of a turn", "protocol"))
+        await _send(socket, _failure("a message in the middle of a turn", "protocol"), number)
     return well_behaved
 
 
-async def _send_turn(socket: WebSocket, prompt: str, served: Served, turns: Turns) -> None:
+async def _send_turn(
+    socket: WebSocket, prompt: str, number: int | None, served: Served, turns: Turns
+) -> None:
     asked = Asked(prompt)
     async with turns.turn(
         ROUTE, lambda emit, schedule: served.answer(asked, emit, schedule)
     ) as turn:
         async for event in turn.events():
             if isinstance(event, TurnFinished):
-                await _send(socket, ServerTiming(turn.elapsed_ms()))
-            await _send(socket, event)
+                await _send(socket, ServerTiming(turn.elapsed_ms()), number)
+            await _send(socket, event, number)
         if turn.figures.outcome == "cancelled":
-            await _send(socket, _failure("the turn broke off", "engine"))
+            await _send(socket, _failure("the turn broke off", "engine"), number)
 
 
 def prompt_in(text: str) -> str:
@@ -89,8 +93,9 @@ def _failure(reason: str, fault: Fault) -> TurnFailed:
     return TurnFailed(reason, fault, "turn")
 
 
-async def _send(socket: WebSocket, event: Event) -> None:
-    message = wire.encode(event)
+async def _send(socket: WebSocket, event: Event, number: int | None) -> None:
+    """Send ``event`` as one of the turn with this number, if its client gave it one."""
+    message = wire.encode(event, turn=number)
     if isinstance(message, bytes):
         await socket.send_bytes(message)
     else:

@@ -314,7 +314,7 @@ class TtsSettings(_Section):
         dict[str, Any],
         Field(
             description="The words of a WebSocket: chunk, done, sound, opening, ready, failed, "
-            "in_order."
+            "in_order, own."
         ),
     ] = {}
     extra: Annotated[dict[str, Any], Field(description="Merged into the request's JSON last.")] = {}

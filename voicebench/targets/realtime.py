@@ -5,6 +5,9 @@ beta before it; Speaches, LocalAI and others speak one of the two.) The connecti
 session set up before the turn: ``session.created``, ``session.update``, ``session.updated``. The
 turn is one ``response.create``; it ends with ``response.done``.
 
+Nothing is this turn's before ``response.created`` announces its response, and nothing after it that
+carries another id: a server may still send sound of the response before (`realtime_response`).
+
 What comes is read under both names: ``response.output_audio.delta`` and ``response.audio.delta``,
 ``response.output_audio_transcript.delta`` and ``response.audio_transcript.delta``,
 ``response.output_text.delta`` and ``response.text.delta``. A transcript's delta is a token: the
@@ -25,29 +28,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from voicebench.events import Emit, Event, FirstByte, ServerTiming, Token, TurnFinished, Usage
+from voicebench.events import Emit, Event, TurnFinished
 from voicebench.remote.access import Access
 from voicebench.remote.failure import message_in
-from voicebench.remote.json_text import TextDeltas, count_at, json_object, part, text_at
-from voicebench.remote.open_socket import Incoming
-from voicebench.remote.raw_sound import PcmStream
-from voicebench.remote.server_timing import server_duration_ms
-from voicebench.remote.speech import Heard, OneRate, decode_base64
+from voicebench.remote.json_text import text_at
 from voicebench.remote.timeouts import Patience
 from voicebench.remote.websocket import SocketLine
+from voicebench.targets.realtime_response import Response, event_in
 from voicebench.targets.remote_turn import run_remote_turn
 
 PCM_RATE = 24_000
 """The one rate of the protocol's PCM: 16 bits, little-endian, mono."""
 MAX_GREETINGS = 20
 MAX_EVENTS = 200_000
-_AUDIO = ("response.output_audio.delta", "response.audio.delta")
-_TEXT = (
-    "response.output_audio_transcript.delta",
-    "response.audio_transcript.delta",
-    "response.output_text.delta",
-    "response.text.delta",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +74,7 @@ class Realtime:
             access = replace(access, headers={**access.headers, "OpenAI-Beta": "realtime=v1"})
         self._line = SocketLine(url, access, "turn", greet=self._set_up)
         self._model: str | None = None
+        self._earlier: str | None = None
 
     def run(self, prompt: str, emit: Emit) -> None:
         """Send ``prompt`` and emit what comes back, to the response's end."""
@@ -93,7 +87,7 @@ class Realtime:
     def prepare(self) -> None:
         """Bring connection and session into the state in which the next turn shall find them."""
         if not self._options.out_of_band:
-            self._line.drop()
+            self._line.drop_used()
         self._line.prepare()
 
     def describe(self) -> dict[str, object]:
@@ -123,7 +117,7 @@ class Realtime:
 
     def _await(self, line: SocketLine, patience: Patience, kind: str) -> Mapping[str, object]:
         for _ in range(MAX_GREETINGS):
-            event = _event_in(line.receive(patience), line)
+            event = event_in(line.receive(patience).data, line)
             if event.get("type") == kind:
                 return event
             if event.get("type") == "error":
@@ -173,92 +167,13 @@ class Realtime:
         yield connected
         for message in self._request(prompt):
             self._line.send(json.dumps(message), patience)
-        response = _Response(self._line)
+        response = Response(self._line, PCM_RATE, self._earlier)
         for _ in range(MAX_EVENTS):
-            yield from response.take(self._line.receive(patience))
+            yield from response.take(self._line.receive_part(patience))
             if response.done:
+                self._earlier = response.id
+                for more in self._line.received():
+                    yield from response.take(more)
                 yield TurnFinished()
                 return
         raise self._line.failure(f"sends more than {MAX_EVENTS} events in one turn")
-
-
-class _Response:
-    """One response while its events come in."""
-
-    def __init__(self, line: SocketLine) -> None:
-        self.done = False
-        self._line = line
-        self._id: str | None = None
-        self._sound = PcmStream("s16le", PCM_RATE, 1)
-        self._heard = Heard(OneRate())
-        self._letters = TextDeltas()
-        self._token_arrival = -1
-
-    def take(self, incoming: Incoming) -> Iterator[Event]:
-        """Yield what the event in ``incoming`` brings."""
-        event = _event_in(incoming, self._line)
-        kind = text_at(event, "type")
-        if kind == "error":
-            said = self._line.quote(message_in(json.dumps(event)))
-            raise self._line.failure(f"answers with an error: {said}", fault="refused")
-        if not self._is_ours(event):
-            return
-        if kind in _AUDIO:
-            yield from self._take_sound(text_at(event, "delta"))
-        elif kind in _TEXT:
-            text = self._letters.take(text_at(event, "delta"))
-            if text:
-                yield Token(text, joined=incoming.arrival == self._token_arrival)
-                self._token_arrival = incoming.arrival
-        elif kind == "response.done":
-            yield from self._finish(event)
-
-    def _is_ours(self, event: Mapping[str, object]) -> bool:
-        """Whether ``event`` is of this response, or of none; the first one that begins is ours."""
-        told = text_at(event, "response_id") or text_at(event, "response", "id")
-        if told and self._id is None and event.get("type") == "response.created":
-            self._id = told
-        return not told or self._id in (None, told)
-
-    def _take_sound(self, delta: str) -> Iterator[Event]:
-        data = decode_base64(delta)
-        if data and self._heard.empty:
-            self._heard.empty = False
-            yield FirstByte()
-        yield from self._heard.take(self._sound.feed(data), PCM_RATE)
-
-    def _finish(self, event: Mapping[str, object]) -> Iterator[Event]:
-        self._raise_unless_complete(event)
-        self._letters.finish()
-        self._sound.finish()
-        details = ("response", "usage", "output_token_details", "text_tokens")
-        tokens = count_at(event, *details)
-        if tokens is not None:
-            yield Usage(tokens)
-        timing = text_at(event, "response", "metadata", "server_timing")
-        duration_ms = server_duration_ms({"server-timing": timing})
-        if duration_ms is not None:
-            yield ServerTiming(duration_ms)
-        self.done = True
-
-    def _raise_unless_complete(self, event: Mapping[str, object]) -> None:
-        status = text_at(event, "response", "status")
-        details = part(event, "response", "status_details")
-        reason = text_at(details, "reason")
-        # Cut off by its length limit, a reply is still a reply.
-        if status in ("", "completed") or (status, reason) == ("incomplete", "max_output_tokens"):
-            return
-        said = text_at(details, "error", "message") or reason
-        raise self._line.failure(
-            f"ended the response as {status}" + (f": {self._line.quote(said)}" if said else ""),
-            fault="engine",
-        )
-
-
-def _event_in(incoming: Incoming, line: SocketLine) -> Mapping[str, object]:
-    """Return the event that a message is. Raises `RemoteError` where it is none."""
-    if isinstance(incoming.data, bytes):
-        raise line.failure(
-            f"sends a binary message of {len(incoming.data)} bytes where an event in JSON is due"
-        )
-    return json_object(incoming.data)

@@ -2,11 +2,17 @@
 
 The other end is `voicebench serve`, or whatever speaks `voicebench.wire`. What it sends is emitted
 the moment it is in hand. Of what it says about itself, its duration of the turn is kept, beside
-ours; its own connections and its own loudspeaker are not this turn's.
+ours. Its own connections, its own loudspeaker, and what it saw of the servers behind it are not
+this turn's.
+
+**No clock of this turn is the server's to set.** Which tokens came together is told by our own
+reads. Which turn a message is of is told by the number that the server repeats. A server that
+repeats none gets a connection for each turn, opened before the turn.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from voicebench import wire
@@ -16,7 +22,10 @@ from voicebench.events import (
     Emit,
     Event,
     FirstByte,
+    Reply,
+    ServerTiming,
     SpeakerStarted,
+    TextChunk,
     Token,
     TurnFailed,
     TurnFinished,
@@ -24,12 +33,15 @@ from voicebench.events import (
 )
 from voicebench.remote.access import Access
 from voicebench.remote.failure import RemoteError
+from voicebench.remote.open_socket import Beginning, Incoming
 from voicebench.remote.speech import Heard, OneRate
 from voicebench.remote.websocket import SocketLine
 from voicebench.targets.remote_turn import run_remote_turn
 
 MAX_EVENTS = 200_000
 """Events of one turn; more is a turn without end."""
+LINGER_S = 0.1
+"""How long a connection is listened to after its only turn, for what comes after the end."""
 
 
 class VoiceSocket:
@@ -41,6 +53,8 @@ class VoiceSocket:
     def __init__(self, url: str, access: Access | None = None) -> None:
         self._line = SocketLine(url, access or Access(), "turn", subprotocol=wire.SUBPROTOCOL)
         self._rate = OneRate()
+        self._numbers = itertools.count(1)
+        self._repeats_numbers: bool | None = None
 
     def run(self, prompt: str, emit: Emit) -> None:
         """Send ``prompt`` and emit what comes back, to the turn's end."""
@@ -52,6 +66,8 @@ class VoiceSocket:
 
     def prepare(self) -> None:
         """Bring the connection into the state in which the next turn shall find it."""
+        if self._repeats_numbers is False:
+            self._line.drop_used(LINGER_S)
         self._line.prepare()
 
     def describe(self) -> dict[str, object]:
@@ -69,33 +85,107 @@ class VoiceSocket:
     def _answer(self, prompt: str) -> Iterator[Event]:
         connected, patience = self._line.begin()
         yield connected
-        message = wire.encode(TurnStarted(prompt))
-        self._line.send(message, patience)
-        heard = Heard(self._rate)
-        token_arrival = -1
+        number = next(self._numbers)
+        self._line.send(wire.encode(TurnStarted(prompt), turn=number), patience)
+        answer = _Answer(self._line, Heard(self._rate), number, self._repeats_numbers)
         for _ in range(MAX_EVENTS):
-            incoming = self._line.receive(patience)
-            event = wire.decode(incoming.data)
-            match event:
-                case AudioChunk(pcm, rate):
-                    if heard.empty:
-                        heard.empty = False
-                        yield FirstByte()
-                    yield from heard.take(pcm, rate)
-                case Token(text, joined):
-                    yield Token(text, joined or incoming.arrival == token_arrival)
-                    token_arrival = incoming.arrival
-                case TurnFailed(reason, fault, stage):
-                    # The server lives and said so: the connection serves on.
-                    yield TurnFailed(self._line.quote(reason), fault, stage)
+            for event in answer.take(self._line.receive_part(patience)):
+                if isinstance(event, TurnFinished):
+                    answer.check_end(self._line.received())
+                yield event
+                if isinstance(event, TurnFinished | TurnFailed):
+                    self._repeats_numbers = bool(answer.repeats_number)
                     return
-                case TurnFinished():
-                    yield event
-                    return
-                case TurnStarted():
-                    raise RemoteError("sends a turn of its own", fault="protocol")
-                case Connected() | FirstByte() | SpeakerStarted():
-                    pass
-                case _:
-                    yield event
         raise RemoteError(f"sends more than {MAX_EVENTS} events in one turn", fault="protocol")
+
+
+class _Answer:
+    """The answer to one turn while its messages come in.
+
+    ``repeats_number`` says whether the server repeats the turn's number, None as long as that is
+    not known.
+    """
+
+    def __init__(
+        self, line: SocketLine, heard: Heard, number: int, repeats_number: bool | None
+    ) -> None:
+        self.repeats_number = repeats_number
+        self._line = line
+        self._heard = heard
+        self._number = number
+        self._token_arrival: int | None = None
+        self._replied = False
+        self._kinds: set[str] = set()
+
+    def take(self, incoming: Incoming | Beginning) -> Iterator[Event]:
+        """Yield what ``incoming`` says of this turn. Raises `RemoteError` or `WireError`."""
+        if isinstance(incoming, Beginning):
+            if incoming.kind == "binary":
+                yield from self._heard.begin()
+            return
+        event = self._own(incoming)
+        match event:
+            case None | Connected() | FirstByte() | SpeakerStarted():
+                pass
+            case AudioChunk(pcm, rate):
+                yield from self._heard.first_byte()
+                yield from self._heard.take(pcm, rate)
+            case Token(text) | Reply(text):
+                self._check_order("reply")
+                yield self._text(event, text, incoming.arrival)
+            case TextChunk():
+                self._check_order("text chunk")
+                yield event
+            case ServerTiming(duration_ms, stage="turn"):
+                yield ServerTiming(duration_ms)
+            case ServerTiming():
+                pass
+            case TurnFailed(reason, fault, stage):
+                # The server lives and said so: the connection serves on.
+                yield TurnFailed(self._line.quote(reason), fault, stage)
+            case TurnStarted():
+                raise RemoteError("sends a turn of its own", fault="protocol")
+            case _:
+                yield event
+        self._heard.other()
+
+    def check_end(self, received: list[Incoming]) -> None:
+        """Raise `RemoteError` where something of this turn is there though it has ended."""
+        for incoming in received:
+            event = self._own(incoming)
+            if event is not None:
+                name = type(event).__name__
+                raise RemoteError(f"sends {name} after the turn's end", fault="protocol")
+
+    def _own(self, incoming: Incoming) -> Event | None:
+        """Return the event that a message is, None where it is another turn's."""
+        event, turn = wire.decode_of_turn(incoming.data)
+        if turn is not None:
+            self.repeats_number = True
+            return event if turn == self._number else None
+        if self.repeats_number and not isinstance(event, TurnFailed):
+            raise RemoteError(
+                "sends a message without its turn's number, beside others that have it",
+                fault="protocol",
+            )
+        return event
+
+    def _text(self, event: Event, text: str, arrival: int) -> Token | Reply:
+        is_reply = isinstance(event, Reply)
+        if self._replied or (is_reply and self._token_arrival is not None):
+            raise RemoteError("sends a whole reply beside other text of it", fault="protocol")
+        self._replied = is_reply
+        joined = arrival == self._token_arrival
+        self._token_arrival = arrival
+        return Reply(text) if is_reply else Token(text, joined)
+
+    def _check_order(self, kind: str) -> None:
+        """Refuse sound before the text that it speaks, where it may be an earlier turn's."""
+        if kind not in self._kinds and not self._heard.empty and not self.repeats_number:
+            raise RemoteError(
+                f"sends sound before the turn's first {kind}, and no turn's number with it: it may "
+                "be an earlier turn's",
+                "use the same version of voicebench at both ends",
+                fault="protocol",
+            )
+        self._kinds.add(kind)

@@ -6,6 +6,10 @@ which ``{text}`` stands for the text and ``{id}`` for the chunk's number; sound 
 messages, or in base64 at ``sound`` within JSON; a message that has all of ``done`` ends the chunk's
 speech.
 
+**One turn's sound must not be taken for another's.** Where the server names the text that its sound
+is of (``own``), every other sound is passed over. Where it does not, each turn has a connection of
+its own, opened before the turn. What comes before a text is sent is no sound of it in any case.
+
 `SocketSpeech.speak` speaks one chunk and waits for its end. `SocketSpeech.speak_stream` sends every
 chunk the moment it comes, while the sound of the one before is still coming.
 """
@@ -15,22 +19,26 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 from voicebench.errors import EngineError
-from voicebench.events import Emit, FirstByte, TextChunk, TtsEvent
+from voicebench.events import Emit, TextChunk, TtsEvent
 from voicebench.remote.access import Access
-from voicebench.remote.failure import RemoteError, message_in
-from voicebench.remote.json_text import json_object, text_at
-from voicebench.remote.sound import SoundFormat, SoundStream, load_decoder, open_sound
-from voicebench.remote.speech import Heard, OneRate, decode_base64
+from voicebench.remote.failure import RemoteError
+from voicebench.remote.sound import SoundFormat, load_decoder
+from voicebench.remote.speech import Heard, OneRate
 from voicebench.remote.template import filled
 from voicebench.remote.timeouts import Patience
 from voicebench.remote.websocket import SocketLine
+from voicebench.tts.chunk_speech import ChunkSpeech, Messages
 from voicebench.tts.socket_dialect import SocketDialect
 from voicebench.tts.speakable import speakable
 
 MAX_MESSAGES = 200_000
+LINGER_S = 0.1
+"""How long a connection is listened to after its only turn, for sound after the end."""
 
 
 class SocketSpeech:
@@ -64,12 +72,12 @@ class SocketSpeech:
         try:
             connected, patience = self._line.begin()
             yield connected
-            self._send(text, patience)
-            speech = _Speech(self._line, self._dialect, self._sound, Heard(self._rate))
+            speech = self._speech(self._send(text, patience))
             for _ in range(MAX_MESSAGES):
                 yield from speech.receive(patience)
                 if speech.ended:
                     break
+            speech.check_end()
             self._line.end()
         except GeneratorExit:
             self._line.drop()
@@ -95,15 +103,18 @@ class SocketSpeech:
             connected, _ = self._line.begin()
             emit(connected)
             sending.start()
-            while sending.wait_for_more():
+            speech = None
+            while (number := sending.wait_for_more()) is not None:
                 patience = self._line.new_patience()
-                speech = _Speech(self._line, self._dialect, self._sound, Heard(self._rate))
+                speech = self._speech(number)
                 for _ in range(MAX_MESSAGES):
                     for event in speech.receive(patience):
                         emit(event)
                     if speech.ended:
                         break
                 sending.one_is_spoken()
+            if speech is not None:
+                speech.check_end()
             self._line.end()
         except EngineError as error:
             raise self._blamed(error) from None
@@ -117,6 +128,8 @@ class SocketSpeech:
 
     def prepare(self) -> None:
         """Bring the connection into the state in which the next turn shall find it."""
+        if self._dialect.own is None:
+            self._line.drop_used(LINGER_S)
         self._line.prepare()
 
     def interrupt(self) -> None:
@@ -131,6 +144,7 @@ class SocketSpeech:
             "device": "remote",
             "sound": self._sound.kind,
             "sample_rate": self._rate.known or self._sound.sample_rate,
+            "turns_apart_by": "connection" if self._dialect.own is None else "id",
         } | self._line.access.describe()
 
     def close(self) -> None:
@@ -142,21 +156,29 @@ class SocketSpeech:
             line.send(_encoded(message), patience)
         if self._dialect.ready is None:
             return
-        heard = _Messages(line, self._dialect)
+        heard = Messages(line, self._dialect)
         while True:
             incoming = heard.next(patience)
-            if not isinstance(incoming, bytes):
+            if isinstance(incoming, Mapping):
                 if self._dialect.begins(incoming):
                     return
                 heard.unknown(incoming)
 
-    def _send(self, text: str, patience: Patience) -> None:
+    def _speech(self, number: str) -> ChunkSpeech:
+        return ChunkSpeech(self._line, self._dialect, self._sound, Heard(self._rate), number)
+
+    def _send(self, text: str, patience: Patience) -> str:
+        """Send a text and return its number."""
         number = str(next(self._numbers))
         for template in self._dialect.chunk:
             self._line.send(_encoded(filled(template, {"text": text, "id": number})), patience)
+        return number
 
-    def _send_now(self, text: str) -> None:
-        self._send(text, self._line.new_patience())
+    def _send_now(self, text: str, *, is_awaited: bool) -> str:
+        """Send a text of a stream; ``is_awaited``: sound of one before it is still to come."""
+        if not is_awaited:
+            self._line.clear()
+        return self._send(text, self._line.new_patience())
 
     def _blamed(self, error: EngineError) -> RemoteError:
         if isinstance(error, RemoteError) and error.stage is not None:
@@ -166,88 +188,21 @@ class SocketSpeech:
         )
 
 
-class _Speech:
-    """The speech of one text chunk while its messages come in."""
+class _Send(Protocol):
+    """Sends one text of a stream and returns its number."""
 
-    def __init__(
-        self, line: SocketLine, dialect: SocketDialect, sound: SoundFormat, heard: Heard
-    ) -> None:
-        self.ended = False
-        self._line = line
-        self._dialect = dialect
-        self._heard = heard
-        self._messages = _Messages(line, dialect)
-        self._stream: SoundStream = open_sound(sound)
-
-    def receive(self, patience: Patience) -> Iterator[TtsEvent]:
-        """Wait for the next message and yield what it brings."""
-        message = self._messages.next(patience)
-        if isinstance(message, bytes):
-            yield from self._take(message)
-            return
-        sound = text_at(message, *self._dialect.sound) if self._dialect.sound else ""
-        yield from self._take(decode_base64(sound))
-        if self._dialect.ends(message):
-            if not self._heard.empty:
-                yield from self._heard.take(self._stream.finish(), self._stream.sample_rate)
-            if not self._heard.samples:
-                raise self._line.failure("sends no sound for a text", fault="audio")
-            self.ended = True
-        elif not sound:
-            self._messages.unknown(message)
-
-    def _take(self, data: bytes) -> Iterator[TtsEvent]:
-        if data and self._heard.empty:
-            self._heard.empty = False
-            yield FirstByte()
-        if data:
-            yield from self._heard.take(self._stream.feed(data), self._stream.sample_rate)
-
-
-class _Messages:
-    """The messages of a server, JSON ones as objects; a wait that ends in vain quotes the last."""
-
-    def __init__(self, line: SocketLine, dialect: SocketDialect) -> None:
-        self._line = line
-        self._dialect = dialect
-        self._unknown: Mapping[str, object] | None = None
-
-    def next(self, patience: Patience) -> bytes | Mapping[str, object]:
-        """Return the next message. Raises `RemoteError` where it tells of a failure."""
-        try:
-            incoming = self._line.receive(patience).data
-        except RemoteError as error:
-            if self._unknown is None:
-                raise
-            said = self._line.quote(json.dumps(self._unknown, ensure_ascii=False))
-            raise RemoteError(
-                f"{error.message}; its last message that is neither sound nor the end: {said}",
-                "if that is a failure or an end, name it in tts.socket.failed or tts.socket.done",
-                fault=error.fault,
-                stage=error.stage,
-            ) from None
-        if isinstance(incoming, bytes):
-            return incoming
-        message = json_object(incoming)
-        if self._dialect.fails(message):
-            said = self._line.quote(message_in(incoming))
-            raise self._line.failure(f"answers with an error: {said}", fault="engine")
-        return message
-
-    def unknown(self, message: Mapping[str, object]) -> None:
-        """Remember a message that means nothing here."""
-        self._unknown = message
+    def __call__(self, text: str, *, is_awaited: bool) -> str: ...
 
 
 class _Sending:
     """The thread that sends text chunks as they come, and the count of those not yet spoken."""
 
-    def __init__(self, send: Callable[[str], None], chunks: Iterator[str], emit: Emit) -> None:
+    def __init__(self, send: _Send, chunks: Iterator[str], emit: Emit) -> None:
         self._send = send
         self._chunks = chunks
         self._emit = emit
         self._changed = threading.Condition()
-        self._unspoken = 0
+        self._unspoken: deque[str] = deque()
         self._exhausted = False
         self._stopped = False
         self._error: BaseException | None = None
@@ -256,18 +211,21 @@ class _Sending:
         """Begin to send."""
         threading.Thread(target=self._send_all, name="voicebench-text", daemon=True).start()
 
-    def wait_for_more(self) -> bool:
-        """Wait until a chunk has been sent that is not yet spoken; False when none will come."""
+    def wait_for_more(self) -> str | None:
+        """Wait until a chunk has been sent that is not yet spoken, and return its number.
+
+        None when no further one will come.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._unspoken or self._exhausted)
             if self._error is not None:
                 raise self._error
-            return self._unspoken > 0
+            return self._unspoken[0] if self._unspoken else None
 
     def one_is_spoken(self) -> None:
         """Count one chunk as spoken."""
         with self._changed:
-            self._unspoken -= 1
+            self._unspoken.popleft()
 
     def stop(self) -> bool:
         """Let no further chunk be sent or emitted; say whether all were spoken."""
@@ -284,8 +242,8 @@ class _Sending:
                     if self._stopped:
                         return
                     self._emit(TextChunk(text))
-                    self._send(text)
-                    self._unspoken += 1
+                    number = self._send(text, is_awaited=bool(self._unspoken))
+                    self._unspoken.append(number)
                     self._changed.notify_all()
         except BaseException as error:
             self._error = error

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from voicebench.errors import UsageError
-from voicebench.remote.template import holds_place
+from voicebench.remote.template import filled, holds_place
 
 Table = Mapping[str, object]
 
@@ -23,7 +23,9 @@ class SocketDialect:
     awaited then. ``sound`` is the path to base64 within a JSON message, empty where sound comes in
     binary messages. A message that has ``failed`` as a key, filled, is a failure; or one that has
     all of it, where it is a table. ``in_order``: texts that are sent one after the other are spoken
-    one after the other, not at once.
+    one after the other, not at once. ``own``: what a message has that is of the text with the
+    number ``{id}``; sound in binary messages is of the text that was named last. Without it the
+    sound of a text cannot be told from what is left of another's.
     """
 
     chunk: tuple[Table | str, ...]
@@ -33,6 +35,14 @@ class SocketDialect:
     ready: Table | None = None
     failed: str | Table = "error"
     in_order: bool = True
+    own: Table | None = None
+
+    def is_of(self, message: Table, number: str) -> bool | None:
+        """Whether ``message`` is of the text with this number; None where it does not say."""
+        if self.own is None or not all(key in message for key in self.own):
+            return None
+        wanted = filled(self.own, {"id": number})
+        return isinstance(wanted, Mapping) and _has_all(message, wanted)
 
     def ends(self, message: Table) -> bool:
         """Whether ``message`` ends the speech of a text."""
@@ -75,6 +85,7 @@ def read_dialect(words: Table) -> SocketDialect:
         ready=None if ready is None else _table("ready", ready),
         failed=failed if isinstance(failed, str) and failed else _table("failed", failed),
         in_order=_flag("in_order", words.get("in_order", True)),
+        own=_own(words.get("own"), chunk),
     )
 
 
@@ -92,6 +103,18 @@ def _table(name: str, value: object) -> Table:
             name, value, f'write what the message has, for example {name} = {{ type = "…" }}'
         )
     return value
+
+
+def _own(value: object, chunk: object) -> Table | None:
+    if value is None:
+        return None
+    own = _table("own", value)
+    if not holds_place(own, "id") or not holds_place(chunk, "id"):
+        raise UsageError(
+            "tts.socket.own needs the text's number, in what is sent and in what comes back",
+            "write '{id}' into one of its values and into a message of tts.socket.chunk",
+        )
+    return own
 
 
 def _path(value: object) -> tuple[str, ...]:

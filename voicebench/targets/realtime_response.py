@@ -1,0 +1,153 @@
+"""One response of the Realtime protocol while its events come in: which of them are its own.
+
+A connection serves one response after the other, and a server may still send sound of the one
+before. Such sound must not be this turn's first audio. So nothing counts before
+``response.created`` has announced the response, and after it nothing that carries another id. A
+server that announces none cannot be measured: its turn fails and says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from voicebench.events import Event, ServerTiming, Token, Usage
+from voicebench.remote.failure import message_in
+from voicebench.remote.json_text import TextDeltas, count_at, json_object, part, text_at
+from voicebench.remote.open_socket import Beginning, Incoming
+from voicebench.remote.raw_sound import PcmStream
+from voicebench.remote.server_timing import server_duration_ms
+from voicebench.remote.speech import Heard, OneRate, decode_base64
+from voicebench.remote.websocket import SocketLine
+
+_AUDIO = ("response.output_audio.delta", "response.audio.delta")
+_TEXT = (
+    "response.output_audio_transcript.delta",
+    "response.audio_transcript.delta",
+    "response.output_text.delta",
+    "response.text.delta",
+)
+
+
+class Response:
+    """The response to one request, from its announcement to its end.
+
+    ``rate`` is the rate of the sound, ``earlier`` the id of the response before.
+    """
+
+    def __init__(self, line: SocketLine, rate: int, earlier: str | None) -> None:
+        self.id: str | None = None
+        self.done = False
+        self.met_foreign_sound = False
+        """Whether sound came that is not this response's."""
+        self._announced = False
+        self._line = line
+        self._earlier = earlier
+        self._rate = rate
+        self._sound = PcmStream("s16le", rate, 1)
+        self._heard = Heard(OneRate())
+        self._letters = TextDeltas()
+        self._token_arrival = -1
+
+    def take(self, incoming: Incoming | Beginning) -> Iterator[Event]:
+        """Yield what the event in ``incoming`` brings.
+
+        Raises `RemoteError` for a failure, and for what goes on after the response's end.
+        """
+        if isinstance(incoming, Beginning):
+            if self._announced:
+                yield from self._heard.begin()
+            return
+        event = event_in(incoming.data, self._line)
+        kind = text_at(event, "type")
+        if kind == "error":
+            said = self._line.quote(message_in(json.dumps(event)))
+            raise self._line.failure(f"answers with an error: {said}", fault="refused")
+        if kind == "response.created" and not self._announced:
+            self._announced = True
+            self.id = _response_id(event) or None
+        elif self._is_own(event, kind):
+            if self.done and _holds_content(event, kind):
+                raise self._line.failure(f"sends {kind} after the response's end")
+            yield from self._take(event, kind, incoming.arrival)
+        elif is_sound(event):
+            self.met_foreign_sound = True
+        self._heard.other()
+
+    def _is_own(self, event: Mapping[str, object], kind: str) -> bool:
+        """Whether ``event`` is this response's: announced, and of its id or of none."""
+        told = _response_id(event)
+        if not self._announced:
+            # A response that is refused may end without having begun.
+            return kind == "response.done" and told != self._earlier
+        return not told or self.id in (None, told)
+
+    def _take(self, event: Mapping[str, object], kind: str, arrival: int) -> Iterator[Event]:
+        if kind in _AUDIO:
+            yield from self._take_sound(text_at(event, "delta"))
+        elif kind in _TEXT:
+            text = self._letters.take(text_at(event, "delta"))
+            if text:
+                yield Token(text, joined=arrival == self._token_arrival)
+                self._token_arrival = arrival
+        elif kind == "response.done":
+            yield from self._finish(event)
+
+    def _take_sound(self, delta: str) -> Iterator[Event]:
+        for data in decode_base64(delta):
+            yield from self._heard.first_byte()
+            yield from self._heard.take(self._sound.feed(data), self._rate)
+
+    def _finish(self, event: Mapping[str, object]) -> Iterator[Event]:
+        self._raise_unless_complete(event)
+        if not self._announced:
+            raise self._line.failure(
+                "ends a response that it has not announced: it sends no response.created",
+                "a sound of an earlier response could else be taken for this one's",
+            )
+        self._letters.finish()
+        self._sound.finish()
+        details = ("response", "usage", "output_token_details", "text_tokens")
+        tokens = count_at(event, *details)
+        if tokens is not None:
+            yield Usage(tokens)
+        timing = text_at(event, "response", "metadata", "server_timing")
+        duration_ms = server_duration_ms({"server-timing": timing})
+        if duration_ms is not None:
+            yield ServerTiming(duration_ms)
+        self.done = True
+
+    def _raise_unless_complete(self, event: Mapping[str, object]) -> None:
+        status = text_at(event, "response", "status")
+        details = part(event, "response", "status_details")
+        reason = text_at(details, "reason")
+        # Cut off by its length limit, a reply is still a reply.
+        if status in ("", "completed") or (status, reason) == ("incomplete", "max_output_tokens"):
+            return
+        said = text_at(details, "error", "message") or reason
+        raise self._line.failure(
+            f"ended the response as {status}" + (f": {self._line.quote(said)}" if said else ""),
+            fault="engine",
+        )
+
+
+def is_sound(event: Mapping[str, object]) -> bool:
+    """Whether ``event`` brings sound."""
+    return text_at(event, "type") in _AUDIO and bool(text_at(event, "delta"))
+
+
+def _holds_content(event: Mapping[str, object], kind: str) -> bool:
+    return kind in (*_AUDIO, *_TEXT) and bool(text_at(event, "delta"))
+
+
+def event_in(message: str | bytes, line: SocketLine) -> Mapping[str, object]:
+    """Return the event that a message is. Raises `RemoteError` where it is none."""
+    if isinstance(message, bytes):
+        raise line.failure(
+            f"sends a binary message of {len(message)} bytes where an event in JSON is due"
+        )
+    return json_object(message)
+
+
+def _response_id(event: Mapping[str, object]) -> str:
+    return text_at(event, "response_id") or text_at(event, "response", "id")
