@@ -126,6 +126,11 @@ class Connection(httpcore.NetworkStream):
             return self.closed or _readable(self.socket)
         return self.socket if info == "socket" else None
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether TLS is spoken on it by now."""
+        return isinstance(self.socket, ssl.SSLSocket)
+
     def lapsed(self) -> bool:
         """Whether the connection is of no more use: closed here, or hung up by the peer."""
         return self.closed or _hung_up(self.socket)

@@ -2,6 +2,10 @@
 
 httpcore keeps the pool of connections that have served. It asks for a new one only while a request
 waits for it, inside the turn; so `Lines` opens one ahead and hands that over.
+
+**What comes before a request is no answer to it.** A server may send more than it was asked for,
+and HTTP/1.1 would take the rest for the answer to the next request, in hand before it was sent. A
+connection that holds such a rest is hung up, and one on which the server speaks first is refused.
 """
 
 from __future__ import annotations
@@ -82,8 +86,12 @@ class Lines(httpcore.NetworkBackend):
             connection.interrupt()
 
     def _drop_lapsed(self) -> None:
-        """Forget connections that the peer has closed; HTTP/2 would find out too late."""
-        if self._made and all(connection.lapsed() for connection in self._made):
+        """Forget connections that the peer has closed, or has sent too much over.
+
+        HTTP/2 would find out too late that one is closed.
+        """
+        lapsed = self._made and all(connection.lapsed() for connection in self._made)
+        if lapsed or any(_holds_rest(connection) for connection in self.pool.connections):
             self.drop()
 
     def _check_http2(self) -> None:
@@ -125,6 +133,18 @@ class Lines(httpcore.NetworkBackend):
         """Give httpcore the connection that waits, or a new one."""
         ready, self._ready = self._ready, None
         if ready is not None and not ready.lapsed():
+            # Over TLS and HTTP/2 a server has things to say of the connection itself.
+            if (
+                not self._access.http2
+                and not ready.encrypted
+                and ready.get_extra_info("is_readable")
+            ):
+                raise RemoteError(
+                    f"{self._peer} sends before anything was asked for",
+                    "see what listens at that address",
+                    fault="protocol",
+                    stage="connect",
+                )
             return ready
         if not isinstance(timeout, Allowance):
             return self._keep(self._dial(self._access.timeouts.to_connect(), None))
@@ -143,7 +163,9 @@ class Lines(httpcore.NetworkBackend):
     def _serving(self) -> bool:
         """Whether the pool holds a connection that the next request can use."""
         return any(
-            connection.is_available() and not connection.has_expired()
+            connection.is_available()
+            and not connection.has_expired()
+            and not _holds_rest(connection)
             for connection in self.pool.connections
         ) and not all(connection.lapsed() for connection in self._made)
 
@@ -156,3 +178,18 @@ class Lines(httpcore.NetworkBackend):
             http2=self._access.http2,
             network_backend=self,
         )
+
+
+def _holds_rest(connection: httpcore.ConnectionInterface) -> bool:
+    """Whether an idle connection of HTTP/1.1 has read more than the answers that it was asked for.
+
+    httpcore looks at the socket alone; what was read together with an answer's end is in h11's
+    buffer, beneath the connection to a proxy if there is one.
+    """
+    if not connection.is_idle():
+        return False
+    inner: object = connection
+    while (further := getattr(inner, "_connection", None)) is not None:
+        inner = further
+    state = getattr(inner, "_h11_state", None)
+    return state is not None and bool(state.trailing_data[0])
