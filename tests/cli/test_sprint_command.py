@@ -26,9 +26,12 @@ def test_the_reference_is_imported_sprint_after_sprint(voicebench: Command) -> N
     assert voicebench("sprint", "45", "--import", earlier).code == 0
     ran = voicebench("sprint", "46", "--import", IMPORT)
     assert ran.code == 0
-    assert ran.out.splitlines()[:2] == ["Sprint 46", "Score 40/50 (80 %); sprint 45: 39/50 (78 %)"]
+    assert ran.out.splitlines()[:2] == [
+        "Sprint 46: TTS streaming",
+        "Score 40/50 (80 %); sprint 45: 39/50 (78 %)",
+    ]
     page = Path("results/sprints/sprint-046.md").read_text(encoding="utf-8")
-    assert "| Total | 40/50 (80 %) | +1 | sprint 45: 39/50 (78 %) |" in page
+    assert "| Total | 39/50 (78 %) | 40/50 (80 %) | +1 |  |" in page
     assert json.loads(Path("results/sprints/sprint-046.json").read_text())["previous"] == 45
 
 
@@ -42,9 +45,19 @@ def test_a_sprint_is_measured_by_the_latest_run(voicebench: Command, tmp_path: P
     assert ran.code == 0, ran.err
     page = Path("results/sprints/sprint-047.md").read_text(encoding="utf-8")
     assert "20260105T101500Z-new" in page
-    assert "**Taux de réussite :** 1/3 sous 300 ms (33.3 %)" in page
+    assert "**Taux de réussite :** 1/3 sous 300 ms (33,3 %)" in page
     assert "2/2 tests réussis (100 %)." in page
-    assert "| Humanité | 6/10 | – | saisi à la main |" in page
+    assert "| Humanité | 6/10 | saisi à la main |" in page
+
+
+def test_a_sprint_can_follow_an_imported_one(voicebench: Command, tmp_path: Path) -> None:
+    """The commit of an imported sprint is of another repository, so nothing is asked of it."""
+    assert voicebench("sprint", "46", "--import", IMPORT).code == 0
+    write_result(tmp_path / "results", sprint_turns())
+    ran = voicebench("sprint", "47")
+    assert ran.code == 0, ran.err
+    assert ran.out.splitlines()[:2] == ["Sprint 47", "✗ FAIL: 2 of 4 gates passed"]
+    assert "let both overlap: --overlap" in ran.err
 
 
 def test_a_sprint_is_not_overwritten_unless_asked(voicebench: Command) -> None:

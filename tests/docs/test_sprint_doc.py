@@ -12,8 +12,9 @@ from handmade import sprint_turns
 from recorded_folders import write_result
 
 from voicebench.gates import CLOSE_MARGIN
-from voicebench.report.sprint import analysis, imported, readings, score
+from voicebench.report.sprint import analysis, imported, opening, readings, score, to_try
 from voicebench.report.sprint.sprint import ASPECTS
+from voicebench.report.sprint.targets import TARGETS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "sprint.md").read_text(encoding="utf-8")
@@ -34,9 +35,15 @@ def test_three_commands_were_found() -> None:
 
 
 def test_every_key_of_an_import_is_explained() -> None:
-    for section, keys in imported._KEYS.items():
-        assert f"`[{section}]`" in PAGE
-        assert all(f"`{key}" in PAGE for key in keys - set(ASPECTS))
+    assert all(f"| `{key}`" in PAGE for key in imported.KEYS)
+    for section, keys in imported.SECTIONS.items():
+        row = re.search(rf"^\| `\[{section}\]` \|.*$", PAGE, re.MULTILINE)
+        assert row, section
+        assert all(f"`{key}" in row[0] for key in keys - set(ASPECTS)), section
+    for name, keys in imported.LISTS.items():
+        row = re.search(rf"^\| `\[\[{name}\]\]` \|.*$", PAGE, re.MULTILINE)
+        assert row, name
+        assert all(f"`{key}" in row[0] for key in keys), name
 
 
 def test_the_bounds_are_the_ones_of_the_code() -> None:
@@ -46,8 +53,22 @@ def test_the_bounds_are_the_ones_of_the_code() -> None:
     assert f"`worst_deficit_ms` ≤ {score.CONTINUITY_MS:.0f} ms" in PAGE
     assert f"10 × ({score.SLOWEST_ANSWER_MS:.0f} ms − median" in PAGE
     assert score.SLOWEST_ANSWER_MS - score.QUICKEST_ANSWER_MS == 1000
-    assert f"more than {analysis.SLOW_FIRST_RUN:.0%}".replace("%", " %") in PAGE
+    assert f"more than {to_try.SLOW_FIRST_RUN:.0%}".replace("%", " %") in PAGE
     assert f"if it is under {analysis.LOW_SCORE:.0f}" in PAGE
+
+
+def test_the_targets_of_every_sprint_are_named() -> None:
+    for target in TARGETS:
+        assert f"| `{target.name}` | < {target.limit_ms:g} ms |" in PAGE
+    assert f"up to {opening.MOST_ADVICE} of its hints" in PAGE
+
+
+def test_every_status_has_its_sign() -> None:
+    for status, sign in readings.SIGNS.items():
+        called = "n/m pass" if status == "partly" else status
+        assert re.search(rf"^\| (?:.*, )?{re.escape(sign)} {called}[ ,]", PAGE, re.MULTILINE), (
+            status
+        )
 
 
 def test_every_aspect_has_its_formula() -> None:

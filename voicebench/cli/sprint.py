@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,8 +62,9 @@ def sprint(
 
       voicebench sprint 46 --import docs/sprints/sprint-046.toml --lang fr
     """
-    from voicebench.report.sprint.page import conclusion_lines, sprint_page
-    from voicebench.report.sprint.sprint import previous_sprint, to_json
+    from voicebench.report.sprint.opening import advice_lines, conclusion_lines
+    from voicebench.report.sprint.page import sprint_page
+    from voicebench.report.sprint.stored import previous_sprint, to_json
 
     if imported is not None and (results or junit):
         raise UsageError("--import brings its own figures", "leave --result and --junit out")
@@ -75,35 +77,26 @@ def sprint(
         made = _from_file(number, imported, scores or [])
     else:
         made = _from_runs(number, results or [_latest()], junit, scores or [], since, before)
-    write_text(page, sprint_page(made, before, lang.value), force=force)
-    write_text(data, to_json(made, before), force=force)
+    told, kept = sprint_page(made, before, lang.value), to_json(made, before)
+    write_text(page, told, force=force)
+    write_text(data, kept, force=force)
     for line in conclusion_lines(made, before, lang.value):
         typer.echo(line)
+    for line in advice_lines(made, lang.value):
+        typer.echo(line, err=True)
     typer.echo(f"{page}\n{data}")
 
 
 def _from_file(number: int, path: Path, scores: list[str]) -> Sprint:
     from voicebench.report.sprint.imported import read_import
     from voicebench.report.sprint.score import parse_scores
-    from voicebench.report.sprint.sprint import ASPECTS, Score, Sprint
+    from voicebench.report.sprint.sprint import ASPECTS, Score
 
-    found = read_import(path)
+    found = read_import(path, number)
     card = {score.aspect: score for score in found.scores}
     for aspect, points in parse_scores(scores).items():
         card[aspect] = Score(aspect, points, by_hand=True)
-    return Sprint(
-        number=number,
-        started_at=found.started_at,
-        commit=None,
-        commits=found.commits,
-        files=found.files,
-        readings=found.readings,
-        tables=found.tables,
-        lengths=found.lengths,
-        scores=tuple(card[aspect] for aspect in ASPECTS if aspect in card),
-        setup=found.setup,
-        score_total=found.score_total,
-    )
+    return replace(found, scores=tuple(card[aspect] for aspect in ASPECTS if aspect in card))
 
 
 def _from_runs(
@@ -117,14 +110,17 @@ def _from_runs(
     from voicebench.report.recorded import read_recorded
     from voicebench.report.sprint import measured
     from voicebench.report.sprint.commits import work_since
+    from voicebench.report.sprint.junit import read_junit
     from voicebench.report.sprint.score import parse_scores, score_card
-    from voicebench.report.sprint.sprint import Sprint
+    from voicebench.report.sprint.sprint import Sprint, Suite
 
     by_hand = parse_scores(scores)
-    tests = [measured.read_junit(junit)] if junit else []
+    tests, suite = read_junit(junit) if junit else (None, Suite())
     runs = [read_recorded(path) for path in results]
-    readings = [*measured.readings_of(runs), *tests]
-    work = work_since(Path.cwd(), since or (before.commit if before else None))
+    readings = [*measured.readings_of(runs), *([tests] if tests else [])]
+    # The commit of an imported sprint may be of another repository.
+    last = before.commit if before and not before.imported else None
+    work = work_since(Path.cwd(), since or last)
     days = [commit.day for commit in work.commits]
     return Sprint(
         number=number,
@@ -138,6 +134,7 @@ def _from_runs(
         scores=score_card(runs, readings, by_hand),
         setup=measured.setup_of(runs[0]),
         results=tuple(run.path.name for run in runs),
+        suite=suite,
     )
 
 

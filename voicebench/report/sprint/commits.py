@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voicebench.errors import UsageError
+from voicebench.report.sprint.language import Text
 
 MOST_COMMITS = 500
 _TIMEOUT_S = 20.0
@@ -25,11 +26,13 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """What the commits did to one file; None for a file that is no text."""
+    """What the commits did to one file; None where no lines were counted."""
 
     path: str
     added: int | None
     removed: int | None
+    note: Text | None = None
+    """What a person says of the change."""
 
 
 @dataclass(frozen=True, slots=True)

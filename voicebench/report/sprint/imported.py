@@ -1,190 +1,168 @@
-"""A sprint's figures from a TOML file that somebody wrote: what another tool or machine reported.
+"""A sprint from a TOML file that somebody wrote: what another tool or machine reported.
 
 ``docs/sprint.md`` explains every key; ``docs/sprints/`` has two files as examples.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from voicebench.errors import UsageError
-from voicebench.report.runs import FIRST_AUDIO_LIMIT_MS
 from voicebench.report.sprint.commits import Commit, FileChange
-from voicebench.report.sprint.measured import tests_reading
-from voicebench.report.sprint.readings import Reading
+from voicebench.report.sprint.entries import Entry
+from voicebench.report.sprint.imported_figures import readings_of, run_table
 from voicebench.report.sprint.sprint import (
     ASPECTS,
-    RunFigures,
-    RunTable,
+    Change,
+    FirstChunk,
+    Reported,
     Score,
     Setup,
+    Sprint,
+    Suite,
     TextLength,
 )
 
 MOST_BYTES = 1_000_000
-TARGETS_MS = {"llm_total.mean": 200.0, "tts_ttfb": 100.0, "first_audio": FIRST_AUDIO_LIMIT_MS}
-"""The targets of the sprint of reference."""
+MOST_POINTS = 10.0
 
-_KEYS = {
+KEYS = {"title", "started", "commit", "closing"}
+SECTIONS = {
     "figures": {"e2e_latency_ms", "tts_ttfb_ms", "first_audio_ms", "websocket", "tests"},
+    "tests": {"skipped", "warnings", "seconds"},
     "score": {*ASPECTS, "total"},
     "setup": {"first_words", "later_words", "sequential"},
+    "reported": {"well", "improve", "next"},
 }
+LISTS = {
+    "changes": {"title", "before", "after", "text", "code", "language"},
+    "runs": {"llm_ms", "tts_ttfb_ms", "first_audio_ms"},
+    "texts": {"characters", "first_byte_ms", "total_ms", "chunks"},
+    "first_chunks": {"text", "first_byte_ms", "cold"},
+    "commits": {"hash", "day", "subject"},
+    "files": {"path", "added", "removed", "note"},
+}
+_LANGUAGE = re.compile(r"[A-Za-z0-9+#.-]{0,20}")
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """What the file says of the sprint."""
-
-    started_at: str | None
-    commits: tuple[Commit, ...]
-    files: tuple[FileChange, ...]
-    readings: tuple[Reading, ...]
-    tables: tuple[RunTable, ...]
-    lengths: tuple[TextLength, ...]
-    scores: tuple[Score, ...]
-    score_total: float | None
-    setup: Setup
-
-
-def read_import(path: Path) -> Imported:
-    """Read the file. Raises `UsageError`, naming the key that is wrong."""
-    document = _read_toml(path)
-    try:
-        return _imported(document, path)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise UsageError(
-            f"{path} holds a value that is none of its kind ({error})",
-            "docs/sprint.md has the keys",
-        ) from None
-
-
-def _imported(document: Mapping[str, object], path: Path) -> Imported:
-    figures, score, setup = (_section(document, name, path) for name in _KEYS)
-    table = _run_table(_entries(document, "runs"), path)
-    started = document.get("started")
-    total = score.get("total")
-    return Imported(
-        started_at=None if started is None else str(started),
+def read_import(path: Path, number: int) -> Sprint:
+    """Read sprint ``number`` from the file. Raises `UsageError`, naming the key that is wrong."""
+    file = Entry(_read_toml(path), "", str(path))
+    _refuse_unknown(file, {*KEYS, *SECTIONS, *LISTS})
+    figures, tests, score, setup, reported = (_section(file, name) for name in SECTIONS)
+    table = run_table(_entries(file, "runs"), path.stem)
+    return Sprint(
+        number=number,
+        started_at=file.moment_or_none("started"),
+        commit=file.string("commit", "") or None,
         commits=tuple(
-            Commit(str(one["hash"]), str(one.get("day", "")), str(one["subject"]))
-            for one in _entries(document, "commits")
+            Commit(one.string("hash"), one.moment_or_none("day") or "", one.string("subject"))
+            for one in _entries(file, "commits")
         ),
-        files=tuple(
-            FileChange(str(one["path"]), one.get("added"), one.get("removed"))  # type: ignore[arg-type]
-            for one in _entries(document, "files")
-        ),
-        readings=_readings(figures, table),
+        files=tuple(_file(one) for one in _entries(file, "files")),
+        readings=readings_of(figures, table),
         tables=(table,) if table else (),
-        lengths=tuple(
-            TextLength(
-                str(one["characters"]), _number(one["first_byte_ms"]), _number(one["total_ms"])
-            )
-            for one in _entries(document, "texts")
-        ),
+        lengths=tuple(_length(one) for one in _entries(file, "texts")),
         scores=tuple(
-            Score(aspect, _number(score[aspect]), by_hand=True)
+            Score(aspect, score.number(aspect, MOST_POINTS), by_hand=True)
             for aspect in ASPECTS
-            if aspect in score
+            if score.has(aspect)
         ),
-        score_total=None if total is None else _number(total),
-        setup=Setup(**setup),  # type: ignore[arg-type]
+        setup=Setup(
+            setup.whole_or_none("first_words"),
+            setup.whole_or_none("later_words"),
+            setup.flag_or_none("sequential"),
+        ),
+        score_total=(
+            score.number("total", MOST_POINTS * len(ASPECTS)) if score.has("total") else None
+        ),
+        imported=True,
+        title=file.text_or_none("title"),
+        changes=tuple(_change(one) for one in _entries(file, "changes")),
+        first_chunks=tuple(
+            FirstChunk(
+                one.text("text"), one.number("first_byte_ms"), bool(one.flag_or_none("cold"))
+            )
+            for one in _entries(file, "first_chunks")
+        ),
+        suite=Suite(
+            tests.whole_or_none("skipped"),
+            tests.whole_or_none("warnings"),
+            tests.number_or_none("seconds"),
+        ),
+        reported=Reported(
+            reported.texts("well"), reported.texts("improve"), reported.texts("next")
+        ),
+        closing=file.text_or_none("closing"),
     )
 
 
-def _readings(figures: Mapping[str, object], table: RunTable | None) -> tuple[Reading, ...]:
-    readers: dict[str, Callable[[object], Reading]] = {
-        "e2e_latency_ms": lambda value: _duration("llm_total.mean", value, None),
-        "tts_ttfb_ms": lambda value: _duration("tts_ttfb", value, None),
-        "first_audio_ms": lambda value: _duration("first_audio", value, table),
-        "tests": _tests,
-        "websocket": lambda value: Reading("websocket", "bool", float(value == "ok")),
-    }
-    return tuple(read(figures[key]) for key, read in readers.items() if key in figures)
-
-
-def _duration(name: str, value: object, table: RunTable | None) -> Reading:
-    low = high = None
-    if isinstance(value, list):
-        low, high = (_number(end) for end in value)
-        value = high
-    return Reading(
-        name=name,
-        unit="ms",
-        value=_number(value),
-        low=low,
-        high=high,
-        limit=TARGETS_MS[name],
-        kept=table.kept if table else None,
-        of=table.count if table else None,
+def _file(entry: Entry) -> FileChange:
+    return FileChange(
+        entry.string("path"),
+        entry.whole_or_none("added"),
+        entry.whole_or_none("removed"),
+        entry.text_or_none("note"),
     )
 
 
-def _tests(value: object) -> Reading:
-    passed, _, total = str(value).partition("/")
-    return tests_reading(int(passed), int(total))
-
-
-def _run_table(entries: list[Mapping[str, object]], path: Path) -> RunTable | None:
-    if not entries:
-        return None
-    limit_ms = FIRST_AUDIO_LIMIT_MS
-    runs = [
-        RunFigures(
-            run=number,
-            llm_ms=_number_or_none(entry.get("llm_ms")),
-            tts_ttfb_ms=_number_or_none(entry.get("tts_ttfb_ms")),
-            first_audio_ms=_number_or_none(entry.get("first_audio_ms")),
-        )
-        for number, entry in enumerate(entries, start=1)
-    ]
-    timed = [(run.first_audio_ms, run.run) for run in runs if run.first_audio_ms is not None]
-    best = min(timed, default=(None, None))
-    return RunTable(
-        name=path.stem,
-        limit_ms=limit_ms,
-        runs=tuple(runs),
-        count=len(runs),
-        kept=sum(run.keeps(limit_ms) for run in runs),
-        best_ms=best[0],
-        best_run=best[1],
+def _length(entry: Entry) -> TextLength:
+    characters = entry.get("characters")
+    if not isinstance(characters, str):
+        characters = f"{entry.number('characters'):g}"
+    return TextLength(
+        characters,
+        entry.number("first_byte_ms"),
+        entry.number("total_ms"),
+        entry.whole_or_none("chunks"),
     )
 
 
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is no number")
-    return float(value)
+def _change(entry: Entry) -> Change:
+    language = entry.string("language", "")
+    if not _LANGUAGE.fullmatch(language):
+        raise entry.error("language", f"{language!r} is no name of a language")
+    return Change(
+        entry.text("title"),
+        entry.text_or_none("before"),
+        entry.text_or_none("after"),
+        entry.texts("text"),
+        entry.string("code", ""),
+        language,
+    )
 
 
-def _number_or_none(value: object) -> float | None:
-    return None if value is None else _number(value)
-
-
-def _section(document: Mapping[str, object], name: str, path: Path) -> dict[str, object]:
-    section = document.get(name, {})
+def _section(file: Entry, name: str) -> Entry:
+    section = file.values.get(name, {})
     if not isinstance(section, dict):
-        raise UsageError(f"{path}: {name} is no section", f"write [{name}] above its keys")
-    unknown = sorted(set(section) - _KEYS[name])
-    if unknown:
-        raise UsageError(
-            f"{path}: unknown key {f'{name}.{unknown[0]}'!r}",
-            f"[{name}] knows {', '.join(sorted(_KEYS[name]))}",
-        )
-    return section
+        raise UsageError(f"{file.file}: {name} is no section", f"write [{name}] above its keys")
+    entry = Entry(section, name, file.file)
+    _refuse_unknown(entry, SECTIONS[name])
+    return entry
 
 
-def _entries(document: Mapping[str, object], name: str) -> list[Mapping[str, object]]:
-    entries = document.get(name, [])
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise TypeError(f"{name!r} is no list of tables: write [[{name}]]")
+def _entries(file: Entry, name: str) -> list[Entry]:
+    listed = file.values.get(name, [])
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise UsageError(f"{file.file}: {name} is no list of tables", f"write [[{name}]]")
+    entries = [Entry(one, f"{name}[{n}]", file.file) for n, one in enumerate(listed, start=1)]
+    for entry in entries:
+        _refuse_unknown(entry, LISTS[name])
     return entries
 
 
-def _read_toml(path: Path) -> dict[str, object]:
+def _refuse_unknown(entry: Entry, allowed: set[str]) -> None:
+    unknown = sorted(set(entry.values) - allowed)
+    if unknown:
+        key = f"{entry.where}.{unknown[0]}".lstrip(".")
+        knows = f"{entry.where or 'it'} knows {', '.join(sorted(allowed))}"
+        raise UsageError(f"{entry.file}: unknown key {key!r}", knows)
+
+
+def _read_toml(path: Path) -> Mapping[str, object]:
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
@@ -193,13 +171,6 @@ def _read_toml(path: Path) -> dict[str, object]:
     if len(content) > MOST_BYTES:
         raise UsageError(f"--import {path} is larger than {MOST_BYTES} bytes")
     try:
-        document = tomllib.loads(content.decode("utf-8-sig"))
+        return tomllib.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"--import {path} is not valid TOML: {error}") from None
-    allowed = {"started", "runs", "texts", "commits", "files", *_KEYS}
-    unknown = sorted(set(document) - allowed)
-    if unknown:
-        raise UsageError(
-            f"{path}: unknown key {unknown[0]!r}", f"it knows {', '.join(sorted(allowed))}"
-        )
-    return document

@@ -1,41 +1,51 @@
-"""A sprint's figures from recorded runs and from the tests' own report."""
+"""A sprint's figures from recorded runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from xml.etree import ElementTree
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from voicebench.errors import UsageError
-from voicebench.gates import GateResult
+from voicebench.comparability import series_settings
+from voicebench.gates import Gate, GateResult, judge, parse_gate
 from voicebench.metrics import compute
 from voicebench.report.chunk_table import length_rows
 from voicebench.report.recorded import Recorded
 from voicebench.report.runs import (
+    FIRST_AUDIO_LIMIT_MS,
     MeasuredRun,
-    first_audio_limit,
+    TurnLimit,
     measured_runs,
     shortlist,
     tally,
 )
 from voicebench.report.sheets import names
-from voicebench.report.sprint.readings import Reading
-from voicebench.report.sprint.sprint import RunFigures, RunTable, Setup, TextLength
-from voicebench.report.verdicts import kept_by
+from voicebench.report.sprint.readings import Reading, statistics_of
+from voicebench.report.sprint.sprint import Basis, RunFigures, RunTable, Setup, TextLength
+from voicebench.report.sprint.standing import standing_of
+from voicebench.report.sprint.targets import LIMITS_MS, TARGETS
+from voicebench.report.verdicts import carried, kept_by
 
-MOST_JUNIT_BYTES = 50_000_000
+NO_FAILURE = "errors.rate <= 0"
+MOST_PROMPTS = 1_000
+"""Of more different prompts none is kept."""
 
 
 def readings_of(runs: Sequence[Recorded]) -> list[Reading]:
-    """Return a reading for each gate of the runs, and one for WebSockets where one was used."""
+    """Return a reading for each target of a sprint and each other gate of the runs.
+
+    Durations that a sprint has a target for are held to it, whatever the gates of the run allow.
+    """
     readings: list[Reading] = []
-    for run in runs:
-        readings += [_reading(result, run) for result in run.gate_results]
+    for name, run in zip(names(runs), runs, strict=True):
+        readings += [_reading(result, own, run, name) for result, own in _judged_for_a_sprint(run)]
     sockets = [run for run in runs if run.is_over_a_socket]
     if sockets:
         turns = sum(run.summary.turns for run in sockets)
         kept = turns - sum(run.summary.failed for run in sockets)
-        readings.append(Reading("websocket", "bool", float(kept == turns), kept=kept, of=turns))
+        works = float(kept == turns) if turns else None
+        judged = all(standing_of(run).judged for run in sockets)
+        readings.append(Reading("websocket", "bool", works, kept=kept, of=turns, judged=judged))
     return readings
 
 
@@ -43,19 +53,21 @@ def run_tables(runs: Sequence[Recorded]) -> list[RunTable]:
     """Return the per-run table of each result."""
     tables = []
     for name, run in zip(names(runs), runs, strict=True):
-        limit = first_audio_limit(run.gate_results)
         measured = measured_runs(run.turns)
-        counted = tally(measured, limit)
+        counted = tally(measured, TurnLimit(FIRST_AUDIO_LIMIT_MS))
         best = counted.best
         tables.append(
             RunTable(
                 name=name,
-                limit_ms=limit.ms,
+                limit_ms=FIRST_AUDIO_LIMIT_MS,
                 runs=tuple(_run_figures(one) for one in shortlist(measured)),
                 count=counted.runs,
                 kept=counted.kept,
                 best_ms=best.first_audio_ms() if best else None,
                 best_run=best.number if best else None,
+                standing=standing_of(run),
+                basis=_basis(run),
+                stalled=sum(count > 0 for count in run.summary.metrics["stall_count"].values),
             )
         )
     return tables
@@ -69,57 +81,67 @@ def text_lengths(runs: Sequence[Recorded]) -> list[TextLength]:
 
 def setup_of(run: Recorded) -> Setup:
     """Return how the assistant was set up, as the settings of the run say."""
-    chunker, section = run.settings.get("chunker"), run.settings.get("run")
-    words = chunker if isinstance(chunker, dict) else {}
-    taken = section if isinstance(section, dict) else {}
-    return Setup(words.get("first_words"), words.get("later_words"), taken.get("sequential"))
+    chunker, section = _section(run.settings, "chunker"), _section(run.settings, "run")
+    sequential = section.get("sequential")
+    return Setup(
+        _whole(chunker.get("first_words")),
+        _whole(chunker.get("later_words")),
+        sequential if isinstance(sequential, bool) else None,
+    )
 
 
-def read_junit(path: Path) -> Reading:
-    """Return how many tests passed. Raises `UsageError` for a file that is no JUnit XML."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_JUNIT_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"--junit {path} cannot be read ({error.strerror})") from None
-    if len(content) > MOST_JUNIT_BYTES:
-        raise UsageError(f"--junit {path} is larger than {MOST_JUNIT_BYTES} bytes")
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        raise UsageError(f"--junit {path} declares entities, which no test report needs")
-    try:
-        root = ElementTree.fromstring(content)
-    except ElementTree.ParseError as error:
-        raise UsageError(f"--junit {path} is no XML ({error})") from None
-    cases = list(root.iter("testcase"))
-    if not cases:
-        raise UsageError(f"--junit {path} holds no test case")
-    run = [case for case in cases if case.find("skipped") is None]
-    passed = sum(case.find("failure") is None and case.find("error") is None for case in run)
-    return tests_reading(passed, len(run))
+def _judged_for_a_sprint(run: Recorded) -> Iterator[tuple[GateResult, str]]:
+    """Yield each target of a sprint as a gate, the run's other gates on its metric, then the rest.
+
+    Beside each stands the run's own gate on that figure, where its limit is another one.
+    """
+    own = {result.gate.figure.name: result.gate for result in run.gate_results}
+    for text in (*(f"{target.name} < {target.limit_ms:g}ms" for target in TARGETS), NO_FAILURE):
+        target = parse_gate(text)
+        theirs = own.pop(target.figure.name, target)
+        same = (theirs.operator, theirs.limit) == (target.operator, target.limit)
+        yield judge(target, run.summary), "" if same else theirs.text
+        for gate in [gate for gate in own.values() if gate.metric is target.metric]:
+            del own[gate.figure.name]
+            yield _held_to_the_target(gate, run)
+    yield from ((judge(gate, run.summary), "") for gate in own.values())
 
 
-def tests_reading(passed: int, total: int) -> Reading:
-    """Return the reading of a test suite."""
-    return Reading("tests", "count", float(passed), kept=passed, of=total)
+def _held_to_the_target(gate: Gate, run: Recorded) -> tuple[GateResult, str]:
+    """Judge a gate on a duration by a sprint's own limit; another kind of gate by its own."""
+    limit = gate.limit
+    if gate.metric and gate.unit == "ms" and gate.statistic != "stdev" and gate.operator[0] == "<":
+        limit = LIMITS_MS[gate.metric.short_name]
+    held = judge(replace(gate, limit=limit), run.summary)
+    return held, "" if limit == gate.limit else gate.text
 
 
-def _reading(result: GateResult, run: Recorded) -> Reading:
+def _reading(result: GateResult, own: str, run: Recorded, name: str) -> Reading:
     gate = result.gate
     kept = kept_by(gate, run.summary)
-    low = high = None
-    if gate.metric is not None and gate.unit == gate.metric.unit and gate.statistic != "mean":
-        values = run.summary.metrics[gate.metric.name].values
-        low, high = min(values, default=None), max(values, default=None)
+    known: dict[str, float] = {}
+    count, limited = run.summary.turns, False
+    if gate.metric is not None and gate.unit == gate.metric.unit:
+        values = run.summary.metrics[gate.metric.name]
+        known, count = statistics_of(values), len(values.values)
+        limited = result.observed is not None and not carried(gate, run.summary)
+    with_ends = known if gate.statistic not in ("mean", "stdev") else {}
     return Reading(
         name=gate.figure.name,
         unit=gate.unit,
         value=result.observed,
-        low=low,
-        high=high,
+        low=with_ends.get("min"),
+        high=with_ends.get("max"),
         limit=gate.limit,
         operator=gate.operator,
         kept=kept[0] if kept else None,
         of=kept[1] if kept else None,
+        count=count,
+        limited=limited,
+        statistics=known,
+        result=name,
+        judged=standing_of(run).judged,
+        own_gate=own,
     )
 
 
@@ -132,3 +154,25 @@ def _run_figures(run: MeasuredRun) -> RunFigures:
         first_audio_ms=values["first_audio_ms"],
         failed=run.turn.failed,
     )
+
+
+def _basis(run: Recorded) -> Basis:
+    asked = sorted({_digest(prompt) for prompt in run.columns.prompts})
+    settings = series_settings(run.settings)
+    return Basis(
+        {key: value for key, value in settings.items() if not key.startswith("run.prompt")},
+        tuple(asked) if len(asked) <= MOST_PROMPTS else None,
+    )
+
+
+def _digest(prompt: str) -> str:
+    return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def _section(settings: Mapping[str, object], name: str) -> Mapping[str, object]:
+    section = settings.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,31 +1,58 @@
-"""What a sprint says of one metric, and how that stands against the target and the sprint before.
+"""What a sprint says of one metric, and how that stands against its target.
 
 The status follows from the figures, in this order:
 
-1. *not measured*: there is no figure.
-2. *missed*, and then how: *close* where the worst figure misses the target by at most 20 % of it;
+1. *not judged*: the run that the figure comes from is invalid or was interrupted.
+2. *not measured*: there is no figure.
+3. *missed*, and then how: *close* where the worst figure misses the target by at most 20 % of it;
    else ``n/m pass`` where single turns can be held to the target and some keep it; else *missed*.
-3. *maintained*, *improved* or *regressed* against the sprint before, where it has the figure:
-   within a tenth of what it was, better, or worse. Tests and connections compare exactly.
-4. *met*: there is nothing to compare with.
+4. *maintained*, *improved* or *regressed* against the sprint before, where the same statistic of it
+   is known (`voicebench.report.sprint.comparing`): within a tenth of what it was, better, or worse.
+   Tests and connections compare exactly.
+5. *met*: there is nothing to compare with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
+
+import numpy as np
 
 from voicebench import format as form
 from voicebench.gates import CLOSE_MARGIN, OPERATORS
+from voicebench.summary import PERCENTILES, Distribution
 
 MAINTAINED_WITHIN = 0.10
 
 Status = Literal[
-    "maintained", "improved", "regressed", "close", "partly", "missed", "met", "not measured"
+    "maintained",
+    "improved",
+    "regressed",
+    "close",
+    "partly",
+    "missed",
+    "met",
+    "not measured",
+    "not judged",
 ]
 MET: tuple[Status, ...] = ("maintained", "improved", "regressed", "met")
 """With these the target is kept."""
+SIGNS: dict[Status, str] = {
+    "maintained": "✓",
+    "improved": "✓",
+    "regressed": "!",
+    "close": "≈",
+    "partly": "◐",
+    "missed": "✗",
+    "met": "✓",
+    "not measured": "?",
+    "not judged": "?",
+}
+"""The icon of each status."""
+EXACT = ("tests", "websocket")
+"""Readings that are counts of what works, and no figure of a metric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +60,7 @@ class Reading:
     """One row of the executive summary.
 
     ``name`` is a figure (``llm_total.mean``), a metric (``first_audio``), ``tests`` or
-    ``websocket``; ``value`` is what is compared, and of a range its worse end.
+    ``websocket``; ``value`` is what is judged and compared, and of a range its worse end.
     """
 
     name: str
@@ -46,11 +73,43 @@ class Reading:
     kept: int | None = None
     of: int | None = None
     """How many turns (or tests) kept the target, of how many."""
+    count: int | None = None
+    """Of how many values the figure is; None where nobody said."""
+    limited: bool = False
+    """Whether the values are too few for the named percentile: then the value is their maximum."""
+    statistics: Mapping[str, float] = field(default_factory=dict)
+    """What else is known of the metric over the same values: ``{"p50": 301.0}``."""
+    result: str = ""
+    """The result that it comes from; empty for what comes from none."""
+    judged: bool = True
+    """Whether its run may be judged."""
+    own_gate: str = ""
+    """The run's own gate on the figure, where its limit is another one."""
 
     @property
     def metric(self) -> str:
         """The metric's name without its statistic."""
         return self.name.partition(".")[0]
+
+    @property
+    def statistic(self) -> str:
+        """What ``value`` is: ``p95``, ``mean``, ``max``; empty where nobody said."""
+        if self.limited:
+            return "max"
+        if self.is_range:
+            return "max" if self.lower_is_better else "min"
+        return self.name.partition(".")[2]
+
+    @property
+    def is_range(self) -> bool:
+        """Whether somebody gave a range, and no statistic of what lies in it."""
+        return "." not in self.name and self.low is not None and self.high is not None
+
+    @property
+    def known(self) -> Mapping[str, float]:
+        """Every statistic of the metric that is known."""
+        own = {} if self.value is None else {self.statistic: self.value}
+        return {**self.statistics, **own}
 
     @property
     def lower_is_better(self) -> bool:
@@ -87,7 +146,7 @@ class Reading:
         """Return whether the target is kept; None where nothing was measured."""
         if self.value is None:
             return None
-        if self.name in ("tests", "websocket"):
+        if self.name in EXACT:
             return self.kept == self.of if self.of is not None else bool(self.value)
         return self.limit is None or OPERATORS[self.operator](self.value, self.limit)
 
@@ -100,14 +159,34 @@ class Reading:
 
     def worst_text(self) -> str:
         """Return the figure that is compared, without the range around it."""
-        if self.value is None:
+        return self.figure_text(self.value)
+
+    def figure_text(self, value: float | None) -> str:
+        """Return ``value``, a figure of the same metric, with its unit."""
+        if value is None:
             return form.NOTHING
-        return f"{self._number(self.value)}{unit_text(self.unit)}"
+        return f"{self._number(value)}{unit_text(self.unit)}"
 
     def _number(self, value: float) -> str:
         if self.limit is None or value == int(value):
             return whole_or_rounded(value, self.unit)
         return form.beside(value, self.limit, self.unit)
+
+
+def statistics_of(found: Distribution) -> dict[str, float]:
+    """Return each statistic that the values carry: mean, min, max and percentiles."""
+    if not found.values:
+        return {}
+    known = {
+        "mean": float(np.mean(found.values)),
+        "min": min(found.values),
+        "max": max(found.values),
+    }
+    for q in PERCENTILES:
+        value, carried = found.quantile(q)
+        if value is not None and carried:
+            known[f"p{q}"] = value
+    return known
 
 
 def whole_or_rounded(value: float, unit: str) -> str:
@@ -122,34 +201,25 @@ def unit_text(unit: str) -> str:
     return form.quantity(0.0, unit).removeprefix(form.number(0.0, unit))
 
 
-def status(now: Reading, before: Reading | None) -> Status:
-    """Return how ``now`` stands: see the rules above."""
+def status(now: Reading, was: float | None = None) -> Status:
+    """Return how ``now`` stands: see the rules above. ``was`` is the same statistic before."""
+    if not now.judged:
+        return "not judged"
     met = now.is_met()
-    if met is None:
+    if met is None or now.value is None:
         return "not measured"
     if not met:
         beyond = now.beyond()
         if beyond is not None and beyond <= CLOSE_MARGIN:
             return "close"
         return "partly" if now.kept else "missed"
-    if before is None or before.value is None or now.value is None:
-        return "met"
-    exact = now.name in ("tests", "websocket")
-    moved = now.value - before.value
-    if abs(moved) <= (0 if exact else MAINTAINED_WITHIN * abs(before.value)):
+    return "met" if was is None else _moved(now, now.value, was)
+
+
+def _moved(now: Reading, value: float, was: float) -> Status:
+    exact = now.name in EXACT
+    moved = value - was
+    if abs(moved) <= (0 if exact else MAINTAINED_WITHIN * abs(was)):
         return "maintained"
     better = moved > 0 if exact else (moved < 0) == now.lower_is_better
     return "improved" if better else "regressed"
-
-
-def same(reading: Reading, earlier: Sequence[Reading]) -> Reading | None:
-    """Return what an earlier sprint says of the same figure, else of the same metric."""
-    exact = (other for other in earlier if other.name == reading.name)
-    related = (
-        other
-        for other in earlier
-        if other.metric == reading.metric
-        and other.unit == reading.unit
-        and "." not in (other.name if "." in reading.name else reading.name)
-    )
-    return next(exact, None) or next(related, None)

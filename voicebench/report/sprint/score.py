@@ -1,9 +1,11 @@
 """The score card: five aspects of ten points, each by a formula, all of them in ``docs/sprint.md``.
 
 * **quality**: 10 × the share of measured turns that succeeded and have no clipped sample.
-* **latency**: for each of the three durations with a target (E2E latency, TTS TTFB, E2E first
-  audio) 10 × (2 − figure / target), between 0 and 10: ten at the target and better, none at twice
-  the target. The mean of them.
+* **latency**: for each of the three durations that every sprint is held to (E2E latency, TTS TTFB,
+  E2E first audio) 10 × (2 − figure / target), between 0 and 10: ten at the target and better, none
+  at twice the target. The mean of them, × the share of turns that succeeded: a turn that failed was
+  not quick. The targets are fixed (`voicebench.report.sprint.targets`), so a run with loose gates
+  scores no better than one with strict ones.
 * **streaming**: 10 × the mean of two shares: of turns that lag at most 100 ms behind a listener who
   starts at once (`worst_deficit_ms`), and of turns that speak before their reply is complete. Where
   the reply's text cannot be seen the first share stands alone.
@@ -14,7 +16,8 @@
   the target is reached over a wire; an assistant in the same process has no connection to judge.
 
 Points are rounded to a tenth. What was not measured has no points, and counts neither for the total
-nor for what was possible. A person's own judgement takes the place of a formula, and is marked.
+nor for what was possible. Where a run is not judged (invalid, interrupted), or no turn succeeded,
+no formula gives points. A person's own judgement takes the place of a formula, and is marked.
 """
 
 from __future__ import annotations
@@ -23,12 +26,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from voicebench import format as form
 from voicebench.errors import UsageError
 from voicebench.metrics import BY_NAME
 from voicebench.report.recorded import Recorded
 from voicebench.report.sprint.readings import Reading
-from voicebench.report.sprint.sprint import ASPECTS, Score
+from voicebench.report.sprint.sprint import ASPECTS, Said, Score
+from voicebench.report.sprint.standing import standing_of
+from voicebench.report.sprint.targets import TARGETS
 from voicebench.timeline import Timeline
 
 CONTINUITY_MS = 100.0
@@ -59,13 +63,17 @@ def score_card(
     runs: Sequence[Recorded], readings: Sequence[Reading], by_hand: Mapping[str, float]
 ) -> tuple[Score, ...]:
     """Return the points of each aspect; those in ``by_hand`` as they were entered."""
-    computed = {
-        "quality": _quality(runs),
-        "latency": _latency(readings),
-        "streaming": _streaming(runs),
-        "humanity": _humanity(runs),
-        "connectivity": _connectivity(runs),
-    }
+    computed = dict.fromkeys(ASPECTS, NO_POINTS)
+    if not all(standing_of(run).judged for run in runs):
+        computed = dict.fromkeys(ASPECTS, (None, (Said("score.not judged"),)))
+    elif any(run.summary.turns > run.summary.failed for run in runs):
+        computed = {
+            "quality": _quality(runs),
+            "latency": _latency(runs, readings),
+            "streaming": _streaming(runs),
+            "humanity": _humanity(runs),
+            "connectivity": _connectivity(runs),
+        }
     card = []
     for aspect in ASPECTS:
         if aspect in by_hand:
@@ -76,67 +84,77 @@ def score_card(
     return tuple(card)
 
 
-Points = tuple[float | None, str]
+Points = tuple[float | None, tuple[Said, ...]]
+NO_POINTS: Points = (None, ())
 
 
 def _quality(runs: Sequence[Recorded]) -> Points:
     turns = _measured(runs)
-    if not turns:
-        return None, ""
     good = sum(
         not turn.failed and turn.sound is not None and not turn.sound.clipped_samples
         for turn in turns
     )
-    return 10 * good / len(turns), f"{good}/{len(turns)}"
+    return 10 * good / len(turns), (_counted(good, len(turns)),)
 
 
-def _latency(readings: Sequence[Reading]) -> Points:
-    points, told = [], []
-    for name in ("llm_total", "tts_ttfb", "first_audio"):
-        reading = next((one for one in readings if one.metric == name and one.unit == "ms"), None)
-        if reading is None or reading.value is None or not reading.limit:
-            continue
-        points.append(10 * min(max(2 - reading.value / reading.limit, 0.0), 1.0))
-        told.append(f"{form.ms(reading.value)}/{form.limit(reading.limit, 'ms')}")
-    return (sum(points) / len(points), ", ".join(told)) if points else (None, "")
+def _latency(runs: Sequence[Recorded], readings: Sequence[Reading]) -> Points:
+    held = {target.name: target.limit_ms for target in TARGETS}
+    points: list[float] = []
+    why: list[Said] = []
+    for reading in readings:
+        if reading.name in held and reading.value is not None:
+            limit_ms = held[reading.name]
+            points.append(10 * min(max(2 - reading.value / limit_ms, 0.0), 1.0))
+            why.append(Said("score.duration", {"took_ms": reading.value, "limit_ms": limit_ms}))
+    if not points:
+        return NO_POINTS
+    turns = sum(run.summary.turns for run in runs)
+    succeeded = 1 - sum(run.summary.failed for run in runs) / turns
+    if succeeded < 1:
+        why.append(Said("score.succeeded", {"good_share": succeeded}))
+    return succeeded * sum(points) / len(points), tuple(why)
 
 
 def _streaming(runs: Sequence[Recorded]) -> Points:
     deficits = _values(runs, "worst_deficit_ms")
     if not deficits.size:
-        return None, ""
+        return NO_POINTS
     count = sum(run.summary.turns for run in runs)
     continuity = float((deficits <= CONTINUITY_MS).sum()) / count
-    told = f"{form.percent(continuity)} ≤ {form.limit(CONTINUITY_MS, 'ms')}"
+    told = Said("score.continuity", {"kept_share": continuity, "limit_ms": CONTINUITY_MS})
     early = [
         run.columns.values["first_audio_ms"] < run.columns.values["llm_total_ms"]
         for run in runs
         if run.summary.metrics["llm_total_ms"].values
     ]
     if not early:
-        return 10 * continuity, told
+        return 10 * continuity, (told,)
     overlap = float(np.concatenate(early).mean())
-    return 10 * (continuity + overlap) / 2, f"{told}, {form.percent(overlap)} overlap"
+    return 10 * (continuity + overlap) / 2, (told, Said("score.overlap", {"early_share": overlap}))
 
 
 def _humanity(runs: Sequence[Recorded]) -> Points:
     sounds, stalls = _values(runs, "first_sound_ms"), _values(runs, "stall_count")
     if not sounds.size:
-        return None, ""
+        return NO_POINTS
     middle = float(np.median(sounds))
     span = SLOWEST_ANSWER_MS - QUICKEST_ANSWER_MS
     quick = min(max((SLOWEST_ANSWER_MS - middle) / span, 0.0), 1.0)
     smooth = float((stalls == 0).sum()) / sum(run.summary.turns for run in runs)
-    return 10 * quick * smooth, f"{form.quantity(middle, 'ms')}, {form.percent(smooth)} no stall"
+    told = Said("score.sound", {"sound_ms": middle}), Said("score.smooth", {"smooth_share": smooth})
+    return 10 * quick * smooth, told
 
 
 def _connectivity(runs: Sequence[Recorded]) -> Points:
-    over_a_wire = [run for run in runs if run.is_over_a_wire]
-    turns = _measured(over_a_wire)
+    turns = _measured([run for run in runs if run.is_over_a_wire])
     if not turns:
-        return None, ""
+        return NO_POINTS
     lost = sum(turn.failure is not None and turn.failure.stage in _WIRE_STAGES for turn in turns)
-    return 10 * (1 - lost / len(turns)), f"{len(turns) - lost}/{len(turns)}"
+    return 10 * (1 - lost / len(turns)), (_counted(len(turns) - lost, len(turns)),)
+
+
+def _counted(good: int, of: int) -> Said:
+    return Said("score.counted", {"good": good, "of": of})
 
 
 def _measured(runs: Sequence[Recorded]) -> list[Timeline]:

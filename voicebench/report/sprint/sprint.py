@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
-from voicebench.errors import ResultsError
 from voicebench.report.sprint.commits import Commit, FileChange
-from voicebench.report.sprint.readings import Reading, Status, same, status
+from voicebench.report.sprint.language import Text
+from voicebench.report.sprint.readings import Reading
 
-SCHEMA = 1
-_Kind = TypeVar("_Kind")
 ASPECTS = ("quality", "latency", "streaming", "humanity", "connectivity")
+Word = Literal[
+    "INTERRUPTED",
+    "NOTHING MEASURED",
+    "INVALID",
+    "FAIL",
+    "NOT MEASURED",
+    "CLOSE",
+    "UNDECIDED",
+    "NOT JUDGED",
+    "PASS",
+]
+"""What a run is called by its verdict, the worst first."""
+WORDS: tuple[Word, ...] = get_args(Word)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A sentence as data: its key in the words of the page, and what stands in its places."""
+
+    key: str
+    figures: Mapping[str, str | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +52,29 @@ class RunFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How a result stands by its own judgement, and what there is to do about it."""
+
+    word: Word
+    judged: bool
+    """Whether the verdict is one on the figures: not so of an invalid or interrupted run."""
+    why: tuple[Said, ...] = ()
+    """Why nothing is judged, or what besides the gates speaks against the figures."""
+    advice: tuple[Said, ...] = ()
+    """What was found in the turns with its remedy, the gravest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What has to agree before the figures of two results may be compared."""
+
+    settings: Mapping[str, object]
+    """What was measured and what its numbers mean: the key of each such setting to its value."""
+    prompts: tuple[str, ...] | None
+    """A short digest of each prompt; None where there are too many to keep."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunTable:
     """The runs of one result. ``runs`` may be a shortlist of the ``count`` runs that were made."""
 
@@ -45,6 +85,16 @@ class RunTable:
     kept: int
     best_ms: float | None
     best_run: int | None
+    standing: Standing | None = None
+    """None for what was imported."""
+    basis: Basis | None = None
+    stalled: int = 0
+    """How many of the runs stall while they play."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether the figures may be judged."""
+        return self.standing is None or self.standing.judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +104,38 @@ class TextLength:
     characters: str
     first_byte_ms: float
     total_ms: float
-    chunks: int = 1
+    chunks: int | None = None
+    """How many texts there were; None where nobody said."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstChunk:
+    """What the voice took for one first chunk."""
+
+    text: Text
+    first_byte_ms: float
+    cold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One key change: what it is, how it was before and after, and the code that shows it."""
+
+    title: Text
+    before: Text | None = None
+    after: Text | None = None
+    text: tuple[Text, ...] = ()
+    code: str = ""
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """What a run of the tests says beside how many passed."""
+
+    skipped: int | None = None
+    warnings: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +145,7 @@ class Score:
     aspect: str
     points: float | None
     by_hand: bool = False
-    why: str = ""
+    why: tuple[Said, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +158,22 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True)
+class Reported:
+    """What a report says of itself, in its own words."""
+
+    well: tuple[Text, ...] = ()
+    improve: tuple[Text, ...] = ()
+    to_try: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Sprint:
     """Everything that is said of one sprint."""
 
     number: int
     started_at: str | None
     commit: str | None
+    """The commit at which the sprint was written."""
     commits: tuple[Commit, ...]
     files: tuple[FileChange, ...]
     readings: tuple[Reading, ...]
@@ -93,6 +184,14 @@ class Sprint:
     results: tuple[str, ...] = ()
     score_total: float | None = None
     """The total as it was reported; None where it is the sum of the aspects."""
+    imported: bool = False
+    """Whether somebody else measured it; then ``commit`` may be of another repository."""
+    title: Text | None = None
+    changes: tuple[Change, ...] = ()
+    first_chunks: tuple[FirstChunk, ...] = ()
+    suite: Suite = Suite()
+    reported: Reported = Reported()
+    closing: Text | None = None
 
     @property
     def total(self) -> float | None:
@@ -111,76 +210,29 @@ class Sprint:
         scored = sum(score.points is not None for score in self.scores)
         return 10 * scored if scored else 10 * len(ASPECTS)
 
-    def gained(self, before: Sprint | None) -> float | None:
-        """Return the change of the total; None where as many points could not be had before."""
-        if before is None or self.total is None or before.total is None:
-            return None
-        if self.possible != before.possible:
-            return None
-        return round(self.total - before.total, 1)
+    def reading(self, name: str) -> Reading | None:
+        """Return the reading of ``name``; None where there is none."""
+        return next((reading for reading in self.readings if reading.name == name), None)
 
-    def statuses(self, before: Sprint | None) -> list[Status]:
-        """Return the status of each reading."""
-        earlier = before.readings if before else ()
-        return [status(reading, same(reading, earlier)) for reading in self.readings]
+    def worst_missed(self, metric: str) -> Reading | None:
+        """Return the reading of ``metric`` that misses its target the most, if one does."""
+        missed = [
+            reading
+            for reading in self.readings
+            if reading.metric == metric and reading.judged and reading.is_met() is False
+        ]
+        return max(missed, key=lambda reading: reading.value or 0.0, default=None)
 
+    @property
+    def word(self) -> Word | None:
+        """The verdict of all results together, the worst of them; None where all is imported."""
+        words = [table.standing.word for table in self.tables if table.standing is not None]
+        return min(words, key=WORDS.index, default=None)
 
-def to_json(sprint: Sprint, before: Sprint | None) -> str:
-    """Return the document that ``sprint-NNN.json`` holds."""
-    document = {"schema": SCHEMA} | asdict(sprint)
-    document["previous"] = before.number if before else None
-    document["statuses"] = dict(
-        zip([reading.name for reading in sprint.readings], sprint.statuses(before), strict=True)
-    )
-    document["score"] = {"total": sprint.total, "possible": sprint.possible}
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    def said_of(self, table: RunTable) -> str:
+        """Return the name of a result where there are several; else nothing."""
+        return table.name if self.is_of_several_results() else ""
 
-
-def previous_sprint(folder: Path, number: int) -> Sprint | None:
-    """Return the latest sprint under ``number`` that lies in ``folder``.
-
-    Raises `ResultsError` where its file cannot be read.
-    """
-    found = []
-    for path in folder.glob("sprint-*.json"):
-        digits = path.stem.removeprefix("sprint-")
-        if digits.isdecimal() and int(digits) < number:
-            found.append((int(digits), path))
-    return read_sprint(max(found)[1]) if found else None
-
-
-def read_sprint(path: Path) -> Sprint:
-    """Read ``sprint-NNN.json``. Raises `ResultsError` for anything else."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document["schema"] != SCHEMA:
-            raise ResultsError(
-                f"{path} has schema {document['schema']!r}, and this voicebench reads {SCHEMA}",
-                "read it with the version of voicebench that wrote it",
-            )
-        return Sprint(
-            number=int(document["number"]),
-            started_at=document["started_at"],
-            commit=document["commit"],
-            commits=_all(Commit, document["commits"]),
-            files=_all(FileChange, document["files"]),
-            readings=_all(Reading, document["readings"]),
-            tables=tuple(
-                RunTable(**{**table, "runs": _all(RunFigures, table["runs"])})
-                for table in document["tables"]
-            ),
-            lengths=_all(TextLength, document["lengths"]),
-            scores=_all(Score, document["scores"]),
-            setup=Setup(**document["setup"]),
-            results=tuple(document["results"]),
-            score_total=document["score_total"],
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ResultsError(f"{path} is no sprint of voicebench ({error})") from None
-
-
-def _all(kind: type[_Kind], entries: Sequence[Mapping[str, object]]) -> tuple[_Kind, ...]:
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    return tuple(
-        kind(**{name: value for name, value in entry.items() if name in known}) for entry in entries
-    )
+    def is_of_several_results(self) -> bool:
+        """Return whether rows have to say which result they come from."""
+        return len(self.tables) > 1

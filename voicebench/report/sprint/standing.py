@@ -1,0 +1,73 @@
+"""How a run stands by its own judgement: the first thing that a sprint made of it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from voicebench.advice import advise
+from voicebench.gates import Verdict
+from voicebench.report.recorded import Recorded
+from voicebench.report.sheets import verdict_of
+from voicebench.report.sprint.sprint import Said, Standing, Word
+
+WITHOUT_FIGURES: tuple[Word, ...] = ("INVALID", "INTERRUPTED", "NOTHING MEASURED")
+"""A run that is called so has no figures that a sprint may judge."""
+
+
+def standing_of(run: Recorded) -> Standing:
+    """Return the verdict of ``run`` as its own report has it, with its reasons and advice."""
+    word = _word(run)
+    return Standing(
+        word=word,
+        judged=word not in WITHOUT_FIGURES,
+        why=tuple(_why(word, run)),
+        advice=tuple(_advice(run)),
+    )
+
+
+def _word(run: Recorded) -> Word:
+    if not run.complete or run.cut_line:
+        return "INTERRUPTED"
+    if run.summary.failed == run.summary.turns:
+        return "NOTHING MEASURED"
+    if run.judged.invalid:
+        return "INVALID"
+    verdict = verdict_of(run)
+    return "NOT JUDGED" if verdict is None else verdict.value
+
+
+def _why(word: Word, run: Recorded) -> Iterator[Said]:
+    turns, failed = run.summary.turns, run.summary.failed
+    if word == "INTERRUPTED":
+        yield Said("why.interrupted", {"turns": turns})
+    elif word == "NOTHING MEASURED":
+        yield Said("why.all failed" if turns else "why.no turn", {"turns": turns})
+    elif word == "INVALID":
+        yield Said("why.noise")
+    elif run.gate_results:
+        passed = sum(result.verdict is Verdict.PASS for result in run.gate_results)
+        yield Said("why.gates", {"passed": passed, "gates": len(run.gate_results)})
+    regressions = run.judged.regressions
+    if word not in WITHOUT_FIGURES and regressions:
+        kept = sum(one.verdict is Verdict.PASS for one in regressions)
+        yield Said("why.baseline", {"kept": kept, "figures": len(regressions)})
+    if word == "NOT JUDGED":
+        yield Said("why.no gate")
+    if failed and word not in WITHOUT_FIGURES:
+        yield Said("why.failed", {"failed": failed, "turns": turns})
+
+
+def _advice(run: Recorded) -> Iterator[Said]:
+    for noise in _noise(run):
+        told = {key: str(noise.get(key)) for key in ("finding", "remedy")}
+        yield Said("noise", told)
+    for advice in advise(run.turns, run.summary, run.gate_results, run.environment):
+        yield Said("advice", {"finding": advice.finding, "remedy": advice.remedy})
+
+
+def _noise(run: Recorded) -> Iterator[Mapping[str, object]]:
+    judgement = run.stored.get("judgement")
+    found = judgement.get("noise") if isinstance(judgement, dict) else None
+    for noise in found if isinstance(found, list) else []:
+        if isinstance(noise, dict):
+            yield noise
