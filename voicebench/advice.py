@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from voicebench import format as form
+from voicebench.gate_advice import explain
 from voicebench.gates import GateResult, Verdict
 from voicebench.metrics import BY_NAME
 from voicebench.summary import Summary, percentile, values_needed
@@ -314,6 +315,21 @@ def _slowest_stage(run: _Run) -> list[Advice]:
     return []
 
 
+def _missed_gates(run: _Run) -> list[Advice]:
+    """Say what each missed gate is made of, unless another rule has said it."""
+    return [
+        Advice(*explain(result, run.summary))
+        for result in run.results
+        if result.verdict in (Verdict.FAIL, Verdict.CLOSE) and not _is_explained(result, run)
+    ]
+
+
+def _is_explained(result: GateResult, run: _Run) -> bool:
+    metric = result.gate.metric
+    rule = _failed_turns if metric is None else EXPLAINED_BY.get(metric.name)
+    return rule is not None and bool(rule(run))
+
+
 LLM_REMEDY = "tune the language model: a smaller one, a shorter system prompt, a faster device"
 VOICE_REMEDY = "tune the voice: a lighter one, a shorter first chunk, a faster device"
 
@@ -353,11 +369,28 @@ def _handed_over_late(turn: Timeline) -> bool:
     return first_chunk is not None and complete is not None and first_chunk >= complete
 
 
+EXPLAINED_BY: dict[str, Callable[[_Run], list[Advice]]] = {
+    "first_audio_ms": _slowest_stage,
+    "leading_silence_ms": _silence,
+    **dict.fromkeys(
+        (
+            "gapless_start_ms",
+            "stall_count",
+            "stall_ms",
+            "longest_stall_ms",
+            "worst_deficit_ms",
+        ),
+        _stalls,
+    ),
+}
+"""The rules that explain a gate on these metrics whenever they find something."""
+
 RULES: tuple[Callable[[_Run], list[Advice]], ...] = (
     _failed_turns,
     _not_measured,
     _too_few_runs,
     _slowest_stage,
+    _missed_gates,
     _stalls,
     _short_warmup,
     _connects_in_the_turn,
