@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from voicebench.gates import judge, overall, parse_gate
+from voicebench.final import Taken, final_verdict
+from voicebench.gates import judge, parse_gate
 from voicebench.results.checksums import write_checksums
 from voicebench.results.codec import encode_line
 from voicebench.results.csv_rows import write_rows
@@ -56,7 +57,8 @@ def write_result(
         write_rows(file, turns)
     summary = summarize(turns)
     results_of_gates = [judge(parse_gate(gate), summary) for gate in gates]
-    assert overall(results_of_gates)
+    taken = Taken(summary.turns, summary.failed, len(turns), complete=True)
+    final = final_verdict(taken, [result.verdict for result in results_of_gates])
     run = {
         "name": name,
         "folder": f"results/{folder.name}",
@@ -66,7 +68,7 @@ def write_result(
         "voicebench": "0.1.0",
         "instrument": ENVIRONMENT["instrument"],
     }
-    document = summary_document(run, turns, summary, results_of_gates)
+    document = summary_document(run, turns, summary, results_of_gates, final)
     write_json(folder / "summary.json", document)
     write_checksums(folder)
     return folder

@@ -7,7 +7,8 @@ from drawn_turns import failed_turn, turn_with_first_audio
 
 from voicebench.errors import UsageError
 from voicebench.figures import parse_figure, read_change
-from voicebench.summary import summarize
+from voicebench.metrics import METRICS
+from voicebench.summary import Distribution, Summary, summarize
 
 
 @pytest.mark.parametrize(
@@ -95,3 +96,33 @@ def test_a_failed_turn_is_not_under_the_limit_and_widens_nothing_else() -> None:
 @pytest.mark.parametrize("name", ["first_audio.max", "first_audio.min", "llm_total.mean"])
 def test_an_extreme_and_what_nobody_saw_have_no_interval(name: str) -> None:
     assert parse_figure(name).interval(summarize([turn_with_first_audio(1)] * 9)) is None
+
+
+def summary_of(metric: str, *values: float) -> Summary:
+    found = {one.name: Distribution((), len(values)) for one in METRICS}
+    return Summary(len(values), 0, found | {metric: Distribution(values, 0)})
+
+
+def test_what_cannot_be_negative_has_no_negative_interval() -> None:
+    """Two turns of 120 and 500 ms: the mean may be off by more than it is."""
+    interval = parse_figure("first_audio.mean").interval(summary_of("first_audio_ms", 120.0, 500.0))
+    assert interval is not None
+    assert interval.low == 0
+    assert interval.high is not None
+    assert interval.high > 500
+
+
+@pytest.mark.parametrize("metric", ["transport_ms", "unattributed_ms", "transport_llm_ms"])
+def test_a_difference_may_be_negative(metric: str) -> None:
+    figure = parse_figure(f"{metric.removesuffix('_ms')}.mean")
+    interval = figure.interval(summary_of(metric, -10.0, 30.0))
+    assert interval is not None
+    assert interval.low is not None
+    assert interval.low < 0
+
+
+def test_the_mean_of_yes_and_no_is_a_share_between_0_and_1() -> None:
+    figure = parse_figure("connection_reused.mean")
+    interval = figure.interval(summary_of("connection_reused", 1.0, 1.0, 0.0))
+    assert interval is not None
+    assert 0 < (interval.low or 0.0) < 2 / 3 < (interval.high or 0.0) < 1

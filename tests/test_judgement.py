@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from drawn_turns import turn_with_first_audio
 
-from voicebench.gates import Verdict
-from voicebench.judgement import Judgement, judge_gates, judge_stored, look_counts, worst
+from voicebench.final import Taken
+from voicebench.gates import Verdict, worst
+from voicebench.judgement import Judgement, judge_gates, look_counts, planned_turns
 from voicebench.noise import Noise
 from voicebench.settings import Settings
 from voicebench.summary import summarize
@@ -15,10 +16,10 @@ LOUD = Noise("drift", "it drifts", "stop it", invalidates=True)
 QUIET = Noise("outliers", "one is far off", "look at it")
 
 
-def settings(**judge: object) -> Settings:
+def settings(**judge: object) -> dict[str, object]:
     return Settings.model_validate(
         {"run": {"runs": 20}, "judge": judge, "gates": ["first_audio.p50 < 300ms"]}
-    )
+    ).model_dump()
 
 
 def test_noise_that_invalidates_makes_a_run_invalid_unless_it_is_allowed() -> None:
@@ -70,15 +71,32 @@ def test_looks_share_the_error() -> None:
 
 def test_stored_settings_are_judged_as_they_asked_and_older_ones_as_they_were() -> None:
     summary = summarize([turn_with_first_audio(ms) for ms in (290, 301, 280, 320, 290, 310)])
-    stored = settings(decide=True).model_dump()
-    [decided] = judge_stored(stored, summary, ["first_audio.p50 < 300ms"])
-    [observed] = judge_stored({}, summary, ["first_audio.p50 < 300ms"])
+    [decided] = judge_gates(settings(decide=True), summary, ["first_audio.p50 < 300ms"])
+    [observed] = judge_gates({}, summary, ["first_audio.p50 < 300ms"])
     assert (decided.verdict, observed.verdict) == (Verdict.UNDECIDED, Verdict.PASS)
 
 
 def test_the_entry_of_the_summary_is_plain() -> None:
     import json
 
-    entry = Judgement(noise=(LOUD,), baseline="b").as_dict()
+    judgement = Judgement(noise=(LOUD,), baseline="b")
+    entry = judgement.as_dict(judgement.final(Taken(2, 0, 2, complete=True)))
     assert json.loads(json.dumps(entry)) == entry
     assert entry["invalid"] is True
+    assert entry["verdict"] == "INVALID"
+
+
+@pytest.mark.parametrize(
+    ("stored", "planned"),
+    [
+        (settings(), 20),
+        (settings(until_decided=True, max_runs=100), 100),
+        ({"run": {"runs": 12}}, 12),
+        ({"run": {}}, None),
+        ({}, None),
+    ],
+)
+def test_settings_say_how_many_turns_were_planned(
+    stored: dict[str, object], planned: int | None
+) -> None:
+    assert planned_turns(stored) == planned

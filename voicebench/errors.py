@@ -7,10 +7,24 @@ a defect of voicebench and shows its traceback.
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from voicebench.events import Fault, Stage
+
+
+class ExitCode(IntEnum):
+    """What a command says to the shell that called it."""
+
+    PASSED = 0
+    DEFECT = 1
+    BAD_USAGE = 2
+    GATE_FAILED = 3
+    COULD_NOT_MEASURE = 4
+    UNDECIDED = 5
+    """Measured, but undecided or invalid."""
+    INTERRUPTED = 130
 
 
 class VoicebenchError(Exception):
@@ -19,7 +33,7 @@ class VoicebenchError(Exception):
     ``message`` names what was wrong and where; ``remedy`` says what to do.
     """
 
-    exit_code = 1
+    exit_code = ExitCode.DEFECT
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
@@ -33,7 +47,7 @@ class VoicebenchError(Exception):
 class UsageError(VoicebenchError):
     """The command line, a setting, a gate or an input file is not what it may be."""
 
-    exit_code = 2
+    exit_code = ExitCode.BAD_USAGE
 
 
 class SettingsError(UsageError):
@@ -43,7 +57,7 @@ class SettingsError(UsageError):
 class CannotMeasure(VoicebenchError):
     """Nothing could be measured: the target is down, or every turn failed."""
 
-    exit_code = 4
+    exit_code = ExitCode.COULD_NOT_MEASURE
 
 
 class ModelError(CannotMeasure):

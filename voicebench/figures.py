@@ -25,6 +25,7 @@ from voicebench.errors import UsageError
 from voicebench.intervals import (
     LEVEL,
     Interval,
+    at_least_zero,
     mean_interval,
     percentile_interval,
     share_interval,
@@ -129,7 +130,13 @@ class Figure:
             return share_interval(hits, distribution.n, level)
         if self.percentile is not None:
             return percentile_interval(distribution.values, self.percentile, level)
-        return mean_interval(distribution.values, level) if self.statistic == "mean" else None
+        if self.statistic != "mean":
+            return None
+        if self.metric.unit == "bool":
+            hits = sum(value > 0 for value in distribution.values)
+            return share_interval(hits, len(distribution.values), level)
+        interval = mean_interval(distribution.values, level)
+        return interval if self.metric.may_be_negative else at_least_zero(interval)
 
 
 def parse_figure(text: str) -> Figure:

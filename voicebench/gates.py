@@ -171,11 +171,15 @@ def judge(
     return GateResult(gate, observed, verdict, note, interval)
 
 
-def overall(results: Sequence[GateResult]) -> Verdict:
-    """Return the run's verdict: the worst of its gates; PASS where there are none."""
+def worst(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the verdict that decides; PASS of none."""
     order = (Verdict.FAIL, Verdict.NOT_MEASURED, Verdict.CLOSE, Verdict.UNDECIDED)
-    verdicts = {result.verdict for result in results}
     return next((verdict for verdict in order if verdict in verdicts), Verdict.PASS)
+
+
+def overall(results: Sequence[GateResult]) -> Verdict:
+    """Return the worst verdict of some gates; PASS where there are none."""
+    return worst([result.verdict for result in results])
 
 
 def _compare(gate: Gate, observed: float) -> Verdict:

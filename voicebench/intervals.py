@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -87,6 +87,16 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval | N
     mean, error = float(sample.mean()), _standard_error(sample)
     reach = error * _critical(sample, level)
     return Interval(mean - reach, mean + reach, level)
+
+
+def at_least_zero(interval: Interval | None) -> Interval | None:
+    """Return ``interval`` without what lies under 0, where no value of the quantity can lie.
+
+    It holds the true figure as often as before.
+    """
+    if interval is None or interval.low is None or interval.low >= 0:
+        return interval
+    return replace(interval, low=0.0)
 
 
 def is_doubtful_mean(values: Sequence[float]) -> bool:

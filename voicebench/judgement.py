@@ -1,8 +1,7 @@
 """The judgement of a run: its gates, its baseline, its machine and its audio, and what that means.
 
-Each part stands by itself in the results. Together they give the exit code: *invalid* where the
-machine was too noisy for any verdict, or the baseline's numbers mean other things; else the worst
-of the gates and regressions.
+Each part stands by itself in the results. Together with the turns that were taken they give the
+final verdict (`voicebench.final`).
 
 **Sampling on** (``--until-decided``) looks at the gates several times, and a straddling interval
 gets several chances to leave its limit by luck. So the looks are planned beforehand (`look_counts`:
@@ -12,17 +11,17 @@ wide that the chance of a wrong decision in any of them stays what one interval 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from voicebench.comparability import comparability
-from voicebench.comparison import Side, side_of
-from voicebench.gates import GateResult, Verdict, judge, overall, parse_gate
+from voicebench.comparison import Side
+from voicebench.final import Final, Taken, final_verdict
+from voicebench.gates import GateResult, judge, parse_gate
 from voicebench.intervals import LEVEL
 from voicebench.noise import Noise
 from voicebench.regression import RegressionResult, check_regressions
-from voicebench.results.columns import RecordedColumns
-from voicebench.settings import Settings
 from voicebench.streaming_check import StreamingCheck
 from voicebench.summary import Summary
 from voicebench.validity import Flag
@@ -56,15 +55,20 @@ class Judgement:
         """Whether a baseline was named and the numbers mean other things there."""
         return self.baseline is not None and bool(self.refused)
 
-    @property
-    def verdict(self) -> Verdict:
-        """The worst of the gates and the regressions."""
-        return worst([overall(self.gates), *(result.verdict for result in self.regressions)])
+    def final(self, taken: Taken) -> Final:
+        """Return the final verdict of the run whose turns were ``taken``."""
+        return final_verdict(
+            taken,
+            [result.verdict for result in self.gates],
+            [result.verdict for result in self.regressions],
+            noise=[str(one) for one in self.noise if one.invalidates] if self.is_invalid else None,
+            refused=self.refused if self.is_incomparable else (),
+        )
 
-    def as_dict(self) -> dict[str, object]:
+    def as_dict(self, final: Final) -> dict[str, object]:
         """Return the entry ``judgement`` of ``summary.json``."""
         return {
-            "verdict": self.verdict.value,
+            "verdict": final.word.value,
             "invalid": self.is_invalid,
             "baseline": self.baseline,
             "regressions": [result.as_dict() for result in self.regressions],
@@ -76,29 +80,19 @@ class Judgement:
         }
 
 
-def worst(verdicts: Sequence[Verdict]) -> Verdict:
-    """Return the verdict that decides; PASS of none."""
-    order = (Verdict.FAIL, Verdict.NOT_MEASURED, Verdict.CLOSE, Verdict.UNDECIDED)
-    return next((verdict for verdict in order if verdict in verdicts), Verdict.PASS)
-
-
-def judge_gates(settings: Settings, summary: Summary) -> tuple[GateResult, ...]:
-    """Judge ``summary`` by the gates of ``settings``, in the way that they ask for."""
-    return judge_stored(settings.model_dump(), summary, settings.gates)
-
-
-def judge_stored(
-    settings: Mapping[str, object], summary: Summary, gates: Iterable[str]
+def judge_gates(
+    settings: Mapping[str, object], summary: Summary, gates: Iterable[str] | None = None
 ) -> tuple[GateResult, ...]:
-    """Judge ``summary`` by ``gates`` in the way that a run's stored ``settings`` asked for.
+    """Judge ``summary`` by ``gates``, else by those of a run's stored ``settings``, as these ask.
 
     What a result stored before there was a choice asks for is to compare the observed figures.
     """
-    judged, run = _section(settings, "judge"), _section(settings, "run")
+    if gates is None:
+        own = settings.get("gates")
+        gates = [str(gate) for gate in own] if isinstance(own, list) else []
+    judged = _section(settings, "judge")
     sampled_on = bool(judged.get("until_decided"))
-    looks = 1
-    if sampled_on:
-        looks = len(_looks(_count(run.get("runs")), _count(judged.get("max_runs"))))
+    looks = len(look_counts(settings)) if sampled_on else 1
     return tuple(
         judge(
             parse_gate(gate),
@@ -111,46 +105,49 @@ def judge_stored(
 
 
 def judge_against(
-    judgement: Judgement, settings: Settings, run: Side, baseline: RecordedColumns | None
+    judgement: Judgement, settings: Mapping[str, object], run: Side, before: Side, baseline: str
 ) -> Judgement:
-    """Return ``judgement`` with what the baseline says of ``run``, if there is one."""
-    if baseline is None:
-        return judgement
-    before = side_of(baseline.columns, baseline.settings, baseline.environment)
+    """Return ``judgement`` with what ``before``, the run at ``baseline``, says of ``run``.
+
+    ``settings`` are those of the run, complete.
+    """
+    judged = _section(settings, "judge")
     found = comparability(before, run)
     regressions = (
         []
         if found.refused
         else check_regressions(
-            [parse_gate(gate).figure for gate in settings.gates],
+            [result.gate.figure for result in judgement.gates],
             before,
             run,
-            allowed=settings.judge.max_regression,
-            decide=settings.judge.decide,
+            allowed=cast(float, judged["max_regression"]),
+            decide=bool(judged["decide"]),
         )
     )
     return replace(
         judgement,
-        baseline=str(baseline.path),
+        baseline=baseline,
         regressions=tuple(regressions),
         refused=found.refused,
         warnings=tuple(f"other machine: {one}" for one in found.warned),
     )
 
 
-def look_counts(settings: Settings) -> list[int]:
+def look_counts(settings: Mapping[str, object]) -> list[int]:
     """Return after how many measured turns the gates are looked at; the last ends the run."""
-    if not settings.judge.until_decided:
-        return [settings.run.runs]
-    return _looks(settings.run.runs, settings.judge.max_runs)
-
-
-def _looks(runs: int, max_runs: int) -> list[int]:
-    counts = [runs]
-    while counts[-1] < max_runs:
+    judged, run = _section(settings, "judge"), _section(settings, "run")
+    counts = [_count(run.get("runs"))]
+    most = _count(judged.get("max_runs")) if judged.get("until_decided") else 0
+    while counts[-1] < most:
         grown = max(counts[-1] + 1, round(counts[-1] * LOOK_GROWTH))
-        counts.append(min(grown, max_runs))
+        counts.append(min(grown, most))
     return counts
+
+
+def planned_turns(settings: Mapping[str, object]) -> int | None:
+    """Return how many measured turns a run's stored settings asked for, at most."""
+    known = isinstance(_section(settings, "run").get("runs"), int)
+    return look_counts(settings)[-1] if known else None
 
 
 def _section(settings: Mapping[str, object], name: str) -> Mapping[str, object]:

@@ -62,9 +62,10 @@ def take_turns(
 
     ``pause_s`` seconds of silence come before each measured turn, and ``idle_gap_s`` before each
     idle one. Connections are brought into order before every turn but an idle one, which is to find
-    what the silence has left of them. A turn that the user or a defect
-    broke off is yielded too, and the exception goes on after it. ``machine`` notes what the machine
-    did meanwhile; it is read before a turn starts and after it has ended.
+    what the silence has left of them. A turn that a defect ended is yielded too, and the exception
+    goes on after it. So is a turn that had ended when the user interrupted; one that the user broke
+    off is neither failed nor measured, and is not yielded. ``machine`` notes what the machine did
+    meanwhile; it is read before a turn starts and after it has ended.
     """
     for turn in planned:
         if turn.phase == "idle":
@@ -80,10 +81,15 @@ def take_turns(
         recorder = Recorder(clock, watch=watch)
         try:
             target.run(turn.prompt, recorder.emit)
-        except BaseException:
-            if recorder.ended:
+            state = machine.after_turn() if machine is not None else None
+        except BaseException as error:
+            if recorder.ended and not _broken_off(recorder, error):
                 yield recorder.seal(turn.turn, turn.phase, rule)
             raise
-        state = machine.after_turn() if machine is not None else None
         recording = recorder.seal(turn.turn, turn.phase, rule)
         yield replace(recording, timeline=replace(recording.timeline, machine=state))
+
+
+def _broken_off(recorder: Recorder, error: BaseException) -> bool:
+    """Return whether the user ended the turn, which was still under way."""
+    return isinstance(error, KeyboardInterrupt) and recorder.fault == "interrupted"

@@ -41,6 +41,7 @@ class Metric:
     better: Better
     doc: str
     of: Callable[[Timeline], float | None]
+    may_be_negative: bool = False
 
     @property
     def short_name(self) -> str:
@@ -423,6 +424,7 @@ METRICS: tuple[Metric, ...] = (
         "Our duration of what server_ms is about (the turn, or the same requests, each from when "
         "it was sent), less the server's own.",
         _transport,
+        may_be_negative=True,
     ),
     Metric(
         "speaker_ms",
@@ -437,6 +439,7 @@ METRICS: tuple[Metric, ...] = (
         "lower",
         "first_audio - first_chunk - tts_ttfb: zero by construction.",
         _unattributed,
+        may_be_negative=True,
     ),
     Metric(
         "server_llm_ms",
@@ -452,6 +455,7 @@ METRICS: tuple[Metric, ...] = (
         "lower",
         "Our duration of the same, request sent to head or first token in hand, less server_llm.",
         _transport_of("llm"),
+        may_be_negative=True,
     ),
     Metric(
         "server_tts_ms",
@@ -467,6 +471,7 @@ METRICS: tuple[Metric, ...] = (
         "lower",
         "Our duration of the same, request sent to head in hand, less server_tts.",
         _transport_of("tts"),
+        may_be_negative=True,
     ),
 )
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicebench.audio.pcm import AudibleRule
-from voicebench.events import Event, Phase, TurnFailed, TurnFinished
+from voicebench.events import Event, Fault, Phase, TurnFailed, TurnFinished
 from voicebench.timeline import Stamped, Timeline, seal
 
 Clock = Callable[[], int]
@@ -65,6 +65,13 @@ class Recorder:
         with self._lock:
             last = self._events[-1].event if self._events else None
         return isinstance(last, TurnFinished | TurnFailed)
+
+    @property
+    def fault(self) -> Fault | None:
+        """The kind of failure that the turn ended with; None where it did not fail, or not yet."""
+        with self._lock:
+            last = self._events[-1].event if self._events else None
+        return last.fault if isinstance(last, TurnFailed) else None
 
     def seal(self, turn: int, phase: Phase, rule: AudibleRule) -> Recording:
         """Return the finished turn. Raises `voicebench.errors.IllegalEvent` for a broken rule."""

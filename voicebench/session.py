@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -19,8 +19,15 @@ from voicebench.comparison import Side, side_of
 from voicebench.environment import describe_environment
 from voicebench.errors import CannotMeasure, UsageError
 from voicebench.events import Event
+from voicebench.final import Final, Taken
 from voicebench.gates import GateResult, Verdict
-from voicebench.judgement import Judgement, judge_against, judge_gates, look_counts
+from voicebench.judgement import (
+    Judgement,
+    judge_against,
+    judge_gates,
+    look_counts,
+    planned_turns,
+)
 from voicebench.machine_state import MachineWatch
 from voicebench.measuring import PlannedTurn, plan_idle_turns, plan_turns, take_turns
 from voicebench.noise import find_noise
@@ -40,7 +47,7 @@ from voicebench.selftest import (
     measure_in_process,
 )
 from voicebench.settings import AudibleSettings, Effective, Settings
-from voicebench.streaming_check import check_streaming
+from voicebench.streaming_check import StreamingCheck, check_streaming
 from voicebench.summary import Summary, summarize
 from voicebench.targets import Target
 from voicebench.targets.opening import (
@@ -88,7 +95,8 @@ class Outcome:
     previous: Summary | None
     instrument: InstrumentError
     interrupted: bool
-    judgement: Judgement = field(default_factory=Judgement)
+    judgement: Judgement
+    final: Final
     not_kept: CannotMeasure | None = None
     """Why the run's folder could not be finished, where its disk or somebody else prevented it."""
 
@@ -99,11 +107,12 @@ def run_session(effective: Effective, observer: Observer) -> Outcome:
     baseline = check_session(settings)
     with open_run(effective, observer) as run:
         observer.planned(run.planned)
-        for count in look_counts(settings):
-            run.take_until(count)
-            if run.interrupted or run.is_decided():
-                break
-        run.take_idle()
+        with until_interrupted(run):
+            for count in look_counts(settings.model_dump()):
+                run.take_until(count)
+                if run.is_decided():
+                    break
+            run.take_idle()
         return run.finish(baseline)
 
 
@@ -224,19 +233,22 @@ class OpenRun:
         self._machine = machine
 
     def take_until(self, measured: int) -> None:
-        """Take the planned turns until so many measured ones are done, or the user interrupts."""
+        """Take the planned turns until so many measured ones are done."""
         before = sum(turn.phase != "measured" for turn in self.planned)
         self.take(self.planned[len(self.turns) : before + measured])
 
     def take_idle(self) -> None:
         """Take the turns that each come after a silent gap, where they are asked for."""
         run = self.settings.run
-        if run.idle_gap_s > 0 and not self.interrupted:
+        if run.idle_gap_s > 0:
             prompts = self.prompts.rotate(run.idle_turns)
             self.take(plan_idle_turns(prompts, first=len(self.turns) + 1))
 
     def take(self, planned: Sequence[PlannedTurn]) -> None:
-        """Take these turns, each on disk before the next begins."""
+        """Take these turns, each on disk before the next begins.
+
+        An interrupt goes on to whoever called; the turn that it broke off is not kept.
+        """
         recordings = take_turns(
             self._target,
             planned,
@@ -246,15 +258,12 @@ class OpenRun:
             watch=self._observer.event,
             machine=self._machine,
         )
-        try:
-            for recording in recordings:
-                with uninterrupted():
-                    self._folder.append(recording)
-                    self.turns.append(recording.timeline)
-                    self._keep(recording)
-                self._observer.turn_done(recording.timeline)
-        except KeyboardInterrupt:
-            self.interrupted = True
+        for recording in recordings:
+            with uninterrupted():
+                self._folder.append(recording)
+                self.turns.append(recording.timeline)
+                self._keep(recording)
+            self._observer.turn_done(recording.timeline)
 
     def _keep(self, recording: Recording) -> None:
         """Keep the audio of the first measured turns, to be compared when the run is over."""
@@ -268,7 +277,7 @@ class OpenRun:
 
     def is_decided(self) -> bool:
         """Whether no gate is undecided by the turns so far."""
-        results = judge_gates(self.settings, summarize(self.turns))
+        results = judge_gates(self.settings.model_dump(), summarize(self.turns))
         return all(result.verdict is not Verdict.UNDECIDED for result in results)
 
     def side(self) -> Side:
@@ -283,6 +292,10 @@ class OpenRun:
         summary = summarize(self.turns)
         judgement = self._judge(summary, baseline)
         settings, path = self.settings, self._folder.path
+        planned = planned_turns(settings.model_dump())
+        final = judgement.final(
+            Taken(summary.turns, summary.failed, planned, complete=not self.interrupted)
+        )
         earlier = previous_run(Path(settings.run.results), settings.run.name, path, self.side())
         run = {
             "name": settings.run.name,
@@ -294,9 +307,13 @@ class OpenRun:
             "instrument": self._instrument.as_dict(),
             "instruments": self._environment["instruments"],
         }
-        document = summary_document(run, self.turns, summary, judgement.gates)
-        document["judgement"] = judgement.as_dict()
-        not_kept = self._folder.finish(document, complete=not self.interrupted)
+        document = summary_document(run, self.turns, summary, judgement.gates, final)
+        document["judgement"] = judgement.as_dict(final)
+        with uninterrupted():
+            not_kept = self._folder.finish(document, complete=not self.interrupted)
+        if not_kept is not None:
+            final = final.but_not_kept(str(not_kept))
+            document |= final.as_dict()
         return Outcome(
             folder=path,
             turns=tuple(self.turns),
@@ -308,20 +325,43 @@ class OpenRun:
             instrument=self._instrument,
             interrupted=self.interrupted,
             judgement=judgement,
+            final=final,
             not_kept=not_kept,
         )
 
     def _judge(self, summary: Summary, baseline: RecordedColumns | None) -> Judgement:
-        kept = [] if self.interrupted else self._kept
-        streaming = check_streaming(self._target, kept, self._target.describe())
+        settings = self.settings.model_dump()
+        streaming = self._check_streaming()
         judgement = Judgement(
-            gates=judge_gates(self.settings, summary),
+            gates=judge_gates(settings, summary),
             noise=tuple(find_noise(self.turns, self._instrument.p95_ms)),
             flags=(*flags_of(self.turns), *streaming.flags),
             streaming=streaming,
             allow_noise=self.settings.judge.allow_noise,
         )
-        return judge_against(judgement, self.settings, self.side(), baseline)
+        if baseline is None:
+            return judgement
+        before = side_of(baseline.columns, baseline.settings, baseline.environment)
+        return judge_against(judgement, settings, self.side(), before, str(baseline.path))
+
+    def _check_streaming(self) -> StreamingCheck:
+        """Ask the voice again for what it streamed, unless the user has no more patience."""
+        if not self.interrupted:
+            try:
+                return check_streaming(self._target, self._kept, self._target.describe())
+            except KeyboardInterrupt:
+                self.interrupted = True
+        return StreamingCheck()
+
+
+@contextmanager
+def until_interrupted(*runs: OpenRun) -> Iterator[None]:
+    """Let the block take turns; where the user interrupts it, all of ``runs`` are incomplete."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for run in runs:
+            run.interrupted = True
 
 
 def audible_rule(settings: AudibleSettings) -> AudibleRule:
@@ -352,5 +392,6 @@ def _language(target: Target) -> str:
 def _plan(settings: Settings, prompts: PromptSet) -> list[PlannedTurn]:
     """Plan one cold turn, the warm-up turns and all measured ones that may be needed."""
     return plan_turns(
-        prompts.rotate_warmup(settings.run.warmup + 1), prompts.rotate(look_counts(settings)[-1])
+        prompts.rotate_warmup(settings.run.warmup + 1),
+        prompts.rotate(look_counts(settings.model_dump())[-1]),
     )

@@ -24,8 +24,9 @@ from voicebench.columns import columns_of
 from voicebench.comparison import Outcome, Side, compare, side_of
 from voicebench.errors import UsageError
 from voicebench.figures import parse_figure
+from voicebench.format import plural
 from voicebench.measuring import PlannedTurn
-from voicebench.session import Observer, OpenRun, check_session, measure_open
+from voicebench.session import Observer, OpenRun, check_session, measure_open, until_interrupted
 from voicebench.settings import Effective, Settings, load_settings, parse_override
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
@@ -68,6 +69,15 @@ class Tried:
         return parse_figure(name).observe(self.side.summary)[0]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sweep:
+    """What a sweep measured."""
+
+    tried: tuple[Tried, ...]
+    interrupted: str | None = None
+    """``2 of 12 turns`` where the user interrupted it: the candidates are not comparable then."""
+
+
 def parse_variation(text: str) -> tuple[str, list[object]]:
     """Read ``section.key=a,b,c``. Raises `UsageError`."""
     key, separator, values = text.partition("=")
@@ -100,7 +110,7 @@ def candidates(
     return found
 
 
-def tune(found: Sequence[Candidate], observer: Observer) -> list[Tried]:
+def tune(found: Sequence[Candidate], observer: Observer) -> Sweep:
     """Measure the candidates in turn. Raises a `VoicebenchError` where nothing can be."""
     for candidate in found:
         check_candidate(candidate.effective.settings)
@@ -114,21 +124,23 @@ def tune(found: Sequence[Candidate], observer: Observer) -> list[Tried]:
             )
         plan = list(in_rotation(runs))
         observer.planned([planned for _, planned in plan])
-        for run, planned in plan:
-            _use_threads(run)
-            run.take([planned])
-            if run.interrupted:
-                break
-        for run in runs:
-            run.interrupted = any(other.interrupted for other in runs)
+        with until_interrupted(*runs):
+            for run, planned in plan:
+                _use_threads(run)
+                run.take([planned])
         outcomes = [run.finish() for run in runs]
     for outcome in outcomes:
         if outcome.not_kept is not None:
             raise outcome.not_kept
-    return [
+    tried = tuple(
         tried_of(candidate, outcome.turns)
         for candidate, outcome in zip(found, outcomes, strict=True)
-    ]
+    )
+    if not any(run.interrupted for run in runs):
+        return Sweep(tried)
+    taken = sum(one.side.columns.turns for one in tried)
+    wanted = sum(turn.phase == "measured" for _, turn in plan)
+    return Sweep(tried, f"{taken} of {plural(wanted, 'turn')}")
 
 
 def check_candidate(settings: Settings) -> None:

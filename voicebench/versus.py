@@ -20,7 +20,14 @@ from voicebench.errors import UsageError
 from voicebench.figures import Figure
 from voicebench.gates import parse_gate
 from voicebench.measuring import PlannedTurn
-from voicebench.session import Observer, OpenRun, Outcome, check_session, open_run
+from voicebench.session import (
+    Observer,
+    OpenRun,
+    Outcome,
+    check_session,
+    open_run,
+    until_interrupted,
+)
 from voicebench.settings import Effective
 from voicebench.targets.simulated import PREFIX
 
@@ -48,12 +55,10 @@ def run_versus(first: Effective, second: Effective, observer: Observer) -> Versu
     ):
         plan = list(in_turn(ours, theirs))
         observer.planned([planned for _, planned in plan])
-        for run, planned in plan:
-            _use_threads(run, first, second)
-            run.take([planned])
-            if run.interrupted:
-                break
-        ours.interrupted = theirs.interrupted = ours.interrupted or theirs.interrupted
+        with until_interrupted(ours, theirs):
+            for run, planned in plan:
+                _use_threads(run, first, second)
+                run.take([planned])
         found = comparability(ours.side(), theirs.side())
         compared = compare(_figures(ours, theirs), ours.side(), theirs.side())
         return Versus(ours.finish(), theirs.finish(), tuple(compared), found)

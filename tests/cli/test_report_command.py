@@ -163,7 +163,8 @@ def test_a_broken_off_run_is_told_as_one(voicebench: Command, folder: Path) -> N
     (folder / "INCOMPLETE").touch()
     (folder / "summary.json").unlink()
     ran = voicebench("report", str(folder))
-    assert "the run was broken off" in ran.out
+    assert ran.out.splitlines()[0] == "20260105T101500Z-made  ! INTERRUPTED: after 9 of 9 turns"
+    assert "interrupted after 9 of 9 turns: the figures cover these" in ran.out
 
 
 def test_a_file_of_turns_names_its_folder(voicebench: Command, folder: Path) -> None:

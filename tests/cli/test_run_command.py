@@ -152,7 +152,9 @@ def test_a_disk_that_is_full_at_the_end_costs_no_result(
         f"voicebench: SHA256SUMS cannot be written to {folder} (No space left on device); "
         f"free space there; the finished turns are kept (voicebench report {folder})\n"
     )
-    assert json.loads(ran.out)["verdict"] == "PASS"
+    document = json.loads(ran.out)
+    assert [gate["verdict"] for gate in document["gates"]] == ["PASS"] * 4
+    assert (document["verdict"], document["exit_code"]) == ("NOT KEPT", 4)
     assert junit.exists()
     assert (folder / "INCOMPLETE").stat().st_size > 0
     assert voicebench("report", str(folder)).code == 0

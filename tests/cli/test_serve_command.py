@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from voicebench.cli.serve import EXIT_INTERRUPTED
+from voicebench.errors import ExitCode
 
 SLOW = "sim:ttft=5ms,token=1ms,ttfb=5ms,speed=0.2x,words=3"  # 0.9 s of speech in about 4 s
 LONG = "sim:ttft=5ms,token=1ms,ttfb=5ms,speed=0.1x,words=3"  # 9 s of speech in 90 s
@@ -67,7 +67,7 @@ def test_a_second_signal_ends_the_turns_too() -> None:
             asked = time.monotonic()
             process.send_signal(signal.SIGINT)
             code, said = ended(process)
-        assert code == EXIT_INTERRUPTED
+        assert code == ExitCode.INTERRUPTED
         assert "Traceback" not in said
         assert time.monotonic() - asked < 15
 

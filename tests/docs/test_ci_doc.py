@@ -19,8 +19,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from voicebench.cli.outcome import EXIT_UNDECIDED
 from voicebench.cli.run import run as run_command
+from voicebench.errors import ExitCode
 from voicebench.results.checksums import NAME
 
 yaml = pytest.importorskip("yaml")
@@ -167,7 +167,7 @@ def test_the_second_run_is_held_against_the_baseline(workplace: Workplace) -> No
     first = workplace.result()
     first.rename(first.with_name("20200101T000000Z-ci"))
     done = workplace.run(commands["Measure"])
-    assert done.returncode in (0, 3, EXIT_UNDECIDED)
+    assert done.returncode in (0, 3, ExitCode.UNDECIDED)
     judgement = json.loads((workplace.result() / "summary.json").read_text())["judgement"]
     assert judgement["baseline"] == "results/baseline/ci"
 
@@ -230,7 +230,7 @@ def test_the_gitlab_job_measures_reports_and_finds_its_baseline(
     first = workplace.result()
     first.rename(first.with_name("20200101T000000Z-ci"))
     done = workplace.run(job["script"][0], **gitlab)
-    assert done.returncode in (0, 3, EXIT_UNDECIDED)
+    assert done.returncode in (0, 3, ExitCode.UNDECIDED)
     judgement = json.loads((workplace.result() / "summary.json").read_text())["judgement"]
     assert judgement["baseline"] == "main/results/baseline/ci"
 

@@ -14,6 +14,7 @@ from drawn_turns import drawn_turn
 from voicebench import errors
 from voicebench.audio.pcm import AudibleRule
 from voicebench.errors import UsageError, VoicebenchError
+from voicebench.final import Word
 from voicebench.gates import CLOSE_MARGIN, OPERATORS, Verdict, parse_gate
 from voicebench.metrics import BY_NAME, METRICS, compute
 from voicebench.settings import DEFAULT_GATES, describe_keys
@@ -121,10 +122,19 @@ def test_every_operator_is_named() -> None:
 
 
 def test_the_verdicts_are_the_ones_that_exist() -> None:
-    after = PAGE.partition("judged by these:")[2]
+    after = PAGE.partition("judged by these:")[2].partition("### The final verdict")[0]
     shown = re.findall(r"^\| ([A-Z ]+) \|", after, re.MULTILINE)
     assert shown == [verdict.value for verdict in Verdict]
     assert f"{CLOSE_MARGIN:.0%}".replace("%", " %") in after
+
+
+def test_the_final_verdicts_and_their_exit_codes_are_the_ones_that_exist() -> None:
+    after = PAGE.partition("### The final verdict")[2].partition("## Exit codes")[0]
+    rows = re.findall(r"^\| ([A-Z ,]+) \|.*\| ([0-9, ]+) \|$", after, re.MULTILINE)
+    shown = [pair for words, codes in rows
+             for pair in zip(words.split(", "), codes.split(", "), strict=True)]  # fmt: skip
+    assert dict(shown) == {word.value: str(int(word.exit_code)) for word in Word}
+    assert len(shown) == len(Word)
 
 
 def test_the_exit_codes_are_the_ones_of_the_errors() -> None:

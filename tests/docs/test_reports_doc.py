@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from voicebench.cli.report import Format
-from voicebench.cli.verify import EXIT_INVALID
+from voicebench.errors import ExitCode
 from voicebench.report.html.turns import AUDIO_BYTES, MOST_TURNS
 from voicebench.report.runs import MOST_SHOWN
 
@@ -34,4 +34,4 @@ def test_the_bounds_are_those_of_the_code() -> None:
     assert f"more than {MOST_TURNS} runs" in PAGE
     assert f"from {MOST_SHOWN} on" in PAGE
     assert f"up to {AUDIO_BYTES / 1e6:.0f} MB of it" in PAGE
-    assert f"| {EXIT_INVALID} | something differs" in PAGE
+    assert f"| {ExitCode.UNDECIDED} | something differs" in PAGE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -30,7 +31,7 @@ def test_an_interrupted_run_keeps_its_turns(
     try:
         turns = wait_for_turns(tmp_path, count=3)
         process.send_signal(request_to_stop)
-        _, errors = process.communicate(timeout=DEADLINE_S)
+        told, errors = process.communicate(timeout=DEADLINE_S)
     finally:
         process.kill()
     assert process.returncode == 130
@@ -38,7 +39,10 @@ def test_an_interrupted_run_keeps_its_turns(
     run = read_run(turns.parent)
     assert len(run.turns) >= 3
     assert not run.complete
-    assert (run.path / "summary.json").exists()
+    assert not any(turn.failed for turn in run.turns)
+    measured = len(run.turns) - 1  # after the cold one
+    assert told.splitlines()[-1] == f"! INTERRUPTED  after {measured} of 10000 turns"
+    assert json.loads((run.path / "summary.json").read_text())["verdict"] == "INTERRUPTED"
 
 
 def wait_for_turns(results: Path, count: int) -> Path:

@@ -13,7 +13,9 @@ from rich.console import Console, RenderableType
 
 from voicebench.audio.pcm import AudibleRule
 from voicebench.events import Phase
+from voicebench.final import Final, Taken
 from voicebench.gates import GateResult, judge, parse_gate
+from voicebench.judgement import Judgement
 from voicebench.recorder import Recorder
 from voicebench.report.runs import TurnLimit
 from voicebench.report.style import Printable
@@ -41,8 +43,9 @@ class MadeOutcome:
     turns: Sequence[Timeline]
     summary: Summary
     gate_results: Sequence[GateResult]
+    final: Final
     previous: Summary | None = None
-    interrupted: bool = False
+    judgement: Judgement = field(default_factory=Judgement)
     folder: Path = Path("results/20260105T101500Z-made")
     environment: dict[str, object] = field(default_factory=lambda: dict(ENVIRONMENT))
     instrument: InstrumentError = INSTRUMENT
@@ -56,12 +59,17 @@ def outcome(
     interrupted: bool = False,
 ) -> MadeOutcome:
     summary = summarize(turns)
+    judgement = Judgement(gates=tuple(judge(parse_gate(gate), summary) for gate in gates))
+    planned = 12 if interrupted else summary.turns
     return MadeOutcome(
         turns=turns,
         summary=summary,
-        gate_results=[judge(parse_gate(gate), summary) for gate in gates],
+        gate_results=judgement.gates,
+        final=judgement.final(
+            Taken(summary.turns, summary.failed, planned, complete=not interrupted)
+        ),
         previous=None if previous is None else summarize(previous),
-        interrupted=interrupted,
+        judgement=judgement,
     )
 
 

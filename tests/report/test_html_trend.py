@@ -21,7 +21,7 @@ ERRORS = parse_figure("errors.rate")
 
 def point(value: float | None, *, at: str = "2026-01-05T10:15:00Z", **more: object) -> Point:
     values = {"first_audio.p50": value, "errors.rate": 0.25}
-    return Point("20260105T101500Z-x", "x", at, "0123456789abcdef", 20, 5, values, **more)
+    return Point("20260105T101500Z-x", "x", at, "0123456789abcdef", 20, 5, "PASS", values, **more)
 
 
 @pytest.fixture

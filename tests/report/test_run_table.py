@@ -10,8 +10,8 @@ from voicebench.report.run_table import MOST_REASONS, run_sheet
 
 def test_a_run_shows_its_stages_its_first_words_and_whether_it_passed():
     text = shown(run_sheet(sprint_turns(), UNDER_300), 120)
-    assert row_of(text, "3 ") == "3 60.0 190 The weather is 62.0 252 282 0 0.0 ✓ pass"
-    assert row_of(text, "8 ") == "8 60.0 239 The weather is 122 361 391 0 0.0 ✗ fail"
+    assert row_of(text, "3 ") == "3 60.0 190 The weather is 62.0 252 282 0 0.0 first audio ✓"
+    assert row_of(text, "8 ") == "8 60.0 239 The weather is 122 361 391 0 0.0 first audio ✗"
     assert "3/8 under 300 ms (37.5 %), best 252 ms (run 3)" in text
 
 
@@ -31,9 +31,9 @@ def test_cold_and_warm_up_turns_stand_apart_and_enter_no_figure():
 def test_cold_rows_are_dimmed():
     text = shown(run_sheet([make_turn(1, phase="cold"), make_turn(2)], UNDER_300), 120, colour=True)
     [cold] = [line for line in text.splitlines() if "cold" in line]
-    [run] = [line for line in text.splitlines() if "pass" in line]
+    [run] = [line for line in text.splitlines() if "audio ✓" in line]
     assert cold.startswith("\x1b[2mcold")
-    assert "\x1b[32m✓ pass" in run
+    assert "\x1b[32mfirst audio ✓" in run
 
 
 def test_a_failed_turn_shows_what_was_observed_and_its_reason():
@@ -73,12 +73,12 @@ def test_a_long_warm_up_does_not_push_the_runs_off_the_screen():
 
 def test_stalls_are_counted_and_measured():
     text = shown(run_sheet([make_turn(audio=((186, 100), (400, 100)))], UNDER_300), 120)
-    assert row_of(text, "1 ").endswith("1 114 ✓ pass")
+    assert row_of(text, "1 ").endswith("1 114 first audio ✓")
 
 
 def test_a_target_without_tokens_or_chunks_shows_dashes():
     text = shown(run_sheet([make_turn(tokens=(), chunks=())], UNDER_300), 120)
-    assert row_of(text, "1 ") == "1 – – – – 186 206 0 0.0 ✓ pass"
+    assert row_of(text, "1 ") == "1 – – – – 186 206 0 0.0 first audio ✓"
 
 
 def test_words_of_a_model_cannot_write_to_the_terminal():

@@ -11,6 +11,7 @@ from handmade import failed_turn, make_turn, sprint_turns
 from recorded_folders import write_result
 
 from voicebench.errors import ResultsError
+from voicebench.intervals import mean_interval
 from voicebench.results.checksums import NAME
 from voicebench.results.verify import verify
 
@@ -195,3 +196,32 @@ def test_a_turn_of_every_kind_holds(tmp_path: Path) -> None:
         make_turn(3, audio=(), silence_ms=None),
     ]
     assert verify(write_result(tmp_path, turns, gates=())).holds
+
+
+def test_the_final_verdict_is_checked_and_that_of_older_results_was_the_gates_alone(
+    folder: Path,
+) -> None:
+    change_summary(folder, lambda document: document.update(verdict="PASS"))
+    assert "summary.json: verdict is PASS, and the turns give FAIL" in findings(folder)
+    invalid = {"invalid": True, "noise": []}
+    change_summary(folder, lambda document: document.update(judgement=invalid, verdict="FAIL"))
+    assert "summary.json: verdict is FAIL, and the turns give INVALID" in findings(folder)
+    change_summary(folder, lambda document: (document.pop("exit_code"), document.pop("why")))
+    assert findings(folder) == []
+
+
+def test_an_older_result_keeps_the_interval_that_reached_under_zero(tmp_path: Path) -> None:
+    turns = [make_turn(1), make_turn(2, audio=((900, 500),))]
+    made = write_result(tmp_path, turns, gates=["first_audio.mean < 1s"])
+    (made / NAME).unlink()
+    assert findings(made) == []
+
+    def change(document: dict) -> None:
+        interval = mean_interval([186.0, 900.0])
+        assert interval is not None
+        document["gates"][0]["interval"] = interval.as_dict()
+
+    change_summary(made, change)
+    assert findings(made) == []
+    change_summary(made, lambda document: document["gates"][0]["interval"].update(low=-1.0))
+    assert findings(made) == ["summary.json: gates[1].interval.low is -1.0, and the turns give 0.0"]

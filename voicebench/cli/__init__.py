@@ -32,7 +32,7 @@ from voicebench.cli import (
 )
 from voicebench.cli.streams import standard_streams
 from voicebench.devices import let_waiting_threads_sleep
-from voicebench.errors import CannotMeasure, VoicebenchError
+from voicebench.errors import CannotMeasure, ExitCode, VoicebenchError
 
 app = typer.Typer(
     name="voicebench",
@@ -98,7 +98,7 @@ def _run() -> int | str | None:
     except MemoryError:
         return _explained(OUT_OF_MEMORY, CannotMeasure.exit_code)
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return _explained("interrupted", ExitCode.INTERRUPTED)
 
 
 def _run_to_its_end() -> int | str | None:
@@ -106,6 +106,9 @@ def _run_to_its_end() -> int | str | None:
     try:
         app()
     except SystemExit as ended:
+        # Typer turns an interrupt that nobody handled into the exit code 130, without a word.
+        if ended.code == ExitCode.INTERRUPTED and _comes_of_an_interrupt(ended):
+            raise KeyboardInterrupt from None
         return ended.code
     finally:
         sys.stdout.flush()
@@ -117,7 +120,14 @@ def _explained(message: str, code: int) -> int:
     return code
 
 
-EXIT_INTERRUPTED = 130
+def _comes_of_an_interrupt(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 OUT_OF_MEMORY = (
     "there is too little memory for this; "
     "end other programs, raise the limit (ulimit -v), or take a smaller model"

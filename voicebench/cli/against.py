@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
-from voicebench.cli.outcome import EXIT_INTERRUPTED, exit_code
+from voicebench.cli.outcome import exit_code
 from voicebench.cli.output import print_json
+from voicebench.errors import ExitCode
 
 if TYPE_CHECKING:
     from voicebench.settings import Effective
     from voicebench.versus import Versus
 
-_BY_WEIGHT = (EXIT_INTERRUPTED, 5, 3, 0)
+_BY_WEIGHT = (
+    ExitCode.INTERRUPTED,
+    ExitCode.UNDECIDED,
+    ExitCode.GATE_FAILED,
+    ExitCode.PASSED,
+)
 """Which of two exit codes says more."""
 
 
@@ -53,19 +58,23 @@ def document(versus: Versus) -> dict[str, object]:
 
 def _print(versus: Versus) -> None:
     from rich.console import Console
+    from rich.text import Text
 
+    from voicebench import format as form
     from voicebench.report.comparison_table import comparison_sheet
     from voicebench.report.console import WIDEST
     from voicebench.report.judgement import judgement_lines
     from voicebench.report.style import Printable
-    from voicebench.report.verdicts import verdict_sheet
+    from voicebench.report.verdicts import verdict_sheet, verdict_text
 
     console = Console()
     width = min(console.width, WIDEST)
     for letter, outcome in (("A", versus.first), ("B", versus.second)):
         summary = outcome.summary
-        line = f"{letter}: {outcome.folder.name}, {summary.turns} turns, {summary.failed} failed"
-        console.print(line, highlight=False)
+        line = Text(f"{letter}: {outcome.folder.name}  ")
+        line.append_text(verdict_text(outcome.final.word)).append(f"  {outcome.final.why()}")
+        line.append(f"\n{form.plural(summary.turns, 'measured turn')}, {summary.failed} failed")
+        console.print(Printable(line), width=width, highlight=False)
         if outcome.gate_results:
             sheet = verdict_sheet(outcome.gate_results, summary)
             console.print(Printable(sheet), width=width, highlight=False)
@@ -74,5 +83,3 @@ def _print(versus: Versus) -> None:
         console.print()
     sheet = comparison_sheet(versus.compared, ("A", "B"), versus.found)
     console.print(Printable(sheet), width=width, highlight=False)
-    if versus.first.interrupted:
-        print("interrupted: this covers the turns that were finished", file=sys.stderr)

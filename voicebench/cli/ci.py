@@ -24,18 +24,16 @@ def publish(outcome: Outcome, junit: Path | None) -> None:
     around = surroundings(os.environ)
     if junit is None and around.step_summary is None and not around.annotates:
         return
-    from dataclasses import replace
-
     from voicebench.report.ci import append_step_summary, workflow_commands
     from voicebench.report.junit import junit_report
     from voicebench.report.markdown import markdown_report
     from voicebench.report.recorded import read_recorded
 
-    recorded = replace(read_recorded(outcome.folder), gate_results=tuple(outcome.gate_results))
+    recorded = read_recorded(outcome.folder, may_be_empty=True)
     if junit is not None:
         write_text(junit, junit_report([recorded]), force=True)
     if around.step_summary is not None:
         append_step_summary(around.step_summary, markdown_report([recorded], fold=True))
     if around.annotates:
-        for command in workflow_commands(recorded.gate_results, recorded.name, recorded.judged):
+        for command in workflow_commands(recorded):
             print(command, file=sys.stderr)

@@ -8,7 +8,7 @@ import typer
 
 from voicebench.cli.options import Json, Llm, Set, Voice, effective_settings
 from voicebench.cli.output import print_json
-from voicebench.errors import UsageError
+from voicebench.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from voicebench.quality import Finding
 
-EXIT_MISSING = 4
 _MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "missing": "[red]missing[/]"}
 
 
@@ -70,7 +69,7 @@ def doctor(
             )
         Console().print(table)
     if any(finding.state == "missing" for finding in findings):
-        raise typer.Exit(EXIT_MISSING)
+        raise typer.Exit(ExitCode.COULD_NOT_MEASURE)
 
 
 def _quality(

@@ -79,7 +79,7 @@ def history(
 
 
 def _print_csv(found: History) -> None:
-    columns = ["label", "name", "series", "started_at", "commit", "turns", "failed"]
+    columns = ["label", "name", "series", "started_at", "commit", "turns", "failed", "verdict"]
     columns += [figure.name for figure in found.figures]
 
     def write(file: TextIO) -> None:

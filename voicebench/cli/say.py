@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from voicebench.settings import Settings
     from voicebench.speaking import Heard
 
-EXIT_INTERRUPTED = 130
 MAX_TEXT_CHARACTERS = 20_000
 """About twenty minutes of speech, which is kept in memory until the turn is sealed."""
 _READ_BYTES = 4096
@@ -110,21 +109,17 @@ def say(
     _check(settings, output, speaker, aloud=aloud)
     with progress_of_models(Console(stderr=True, quiet=quiet)) as report:
         fetch_models(settings, report, voice_only=question is None)
-    try:
-        heard = _speak(
-            settings,
-            pieces,
-            question,
-            aloud=aloud,
-            speaker=speaker,
-            buffer_ms=buffer_ms,
-            output=output,
-            print_reply=question is not None and not as_json and not quiet,
-            tell=tell,
-        )
-    except KeyboardInterrupt:
-        tell("interrupted")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+    heard = _speak(
+        settings,
+        pieces,
+        question,
+        aloud=aloud,
+        speaker=speaker,
+        buffer_ms=buffer_ms,
+        output=output,
+        print_reply=question is not None and not as_json and not quiet,
+        tell=tell,
+    )
     if as_json:
         print_json(_document(heard, output))
     for line in _figures(heard, output):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicebench.cli.options import Json, seconds
-from voicebench.cli.outcome import EXIT_GATE_FAILED
 from voicebench.cli.output import print_json
+from voicebench.errors import ExitCode
 
 if TYPE_CHECKING:
     from voicebench.selftest import InstrumentError
@@ -56,7 +56,7 @@ def selftest(
     else:
         _print_table(errors, limit_ms)
     if limit_ms is not None and not all(error.keeps(limit_ms) for error in errors):
-        raise typer.Exit(EXIT_GATE_FAILED)
+        raise typer.Exit(ExitCode.GATE_FAILED)
 
 
 def _document(error: InstrumentError, limit_ms: float | None) -> dict[str, object]:

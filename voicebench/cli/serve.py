@@ -11,12 +11,12 @@ import typer
 
 from voicebench.cli.options import Config, Device, Json, Llm, Set, Voice, effective_settings
 from voicebench.cli.output import print_json
+from voicebench.errors import ExitCode
 
 if TYPE_CHECKING:
     from voicebench.server.served import Served
     from voicebench.settings import Settings
 
-EXIT_INTERRUPTED = 130
 DRAIN_S = 30.0
 
 
@@ -94,7 +94,7 @@ def serve(
             typer.echo(f"serving on {url}")
         stopped_hard = serve_until_stopped(served, options, listener, drain_s=DRAIN_S)
     if stopped_hard:
-        raise typer.Exit(EXIT_INTERRUPTED)
+        raise typer.Exit(ExitCode.INTERRUPTED)
 
 
 def _token_in(variable: str | None) -> str | None:
@@ -120,11 +120,8 @@ def _opened(settings: Settings, *, quiet: bool) -> Iterator[Served]:
     def tell(line: str) -> None:
         console.print(line, markup=False, highlight=False)
 
-    try:
-        with progress_of_models(console) as report:
-            fetch_models(settings, report)
-        with closing(open_served(settings, tell)) as served:
-            warm_up(served, tell)
-            yield served
-    except KeyboardInterrupt:
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+    with progress_of_models(console) as report:
+        fetch_models(settings, report)
+    with closing(open_served(settings, tell)) as served:
+        warm_up(served, tell)
+        yield served

@@ -11,14 +11,14 @@ import typer
 
 from voicebench.cli.options import Config, Json, Set, effective_settings
 from voicebench.cli.output import Force, check_free, print_json, write_text
-from voicebench.errors import CannotMeasure, UsageError
+from voicebench.errors import CannotMeasure, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from voicebench.report.tuning_table import Row
     from voicebench.settings import Effective
-    from voicebench.tuning import Candidate, Tried
+    from voicebench.tuning import Candidate, Sweep, Tried
 
 
 def tune(
@@ -71,17 +71,30 @@ def tune(
     named = {"run.runs": runs, "run.warmup": warmup, "run.target": target, "run.results": results}
     base = effective_settings(config, assignments, named)
     found = candidates(base, [parse_variation(text) for text in vary or USUAL])
-    tried = _replay(replay, found) if replay is not None else _measure(found, quiet=quiet)
-    best = best_of(tried)
-    if best is None:
+    sweep = _replay(replay, found) if replay is not None else _measure(found, quiet=quiet)
+    tried = sweep.tried
+    best = None if sweep.interrupted else best_of(tried)
+    if best is None and not sweep.interrupted:
         raise CannotMeasure("no candidate brought a turn with audio", "look at the run folders")
     rows = [_row(one, is_best=one is best) for one in tried]
     if as_json:
-        document = {"schema": 1, "replayed": replay is not None, "best": best.candidate.varied}
+        document: dict[str, object] = {
+            "schema": 1,
+            "replayed": replay is not None,
+            "interrupted": sweep.interrupted is not None,
+            "best": best.candidate.varied if best else None,
+        }
         print_json(document | {"candidates": [row.as_dict() for row in rows]})
     else:
         _print(rows, "What if, by replay" if replay is not None else "Measured in turn")
-    if output is not None:
+    if sweep.interrupted:
+        print(
+            f"interrupted after {sweep.interrupted}: the candidates answered different prompts, "
+            "so none is chosen",
+            file=sys.stderr,
+        )
+        raise typer.Exit(ExitCode.INTERRUPTED)
+    if output is not None and best is not None:
         write_text(output, _as_toml(base, best.candidate), force=force)
         if not quiet:
             print(
@@ -89,7 +102,7 @@ def tune(
             )
 
 
-def _measure(found: Sequence[Candidate], *, quiet: bool) -> list[Tried]:
+def _measure(found: Sequence[Candidate], *, quiet: bool) -> Sweep:
     from rich.console import Console
 
     from voicebench.cli.models import progress_of_models
@@ -107,11 +120,11 @@ def _measure(found: Sequence[Candidate], *, quiet: bool) -> list[Tried]:
         return measure(found, progress)
 
 
-def _replay(result: Path, found: Sequence[Candidate]) -> list[Tried]:
+def _replay(result: Path, found: Sequence[Candidate]) -> Sweep:
     from voicebench.replay import fit_voice, replay_turn, replayable
     from voicebench.results.columns import stream_turns
     from voicebench.results.reading import read_run
-    from voicebench.tuning import REPLAYED, tried_of
+    from voicebench.tuning import REPLAYED, Sweep, tried_of
 
     other = {key for candidate in found for key in candidate.varied} - set(REPLAYED)
     if other:
@@ -135,7 +148,7 @@ def _replay(result: Path, found: Sequence[Candidate]) -> list[Tried]:
             for turn in replayable(turns)
         ]
         tried.append(tried_of(candidate, replayed))
-    return tried
+    return Sweep(tuple(tried))
 
 
 def _row(one: Tried, *, is_best: bool) -> Row:

@@ -10,12 +10,11 @@ import typer
 
 from voicebench.cli.options import Json
 from voicebench.cli.output import print_json
-from voicebench.errors import UsageError
+from voicebench.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from voicebench.results.verify import Verification
 
-EXIT_INVALID = 5
 SHOWN = 20
 
 
@@ -49,7 +48,7 @@ def verify(
     else:
         _tell(checked)
     if not checked.holds:
-        raise typer.Exit(EXIT_INVALID)
+        raise typer.Exit(ExitCode.UNDECIDED)
 
 
 def _tell(checked: Verification) -> None:

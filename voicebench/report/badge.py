@@ -5,20 +5,23 @@ from __future__ import annotations
 from html import escape
 
 from voicebench import format as form
-from voicebench.gates import Verdict
+from voicebench.final import Word
 from voicebench.report.recorded import Recorded
-from voicebench.report.sheets import TAIL, verdict_of
-from voicebench.report.style import VERDICT_SIGNS
+from voicebench.report.sheets import TAIL
+from voicebench.report.style import (
+    BAD,
+    GOOD,
+    NEAR,
+    QUIET,
+    UNSURE,
+    VERDICT_SIGNS,
+    VERDICT_STYLES,
+)
 
-COLOURS = {
-    Verdict.PASS: "#1a7f37",
-    Verdict.CLOSE: "#9a6700",
-    Verdict.FAIL: "#cf222e",
-    Verdict.UNDECIDED: "#8250df",
-    Verdict.NOT_MEASURED: "#8250df",
-}
+COLOURS = {GOOD: "#1a7f37", NEAR: "#9a6700", BAD: "#cf222e", UNSURE: "#8250df", QUIET: "#57606a"}
 """White letters stand out from each of them by at least 4.5 to 1 (WCAG AA)."""
-UNJUDGED = "#57606a"
+NAMED = (Word.INVALID, Word.INTERRUPTED, Word.UNDECIDED, Word.NOTHING_MEASURED)
+"""Words that no sign says: the badge spells them."""
 LABEL = "first audio"
 _CHARACTER = 6.6
 _PADDING = 12
@@ -26,13 +29,15 @@ _PADDING = 12
 
 def badge(run: Recorded) -> str:
     """Return the badge of one run."""
-    verdict = verdict_of(run)
+    word = run.final.word
     value = _value(run)
-    if verdict is not None:
-        value += f" {VERDICT_SIGNS[verdict]}"
-    told = f"{LABEL}: {value}" + (f" {verdict.value}" if verdict else "")
+    if word in NAMED:
+        value += f" {word.value.lower()}"
+    elif word is not Word.NOT_JUDGED:
+        value += f" {VERDICT_SIGNS[word]}"
+    told = f"{LABEL}: {value}" + ("" if word in (*NAMED, Word.NOT_JUDGED) else f" {word}")
     left, right = _width(LABEL), _width(value)
-    colour = COLOURS[verdict] if verdict else UNJUDGED
+    colour = COLOURS[VERDICT_STYLES[word]]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" '
         f'role="img" aria-label="{escape(told)}">\n'

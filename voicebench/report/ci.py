@@ -7,14 +7,14 @@ its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from voicebench.errors import UsageError
 from voicebench.format import HALF_PAIRS
-from voicebench.gates import GateResult, Verdict
-from voicebench.report.recorded_judgement import Judged
+from voicebench.gates import Verdict
+from voicebench.report.recorded import Recorded
 from voicebench.report.sheets import observed_text
 
 SUMMARY_LIMIT_BYTES = 1_000_000
@@ -35,34 +35,35 @@ def surroundings(environ: Mapping[str, str]) -> Surroundings:
     return Surroundings(Path(summary) if summary else None, environ.get("GITHUB_ACTIONS") == "true")
 
 
-def workflow_commands(
-    results: Sequence[GateResult], name: str, judged: Judged | None = None
-) -> list[str]:
+def workflow_commands(run: Recorded) -> list[str]:
     """Return a workflow command for each gate and each figure against the baseline that failed.
 
-    What the machine did, where it makes the run invalid, comes first.
+    What stands in the way of a verdict (an interrupt, a noisy machine) comes first.
     """
-    commands = []
-    for result in results:
+    name = run.name
+    commands = [
+        _command("error", name, obstacle.word.value, obstacle.told())
+        for obstacle in run.final.obstacles
+    ]
+    for result in run.gate_results:
         note = f" ({result.note})" if result.note else ""
         message = f"{result.gate.text}: {observed_text(result)}{note}"
-        commands += _command(name, result.verdict, message)
-    if judged is not None:
-        for one in judged.regressions:
-            commands += _command(name, one.verdict, f"{one.figure}: {one.told()}")
-        if judged.invalid:
-            told = "; ".join(judged.lines) or "the machine was too noisy for a verdict"
-            title = _property(f"voicebench {name}: INVALID")
-            commands.insert(0, f"::error title={title}::{_data(told)}")
+        commands += _failed(name, result.verdict, message)
+    for one in run.judged.regressions:
+        commands += _failed(name, one.verdict, f"{one.figure}: {one.told()}")
     return commands
 
 
-def _command(name: str, verdict: Verdict, message: str) -> list[str]:
+def _failed(name: str, verdict: Verdict, message: str) -> list[str]:
     if verdict is Verdict.PASS:
         return []
     level = "warning" if verdict is Verdict.UNDECIDED else "error"
-    title = _property(f"voicebench {name}: {verdict.value}")
-    return [f"::{level} title={title}::{_data(message)}"]
+    return [_command(level, name, verdict.value, message)]
+
+
+def _command(level: str, name: str, word: str, message: str) -> str:
+    title = _property(f"voicebench {name}: {word}")
+    return f"::{level} title={title}::{_data(message)}"
 
 
 def append_step_summary(path: Path, markdown: str) -> None:

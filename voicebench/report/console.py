@@ -2,9 +2,10 @@
 
 The verdict and the figures against their targets come first, then every run, the cold and idle
 turns beside the measured ones, what the voice takes for a text, what servers say of themselves, the
-distributions, and the waterfall; last, the instrument's own error, where the results lie, and the
-verdict once more, since the end is what is left on the screen. Advice is printed by itself
-(`print_advice`), so that it can go to stderr beside results on stdout.
+distributions, the waterfall, and what is said of the machine, the audio and the baseline; last, the
+instrument's own error, where the results lie, and the verdict once more, since the end is what is
+left on the screen. Advice is printed by itself (`print_advice`), so that it can go to stderr beside
+results on stdout.
 
 The console is passed in and decides width, colour and encoding.
 """
@@ -21,16 +22,18 @@ from rich.text import Text
 
 from voicebench import format as form
 from voicebench.advice import Advice, advise
-from voicebench.gates import GateResult, Verdict, overall
+from voicebench.final import Final, Word
+from voicebench.gates import GateResult
+from voicebench.judgement import Judgement
 from voicebench.report.chunk_table import chunk_sheet
 from voicebench.report.distribution_table import distribution_sheet
 from voicebench.report.head import notes_on
+from voicebench.report.judgement import judgement_sections
 from voicebench.report.phase_table import phase_sheet
 from voicebench.report.run_table import run_sheet
 from voicebench.report.runs import first_audio_limit
 from voicebench.report.server_table import server_sheet
 from voicebench.report.style import (
-    BAD,
     HEAD,
     NEAR,
     QUIET,
@@ -107,8 +110,13 @@ class Outcome(Protocol):
         ...
 
     @property
-    def interrupted(self) -> bool:
-        """Whether the user broke the run off."""
+    def judgement(self) -> Judgement:
+        """What is said of the run beside its gates."""
+        ...
+
+    @property
+    def final(self) -> Final:
+        """The final verdict."""
         ...
 
 
@@ -142,6 +150,7 @@ def _sections(outcome: Outcome) -> list[RenderableType]:
         server_sheet(outcome.summary),
         distribution_sheet(outcome.summary),
         Waterfall(outcome.turns, limit) if outcome.summary.turns else None,
+        *judgement_sections(outcome.judgement),
         _closing(outcome),
     ]
     told: list[RenderableType] = []
@@ -159,18 +168,17 @@ def _title(outcome: Outcome) -> Text:
         title.append(f"\n{machine}", QUIET)
     for note in notes_on(outcome.environment):
         title.append(f"\n{note}", NEAR)
-    if outcome.interrupted:
-        title.append("\ninterrupted: this covers the turns that were finished", BAD)
+    if outcome.final.word is Word.INTERRUPTED:
+        title.append(f"\n{outcome.final.obstacles[0].told()}: the figures cover these", NEAR)
     return title
 
 
 def _badge(outcome: Outcome) -> Text:
-    if not outcome.gate_results:
-        return Text("no gate is set: nothing is judged", QUIET)
-    verdict = overall(outcome.gate_results)
-    return Text(
-        f" {VERDICT_SIGNS[verdict]} {verdict.value} ", f"bold reverse {VERDICT_STYLES[verdict]}"
-    )
+    word = outcome.final.word
+    badge = Text(f" {VERDICT_SIGNS[word]} {word} ", f"bold reverse {VERDICT_STYLES[word]}")
+    if outcome.final.obstacles or word is Word.NOT_JUDGED:
+        badge.append(f" {outcome.final.why()}", f"not reverse not bold {VERDICT_STYLES[word]}")
+    return badge
 
 
 def _first_audio(summary: Summary) -> str:
@@ -208,10 +216,8 @@ def _closing(outcome: Outcome) -> Text:
         f"{error.p95_ms:.2f} ms p95 ({error.transport})\nresults: {outcome.folder}",
         QUIET,
     )
-    if outcome.gate_results:
-        passed = sum(result.verdict is Verdict.PASS for result in outcome.gate_results)
-        closing.append("\n").append_text(verdict_text(overall(outcome.gate_results)))
-        closing.append(f"  {passed} of {form.plural(len(outcome.gate_results), 'gate')} passed")
+    closing.append("\n").append_text(verdict_text(outcome.final.word))
+    closing.append(f"  {outcome.final.why()}")
     return closing
 
 

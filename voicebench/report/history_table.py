@@ -6,13 +6,14 @@ the figure. "Best" is the run's that was best, by the way the metric is better.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.text import Text
 
 from voicebench import format as form
 from voicebench.figures import Figure
-from voicebench.report.style import NEAR, QUIET, Column, Sheet
+from voicebench.report.style import NEAR, QUIET, VERDICT_SIGNS, VERDICT_STYLES, Column, Sheet
 from voicebench.results.history import Point
 
 RAMP = "▁▂▃▄▅▆▇█"
@@ -39,12 +40,24 @@ def history_sheet(
         Column("unit", [Text(_UNITS.get(figure.unit, ""), QUIET) for figure in shown], "left"),
     ]
     notes = [Text(f"{form.plural(len(points), 'run')}, oldest first", QUIET)]
+    notes += _verdicts(points)
     machines = {str(sorted(point.machine.items())) for point in points if point.machine}
     if len(machines) > 1:
         notes.append(Text(f"measured on {len(machines)} machines, whose figures differ", NEAR))
     if len(points) > LONGEST:
         notes.append(Text(f"the trend shows the latest {LONGEST}", QUIET))
     return Sheet(title, columns, notes)
+
+
+def _verdicts(points: Sequence[Point]) -> list[Text]:
+    """Return how the runs were called, where they have verdicts: ``FAIL 2, PASS 5; latest PASS``"""
+    words = [point.verdict for point in points if point.verdict is not None]
+    if not words:
+        return []
+    counts = Counter(words)
+    told = ", ".join(f"{word} {counts[word]}" for word in VERDICT_SIGNS if word in counts)
+    note = Text(f"verdicts: {told}; the latest is ", QUIET)
+    return [note.append(words[-1], VERDICT_STYLES[words[-1]])]
 
 
 def sparkline(values: Sequence[float | None], encoding: str = "utf-8") -> str:

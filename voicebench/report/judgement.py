@@ -1,37 +1,34 @@
 """What is said of a run beside its gates: the baseline, the machine's noise, the audio.
 
-Printed after the run's tables, and only where there is something to say.
+Told after the run's tables, and only where there is something to say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from voicebench import format as form
 from voicebench.judgement import Judgement
 from voicebench.regression import RegressionResult
 from voicebench.report.comparison_table import signed_interval
-from voicebench.report.style import BAD, NEAR, QUIET, Column, Printable, Sheet, heading
+from voicebench.report.style import BAD, NEAR, QUIET, Column, Sheet, heading
 from voicebench.report.verdicts import verdict_text
 
 MOST_FLAGS = 10
 
 
-def print_judgement(console: Console, judgement: Judgement, width: int) -> None:
-    """Print the regressions, what the machine did to the figures, and audio that is not right."""
+def judgement_sections(judgement: Judgement) -> list[RenderableType]:
+    """Return the regressions, what the machine did to the figures, and audio that is not right."""
+    sections: list[RenderableType] = []
     if judgement.regressions:
-        console.print()
-        sheet = regression_sheet(judgement.regressions, judgement.baseline or "")
-        console.print(Printable(sheet), width=width, highlight=False)
+        sections.append(regression_sheet(judgement.regressions, judgement.baseline or ""))
     lines = judgement_lines(judgement)
     if lines:
-        console.print()
-        console.print(Printable(heading("What to know of these figures")), highlight=False)
-        for line in lines:
-            console.print(Printable(line), width=width, highlight=False)
+        sections.append(Group(heading("What to know of these figures"), *lines))
+    return sections
 
 
 def judgement_lines(judgement: Judgement) -> list[Text]:
@@ -45,10 +42,6 @@ def judgement_lines(judgement: Judgement) -> list[Text]:
     lines += [Text(f"audio: {flag}", NEAR) for flag in judgement.flags[:MOST_FLAGS]]
     if len(judgement.flags) > MOST_FLAGS:
         lines.append(Text(f"audio: and {len(judgement.flags) - MOST_FLAGS} more", NEAR))
-    if judgement.is_invalid:
-        lines.append(
-            Text("INVALID: the machine was too noisy for a verdict; measure again", f"bold {BAD}")
-        )
     return lines
 
 

@@ -1,8 +1,8 @@
 """JUnit XML: a run is a suite; a gate, or a figure held against the baseline, is a test case.
 
 The dialect is the one that GitHub's, GitLab's and Jenkins' readers share: ``failure`` for a gate
-that misses its limit or was not measured, ``error`` for one that could not be decided, and for a
-machine that was too noisy for any.
+that misses its limit or was not measured, ``error`` for one that could not be decided, and for
+whatever stood in the way of a verdict: an interrupt, a noisy machine, a baseline of another kind.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from voicebench import format as form
+from voicebench.final import Obstacle
 from voicebench.gates import Verdict
 from voicebench.report.recorded import Recorded
 from voicebench.report.sheets import names, observed_text
@@ -38,7 +39,8 @@ def _suite(name: str, run: Recorded) -> ElementTree.Element:
     judged = run.judged
     verdicts = [result.verdict for result in run.gate_results]
     verdicts += [regression.verdict for regression in judged.regressions]
-    verdicts += [Verdict.UNDECIDED] if judged.invalid else []
+    obstacles = run.final.obstacles
+    verdicts += [Verdict.UNDECIDED for _ in obstacles]
     errors = verdicts.count(Verdict.UNDECIDED)
     seconds = sum(run.summary.metrics["turn_ms"].values) / 1000
     suite = ElementTree.Element(
@@ -60,9 +62,8 @@ def _suite(name: str, run: Recorded) -> ElementTree.Element:
     for one in judged.regressions:
         against = f"{one.figure} against the baseline"
         suite.append(_case(name, against, one.verdict, one.told()))
-    if judged.invalid:
-        told = "; ".join(judged.lines) or "too noisy for a verdict"
-        suite.append(_case(name, "the machine", Verdict.UNDECIDED, told))
+    for obstacle in obstacles:
+        suite.append(_error(name, obstacle))
     return suite
 
 
@@ -77,13 +78,27 @@ def _properties(run: Recorded) -> dict[str, str]:
 
 
 def _case(suite: str, what: str, verdict: Verdict, figures: str) -> ElementTree.Element:
+    kind = None
+    if verdict is not Verdict.PASS:
+        kind = "error" if verdict is Verdict.UNDECIDED else "failure"
+    return _told_case(suite, what, kind, verdict.value, figures)
+
+
+def _error(suite: str, obstacle: Obstacle) -> ElementTree.Element:
+    """Return a case that no gate of the run has: what stands in the way of a verdict."""
+    return _told_case(suite, obstacle.subject, "error", obstacle.word.value, obstacle.told())
+
+
+def _told_case(
+    suite: str, what: str, kind: str | None, word: str, figures: str
+) -> ElementTree.Element:
+    """Return a test case; ``kind`` is the element of its problem, None where it passed."""
     case = ElementTree.Element(
         "testcase", classname=_text(f"voicebench.{suite}"), name=_text(what), time="0"
     )
-    told = f"{verdict.value}: {figures}"
-    if verdict is not Verdict.PASS:
-        kind = "error" if verdict is Verdict.UNDECIDED else "failure"
-        problem = ElementTree.SubElement(case, kind, type=verdict.value, message=_text(told))
+    told = f"{word}: {figures}"
+    if kind is not None:
+        problem = ElementTree.SubElement(case, kind, type=word, message=_text(told))
         problem.text = _text(f"{what}\n{told}")
     ElementTree.SubElement(case, "system-out").text = _text(told)
     return case

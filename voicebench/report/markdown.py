@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from voicebench import format as form
 from voicebench.report.recorded import Recorded
 from voicebench.report.sheets import (
+    final_line,
     first_audio_line,
     names,
     sheets_of,
     side_by_side,
     told_columns,
-    verdict_line,
 )
 from voicebench.report.style import Sheet
 
@@ -82,7 +82,9 @@ def markdown_report(runs: Sequence[Recorded], *, fold: bool = False) -> str:
         return _one(runs[0], fold=fold)
     parts = ["# voicebench\n"]
     for name, run in zip(names(runs), runs, strict=True):
-        parts.append(f"- **{escape(name)}**: {verdict_line(run)} · {escape(first_audio_line(run))}")
+        parts.append(
+            f"- **{escape(name)}**: {final_line(run.final)} · {escape(first_audio_line(run))}"
+        )
         parts += [f"  - {escape(warning)}" for warning in run.warnings]
     parts.append("")
     for sheet in side_by_side(runs):
@@ -93,7 +95,7 @@ def markdown_report(runs: Sequence[Recorded], *, fold: bool = False) -> str:
 def _one(run: Recorded, *, fold: bool) -> str:
     parts = [
         f"# voicebench: {escape(run.name)}\n",
-        f"**{verdict_line(run)}**  ",
+        f"**{final_line(run.final)}**  ",
         escape(first_audio_line(run)) + "  ",
         f"`{run.path.name.replace('`', '')}`\n",
         *(f"> **Note:** {escape(warning)}\n" for warning in run.warnings),

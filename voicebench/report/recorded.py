@@ -20,17 +20,18 @@ import numpy as np
 from voicebench.columns import Columns, columns_of
 from voicebench.errors import ResultsError
 from voicebench.events import Phase
+from voicebench.final import TOO_NOISY, Final, Taken
 from voicebench.gates import GateResult
-from voicebench.judgement import judge_stored
+from voicebench.judgement import judge_gates, planned_turns
 from voicebench.phases import FIRST_TURNS
 from voicebench.playback import Arrival
 from voicebench.report.head import notes_on
-from voicebench.report.recorded_judgement import Judged
 from voicebench.report.runs import MOST_APART, MOST_SHOWN, SLOWEST_SHOWN
 from voicebench.results.codec import decode_line
 from voicebench.results.columns import FROM_TURNS, read_columns, stream_turns
 from voicebench.results.document import summary_document
 from voicebench.results.folder import INCOMPLETE, SUMMARY, TURNS, audio_file
+from voicebench.results.judged import Judged
 from voicebench.results.reading import read_document
 from voicebench.results.tables import check_folder
 from voicebench.summary import Summary
@@ -101,6 +102,19 @@ class Recorded:
         return Judged.of(self.stored)
 
     @property
+    def taken(self) -> Taken:
+        """The measured turns."""
+        summary = self.summary
+        planned = planned_turns(self.settings)
+        complete = self.complete and not self.cut_line
+        return Taken(summary.turns, summary.failed, planned, complete=complete)
+
+    @property
+    def final(self) -> Final:
+        """The final verdict."""
+        return self.judged.final(self.taken, [result.verdict for result in self.gate_results])
+
+    @property
     def sampled(self) -> bool:
         """Whether ``sample`` is less than all turns."""
         return len(self.sample) < len(self.turns)
@@ -110,9 +124,9 @@ class Recorded:
         """What a reader has to know before any figure: a noisy machine, bad audio, a cut line."""
         found = [*self.judged.lines, *notes_on(self.environment)]
         if self.judged.invalid:
-            found.insert(0, "INVALID: the machine was too noisy for a verdict; measure again")
+            found.insert(0, f"INVALID: {TOO_NOISY}")
         if not self.complete:
-            found.append("the run was broken off: this covers the turns that were finished")
+            found.insert(0, f"interrupted after {self.taken.progress()}: the figures cover these")
         if self.cut_line:
             found.append(f"the last line of {TURNS} was cut off, and is left out")
         return found
@@ -129,20 +143,23 @@ class Recorded:
             "target": self.target,
             "voicebench": self.environment.get("voicebench"),
         }
-        return summary_document(run, self.turns, self.summary, self.gate_results)
+        return summary_document(run, self.turns, self.summary, self.gate_results, self.final)
 
     def audio_of(self, turn: Timeline) -> Path | None:
         """Return the WAV of a turn; None where its audio was not kept."""
         return audio_file(self.path, turn.turn)
 
 
-def read_recorded(path: Path, gates: Sequence[str] | None = None) -> Recorded:
+def read_recorded(
+    path: Path, gates: Sequence[str] | None = None, *, may_be_empty: bool = False
+) -> Recorded:
     """Read the run folder at ``path`` and judge it by ``gates``, else by its own.
 
-    Raises `ResultsError` for what is no readable run.
+    Raises `ResultsError` for what is no readable run, and for a run without a finished turn unless
+    it ``may_be_empty``.
     """
-    folder = check_folder(path)
-    known = read_columns(folder)
+    folder = check_folder(path, may_be_empty=may_be_empty)
+    known = read_columns(folder, may_be_empty=may_be_empty)
     lines = _count_lines(folder / TURNS)
     columns = known.columns
     if lines <= FROM_TURNS:
@@ -159,7 +176,7 @@ def read_recorded(path: Path, gates: Sequence[str] | None = None) -> Recorded:
         sample=sample,
         columns=columns,
         summary=summary,
-        gate_results=judge_again(known.settings, summary, gates),
+        gate_results=judge_gates(known.settings, summary, gates),
         complete=known.complete,
         cut_line=known.cut_line,
         stored=_stored(folder),
@@ -176,16 +193,6 @@ def read_turns(folder: Path) -> list[Timeline]:
     return turns
 
 
-def judge_again(
-    settings: Mapping[str, object], summary: Summary, gates: Sequence[str] | None = None
-) -> tuple[GateResult, ...]:
-    """Judge ``summary`` by ``gates``, else by those that its settings hold."""
-    own = settings.get("gates")
-    if gates is None:
-        gates = [str(gate) for gate in own] if isinstance(own, list) else []
-    return judge_stored(settings, summary, gates)
-
-
 def _section(settings: Mapping[str, object], name: str) -> Mapping[str, object]:
     section = settings.get(name)
     return section if isinstance(section, dict) else {}
@@ -193,9 +200,14 @@ def _section(settings: Mapping[str, object], name: str) -> Mapping[str, object]:
 
 def _stored(folder: Path) -> Mapping[str, object]:
     path = folder / SUMMARY
-    if not path.is_file() or (folder / INCOMPLETE).exists():
+    if not path.is_file():
         return {}
-    return read_document(path)
+    try:
+        return read_document(path)
+    except ResultsError:
+        if (folder / INCOMPLETE).exists():
+            return {}  # the run was stopped while it was writing this file
+        raise
 
 
 def _count_lines(path: Path) -> int:

@@ -12,12 +12,11 @@ from voicebench.report.console import WIDEST
 from voicebench.report.recorded import Recorded
 from voicebench.report.runs import first_audio_limit
 from voicebench.report.sheets import (
+    final_line,
     first_audio_line,
     names,
     sheets_of,
     side_by_side,
-    verdict_line,
-    verdict_of,
 )
 from voicebench.report.style import BAD, HEAD, QUIET, VERDICT_STYLES, Printable
 from voicebench.report.waterfall import Waterfall
@@ -49,9 +48,9 @@ def _several(runs: Sequence[Recorded]) -> list[RenderableType]:
 
 
 def _title(name: str, run: Recorded) -> Text:
-    verdict = verdict_of(run)
+    final = run.final
     title = Text.assemble((name, HEAD), "  ")
-    title.append(verdict_line(run), f"bold {VERDICT_STYLES[verdict]}" if verdict else QUIET)
+    title.append(final_line(final), f"bold {VERDICT_STYLES[final.word]}")
     title.append(f"\n{first_audio_line(run)}")
     for warning in run.warnings:
         title.append(f"\n{warning}", BAD)

@@ -1,4 +1,7 @@
-"""The per-run table: one row a turn, what the turn took and whether it kept the limit.
+"""The per-run table: one row a turn, what the turn took and whether its first audio came in time.
+
+No row says that a turn passed: of the limits that a run is judged by, only that of first audio can
+be seen in one row.
 
 The rows stand in order of time: cold and warm-up turns on top, those after a silence at the end.
 They are dimmed, and are in no figure below the table. A failed turn shows what was observed before
@@ -16,6 +19,7 @@ from voicebench import format as form
 from voicebench.metrics import compute
 from voicebench.report.runs import (
     MeasuredRun,
+    Status,
     TurnLimit,
     measured_runs,
     phase_label,
@@ -33,6 +37,13 @@ MOST_REASONS = 5
 """Failures beyond these are counted, not listed; ``runs.csv`` holds them all."""
 
 
+STATUS_STYLES: dict[Status, str] = {
+    "first audio ✓": GOOD,
+    "first audio ✗": BAD,
+    "! failed": f"bold {BAD}",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     turn: Timeline
@@ -43,7 +54,7 @@ class _Row:
 
 
 def run_sheet(turns: Sequence[Timeline], limit: TurnLimit) -> Sheet:
-    """Return the table; a run passes when its first audio kept ``limit``."""
+    """Return the table; first audio is in time where it kept ``limit``."""
     runs = measured_runs(turns)
     rows = [_row_apart(turn) for turn in turns_before(turns)]
     rows += [_row(run, limit) for run in shortlist(runs)]
@@ -57,7 +68,7 @@ def run_sheet(turns: Sequence[Timeline], limit: TurnLimit) -> Sheet:
             [Text(first_chunk(row.turn), QUIET) for row in rows],
             "left",
             spare=5,
-            least=11,
+            least=10,
         ),
         _figures("TTS\nfirst\nbyte", "tts_ttfb_ms", rows, spare=2),
         _figures("first\naudio", "first_audio_ms", rows),
@@ -95,13 +106,9 @@ def _listed(numbers: Sequence[str]) -> str:
 
 
 def _row(run: MeasuredRun, limit: TurnLimit) -> _Row:
-    if run.turn.failed:
-        status = Text("! failed", f"bold {BAD}")
-    elif run.keeps(limit):
-        status = Text("✓ pass", GOOD)
-    else:
-        status = Text("✗ fail", BAD)
-    return _Row(run.turn, compute(run.turn), str(run.number), "", status)
+    status = run.status(limit)
+    told = Text(status, STATUS_STYLES[status])
+    return _Row(run.turn, compute(run.turn), str(run.number), "", told)
 
 
 def _row_apart(turn: Timeline) -> _Row:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from voicebench import format as form
 from voicebench.events import Phase
@@ -25,6 +26,8 @@ SLOWEST_SHOWN = 40
 """Of more than `MOST_SHOWN` runs, a table or picture shows this many: the failed and slowest."""
 MOST_APART = 10
 """Of the turns before the measured ones, and of those after, the first so many are shown."""
+
+Status = Literal["first audio ✓", "first audio ✗", "! failed"]
 
 _FIRST_AUDIO = BY_NAME["first_audio_ms"]
 
@@ -66,6 +69,12 @@ class MeasuredRun:
         """Return whether the first audio kept ``limit``."""
         first_audio = self.first_audio_ms()
         return first_audio is not None and limit.keeps(first_audio)
+
+    def status(self, limit: TurnLimit) -> Status:
+        """Return what a row says of the run. It judges first audio alone, and says so."""
+        if self.turn.failed:
+            return "! failed"
+        return "first audio ✓" if self.keeps(limit) else "first audio ✗"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from voicebench import format as form
-from voicebench.gates import GateResult, Verdict, judge, overall, parse_gate
-from voicebench.judgement import worst
+from voicebench.final import Final
+from voicebench.gates import GateResult, judge, parse_gate
 from voicebench.metrics import METRICS, Metric
 from voicebench.report.chunk_table import chunk_sheet
 from voicebench.report.distribution_table import UNITS, distribution_sheet
 from voicebench.report.phase_table import phase_sheet
 from voicebench.report.recorded import Recorded
+from voicebench.report.recorded_judgement import against_sheet
 from voicebench.report.run_table import run_sheet
 from voicebench.report.runs import first_audio_limit
 from voicebench.report.server_table import server_sheet
@@ -30,7 +31,7 @@ TAIL = 95
 def sheets_of(run: Recorded) -> list[Sheet]:
     """Return the tables that tell one run, in order."""
     sheets = [verdict_sheet(run.gate_results, run.summary)] if run.gate_results else []
-    against = run.judged.sheet()
+    against = against_sheet(run.judged)
     if against is not None:
         sheets.append(against)
     sheets.append(run_sheet(run.turns, first_audio_limit(run.gate_results)))
@@ -77,28 +78,9 @@ def told_columns(sheet: Sheet) -> list[Column]:
     ]
 
 
-def verdict_of(run: Recorded) -> Verdict | None:
-    """Return the worst of a run's gates and regressions; None where there are none."""
-    regressions = [one.verdict for one in run.judged.regressions]
-    if not run.gate_results and not regressions:
-        return None
-    return worst([overall(run.gate_results), *regressions])
-
-
-def verdict_line(run: Recorded) -> str:
-    """Return a run's verdict in a line: ``✗ FAIL: 1 of 4 gates passed``."""
-    verdict = verdict_of(run)
-    if verdict is None:
-        return "no gate is set: nothing is judged"
-    passed = sum(result.verdict is Verdict.PASS for result in run.gate_results)
-    gates = form.plural(len(run.gate_results), "gate")
-    line = f"{VERDICT_SIGNS[verdict]} {verdict.value}: {passed} of {gates} passed"
-    regressions = run.judged.regressions
-    if regressions:
-        kept = sum(one.verdict is Verdict.PASS for one in regressions)
-        figures = form.plural(len(regressions), "figure")
-        line += f", {kept} of {figures} kept the baseline"
-    return f"INVALID ({line})" if run.judged.invalid else line
+def final_line(final: Final) -> str:
+    """Return a run's final verdict in a line: ``✗ FAIL: 1 of 4 gates passed``."""
+    return f"{VERDICT_SIGNS[final.word]} {final.word}: {final.why()}"
 
 
 def first_audio_line(run: Recorded) -> str:

@@ -12,7 +12,7 @@ alone would say something else (``<`` for ``≤``), two stand for it, and sheets
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -23,7 +23,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from voicebench.gates import Verdict
+from voicebench.final import Word
 
 QUIET = "dim"
 GOOD = "green"
@@ -32,19 +32,30 @@ BAD = "red"
 UNSURE = "magenta"
 HEAD = "bold"
 
-VERDICT_STYLES = {
-    Verdict.PASS: GOOD,
-    Verdict.CLOSE: NEAR,
-    Verdict.FAIL: BAD,
-    Verdict.UNDECIDED: UNSURE,
-    Verdict.NOT_MEASURED: UNSURE,
+VERDICT_STYLES: Mapping[str, str] = {
+    Word.PASS: GOOD,
+    Word.CLOSE: NEAR,
+    Word.FAIL: BAD,
+    Word.UNDECIDED: UNSURE,
+    Word.NOT_MEASURED: UNSURE,
+    Word.INVALID: BAD,
+    Word.NOTHING_MEASURED: BAD,
+    Word.INTERRUPTED: UNSURE,
+    Word.NOT_KEPT: BAD,
+    Word.NOT_JUDGED: QUIET,
 }
-VERDICT_SIGNS = {
-    Verdict.PASS: "✓",
-    Verdict.CLOSE: "≈",
-    Verdict.FAIL: "✗",
-    Verdict.UNDECIDED: "?",
-    Verdict.NOT_MEASURED: "?",
+"""The colour of each word that a run, or a gate of it, is called by."""
+VERDICT_SIGNS: Mapping[str, str] = {
+    Word.PASS: "✓",
+    Word.CLOSE: "≈",
+    Word.FAIL: "✗",
+    Word.UNDECIDED: "?",
+    Word.NOT_MEASURED: "?",
+    Word.INVALID: "!",
+    Word.NOTHING_MEASURED: "✗",
+    Word.INTERRUPTED: "!",
+    Word.NOT_KEPT: "!",
+    Word.NOT_JUDGED: "–",
 }
 
 GAP = 2

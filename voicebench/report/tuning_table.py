@@ -70,7 +70,10 @@ def tuning_sheet(rows: Sequence[Row], title: str) -> Sheet:
         Column("in later\nones", [_words(row.later_chunk_words) for row in rows], spare=2),
         Column("", [Text("best", f"bold {GOOD}") if row.is_best else Text() for row in rows]),
     ]
-    return Sheet(title, columns, [Text("medians, in ms", QUIET), Text(BEST, QUIET)])
+    notes = [Text("medians, in ms", QUIET)]
+    if any(row.is_best for row in rows):
+        notes.append(Text(BEST, QUIET))
+    return Sheet(title, columns, notes)
 
 
 def _text(row: Row, text: str) -> Text:

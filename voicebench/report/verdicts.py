@@ -18,6 +18,7 @@ from typing import Literal
 from rich.text import Text
 
 from voicebench import format as form
+from voicebench.final import Word
 from voicebench.gates import OPERATORS, Gate, GateResult, Verdict, judge
 from voicebench.report.style import (
     BAD,
@@ -139,10 +140,9 @@ def carried(gate: Gate, summary: Summary) -> bool:
     return summary.metrics[gate.metric.name].quantile(quantile)[1]
 
 
-def verdict_text(verdict: Verdict) -> Text:
-    """Return the verdict's sign and word in its colour."""
-    style = f"bold {VERDICT_STYLES[verdict]}"
-    return Text(f"{VERDICT_SIGNS[verdict]} {verdict.value}", style)
+def verdict_text(word: Verdict | Word) -> Text:
+    """Return the sign and the word of a gate's verdict, or of a run's, in its colour."""
+    return Text(f"{VERDICT_SIGNS[word]} {word.value}", f"bold {VERDICT_STYLES[word]}")
 
 
 def _title(result: GateResult, summary: Summary) -> Text:

@@ -50,7 +50,9 @@ class RecordedColumns:
         return str(run.get("name", self.path.name)) if isinstance(run, dict) else self.path.name
 
 
-def read_columns(path: Path, metrics: Sequence[Metric] = METRICS) -> RecordedColumns:
+def read_columns(
+    path: Path, metrics: Sequence[Metric] = METRICS, *, may_be_empty: bool = False
+) -> RecordedColumns:
     """Read the run folder at ``path``. Raises `ResultsError` for what is no readable run."""
     turns = path / TURNS
     if not turns.is_file():
@@ -59,7 +61,7 @@ def read_columns(path: Path, metrics: Sequence[Metric] = METRICS) -> RecordedCol
             "name a folder that `voicebench run` made",
         )
     count, cut_line, sample = _survey(turns)
-    if not count:
+    if not count and not may_be_empty:
         raise ResultsError(f"{path} holds no finished turn")
     columns = None
     if count > FROM_TURNS:
@@ -82,7 +84,8 @@ def computed_columns(path: Path, metrics: Sequence[Metric] = METRICS) -> Columns
     Raises `ResultsError`.
     """
     names = tuple(metric.name for metric in metrics)
-    return joined(list(map_turns(path, partial(_columns_of_named, names))))
+    parts = list(map_turns(path, partial(_columns_of_named, names)))
+    return joined(parts or [columns_of((), metrics)])
 
 
 def _columns_of_named(names: Sequence[str], turns: Sequence[Timeline]) -> Columns:

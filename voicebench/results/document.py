@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from voicebench.events import Phase
-from voicebench.gates import GateResult, overall
+from voicebench.final import Final
+from voicebench.gates import GateResult
 from voicebench.phases import phase_figures
 from voicebench.results.codec import SCHEMA
 from voicebench.summary import Summary
@@ -24,6 +25,7 @@ def summary_document(
     turns: Sequence[Timeline],
     summary: Summary,
     results: Sequence[GateResult],
+    final: Final,
 ) -> dict[str, object]:
     """Return the document. ``run`` says which run this is and what it measured."""
     phases = Counter(turn.phase for turn in turns)
@@ -38,7 +40,7 @@ def summary_document(
         "phases": phases_document(turns, summary),
         "metrics": {name: distribution.as_dict() for name, distribution in summary.metrics.items()},
         "gates": [result.as_dict() for result in results],
-        "verdict": overall(results).value,
+        **final.as_dict(),
     }
 
 

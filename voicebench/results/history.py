@@ -12,6 +12,7 @@ too, since they cover another mix of turns.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,11 +20,14 @@ from voicebench.columns import Columns, columns_of
 from voicebench.comparability import Measured, hardware_of, other_series, series_settings
 from voicebench.errors import ResultsError, UsageError
 from voicebench.figures import Figure, parse_figure
+from voicebench.final import Taken
 from voicebench.format import one_line
-from voicebench.gates import parse_gate
+from voicebench.gates import Gate, parse_gate
 from voicebench.intervals import Interval
+from voicebench.judgement import judge_gates, planned_turns
 from voicebench.results.columns import RecordedColumns, read_columns
-from voicebench.results.folder import SETTINGS
+from voicebench.results.folder import SETTINGS, SUMMARY
+from voicebench.results.judged import Judged
 from voicebench.results.reading import read_document, run_folders
 
 USUAL = (
@@ -49,6 +53,8 @@ class Point:
     commit: str | None
     turns: int | None
     failed: int | None
+    verdict: str | None
+    """The final verdict of a run; None for a sprint."""
     values: Mapping[str, float | None]
     ranges: Mapping[str, Interval] = field(default_factory=dict)
     """How far each value may be off, where it has an interval."""
@@ -74,6 +80,7 @@ class Point:
             "commit": self.commit,
             "turns": self.turns,
             "failed": self.failed,
+            "verdict": self.verdict,
             **self.values,
         }
 
@@ -125,12 +132,16 @@ def run_history(
     left_out = []
     for folder in run_folders(results, name):
         try:
-            run = read_columns(folder, [one.metric for one in wanted if one.metric is not None])
+            gates = list(_gates(read_document(folder / SETTINGS)))
+            asked = [*(one.figure for one in gates), *wanted]
+            metrics = {one.metric.name: one.metric for one in asked if one.metric is not None}
+            run = read_columns(folder, list(metrics.values()))
+            verdict = _verdict(run)
         except ResultsError as error:
             left_out.append(f"{folder.name} is left out: {error.message}")
             continue
         if name is None or run.name == name:
-            points.append(_point(run, wanted))
+            points.append(_point(run, wanted, gates, verdict))
             _put(points[-1], run, series)
     if not points:
         whose = "" if name is None else f" of {name!r}"
@@ -160,7 +171,23 @@ def sprint_history(results: Path) -> History:
     return History(_in_series(points, series), tuple(figures.values()), tuple(left_out))
 
 
-def _point(run: RecordedColumns, figures: Sequence[Figure]) -> Point:
+def _verdict(run: RecordedColumns) -> str | None:
+    """Return the final verdict of a run; None where it has a gate of another version."""
+    summary = run.columns.summary()
+    try:
+        gates = judge_gates(run.settings, summary)
+    except UsageError:
+        return None
+    stored = run.path / SUMMARY
+    judged = Judged.of(read_document(stored) if stored.is_file() else {})
+    planned = planned_turns(run.settings)
+    taken = Taken(summary.turns, summary.failed, planned, complete=run.complete)
+    return judged.final(taken, [result.verdict for result in gates]).word.value
+
+
+def _point(
+    run: RecordedColumns, figures: Sequence[Figure], gates: Sequence[Gate], verdict: str | None
+) -> Point:
     summary = run.columns.summary()
     commit = run.environment.get("commit")
     return Point(
@@ -170,13 +197,14 @@ def _point(run: RecordedColumns, figures: Sequence[Figure]) -> Point:
         commit=str(commit) if commit else None,
         turns=summary.turns,
         failed=summary.failed,
+        verdict=verdict,
         values={figure.name: figure.observe(summary)[0] for figure in figures},
         ranges={
             figure.name: interval
             for figure in figures
             if (interval := figure.interval(summary)) is not None
         },
-        limits=dict(_limits(run.settings)),
+        limits={gate.figure.name: gate.limit for gate in gates},
         machine=hardware_of(run.environment),
     )
 
@@ -216,16 +244,12 @@ def _labelled(series: Sequence[_Series]) -> Iterator[tuple[_Series, str]]:
             yield one, one_line(label)
 
 
-def _limits(settings: Mapping[str, object]) -> Iterator[tuple[str, float]]:
-    """Yield each figure that the run's gates limit, with its limit."""
+def _gates(settings: Mapping[str, object]) -> Iterator[Gate]:
+    """Yield the run's gates; one of another version of voicebench is no reason to leave it out."""
     gates = settings.get("gates")
     for text in gates if isinstance(gates, list) else []:
-        try:
-            gate = parse_gate(str(text))
-        except UsageError:
-            # A gate of another version of voicebench is no reason to leave the run out.
-            continue
-        yield gate.figure.name, gate.limit
+        with suppress(UsageError):
+            yield parse_gate(str(text))
 
 
 def _sprint_conditions(document: Mapping[str, object], results: Path) -> Measured:
@@ -262,6 +286,7 @@ def _sprint_point(path: Path, document: Mapping[str, object], figures: dict[str,
         commit=str(commit) if commit else None,
         turns=None,
         failed=None,
+        verdict=None,
         values=values,
     )
 

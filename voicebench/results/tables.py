@@ -59,10 +59,10 @@ _STATUS = CSV_COLUMNS.index("status")
 _FIRST_METRIC = CSV_COLUMNS.index(METRICS[0].name)
 
 
-def check_folder(path: Path) -> Path:
+def check_folder(path: Path, *, may_be_empty: bool = False) -> Path:
     """Return the run folder that ``path`` names, itself or by its turns.
 
-    Raises `ResultsError` where there is none, or where it holds no turn.
+    Raises `ResultsError` where there is none, or where it holds no turn and may not be empty.
     """
     folder = path.parent if path.name == TURNS else path
     turns = folder / TURNS
@@ -71,7 +71,7 @@ def check_folder(path: Path) -> Path:
             f"{path} is no results folder: it has no {TURNS}",
             "name a folder that `voicebench run` made",
         )
-    if turns.stat().st_size == 0:
+    if turns.stat().st_size == 0 and not may_be_empty:
         raise ResultsError(f"{path} holds no finished turn", "the run was broken off at once")
     return folder
 

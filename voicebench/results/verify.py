@@ -19,8 +19,10 @@ from typing import NamedTuple
 from voicebench.columns import Columns, columns_of_computed, joined
 from voicebench.errors import ResultsError, UsageError
 from voicebench.events import Phase
+from voicebench.final import Taken
 from voicebench.gates import GateResult, judge, overall, parse_gate
-from voicebench.intervals import LEVEL
+from voicebench.intervals import LEVEL, mean_interval
+from voicebench.judgement import planned_turns
 from voicebench.metrics import compute
 from voicebench.phases import FIRST_TURNS
 from voicebench.results.batches import map_turns
@@ -28,6 +30,7 @@ from voicebench.results.checksums import changed_files, read_checksums
 from voicebench.results.csv_rows import CSV_COLUMNS, RunCount, cells_of, numbered
 from voicebench.results.document import OTHER_PHASES, phases_document
 from voicebench.results.folder import AUDIO, CSV, INCOMPLETE, SETTINGS, SUMMARY, TURNS
+from voicebench.results.judged import Judged
 from voicebench.results.reading import read_document
 from voicebench.results.tables import check_folder
 from voicebench.summary import Summary
@@ -258,9 +261,17 @@ def _check_summary(
             **{str(phase): phases.get(phase, 0) for phase in OTHER_PHASES},
         },
         "metrics": {name: found.as_dict() for name, found in summary.metrics.items()},
-        "gates": [result.as_dict() for result in gates],
+        "gates": [
+            _with_interval_of_then(result, entry, summary)
+            for result, entry in zip(gates, _entries(stored), strict=True)
+        ],
         "verdict": overall(gates).value,
     }
+    if "exit_code" in stored:  # the final verdict; before it was written, that of the gates alone
+        settings = read_document(checked.folder / SETTINGS)
+        taken = Taken(summary.turns, summary.failed, planned_turns(settings), complete=complete)
+        final = Judged.of(stored).final(taken, [result.verdict for result in gates])
+        computed |= final.as_dict()
     if "phases" in stored:  # results of before it was written are no worse for it
         computed["phases"] = phases_document(first_turns, summary)
     unchecked: list[str] = []
@@ -280,9 +291,7 @@ def _gates(
     settings = read_document(checked.folder / SETTINGS)
     named = settings.get("gates")
     gates = [str(gate) for gate in named] if isinstance(named, list) else []
-    entries = stored.get("gates")
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise UsageError("its gates are none")
+    entries = _entries(stored)
     held = [str(entry.get("gate")) for entry in entries]
     judged = [" ".join(gate.split()) for gate in gates]
     for gate in judged:
@@ -301,11 +310,34 @@ def _gates(
     ]
 
 
-def _levels(entries: object) -> list[float]:
+def _entries(stored: Mapping[str, object]) -> list[dict[str, object]]:
+    """Return what the summary says of each gate. Raises `UsageError` where it is no such list."""
+    entries = stored.get("gates")
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise UsageError("its gates are none")
+    return entries
+
+
+def _with_interval_of_then(
+    result: GateResult, stored: Mapping[str, object], summary: Summary
+) -> dict[str, object]:
+    """Return the entry of ``result``; with the interval that it had before means had bounds."""
+    entry = result.as_dict()
+    gate, interval = result.gate, stored.get("interval")
+    if gate.metric is None or gate.statistic != "mean" or result.interval is None:
+        return entry
+    values = summary.metrics[gate.metric.name].values
+    unbounded = mean_interval(values, result.interval.level)
+    if unbounded is not None and interval == unbounded.as_dict():
+        entry["interval"] = interval
+    return entry
+
+
+def _levels(entries: Sequence[Mapping[str, object]]) -> list[float]:
     """Return the level of each gate's interval; sampling until decided takes wider ones."""
     levels = []
-    for entry in entries if isinstance(entries, list) else []:
-        interval = entry.get("interval") if isinstance(entry, dict) else None
+    for entry in entries:
+        interval = entry.get("interval")
         level = interval.get("level") if isinstance(interval, dict) else None
         levels.append(level if isinstance(level, float) and 0.5 <= level < 1 else LEVEL)
     return levels

@@ -12,22 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicebench import format as form
-from voicebench.gates import GateResult, Verdict
+from voicebench.gates import GateResult
 from voicebench.metrics import BY_NAME, METRICS, Metric
 from voicebench.report.html.charts import MOST_POINTS, Sample, Spec, Target, chart, draw
 from voicebench.report.html.picture import HEIGHT, SPAN
 from voicebench.report.html.turns import AUDIO_BYTES, AudioBudget, Row, Waterfall, waterfall, words
 from voicebench.report.recorded import Recorded
 from voicebench.report.sheets import (
+    final_line,
     first_audio_line,
     names,
     sheets_of,
     side_by_side,
     told_columns,
-    verdict_line,
-    verdict_of,
 )
-from voicebench.report.style import Sheet
+from voicebench.report.style import VERDICT_STYLES, Sheet
 from voicebench.report.verdicts import label
 
 if TYPE_CHECKING:
@@ -157,7 +156,7 @@ def html_report(
 
 
 def _tell(run: Recorded, name: str, letter: str, audio: AudioBudget, *, sort: bool) -> Told:
-    verdict = verdict_of(run)
+    final = run.final
     sheets = sheets_of(run)
     fall = waterfall(run, audio, sort=sort)
     rows = fall.rows if fall else ()
@@ -170,8 +169,8 @@ def _tell(run: Recorded, name: str, letter: str, audio: AudioBudget, *, sort: bo
         name=form.one_line(name),
         letter=letter,
         folder=run.path.name,
-        verdict=verdict_line(run),
-        style=_VERDICT_STYLES[verdict] if verdict else "quiet",
+        verdict=final_line(final),
+        style=CLASSES[VERDICT_STYLES[final.word]],
         line=first_audio_line(run),
         warnings=tuple(run.warnings),
         verdicts=_table(sheets[0], most_spare=PHONE_SPARE) if judged else None,
@@ -181,15 +180,6 @@ def _tell(run: Recorded, name: str, letter: str, audio: AudioBudget, *, sort: bo
         environment=tuple(_flat(run.environment)),
         settings=tuple(_flat(run.settings)),
     )
-
-
-_VERDICT_STYLES = {
-    Verdict.PASS: "good",
-    Verdict.CLOSE: "near",
-    Verdict.FAIL: "bad",
-    Verdict.UNDECIDED: "unsure",
-    Verdict.NOT_MEASURED: "unsure",
-}
 
 
 def _table(sheet: Sheet, most_spare: int | None = None) -> HtmlTable:

@@ -44,7 +44,8 @@ class Row:
     first_audio: str
     stalls: str
     status: str
-    kept: bool
+    kept: bool | None
+    """Whether its first audio came in time; None for a turn that is not measured."""
     apart: bool
     prompt: str
     reply: tuple[str, ...]
@@ -141,8 +142,7 @@ def _row(
     end_ms: float,
     audio: str = "",
 ) -> Row:
-    kept = run is not None and run.keeps(limit)
-    status = "failed" if turn.failed else ("pass" if kept else "over") if run else form.NOTHING
+    status = run.status(limit) if run else "! failed" if turn.failed else form.NOTHING
     return Row(
         label=name,
         order=turn.turn,
@@ -151,7 +151,7 @@ def _row(
         first_audio=form.ms(BY_NAME["first_audio_ms"].of(turn)),
         stalls=form.number(BY_NAME["stall_count"].of(turn), "count"),
         status=status,
-        kept=kept,
+        kept=None if run is None else run.keeps(limit),
         apart=run is None,
         prompt=words(turn.prompt),
         reply=_reply(turn),

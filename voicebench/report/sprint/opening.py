@@ -132,8 +132,7 @@ def _verdicts(sprint: Sprint, words: Words) -> list[str]:
 
 
 def _verdict(standing: Standing, words: Words) -> str:
-    signs = {word.value: sign for word, sign in VERDICT_SIGNS.items()}
-    called = f"{signs.get(standing.word, '!')} {words(f'word.{standing.word}')}"
+    called = f"{VERDICT_SIGNS.get(standing.word, '!')} {words(f'word.{standing.word}')}"
     why = words.joined(standing.why)
     return words("verdict", called=called, why=why)
 

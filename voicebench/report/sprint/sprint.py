@@ -4,26 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
 
+from voicebench.final import Word
 from voicebench.report.sprint.commits import Commit, FileChange
 from voicebench.report.sprint.language import Text
 from voicebench.report.sprint.readings import Reading
 
 ASPECTS = ("quality", "latency", "streaming", "humanity", "connectivity")
-Word = Literal[
-    "INTERRUPTED",
-    "NOTHING MEASURED",
-    "INVALID",
-    "FAIL",
-    "NOT MEASURED",
-    "CLOSE",
-    "UNDECIDED",
-    "NOT JUDGED",
-    "PASS",
-]
-"""What a run is called by its verdict, the worst first."""
-WORDS: tuple[Word, ...] = get_args(Word)
+WORDS = tuple(Word)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from voicebench.advice import advise
+from voicebench.final import Word
 from voicebench.gates import Verdict
 from voicebench.report.recorded import Recorded
-from voicebench.report.sheets import verdict_of
-from voicebench.report.sprint.sprint import Said, Standing, Word
+from voicebench.report.sprint.sprint import Said, Standing
 
-WITHOUT_FIGURES: tuple[Word, ...] = ("INVALID", "INTERRUPTED", "NOTHING MEASURED")
+WITHOUT_FIGURES = (Word.INVALID, Word.INTERRUPTED, Word.NOTHING_MEASURED)
 """A run that is called so has no figures that a sprint may judge."""
 
 
 def standing_of(run: Recorded) -> Standing:
     """Return the verdict of ``run`` as its own report has it, with its reasons and advice."""
-    word = _word(run)
+    word = run.final.word
     return Standing(
         word=word,
         judged=word not in WITHOUT_FIGURES,
@@ -25,25 +25,14 @@ def standing_of(run: Recorded) -> Standing:
     )
 
 
-def _word(run: Recorded) -> Word:
-    if not run.complete or run.cut_line:
-        return "INTERRUPTED"
-    if run.summary.failed == run.summary.turns:
-        return "NOTHING MEASURED"
-    if run.judged.invalid:
-        return "INVALID"
-    verdict = verdict_of(run)
-    return "NOT JUDGED" if verdict is None else verdict.value
-
-
 def _why(word: Word, run: Recorded) -> Iterator[Said]:
     turns, failed = run.summary.turns, run.summary.failed
-    if word == "INTERRUPTED":
+    if word is Word.INTERRUPTED:
         yield Said("why.interrupted", {"turns": turns})
-    elif word == "NOTHING MEASURED":
+    elif word is Word.NOTHING_MEASURED:
         yield Said("why.all failed" if turns else "why.no turn", {"turns": turns})
-    elif word == "INVALID":
-        yield Said("why.noise")
+    elif word is Word.INVALID:
+        yield Said("why.noise" if run.judged.invalid else "why.refused")
     elif run.gate_results:
         passed = sum(result.verdict is Verdict.PASS for result in run.gate_results)
         yield Said("why.gates", {"passed": passed, "gates": len(run.gate_results)})
@@ -51,7 +40,7 @@ def _why(word: Word, run: Recorded) -> Iterator[Said]:
     if word not in WITHOUT_FIGURES and regressions:
         kept = sum(one.verdict is Verdict.PASS for one in regressions)
         yield Said("why.baseline", {"kept": kept, "figures": len(regressions)})
-    if word == "NOT JUDGED":
+    if word is Word.NOT_JUDGED:
         yield Said("why.no gate")
     if failed and word not in WITHOUT_FIGURES:
         yield Said("why.failed", {"failed": failed, "turns": turns})

@@ -35,6 +35,7 @@ WORDING: dict[str, tuple[str, str]] = {
     "word.INVALID": ("INVALID", "INVALIDE"),
     "word.NOTHING MEASURED": ("NOTHING MEASURED", "RIEN DE MESURÉ"),
     "word.INTERRUPTED": ("INTERRUPTED", "INTERROMPU"),
+    "word.NOT KEPT": ("NOT KEPT", "NON CONSERVÉ"),
     "word.NOT JUDGED": ("NOT JUDGED", "NON JUGÉ"),
     "why.gates": ("{passed} of {gates} gates passed", "{passed} seuils sur {gates} respectés"),
     "why.gates.one": ("{passed} of {gates} gates passed", "{passed} seuil sur {gates} respecté"),
@@ -52,6 +53,10 @@ WORDING: dict[str, tuple[str, str]] = {
     "why.noise": (
         "the machine was too noisy for a verdict, so nothing is judged; measure again",
         "la machine était trop perturbée pour un verdict, rien n’est donc jugé ; mesurer à nouveau",
+    ),
+    "why.refused": (
+        "the numbers of the baseline mean other things, so nothing is judged",
+        "les chiffres de la référence ont un autre sens, rien n’est donc jugé",
     ),
     "why.interrupted": (
         "the run was interrupted after {turns} turns, so nothing is judged",

@@ -1,0 +1,143 @@
+"""What a run's own judgement said beside its gates, as ``summary.json`` keeps it.
+
+The gates are judged anew from the turns. A comparison with a baseline, and what the machine did
+meanwhile, cannot be: they are told as they were stored, and `Judged.of` reads them from whatever
+lies in the file, so that an old result without them is simply one of which there is less to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from voicebench import format as form
+from voicebench.errors import UsageError
+from voicebench.figures import parse_figure
+from voicebench.final import Final, Taken, final_verdict
+from voicebench.gates import Verdict
+
+MOST_FLAGS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """One figure against the baseline's."""
+
+    figure: str
+    unit: str
+    before: float | None
+    now: float | None
+    allowed: float | None
+    verdict: Verdict
+    note: str
+
+    def told(self) -> str:
+        """Return the figures in words."""
+        change = ""
+        if self.before is not None and self.now is not None:
+            change = f" ({form.change(self.before, self.now)})"
+        allowed = "" if self.allowed is None else f", {form.limit(self.allowed, 'share')} allowed"
+        before, now = form.quantity(self.before, self.unit), form.quantity(self.now, self.unit)
+        return f"{before} before, {now} now{change}{allowed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The stored judgement."""
+
+    baseline: str | None = None
+    regressions: tuple[Regression, ...] = ()
+    invalid: bool = False
+    lines: tuple[str, ...] = ()
+    """Noise, flagged audio, and what speaks against the comparison."""
+    invalidating: tuple[str, ...] = ()
+    """The noise that makes the run invalid, where ``invalid``."""
+    refused: tuple[str, ...] = ()
+    """Why the run cannot be compared with its baseline."""
+
+    @classmethod
+    def of(cls, stored: Mapping[str, object]) -> Judged:
+        """Read the entry ``judgement`` of ``summary.json``; what is missing is empty."""
+        judgement = stored.get("judgement")
+        if not isinstance(judgement, dict):
+            return cls()
+        baseline = judgement.get("baseline")
+        return cls(
+            baseline=None if baseline is None else str(baseline),
+            regressions=tuple(
+                found
+                for entry in _entries(judgement.get("regressions"))
+                if (found := _regression(entry)) is not None
+            ),
+            invalid=judgement.get("invalid") is True,
+            lines=tuple(_lines(judgement)),
+            invalidating=tuple(
+                _noise(noise)
+                for noise in _entries(judgement.get("noise"))
+                if noise.get("invalidates") is True
+            ),
+            refused=tuple(_texts(judgement.get("refused"))) if baseline is not None else (),
+        )
+
+    def final(self, taken: Taken, gates: Iterable[Verdict]) -> Final:
+        """Return the final verdict of the run whose turns were ``taken``, judged by ``gates``."""
+        return final_verdict(
+            taken,
+            gates,
+            [one.verdict for one in self.regressions],
+            noise=self.invalidating if self.invalid else None,
+            refused=self.refused,
+        )
+
+
+def _regression(entry: Mapping[str, object]) -> Regression | None:
+    try:
+        figure = parse_figure(str(entry.get("figure")))
+        verdict = Verdict(str(entry.get("verdict")))
+    except (UsageError, ValueError):
+        return None
+    return Regression(
+        figure=figure.name,
+        unit=figure.unit,
+        before=_number(entry.get("first")),
+        now=_number(entry.get("second")),
+        allowed=_number(entry.get("allowed")),
+        verdict=verdict,
+        note=str(entry.get("note") or ""),
+    )
+
+
+def _lines(judgement: Mapping[str, object]) -> list[str]:
+    lines = [
+        f"not compared with the baseline, whose numbers mean other things: {why}"
+        for why in _texts(judgement.get("refused"))
+    ]
+    lines += _texts(judgement.get("warnings"))
+    lines += [_noise(noise) for noise in _entries(judgement.get("noise"))]
+    flags = _entries(judgement.get("flagged"))
+    lines += [f"audio: {_turn(flag)}: {flag.get('finding')}" for flag in flags[:MOST_FLAGS]]
+    if len(flags) > MOST_FLAGS:
+        lines.append(f"audio: and {len(flags) - MOST_FLAGS} more")
+    return lines
+
+
+def _noise(noise: Mapping[str, object]) -> str:
+    remedy = noise.get("remedy")
+    return f"{noise.get('finding')}; {remedy}" if remedy else str(noise.get("finding"))
+
+
+def _turn(flag: Mapping[str, object]) -> str:
+    """Return ``run 3``; results from before the runs' numbers have the turn's."""
+    return f"run {flag['run']}" if "run" in flag else f"turn {flag.get('turn')}"
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _entries(value: object) -> Sequence[Mapping[str, object]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _texts(value: object) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, list) else []
