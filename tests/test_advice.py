@@ -9,6 +9,9 @@ from handmade import failed_turn, make_turn, sprint_turns
 from voicebench.advice import Advice, advise
 from voicebench.events import Connected, Phase
 from voicebench.gates import judge, parse_gate
+from voicebench.report.sprint.sprint import Said
+from voicebench.report.sprint.wording import WORDING
+from voicebench.report.sprint.words import Words
 from voicebench.settings import DEFAULT_GATES
 from voicebench.summary import summarize
 from voicebench.timeline import Failure, Timeline
@@ -23,7 +26,19 @@ def advice_for(
 ) -> list[Advice]:
     summary = summarize(turns)
     results = [judge(parse_gate(gate), summary) for gate in gates]
-    return list(advise(turns, summary, results, environment))
+    found = list(advise(turns, summary, results, environment))
+    for advice in found:
+        assert_french(advice)
+    return found
+
+
+def assert_french(advice: Advice) -> None:
+    """Hold that the sprint's page has French words of its own for this advice and its figures."""
+    key = f"advice.{advice.kind}"
+    assert key in WORDING, advice
+    told = Words("fr").said(Said(key, {**advice.figures, "finding": "?", "remedy": "?"}))
+    assert "?" not in told
+    assert str(advice.finding) not in told
 
 
 def timed_turn(

@@ -8,7 +8,7 @@ constants of this file: they decide when something is worth a sentence, not what
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
 from voicebench import format as form
@@ -39,6 +39,10 @@ class Advice:
 
     finding: str
     remedy: str
+    kind: str = ""
+    """What was looked at: the same for the same finding in every run, whatever its figures."""
+    figures: Mapping[str, str | float] = field(default_factory=dict)
+    """What the finding and the remedy name, for those who put it in words of their own."""
 
     def __str__(self) -> str:
         """Return both as one line."""
@@ -88,6 +92,8 @@ def _failed_turns(run: _Run) -> list[Advice]:
         Advice(
             f"{count} of {run.summary.turns} turns failed in {stage}: {reason}",
             _failure_remedy(stage, run.environment),
+            "failed turns",
+            {"failed": count, "turns": run.summary.turns, "at_stage": stage, "reason": reason},
         )
         for (stage, reason), count in gathered.items()
     ]
@@ -128,6 +134,13 @@ def _too_few_runs(run: _Run) -> list[Advice]:
             f"{form.plural(fewest[q], 'value')} cannot carry the p{q:g} of {' and '.join(names)}: "
             "the gate judges the largest of them",
             f"measure more turns: --runs {values_needed(q) + run.summary.failed}",
+            "too few runs",
+            {
+                "values": fewest[q],
+                "percentile": f"p{q:g}",
+                "metrics": ", ".join(names),
+                "runs": values_needed(q) + run.summary.failed,
+            },
         )
         for q, names in wanting.items()
     ]
@@ -148,6 +161,8 @@ def _not_measured(run: _Run) -> list[Advice]:
             "measured does not pass",
             f"drop {' and '.join(repr(result.gate.text) for result in hidden)}: "
             + (" ".join(f"--gate {text!r}" for text in kept) if kept else "--no-gate"),
+            "not measured",
+            {"metrics": ", ".join(dict.fromkeys(named))},
         )
     ]
 
@@ -161,12 +176,15 @@ def _stalls(run: _Run) -> list[Advice]:
         f"{stalled} of {len(counts)} turns stall while they play, "
         f"{form.quantity(max(totals), 'ms')} in the worst"
     )
+    told = {"stalled": stalled, "turns": len(counts), "worst_ms": max(totals)}
     speed = run.middle("synth_speed_x")
     if speed is not None and speed < REAL_TIME:
         return [
             Advice(
                 f"{finding}; speech is synthesized at {form.times(speed)} real time",
                 "use a lighter voice or a faster device: no player can hide this",
+                "slow synthesis",
+                {**told, "speed_x": speed},
             )
         ]
     start = run.values("gapless_start_ms")
@@ -176,6 +194,8 @@ def _stalls(run: _Run) -> list[Advice]:
             f"{finding}; the next piece of speech comes too late after the first",
             "give the first chunk more words (chunker.first_words), or start to play "
             f"{form.quantity(max(later, 0.0), 'ms')} later",
+            "stalls",
+            {**told, "later_ms": max(later, 0.0)},
         )
     ]
 
@@ -196,6 +216,12 @@ def _cold_turn(run: _Run) -> list[Advice]:
                     f"{form.quantity(typical, 'ms')}",
                     "warm a product up before its first user speaks; "
                     "this turn is in no statistic above",
+                    f"{turn.phase} turn",
+                    {
+                        "took_ms": first_audio,
+                        "factor_x": first_audio / typical,
+                        "typical_ms": typical,
+                    },
                 )
             )
     return found[:1]
@@ -216,6 +242,13 @@ def _short_warmup(run: _Run) -> list[Advice]:
             f"first audio, the later ones {form.quantity(rest, 'ms')}: "
             f"{form.plural(warmup, 'warm-up turn')} did not warm everything",
             f"warm up longer: --warmup {warmup + head}",
+            "short warm-up",
+            {
+                "turns": head,
+                "first_ms": median(values[:head]),
+                "later_ms": rest,
+                "warmup": warmup + head,
+            },
         )
     ]
 
@@ -229,6 +262,8 @@ def _noise(run: _Run) -> list[Advice]:
                 f"the machine was busy when the run began: load {load:.1f} on "
                 f"{form.plural(cores, 'core')}",
                 "close other programs and measure again",
+                "busy machine",
+                {"load": load, "cores": cores},
             )
         )
     values = run.values("first_audio_ms")
@@ -241,6 +276,8 @@ def _noise(run: _Run) -> list[Advice]:
                     f"{form.times(p95 / p50)} the p50 of {form.quantity(p50, 'ms')}",
                     "the per-run table shows which stage varies; if all do, something else uses "
                     "the machine",
+                    "spread",
+                    {"p95_ms": p95, "factor_x": p95 / p50, "p50_ms": p50},
                 )
             )
     return found
@@ -264,6 +301,8 @@ def _connects_in_the_turn(run: _Run) -> list[Advice]:
             f"{form.quantity(median(waits), 'ms')} of the turn (median)",
             "let the server keep connections open: where it closes them after an answer, every "
             "later chunk of a reply connects anew",
+            "connects in the turn",
+            {"waiting": len(waits), "turns": len(turns), "wait_ms": median(waits)},
         )
     ]
 
@@ -285,6 +324,8 @@ def _silence(run: _Run) -> list[Advice]:
             f"the audio opens with {form.quantity(silence, 'ms')} of silence (median), which "
             "first_audio does not show and first_sound does",
             "trim it before the first samples leave, or take a voice without it",
+            "silence",
+            {"silence_ms": silence},
         )
     ]
 
@@ -306,19 +347,26 @@ def _slowest_stage(run: _Run) -> list[Advice]:
         return []
     if wait / whole > LONG_WAIT_SHARE:
         return [_about_the_wait(wait, whole, run)]
-    for stage, took, remedy in (
-        ("the first token", llm, LLM_REMEDY),
-        ("the voice", voice, VOICE_REMEDY),
+    for stage, took, remedy, kind in (
+        ("the first token", llm, LLM_REMEDY, "slow first token"),
+        ("the voice", voice, VOICE_REMEDY, "slow voice"),
     ):
         if took / whole > DOMINANT_SHARE:
-            return [Advice(_share(stage, took, whole), remedy)]
+            return [Advice(_share(stage, took, whole), remedy, kind, _part_of(took, whole))]
     return []
 
 
 def _missed_gates(run: _Run) -> list[Advice]:
     """Say what each missed gate is made of, unless another rule has said it."""
     return [
-        Advice(*explain(result, run.summary))
+        Advice(
+            *explain(result, run.summary),
+            "missed gate",
+            {
+                "gate": result.gate.text,
+                "seen_figure": form.quantity(result.observed, result.gate.unit),
+            },
+        )
         for result in run.results
         if result.verdict in (Verdict.FAIL, Verdict.CLOSE) and not _is_explained(result, run)
     ]
@@ -341,10 +389,19 @@ def _about_the_wait(wait: float, whole: float, run: _Run) -> Advice:
         return Advice(
             f"{finding}: the voice begins only when the whole reply is written",
             "let both overlap: --overlap",
+            "waits for the reply",
+            _part_of(wait, whole),
         )
     return Advice(
-        finding, "let the first chunk close earlier (chunker.first_words), or write faster"
+        finding,
+        "let the first chunk close earlier (chunker.first_words), or write faster",
+        "waits for the chunk",
+        _part_of(wait, whole),
     )
+
+
+def _part_of(took: float, whole: float) -> dict[str, str | float]:
+    return {"took_ms": took, "whole_ms": whole, "of_share": took / whole}
 
 
 def _share(stage: str, took: float, whole: float) -> str:

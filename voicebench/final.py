@@ -50,7 +50,13 @@ class Word(StrEnum):
         """The exit code of a command that ends with this word."""
         return _EXIT_CODES[self]
 
+    @property
+    def is_obstacle(self) -> bool:
+        """Whether it says what stands in the way of a verdict; then no figure may be judged."""
+        return self in _OBSTACLES
 
+
+_OBSTACLES = (Word.NOT_KEPT, Word.INTERRUPTED, Word.NOTHING_MEASURED, Word.INVALID)
 _EXIT_CODES = {
     Word.PASS: ExitCode.PASSED,
     Word.CLOSE: ExitCode.GATE_FAILED,

@@ -201,6 +201,25 @@ def test_sprints_are_a_trend_of_their_readings(voicebench: Command, results: Pat
     assert "sprint-047.json is left out" in ran.err
 
 
+def test_a_sprints_figure_is_called_what_it_is(voicebench: Command, results: Path) -> None:
+    (results / "sprints").mkdir()
+    readings = [
+        {"name": "first_audio.p95", "unit": "ms", "value": 361.0, "limited": True},
+        {"name": "tts_ttfb", "unit": "ms", "value": 95.0},
+        {"name": "llm_total.mean", "unit": "ms", "value": 170.0, "judged": False},
+    ]
+    for number, more in ((46, {}), (47, {"verdict": "INVALID"})):
+        document = {"number": number, "readings": readings, **more}
+        path = results / "sprints" / f"sprint-{number:03d}.json"
+        path.write_text(json.dumps(document))
+    ran = voicebench(*command(results, "--sprints"))
+    assert ran.code == 0
+    assert "first_audio.max" in ran.out
+    for claim in ("p95", "p50", "tts_ttfb", "llm_total"):
+        assert claim not in ran.out
+    assert "sprint-047.json is left out: its run is INVALID" in ran.err
+
+
 def test_sprints_of_another_target_are_a_line_of_their_own(
     voicebench: Command, tmp_path: Path
 ) -> None:

@@ -65,9 +65,9 @@ def invalid(folder: Path, turns: Sequence[Timeline], **more: object) -> Recorded
     return read_recorded(path)
 
 
-def interrupted(folder: Path, turns: Sequence[Timeline]) -> Recorded:
+def interrupted(folder: Path, turns: Sequence[Timeline], **more: object) -> Recorded:
     """Return a run that was stopped before its end."""
-    path = write_result(folder, turns)
+    path = write_result(folder, turns, **more)  # type: ignore[arg-type]
     (path / "summary.json").unlink()
     (path / "INCOMPLETE").write_text("")
     return read_recorded(path)

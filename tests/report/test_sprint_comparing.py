@@ -143,7 +143,8 @@ USUAL: dict[str, object] = {
 
 
 def sprint_with(folder: Path, number: int, first_audio_ms: float, **changes: object) -> Sprint:
-    run = recorded(folder / str(number), quick_turns(first_audio_ms=first_audio_ms))
+    turns = quick_turns(first_audio_ms=first_audio_ms)
+    run = recorded(folder, turns, stamp=f"202601{number}T101500Z")
     return of_runs([with_settings(run, **{**USUAL, **changes})], number)
 
 
@@ -195,8 +196,9 @@ def test_a_sprint_that_was_not_judged_is_not_compared_with(tmp_path: Path) -> No
 
 def test_results_of_one_sprint_are_compared_with_those_of_their_name(tmp_path: Path) -> None:
     def both(number: int, slow_ms: float) -> Sprint:
-        quick = recorded(tmp_path / str(number), quick_turns(), name="quick")
-        slow = recorded(tmp_path / str(number), quick_turns(first_audio_ms=slow_ms), name="slow")
+        stamp = f"202601{number}T101500Z"
+        quick = recorded(tmp_path, quick_turns(), name="quick", stamp=stamp)
+        slow = recorded(tmp_path, quick_turns(first_audio_ms=slow_ms), name="slow", stamp=stamp)
         return of_runs([slow, quick], number)
 
     now, before = both(47, 220), both(46, 280)
@@ -222,10 +224,20 @@ def test_points_by_a_formula_are_not_compared_with_points_by_hand(tmp_path: Path
 
 def test_failed_turns_are_compared_whatever_was_measured(tmp_path: Path) -> None:
     before = of_runs([recorded(tmp_path / "1", [*quick_turns(19), failed_turn(20)])], 46)
-    other = with_settings(recorded(tmp_path / "2", quick_turns()), run__target="sim:")
+    later = recorded(tmp_path / "2", quick_turns(), stamp="20260106T101500Z")
+    other = with_settings(later, run__target="sim:")
     found = {one.reading.name: one for one in compare_sprints(of_runs([other]), before)}
     assert found["errors.rate"].status == "improved"
 
 
 def test_a_tenth_is_maintained() -> None:
     assert MAINTAINED_WITHIN == 0.10
+
+
+def test_a_sprint_of_the_same_run_has_measured_nothing_new(tmp_path: Path) -> None:
+    run = recorded(tmp_path, quick_turns())
+    now, before = of_runs([run], 47), of_runs([run], 46)
+    page = sprint_page(now, before)
+    assert score_gains(now, before) == {}
+    assert "sprint 46 is made of the same run: nothing was measured since" in page
+    assert page.count("maintained") == 1  # the tests

@@ -14,6 +14,7 @@ from made_sprints import (
     quick_turns,
     recorded,
     stalling_turns,
+    with_settings,
 )
 
 from voicebench.report.recorded import Recorded
@@ -76,8 +77,8 @@ def test_an_invalid_run_among_good_ones_leaves_no_claim_on_all(tmp_path: Path) -
 
 
 def test_a_sprint_of_an_interrupted_run_says_so_first(tmp_path: Path) -> None:
-    sprint = of_runs([interrupted(tmp_path, quick_turns(3))])
-    assert "INTERRUPTED" in first_lines(sprint)
+    sprint = of_runs([with_settings(interrupted(tmp_path, quick_turns(3)), run__runs=12)])
+    assert "INTERRUPTED: the run was interrupted after 3 of 12 turns" in first_lines(sprint)
     assert "targets met" not in sprint_page(sprint, None)
     assert sprint.total is None
 

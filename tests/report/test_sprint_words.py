@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from string import Formatter
@@ -11,11 +12,13 @@ import pytest
 from handmade import failed_turn, sprint_turns
 from made_sprints import imported, interrupted, invalid, of_runs, recorded, stalling_turns
 
+from voicebench import advice, noise
 from voicebench.metrics import METRICS
 from voicebench.report.sprint.page import sprint_page
 from voicebench.report.sprint.readings import SIGNS, Status
 from voicebench.report.sprint.sprint import ASPECTS, WORDS, Said, Sprint
 from voicebench.report.sprint.wording import WORDING
+from voicebench.report.sprint.wording_found import AS_FOUND, FOUND
 from voicebench.report.sprint.words import Words
 
 SOURCES = Path(__file__).parents[2] / "voicebench" / "report" / "sprint"
@@ -37,8 +40,8 @@ def letters(text: str) -> set[str]:
 
 def test_both_languages_say_the_same_figures() -> None:
     for key, (english, french) in WORDING.items():
-        # What only English has is quoted from the run's own report.
-        if key not in ("noise", "advice"):
+        # English has what a run's own report found as it stands there.
+        if english != AS_FOUND:
             assert places(english) == places(french), key
         assert english, key
         assert french, key
@@ -46,9 +49,11 @@ def test_both_languages_say_the_same_figures() -> None:
 
 def test_every_word_of_the_table_is_used() -> None:
     source = "\n".join(
-        path.read_text(encoding="utf-8") for path in SOURCES.glob("*.py") if path.stem != "wording"
+        path.read_text(encoding="utf-8")
+        for path in SOURCES.glob("*.py")
+        if "wording" not in path.stem
     )
-    families = ("label.", "statistic.", "word.", "next.")
+    families = ("label.", "statistic.", "word.", "next.", "stage.", *FOUND)
     known = {*get_args(Status), *ASPECTS}
     unused = [
         key
@@ -68,19 +73,40 @@ def test_everything_that_is_named_has_words() -> None:
     assert set(SIGNS) == set(get_args(Status))
 
 
+def test_every_noise_and_every_advice_has_french_words() -> None:
+    for module, name, place in ((noise, "Noise", 0), (advice, "Advice", 2)):
+        source = Path(str(module.__file__)).read_text(encoding="utf-8")
+        kinds = {
+            call.args[place].value
+            for call in ast.walk(ast.parse(source))
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == name
+            if len(call.args) > place and isinstance(call.args[place], ast.Constant)
+        }
+        assert len(kinds) > 7
+        assert {f"{name.lower()}.{kind}" for kind in kinds} <= FOUND.keys()
+
+
+def test_what_a_run_found_is_french_even_where_nobody_thought_of_it() -> None:
+    told = {"finding": "it is late", "remedy": "go home"}
+    assert Words("en").said(Said("advice.new", told)) == "it is late; go home"
+    assert Words("fr").said(Said("advice.new", told)) == FOUND["advice"]
+
+
 def sprints(folder: Path) -> list[tuple[Sprint, Sprint | None]]:
     """Return sprints that between them say most of what can be said."""
-    stalls = recorded(folder / "stalls", [*stalling_turns(), failed_turn(21)])
-    slow = recorded(folder / "slow", sprint_turns(), gates=("first_audio.p50 < 1000ms",))
+    stalls = recorded(folder, [*stalling_turns(), failed_turn(21)], name="s1")
+    gates = ("first_audio.p50 < 1000ms", "llm_total.p50 < 100ms", "gapless_start.p50 < 100ms")
+    slow = recorded(folder, sprint_turns(), gates=gates, name="s2")
+    failed = recorded(folder, [failed_turn(1), failed_turn(2)], name="s3")
     return [
         (imported(45), None),
         (imported(46), imported(45)),
         (of_runs([stalls], by_hand={"humanity": 6}), imported(46)),
         (of_runs([slow], 48), of_runs([stalls], 47)),
         (of_runs([slow, stalls], 49), of_runs([slow], 48)),
-        (of_runs([invalid(folder / "invalid", sprint_turns())]), imported(46)),
-        (of_runs([interrupted(folder / "interrupted", sprint_turns())]), None),
-        (of_runs([recorded(folder / "failed", [failed_turn(1), failed_turn(2)])]), None),
+        (of_runs([invalid(folder, sprint_turns(), name="s4")]), imported(46)),
+        (of_runs([interrupted(folder / "later", sprint_turns(), name="s5")]), None),
+        (of_runs([failed]), None),
     ]
 
 
@@ -88,7 +114,7 @@ def body(page: str) -> str:
     """Return a page without what is no language: front matter's keys, code, names, quotes."""
     page = re.sub(r"(?m)^(sprint|title|started|status|commit|commits|range|results):", "", page)
     page = re.sub(r"```toml\n.*?```", "", page, flags=re.DOTALL)
-    page = re.sub(r"(?m)^  - .*$", "", page)
+    page = re.sub(r"(?m)^  - .*$|« [^»]* »", "", page)
     page = re.sub(r"`[^`\n]*`|\S*/\S*|\S+\\?_\S+|\| (Oh boy|Test unique).*", " ", page)
     return page.replace("null", "").replace("text\n", "")
 

@@ -20,7 +20,7 @@ from voicebench.columns import Columns, columns_of
 from voicebench.comparability import Measured, hardware_of, other_series, series_settings
 from voicebench.errors import ResultsError, UsageError
 from voicebench.figures import Figure, parse_figure
-from voicebench.final import Taken
+from voicebench.final import Taken, Word
 from voicebench.format import one_line
 from voicebench.gates import Gate, parse_gate
 from voicebench.intervals import Interval
@@ -267,16 +267,16 @@ def _sprint_point(path: Path, document: Mapping[str, object], figures: dict[str,
     readings = document.get("readings")
     if not isinstance(readings, list):
         raise ResultsError(f"{path} is no sprint of voicebench")
+    verdict = document.get("verdict")
+    if any(word == verdict and word.is_obstacle for word in Word):
+        raise ResultsError(f"its run is {verdict}")
     values: dict[str, float | None] = {}
     for reading in readings:
         if not isinstance(reading, dict):
             continue
-        name, value = str(reading.get("name")), reading.get("value")
-        # A reading of a range stands at its high end, which is the slowest turn, not the median.
-        statistic = "p50" if reading.get("high") is None else "max"
-        figure = _figure(name if "." in name else f"{name}.{statistic}")
-        if figure is not None:
-            figures.setdefault(name, figure)
+        figure, value = _sprint_figure(reading), reading.get("value")
+        if figure is not None and reading.get("judged", True):
+            figures.setdefault(figure.name, figure)
             values[figure.name] = float(value) if isinstance(value, int | float) else None
     commit, started = document.get("commit"), document.get("started_at")
     return Point(
@@ -289,6 +289,19 @@ def _sprint_point(path: Path, document: Mapping[str, object], figures: dict[str,
         verdict=None,
         values=values,
     )
+
+
+def _sprint_figure(reading: Mapping[str, object]) -> Figure | None:
+    """Return the figure of a sprint's reading; None where nobody said which statistic it is.
+
+    A range stands at its high end, which is the slowest turn, not the median; and so does a
+    percentile that its turns were too few for.
+    """
+    metric, _, statistic = str(reading.get("name")).partition(".")
+    is_range = not statistic and reading.get("high") is not None
+    if reading.get("limited") or is_range:
+        statistic = "max"
+    return _figure(f"{metric}.{statistic}")
 
 
 def _figure(name: str) -> Figure | None:

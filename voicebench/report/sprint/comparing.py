@@ -7,8 +7,8 @@ depend on how many there are, so they are compared between equally many.
 
 Two results are not compared where their figures mean different things (as
 `voicebench.comparability` has it): another target, other constants of what is audible, prompts with
-less than half in common; or a run that was not judged. Another model or voice of the same assistant
-is what a sprint works on: it is compared, and said.
+less than half in common. Nor is a run that was not judged, nor the very same run. Another model or
+voice of the same assistant is what a sprint works on: it is compared, and said.
 """
 
 from __future__ import annotations
@@ -73,8 +73,9 @@ def _cannot_compare_scores(sprint: Sprint, before: Sprint) -> bool:
     if not all(table.judged for table in (*sprint.tables, *before.tables)):
         return True
     return any(
-        _differing_basis(before, theirs.basis, ours.basis) is not None
+        ours.basis == theirs.basis or _differing_basis(before, theirs.basis, ours.basis)
         for ours, theirs in _pairs(sprint, before)
+        if ours.basis is not None
     )
 
 
@@ -114,9 +115,11 @@ def _same_name_first(found: Sequence[Reading], reading: Reading) -> list[Reading
 def _why_not(reading: Reading, sprint: Sprint, found: Reading, before: Sprint) -> Said | None:
     if not (found.judged and reading.judged):
         return Said("why.not judged", {"n": (sprint if found.judged else before).number})
+    theirs, ours = _basis_of(before, found.result), _basis_of(sprint, reading.result)
+    if theirs is not None and ours is not None and theirs.result == ours.result:
+        return Said("why.same run", {"n": before.number})
     if reading.name in _WHOLE:
         return None
-    theirs, ours = _basis_of(before, found.result), _basis_of(sprint, reading.result)
     return _differing_basis(before, theirs, ours) or _differing_statistic(before, found, reading)
 
 

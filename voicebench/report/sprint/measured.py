@@ -162,6 +162,7 @@ def _basis(run: Recorded) -> Basis:
     return Basis(
         {key: value for key, value in settings.items() if not key.startswith("run.prompt")},
         tuple(asked) if len(asked) <= MOST_PROMPTS else None,
+        run.path.name,
     )
 
 

@@ -60,6 +60,8 @@ class Basis:
     """What was measured and what its numbers mean: the key of each such setting to its value."""
     prompts: tuple[str, ...] | None
     """A short digest of each prompt; None where there are too many to keep."""
+    result: str
+    """The run's folder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,25 +10,25 @@ from voicebench.gates import Verdict
 from voicebench.report.recorded import Recorded
 from voicebench.report.sprint.sprint import Said, Standing
 
-WITHOUT_FIGURES = (Word.INVALID, Word.INTERRUPTED, Word.NOTHING_MEASURED)
-"""A run that is called so has no figures that a sprint may judge."""
-
 
 def standing_of(run: Recorded) -> Standing:
     """Return the verdict of ``run`` as its own report has it, with its reasons and advice."""
     word = run.final.word
     return Standing(
         word=word,
-        judged=word not in WITHOUT_FIGURES,
+        judged=not word.is_obstacle,
         why=tuple(_why(word, run)),
         advice=tuple(_advice(run)),
     )
 
 
 def _why(word: Word, run: Recorded) -> Iterator[Said]:
-    turns, failed = run.summary.turns, run.summary.failed
+    turns, failed, planned = run.taken.measured, run.taken.failed, run.taken.planned
     if word is Word.INTERRUPTED:
-        yield Said("why.interrupted", {"turns": turns})
+        if planned is None:
+            yield Said("why.interrupted", {"turns": turns})
+        else:
+            yield Said("why.interrupted of", {"turns": turns, "planned": planned})
     elif word is Word.NOTHING_MEASURED:
         yield Said("why.all failed" if turns else "why.no turn", {"turns": turns})
     elif word is Word.INVALID:
@@ -37,21 +37,30 @@ def _why(word: Word, run: Recorded) -> Iterator[Said]:
         passed = sum(result.verdict is Verdict.PASS for result in run.gate_results)
         yield Said("why.gates", {"passed": passed, "gates": len(run.gate_results)})
     regressions = run.judged.regressions
-    if word not in WITHOUT_FIGURES and regressions:
+    if regressions and not word.is_obstacle:
         kept = sum(one.verdict is Verdict.PASS for one in regressions)
         yield Said("why.baseline", {"kept": kept, "figures": len(regressions)})
     if word is Word.NOT_JUDGED:
         yield Said("why.no gate")
-    if failed and word not in WITHOUT_FIGURES:
+    if failed and not word.is_obstacle:
         yield Said("why.failed", {"failed": failed, "turns": turns})
 
 
 def _advice(run: Recorded) -> Iterator[Said]:
-    for noise in _noise(run):
-        told = {key: str(noise.get(key)) for key in ("finding", "remedy")}
-        yield Said("noise", told)
+    """Yield what invalidates the run, then its advice, then what else the machine did."""
+    noise = [
+        (one.get("invalidates") is True, Said(f"noise.{one.get('kind')}", _told(one)))
+        for one in _noise(run)
+    ]
+    yield from (said for invalidates, said in noise if invalidates)
     for advice in advise(run.turns, run.summary, run.gate_results, run.environment):
-        yield Said("advice", {"finding": advice.finding, "remedy": advice.remedy})
+        told: dict[str, str | float] = {"finding": advice.finding, "remedy": advice.remedy}
+        yield Said(f"advice.{advice.kind}", {**advice.figures, **told})
+    yield from (said for invalidates, said in noise if not invalidates)
+
+
+def _told(noise: Mapping[str, object]) -> dict[str, str | float]:
+    return {key: str(noise.get(key)) for key in ("finding", "remedy")}
 
 
 def _noise(run: Recorded) -> Iterator[Mapping[str, object]]:

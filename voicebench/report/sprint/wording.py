@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from voicebench.report.sprint.wording_found import AS_FOUND, FOUND
+from voicebench.report.sprint.wording_labels import LABELS
+
 WORDING: dict[str, tuple[str, str]] = {
     # Headings and the first lines.
     "sprint": ("Sprint {n}", "Sprint {n}"),
@@ -66,6 +69,10 @@ WORDING: dict[str, tuple[str, str]] = {
         "the run was interrupted after {turns} turn, so nothing is judged",
         "la mesure a été interrompue après {turns} tour, rien n’est donc jugé",
     ),
+    "why.interrupted of": (
+        "the run was interrupted after {turns} of {planned} turns, so nothing is judged",
+        "la mesure a été interrompue après {turns} des {planned} tours, rien n’est donc jugé",
+    ),
     "why.all failed": (
         "{turns} measured turns, and every one failed",
         "{turns} tours mesurés, et tous ont échoué",
@@ -75,8 +82,6 @@ WORDING: dict[str, tuple[str, str]] = {
         "{turns} tour mesuré, et il a échoué",
     ),
     "why.no turn": ("no turn was measured", "aucun tour n’a été mesuré"),
-    "noise": ("{finding}; {remedy}", "la machine a perturbé les chiffres ; mesurer à nouveau"),
-    "advice": ("{finding}; {remedy}", "un conseil dans le rapport de la mesure"),
     # The executive summary.
     "summary": ("Executive summary", "Résumé exécutif"),
     "metric": ("Metric", "Métrique"),
@@ -113,6 +118,10 @@ WORDING: dict[str, tuple[str, str]] = {
     "why.target": (
         "sprint {n} measured something else ({differing})",
         "le sprint {n} a mesuré autre chose ({differing})",
+    ),
+    "why.same run": (
+        "sprint {n} is made of the same run: nothing was measured since",
+        "le sprint {n} est fait de la même mesure : rien n’a été mesuré depuis",
     ),
     "why.prompts": (
         "{common_share} of the prompts are those of sprint {n}",
@@ -357,37 +366,6 @@ WORDING: dict[str, tuple[str, str]] = {
         "First audio: {kept}/{of} under {limit} ({share}), best {best} (run {run})",
         "Premier son : {kept}/{of} sous {limit} ({share}), meilleur {best} (essai {run})",
     ),
-    # What the figures are called.
-    "label.llm_ttft": ("LLM first token", "Premier mot du LLM"),
-    "label.llm_total": ("E2E latency", "Latence E2E"),
-    "label.llm_itl": ("LLM token gap", "Écart entre mots du LLM"),
-    "label.llm_tokens": ("Reply tokens", "Mots de la réponse"),
-    "label.llm_tokens_per_s": ("LLM tokens per second", "Mots du LLM par seconde"),
-    "label.first_chunk": ("First text chunk", "Premier segment de texte"),
-    "label.tts_ttfb": ("TTS TTFB (streaming)", "TTS TTFB (streaming)"),
-    "label.first_audio": ("E2E first audio", "Premier son E2E"),
-    "label.leading_silence": ("Leading silence", "Silence initial"),
-    "label.first_sound": ("E2E first sound", "Premier son audible E2E"),
-    "label.gapless_start": ("Gapless start", "Départ sans coupure"),
-    "label.stall_count": ("Stalls", "Coupures"),
-    "label.stall": ("Stalled time", "Durée des coupures"),
-    "label.longest_stall": ("Longest stall", "Plus longue coupure"),
-    "label.worst_deficit": ("Worst deficit", "Plus grand retard"),
-    "label.turn": ("Whole turn", "Tour entier"),
-    "label.audio_s": ("Audio", "Durée du son"),
-    "label.synth_speed_x": ("Synthesis speed", "Vitesse de synthèse"),
-    "label.connect": ("Connecting", "Connexion"),
-    "label.connection_reused": ("Connection reused", "Connexion réutilisée"),
-    "label.first_byte": ("First byte", "Premier octet"),
-    "label.server": ("Server", "Serveur"),
-    "label.transport": ("Transport", "Transport"),
-    "label.speaker": ("Loudspeaker", "Haut-parleur"),
-    "label.unattributed": ("Unattributed", "Non attribué"),
-    "label.server_llm": ("Server, LLM", "Serveur, LLM"),
-    "label.transport_llm": ("Transport, LLM", "Transport, LLM"),
-    "label.server_tts": ("Server, TTS", "Serveur, TTS"),
-    "label.transport_tts": ("Transport, TTS", "Transport, TTS"),
-    "label.errors": ("Failed turns", "Tours en échec"),
-    "label.tests": ("Tests", "Tests"),
-    "label.websocket": ("WebSocket", "WebSocket"),
 }
+WORDING |= LABELS
+WORDING |= {key: (AS_FOUND, french) for key, french in FOUND.items()}

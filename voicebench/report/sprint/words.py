@@ -14,6 +14,7 @@ from voicebench.report.sprint.language import LANGUAGES, Lang, Text
 from voicebench.report.sprint.readings import whole_or_rounded
 from voicebench.report.sprint.sprint import Said
 from voicebench.report.sprint.wording import WORDING
+from voicebench.report.sprint.wording_found import NO_REMEDY, REMEDIES
 
 _DECIMAL_POINT = re.compile(r"(?<=[0-9])\.(?=[0-9])")
 
@@ -41,8 +42,15 @@ class Words:
         return key in WORDING
 
     def said(self, said: Said) -> str:
-        """Return a sentence; the end of a place's name says how its figure is written."""
-        return self(said.key, **{name: self._place(name, of) for name, of in said.figures.items()})
+        """Return a sentence; the end of a place's name says how its figure is written.
+
+        A sentence that came with a run, and that this version has no words of, is said in general.
+        """
+        places = {name: self._place(name, value) for name, value in said.figures.items()}
+        if self.lang == "fr" and "remedy" in places:
+            places["remedy"] = REMEDIES.get(places["remedy"], NO_REMEDY)
+        key = said.key if self.has(said.key) else said.key.partition(".")[0]
+        return self(key, **places)
 
     def joined(self, said: Sequence[Said]) -> str:
         """Return several sentences as one."""
@@ -104,7 +112,16 @@ class Words:
     def _place(self, name: str, value: str | float) -> str:
         kind = name.rpartition("_")[2]
         if isinstance(value, str):
-            return self.statistic(value) if kind == "statistic" else value
+            return self._named(kind, value)
+        if kind == "x":
+            return self.figure(form.times(value))
         if kind == "ms":
             return self.ms(value)
         return self.percent(value) if kind == "share" else self.points(value)
+
+    def _named(self, kind: str, value: str) -> str:
+        if kind == "statistic":
+            return self.statistic(value)
+        if kind == "figure":
+            return self.figure(value)
+        return self(f"stage.{value}") if kind == "stage" and self.has(f"stage.{value}") else value
