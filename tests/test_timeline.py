@@ -15,6 +15,7 @@ from voicebench.events import (
     Connected,
     Event,
     FirstByte,
+    Remark,
     Reply,
     ServerTiming,
     SilenceTrimmed,
@@ -28,7 +29,7 @@ from voicebench.events import (
 )
 from voicebench.metrics import compute
 from voicebench.playback import Arrival
-from voicebench.timeline import Failure, Stamped, TimedText, Timeline, seal
+from voicebench.timeline import Failure, Stamped, TimedRemark, TimedText, Timeline, seal
 
 RATE = 8000
 BOOT_NS = 5_000_000_000_000
@@ -190,6 +191,27 @@ def test_the_first_of_several_first_bytes_counts() -> None:
 def test_the_last_usage_report_counts() -> None:
     turn = sealed((0, START), (1, Usage(3)), (2, Usage(9)), (3, BROKEN))
     assert turn.usage_tokens == 9
+
+
+def test_a_count_that_includes_what_nobody_hears_is_marked() -> None:
+    assert not sealed((0, START), (1, Usage(3, hidden=4)), (3, BROKEN)).usage_with_hidden
+    turn = sealed((0, START), (1, Usage(3, hidden=None)), (3, BROKEN))
+    assert turn.usage_tokens == 3
+    assert turn.usage_with_hidden
+
+
+def test_the_first_remark_of_each_kind_is_kept_with_its_moment() -> None:
+    turn = sealed(
+        (0, START),
+        (1, Remark("blank")),
+        (2, Remark("unknown", "ping")),
+        (3, Remark("unknown", "pong")),
+        (4, BROKEN),
+    )
+    assert turn.remarks == (
+        TimedRemark(1_000_000, "blank"),
+        TimedRemark(2_000_000, "unknown", "ping"),
+    )
 
 
 def test_connections_and_server_timings_are_kept_one_by_one() -> None:

@@ -26,6 +26,22 @@ Fault = Literal["engine", "audio", "timeout", "protocol", "refused", "interrupte
 """The kind of failure: a model broke, the audio is unusable, time ran out, the peer broke its
 protocol, the peer refused, or the user stopped the turn."""
 
+RemarkKind = Literal[
+    "reasoning",
+    "blank",
+    "mark",
+    "tool calls",
+    "refusal",
+    "non-text",
+    "false end",
+    "open end",
+    "unknown",
+]
+"""What a `Remark` is about. Withheld from the listener: the model's reasoning, white space before
+the first word, special tokens written as text, tool calls, a refusal in a field of its own, content
+that is not text. About the stream: an end that later text disproved, a stream that stayed open
+after the reply's end, an event that the protocol does not know."""
+
 
 @dataclass(frozen=True, slots=True)
 class TurnStarted:
@@ -56,9 +72,26 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The model's own count of the reply's tokens, where it reports one."""
+    """The model's own count of the reply's tokens, where it reports one.
+
+    ``hidden`` is how many more it made that no listener hears (see `Remark`). None: ``tokens``
+    includes some of them, and nobody says how many.
+    """
 
     tokens: int
+    hidden: int | None = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that is no part of the reply came, and bears on how its figures are read.
+
+    Emitted when it first comes, once for each ``kind`` in a turn. ``said`` is a peer's own words,
+    fit to be shown, where they are what matters.
+    """
+
+    kind: RemarkKind
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +181,7 @@ Event = (
     | Token
     | Reply
     | Usage
+    | Remark
     | TextChunk
     | Connected
     | FirstByte
@@ -162,8 +196,8 @@ Event = (
 Emit = Callable[[Event], None]
 """Take one event, now. Safe to call from any thread."""
 
-LlmEvent = Token | Reply | Usage | Connected | ServerTiming
+LlmEvent = Token | Reply | Usage | Remark | Connected | ServerTiming
 """What a language model yields while it answers."""
 
-TtsEvent = AudioChunk | FirstByte | Connected | ServerTiming | SilenceTrimmed
+TtsEvent = AudioChunk | FirstByte | Remark | Connected | ServerTiming | SilenceTrimmed
 """What a synthesizer yields while it speaks one text chunk."""

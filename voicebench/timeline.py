@@ -39,6 +39,8 @@ from voicebench.events import (
     Fault,
     FirstByte,
     Phase,
+    Remark,
+    RemarkKind,
     Reply,
     ServerTiming,
     SilenceTrimmed,
@@ -67,6 +69,15 @@ class TimedText(NamedTuple):
 
     at_ns: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimedRemark:
+    """A `Remark`, and when it came after the turn's start."""
+
+    at_ns: int
+    kind: RemarkKind
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +142,10 @@ class Timeline:
     sound: Sound | None = None
     failure: Failure | None = None
     usage_tokens: int | None = None
+    usage_with_hidden: bool = False
+    """Whether that count includes tokens that no listener hears, nobody knows how many."""
+    remarks: tuple[TimedRemark, ...] = ()
+    """The first of each kind."""
     first_byte_ns: int | None = None
     connections: tuple[Connected, ...] = ()
     server_timings: tuple[ServerTiming, ...] = ()
@@ -163,7 +178,8 @@ class _Draft:
     pcm: list[NDArray[np.float32]] = field(default_factory=list)
     sample_rate: int | None = None
     failure: Failure | None = None
-    usage_tokens: int | None = None
+    usage: Usage | None = None
+    remarks: list[TimedRemark] = field(default_factory=list)
     first_byte_ns: int | None = None
     connections: list[Connected] = field(default_factory=list)
     server_timings: list[ServerTiming] = field(default_factory=list)
@@ -176,8 +192,11 @@ class _Draft:
                 self._take_text(at_ns, event)
             case AudioChunk(pcm, sample_rate):
                 self._take_audio(at_ns, pcm, sample_rate)
-            case Usage(tokens):
-                self.usage_tokens = tokens
+            case Usage():
+                self.usage = event
+            case Remark(kind, said):
+                if all(kind != known.kind for known in self.remarks):
+                    self.remarks.append(TimedRemark(at_ns, kind, said))
             case FirstByte():
                 if not self.audio:
                     self.first_byte_ns = at_ns
@@ -266,7 +285,9 @@ def seal(
         audio=tuple(draft.audio),
         sound=sound,
         failure=draft.failure or _failure_of_sound(sound),
-        usage_tokens=draft.usage_tokens,
+        usage_tokens=None if draft.usage is None else draft.usage.tokens,
+        usage_with_hidden=draft.usage is not None and draft.usage.hidden is None,
+        remarks=tuple(draft.remarks),
         first_byte_ns=draft.first_byte_ns,
         connections=tuple(draft.connections),
         server_timings=tuple(draft.server_timings),

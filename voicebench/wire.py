@@ -60,6 +60,8 @@ from voicebench.events import (
     Event,
     Fault,
     FirstByte,
+    Remark,
+    RemarkKind,
     Reply,
     ServerTiming,
     SilenceTrimmed,
@@ -262,6 +264,10 @@ def _turn(content: Mapping[str, object]) -> int | None:
     raise _bad(content, "turn", f"a whole number from 0 to {MAX_TURN}")
 
 
+def _count_or_none(content: Mapping[str, object], key: str) -> int | None:
+    return None if content.get(key, 0) is None else _count(content, key)
+
+
 def _flag(content: Mapping[str, object], key: str) -> bool:
     value = content.get(key, False)
     if not isinstance(value, bool):
@@ -290,7 +296,8 @@ _MESSAGES: dict[str, tuple[Callable[..., Event], dict[str, _Reader]]] = {
     "turn_started": (TurnStarted, {"prompt": _any_text}),
     "token": (Token, {"text": _some_text, "joined": _flag}),
     "reply": (Reply, {"text": _some_text}),
-    "usage": (Usage, {"tokens": _count}),
+    "usage": (Usage, {"tokens": _count, "hidden": _count_or_none}),
+    "remark": (Remark, {"kind": _one_of(get_args(RemarkKind)), "said": _any_text}),
     "text_chunk": (TextChunk, {"text": _some_text}),
     "connected": (
         Connected,

@@ -4,7 +4,7 @@ import pytest
 from small_models import byte_level_tokenizer
 
 from voicebench.errors import EngineError
-from voicebench.events import Token, Usage
+from voicebench.events import Remark, Token, Usage
 from voicebench.llm.answering import InProcessLanguageModel, ReplyRules
 
 TOKENIZER = byte_level_tokenizer()
@@ -131,7 +131,8 @@ def test_reasoning_is_sampled_but_not_shown():
     ids = [OPENS, *ids_of("hm, hm"), CLOSES, *ids_of("\n\nYes.")]
     events = answer([*ids, END], reasoning_marks=(OPENS, CLOSES))
     assert text_of(events) == "\n\nYes."
-    assert events[-1] == Usage(len(ids))
+    assert events[0] == Remark("reasoning")
+    assert events[-1] == Usage(len(ids_of("\n\nYes.")), hidden=len(ids_of("hm, hm")) + 2)
 
 
 def test_a_template_that_opens_the_reasoning_is_followed():

@@ -12,7 +12,7 @@ from voicebench.events import Connected, ServerTiming
 from voicebench.metrics import compute
 from voicebench.playback import Arrival
 from voicebench.results.codec import decode_line, encode_line
-from voicebench.timeline import Failure, Sound, TimedText, Timeline
+from voicebench.timeline import Failure, Sound, TimedRemark, TimedText, Timeline
 
 MS = 1_000_000
 
@@ -53,7 +53,14 @@ IN_ONE_PIECE = Timeline(
 )
 
 
-@pytest.mark.parametrize("turn", [FULL, BARE, IN_ONE_PIECE])
+REMARKED = replace(
+    FULL,
+    usage_with_hidden=True,
+    remarks=(TimedRemark(20 * MS, "reasoning"), TimedRemark(30 * MS, "unknown", "{…}")),
+)
+
+
+@pytest.mark.parametrize("turn", [FULL, BARE, IN_ONE_PIECE, REMARKED])
 def test_a_timeline_survives_its_line(turn: Timeline) -> None:
     line = encode_line(turn)
     assert "\n" not in line
@@ -65,6 +72,19 @@ def test_a_line_of_a_turn_that_waited_for_no_connection_is_what_it_always_was() 
     line = json.loads(encode_line(turn))
     assert line["connections"] == [[3.25, True, 9]]
     assert "connected_in_turn" not in line
+
+
+def test_a_line_of_a_turn_without_remarks_is_what_it_always_was() -> None:
+    line = json.loads(encode_line(FULL))
+    assert "remarks" not in line
+    assert "usage_with_hidden" not in line
+
+
+@pytest.mark.parametrize("remarks", [[[1, "gossip", ""]], [[1, "blank"]], [["x", "blank", ""]], 3])
+def test_a_remark_that_is_none_is_refused(remarks: object) -> None:
+    fields = json.loads(encode_line(BARE)) | {"remarks": remarks}
+    with pytest.raises(ResultsError):
+        decode_line(json.dumps(fields), "here")
 
 
 def test_metrics_from_the_file_equal_the_live_ones() -> None:

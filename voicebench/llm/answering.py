@@ -5,8 +5,8 @@ ends. What lies between is here, once: which ids are text, when text is visible,
 moment it is in hand and what is held back.
 
 What is not shown: turn-end and other special tokens, the reasoning between ``<think>`` and
-``</think>``, and white space until the first visible character (a reply has not begun before).
-Everything else is shown as it is; nothing is stripped or rewritten.
+``</think>`` where the tokenizer has ids of their own for these marks, and what the text itself
+marks as reasoning (`voicebench.llm.visible`, which the clients of remote models use too).
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from voicebench.errors import TooLong
-from voicebench.events import LlmEvent, Token, Usage
+from voicebench.events import LlmEvent, RemarkKind, Token, Usage
 from voicebench.llm.chat import Said
 from voicebench.llm.detokenizer import Detokenizer
 from voicebench.llm.ending import SentenceEnding
+from voicebench.llm.visible import Remarks, VisibleText, visible_start
 
 SPOKEN_SYSTEM_PROMPT = "You are a friendly AI assistant. Give a short answer in plain words."
 """Asks for short, whole, spoken sentences. Of some twenty wordings it is the one that the embedded
@@ -136,8 +137,9 @@ class InProcessLanguageModel:
                 "shorten the prompt, or take a model with a longer context",
             )
         limit = min(room, self._rules.max_tokens)
-        text = VisibleText(self._tokenizer, prompt_ids)
+        text = VisibleIds(self._tokenizer, prompt_ids)
         ending = SentenceEnding(self._rules.end_after_words)
+        remarks = Remarks()
         sampled = 0
         held_back = ""
         with closing(self._engine.generate(prompt_ids)) as ids:
@@ -146,6 +148,7 @@ class InProcessLanguageModel:
                     held_back = text.finish()
                     break
                 piece = text.push(token_id)
+                yield from remarks.of(text.withheld)
                 if ending.ends_before(piece):
                     break
                 sampled += 1
@@ -157,7 +160,7 @@ class InProcessLanguageModel:
                     break
         if held_back:
             yield Token(held_back)
-        yield Usage(sampled)
+        yield text.usage(sampled)
 
     def with_rules(
         self, *, system_prompt: str | None = None, max_tokens: int | None = None
@@ -208,39 +211,57 @@ class InProcessLanguageModel:
         return self._tokenizer.encode_turn(self._rules.system_prompt, prompt, self._earlier)
 
 
-class VisibleText:
+class VisibleIds:
     """The part of the sampled ids that is shown, piece by piece."""
 
     def __init__(self, tokenizer: ChatTokenizing, prompt_ids: Sequence[int]) -> None:
+        self._decode = tokenizer.decode
         self._detokenizer = Detokenizer(tokenizer.decode)
         self._marks = tokenizer.reasoning_marks
         self._one_line = tokenizer.ends_at_line
         self._reasoning = self._marks is not None and _is_open(prompt_ids, *self._marks)
-        self._leading_space: str | None = ""
+        self._text = VisibleText()
+        self._hidden_ids = 0
+        self._had_thought = False
+        self._has_begun = False
         self.line_is_over = False
+
+    @property
+    def withheld(self) -> tuple[RemarkKind, ...]:
+        """What was not shown so far and is worth a remark.
+
+        White space before the first word is not: it is part of the token that it is shown with.
+        """
+        reasoning: tuple[RemarkKind, ...] = ("reasoning",) if self._had_thought else ()
+        return (*reasoning, *(kind for kind in self._text.withheld if kind != "blank"))
 
     def push(self, token_id: int) -> str:
         """Return what becomes visible with ``token_id`` in hand."""
-        if self._marks is not None and token_id in self._marks:
+        is_mark = self._marks is not None and token_id in self._marks
+        if is_mark:
+            assert self._marks is not None
             self._reasoning = token_id == self._marks[0]
+        if is_mark or self._reasoning:
+            self._hidden_ids += 1
+            # Between the marks may be nothing but line ends, from a model that was told not to.
+            self._had_thought |= not is_mark and bool(self._decode((token_id,)).strip())
             return ""
-        if self._reasoning:
-            return ""
-        return self._visible(self._detokenizer.push(token_id))
+        return self._shown(self._text.push(self._detokenizer.push(token_id)))
 
     def finish(self) -> str:
         """Return what was held back, now that nothing follows."""
-        return "" if self.line_is_over else self._visible(self._detokenizer.finish())
+        if self.line_is_over:
+            return ""
+        return self._shown(self._text.push(self._detokenizer.finish()) + self._text.finish())
 
-    def _visible(self, piece: str) -> str:
-        begins = 0
-        if self._leading_space is not None:
-            piece = self._leading_space + piece
-            begins = len(piece) - len(piece.lstrip())
-            if begins == len(piece):
-                self._leading_space = piece
-                return ""
-            self._leading_space = None
+    def usage(self, sampled: int) -> Usage:
+        """Return the count of ``sampled`` ids: which of them a listener hears, and which not."""
+        hidden = None if self._text.had_thought else self._hidden_ids
+        return Usage(sampled - self._hidden_ids, hidden)
+
+    def _shown(self, piece: str) -> str:
+        begins = 0 if self._has_begun else visible_start(piece)
+        self._has_begun |= bool(piece)
         if self._one_line and "\n" in piece[begins:]:
             self.line_is_over = True
             return piece[: piece.index("\n", begins)]

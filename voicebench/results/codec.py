@@ -3,7 +3,9 @@
 The line is self-describing (``schema``) and compact: stamps are whole nanoseconds after the turn's
 start, texts and audio are pairs ``[at_ns, text]`` and ``[at_ns, samples]``. Reading a line gives
 the timeline that was written, field by field, so figures computed later are the same numbers.
-Fields that came later (``machine``, the sound's ``seam_clicks``) may be missing, and are None then.
+Fields that came later may be missing: ``machine`` and the sound's ``seam_clicks`` are None then.
+Fields that most turns do not need (``remarks``, ``usage_with_hidden``, ``connected_in_turn``) are
+written only where they say something.
 
 Lines are read by `orjson`, in half of the time that the standard library's reader takes: a file may
 hold a hundred thousand. Only what orjson does not take (NaN, half a surrogate pair) is left to the
@@ -23,12 +25,13 @@ from typing import cast, get_args
 import orjson
 
 from voicebench.errors import ResultsError
-from voicebench.events import Connected, Fault, Phase, ServerTiming, Stage
+from voicebench.events import Connected, Fault, Phase, RemarkKind, ServerTiming, Stage
 from voicebench.playback import Arrival
-from voicebench.timeline import Failure, MachineState, Sound, TimedText, Timeline
+from voicebench.timeline import Failure, MachineState, Sound, TimedRemark, TimedText, Timeline
 
 SCHEMA = 1
 _PHASES, _FAULTS, _STAGES = get_args(Phase), get_args(Fault), get_args(Stage)
+_REMARKS = get_args(RemarkKind)
 _MACHINE_FIELDS = tuple(field.name for field in fields_of(MachineState))
 
 
@@ -60,7 +63,8 @@ def encode_line(turn: Timeline) -> str:
             "speaker_ns": turn.speaker_ns,
             "machine": turn.machine and asdict(turn.machine),
         }
-        | _encode_waits(turn),
+        | _encode_waits(turn)
+        | _encode_remarks(turn),
         ensure_ascii=False,
         separators=(",", ":"),
     )
@@ -106,6 +110,8 @@ def _decode(fields: dict[str, object]) -> Timeline:
         sound=_decode_sound(fields["sound"]),
         failure=_decode_failure(fields["failure"]),
         usage_tokens=cast("int | None", fields["usage_tokens"]),
+        usage_with_hidden=bool(fields.get("usage_with_hidden", False)),
+        remarks=_decode_remarks(fields.get("remarks", [])),
         first_byte_ns=cast("int | None", fields["first_byte_ns"]),
         connections=_decode_connections(fields),
         server_timings=_decode_timings(fields),
@@ -137,6 +143,24 @@ def _encode_waits(turn: Timeline) -> dict[str, object]:
     """Return which of its connections the turn waited for; no field where it waited for none."""
     waits = [place for place, made in enumerate(turn.connections) if made.in_turn]
     return {"connected_in_turn": waits} if waits else {}
+
+
+def _encode_remarks(turn: Timeline) -> dict[str, object]:
+    """Return what was withheld or odd; no field where nothing was."""
+    fields: dict[str, object] = {}
+    if turn.remarks:
+        fields["remarks"] = [[made.at_ns, made.kind, made.said] for made in turn.remarks]
+    if turn.usage_with_hidden:
+        fields["usage_with_hidden"] = True
+    return fields
+
+
+def _decode_remarks(entries: object) -> tuple[TimedRemark, ...]:
+    stored = cast(list[tuple[int, str, str]], entries)
+    return tuple(
+        TimedRemark(int(at_ns), cast(RemarkKind, _one_of(kind, _REMARKS)), str(said))
+        for at_ns, kind, said in stored
+    )
 
 
 def _decode_connections(fields: Mapping[str, object]) -> tuple[Connected, ...]:

@@ -31,7 +31,7 @@ class ChatForm:
         self._created = unix_time()
         self._limit = served.token_limit(asked)
         self._pieces: list[str] = []
-        self._tokens: int | None = None
+        self._counted: Usage | None = None
 
     def _note(self, event: Event) -> str:
         """Return the text that ``event`` brings."""
@@ -39,7 +39,7 @@ class ChatForm:
             self._pieces.append(event.text)
             return event.text
         if isinstance(event, Usage):
-            self._tokens = event.tokens
+            self._counted = event
         return ""
 
     def _document(self, kind: str, choices: list[dict[str, object]]) -> dict[str, object]:
@@ -57,15 +57,21 @@ class ChatForm:
         )
 
     def _reply_tokens(self) -> int:
-        return len(self._pieces) if self._tokens is None else self._tokens
+        """Return how many tokens the model made, those that no listener hears included."""
+        if self._counted is None:
+            return len(self._pieces)
+        return self._counted.tokens + (self._counted.hidden or 0)
 
-    def _usage(self) -> dict[str, int]:
+    def _usage(self) -> dict[str, object]:
         read, written = self._served.prompt_tokens(self._asked), self._reply_tokens()
-        return {
+        counts: dict[str, object] = {
             "prompt_tokens": read,
             "completion_tokens": written,
             "total_tokens": read + written,
         }
+        if self._counted is not None and self._counted.hidden:
+            counts["completion_tokens_details"] = {"reasoning_tokens": self._counted.hidden}
+        return counts
 
 
 class StreamedChat(ChatForm):

@@ -22,6 +22,7 @@ from voicebench.events import (
     Emit,
     Event,
     FirstByte,
+    Remark,
     Reply,
     ServerTiming,
     SpeakerStarted,
@@ -143,6 +144,8 @@ class _Answer:
             case TurnFailed(reason, fault, stage):
                 # The server lives and said so: the connection serves on.
                 yield TurnFailed(self._line.quote(reason), fault, stage)
+            case Remark(kind, said):
+                yield Remark(kind, self._line.quote(said))
             case TurnStarted():
                 raise RemoteError("sends a turn of its own", fault="protocol")
             case _:
