@@ -32,7 +32,7 @@ from voicebench.events import (
     TurnFinished,
     TurnStarted,
 )
-from voicebench.llm import Interruptible, LanguageModel
+from voicebench.llm import Interruptible, LanguageModel, LooksBack
 from voicebench.scheduling import FreeForAll
 from voicebench.tts import OpeningSpeaker, Synthesizer, TextStreamSpeaker
 
@@ -191,6 +191,11 @@ class _Turn:
             writer.join()
         if self._llm_error is not None:
             raise StageError("llm", self._llm_error)
+        if isinstance(self._llm, LooksBack):
+            try:
+                self._llm.look_back()
+            except Exception as error:
+                raise StageError("llm", error) from error
 
     def _break_off_reply(self) -> None:
         """Wake a model up that waits for a peer: its next token may be long in coming."""

@@ -5,89 +5,37 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
+from chat_server import (
+    DONE,
+    STOP,
+    answers,
+    chat,
+    delta,
+    events_of,
+    failure_of,
+    sse,
+    streams,
+    texts,
+)
 from loopback import (
     GIVEN_UP_S,
     LONGEST_S,
-    Loopback,
     Peer,
     Script,
     closed_port,
-    failure_in_time,
     send_in_step,
-    serving,
     until,
 )
 
 from voicebench.errors import CannotMeasure, UsageError
-from voicebench.events import Connected, LlmEvent, Reply, ServerTiming, Token, Usage
+from voicebench.events import Connected, Reply, ServerTiming, Token, Usage
 from voicebench.llm.openai_http import ChatOptions, OpenAiChat
-from voicebench.remote.access import Access, ApiKey
+from voicebench.remote.access import ApiKey
 from voicebench.remote.failure import RemoteError
 from voicebench.remote.timeouts import Timeouts
-
-DONE = b"data: [DONE]\n\n"
-STOP = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
-
-
-def sse(*chunks: object) -> bytes:
-    return b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
-
-
-def delta(**fields: object) -> dict[str, object]:
-    return {"choices": [{"index": 0, "delta": fields, "finish_reason": None}]}
-
-
-def streams(*parts: bytes, **headers: str) -> Script:
-    """Return the script of a server that streams ``parts`` to every request."""
-
-    def script(peer: Peer) -> None:
-        while True:
-            peer.request()
-            peer.answer("text/event-stream", *parts, **headers)
-
-    return script
-
-
-def answers(content_type: str, body: bytes, status: str = "200 OK", **headers: str) -> Script:
-    def script(peer: Peer) -> None:
-        while True:
-            peer.request()
-            peer.head(status, content_type=content_type, content_length=str(len(body)), **headers)
-            peer.send(body)
-
-    return script
-
-
-@contextmanager
-def chat(
-    script: Script, options: ChatOptions | None = None, **access: object
-) -> Iterator[tuple[OpenAiChat, Loopback]]:
-    with serving(script) as server:
-        model = OpenAiChat(f"{server.url}/v1", "m", options, Access(**access))
-        try:
-            yield model, server
-        finally:
-            model.close()
-
-
-def events_of(script: Script, options: ChatOptions | None = None) -> list[LlmEvent]:
-    with chat(script, options) as (model, _):
-        return list(model.reply("What time is it?"))
-
-
-def failure_of(script: Script, **access: object) -> RemoteError:
-    with chat(script, **access) as (model, _):
-        model.prepare()
-        return failure_in_time(lambda: list(model.reply("What time is it?")))
-
-
-def texts(events: list[LlmEvent]) -> list[str]:
-    return [event.text for event in events if isinstance(event, Token)]
-
 
 # What is a token.
 
@@ -186,7 +134,7 @@ def test_usage_counts_visible_tokens_only() -> None:
         "usage": {"completion_tokens": 40, "completion_tokens_details": {"reasoning_tokens": 31}},
     }
     events = events_of(streams(sse(delta(content="Yes"), STOP, usage) + DONE))
-    assert [event for event in events if isinstance(event, Usage)] == [Usage(9)]
+    assert [event for event in events if isinstance(event, Usage)] == [Usage(9, hidden=31)]
 
 
 def test_a_usage_that_grows_with_every_chunk_counts_once_as_it_ended() -> None:

@@ -28,6 +28,18 @@ class LanguageModel(Protocol):
 
 
 @runtime_checkable
+class LooksBack(Protocol):
+    """A language model whose reply may turn out not to be over after it has ended."""
+
+    def look_back(self) -> None:
+        """Raise `voicebench.errors.EngineError` where what came since belies the reply's end.
+
+        Called when the reply has been spoken, so that nobody waits for it.
+        """
+        ...
+
+
+@runtime_checkable
 class Interruptible(Protocol):
     """A language model whose next token may be long in coming, and that can be woken up."""
 

@@ -2,8 +2,9 @@
 
 vLLM, llama.cpp's server, Ollama, LM Studio and the hosted services all speak ``POST
 /v1/chat/completions``. (Format: OpenAI, "API reference: Chat completions, streaming".) Of what they
-stream, only a non-empty ``content`` of the first choice is a token. The role, empty deltas,
-reasoning (``reasoning_content``, ``reasoning``), tool calls and refusals are not.
+stream, only visible ``content`` of the first choice is a token. The role, empty deltas, white space
+before the first word, reasoning (in a field of its own or between marks in the content), tool calls
+and refusals are not; that there were some is remarked.
 
 **Joined reads.** Where several deltas had arrived by the time that the first was read, each is a
 `Token`, and all but the first are marked ``joined``: what is between them is not the model's time.
@@ -11,9 +12,8 @@ reasoning (``reasoning_content``, ``reasoning``), tool calls and refusals are no
 **Whole answers.** A server that answers with one JSON document, asked to or not, gives a `Reply`:
 the text is complete, and when its first token was made cannot be seen.
 
-**The end.** A ``finish_reason`` ends the reply: its text is complete. What follows, usage and
-``[DONE]``, is taken if it comes at once; a stream that stays open, or breaks off then, is no fault
-of the reply.
+**The end.** A ``finish_reason`` ends the reply, unless more of it comes; `openai_reply` has the
+rules.
 
 **Which model.** Without a name the server is asked for it (`voicebench.remote.offered`), before any
 turn; what it names is in `OpenAiChat.describe`.
@@ -29,24 +29,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from voicebench.errors import UsageError
-from voicebench.events import LlmEvent, Reply, Usage
-from voicebench.llm.openai_reply import (
-    Reading,
-    hidden_kinds,
-    no_text,
-    raise_error_in,
-    text_of,
-    until_the_end,
-    visible_tokens,
-)
+from voicebench.events import LlmEvent
+from voicebench.llm.openai_reply import Reading, until_the_end
+from voicebench.llm.openai_whole import read_whole
 from voicebench.remote.access import Access, base_of, below
 from voicebench.remote.answer import Answer
 from voicebench.remote.http import HttpService
-from voicebench.remote.json_text import json_object, part, whole_letters
 from voicebench.remote.offered import offered_models, one_for
 from voicebench.remote.sse import EventStream
 
-MAX_ANSWER_BYTES = 16 << 20
 _PATH = "/chat/completions"
 
 
@@ -90,12 +81,14 @@ class OpenAiChat:
         self._access = access or Access()
         self._service = HttpService(self._url, self._access, "llm")
         self._http_version: str | None = None
+        self._ended: tuple[EventStream, Reading] | None = None
 
     def reply(self, prompt: str) -> Iterator[LlmEvent]:
         """Yield the reply to ``prompt``, each token the moment its bytes are read.
 
         Closing the iterator hangs up, which tells the server to stop. Raises `RemoteError`.
         """
+        self._ended = None
         with self._service.exchange("POST", self._url, json=self._request(prompt)) as answer:
             self._http_version = answer.http_version
             yield answer.connected
@@ -105,7 +98,7 @@ class OpenAiChat:
                 yield from self._streamed(answer)
             elif kind == "application/json":
                 yield from answer.server_timing()
-                yield from self._whole(answer)
+                yield from read_whole(answer)
             else:
                 raise answer.failure(
                     f"answers {kind or 'of no type'} instead of a reply: "
@@ -137,6 +130,15 @@ class OpenAiChat:
     def interrupt(self) -> None:
         """Make a running reply fail at once; called from another thread."""
         self._service.interrupt()
+
+    def look_back(self) -> None:
+        """Read what has come after the last reply's end, now that nobody waits for it.
+
+        Raises `RemoteError` where it says that the end was none.
+        """
+        if self._ended is not None:
+            stream, reading = self._ended
+            reading.check_rest(stream.feed(self._service.rest_of_last()))
 
     def describe(self) -> dict[str, object]:
         """Return what a reader of the results must know."""
@@ -185,29 +187,15 @@ class OpenAiChat:
         reading = Reading(answer)
         for piece in until_the_end(answer, reading):
             with answer.blamed():
-                for event in stream.feed(piece.data):
-                    if event.data.strip() == "[DONE]":
-                        reading.complete = True
-                        break
-                    token = reading.take(json_object(event.data), event.name, piece.arrival)
-                    if token is not None:
-                        yield token
+                events = stream.feed(piece.data)
+                for event in events:
+                    yield from reading.take(event, piece.arrival)
+                    if reading.complete:
+                        reading.check_rest(events)
             if reading.complete:
                 break
         with answer.blamed():
             yield from reading.finish()
         # The end of the body may come later than the end of the reply; nobody waits for it here.
         answer.content_complete = True
-
-    def _whole(self, answer: Answer) -> Iterator[LlmEvent]:
-        with answer.blamed():
-            document = json_object(answer.whole(MAX_ANSWER_BYTES))
-            raise_error_in(document, "", answer)
-            message = part(document, "choices", 0, "message")
-            text = whole_letters(text_of(part(message, "content")))
-            if not text:
-                raise no_text(answer, hidden_kinds(message))
-            yield Reply(text)
-            tokens = visible_tokens(document)
-            if tokens is not None:
-                yield Usage(tokens)
+        self._ended = stream, reading

@@ -1,37 +1,65 @@
-"""What a server of OpenAI's chat protocol says in an answer: text, counts, and how it ended.
+"""A streamed reply of OpenAI's chat protocol while its chunks come in, and when it is whole.
 
-`Reading` takes the chunks of a streamed reply one after the other; the functions read one JSON
-document, chunk or whole answer.
+**The end.** A chunk with a ``finish_reason`` of the protocol ends the reply; then usage and
+``[DONE]`` follow at once, or the body ends. Servers differ, so an end is a claim:
+
+- Content after it disproves it (a gateway may write ``"stop"`` into every chunk). From then on only
+  ``[DONE]`` or the end of the body ends the reply.
+- Where the stream stays open, the end is believed after a silence of `END_S`. A reply whose stream
+  breaks off is whole only if its end came in a chunk of its own: one with text may be a gateway's.
+- ``[DONE]`` without any reason, or after one that the protocol does not know, ends nothing: servers
+  close a stream so after a failure as well. After ``[DONE]`` nobody waits for the body's end; what
+  comes until the turn's speech is over is looked at then (`Reading.check_rest`).
+
+**What is withheld** is in the remarks: reasoning in a field of its own or in the text
+(`voicebench.llm.visible`), tool calls, white space before the first word.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from voicebench.events import LlmEvent, ServerTiming, Token, Usage
+from voicebench.events import LlmEvent, Remark, RemarkKind, ServerTiming, Token
+from voicebench.llm.openai_words import (
+    COMPLETE,
+    CUT,
+    Choice,
+    Counts,
+    choice_in,
+    counts_in,
+    failure_in,
+    is_known,
+    llama_cpp_ms,
+)
+from voicebench.llm.visible import Remarks, VisibleText
 from voicebench.remote.answer import Answer, Piece
-from voicebench.remote.failure import RemoteError, message_in
-from voicebench.remote.json_text import TextDeltas, count_at, part, text_at
+from voicebench.remote.failure import RemoteError
+from voicebench.remote.json_text import TextDeltas, json_object
+from voicebench.remote.sse import ServerSentEvent
+from voicebench.remote.told_failure import names_failure
 
 MAX_REPLY_CHARS = 1 << 20
-END_S = 0.05
-"""How long a stream may go on once the reply is finished: its usage follows at once, or never."""
+END_S = 1.0
+"""After this much silence the end of a reply is believed, whatever else is due. Nearly every server
+sends ``[DONE]`` at once; of a gateway that writes an end into every chunk the next word may be as
+long in coming."""
 
 
 def until_the_end(answer: Answer, reading: Reading) -> Iterator[Piece]:
-    """Yield the pieces of a streamed reply; once it is finished, nobody waits long for the rest."""
-    hurried = False
+    """Yield the pieces of a streamed reply; where it says that it is finished, wait less long."""
+    limit = math.inf
     while True:
-        if reading.finished and not hurried:
-            hurried = True
-            answer.end_within(END_S)
+        if reading.wait_s != limit:
+            limit = reading.wait_s
+            answer.end_within(limit)
         try:
             piece = next(answer.pieces(), None)
-        except RemoteError:
-            if reading.finished:
-                return
-            raise
+        except RemoteError as error:
+            if not reading.may_end_with(error):
+                raise
+            return
         if piece is None:
             return
         yield piece
@@ -43,107 +71,185 @@ class Reading:
     def __init__(self, answer: Answer) -> None:
         self.complete = False
         """Whether the stream said that it is over."""
-        self.finished = False
-        """Whether the reply said that it is; usage may follow."""
+        self.wait_s = math.inf
+        """How long to wait for what follows, as far as the reply says how it stands."""
         self._answer = answer
         self._letters = TextDeltas()
+        self._visible = VisibleText()
+        self._remarks = Remarks()
+        self._withheld: dict[RemarkKind, None] = {}
+        self._has_content = False
         self._chars = 0
         self._arrival = -1
-        self._hidden: dict[str, None] = {}
-        self._usage: int | None = None
+        self._end = ""
+        self._unknown_end = ""
+        self._unknown = ""
+        self._was_disproved = self._end_stood_alone = self._stayed_open = False
+        self._counts: Counts | None = None
         self._prompt_ms: float | None = None
         self._first_token_ms: float | None = None
 
-    def take(self, chunk: Mapping[str, object], name: str, arrival: int) -> Token | None:
-        """Return the token that ``chunk`` holds, if it holds one."""
-        raise_error_in(chunk, name, self._answer)
-        tokens = visible_tokens(chunk)
-        self._usage = self._usage if tokens is None else tokens
-        self._prompt_ms = _llama_cpp_ms(chunk) or self._prompt_ms
-        choice = part(chunk, "choices", 0)
-        if part(choice, "index") not in (None, 0):
-            return None
-        delta = part(choice, "delta") or part(choice, "message")
-        self._hidden |= dict.fromkeys(hidden_kinds(delta))
-        self.finished |= bool(part(choice, "finish_reason"))
-        text = self._letters.take(text_of(part(delta, "content")))
-        if not text:
-            return None
-        if not self._chars:
-            self._first_token_ms = self._answer.elapsed_ms()
-        self._chars += len(text)
-        if self._chars > MAX_REPLY_CHARS:
-            raise self._answer.failure(f"sends a reply of more than {MAX_REPLY_CHARS} letters")
-        token = Token(text, joined=arrival == self._arrival)
-        self._arrival = arrival
-        return token
+    def take(self, event: ServerSentEvent, arrival: int) -> Iterator[LlmEvent]:
+        """Yield the token that ``event`` holds, if it holds one, and what there is to remark."""
+        data = event.data.strip()
+        if data == "[DONE]":
+            self.complete = True
+        elif data or names_failure(event.name):
+            chunk = _chunk_in(event, self._answer)
+            self._raise_failure(failure_in(chunk, event.name))
+            yield from self._take_chunk(chunk, arrival)
 
     def finish(self) -> Iterator[LlmEvent]:
         """Yield what the stream's end brings. Raises `RemoteError` where it came too early."""
         self._letters.finish()
-        if not (self.complete or self.finished):
-            raise self._answer.failure("broke the reply off before it was finished")
+        yield from self._shown(self._visible.finish(), self._arrival)
+        if not self._end:
+            raise self._unfinished()
         if not self._chars:
-            raise no_text(self._answer, tuple(self._hidden))
-        if self._usage is not None:
-            yield Usage(self._usage)
+            raise no_text(self._answer, tuple(self._withheld))
+        if self._visible.is_thinking:
+            raise self._answer.failure(
+                "ended the reply in the middle of its reasoning",
+                "raise max_tokens, or switch reasoning off",
+                fault="engine",
+            )
+        if self._stayed_open:
+            yield from self._remarks.of(("open end",))
+        if self._counts is not None:
+            if self._counts.reasoning:
+                yield from self._remarks.of(("reasoning",))
+            yield self._counts.usage(self._unheard_tokens())
         if self._prompt_ms is not None:
             yield ServerTiming(self._prompt_ms, self._first_token_ms, "llm")
         else:
             yield from self._answer.server_timing()
 
+    def check_rest(self, events: Iterator[ServerSentEvent]) -> None:
+        """Raise `RemoteError` where ``events``, which came after the end, say that it was none."""
+        for event in events:
+            data = event.data.strip()
+            if data == "[DONE]" or not (data or names_failure(event.name)):
+                continue
+            chunk = _chunk_in(event, self._answer)
+            self._raise_failure(failure_in(chunk, event.name))
+            choice = choice_in(chunk, "delta")
+            if choice is not None and choice.text.strip():
+                said = self._answer.quote(choice.text)
+                raise self._answer.failure(
+                    f"went on after it had said that the reply was finished: {said!r}"
+                )
 
-def text_of(content: object) -> str:
-    """Return the text of a ``content``: a string, or a list of parts of which some are text."""
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else []
-    return "".join(text_at(item, "text") for item in parts if part(item, "type") == "text")
+    def may_end_with(self, error: RemoteError) -> bool:
+        """Whether the reply is whole although its stream ends with ``error``."""
+        if self.wait_s == math.inf:
+            return False
+        self._stayed_open = error.fault == "timeout"
+        # An end that came with text is believed after a silence, not after a broken connection.
+        return self._stayed_open or self._end_stood_alone
+
+    def _take_chunk(self, chunk: Mapping[str, object], arrival: int) -> Iterator[LlmEvent]:
+        self._counts = counts_in(chunk) or self._counts
+        self._prompt_ms = llama_cpp_ms(chunk) or self._prompt_ms
+        choice = choice_in(chunk, "delta")
+        if choice is not None:
+            yield from self._follow_end(choice)
+            yield from self._withhold(choice.hidden)
+            yield from self._shown(self._visible.push(self._letters.take(choice.text)), arrival)
+        elif not is_known(chunk):
+            self._unknown = self._answer.quote(json.dumps(chunk, ensure_ascii=False))
+            yield from self._remarks.of(("unknown",), self._unknown)
+        elif self._end:
+            self._end_stood_alone = True  # Usage comes after the reply.
+
+    def _follow_end(self, choice: Choice) -> Iterator[Remark]:
+        """Take down whether the reply ends here, and whether an end before was none."""
+        goes_on = bool(choice.text or choice.hidden)
+        if goes_on:
+            if self._end:
+                self._was_disproved = True
+                yield from self._remarks.of(("false end",))
+            self._has_content = True
+            self._end = self._unknown_end = ""
+        reason = choice.finish_reason
+        if reason in CUT:
+            raise self._answer.failure(
+                f"cut the reply short (finish_reason {reason!r})", fault="engine"
+            )
+        if reason in COMPLETE:
+            self._end = reason
+        elif reason:
+            self._unknown_end = self._answer.quote(reason)
+        if not self._end or self._was_disproved or not self._has_content:
+            self.wait_s = math.inf
+        elif reason:
+            self.wait_s = END_S
+            self._end_stood_alone = not goes_on
+
+    def _withhold(self, kinds: Iterable[RemarkKind]) -> Iterator[Remark]:
+        self._withheld |= dict.fromkeys(kinds)
+        yield from self._remarks.of(kinds)
+
+    def _shown(self, text: str, arrival: int) -> Iterator[LlmEvent]:
+        yield from self._withhold(self._visible.withheld)
+        if not text:
+            return
+        if not self._chars:
+            self._first_token_ms = self._answer.elapsed_ms()
+        self._chars += len(text)
+        if self._chars > MAX_REPLY_CHARS:
+            raise self._answer.failure(f"sends a reply of more than {MAX_REPLY_CHARS} letters")
+        yield Token(text, joined=arrival == self._arrival)
+        self._arrival = arrival
+
+    def _unheard_tokens(self) -> set[RemarkKind]:
+        """Return what was withheld and is made of tokens that no visible text holds."""
+        kinds = set(self._withheld) - {"blank", "mark"}
+        return kinds | ({"reasoning"} if self._visible.had_thought else set())
+
+    def _raise_failure(self, said: str | None) -> None:
+        if said is not None:
+            words = self._answer.quote(said) or "(without a word)"
+            raise self._answer.failure(f"failed in mid-answer: {words}", fault="engine")
+
+    def _unfinished(self) -> RemoteError:
+        if self._unknown_end:
+            known = ", ".join(COMPLETE)
+            what = f"ended the reply with finish_reason {self._unknown_end!r}, none of {known}"
+        elif self.complete:
+            what = "sent [DONE] and no finish_reason: nothing says that the reply is whole"
+        else:
+            what = "broke the reply off before it was finished"
+        also = f"; it also sent {self._unknown}" if self._unknown else ""
+        remedy = 'the last chunk of a reply has "finish_reason": "stop"' if self.complete else ""
+        return self._answer.failure(what + also, remedy)
 
 
-_HIDDEN = {
-    "reasoning_content": "reasoning",
-    "reasoning": "reasoning",
-    "tool_calls": "tool calls",
-    "function_call": "tool calls",
-    "refusal": "a refusal",
-}
-
-
-def hidden_kinds(delta: object) -> tuple[str, ...]:
-    """Return what ``delta`` holds that a listener is not meant to hear."""
-    return tuple(name for key, name in _HIDDEN.items() if part(delta, key))
-
-
-def no_text(answer: Answer, hidden: tuple[str, ...]) -> RemoteError:
-    """Return the error that a reply has no text but, maybe, ``hidden`` kinds of it."""
-    if not hidden:
+def no_text(answer: Answer, withheld: Collection[RemarkKind]) -> RemoteError:
+    """Return the error that a reply has no text but, maybe, what is ``withheld``."""
+    if not withheld:
         return answer.failure("sent a reply without text", fault="engine")
+    named = " and ".join(_NAMES.get(kind, kind) for kind in withheld)
     return answer.failure(
-        f"sent a reply without text: nothing but {' and '.join(dict.fromkeys(hidden))}",
+        f"sent a reply without text: nothing but {named}",
         "raise max_tokens, or switch reasoning and tools off",
         fault="engine",
     )
 
 
-def visible_tokens(chunk: object) -> int | None:
-    """Return the tokens of the answer less those of its reasoning, where the server counts them."""
-    tokens = count_at(chunk, "usage", "completion_tokens")
-    if tokens is None:
-        return None
-    details = ("usage", "completion_tokens_details", "reasoning_tokens")
-    return max(0, tokens - (count_at(chunk, *details) or 0))
+_NAMES: Mapping[RemarkKind, str] = {
+    "blank": "white space",
+    "mark": "special tokens",
+    "refusal": "a refusal",
+    "non-text": "content that is no text",
+}
 
 
-def _llama_cpp_ms(chunk: object) -> float | None:
-    """Return how long llama.cpp took over the prompt, which is to its first token."""
-    span = part(chunk, "timings", "prompt_ms")
-    return float(span) if isinstance(span, int | float) and 0 <= span < 1e9 else None
-
-
-def raise_error_in(chunk: Mapping[str, object], name: str, answer: Answer) -> None:
-    """Raise the error that a server tells of in the middle of a stream."""
-    if not chunk.get("error") and name != "error":
-        return
-    said = answer.quote(message_in(json.dumps(chunk)))
-    raise answer.failure(f"failed in mid-answer: {said}", fault="engine")
+def _chunk_in(event: ServerSentEvent, answer: Answer) -> Mapping[str, object]:
+    """Return the chunk that ``event`` holds; the words of a failure may be no JSON."""
+    try:
+        return json_object(event.data)
+    except RemoteError:
+        if names_failure(event.name):
+            words = answer.quote(event.data) or "(without a word)"
+            raise answer.failure(f"failed in mid-answer: {words}", fault="engine") from None
+        raise

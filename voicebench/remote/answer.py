@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 128 << 20
 """Bytes of one answer; more is an endless stream."""
 MAX_ERROR_BYTES = 64 << 10
+MAX_REST_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,16 +181,19 @@ class Answer:
         """Wait for the rest of the body for ``seconds`` from now at most."""
         self._patience.end_within(seconds)
 
-    def settle(self, seconds: float) -> None:
-        """Read what is left of a body whose content is complete, so that the connection serves on.
+    def settle(self, seconds: float) -> bytes:
+        """Return the rest of a body whose content is complete, so that the connection serves on.
 
-        A server that does not come to its end within ``seconds`` loses the connection instead.
+        Of more than `MAX_REST_BYTES` only the first. A server that does not come to its end within
+        ``seconds`` loses the connection instead.
         """
         self.end_within(seconds)
+        rest = bytearray()
         with contextlib.suppress(RemoteError):
-            for _ in self.pieces():
-                pass
+            for piece in self.pieces():
+                rest += piece.data[: MAX_REST_BYTES - len(rest)]
         self._response.close()
+        return bytes(rest)
 
     def _read(self) -> Iterator[Piece]:
         size = 0

@@ -13,6 +13,10 @@ import unicodedata
 from voicebench.errors import EngineError
 from voicebench.events import Fault, Stage
 
+_MESSAGE_KEYS = (
+    *("error", "errors", "error_message", "error_msg", "errorMessage"),
+    *("detail", "message", "msg"),
+)
 MAX_QUOTE = 300
 """Characters of a peer's own words that an error may repeat."""
 
@@ -48,7 +52,7 @@ def message_in(body: str) -> str:
     except (ValueError, RecursionError):
         title = re.search(r"<title[^>]*>([^<]*)", body, re.IGNORECASE)
         return title[1] if title else body
-    for key in ("error", "detail", "message", "msg"):
+    for key in _MESSAGE_KEYS:
         if isinstance(found, dict) and found.get(key):
             found = found[key]
     if isinstance(found, list) and found:

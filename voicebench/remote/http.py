@@ -114,11 +114,14 @@ class HttpService:
             else:
                 response.close()
 
-    def _settle(self, seconds: float) -> None:
-        """Bring the last answer to its end, or hang up."""
+    def rest_of_last(self) -> bytes:
+        """Return what came of the last answer after its content was complete."""
+        return self._settle(SETTLE_S)
+
+    def _settle(self, seconds: float) -> bytes:
+        """Bring the last answer to its end, or hang up; return what was left of it."""
         answer, self._unsettled = self._unsettled, None
-        if answer is not None:
-            answer.settle(seconds)
+        return b"" if answer is None else answer.settle(seconds)
 
     def _send(
         self,

@@ -1,0 +1,47 @@
+"""A reply of OpenAI's chat protocol that comes as one JSON document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from voicebench.events import LlmEvent, Reply
+from voicebench.llm.openai_reply import no_text
+from voicebench.llm.openai_words import CUT, choice_in, counts_in, failure_in
+from voicebench.llm.visible import Remarks, VisibleText, after_unopened_thought
+from voicebench.remote.answer import Answer
+from voicebench.remote.json_text import json_object, whole_letters
+
+MAX_ANSWER_BYTES = 16 << 20
+
+
+def read_whole(answer: Answer) -> Iterator[LlmEvent]:
+    """Yield the reply in ``answer``, what was withheld of it and its count of tokens.
+
+    Raises `RemoteError` where there is no reply, or where it was cut short.
+    """
+    with answer.blamed():
+        document = json_object(answer.whole(MAX_ANSWER_BYTES))
+        said = failure_in(document)
+        if said is not None:
+            raise answer.failure(f"failed: {answer.quote(said)}", fault="engine")
+        choice = choice_in(document, "message")
+        content = whole_letters(choice.text) if choice else ""
+        answered = after_unopened_thought(content)
+        visible = VisibleText()
+        text = visible.push(answered) + visible.finish()
+        had_thought = visible.had_thought or len(answered) < len(content)
+        withheld = dict.fromkeys(choice.hidden if choice else ())
+        withheld |= visible.withheld
+        if had_thought:
+            withheld["reasoning"] = None
+        if choice is not None and choice.finish_reason in CUT:
+            raise answer.failure(
+                f"cut the reply short (finish_reason {choice.finish_reason!r})", fault="engine"
+            )
+        if not text:
+            raise no_text(answer, withheld)
+        yield from Remarks().of(withheld)
+        yield Reply(text)
+        counts = counts_in(document)
+        if counts is not None:
+            yield counts.usage(set(withheld) - {"blank", "mark"})
