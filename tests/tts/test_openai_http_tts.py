@@ -13,7 +13,7 @@ from encoded_sound import RATE, encoded, pcm16, tone
 from loopback import Loopback, Peer, Script, serving
 
 from voicebench.audio.wav import wav_header
-from voicebench.events import AudioChunk, FirstByte
+from voicebench.events import AudioChunk, FirstByte, Remark
 from voicebench.remote.access import Access, ApiKey
 from voicebench.remote.failure import RemoteError
 from voicebench.tts.openai_http import OpenAiSpeech, SpeechOptions
@@ -111,11 +111,21 @@ def test_sound_is_the_same_plain_and_in_events(script: Script, options: SpeechOp
         (b"<html><body>It works!</body></html>", "an event stream without sound", "audio"),
         (sse({"type": "speech.audio.delta", "audio": "not base64!"}), "no base64", "protocol"),
         (sse(delta(BODY), {"error": {"message": "voice crashed"}}), "voice crashed", "engine"),
+        (sse(delta(BODY), delta(BODY), {"type": "speech.audio.error", "message": "voice crashed"})
+         + b"data: [DONE]\n\n", "voice crashed", "engine"),
+        (sse(delta(BODY), {"object": "error", "message": "voice crashed"}, DONE),
+         "voice crashed", "engine"),
+        (sse(delta(BODY), {"message": "voice crashed"}, DONE), "voice crashed", "engine"),
+        (sse(delta(BODY), DONE, {"error": "voice crashed"}), "voice crashed", "engine"),
+        (sse(delta(BODY)) + b"event: error\ndata: voice crashed\n\n" + sse(DONE),
+         "voice crashed", "engine"),
+        (sse(delta(BODY)) + b"event: error\ndata:\n\n" + sse(DONE), "without a word", "engine"),
+        (sse(delta(BODY), DONE, delta(BODY)), "before it was done", "audio"),
         (sse({"type": "error", "message": "overloaded"}), "overloaded", "engine"),
         (b"data: {broken\n\n", "no JSON", "protocol"),
         (sse(delta(BODY[:999]), DONE), "middle of a sample", "audio"),
     ],
-)
+)  # fmt: skip
 def test_broken_events_are_a_failure_with_its_reason(body: bytes, said: str, fault: str) -> None:
     with (
         voice(sends("text/event-stream", body), RAW) as (made, _),
@@ -124,6 +134,34 @@ def test_broken_events_are_a_failure_with_its_reason(body: bytes, said: str, fau
         list(made.speak("Good evening."))
     assert said in str(caught.value)
     assert (caught.value.fault, caught.value.stage) == (fault, "tts")
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [delta(BODY[:999]), DONE, delta(BODY[999:]), DONE],
+        [{"audio": ""}, delta(BODY), DONE],
+        [{"type": "speech.text.delta", "delta": "Good"}, delta(BODY), DONE],
+    ],
+)
+def test_all_sound_of_the_events_counts_and_nothing_else(events: list[object]) -> None:
+    sound = heard(sends("text/event-stream", sse(*events)), RAW)
+    np.testing.assert_allclose(sound, SAMPLES, atol=1e-4)
+
+
+def test_a_keep_alive_is_nothing() -> None:
+    alive = b"data:\n\n: still here\n\ndata: \n\n"
+    body = alive + sse(delta(BODY)) + alive + sse(DONE) + alive
+    sound = heard(sends("text/event-stream", body), RAW)
+    np.testing.assert_allclose(sound, SAMPLES, atol=1e-4)
+
+
+def test_an_event_that_is_not_known_is_remarked_with_the_servers_words() -> None:
+    body = sse({"type": "ping"}, delta(BODY), {"type": "queue", "place": 3}, DONE)
+    with voice(sends("text/event-stream", body), RAW) as (made, _):
+        events = list(made.speak("Good evening."))
+    found = [event for event in events if isinstance(event, Remark)]
+    assert found == [Remark("unknown", '{"type": "ping"}')]
 
 
 def test_raw_sound_without_a_rate_is_an_error_that_says_what_to_set() -> None:

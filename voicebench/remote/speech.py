@@ -3,7 +3,8 @@
 Before a byte counts, the status and the content type are looked at. `FirstByte` is the first byte
 of the body, a container's header included; an `AudioChunk` is whole samples. Sound may also come in
 base64 within server-sent events (OpenAI's ``stream_format: "sse"``: ``speech.audio.delta`` and
-``speech.audio.done``).
+``speech.audio.done``). The events are read to the end of the body, so that an error counts whenever
+it comes; sound after ``speech.audio.done`` disproves that end, and what is not known is remarked.
 
 A body that is called text, or anything else that is no sound, and begins with a container's mark is
 sound all the same: a web framework that is handed bytes calls them ``text/html`` unless it is told
@@ -13,15 +14,16 @@ otherwise, and Piper's own server does not tell it.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voicebench.events import AudioChunk, FirstByte, TtsEvent
+from voicebench.events import AudioChunk, FirstByte, Remark, TtsEvent
 from voicebench.remote.answer import Answer
-from voicebench.remote.failure import RemoteError, message_in
+from voicebench.remote.failure import RemoteError
 from voicebench.remote.json_text import json_object, text_at
 from voicebench.remote.sound import (
     MARK_BYTES,
@@ -34,6 +36,7 @@ from voicebench.remote.sound import (
     open_sound,
 )
 from voicebench.remote.sse import EventStream, ServerSentEvent
+from voicebench.remote.told_failure import names_failure, told_failure, told_without_content
 
 MAX_SPEECH_S = 1800.0
 """Seconds of sound that one answer may take; compressed silence is small."""
@@ -99,7 +102,10 @@ class SpeechReader:
             yield from heard.first_byte()
             with answer.blamed():
                 for data in events.feed(piece.data) if events else (piece.data,):
-                    yield from heard.take(stream.feed(data), stream.sample_rate)
+                    if isinstance(data, Remark):
+                        yield data
+                    else:
+                        yield from heard.take(stream.feed(data), stream.sample_rate)
         with answer.blamed():
             if events:
                 events.finish()
@@ -173,30 +179,64 @@ class AudioEvents:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self._events = EventStream()
-        self._typed = self._done = False
+        self._typed = self._done = self._remarked = False
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take the next bytes and yield the sound of the events that they complete."""
+    def feed(self, data: bytes) -> Iterator[bytes | Remark]:
+        """Take the next bytes and yield the sound of the events that they complete.
+
+        The first event that the protocol does not know is remarked. Raises `RemoteError`.
+        """
         for event in self._events.feed(data):
-            if event.data.strip() == "[DONE]":
+            text = event.data.strip()
+            if text == "[DONE]":
                 self._done = True
-            else:
-                yield from self._sound_of(event)
+            elif text or names_failure(event.name):
+                yield from self._take(event)
 
     def finish(self) -> None:
         """Raise `RemoteError` where the events broke off before they said they were done."""
         if self._typed and not self._done:
             raise self._answer.failure("broke the speech off before it was done", fault="audio")
 
-    def _sound_of(self, event: ServerSentEvent) -> Iterator[bytes]:
-        fields = json_object(event.data)
+    def _take(self, event: ServerSentEvent) -> Iterator[bytes | Remark]:
+        try:
+            fields = json_object(event.data)
+        except RemoteError:
+            if names_failure(event.name):
+                raise self._failure(event.data) from None
+            raise
+        said = told_failure(fields, event.name)
+        if said is not None:
+            raise self._failure(said)
         kind = text_at(fields, "type") or event.name
-        if fields.get("error") or kind == "error":
-            said = self._answer.quote(message_in(event.data))
-            raise self._answer.failure(f"failed in mid-answer: {said}", fault="engine")
         self._typed |= kind.endswith(".delta")
-        self._done |= kind.endswith(".done")
-        return decode_base64(text_at(fields, "audio") or text_at(fields, "delta"))
+        sound = _sound_in(fields, kind)
+        if sound:
+            self._done = False
+            yield from decode_base64(sound)
+        elif kind.endswith((".done", ".delta")):
+            self._done |= kind.endswith(".done")
+        else:
+            yield from self._look_at(fields)
+
+    def _look_at(self, fields: Mapping[str, object]) -> Iterator[Remark]:
+        """Yield a remark on an event that is neither sound nor the end."""
+        said = told_without_content(fields)
+        if said is not None:
+            raise self._failure(said)
+        if fields and not self._remarked:
+            self._remarked = True
+            yield Remark("unknown", self._answer.quote(json.dumps(fields, ensure_ascii=False)))
+
+    def _failure(self, said: str) -> RemoteError:
+        words = self._answer.quote(said) or "(without a word)"
+        return self._answer.failure(f"failed in mid-answer: {words}", fault="engine")
+
+
+def _sound_in(fields: Mapping[str, object], kind: str) -> str:
+    """Return the sound of an event, in base64; the ``delta`` of a transcript is none."""
+    of_sound = not kind or "audio" in kind
+    return text_at(fields, "audio") or (text_at(fields, "delta") if of_sound else "")
 
 
 def decode_base64(text: str) -> Iterator[bytes]:
