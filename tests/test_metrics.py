@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from drawn_turns import MS, drawn_turn
 
 from voicebench.events import ServerTiming
 from voicebench.metrics import BY_NAME, METRICS, Metric, audio_by_chunk, compute
-from voicebench.timeline import Timeline
+from voicebench.timeline import TimedText, Timeline
 
 # One turn with everything in it, in milliseconds; at 1 kHz a sample is a millisecond.
 #
@@ -179,6 +181,41 @@ def test_the_models_own_count_of_tokens_goes_before_the_number_of_deltas() -> No
     joined = drawn_turn(tokens=(100, 200), usage_tokens=11)
     assert value("llm_tokens", joined) == 11
     assert value("llm_tokens_per_s", joined) == 100
+
+
+ELEVEN = tuple(range(100, 210, 10))
+
+
+def test_a_count_that_includes_reasoning_gives_no_rate_and_the_deltas_are_counted() -> None:
+    turn = drawn_turn(tokens=ELEVEN, usage_tokens=20, usage_with_hidden=True)
+    assert value("llm_tokens", turn) == 11
+    assert value("llm_tokens_per_s", turn) is None
+
+
+@pytest.mark.parametrize("count", [0, 1, 10, 36, 411])
+def test_a_count_that_cannot_be_that_of_the_text_gives_no_rate(count: int) -> None:
+    # Eleven deltas, " word" each: fifty-five letters.
+    turn = drawn_turn(tokens=ELEVEN, usage_tokens=count)
+    assert value("llm_tokens", turn) == 11
+    assert value("llm_tokens_per_s", turn) is None
+
+
+@pytest.mark.parametrize("count", [11, 12, 22, 35])
+def test_a_count_that_can_be_that_of_the_text_is_believed(count: int) -> None:
+    turn = drawn_turn(tokens=ELEVEN, usage_tokens=count)
+    assert value("llm_tokens", turn) == count
+    assert value("llm_tokens_per_s", turn) == (count - 1) / 0.1
+
+
+def test_each_byte_of_another_script_may_be_a_token() -> None:
+    thai = replace(drawn_turn(tokens=(0, 100)), tokens=(TimedText(0, "สวัสดี"), TimedText(MS, "ครับ")))
+    assert value("llm_tokens", replace(thai, usage_tokens=30)) == 30
+    assert value("llm_tokens", replace(thai, usage_tokens=39)) == 2
+
+
+def test_a_whole_reply_whose_count_includes_reasoning_shows_no_count() -> None:
+    turn = drawn_turn(whole_reply=100, usage_tokens=400, usage_with_hidden=True)
+    assert value("llm_tokens", turn) is None
 
 
 def test_a_count_without_a_visible_token_is_shown_and_has_no_rate() -> None:

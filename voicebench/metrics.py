@@ -88,14 +88,35 @@ def _inter_token(turn: Timeline) -> float | None:
     return median(gaps) if gaps and 2 * len(gaps) >= len(stamps) - 1 else None
 
 
+TOKENS_BESIDE_TEXT = 8
+"""Special tokens that a model may count though they are no text: ends, roles, channels."""
+
+
+def count_contradicts(turn: Timeline) -> bool:
+    """Tell whether the model's own count of tokens cannot be that of the text that was seen.
+
+    It includes tokens that nobody hears; or there were more visible deltas than that; or it is more
+    than the text can be made of. A token of English has some four letters; the bound allows two,
+    a whole token for each byte of other scripts, and two tokens in each delta.
+    """
+    if turn.usage_tokens is None or not turn.reply:
+        return False
+    if turn.usage_with_hidden or turn.usage_tokens < len(turn.tokens):
+        return True
+    text = turn.reply.encode("utf-8", "replace")
+    of_ascii = len(text.decode("ascii", "ignore"))
+    most = max(2 * len(turn.tokens), of_ascii / 2 + len(text) - of_ascii) + TOKENS_BESIDE_TEXT
+    return turn.usage_tokens > most
+
+
 def _token_count(turn: Timeline) -> float | None:
-    if turn.usage_tokens is not None:
+    if turn.usage_tokens is not None and not count_contradicts(turn):
         return float(turn.usage_tokens)
     return float(len(turn.tokens)) if turn.tokens else None
 
 
 def _token_rate(turn: Timeline) -> float | None:
-    if len(turn.tokens) < 2:
+    if len(turn.tokens) < 2 or count_contradicts(turn):
         return None
     elapsed_ns = turn.tokens[-1].at_ns - turn.tokens[0].at_ns
     count = _token_count(turn)
@@ -261,8 +282,8 @@ METRICS: tuple[Metric, ...] = (
         "llm_ttft_ms",
         "ms",
         "lower",
-        "Turn start to the first token: the first non-empty visible text delta. Role-only, empty, "
-        "reasoning and tool-call deltas do not count.",
+        "Turn start to the first token: the first non-empty visible text delta. Role-only, empty "
+        "and blank deltas before it, reasoning and tool calls do not count.",
         lambda turn: _ms(_first_token(turn)),
     ),
     Metric(
@@ -285,14 +306,16 @@ METRICS: tuple[Metric, ...] = (
         "llm_tokens",
         "count",
         "neither",
-        "Tokens of the reply: the model's own count where it gives one, else visible deltas.",
+        "Tokens of the reply: the model's own count where it gives one that can be that of the "
+        "text, else visible deltas.",
         _token_count,
     ),
     Metric(
         "llm_tokens_per_s",
         "per_s",
         "higher",
-        "Decode rate after the first token: (tokens - 1) over first token to last token.",
+        "Decode rate after the first token: (tokens - 1) over first token to last token; missing "
+        "where the model's count includes what nobody hears, or contradicts what was seen.",
         _token_rate,
     ),
     Metric(
