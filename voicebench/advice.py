@@ -15,6 +15,7 @@ from voicebench import format as form
 from voicebench.gate_advice import explain
 from voicebench.gates import GateResult, Verdict
 from voicebench.metrics import BY_NAME
+from voicebench.remarked import remarked
 from voicebench.summary import Summary, percentile, values_needed
 from voicebench.timeline import Timeline
 
@@ -165,6 +166,10 @@ def _not_measured(run: _Run) -> list[Advice]:
             {"metrics": ", ".join(dict.fromkeys(named))},
         )
     ]
+
+
+def _remarked(run: _Run) -> list[Advice]:
+    return [Advice(*found) for found in remarked(run.measured())]
 
 
 def _stalls(run: _Run) -> list[Advice]:
@@ -446,6 +451,7 @@ RULES: tuple[Callable[[_Run], list[Advice]], ...] = (
     _failed_turns,
     _not_measured,
     _too_few_runs,
+    _remarked,
     _slowest_stage,
     _missed_gates,
     _stalls,
