@@ -27,6 +27,7 @@ import httpcore
 from voicebench.errors import UsageError
 from voicebench.remote.access import Address
 from voicebench.remote.connecting import Opening, cause_of, connect_tcp, resolve
+from voicebench.remote.head_lines import HeadLines
 from voicebench.remote.timeouts import Allowance, ConnectLimit, seconds_of
 
 _NO_TLS = "took the connection and did not end the TLS handshake"
@@ -48,10 +49,17 @@ class Connection(httpcore.NetworkStream):
         self.in_turn = opening.limit.in_turn
         self.socket = sock
         self._opening = opening
+        self._head = HeadLines()
         self.connect_ms = opening.took_ms()
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Return what is there, up to ``max_bytes``; wait only where nothing is."""
+        while data := self._read(max_bytes, timeout):
+            if lines := self._head.feed(data):
+                return lines
+        return b""
+
+    def _read(self, max_bytes: int, timeout: float | None) -> bytes:
         # Before anything else: time may have run out though bytes keep coming.
         seconds = seconds_of(timeout)
         try:
@@ -86,6 +94,7 @@ class Connection(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send all of ``buffer``."""
+        self._head.expect()
         try:
             left = memoryview(buffer)
             while left:
