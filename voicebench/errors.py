@@ -27,6 +27,13 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+OUT_OF_MEMORY = (
+    "there is too little memory for this; "
+    "end other programs, raise the limit (ulimit -v), or take a smaller model"
+)
+"""What is said where Python has no memory left."""
+
+
 class VoicebenchError(Exception):
     """A mistake or mishap that one sentence can explain.
 

@@ -172,12 +172,17 @@ def test_the_second_run_is_held_against_the_baseline(workplace: Workplace) -> No
     assert judgement["baseline"] == "results/baseline/ci"
 
 
-@pytest.mark.parametrize("code", [0, 3])
+NOTHING_LISTENS = "--target\nvoice\n--server\nws://127.0.0.1:9/v1/voice\n"
+ARGUMENTS = {0: "", 3: "--gate\nturn.p50 < 1ms\n", 4: NOTHING_LISTENS}
+
+
+@pytest.mark.parametrize("code", [0, 3, 4])
 def test_the_composite_action_reports_and_gives_the_run_s_exit_code(
     workplace: Workplace, code: int
 ) -> None:
     inputs = {name: str(given.get("default", "")) for name, given in ACTION["inputs"].items()}
-    inputs["arguments"] = "--runs\n3\n" + ("--gate\nturn.p50 < 1ms\n" if code else "")
+    inputs["arguments"] = f"--runs\n3\n{ARGUMENTS[code]}"
+    (workplace.folder / "results" / "20200101T000000Z-ci").mkdir(parents=True)  # an earlier run
     inputs["install"] = "voicebench==1"
     output = workplace.folder / "output"
     for step in ACTION["runs"]["steps"]:
@@ -192,11 +197,15 @@ def test_the_composite_action_reports_and_gives_the_run_s_exit_code(
         done = workplace.run(step["run"], GITHUB_OUTPUT=str(output), **environment)
         assert done.returncode == (code if step["name"] == "Measure" else 0)
     assert workplace.asked("pip") == "voicebench==1\n"
-    assert output.read_text() == f"result={workplace.result().relative_to(workplace.folder)}\n"
     made = {path.name for path in (workplace.folder / "voicebench-reports").iterdir()}
+    if code == 4:
+        assert output.read_text() == "result=\n"
+        assert made == {"voicebench.xml"}
+        return
+    assert output.read_text() == f"result={workplace.result().relative_to(workplace.folder)}\n"
     assert made == {
         *("voicebench.xml", "voicebench.html", "voicebench.md", "voicebench.svg"),
-        "benchmark.json",
+        *("benchmark.json", "result.txt"),
     }
 
 

@@ -125,6 +125,20 @@ def test_what_may_not_be_a_baseline_is_refused_with_its_reason(
     assert not (tmp_path / "baseline").exists()
 
 
+def test_a_noisy_run_is_a_baseline_where_that_is_allowed(tmp_path: Path) -> None:
+    noisy = [replace(turn, machine=MachineState(throttled=1)) for turn in GOOD]
+    result = record(tmp_path / "20260101T000000Z-default", noisy)
+    with pytest.raises(ResultsError, match="--allow-noise keeps it all the same"):
+        set_baseline(result, tmp_path)
+    kept = set_baseline(result, tmp_path, allow_noise=True)
+    assert (kept / "turns.jsonl").is_file()
+    failed = record(
+        tmp_path / "20260102T000000Z-default", [*noisy, replace(failed_turn(), turn=10)]
+    )
+    with pytest.raises(ResultsError, match="1 of 10 turns failed"):
+        set_baseline(failed, tmp_path, allow_noise=True)
+
+
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
     result = record(tmp_path / "run", name="../../outside")
     with pytest.raises(ResultsError, match="no folder may have"):

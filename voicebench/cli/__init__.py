@@ -15,6 +15,7 @@ import typer
 
 from voicebench.cli import (
     baseline,
+    ci,
     compare,
     config,
     doctor,
@@ -32,7 +33,7 @@ from voicebench.cli import (
 )
 from voicebench.cli.streams import standard_streams
 from voicebench.devices import let_waiting_threads_sleep
-from voicebench.errors import CannotMeasure, ExitCode, VoicebenchError
+from voicebench.errors import OUT_OF_MEMORY, CannotMeasure, ExitCode, VoicebenchError
 
 app = typer.Typer(
     name="voicebench",
@@ -109,6 +110,8 @@ def _run_to_its_end() -> int | str | None:
         # Typer turns an interrupt that nobody handled into the exit code 130, without a word.
         if ended.code == ExitCode.INTERRUPTED and _comes_of_an_interrupt(ended):
             raise KeyboardInterrupt from None
+        if ended.code == ExitCode.BAD_USAGE:  # of Typer: what is wrong with the arguments
+            ci.tell_of_misuse(sys.argv[1:])
         return ended.code
     finally:
         sys.stdout.flush()
@@ -126,12 +129,6 @@ def _comes_of_an_interrupt(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-OUT_OF_MEMORY = (
-    "there is too little memory for this; "
-    "end other programs, raise the limit (ulimit -v), or take a smaller model"
-)
 
 
 def _ask_to_end_like_ctrl_c() -> None:

@@ -20,6 +20,12 @@ Results = Annotated[
 def set_baseline(
     result: Annotated[Path, typer.Argument(metavar="RESULT", help="A run folder.")],
     results: Results = Path("results"),
+    allow_noise: Annotated[
+        bool,
+        typer.Option(
+            "--allow-noise", help="Keep it even if the machine was too noisy for a verdict."
+        ),
+    ] = False,
 ) -> None:
     """Keep a copy of a run as the baseline of its name, for `run --baseline set`.
 
@@ -30,7 +36,7 @@ def set_baseline(
     """
     from voicebench.results.baseline import set_baseline as keep
 
-    typer.echo(f"baseline: {keep(result, results)}")
+    typer.echo(f"baseline: {keep(result, results, allow_noise=allow_noise)}")
 
 
 @app.command("show")

@@ -1,16 +1,34 @@
-"""What `voicebench run` does for a CI service: JUnit, step summary, annotations."""
+"""What `voicebench run` leaves for a CI service: JUnit, step summary, annotations, a folder's path.
+
+Every exit leaves them. A run that could not begin, or that measured nothing, is one test case with
+an error, one annotation and one paragraph: a job that finds no file, or yesterday's, would go on.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from voicebench.cli.output import write_text
+from voicebench.errors import OUT_OF_MEMORY, ExitCode, VoicebenchError
 
 if TYPE_CHECKING:
     from voicebench.session import Outcome
+
+WORDS = {
+    ExitCode.DEFECT: "DEFECT",
+    ExitCode.BAD_USAGE: "BAD USAGE",
+    ExitCode.COULD_NOT_MEASURE: "NOTHING MEASURED",
+    ExitCode.INTERRUPTED: "INTERRUPTED",
+}
+"""What a run without an outcome is called, by its exit code."""
+NOT_UNDERSTOOD = "the command line was not understood; the log says what is wrong with it"
 
 
 def publish(outcome: Outcome, junit: Path | None) -> None:
@@ -37,3 +55,72 @@ def publish(outcome: Outcome, junit: Path | None) -> None:
     if around.annotates:
         for command in workflow_commands(recorded):
             print(command, file=sys.stderr)
+
+
+def write_folder(outcome: Outcome, path: Path | None) -> None:
+    """Write the path of the run folder, one line, where it is asked for."""
+    if path is not None:
+        write_text(path, f"{outcome.folder}\n", force=True)
+
+
+def forget(*files: Path | None) -> None:
+    """Remove what an earlier run left in these files, so that nobody takes it for this run's."""
+    for file in files:
+        if file is not None and file.is_file():
+            with suppress(OSError):
+                file.unlink()
+
+
+@contextmanager
+def failures_told(junit: Path | None) -> Iterator[None]:
+    """Tell the CI service of whatever ends a run before it has an outcome."""
+    try:
+        yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except VoicebenchError as error:
+        _tell(junit, error.exit_code, str(error))
+        raise
+    except MemoryError:
+        _tell(junit, ExitCode.COULD_NOT_MEASURE, OUT_OF_MEMORY)
+        raise
+    except KeyboardInterrupt:
+        _tell(junit, ExitCode.INTERRUPTED, "interrupted before a turn was measured")
+        raise
+    except Exception as error:
+        _tell(junit, ExitCode.DEFECT, f"a defect of voicebench: {type(error).__name__}: {error}")
+        raise
+
+
+def tell_of_misuse(arguments: Sequence[str]) -> None:
+    """Tell the CI service that ``voicebench run`` was given arguments that cannot be read."""
+    if arguments[:1] == ["run"]:
+        _tell(_junit_in(arguments), ExitCode.BAD_USAGE, NOT_UNDERSTOOD)
+
+
+def _junit_in(arguments: Sequence[str]) -> Path | None:
+    """Return the file that ``--junit`` names in arguments that could not be read as a whole."""
+    for index, argument in enumerate(arguments):
+        if argument == "--junit" and index + 1 < len(arguments):
+            return Path(arguments[index + 1])
+        if argument.startswith("--junit="):
+            return Path(argument.removeprefix("--junit="))
+    return None
+
+
+def _tell(junit: Path | None, code: ExitCode, sentence: str) -> None:
+    """Write what ended a run, as far as it can be written; stderr has the sentence too."""
+    from voicebench.report.ci import append_step_summary, failure_command, surroundings
+    from voicebench.report.junit import junit_failure
+    from voicebench.report.markdown import markdown_failure
+
+    around = surroundings(os.environ)
+    word = WORDS[code]
+    if junit is not None:
+        with suppress(VoicebenchError):
+            write_text(junit, junit_failure(word, sentence), force=True)
+    if around.step_summary is not None:
+        with suppress(VoicebenchError):
+            append_step_summary(around.step_summary, markdown_failure(word, sentence))
+    if around.annotates:
+        print(failure_command(word, sentence), file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -110,6 +111,12 @@ def run(
         Path | None,
         typer.Option("--junit", metavar="PATH", help="Write JUnit XML; a gate is a test case."),
     ] = None,
+    result_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--result-file", metavar="PATH", help="Write the path of the run folder, for scripts."
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no advice.")] = False,
 ) -> None:
     """Measure voice turns and judge them.
@@ -130,65 +137,74 @@ def run(
 
       voicebench run --target 'sim:ttft=120ms,token=8ms,ttfb=70ms,speed=4x'
     """
-    _check_files(csv_path, junit, as_json=as_json, force=force)
-    if gates and no_gate:
-        raise UsageError("--gate and --no-gate exclude each other", "give one of them")
-    named = {
-        "run.name": name,
-        "run.target": target,
-        "run.runs": runs,
-        "run.warmup": warmup,
-        "run.prompt": prompt,
-        "run.prompts": prompts,
-        "run.device": device,
-        "run.sequential": sequential,
-        "run.pause_s": pause,
-        "run.results": results,
-        "run.save_audio": save_audio,
-        "llm.model": llm,
-        "tts.voice": voice,
-        "chunker.first_words": first_words,
-        "chunker.later_words": later_words,
-        "judge.decide": decide,
-        "judge.until_decided": until_decided,
-        "judge.max_runs": max_runs,
-        "judge.baseline": baseline,
-        "judge.max_regression": change(max_regression, "--max-regression"),
-        "judge.allow_noise": allow_noise,
-        "gates": [] if no_gate else gates,
-        "run.idle_gap_s": seconds(idle_gap, "--idle-gap"),
-        "wire.cold_connection": cold_connection,
-    } | server_settings(server)
-    effective = effective_settings(config, assignments, named)
-    if against is not None:
-        if csv_path is not None or junit is not None:
-            raise UsageError("--csv and --junit are of one run", "see the run folders of both")
-        other = effective_settings(against, assignments, named)
-        raise typer.Exit(run_against(effective, other, as_json=as_json, quiet=quiet))
-    outcome = _measure(effective, quiet=quiet)
+    files = {"--csv": csv_path, "--junit": junit, "--result-file": result_file}
+    with ci.failures_told(None):
+        _check_apart(files, as_json=as_json)
+    with ci.failures_told(junit):
+        for option, path in files.items():
+            check_free(path, force=force or option != "--csv", option=option)
+        ci.forget(junit, result_file)
+        if gates and no_gate:
+            raise UsageError("--gate and --no-gate exclude each other", "give one of them")
+        named = {
+            "run.name": name,
+            "run.target": target,
+            "run.runs": runs,
+            "run.warmup": warmup,
+            "run.prompt": prompt,
+            "run.prompts": prompts,
+            "run.device": device,
+            "run.sequential": sequential,
+            "run.pause_s": pause,
+            "run.results": results,
+            "run.save_audio": save_audio,
+            "llm.model": llm,
+            "tts.voice": voice,
+            "chunker.first_words": first_words,
+            "chunker.later_words": later_words,
+            "judge.decide": decide,
+            "judge.until_decided": until_decided,
+            "judge.max_runs": max_runs,
+            "judge.baseline": baseline,
+            "judge.max_regression": change(max_regression, "--max-regression"),
+            "judge.allow_noise": allow_noise,
+            "gates": [] if no_gate else gates,
+            "run.idle_gap_s": seconds(idle_gap, "--idle-gap"),
+            "wire.cold_connection": cold_connection,
+        } | server_settings(server)
+        effective = effective_settings(config, assignments, named)
+        if against is not None:
+            if any(files.values()):
+                raise UsageError(
+                    "--csv, --junit and --result-file are of one run",
+                    "see the run folders of both",
+                )
+            other = effective_settings(against, assignments, named)
+            raise typer.Exit(run_against(effective, other, as_json=as_json, quiet=quiet))
+        outcome = _measure(effective, quiet=quiet)
     deliver(
         lambda: publish(outcome, as_json=as_json, csv_path=csv_path, quiet=quiet),
         lambda: write_csv(outcome, csv_path),
         lambda: ci.publish(outcome, junit),
+        lambda: ci.write_folder(outcome, result_file),
     )
     raise typer.Exit(exit_code(outcome))
 
 
-def _check_files(csv_path: Path | None, junit: Path | None, *, as_json: bool, force: bool) -> None:
-    """Raise `UsageError` for a file that could not be written once everything is measured.
-
-    The JUnit file is replaced: a CI job asks for the same path each time.
-    """
-    files = {"--csv": csv_path, "--junit": junit}
-    to_stdout = ["--json"] * as_json + [f"{one} -" for one in files if files[one] == Path("-")]
-    if len(to_stdout) > 1:
-        raise UsageError(
-            f"{' and '.join(to_stdout)} both want stdout", f"give {to_stdout[-1][:-2]} a file"
-        )
-    if csv_path is not None and junit is not None and csv_path.resolve() == junit.resolve():
-        raise UsageError(f"--csv and --junit both name {junit}", "name two files")
-    check_free(csv_path, force=force, option="--csv")
-    check_free(junit, force=True, option="--junit")
+def _check_apart(files: Mapping[str, Path | None], *, as_json: bool) -> None:
+    """Raise `UsageError` where two products would go to one place."""
+    taken = {Path("-"): "--json"} if as_json else {}
+    for option, path in files.items():
+        if path is None:
+            continue
+        place = path if path == Path("-") else path.resolve()
+        other = taken.setdefault(place, option)
+        if other == option:
+            continue
+        if path == Path("-"):
+            first = other if other == "--json" else f"{other} -"
+            raise UsageError(f"{first} and {option} - both want stdout", f"give {option} a file")
+        raise UsageError(f"{other} and {option} both name {path}", "name two files")
 
 
 def _measure(effective: Effective, *, quiet: bool) -> Outcome:

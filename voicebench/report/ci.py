@@ -54,6 +54,11 @@ def workflow_commands(run: Recorded) -> list[str]:
     return commands
 
 
+def failure_command(word: str, sentence: str) -> str:
+    """Return a workflow command for a run that ended without an outcome."""
+    return f"::error title={_property(f'voicebench: {word}')}::{_data(sentence)}"
+
+
 def _failed(name: str, verdict: Verdict, message: str) -> list[str]:
     if verdict is Verdict.PASS:
         return []

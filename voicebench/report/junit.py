@@ -32,6 +32,16 @@ def junit_report(runs: Sequence[Recorded]) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, "unicode") + "\n"
 
 
+def junit_failure(word: str, sentence: str) -> str:
+    """Return the document of a run that ended without an outcome: one test case with an error."""
+    counts = {"tests": "1", "failures": "0", "errors": "1"}
+    root = ElementTree.Element("testsuites", counts, name="voicebench")
+    suite = ElementTree.SubElement(root, "testsuite", counts, name="run", skipped="0", time="0")
+    suite.append(_told_case("run", "the run", "error", word, sentence))
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, "unicode") + "\n"
+
+
 _COUNTS = ("tests", "failures", "errors")
 
 

@@ -49,6 +49,11 @@ def escape(text: str) -> str:
     return plain.translate(_MARKUP).replace("://", "&#58;//").replace("www.", "www&#46;")
 
 
+def markdown_failure(word: str, sentence: str) -> str:
+    """Return what is told of a run that ended without an outcome."""
+    return f"# voicebench: {escape(word)}\n\n{escape(sentence)}\n"
+
+
 def markdown_table(
     head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool]
 ) -> str:

@@ -55,13 +55,14 @@ def read_baseline(wanted: str, results: Path, name: str) -> RecordedColumns:
     return run
 
 
-def set_baseline(result: Path, results: Path) -> Path:
+def set_baseline(result: Path, results: Path, *, allow_noise: bool = False) -> Path:
     """Keep a copy of the run in ``result`` as the baseline of its name; return the copy.
 
-    The audio is left behind. Raises `ResultsError` for a run that may not be one.
+    The audio is left behind. ``allow_noise`` lets a noisy machine's run be one, for those who have
+    no other. Raises `ResultsError` for a run that may not be one.
     """
     run = read_columns(result)
-    why = _why_not(run)
+    why = _why_not(run, allow_noise=allow_noise)
     if why:
         raise ResultsError(f"{result} cannot be a baseline: {why}", "measure again")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", run.name):
@@ -85,7 +86,7 @@ def set_baseline(result: Path, results: Path) -> Path:
     return target
 
 
-def _why_not(run: RecordedColumns) -> str:
+def _why_not(run: RecordedColumns, *, allow_noise: bool) -> str:
     """Return why a run may not be a baseline; nothing where it may."""
     if not run.complete or run.cut_line:
         return "its run was broken off"
@@ -99,8 +100,10 @@ def _why_not(run: RecordedColumns) -> str:
     if flags:
         shown = "; ".join(flags[:MOST_SHOWN])
         return f"its audio is not right ({shown})"
+    if allow_noise:
+        return ""
     noise = [found for found in find_noise(turns, lag_of(run.environment)) if found.invalidates]
-    return noise[0].finding if noise else ""
+    return f"{noise[0].finding}; --allow-noise keeps it all the same" if noise else ""
 
 
 def _stored_flags(folder: Path) -> list[str]:
