@@ -35,7 +35,7 @@ def advice_for(
 def assert_french(advice: Advice) -> None:
     """Hold that the sprint's page has French words of its own for this advice and its figures."""
     key = f"advice.{advice.kind}"
-    assert key in WORDING, advice
+    assert key in WORDING, f"give {advice.finding!r} a kind, and that kind words in wording_found"
     told = Words("fr").said(Said(key, {**advice.figures, "finding": "?", "remedy": "?"}))
     assert "?" not in told
     assert str(advice.finding) not in told

@@ -56,13 +56,21 @@ def recorded(folder: Path, turns: Sequence[Timeline], **more: object) -> Recorde
     return read_recorded(write_result(folder, turns, **more))  # type: ignore[arg-type]
 
 
-def invalid(folder: Path, turns: Sequence[Timeline], **more: object) -> Recorded:
-    """Return a run that its own judgement calls invalid: the machine was busy."""
+def judged(
+    folder: Path, turns: Sequence[Timeline], judgement: Mapping[str, object], **more: object
+) -> Recorded:
+    """Return a run with the judgement that it stored beside its gates."""
     path = write_result(folder, turns, **more)  # type: ignore[arg-type]
     document = json.loads((path / "summary.json").read_text(encoding="utf-8"))
-    document["judgement"] = {"verdict": "PASS", "invalid": True, "noise": [BUSY]}
+    document["judgement"] = judgement
     (path / "summary.json").write_text(json.dumps(document), encoding="utf-8")
     return read_recorded(path)
+
+
+def invalid(folder: Path, turns: Sequence[Timeline], **more: object) -> Recorded:
+    """Return a run that its own judgement calls invalid: the machine was busy."""
+    judgement = {"verdict": "PASS", "invalid": True, "noise": [BUSY]}
+    return judged(folder, turns, judgement, **more)
 
 
 def interrupted(folder: Path, turns: Sequence[Timeline], **more: object) -> Recorded:

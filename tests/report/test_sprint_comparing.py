@@ -230,6 +230,16 @@ def test_failed_turns_are_compared_whatever_was_measured(tmp_path: Path) -> None
     assert found["errors.rate"].status == "improved"
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "shown"),
+    [(464.1, 464.3, "464 ms"), (464.0, 470.0, "464–470 ms"), (None, None, "464 ms")],
+)
+def test_a_range_within_one_shown_figure_is_one_figure(
+    low: float | None, high: float | None, shown: str
+) -> None:
+    assert reading(high or 464.0, low=low, high=high).text() == shown
+
+
 def test_a_tenth_is_maintained() -> None:
     assert MAINTAINED_WITHIN == 0.10
 

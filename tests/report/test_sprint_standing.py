@@ -10,6 +10,7 @@ from made_sprints import (
     imported,
     interrupted,
     invalid,
+    judged,
     of_runs,
     quick_turns,
     recorded,
@@ -190,3 +191,17 @@ def test_only_so_much_advice_stands_in_the_first_lines(tmp_path: Path) -> None:
     assert len(lines) == 4
     assert lines[-1].startswith("and ")
     assert lines[-1].endswith("more under “What to try next”")
+
+
+def test_flagged_audio_is_said_in_the_first_lines(tmp_path: Path) -> None:
+    flags = [{"run": run, "turn": run, "finding": "noise"} for run in (3, 7)]
+    run = judged(tmp_path, quick_turns(), {"flagged": flags})
+    assert "the audio of 2 runs is flagged (run 3, 7): noise" in first_lines(of_runs([run]))
+
+
+def test_the_gravest_result_gives_its_advice_first(tmp_path: Path) -> None:
+    good = recorded(tmp_path, quick_turns(8), name="good")
+    bad = invalid(tmp_path, quick_turns(8), name="bad")
+    lines = advice_lines(of_runs([good, bad]))
+    assert lines[0].startswith("bad: other processes used 81 %")
+    assert any(line.startswith("good: ") for line in lines)

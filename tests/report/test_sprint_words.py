@@ -41,7 +41,7 @@ def letters(text: str) -> set[str]:
 def test_both_languages_say_the_same_figures() -> None:
     for key, (english, french) in WORDING.items():
         # English has what a run's own report found as it stands there.
-        if english != AS_FOUND:
+        if english != AS_FOUND and "finding" not in places(english):
             assert places(english) == places(french), key
         assert english, key
         assert french, key

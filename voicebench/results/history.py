@@ -277,7 +277,9 @@ def _sprint_point(path: Path, document: Mapping[str, object], figures: dict[str,
         figure, value = _sprint_figure(reading), reading.get("value")
         if figure is not None and reading.get("judged", True):
             figures.setdefault(figure.name, figure)
-            values[figure.name] = float(value) if isinstance(value, int | float) else None
+            # Of several results the first one is drawn: its settings decide which series it is.
+            known = float(value) if isinstance(value, int | float) else None
+            values.setdefault(figure.name, known)
     commit, started = document.get("commit"), document.get("started_at")
     return Point(
         label=path.stem,

@@ -9,7 +9,7 @@ from voicebench.report.markdown import escape
 from voicebench.report.sprint.comparing import Compared, compare_sprints, score_gains
 from voicebench.report.sprint.language import Lang
 from voicebench.report.sprint.readings import MET
-from voicebench.report.sprint.sprint import Sprint, Standing
+from voicebench.report.sprint.sprint import WORDS, Sprint, Standing
 from voicebench.report.sprint.tables import total_of
 from voicebench.report.sprint.words import Words
 from voicebench.report.style import VERDICT_SIGNS
@@ -138,10 +138,11 @@ def _verdict(standing: Standing, words: Words) -> str:
 
 
 def _advice(sprint: Sprint, words: Words) -> list[str]:
+    standing = [(table, table.standing) for table in sprint.tables if table.standing is not None]
     found: list[str] = []
-    for table in sprint.tables:
-        told = table.standing.advice if table.standing else ()
-        found += [words.of_result(sprint.said_of(table), words.said(advice)) for advice in told]
+    for table, stands in sorted(standing, key=lambda pair: WORDS.index(pair[1].word)):
+        told = map(words.said, stands.advice)
+        found += [words.of_result(sprint.said_of(table), one) for one in told]
     found = list(map(form.one_line, dict.fromkeys(found)))
     if len(found) <= MOST_ADVICE:
         return found

@@ -126,14 +126,14 @@ class Reading:
             return "ok" if self.value else f"{self.kept}/{self.of}"
         unit = unit_text(self.unit)
         worse = self.high if self.lower_is_better else self.low
-        if self.low is None or self.high is None or self.low == self.high:
-            return f"{self._number(self.value)}{unit}"
-        spread = f"{self._number(self.low)}–{self._number(self.high)}"
-        return (
-            f"{spread}{unit}"
-            if self.value == worse
-            else f"{self._number(self.value)}{unit} ({spread})"
-        )
+        shown = self._number(self.value)
+        if self.low is None or self.high is None:
+            return f"{shown}{unit}"
+        low, high = self._number(self.low), self._number(self.high)
+        if low == high:
+            return f"{shown}{unit}"
+        spread = f"{low}–{high}"
+        return f"{spread}{unit}" if self.value == worse else f"{shown}{unit} ({spread})"
 
     def target(self) -> str:
         """Return the target as the table shows it."""

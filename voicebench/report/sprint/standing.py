@@ -10,6 +10,8 @@ from voicebench.gates import Verdict
 from voicebench.report.recorded import Recorded
 from voicebench.report.sprint.sprint import Said, Standing
 
+MOST_FLAGGED = 5
+
 
 def standing_of(run: Recorded) -> Standing:
     """Return the verdict of ``run`` as its own report has it, with its reasons and advice."""
@@ -47,25 +49,34 @@ def _why(word: Word, run: Recorded) -> Iterator[Said]:
 
 
 def _advice(run: Recorded) -> Iterator[Said]:
-    """Yield what invalidates the run, then its advice, then what else the machine did."""
+    """Yield what invalidates the run, its flagged audio, its advice, and what else is known."""
     noise = [
         (one.get("invalidates") is True, Said(f"noise.{one.get('kind')}", _told(one)))
-        for one in _noise(run)
+        for one in _judged(run, "noise")
     ]
     yield from (said for invalidates, said in noise if invalidates)
+    yield from _flagged(run)
     for advice in advise(run.turns, run.summary, run.gate_results, run.environment):
         told: dict[str, str | float] = {"finding": advice.finding, "remedy": advice.remedy}
         yield Said(f"advice.{advice.kind}", {**advice.figures, **told})
     yield from (said for invalidates, said in noise if not invalidates)
 
 
+def _flagged(run: Recorded) -> Iterator[Said]:
+    flags = _judged(run, "flagged")
+    runs = list(dict.fromkeys(str(flag.get("run")) for flag in flags))
+    if runs:
+        shown = ", ".join([*runs[:MOST_FLAGGED], *(["…"] if len(runs) > MOST_FLAGGED else [])])
+        finding = str(flags[0].get("finding"))
+        yield Said("flagged", {"flagged": len(runs), "runs": shown, "finding": finding})
+
+
 def _told(noise: Mapping[str, object]) -> dict[str, str | float]:
     return {key: str(noise.get(key)) for key in ("finding", "remedy")}
 
 
-def _noise(run: Recorded) -> Iterator[Mapping[str, object]]:
+def _judged(run: Recorded, name: str) -> list[Mapping[str, object]]:
+    """Return the entries of ``name`` in the stored judgement of the run."""
     judgement = run.stored.get("judgement")
-    found = judgement.get("noise") if isinstance(judgement, dict) else None
-    for noise in found if isinstance(found, list) else []:
-        if isinstance(noise, dict):
-            yield noise
+    found = judgement.get(name) if isinstance(judgement, dict) else None
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

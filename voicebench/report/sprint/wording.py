@@ -82,6 +82,16 @@ WORDING: dict[str, tuple[str, str]] = {
         "{turns} tour mesuré, et il a échoué",
     ),
     "why.no turn": ("no turn was measured", "aucun tour n’a été mesuré"),
+    "flagged": (
+        "the audio of {flagged} runs is flagged (run {runs}): {finding}; listen to it with "
+        "--save-audio",
+        "le son de {flagged} essais est signalé (essais {runs}) ; l’écouter avec --save-audio",
+    ),
+    "flagged.one": (
+        "the audio of {flagged} run is flagged (run {runs}): {finding}; listen to it with "
+        "--save-audio",
+        "le son de {flagged} essai est signalé (essai {runs}) ; l’écouter avec --save-audio",
+    ),
     # The executive summary.
     "summary": ("Executive summary", "Résumé exécutif"),
     "metric": ("Metric", "Métrique"),
