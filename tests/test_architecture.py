@@ -48,7 +48,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("native",),
     ("timeline", "chunking", "scheduling", "models", "remote", "wire"),
     ("playback", "intervals", "audio", "orthography", "devices", "prompts"),
-    ("errors", "format", "environment"),
+    ("errors", "format", "environment", "slower"),
     ("events",),
 )
 """From top to bottom: a module imports from its own part of the house, or from parts below it."""
@@ -57,6 +57,7 @@ CALCULATIONS = (
     "events",
     "errors",
     "format",
+    "slower",
     "timeline",
     "playback",
     "metrics",

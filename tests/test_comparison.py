@@ -93,6 +93,18 @@ def test_a_failed_turn_leaves_its_pair_out() -> None:
     assert compared.difference.pairs == 29
 
 
+def test_what_computes_an_engine_is_warned_of_where_the_machine_chose_it() -> None:
+    here, there = (
+        replace(
+            side(turns_with(noisy(300, 1))),
+            environment={"target": {"tts": {"device": "cpu", "kernels": kernels}}},
+        )
+        for kernels in ("native", "torch")
+    )
+    warned = [str(found) for found in comparability(here, there).warned]
+    assert warned == ["target.tts.kernels: native → torch"]
+
+
 def test_more_failures_are_worse() -> None:
     figure = chosen_figure("errors")
     fine = turns_with(noisy(300, 1))

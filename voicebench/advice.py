@@ -16,6 +16,7 @@ from voicebench.gate_advice import explain
 from voicebench.gates import GateResult, Verdict
 from voicebench.metrics import BY_NAME
 from voicebench.remarked import remarked
+from voicebench.slower import slower_engines
 from voicebench.summary import Summary, percentile, values_needed
 from voicebench.timeline import Timeline
 
@@ -320,6 +321,11 @@ def _connects_on_purpose(target: object) -> bool:
     )
 
 
+def _slow_computing(run: _Run) -> list[Advice]:
+    """Name the engines that compute in a slow way that nobody asked for."""
+    return [Advice(*found) for found in slower_engines(run.environment.get("target"))]
+
+
 def _silence(run: _Run) -> list[Advice]:
     silence = run.middle("leading_silence_ms")
     if silence is None or silence <= LONG_SILENCE_MS:
@@ -452,6 +458,7 @@ RULES: tuple[Callable[[_Run], list[Advice]], ...] = (
     _not_measured,
     _too_few_runs,
     _remarked,
+    _slow_computing,
     _slowest_stage,
     _missed_gates,
     _stalls,

@@ -5,7 +5,7 @@ refused         what changes the meaning of a number: when a sample counts as au
                 turn includes connecting, and runs whose prompts have less than half in common
                 (other questions, other answers)
 warned of       what is not the set-up and still moves figures: the machine, its processor, cores,
-                devices and software
+                devices and software, and by what the engines compute here (C or torch)
 shown           everything else in the settings: usually what is being compared
 left out        name, folders, number of turns, gates and how they are judged
 ==============  ==================================================================================
@@ -47,6 +47,8 @@ LEFT_OUT = (
 HARDWARE = ("machine", "cpu", "cores", "memory_bytes")
 MACHINE = (*HARDWARE, "system", "governor", "python", "voicebench")
 MACHINE_PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "piper-tts", "httpx")
+COMPUTING = ("device", "engine", "kernels")
+"""Of an engine's description: what computes it, where settings leave the choice to the machine."""
 RULES = {
     "refused": (*REFUSED, "prompts with less than half in common"),
     "warned": (*MACHINE, *(f"packages.{name}" for name in MACHINE_PACKAGES)),
@@ -168,7 +170,7 @@ def _flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
 def _machine(environment: Mapping[str, object]) -> dict[str, object]:
     flat = _flat(environment)
     wanted = [*MACHINE, *(f"packages.{name}" for name in MACHINE_PACKAGES)]
-    wanted += ["target.llm.device", "target.tts.device"]
+    wanted += [f"target.{engine}.{what}" for engine in ("llm", "tts") for what in COMPUTING]
     return {key: flat[key] for key in wanted if key in flat}
 
 

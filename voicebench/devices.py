@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from voicebench.slower import Slower
+
 DEVICE_GRAMMAR = "auto, cpu, mps, cuda or cuda:N"
 DTYPE_NAMES = ("auto", "float32", "bfloat16", "float16")
 
@@ -73,6 +75,19 @@ def resolve_device(name: str) -> str:
     if not torch.backends.mps.is_available():
         raise DeviceError("torch cannot use MPS here", "update macOS and torch, or write cpu")
     return name
+
+
+def unused_gpu(name: str, resolved: str) -> Slower | None:
+    """Return why a GPU of this machine is not used, where ``auto`` came down to its CPU."""
+    if (name, resolved) != ("auto", "cpu") or cuda_device_count() == 0:
+        return None
+    from voicebench.slower import Slower
+
+    why = "cannot use it" if _torch_has_cuda() else "is built without CUDA"
+    return Slower(
+        f"computed on the CPU, though this machine has an NVIDIA GPU: the installed torch {why}",
+        "install a torch with CUDA that fits the driver, or set the device to cpu if that is meant",
+    )
 
 
 def resolve_dtype(name: str, device: str) -> str:

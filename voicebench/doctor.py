@@ -81,8 +81,7 @@ def _compiled() -> list[Finding]:
                 "C compiler",
                 "warning",
                 f"{error}; the engines compute in torch, which is slower on a CPU",
-                "install one (Debian, Ubuntu: apt install gcc libc6-dev; Fedora: dnf install gcc; "
-                "macOS: xcode-select --install)",
+                error.remedy,
             )
         ]
     wide = "with its wide instructions" if is_vectorised(library) else "plainly"

@@ -14,6 +14,8 @@ from voicebench.events import Token
 from voicebench.llm import quality
 from voicebench.llm.answering import SPOKEN_SYSTEM_PROMPT
 from voicebench.llm.local import load_language_model, measure_quality
+from voicebench.native.library import NoLibrary
+from voicebench.slower import slower_in
 
 
 @pytest.fixture(autouse=True)
@@ -210,3 +212,39 @@ def test_a_large_context_costs_no_memory_before_it_is_used(tmp_path):
     model = load(tmp_path, precision="fp32", max_tokens=3)
     assert text_of(model)
     assert torch.get_num_threads() == 1
+
+
+def no_compiler(*_):
+    raise NoLibrary("there is no C compiler")
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_named"),
+    [
+        ({}, True),
+        ({"precision": "int8"}, True),
+        ({"kernels": "torch"}, False),
+        ({"precision": "fp32"}, False),
+    ],
+)
+def test_torch_in_place_of_c_is_named_where_nobody_asked_for_it(
+    tiny_llama, monkeypatch, settings, is_named
+):
+    monkeypatch.setattr("voicebench.llm.fast.choosing.tried_library", no_compiler)
+    slower = slower_in(load(tiny_llama, **settings).describe())
+    assert (slower is not None) == is_named
+    if slower is not None:
+        assert slower.because.endswith("there is no C compiler")
+        assert "apt install gcc" in slower.remedy
+
+
+def test_c_that_was_asked_for_and_cannot_be_had_is_said_with_the_reason(tiny_llama, monkeypatch):
+    monkeypatch.setattr("voicebench.llm.fast.choosing.tried_library", no_compiler)
+    with pytest.raises(SettingsError, match=r"cannot compute here \(there is no C compiler"):
+        load(tiny_llama, kernels="native")
+
+
+def test_a_model_that_only_transformers_can_compute_is_said_to_be_one(other_family):
+    said = []
+    load(other_family, say=said.append)
+    assert "the fast engine cannot run" in said[0]

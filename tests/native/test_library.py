@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import ctypes
+import errno
+import os
 import stat
 
 import pytest
@@ -68,8 +70,33 @@ def test_a_processor_without_wide_instructions_computes_the_same(fresh, monkeypa
 def test_without_a_compiler_it_is_unsupported(fresh, monkeypatch):
     monkeypatch.setenv("PATH", str(fresh))
     monkeypatch.setenv("CC", "")
-    with pytest.raises(NoLibrary, match="there is no C compiler"):
+    with pytest.raises(NoLibrary, match="there is no C compiler") as caught:
         native_library()
+    assert "apt install gcc" in caught.value.remedy
+
+
+def test_where_too_few_files_may_be_open_that_is_the_remedy(fresh, monkeypatch):
+    def run_out(*_, **__):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(module.subprocess, "run", run_out)
+    with pytest.raises(NoLibrary, match="Too many open files") as caught:
+        native_library()
+    assert "ulimit -n" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [("cannot open: Too many open files", "ulimit -n"), ("Permission denied", "VOICEBENCH_CACHE")],
+)
+def test_a_library_that_cannot_be_loaded_is_told_with_its_remedy(fresh, monkeypatch, said, remedy):
+    def refuse(_):
+        raise OSError(said)  # as the loader does it, without a number
+
+    monkeypatch.setattr(module.ctypes, "CDLL", refuse)
+    with pytest.raises(NoLibrary, match=said) as caught:
+        native_library()
+    assert remedy in caught.value.remedy
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,10 @@ import torch
 
 from voicebench.errors import DeviceError, EngineError, ModelError, SettingsError
 from voicebench.events import AudioChunk, SilenceTrimmed
+from voicebench.native.library import NoLibrary
+from voicebench.settings import load_settings
+from voicebench.slower import slower_in
+from voicebench.targets.opening import open_voice
 from voicebench.tts.local import LocalSynthesizer, load_synthesizer
 from voicebench.tts.vits.network import Vits
 from voicebench.tts.vits.torch_voice import TorchArithmetic
@@ -262,3 +266,24 @@ def test_a_hub_voice_that_is_not_at_hand_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ModelError, match="hub"):
         load_synthesizer("facebook/mms-tts-zzz", device="cpu")
+
+
+@pytest.mark.parametrize(("wanted", "is_named"), [("auto", True), ("torch", False)])
+def test_torch_in_place_of_c_is_named_where_nobody_asked_for_it(
+    mms_folder: Path, monkeypatch: pytest.MonkeyPatch, wanted: str, is_named: bool
+) -> None:
+    def no_compiler(*_: object) -> None:
+        raise NoLibrary("there is no C compiler")
+
+    monkeypatch.setattr("voicebench.tts.tuning.tried_library", no_compiler)
+    settings = load_settings(
+        None, {"tts.voice": str(mms_folder), "tts.device": "cpu", "tts.kernels": wanted}
+    ).settings
+    said: list[str] = []
+    voice = open_voice(settings, said.append)
+    slower = slower_in(voice.describe())
+    assert (slower is not None) == is_named
+    told = [line for line in said if line.startswith("the voice is computed in torch")]
+    assert len(told) == is_named
+    if told:
+        assert "there is no C compiler; install a C compiler" in told[0]

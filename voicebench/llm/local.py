@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from voicebench.devices import resolve_device, resolve_dtype
+from voicebench.devices import resolve_device, resolve_dtype, unused_gpu
 from voicebench.errors import ModelError, SettingsError
 from voicebench.llm.answering import SPOKEN_SYSTEM_PROMPT, InProcessLanguageModel, ReplyRules
 from voicebench.llm.fast.choosing import KERNELS, PRECISIONS, Measured, measure_all, say_nothing
@@ -71,6 +71,7 @@ def load_language_model(
                 kernels=kernels,
                 rules=rules,
                 say=say,
+                slower=unused_gpu(device, computing),
             )
         except Unsupported as reason:
             if engine == "fast" or precision == "int8":
@@ -78,6 +79,7 @@ def load_language_model(
                     f"the fast engine cannot run {model!r}: {reason}",
                     "write auto for engine and precision",
                 ) from reason
+            say(f"the fast engine cannot run {model} ({reason}): transformers computes it")
         else:
             return InProcessLanguageModel(model, fast, tokenizer, rules)
     from voicebench.llm import transformers_engine

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import hashlib
 import os
 import platform
@@ -24,7 +25,8 @@ from functools import cache
 from pathlib import Path
 
 from voicebench.errors import ModelError
-from voicebench.models.cache import build_once, cache_folder
+from voicebench.models.cache import ENVIRONMENT, build_once, cache_folder
+from voicebench.slower import Slower
 
 _FOLDER = Path(__file__).parent
 _SOURCES = tuple(_FOLDER / name for name in ("common/crew.c", "llama/decoder.c", "vits/voice.c"))
@@ -40,8 +42,27 @@ _OPTIONS = (
 _TIMEOUT_S = 120
 
 
+GET_A_COMPILER = (
+    "install a C compiler (Debian, Ubuntu: apt install gcc libc6-dev; Fedora: dnf install gcc; "
+    "macOS: xcode-select --install)"
+)
+MORE_FILES = "let more files be open at a time: ulimit -n 1024"
+
+
 class NoLibrary(Exception):
     """There is no compiled library here, or it computes wrong; the sentence says why."""
+
+    def __init__(self, why: str, remedy: str = GET_A_COMPILER) -> None:
+        super().__init__(why)
+        self.remedy = remedy
+
+    @property
+    def slower(self) -> Slower:
+        """What it means for an engine that computes in torch instead."""
+        return Slower(f"{IN_TORCH}: {self}", self.remedy)
+
+
+IN_TORCH = "computed in torch, several times slower than in C that is compiled for this processor"
 
 
 @cache
@@ -63,7 +84,10 @@ def native_library() -> ctypes.CDLL:
         build_once(folder, build, about={"command": " ".join(command)})
         return _declared(ctypes.CDLL(str(folder / _NAME)))
     except (ModelError, OSError) as error:  # no room for it, or a folder from which none may run
-        raise NoLibrary(f"the C library cannot be loaded from the cache ({error})") from error
+        raise NoLibrary(
+            f"the C library cannot be loaded from the cache ({error})",
+            _remedy(error, f"set {ENVIRONMENT} to a folder that can be written and run from"),
+        ) from error
 
 
 def tried_library(part: str, is_right: Callable[[ctypes.CDLL], bool]) -> ctypes.CDLL:
@@ -75,7 +99,10 @@ def tried_library(part: str, is_right: Callable[[ctypes.CDLL], bool]) -> ctypes.
     verdict = Path(library._name).with_name(f"{part}.tried")
     if not verdict.exists():
         if not is_right(library):
-            raise NoLibrary(f"the C code for {part}, as it was compiled here, computes wrong")
+            raise NoLibrary(
+                f"the C code for {part}, as it was compiled here, computes wrong",
+                "name another compiler, for example CC=clang, and report this one",
+            )
         with contextlib.suppress(OSError):  # tried again next time
             verdict.touch()
     return library
@@ -95,7 +122,9 @@ def _compiler() -> list[str]:
     try:
         chosen = shlex.split(os.environ.get("CC", ""))
     except ValueError as error:
-        raise NoLibrary(f"CC is no command ({error})") from error
+        raise NoLibrary(
+            f"CC is no command ({error})", "set CC to a C compiler's command, or unset it"
+        ) from error
     for command in (chosen, ["cc"], ["gcc"], ["clang"]):
         if command and shutil.which(command[0]):
             return command
@@ -136,11 +165,19 @@ def _run(command: list[str]) -> str:
             command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
         )
     except (OSError, UnicodeDecodeError, subprocess.TimeoutExpired) as error:
-        raise NoLibrary(f"the C compiler does not answer ({error})") from error
+        raise NoLibrary(
+            f"the C compiler does not answer ({error})", _remedy(error, GET_A_COMPILER)
+        ) from error
     if done.returncode != 0:
         said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[0]
         raise NoLibrary(f"the C compiler refuses to work ({said[:200]})")
     return done.stdout
+
+
+def _remedy(error: Exception, otherwise: str) -> str:
+    """Return what helps against ``error``; a loader tells of too many files in words alone."""
+    few_files = os.strerror(errno.EMFILE)
+    return MORE_FILES if few_files in str(error) else otherwise
 
 
 def is_vectorised(library: ctypes.CDLL) -> bool:

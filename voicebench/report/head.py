@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from voicebench.slower import slower_engines
+
 COLD_CONNECTIONS = (
     "connections were opened inside the turns, as asked for (--cold-connection): every figure that "
     "begins with the turn includes connecting"
@@ -11,8 +13,10 @@ COLD_CONNECTIONS = (
 
 
 def notes_on(environment: Mapping[str, object]) -> list[str]:
-    """Return what a reader must know of how the target of a run was reached."""
-    return [COLD_CONNECTIONS] if _connects_anew(environment.get("target")) else []
+    """Return what a reader must know of how a run's target was reached, and how it computed."""
+    target = environment.get("target")
+    notes = [COLD_CONNECTIONS] if _connects_anew(target) else []
+    return [*notes, *(sentence for sentence, _ in slower_engines(target))]
 
 
 def _connects_anew(target: object) -> bool:

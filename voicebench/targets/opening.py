@@ -17,6 +17,7 @@ from voicebench.remote import Remote
 from voicebench.remote.timeouts import TurnDeadline
 from voicebench.scheduling import FreeForAll, TurnTaking
 from voicebench.settings import Effective, Settings
+from voicebench.slower import ENGINES, sentence, slower_in
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade, listening_buffer_s
 from voicebench.targets.effect import check_remote_engines, check_whole_turn
@@ -190,7 +191,7 @@ def open_llm(settings: Settings, say: Say, deadline: TurnDeadline | None = None)
 
     set_threads(settings.run.threads)
     say(f"loading language model {settings.llm.model}")
-    return load_language_model(
+    made = load_language_model(
         settings.llm.model,
         device=settings.llm_device(),
         dtype=settings.llm.dtype,
@@ -204,6 +205,8 @@ def open_llm(settings: Settings, say: Say, deadline: TurnDeadline | None = None)
         system_prompt=settings.llm.system_prompt,
         say=say,
     )
+    _say_slower(say, "llm", made.describe())
+    return made
 
 
 def open_voice(settings: Settings, say: Say, deadline: TurnDeadline | None = None) -> Synthesizer:
@@ -216,7 +219,7 @@ def open_voice(settings: Settings, say: Say, deadline: TurnDeadline | None = Non
     from voicebench.tts.local import load_synthesizer
 
     say(f"loading voice {settings.tts.voice}")
-    return load_synthesizer(
+    made = load_synthesizer(
         settings.tts.voice,
         device=settings.tts_device(),
         dtype=settings.tts.dtype,
@@ -229,6 +232,15 @@ def open_voice(settings: Settings, say: Say, deadline: TurnDeadline | None = Non
         first_window=settings.tts.first_window_ms,
         trim_silence=settings.tts.trim_silence,
     )
+    _say_slower(say, "tts", made.describe())
+    return made
+
+
+def _say_slower(say: Say, engine: str, description: Mapping[str, object]) -> None:
+    """Say that an engine computes more slowly than it could, where its description says so."""
+    slower = slower_in(description)
+    if slower is not None:
+        say(f"{sentence(ENGINES[engine], slower)}; {slower.remedy}")
 
 
 def _chunker_of(settings: Settings) -> Callable[[], Chunker]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from voicebench.errors import SettingsError
 from voicebench.events import AudioChunk, SilenceTrimmed, TtsEvent
+from voicebench.slower import Slower, described
 from voicebench.tts.noise import SeededNoise
 from voicebench.tts.opening import Opening
 from voicebench.tts.pace import LONGEST_MS, Windows, first_window_ms
@@ -46,12 +47,15 @@ class LocalSynthesizer:
         *,
         seed: int,
         trim_silence: bool,
+        slower: Slower | None = None,
     ) -> None:
+        """Join a voice with what computes it; ``slower`` says why nothing faster does."""
         self._voice = voice
         self._arithmetic = arithmetic
         self._windows = windows
         self._seed = seed
         self._trim_silence = trim_silence
+        self._slower = slower
         self._turn = threading.Lock()
 
     def speak(self, text: str) -> Iterator[TtsEvent]:
@@ -107,7 +111,7 @@ class LocalSynthesizer:
                 "cost_ms_per_frame": round(self._windows.pace.frame_ms, 3),
                 "replayed": self._arithmetic.replayed,
             },
-        }
+        } | described(self._slower)
 
     @property
     def longest_step_s(self) -> float:
@@ -175,7 +179,8 @@ def load_synthesizer(
 
     Raises `ModelError`, `SettingsError` or `DeviceError`.
     """
-    from voicebench.devices import resolve_device, set_threads
+    from voicebench.devices import resolve_device, set_threads, unused_gpu
+    from voicebench.native.library import NoLibrary
     from voicebench.tts.finding import open_voice
     from voicebench.tts.tuning import choose_arithmetic, record_replays, voice_pace
 
@@ -197,7 +202,9 @@ def load_synthesizer(
         speaker=own.speaker if speaker_id is None else speaker_id,
     )
     opened = replace(opened, manner=manner)
-    arithmetic = choose_arithmetic(opened, on, dtype=dtype, kernels=kernels)
+    refused: list[NoLibrary] = []
+    arithmetic = choose_arithmetic(opened, on, dtype=dtype, kernels=kernels, refused=refused)
+    slower = unused_gpu(device, on) or (refused[0].slower if refused else None)
     pace = voice_pace(opened, arithmetic)
     record_replays(opened, arithmetic)
     frame_ms = opened.shape.decoder.hop / opened.sample_rate * 1000
@@ -207,4 +214,6 @@ def load_synthesizer(
         sample_rate=opened.sample_rate,
         first_ms=first_window_ms(pace, frame_ms) if first_window is None else first_window,
     )
-    return LocalSynthesizer(opened, arithmetic, planned, seed=seed, trim_silence=trim_silence)
+    return LocalSynthesizer(
+        opened, arithmetic, planned, seed=seed, trim_silence=trim_silence, slower=slower
+    )

@@ -35,9 +35,16 @@ _PROBE_FRAMES = 60
 
 
 def choose_arithmetic(
-    voice: Voice, device: str, *, dtype: str = "auto", kernels: str = "auto"
+    voice: Voice,
+    device: str,
+    *,
+    dtype: str = "auto",
+    kernels: str = "auto",
+    refused: list[NoLibrary] | None = None,
 ) -> Arithmetic:
     """Return what computes ``voice`` on ``device``: C compiled for this processor, or torch.
+
+    Where it is torch for want of C, ``refused`` gets the reason.
 
     It speaks as the speaker of the voice's manner. ``device`` is named as torch names it, and
     ``dtype`` is the decoder's number format. ``auto`` takes a shorter one only where the processor
@@ -51,6 +58,8 @@ def choose_arithmetic(
             return _native(voice, dtype)
         except NoLibrary as error:
             refusal = str(error)
+            if refused is not None:
+                refused.append(error)
     else:
         refusal = f"they compute float32 and bfloat16 on a CPU, and not {dtype} on {device}"
     if kernels == "native":

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 KERNELS = ("auto", "native", "torch")
 
+NATIVE_PRECISION: Precision = "int8"
 _OF_DEVICES: tuple[Precision, ...] = ("fp16", "bf16", "fp32")
 
 MEASURED_IN_PASSING = 1_000_000_000
@@ -67,6 +68,8 @@ class Model:
     turns: Callable[[], list[Turn]]
     findings: Findings
     say: Callable[[str], None] = say_nothing
+    refused: list[NoLibrary] = field(default_factory=list)
+    """Why the native candidates are not among those that were looked at."""
 
     @property
     def is_large(self) -> bool:
@@ -154,7 +157,7 @@ def choose_decoder(model: Model, *, precision: str, kernels: str, threads: int) 
     Raises `SettingsError` where this device has nothing for what is asked, `Unsupported` where the
     model's sizes do not suit it.
     """
-    candidates = candidates_of(model.device, kernels, threads)
+    candidates = candidates_of(model.device, kernels, threads, model.refused)
     if precision != "auto":
         candidates = (one for one in candidates if one.precision == precision)
     refusal: Exception = SettingsError(
@@ -173,16 +176,29 @@ def choose_decoder(model: Model, *, precision: str, kernels: str, threads: int) 
             return decoder
     if precision == "auto" and kernels == "auto":
         return model.exact
+    if kernels == "native" and model.refused:
+        (refused,) = model.refused
+        raise SettingsError(
+            f"the native kernels cannot compute here ({refused})",
+            f"set llm.kernels to auto, or {refused.remedy}",
+        )
     raise refusal
 
 
-def candidates_of(device: str, kernels: str, threads: int) -> Iterator[Candidate]:
+def candidates_of(
+    device: str, kernels: str, threads: int, refused: list[NoLibrary] | None = None
+) -> Iterator[Candidate]:
     """Yield what this device offers, each checked to compute right; the native ones first.
 
-    Torch is imported when the first candidate is asked for that it computes.
+    Where there are no native ones, ``refused`` gets the reason. Torch is imported when the first
+    candidate is asked for that it computes.
     """
     if device == "cpu" and kernels in ("auto", "native"):
-        yield from _native(threads)
+        try:
+            yield _native(threads)
+        except NoLibrary as error:
+            if refused is not None:
+                refused.append(error)
     if device == "cpu" and kernels == "native":
         return
     import torch
@@ -241,16 +257,14 @@ def _speed(model: Model, candidate: Candidate) -> float:
     return known
 
 
-def _native(threads: int) -> list[Candidate]:
-    try:
-        library = tried_library("llama", llama_works)
-    except NoLibrary:
-        return []
+def _native(threads: int) -> Candidate:
+    """Return the decoder in C. Raises `NoLibrary`."""
+    library = tried_library("llama", llama_works)
 
     def build(shape: Shape, weights: Weights) -> Decoder:
         return NativeDecoder(library, shape, weights, threads=threads)
 
-    return [Candidate("native int8", "int8", build)]
+    return Candidate(f"native {NATIVE_PRECISION}", NATIVE_PRECISION, build)
 
 
 def _in_torch(kind: LinearKind, device: torch.device) -> Candidate:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from voicebench.llm.fast.kernels import Precision
 from voicebench.llm.fast.shape import Shape
+from voicebench.slower import Slower, described
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,7 +85,7 @@ class FastEngine:
 
     ``prefix`` is what all prompts begin with; a prompt that does not costs its whole length.
     ``kept`` are its exact keys and values (see `Decoder.fill`); without them the decoder computes
-    them itself, in its own precision.
+    them itself, in its own precision. ``slower`` says why no faster decoder was taken.
     """
 
     def __init__(
@@ -95,8 +96,10 @@ class FastEngine:
         temperature: float,
         seed: int,
         kept: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+        slower: Slower | None = None,
     ) -> None:
         self._decoder = decoder
+        self._slower = slower
         self._temperature = temperature
         self._seed = seed
         self._prefix = list(prefix)[: decoder.shape.context - 1]
@@ -133,7 +136,7 @@ class FastEngine:
             **self._decoder.describe(),
             "context_tokens": self.context_tokens,
             "kept_prefix_tokens": len(self._prefix),
-        }
+        } | described(self._slower)
 
     def close(self) -> None:
         """Release the model."""

@@ -9,13 +9,14 @@ from pathlib import Path
 from voicebench.devices import threads as computing_threads
 from voicebench.errors import ModelError
 from voicebench.llm.answering import SPOKEN_SYSTEM_PROMPT, ReplyRules
-from voicebench.llm.fast.choosing import Model, choose_decoder
+from voicebench.llm.fast.choosing import NATIVE_PRECISION, Model, choose_decoder
 from voicebench.llm.fast.engine import FastEngine, common_prefix
 from voicebench.llm.fast.findings import Findings
 from voicebench.llm.fast.shape import Unsupported, read_shape
 from voicebench.llm.fast.tokenizer import FolderTokenizer
 from voicebench.llm.fast.weights import read_weights
 from voicebench.llm.quality import held_out_turns
+from voicebench.slower import Slower
 
 
 def load(
@@ -26,11 +27,13 @@ def load(
     kernels: str,
     rules: ReplyRules,
     say: Callable[[str], None],
+    slower: Slower | None = None,
 ) -> tuple[FastEngine, FolderTokenizer]:
     """Load the model in ``folder`` and its tokenizer.
 
-    Raises `Unsupported` for a model outside the Llama family, `ModelError` for a broken one,
-    `SettingsError` where the device has nothing for ``precision`` and ``kernels``.
+    ``slower`` says why ``device`` is not the fastest one. Raises `Unsupported` for a model outside
+    the Llama family, `ModelError` for a broken one, `SettingsError` where the device has nothing
+    for ``precision`` and ``kernels``.
     """
     model, tokenizer, threads = open_model(folder, device, say)
     prefix = common_prefix(
@@ -41,8 +44,15 @@ def load(
     if prefix and len(prefix) < model.shape.context and precision != "fp32" and not model.is_large:
         kept = model.kept(prefix)
     decoder = choose_decoder(model, precision=precision, kernels=kernels, threads=threads)
+    if model.refused and precision in ("auto", NATIVE_PRECISION):
+        slower = slower or model.refused[0].slower
     engine = FastEngine(
-        decoder, prefix=prefix, kept=kept, temperature=rules.temperature, seed=rules.seed
+        decoder,
+        prefix=prefix,
+        kept=kept,
+        temperature=rules.temperature,
+        seed=rules.seed,
+        slower=slower,
     )
     return engine, tokenizer
 
