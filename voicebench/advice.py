@@ -170,7 +170,7 @@ def _not_measured(run: _Run) -> list[Advice]:
 
 
 def _remarked(run: _Run) -> list[Advice]:
-    return [Advice(*found) for found in remarked(run.measured())]
+    return [Advice(*found, "remark") for found in remarked(run.measured())]
 
 
 def _stalls(run: _Run) -> list[Advice]:
@@ -323,7 +323,8 @@ def _connects_on_purpose(target: object) -> bool:
 
 def _slow_computing(run: _Run) -> list[Advice]:
     """Name the engines that compute in a slow way that nobody asked for."""
-    return [Advice(*found) for found in slower_engines(run.environment.get("target"))]
+    target = run.environment.get("target")
+    return [Advice(*found, "slow computing") for found in slower_engines(target)]
 
 
 def _silence(run: _Run) -> list[Advice]:

@@ -76,12 +76,13 @@ def test_everything_that_is_named_has_words() -> None:
 def test_every_noise_and_every_advice_has_french_words() -> None:
     for module, name, place in ((noise, "Noise", 0), (advice, "Advice", 2)):
         source = Path(str(module.__file__)).read_text(encoding="utf-8")
-        kinds = {
-            call.args[place].value
+        named = [
+            call.args[place - (1 if isinstance(call.args[0], ast.Starred) else 0) :]
             for call in ast.walk(ast.parse(source))
             if isinstance(call, ast.Call) and getattr(call.func, "id", "") == name
-            if len(call.args) > place and isinstance(call.args[place], ast.Constant)
-        }
+        ]
+        assert all(named), f"each {name} needs a kind"
+        kinds = {args[0].value for args in named if isinstance(args[0], ast.Constant)}
         assert len(kinds) > 7
         assert {f"{name.lower()}.{kind}" for kind in kinds} <= FOUND.keys()
 

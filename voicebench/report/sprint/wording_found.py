@@ -127,6 +127,14 @@ FOUND: dict[str, str] = {
         "le premier tour après un silence a pris {took_ms} jusqu’au premier son, {factor_x} la "
         "médiane de {typical_ms} ; préchauffer un produit avant son premier utilisateur"
     ),
+    "advice.remark": (
+        "la réponse ou son flux a une particularité qui compte pour lire ces chiffres ; le rapport "
+        "de la mesure (voicebench report) la nomme"
+    ),
+    "advice.slow computing": (
+        "un moteur calcule plus lentement que cette machine ne le permet ; le rapport de la mesure "
+        "(voicebench report) dit pourquoi, et ce qui aide"
+    ),
     "advice.silence": (
         "le son commence par {silence_ms} de silence (médiane), que le premier son ne montre pas ; "
         "le couper, ou prendre une voix qui n’en a pas"
