@@ -35,12 +35,14 @@ RemarkKind = Literal[
     "non-text",
     "false end",
     "open end",
+    "late sound",
     "unknown",
 ]
 """What a `Remark` is about. Withheld from the listener: the model's reasoning, white space before
 the first word, special tokens written as text, tool calls, a refusal in a field of its own, content
 that is not text. About the stream: an end that later text disproved, a stream that stayed open
-after the reply's end, an event that the protocol does not know."""
+after the reply's end, sound that is not the turn's (of one before, after that one's end, or before
+the turn's response was announced), an event that the protocol does not know."""
 
 
 @dataclass(frozen=True, slots=True)

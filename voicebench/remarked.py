@@ -112,6 +112,11 @@ _SENTENCES: dict[RemarkKind, _Tell] = {
         "waited a second for more",
         "let the server send [DONE], or end the answer",
     ),
+    "late sound": _sentence(
+        "sound that was none of the turn's own came in or before {share}; it is not counted, so a "
+        "turn that it belongs to is recorded too short",
+        "let the server announce a response before its sound, and end it after the last of it",
+    ),
     "unknown": _sentence(
         "the server sent something that its protocol does not know, in {share}: {said}",
         "look whether it tells of a failure",

@@ -12,10 +12,11 @@ from loopback_ws import SocketPeer
 from test_realtime import BODY, CREATED, DONE, Sessions, sound, target_at, text, turn_of
 
 from voicebench.audio.pcm import AudibleRule
-from voicebench.events import AudioChunk, FirstByte, Token, TurnFailed, TurnFinished
+from voicebench.events import AudioChunk, FirstByte, Remark, Token, TurnFailed, TurnFinished
 from voicebench.metrics import compute
 from voicebench.recorder import Recorder
 from voicebench.targets.realtime import Realtime
+from voicebench.timeline import Timeline
 
 MADE_AFTER_S = 0.15
 """How long the server takes to the first sound of a turn."""
@@ -57,14 +58,18 @@ class LateSound:
             peer.send(of(f"r{turn}", DONE))
 
 
-def figures_of(target: Realtime) -> dict[str, float | None]:
+def turn_at(target: Realtime) -> Timeline:
     target.prepare()
     recorder = Recorder()
     target.run("x", recorder.emit)
     recording = recorder.seal(1, "measured", AudibleRule())
     assert recording.timeline.failure is None
     assert recording.pcm.size == len(BODY) // 2
-    return compute(recording.timeline)
+    return recording.timeline
+
+
+def remarks_of(turn: Timeline) -> list[str]:
+    return [made.kind for made in turn.remarks]
 
 
 @pytest.mark.parametrize(
@@ -84,8 +89,11 @@ def test_what_is_late_or_not_announced_moves_no_figure(
     stray: dict[str, object], announce_first: bool
 ) -> None:
     with target_at(LateSound(stray, announce_first=announce_first)) as (target, _):
-        figures_of(target)
-        second = figures_of(target)
+        assert remarks_of(turn_at(target)) == []
+        turn = turn_at(target)
+    brings_sound = stray["type"] == sound(BODY)["type"]
+    assert remarks_of(turn) == ["late sound"] * brings_sound
+    second = compute(turn)
     for name in ("llm_ttft_ms", "first_byte_ms", "first_audio_ms"):
         assert second[name] is not None
         assert second[name] >= 1000 * MADE_AFTER_S
@@ -127,6 +135,7 @@ def test_what_came_before_the_request_is_no_answer_though_its_end_comes_after_it
         events = turn_of(target)
     assert asked.is_set()
     assert events[-1] == TurnFinished()
+    assert Remark("late sound") in events
     assert sum(isinstance(event, AudioChunk) for event in events) == 1
     assert target._earlier == "r2"
 

@@ -29,6 +29,7 @@ from voicebench.events import (
 from voicebench.metrics import compute
 from voicebench.recorder import Recorder
 from voicebench.targets.voice_socket import VoiceSocket
+from voicebench.timeline import Timeline
 
 MADE_AFTER_S = 0.15
 """How long the server takes to the first token of a turn."""
@@ -36,14 +37,18 @@ ANSWER = (Token("Yes."), TextChunk("Yes."), AudioChunk(SOUND, RATE), TurnFinishe
 LATE = AudioChunk(np.full(800, 0.25, np.float32), RATE)
 
 
-def figures_of(target: VoiceSocket) -> dict[str, float | None]:
+def turn_at(target: VoiceSocket) -> Timeline:
     target.prepare()
     recorder = Recorder()
     target.run("x", recorder.emit)
     recording = recorder.seal(1, "measured", AudibleRule())
     assert recording.timeline.failure is None
     assert recording.pcm.size == SOUND.size
-    return compute(recording.timeline)
+    return recording.timeline
+
+
+def remarks_of(turn: Timeline) -> list[str]:
+    return [made.kind for made in turn.remarks]
 
 
 def numbered(peer: SocketPeer, turn: int | None, *events: Event) -> None:
@@ -62,8 +67,10 @@ def test_what_has_another_turns_number_moves_no_figure(late: Event) -> None:
             numbered(peer, turn, *ANSWER)
 
     with target_at(script) as (target, server):
-        figures_of(target)
-        second = figures_of(target)
+        assert remarks_of(turn_at(target)) == []
+        turn = turn_at(target)
+    assert remarks_of(turn) == ["late sound"] * isinstance(late, AudioChunk)
+    second = compute(turn)
     assert server.connections == 1
     for name in ("llm_ttft_ms", "first_byte_ms", "first_audio_ms"):
         assert second[name] is not None
@@ -83,9 +90,11 @@ def answers_without_numbers(peer: SocketPeer) -> None:
 def test_a_server_without_numbers_gets_a_connection_for_each_turn() -> None:
     with target_at(answers_without_numbers) as (target, server):
         target.check()
-        for turn in range(3):
-            assert figures_of(target)["first_audio_ms"] >= 1000 * MADE_AFTER_S
-            assert server.connections == 1 + turn
+        for number in range(3):
+            turn = turn_at(target)
+            assert compute(turn)["first_audio_ms"] >= 1000 * MADE_AFTER_S
+            assert remarks_of(turn) == ["late sound"] * (number > 0)
+            assert server.connections == 1 + number
 
 
 @pytest.mark.parametrize(

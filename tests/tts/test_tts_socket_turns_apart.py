@@ -14,7 +14,7 @@ from loopback import LONGEST_S
 from loopback_ws import SocketPeer
 from test_tts_socket import BASE64, BINARY, BODY, SOUND, failure_of, samples_of, streamed, voice
 
-from voicebench.events import AudioChunk, Event, FirstByte
+from voicebench.events import AudioChunk, Event, FirstByte, Remark
 from voicebench.remote.failure import RemoteError
 from voicebench.tts.socket import SocketSpeech
 from voicebench.tts.socket_dialect import SocketDialect
@@ -62,19 +62,21 @@ def late_after_the_end(peer: SocketPeer) -> None:
             peer.send(BODY)
 
 
-def first_moments_s(made: SocketSpeech) -> tuple[float, float]:
+def first_moments_s(made: SocketSpeech, *, is_first: bool) -> tuple[float, float]:
     """Speak a text; return when its first byte and its first sound came."""
     made.prepare()
     began = time.monotonic()
     moments: dict[type, float] = {}
-    heard = 0
+    heard, late = 0, False
     for event in made.speak("Good evening."):
+        late |= event == Remark("late sound")
         if isinstance(event, FirstByte) and AudioChunk not in moments:
             moments[FirstByte] = time.monotonic() - began
         if isinstance(event, AudioChunk):
             moments.setdefault(AudioChunk, time.monotonic() - began)
             heard += event.pcm.size
     assert heard == SOUND.size
+    assert late is not is_first
     return moments[FirstByte], moments[AudioChunk]
 
 
@@ -87,8 +89,8 @@ def test_sound_of_the_text_before_moves_no_figure(
 ) -> None:
     with voice(script, dialect) as (made, server):
         made.check()
-        for _ in range(3):
-            assert min(first_moments_s(made)) >= MADE_AFTER_S
+        for number in range(3):
+            assert min(first_moments_s(made, is_first=number == 0)) >= MADE_AFTER_S
         assert server.connections == connections
 
 
@@ -116,6 +118,7 @@ def test_what_comes_before_the_first_text_of_a_stream_is_no_sound_of_it() -> Non
     with voice(script) as (made, _):
         events = [event for _, event in streamed(made, chunks())]
     assert samples_of(events).size == 200
+    assert Remark("late sound") in events
 
 
 def test_a_server_that_does_not_name_its_texts_as_told_is_said_so() -> None:

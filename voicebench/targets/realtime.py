@@ -34,7 +34,7 @@ from voicebench.remote.failure import message_in
 from voicebench.remote.json_text import text_at
 from voicebench.remote.timeouts import Patience
 from voicebench.remote.websocket import SocketLine
-from voicebench.targets.realtime_response import Response, event_in
+from voicebench.targets.realtime_response import Response, event_in, told_late
 from voicebench.targets.remote_turn import run_remote_turn
 
 PCM_RATE = 24_000
@@ -174,6 +174,7 @@ class Realtime:
                 self._earlier = response.id
                 for more in self._line.received():
                     yield from response.take(more)
+                yield from told_late(self._line.set_aside.take())
                 yield TurnFinished()
                 return
         raise self._line.failure(f"sends more than {MAX_EVENTS} events in one turn")

@@ -8,11 +8,12 @@ server that announces none cannot be measured: its turn fails and says so.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 
-from voicebench.events import Event, ServerTiming, Token, Usage
-from voicebench.remote.failure import message_in
+from voicebench.events import Event, Remark, ServerTiming, Token, Usage
+from voicebench.remote.failure import RemoteError, message_in
 from voicebench.remote.json_text import TextDeltas, count_at, json_object, part, text_at
 from voicebench.remote.open_socket import Beginning, Incoming
 from voicebench.remote.raw_sound import PcmStream
@@ -38,8 +39,6 @@ class Response:
     def __init__(self, line: SocketLine, rate: int, earlier: str | None) -> None:
         self.id: str | None = None
         self.done = False
-        self.met_foreign_sound = False
-        """Whether sound came that is not this response's."""
         self._announced = False
         self._line = line
         self._earlier = earlier
@@ -71,7 +70,7 @@ class Response:
                 raise self._line.failure(f"sends {kind} after the response's end")
             yield from self._take(event, kind, incoming.arrival)
         elif is_sound(event):
-            self.met_foreign_sound = True
+            yield Remark("late sound")
         self._heard.other()
 
     def _is_own(self, event: Mapping[str, object], kind: str) -> bool:
@@ -129,6 +128,15 @@ class Response:
             f"ended the response as {status}" + (f": {self._line.quote(said)}" if said else ""),
             fault="engine",
         )
+
+
+def told_late(messages: list[str | bytes]) -> Iterator[Remark]:
+    """Yield the remark on ``messages`` that came between two responses, if one brings sound."""
+    for message in messages:
+        with contextlib.suppress(RemoteError):
+            if isinstance(message, str) and is_sound(json_object(message)):
+                yield Remark("late sound")
+                return
 
 
 def is_sound(event: Mapping[str, object]) -> bool:

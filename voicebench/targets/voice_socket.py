@@ -93,6 +93,8 @@ class VoiceSocket:
             for event in answer.take(self._line.receive_part(patience)):
                 if isinstance(event, TurnFinished):
                     answer.check_end(self._line.received())
+                    if any(isinstance(late, bytes) for late in self._line.set_aside.take()):
+                        yield Remark("late sound")
                 yield event
                 if isinstance(event, TurnFinished | TurnFailed):
                     self._repeats_numbers = bool(answer.repeats_number)
@@ -126,6 +128,8 @@ class _Answer:
             return
         event = self._own(incoming)
         match event:
+            case None if isinstance(incoming.data, bytes):
+                yield Remark("late sound")
             case None | Connected() | FirstByte() | SpeakerStarted():
                 pass
             case AudioChunk(pcm, rate):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 
-from voicebench.events import TtsEvent
+from voicebench.events import Remark, TtsEvent
 from voicebench.remote.failure import RemoteError, message_in
 from voicebench.remote.json_text import json_object, text_at
 from voicebench.remote.open_socket import Beginning, Incoming
@@ -46,6 +47,8 @@ class ChunkSpeech:
         elif isinstance(message, bytes):
             if message and self._is_named:
                 yield from self._take(message)
+            elif message:
+                yield Remark("late sound")
         else:
             yield from self._read(message)
             self._heard.other()
@@ -58,8 +61,18 @@ class ChunkSpeech:
             if named and self._is_named and self._sound_in(message):
                 raise self._line.failure("sends sound after the end of it")
 
+    def told_late(self) -> Iterator[Remark]:
+        """Yield the remark on what came before this text was sent, if it was sound."""
+        for message in self._line.set_aside.take():
+            with contextlib.suppress(RemoteError):
+                if self._sound_in(message if isinstance(message, bytes) else json_object(message)):
+                    yield Remark("late sound")
+                    return
+
     def _read(self, message: Mapping[str, object]) -> Iterator[TtsEvent]:
         if not self._names(message):
+            if self._sound_in(message):
+                yield Remark("late sound")
             return
         sound = self._sound_in(message)
         assert isinstance(sound, str)

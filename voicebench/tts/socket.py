@@ -78,6 +78,7 @@ class SocketSpeech:
                 if speech.ended:
                     break
             speech.check_end()
+            yield from speech.told_late()
             self._line.end()
         except GeneratorExit:
             self._line.drop()
@@ -115,6 +116,8 @@ class SocketSpeech:
                 sending.one_is_spoken()
             if speech is not None:
                 speech.check_end()
+                for remark in speech.told_late():
+                    emit(remark)
             self._line.end()
         except EngineError as error:
             raise self._blamed(error) from None
