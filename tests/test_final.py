@@ -34,6 +34,12 @@ def test_a_gates_verdict_is_the_word_where_nothing_stands_in_its_way(verdict: Ve
         (final(DONE, PASS, Verdict.UNDECIDED), Word.UNDECIDED, 5),
         (final(DONE, PASS, figures=[FAIL]), Word.FAIL, 3),
         (final(DONE, figures=[PASS]), Word.PASS, 0),
+        (final(DONE, PASS, figures=[Verdict.NOT_SHOWN, PASS]), Word.NOT_SHOWN, 5),
+        (final(DONE, CLOSE, figures=[Verdict.NOT_SHOWN]), Word.CLOSE, 3),
+        (final(DONE, PASS, has_baseline=True), Word.UNDECIDED, 5),
+        (final(DONE, has_baseline=True), Word.UNDECIDED, 5),
+        (final(DONE, FAIL, has_baseline=True), Word.FAIL, 3),
+        (final(DONE, PASS, figures=[PASS], has_baseline=True), Word.PASS, 0),
         (final(DONE, PASS, noise=["it drifts"]), Word.INVALID, 5),
         (final(DONE, FAIL, noise=[]), Word.INVALID, 5),
         (final(DONE, PASS, refused=["another rule"]), Word.INVALID, 5),
@@ -57,6 +63,10 @@ def test_what_decides_the_word_and_the_exit_code(made: Final, word: Word, code: 
         (final(DONE, PASS, figures=[PASS, FAIL]), "1 of 1 gate passed, 1 of 2 figures kept "
          "the baseline"),
         (final(DONE), "no gate is set"),
+        (
+            final(DONE, PASS, has_baseline=True),
+            "1 of 1 gate passed, nothing was compared with the baseline",
+        ),
         (final(BROKEN_OFF, PASS), "after 2 of 12 turns"),
         (final(Taken(1, 0, None, complete=False)), "after 1 turn"),
         (final(ALL_FAILED), "3 measured turns, and every one failed"),

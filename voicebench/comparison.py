@@ -29,9 +29,10 @@ from voicebench.differences import (
     paired_mean_difference,
     quantile_correlation,
     recovered_difference,
+    turns_to_show,
 )
-from voicebench.figures import Figure, find_metric, parse_figure
-from voicebench.intervals import LEVEL
+from voicebench.figures import WITHOUT_INTERVAL, Figure, find_metric, parse_figure
+from voicebench.intervals import LEVEL, values_to_bound
 from voicebench.metrics import METRICS
 from voicebench.summary import Summary
 
@@ -59,6 +60,8 @@ class ComparedFigure:
     second: float | None
     difference: Difference | None
     outcome: Outcome
+    turns_needed: int | None = None
+    """About how many turns each run needs to show a change of this size, where it is not shown."""
 
     @property
     def relative(self) -> float | None:
@@ -81,6 +84,7 @@ class ComparedFigure:
             "interval": interval.as_dict() if interval else None,
             "pairs": difference.pairs if difference else None,
             "verdict": self.outcome.value,
+            "turns_needed": self.turns_needed,
         }
 
 
@@ -150,7 +154,32 @@ def _compare_figure(
         difference = _difference_of_means(figure, first, second, both, level)
     else:
         difference = _recovered(figure, (was, first), (now, second), both, level)
-    return ComparedFigure(figure, was, now, difference, _outcome(figure, difference))
+    outcome = _outcome(figure, difference)
+    needed = None
+    if outcome in (Outcome.NONE_SHOWN, Outcome.TOO_FEW):
+        counts = _count(figure, first.summary), _count(figure, second.summary)
+        needed = _turns_needed(figure, difference, counts, level)
+    return ComparedFigure(figure, was, now, difference, outcome, needed)
+
+
+def _count(figure: Figure, summary: Summary) -> int:
+    """Return of how many turns the figure is; a share is of all of them."""
+    if figure.metric is None or figure.argument is not None:
+        return summary.turns
+    return len(summary.metrics[figure.metric.name].values)
+
+
+def _turns_needed(
+    figure: Figure, difference: Difference, counts: tuple[int, int], level: float
+) -> int | None:
+    """Return how many turns each run needs to show the change; None where no number would."""
+    if figure.statistic in WITHOUT_INTERVAL:
+        return None
+    shown_by = turns_to_show(difference, counts)
+    if difference.interval is not None and difference.interval.is_closed:
+        return shown_by
+    quantile = figure.percentile
+    return max(shown_by or 0, 2 if quantile is None else values_to_bound(quantile, level))
 
 
 def _paired_values(

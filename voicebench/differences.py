@@ -17,6 +17,9 @@ Each side's distance from its own bound stands for its standard error, so uneven
 uneven, and an open end stays open. ``r`` is 0 for independent samples; of pairs, the correlation
 of "lies under the percentile" on both sides (the asymptotic correlation of two sample quantiles),
 taken as 0 where under five turns lie beyond the percentile, and never as negative.
+
+**How many turns would show it** (`turns_to_show`) follows from the interval itself, whose reach
+shrinks with the square root of the turns.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +42,9 @@ from voicebench.intervals import (
 )
 
 Values = NDArray[np.float64]
+
+SHOWN_IN = 0.9
+"""`turns_to_show` counts the turns with which this share of all pairs of runs shows the change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,35 @@ def quantile_correlation(
     if min(beyond) < 5:
         return 0.0
     return max(float(np.corrcoef(under, also_under)[0, 1]), 0.0)
+
+
+def turns_to_show(difference: Difference, turns: tuple[int, int]) -> int | None:
+    """Return about how many turns each run needs to show a change as large as the observed one.
+
+    ``turns`` are those that the two runs have. The number is rounded up to two digits. None where
+    nothing has changed, or the interval is open towards 0 and so says nothing of its reach.
+    """
+    interval, change = difference.interval, difference.change
+    if interval is None or not change or not min(turns):
+        return None
+    nearer = interval.low if change > 0 else interval.high
+    if nearer is None:
+        return None
+    known = difference.pairs or 2 / (1 / turns[0] + 1 / turns[1])
+    return turns_to_reach(known, abs(change - nearer), abs(change), interval.level)
+
+
+def turns_to_reach(known: float, reach: float, distance: float, level: float) -> int:
+    """Return with how many turns an interval of ``level`` no longer reaches so far.
+
+    ``known`` turns gave one that reaches ``reach`` from the figure; with as many as are returned,
+    it stays within ``distance`` (over 0) in `SHOWN_IN` of all runs. Rounded up to two digits.
+    """
+    normal = NormalDist()
+    surplus = 1 + normal.inv_cdf(SHOWN_IN) / normal.inv_cdf((1 + level) / 2)
+    needed = max(known * (reach * surplus / distance) ** 2, 1.0)
+    step = int(10 ** max(math.floor(math.log10(needed)) - 1, 0))
+    return math.ceil(needed / step) * step
 
 
 def pair_up(first: Sequence[str], second: Sequence[str]) -> list[tuple[int, int]]:

@@ -37,6 +37,8 @@ FIGURE = r"""(?P<metric>[a-z0-9_]+)\s*\.\s*
              (?P<statistic>[a-z]+[0-9.]*)\s*(\(\s*(?P<argument>[^)]*?)\s*\))?"""
 """How a figure is written; for `re.VERBOSE`."""
 
+WITHOUT_INTERVAL = ("min", "max", "stdev")
+"""Statistics of the turns that were taken: nothing says how far those to come may be off."""
 SHARES: dict[str, Callable[[float, float], bool]] = {
     "under": operator.lt,
     "within": operator.le,

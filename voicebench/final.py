@@ -10,7 +10,8 @@ INTERRUPTED        exit 130   the run did not come to its end
 NOTHING MEASURED   exit 4     no measured turn brought a usable answer
 INVALID            exit 5     the machine was too noisy for a verdict, or the numbers of the
                               baseline mean other things
-FAIL and so on     by gate    the worst of the gates and of the figures against the baseline
+FAIL and so on     by gate    the worst of the gates and of the figures against the baseline;
+                              UNDECIDED where a baseline is named and nothing was compared with it
 NOT JUDGED         exit 0     no gate is set, and no baseline is named
 =================  =========  ==================================================================
 
@@ -29,6 +30,7 @@ from voicebench.format import plural
 from voicebench.gates import Verdict, worst
 
 TOO_NOISY = "the machine was too noisy for a verdict; measure again"
+NOTHING_COMPARED = "nothing was compared with the baseline"
 
 
 class Word(StrEnum):
@@ -41,6 +43,7 @@ class Word(StrEnum):
     FAIL = "FAIL"
     NOT_MEASURED = "NOT MEASURED"
     CLOSE = "CLOSE"
+    NOT_SHOWN = "NOT SHOWN"
     UNDECIDED = "UNDECIDED"
     NOT_JUDGED = "NOT JUDGED"
     PASS = "PASS"
@@ -61,6 +64,7 @@ _EXIT_CODES = {
     Word.PASS: ExitCode.PASSED,
     Word.CLOSE: ExitCode.GATE_FAILED,
     Word.FAIL: ExitCode.GATE_FAILED,
+    Word.NOT_SHOWN: ExitCode.UNDECIDED,
     Word.UNDECIDED: ExitCode.UNDECIDED,
     Word.NOT_MEASURED: ExitCode.GATE_FAILED,
     Word.INVALID: ExitCode.UNDECIDED,
@@ -114,6 +118,8 @@ class Final:
     gates: tuple[Verdict, ...]
     figures: tuple[Verdict, ...]
     """The figures against the baseline."""
+    nothing_compared: bool = False
+    """Whether a baseline was named that could not be held against the run in any figure."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -130,6 +136,8 @@ class Final:
         if self.figures:
             figures = plural(len(self.figures), "figure")
             parts.append(f"{_passed(self.figures)} of {figures} kept the baseline")
+        if self.nothing_compared:
+            parts.append(NOTHING_COMPARED)
         return ", ".join(parts) or "no gate is set"
 
     def but_not_kept(self, why: str) -> Final:
@@ -149,21 +157,21 @@ def final_verdict(
     *,
     noise: Sequence[str] | None = None,
     refused: Sequence[str] = (),
+    has_baseline: bool = False,
 ) -> Final:
     """Return the final verdict of a run.
 
-    ``figures`` are those against the baseline. ``noise`` says why the machine made the run invalid,
-    None where it did not; ``refused`` says why the run cannot be compared with its baseline.
+    ``figures`` are those against the baseline, if it ``has_baseline``. ``noise`` says why the
+    machine made the run invalid, None where it did not; ``refused`` says why the run cannot be
+    compared with its baseline.
     """
     found = _obstacles(taken, noise, refused)
     judged, compared = tuple(gates), tuple(figures)
-    if found:
-        word = found[0].word
-    elif judged or compared:
-        word = Word(worst([*judged, *compared]).value)
-    else:
-        word = Word.NOT_JUDGED
-    return Final(word, tuple(found), judged, compared)
+    nothing_compared = has_baseline and not compared and not refused
+    said = [*judged, *compared, *([Verdict.UNDECIDED] if nothing_compared else [])]
+    judgement = Word(worst(said).value) if said else Word.NOT_JUDGED
+    word = found[0].word if found else judgement
+    return Final(word, tuple(found), judged, compared, nothing_compared)
 
 
 def _obstacles(taken: Taken, noise: Sequence[str] | None, refused: Sequence[str]) -> list[Obstacle]:

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from voicebench.errors import UsageError
-from voicebench.figures import FIGURE, Figure, read_figure, read_quantity
+from voicebench.figures import FIGURE, WITHOUT_INTERVAL, Figure, read_figure, read_quantity
 from voicebench.intervals import LEVEL, Interval, is_doubtful_mean, values_to_bound
 from voicebench.metrics import Metric
 from voicebench.summary import Summary
@@ -46,8 +46,13 @@ class Verdict(StrEnum):
     CLOSE = "CLOSE"
     FAIL = "FAIL"
     UNDECIDED = "UNDECIDED"
+    NOT_SHOWN = "NOT SHOWN"
+    """A figure differs from the baseline's by more than is allowed; the turns do not show it."""
     NOT_MEASURED = "NOT MEASURED"
 
+
+OPEN = (Verdict.NOT_SHOWN, Verdict.UNDECIDED)
+"""Verdicts that more turns may change: neither a pass nor a failure."""
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -62,7 +67,6 @@ _GATE = re.compile(
 )
 
 
-WITHOUT_INTERVAL = ("min", "max", "stdev")
 SKEWED = "few and skewed values: the interval holds in 92 % only; take 30 turns, or a percentile"
 
 
@@ -173,7 +177,7 @@ def judge(
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
     """Return the verdict that decides; PASS of none."""
-    order = (Verdict.FAIL, Verdict.NOT_MEASURED, Verdict.CLOSE, Verdict.UNDECIDED)
+    order = (Verdict.FAIL, Verdict.NOT_MEASURED, Verdict.CLOSE, *OPEN)
     return next((verdict for verdict in order if verdict in verdicts), Verdict.PASS)
 
 

@@ -21,12 +21,14 @@ from voicebench.final import Final, Taken, final_verdict
 from voicebench.gates import GateResult, judge, parse_gate
 from voicebench.intervals import LEVEL
 from voicebench.noise import Noise
-from voicebench.regression import RegressionResult, check_regressions
+from voicebench.regression import RegressionResult, Regressions, check_regressions
 from voicebench.streaming_check import StreamingCheck
 from voicebench.summary import Summary
 from voicebench.validity import Flag
 
 LOOK_GROWTH = 1.5
+MOST_DIFFERENCES = 12
+"""Settings in which the baseline differs; more are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Judgement:
     """Why the run cannot be compared with the baseline."""
     streaming: StreamingCheck = field(default_factory=StreamingCheck)
     warnings: tuple[str, ...] = ()
-    """What is off in the comparison with the baseline."""
+    """What to know of the comparison with the baseline: what differs, and what was left out."""
 
     @property
     def is_invalid(self) -> bool:
@@ -63,18 +65,24 @@ class Judgement:
             [result.verdict for result in self.regressions],
             noise=[str(one) for one in self.noise if one.invalidates] if self.is_invalid else None,
             refused=self.refused if self.is_incomparable else (),
+            has_baseline=self.baseline is not None,
         )
 
     def as_dict(self, final: Final) -> dict[str, object]:
         """Return the entry ``judgement`` of ``summary.json``."""
-        return {
+        return self.against_dict() | {
             "verdict": final.word.value,
             "invalid": self.is_invalid,
-            "baseline": self.baseline,
-            "regressions": [result.as_dict() for result in self.regressions],
             "noise": [noise.as_dict() for noise in self.noise],
             "flagged": [flag.as_dict() for flag in self.flags],
             "streamed_against_whole": self.streaming.as_dict(),
+        }
+
+    def against_dict(self) -> dict[str, object]:
+        """Return the part of the entry that is about the baseline."""
+        return {
+            "baseline": self.baseline,
+            "regressions": [result.as_dict() for result in self.regressions],
             "refused": list(self.refused),
             "warnings": list(self.warnings),
         }
@@ -113,23 +121,26 @@ def judge_against(
     """
     judged = _section(settings, "judge")
     found = comparability(before, run)
-    regressions = (
-        []
-        if found.refused
-        else check_regressions(
+    compared = Regressions()
+    if not found.refused:
+        compared = check_regressions(
             [result.gate.figure for result in judgement.gates],
             before,
             run,
             allowed=cast(float, judged["max_regression"]),
-            decide=bool(judged["decide"]),
+            decide=bool(judged["decide"] or judged["until_decided"]),
         )
-    )
+    told = [f"differs from the baseline: {one}" for one in found.shown]
+    if len(told) > MOST_DIFFERENCES:
+        told[MOST_DIFFERENCES:] = [
+            f"differs from the baseline: and {len(told) - MOST_DIFFERENCES} more settings"
+        ]
     return replace(
         judgement,
         baseline=baseline,
-        regressions=tuple(regressions),
+        regressions=compared.results,
         refused=found.refused,
-        warnings=tuple(f"other machine: {one}" for one in found.warned),
+        warnings=(*(f"other machine: {one}" for one in found.warned), *told, *compared.left_out),
     )
 
 

@@ -1,33 +1,56 @@
-"""Is this run slower than the baseline? Asked of each figure that the run's gates name.
+"""Is this run slower than the baseline?
 
-A regression **fails** where the interval of the change lies wholly on the worse side of 0 (there is
-one) and reaches the allowed size (it may be as large as that). A change whose interval includes 0
-is not shown, one whose interval ends before the allowed size is shown to be small enough: neither
-fails. So at no difference a false alarm is as rare as the interval says, and a shift of the allowed
-size is found wherever the turns are enough to show it at all; ``docs/statistics.md`` has both
-figures. *By confidence* (``--decide``) a change that may be as large as allowed, but is not shown,
-is UNDECIDED instead of passed.
+**What is compared** are the figures that the run's gates name. ``min``, ``max`` and ``stdev`` are
+about the turns that were taken, and a percentile that either run has too few turns to bound (p95
+under 72) cannot be compared: the median of the metric stands for them. A metric of which neither
+way is better cannot become worse, and what the baseline does not show has not: both are left out,
+and that is said. Where the gates leave no figure that says how fast (``errors.rate`` alone is
+gated, or nothing is), `USUAL` is compared: a baseline is asked for to be held against.
+
+**What it shows.** The first row that applies decides:
+
+=============  ====================================================================================
+FAIL           the interval of the change lies wholly on the worse side of 0 (there is a change),
+               and reaches the allowed size (it may be as large as that)
+NOT SHOWN      the observed change is larger than allowed, but its interval includes 0; so many
+               turns as the result says would decide
+UNDECIDED      the turns are too few for an interval that could have failed; or, *by confidence*
+               (``--decide``), the change may be larger than allowed and is not shown
+PASS           anything else: a change that is not shown, or is shown to be small enough
+=============  ====================================================================================
+
+So at no difference a false alarm is as rare as the interval says, and a shift of the allowed size
+is found wherever the turns are enough to show it at all; ``docs/statistics.md`` has both figures.
 
 Several figures are asked at once, and each could raise a false alarm; so that all of them together
 do in at most `FALSE_ALARMS` of the runs, their intervals are widened (Bonferroni).
 
 The change is relative to the baseline's figure; of shares (failed turns, turns under a limit) it is
-in points of the share. A percentile that either run has too few turns to bound (p95 under 72)
-cannot be compared; the median of its metric is, and the result says so. ``min`` and ``max`` are
-not.
+in points of the share.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from voicebench import format as form
 from voicebench.comparison import ComparedFigure, Outcome, Side, compare
-from voicebench.figures import Figure
+from voicebench.figures import WITHOUT_INTERVAL, Figure, parse_figure
 from voicebench.gates import Verdict
 from voicebench.intervals import LEVEL
+from voicebench.summary import Summary
 
 FALSE_ALARMS = 0.05
+USUAL = tuple(
+    parse_figure(name)
+    for name in (
+        *("first_audio.p50", "first_audio.p95", "first_sound.p50", "gapless_start.p50"),
+        *("llm_total.p50", "tts_ttfb.p50", "errors.rate"),
+    )
+)
+"""What is compared where the gates name no figure that says how fast a run is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +72,37 @@ class RegressionResult:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Regressions:
+    """What the baseline says of a run."""
+
+    results: tuple[RegressionResult, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """Figures of the gates that were not compared, and why, one sentence each."""
+
+
 def check_regressions(
-    figures: Iterable[Figure],
+    gated: Iterable[Figure],
     baseline: Side,
     run: Side,
     *,
     allowed: float,
     decide: bool = False,
-) -> list[RegressionResult]:
-    """Return each of ``figures`` of ``run`` against ``baseline``; ``allowed`` is a share."""
-    wanted = [figure for figure in figures if figure.statistic not in ("min", "max")]
-    level = family_level(len(set(wanted)))
-    asked: dict[Figure, str] = {}
-    for figure in wanted:
-        comparable, note = _comparable(figure, baseline, run, level)
-        asked.setdefault(comparable, note)
+) -> Regressions:
+    """Return what ``baseline`` says of ``run``, by the figures that ``gated`` asks to compare.
+
+    ``allowed`` is a share. Nothing was compared where there is no result.
+    """
+    named = tuple(dict.fromkeys(gated))
+    wanted, left_out = _wanted(named, baseline.summary)
+    level = family_level(len(wanted))
+    asked: dict[Figure, list[str]] = {}
+    for figure, told in wanted.items():
+        comparable, why = _comparable(figure, baseline, run, level)
+        asked.setdefault(comparable, []).extend([told, why] if figure in named else [told])
     compared = compare(list(asked), baseline, run, family_level(len(asked)))
-    return [_result(one, allowed, decide, asked[one.figure]) for one in compared]
+    results = [_result(one, allowed, decide, asked[one.figure]) for one in compared]
+    return Regressions(tuple(results), tuple(left_out))
 
 
 def family_level(figures: int) -> float:
@@ -76,6 +113,26 @@ def family_level(figures: int) -> float:
     return max(LEVEL, 1 - 2 * FALSE_ALARMS / max(figures, 1))
 
 
+def _wanted(gated: tuple[Figure, ...], baseline: Summary) -> tuple[dict[Figure, str], list[str]]:
+    """Return the figures to compare, each with what has to be said of it, and those left out."""
+    wanted: dict[Figure, str] = {}
+    left_out = []
+    for figure in gated:
+        if figure.better == "neither":
+            left_out.append(f"{figure.name} is not compared: neither way is better")
+        elif figure.observe(baseline)[0] is None:
+            left_out.append(f"{figure.name} is not compared: the baseline does not show it")
+        elif figure.statistic in WITHOUT_INTERVAL:
+            told = f"the median stands for {figure.statistic}, which has no interval"
+            wanted.setdefault(Figure(figure.metric, "p50"), told)
+        else:
+            wanted.setdefault(figure, "")
+    if all(figure.metric is None for figure in wanted):
+        shown = [figure for figure in USUAL if figure.observe(baseline)[0] is not None]
+        wanted = dict.fromkeys(shown, "") | wanted
+    return wanted, left_out
+
+
 def _comparable(figure: Figure, baseline: Side, run: Side, level: float) -> tuple[Figure, str]:
     """Return ``figure``, or the median where either run has too few turns to bound it."""
     if figure.percentile is None or figure.metric is None:
@@ -83,40 +140,80 @@ def _comparable(figure: Figure, baseline: Side, run: Side, level: float) -> tupl
     around = [figure.interval(side.summary, level) for side in (baseline, run)]
     if all(interval is None or interval.is_closed for interval in around):
         return figure, ""
-    return Figure(figure.metric, "p50"), f"too few turns to compare {figure.statistic}"
+    median = Figure(figure.metric, "p50")
+    return median, "" if figure == median else f"too few turns to compare {figure.statistic}"
 
 
-def _result(compared: ComparedFigure, allowed: float, decide: bool, note: str) -> RegressionResult:
+def _result(
+    compared: ComparedFigure, allowed: float, decide: bool, told: Iterable[str]
+) -> RegressionResult:
     verdict, why = _verdict(compared, allowed, decide)
-    return RegressionResult(compared, allowed, verdict, "; ".join(filter(None, (note, why))))
+    note = "; ".join(filter(None, dict.fromkeys((*told, why))))
+    return RegressionResult(compared, allowed, verdict, note)
 
 
 def _verdict(compared: ComparedFigure, allowed: float, decide: bool) -> tuple[Verdict, str]:
-    if compared.outcome is Outcome.NOT_MEASURED:
-        # What the baseline did not show cannot have become worse; what this run lost can.
-        lost = compared.first is not None
-        return (Verdict.NOT_MEASURED if lost else Verdict.PASS), "not measured in both runs"
-    reach = _worst_share(compared)
-    may_be_too_large = reach is None or reach >= allowed
-    if compared.outcome is Outcome.WORSE and may_be_too_large:
-        return Verdict.FAIL, ""
-    if compared.outcome is Outcome.WORSE:
-        return Verdict.PASS, "worse, by less than is allowed"
-    if compared.outcome in (Outcome.NONE_SHOWN, Outcome.TOO_FEW) and may_be_too_large:
-        verdict = Verdict.UNDECIDED if decide else Verdict.PASS
-        return verdict, f"{100 * allowed:g} % cannot be ruled out with so few turns"
-    return Verdict.PASS, ""
+    match compared.outcome:
+        case Outcome.NOT_MEASURED:
+            return Verdict.NOT_MEASURED, "the baseline shows it, and this run does not"
+        case Outcome.BETTER:
+            return Verdict.PASS, ""
+        case Outcome.WORSE if _may_be_larger(compared, allowed):
+            return Verdict.FAIL, ""
+        case Outcome.WORSE:
+            return Verdict.PASS, "worse, by less than is allowed"
+        case _:
+            return _verdict_of_unshown(compared, allowed, decide)
 
 
-def _worst_share(compared: ComparedFigure) -> float | None:
-    """Return the largest worsening that the interval allows; None where it is open there."""
-    interval = compared.difference.interval if compared.difference else None
+def _verdict_of_unshown(
+    compared: ComparedFigure, allowed: float, decide: bool
+) -> tuple[Verdict, str]:
+    """Return the verdict on a change whose interval does not leave out 0."""
+    if _is_larger(compared, allowed):
+        return Verdict.NOT_SHOWN, _too_few(compared, "to show it")
+    if compared.outcome is Outcome.TOO_FEW:
+        return Verdict.UNDECIDED, _too_few(compared, "to compare")
+    if not _may_be_larger(compared, allowed):
+        return Verdict.PASS, ""
+    verdict = Verdict.UNDECIDED if decide else Verdict.PASS
+    return verdict, f"{form.limit(allowed, 'share')} cannot be ruled out with so few turns"
+
+
+def _too_few(compared: ComparedFigure, what: str) -> str:
+    if compared.turns_needed is None:
+        return f"too few turns {what}"
+    about = "at least" if compared.outcome is Outcome.TOO_FEW else "about"
+    needed = form.plural(compared.turns_needed, "turn")
+    return f"too few turns {what}: {about} {needed} in each run would decide"
+
+
+def _is_larger(compared: ComparedFigure, allowed: float) -> bool:
+    """Return whether the observed change is worse by more than ``allowed``."""
+    assert compared.difference is not None
+    change = compared.difference.change
+    return _share_of(compared, -change if compared.figure.better == "higher" else change) > allowed
+
+
+def _may_be_larger(compared: ComparedFigure, allowed: float) -> bool:
+    """Return whether the interval allows a worsening of ``allowed``, or is open there."""
+    assert compared.difference is not None
+    interval = compared.difference.interval
     if interval is None:
-        return None
+        return True
     if compared.figure.better == "higher":
         worst = None if interval.low is None else -interval.low
     else:
         worst = interval.high
-    if worst is None or compared.figure.unit == "share":
-        return worst
-    return worst / abs(compared.first) if compared.first else None
+    return worst is None or _share_of(compared, worst) >= allowed
+
+
+def _share_of(compared: ComparedFigure, worsening: float) -> float:
+    """Return ``worsening`` as a share of the baseline's figure; of a share, in its points.
+
+    Of a figure that was 0 any worsening is without bounds.
+    """
+    if compared.figure.unit == "share" or worsening == 0:
+        return worsening
+    was = abs(compared.first or 0.0)
+    return worsening / was if was else math.copysign(math.inf, worsening)

@@ -52,6 +52,7 @@ from voicebench.summary import Summary, summarize
 from voicebench.targets import Target
 from voicebench.targets.opening import (
     check_target,
+    expected_settings,
     named_by_servers,
     open_target,
     recorded_settings,
@@ -132,7 +133,9 @@ def check_session(settings: Settings) -> RecordedColumns | None:
         )
     if settings.judge.baseline is None:
         return None
-    return read_baseline(settings.judge.baseline, results, settings.run.name)
+    return read_baseline(
+        settings.judge.baseline, results, settings.run.name, expected_settings(settings)
+    )
 
 
 @contextmanager

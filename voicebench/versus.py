@@ -87,6 +87,11 @@ def check_both(first: Effective, second: Effective) -> None:
                 "--baseline and --max-regression cannot be used with --against",
                 "leave one of them out",
             )
+    if first.settings.audible != second.settings.audible:
+        raise UsageError(
+            "--against compares set-ups whose sound counts as audible by the same rule ([audible])",
+            "give both the same",
+        )
     for settings in (first.settings, second.settings):
         check_session(settings)
 

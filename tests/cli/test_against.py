@@ -99,3 +99,14 @@ def test_a_second_config_that_is_not_there_is_said(voicebench: Command, tmp_path
     ran = voicebench("run", "--against", str(tmp_path / "none.toml"))
     assert ran.code == 2
     assert "none.toml cannot be read" in ran.err
+
+
+def test_set_ups_that_hear_by_other_rules_are_refused(
+    voicebench: Command, configs: tuple[str, str], tmp_path: Path
+) -> None:
+    with Path(configs[1]).open("a") as file:
+        file.write("[audible]\nthreshold = 0.05\n")
+    ran = voicebench(*command(configs, tmp_path / "results"))
+    assert ran.code == 2
+    assert "audible by the same rule ([audible]); give both the same" in ran.err
+    assert not (tmp_path / "results").exists()

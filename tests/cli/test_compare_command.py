@@ -83,6 +83,29 @@ def test_what_is_no_run_is_one_sentence(voicebench: Command, tmp_path: Path, bro
     assert len(ran.err.strip().splitlines()) == 1
 
 
+def test_nothing_compared_is_no_success(voicebench: Command, tmp_path: Path) -> None:
+    a, b = record(tmp_path / "a", FAST), record(tmp_path / "b", SLOW)
+    ran = voicebench("compare", a, b, "--metric", "llm_ttft")
+    assert ran.code == 5
+    assert "nothing was compared: no figure is shown by both runs" in ran.err
+    assert voicebench("compare", a, b, "--metric", "llm_ttft", "--metric", "errors").code == 0
+
+
+def test_a_change_that_is_not_shown_says_how_many_turns_would_show_it(
+    voicebench: Command, tmp_path: Path
+) -> None:
+    wide = [200.0 + 40 * step for step in range(8)]
+    a = record(tmp_path / "a", wide)
+    b = record(tmp_path / "b", [value + 20 * (-1) ** int(value / 40) + 3 for value in wide])
+    document = json.loads(voicebench("compare", a, b, "--metric", "first_audio", "--json").out)
+    [figure] = document["figures"]
+    assert figure["verdict"] == "no difference shown"
+    assert figure["turns_needed"] > 8
+    few = [record(tmp_path / name, [300.0] * 3) for name in ("c", "d")]
+    document = json.loads(voicebench("compare", *few, "--metric", "first_audio", "--json").out)
+    assert document["figures"][0]["turns_needed"] == 6
+
+
 def test_a_run_that_was_broken_off_is_named(voicebench: Command, tmp_path: Path) -> None:
     a, b = record(tmp_path / "a", FAST), record(tmp_path / "b", SLOW)
     (tmp_path / "b" / "INCOMPLETE").touch()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from conftest import Command
 
-import voicebench.session as session
+from voicebench import judgement, session
 from voicebench.noise import Noise
+from voicebench.regression import Regressions
 
 pytestmark = pytest.mark.usefixtures("scripted_time")
 
@@ -92,6 +94,87 @@ def test_a_faster_run_passes_against_its_baseline(voicebench: Command, tmp_path:
     ran = voicebench(*command(tmp_path / "b", *gate, "--baseline", "set"))
     assert ran.code == 0
     assert "✓ PASS" in ran.out
+
+
+@pytest.mark.parametrize(
+    "gates",
+    [
+        ("--gate", "errors.rate <= 0"),
+        ("--gate", "first_audio.max < 10s"),
+        ("--gate", "first_audio.min < 10s", "--gate", "first_audio.stdev < 10s"),
+        ("--no-gate",),
+    ],
+    ids=["errors alone", "max alone", "min and stdev", "no gate"],
+)
+def test_a_slower_run_fails_whatever_its_gates_say_of_speed(
+    voicebench: Command, tmp_path: Path, gates: tuple[str, ...]
+) -> None:
+    voicebench(*command(tmp_path / "a", *gates))
+    [baseline] = (tmp_path / "a").iterdir()
+    against = (*gates, "--baseline", str(baseline))
+    slow = voicebench(*command(tmp_path / "b", *against, ttft=120))
+    assert slow.code == 3
+    rows = [line.split() for line in slow.out.splitlines() if line.startswith("first_audio.p50")]
+    assert ["✗", "FAIL"] in [row[-2:] for row in rows]
+    assert "differs from the baseline: run.target: sim:ttft=20ms" in slow.out
+    same = voicebench(*command(tmp_path / "c", *against))
+    assert same.code == 0
+    assert "kept the baseline" in same.out
+
+
+def test_a_change_that_the_turns_do_not_show_is_no_pass_in_any_document(
+    voicebench: Command, tmp_path: Path
+) -> None:
+    gate = ("--gate", "first_audio.p50 < 10s", "--gate", "errors.rate <= 0")
+    voicebench(*command(tmp_path / "a", *gate, runs=3))
+    [baseline] = (tmp_path / "a").iterdir()
+    junit = tmp_path / "junit.xml"
+    more = (*gate, "--baseline", str(baseline), "--max-regression", "10%", "--junit", str(junit))
+    ran = voicebench(*command(tmp_path / "b", *more, ttft=40, runs=3))
+    assert ran.code == 5
+    assert "? NOT SHOWN" in ran.out.splitlines()[0]
+    assert ran.out.splitlines()[-1].startswith("? NOT SHOWN  2 of 2 gates passed, 1 of 2 figures")
+    [row] = [one for one in ran.out.splitlines() if one.startswith("first_audio.p50 ")]
+    assert row.split()[-3:] == ["?", "NOT", "SHOWN"]
+    told = "too few turns to show it: at least 6 turns in each run would decide"
+    assert told in " ".join(ran.out.split())
+
+    document = document_of(tmp_path / "b")
+    assert (document["verdict"], document["exit_code"]) == ("NOT SHOWN", 5)
+    [first, _] = document["judgement"]["regressions"]
+    assert (first["verdict"], first["turns_needed"]) == ("NOT SHOWN", 6)
+    assert first["change_share"] == pytest.approx(20 / 28)
+
+    [suite] = ElementTree.parse(junit).getroot()
+    assert (suite.get("errors"), suite.get("failures")) == ("1", "0")
+    [problem] = suite.iter("error")
+    assert problem.get("type") == "NOT SHOWN"
+    assert told in str(problem.get("message"))
+
+    [folder] = (tmp_path / "b").iterdir()
+    for form in ("badge", "markdown", "html", "table", "json"):
+        reported = voicebench("report", str(folder), "--format", form).out
+        assert "not shown" in reported.lower(), form
+    assert voicebench("verify", str(folder)).code == 0
+
+
+def test_a_baseline_that_could_be_compared_in_nothing_is_no_pass(
+    voicebench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = ("--gate", "first_audio.p50 < 10s")
+    voicebench(*command(tmp_path / "a", *gate))
+    [baseline] = (tmp_path / "a").iterdir()
+    monkeypatch.setattr(judgement, "check_regressions", lambda *_, **__: Regressions())
+    junit = tmp_path / "junit.xml"
+    more = (*gate, "--baseline", str(baseline), "--junit", str(junit))
+    ran = voicebench(*command(tmp_path / "b", *more))
+    assert ran.code == 5
+    assert ran.out.splitlines()[-1] == (
+        "? UNDECIDED  1 of 1 gate passed, nothing was compared with the baseline"
+    )
+    [suite] = ElementTree.parse(junit).getroot()
+    assert [case.get("name") for case in suite.iter("testcase") if case.find("error") is not None]
+    assert document_of(tmp_path / "b")["verdict"] == "UNDECIDED"
 
 
 def test_a_baseline_of_another_meaning_is_exit_5(voicebench: Command, tmp_path: Path) -> None:

@@ -10,10 +10,14 @@ from types import ModuleType
 
 import pytest
 
-from voicebench import noise, tuning, validity
+from voicebench import choosing, noise, validity
 from voicebench.audio import seams
 from voicebench.comparability import MACHINE, MACHINE_PACKAGES
+from voicebench.differences import SHOWN_IN
+from voicebench.final import Word
+from voicebench.gates import Verdict
 from voicebench.intervals import BOOTSTRAP_UP_TO, values_to_bound
+from voicebench.regression import USUAL
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
@@ -33,8 +37,8 @@ def benchmark() -> ModuleType:
 
 
 def table_row(*cells: str) -> float:
-    """Return the last cell, a percentage, of the row that begins with these."""
-    [found] = re.findall(rf"^\| {re.escape(' | '.join(cells))} \| ([0-9.]+) % \|$", PAGE, re.M)
+    """Return the cell after these, a percentage, of the row that begins with them."""
+    [found] = re.findall(rf"^\| {re.escape(' | '.join(cells))} \| ([0-9.]+) % \|", PAGE, re.M)
     return float(found)
 
 
@@ -56,7 +60,22 @@ def test_the_gate_keeps_its_promises_in_the_table() -> None:
     for gates in ("1", "3"):
         for spread in ("5 %", "20 %"):
             assert table_row(gates, spread, "30", "+0 %") <= 5
+            failed = f"{table_row(gates, spread, '30', '+0 %'):.1f} %"
+            assert table_row(gates, spread, "30", "+0 %", failed) <= 10  # not shown
         assert table_row(gates, "5 %", "30", "+10 %") >= 95
+
+
+def test_the_usual_figures_are_the_ones_of_the_code() -> None:
+    listed = FLAT.partition("these are compared:")[2].partition("The result lists")[0]
+    named = {name.partition(".")[0] for name in re.findall(r"`([a-z_.]+)`", listed)}
+    assert named == {figure.name.partition(".")[0] for figure in USUAL}
+    assert f"shown in {100 * SHOWN_IN:.0f} % of all pairs of runs" in FLAT
+
+
+def test_the_verdicts_against_a_baseline_end_as_the_page_says() -> None:
+    rows = re.findall(r"^\| ([A-Z ]+) \| .* \| ([0-9]) \|$", PAGE, re.M)
+    assert rows == [(word, str(int(Word(word).exit_code))) for word, _ in rows]
+    assert {word for word, _ in rows} == {verdict.value for verdict in Verdict} - {"CLOSE"}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +96,8 @@ def test_the_gate_keeps_its_promises_in_the_table() -> None:
         f"over {validity.FASTEST_CHARACTERS_PER_S:.0f} or under "
         f"{validity.SLOWEST_CHARACTERS_PER_S:.0f} characters a second",
         f"more than {100 * seams.LEAST_JUMP:.0f} % of full scale",
-        f"at most {tuning.MOST_DEFICIT_MS:.0f} ms",
+        f"at most {choosing.MOST_DEFICIT_MS:.0f} ms",
+        f"within {100 * choosing.AS_EARLY_WITHIN:.0f} % of the other's first audio",
     ],
 )
 def test_every_bound_is_the_code_s(words: str) -> None:

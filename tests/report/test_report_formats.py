@@ -236,7 +236,7 @@ def test_a_regression_and_a_noisy_machine_are_test_cases_that_do_not_pass(
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("7", "3", "2")
     told = {case.get("name"): case.findtext("system-out") for case in suite.iter("testcase")}
     assert told["first_audio.p50 against the baseline"] == (
-        "FAIL: 200 ms before, 301 ms now (+50 %), 10 % allowed"
+        "FAIL: 200 ms before, 301 ms now (+50.5 %), 10 % allowed"
     )
     assert "other processes took 98 %; stop them" in str(told["the machine"])
 
@@ -245,7 +245,7 @@ def test_a_regression_fails_a_run_whose_gates_all_pass(sprint: Recorded) -> None
     run = judged(read_recorded(sprint.path, ["first_audio.p50 < 1s"]))
     told = markdown_report([run])
     assert "**! INVALID: the machine was too noisy for a verdict; measure again**" in told
-    assert "| first\\_audio.p50 | 200 ms | 301 ms | +50 % | 10 % | ✗ FAIL |" in told
+    assert "| first\\_audio.p50 | 200 ms | 301 ms | +50.5 % | 10 % | ✗ FAIL |" in told
     assert "<img" not in told
     assert "#cf222e" in badge(run)
 

@@ -18,9 +18,18 @@ from voicebench.timeline import MachineState, Sound, Timeline
 GOOD = [replace(turn_with_first_audio(300), turn=number) for number in range(1, 10)]
 
 
-def record(path: Path, turns: Sequence[Timeline] = GOOD, name: str = "default") -> Path:
+THROTTLED = [replace(turn, machine=MachineState(throttled=1)) for turn in GOOD]
+
+
+def record(
+    path: Path,
+    turns: Sequence[Timeline] = GOOD,
+    name: str = "default",
+    **settings: dict[str, object],
+) -> Path:
     path.mkdir(parents=True)
-    (path / "settings.json").write_text(json.dumps({"run": {"name": name}}))
+    settings["run"] = {"name": name} | settings.get("run", {})
+    (path / "settings.json").write_text(json.dumps(settings))
     (path / "environment.json").write_text("{}")
     (path / "turns.jsonl").write_text("".join(f"{encode_line(turn)}\n" for turn in turns))
     return path
@@ -32,14 +41,14 @@ def test_a_set_baseline_is_a_copy_that_outlives_its_run(tmp_path: Path) -> None:
     copy = set_baseline(result, tmp_path)
     assert copy == tmp_path / "baseline" / "default"
     (result / "turns.jsonl").unlink()
-    assert read_baseline("set", tmp_path, "default").columns.turns == 9
+    assert read_baseline("set", tmp_path, "default", {}).columns.turns == 9
     assert not (copy / "audio").exists()
 
 
 def test_setting_again_replaces_it(tmp_path: Path) -> None:
     set_baseline(record(tmp_path / "20260101T000000Z-default"), tmp_path)
     set_baseline(record(tmp_path / "20260102T000000Z-default", GOOD[:8]), tmp_path)
-    assert read_baseline("set", tmp_path, "default").columns.turns == 8
+    assert read_baseline("set", tmp_path, "default", {}).columns.turns == 8
     assert [path.name for path in (tmp_path / "baseline").iterdir()] == ["default"]
 
 
@@ -48,7 +57,39 @@ def test_the_latest_run_of_the_name_is_found(tmp_path: Path) -> None:
     wanted = record(tmp_path / "20260102T000000Z-default")
     record(tmp_path / "20260103T000000Z-default-quick", name="default-quick")
     (record(tmp_path / "20260104T000000Z-default") / "INCOMPLETE").touch()
-    assert find_baseline("latest", tmp_path, "default") == wanted
+    assert latest(tmp_path) == wanted
+
+
+def latest(results: Path, **settings: object) -> Path:
+    return read_baseline("latest", results, "default", settings).path
+
+
+def test_the_latest_run_of_another_target_or_meaning_is_passed_over(tmp_path: Path) -> None:
+    sim = {"target": "sim:ttft=9ms"}
+    wanted = record(tmp_path / "20260101T000000Z-default", run=sim)
+    record(tmp_path / "20260102T000000Z-default", run={"target": "sim:ttft=8ms"})
+    record(tmp_path / "20260103T000000Z-default", run=sim, audible={"threshold": 0.02})
+    record(tmp_path / "20260104T000000Z-default", run=sim, wire={"cold_connection": True})
+    now = {"run": sim, "audible": {"threshold": 0.01}, "wire": {"cold_connection": False}}
+    assert latest(tmp_path, **now) == wanted
+    with pytest.raises(ResultsError) as refused:
+        latest(tmp_path, run={"target": "cascade"})
+    assert str(refused.value) == (
+        f"no complete run of 'default' lies in {tmp_path} that can be held against; "
+        "20260104T000000Z-default measured another target "
+        "(run.target: sim:ttft=9ms \u2192 cascade); measure once without --baseline"
+    )
+
+
+def test_the_latest_run_that_may_not_be_a_baseline_is_passed_over(tmp_path: Path) -> None:
+    wanted = record(tmp_path / "20260101T000000Z-default")
+    record(tmp_path / "20260102T000000Z-default", [*GOOD, replace(failed_turn(), turn=10)])
+    record(tmp_path / "20260103T000000Z-default", THROTTLED)
+    (record(tmp_path / "20260104T000000Z-default") / "turns.jsonl").write_text("{")
+    assert latest(tmp_path) == wanted
+    (wanted / "INCOMPLETE").touch()
+    with pytest.raises(ResultsError, match="20260104T000000Z-default cannot be a baseline"):
+        latest(tmp_path)
 
 
 def test_a_sprints_run_is_found_where_its_report_names_it(tmp_path: Path) -> None:
@@ -74,7 +115,7 @@ def test_a_sprints_run_is_found_where_its_report_names_it(tmp_path: Path) -> Non
 )
 def test_a_baseline_that_is_not_there_is_said(tmp_path: Path, wanted: str, sentence: str) -> None:
     with pytest.raises(ResultsError) as refused:
-        read_baseline(wanted, tmp_path, "default")
+        read_baseline(wanted, tmp_path, "default", {})
     assert sentence in str(refused.value)
 
 
@@ -102,7 +143,7 @@ def cut_line(path: Path) -> None:
             "its audio is not right (run 10: 90.0 % of its samples are clipped)",
         ),
         (
-            [replace(turn, machine=MachineState(throttled=1)) for turn in GOOD],
+            THROTTLED,
             spoil_nothing,
             "the processor throttled itself in 9 of 9 turns",
         ),
@@ -139,6 +180,31 @@ def test_a_noisy_run_is_a_baseline_where_that_is_allowed(tmp_path: Path) -> None
         set_baseline(failed, tmp_path, allow_noise=True)
 
 
+@pytest.mark.parametrize("turns", [THROTTLED, [*GOOD, replace(failed_turn(), turn=10)]])
+def test_what_may_not_be_kept_as_a_baseline_may_not_be_named_as_one(
+    tmp_path: Path, turns: Sequence[Timeline]
+) -> None:
+    result = record(tmp_path / "20260101T000000Z-default", turns)
+    with pytest.raises(ResultsError, match=r"cannot be a baseline: .*; name another run"):
+        read_baseline(str(result), tmp_path, "default", {})
+
+
+def test_a_run_that_was_allowed_to_be_noisy_may_be_a_baseline(tmp_path: Path) -> None:
+    allowed = {"allow_noise": True}
+    result = record(tmp_path / "20260101T000000Z-default", THROTTLED, judge=allowed)
+    set_baseline(result, tmp_path)
+    assert latest(tmp_path) == result
+
+
+def test_a_noisy_run_that_was_kept_or_is_allowed_now_may_be_named(tmp_path: Path) -> None:
+    result = record(tmp_path / "20260101T000000Z-default", THROTTLED)
+    set_baseline(result, tmp_path, allow_noise=True)
+    assert read_baseline("set", tmp_path, "default", {}).columns.turns == 9
+    with pytest.raises(ResultsError, match="cannot be a baseline"):
+        latest(tmp_path)
+    assert latest(tmp_path, judge={"allow_noise": True}) == result
+
+
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
     result = record(tmp_path / "run", name="../../outside")
     with pytest.raises(ResultsError, match="no folder may have"):
@@ -149,4 +215,4 @@ def test_a_baseline_that_was_broken_off_is_refused(tmp_path: Path) -> None:
     result = record(tmp_path / "run")
     break_off(result)
     with pytest.raises(ResultsError, match="is incomplete"):
-        read_baseline(str(result), tmp_path, "default")
+        read_baseline(str(result), tmp_path, "default", {})

@@ -10,7 +10,7 @@ import typer
 
 from voicebench.cli.options import Json
 from voicebench.cli.output import print_json
-from voicebench.errors import ResultsError
+from voicebench.errors import ExitCode, ResultsError
 
 if TYPE_CHECKING:
     from voicebench.comparability import Comparability
@@ -41,7 +41,7 @@ def compare(
     Example: voicebench compare results/20260101T120000Z-default results/20260102T120000Z-default
     """
     from voicebench.comparability import comparability
-    from voicebench.comparison import chosen_figure, default_figures, side_of
+    from voicebench.comparison import Outcome, chosen_figure, default_figures, side_of
     from voicebench.comparison import compare as compare_sides
     from voicebench.results.columns import read_columns
 
@@ -64,6 +64,9 @@ def compare(
     for run in runs:
         if not run.complete or run.cut_line:
             print(f"{run.path} is incomplete: its run was broken off", file=sys.stderr)
+    if all(one.outcome is Outcome.NOT_MEASURED for one in compared):
+        print("nothing was compared: no figure is shown by both runs", file=sys.stderr)
+        raise typer.Exit(ExitCode.UNDECIDED)
 
 
 def document(

@@ -20,7 +20,10 @@ from voicebench.report.style import (
 
 COLOURS = {GOOD: "#1a7f37", NEAR: "#9a6700", BAD: "#cf222e", UNSURE: "#8250df", QUIET: "#57606a"}
 """White letters stand out from each of them by at least 4.5 to 1 (WCAG AA)."""
-NAMED = (Word.INVALID, Word.INTERRUPTED, Word.UNDECIDED, Word.NOTHING_MEASURED)
+NAMED = (
+    *(Word.INVALID, Word.INTERRUPTED, Word.NOTHING_MEASURED),
+    *(Word.NOT_SHOWN, Word.UNDECIDED),
+)
 """Words that no sign says: the badge spells them."""
 LABEL = "first audio"
 _CHARACTER = 6.6

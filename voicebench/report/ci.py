@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voicebench.errors import UsageError
+from voicebench.final import NOTHING_COMPARED
 from voicebench.format import HALF_PAIRS
-from voicebench.gates import Verdict
+from voicebench.gates import OPEN, Verdict
 from voicebench.report.recorded import Recorded
 from voicebench.report.sheets import observed_text
 
@@ -51,6 +52,8 @@ def workflow_commands(run: Recorded) -> list[str]:
         commands += _failed(name, result.verdict, message)
     for one in run.judged.regressions:
         commands += _failed(name, one.verdict, f"{one.figure}: {one.told()}")
+    if run.final.nothing_compared:
+        commands += _failed(name, Verdict.UNDECIDED, NOTHING_COMPARED)
     return commands
 
 
@@ -62,7 +65,7 @@ def failure_command(word: str, sentence: str) -> str:
 def _failed(name: str, verdict: Verdict, message: str) -> list[str]:
     if verdict is Verdict.PASS:
         return []
-    level = "warning" if verdict is Verdict.UNDECIDED else "error"
+    level = "warning" if verdict in OPEN else "error"
     return [_command(level, name, verdict.value, message)]
 
 

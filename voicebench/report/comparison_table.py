@@ -44,6 +44,9 @@ def comparison_sheet(
             "left",
         ),
     ]
+    if any(one.turns_needed for one in compared):
+        needed = [Text(str(one.turns_needed or ""), QUIET) for one in compared]
+        columns.insert(-1, Column("turns\nneeded", needed, spare=4, extra=True))
     return Sheet("Side by side", columns, _notes(compared, found))
 
 
@@ -75,7 +78,9 @@ def _notes(compared: Sequence[ComparedFigure], found: Comparability) -> list[Tex
     ]
     if pairs:
         notes.append(Text(f"turns are paired by their prompts: {max(pairs)} pairs", QUIET))
-    notes += [Text(line, BAD) for line in found.refused]
+    if any(one.turns_needed for one in compared):
+        notes.append(Text("turns needed: about so many in each run would show the change", QUIET))
+    notes += [Text(f"the numbers mean other things: {line}", BAD) for line in found.refused]
     notes += [Text(line, NEAR) for line in disagreement_lines("other machine", found.warned)]
     notes += [Text(line) for line in disagreement_lines("differs", found.shown)]
     return notes

@@ -1,7 +1,8 @@
 """JUnit XML: a run is a suite; a gate, or a figure held against the baseline, is a test case.
 
 The dialect is the one that GitHub's, GitLab's and Jenkins' readers share: ``failure`` for a gate
-that misses its limit or was not measured, ``error`` for one that could not be decided, and for
+that misses its limit or was not measured, ``error`` for one that could not be decided (and for a
+change against the baseline that the turns do not show, or that nothing was compared), and for
 whatever stood in the way of a verdict: an interrupt, a noisy machine, a baseline of another kind.
 """
 
@@ -12,8 +13,8 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from voicebench import format as form
-from voicebench.final import Obstacle
-from voicebench.gates import Verdict
+from voicebench.final import NOTHING_COMPARED, Obstacle
+from voicebench.gates import OPEN, Verdict
 from voicebench.report.recorded import Recorded
 from voicebench.report.sheets import names, observed_text
 
@@ -51,7 +52,8 @@ def _suite(name: str, run: Recorded) -> ElementTree.Element:
     verdicts += [regression.verdict for regression in judged.regressions]
     obstacles = run.final.obstacles
     verdicts += [Verdict.UNDECIDED for _ in obstacles]
-    errors = verdicts.count(Verdict.UNDECIDED)
+    verdicts += [Verdict.UNDECIDED] if run.final.nothing_compared else []
+    errors = sum(verdict in OPEN for verdict in verdicts)
     seconds = sum(run.summary.metrics["turn_ms"].values) / 1000
     suite = ElementTree.Element(
         "testsuite",
@@ -72,6 +74,8 @@ def _suite(name: str, run: Recorded) -> ElementTree.Element:
     for one in judged.regressions:
         against = f"{one.figure} against the baseline"
         suite.append(_case(name, against, one.verdict, one.told()))
+    if run.final.nothing_compared:
+        suite.append(_case(name, "the baseline", Verdict.UNDECIDED, NOTHING_COMPARED))
     for obstacle in obstacles:
         suite.append(_error(name, obstacle))
     return suite
@@ -90,7 +94,7 @@ def _properties(run: Recorded) -> dict[str, str]:
 def _case(suite: str, what: str, verdict: Verdict, figures: str) -> ElementTree.Element:
     kind = None
     if verdict is not Verdict.PASS:
-        kind = "error" if verdict is Verdict.UNDECIDED else "failure"
+        kind = "error" if verdict in OPEN else "failure"
     return _told_case(suite, what, kind, verdict.value, figures)
 
 

@@ -5,33 +5,40 @@ from __future__ import annotations
 from rich.text import Text
 
 from voicebench import format as form
-from voicebench.report.style import QUIET, Column, Sheet
+from voicebench.gates import OPEN
+from voicebench.report.comparison_table import signed_interval
+from voicebench.report.style import QUIET, UNSURE, Column, Sheet
 from voicebench.report.verdicts import verdict_text
 from voicebench.results.judged import Judged, Regression
 
 
 def against_sheet(judged: Judged) -> Sheet | None:
     """Return the table of the comparison; None where there was none."""
-    if not judged.regressions:
-        return None
     rows = judged.regressions
+    if not rows:
+        return None
     columns = [
         Column("figure", [Text(row.figure) for row in rows], "left"),
         Column("baseline", [Text(form.quantity(row.before, row.unit), QUIET) for row in rows]),
         Column("this\nrun", [Text(form.quantity(row.now, row.unit), "bold") for row in rows]),
-        Column("change", [Text(_change(row)) for row in rows]),
+        Column("change", [Text(row.change_text()) for row in rows]),
+        Column(
+            "interval of\nthe change",
+            [Text(signed_interval(row.around, row.unit)) for row in rows],
+            spare=2,
+        ),
         Column("allowed", [Text(_allowed(row)) for row in rows], spare=1),
         Column("status", [verdict_text(row.verdict) for row in rows], "left"),
-        Column("", [Text(row.note, QUIET) for row in rows], "left", spare=3, least=20),
     ]
-    notes = [Text(f"baseline: {judged.baseline}", QUIET)] if judged.baseline else []
+    notes = [
+        Text(f"{row.figure}: {row.note}", UNSURE if row.verdict in OPEN else QUIET)
+        for row in rows
+        if row.note
+    ]
+    levels = {row.around.level for row in rows if row.around is not None}
+    notes += [Text(f"{form.percent(level)} intervals of the change", QUIET) for level in levels]
+    notes += [Text(f"baseline: {judged.baseline}", QUIET)] if judged.baseline else []
     return Sheet("Against the baseline", columns, notes)
-
-
-def _change(row: Regression) -> str:
-    if row.before is None or row.now is None:
-        return form.NOTHING
-    return form.change(row.before, row.now)
 
 
 def _allowed(row: Regression) -> str:

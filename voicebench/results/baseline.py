@@ -1,10 +1,11 @@
 """The baseline: the run that later runs may not be slower than.
 
-It can be named in four ways: a run folder's path; ``latest``, the last complete run of the same
-name; ``set``, the copy that ``voicebench baseline set`` keeps under ``results/baseline/<name>``
-(so that old run folders can be deleted, and a build can store just that one); and ``sprint:N``, the
-run of that sprint's report. A run that was broken off, has failed or flagged turns, or was measured
-on a machine too noisy for it, cannot become a baseline: every later run would be held against it.
+It can be named in four ways: a run folder's path; ``latest``, the last run of the same name and
+target that may be one; ``set``, the copy that ``voicebench baseline set`` keeps under
+``results/baseline/<name>`` (so that old run folders can be deleted, and a build can store just that
+one); and ``sprint:N``, the run of that sprint's report. A run that was broken off, has failed or
+flagged turns, or was measured on a machine too noisy for it (unless it was allowed to be), cannot
+be a baseline, however it is named: every later run would be held against it.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from voicebench.comparability import other_target
 from voicebench.errors import ResultsError
 from voicebench.noise import find_noise
 from voicebench.results.columns import RecordedColumns, read_columns, stream_turns
-from voicebench.results.folder import SUMMARY, TURNS
-from voicebench.results.reading import read_document, run_folders
+from voicebench.results.folder import SETTINGS, SUMMARY, TURNS
+from voicebench.results.reading import name_in, read_document, run_folders
 from voicebench.validity import flags_of
 
 FOLDER = "baseline"
@@ -27,12 +29,10 @@ _SPRINT = re.compile(r"^sprint:(?P<number>[0-9]{1,6})$")
 
 
 def find_baseline(wanted: str, results: Path, name: str) -> Path:
-    """Return the folder of the baseline. Raises `ResultsError` where there is none."""
+    """Return the folder of a baseline but ``latest``. Raises `ResultsError` where there is none."""
     sprint = _SPRINT.match(wanted)
     if sprint is not None:
         return _of_sprint(results, int(sprint["number"]), name)
-    if wanted == "latest":
-        return _latest(results, name)
     if wanted == "set":
         folder = results / FOLDER / name
         if not (folder / TURNS).is_file():
@@ -44,13 +44,26 @@ def find_baseline(wanted: str, results: Path, name: str) -> Path:
     return Path(wanted)
 
 
-def read_baseline(wanted: str, results: Path, name: str) -> RecordedColumns:
-    """Read the baseline. Raises `ResultsError` where there is none, or where it was broken off."""
+def read_baseline(
+    wanted: str, results: Path, name: str, settings: Mapping[str, object]
+) -> RecordedColumns:
+    """Read the baseline of the run called ``name`` that will be measured with ``settings``.
+
+    Raises `ResultsError` where there is none, or where the run may not be one.
+    """
+    if wanted == "latest":
+        return _latest(results, name, settings)
     run = read_columns(find_baseline(wanted, results, name))
     if not run.complete or run.cut_line:
         raise ResultsError(
             f"baseline {run.path} is incomplete: its run was broken off",
             "name a run that went to its end",
+        )
+    # What was kept by `set` was looked at then, and may have been allowed to be noisy.
+    why = _why_not(run, allow_noise=wanted == "set" or _allows_noise(settings))
+    if why:
+        raise ResultsError(
+            f"{run.path} cannot be a baseline: {why}", "name another run, or measure it again"
         )
     return run
 
@@ -100,10 +113,16 @@ def _why_not(run: RecordedColumns, *, allow_noise: bool) -> str:
     if flags:
         shown = "; ".join(flags[:MOST_SHOWN])
         return f"its audio is not right ({shown})"
-    if allow_noise:
+    if allow_noise or _allows_noise(run.settings):
         return ""
     noise = [found for found in find_noise(turns, lag_of(run.environment)) if found.invalidates]
     return f"{noise[0].finding}; --allow-noise keeps it all the same" if noise else ""
+
+
+def _allows_noise(settings: Mapping[str, object]) -> bool:
+    """Return whether a run with these settings may be judged on a machine too noisy for it."""
+    judged = settings.get("judge")
+    return isinstance(judged, dict) and judged.get("allow_noise") is True
 
 
 def _stored_flags(folder: Path) -> list[str]:
@@ -125,13 +144,29 @@ def lag_of(environment: Mapping[str, object]) -> float | None:
     return float(lag) if isinstance(lag, int | float) else None
 
 
-def _latest(results: Path, name: str) -> Path:
+def _latest(results: Path, name: str, settings: Mapping[str, object]) -> RecordedColumns:
+    """Return the last run of ``name`` that measured the target of ``settings`` and may be one."""
+    passed_over = ""
     for folder in reversed(run_folders(results, name)):
-        run = read_document(folder / "settings.json").get("run")
-        if isinstance(run, dict) and run.get("name") == name:
-            return folder
+        try:
+            stored = read_document(folder / SETTINGS)
+            if name_in(stored) != name:
+                continue
+            other = [str(found) for found in other_target(stored, settings)]
+            if other:
+                passed_over = passed_over or f"{folder.name} measured another target ({other[0]})"
+                continue
+            run = read_columns(folder)
+            why = _why_not(run, allow_noise=_allows_noise(settings))
+        except ResultsError as error:
+            why = error.message
+        if not why:
+            return run
+        passed_over = passed_over or f"{folder.name} cannot be a baseline: {why}"
     raise ResultsError(
-        f"no complete run of {name!r} lies in {results}", "measure once without --baseline"
+        f"no complete run of {name!r} lies in {results}"
+        + (f" that can be held against; {passed_over}" if passed_over else ""),
+        "measure once without --baseline",
     )
 
 

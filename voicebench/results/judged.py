@@ -15,6 +15,7 @@ from voicebench.errors import UsageError
 from voicebench.figures import parse_figure
 from voicebench.final import Final, Taken, final_verdict
 from voicebench.gates import Verdict
+from voicebench.intervals import Interval
 
 MOST_FLAGS = 10
 
@@ -30,15 +31,22 @@ class Regression:
     allowed: float | None
     verdict: Verdict
     note: str
+    change: float | None = None
+    """What is held to ``allowed``, a share of the figure; of a share, in its points."""
+    around: Interval | None = None
+    """How far the change may be off, in the figure's unit."""
 
     def told(self) -> str:
         """Return the figures in words."""
-        change = ""
-        if self.before is not None and self.now is not None:
-            change = f" ({form.change(self.before, self.now)})"
+        change = "" if self.change is None else f" ({self.change_text()})"
         allowed = "" if self.allowed is None else f", {form.limit(self.allowed, 'share')} allowed"
         before, now = form.quantity(self.before, self.unit), form.quantity(self.now, self.unit)
-        return f"{before} before, {now} now{change}{allowed}"
+        note = f"; {self.note}" if self.note else ""
+        return f"{before} before, {now} now{change}{allowed}{note}"
+
+    def change_text(self) -> str:
+        """Return the change as it is held to what is allowed: ``+36.0 %``."""
+        return form.NOTHING if self.change is None else f"{100 * self.change:+z.1f} %"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,7 @@ class Judged:
             taken,
             gates,
             [one.verdict for one in self.regressions],
+            has_baseline=self.baseline is not None,
             noise=self.invalidating if self.invalid else None,
             refused=self.refused,
         )
@@ -96,15 +105,38 @@ def _regression(entry: Mapping[str, object]) -> Regression | None:
         verdict = Verdict(str(entry.get("verdict")))
     except (UsageError, ValueError):
         return None
+    before, now = _number(entry.get("first")), _number(entry.get("second"))
     return Regression(
         figure=figure.name,
         unit=figure.unit,
-        before=_number(entry.get("first")),
-        now=_number(entry.get("second")),
+        before=before,
+        now=now,
         allowed=_number(entry.get("allowed")),
         verdict=verdict,
         note=str(entry.get("note") or ""),
+        change=_change(entry, figure.unit, before, now),
+        around=_interval(entry.get("interval")),
     )
+
+
+def _change(
+    entry: Mapping[str, object], unit: str, before: float | None, now: float | None
+) -> float | None:
+    """Return the change as it was held to the limit; older results have only both figures."""
+    stored = _number(entry.get("change" if unit == "share" else "change_share"))
+    if stored is not None or before is None or now is None:
+        return stored
+    if unit == "share":
+        return now - before
+    return (now - before) / abs(before) if before else None
+
+
+def _interval(entry: object) -> Interval | None:
+    if not isinstance(entry, dict):
+        return None
+    level = _number(entry.get("level"))
+    low, high = _number(entry.get("low")), _number(entry.get("high"))
+    return Interval(low, high) if level is None else Interval(low, high, level)
 
 
 def _lines(judgement: Mapping[str, object]) -> list[str]:

@@ -141,6 +141,21 @@ def open_cascade(settings: Settings, say: Say) -> Cascade:
     )
 
 
+def expected_settings(settings: Settings) -> dict[str, dict[str, object]]:
+    """Return the settings that a run's result will keep, as far as they are known beforehand.
+
+    Names that a server will give, or that nobody here answers to, are not among them.
+    """
+    expected: dict[str, dict[str, object]] = settings.model_dump()
+    whole_turn = settings.run.target in WHOLE_TURN
+    for section, names in (("llm", ("model",)), ("tts", ("model", "voice"))):
+        for name in names:
+            unnamed = settings.named(f"{section}.{name}") is None
+            if whole_turn or (getattr(settings, section).url is not None and unnamed):
+                del expected[section][name]
+    return expected
+
+
 def named_by_servers(effective: Effective, description: Mapping[str, object]) -> Effective:
     """Return the settings with the names that servers gave where nobody else did.
 

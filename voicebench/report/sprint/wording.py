@@ -33,6 +33,7 @@ WORDING: dict[str, tuple[str, str]] = {
     "word.PASS": ("PASS", "RÉUSSI"),
     "word.CLOSE": ("CLOSE", "PROCHE"),
     "word.FAIL": ("FAIL", "ÉCHEC"),
+    "word.NOT SHOWN": ("NOT SHOWN", "NON DÉMONTRÉ"),
     "word.UNDECIDED": ("UNDECIDED", "INDÉCIS"),
     "word.NOT MEASURED": ("NOT MEASURED", "NON MESURÉ"),
     "word.INVALID": ("INVALID", "INVALIDE"),
@@ -49,6 +50,10 @@ WORDING: dict[str, tuple[str, str]] = {
     "why.baseline.one": (
         "{kept} of {figures} figures kept the baseline",
         "{kept} chiffre sur {figures} tient la référence",
+    ),
+    "why.nothing compared": (
+        "nothing was compared with the baseline",
+        "rien n’a été comparé à la référence",
     ),
     "why.no gate": ("no gate is set", "aucun seuil n’est fixé"),
     "why.failed": ("{failed} of {turns} turns failed", "{failed} tours sur {turns} ont échoué"),
