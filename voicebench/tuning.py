@@ -3,14 +3,7 @@
 Every combination of the varied settings is a *candidate*. All candidates are open at once (those
 that differ only in how the reply is cut share their engines) and answer each prompt in turn, in an
 order that rotates from prompt to prompt, so that no drift favours one. Each leaves a run folder.
-
-**The best** is not simply the one with the first sample: a first chunk of one word comes early and
-then starves, and short chunks lose the melody of the sentence. So, in this order:
-
-1. candidates whose median listener is not left waiting longer than `MOST_DEFICIT_MS` after first
-   audio (`worst_deficit`); where there is none, those with the earliest gapless start;
-2. of these, the ones whose median first audio is not shown to be later than the earliest;
-3. of these, the one with the longest chunks: first the first one, then the later ones.
+`voicebench.choosing` says which of them is the best, or that the turns are too few to say.
 """
 
 from __future__ import annotations
@@ -18,14 +11,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from voicebench.choosing import Choice, Contender, choose
 from voicebench.columns import columns_of
-from voicebench.comparison import Outcome, Side, compare, side_of
+from voicebench.comparison import Side, side_of
 from voicebench.errors import UsageError
-from voicebench.figures import parse_figure
 from voicebench.format import plural
 from voicebench.measuring import PlannedTurn
+from voicebench.noise import Noise
 from voicebench.session import Observer, OpenRun, check_session, measure_open, until_interrupted
 from voicebench.settings import Effective, Settings, load_settings, parse_override
 from voicebench.targets import Target
@@ -33,12 +27,8 @@ from voicebench.targets.cascade import Cascade
 from voicebench.targets.opening import open_target
 from voicebench.timeline import Timeline
 
-MOST_DEFICIT_MS = 100.0
 MOST_CANDIDATES = 24
 USUAL = ("chunker.first_words=1,2,3,4",)
-FIRST_AUDIO = parse_figure("first_audio.p50")
-DEFICIT = parse_figure("worst_deficit.p50")
-GAPLESS = parse_figure("gapless_start.p50")
 REPLAYED = ("chunker.first_words", "chunker.later_words")
 """The settings that a recorded run can be replayed with."""
 
@@ -63,10 +53,10 @@ class Tried:
     candidate: Candidate
     side: Side
     turns: Sequence[Timeline]
-
-    def figure(self, name: str) -> float | None:
-        """Return one figure over the measured turns."""
-        return parse_figure(name).observe(self.side.summary)[0]
+    noise: tuple[Noise, ...] = ()
+    """What the machine did to its turns."""
+    invalid: bool = False
+    """Whether that is too much for a choice."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,7 +123,11 @@ def tune(found: Sequence[Candidate], observer: Observer) -> Sweep:
         if outcome.not_kept is not None:
             raise outcome.not_kept
     tried = tuple(
-        tried_of(candidate, outcome.turns)
+        replace(
+            tried_of(candidate, outcome.turns),
+            noise=outcome.judgement.noise,
+            invalid=outcome.judgement.is_invalid,
+        )
         for candidate, outcome in zip(found, outcomes, strict=True)
     )
     if not any(run.interrupted for run in runs):
@@ -171,26 +165,14 @@ def in_rotation(runs: Sequence[OpenRun]) -> Iterator[tuple[OpenRun, PlannedTurn]
         yield from ((runs[index], turns[index]) for index in order)
 
 
-def best_of(tried: Sequence[Tried]) -> Tried | None:
-    """Return the best candidate (see the module's text); None where none was measured."""
-    timed = [one for one in tried if one.figure(FIRST_AUDIO.name) is not None]
-    if not timed:
-        return None
-    steady = [one for one in timed if (one.figure(DEFICIT.name) or 0.0) <= MOST_DEFICIT_MS]
-    if not steady:
-        return min(timed, key=lambda one: one.figure(GAPLESS.name) or 0.0)
-    earliest = min(steady, key=lambda one: one.figure(FIRST_AUDIO.name) or 0.0)
-    as_early = [one for one in steady if one is earliest or not _is_later(earliest, one)]
-    return max(as_early, key=lambda one: _lengths(one.candidate.effective.settings))
+def best_of(tried: Sequence[Tried]) -> Choice:
+    """Return which of the candidates is the best, or that the turns are too few to say."""
+    return choose([Contender(one.side, _lengths(one.candidate)) for one in tried])
 
 
-def _is_later(earliest: Tried, other: Tried) -> bool:
-    [compared] = compare([FIRST_AUDIO], earliest.side, other.side)
-    return compared.outcome is Outcome.WORSE
-
-
-def _lengths(settings: Settings) -> tuple[int, int]:
-    return settings.chunker.first_words, settings.chunker.later_words
+def _lengths(candidate: Candidate) -> tuple[int, int]:
+    chunker = candidate.effective.settings.chunker
+    return chunker.first_words, chunker.later_words
 
 
 def _named(effective: Effective, name: str) -> Effective:

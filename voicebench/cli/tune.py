@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from voicebench.report.tuning_table import Row
     from voicebench.settings import Effective
     from voicebench.tuning import Candidate, Sweep, Tried
+
+
+OF_THE_SWEEP = ("run.runs", "run.warmup", "run.results")
+"""Settings that say how the candidates are tried, and nothing of what is tried."""
 
 
 def tune(
@@ -45,7 +50,8 @@ def tune(
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the best as a settings file.")
+        Path | None,
+        typer.Option("--output", "-o", help="Write what was varied, at its best, as settings."),
     ] = None,
     force: Force = False,
     assignments: Set = None,
@@ -54,8 +60,9 @@ def tune(
 ) -> None:
     """Try settings in turn: who speaks soonest without stuttering.
 
-    Every combination of the varied settings answers each prompt, interleaved. The best is the
-    earliest whose audio keeps up; of those as early as that, the one with the longest chunks.
+    Every combination of the varied settings answers each prompt, interleaved. The best is the one
+    with the longest chunks, of those that keep up and are shown to be as early as the others. Where
+    the turns are too few to say, nothing is chosen (exit code 5).
 
     Examples:
 
@@ -65,6 +72,8 @@ def tune(
 
       voicebench tune --replay results/20260101T120000Z-default
     """
+    from voicebench.choosing import Standing
+    from voicebench.report.tuning_table import choice_line
     from voicebench.tuning import USUAL, best_of, candidates, parse_variation
 
     check_free(output, force=force)
@@ -73,33 +82,36 @@ def tune(
     found = candidates(base, [parse_variation(text) for text in vary or USUAL])
     sweep = _replay(replay, found) if replay is not None else _measure(found, quiet=quiet)
     tried = sweep.tried
-    best = None if sweep.interrupted else best_of(tried)
-    if best is None and not sweep.interrupted:
+    choice = best_of(tried)
+    if not sweep.interrupted and set(choice.standings) <= {Standing.NOT_MEASURED}:
         raise CannotMeasure("no candidate brought a turn with audio", "look at the run folders")
-    rows = [_row(one, is_best=one is best) for one in tried]
+    invalid = any(one.invalid for one in tried)
+    stands = not (sweep.interrupted or invalid)
+    best = tried[choice.best].candidate if stands and choice.best is not None else None
+    standings = [str(one) if stands else "" for one in choice.standings]
+    rows = [_row(one, standing) for one, standing in zip(tried, standings, strict=True)]
+    line = choice_line(choice, rows, invalid=invalid, interrupted=sweep.interrupted)
     if as_json:
         document: dict[str, object] = {
             "schema": 1,
             "replayed": replay is not None,
             "interrupted": sweep.interrupted is not None,
-            "best": best.candidate.varied if best else None,
+            "best": None if best is None else best.varied,
+            "why": line,
+            "turns_needed": choice.turns_needed if stands else None,
+            "compared": choice.figure.name,
         }
         print_json(document | {"candidates": [row.as_dict() for row in rows]})
     else:
-        _print(rows, "What if, by replay" if replay is not None else "Measured in turn")
-    if sweep.interrupted:
-        print(
-            f"interrupted after {sweep.interrupted}: the candidates answered different prompts, "
-            "so none is chosen",
-            file=sys.stderr,
-        )
-        raise typer.Exit(ExitCode.INTERRUPTED)
-    if output is not None and best is not None:
-        write_text(output, _as_toml(base, best.candidate), force=force)
+        _print(rows, "What if, by replay" if replay is not None else "Measured in turn", line)
+    if best is None:
+        print(line, file=sys.stderr)
+        raise typer.Exit(ExitCode.INTERRUPTED if sweep.interrupted else ExitCode.UNDECIDED)
+    if output is not None:
+        write_text(output, _as_toml(best), force=force)
         if not quiet:
-            print(
-                f"settings: {output}; measure them with: voicebench run {output}", file=sys.stderr
-            )
+            command = _command(base, config, output, best)
+            print(f"settings: {output}; measure with: {command}", file=sys.stderr)
 
 
 def _measure(found: Sequence[Candidate], *, quiet: bool) -> Sweep:
@@ -132,7 +144,9 @@ def _replay(result: Path, found: Sequence[Candidate]) -> Sweep:
             f"--replay cannot vary {min(other)!r}: only how the reply is cut is replayed",
             f"vary {' or '.join(REPLAYED)}, or measure without --replay",
         )
-    read_run(result)
+    run = read_run(result)
+    if not run.complete or run.cut_line:
+        print(f"{result} is incomplete: its run was broken off", file=sys.stderr)
     turns = list(stream_turns(result))
     voice = fit_voice(turns)
     tried = []
@@ -151,23 +165,28 @@ def _replay(result: Path, found: Sequence[Candidate]) -> Sweep:
     return Sweep(tuple(tried))
 
 
-def _row(one: Tried, *, is_best: bool) -> Row:
+def _row(one: Tried, standing: str) -> Row:
+    from voicebench.choosing import DEFICIT, FIRST_AUDIO, GAPLESS
     from voicebench.report.tuning_table import Row, chunk_words
 
     first, later = chunk_words(one.turns)
+    summary = one.side.summary
     return Row(
         label=one.candidate.label,
-        turns=one.side.columns.turns,
-        first_audio_ms=one.figure("first_audio.p50"),
-        gapless_start_ms=one.figure("gapless_start.p50"),
-        deficit_ms=one.figure("worst_deficit.p50"),
+        turns=summary.turns,
+        failed=summary.failed,
+        first_audio_ms=FIRST_AUDIO.observe(summary)[0],
+        first_audio_around=FIRST_AUDIO.interval(summary),
+        gapless_start_ms=GAPLESS.observe(summary)[0],
+        deficit_ms=DEFICIT.observe(summary)[0],
         first_chunk_words=first,
         later_chunk_words=later,
-        is_best=is_best,
+        standing=standing,
+        noise=tuple(str(noise) for noise in one.noise),
     )
 
 
-def _print(rows: Sequence[Row], title: str) -> None:
+def _print(rows: Sequence[Row], title: str, line: str) -> None:
     from rich.console import Console
 
     from voicebench.report.console import WIDEST
@@ -176,22 +195,37 @@ def _print(rows: Sequence[Row], title: str) -> None:
 
     console = Console()
     width = min(console.width, WIDEST)
-    console.print(Printable(tuning_sheet(rows, title)), width=width, highlight=False)
+    console.print(Printable(tuning_sheet(rows, title, line)), width=width, highlight=False)
 
 
-def _as_toml(base: Effective, best: Candidate) -> str:
-    """Return the settings that differ from the defaults, and the best candidate's."""
-    from voicebench.settings import lookup
+def _command(base: Effective, config: Path | None, output: Path, best: Candidate) -> str:
+    """Return the command that measures the best candidate as the sweep did."""
+    chosen = {
+        key: value
+        for key, value in base.given.items()
+        if base.origins[key] != str(config) and key not in (*OF_THE_SWEEP, *best.varied)
+    }
+    if config is not None:
+        chosen |= best.varied
+    sets = [
+        f"{key}={value if isinstance(value, str) else _value(value)}"
+        for key, value in chosen.items()
+    ]
+    options = [part for text in sets for part in ("--set", text)]
+    return shlex.join(["voicebench", "run", str(config or output), *options])
 
-    chosen = {key: lookup(base.settings, key) for key in base.origins} | dict(best.varied)
-    lines = [f"# Written by voicebench tune: {best.label}"]
-    lines += [f"{key} = {_value(chosen[key])}" for key in chosen if "." not in key]
-    for section in dict.fromkeys(key.partition(".")[0] for key in chosen if "." in key):
+
+def _as_toml(best: Candidate) -> str:
+    """Return the varied settings as the best candidate has them, and nothing else."""
+    varied = best.varied
+    lines = [f"# What voicebench tune varied, at its best: {best.label}"]
+    lines += [f"{key} = {_value(value)}" for key, value in varied.items() if "." not in key]
+    for section in dict.fromkeys(key.partition(".")[0] for key in varied if "." in key):
         lines += ["", f"[{section}]"]
         lines += [
             f"{key.partition('.')[2]} = {_value(value)}"
-            for key, value in chosen.items()
-            if key.startswith(f"{section}.") and value is not None
+            for key, value in varied.items()
+            if key.startswith(f"{section}.")
         ]
     return "\n".join(lines) + "\n"
 

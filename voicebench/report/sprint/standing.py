@@ -42,7 +42,7 @@ def _why(word: Word, run: Recorded) -> Iterator[Said]:
     if regressions and not word.is_obstacle:
         kept = sum(one.verdict is Verdict.PASS for one in regressions)
         yield Said("why.baseline", {"kept": kept, "figures": len(regressions)})
-    if word not in WITHOUT_FIGURES and run.final.nothing_compared:
+    if run.final.nothing_compared and not word.is_obstacle:
         yield Said("why.nothing compared")
     if word is Word.NOT_JUDGED:
         yield Said("why.no gate")
