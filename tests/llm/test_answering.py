@@ -135,6 +135,28 @@ def test_reasoning_is_sampled_but_not_shown():
     assert events[-1] == Usage(len(ids_of("\n\nYes.")), hidden=len(ids_of("hm, hm")) + 2)
 
 
+@pytest.mark.parametrize(
+    ("ids", "marks"),
+    [
+        ([OPENS, *ids_of("hm, hm"), END], (OPENS, CLOSES)),
+        ([*ids_of("So. "), OPENS, *ids_of("hm, hm"), END], (OPENS, CLOSES)),
+        ([*ids_of("<think>hm, hm"), END], None),
+        ([*ids_of("<think>hm, hm and so on and on")], None),
+    ],
+)
+def test_a_reply_that_ends_in_the_middle_of_a_thought_is_a_failure(ids, marks):
+    with pytest.raises(EngineError, match="in the middle of its reasoning"):
+        answer(ids, reasoning_marks=marks, rules=ReplyRules(max_tokens=8))
+
+
+def test_a_thought_in_plain_text_is_sampled_but_not_shown():
+    ids = ids_of("<think>hm</think>", "Yes.")
+    events = answer([*ids, END])
+    assert text_of(events) == "Yes."
+    assert events[0] == Remark("reasoning")
+    assert events[-1] == Usage(len(ids), hidden=None)
+
+
 def test_a_template_that_opens_the_reasoning_is_followed():
     ids = [*ids_of("hm"), CLOSES, *ids_of("Yes.")]
     marks = (OPENS, CLOSES)

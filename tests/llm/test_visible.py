@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicebench.errors import EngineError
-from voicebench.llm.visible import VisibleText, after_unopened_thought
+from voicebench.llm.visible import VisibleText, visible_reply
 
 
 def shown(*pieces: str) -> list[str]:
@@ -111,14 +111,16 @@ def test_special_tokens_written_as_text_are_not_shown() -> None:
         ("It is late.", "It is late."),
         ("they ask</think>It is late.", "It is late."),
         ("a</think>b</think>It is late.", "It is late."),
-        ("<think>they ask</think>It is late.", "<think>they ask</think>It is late."),
-        ("It is <think>hm", "It is <think>hm"),
+        ("<think>they ask</think>It is late.", "It is late."),
+        ("It is <think>hm", "It is "),
     ],
 )
 def test_of_a_whole_reply_all_before_a_closing_mark_without_an_opening_one_is_a_thought(
     reply: str, answer: str
 ) -> None:
-    assert after_unopened_thought(reply) == answer
+    text, withheld, had_thought = visible_reply(reply)
+    assert text == answer
+    assert had_thought == ("reasoning" in withheld) == (reply != answer)
 
 
 def test_a_letter_whose_lower_case_is_longer_shifts_no_mark() -> None:

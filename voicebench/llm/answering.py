@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from voicebench.errors import TooLong
+from voicebench.errors import EngineError, TooLong
 from voicebench.events import LlmEvent, RemarkKind, Token, Usage
 from voicebench.llm.chat import Said
 from voicebench.llm.detokenizer import Detokenizer
@@ -158,6 +158,11 @@ class InProcessLanguageModel:
                 if text.line_is_over or sampled >= limit:
                     held_back = text.finish()
                     break
+        if text.is_thinking:
+            raise EngineError(
+                "the reply ended in the middle of its reasoning",
+                "raise llm.max_tokens, or take a model without reasoning",
+            )
         if held_back:
             yield Token(held_back)
         yield text.usage(sampled)
@@ -234,6 +239,11 @@ class VisibleIds:
         """
         reasoning: tuple[RemarkKind, ...] = ("reasoning",) if self._had_thought else ()
         return (*reasoning, *(kind for kind in self._text.withheld if kind != "blank"))
+
+    @property
+    def is_thinking(self) -> bool:
+        """Whether a thought is open."""
+        return self._reasoning or self._text.is_thinking
 
     def push(self, token_id: int) -> str:
         """Return what becomes visible with ``token_id`` in hand."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from voicebench.events import LlmEvent, Reply
+from voicebench.events import LlmEvent, RemarkKind, Reply
 from voicebench.llm.openai_reply import no_text
 from voicebench.llm.openai_words import CUT, choice_in, counts_in, failure_in
-from voicebench.llm.visible import Remarks, VisibleText, after_unopened_thought
+from voicebench.llm.visible import Remarks, visible_reply
 from voicebench.remote.answer import Answer
 from voicebench.remote.json_text import json_object, whole_letters
 
@@ -26,14 +26,8 @@ def read_whole(answer: Answer) -> Iterator[LlmEvent]:
             raise answer.failure(f"failed: {answer.quote(said)}", fault="engine")
         choice = choice_in(document, "message")
         content = whole_letters(choice.text) if choice else ""
-        answered = after_unopened_thought(content)
-        visible = VisibleText()
-        text = visible.push(answered) + visible.finish()
-        had_thought = visible.had_thought or len(answered) < len(content)
-        withheld = dict.fromkeys(choice.hidden if choice else ())
-        withheld |= visible.withheld
-        if had_thought:
-            withheld["reasoning"] = None
+        text, unseen, had_thought = visible_reply(content)
+        withheld = dict.fromkeys((*(choice.hidden if choice else ()), *unseen))
         if choice is not None and choice.finish_reason in CUT:
             raise answer.failure(
                 f"cut the reply short (finish_reason {choice.finish_reason!r})", fault="engine"
@@ -44,4 +38,5 @@ def read_whole(answer: Answer) -> Iterator[LlmEvent]:
         yield Reply(text)
         counts = counts_in(document)
         if counts is not None:
-            yield counts.usage(set(withheld) - {"blank", "mark"})
+            thought: set[RemarkKind] = {"reasoning"} if had_thought else set()
+            yield counts.usage((set(withheld) | thought) - {"blank", "mark"})

@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from voicebench.errors import EngineError
 from voicebench.events import Remark, RemarkKind
@@ -183,8 +184,29 @@ class VisibleText:
         return piece
 
 
-def after_unopened_thought(text: str) -> str:
-    """Return a reply that came in one piece without a thought that the chat template has opened."""
+class VisibleReply(NamedTuple):
+    """A reply that came in one piece: its visible text, and what was withheld of it."""
+
+    text: str
+    withheld: tuple[RemarkKind, ...]
+    had_thought: bool
+
+
+def visible_reply(text: str) -> VisibleReply:
+    """Return what is visible of a reply that came in one piece.
+
+    Nothing of it was shown before, so a thought that the chat template has opened can be left out.
+    """
+    answer = _after_unopened_thought(text)
+    visible = VisibleText()
+    shown = visible.push(answer) + visible.finish()
+    if len(answer) == len(text):
+        return VisibleReply(shown, tuple(visible.withheld), visible.had_thought)
+    visible.withheld["reasoning"] = None
+    return VisibleReply(shown, tuple(visible.withheld), had_thought=True)
+
+
+def _after_unopened_thought(text: str) -> str:
     begins, closer = 0, None
     for found in _ANY_MARK.finditer(text.translate(_LOWER)):
         mark = found[0]

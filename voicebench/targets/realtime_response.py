@@ -9,16 +9,16 @@ server that announces none cannot be measured: its turn fails and says so.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping
 
 from voicebench.events import Event, Remark, ServerTiming, Token, Usage
-from voicebench.remote.failure import RemoteError, message_in
+from voicebench.remote.failure import RemoteError
 from voicebench.remote.json_text import TextDeltas, count_at, json_object, part, text_at
 from voicebench.remote.open_socket import Beginning, Incoming
 from voicebench.remote.raw_sound import PcmStream
 from voicebench.remote.server_timing import server_duration_ms
 from voicebench.remote.speech import Heard, OneRate, decode_base64
+from voicebench.remote.told_failure import told_failure
 from voicebench.remote.websocket import SocketLine
 
 _AUDIO = ("response.output_audio.delta", "response.audio.delta")
@@ -28,6 +28,7 @@ _TEXT = (
     "response.output_text.delta",
     "response.text.delta",
 )
+_NOT_OF_THE_RESPONSE = ("conversation.", "session.", "mcp", "rate_limits.")
 
 
 class Response:
@@ -59,9 +60,7 @@ class Response:
             return
         event = event_in(incoming.data, self._line)
         kind = text_at(event, "type")
-        if kind == "error":
-            said = self._line.quote(message_in(json.dumps(event)))
-            raise self._line.failure(f"answers with an error: {said}", fault="refused")
+        self._raise_failure(event, kind)
         if kind == "response.created" and not self._announced:
             self._announced = True
             self.id = _response_id(event) or None
@@ -72,6 +71,17 @@ class Response:
         elif is_sound(event):
             yield Remark("late sound")
         self._heard.other()
+
+    def _raise_failure(self, event: Mapping[str, object], kind: str) -> None:
+        """Raise the failure that ``event`` tells of; a response's end says it by its status."""
+        if kind == "response.done" or kind.startswith(_NOT_OF_THE_RESPONSE):
+            return
+        said = told_failure(event)
+        if said is not None and (kind == "error" or self._is_own(event, kind)):
+            raise self._line.failure(
+                f"answers with an error: {self._line.quote(said)}",
+                fault="refused" if kind == "error" else "engine",
+            )
 
     def _is_own(self, event: Mapping[str, object], kind: str) -> bool:
         """Whether ``event`` is this response's: announced, and of its id or of none."""

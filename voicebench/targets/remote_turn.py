@@ -16,7 +16,9 @@ from voicebench.events import (
     TurnFailed,
     TurnFinished,
     TurnStarted,
+    Usage,
 )
+from voicebench.llm.visible import Remarks, VisibleText, visible_reply
 from voicebench.remote.websocket import SocketLine
 
 MAX_REPLY_CHARS = 1 << 20
@@ -33,7 +35,7 @@ def run_remote_turn(prompt: str, emit: Emit, line: SocketLine, answer: Iterator[
     try:
         with closing(cast("_Closable", answer)):
             ended, letters = False, 0
-            for event in answer:
+            for event in _visible(answer, line):
                 letters += len(event.text) if isinstance(event, Token | Reply) else 0
                 if letters > MAX_REPLY_CHARS:
                     raise line.failure(f"sends a reply of more than {MAX_REPLY_CHARS} letters")
@@ -52,6 +54,42 @@ def run_remote_turn(prompt: str, emit: Emit, line: SocketLine, answer: Iterator[
         raise
     else:
         line.end()
+
+
+def _visible(answer: Iterator[Event], line: SocketLine) -> Iterator[Event]:
+    """Yield ``answer`` without text that nobody should hear (`voicebench.llm.visible`)."""
+    text, remarks = VisibleText(), Remarks()
+    begins_anew = False
+    for event in answer:
+        match event:
+            case Token(piece, joined):
+                shown = text.push(piece)
+                yield from remarks.of(text.withheld)
+                if shown:
+                    yield Token(shown, joined and not begins_anew)
+                # What is joined to something withheld has no moment of a token before it.
+                begins_anew = not shown
+            case Reply(whole):
+                reply = visible_reply(whole)
+                yield from remarks.of(reply.withheld)
+                if not reply.text:
+                    raise line.failure("sent a reply with nothing to speak", fault="engine")
+                yield Reply(reply.text)
+            case Usage(tokens, hidden=0) if text.had_thought:
+                yield Usage(tokens, hidden=None)
+            case TurnFinished():
+                yield from _rest(text, line)
+                yield event
+            case _:
+                yield event
+
+
+def _rest(text: VisibleText, line: SocketLine) -> Iterator[Token]:
+    if text.is_thinking:
+        raise line.failure("ended the reply in the middle of its reasoning", fault="engine")
+    rest = text.finish()
+    if rest:
+        yield Token(rest)
 
 
 class _Closable:

@@ -34,10 +34,13 @@ from voicebench.events import (
 )
 from voicebench.remote.access import Access
 from voicebench.remote.failure import RemoteError
+from voicebench.remote.json_text import json_object
 from voicebench.remote.open_socket import Beginning, Incoming
 from voicebench.remote.speech import Heard, OneRate
+from voicebench.remote.told_failure import told_failure
 from voicebench.remote.websocket import SocketLine
 from voicebench.targets.remote_turn import run_remote_turn
+from voicebench.wire import WireError
 
 MAX_EVENTS = 200_000
 """Events of one turn; more is a turn without end."""
@@ -166,7 +169,15 @@ class _Answer:
 
     def _own(self, incoming: Incoming) -> Event | None:
         """Return the event that a message is, None where it is another turn's."""
-        event, turn = wire.decode_of_turn(incoming.data)
+        try:
+            event, turn = wire.decode_of_turn(incoming.data)
+        except WireError:
+            said = _failure_in(incoming.data)
+            if said is None:
+                raise
+            raise self._line.failure(
+                f"answers with an error: {self._line.quote(said)}", fault="engine"
+            ) from None
         if turn is not None:
             self.repeats_number = True
             return event if turn == self._number else None
@@ -196,3 +207,11 @@ class _Answer:
                 fault="protocol",
             )
         self._kinds.add(kind)
+
+
+def _failure_in(message: str | bytes) -> str | None:
+    """Return what a message that is none of the protocol says of a failure, None if nothing."""
+    try:
+        return None if isinstance(message, bytes) else told_failure(json_object(message))
+    except RemoteError:
+        return None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 
 from voicebench.errors import UsageError
 from voicebench.remote.template import filled, holds_place
+from voicebench.remote.told_failure import told_failure
 
 Table = Mapping[str, object]
 
@@ -56,7 +57,7 @@ class SocketDialect:
         """Whether ``message`` tells of a failure: in this dialect, or as most servers do."""
         failed = self.failed
         told = message.get(failed) if isinstance(failed, str) else _has_all(message, failed)
-        return bool(told or message.get("error")) or str(message.get("type")).lower() == "error"
+        return bool(told) or told_failure(message) is not None
 
 
 def read_dialect(words: Table) -> SocketDialect:
