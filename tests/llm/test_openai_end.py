@@ -257,6 +257,13 @@ def test_an_error_is_a_failure_whatever_its_shape_and_what_follows(
     assert failure.fault == "engine"
 
 
+@pytest.mark.parametrize(
+    "body", [b'{"error": {"message": "out of memory"}}', b'{\n"error": "out of memory"\n}\n']
+)
+def test_a_document_that_is_called_an_event_stream_is_shown(body: bytes) -> None:
+    assert "it also sent out of memory" in str(failure_of(streams(body)))
+
+
 def test_an_error_event_without_a_word_is_a_failure() -> None:
     failure = failure_of(streams(sse(delta(content="It")), b"event: error\ndata:\n\n", sse(STOP)))
     assert "without a word" in str(failure)
@@ -297,6 +304,16 @@ def test_a_keep_alive_is_nothing(alive: bytes) -> None:
 def test_a_chunk_without_text_of_the_first_choice_is_no_token_and_no_end(chunk: object) -> None:
     script = streams(sse(chunk, delta(content="It"), chunk, delta(content=" is"), STOP), DONE)
     assert texts(events_of(script)) == ["It", " is"]
+
+
+def test_a_message_beside_a_delta_is_not_spoken_again() -> None:
+    so_far = {"message": {"role": "assistant", "content": "It is"}}
+    chunks = [
+        {"choices": [{"delta": {"content": "It"}, **so_far}]},
+        {"choices": [{"delta": {"content": " is"}, **so_far}]},
+        {"choices": [{"delta": {}, "finish_reason": "stop", **so_far}]},
+    ]
+    assert texts(events_of(streams(sse(*chunks), DONE))) == ["It", " is"]
 
 
 def test_the_first_choice_is_told_by_its_index() -> None:

@@ -59,6 +59,15 @@ def test_what_the_end_of_the_stream_leaves_incomplete_is_no_event() -> None:
     assert texts(b"data: whole\n\ndata: half\n") == ["whole"]
 
 
+def test_what_is_no_line_of_an_event_is_kept_to_be_shown() -> None:
+    stream = EventStream()
+    assert list(stream.feed(b'<h1>\nGone</h1>\n: a comment\nid: 3\ndata: x\n\n{"error":')) == [
+        ServerSentEvent("", "x")
+    ]
+    assert stream.stray == '<h1>\nGone</h1>\n{"error":'
+    assert len(events(b"x" * 3000 + b"\n")) == 0
+
+
 def test_a_letter_cut_by_two_events_is_an_error_that_shows_the_bytes() -> None:
     first, second = "é".encode()[:1], "é".encode()[1:]
     with pytest.raises(RemoteError, match="not UTF-8") as caught:

@@ -109,6 +109,7 @@ def test_sound_is_the_same_plain_and_in_events(script: Script, options: SpeechOp
         (sse(delta(BODY)), "before it was done", "audio"),
         (sse(DONE), "an event stream without sound", "audio"),
         (b"<html><body>It works!</body></html>", "an event stream without sound", "audio"),
+        (b'{"error": {"message": "voice crashed"}}', "without sound: voice crashed", "audio"),
         (sse({"type": "speech.audio.delta", "audio": "not base64!"}), "no base64", "protocol"),
         (sse(delta(BODY), {"error": {"message": "voice crashed"}}), "voice crashed", "engine"),
         (sse(delta(BODY), delta(BODY), {"type": "speech.audio.error", "message": "voice crashed"})

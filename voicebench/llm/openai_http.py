@@ -195,7 +195,7 @@ class OpenAiChat:
             if reading.complete:
                 break
         with answer.blamed():
-            yield from reading.finish()
+            yield from reading.finish(stream.stray)
         # The end of the body may come later than the end of the reply; nobody waits for it here.
         answer.content_complete = True
         self._ended = stream, reading

@@ -35,7 +35,7 @@ from voicebench.llm.openai_words import (
 )
 from voicebench.llm.visible import Remarks, VisibleText
 from voicebench.remote.answer import Answer, Piece
-from voicebench.remote.failure import RemoteError
+from voicebench.remote.failure import RemoteError, message_in
 from voicebench.remote.json_text import TextDeltas, json_object
 from voicebench.remote.sse import ServerSentEvent
 from voicebench.remote.told_failure import names_failure
@@ -99,8 +99,13 @@ class Reading:
             self._raise_failure(failure_in(chunk, event.name))
             yield from self._take_chunk(chunk, arrival)
 
-    def finish(self) -> Iterator[LlmEvent]:
-        """Yield what the stream's end brings. Raises `RemoteError` where it came too early."""
+    def finish(self, stray: str = "") -> Iterator[LlmEvent]:
+        """Yield what the stream's end brings. Raises `RemoteError` where it came too early.
+
+        ``stray`` is what the stream held beside its events.
+        """
+        if stray and not self._unknown:
+            self._unknown = self._answer.quote(message_in(stray))
         self._letters.finish()
         yield from self._shown(self._visible.finish(), self._arrival)
         if not self._end:

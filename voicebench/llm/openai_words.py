@@ -51,7 +51,10 @@ def choice_in(document: Mapping[str, object], key: str) -> Choice | None:
     choice = next((one for one in choices if part(one, "index") in (None, 0)), None)
     if choice is None:
         return None
-    content = part(choice, key) or part(choice, "message")
+    # A gateway may add the whole message so far to each delta, so the one stands in for the other
+    # only where there is no delta at all.
+    has_key = isinstance(choice, dict) and key in choice
+    content = part(choice, key if has_key else "message")
     return Choice(
         text_of(part(content, "content")),
         hidden_kinds(content),

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from voicebench.events import AudioChunk, FirstByte, Remark, TtsEvent
 from voicebench.remote.answer import Answer
-from voicebench.remote.failure import RemoteError
+from voicebench.remote.failure import RemoteError, message_in
 from voicebench.remote.json_text import json_object, text_at
 from voicebench.remote.sound import (
     MARK_BYTES,
@@ -108,7 +108,7 @@ class SpeechReader:
                         yield from heard.take(stream.feed(data), stream.sample_rate)
         with answer.blamed():
             if events:
-                events.finish()
+                events.finish(heard=heard.samples > 0)
             if not heard.empty:
                 yield from heard.take(stream.finish(), stream.sample_rate)
 
@@ -193,8 +193,16 @@ class AudioEvents:
             elif text or names_failure(event.name):
                 yield from self._take(event)
 
-    def finish(self) -> None:
-        """Raise `RemoteError` where the events broke off before they said they were done."""
+    def finish(self, *, heard: bool) -> None:
+        """Raise `RemoteError` where the events broke off before they said they were done.
+
+        ``heard`` says whether there was sound; where not, what came beside the events is shown.
+        """
+        stray = self._answer.quote(message_in(self._events.stray))
+        if stray and not heard:
+            raise self._answer.failure(
+                f"answers with an event stream without sound: {stray}", fault="audio"
+            )
         if self._typed and not self._done:
             raise self._answer.failure("broke the speech off before it was done", fault="audio")
 

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 from voicebench.remote.failure import RemoteError
 
+MAX_STRAY_BYTES = 1 << 10
+"""Bytes that are kept of lines that belong to no event."""
+_FIELDS = ("data", "event", "id", "retry", "")
 MAX_EVENT_BYTES = 4 << 20
 """Bytes of one line, and of one event's data: a second of speech in base64 takes 130,000."""
 _BOM = b"\xef\xbb\xbf"
@@ -36,6 +39,14 @@ class EventStream:
         self._name = ""
         self._data: list[str] = []
         self._data_size = 0
+        self._stray = ""
+
+    @property
+    def stray(self) -> str:
+        """What came beside all events: a page or a JSON document that is called an event stream."""
+        rest = bytes(self._line[:MAX_STRAY_BYTES]).decode("utf-8", "replace")
+        is_field = rest.partition(":")[0] in _FIELDS
+        return (self._stray if is_field else self._stray + rest).strip()
 
     def feed(self, data: bytes) -> Iterator[ServerSentEvent]:
         """Take the next bytes and yield the events that they complete."""
@@ -82,6 +93,8 @@ class EventStream:
             self._data.append(value)
         elif name == "event":
             self._name = value
+        elif name not in _FIELDS and len(self._stray) < MAX_STRAY_BYTES:
+            self._stray += f"{line[:MAX_STRAY_BYTES]}\n"
         return None
 
     def _complete(self) -> ServerSentEvent | None:
