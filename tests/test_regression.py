@@ -118,6 +118,43 @@ def test_of_a_figure_that_was_zero_any_worsening_is_larger_than_allowed() -> Non
     assert check("stall_ms.mean", now, before).verdict is Verdict.PASS
 
 
+def test_a_change_within_the_instruments_own_error_is_none_that_is_not_shown() -> None:
+    first = apart([value / 1e4 for value in WIDE], "a")
+    second = apart([1.2 * value / 1e4 for value in WIDE], "b")
+    blurred = {"instrument": {"p50_ms": 0.05}}
+    for environment, verdict in (({}, Verdict.NOT_SHOWN), (blurred, Verdict.PASS)):
+        sides = [replace(one, environment=environment) for one in (first, second)]
+        figure = parse_figure("first_audio.p50")
+        compared = compare([figure], *sides)[0]
+        assert compared.outcome is Outcome.NONE_SHOWN
+        assert check("first_audio.p50", *sides).verdict is verdict
+
+
+def test_a_change_that_is_shown_to_lie_within_the_instruments_error_is_no_regression() -> None:
+    first, second = apart([0.02] * 8, "a"), apart([0.03] * 8, "b")
+    assert check("first_audio.p50", first, second).verdict is Verdict.FAIL
+    blurred = [
+        replace(one, environment={"instrument": {"p50_ms": 0.05}}) for one in (first, second)
+    ]
+    result = check("first_audio.p50", *blurred)
+    assert (result.verdict, result.note) == (
+        *(Verdict.PASS, "worse, by less than the instrument's own error (0.05 ms)"),
+    )
+    slower = replace(apart([0.2] * 8, "b"), environment=blurred[1].environment)
+    assert check("first_audio.p50", blurred[0], slower).verdict is Verdict.FAIL
+
+
+def test_a_number_of_turns_that_no_run_takes_is_not_named() -> None:
+    odd = [step % 2 for step in range(12)]
+    first = apart([100.0 + 80 * one for one in odd], "a")
+    second = apart([100.0 + 80 * one + 0.06 for one in odd], "b")
+    result = check_regressions([MEAN], first, second, allowed=0.0).results[0]
+    assert result.verdict is Verdict.NOT_SHOWN
+    assert result.note == (
+        "too few turns to show it, and more than 100,000 in each run would be needed"
+    )
+
+
 def test_more_failed_turns_than_allowed_that_are_not_shown_are_told() -> None:
     result = check("errors.rate", side([1.0] * 8), side([1.0] * 6, failures=2))
     assert result.verdict is Verdict.NOT_SHOWN

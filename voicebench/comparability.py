@@ -137,6 +137,12 @@ def hardware_of(environment: Mapping[str, object]) -> dict[str, object]:
     return {key: flat[key] for key in HARDWARE if flat.get(key) is not None}
 
 
+def instrument_error_ms(environment: Mapping[str, object]) -> float:
+    """Return the instrument's own median error that a run was stored with; 0 where it is not."""
+    error = _flat(environment).get("instrument.p50_ms")
+    return float(error) if isinstance(error, int | float) else 0.0
+
+
 def shared_prompts(first: Sequence[str], second: Sequence[str]) -> float:
     """Return the share of the smaller set of prompts that the other run used too."""
     ours, theirs = set(first), set(second)

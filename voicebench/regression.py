@@ -11,9 +11,10 @@ gated, or nothing is), `USUAL` is compared: a baseline is asked for to be held a
 
 =============  ====================================================================================
 FAIL           the interval of the change lies wholly on the worse side of 0 (there is a change),
-               and reaches the allowed size (it may be as large as that)
-NOT SHOWN      the observed change is larger than allowed, but its interval includes 0; so many
-               turns as the result says would decide
+               and reaches the allowed size (it may be as large as that); a duration's also reaches
+               beyond the instrument's own median error
+NOT SHOWN      the observed change is larger than allowed (and than that error), but its interval
+               includes 0; so many turns as the result says would decide
 UNDECIDED      the turns are too few for an interval that could have failed; or, *by confidence*
                (``--decide``), the change may be larger than allowed and is not shown
 PASS           anything else: a change that is not shown, or is shown to be small enough
@@ -36,6 +37,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from voicebench import format as form
+from voicebench.comparability import instrument_error_ms
 from voicebench.comparison import ComparedFigure, Outcome, Side, compare
 from voicebench.figures import WITHOUT_INTERVAL, Figure, parse_figure
 from voicebench.gates import Verdict
@@ -43,6 +45,8 @@ from voicebench.intervals import LEVEL
 from voicebench.summary import Summary
 
 FALSE_ALARMS = 0.05
+MOST_TURNS = 100_000
+"""No run takes more."""
 USUAL = tuple(
     parse_figure(name)
     for name in (
@@ -101,8 +105,20 @@ def check_regressions(
         comparable, why = _comparable(figure, baseline, run, level)
         asked.setdefault(comparable, []).extend([told, why] if figure in named else [told])
     compared = compare(list(asked), baseline, run, family_level(len(asked)))
-    results = [_result(one, allowed, decide, asked[one.figure]) for one in compared]
+    blur_ms = max(instrument_error_ms(side.environment) for side in (baseline, run))
+    limits = _Limits(allowed, decide, blur_ms)
+    results = [_result(one, limits, asked[one.figure]) for one in compared]
     return Regressions(tuple(results), tuple(left_out))
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What a change is held to."""
+
+    allowed: float
+    decide: bool
+    blur_ms: float
+    """The instrument's own error: a smaller change that is not shown is none."""
 
 
 def family_level(figures: int) -> float:
@@ -144,48 +160,61 @@ def _comparable(figure: Figure, baseline: Side, run: Side, level: float) -> tupl
     return median, "" if figure == median else f"too few turns to compare {figure.statistic}"
 
 
-def _result(
-    compared: ComparedFigure, allowed: float, decide: bool, told: Iterable[str]
-) -> RegressionResult:
-    verdict, why = _verdict(compared, allowed, decide)
+def _result(compared: ComparedFigure, limits: _Limits, told: Iterable[str]) -> RegressionResult:
+    verdict, why = _verdict(compared, limits)
     note = "; ".join(filter(None, dict.fromkeys((*told, why))))
-    return RegressionResult(compared, allowed, verdict, note)
+    return RegressionResult(compared, limits.allowed, verdict, note)
 
 
-def _verdict(compared: ComparedFigure, allowed: float, decide: bool) -> tuple[Verdict, str]:
+def _verdict(compared: ComparedFigure, limits: _Limits) -> tuple[Verdict, str]:
     match compared.outcome:
         case Outcome.NOT_MEASURED:
             return Verdict.NOT_MEASURED, "the baseline shows it, and this run does not"
         case Outcome.BETTER:
             return Verdict.PASS, ""
-        case Outcome.WORSE if _may_be_larger(compared, allowed):
+        case Outcome.WORSE if _is_within(compared, limits.blur_ms):
+            blur = f"{limits.blur_ms:.2g} ms"
+            return Verdict.PASS, f"worse, by less than the instrument's own error ({blur})"
+        case Outcome.WORSE if _may_be_larger(compared, limits.allowed):
             return Verdict.FAIL, ""
         case Outcome.WORSE:
             return Verdict.PASS, "worse, by less than is allowed"
         case _:
-            return _verdict_of_unshown(compared, allowed, decide)
+            return _verdict_of_unshown(compared, limits)
 
 
-def _verdict_of_unshown(
-    compared: ComparedFigure, allowed: float, decide: bool
-) -> tuple[Verdict, str]:
+def _verdict_of_unshown(compared: ComparedFigure, limits: _Limits) -> tuple[Verdict, str]:
     """Return the verdict on a change whose interval does not leave out 0."""
-    if _is_larger(compared, allowed):
+    assert compared.difference is not None
+    blurred = compared.figure.unit == "ms" and abs(compared.difference.change) <= limits.blur_ms
+    if _is_larger(compared, limits.allowed) and not blurred:
         return Verdict.NOT_SHOWN, _too_few(compared, "to show it")
     if compared.outcome is Outcome.TOO_FEW:
         return Verdict.UNDECIDED, _too_few(compared, "to compare")
-    if not _may_be_larger(compared, allowed):
+    if not _may_be_larger(compared, limits.allowed):
         return Verdict.PASS, ""
-    verdict = Verdict.UNDECIDED if decide else Verdict.PASS
-    return verdict, f"{form.limit(allowed, 'share')} cannot be ruled out with so few turns"
+    verdict = Verdict.UNDECIDED if limits.decide else Verdict.PASS
+    allowed = form.limit(limits.allowed, "share")
+    return verdict, f"{allowed} cannot be ruled out with so few turns"
 
 
 def _too_few(compared: ComparedFigure, what: str) -> str:
     if compared.turns_needed is None:
         return f"too few turns {what}"
+    if compared.turns_needed > MOST_TURNS:
+        return f"too few turns {what}, and more than {MOST_TURNS:,} in each run would be needed"
     about = "at least" if compared.outcome is Outcome.TOO_FEW else "about"
     needed = form.plural(compared.turns_needed, "turn")
     return f"too few turns {what}: {about} {needed} in each run would decide"
+
+
+def _is_within(compared: ComparedFigure, blur_ms: float) -> bool:
+    """Return whether a duration is shown to have grown by no more than ``blur_ms``."""
+    assert compared.difference is not None
+    interval = compared.difference.interval
+    if compared.figure.unit != "ms" or interval is None or interval.high is None:
+        return False
+    return interval.high <= blur_ms
 
 
 def _is_larger(compared: ComparedFigure, allowed: float) -> bool:

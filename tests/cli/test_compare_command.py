@@ -83,6 +83,18 @@ def test_what_is_no_run_is_one_sentence(voicebench: Command, tmp_path: Path, bro
     assert len(ran.err.strip().splitlines()) == 1
 
 
+def test_a_run_that_is_invalid_is_called_so(voicebench: Command, tmp_path: Path) -> None:
+    a, b = record(tmp_path / "a", FAST), record(tmp_path / "b", SLOW)
+    noise = {"finding": "others used it all", "invalidates": True}
+    judgement = {"invalid": True, "noise": [noise]}
+    (tmp_path / "b" / "summary.json").write_text(json.dumps({"judgement": judgement}))
+    out = voicebench("compare", a, b, "--metric", "first_audio").out.splitlines()
+    assert out[0] == "A: a, 20 turns"
+    assert out[1].startswith("B: b, 20 turns, INVALID: its figures may not be judged")
+    document = json.loads(voicebench("compare", a, b, "--json").out)
+    assert document["second"]["verdict"] == "INVALID"
+
+
 def test_nothing_compared_is_no_success(voicebench: Command, tmp_path: Path) -> None:
     a, b = record(tmp_path / "a", FAST), record(tmp_path / "b", SLOW)
     ran = voicebench("compare", a, b, "--metric", "llm_ttft")

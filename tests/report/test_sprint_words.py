@@ -13,6 +13,7 @@ from handmade import failed_turn, sprint_turns
 from made_sprints import imported, interrupted, invalid, of_runs, recorded, stalling_turns
 
 from voicebench import advice, noise
+from voicebench.figures import SHARES
 from voicebench.metrics import METRICS
 from voicebench.report.sprint.page import sprint_page
 from voicebench.report.sprint.readings import SIGNS, Status
@@ -183,3 +184,9 @@ def test_no_french_sentence_says_one_of_many_things(tmp_path: Path) -> None:
     for sprint, before in sprints(tmp_path):
         page = body(sprint_page(sprint, before, "fr"))
         assert not re.search(r"\b[01] (?:essais|tours|objectifs|seuils|tests) ", page)
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_every_share_of_the_turns_has_its_words(share: str) -> None:
+    assert Words("en").statistic(f"{share}(300ms)") == f"{share} 300ms"
+    assert "300" in Words("fr").statistic(f"{share}(300ms)")

@@ -7,8 +7,8 @@ import json
 import pytest
 from loopback import Peer, serving
 
-from voicebench.settings import load_settings
-from voicebench.targets.opening import check_target
+from voicebench.settings import Settings, load_settings
+from voicebench.targets.opening import check_target, expected_settings
 from voicebench.targets.remote_opening import open_remote_llm, open_remote_tts, open_server
 
 DOCUMENT = {"choices": [{"message": {"content": "It is late."}}]}
@@ -64,3 +64,25 @@ def test_a_header_that_no_key_can_have_is_refused_for_every_server(
     }[section]
     with pytest.raises(Exception, match="'not a header' is no name of a header"):
         open_it()
+
+
+def test_what_a_result_will_keep_is_known_but_for_the_names_that_servers_give() -> None:
+    here = expected_settings(Settings())
+    assert (here["llm"]["model"], here["tts"]["voice"]) == (
+        *(Settings().llm.model, Settings().tts.voice),
+    )
+    there = expected_settings(
+        Settings.model_validate(
+            {"llm": {"url": "http://127.0.0.1:1/v1", "model": "mine"}, "tts": {"voice": "joe"}}
+        )
+    )
+    assert (there["llm"]["model"], there["tts"]["voice"]) == ("mine", "joe")
+    unnamed = expected_settings(Settings.model_validate({"llm": {"url": "http://127.0.0.1:1/v1"}}))
+    assert "model" not in unnamed["llm"]
+    whole = expected_settings(
+        Settings.model_validate(
+            {"run": {"target": "voice"}, "server": {"url": "ws://127.0.0.1:1/v1/voice"}}
+        )
+    )
+    assert "model" not in whole["llm"]
+    assert "voice" not in whole["tts"]

@@ -85,12 +85,15 @@ def document(
 
 
 def _run(run: RecordedColumns) -> dict[str, object]:
+    from voicebench.results.history import verdict_of
+
     return {
         "folder": str(run.path),
         "name": run.name,
         "turns": run.columns.turns,
         "failed": int(run.columns.failed.sum()),
         "complete": run.complete and not run.cut_line,
+        "verdict": verdict_of(run),
     }
 
 
@@ -98,16 +101,23 @@ def _print(
     runs: list[RecordedColumns], compared: list[ComparedFigure], found: Comparability
 ) -> None:
     from rich.console import Console
+    from rich.text import Text
 
+    from voicebench.final import Word
     from voicebench.report.comparison_table import comparison_sheet
     from voicebench.report.console import WIDEST
-    from voicebench.report.style import Printable
+    from voicebench.report.style import BAD, Printable
+    from voicebench.results.history import verdict_of
 
     console = Console()
     for letter, run in zip("AB", runs, strict=True):
-        line = f"{letter}: {run.path.name}, {run.columns.turns} turns"
+        line = Text(f"{letter}: {run.path.name}, {run.columns.turns} turns")
         failed = int(run.columns.failed.sum())
-        console.print(f"{line}, {failed} failed" if failed else line, highlight=False)
+        line.append(f", {failed} failed" if failed else "")
+        verdict = verdict_of(run)
+        if verdict is not None and Word(verdict).is_obstacle:
+            line.append(f", {verdict}: its figures may not be judged", f"bold {BAD}")
+        console.print(Printable(line), highlight=False)
     console.print()
     sheet = comparison_sheet(compared, ("A", "B"), found)
     console.print(Printable(sheet), width=min(console.width, WIDEST), highlight=False)

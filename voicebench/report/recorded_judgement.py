@@ -30,10 +30,13 @@ def against_sheet(judged: Judged) -> Sheet | None:
         Column("allowed", [Text(_allowed(row)) for row in rows], spare=1),
         Column("status", [verdict_text(row.verdict) for row in rows], "left"),
     ]
+    told: dict[tuple[str, bool], list[str]] = {}
+    for row in rows:
+        if row.note:
+            told.setdefault((row.note, row.verdict in OPEN), []).append(row.figure)
     notes = [
-        Text(f"{row.figure}: {row.note}", UNSURE if row.verdict in OPEN else QUIET)
-        for row in rows
-        if row.note
+        Text(f"{', '.join(figures)}: {note}", UNSURE if is_open else QUIET)
+        for (note, is_open), figures in told.items()
     ]
     levels = {row.around.level for row in rows if row.around is not None}
     notes += [Text(f"{form.percent(level)} intervals of the change", QUIET) for level in levels]

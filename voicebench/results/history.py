@@ -136,7 +136,7 @@ def run_history(
             asked = [*(one.figure for one in gates), *wanted]
             metrics = {one.metric.name: one.metric for one in asked if one.metric is not None}
             run = read_columns(folder, list(metrics.values()))
-            verdict = _verdict(run)
+            verdict = verdict_of(run)
         except ResultsError as error:
             left_out.append(f"{folder.name} is left out: {error.message}")
             continue
@@ -171,7 +171,7 @@ def sprint_history(results: Path) -> History:
     return History(_in_series(points, series), tuple(figures.values()), tuple(left_out))
 
 
-def _verdict(run: RecordedColumns) -> str | None:
+def verdict_of(run: RecordedColumns) -> str | None:
     """Return the final verdict of a run; None where it has a gate of another version."""
     summary = run.columns.summary()
     try:
