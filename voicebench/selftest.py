@@ -23,6 +23,8 @@ QUICK_TURNS = 1
 """Enough for the figure that travels with every result: half a hundred stamps, in a tenth of a
 second."""
 QUICK_TURNS_OVER_THE_WIRE = 3
+QUICK_TURNS_BESIDE_AN_ENGINE = 10
+"""More of them, because two that share cores meet by chance."""
 
 
 @dataclass(frozen=True, slots=True)

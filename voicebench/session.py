@@ -16,6 +16,7 @@ from typing import Protocol
 from voicebench.audio.pcm import AudibleRule
 from voicebench.columns import columns_of
 from voicebench.comparison import Side, side_of
+from voicebench.devices import threads
 from voicebench.environment import describe_environment
 from voicebench.errors import CannotMeasure, UsageError
 from voicebench.events import Event
@@ -42,6 +43,7 @@ from voicebench.results.reading import previous_run
 from voicebench.results.uninterrupted import uninterrupted
 from voicebench.selftest import (
     QUICK_TURNS,
+    QUICK_TURNS_BESIDE_AN_ENGINE,
     QUICK_TURNS_OVER_THE_WIRE,
     InstrumentError,
     measure_in_process,
@@ -50,6 +52,7 @@ from voicebench.settings import AudibleSettings, Effective, Settings
 from voicebench.streaming_check import StreamingCheck, check_streaming
 from voicebench.summary import Summary, summarize
 from voicebench.targets import Target
+from voicebench.targets.load import Load, load_beside_clients
 from voicebench.targets.opening import (
     check_target,
     expected_settings,
@@ -159,12 +162,13 @@ def measure_open(
     effective = named_by_servers(effective, description)
     settings = effective.settings
     recorded = recorded_settings(effective, description)
-    errors = _instrument_errors(description, observer)
+    errors = _instrument_errors(description, load_beside_clients(target), observer)
     instrument = max(errors, key=lambda error: error.p95_ms)
     environment = describe_environment() | {
         "instrument": instrument.as_dict(),
         "instruments": [error.as_dict() for error in errors],
         "target": description,
+        "threads": threads(),
     }
     with (
         create_run_folder(
@@ -190,15 +194,19 @@ def measure_open(
 
 
 def _instrument_errors(
-    description: Mapping[str, object], observer: Observer
+    description: Mapping[str, object], load: Load | None, observer: Observer
 ) -> list[InstrumentError]:
-    """Measure the instrument's own error, in process and over what the target is reached by."""
+    """Measure the instrument's own error, in process and over what the target is reached by.
+
+    Over the wire it is measured beside the engine that computes here during a turn.
+    """
     errors = [measure_in_process(QUICK_TURNS)]
     over = transports_of(description)
     if over:
         observer.say("measuring the instrument's own error over the wire")
         try:
-            errors += measure_used(over, QUICK_TURNS_OVER_THE_WIRE)
+            turns = QUICK_TURNS_OVER_THE_WIRE if load is None else QUICK_TURNS_BESIDE_AN_ENGINE
+            errors += measure_used(over, turns, load)
         except CannotMeasure as error:
             observer.say(f"it could not be measured: {error}")
     return errors

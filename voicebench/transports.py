@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache, partial
 from typing import Protocol
 
@@ -26,6 +26,7 @@ from voicebench.events import Emit, Event, TurnFailed, TurnFinished, TurnStarted
 from voicebench.pipeline import speak_turn, write_turn
 from voicebench.recorder import Recorder
 from voicebench.selftest import SCRIPT, InstrumentError, summarize_errors
+from voicebench.targets.load import Load
 from voicebench.targets.simulated import (
     PREFIX,
     SAMPLE_RATE,
@@ -96,18 +97,26 @@ def measure_transports(
 
 
 @cache
-def measure_used(names: tuple[str, ...], turns: int) -> tuple[InstrumentError, ...]:
+def measure_used(
+    names: tuple[str, ...], turns: int, load: Load | None = None
+) -> tuple[InstrumentError, ...]:
     """Take ``turns`` turns over each of the transports with these names; once in a process.
 
-    Raises as `measure_transports`.
+    ``load`` is at work meanwhile. Raises as `measure_transports`.
     """
     if not names:
         return ()
     used = [transport for transport in TRANSPORTS if transport.name in names]
     with scripted_server(SCRIPT) as url:
-        return tuple(
-            _measure(transport, url, turns, SCRIPT, lambda _line: None) for transport in used
-        )
+        if load is None:
+            return tuple(_measure(one, url, turns, SCRIPT, _tell_nobody) for one in used)
+        with load.at_work():
+            errors = tuple(_measure(one, url, turns, SCRIPT, _tell_nobody) for one in used)
+    return tuple(replace(one, transport=f"{one.transport}, beside {load.name}") for one in errors)
+
+
+def _tell_nobody(_line: str) -> None:
+    """Follow nothing."""
 
 
 def transports_of(description: Mapping[str, object]) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from voicebench.session import (
     until_interrupted,
 )
 from voicebench.settings import Effective
+from voicebench.targets.opening import engine_threads
 from voicebench.targets.simulated import PREFIX
 
 SHARED = ("runs", "warmup", "prompts", "prompt", "pause_s", "results", "save_audio")
@@ -117,8 +118,8 @@ def _figures(ours: OpenRun, theirs: OpenRun) -> Sequence[Figure]:
 
 def _use_threads(run: OpenRun, first: Effective, second: Effective) -> None:
     """Give the engines the threads that the run asks for: one number for the whole process."""
-    wanted = {side.settings.run.threads for side in (first, second)}
+    wanted = {engine_threads(side.settings) for side in (first, second)}
     if len(wanted) > 1 and not run.settings.run.target.startswith(PREFIX):
         from voicebench.devices import set_threads
 
-        set_threads(run.settings.run.threads)
+        set_threads(engine_threads(run.settings))

@@ -90,7 +90,10 @@ class RunSettings(_Section):
     threads: Annotated[
         int | None,
         Field(
-            ge=1, le=1024, description="CPU threads of the engines. Default: one per usable core."
+            ge=1,
+            le=1024,
+            description="CPU threads of the engines in process. Default: one per usable core; one "
+            "less where the other engine is remote, for its client.",
         ),
     ] = None
     results: Annotated[str, Field(min_length=1, description="Folder for the run folders.")] = (

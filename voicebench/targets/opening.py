@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from voicebench.chunking import Chunker
-from voicebench.devices import check_device
+from voicebench.devices import check_device, set_threads, usable_cores
 from voicebench.errors import UsageError
 from voicebench.llm import LanguageModel
 from voicebench.models import CATALOGUE, ensure
@@ -195,16 +195,27 @@ def recorded_settings(
     return recorded
 
 
+def engine_threads(settings: Settings) -> int | None:
+    """Return the CPU threads of the engines in process: as set, else None for one per core.
+
+    Where one engine is remote, a core is left to its client: a thread that is woken late stamps
+    late, and the server would look slower than it is.
+    """
+    is_mixed = (settings.llm.url is None) != (settings.tts.url is None)
+    if settings.run.threads is not None or not is_mixed:
+        return settings.run.threads
+    return max(1, usable_cores() - 1)
+
+
 def open_llm(settings: Settings, say: Say, deadline: TurnDeadline | None = None) -> LanguageModel:
     """Load or connect the language model alone."""
     if settings.llm.url is not None:
         remote = _reached(open_remote_llm(settings, deadline))
         say(f"language model {remote.describe()['model']} at {settings.llm.url}")
         return remote
-    from voicebench.devices import set_threads
     from voicebench.llm.local import load_language_model
 
-    set_threads(settings.run.threads)
+    set_threads(engine_threads(settings))
     say(f"loading language model {settings.llm.model}")
     made = load_language_model(
         settings.llm.model,
@@ -233,6 +244,8 @@ def open_voice(settings: Settings, say: Say, deadline: TurnDeadline | None = Non
         return remote
     from voicebench.tts.local import load_synthesizer
 
+    if settings.llm.url is not None:
+        set_threads(engine_threads(settings))
     say(f"loading voice {settings.tts.voice}")
     made = load_synthesizer(
         settings.tts.voice,
