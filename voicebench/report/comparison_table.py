@@ -46,7 +46,7 @@ def comparison_sheet(
     ]
     if any(one.turns_needed for one in compared):
         needed = [Text(str(one.turns_needed or ""), QUIET) for one in compared]
-        columns.insert(-1, Column("turns\nneeded", needed, spare=4, extra=True))
+        columns.insert(-1, Column("turns to\nshow it", needed, spare=4, extra=True))
     return Sheet("Side by side", columns, _notes(compared, found))
 
 
@@ -78,8 +78,6 @@ def _notes(compared: Sequence[ComparedFigure], found: Comparability) -> list[Tex
     ]
     if pairs:
         notes.append(Text(f"turns are paired by their prompts: {max(pairs)} pairs", QUIET))
-    if any(one.turns_needed for one in compared):
-        notes.append(Text("turns needed: about so many in each run would show the change", QUIET))
     notes += [Text(f"the numbers mean other things: {line}", BAD) for line in found.refused]
     notes += [Text(line, NEAR) for line in disagreement_lines("other machine", found.warned)]
     notes += [Text(line) for line in disagreement_lines("differs", found.shown)]
