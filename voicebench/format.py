@@ -13,7 +13,7 @@ stand apart from their units (`number`), for a column whose head names the unit,
 
 from __future__ import annotations
 
-import unicodedata
+from voicebench.quoting import one_line as one_line  # noqa: PLC0414 (a form among the others)
 
 NOTHING = "–"
 """Stands where there is no value."""
@@ -104,22 +104,6 @@ def beside(value: float | None, limit: float, unit: str) -> str:
 def plural(count: int, noun: str) -> str:
     """Return ``1 turn``, ``2 turns``: a noun that takes an s."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def one_line(text: str) -> str:
-    """Return ``text`` as one line that a terminal prints and does not obey.
-
-    The words come from models and servers. Line ends and tabs become spaces; control characters
-    (an escape sequence would recolour, move or rename the terminal) become ``�``; characters
-    without a shape of their own, such as those that reverse the writing direction, are left out.
-    """
-    return "".join(_printed(character) for character in " ".join(text.split()))
-
-
-def _printed(character: str) -> str:
-    if character.isprintable():
-        return character
-    return "" if unicodedata.category(character) == "Cf" else "\N{REPLACEMENT CHARACTER}"
 
 
 def _number(value: float, unit: str, extra: int) -> str:

@@ -18,6 +18,7 @@ from voicebench.events import Event, Phase
 from voicebench.machine_state import MachineWatch
 from voicebench.recorder import Clock, Recorder, Recording
 from voicebench.remote import Remote
+from voicebench.secrecy import NO_SECRETS, Secrets
 from voicebench.targets import Target
 
 
@@ -57,6 +58,7 @@ def take_turns(
     idle_gap_s: float = 0.0,
     watch: Callable[[int, Event], None] | None = None,
     machine: MachineWatch | None = None,
+    secrets: Secrets = NO_SECRETS,
 ) -> Iterator[Recording]:
     """Yield each turn sealed, the moment it has ended.
 
@@ -65,7 +67,8 @@ def take_turns(
     what the silence has left of them. A turn that a defect ended is yielded too, and the exception
     goes on after it. So is a turn that had ended when the user interrupted; one that the user broke
     off is neither failed nor measured, and is not yielded. ``machine`` notes what the machine did
-    meanwhile; it is read before a turn starts and after it has ended.
+    meanwhile; it is read before a turn starts and after it has ended. No turn holds any of
+    ``secrets``.
     """
     for turn in planned:
         if turn.phase == "idle":
@@ -78,7 +81,7 @@ def take_turns(
                 target.prepare()
         if machine is not None:
             machine.before_turn()
-        recorder = Recorder(clock, watch=watch)
+        recorder = Recorder(clock, watch=watch, secrets=secrets)
         try:
             target.run(turn.prompt, recorder.emit)
             state = machine.after_turn() if machine is not None else None

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from voicebench.audio.pcm import AudibleRule
 from voicebench.events import Event, Fault, Phase, TurnFailed, TurnFinished
+from voicebench.redaction import without_secrets
+from voicebench.secrecy import NO_SECRETS, Secrets
 from voicebench.timeline import Stamped, Timeline, seal
 
 Clock = Callable[[], int]
@@ -36,7 +38,7 @@ class Recorder:
     """Records the events of one turn.
 
     ``watch`` sees each event after it was stamped, for a live display; it runs outside the lock,
-    in the emitting thread, and must be quick.
+    in the emitting thread, and must be quick. The sealed turn holds none of ``secrets``.
     """
 
     def __init__(
@@ -44,8 +46,10 @@ class Recorder:
         clock: Clock = time.perf_counter_ns,
         *,
         watch: Callable[[int, Event], None] | None = None,
+        secrets: Secrets = NO_SECRETS,
     ) -> None:
         self._clock = clock
+        self._secrets = secrets
         self._watch = watch
         self._lock = threading.Lock()
         self._events: list[Stamped] = []
@@ -78,4 +82,4 @@ class Recorder:
         with self._lock:
             events = tuple(self._events)
         timeline, pcm = seal(events, turn=turn, phase=phase, started_at=self._started_at, rule=rule)
-        return Recording(timeline, pcm)
+        return Recording(without_secrets(timeline, self._secrets), pcm)

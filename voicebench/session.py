@@ -48,13 +48,14 @@ from voicebench.selftest import (
     InstrumentError,
     measure_in_process,
 )
-from voicebench.settings import AudibleSettings, Effective, Settings
+from voicebench.settings import AudibleSettings, Effective, Settings, secrets_of
 from voicebench.streaming_check import StreamingCheck, check_streaming
 from voicebench.summary import Summary, summarize
 from voicebench.targets import Target
 from voicebench.targets.load import Load, load_beside_clients
 from voicebench.targets.opening import (
     check_target,
+    described,
     expected_settings,
     named_by_servers,
     open_target,
@@ -158,7 +159,7 @@ def measure_open(
     effective: Effective, target: Target, observer: Observer, prompts: PromptSet | None = None
 ) -> Iterator[OpenRun]:
     """Make the run folder of a target that is open already, and plan its turns."""
-    description = target.describe()
+    description = described(target, effective.settings)
     effective = named_by_servers(effective, description)
     settings = effective.settings
     recorded = recorded_settings(effective, description)
@@ -268,6 +269,7 @@ class OpenRun:
             idle_gap_s=self.settings.run.idle_gap_s,
             watch=self._observer.event,
             machine=self._machine,
+            secrets=secrets_of(self.settings),
         )
         for recording in recordings:
             with uninterrupted():

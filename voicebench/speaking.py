@@ -39,6 +39,7 @@ from voicebench.events import (
 )
 from voicebench.pipeline import speak_text
 from voicebench.recorder import Recorder, Recording
+from voicebench.secrecy import NO_SECRETS, Secrets
 from voicebench.tts import Synthesizer
 
 
@@ -67,9 +68,10 @@ class Listener:
         output: Path | None = None,
         preferred_rate: int | None = None,
         on_token: Callable[[str], None] | None = None,
+        secrets: Secrets = NO_SECRETS,
     ) -> None:
         """Open the loudspeaker. Raises `voicebench.errors.DeviceError`."""
-        self._recorder = Recorder(watch=self._let_out)
+        self._recorder = Recorder(watch=self._let_out, secrets=secrets)
         self._output = output
         self._on_token = on_token
         self._file: WavWriter | None = None

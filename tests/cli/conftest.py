@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
+from hostile_peers import KEY
 from ran_command import Command, Ran
+from searched_output import Searched
 
 from voicebench import session
 from voicebench.cli import main
@@ -37,3 +40,11 @@ def scripted_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = simulated.VirtualClock()
     monkeypatch.setattr(simulated, "RealClock", lambda *_spin: clock)
     monkeypatch.setattr(session, "take_turns", partial(take_turns, clock=clock.now_ns))
+
+
+@pytest.fixture
+def searched(voicebench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Searched:
+    monkeypatch.setenv("SOME_KEY", KEY)
+    monkeypatch.setattr("voicebench.session.QUICK_TURNS", 1)
+    monkeypatch.setattr("voicebench.session.QUICK_TURNS_OVER_THE_WIRE", 1)
+    return Searched(voicebench, tmp_path / "results")

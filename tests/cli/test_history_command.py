@@ -145,6 +145,16 @@ def test_csv_has_one_row_a_run(voicebench: Command, results: Path) -> None:
     assert rows[3]["failed"] == "1"
 
 
+def test_no_name_in_the_csv_is_a_formula_or_obeyed(voicebench: Command, results: Path) -> None:
+    path = results / "20260101T000000Z-default" / "settings.json"
+    settings = json.loads(path.read_text())
+    settings["run"]["name"] = "=HYPERLINK(1)\x1b[2J"
+    path.write_text(json.dumps(settings))
+    ran = voicebench(*command(results, "--metric", "first_audio.p50", "--csv"))
+    names = [row["name"] for row in csv.DictReader(io.StringIO(ran.out))]
+    assert "'=HYPERLINK(1)�[2J" in names
+
+
 def test_json_has_every_run(voicebench: Command, results: Path) -> None:
     document = json.loads(voicebench(*command(results, "other", "--json")).out)
     [run] = document["runs"]

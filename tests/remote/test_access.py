@@ -33,6 +33,13 @@ def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) ->
         ApiKey("SOME_KEY").value()
 
 
+def test_a_key_that_could_be_a_name_is_not_shown_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "a1b2c3d4e5f6a7b8c9d0e1f2"
+    with pytest.raises(UsageError, match=r"\*\*\* is not set") as caught:
+        ApiKey(key).value()
+    assert key not in str(caught.value)
+
+
 @pytest.mark.parametrize("key", ["two\nlines", "umläut"])
 def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(
     key: str, monkeypatch: pytest.MonkeyPatch

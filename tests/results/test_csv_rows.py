@@ -33,6 +33,9 @@ def frame(turns: list[Timeline]) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(written(turns)))
 
 
+TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
 def test_the_header_is_what_people_have_built_on():
     assert CSV_COLUMNS[:9] == (
         "turn",
@@ -140,13 +143,18 @@ def test_a_negative_number_is_no_formula():
     assert frame([negative])["transport_ms"][0] == pytest.approx(-200)
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r")))
+PRINTING = st.characters(
+    exclude_categories=["Cs", "Cc"], exclude_characters=TURNING
+) | st.sampled_from("\n\t")
+
+
+@given(st.text(PRINTING))
 def test_any_text_comes_back_from_its_cell(text):
     assert unquoted(quoted(text)) == text
 
 
 @pytest.mark.slow
-@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), min_size=1))
+@given(st.text(PRINTING, min_size=1))
 def test_any_text_comes_back_from_the_file_through_pandas(text):
     assert unquoted(frame([make_turn(prompt=text)])["prompt"][0]) == text
 
@@ -156,3 +164,17 @@ def test_what_no_utf8_file_can_hold_is_replaced():
     assert quoted("a\0b") == "a�b"
     assert quoted("a\r\nb\rc") == "a\nb\nc"
     assert quoted("\ud83d\ude00") == "😀"
+
+
+@given(
+    st.text(st.sampled_from([*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), *TURNING, "a"]))
+)
+def test_no_cell_holds_what_a_terminal_obeys_or_what_turns_the_writing_direction(text):
+    cell = quoted(text)
+    assert not set(cell) & set(TURNING)
+    assert all(character in "\n\t" or character.isprintable() for character in cell)
+
+
+@pytest.mark.parametrize("hidden", ["\u202e", "\u200b", "\ufeff", "\u2066\u200d"])
+def test_a_formula_behind_a_character_that_nobody_sees_is_a_formula(hidden):
+    assert quoted(f"{hidden}=1+1").startswith("'")

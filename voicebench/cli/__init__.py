@@ -31,6 +31,7 @@ from voicebench.cli import (
     tune,
     verify,
 )
+from voicebench.cli.shown import forget_secrets, tell
 from voicebench.cli.streams import standard_streams
 from voicebench.devices import let_waiting_threads_sleep
 from voicebench.errors import OUT_OF_MEMORY, CannotMeasure, ExitCode, VoicebenchError
@@ -85,6 +86,7 @@ def main() -> None:
     """Run the command line; a user's mistake ends in one sentence and its exit code."""
     _ask_to_end_like_ctrl_c()
     _forget_impossible_width()
+    forget_secrets()
     let_waiting_threads_sleep()
     with standard_streams():
         sys.exit(_run())
@@ -119,7 +121,7 @@ def _run_to_its_end() -> int | str | None:
 
 
 def _explained(message: str, code: int) -> int:
-    print(f"voicebench: {message}", file=sys.stderr)
+    tell(f"voicebench: {message}")
     return code
 
 

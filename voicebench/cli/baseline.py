@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from voicebench.cli.output import print_path
+from voicebench.cli.shown import shown
 
 app = typer.Typer(help="Keep the run that later runs are held against.", no_args_is_help=True)
 
@@ -36,7 +37,7 @@ def set_baseline(
     """
     from voicebench.results.baseline import set_baseline as keep
 
-    typer.echo(f"baseline: {keep(result, results, allow_noise=allow_noise)}")
+    typer.echo(shown(f"baseline: {keep(result, results, allow_noise=allow_noise)}"))
 
 
 @app.command("show")

@@ -7,7 +7,6 @@ an error, one annotation and one paragraph: a job that finds no file, or yesterd
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from voicebench.cli.output import write_text
+from voicebench.cli.shown import shown, tell
 from voicebench.errors import OUT_OF_MEMORY, ExitCode, VoicebenchError
 
 if TYPE_CHECKING:
@@ -51,10 +51,11 @@ def publish(outcome: Outcome, junit: Path | None) -> None:
     if junit is not None:
         write_text(junit, junit_report([recorded]), force=True)
     if around.step_summary is not None:
-        append_step_summary(around.step_summary, markdown_report([recorded], fold=True))
+        summary = shown(markdown_report([recorded], fold=True))
+        append_step_summary(around.step_summary, summary)
     if around.annotates:
         for command in workflow_commands(recorded):
-            print(command, file=sys.stderr)
+            tell(command)
 
 
 def write_folder(outcome: Outcome, path: Path | None) -> None:
@@ -115,7 +116,7 @@ def _tell(junit: Path | None, code: ExitCode, sentence: str) -> None:
     from voicebench.report.markdown import markdown_failure
 
     around = surroundings(os.environ)
-    word = WORDS[code]
+    word, sentence = WORDS[code], shown(sentence)
     if junit is not None:
         with suppress(VoicebenchError):
             write_text(junit, junit_failure(word, sentence), force=True)
@@ -123,4 +124,4 @@ def _tell(junit: Path | None, code: ExitCode, sentence: str) -> None:
         with suppress(VoicebenchError):
             append_step_summary(around.step_summary, markdown_failure(word, sentence))
     if around.annotates:
-        print(failure_command(word, sentence), file=sys.stderr)
+        tell(failure_command(word, sentence))

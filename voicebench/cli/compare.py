@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from voicebench.cli.options import Json
 from voicebench.cli.output import print_json
+from voicebench.cli.shown import tell
 from voicebench.errors import ExitCode, ResultsError
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ def compare(
         _print(runs, compared, found)
     for run in runs:
         if not run.complete or run.cut_line:
-            print(f"{run.path} is incomplete: its run was broken off", file=sys.stderr)
+            tell(f"{run.path} is incomplete: its run was broken off")
     if all(one.outcome is Outcome.NOT_MEASURED for one in compared):
-        print("nothing was compared: no figure is shown by both runs", file=sys.stderr)
+        tell("nothing was compared: no figure is shown by both runs")
         raise typer.Exit(ExitCode.UNDECIDED)
 
 

@@ -64,12 +64,14 @@ def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from voicebench.report.style import Printable
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in header:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    Console().print(Printable(table))
 
 
 def _show(value: object) -> str:

@@ -59,6 +59,8 @@ def doctor(
         from rich.console import Console
         from rich.markup import escape
 
+        from voicebench.report.style import Printable
+
         table = _table("what", "state", "found", "what to do")
         for finding in findings:
             table.add_row(
@@ -67,7 +69,7 @@ def doctor(
                 escape(finding.detail),
                 escape(finding.remedy),
             )
-        Console().print(table)
+        Console().print(Printable(table))
     if any(finding.state == "missing" for finding in findings):
         raise typer.Exit(ExitCode.COULD_NOT_MEASURE)
 
@@ -84,6 +86,7 @@ def _quality(
     from rich.console import Console
 
     from voicebench.quality import examine_quality
+    from voicebench.report.style import Printable
 
     named = {"llm.model": llm, "tts.voice": voice}
     settings = effective_settings(None, list(assignments or ()), named).settings
@@ -101,7 +104,7 @@ def _quality(
     for finding in findings:
         state = "[green]✓ pass[/]" if finding.passes else "[red]✗ fail[/]"
         table.add_row(finding.part, finding.form, _figures(finding), finding.limit, state)
-    Console().print(table)
+    Console().print(Printable(table))
 
 
 def _table(*columns: str) -> Table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -11,10 +10,11 @@ import typer
 
 from voicebench.cli.options import Json
 from voicebench.cli.output import Force, check_free, print_json, write_text, write_with
+from voicebench.cli.shown import tell
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
-    from voicebench.results.history import History
+    from voicebench.results.history import History, Point
 
 
 def history(
@@ -66,7 +66,7 @@ def history(
     figures = [chosen_figure(text) for text in metrics or []]
     found = sprint_history(results) if sprints else run_history(results, name, figures or None)
     for line in found.left_out:
-        print(line, file=sys.stderr)
+        tell(line)
     if page is not None:
         _write_page(found, page, force=force)
     if as_json:
@@ -85,9 +85,19 @@ def _print_csv(found: History) -> None:
     def write(file: TextIO) -> None:
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(point.as_dict() for point in found.points)
+        writer.writerows(map(_cells, found.points))
 
     write_with(None, write, force=False)
+
+
+def _cells(point: Point) -> dict[str, object]:
+    """Return a row's cells: names and commits may be anything, and none is a formula."""
+    from voicebench.results.csv_rows import quoted
+
+    return {
+        name: quoted(cell) if isinstance(cell, str) and cell else cell
+        for name, cell in point.as_dict().items()
+    }
 
 
 def _write_page(found: History, path: Path, *, force: bool) -> None:

@@ -14,6 +14,7 @@ import typer
 
 from voicebench.cli.options import Json
 from voicebench.cli.output import print_json, print_path
+from voicebench.cli.shown import shown
 from voicebench.errors import ModelError
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def pull_models(
     with progress_of_models(Console(stderr=True)) as report:
         ready = [(model.name, pull(model.name, report)) for model in models]
     for pulled, folder in ready:
-        typer.echo(f"{pulled} is ready: {folder}")
+        typer.echo(shown(f"{pulled} is ready: {folder}"))
 
 
 @app.command("path")
@@ -120,7 +121,7 @@ def remove_model(name: Name) -> None:
     from voicebench.models import remove
 
     freed = remove(name)
-    typer.echo(f"{name}: {megabytes(freed)} freed" if freed else f"{name} was not here")
+    typer.echo(shown(f"{name}: {megabytes(freed)} freed" if freed else f"{name} was not here"))
 
 
 def megabytes(count: int) -> str:

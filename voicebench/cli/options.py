@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import typer
 
+from voicebench.cli.shown import keep_secret
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -107,7 +108,10 @@ def server_settings(url: str | None) -> dict[str, object]:
     """
     if url is None:
         return {}
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise _no_server(url) from None
     if parts.scheme in ("http", "https") and "{text}" in url:
         return {"run.target": "cascade", "tts.api": "plain", "tts.url": url}
     if parts.scheme in ("http", "https"):
@@ -121,8 +125,14 @@ def server_settings(url: str | None) -> dict[str, object]:
             "run.target": "realtime" if "realtime" in parts.path else "voice",
             "server.url": whole,
         }
-    raise UsageError(
-        f"--server {url!r} is no URL of a server",
+    raise _no_server(url)
+
+
+def _no_server(url: str) -> UsageError:
+    from voicebench.secret_names import hidden_in_url
+
+    return UsageError(
+        f"--server {hidden_in_url(url)!r} is no URL of a server",
         "write for example http://127.0.0.1:8765 or ws://127.0.0.1:8765",
     )
 
@@ -134,8 +144,10 @@ def effective_settings(
 
     ``named`` maps a setting's key to its option's value; None means that it was not given.
     """
-    from voicebench.settings import load_settings, parse_override
+    from voicebench.settings import load_settings, parse_override, secrets_of
 
     overrides = dict(parse_override(text) for text in assignments or [])
     overrides |= {key: value for key, value in named.items() if value is not None}
-    return load_settings(config, overrides)
+    effective = load_settings(config, overrides)
+    keep_secret(secrets_of(effective.settings))
+    return effective

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -24,7 +23,9 @@ Force = Annotated[bool, typer.Option("--force", help="Replace a file that is the
 
 def print_json(document: object, *, indent: int | None = 2) -> None:
     """Print one JSON document to stdout, in UTF-8 whatever the terminal's encoding is."""
-    write_text(None, json.dumps(document, indent=indent, ensure_ascii=False) + "\n", force=False)
+    from voicebench.quoting import as_json
+
+    write_text(None, as_json(document, indent=indent) + "\n", force=False)
 
 
 def print_path(path: Path) -> None:
@@ -35,8 +36,10 @@ def print_path(path: Path) -> None:
 
 
 def write_text(path: Path | None, text: str, *, force: bool) -> None:
-    """Write ``text`` to ``path``, or to stdout where there is none."""
-    write_with(path, lambda file: _write(file, text), force=force)
+    """Write ``text`` to ``path``, or to stdout where there is none; no terminal obeys any of it."""
+    from voicebench.quoting import neutral
+
+    write_with(path, lambda file: _write(file, neutral(text)), force=force)
 
 
 def write_with(path: Path | None, write: Callable[[TextIO], None], *, force: bool) -> None:

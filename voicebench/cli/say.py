@@ -17,6 +17,7 @@ import typer
 
 from voicebench.cli.options import Device, Json, Llm, Set, Voice, effective_settings
 from voicebench.cli.output import print_json
+from voicebench.cli.shown import shown, tell
 from voicebench.errors import CannotMeasure, UsageError
 
 if TYPE_CHECKING:
@@ -227,9 +228,11 @@ def _speak(
     """Load what is needed, take the turn and return when its last sample was heard."""
     from voicebench.chunking import Chunker
     from voicebench.session import audible_rule
+    from voicebench.settings import secrets_of
     from voicebench.speaking import Listener, read_aloud, silenced_by_signals
     from voicebench.targets.opening import open_target, open_voice
 
+    printer = _ReplyPrinter()
     with ExitStack() as stack:
         if question is None:
             tts = stack.enter_context(closing(open_voice(settings, tell)))
@@ -252,14 +255,15 @@ def _speak(
                 buffer_ms=buffer_ms,
                 output=output,
                 preferred_rate=_rate(description),
-                on_token=_print_token if print_reply else None,
+                on_token=printer.take if print_reply else None,
+                secrets=secrets_of(settings),
             )
         )
         if listener.speaker is not None:
             stack.enter_context(silenced_by_signals(listener.speaker.stop))
         heard = listener.listen(turn, audible_rule(settings.audible))
     if print_reply:
-        typer.echo()
+        printer.finish()
     failure = heard.recording.timeline.failure
     if failure is not None:
         raise CannotMeasure(f"nothing usable was said: {failure.reason}")
@@ -330,22 +334,31 @@ def _print_speakers(as_json: bool) -> None:
     if not speakers:
         _to_stderr("there is no sound device that can play")
     for speaker in speakers:
-        typer.echo(
+        line = (
             f"{'*' if speaker.is_default else ' '} {speaker.index:>2}  {speaker.name}  "
             f"({speaker.host_api}, {speaker.sample_rate} Hz)"
         )
+        typer.echo(shown(line))
 
 
-def _print_token(text: str) -> None:
-    """Print a piece of the reply as it comes, without what a terminal would obey."""
-    shown = (
-        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
-    )
-    typer.echo("".join(shown), nl=False)
+class _ReplyPrinter:
+    """Prints a reply as it comes, word by word: a key that it repeats may come in pieces."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def take(self, text: str) -> None:
+        """Print the words that are whole with ``text``."""
+        whole, space, self._held = (self._held + text).rpartition(" ")
+        typer.echo(shown(whole + space), nl=False)
+
+    def finish(self) -> None:
+        """Print the last word."""
+        typer.echo(shown(self._held))
 
 
 def _to_stderr(line: str) -> None:
-    typer.echo(line, err=True)
+    tell(line)
 
 
 def _silent(_line: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicebench.cli.output import Force, check_free, write_text
+from voicebench.cli.shown import shown, tell
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,10 +82,10 @@ def sprint(
     write_text(page, told, force=force)
     write_text(data, kept, force=force)
     for line in conclusion_lines(made, before, lang.value):
-        typer.echo(line)
+        typer.echo(shown(line))
     for line in advice_lines(made, lang.value):
-        typer.echo(line, err=True)
-    typer.echo(f"{page}\n{data}")
+        tell(line)
+    typer.echo(shown(f"{page}\n{data}"))
 
 
 def _from_file(number: int, path: Path, scores: list[str]) -> Sprint:

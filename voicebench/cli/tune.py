@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ import typer
 
 from voicebench.cli.options import Config, Json, Set, effective_settings
 from voicebench.cli.output import Force, check_free, print_json, write_text
+from voicebench.cli.shown import tell
 from voicebench.errors import CannotMeasure, ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -105,13 +105,13 @@ def tune(
     else:
         _print(rows, "What if, by replay" if replay is not None else "Measured in turn", line)
     if best is None:
-        print(line, file=sys.stderr)
+        tell(line)
         raise typer.Exit(ExitCode.INTERRUPTED if sweep.interrupted else ExitCode.UNDECIDED)
     if output is not None:
         write_text(output, _as_toml(best), force=force)
         if not quiet:
             command = _command(base, config, output, best)
-            print(f"settings: {output}; measure with: {command}", file=sys.stderr)
+            tell(f"settings: {output}; measure with: {command}")
 
 
 def _measure(found: Sequence[Candidate], *, quiet: bool) -> Sweep:
@@ -146,7 +146,7 @@ def _replay(result: Path, found: Sequence[Candidate]) -> Sweep:
         )
     run = read_run(result)
     if not run.complete or run.cut_line:
-        print(f"{result} is incomplete: its run was broken off", file=sys.stderr)
+        tell(f"{result} is incomplete: its run was broken off")
     turns = list(stream_turns(result))
     voice = fit_voice(turns)
     tried = []

@@ -59,13 +59,13 @@ def _tell(checked: Verification) -> None:
     if checked.differences > SHOWN:
         typer.echo(f"and {plural(checked.differences - SHOWN, 'other difference')}")
     for note in checked.notes:
-        typer.echo(f"note: {one_line(note)}")
+        typer.echo(one_line(f"note: {note}"))
     counts = f"{plural(checked.turns, 'turn')}, {plural(checked.figures, 'figure')}"
     if checked.holds:
-        typer.echo(f"{checked.folder} holds: {counts} computed anew, none differs")
+        typer.echo(one_line(f"{checked.folder} holds: {counts} computed anew, none differs"))
     else:
         found = plural(checked.differences, "difference")
-        typer.echo(f"{checked.folder} does not hold: {found} in {counts}")
+        typer.echo(one_line(f"{checked.folder} does not hold: {found} in {counts}"))
 
 
 def _check_report(checked: Verification, path: Path) -> None:

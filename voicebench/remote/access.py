@@ -10,17 +10,14 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from voicebench.errors import UsageError
-from voicebench.remote.failure import quote
+from voicebench.quoting import quote
 from voicebench.remote.timeouts import Timeouts, TurnDeadline
+from voicebench.secrecy import HIDDEN, NO_SECRETS, Secrets
+from voicebench.secret_names import hidden_in_url, looks_drawn, names_secret, secrets_in_url
 
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _HEADER_VALUE = re.compile(r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")
 _HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
-_SECRET_HEADER = re.compile(r"authorization|cookie|api-?key|token|secret", re.IGNORECASE)
-_SECRET_WORDS = {
-    *("key", "keys", "apikey", "token", "accesstoken", "secret", "password", "passwd"),
-    *("auth", "authorization", "credential", "credentials", "sig", "signature"),
-}
 _PLACE = re.compile(r"^\{\w+\}$")
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -49,13 +46,15 @@ class ApiKey:
     def value(self) -> str:
         """Return the key. Raises `UsageError` where the variable holds none."""
         value = os.environ.get(self.variable, "").strip()
+        # It may be the key itself, where its name belongs.
+        name = HIDDEN if looks_drawn(self.variable, letters=20) else self.variable
         if not value:
             raise UsageError(
-                f"environment variable {self.variable} is not set", "put the server's key into it"
+                f"environment variable {name} is not set", "put the server's key into it"
             )
         if not _HEADER_VALUE.match(value):
             raise UsageError(
-                f"the key in environment variable {self.variable} cannot be sent in a header",
+                f"the key in environment variable {name} cannot be sent in a header",
                 "it holds spaces at the ends, line breaks or letters beyond ASCII",
             )
         return value
@@ -67,7 +66,8 @@ class Access:
 
     ``cold`` connects anew inside every turn. ``redirects`` follows redirects on the same origin.
     ``proxy`` is the URL of an HTTP proxy (HTTP only, not for sockets); ``ca_file`` holds further
-    certificates to trust. ``deadline`` is the turn's, where several engines share one.
+    certificates to trust. ``deadline`` is the turn's, where several engines share one. ``hidden``
+    are further secrets that no message may repeat.
     """
 
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -79,28 +79,24 @@ class Access:
     proxy: str | None = None
     ca_file: Path | None = None
     deadline: TurnDeadline | None = None
+    hidden: Secrets = NO_SECRETS
 
     def request_headers(self) -> dict[str, str]:
         """Return the headers that go with every request, the key's included: never show them.
 
         Raises `UsageError` for one that cannot be sent, naming it and not its value.
         """
+        check_headers(self.headers)
         headers = dict(self.headers)
-        for name, value in headers.items():
-            if not _HEADER_NAME.match(name) or not _HEADER_VALUE.match(value):
-                raise UsageError(f"header {name!r} cannot be sent", "use printable ASCII")
-            if _SECRET_HEADER.search(name):
-                raise UsageError(
-                    f"header {name!r} would hold a key in plain text",
-                    "put the key into an environment variable, and name that and the header",
-                )
         if self.key is not None:
             headers[self.key.header] = f"{self.key.scheme} {self.key.value()}".strip()
         return headers
 
-    def secrets(self) -> tuple[str, ...]:
+    def secrets(self) -> Secrets:
         """Return what no message may repeat."""
-        return (self.key.value(),) if self.key is not None else ()
+        known = [self.key.value()] if self.key is not None else []
+        known += secrets_in_url(self.proxy or "")
+        return Secrets(known) | self.hidden
 
     def describe(self) -> dict[str, object]:
         """Return what a reader of the results must know; keys and header values are not in it."""
@@ -116,6 +112,18 @@ class Access:
             "between_bytes_timeout_s": self.timeouts.between_bytes_s,
             "turn_timeout_s": self.timeouts.turn_s,
         }
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raise `UsageError` for a header that cannot be sent, or would hold a key, by its name."""
+    for name, value in headers.items():
+        if not _HEADER_NAME.match(name) or not _HEADER_VALUE.match(value):
+            raise UsageError(f"header {name!r} cannot be sent", "use printable ASCII")
+        if names_secret(name):
+            raise UsageError(
+                f"header {name!r} would hold a key in plain text",
+                "put the key into an environment variable, and name that and the header",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +147,8 @@ def address_of(url: str, *schemes: str) -> Address:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise UsageError(f"{url[:100]!r} is no URL ({error})", example) from None
+        written = quote(hidden_in_url(url)[:100])
+        raise UsageError(f"{written!r} is no URL ({_cause(error)})", example) from None
     if parts.scheme not in schemes or not parts.hostname:
         raise UsageError(f"{shown(url)!r} is no URL of {' or '.join(schemes)}", example)
     if parts.username is not None or parts.password is not None:
@@ -171,20 +180,25 @@ def below(base_url: str, path: str) -> str:
     return f"{base.rstrip('/')}{path}{mark}{query}"
 
 
+def _cause(error: ValueError) -> str:
+    """Return what is wrong with a URL, without what Python repeats of it."""
+    return re.sub(r"\s*'[^']*'", "", str(error))
+
+
 def _secret_in(parts: SplitResult) -> str | None:
     """Return the name in the query that looks like a key's, None where there is none.
 
     A place of a template holds no key.
     """
     for name, value in parse_qsl(parts.query):
-        words = re.sub(r"([a-z])([A-Z])", r"\1 \2", name)
-        if not _PLACE.match(value) and _SECRET_WORDS & set(re.split(r"\W|_", words.lower())):
+        if not _PLACE.match(value) and names_secret(name):
             return quote(name)
     return None
 
 
 def shown(url: str) -> str:
     """Return ``url`` as it may be shown: without user, password, query and fragment."""
+    url = hidden_in_url(url)
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -90,9 +90,11 @@ class Answer:
     def require_success(self) -> None:
         """Raise `RemoteError` unless the status is 2xx, with the server's own words."""
         if 200 <= self.status < 300:
-            coding = self.headers.get("content-encoding", "identity")
-            if coding.strip().lower() not in ("", "identity"):
-                raise self.failure(f"answers in content encoding {coding}, which was not asked for")
+            coding = self.headers.get("content-encoding", "identity").strip()
+            if coding.lower() not in ("", "identity"):
+                raise self.failure(
+                    f"answers in content encoding {self.quote(coding)}, which was not asked for"
+                )
             return
         if 300 <= self.status < 400:
             where = shown(self.headers.get("location", "nowhere"))
@@ -108,12 +110,7 @@ class Answer:
 
     def failure(self, what: str, remedy: str = "", *, fault: str = "protocol") -> RemoteError:
         """Return the error that ``what`` (a verb and its object) befell the answer."""
-        return RemoteError(
-            f"{self._service.shown_url} {what}",
-            remedy,
-            fault=fault,  # type: ignore[arg-type]
-            stage=self._service.stage,
-        )
+        return self._service.failure(what, remedy, fault=fault)
 
     @contextmanager
     def blamed(self) -> Iterator[None]:
@@ -125,7 +122,7 @@ class Answer:
                 raise
             raise RemoteError(
                 f"{self._service.shown_url}: {self.quote(error.message)}",
-                error.remedy,
+                self.quote(error.remedy),
                 fault=error.fault,
                 stage=self._service.stage,
             ) from None
@@ -214,7 +211,7 @@ class Answer:
 
     def quote(self, text: str) -> str:
         """Return the server's words as an error may show them."""
-        return quote(text, *self._service.secrets)
+        return quote(text, self._service.secrets)
 
 
 def header_fields(response: httpcore.Response) -> dict[str, str]:

@@ -1,24 +1,26 @@
 """What went wrong on the other side or on the way, said in one sentence.
 
-Text that came from a peer may be long, may hold terminal escapes, and may repeat the key that it
-was sent. `quote` makes it fit to be shown.
+A peer's own words in such a sentence go through `voicebench.quoting`, the whole sentence too: no
+control character gets into one, and whoever knows the peer's key (`Access.secrets`) takes it out.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import unicodedata
 
 from voicebench.errors import EngineError
 from voicebench.events import Fault, Stage
+from voicebench.quoting import MAX_QUOTE, one_line, quote
+
+__all__ = ["MAX_QUOTE", "RemoteError", "message_in", "quote"]
 
 _MESSAGE_KEYS = (
     *("error", "errors", "error_message", "error_msg", "errorMessage"),
     *("detail", "message", "msg"),
 )
-MAX_QUOTE = 300
-"""Characters of a peer's own words that an error may repeat."""
+MAX_SENTENCE = 2000
+"""Characters of a whole sentence, whatever it repeats of a peer."""
 
 
 class RemoteError(EngineError):
@@ -27,18 +29,9 @@ class RemoteError(EngineError):
     def __init__(
         self, message: str, remedy: str = "", *, fault: Fault, stage: Stage | None = None
     ) -> None:
-        super().__init__(message, remedy)
+        super().__init__(one_line(message)[:MAX_SENTENCE], one_line(remedy)[:MAX_SENTENCE])
         self.fault: Fault = fault
         self.stage: Stage | None = stage
-
-
-def quote(text: str, *secrets: str) -> str:
-    """Return a peer's words on one line: bounded, without control characters or ``secrets``."""
-    for secret in filter(None, secrets):
-        text = text.replace(secret, "***")
-    plain = "".join(" " if unicodedata.category(char).startswith("C") else char for char in text)
-    plain = " ".join(plain.split())
-    return plain if len(plain) <= MAX_QUOTE else f"{plain[:MAX_QUOTE]}…"
 
 
 def message_in(body: str) -> str:

@@ -42,10 +42,10 @@ class HttpService:
     """
 
     def __init__(self, url: str, access: Access, stage: Stage) -> None:
-        self.shown_url = shown(url)
         self.access = access
         self.stage: Stage = stage
         self.secrets = access.secrets()
+        self.shown_url = self.secrets.hidden_in(shown(url))
         self._address = address_of(url, "http", "https")
         self._lines = Lines(self._address, self.shown_url, access)
         self._unsettled: Answer | None = None
@@ -114,6 +114,15 @@ class HttpService:
             else:
                 response.close()
 
+    def failure(self, what: str, remedy: str = "", *, fault: str = "protocol") -> RemoteError:
+        """Return the error that ``what`` (a verb and its object) befell an exchange."""
+        return RemoteError(
+            f"{self.shown_url} {self.secrets.hidden_in(what)}",
+            self.secrets.hidden_in(remedy),
+            fault=fault,  # type: ignore[arg-type]
+            stage=self.stage,
+        )
+
     def rest_of_last(self) -> bytes:
         """Return what came of the last answer after its content was complete."""
         return self._settle(SETTLE_S)
@@ -140,20 +149,15 @@ class HttpService:
             following = url.join(where)
             if _origin(following) != _origin(url):
                 # The key would go along, and nothing is connected there.
-                raise RemoteError(
-                    f"{self.shown_url} redirects to another server, {shown(str(following))}",
+                raise self.failure(
+                    f"redirects to another server, {shown(str(following))}",
                     "use that URL",
                     fault="refused",
-                    stage=self.stage,
                 )
             url = following
             if response.status == 303 or (response.status in (301, 302) and method == "POST"):
                 method, headers, content = "GET", {}, None
-        raise RemoteError(
-            f"{self.shown_url} redirects more than {MAX_REDIRECTS} times",
-            fault="protocol",
-            stage=self.stage,
-        )
+        raise self.failure(f"redirects more than {MAX_REDIRECTS} times")
 
     def _request(
         self,
@@ -190,23 +194,16 @@ class HttpService:
         try:
             yield
         except (httpcore.NetworkError, httpcore.TimeoutException) as error:
-            raise RemoteError(
-                f"{self.shown_url} broke the connection off ({error})",
-                fault="protocol",
-                stage=self.stage,
-            ) from None
+            raise self.failure(f"broke the connection off ({error})") from None
         except httpcore.ProxyError as error:
             raise RemoteError(
-                f"the proxy refused {self.shown_url} ({quote(str(error))})",
+                f"the proxy refused {self.shown_url} ({quote(str(error), self.secrets)})",
                 fault="refused",
                 stage="connect",
             ) from None
         except (httpcore.ProtocolError, httpx.InvalidURL) as error:
-            raise RemoteError(
-                f"{self.shown_url} broke the rules of HTTP ({quote(str(error), *self.secrets)})",
-                fault="protocol",
-                stage=self.stage,
-            ) from None
+            said = quote(str(error), self.secrets)
+            raise self.failure(f"broke the rules of HTTP ({said})") from None
 
 
 def _encoded(content: object) -> bytes:

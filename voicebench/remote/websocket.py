@@ -63,10 +63,10 @@ class SocketLine:
         subprotocol: str | None = None,
         greet: Callable[[SocketLine, Patience], None] | None = None,
     ) -> None:
-        self.shown_url = shown(url)
         self.access = access
         self.stage: Stage = stage
         self.secrets = access.secrets()
+        self.shown_url = self.secrets.hidden_in(shown(url))
         self._url = url
         self._address = address_of(url, "ws", "wss")
         if access.proxy or access.http2:
@@ -151,15 +151,15 @@ class SocketLine:
     def failure(self, what: str, remedy: str = "", *, fault: str = "protocol") -> RemoteError:
         """Return the error that ``what`` (a verb and its object) befell the exchange."""
         return RemoteError(
-            f"{self.shown_url} {what}",
-            remedy,
+            f"{self.shown_url} {self.secrets.hidden_in(what)}",
+            self.secrets.hidden_in(remedy),
             fault=fault,  # type: ignore[arg-type]
             stage=self.stage,
         )
 
     def quote(self, text: str) -> str:
         """Return the server's words as an error may show them."""
-        return quote(text, *self.secrets)
+        return quote(text, self.secrets)
 
     def drop(self) -> None:
         """Hang up, after a turn that failed or was given up; the peer is not waited for."""
@@ -205,6 +205,12 @@ class SocketLine:
                 greeting = patience or Patience(timeouts, peer=self.shown_url, stage=self.stage)
                 greeting.begin_exchange()
                 self._greet(self, greeting)
+        except RemoteError as error:
+            self.drop()
+            if error.stage is not None:
+                raise
+            # What was said is none of the protocol, so whoever found that knows no URL.
+            raise self.failure(self.quote(error.message), error.remedy, fault=error.fault) from None
         except BaseException:
             self.drop()
             raise

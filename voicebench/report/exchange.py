@@ -13,13 +13,13 @@ All three hold the figures of the gates and, of the metrics in `ALWAYS`, p50 and
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from voicebench.figures import Figure, parse_figure
 from voicebench.intervals import Interval
+from voicebench.quoting import as_json
 from voicebench.report.recorded import Recorded
 from voicebench.report.sheets import names
 from voicebench.results.codec import SCHEMA
@@ -50,7 +50,7 @@ class Told:
 def json_report(runs: Sequence[Recorded]) -> str:
     """Return the documents of all runs as one."""
     document = {"schema": SCHEMA, "results": [run.document() for run in runs]}
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return as_json(document, indent=2) + "\n"
 
 
 def github_benchmark(runs: Sequence[Recorded]) -> str:
@@ -71,7 +71,7 @@ def github_benchmark(runs: Sequence[Recorded]) -> str:
         if told.note:
             entry["extra"] = told.note
         entries.append(entry)
-    return json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
+    return as_json(entries, indent=2) + "\n"
 
 
 def bencher(runs: Sequence[Recorded]) -> str:
@@ -86,7 +86,7 @@ def bencher(runs: Sequence[Recorded]) -> str:
             metric |= {} if low is None else {"lower_value": low * factor}
             metric |= {} if high is None else {"upper_value": high * factor}
         document[f"{told.run}: {told.figure.name}"] = {measure: metric}
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return as_json(document, indent=2) + "\n"
 
 
 def gitlab_metrics(runs: Sequence[Recorded]) -> str:

@@ -24,6 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from voicebench.final import Word
+from voicebench.quoting import neutral
 
 QUIET = "dim"
 GOOD = "green"
@@ -121,7 +122,8 @@ class Printable:
             if segment.control:
                 yield segment
             else:
-                yield Segment(spell(segment.text, options.encoding), segment.style)
+                # Last of all, so that no cell of any table can bring what a terminal obeys.
+                yield Segment(spell(neutral(segment.text), options.encoding), segment.style)
 
 
 def spell(text: str, encoding: str) -> str:

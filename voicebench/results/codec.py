@@ -27,6 +27,7 @@ import orjson
 from voicebench.errors import ResultsError
 from voicebench.events import Connected, Fault, Phase, RemarkKind, ServerTiming, Stage
 from voicebench.playback import Arrival
+from voicebench.quoting import as_json
 from voicebench.timeline import Failure, MachineState, Sound, TimedRemark, TimedText, Timeline
 
 SCHEMA = 1
@@ -37,7 +38,7 @@ _MACHINE_FIELDS = tuple(field.name for field in fields_of(MachineState))
 
 def encode_line(turn: Timeline) -> str:
     """Return ``turn`` as one line of JSON, without the line's end."""
-    return json.dumps(
+    return as_json(
         {
             "schema": SCHEMA,
             "turn": turn.turn,
@@ -64,9 +65,7 @@ def encode_line(turn: Timeline) -> str:
             "machine": turn.machine and asdict(turn.machine),
         }
         | _encode_waits(turn)
-        | _encode_remarks(turn),
-        ensure_ascii=False,
-        separators=(",", ":"),
+        | _encode_remarks(turn)
     )
 
 

@@ -11,7 +11,11 @@ pandas reads ``NA`` as a missing value and ``42`` as a number. Such a text is wr
 apostrophe in front, as a spreadsheet's own users do it. A text that begins with an apostrophe gets
 one more, so the rule can be undone: take one apostrophe away wherever a text begins with one
 (`unquoted`). Metrics are numbers and are never touched: a negative one stays negative. The rule
-follows OWASP's page on CSV injection; ``turns.jsonl`` holds every text as it was.
+follows OWASP's page on CSV injection.
+
+**Text that a terminal or a reader would obey.** Control characters become ``�``, and those that
+reverse the writing direction are left out (`voicebench.quoting`); line ends and tabs stay.
+``turns.jsonl`` holds every text as it was.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from collections.abc import Iterable, Mapping
 from typing import TextIO
 
 from voicebench.metrics import METRICS, Metric, compute
+from voicebench.quoting import neutral
 from voicebench.timeline import Timeline
 
 TEXT_COLUMNS: tuple[tuple[str, str], ...] = (
@@ -51,6 +56,8 @@ CSV_COLUMNS: tuple[str, ...] = tuple(name for name, _ in COLUMNS)
 
 _PHASE = CSV_COLUMNS.index("phase")
 _FORMULA_STARTS = tuple("=+-@＝＋－＠\t\n")
+_WITHOUT_SHAPE = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
+"""Characters before a formula's sign that nobody sees, and some programs pass over."""
 _READ_AS_MISSING = ("#n/a", "#na", "<na>", "n/a", "na", "nan", "-nan", "null", "none")
 _READ_AS_MISSING_OR_BOOLEAN = frozenset((*_READ_AS_MISSING, "1.#ind", "1.#qnan", "true", "false"))
 """What pandas takes for no value or for a truth value when it reads a column, in lower case."""
@@ -128,12 +135,11 @@ def quoted(text: str) -> str:
     """Return ``text`` so that no program takes it for a formula, a number or a missing value.
 
     An empty text becomes one apostrophe, so that it is not taken for no text. Half a surrogate pair
-    and the null character, which no UTF-8 file or reader takes, become ``�``; a carriage return,
-    which Python's csv leaves unquoted before 3.13, becomes a line feed.
+    and control characters become ``�``; a carriage return, which Python's csv leaves unquoted
+    before 3.13, becomes a line feed; characters that change the writing direction are left out.
     """
     writable = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    writable = writable.replace("\0", "\N{REPLACEMENT CHARACTER}")
-    writable = writable.replace("\r\n", "\n").replace("\r", "\n")
+    writable = neutral(writable.replace("\r\n", "\n").replace("\r", "\n"))
     return f"'{writable}" if _taken_for_something_else(writable) else writable
 
 
@@ -143,7 +149,7 @@ def unquoted(cell: str) -> str:
 
 
 def _taken_for_something_else(text: str) -> bool:
-    bare = text.strip()
+    bare = text.strip().lstrip(_WITHOUT_SHAPE)
     if not bare or bare.startswith(("'", *_FORMULA_STARTS)) or text.startswith(_FORMULA_STARTS):
         return True
     return bare.lower() in _READ_AS_MISSING_OR_BOOLEAN or _is_number(bare)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from voicebench.format import HALF_PAIRS
+from voicebench.quoting import as_json
 
 
 class Appended:
@@ -70,4 +70,4 @@ def write_whole(path: Path, text: str) -> None:
 
 def write_json(path: Path, document: Mapping[str, object]) -> None:
     """Write a JSON document as `write_whole` does."""
-    write_whole(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    write_whole(path, as_json(document, indent=2) + "\n")

@@ -19,6 +19,7 @@ from voicebench.settings.sections import (
     describe_keys,
     lookup,
 )
+from voicebench.settings.shown import secrets_of, shown_settings, shown_value
 
 __all__ = [
     "DEFAULT_GATES",
@@ -37,4 +38,7 @@ __all__ = [
     "load_settings",
     "lookup",
     "parse_override",
+    "secrets_of",
+    "shown_settings",
+    "shown_value",
 ]

@@ -16,7 +16,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from voicebench.errors import SettingsError, UsageError
+from voicebench.secret_names import hidden_in_words
 from voicebench.settings.sections import Settings, describe_keys, lookup
+from voicebench.settings.shown import secrets_of, shown_value
 
 MAX_CONFIG_BYTES = 1_000_000
 
@@ -44,9 +46,10 @@ class Effective:
     """The values that are not defaults, as they were written: ``10%``, not 0.1."""
 
     def __iter__(self) -> Iterator[Setting]:
-        """Yield every setting in the order of the documentation."""
+        """Yield every setting in the order of the documentation, keys and passwords hidden."""
+        secrets = secrets_of(self.settings)
         for key, description in describe_keys():
-            value = lookup(self.settings, key)
+            value = secrets.hidden_within(shown_value(key, lookup(self.settings, key)))
             yield Setting(key, value, self.origins.get(key, "default"), description)
 
 
@@ -82,7 +85,7 @@ def parse_override(text: str) -> tuple[str, object]:
     key = key.strip()
     if not separator or not key:
         raise SettingsError(
-            f"--set {text!r} is not 'section.key=value'",
+            f"--set {hidden_in_words(text)!r} is not 'section.key=value'",
             "write for example --set llm.max_tokens=40",
         )
     try:
@@ -168,7 +171,8 @@ def _explain(detail: ErrorDetails, origins: Mapping[str, Origin]) -> SettingsErr
         allowed = "it has bytes that are no UTF-8: rename it, or write it in UTF-8"
     else:
         allowed = detail["msg"].replace("Input should", "it should").replace("String", "it")
-    return SettingsError(f"{origin}: {key} = {_show(detail['input'])} is not allowed", allowed)
+    shown = _show(shown_value(key, detail["input"]))
+    return SettingsError(f"{origin}: {key} = {shown} is not allowed", allowed)
 
 
 def _show(value: object) -> str:

@@ -6,7 +6,7 @@ A setting that reaches nobody is worse than an unknown one: the figures look as 
 from __future__ import annotations
 
 from voicebench.errors import UsageError
-from voicebench.remote.access import address_of
+from voicebench.remote.access import ApiKey, address_of, check_headers
 from voicebench.settings import Settings, TtsSettings
 
 _OF_A_CASCADE = ("llm", "chunker", "tts")
@@ -23,6 +23,17 @@ _OF_ONE_API = {
 """Settings of ``[tts]`` that only one kind of server is told of."""
 _OF_REALTIME = ("dialect", "instructions", "out_of_band", "voice")
 """Settings of ``[server]`` that only a Realtime session is told of."""
+
+
+def check_keys(settings: Settings) -> None:
+    """Refuse a key that stands in plain text where none belongs, whatever the target is.
+
+    Raises `UsageError`.
+    """
+    for peer in (settings.llm, settings.tts, settings.server):
+        check_headers(peer.headers)
+        if peer.key_env is not None:
+            ApiKey(peer.key_env, peer.key_header, peer.key_scheme)
 
 
 def check_whole_turn(settings: Settings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from voicebench.chunking import Chunker
 from voicebench.devices import check_device, set_threads, usable_cores
@@ -14,13 +14,14 @@ from voicebench.llm import LanguageModel
 from voicebench.models import CATALOGUE, ensure
 from voicebench.models.progress import Report, ignore
 from voicebench.remote import Remote
+from voicebench.remote.access import shown
 from voicebench.remote.timeouts import TurnDeadline
 from voicebench.scheduling import FreeForAll, TurnTaking
-from voicebench.settings import Effective, Settings
+from voicebench.settings import Effective, Settings, secrets_of, shown_settings
 from voicebench.slower import ENGINES, sentence, slower_in
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade, listening_buffer_s
-from voicebench.targets.effect import check_remote_engines, check_whole_turn
+from voicebench.targets.effect import check_keys, check_remote_engines, check_whole_turn
 from voicebench.targets.remote_opening import open_remote_llm, open_remote_tts, open_server
 from voicebench.targets.simulated import PREFIX, Simulated, parse_script
 from voicebench.tts import Synthesizer
@@ -38,6 +39,7 @@ def check_target(settings: Settings) -> None:
     Raises `UsageError` or one of its kind.
     """
     target = settings.run.target
+    check_keys(settings)
     if target.startswith(PREFIX):
         parse_script(target)
         return
@@ -84,7 +86,7 @@ def open_target(settings: Settings, say: Say) -> Target:
     if settings.run.target.startswith(PREFIX):
         return Simulated(parse_script(settings.run.target), new_chunker=_chunker_of(settings))
     if settings.run.target in WHOLE_TURN:
-        say(f"connecting to {settings.server.url}")
+        say(f"connecting to {shown(settings.server.url or '')}")
         return _reached(open_server(settings))
     return open_cascade(settings, say)
 
@@ -141,12 +143,19 @@ def open_cascade(settings: Settings, say: Say) -> Cascade:
     )
 
 
+def described(target: Target, settings: Settings) -> dict[str, object]:
+    """Return how ``target`` describes itself: a server may have named itself by its key."""
+    return {
+        name: secrets_of(settings).hidden_within(value) for name, value in target.describe().items()
+    }
+
+
 def expected_settings(settings: Settings) -> dict[str, dict[str, object]]:
     """Return the settings that a run's result will keep, as far as they are known beforehand.
 
     Names that a server will give, or that nobody here answers to, are not among them.
     """
-    expected: dict[str, dict[str, object]] = settings.model_dump()
+    expected = cast(dict[str, dict[str, object]], shown_settings(settings))
     whole_turn = settings.run.target in WHOLE_TURN
     for section, names in (("llm", ("model",)), ("tts", ("model", "voice"))):
         for name in names:
@@ -183,9 +192,9 @@ def recorded_settings(
     """Return the settings as a result keeps them: no name of an engine that took no part.
 
     Where a server does the whole turn, or speaks without being told a voice, the embedded names
-    are nobody's. ``description`` is the open target's.
+    are nobody's. ``description`` is the open target's. Keys and passwords are hidden.
     """
-    recorded: dict[str, dict[str, object]] = effective.settings.model_dump()
+    recorded = cast(dict[str, dict[str, object]], shown_settings(effective.settings))
     voice = description.get("tts")
     if effective.settings.run.target in WHOLE_TURN:
         recorded["llm"]["model"] = description.get("model")
@@ -211,7 +220,8 @@ def open_llm(settings: Settings, say: Say, deadline: TurnDeadline | None = None)
     """Load or connect the language model alone."""
     if settings.llm.url is not None:
         remote = _reached(open_remote_llm(settings, deadline))
-        say(f"language model {remote.describe()['model']} at {settings.llm.url}")
+        name = secrets_of(settings).hidden_in(str(remote.describe()["model"]))
+        say(f"language model {name} at {shown(settings.llm.url)}")
         return remote
     from voicebench.llm.local import load_language_model
 
@@ -238,9 +248,9 @@ def open_llm(settings: Settings, say: Say, deadline: TurnDeadline | None = None)
 def open_voice(settings: Settings, say: Say, deadline: TurnDeadline | None = None) -> Synthesizer:
     """Load or connect the voice alone."""
     if settings.tts.url is not None:
-        remote = _reached(open_remote_tts(settings, deadline))
-        name = remote.describe().get("voice")
-        say(f"voice {name} at {settings.tts.url}" if name else f"voice at {settings.tts.url}")
+        remote, url = _reached(open_remote_tts(settings, deadline)), shown(settings.tts.url)
+        name = secrets_of(settings).hidden_in(str(remote.describe().get("voice") or ""))
+        say(f"voice {name} at {url}" if name else f"voice at {url}")
         return remote
     from voicebench.tts.local import load_synthesizer
 

@@ -8,7 +8,7 @@ from voicebench.errors import UsageError
 from voicebench.llm import LanguageModel
 from voicebench.remote.access import Access, ApiKey
 from voicebench.remote.timeouts import Timeouts, TurnDeadline
-from voicebench.settings import LlmSettings, ServerSettings, Settings, TtsSettings, WireSettings
+from voicebench.settings import LlmSettings, ServerSettings, Settings, TtsSettings, secrets_of
 from voicebench.targets import Target
 from voicebench.tts import Synthesizer
 
@@ -28,7 +28,7 @@ def open_remote_llm(settings: Settings, deadline: TurnDeadline | None) -> Langua
     )
     assert llm.url is not None
     return OpenAiChat(
-        llm.url, settings.named("llm.model"), options, _access(llm, settings.wire, deadline)
+        llm.url, settings.named("llm.model"), options, _access(llm, settings, deadline)
     )
 
 
@@ -38,7 +38,7 @@ def open_remote_tts(settings: Settings, deadline: TurnDeadline | None) -> Synthe
 
     tts = settings.tts
     assert tts.url is not None
-    access = _access(tts, settings.wire, deadline)
+    access = _access(tts, settings, deadline)
     sound = SoundFormat(tts.format, tts.encoding, tts.sample_rate, tts.channels)
     if tts.api == "openai":
         from voicebench.tts.openai_http import OpenAiSpeech, SpeechOptions
@@ -72,7 +72,7 @@ def open_server(settings: Settings) -> Target:
             f"target {settings.run.target!r} needs the server's URL",
             "give --server ws://127.0.0.1:8765/v1/voice",
         )
-    access = _access(server, settings.wire, None)
+    access = _access(server, settings, None)
     if settings.run.target == "voice":
         from voicebench.targets.voice_socket import VoiceSocket
 
@@ -90,10 +90,10 @@ def open_server(settings: Settings) -> Target:
 
 def _access(
     peer: LlmSettings | TtsSettings | ServerSettings,
-    wire: WireSettings,
+    settings: Settings,
     deadline: TurnDeadline | None,
 ) -> Access:
-    key = None
+    key, wire = None, settings.wire
     if peer.key_env is not None:
         key = ApiKey(peer.key_env, peer.key_header, peer.key_scheme)
     return Access(
@@ -106,4 +106,5 @@ def _access(
         proxy=wire.proxy,
         ca_file=Path(wire.ca_file) if wire.ca_file else None,
         deadline=deadline,
+        hidden=secrets_of(settings),
     )

@@ -100,6 +100,6 @@ class _Closable:
 
 def _failed(error: EngineError, line: SocketLine) -> TurnFailed:
     reason = str(error)
-    if line.shown_url not in reason:
+    if not reason.startswith(line.shown_url):
         reason = f"{line.shown_url}: {line.quote(reason)}"
     return TurnFailed(reason, error.fault, error.stage or line.stage)

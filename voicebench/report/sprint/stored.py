@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicebench.errors import ResultsError
+from voicebench.quoting import as_json
 from voicebench.report.sprint.comparing import compare_sprints
 from voicebench.report.sprint.sprint import Sprint
 from voicebench.results.reading import read_document
@@ -30,7 +31,7 @@ def to_json(sprint: Sprint, before: Sprint | None) -> str:
         for found in compare_sprints(sprint, before)
     }
     document["score"] = {"total": sprint.total, "possible": sprint.possible}
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return as_json(document, indent=2) + "\n"
 
 
 def previous_sprint(folder: Path, number: int) -> Sprint | None:
