@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from scripted_engines import Scripted
 
 from voicebench.server.app import ServeOptions
+from voicebench.server.connections import Limits
 from voicebench.server.gate import LOOPBACK_NAMES
 from voicebench.server.running import serving
 from voicebench.server.served import Served, ServedCascade, ServedScript
@@ -24,12 +25,13 @@ def server(
     token: str | None = None,
     most_running: int = 4,
     most_waiting: int = 8,
+    limits: Limits | None = None,
 ) -> Iterator[str]:
     """Serve a script (``sim:…``) or engines, and give the URL."""
     if isinstance(served, str):
         served = ServedScript(served)
     options = ServeOptions(token, LOOPBACK_NAMES, most_running, most_waiting)
-    with serving(served, options) as url:
+    with serving(served, options, limits) as url:
         yield url
 
 

@@ -8,7 +8,7 @@ from contextvars import copy_context
 from typing import Any
 
 from voicebench.server.clock import arrived_s, note_arrival, now_s
-from voicebench.server.running import Gathered
+from voicebench.server.protocols import Gathered
 
 
 class Transport:
@@ -25,6 +25,9 @@ class Transport:
 
     def is_closing(self) -> bool:
         return "closed" in self.done
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
 
 async def write(transport: Any, *pieces: bytes) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from voicebench.cli.options import Config, Device, Json, Llm, Set, Voice, effective_settings
 from voicebench.cli.output import print_json
+from voicebench.cli.shown import keep_secret, shown
 from voicebench.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def serve(
         },
     ).settings
     token = _token_in(token_env)
+    _log_in_plain_words(token)
 
     from voicebench.server.served import check_served
 
@@ -106,6 +108,22 @@ def _token_in(variable: str | None) -> str | None:
     return ApiKey(variable).value()
 
 
+def _log_in_plain_words(token: str | None) -> None:
+    """Log to stderr what a terminal does not obey: clients choose some of the words."""
+    import logging
+
+    from voicebench.secrecy import Secrets
+
+    class Plain(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return shown(super().format(record))
+
+    keep_secret(Secrets([token] if token else []))
+    handler = logging.StreamHandler()
+    handler.setFormatter(Plain())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
 @contextmanager
 def _opened(settings: Settings, *, quiet: bool) -> Iterator[Served]:
     """Load what is served, and take a first turn, so that no client meets a cold engine."""
@@ -118,7 +136,7 @@ def _opened(settings: Settings, *, quiet: bool) -> Iterator[Served]:
     console = Console(stderr=True, quiet=quiet)
 
     def tell(line: str) -> None:
-        console.print(line, markup=False, highlight=False)
+        console.print(shown(line), markup=False, highlight=False)
 
     with progress_of_models(console) as report:
         fetch_models(settings, report)

@@ -12,7 +12,8 @@ routes is only how an event is written down.
 `rendering`               an event as bytes: PCM, WAV, server-sent events, JSON
 `chat` `speech` `plain`   the HTTP routes
 `voice`                   whole turns over a WebSocket
-`gate`                    size, key, host, Server-Timing: what holds for every request
+`gate`                    size, key, host, origin, Server-Timing: what holds for every request
+`connections` `protocols` how many connections there are, and what a client may hold up
 `running`                 binding, signals, draining
 ========================  ====================================================================
 

@@ -81,7 +81,10 @@ def create_app(served: Served, options: ServeOptions) -> FastAPI:
         # environment say so; older ones keep this as a note.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         redoc_url=None,
-        responses={401: {"model": ErrorAnswer, "description": "The key is missing or wrong."}},
+        responses={
+            401: {"model": ErrorAnswer, "description": "The key is missing or wrong."},
+            403: {"model": ErrorAnswer, "description": "A page of another origin asks."},
+        },
     )
     app.state.turns = turns
     _add_error_forms(app)

@@ -3,6 +3,10 @@
 `EventChannel.emit` is the `Emit` of a served turn. It may be called from any thread; it appends,
 and wakes the reader if the reader waits. Where the reader is slow (its client does not read), it
 waits for room, so that nothing piles up; where that takes too long, the turn is given up.
+
+Sound is what takes memory: a channel holds at most `MAX_BYTES` of it, and all channels of a server
+(`Unread`) together `MAX_BYTES_OF_ALL`. A reader that keeps up has an empty channel, and one event
+always fits into that, so nobody's turn stands still for another's slow client.
 """
 
 from __future__ import annotations
@@ -12,15 +16,27 @@ import threading
 from collections import deque
 from collections.abc import Generator
 
-from voicebench.events import Event
+from voicebench.events import AudioChunk, Event
 from voicebench.scheduling import TurnCancelled
 
 CAPACITY = 256
 """Events under way: some seconds of the fastest turn."""
+MAX_BYTES = 4 << 20
+"""Bytes of samples under way: 43 s at 24 kHz, so most turns end without waiting for anybody."""
+MAX_BYTES_OF_ALL = 64 << 20
 ROUND_AFTER = 8
 """Events given out one after the other before others get their turn in the event loop."""
 STALL_S = 30.0
 """How long a client may read nothing before its turn is given up."""
+
+
+class Unread:
+    """The bytes of all channels of a server that no client has taken yet, and their lock."""
+
+    def __init__(self, most: int = MAX_BYTES_OF_ALL) -> None:
+        self.most = most
+        self.bytes = 0
+        self.changed = threading.Condition()
 
 
 class EventChannel:
@@ -32,12 +48,14 @@ class EventChannel:
         *,
         capacity: int = CAPACITY,
         stall_s: float = STALL_S,
+        unread: Unread | None = None,
     ) -> None:
         self._loop = loop
+        self._capacity = capacity
         self._stall_s = stall_s
-        self._room = threading.Semaphore(capacity)
-        self._lock = threading.Lock()
+        self._unread = unread or Unread()
         self._events: deque[Event | None] = deque()
+        self._bytes = 0
         self._reader: asyncio.Future[None] | None = None
         self._without_pause = 0
         self._cancelled = False
@@ -46,41 +64,46 @@ class EventChannel:
 
     def emit(self, event: Event) -> None:
         """Hand ``event`` to the reader. Raises `TurnCancelled` once nobody reads any more."""
-        if not self._room.acquire(timeout=self._stall_s):
-            self.stalled = True
-            self.cancel()
-        with self._lock:
-            if not self._cancelled:
-                self._append(event)
-                return
-        self._room.release()  # whoever waits next finds out as well
-        raise TurnCancelled
+        size = _size_of(event)
+        with self._unread.changed:
+            if not self._unread.changed.wait_for(lambda: self._takes(size), self._stall_s):
+                self.stalled = True
+                self._cancel()
+            if self._cancelled:
+                raise TurnCancelled
+            self._bytes += size
+            self._unread.bytes += size
+            self._append(event)
 
     def end(self) -> None:
         """Say that no event follows."""
-        with self._lock:
+        with self._unread.changed:
             self._append(None)
 
     def cancel(self) -> None:
         """Stop the turn: whoever emits from now on, or waits for room, is told."""
-        with self._lock:
-            if not self._cancelled:
-                self._cancelled = True
-                self._append(None)
-        self._room.release()
+        with self._unread.changed:
+            self._cancel()
+
+    def close(self) -> None:
+        """Forget what was not read: nobody will."""
+        with self._unread.changed:
+            self._cancel()
+            self._events.clear()
+            self._give_back(self._bytes)
 
     async def get(self) -> Event | None:
         """Return the next event; None where no event follows. For one reader."""
         while True:
-            with self._lock:
+            with self._unread.changed:
                 if self._events:
                     event = self._events.popleft()
+                    self._give_back(_size_of(event))
                     break
                 self._reader = self._loop.create_future()
                 reader = self._reader
             await reader
             self._without_pause = 0
-        self._room.release()
         self._without_pause += 1
         if self._without_pause % ROUND_AFTER == 0:
             # A turn that is faster than its client would otherwise never let the loop find out
@@ -88,11 +111,38 @@ class EventChannel:
             await _OneRound()
         return event
 
+    def _takes(self, size: int) -> bool:
+        """Tell whether an event of so many bytes need not wait any more; the lock is held."""
+        if self._cancelled or not self._events:
+            return True
+        return (
+            len(self._events) < self._capacity
+            and self._bytes + size <= MAX_BYTES
+            and self._unread.bytes + size <= self._unread.most
+        )
+
+    def _give_back(self, size: int) -> None:
+        """Make room for what waits; the lock is held."""
+        self._bytes -= size
+        self._unread.bytes -= size
+        self._unread.changed.notify_all()
+
+    def _cancel(self) -> None:
+        if not self._cancelled:
+            self._cancelled = True
+            self._append(None)
+            self._unread.changed.notify_all()
+
     def _append(self, event: Event | None) -> None:
         self._events.append(event)
         reader, self._reader = self._reader, None
         if reader is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_wake, reader)
+
+
+def _size_of(event: Event | None) -> int:
+    """Return what an event takes in memory, in bytes: its samples, or next to nothing."""
+    return event.pcm.nbytes if isinstance(event, AudioChunk) else 0
 
 
 class _OneRound:

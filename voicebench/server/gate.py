@@ -4,9 +4,12 @@
   cannot set headers on a WebSocket, so there a subprotocol may carry the token:
   ``voicebench.bearer.`` and the token in base64url. Compared in constant time.
 - **Host.** Without a token the server is on a loopback address, and a web page anywhere could reach
-  it through the user's browser, by name (DNS rebinding) or by WebSocket. So requests for another
-  host are refused, and so are sockets opened by pages of another origin.
-- **Size.** A body is at most `MAX_BODY_BYTES` and comes within `BODY_S`.
+  it through the user's browser under a name of its own (DNS rebinding). So requests for another
+  host are refused. A Host header is a name, maybe with a port, and there is one.
+- **Origin.** A page of another origin can make a browser send requests, even if it may not read the
+  answers: a link, a picture, a form, a socket. Browsers say so (``Origin``, ``Sec-Fetch-Site``),
+  and such requests are refused on every route but the page and `/health`.
+- **Size.** A body is at most `MAX_BODY_BYTES` and comes, all of it, within `BODY_S`.
 - **Server-Timing** is on every answer; an answer that says more of itself keeps its own.
 - **A defect** is a 500 like any other answer, timed and counted; what it was, only the log says.
 """
@@ -18,8 +21,9 @@ import base64
 import binascii
 import hmac
 import logging
+import re
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from ipaddress import IPv6Address
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -35,6 +39,13 @@ _HEAD_START_MS = 1.0
 """A body that one waits for so long was not sent together with its head."""
 KEY_PROTOCOL = "voicebench.bearer."
 OPEN_PATHS = frozenset({"/health", *FILES})
+_HOST = re.compile(
+    r"(?:\[(?P<address>[0-9A-Fa-f:.]{2,45})\]|(?P<name>[A-Za-z0-9._-]{1,253}))(?::(?P<port>\d{0,5}))?",
+    re.ASCII,
+)
+MAX_PORT = 65535
+_OWN_SITES = ("same-origin", "none")
+"""What a browser says of a request that our own page made, or the user in the address bar."""
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _LOG = logging.getLogger("voicebench.server")
@@ -98,10 +109,16 @@ class Gate:
             await DEFECT.response()(scope, receive, answer.send)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Refusal | None:
-        if self._hosts is not None and _host_name(headers.get("host", "")) not in self._hosts:
+        name = _host_name(headers)
+        if self._hosts is not None and name not in self._hosts:
             return Refusal(421, "this server is not asked under that name", code="wrong_host")
-        if scope["type"] == "websocket" and not _same_origin(headers):
-            return Refusal(403, "a page of another origin may not talk to this server")
+        if name is None and "host" in headers:
+            return Refusal(400, "the Host header is not one name", code="wrong_host")
+        is_open = scope["type"] == "http" and scope["path"] in OPEN_PATHS
+        if not is_open and _of_another_origin(headers):
+            return Refusal(
+                403, "a page of another origin may not talk to this server", code="wrong_origin"
+            )
         if self._token is not None and not self._has_key(scope, headers):
             return _NO_KEY
         if scope["type"] == "http" and _length(headers) > MAX_BODY_BYTES:
@@ -127,14 +144,16 @@ class _Bounded:
         self._receive = receive
         self._size = 0
         self._complete = False
+        self._due: float | None = None
 
     async def receive(self) -> Message:
         """Return the next message. Raises `HTTPException` for a body that cannot be taken."""
         if self._complete:
             return await self._receive()
         asked_s = now_s()
+        self._due = self._due or asyncio.get_running_loop().time() + BODY_S
         try:
-            async with asyncio.timeout(BODY_S):
+            async with asyncio.timeout_at(self._due):
                 message = await self._receive()
         except TimeoutError:
             raise HTTPException(408, "the body did not come", {"Connection": "close"}) from None
@@ -188,18 +207,33 @@ def _length(headers: Headers) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else MAX_BODY_BYTES + 1
 
 
-def _host_name(host: str) -> str:
-    """Return the name in a Host header, without its port."""
+def _host_name(headers: Headers) -> str | None:
+    """Return the name in the Host header, plain and without its port; None where there is not one.
+
+    A dot at the end of a name changes nothing, nor does the way in which an address is written.
+    """
+    given = headers.getlist("host")
+    host = _HOST.fullmatch(given[0]) if len(given) == 1 else None
+    if host is None or int(host["port"] or 0) > MAX_PORT:
+        return None
+    if host["address"] is None:
+        return host["name"].lower().removesuffix(".")
     try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
+        return str(IPv6Address(host["address"]))
     except ValueError:
-        return ""
+        return None
 
 
-def _same_origin(headers: Headers) -> bool:
-    """Tell whether no page, or a page of this server, opens the socket."""
-    origin = headers.get("origin")
-    return origin is None or origin.partition("://")[2].lower() == headers.get("host", "").lower()
+def _of_another_origin(headers: Headers) -> bool:
+    """Tell whether a page of another origin makes a browser send the request.
+
+    A program says neither where it comes from nor from which site.
+    """
+    host = headers.get("host", "").lower()
+    origins, sites = headers.getlist("origin"), headers.getlist("sec-fetch-site")
+    return any(origin.partition("://")[2].lower() != host for origin in origins) or any(
+        site.strip().lower() not in _OWN_SITES for site in sites
+    )
 
 
 def _key_in(protocol: str) -> str:

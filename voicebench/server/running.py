@@ -19,22 +19,25 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
+import psutil
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from voicebench.errors import UsageError
 from voicebench.server.app import ServeOptions, create_app, turns_of
-from voicebench.server.clock import note_arrival
-from voicebench.server.gate import LOOPBACK_NAMES
+from voicebench.server.connections import BACKLOG, IDLE_S, Connections, Limits, limits_for
+from voicebench.server.gate import LOOPBACK_NAMES, MAX_BODY_BYTES
+from voicebench.server.protocols import http_protocol, socket_protocol
 from voicebench.server.served import Served
-from voicebench.wire import MAX_MESSAGE_BYTES
 
-KEEP_ALIVE_S = 75
-"""How long an idle connection stays open: longer than a client pauses between two turns."""
+KEEP_ALIVE_S = IDLE_S
 SWITCH_S = 0.0005
+SEND_BUFFER_BYTES = 64 << 10
+"""What the system keeps of an answer for a client that does not read; Linux takes twice of it.
+
+Left to itself it would grow to megabytes, and hide for long that nobody reads.
+"""
 CLOSING_S = 3
 """How long clients have to read what was sent, once all turns are over."""
 
@@ -60,8 +63,10 @@ def bind(host: str, port: int, *, has_token: bool) -> socket.socket:
     try:
         if os.name == "posix":  # elsewhere it would let two servers share the port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Each connection that is accepted has it too.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         listener.bind(address)
-        listener.listen(128)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
@@ -88,76 +93,34 @@ def names_of(listener: socket.socket, host: str) -> frozenset[str] | None:
     return LOOPBACK_NAMES | {host.lower(), str(address)} if address.is_loopback else None
 
 
-class Gathered:
-    """A transport that sends what one round of the event loop writes in one piece.
-
-    uvicorn writes a head and the first bytes of its body one after the other. Sent in two, the
-    client wakes for the head alone, and on a small machine takes the server's core for it.
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._written: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        """Send ``data`` at the end of this round of the event loop."""
-        if not self._written:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._written.append(data)
-
-    def close(self) -> None:
-        """Send what was written and close."""
-        self._flush()
-        self._transport.close()
-
-    def __getattr__(self, name: str) -> Any:
-        """Be the transport in everything else."""
-        return getattr(self._transport, name)
-
-    def _flush(self) -> None:
-        data, self._written = b"".join(self._written), []
-        if data:
-            self._transport.write(data)
-
-
-def _timed(protocol: type[Any]) -> type[Any]:
-    """Return uvicorn's HTTP ``protocol``, its arrivals noted and its transport `Gathered`."""
-
-    class Timed(protocol):  # type: ignore[misc]
-        def connection_made(self, transport: asyncio.Transport) -> None:
-            super().connection_made(Gathered(transport))
-
-        def data_received(self, data: bytes) -> None:
-            # The task that answers begins within, and takes the note along.
-            note_arrival()
-            super().data_received(data)
-
-    return Timed
-
-
 class VoiceServer(uvicorn.Server):
     """uvicorn with the signals as described above. ``stopped_hard`` tells of a second one."""
 
-    def __init__(self, app: FastAPI, *, drain_s: float) -> None:
+    def __init__(self, app: FastAPI, *, drain_s: float, limits: Limits | None = None) -> None:
+        turns = turns_of(app)
+        limits = limits or Limits(idle_s=KEEP_ALIVE_S)
+        connections = Connections(limits, others_wait=lambda: turns.waiting > 0)
         super().__init__(
             uvicorn.Config(
                 app,
-                # httptools and uvloop where they are installed: half a millisecond less a request.
-                http=_timed(AutoHTTPProtocol),
-                ws="websockets-sansio",
+                http=http_protocol(connections),
+                ws=socket_protocol(connections),
+                # uvloop where it is installed: half a millisecond less a request.
                 loop="auto",
+                backlog=connections.limits.backlog,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_keep_alive=connections.limits.idle_s,
                 timeout_graceful_shutdown=CLOSING_S,
-                ws_max_size=MAX_MESSAGE_BYTES,
+                # A client sends texts, and as many bytes of them as in a body.
+                ws_max_size=MAX_BODY_BYTES,
                 # Compressing sound takes time and saves nothing.
                 ws_per_message_deflate=False,
             )
         )
-        self._turns = turns_of(app)
+        self._turns = turns
         self._drain_s = drain_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._draining: asyncio.Task[None] | None = None
@@ -212,13 +175,25 @@ def serve_until_stopped(
     # What is loaded by now stays; looking through it for garbage would hold up everything.
     gc.collect()
     gc.freeze()
-    server = VoiceServer(create_app(served, options), drain_s=drain_s)
+    server = VoiceServer(create_app(served, options), drain_s=drain_s, limits=_limits_here())
     server.run([listener])
     return server.stopped_hard
 
 
+def _limits_here() -> Limits:
+    """Return the bounds that this process's descriptors leave room for."""
+    try:
+        import resource  # no such thing on Windows, nor such a limit
+    except ImportError:
+        return Limits()
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return Limits() if most < 0 else limits_for(most - psutil.Process().num_fds())
+
+
 @contextmanager
-def serving(served: Served, options: ServeOptions | None = None) -> Iterator[str]:
+def serving(
+    served: Served, options: ServeOptions | None = None, limits: Limits | None = None
+) -> Iterator[str]:
     """Serve in a thread of this process, on a free loopback port; gives the URL.
 
     ``served`` is not closed.
@@ -226,7 +201,7 @@ def serving(served: Served, options: ServeOptions | None = None) -> Iterator[str
     listener = bind("127.0.0.1", 0, has_token=False)
     url = url_of(listener)
     options = options or ServeOptions(hosts=LOOPBACK_NAMES)
-    server = VoiceServer(create_app(served, options), drain_s=5.0)
+    server = VoiceServer(create_app(served, options), drain_s=5.0, limits=limits)
     thread = threading.Thread(target=server.run, args=([listener],), name="voicebench-server")
     thread.start()
     try:

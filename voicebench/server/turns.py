@@ -30,7 +30,7 @@ from voicebench.events import (
     TurnStarted,
 )
 from voicebench.scheduling import FreeForAll, TurnCancelled
-from voicebench.server.channel import EventChannel
+from voicebench.server.channel import EventChannel, Unread
 from voicebench.server.clock import arrived_s, elapsed_ms, note_arrival
 from voicebench.server.refusal import Refusal, busy
 
@@ -133,6 +133,7 @@ class Turns:
         self._new_schedule = new_schedule
         self._observe = observe
         self._room = asyncio.Semaphore(most_running)
+        self._unread = Unread()
         self._workers = ThreadPoolExecutor(most_running, thread_name_prefix="voicebench-turn")
         self._open: set[RunningTurn] = set()
         self._durations_s: deque[float] = deque(maxlen=_RECENT_TURNS)
@@ -158,9 +159,8 @@ class Turns:
             # A script's delays begin when there is room, or those that waited would come in a rush.
             note_arrival()
         loop = asyncio.get_running_loop()
-        turn = RunningTurn(
-            figures, started_s, self._new_schedule(), EventChannel(loop), self._new_place()
-        )
+        channel = EventChannel(loop, unread=self._unread)
+        turn = RunningTurn(figures, started_s, self._new_schedule(), channel, self._new_place())
         self._open.add(turn)
         self._threads_running += 1
         self._idle.clear()
@@ -177,6 +177,7 @@ class Turns:
         finally:
             if not turn.over:
                 turn.cancel()
+            channel.close()
             self._open.discard(turn)
             self._durations_s.append(turn.elapsed_ms() / 1000)
             self._observe(figures, turn.elapsed_ms())

@@ -38,6 +38,8 @@ SAMPLE_RATE = 16_000
 WINDOW_S = 0.1
 """Each piece of audio is at most this long."""
 SECONDS_PER_WORD = 0.3
+LONGEST_TONE_S = 30.0
+"""A longer text chunk repeats its sound, so that many at once fit into memory: whole periods."""
 TONE_HZ = 220.0
 TONE_LEVEL = 0.3
 NS_PER_S = 1_000_000_000
@@ -158,12 +160,15 @@ def plan_speech(script: Script, waiting: list[tuple[int, str]]) -> list[Scripted
     for closed_ns, chunk in waiting:
         start_ns = max(closed_ns, free_ns)
         plan.append(Scripted(start_ns, TextChunk(chunk)))
-        pcm = _tone(len(chunk.split()) * SECONDS_PER_WORD, silence_s)
+        seconds = len(chunk.split()) * SECONDS_PER_WORD
+        tone = _tone(min(seconds, LONGEST_TONE_S), silence_s)
+        silent = round(silence_s * SAMPLE_RATE)
         silence_s = 0.0
+        size = silent + round(seconds * SAMPLE_RATE)
         window = round(WINDOW_S * SAMPLE_RATE)
         free_ns = start_ns + _ns(script.ttfb_s)
-        for begin in range(0, pcm.size, window):
-            piece = pcm[begin : begin + window]
+        for begin in range(0, size, window):
+            piece = _again(tone, silent, begin, min(begin + window, size))
             if begin > 0:
                 free_ns += round(piece.size * NS_PER_S / SAMPLE_RATE / script.speed_x)
             plan.append(Scripted(free_ns, AudioChunk(piece, SAMPLE_RATE)))
@@ -175,6 +180,16 @@ def _tone(seconds: float, silence_s: float) -> NDArray[np.float32]:
     time_s = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     tone = TONE_LEVEL * np.sin(2 * np.pi * TONE_HZ * time_s)
     return np.concatenate([silent, tone.astype(np.float32)])
+
+
+def _again(tone: NDArray[np.float32], silent: int, begin: int, end: int) -> NDArray[np.float32]:
+    """Return samples ``begin`` to ``end`` of ``tone``, which goes on after its ``silent`` head."""
+    if end <= tone.size:
+        return tone[begin:end]
+    first = silent + (begin - silent) % (tone.size - silent)
+    piece = tone[first : first + end - begin]
+    missing = end - begin - piece.size
+    return np.concatenate([piece, tone[silent : silent + missing]]) if missing else piece
 
 
 def _ns(seconds: float) -> int:
