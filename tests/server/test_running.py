@@ -62,6 +62,18 @@ def test_what_was_written_goes_out_before_the_connection_is_closed() -> None:
     assert asyncio.run(write_and_close()) == [b"last words", "closed"]
 
 
+def test_what_was_written_to_a_connection_that_broke_off_goes_nowhere() -> None:
+    async def write_and_lose() -> list[object]:
+        transport = Transport()
+        gathered = Gathered(transport)  # type: ignore[arg-type]
+        await write(gathered, b"too late")
+        transport.close()
+        await asyncio.sleep(0)
+        return transport.done
+
+    assert asyncio.run(write_and_lose()) == ["closed"]
+
+
 def test_a_request_s_time_begins_when_it_is_in_hand_in_its_thread_too() -> None:
     def request() -> tuple[float, float]:
         note_arrival()

@@ -69,7 +69,8 @@ class Gathered:
 
     def _flush(self) -> None:
         data, self._written = b"".join(self._written), []
-        if data:
+        # The connection may have been broken off since.
+        if data and not self._transport.is_closing():
             self.sent += len(data)
             self._transport.write(data)
 

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from voicebench.server.asking import MAX_TEXT_CHARACTERS
+from voicebench.server.asking import MAX_TEXT_CHARACTERS, spoken_text
 from voicebench.server.refusal import Refusal
 from voicebench.server.resampling import PROTOCOL_RATE
 
@@ -62,6 +62,8 @@ def session_of(fields: Mapping[str, object], instructions: str | None) -> str | 
         raise Refusal(400, "instructions are no text", param="session.instructions")
     if wanted and len(wanted) > MAX_TEXT_CHARACTERS:
         raise Refusal(400, "the instructions are too long", param="session.instructions")
+    if wanted and wanted.strip():
+        spoken_text(wanted, "session.instructions")
     if fields.get("tools"):
         raise Refusal(400, "tools are not supported by this server", param="session.tools")
     for name in ("output_modalities", "modalities"):

@@ -48,6 +48,10 @@ async def speech_socket(socket: WebSocket, served: Served, turns: Turns) -> None
             await inbox.close()
 
 
+Asked = tuple[str, str | None]
+"""A text, and its id where it has one."""
+
+
 class _Reading:
     """The texts of one client, read aloud in order."""
 
@@ -56,22 +60,22 @@ class _Reading:
         self._inbox = inbox
         self._served = served
         self._turns = turns
-        self._waiting: deque[Message] = deque()
+        self._waiting: deque[Asked | Refusal] = deque()
 
     async def read_aloud(self) -> None:
         """Speak what comes. Raises `Refusal`, and `Gone` when the client leaves."""
         while True:
-            message = self._waiting.popleft() if self._waiting else await self._inbox.next()
+            asked = self._waiting.popleft() if self._waiting else _asked(await self._inbox.next())
             note_arrival()
-            await self._inbox.listen_during(
-                self._speak(text_in(message), id_in(message)), self._keep
-            )
+            if isinstance(asked, Refusal):
+                raise asked
+            await self._inbox.listen_during(self._speak(*asked), self._keep)
             if len(self._waiting) > MOST_WAITING:
                 raise Refusal(400, f"more than {MOST_WAITING} texts are waiting", param="text")
 
     async def _keep(self, message: Message) -> bool:
         """Keep a text that comes before its turn; return whether there is room for more."""
-        self._waiting.append(message)
+        self._waiting.append(_asked(message))
         return len(self._waiting) <= MOST_WAITING
 
     async def _speak(self, text: str, text_id: str | None) -> None:
@@ -102,6 +106,17 @@ def id_in(message: Message) -> str | None:
     if text_id is None or (isinstance(text_id, str) and len(text_id) <= MAX_ID_CHARACTERS):
         return text_id
     raise Refusal(400, f"an id is a text of up to {MAX_ID_CHARACTERS} characters", param="id")
+
+
+def _asked(message: Message) -> Asked | Refusal:
+    """Return what a message asks for, or why that cannot be: it is told when it is its turn.
+
+    Read at once, though it may have to wait: a text is small, and a message need not be.
+    """
+    try:
+        return text_in(message), id_in(message)
+    except Refusal as refusal:
+        return refusal
 
 
 def text_in(message: Message) -> str:
