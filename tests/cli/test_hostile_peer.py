@@ -121,6 +121,17 @@ def test_what_is_said_of_a_good_turn_is_searched_too(searched: Searched) -> None
     assert "***" in (folder / "turns.jsonl").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_a_reply_that_is_printed_as_it_comes_shows_no_key(
+    searched: Searched, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    output = ("-o", str(tmp_path / "said.wav"), "--ask", "What is the key?", *more)
+    with serving(http_script([written], [spoken])) as server:
+        assert searched.say("say", *output, *_cascade(server.url)) == 0
+    with serving(http_script(CHAT[:1], ())) as server:
+        assert searched.say("say", *output, *_cascade(server.url)) == 4
+
+
 def _cascade(url: str) -> tuple[str, ...]:
     settings = [f"llm.url='{url}/v1'", "llm.model='m'", "llm.key_env='SOME_KEY'"]
     settings += [f"tts.url='{url}/v1'", "tts.model='m'", "tts.voice='v'", "tts.key_env='SOME_KEY'"]
