@@ -1,4 +1,4 @@
-"""A tone, encoded by real encoders, for tests of what decodes it."""
+"""A voice made by arithmetic, encoded by real encoders, for tests of what decodes it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from voicebench.audio.synthetic_voice import synthetic_voice
+
 RATE = 24_000
 CODECS = {
     "mp3": ("mp3", "libmp3lame", RATE),
@@ -18,9 +20,8 @@ CODECS = {
 }
 
 
-def tone(seconds: float, rate: int = RATE, level: float = 0.3) -> NDArray[np.float32]:
-    moments = np.arange(round(seconds * rate)) / rate
-    return (level * np.sin(2 * np.pi * 220 * moments)).astype(np.float32)
+def spoken(seconds: float, rate: int = RATE) -> NDArray[np.float32]:
+    return synthetic_voice(round(seconds * rate), rate)
 
 
 def pcm16(samples: NDArray[np.float32]) -> bytes:
@@ -29,14 +30,14 @@ def pcm16(samples: NDArray[np.float32]) -> bytes:
 
 @cache
 def encoded(kind: str, seconds: float = 1.0, channels: int = 1) -> bytes:
-    """Return ``seconds`` of the tone as a file of ``kind``."""
+    """Return ``seconds`` of the voice as a file of ``kind``."""
     container, codec, rate = CODECS[kind]
     layout = "mono" if channels == 1 else "stereo"
     # MP3's table of contents can only be written into a file that can be gone back in.
     out = io.BytesIO()
     with av.open(out, "w", format=container) as file:
         stream = file.add_stream(codec, rate=rate, layout=layout)
-        samples = np.repeat(tone(seconds, rate), channels)[None, :]
+        samples = np.repeat(spoken(seconds, rate), channels)[None, :]
         frame = av.AudioFrame.from_ndarray(samples, format="flt", layout=layout)
         frame.sample_rate = rate
         resampler = av.AudioResampler(stream.format, layout, rate, stream.frame_size or 1024)

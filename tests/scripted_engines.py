@@ -11,8 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
+from voicebench.audio.synthetic_voice import synthetic_voice
 from voicebench.events import AudioChunk, Token
 
 PATIENCE_S = 5.0
@@ -31,9 +30,8 @@ def words(text: str) -> list[Step]:
 
 
 def sound(ms: int = 100) -> AudioChunk:
-    """Return so much audible tone."""
-    moments = np.arange(RATE * ms // 1000) / RATE
-    return AudioChunk((0.3 * np.sin(2 * np.pi * 440 * moments)).astype(np.float32), RATE)
+    """Return so much of a voice."""
+    return AudioChunk(synthetic_voice(RATE * ms // 1000, RATE), RATE)
 
 
 def until(event: threading.Event) -> Callable[[], None]:

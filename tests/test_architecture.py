@@ -89,8 +89,13 @@ CALCULATIONS = (
     "wire",
     "chunking",
     "orthography",
+    "audio.encodings",
+    "audio.hearing",
+    "audio.misreading",
     "audio.pcm",
     "audio.seams",
+    "audio.spectra",
+    "audio.synthetic_voice",
 )
 """Modules that only calculate: the same answer for the same input, on every machine."""
 

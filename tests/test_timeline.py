@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from voicebench.audio.hearing import unlike_speech
 from voicebench.audio.pcm import AudibleRule
+from voicebench.audio.synthetic_voice import synthetic_voice
 from voicebench.errors import IllegalEvent
 from voicebench.events import (
     AudioChunk,
@@ -333,6 +335,34 @@ def test_a_turn_that_is_silent_from_end_to_end_is_failed() -> None:
 def test_a_constant_offset_is_silence() -> None:
     hum = AudioChunk(np.full(RATE, 0.5, dtype=np.float32), RATE)
     assert sealed((0, START), (1, hum), (2, END)).failed
+
+
+def test_a_turn_whose_audio_is_no_speech_is_failed() -> None:
+    turn = sealed((0, START), (1, AudioChunk(tone(1000), RATE)), (2, END))
+    assert turn.failure is not None
+    assert turn.failure.reason.startswith("the audio is one unchanging sound and no speech")
+    assert (turn.failure.fault, turn.failure.stage) == ("audio", "audio")
+
+
+def test_floats_that_are_taken_for_integers_fail_the_turn_and_are_named() -> None:
+    floats = synthetic_voice(RATE, RATE).tobytes()
+    pcm = np.frombuffer(floats, "<i2").astype(np.float32) / 32768
+    pieces = [AudioChunk(piece, RATE) for piece in np.split(pcm, 8)]
+    turn = sealed((0, START), *((1.0, piece) for piece in pieces), (2, END))
+    assert turn.failure == Failure(
+        "the audio is no speech: its samples look like 32-bit floats", "audio", "audio"
+    )
+
+
+def test_what_was_heard_is_sealed_and_gives_the_same_verdict_again() -> None:
+    voice = sealed((0, START), (1, AudioChunk(synthetic_voice(RATE, RATE), RATE)), (2, END))
+    noise = np.random.default_rng(0).standard_normal(RATE).astype(np.float32) / 10
+    for turn in (voice, sealed((0, START), (1, AudioChunk(noise, RATE)), (2, END))):
+        assert turn.sound is not None
+        assert turn.sound.hearing is not None
+        again = unlike_speech(turn.sound.hearing, turn.sound.peak)
+        assert again == (turn.failure and turn.failure.reason)
+    assert voice.failure is None
 
 
 def test_a_failure_that_was_told_is_kept_even_where_there_is_sound() -> None:

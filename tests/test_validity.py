@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from drawn_turns import RATE, drawn_turn, failed_turn
 
+from voicebench.audio.hearing import Hearing
 from voicebench.timeline import Sound, TimedText, Timeline
 from voicebench.validity import audio_faults, flags_of, spoken_characters
 
@@ -54,6 +55,13 @@ def test_clicks_are_flagged_and_older_results_have_none() -> None:
     clicking = Sound(RATE, 0, 0.5, 0.1, 0, seam_clicks=2)
     assert audio_faults(spoken(sound=clicking)) == ["the signal jumps at 2 of its seams"]
     assert audio_faults(spoken(sound=replace(clicking, seam_clicks=None))) == []
+
+
+def test_samples_that_come_twice_are_flagged() -> None:
+    twice = Sound(RATE, 0, 0.5, 0.1, 0, hearing=Hearing(audible_s=1.0, doubled=True))
+    [fault] = audio_faults(spoken(sound=twice))
+    assert fault == "each of its samples comes twice, as of two channels that were taken for one"
+    assert audio_faults(spoken(sound=replace(twice, hearing=Hearing(audible_s=1.0)))) == []
 
 
 def test_a_failed_turn_has_failed_and_that_is_all() -> None:

@@ -113,7 +113,8 @@ FAILURE_REMEDIES = {
     "connect": "check that the server runs and its address is right",
     "llm": "`voicebench doctor` checks the language model; a failing prompt is in turns.jsonl",
     "tts": "`voicebench doctor` checks the voice; the text that failed is in turns.jsonl",
-    "audio": "listen with --save-audio: the reply may have nothing to pronounce",
+    "audio": "listen with --save-audio: noise may be samples of another encoding (tts.encoding), "
+    "and silence a reply with nothing to pronounce",
     "transport": "check the network and the server's log",
     "turn": "run it again to the end",
 }

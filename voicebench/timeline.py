@@ -11,7 +11,8 @@ The rules, in words:
 Tokens that came joined share one stamp: equal stamps say that the time between is not observable.
 
 A target that breaks a rule has a defect, and `seal` raises `IllegalEvent`. A turn that keeps the
-rules but brought nothing audible is legal, and *failed*: silence is not an answer.
+rules but brought nothing audible is legal, and *failed*: silence is not an answer. So is one whose
+audio is no speech (`voicebench.audio.hearing`): noise is none either, however fast it came.
 
 Sealing turns the PCM into what the metrics need of it (sample counts, audible onset, level), so a
 timeline is small and plain, and figures computed from the live turn equal those computed from its
@@ -29,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicebench.audio import pcm as analysis
+from voicebench.audio.hearing import Hearing, hear, unlike_speech
 from voicebench.audio.pcm import AudibleRule
 from voicebench.audio.seams import count_clicks
 from voicebench.errors import IllegalEvent
@@ -91,6 +93,8 @@ class Sound:
     clipped_samples: int
     seam_clicks: int | None = None
     """Seams between two pieces at which the signal jumps; None in results from before."""
+    hearing: Hearing | None = None
+    """What tells speech from noise; None in results from before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,19 +309,26 @@ def _describe_sound(
 ) -> Sound | None:
     if sample_rate is None:
         return None
+    onset = analysis.first_audible_sample(pcm, sample_rate, rule)
     return Sound(
         sample_rate=sample_rate,
-        first_audible_sample=analysis.first_audible_sample(pcm, sample_rate, rule),
+        first_audible_sample=onset,
         peak=analysis.peak(pcm),
         rms=analysis.rms(pcm),
         clipped_samples=analysis.clipped_samples(pcm),
         seam_clicks=count_clicks(pcm, [piece.size for piece in pieces], sample_rate),
+        hearing=hear(pcm, sample_rate, onset),
     )
 
 
 def _failure_of_sound(sound: Sound | None) -> Failure | None:
+    reason = _fault_of_sound(sound)
+    return None if reason is None else Failure(reason, "audio", "audio")
+
+
+def _fault_of_sound(sound: Sound | None) -> str | None:
     if sound is None:
-        return Failure("the turn ended without any audio", "audio", "audio")
+        return "the turn ended without any audio"
     if sound.first_audible_sample is None:
-        return Failure("the turn's audio is silent from end to end", "audio", "audio")
-    return None
+        return "the turn's audio is silent from end to end"
+    return None if sound.hearing is None else unlike_speech(sound.hearing, sound.peak)

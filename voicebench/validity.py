@@ -1,8 +1,9 @@
 """Is the audio speech at all? Asked before any figure of its speed is believed.
 
-A synthesizer that is broken is often fast. A turn without anything audible has failed already
-(`voicebench.timeline`); this finds what is audible and still wrong. Such a turn is *flagged*: it
-stays in every figure, is named in the results, and keeps its run out of a baseline.
+A synthesizer that is broken is often fast. A turn with nothing audible, with noise, or with samples
+of another encoding has failed already (`voicebench.timeline`, `voicebench.audio.hearing`); this
+finds what is speech and still wrong. Such a turn is *flagged*: it stays in every figure, is named
+in the results, and keeps its run out of a baseline.
 
 =============  ===================================================================================
 clipped        more than 0.1 % of the samples sit at the rails. Speech at full level touches them
@@ -14,6 +15,8 @@ too long       under 3 characters a second: a synthesizer that stutters or draws
 a click        where two pieces of audio meet, the signal jumps by more than 5 % of full scale and
                by more than three times its steepest step in the 5 ms around: the pieces were not
                made to fit. Looked for when the turn is sealed, since the samples are not kept
+doubled        each sample comes twice: two equal channels that were taken for one, and then the
+               speech is at half its pace; or a rate that was raised in the cheapest way
 =============  ===================================================================================
 
 A character of Chinese or Japanese counts as three, a digit as four ("7" is spoken as a word);
@@ -75,6 +78,8 @@ def audio_faults(turn: Timeline) -> list[str]:
         found.append(f"{100 * clipped:.1f} % of its samples are clipped")
     if sound.seam_clicks:
         found.append(f"the signal jumps at {sound.seam_clicks} of its seams")
+    if sound.hearing is not None and sound.hearing.doubled:
+        found.append("each of its samples comes twice, as of two channels that were taken for one")
     characters = spoken_characters(_spoken_text(turn))
     seconds = (samples - (sound.first_audible_sample or 0)) / sound.sample_rate
     if characters >= SHORTEST_TEXT and seconds > 0:

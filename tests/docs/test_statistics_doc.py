@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from voicebench import choosing, noise, validity
-from voicebench.audio import seams
+from voicebench.audio import hearing, misreading, seams
 from voicebench.comparability import MACHINE, MACHINE_PACKAGES
 from voicebench.differences import SHOWN_IN
 from voicebench.final import Word
@@ -98,6 +98,10 @@ def test_the_verdicts_against_a_baseline_end_as_the_page_says() -> None:
         f"more than {100 * seams.LEAST_JUMP:.0f} % of full scale",
         f"at most {choosing.MOST_DEFICIT_MS:.0f} ms",
         f"within {100 * choosing.AS_EARLY_WITHIN:.0f} % of the other's first audio",
+        f"more than {misreading.LARGEST:.0f} times beyond full scale",
+        f"above −{-hearing.FLATTEST_DB:.1f} dB over at least {hearing.LEAST_NOISE_S} s",
+        f"less than {hearing.LEAST_CHANGE_DB} dB over at least {hearing.LEAST_UNCHANGED_S} s",
+        f"as flat as noise (above −{-hearing.STRETCH_FLATTEST_DB} dB)",
     ],
 )
 def test_every_bound_is_the_code_s(words: str) -> None:

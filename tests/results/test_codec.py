@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from voicebench.audio.hearing import Hearing
 from voicebench.errors import ResultsError
 from voicebench.events import Connected, ServerTiming
 from voicebench.metrics import compute
@@ -60,7 +61,12 @@ REMARKED = replace(
 )
 
 
-@pytest.mark.parametrize("turn", [FULL, BARE, IN_ONE_PIECE, REMARKED])
+HEARD = replace(
+    FULL, sound=Sound(16_000, 12, 0.5, 0.1, 3, 0, Hearing(1.5, -12.25, 5.5, 0.0, "f32le", True))
+)
+
+
+@pytest.mark.parametrize("turn", [FULL, BARE, IN_ONE_PIECE, REMARKED, HEARD])
 def test_a_timeline_survives_its_line(turn: Timeline) -> None:
     line = encode_line(turn)
     assert "\n" not in line
@@ -83,6 +89,25 @@ def test_a_line_of_a_turn_without_remarks_is_what_it_always_was() -> None:
 @pytest.mark.parametrize("remarks", [[[1, "gossip", ""]], [[1, "blank"]], [["x", "blank", ""]], 3])
 def test_a_remark_that_is_none_is_refused(remarks: object) -> None:
     fields = json.loads(encode_line(BARE)) | {"remarks": remarks}
+    with pytest.raises(ResultsError):
+        decode_line(json.dumps(fields), "here")
+
+
+def test_what_was_heard_may_be_missing_and_may_have_fields_of_a_later_version() -> None:
+    fields = json.loads(encode_line(HEARD))
+    fields["sound"]["hearing"] |= {"pitch_hz": 120}
+    assert decode_line(json.dumps(fields), "here") == HEARD
+    del fields["sound"]["hearing"], fields["sound"]["seam_clicks"]
+    assert decode_line(json.dumps(fields), "here") == FULL
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [{"audible_s": "long"}, {"looks_like": "gossip"}, {"flatness_db": [1]}, {"noise_s": None}, 3],
+)
+def test_a_hearing_that_is_none_is_refused(heard: object) -> None:
+    fields = json.loads(encode_line(FULL))
+    fields["sound"]["hearing"] = heard
     with pytest.raises(ResultsError):
         decode_line(json.dumps(fields), "here")
 

@@ -304,3 +304,13 @@ def test_the_real_clock_does_not_wait_for_the_past() -> None:
     before = time.perf_counter_ns()
     RealClock().wait_until(before - 60_000_000_000)
     assert time.perf_counter_ns() - before < 5_000_000_000
+
+
+def test_what_it_plays_is_judged_like_speech_and_is_no_tone() -> None:
+    (turn,) = played("sim:words=12")
+    assert turn.failure is None
+    assert turn.sound is not None
+    assert turn.sound.hearing is not None
+    assert turn.sound.hearing.change_db is not None
+    assert turn.sound.hearing.change_db > 3
+    assert turn.sound.seam_clicks == 0

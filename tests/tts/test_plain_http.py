@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from encoded_sound import RATE, encoded, pcm16, tone
+from encoded_sound import RATE, encoded, pcm16, spoken
 from loopback import (
     LONGEST_S,
     Loopback,
@@ -34,7 +34,7 @@ from voicebench.remote.sound import SoundFormat
 from voicebench.remote.timeouts import Timeouts
 from voicebench.tts.plain_http import PlainSpeech, SpeechRoute
 
-SAMPLES = tone(0.2)
+SAMPLES = spoken(0.2)
 BODY = pcm16(SAMPLES)
 WAV = wav_header(RATE, SAMPLES.size) + BODY
 RAW = SoundFormat(sample_rate=RATE)

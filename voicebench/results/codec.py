@@ -3,9 +3,9 @@
 The line is self-describing (``schema``) and compact: stamps are whole nanoseconds after the turn's
 start, texts and audio are pairs ``[at_ns, text]`` and ``[at_ns, samples]``. Reading a line gives
 the timeline that was written, field by field, so figures computed later are the same numbers.
-Fields that came later may be missing: ``machine`` and the sound's ``seam_clicks`` are None then.
-Fields that most turns do not need (``remarks``, ``usage_with_hidden``, ``connected_in_turn``) are
-written only where they say something.
+Fields that came later may be missing: ``machine`` and the sound's ``seam_clicks`` and ``hearing``
+are None then. Fields that most turns do not need (``remarks``, ``usage_with_hidden``,
+``connected_in_turn``) are written only where they say something.
 
 Lines are read by `orjson`, in half of the time that the standard library's reader takes: a file may
 hold a hundred thousand. Only what orjson does not take (NaN, half a surrogate pair) is left to the
@@ -24,6 +24,8 @@ from typing import cast, get_args
 
 import orjson
 
+from voicebench.audio.hearing import Hearing
+from voicebench.audio.misreading import FORMS
 from voicebench.errors import ResultsError
 from voicebench.events import Connected, Fault, Phase, RemarkKind, ServerTiming, Stage
 from voicebench.playback import Arrival
@@ -34,6 +36,7 @@ SCHEMA = 1
 _PHASES, _FAULTS, _STAGES = get_args(Phase), get_args(Fault), get_args(Stage)
 _REMARKS = get_args(RemarkKind)
 _MACHINE_FIELDS = tuple(field.name for field in fields_of(MachineState))
+_HEARING_FIELDS = tuple(field.name for field in fields_of(Hearing))
 
 
 def encode_line(turn: Timeline) -> str:
@@ -181,18 +184,34 @@ def _encode_sound(sound: Sound | None) -> dict[str, object] | None:
         "rms": sound.rms,
         "clipped_samples": sound.clipped_samples,
         "seam_clicks": sound.seam_clicks,
+        "hearing": sound.hearing and asdict(sound.hearing),
     }
 
 
 def _decode_sound(fields: object) -> Sound | None:
     if fields is None:
         return None
-    sound = Sound(**cast(dict[str, int], fields))
+    stored = cast(dict[str, object], fields)
+    sound = Sound(**(stored | {"hearing": _decode_hearing(stored.get("hearing"))}))  # type: ignore[arg-type]
     if not isinstance(sound.sample_rate, int) or sound.sample_rate < 1:
         raise ValueError(f"a sample rate of {sound.sample_rate!r}")
     if not isinstance(sound.first_audible_sample, int | None):
         raise ValueError(f"an audible sample of {sound.first_audible_sample!r}")
     return sound
+
+
+def _decode_hearing(fields: object) -> Hearing | None:
+    """Read what was heard; a field that a later version adds is left out."""
+    if fields is None:
+        return None
+    stored = cast(dict[str, object], fields)
+    heard = Hearing(**{name: stored[name] for name in _HEARING_FIELDS if name in stored})  # type: ignore[arg-type]
+    for figure in (heard.audible_s, heard.noise_s, heard.flatness_db or 0, heard.change_db or 0):
+        if not isinstance(figure, int | float):
+            raise ValueError(f"a figure of what was heard is {figure!r}")
+    if heard.looks_like is not None:
+        _one_of(heard.looks_like, FORMS)
+    return heard
 
 
 def _decode_machine(fields: object) -> MachineState | None:

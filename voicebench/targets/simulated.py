@@ -6,7 +6,8 @@ chunk and piece of audio comes; the real chunker cuts the text. On a `VirtualClo
 timeline equals the script to the nanosecond, without waiting; on the real clock the difference is
 the instrument's own error (``voicebench selftest``).
 
-It plays a tone, so that audible onset is real; it never pretends to be an engine.
+It plays a voice made by arithmetic, so that its audio begins and is judged like speech; it never
+pretends to be an engine.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from voicebench.audio.synthetic_voice import synthetic_voice
 from voicebench.chunking import Chunker
 from voicebench.errors import UsageError
 from voicebench.events import (
@@ -38,10 +40,8 @@ SAMPLE_RATE = 16_000
 WINDOW_S = 0.1
 """Each piece of audio is at most this long."""
 SECONDS_PER_WORD = 0.3
-LONGEST_TONE_S = 30.0
+LONGEST_SPEECH_S = 30.0
 """A longer text chunk repeats its sound, so that many at once fit into memory: whole periods."""
-TONE_HZ = 220.0
-TONE_LEVEL = 0.3
 NS_PER_S = 1_000_000_000
 
 _REPLY = (
@@ -161,35 +161,33 @@ def plan_speech(script: Script, waiting: list[tuple[int, str]]) -> list[Scripted
         start_ns = max(closed_ns, free_ns)
         plan.append(Scripted(start_ns, TextChunk(chunk)))
         seconds = len(chunk.split()) * SECONDS_PER_WORD
-        tone = _tone(min(seconds, LONGEST_TONE_S), silence_s)
+        voice = _speech(min(seconds, LONGEST_SPEECH_S), silence_s)
         silent = round(silence_s * SAMPLE_RATE)
         silence_s = 0.0
         size = silent + round(seconds * SAMPLE_RATE)
         window = round(WINDOW_S * SAMPLE_RATE)
         free_ns = start_ns + _ns(script.ttfb_s)
         for begin in range(0, size, window):
-            piece = _again(tone, silent, begin, min(begin + window, size))
+            piece = _again(voice, silent, begin, min(begin + window, size))
             if begin > 0:
                 free_ns += round(piece.size * NS_PER_S / SAMPLE_RATE / script.speed_x)
             plan.append(Scripted(free_ns, AudioChunk(piece, SAMPLE_RATE)))
     return plan
 
 
-def _tone(seconds: float, silence_s: float) -> NDArray[np.float32]:
+def _speech(seconds: float, silence_s: float) -> NDArray[np.float32]:
     silent = np.zeros(round(silence_s * SAMPLE_RATE), dtype=np.float32)
-    time_s = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    tone = TONE_LEVEL * np.sin(2 * np.pi * TONE_HZ * time_s)
-    return np.concatenate([silent, tone.astype(np.float32)])
+    return np.concatenate([silent, synthetic_voice(round(seconds * SAMPLE_RATE), SAMPLE_RATE)])
 
 
-def _again(tone: NDArray[np.float32], silent: int, begin: int, end: int) -> NDArray[np.float32]:
-    """Return samples ``begin`` to ``end`` of ``tone``, which goes on after its ``silent`` head."""
-    if end <= tone.size:
-        return tone[begin:end]
-    first = silent + (begin - silent) % (tone.size - silent)
-    piece = tone[first : first + end - begin]
+def _again(voice: NDArray[np.float32], silent: int, begin: int, end: int) -> NDArray[np.float32]:
+    """Return samples ``begin`` to ``end`` of ``voice``, which goes on after its ``silent`` head."""
+    if end <= voice.size:
+        return voice[begin:end]
+    first = silent + (begin - silent) % (voice.size - silent)
+    piece = voice[first : first + end - begin]
     missing = end - begin - piece.size
-    return np.concatenate([piece, tone[silent : silent + missing]]) if missing else piece
+    return np.concatenate([piece, voice[silent : silent + missing]]) if missing else piece
 
 
 def _ns(seconds: float) -> int:
