@@ -20,7 +20,7 @@ CODECS = {
 }
 
 
-def spoken(seconds: float, rate: int = RATE) -> NDArray[np.float32]:
+def voiced(seconds: float, rate: int = RATE) -> NDArray[np.float32]:
     return synthetic_voice(round(seconds * rate), rate)
 
 
@@ -37,7 +37,7 @@ def encoded(kind: str, seconds: float = 1.0, channels: int = 1) -> bytes:
     out = io.BytesIO()
     with av.open(out, "w", format=container) as file:
         stream = file.add_stream(codec, rate=rate, layout=layout)
-        samples = np.repeat(spoken(seconds, rate), channels)[None, :]
+        samples = np.repeat(voiced(seconds, rate), channels)[None, :]
         frame = av.AudioFrame.from_ndarray(samples, format="flt", layout=layout)
         frame.sample_rate = rate
         resampler = av.AudioResampler(stream.format, layout, rate, stream.frame_size or 1024)

@@ -243,6 +243,57 @@ def test_a_sample_cut_by_the_next_header_is_reported_after_the_whole_ones(cuts: 
     assert fault == "a sample is cut by the next WAV header at byte 60"
 
 
+HOUR = 3600 * 24000 * 2
+
+
+@pytest.mark.parametrize(
+    "size", [0, HOUR // 6, HOUR, 2_000_000_000, 0x7FFFFFFF - 36, 0x7FFFFFFF, 0xFFFFFFFF]
+)
+@pytest.mark.parametrize("step", [1, 1000])
+def test_a_size_that_no_answer_has_is_a_placeholder(size: int, step: int) -> None:
+    assert np.array_equal(decoded(simple(size=size), step), RAMP_FLOAT)
+
+
+@pytest.mark.parametrize("size", [18, 100_000, HOUR // 6 - 2])
+def test_a_size_that_an_answer_may_have_is_a_promise(size: int) -> None:
+    with pytest.raises(WavError, match=f"{size - 16} bytes before its size"):
+        decoded(simple(size=size))
+
+
+def test_what_ten_minutes_are_depends_on_the_format() -> None:
+    stereo = riff(fmt(channels=2), chunk(b"data", np.repeat(RAMP, 2).tobytes(), size=HOUR // 4))
+    with pytest.raises(WavError, match="before its size"):
+        decoded(stereo)
+
+
+def test_a_long_wav_whose_size_is_true_may_be_followed_by_other_chunks() -> None:
+    samples = np.arange(600 * 1000, dtype="<i2")
+    data = riff(fmt(rate=1000), chunk(b"data", samples.tobytes()), chunk(b"LIST", b"some words"))
+    assert np.array_equal(decoded(data, 100_001), samples / np.float32(32768))
+
+
+def odd_fmt(bits: int, align: int, bytes_per_s: int, channels: int = 1) -> bytes:
+    return chunk(b"fmt ", struct.pack("<HHIIHH", 1, channels, 24000, bytes_per_s, align, bits))
+
+
+@pytest.mark.parametrize(
+    ("bits", "align", "bytes_per_s", "channels"),
+    [(16, 4, 96_000, 1), (16, 4, 0, 1), (16, 2, 48_000, 2), (8, 2, 48_000, 1), (24, 2, 48_000, 1)],
+)
+def test_a_header_with_two_voices_against_its_bits_is_refused(
+    bits: int, align: int, bytes_per_s: int, channels: int
+) -> None:
+    data = riff(odd_fmt(bits, align, bytes_per_s, channels), chunk(b"data", RAMP.tobytes()))
+    with pytest.raises(WavError, match=f"{bits}-bit .* its block align is {align}"):
+        decoded(data)
+
+
+@pytest.mark.parametrize(("align", "bytes_per_s"), [(4, 48_000), (2, 96_000), (2, 0), (0, 48_000)])
+def test_one_wrong_field_of_a_header_changes_no_sample(align: int, bytes_per_s: int) -> None:
+    data = riff(odd_fmt(16, align, bytes_per_s), chunk(b"data", RAMP.tobytes()))
+    assert np.array_equal(decoded(data), RAMP_FLOAT)
+
+
 def test_an_end_before_the_declared_size_is_reported() -> None:
     with pytest.raises(WavError, match="at byte 50, 10 bytes before its size"):
         decoded(simple()[:-10])

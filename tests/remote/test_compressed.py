@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from encoded_sound import CODECS, encoded, spoken
+from encoded_sound import CODECS, encoded, voiced
 from numpy.typing import NDArray
 
 from voicebench.remote.compressed import AacStream, FlacStream, Mp3Stream, OggOpusStream
@@ -33,7 +33,7 @@ def bytes_to_first_sample(kind: str, data: bytes) -> int:
 def test_what_is_decoded_is_what_was_encoded(kind: str) -> None:
     sound = decoded(kind, encoded(kind))
     rate = CODECS[kind][2]
-    original = spoken(1.0, rate)
+    original = voiced(1.0, rate)
     # Encoders shift the sound by their own delay; the best match over it is nearly perfect.
     match = np.correlate(sound, original[: rate // 2], "valid")
     at = int(np.argmax(match))
@@ -64,7 +64,7 @@ def test_two_channels_are_mixed_down_to_one(kind: str) -> None:
 
 
 def test_flac_is_exact() -> None:
-    np.testing.assert_allclose(decoded("flac", encoded("flac")), spoken(1.0), atol=1e-4)
+    np.testing.assert_allclose(decoded("flac", encoded("flac")), voiced(1.0), atol=1e-4)
 
 
 # The first sample is out with the last byte of what it needs.

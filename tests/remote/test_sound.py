@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from encoded_sound import RATE, encoded, pcm16, spoken
+from encoded_sound import RATE, encoded, pcm16, voiced
 from numpy.typing import NDArray
 
 from voicebench.audio.wav import wav_header
@@ -14,7 +14,7 @@ from voicebench.remote.raw_sound import PcmStream
 from voicebench.remote.sound import SoundFormat, SoundStream, open_sound
 
 AUTO = SoundFormat()
-SAMPLES = spoken(0.1)
+SAMPLES = voiced(0.1)
 WAV = wav_header(RATE, SAMPLES.size) + pcm16(SAMPLES)
 
 

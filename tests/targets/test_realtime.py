@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from encoded_sound import RATE, pcm16, spoken
+from encoded_sound import RATE, pcm16, voiced
 from loopback import GIVEN_UP_S, Loopback, closed_port, serving
 from loopback_ws import SocketPeer, socket_script
 
@@ -31,7 +31,7 @@ from voicebench.remote.failure import RemoteError
 from voicebench.remote.timeouts import Timeouts
 from voicebench.targets.realtime import Realtime, RealtimeOptions
 
-SOUND = spoken(0.1)
+SOUND = voiced(0.1)
 BODY = pcm16(SOUND)
 CREATED = {"type": "response.created", "response": {"id": "r1"}}
 DONE = {
@@ -130,7 +130,7 @@ def test_a_turn_is_its_transcript_and_its_sound_under_both_names(names: tuple[st
 
 
 def test_a_long_delta_is_sound_from_its_first_piece_on() -> None:
-    long = spoken(10.0)
+    long = voiced(10.0)
     with target_at(Sessions(CREATED, sound(pcm16(long)), DONE)) as (target, _):
         events = turn_of(target)
     chunks = [event.pcm for event in events if isinstance(event, AudioChunk)]

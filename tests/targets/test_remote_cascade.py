@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import pytest
-from encoded_sound import RATE, pcm16, spoken
+from encoded_sound import RATE, pcm16, voiced
 from loopback import GIVEN_UP_S, Peer, Script, closed_port, serving
 
 from voicebench.audio.pcm import AudibleRule
@@ -53,14 +53,14 @@ def replies_and_stays(peer: Peer) -> None:
 def speaks(peer: Peer) -> None:
     while True:
         peer.request()
-        peer.answer("audio/pcm", pcm16(spoken(0.2)))
+        peer.answer("audio/pcm", pcm16(voiced(0.2)))
 
 
 def drips(peer: Peer) -> None:
     peer.request()
     peer.head(content_type="audio/pcm", transfer_encoding="chunked")
     while True:
-        peer.chunk(pcm16(spoken(0.01)))
+        peer.chunk(pcm16(voiced(0.01)))
         time.sleep(0.05)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from encoded_sound import RATE, pcm16, spoken
+from encoded_sound import RATE, pcm16, voiced
 from loopback import serving
 from loopback_ws import SocketPeer, socket_script
 
@@ -25,7 +25,7 @@ from voicebench.targets.voice_socket import VoiceSocket
 from voicebench.tts.socket import SocketSpeech
 from voicebench.tts.socket_dialect import SocketDialect
 
-SOUND = spoken(1.0)
+SOUND = voiced(1.0)
 BODY = pcm16(SOUND)
 PAUSE_S = 0.15
 """Between the two pieces of a message."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from encoded_sound import RATE, spoken
+from encoded_sound import RATE, voiced
 from loopback import GIVEN_UP_S, Loopback, closed_port, serving, until
 from loopback_ws import SocketPeer, socket_script
 
@@ -35,7 +35,7 @@ from voicebench.remote.access import Access
 from voicebench.remote.timeouts import Timeouts
 from voicebench.targets.voice_socket import VoiceSocket
 
-SOUND = spoken(0.1)
+SOUND = voiced(0.1)
 TURN: list[Event] = [
     Token("It"),
     Token(" is late."),

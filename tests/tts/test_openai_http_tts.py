@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from encoded_sound import RATE, encoded, pcm16, spoken
+from encoded_sound import RATE, encoded, pcm16, voiced
 from loopback import Loopback, Peer, Script, serving
 
 from voicebench.audio.wav import wav_header
@@ -18,7 +18,7 @@ from voicebench.remote.access import Access, ApiKey
 from voicebench.remote.failure import RemoteError
 from voicebench.tts.openai_http import OpenAiSpeech, SpeechOptions
 
-SAMPLES = spoken(0.2)
+SAMPLES = voiced(0.2)
 BODY = pcm16(SAMPLES)
 WAV = wav_header(RATE, SAMPLES.size) + BODY
 DONE = {"type": "speech.audio.done", "usage": {"output_tokens": 9}}

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from encoded_sound import RATE, encoded, pcm16, spoken
+from encoded_sound import RATE, encoded, pcm16, voiced
 from loopback import (
     LONGEST_S,
     Loopback,
@@ -34,7 +34,7 @@ from voicebench.remote.sound import SoundFormat
 from voicebench.remote.timeouts import Timeouts
 from voicebench.tts.plain_http import PlainSpeech, SpeechRoute
 
-SAMPLES = spoken(0.2)
+SAMPLES = voiced(0.2)
 BODY = pcm16(SAMPLES)
 WAV = wav_header(RATE, SAMPLES.size) + BODY
 RAW = SoundFormat(sample_rate=RATE)
@@ -231,6 +231,24 @@ def test_one_connection_serves_one_text_after_the_other() -> None:
         for _ in range(3):
             list(made.speak("Good evening."))
     assert server.connections == 1
+
+
+@pytest.mark.parametrize("size", [0, 2_000_000_000, 3600 * 2 * RATE, 0xFFFFFFFF])
+def test_a_placeholder_for_a_size_is_not_taken_at_its_word(size: int) -> None:
+    body = WAV[:40] + size.to_bytes(4, "little") + BODY
+    for script in (sends("audio/wav", body), fixed("audio/wav", body)):
+        np.testing.assert_allclose(samples_of(spoken(script)), SAMPLES, atol=1e-4)
+
+
+def test_an_answer_that_breaks_off_is_cut_whatever_its_size_says() -> None:
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.head(content_type="audio/wav", content_length="9999999")
+        peer.send(WAV[:40] + (2_000_000_000).to_bytes(4, "little") + BODY)
+
+    failure = failure_of(script)
+    assert "before its size" not in str(failure)
+    assert failure.stage == "tts"
 
 
 # Failures: each within its time, with its fault.

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from encoded_sound import RATE, pcm16, spoken
+from encoded_sound import RATE, pcm16, voiced
 from loopback import LONGEST_S, Loopback, closed_port, failure_in_time, serving, until
 from loopback_ws import SocketPeer, socket_script
 
@@ -25,7 +25,7 @@ from voicebench.remote.timeouts import Timeouts
 from voicebench.tts.socket import SocketSpeech
 from voicebench.tts.socket_dialect import SocketDialect
 
-SOUND = spoken(0.1)
+SOUND = voiced(0.1)
 BODY = pcm16(SOUND)
 RAW = SoundFormat(kind="pcm", sample_rate=RATE)
 

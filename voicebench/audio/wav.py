@@ -8,8 +8,10 @@ A speech server does not know how long its answer will be when it sends the head
 always careful. So `WavStream`
 
 - takes bytes cut anywhere, in the header or in a sample, and gives back whole frames at once;
-- takes a data size of 0 or of 0x7FFF0000 and more (0x7FFFFFFF, 0xFFFFFFFF, …: nobody speaks for
-  two gigabytes) as "until the end";
+- takes a data size that no answer has for a placeholder: 0, and whatever would be ten minutes of
+  speech or more (0x7FFFFFFF, 0xFFFFFFFF, two thousand million, an hour). The sound ends with the
+  stream then; whether that came to its proper end, the transport knows. A size that an answer may
+  have is a promise: sound that ends before it was cut off;
 - skips chunks that it does not know, before and after the samples, with or without their pad byte;
 - goes on when a second ``RIFF`` header follows: some servers send one WAV for each sentence on one
   connection. Its format may differ, its rate may not;
@@ -37,7 +39,8 @@ __all__ = ["WavError", "WavFormat", "WavStream", "WavWriter", "read_wav", "wav_h
 
 MAX_HEADER_BYTES = 1 << 20
 """Bytes that may come before the samples; a larger header is an error, not a wait."""
-_ENDLESS_FROM = 0x7FFF0000
+LONGEST_S = 600.0
+"""Seconds of sound; a data size of so much, or more, is a placeholder."""
 _MAX_FMT_BYTES = 4096
 _OTHER_MAGIC = {
     b"OggS": "an Ogg stream",
@@ -70,7 +73,8 @@ class WavStream:
         self._format_seen = False  # in this header; `format` may be that of the WAV before
         self._odd_chunk = False
         self._skip_left = 0
-        self._data_left: int | None = None  # None: until the end
+        self._data_left: int | None = None  # None: the header does not say
+        self._until_end = False  # the size is a placeholder
 
     @property
     def sample_rate(self) -> int | None:
@@ -113,7 +117,7 @@ class WavStream:
         samples = self._decode(len(self._buffer))
         if self._buffer:
             raise WavError(f"the WAV ends in the middle of a sample, at byte {end}")
-        if self._data_left:
+        if self._data_left and not self._until_end:
             raise WavError(f"the WAV ends at byte {end}, {self._data_left} bytes before its size")
         return samples
 
@@ -193,13 +197,17 @@ class WavStream:
     def _begin_data(self, size: int) -> None:
         if not self._format_seen:
             raise WavError(f"samples without a 'fmt ' chunk before them, at byte {self._position}")
+        assert self.format is not None
+        longest = LONGEST_S * self.format.sample_rate * self.format.frame_bytes
         self._in_header = False
-        self._data_left = None if size == 0 or size >= _ENDLESS_FROM else size
+        self._until_end = size == 0 or size >= longest
+        self._data_left = size or None
         self._read_on = self._data
 
     def _data(self) -> NDArray[np.float32] | None:
-        if self._data_left is None:
-            return self._endless_data()
+        if self._until_end:
+            return self._data_until_end()
+        assert self._data_left is not None
         samples = self._decode(min(len(self._buffer), self._data_left))
         if self._data_left < self._frame_bytes:
             # A declared size that is not whole frames: the rest of it is nothing to hear.
@@ -209,8 +217,11 @@ class WavStream:
                 return samples
         return samples if samples.size else None
 
-    def _endless_data(self) -> NDArray[np.float32] | None:
+    def _data_until_end(self) -> NDArray[np.float32] | None:
         end, header_follows = self._samples_end()
+        if self._data_left is not None and end > self._data_left:
+            self._until_end = False  # so long it is: the size was true, and other chunks may follow
+            return self._data()
         samples = self._decode(end)
         if header_follows:
             # What is left before the header is less than a frame.

@@ -4,6 +4,10 @@ Format: IBM and Microsoft, "Multimedia Programming Interface and Data Specificat
 Microsoft, "WAVEFORMATEXTENSIBLE". A *frame* is one sample of every channel. Integers of 8 bits are
 unsigned around 128, the wider ones signed; all are little-endian. Samples narrower than their
 container (20 bits in 24, 24 in 32) lie at its upper end, so only the container's width matters.
+
+A header says a frame's length three times: by its channels and bits, by its block align, and by its
+bytes per second. Where they disagree, the bits are believed if one of the others agrees, and two of
+three against them are an error: read at another width, sound is noise or half as long.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from voicebench.audio.encodings import PcmEncoding, decode_pcm
 from voicebench.audio.pcm import mix_down
 from voicebench.errors import EngineError
 from voicebench.events import Fault
@@ -25,9 +30,20 @@ PCM_TAG, FLOAT_TAG, EXTENSIBLE_TAG = 1, 3, 0xFFFE
 MAX_CHANNELS = 64
 MAX_RATE = 768_000
 _INT_BITS, _FLOAT_BITS = (8, 16, 24, 32), (32, 64)
+_WIDE = 32
 # The last 14 bytes of every KSDATAFORMAT_SUBTYPE GUID; the first two are the format tag.
 _SUBTYPE_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 _OTHER_TAGS = {2: "ADPCM", 6: "A-law", 7: "µ-law", 0x11: "IMA ADPCM", 0x55: "MP3"}
+
+
+_ENCODINGS: dict[tuple[str, int], PcmEncoding] = {
+    ("int", 8): "u8",
+    ("int", 16): "s16le",
+    ("int", 24): "s24le",
+    ("int", 32): "s32le",
+    ("float", 32): "f32le",
+    ("float", 64): "f64le",
+}
 
 
 class WavError(EngineError):
@@ -54,7 +70,7 @@ class WavFormat:
 
 def parse_format(body: bytes) -> WavFormat:
     """Read the body of a ``fmt `` chunk (16 bytes at least). Raises `WavError`."""
-    tag, channels, rate, _, frame_bytes, bits = struct.unpack("<HHIIHH", body[:16])
+    tag, channels, rate, bytes_per_s, frame_bytes, bits = struct.unpack("<HHIIHH", body[:16])
     if tag == EXTENSIBLE_TAG:
         subtype = body[24:40]
         if subtype[2:] != _SUBTYPE_TAIL:
@@ -67,29 +83,25 @@ def parse_format(body: bytes) -> WavFormat:
         raise WavError(f"a WAV of {channels} channels; 1 to {MAX_CHANNELS} can be read")
     if not 1 <= rate <= MAX_RATE:
         raise WavError(f"a WAV of {rate} Hz; up to {MAX_RATE} can be read")
-    # 20 or 24 bits may lie in a container of 24 or 32, left-justified: the container counts.
-    stored = 8 * frame_bytes // channels if frame_bytes % channels == 0 and frame_bytes else bits
     kind, widths = ("integer", _INT_BITS) if tag == PCM_TAG else ("float", _FLOAT_BITS)
-    if stored < bits or stored not in widths:
+    stored = -(-bits // 8) * 8
+    if 8 * frame_bytes == channels * _WIDE and 16 < bits < _WIDE:
+        stored = _WIDE  # 20 or 24 bits in a container of 32
+    if stored not in widths:
         raise WavError(f"a WAV of {bits}-bit {kind} samples in frames of {frame_bytes} bytes")
+    due = channels * stored // 8
+    if frame_bytes not in (0, due) and bytes_per_s != rate * due:
+        raise WavError(
+            f"a contradictory WAV: {bits}-bit {kind} samples of {channels} "
+            f"channel{'s' * (channels > 1)} are frames of {due} bytes, its block align is "
+            f"{frame_bytes}, and it has {bytes_per_s} bytes per second",
+            "correct the header that the server writes, or ask for raw PCM",
+        )
     return WavFormat("int" if tag == PCM_TAG else "float", stored, channels, rate)
 
 
 def samples_of(raw: bytes, stored: WavFormat) -> NDArray[np.float32]:
     """Return whole frames as mono float32, full scale ±1."""
-    values: NDArray[np.float32]
-    # A float may hold anything; what it becomes is for the judge of the audio, not a warning.
+    values = decode_pcm(raw, _ENCODINGS[stored.encoding, stored.bits])
     with np.errstate(all="ignore"):
-        if stored.encoding == "float":
-            values = np.frombuffer(raw, f"<f{stored.bits // 8}").astype(np.float32)
-        elif stored.bits == 8:
-            values = np.frombuffer(raw, np.uint8).astype(np.float32) / np.float32(128)
-            values -= np.float32(1)
-        elif stored.bits == 24:
-            wide = np.zeros((len(raw) // 3, 4), dtype=np.uint8)
-            wide[:, 1:] = np.frombuffer(raw, np.uint8).reshape(-1, 3)
-            values = wide.view("<i4").reshape(-1).astype(np.float32) / np.float32(2**31)
-        else:
-            scale = np.float32(2 ** (stored.bits - 1))
-            values = np.frombuffer(raw, f"<i{stored.bits // 8}").astype(np.float32) / scale
         return mix_down(values.reshape(-1, stored.channels))
