@@ -67,6 +67,10 @@ class SetAside:
             self._messages.append(message)
             self._bytes += len(message)
 
+    def __len__(self) -> int:
+        """Return how many messages are kept."""
+        return len(self._messages)
+
     def take(self) -> list[str | bytes]:
         """Return the messages, and forget them."""
         taken, self._messages, self._bytes = self._messages, [], 0
