@@ -17,6 +17,7 @@ from loopback import HttpRequest, Peer
 from loopback_ws import SocketPeer
 
 from voicebench import wire
+from voicebench.audio.synthetic_voice import synthetic_voice
 from voicebench.audio.wav import wav_header
 from voicebench.events import AudioChunk, Token, TurnFailed, TurnFinished
 
@@ -27,7 +28,7 @@ OBEYED = "\x1b]0;owned\x07\x1b[31mred\x1b[2J \x9b1m \u202egnp.exe\u2066 \x7f"
 BASIC = base64.b64encode(b"me:" + KEY.encode()).decode()
 WORDS = f"no {KEY} {OBEYED} {quote(KEY, safe='')} {BASIC}"
 RATE = 16_000
-SOUND = (np.sin(np.arange(RATE // 2) / 5) * 8000).astype("<i2").tobytes()
+SOUND = (synthetic_voice(RATE, RATE) * 32767).astype("<i2").tobytes()
 JSON_WORDS = json.dumps(WORDS)
 
 
