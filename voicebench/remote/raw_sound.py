@@ -9,26 +9,23 @@ bytes.
 from __future__ import annotations
 
 import codecs
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voicebench.audio.encodings import SAMPLE_BYTES, PcmEncoding, decode_pcm
 from voicebench.audio.pcm import mix_down
 from voicebench.remote.failure import RemoteError, message_in
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PcmEncoding = Literal["s16le", "s16be", "f32le"]
-
-MAX_CHANNELS = 8
 TEXT_BYTES = 64
 """So many bytes that all read as text are text, and so is a shorter body that ends so."""
 _LEAST_TEXT = 4
 _PAGES = (b"<!do", b"<htm", b"<?xm")
 """How a page begins, whatever its encoding."""
 _NO_TEXT = bytes({*range(32), 127} - {*b"\t\n\r"})
-_DTYPES = {"s16le": "<i2", "s16be": ">i2", "f32le": "<f4"}
 
 
 class PcmStream:
@@ -36,20 +33,17 @@ class PcmStream:
 
     def __init__(self, encoding: PcmEncoding, sample_rate: int, channels: int) -> None:
         self.sample_rate = sample_rate
-        self._dtype = np.dtype(_DTYPES[encoding])
+        self._encoding = encoding
         self._channels = channels
+        self._frame_bytes = SAMPLE_BYTES[encoding] * channels
         self._rest = b""
 
     def feed(self, data: bytes) -> NDArray[np.float32]:
         """Take the next bytes and return the samples that are whole by now."""
         data = self._rest + data
-        whole = len(data) - len(data) % (self._dtype.itemsize * self._channels)
+        whole = len(data) - len(data) % self._frame_bytes
         self._rest = data[whole:]
-        stored = np.frombuffer(data[:whole], dtype=self._dtype).reshape(-1, self._channels)
-        frames = stored.astype(np.float32)
-        if self._dtype.kind == "i":
-            frames /= np.float32(32768)
-        return mix_down(frames)
+        return mix_down(decode_pcm(data[:whole], self._encoding).reshape(-1, self._channels))
 
     def finish(self) -> NDArray[np.float32]:
         """Say that no byte follows. Raises `RemoteError` where a sample is cut."""

@@ -7,10 +7,9 @@ particular
 - a content type that names a format is believed, unless the settings name one;
 - a content type that names none (``application/octet-stream``, or nothing) leaves it to the format
   that was asked for, else to the container's own mark (``RIFF``, ``OggS``, ``fLaC``, ``ID3``);
-- raw PCM needs a rate: from the content type's ``rate``, a header such as ``x-sample-rate``, or the
-  settings; if two of them disagree, that is an error too. ``audio/L16`` is big-endian (RFC 2586)
-  unless the settings name the encoding.
-  So is a container whose header says another rate than the settings.
+- raw PCM needs a rate, from the content type, a header or the settings; these say its encoding and
+  channels as well (`voicebench.remote.described`). If two of them disagree, that is an error, and
+  so is a container whose header says another rate than the settings;
 - What is called raw PCM and begins with a container's mark is what the mark says; its header is not
   sound. What is called raw PCM and reads as text is an error (`voicebench.remote.raw_sound`).
 """
@@ -23,17 +22,18 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
+from voicebench.audio.encodings import PcmEncoding
 from voicebench.audio.wav import WavStream
 from voicebench.errors import UsageError
+from voicebench.remote.described import MAX_CHANNELS, RATES, RAW_TYPES, describe_raw
 from voicebench.remote.failure import RemoteError
-from voicebench.remote.raw_sound import MAX_CHANNELS, PcmEncoding, PcmStream, PcmUnlessText
+from voicebench.remote.raw_sound import PcmStream, PcmUnlessText
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SoundKind = Literal["pcm", "wav", "mp3", "aac", "flac", "opus"]
 
-RATES = range(4000, 192_001)
 MARK_BYTES = 4
 """Bytes that tell a container from raw samples and from text."""
 _KINDS: dict[str, SoundKind] = {
@@ -41,11 +41,6 @@ _KINDS: dict[str, SoundKind] = {
     "audio/wave": "wav",
     "audio/x-wav": "wav",
     "audio/vnd.wave": "wav",
-    "audio/pcm": "pcm",
-    "audio/x-pcm": "pcm",
-    "audio/raw": "pcm",
-    "audio/x-raw": "pcm",
-    "audio/l16": "pcm",
     "audio/mpeg": "mp3",
     "audio/mp3": "mp3",
     "audio/x-mpeg": "mp3",
@@ -58,16 +53,9 @@ _KINDS: dict[str, SoundKind] = {
     "audio/ogg": "opus",
     "application/ogg": "opus",
 }
-_RAW: dict[str, PcmEncoding] = {
-    "audio/pcm_s16le": "s16le",
-    "audio/pcm_s16be": "s16be",
-    "audio/pcm_f32le": "f32le",
-}
-"""Names of no standard (FFmpeg's, after ``audio/``) that some servers use; they say it all."""
-_KINDS |= dict.fromkeys(_RAW, "pcm")
+_KINDS |= dict.fromkeys(RAW_TYPES, "pcm")
 _MARKS: dict[bytes, SoundKind] = {b"RIFF": "wav", b"OggS": "opus", b"fLaC": "flac"}
 _UNSPECIFIC = ("", "application/octet-stream", "binary/octet-stream", "audio/*", "*/*")
-_RATE_HEADERS = ("x-sample-rate", "x-audio-sample-rate", "sample-rate")
 
 
 class SoundStream(Protocol):
@@ -134,11 +122,10 @@ def open_sound(
                 fault="protocol",
             )
     # What is wrong with raw PCM is said at once, whatever comes.
-    pcm = (
-        _open_pcm(declared, content_type, parameters or {}, headers or {})
-        if kind == "pcm"
-        else None
-    )
+    pcm = None
+    if kind == "pcm":
+        raw = describe_raw(declared, content_type, parameters or {}, headers or {})
+        pcm = PcmStream(raw.encoding, raw.sample_rate, raw.channels)
     return Marked(kind, declared.sample_rate, pcm)
 
 
@@ -223,56 +210,6 @@ def load_decoder(*kinds: SoundKind | Literal["auto"] | None) -> None:
     """Load what decodes ``kinds`` now, so that no turn waits for it."""
     if not set(kinds) <= {None, "auto", "pcm", "wav"}:
         import voicebench.remote.compressed  # noqa: F401
-
-
-def _open_pcm(
-    declared: SoundFormat,
-    content_type: str,
-    parameters: Mapping[str, str],
-    headers: Mapping[str, str],
-) -> PcmStream:
-    encoding = declared.encoding or _RAW.get(content_type)
-    encoding = encoding or ("s16be" if content_type == "audio/l16" else "s16le")
-    channels = {
-        "the settings": declared.channels,
-        "the content type": _number(
-            "channels", parameters.get("channels"), range(1, MAX_CHANNELS + 1)
-        ),
-    }
-    rate = _agreed("sample rate", _told_rates(declared, parameters, headers))
-    if rate is None:
-        raise RemoteError(
-            "sends raw PCM and nothing says its sample rate",
-            "set the sample rate, or ask for wav",
-            fault="audio",
-        )
-    return PcmStream(encoding, rate, _agreed("number of channels", channels) or 1)
-
-
-def _told_rates(
-    declared: SoundFormat, parameters: Mapping[str, str], headers: Mapping[str, str]
-) -> dict[str, int | None]:
-    return {
-        "the settings": declared.sample_rate,
-        "the content type": _number("rate", parameters.get("rate"), RATES),
-    } | {name: _number(name, headers.get(name), RATES) for name in _RATE_HEADERS}
-
-
-def _agreed(what: str, said: Mapping[str, int | None]) -> int | None:
-    """Return what all sources that speak say, None where none does. Raises `RemoteError`."""
-    told = {source: number for source, number in said.items() if number is not None}
-    if len(set(told.values())) > 1:
-        listed = ", ".join(f"{source}: {number}" for source, number in told.items())
-        raise RemoteError(f"the {what} is contradictory: {listed}", fault="audio")
-    return next(iter(told.values()), None)
-
-
-def _number(name: str, text: str | None, allowed: range) -> int | None:
-    if text is None:
-        return None
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) not in allowed:
-        raise RemoteError(f"declares {name}={text[:20]}, which is none", fault="audio")
-    return int(text)
 
 
 def _decoder_of(kind: SoundKind) -> SoundStream:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from voicebench.audio.encodings import PcmEncoding
 from voicebench.errors import UsageError
 from voicebench.figures import read_change
 from voicebench.gates import parse_gate
@@ -282,8 +283,11 @@ class TtsSettings(_Section):
         Field(description="Sound to ask for ('openai') or to expect; 'auto' reads the answer."),
     ] = "auto"
     encoding: Annotated[
-        Literal["s16le", "s16be", "f32le"] | None,
-        Field(description="Samples of raw PCM. Default: what the answer says."),
+        PcmEncoding | None,
+        Field(
+            description="Samples of raw PCM, by FFmpeg's names: s16le, s24be, f32le, u8, mulaw, … "
+            "Default: what the answer says, else s16le."
+        ),
     ] = None
     sample_rate: Annotated[
         int | None,

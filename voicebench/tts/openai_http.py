@@ -15,11 +15,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from voicebench.audio.encodings import PcmEncoding
 from voicebench.events import TtsEvent
 from voicebench.remote.access import Access, base_of, below
 from voicebench.remote.http import HttpService
 from voicebench.remote.offered import Offered, offered_models, one_for
-from voicebench.remote.raw_sound import PcmEncoding
 from voicebench.remote.sound import SoundFormat, SoundKind
 from voicebench.remote.speech import SpeechReader
 from voicebench.tts.speakable import speakable
