@@ -175,6 +175,56 @@ def test_a_wav_that_is_called_raw_is_a_wav_and_its_header_is_no_sound(step: int)
     assert stream.sample_rate == RATE
 
 
+@pytest.mark.parametrize("said", ["audio/pcm", "audio/wav", "application/octet-stream"])
+@pytest.mark.parametrize("step", [1, 700, 1 << 20])
+@pytest.mark.parametrize("kind", ["mp3", "aac"])
+def test_frames_without_a_tag_are_known_by_their_heads(kind: str, step: int, said: str) -> None:
+    data = encoded(kind, 0.5)
+    if kind == "mp3":
+        data = data[data.index(b"\xff\xf3") :]
+    parameters = {"rate": str(RATE)} if said == "audio/pcm" else {}
+    decoded = heard(open_sound(AUTO, said, parameters), data, step)
+    assert decoded.size > 0.45 * RATE
+    assert np.abs(decoded).max() < 0.5
+
+
+@pytest.mark.parametrize(
+    "head", [b"\xff\xff", b"\xff\xfb", b"\xff\xf1", b"\xff\xf3\x84\xc4", b"\xff\xf1\x50\x80"]
+)
+def test_samples_that_begin_like_a_frame_are_samples(head: bytes) -> None:
+    data = head + pcm16(voiced(0.5))
+    stream = open_sound(SoundFormat(kind="pcm", sample_rate=RATE))
+    assert heard(stream, data, 100).size == len(data) // 2
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"\x1aE\xdf\xa3\x01\x00", "WebM"),
+        (b"\x00\x00\x00\x20ftypM4A ", "MP4"),
+        (b"FORM\x00\x00\x10\x00AIFF", "AIFF"),
+        (b".snd\x00\x00\x00\x18", "AU"),
+        (b"RF64\xff\xff\xff\xffWAVE", "RF64"),
+        (b"\x1f\x8b\x08\x00" + bytes(8), "gzip"),
+    ],
+)
+@pytest.mark.parametrize("said", ["audio/pcm", "audio/wav", "audio/mpeg", ""])
+@pytest.mark.parametrize("step", [1, 100])
+def test_a_container_that_cannot_be_decoded_is_named(
+    data: bytes, name: str, said: str, step: int
+) -> None:
+    with pytest.raises(RemoteError, match=f"sends .*{name}.*, which cannot be decoded") as caught:
+        heard(open_sound(AUTO, said, {"rate": "24000"}), data + bytes(100), step)
+    assert caught.value.fault == "protocol"
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 6, 7, 8, 100])
+def test_silence_is_samples_from_its_first_on(size: int) -> None:
+    stream = open_sound(SoundFormat(kind="pcm", encoding="u8", sample_rate=RATE))
+    data = (bytes(3) + bytes([32, 200]) * 50)[:size]
+    assert heard(stream, data).size == size
+
+
 @pytest.mark.parametrize("kind", ["auto", "wav", "pcm"])
 def test_a_container_that_has_another_rate_than_the_settings_is_an_error(kind: str) -> None:
     stream = open_sound(SoundFormat(kind=kind, sample_rate=16_000), "audio/wav")

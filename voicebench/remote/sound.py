@@ -10,8 +10,9 @@ particular
 - raw PCM needs a rate, from the content type, a header or the settings; these say its encoding and
   channels as well (`voicebench.remote.described`). If two of them disagree, that is an error, and
   so is a container whose header says another rate than the settings;
-- What is called raw PCM and begins with a container's mark is what the mark says; its header is not
-  sound. What is called raw PCM and reads as text is an error (`voicebench.remote.raw_sound`).
+- what is called raw PCM, or nothing, and begins with a container's mark or with frames of MP3 or
+  AAC is what these say (`voicebench.remote.marks`); its header is not sound. What is called raw PCM
+  and reads as text is an error (`voicebench.remote.raw_sound`).
 """
 
 from __future__ import annotations
@@ -27,15 +28,12 @@ from voicebench.audio.wav import WavStream
 from voicebench.errors import UsageError
 from voicebench.remote.described import MAX_CHANNELS, RATES, RAW_TYPES, describe_raw
 from voicebench.remote.failure import RemoteError
+from voicebench.remote.marks import MARK_BYTES, SoundKind, framed_kind, marked_kind, undecodable
 from voicebench.remote.raw_sound import PcmStream, PcmUnlessText
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SoundKind = Literal["pcm", "wav", "mp3", "aac", "flac", "opus"]
-
-MARK_BYTES = 4
-"""Bytes that tell a container from raw samples and from text."""
 _KINDS: dict[str, SoundKind] = {
     "audio/wav": "wav",
     "audio/wave": "wav",
@@ -54,7 +52,6 @@ _KINDS: dict[str, SoundKind] = {
     "application/ogg": "opus",
 }
 _KINDS |= dict.fromkeys(RAW_TYPES, "pcm")
-_MARKS: dict[bytes, SoundKind] = {b"RIFF": "wav", b"OggS": "opus", b"fLaC": "flac"}
 _UNSPECIFIC = ("", "application/octet-stream", "binary/octet-stream", "audio/*", "*/*")
 
 
@@ -160,10 +157,11 @@ class Marked:
         """Take the next bytes and return the samples that are whole by now."""
         if self._stream is None:
             self._head += data
-            if len(self._head) < MARK_BYTES:
+            kind = self._kind_by_marks()
+            if kind == "too early":
                 return np.zeros(0, dtype=np.float32)
             data, self._head = self._head, b""
-            self._stream = self._stream_of(marked_kind(data[:MARK_BYTES]) or self._kind)
+            self._stream = self._stream_of(kind)
         samples = self._stream.feed(data)
         self._check_rate(self._stream.sample_rate)
         return samples
@@ -176,6 +174,26 @@ class Marked:
         self._head = b""
         self._check_rate(self._stream.sample_rate)
         return samples
+
+    def _kind_by_marks(self) -> SoundKind | Literal["too early"] | None:
+        """Return what the first bytes are, else what was said. Raises `RemoteError`.
+
+        Only what may be frames, which few samples look like, is held back until a second one tells.
+        """
+        head = self._head
+        if len(head) < MARK_BYTES or (head[:3] == bytes(3) and 8 < head[3] < 64 and len(head) < 8):
+            return "too early"
+        foreign = undecodable(head)
+        if foreign is not None:
+            raise RemoteError(
+                f"sends {foreign}, which cannot be decoded here",
+                "ask the server for wav, pcm, mp3, flac or opus",
+                fault="protocol",
+            )
+        marked = marked_kind(head)
+        if marked is not None or self._kind in ("mp3", "aac"):
+            return marked or self._kind
+        return framed_kind(head) or self._kind
 
     def _stream_of(self, kind: SoundKind | None) -> SoundStream:
         if kind is None:
@@ -199,11 +217,6 @@ class Marked:
                 "correct the sample rate in the settings, or leave it out",
                 fault="audio",
             )
-
-
-def marked_kind(head: bytes) -> SoundKind | None:
-    """Return what the first `MARK_BYTES` of a body mark it as, None where they are no mark."""
-    return "mp3" if head[:3] == b"ID3" else _MARKS.get(head)
 
 
 def load_decoder(*kinds: SoundKind | Literal["auto"] | None) -> None:

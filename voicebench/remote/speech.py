@@ -25,13 +25,11 @@ from voicebench.events import AudioChunk, FirstByte, Remark, TtsEvent
 from voicebench.remote.answer import Answer
 from voicebench.remote.failure import RemoteError, message_in
 from voicebench.remote.json_text import json_object, text_at
+from voicebench.remote.marks import MARK_BYTES, SoundKind, marked_kind
 from voicebench.remote.sound import (
-    MARK_BYTES,
     SoundFormat,
-    SoundKind,
     SoundStream,
     load_decoder,
-    marked_kind,
     may_be_sound,
     open_sound,
 )

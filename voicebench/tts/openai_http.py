@@ -19,8 +19,9 @@ from voicebench.audio.encodings import PcmEncoding
 from voicebench.events import TtsEvent
 from voicebench.remote.access import Access, base_of, below
 from voicebench.remote.http import HttpService
+from voicebench.remote.marks import SoundKind
 from voicebench.remote.offered import Offered, offered_models, one_for
-from voicebench.remote.sound import SoundFormat, SoundKind
+from voicebench.remote.sound import SoundFormat
 from voicebench.remote.speech import SpeechReader
 from voicebench.tts.speakable import speakable
 
