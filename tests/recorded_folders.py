@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from voicebench.final import Taken, final_verdict
-from voicebench.gates import judge, parse_gate
+from voicebench.digest import digest_of
+from voicebench.gates import parse_gate
 from voicebench.results.checksums import write_checksums
 from voicebench.results.codec import encode_line
 from voicebench.results.csv_rows import write_rows
-from voicebench.results.document import summary_document
+from voicebench.results.run import RecordedRun
 from voicebench.settings import DEFAULT_GATES
-from voicebench.summary import summarize
+from voicebench.summary import Summary
 from voicebench.timeline import Timeline
 
 ENVIRONMENT = {
@@ -31,46 +31,70 @@ ENVIRONMENT = {
 }
 
 
-def write_result(
-    results: Path,
+def made_run(
     turns: Sequence[Timeline],
     *,
     name: str = "made",
     gates: Iterable[str] = DEFAULT_GATES,
+    results: Path = Path("results"),
     stamp: str = "20260105T101500Z",
-) -> Path:
-    """Write a whole run folder under ``results`` and return it; the turns are numbered from 1."""
+    planned: int | None = None,
+    complete: bool = True,
+    previous: Summary | None = None,
+    judgement: Mapping[str, object] | None = None,
+) -> RecordedRun:
+    """Return a run as it is told when it has just ended; the turns are numbered from 1.
+
+    ``planned`` is how many measured turns were asked for, ``previous`` the run before.
+    """
     at = "2026-01-05T10:15:00.000+00:00"
     turns = [replace(turn, turn=n, started_at=at) for n, turn in enumerate(turns, start=1)]
-    folder = results / f"{stamp}-{name}"
-    folder.mkdir(parents=True)
-    settings = {
-        "run": {"name": name, "target": "cascade", "runs": len(turns)},
-        "chunker": {"first_words": 3, "later_words": 8},
-        "gates": list(gates),
+    gates = list(gates)
+    runs = len(turns) if planned is None else planned
+    run = RecordedRun(
+        path=results / f"{stamp}-{name}",
+        settings={
+            "run": {"name": name, "target": "cascade", "runs": runs},
+            "chunker": {"first_words": 3, "later_words": 8},
+            "gates": gates,
+        },
+        environment=ENVIRONMENT,
+        digest=digest_of(turns),
+        complete=complete,
+        cut_line=False,
+        stored={},
+    )
+    about = {
+        "folder": f"results/{run.path.name}",
+        "instrument": ENVIRONMENT["instrument"],
     }
-    write_json(folder / "settings.json", settings)
-    write_json(folder / "environment.json", ENVIRONMENT)
+    figures = [parse_gate(gate).figure for gate in gates]
+    before = None
+    if previous is not None:
+        shown = {figure.name: figure.observe(previous)[0] for figure in figures}
+        before = {"result": "20260104T101500Z-made", "figures": shown}
+    return replace(run, stored=run.document_with(about, judgement or {}, before))
+
+
+def write_result(
+    results: Path, turns: Sequence[Timeline], *, name: str = "made", **more: object
+) -> Path:
+    """Write a whole run folder under ``results`` and return it; ``more`` is of `made_run`."""
+    at = "2026-01-05T10:15:00.000+00:00"
+    turns = [replace(turn, turn=n, started_at=at) for n, turn in enumerate(turns, start=1)]
+    run = made_run(turns, name=name, results=results, **more)  # type: ignore[arg-type]
+    folder = run.path
+    folder.mkdir(parents=True)
+    write_json(folder / "settings.json", run.settings)
+    write_json(folder / "environment.json", run.environment)
     lines = [encode_line(turn) + "\n" for turn in turns]
     (folder / "turns.jsonl").write_text("".join(lines), encoding="utf-8")
     with (folder / "runs.csv").open("w", encoding="utf-8", newline="") as file:
         write_rows(file, turns)
-    summary = summarize(turns)
-    results_of_gates = [judge(parse_gate(gate), summary) for gate in gates]
-    taken = Taken(summary.turns, summary.failed, len(turns), complete=True)
-    final = final_verdict(taken, [result.verdict for result in results_of_gates])
-    run = {
-        "name": name,
-        "folder": f"results/{folder.name}",
-        "started_at": turns[0].started_at,
-        "complete": True,
-        "target": "cascade",
-        "voicebench": "0.1.0",
-        "instrument": ENVIRONMENT["instrument"],
-    }
-    document = summary_document(run, turns, summary, results_of_gates, final)
-    write_json(folder / "summary.json", document)
+    write_json(folder / "summary.json", run.stored)
     write_checksums(folder)
+    if not run.complete:
+        (folder / "INCOMPLETE").touch()
     return folder
 
 

@@ -7,6 +7,7 @@ import pytest
 from handmade import failed_turn, make_turn, sprint_turns
 
 from voicebench.advice import Advice, advise
+from voicebench.digest import digest_of
 from voicebench.events import Connected, Phase
 from voicebench.gates import judge, parse_gate
 from voicebench.report.sprint.sprint import Said
@@ -26,7 +27,7 @@ def advice_for(
 ) -> list[Advice]:
     summary = summarize(turns)
     results = [judge(parse_gate(gate), summary) for gate in gates]
-    found = list(advise(turns, summary, results, environment))
+    found = list(advise(digest_of(turns), results, environment))
     for advice in found:
         assert_french(advice)
     return found

@@ -6,6 +6,7 @@ import pytest
 from handmade import failed_turn, make_turn
 
 from voicebench.advice import Advice, advise
+from voicebench.digest import digest_of
 from voicebench.gate_advice import explain
 from voicebench.gates import judge, parse_gate
 from voicebench.metrics import METRICS
@@ -72,7 +73,7 @@ def test_every_metric_has_a_finding_and_a_change(metric):
 def advice_for(turns: Sequence[Timeline], *gates: str) -> list[Advice]:
     summary = summarize(turns)
     results = [judge(parse_gate(gate), summary) for gate in gates]
-    return list(advise(turns, summary, results, {"cores": 2, "load_1min": 0.4}))
+    return list(advise(digest_of(turns), results, {"cores": 2, "load_1min": 0.4}))
 
 
 def test_each_gate_that_missed_its_limit_gets_its_own_advice():

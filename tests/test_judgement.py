@@ -14,16 +14,18 @@ from voicebench.final import Taken, Word
 from voicebench.gates import Verdict, worst
 from voicebench.judgement import (
     MOST_DIFFERENCES,
-    Judgement,
-    judge_against,
+    against_baseline,
     judge_gates,
+    judgement_entry,
     look_counts,
     planned_turns,
 )
 from voicebench.noise import Noise
 from voicebench.results.judged import Judged
 from voicebench.settings import Settings
+from voicebench.streaming_check import StreamingCheck
 from voicebench.summary import summarize
+from voicebench.validity import Flag
 
 LOUD = Noise("drift", "it drifts", "stop it", invalidates=True)
 QUIET = Noise("outliers", "one is far off", "look at it")
@@ -35,15 +37,22 @@ def settings(**judge: object) -> dict[str, object]:
     ).model_dump()
 
 
+def entry(*noise: Noise, allow_noise: bool = False) -> dict[str, object]:
+    return judgement_entry(noise, (), StreamingCheck(), allow_noise=allow_noise)
+
+
 def test_noise_that_invalidates_makes_a_run_invalid_unless_it_is_allowed() -> None:
-    assert Judgement(noise=(QUIET, LOUD)).is_invalid
-    assert not Judgement(noise=(QUIET,)).is_invalid
-    assert not Judgement(noise=(LOUD,), allow_noise=True).is_invalid
+    assert entry(QUIET, LOUD)["invalid"] is True
+    assert entry(QUIET)["invalid"] is False
+    assert entry(LOUD, allow_noise=True)["invalid"] is False
 
 
 def test_a_baseline_whose_numbers_mean_other_things_decides_nothing() -> None:
-    assert Judgement(baseline="b", refused=("audible.threshold: 0.01 → 0.02",)).is_incomparable
-    assert not Judgement(baseline="b").is_incomparable
+    refused = {"refused": ["audible.threshold: 0.01 → 0.02"]}
+    done = Taken(2, 0, 2, complete=True)
+    for baseline, word in (("b", Word.INVALID), (None, Word.PASS)):
+        judged = Judged.of({"judgement": {**entry(), **refused, "baseline": baseline}})
+        assert judged.final(done, [Verdict.PASS]).word is word
 
 
 @pytest.mark.parametrize(
@@ -91,8 +100,8 @@ def test_stored_settings_are_judged_as_they_asked_and_older_ones_as_they_were() 
 
 def against(before: Side, run: Side, gate: str = "first_audio.mean < 1s", **judge: object):
     wanted = settings(**judge) | {"gates": [gate]}
-    judged = Judgement(gates=judge_gates(wanted, run.summary))
-    return judge_against(judged, wanted, run, before, "results/before")
+    gates = judge_gates(wanted, run.summary)
+    return against_baseline(gates, wanted, run, before, "results/before")
 
 
 def side(middle: float, seed: int, spread: float = 20, **settings: object) -> Side:
@@ -108,22 +117,22 @@ def test_what_differs_from_the_baseline_and_what_is_not_compared_is_said() -> No
     before = side(300, 1, run={"target": "sim:ttft=9ms"}, chunker={"first_words": 3})
     now = side(300, 2, run={"target": "sim:ttft=8ms"}, chunker={"first_words": 2})
     judged = against(before, now, "audio_s.mean > 0s")
-    assert judged.warnings == (
+    assert judged["warnings"] == [
         "differs from the baseline: run.target: sim:ttft=9ms \u2192 sim:ttft=8ms",
         "differs from the baseline: chunker.first_words: 3 \u2192 2",
         "audio_s.mean is not compared: neither way is better",
-    )
-    assert [one.compared.figure.name for one in judged.regressions][:2] == [
-        *("first_audio.p50", "first_sound.p50"),
     ]
+    figures = [one.figure for one in Judged.of({"judgement": judged}).regressions]
+    assert figures[:2] == ["first_audio.p50", "first_sound.p50"]
 
 
 def test_many_differences_are_counted() -> None:
     before, now = (
         side(300, 1, llm={f"key{number}": value for number in range(20)}) for value in (1, 2)
     )
-    assert len(against(before, now).warnings) == MOST_DIFFERENCES + 1
-    assert against(before, now).warnings[-1] == "differs from the baseline: and 8 more settings"
+    warnings = against(before, now)["warnings"]
+    assert len(warnings) == MOST_DIFFERENCES + 1
+    assert warnings[-1] == "differs from the baseline: and 8 more settings"
 
 
 @pytest.mark.parametrize(
@@ -134,26 +143,30 @@ def test_many_differences_are_counted() -> None:
 def test_sampling_until_decided_implies_by_confidence_for_the_baseline_too(
     judge: dict[str, object], verdict: Verdict
 ) -> None:
-    [result] = against(side(300, 1, 150), side(305, 3, 150), **judge).regressions
+    found = against(side(300, 1, 150), side(305, 3, 150), **judge)
+    [result] = Judged.of({"judgement": found}).regressions
     assert result.verdict is verdict
 
 
 def test_a_baseline_in_which_nothing_was_compared_is_undecided() -> None:
-    judged = Judgement(baseline="b")
-    final = judged.final(Taken(9, 0, 9, complete=True))
+    judged = Judged.of({"judgement": {**entry(), "baseline": "b"}})
+    final = judged.final(Taken(9, 0, 9, complete=True), [])
     assert (final.word, final.nothing_compared) == (Word.UNDECIDED, True)
-    stored = {"judgement": judged.as_dict(final)}
-    assert Judged.of(stored).final(Taken(9, 0, 9, complete=True), []) == final
 
 
-def test_the_entry_of_the_summary_is_plain() -> None:
+def test_the_entry_of_the_summary_is_plain_and_is_read_as_it_was_written() -> None:
     import json
 
-    judgement = Judgement(noise=(LOUD,), baseline="b")
-    entry = judgement.as_dict(judgement.final(Taken(2, 0, 2, complete=True)))
-    assert json.loads(json.dumps(entry)) == entry
-    assert entry["invalid"] is True
-    assert entry["verdict"] == "INVALID"
+    flags = [Flag(5, "it clicks", 3)]
+    made = judgement_entry([LOUD, QUIET], flags, StreamingCheck(), allow_noise=False)
+    assert json.loads(json.dumps(made)) == made
+    judged = Judged.of({"judgement": made})
+    assert judged.invalid
+    assert [(one.text, one.weight) for one in judged.caveats] == [
+        ("it drifts; stop it", "grave"),
+        ("one is far off; look at it", "mentioned"),
+        ("audio: run 3: it clicks", "doubtful"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from drawn_turns import drawn_turn, failed_turn, turn_with_first_audio
 
+from voicebench.columns import columns_of
 from voicebench.noise import Noise, drift_probability, find_noise, outliers
 from voicebench.timeline import MachineState, Timeline
 
@@ -25,7 +26,7 @@ def turns_with(
 
 
 def found(turns: Sequence[Timeline], lag_ms: float | None = None) -> dict[str, Noise]:
-    return {noise.kind: noise for noise in find_noise(turns, lag_ms)}
+    return {noise.kind: noise for noise in find_noise(columns_of(turns), lag_ms)}
 
 
 def test_a_quiet_machine_has_no_noise() -> None:
@@ -149,7 +150,7 @@ def test_many_outliers_are_counted_not_listed() -> None:
 
 def test_what_invalidates_comes_first() -> None:
     state = MachineState(cpu_others=0.3, gpu_others=1)
-    noise = find_noise(turns_with([*STEADY[:-1], 2000], state))
+    noise = find_noise(columns_of(turns_with([*STEADY[:-1], 2000], state)))
     assert [one.invalidates for one in noise] == [True, False, False]
 
 

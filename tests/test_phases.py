@@ -7,6 +7,7 @@ from drawn_turns import drawn_turn, failed_turn, turn_with_first_audio
 
 from voicebench import measuring
 from voicebench.audio.pcm import AudibleRule
+from voicebench.digest import digest_of
 from voicebench.events import Emit
 from voicebench.measuring import plan_idle_turns, plan_turns, take_turns
 from voicebench.phases import phase_figures
@@ -35,7 +36,7 @@ def test_each_phase_has_its_own_median_and_its_distance_from_the_measured_turns(
         idle(130, 4.0, reused=True),
         failed_turn("idle"),
     ]
-    cold, after = phase_figures(turns, summarize(turns))
+    cold, after = phase_figures(digest_of(turns).phases, summarize(turns))
     assert (cold.phase, cold.turns, cold.first_audio_ms, cold.over_measured_ms) == (
         *("cold", 1, 900, 780),
     )
@@ -47,7 +48,7 @@ def test_each_phase_has_its_own_median_and_its_distance_from_the_measured_turns(
 
 def test_what_no_turn_shows_is_missing_and_never_zero():
     turns = [failed_turn("cold"), *MEASURED]
-    assert phases_document(turns, summarize(turns)) == {
+    assert phases_document(digest_of(turns).phases, summarize(turns)) == {
         "cold": {
             "turns": 1,
             "failed": 1,
@@ -57,7 +58,7 @@ def test_what_no_turn_shows_is_missing_and_never_zero():
             "connection_reused": None,
         }
     }
-    assert phases_document(MEASURED, summarize(MEASURED)) == {}
+    assert phases_document(digest_of(MEASURED).phases, summarize(MEASURED)) == {}
 
 
 class Watched(Simulated):

@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 from drawn_turns import MS, drawn_turn
 
+from voicebench.digest import digest_of
 from voicebench.events import RemarkKind
 from voicebench.remarked import remarked
 from voicebench.timeline import TimedRemark, Timeline
@@ -21,7 +22,7 @@ def turn(*remarks: tuple[float, RemarkKind], said: str = "", first_token: float 
 
 
 def findings(*turns: Timeline) -> list[str]:
-    return [finding for finding, _ in remarked(turns)]
+    return [finding for finding, _ in remarked(digest_of(turns))]
 
 
 def test_nothing_is_said_of_turns_that_remark_nothing() -> None:
@@ -57,7 +58,7 @@ def test_an_unknown_event_is_told_in_the_servers_words() -> None:
 
 @pytest.mark.parametrize("kind", get_args(RemarkKind))
 def test_there_is_a_sentence_for_each_kind_of_remark(kind: RemarkKind) -> None:
-    found = list(remarked([turn((10, kind)), turn()]))
+    found = list(remarked(digest_of([turn((10, kind)), turn()])))
     assert len(found) == 1
     assert "1 of 2 turns" in found[0][0]
     assert found[0][1]

@@ -7,10 +7,10 @@ from handmade import make_turn
 
 from voicebench import devices
 from voicebench.advice import Advice, advise
+from voicebench.digest import digest_of
 from voicebench.native.library import GET_A_COMPILER, NoLibrary
 from voicebench.report.head import notes_on
 from voicebench.slower import Slower, described, slower_engines, slower_in
-from voicebench.summary import summarize
 
 NO_COMPILER = NoLibrary("there is no C compiler").slower
 ON_THE_CPU = Slower("computed on the CPU, though this machine has a GPU", "install another torch")
@@ -50,7 +50,7 @@ def test_the_head_of_every_report_and_the_advice_name_it() -> None:
     turns = [make_turn(number) for number in range(1, 4)]
     [(told, remedy)] = slower_engines(environment["target"])
     assert told in notes_on(environment)
-    found = advise(turns, summarize(turns), [], environment)
+    found = advise(digest_of(turns), [], environment)
     assert Advice(told, remedy, "slow computing") in found
     assert notes_on({"target": cascade(None, None)}) == []
 

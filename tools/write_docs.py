@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from voicebench.metrics import METRICS  # noqa: E402
-from voicebench.report.recorded import read_recorded  # noqa: E402
-from voicebench.report.recorded_table import print_recorded  # noqa: E402
+from voicebench.report.console import print_runs  # noqa: E402
+from voicebench.results.run import read_run  # noqa: E402
 from voicebench.settings import DEFAULT_GATES, load_settings  # noqa: E402
 
 DOCS = ROOT / "docs"
@@ -70,7 +70,7 @@ def settings_table() -> str:
 def example_run() -> str:
     """Return what `voicebench report` prints of the run that lies in results/example."""
     console = Console(file=io.StringIO(), width=96, color_system=None)
-    print_recorded(console, [replace(read_recorded(EXAMPLE), path=EXAMPLE.relative_to(ROOT))])
+    print_runs(console, [replace(read_run(EXAMPLE), path=EXAMPLE.relative_to(ROOT))])
     told = console.file.getvalue()
     lines = [line.rstrip() for line in told.splitlines()]
     return "\n".join(["```text", *lines, "```"])

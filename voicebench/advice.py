@@ -11,14 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+import numpy as np
+from numpy.typing import NDArray
+
 from voicebench import format as form
+from voicebench.columns import Columns
+from voicebench.digest import Digest
+from voicebench.events import Phase
 from voicebench.gate_advice import explain
 from voicebench.gates import GateResult, Verdict
 from voicebench.metrics import BY_NAME
 from voicebench.remarked import remarked
 from voicebench.slower import slower_engines
 from voicebench.summary import Summary, percentile, values_needed
-from voicebench.timeline import Timeline
 
 COLD_FACTOR = 2.0
 """A cold turn is worth a word when it takes so many times what the median turn takes."""
@@ -29,6 +34,7 @@ DRIFT_TURNS = 8
 """With fewer turns nothing is said of drift."""
 SPREAD_FACTOR = 1.5
 """p95 over p50 of first audio above which the figures depend on the moment."""
+FIRST_AUDIO = BY_NAME["first_audio_ms"]
 LONG_SILENCE_MS = 50.0
 DOMINANT_SHARE = 0.5
 LONG_WAIT_SHARE = 0.3
@@ -53,13 +59,13 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    turns: Sequence[Timeline]
-    summary: Summary
+    digest: Digest
     results: Sequence[GateResult]
     environment: Mapping[str, object]
 
-    def measured(self) -> list[Timeline]:
-        return [turn for turn in self.turns if turn.phase == "measured" and not turn.failed]
+    @property
+    def summary(self) -> Summary:
+        return self.digest.summary
 
     def values(self, metric: str) -> tuple[float, ...]:
         return self.summary.metrics[metric].values
@@ -70,26 +76,22 @@ class _Run:
 
 
 def advise(
-    turns: Sequence[Timeline],
-    summary: Summary,
-    results: Sequence[GateResult],
-    environment: Mapping[str, object],
+    digest: Digest, results: Sequence[GateResult], environment: Mapping[str, object]
 ) -> tuple[Advice, ...]:
     """Return the advice for a run, the gravest first.
 
     ``environment`` is that of the results folder; of it ``cores``, ``load_1min``
     and ``target`` are read.
     """
-    run = _Run(turns, summary, results, environment)
+    run = _Run(digest, results, environment)
     return tuple(advice for rule in RULES for advice in rule(run))
 
 
 def _failed_turns(run: _Run) -> list[Advice]:
     gathered: dict[tuple[str, str], int] = {}
-    for turn in run.turns:
-        if turn.phase == "measured" and turn.failure is not None:
-            key = (turn.failure.stage, form.one_line(turn.failure.reason))
-            gathered[key] = gathered.get(key, 0) + 1
+    for failed in run.digest.failures:
+        key = (failed.stage, form.one_line(failed.reason))
+        gathered[key] = gathered.get(key, 0) + 1
     return [
         Advice(
             f"{count} of {run.summary.turns} turns failed in {stage}: {reason}",
@@ -171,7 +173,7 @@ def _not_measured(run: _Run) -> list[Advice]:
 
 
 def _remarked(run: _Run) -> list[Advice]:
-    return [Advice(*found, "remark") for found in remarked(run.measured())]
+    return [Advice(*found, "remark") for found in remarked(run.digest)]
 
 
 def _stalls(run: _Run) -> list[Advice]:
@@ -209,29 +211,25 @@ def _stalls(run: _Run) -> list[Advice]:
 
 def _cold_turn(run: _Run) -> list[Advice]:
     typical = run.middle("first_audio_ms")
-    found = []
-    for turn in run.turns:
-        first_audio = BY_NAME["first_audio_ms"].of(turn)
-        if turn.phase not in ("cold", "idle") or turn.failed or first_audio is None:
+    states: dict[Phase, str] = {"cold": "cold turn", "idle": "first turn after silence"}
+    for phase, state in states.items():
+        columns = run.digest.phases.get(phase)
+        if columns is None or not typical:
             continue
-        if typical and first_audio > COLD_FACTOR * typical:
-            state = "cold turn" if turn.phase == "cold" else "first turn after silence"
-            found.append(
+        all_took = columns.usable(FIRST_AUDIO).tolist()
+        took = next((took for took in all_took if took > COLD_FACTOR * typical), None)
+        if took is not None:
+            return [
                 Advice(
-                    f"the {state} took {form.quantity(first_audio, 'ms')} to first audio, "
-                    f"{form.times(first_audio / typical)} the median of "
-                    f"{form.quantity(typical, 'ms')}",
+                    f"the {state} took {form.quantity(took, 'ms')} to first audio, "
+                    f"{form.times(took / typical)} the median of {form.quantity(typical, 'ms')}",
                     "warm a product up before its first user speaks; "
                     "this turn is in no statistic above",
-                    f"{turn.phase} turn",
-                    {
-                        "took_ms": first_audio,
-                        "factor_x": first_audio / typical,
-                        "typical_ms": typical,
-                    },
+                    f"{phase} turn",
+                    {"took_ms": took, "factor_x": took / typical, "typical_ms": typical},
                 )
-            )
-    return found[:1]
+            ]
+    return []
 
 
 def _short_warmup(run: _Run) -> list[Advice]:
@@ -242,7 +240,7 @@ def _short_warmup(run: _Run) -> list[Advice]:
     rest = median(values[head:])
     if rest <= 0 or min(values[:head]) <= DRIFT_FACTOR * rest:
         return []
-    warmup = sum(turn.phase == "warmup" for turn in run.turns)
+    warmup = run.digest.turns("warmup")
     return [
         Advice(
             f"the first {head} measured turns took {form.quantity(median(values[:head]), 'ms')} to "
@@ -294,22 +292,19 @@ def _connects_in_the_turn(run: _Run) -> list[Advice]:
     """Say that turns connected though nobody asked for it: their figures hold that time."""
     if _connects_on_purpose(run.environment.get("target")):
         return []
-    turns = run.measured()
-    waits = [
-        sum(made.connect_ms for made in turn.connections if made.in_turn)
-        for turn in turns
-        if any(made.in_turn for made in turn.connections)
-    ]
+    columns = run.digest.columns
+    waited = columns.traits["waited_ms"][~columns.failed]
+    waits = waited[~np.isnan(waited)].tolist()
     if not waits:
         return []
     return [
         Advice(
-            f"{len(waits)} of {len(turns)} turns waited for a new connection, "
+            f"{len(waits)} of {waited.size} turns waited for a new connection, "
             f"{form.quantity(median(waits), 'ms')} of the turn (median)",
             "let the server keep connections open: where it closes them after an answer, every "
             "later chunk of a reply connects anew",
             "connects in the turn",
-            {"waiting": len(waits), "turns": len(turns), "wait_ms": median(waits)},
+            {"waiting": len(waits), "turns": waited.size, "wait_ms": median(waits)},
         )
     ]
 
@@ -346,16 +341,14 @@ def _silence(run: _Run) -> list[Advice]:
 def _slowest_stage(run: _Run) -> list[Advice]:
     """Name the stage that first audio is made of, where first audio missed what was asked of it."""
     missed = any(
-        result.gate.metric is BY_NAME["first_audio_ms"]
-        and result.verdict in (Verdict.FAIL, Verdict.CLOSE)
+        result.gate.metric is FIRST_AUDIO and result.verdict in (Verdict.FAIL, Verdict.CLOSE)
         for result in run.results
     )
-    audio = [_stages(turn) for turn in run.measured()]
-    turns = [stages for stages in audio if stages is not None]
-    if not missed or not turns:
+    stages = _stages(run.digest.columns)
+    if not missed or not stages.size:
         return []
-    llm, wait, voice = (median(stages[index] for stages in turns) for index in range(3))
-    whole = median(sum(stages) for stages in turns)
+    llm, wait, voice = (float(took) for took in np.median(stages, axis=1))
+    whole = float(np.median(stages.sum(axis=0)))
     if whole <= 0:
         return []
     if wait / whole > LONG_WAIT_SHARE:
@@ -397,8 +390,10 @@ VOICE_REMEDY = "tune the voice: a lighter one, a shorter first chunk, a faster d
 
 def _about_the_wait(wait: float, whole: float, run: _Run) -> Advice:
     finding = _share("the wait from first token to first text chunk", wait, whole)
-    in_pieces = [turn for turn in run.measured() if len(turn.chunks) > 1]
-    if in_pieces and all(_handed_over_late(turn) for turn in in_pieces):
+    values, traits = run.digest.columns.values, run.digest.columns.traits
+    in_pieces = ~run.digest.columns.failed & (traits["chunks"] > 1)
+    handed_over_late = values["first_chunk_ms"] >= values["llm_total_ms"]
+    if in_pieces.any() and handed_over_late[in_pieces].all():
         return Advice(
             f"{finding}: the voice begins only when the whole reply is written",
             "let both overlap: --overlap",
@@ -424,19 +419,16 @@ def _share(stage: str, took: float, whole: float) -> str:
     )
 
 
-def _stages(turn: Timeline) -> tuple[float, float, float] | None:
-    """Return what first audio is made of: to the first token, to the first chunk, to the audio."""
-    first_token = BY_NAME["llm_ttft_ms"].of(turn)
-    first_chunk = BY_NAME["first_chunk_ms"].of(turn)
-    ttfb = BY_NAME["tts_ttfb_ms"].of(turn)
-    if first_token is None or first_chunk is None or ttfb is None:
-        return None
-    return first_token, first_chunk - first_token, ttfb
+def _stages(columns: Columns) -> NDArray[np.float64]:
+    """Return what first audio is made of, ``(3, turns)`` in ms, of the turns that show all of it.
 
-
-def _handed_over_late(turn: Timeline) -> bool:
-    first_chunk, complete = BY_NAME["first_chunk_ms"].of(turn), BY_NAME["llm_total_ms"].of(turn)
-    return first_chunk is not None and complete is not None and first_chunk >= complete
+    To the first token, from there to the first chunk, from there to the audio.
+    """
+    first_token, first_chunk, ttfb = (
+        columns.values[name] for name in ("llm_ttft_ms", "first_chunk_ms", "tts_ttfb_ms")
+    )
+    stages = np.stack([first_token, first_chunk - first_token, ttfb])
+    return stages[:, ~np.isnan(stages).any(axis=0)]
 
 
 EXPLAINED_BY: dict[str, Callable[[_Run], list[Advice]]] = {

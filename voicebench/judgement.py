@@ -1,7 +1,8 @@
 """The judgement of a run: its gates, its baseline, its machine and its audio, and what that means.
 
-Each part stands by itself in the results. Together with the turns that were taken they give the
-final verdict (`voicebench.final`).
+Each part stands by itself in the results (``summary.json``), and is read from there by whatever
+tells of the run. Together with the turns that were taken they give the final verdict
+(`voicebench.final`).
 
 **Sampling on** (``--until-decided``) looks at the gates several times, and a straddling interval
 gets several chances to leave its limit by luck. So the looks are planned beforehand (`look_counts`:
@@ -11,17 +12,15 @@ wide that the chance of a wrong decision in any of them stays what one interval 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from voicebench.comparability import comparability
 from voicebench.comparison import Side
-from voicebench.final import Final, Taken, final_verdict
 from voicebench.gates import GateResult, judge, parse_gate
 from voicebench.intervals import LEVEL
 from voicebench.noise import Noise
-from voicebench.regression import RegressionResult, Regressions, check_regressions
+from voicebench.regression import Regressions, check_regressions
 from voicebench.streaming_check import StreamingCheck
 from voicebench.summary import Summary
 from voicebench.validity import Flag
@@ -29,63 +28,6 @@ from voicebench.validity import Flag
 LOOK_GROWTH = 1.5
 MOST_DIFFERENCES = 12
 """Settings in which the baseline differs; more are counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What is said of a run."""
-
-    gates: tuple[GateResult, ...] = ()
-    regressions: tuple[RegressionResult, ...] = ()
-    noise: tuple[Noise, ...] = ()
-    flags: tuple[Flag, ...] = ()
-    baseline: str | None = None
-    allow_noise: bool = False
-    refused: tuple[str, ...] = ()
-    """Why the run cannot be compared with the baseline."""
-    streaming: StreamingCheck = field(default_factory=StreamingCheck)
-    warnings: tuple[str, ...] = ()
-    """What to know of the comparison with the baseline: what differs, and what was left out."""
-
-    @property
-    def is_invalid(self) -> bool:
-        """Whether the machine was too noisy for a verdict, and that was not allowed."""
-        return not self.allow_noise and any(noise.invalidates for noise in self.noise)
-
-    @property
-    def is_incomparable(self) -> bool:
-        """Whether a baseline was named and the numbers mean other things there."""
-        return self.baseline is not None and bool(self.refused)
-
-    def final(self, taken: Taken) -> Final:
-        """Return the final verdict of the run whose turns were ``taken``."""
-        return final_verdict(
-            taken,
-            [result.verdict for result in self.gates],
-            [result.verdict for result in self.regressions],
-            noise=[str(one) for one in self.noise if one.invalidates] if self.is_invalid else None,
-            refused=self.refused if self.is_incomparable else (),
-            has_baseline=self.baseline is not None,
-        )
-
-    def as_dict(self, final: Final) -> dict[str, object]:
-        """Return the entry ``judgement`` of ``summary.json``."""
-        return self.against_dict() | {
-            "verdict": final.word.value,
-            "invalid": self.is_invalid,
-            "noise": [noise.as_dict() for noise in self.noise],
-            "flagged": [flag.as_dict() for flag in self.flags],
-            "streamed_against_whole": self.streaming.as_dict(),
-        }
-
-    def against_dict(self) -> dict[str, object]:
-        """Return the part of the entry that is about the baseline."""
-        return {
-            "baseline": self.baseline,
-            "regressions": [result.as_dict() for result in self.regressions],
-            "refused": list(self.refused),
-            "warnings": list(self.warnings),
-        }
 
 
 def judge_gates(
@@ -112,19 +54,48 @@ def judge_gates(
     )
 
 
-def judge_against(
-    judgement: Judgement, settings: Mapping[str, object], run: Side, before: Side, baseline: str
-) -> Judgement:
-    """Return ``judgement`` with what ``before``, the run at ``baseline``, says of ``run``.
+def judgement_entry(
+    noise: Sequence[Noise],
+    flags: Sequence[Flag],
+    streaming: StreamingCheck,
+    *,
+    allow_noise: bool,
+    against: Mapping[str, object] | None = None,
+) -> dict[str, object]:
+    """Return the entry ``judgement`` of ``summary.json``: what is said of a run beside its gates.
 
-    ``settings`` are those of the run, complete.
+    ``against`` is what `against_baseline` says, where a baseline is named.
+    """
+    return {
+        "invalid": not allow_noise and any(one.invalidates for one in noise),
+        "baseline": None,
+        "regressions": [],
+        "noise": [one.as_dict() for one in noise],
+        "flagged": [flag.as_dict() for flag in (*flags, *streaming.flags)],
+        "streamed_against_whole": streaming.as_dict(),
+        "refused": [],
+        "warnings": [],
+    } | dict(against or {})
+
+
+def against_baseline(
+    gates: Sequence[GateResult],
+    settings: Mapping[str, object],
+    run: Side,
+    before: Side,
+    baseline: str,
+) -> dict[str, object]:
+    """Return what ``before``, the run at ``baseline``, says of ``run``, as it is stored.
+
+    ``settings`` are those of the run, complete. Each figure of its ``gates`` is held against the
+    baseline's.
     """
     judged = _section(settings, "judge")
     found = comparability(before, run)
     compared = Regressions()
     if not found.refused:
         compared = check_regressions(
-            [result.gate.figure for result in judgement.gates],
+            [result.gate.figure for result in gates],
             before,
             run,
             allowed=cast(float, judged["max_regression"]),
@@ -135,13 +106,13 @@ def judge_against(
         told[MOST_DIFFERENCES:] = [
             f"differs from the baseline: and {len(told) - MOST_DIFFERENCES} more settings"
         ]
-    return replace(
-        judgement,
-        baseline=baseline,
-        regressions=compared.results,
-        refused=found.refused,
-        warnings=(*(f"other machine: {one}" for one in found.warned), *told, *compared.left_out),
-    )
+    machine = [f"other machine: {one}" for one in found.warned]
+    return {
+        "baseline": baseline,
+        "regressions": [result.as_dict() for result in compared.results],
+        "refused": list(found.refused),
+        "warnings": [*machine, *told, *compared.left_out],
+    }
 
 
 def look_counts(settings: Mapping[str, object]) -> list[int]:

@@ -26,25 +26,23 @@ garbage collection  Python's took more than a twentieth of the time of a turn, a
 ==================  ==============================================================================
 
 Under `FEWEST_TURNS` measured turns nothing is said. Other processes' share is known only for turns
-of at least `SHORTEST_NS`, since the system counts in steps of 10 ms.
+of at least `SHORTEST_MS`, since the system counts in steps of 10 ms.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voicebench.columns import Columns
 from voicebench.format import plural
-from voicebench.metrics import BY_NAME
-from voicebench.timeline import MachineState, Timeline
 
 FEWEST_TURNS = 8
-SHORTEST_NS = 100_000_000
+SHORTEST_MS = 100.0
 OUTLIER_SCORE = 3.5
 LAG_MS, LAG_SHARE = 20.0, 0.10
 OTHERS_NAMED, OTHERS_INVALID = 0.25, 0.67
@@ -54,8 +52,6 @@ DRIFT_LEVEL, DRIFT_MS, DRIFT_NAMED, DRIFT_INVALID = 0.001, 10.0, 0.10, 0.30
 CLOCK_NAMED = 0.20
 COLLECTION_NAMED, COLLECTION_MS = 0.05, 5.0
 MOST_LISTED = 10
-
-_FIRST_AUDIO = BY_NAME["first_audio_ms"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,42 +77,34 @@ class Noise:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Sampled:
-    """The measured turns that did not fail, and the first audio of each."""
+    """The measured turns that did not fail and were heard: arrays, ``(turns,)``."""
 
-    turns: Sequence[Timeline]
-    runs: Sequence[int]
+    runs: NDArray[np.intp]
     """Which of all measured turns each is, from 1."""
     first_audio: NDArray[np.float64]
+    traits: Mapping[str, NDArray[np.float64]]
     lag_ms: float | None
 
-    def machine(self, of: Callable[[MachineState], float | None]) -> list[tuple[Timeline, float]]:
-        found = []
-        for turn in self.turns:
-            value = None if turn.machine is None else of(turn.machine)
-            if value is not None:
-                found.append((turn, value))
-        return found
+    def known(self, trait: str) -> NDArray[np.bool_]:
+        """Return which turns have ``trait``: the system does not tell everything everywhere."""
+        return ~np.isnan(self.traits[trait])
 
 
-def find_noise(turns: Sequence[Timeline], lag_ms: float | None = None) -> list[Noise]:
-    """Return what moved the figures. ``lag_ms`` is the 95th percentile of the instrument's error.
+def find_noise(columns: Columns, lag_ms: float | None = None) -> list[Noise]:
+    """Return what moved the figures of the measured turns in ``columns``.
 
-    Findings that invalidate come first.
+    ``lag_ms`` is the 95th percentile of the instrument's error. What invalidates comes first.
     """
-    measured = [turn for turn in turns if turn.phase == "measured"]
-    timed = [
-        (turn, run, ms)
-        for run, turn in enumerate(measured, start=1)
-        if not turn.failed and (ms := _FIRST_AUDIO.of(turn)) is not None
-    ]
-    if len(timed) < FEWEST_TURNS:
+    first_audio = columns.values["first_audio_ms"]
+    timed = ~columns.failed & ~np.isnan(first_audio)
+    if int(timed.sum()) < FEWEST_TURNS:
         return []
     sampled = _Sampled(
-        [turn for turn, _, _ in timed],
-        [run for _, run, _ in timed],
-        np.array([ms for _, _, ms in timed], dtype=np.float64),
+        np.flatnonzero(timed) + 1,
+        first_audio[timed],
+        {name: values[timed] for name, values in columns.traits.items()},
         lag_ms,
     )
     rules = (
@@ -185,25 +173,22 @@ def _instrument(run: _Sampled) -> Noise | None:
 
 
 def _other_processes(run: _Sampled) -> Noise | None:
-    shares = [
-        share
-        for turn, share in run.machine(lambda state: state.cpu_others)
-        if turn.end_ns >= SHORTEST_NS
-    ]
-    if len(shares) < FEWEST_TURNS or median(shares) <= OTHERS_NAMED:
+    long_enough = run.traits["end_ms"] >= SHORTEST_MS
+    shares = run.traits["cpu_others"][run.known("cpu_others") & long_enough]
+    if shares.size < FEWEST_TURNS or (middle := float(np.median(shares))) <= OTHERS_NAMED:
         return None
     return Noise(
         "other processes",
-        f"other processes used {100 * median(shares):.0f} % of the cores in the median turn",
+        f"other processes used {100 * middle:.0f} % of the cores in the median turn",
         "stop them, or measure on a machine of your own",
-        invalidates=median(shares) > OTHERS_INVALID,
+        invalidates=middle > OTHERS_INVALID,
     )
 
 
 def _quota(run: _Sampled) -> Noise | None:
-    held = run.machine(lambda state: state.quota_ms)
-    total_ms = sum(turn.end_ns for turn, _ in held) / 1e6
-    held_ms = sum(value for _, value in held)
+    known = run.known("quota_ms")
+    total_ms = float(run.traits["end_ms"][known].sum())
+    held_ms = float(run.traits["quota_ms"][known].sum())
     if not total_ms or held_ms <= QUOTA_INVALID * total_ms:
         return None
     return Noise(
@@ -215,29 +200,33 @@ def _quota(run: _Sampled) -> Noise | None:
 
 
 def _throttling(run: _Sampled) -> Noise | None:
-    counts = run.machine(lambda state: state.throttled)
-    hit = [turn for turn, count in counts if count > 0]
+    hit, of = _hit(run, "throttled")
     if not hit:
         return None
     return Noise(
         "thermal throttling",
-        f"the processor throttled itself in {len(hit)} of {len(counts)} turns",
+        f"the processor throttled itself in {hit} of {of} turns",
         "let it cool, or set run.pause_s",
-        invalidates=len(hit) >= OFTEN * len(counts),
+        invalidates=hit >= OFTEN * of,
     )
 
 
 def _shared_gpu(run: _Sampled) -> Noise | None:
-    counts = run.machine(lambda state: state.gpu_others)
-    hit = [turn for turn, count in counts if count > 0]
+    hit, of = _hit(run, "gpu_others")
     if not hit:
         return None
     return Noise(
         "shared GPU",
-        f"another process computed on the GPU in {len(hit)} of {len(counts)} turns",
+        f"another process computed on the GPU in {hit} of {of} turns",
         "stop it (nvidia-smi names it), or choose another device with --device",
-        invalidates=len(hit) >= OFTEN * len(counts),
+        invalidates=hit >= OFTEN * of,
     )
+
+
+def _hit(run: _Sampled, counted: str) -> tuple[int, int]:
+    """Return in how many turns something happened, and of how many that is known."""
+    counts = run.traits[counted][run.known(counted)]
+    return int((counts > 0).sum()), int(counts.size)
 
 
 def _drift(run: _Sampled) -> Noise | None:
@@ -259,42 +248,38 @@ def _drift(run: _Sampled) -> Noise | None:
 
 
 def _outliers(run: _Sampled) -> Noise | None:
-    flagged = [
-        number for number, is_far in zip(run.runs, outliers(run.first_audio), strict=True) if is_far
-    ]
+    flagged = run.runs[outliers(run.first_audio)].tolist()
     if not flagged:
         return None
     listed = ", ".join(str(number) for number in flagged[:MOST_LISTED])
     more = len(flagged) - MOST_LISTED
     return Noise(
         "outliers",
-        f"first audio lies far off in {len(flagged)} of {len(run.turns)} turns "
+        f"first audio lies far off in {len(flagged)} of {run.runs.size} turns "
         f"(run {listed}{f' and {more} more' if more > 0 else ''})",
         "they are kept; look at them in the waterfall",
     )
 
 
 def _clock(run: _Sampled) -> Noise | None:
-    clocks = [clock for _, clock in run.machine(lambda state: state.clock_mhz)]
-    if not clocks or max(clocks) - min(clocks) <= CLOCK_NAMED * max(clocks):
+    clocks = run.traits["clock_mhz"][run.known("clock_mhz")]
+    if not clocks.size or clocks.max() - clocks.min() <= CLOCK_NAMED * clocks.max():
         return None
     return Noise(
         "clock changes",
-        f"the processor's clock moved between {min(clocks):.0f} and {max(clocks):.0f} MHz",
+        f"the processor's clock moved between {clocks.min():.0f} and {clocks.max():.0f} MHz",
         "set the governor to 'performance'",
     )
 
 
 def _collections(run: _Sampled) -> Noise | None:
-    hit = [
-        turn.turn
-        for turn, spent_ms in run.machine(lambda state: state.collection_ms)
-        if spent_ms > max(COLLECTION_MS, COLLECTION_NAMED * turn.end_ns / 1e6)
-    ]
+    known = run.known("collection_ms")
+    spent_ms, end_ms = run.traits["collection_ms"][known], run.traits["end_ms"][known]
+    hit = int((spent_ms > np.maximum(COLLECTION_MS, COLLECTION_NAMED * end_ms)).sum())
     if not hit:
         return None
     return Noise(
         "garbage collection",
-        f"Python's garbage collection took over 5 % of the time in {plural(len(hit), 'turn')}",
+        f"Python's garbage collection took over 5 % of the time in {plural(hit, 'turn')}",
         "the turns are kept; fewer objects alive in the process make it shorter",
     )

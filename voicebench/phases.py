@@ -8,12 +8,12 @@ whether their connections had survived.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from voicebench.columns import Columns
 from voicebench.events import Phase
-from voicebench.summary import Summary, summarize
-from voicebench.timeline import Timeline
+from voicebench.summary import Summary
 
 FIRST_TURNS: tuple[Phase, ...] = ("cold", "idle")
 """Phases whose figures stand beside the measured ones; warm-up turns stand for nothing."""
@@ -45,15 +45,13 @@ class PhaseFigures:
         }
 
 
-def phase_figures(turns: Iterable[Timeline], measured: Summary) -> list[PhaseFigures]:
+def phase_figures(phases: Mapping[Phase, Columns], measured: Summary) -> list[PhaseFigures]:
     """Return the figures of each of `FIRST_TURNS` that has a turn, in order of time."""
-    known = [turn for turn in turns if turn.phase in FIRST_TURNS]
-    found = []
-    for phase in FIRST_TURNS:
-        summary = summarize(known, phase)
-        if summary.turns:
-            found.append(figures_of(phase, summary, measured))
-    return found
+    return [
+        figures_of(phase, phases[phase].summary(), measured)
+        for phase in FIRST_TURNS
+        if phase in phases
+    ]
 
 
 def figures_of(phase: Phase, summary: Summary, measured: Summary) -> PhaseFigures:

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 
+import numpy as np
+
 from voicebench import format as form
+from voicebench.columns import Columns
+from voicebench.digest import Digest, Remarked
 from voicebench.events import RemarkKind
-from voicebench.metrics import NS_PER_MS, count_contradicts
-from voicebench.timeline import TimedRemark, Timeline
 
 LONG_BLANK_MS = 50.0
 """White space that comes so much earlier than the first word is worth a sentence."""
@@ -22,30 +24,23 @@ Finding = tuple[str, str]
 """What was found, and the remedy."""
 
 
-def remarked(turns: Sequence[Timeline]) -> Iterator[Finding]:
-    """Yield what ``turns`` remark, each thing once with the number of turns that do."""
+def remarked(digest: Digest) -> Iterator[Finding]:
+    """Yield what the measured turns remark, each thing once with the number of turns that do."""
+    turns = form.plural(digest.summary.turns - digest.summary.failed, "turn")
     for kind, tell in _SENTENCES.items():
-        found = [(turn, made) for turn in turns if (made := _remark_of(turn, kind)) is not None]
+        found = [one for one in digest.remarks if one.kind == kind]
         if found:
-            yield from tell(found, f"{len(found)} of {form.plural(len(turns), 'turn')}")
-    yield from _counts(turns)
+            yield from tell(found, f"{len(found)} of {turns}")
+    yield from _counts(digest.columns, turns)
 
 
-_Found = Sequence[tuple[Timeline, TimedRemark]]
+_Found = Sequence[Remarked]
 _Tell = Callable[[_Found, str], Iterator[Finding]]
-
-
-def _remark_of(turn: Timeline, kind: RemarkKind) -> TimedRemark | None:
-    return next((made for made in turn.remarks if made.kind == kind), None)
 
 
 def _waits_ms(found: _Found) -> list[float]:
     """Return how long the first word came after the remark, where it came after it."""
-    return [
-        (turn.tokens[0].at_ns - made.at_ns) / NS_PER_MS
-        for turn, made in found
-        if turn.tokens and made.at_ns <= turn.tokens[0].at_ns
-    ]
+    return [one.wait_ms for one in found if one.wait_ms is not None]
 
 
 def _reasoning(found: _Found, share: str) -> Iterator[Finding]:
@@ -77,7 +72,7 @@ def _blank(found: _Found, share: str) -> Iterator[Finding]:
 
 def _sentence(finding: str, remedy: str) -> _Tell:
     def tell(found: _Found, share: str) -> Iterator[Finding]:
-        said = next((made.said for _, made in found if made.said), "")
+        said = next((one.said for one in found if one.said), "")
         yield finding.format(share=share, said=said), remedy
 
     return tell
@@ -124,14 +119,16 @@ _SENTENCES: dict[RemarkKind, _Tell] = {
 }
 
 
-def _counts(turns: Sequence[Timeline]) -> Iterator[Finding]:
-    odd = [turn for turn in turns if count_contradicts(turn)]
-    if odd:
-        told = median(turn.usage_tokens or 0 for turn in odd)
-        seen = median(len(turn.tokens) for turn in odd)
+def _counts(columns: Columns, turns: str) -> Iterator[Finding]:
+    odd = ~columns.failed & ~np.isnan(columns.traits["tokens_counted"])
+    if odd.any():
+        told, seen = (
+            float(np.median(columns.traits[name][odd]))
+            for name in ("tokens_counted", "tokens_seen")
+        )
         yield (
-            f"the server's count of tokens is not that of the reply in {len(odd)} of "
-            f"{form.plural(len(turns), 'turn')}: {told:g} counted, {seen:g} pieces of text seen "
+            f"the server's count of tokens is not that of the reply in {int(odd.sum())} of "
+            f"{turns}: {told:g} counted, {seen:g} pieces of text seen "
             "(medians); no rate is made of it",
             "let the server count reasoning apart (completion_tokens_details), or judge llm_total",
         )

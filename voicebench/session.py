@@ -1,45 +1,38 @@
-"""One run from its settings to its outcome: check, open, measure, judge, record.
+"""One run from its settings to its record: check, open, measure, read back, judge.
 
 Nothing here prints or exits: who wants to follow along passes an `Observer`. Every finished turn
-is on disk before the next one begins, so the outcome of a run that was broken off covers what was
-finished.
+is on disk before the next one begins, and is not kept in memory. When the last one has ended, or
+the user has interrupted, the folder is read back and judged: what is told of a run is told of what
+was recorded.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from voicebench.audio.pcm import AudibleRule
-from voicebench.columns import columns_of
-from voicebench.comparison import Side, side_of
+from voicebench.columns import GrowingColumns
 from voicebench.devices import threads
 from voicebench.environment import describe_environment
 from voicebench.errors import CannotMeasure, UsageError
 from voicebench.events import Event
-from voicebench.final import Final, Taken
-from voicebench.gates import GateResult, Verdict
-from voicebench.judgement import (
-    Judgement,
-    judge_against,
-    judge_gates,
-    look_counts,
-    planned_turns,
-)
+from voicebench.gates import Verdict
+from voicebench.judgement import against_baseline, judge_gates, judgement_entry, look_counts
 from voicebench.machine_state import MachineWatch
 from voicebench.measuring import PlannedTurn, plan_idle_turns, plan_turns, take_turns
 from voicebench.noise import find_noise
 from voicebench.prompts import PromptSet, check_prompt, from_prompts, language_of
 from voicebench.prompts import load as load_prompts
+from voicebench.quoting import as_json
 from voicebench.recorder import Recording
 from voicebench.results.baseline import read_baseline
-from voicebench.results.columns import RecordedColumns
-from voicebench.results.document import summary_document
 from voicebench.results.folder import RunFolder, check_writable, create_run_folder
-from voicebench.results.reading import previous_run
+from voicebench.results.run import RecordedRun, previous_run, read_digest, read_documents
 from voicebench.results.uninterrupted import uninterrupted
 from voicebench.selftest import (
     QUICK_TURNS,
@@ -50,7 +43,6 @@ from voicebench.selftest import (
 )
 from voicebench.settings import AudibleSettings, Effective, Settings, secrets_of
 from voicebench.streaming_check import StreamingCheck, check_streaming
-from voicebench.summary import Summary, summarize
 from voicebench.targets import Target
 from voicebench.targets.load import Load, load_beside_clients
 from voicebench.targets.opening import (
@@ -63,7 +55,6 @@ from voicebench.targets.opening import (
 )
 from voicebench.timeline import Timeline
 from voicebench.transports import measure_used, transports_of
-from voicebench.validity import flags_of
 
 
 class Observer(Protocol):
@@ -86,27 +77,7 @@ class Observer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run brought."""
-
-    folder: Path
-    turns: tuple[Timeline, ...]
-    summary: Summary
-    gate_results: tuple[GateResult, ...]
-    document: dict[str, object]
-    """What ``summary.json`` holds."""
-    environment: dict[str, object]
-    previous: Summary | None
-    instrument: InstrumentError
-    interrupted: bool
-    judgement: Judgement
-    final: Final
-    not_kept: CannotMeasure | None = None
-    """Why the run's folder could not be finished, where its disk or somebody else prevented it."""
-
-
-def run_session(effective: Effective, observer: Observer) -> Outcome:
+def run_session(effective: Effective, observer: Observer) -> RecordedRun:
     """Measure what ``effective`` describes. Raises a `VoicebenchError` where nothing can be."""
     settings = effective.settings
     baseline = check_session(settings)
@@ -121,7 +92,7 @@ def run_session(effective: Effective, observer: Observer) -> Outcome:
         return run.finish(baseline)
 
 
-def check_session(settings: Settings) -> RecordedColumns | None:
+def check_session(settings: Settings) -> RecordedRun | None:
     """Refuse in milliseconds, before a model is fetched or loaded, what cannot be measured.
 
     Returns the baseline where one is named.
@@ -232,9 +203,9 @@ class OpenRun:
         self.settings = settings
         self.prompts = prompts
         self.planned = _plan(settings, prompts)
-        self.turns: list[Timeline] = []
         self.interrupted = False
-        self._runs = 0
+        self._taken = 0
+        self._measured = GrowingColumns()
         self._kept: list[tuple[int, Recording]] = []
         self._recorded = recorded
         self._target = target
@@ -247,14 +218,14 @@ class OpenRun:
     def take_until(self, measured: int) -> None:
         """Take the planned turns until so many measured ones are done."""
         before = sum(turn.phase != "measured" for turn in self.planned)
-        self.take(self.planned[len(self.turns) : before + measured])
+        self.take(self.planned[self._taken : before + measured])
 
     def take_idle(self) -> None:
         """Take the turns that each come after a silent gap, where they are asked for."""
         run = self.settings.run
         if run.idle_gap_s > 0:
             prompts = self.prompts.rotate(run.idle_turns)
-            self.take(plan_idle_turns(prompts, first=len(self.turns) + 1))
+            self.take(plan_idle_turns(prompts, first=self._taken + 1))
 
     def take(self, planned: Sequence[PlannedTurn]) -> None:
         """Take these turns, each on disk before the next begins.
@@ -274,88 +245,75 @@ class OpenRun:
         for recording in recordings:
             with uninterrupted():
                 self._folder.append(recording)
-                self.turns.append(recording.timeline)
+                self._taken += 1
                 self._keep(recording)
             self._observer.turn_done(recording.timeline)
 
     def _keep(self, recording: Recording) -> None:
-        """Keep the audio of the first measured turns, to be compared when the run is over."""
+        """Keep the figures of a measured turn, and the audio of the first ones to compare it."""
         turn = recording.timeline
         if turn.phase != "measured":
             return
-        self._runs += 1
+        self._measured.add(turn)
         wanted = self.settings.judge.streaming_turns
         if not turn.failed and len(self._kept) < wanted:
-            self._kept.append((self._runs, recording))
+            self._kept.append((self._measured.turns, recording))
 
     def is_decided(self) -> bool:
         """Whether no gate is undecided by the turns so far."""
-        results = judge_gates(self.settings.model_dump(), summarize(self.turns))
+        results = judge_gates(self._recorded, self._measured.columns().summary())
         return all(result.verdict is not Verdict.UNDECIDED for result in results)
 
-    def side(self) -> Side:
-        """Return the run's side of a comparison."""
-        return side_of(columns_of(self.turns), self._recorded, self._environment)
+    def finish(self, baseline: RecordedRun | None = None) -> RecordedRun:
+        """Read the turns back, judge them, write the summary, and end the run.
 
-    def finish(self, baseline: RecordedColumns | None = None) -> Outcome:
-        """Judge the turns, write the summary, and take the mark of an unfinished run away.
-
-        Where that cannot be written the outcome says so: what was measured can still be shown.
+        Where the folder cannot be finished the run says so: what was measured can still be shown.
         """
-        summary = summarize(self.turns)
-        judgement = self._judge(summary, baseline)
-        settings, path = self.settings, self._folder.path
-        planned = planned_turns(settings.model_dump())
-        final = judgement.final(
-            Taken(summary.turns, summary.failed, planned, complete=not self.interrupted)
-        )
-        earlier = previous_run(Path(settings.run.results), settings.run.name, path, self.side())
-        run = {
-            "name": settings.run.name,
-            "folder": str(path),
-            "started_at": self.turns[0].started_at if self.turns else None,
-            "complete": not self.interrupted,
-            "target": settings.run.target,
-            "voicebench": self._environment["voicebench"],
-            "instrument": self._instrument.as_dict(),
+        self._folder.check_in_place()
+        path = self._folder.path
+        run = read_documents(path, read_digest(path, finished_only=False))
+        entry = self._judgement(run, baseline)
+        run = replace(run, complete=not self.interrupted)
+        document = run.document_with(self._about(), entry, self._previous_figures(run))
+        with uninterrupted():
+            not_kept = self._folder.finish(document, complete=run.complete)
+        stored = json.loads(as_json(document))
+        return replace(run, stored=stored, not_kept=None if not_kept is None else str(not_kept))
+
+    def _about(self) -> dict[str, object]:
+        """Return what is said of the run besides what its other files say."""
+        return {
+            "folder": str(self._folder.path),
+            "instrument": self._environment["instrument"],
             "instruments": self._environment["instruments"],
         }
-        document = summary_document(run, self.turns, summary, judgement.gates, final)
-        document["judgement"] = judgement.as_dict(final)
-        with uninterrupted():
-            not_kept = self._folder.finish(document, complete=not self.interrupted)
-        if not_kept is not None:
-            final = final.but_not_kept(str(not_kept))
-            document |= final.as_dict()
-        return Outcome(
-            folder=path,
-            turns=tuple(self.turns),
-            summary=summary,
-            gate_results=judgement.gates,
-            document=document,
-            environment=self._environment,
-            previous=summarize(earlier.turns) if earlier else None,
-            instrument=self._instrument,
-            interrupted=self.interrupted,
-            judgement=judgement,
-            final=final,
-            not_kept=not_kept,
-        )
 
-    def _judge(self, summary: Summary, baseline: RecordedColumns | None) -> Judgement:
-        settings = self.settings.model_dump()
+    def _previous_figures(self, run: RecordedRun) -> dict[str, object] | None:
+        """Return what the run before this one showed for the gates of this one."""
+        results = Path(self.settings.run.results)
+        earlier = previous_run(results, self.settings.run.name, run.path, run)
+        if earlier is None:
+            return None
+        figures = [result.gate.figure for result in run.gate_results]
+        return {
+            "result": earlier.path.name,
+            "figures": {figure.name: figure.observe(earlier.summary)[0] for figure in figures},
+        }
+
+    def _judgement(self, run: RecordedRun, baseline: RecordedRun | None) -> dict[str, object]:
         streaming = self._check_streaming()
-        judgement = Judgement(
-            gates=judge_gates(settings, summary),
-            noise=tuple(find_noise(self.turns, self._instrument.p95_ms)),
-            flags=(*flags_of(self.turns), *streaming.flags),
-            streaming=streaming,
+        against = None
+        if baseline is not None:
+            against = against_baseline(
+                run.gate_results, run.settings, run.side, baseline.side, str(baseline.path)
+            )
+        return judgement_entry(
+            find_noise(run.columns, self._instrument.p95_ms),
+            run.digest.flags,
+            streaming,
             allow_noise=self.settings.judge.allow_noise,
+            against=against,
         )
-        if baseline is None:
-            return judgement
-        before = side_of(baseline.columns, baseline.settings, baseline.environment)
-        return judge_against(judgement, settings, self.side(), before, str(baseline.path))
 
     def _check_streaming(self) -> StreamingCheck:
         """Ask the voice again for what it streamed, unless the user has no more patience."""

@@ -14,18 +14,16 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 
 from voicebench.choosing import Choice, Contender, choose
-from voicebench.columns import columns_of
 from voicebench.comparison import Side, side_of
-from voicebench.errors import UsageError
+from voicebench.digest import Chunks, Digest
+from voicebench.errors import CannotMeasure, UsageError
 from voicebench.format import plural
 from voicebench.measuring import PlannedTurn
-from voicebench.noise import Noise
 from voicebench.session import Observer, OpenRun, check_session, measure_open, until_interrupted
 from voicebench.settings import Effective, Settings, load_settings, parse_override
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.opening import open_target
-from voicebench.timeline import Timeline
 
 MOST_CANDIDATES = 24
 USUAL = ("chunker.first_words=1,2,3,4",)
@@ -52,8 +50,8 @@ class Tried:
 
     candidate: Candidate
     side: Side
-    turns: Sequence[Timeline]
-    noise: tuple[Noise, ...] = ()
+    chunks: Chunks
+    noise: tuple[str, ...] = ()
     """What the machine did to its turns."""
     invalid: bool = False
     """Whether that is too much for a choice."""
@@ -118,17 +116,13 @@ def tune(found: Sequence[Candidate], observer: Observer) -> Sweep:
             for run, planned in plan:
                 _use_threads(run)
                 run.take([planned])
-        outcomes = [run.finish() for run in runs]
-    for outcome in outcomes:
-        if outcome.not_kept is not None:
-            raise outcome.not_kept
+        recorded = [run.finish() for run in runs]
+    for one in recorded:
+        if one.not_kept is not None:
+            raise CannotMeasure(one.not_kept)
     tried = tuple(
-        replace(
-            tried_of(candidate, outcome.turns),
-            noise=outcome.judgement.noise,
-            invalid=outcome.judgement.is_invalid,
-        )
-        for candidate, outcome in zip(found, outcomes, strict=True)
+        replace(tried_of(candidate, one.digest), noise=one.judged.noise, invalid=one.judged.invalid)
+        for candidate, one in zip(found, recorded, strict=True)
     )
     if not any(run.interrupted for run in runs):
         return Sweep(tried)
@@ -147,10 +141,10 @@ def check_candidate(settings: Settings) -> None:
     check_session(settings)
 
 
-def tried_of(candidate: Candidate, turns: Sequence[Timeline]) -> Tried:
+def tried_of(candidate: Candidate, digest: Digest) -> Tried:
     """Return a candidate with what its turns brought."""
     settings = candidate.effective.settings.model_dump()
-    return Tried(candidate, side_of(columns_of(turns), settings, {}), tuple(turns))
+    return Tried(candidate, side_of(digest.columns, settings, {}), digest.chunks)
 
 
 def in_rotation(runs: Sequence[OpenRun]) -> Iterator[tuple[OpenRun, PlannedTurn]]:

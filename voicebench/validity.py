@@ -69,10 +69,10 @@ def flags_of(turns: Iterable[Timeline]) -> list[Flag]:
 def audio_faults(turn: Timeline) -> list[str]:
     """Return what is wrong with the audio of one turn; a failed one has failed, and that is all."""
     sound = turn.sound
-    if sound is None or turn.failed:
+    samples = sum(arrival.samples for arrival in turn.audio)
+    if sound is None or turn.failed or not samples:
         return []
     found = []
-    samples = sum(arrival.samples for arrival in turn.audio)
     clipped = sound.clipped_samples / samples
     if clipped > MOST_CLIPPED:
         found.append(f"{100 * clipped:.1f} % of its samples are clipped")

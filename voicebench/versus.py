@@ -18,16 +18,9 @@ from voicebench.comparability import Comparability, comparability
 from voicebench.comparison import ComparedFigure, compare, default_figures
 from voicebench.errors import UsageError
 from voicebench.figures import Figure
-from voicebench.gates import parse_gate
 from voicebench.measuring import PlannedTurn
-from voicebench.session import (
-    Observer,
-    OpenRun,
-    Outcome,
-    check_session,
-    open_run,
-    until_interrupted,
-)
+from voicebench.results.run import RecordedRun
+from voicebench.session import Observer, OpenRun, check_session, open_run, until_interrupted
 from voicebench.settings import Effective
 from voicebench.targets.opening import engine_threads
 from voicebench.targets.simulated import PREFIX
@@ -40,8 +33,8 @@ SHARED = ("runs", "warmup", "prompts", "prompt", "pause_s", "results", "save_aud
 class Versus:
     """Both runs, and what their differences show."""
 
-    first: Outcome
-    second: Outcome
+    first: RecordedRun
+    second: RecordedRun
     compared: tuple[ComparedFigure, ...]
     found: Comparability
 
@@ -60,9 +53,9 @@ def run_versus(first: Effective, second: Effective, observer: Observer) -> Versu
             for run, planned in plan:
                 _use_threads(run, first, second)
                 run.take([planned])
-        found = comparability(ours.side(), theirs.side())
-        compared = compare(_figures(ours, theirs), ours.side(), theirs.side())
-        return Versus(ours.finish(), theirs.finish(), tuple(compared), found)
+        one, other = ours.finish(), theirs.finish()
+        compared = compare(_figures(one, other), one.side, other.side)
+        return Versus(one, other, tuple(compared), comparability(one, other))
 
 
 def fitted(first: Effective, second: Effective) -> Effective:
@@ -110,10 +103,9 @@ def _measured(run: OpenRun) -> list[PlannedTurn]:
     return [planned for planned in run.planned if planned.phase == "measured"]
 
 
-def _figures(ours: OpenRun, theirs: OpenRun) -> Sequence[Figure]:
-    gated = [parse_gate(gate).figure for gate in ours.settings.gates]
-    usual = default_figures(ours.side().summary, theirs.side().summary)
-    return list(dict.fromkeys([*gated, *usual]))
+def _figures(one: RecordedRun, other: RecordedRun) -> Sequence[Figure]:
+    gated = [result.gate.figure for result in one.gate_results]
+    return list(dict.fromkeys([*gated, *default_figures(one.summary, other.summary)]))
 
 
 def _use_threads(run: OpenRun, first: Effective, second: Effective) -> None:

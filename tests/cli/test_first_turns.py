@@ -9,7 +9,7 @@ import pytest
 from ran_command import Command
 from served_somewhere import server
 
-from voicebench.results.columns import stream_turns
+from voicebench.results.batches import stream_turns
 from voicebench.server import running
 from voicebench.timeline import Timeline
 

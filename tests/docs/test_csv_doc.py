@@ -10,9 +10,8 @@ from command_line import voicebench
 from handmade import sprint_turns
 from recorded_folders import write_result
 
-from voicebench.results.columns import FROM_TURNS
 from voicebench.results.csv_rows import COLUMNS
-from voicebench.results.tables import EVENT_COLUMN_DOCS, LONG_COLUMN_DOCS
+from voicebench.results.tables import EVENT_COLUMN_DOCS, FROM_TURNS, LONG_COLUMN_DOCS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "csv.md").read_text(encoding="utf-8")
 TABLES = {

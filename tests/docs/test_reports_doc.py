@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 from voicebench.cli.report import Format
+from voicebench.digest import MOST_WHOLE
 from voicebench.errors import ExitCode
-from voicebench.report.html.turns import AUDIO_BYTES, MOST_TURNS
+from voicebench.report.html.turns import AUDIO_BYTES
 from voicebench.report.runs import MOST_SHOWN
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -31,7 +32,7 @@ def test_every_picture_and_page_that_is_named_is_there() -> None:
 
 
 def test_the_bounds_are_those_of_the_code() -> None:
-    assert f"more than {MOST_TURNS} runs" in PAGE
+    assert f"more than {MOST_WHOLE} runs" in PAGE
     assert f"from {MOST_SHOWN} on" in PAGE
     assert f"up to {AUDIO_BYTES / 1e6:.0f} MB of it" in PAGE
     assert f"| {ExitCode.UNDECIDED} | something differs" in PAGE

@@ -12,14 +12,15 @@ import pytest
 from voicebench.audio.pcm import first_audible_sample
 from voicebench.audio.wav import read_wav
 from voicebench.metrics import BY_NAME, compute
+from voicebench.results.batches import stream_turns
 from voicebench.results.folder import audio_file
-from voicebench.results.reading import Run, read_run
+from voicebench.results.run import RecordedRun, read_run
 from voicebench.timeline import Timeline
 
 pytestmark = [pytest.mark.models, pytest.mark.slow]
 
 
-def run(results: Path, *more: str) -> Run:
+def run(results: Path, *more: str) -> RecordedRun:
     """Measure two turns in a fresh process and return what it recorded."""
     command = [sys.executable, "-m", "voicebench", "run", "--results", str(results)]
     options = ["--runs", "2", "--warmup", "1", "--no-gate", "--json", *more]
@@ -30,22 +31,23 @@ def run(results: Path, *more: str) -> Run:
     return read_run(Path(document["run"]["folder"]))
 
 
-def measured(run: Run) -> list[Timeline]:
-    return [turn for turn in run.turns if turn.phase == "measured"]
+def measured(run: RecordedRun) -> list[Timeline]:
+    return [turn for turn in stream_turns(run.path) if turn.phase == "measured"]
 
 
 @pytest.fixture(scope="module")
-def overlapped(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def overlapped(tmp_path_factory: pytest.TempPathFactory) -> RecordedRun:
     return run(tmp_path_factory.mktemp("overlap"), "--save-audio")
 
 
 @pytest.fixture(scope="module")
-def sequential(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def sequential(tmp_path_factory: pytest.TempPathFactory) -> RecordedRun:
     return run(tmp_path_factory.mktemp("sequential"), "--sequential")
 
 
-def test_a_cold_a_warm_and_the_measured_turns_are_kept_apart(overlapped: Run) -> None:
-    assert [turn.phase for turn in overlapped.turns] == ["cold", "warmup", "measured", "measured"]
+def test_a_cold_a_warm_and_the_measured_turns_are_kept_apart(overlapped: RecordedRun) -> None:
+    phases = [turn.phase for turn in stream_turns(overlapped.path)]
+    assert phases == ["cold", "warmup", "measured", "measured"]
     assert overlapped.complete
 
 
@@ -60,7 +62,7 @@ def test_a_run_in_c_does_not_wait_for_torch(tmp_path: Path) -> None:
     assert not imported & {"torch", "transformers", "onnx", "pandas"}
 
 
-def test_every_metric_an_in_process_target_can_show_is_there(overlapped: Run) -> None:
+def test_every_metric_an_in_process_target_can_show_is_there(overlapped: RecordedRun) -> None:
     over_a_wire = {"connect_ms", "connection_reused", "first_byte_ms"} | {
         name for name in BY_NAME if name.startswith(("server_", "transport_"))
     }
@@ -69,42 +71,42 @@ def test_every_metric_an_in_process_target_can_show_is_there(overlapped: Run) ->
         assert missing == over_a_wire | {"speaker_ms"}
 
 
-def test_nothing_is_left_unattributed(overlapped: Run, sequential: Run) -> None:
+def test_nothing_is_left_unattributed(overlapped: RecordedRun, sequential: RecordedRun) -> None:
     for turn in (*overlapped.turns, *sequential.turns):
         residual = compute(turn)["unattributed_ms"]
         assert residual is not None
         assert abs(residual) < 1
 
 
-def test_the_chunks_spoken_are_the_reply(overlapped: Run) -> None:
+def test_the_chunks_spoken_are_the_reply(overlapped: RecordedRun) -> None:
     for turn in overlapped.turns:
         assert "".join(chunk.text for chunk in turn.chunks) == turn.reply
 
 
-def test_speech_begins_while_the_reply_is_still_being_written(overlapped: Run) -> None:
+def test_speech_begins_while_the_reply_is_still_being_written(overlapped: RecordedRun) -> None:
     long_replies = [turn for turn in overlapped.turns if len(turn.chunks) > 1]
     assert long_replies
     for turn in long_replies:
         assert turn.audio[0].at_ns < turn.tokens[-1].at_ns
 
 
-def test_sequential_waits_for_the_whole_reply(sequential: Run) -> None:
+def test_sequential_waits_for_the_whole_reply(sequential: RecordedRun) -> None:
     for turn in sequential.turns:
         assert turn.chunks[0].at_ns >= turn.tokens[-1].at_ns
 
 
-def test_both_ways_give_the_same_reply(overlapped: Run, sequential: Run) -> None:
+def test_both_ways_give_the_same_reply(overlapped: RecordedRun, sequential: RecordedRun) -> None:
     assert [turn.reply for turn in overlapped.turns] == [turn.reply for turn in sequential.turns]
 
 
-def test_samples_leave_before_a_chunk_is_complete(overlapped: Run) -> None:
+def test_samples_leave_before_a_chunk_is_complete(overlapped: RecordedRun) -> None:
     """Within the first text chunk, audio comes in several pieces."""
     for turn in measured(overlapped):
         end = turn.chunks[1].at_ns if len(turn.chunks) > 1 else turn.end_ns
         assert sum(arrival.at_ns <= end for arrival in turn.audio) >= 2
 
 
-def test_the_saved_audio_is_what_was_measured(overlapped: Run) -> None:
+def test_the_saved_audio_is_what_was_measured(overlapped: RecordedRun) -> None:
     for turn in measured(overlapped):
         pcm, rate = read_wav(audio_file(overlapped.path, turn.turn))
         assert turn.sound is not None

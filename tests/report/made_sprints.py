@@ -9,13 +9,13 @@ from pathlib import Path
 from handmade import make_turn
 from recorded_folders import write_result
 
-from voicebench.report.recorded import Recorded, read_recorded
 from voicebench.report.sprint import measured
 from voicebench.report.sprint.commits import FileChange
 from voicebench.report.sprint.imported import read_import
 from voicebench.report.sprint.junit import suite_reading
 from voicebench.report.sprint.score import score_card
 from voicebench.report.sprint.sprint import Sprint
+from voicebench.results.run import RecordedRun, read_run
 from voicebench.timeline import Timeline
 
 IMPORTS = Path(__file__).parents[2] / "docs" / "sprints"
@@ -33,7 +33,7 @@ def imported(number: int) -> Sprint:
 
 
 def of_runs(
-    runs: Sequence[Recorded], number: int = 47, by_hand: Mapping[str, float] | None = None
+    runs: Sequence[RecordedRun], number: int = 47, by_hand: Mapping[str, float] | None = None
 ) -> Sprint:
     readings = [*measured.readings_of(runs), suite_reading(10, 10)]
     return Sprint(
@@ -51,37 +51,37 @@ def of_runs(
     )
 
 
-def recorded(folder: Path, turns: Sequence[Timeline], **more: object) -> Recorded:
+def recorded(folder: Path, turns: Sequence[Timeline], **more: object) -> RecordedRun:
     """Return a run as it is read back; ``more`` is of `recorded_folders.write_result`."""
-    return read_recorded(write_result(folder, turns, **more))  # type: ignore[arg-type]
+    return read_run(write_result(folder, turns, **more))  # type: ignore[arg-type]
 
 
 def judged(
     folder: Path, turns: Sequence[Timeline], judgement: Mapping[str, object], **more: object
-) -> Recorded:
+) -> RecordedRun:
     """Return a run with the judgement that it stored beside its gates."""
     path = write_result(folder, turns, **more)  # type: ignore[arg-type]
     document = json.loads((path / "summary.json").read_text(encoding="utf-8"))
     document["judgement"] = judgement
     (path / "summary.json").write_text(json.dumps(document), encoding="utf-8")
-    return read_recorded(path)
+    return read_run(path)
 
 
-def invalid(folder: Path, turns: Sequence[Timeline], **more: object) -> Recorded:
+def invalid(folder: Path, turns: Sequence[Timeline], **more: object) -> RecordedRun:
     """Return a run that its own judgement calls invalid: the machine was busy."""
     judgement = {"verdict": "PASS", "invalid": True, "noise": [BUSY]}
     return judged(folder, turns, judgement, **more)
 
 
-def interrupted(folder: Path, turns: Sequence[Timeline], **more: object) -> Recorded:
+def interrupted(folder: Path, turns: Sequence[Timeline], **more: object) -> RecordedRun:
     """Return a run that was stopped before its end."""
     path = write_result(folder, turns, **more)  # type: ignore[arg-type]
     (path / "summary.json").unlink()
     (path / "INCOMPLETE").write_text("")
-    return read_recorded(path)
+    return read_run(path)
 
 
-def with_settings(run: Recorded, **changes: object) -> Recorded:
+def with_settings(run: RecordedRun, **changes: object) -> RecordedRun:
     """Return the run as if its settings had been others: ``run__target="sim:"``."""
     path = run.path / "settings.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
@@ -89,7 +89,7 @@ def with_settings(run: Recorded, **changes: object) -> Recorded:
         section, _, name = key.partition("__")
         settings.setdefault(section, {})[name] = value
     path.write_text(json.dumps(settings), encoding="utf-8")
-    return read_recorded(run.path)
+    return read_run(run.path)
 
 
 def quick_turns(count: int = 20, first_audio_ms: float = 150, **more: object) -> list[Timeline]:

@@ -1,84 +1,40 @@
-"""Outcomes of runs for the tests of what people read, from hand-made and from simulated turns."""
+"""Runs for the tests of what people read, from hand-made and from simulated turns."""
 
 from __future__ import annotations
 
 import io
 import random
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 
 from handmade import failed_turn, make_turn, sprint_turns
+from recorded_folders import made_run
 from rich.console import Console, RenderableType
 
 from voicebench.audio.pcm import AudibleRule
 from voicebench.events import Phase
-from voicebench.final import Final, Taken
-from voicebench.gates import GateResult, judge, parse_gate
-from voicebench.judgement import Judgement
 from voicebench.recorder import Recorder
 from voicebench.report.runs import TurnLimit
 from voicebench.report.style import Printable
-from voicebench.selftest import InstrumentError
-from voicebench.settings import DEFAULT_GATES
-from voicebench.summary import Summary, summarize
+from voicebench.results.run import RecordedRun
+from voicebench.summary import summarize
 from voicebench.targets.simulated import Simulated, VirtualClock, parse_script
 from voicebench.timeline import Timeline
 
-ENVIRONMENT: dict[str, object] = {
-    "voicebench": "0.1.0",
-    "cpu": "Imaginary CPU",
-    "cores": 2,
-    "load_1min": 0.25,
-    "commit": "0123456789ab",
-}
-UNDER_300 = TurnLimit(300)
-INSTRUMENT = InstrumentError("in process", 90, 0.011, 0.062, 0.2)
+UNDER_300 = TurnLimit(300.0)
 
 
-@dataclass(frozen=True)
-class MadeOutcome:
-    """As `voicebench.session.Outcome`, as far as the report reads it."""
-
-    turns: Sequence[Timeline]
-    summary: Summary
-    gate_results: Sequence[GateResult]
-    final: Final
-    previous: Summary | None = None
-    judgement: Judgement = field(default_factory=Judgement)
-    folder: Path = Path("results/20260105T101500Z-made")
-    environment: dict[str, object] = field(default_factory=lambda: dict(ENVIRONMENT))
-    instrument: InstrumentError = INSTRUMENT
-
-
-def outcome(
-    turns: Sequence[Timeline],
-    *,
-    gates: Iterable[str] = DEFAULT_GATES,
-    previous: Sequence[Timeline] | None = None,
-    interrupted: bool = False,
-) -> MadeOutcome:
-    summary = summarize(turns)
-    judgement = Judgement(gates=tuple(judge(parse_gate(gate), summary) for gate in gates))
-    planned = 12 if interrupted else summary.turns
-    return MadeOutcome(
-        turns=turns,
-        summary=summary,
-        gate_results=judgement.gates,
-        final=judgement.final(
-            Taken(summary.turns, summary.failed, planned, complete=not interrupted)
-        ),
-        previous=None if previous is None else summarize(previous),
-        judgement=judgement,
-    )
-
-
-def sprint_outcome() -> MadeOutcome:
-    """The sprint of reference, with a cold turn and a warm-up turn before it."""
+def sprint_with_warmup() -> list[Timeline]:
+    """The runs of the sprint of reference, with a cold turn and a warm-up turn before them."""
     cold = make_turn(
         1, phase="cold", tokens=((300, "The"),), chunks=((320, "The"),), audio=((900, 400),)
     )
-    return outcome([cold, make_turn(2, phase="warmup"), *sprint_turns()], previous=sprint_turns())
+    return [cold, make_turn(2, phase="warmup"), *sprint_turns()]
+
+
+def sprint_run() -> RecordedRun:
+    """The sprint of reference after a run like it."""
+    return made_run(sprint_with_warmup(), previous=summarize(sprint_turns()))
 
 
 def simulated_turns(script: str, phases: Sequence[Phase], first: int = 1) -> list[Timeline]:

@@ -3,7 +3,8 @@ from __future__ import annotations
 from handmade import failed_turn, make_turn
 from outcomes import lines_of, row_of, shown
 
-from voicebench.report.chunk_table import chunk_sheet, spoken_chunks
+from voicebench.digest import digest_of
+from voicebench.report.chunk_table import chunk_sheet, length_rows
 from voicebench.timeline import Timeline
 
 
@@ -17,7 +18,7 @@ def spoken(number: int, *drawn: tuple[str, float, float]) -> Timeline:
 
 
 def table(turns: list[Timeline], width: int = 100) -> str:
-    sheet = chunk_sheet(turns)
+    sheet = chunk_sheet(digest_of(turns).chunks)
     assert sheet is not None
     return shown(sheet, width)
 
@@ -55,15 +56,17 @@ def test_many_lengths_are_gathered_in_bands_that_double():
 
 
 def test_every_chunk_is_counted_once_with_all_its_audio():
-    [first, later] = spoken_chunks([spoken(1, (" three words ", 60, 120), ("more", 80, 200))])
-    assert (first.characters, first.audio_s, later.audio_s) == (11, 0.5, 0.5)
+    chunks = digest_of([spoken(1, (" three words ", 60, 120), ("more", 80, 200))]).chunks
+    assert chunks.is_first.tolist() == [True, False]
+    assert (chunks.characters.tolist(), chunks.words.tolist()) == ([11, 4], [2, 1])
+    assert chunks.audio_s.tolist() == [0.5, 0.5]
 
 
 def test_turns_that_failed_or_are_not_measured_are_left_out():
     cold = make_turn(1, phase="cold")
-    assert chunk_sheet([cold, failed_turn(2), make_turn(3, chunks=())]) is None
+    assert chunk_sheet(digest_of([cold, failed_turn(2), make_turn(3, chunks=())]).chunks) is None
 
 
 def test_a_chunk_that_brought_no_audio_is_left_out():
     turn = make_turn(chunks=((116, "Hi."), (250, "👍")), audio=((186, 500), (240, 100)))
-    assert [chunk.characters for chunk in spoken_chunks([turn])] == [3]
+    assert [row[0] for row in length_rows(digest_of([turn]).chunks)] == ["3"]

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from golden_files import assert_golden
 from handmade import make_turn, sprint_turns
-from outcomes import simulated_turns, sprint_outcome, varied_turns
+from outcomes import simulated_turns, sprint_with_warmup, varied_turns
 from recorded_folders import write_result
 
 from voicebench.audio.wav import write_wav
@@ -25,8 +25,8 @@ from voicebench.report.html import Section, html_report
 from voicebench.report.html import page as page_module
 from voicebench.report.html.charts import MOST_POINTS, Sample, Spec, Target, chart, draw
 from voicebench.report.html.picture import SPAN, picture, playhead, told
-from voicebench.report.recorded import Recorded, read_recorded
 from voicebench.report.style import Column, Sheet
+from voicebench.results.run import RecordedRun, read_run
 
 GOLDEN = Path(__file__).parent / "golden" / "html"
 HOSTILE = '</script><script>window.pwned=1</script><img src=x onerror="window.pwned=1">" \' {{7*7}}'
@@ -39,12 +39,12 @@ def drawn(spec: Spec) -> str:
 
 
 @pytest.fixture
-def sprint(tmp_path: Path) -> Recorded:
-    return read_recorded(write_result(tmp_path, sprint_outcome().turns, name="sprint"))
+def sprint(tmp_path: Path) -> RecordedRun:
+    return read_run(write_result(tmp_path, sprint_with_warmup(), name="sprint"))
 
 
 @pytest.fixture
-def hostile(tmp_path: Path) -> Recorded:
+def hostile(tmp_path: Path) -> RecordedRun:
     turn = make_turn(prompt=HOSTILE, tokens=((100, HOSTILE),), chunks=((116, HOSTILE),))
     failing = replace(make_turn(2), failure=replace(varied_turns()[12].failure, reason=HOSTILE))  # type: ignore[type-var]
     folder = write_result(tmp_path, [turn, failing], name="hostile")
@@ -52,7 +52,7 @@ def hostile(tmp_path: Path) -> Recorded:
     settings["run"]["name"] = HOSTILE
     settings[HOSTILE] = {HOSTILE: [HOSTILE]}
     (folder / "settings.json").write_text(json.dumps(settings))
-    return read_recorded(folder)
+    return read_run(folder)
 
 
 class Reader(HTMLParser):
@@ -87,13 +87,13 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_what_was_last_read(sprint: Recorded) -> None:
+def test_the_page_is_what_was_last_read(sprint: RecordedRun) -> None:
     page = html_report([sprint], drawer=drawn)
     shortened = re.sub(r"<(style|script)>.*?</\1>", r"<\1></\1>", page, flags=re.DOTALL)
     assert_golden(GOLDEN / "sprint.html", re.sub("sha256-[^']*", "sha256-", shortened))
 
 
-def test_the_specification_of_a_chart_is_what_was_last_read(sprint: Recorded) -> None:
+def test_the_specification_of_a_chart_is_what_was_last_read(sprint: RecordedRun) -> None:
     metric = BY_NAME["first_audio_ms"]
     spec = chart(
         metric, [Sample("A", sprint.columns.usable(metric), 8)], [Target(300, "p95 < 300 ms")]
@@ -102,7 +102,9 @@ def test_the_specification_of_a_chart_is_what_was_last_read(sprint: Recorded) ->
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_elements_nest_headings_step_and_links_lead_somewhere(sprint: Recorded, count: int) -> None:
+def test_elements_nest_headings_step_and_links_lead_somewhere(
+    sprint: RecordedRun, count: int
+) -> None:
     reader = Reader(html_report([sprint] * count, drawer=drawn))
     assert reader.headings[0] == 1
     assert reader.headings.count(1) == 1
@@ -111,7 +113,7 @@ def test_elements_nest_headings_step_and_links_lead_somewhere(sprint: Recorded, 
     assert {link.removeprefix("#") for link in reader.links} <= set(reader.ids)
 
 
-def test_every_picture_says_what_it_shows(sprint: Recorded) -> None:
+def test_every_picture_says_what_it_shows(sprint: RecordedRun) -> None:
     reader = Reader(html_report([sprint], drawer=draw))
     pictures = [found for tag, found in reader.elements if tag == "svg"]
     assert len(pictures) > 15
@@ -123,14 +125,14 @@ def test_every_picture_says_what_it_shows(sprint: Recorded) -> None:
     assert len(hidden) == sum(found.get("aria-hidden") == "true" for found in pictures)
 
 
-def test_every_table_has_heads_with_a_scope(sprint: Recorded) -> None:
+def test_every_table_has_heads_with_a_scope(sprint: RecordedRun) -> None:
     reader = Reader(html_report([sprint], drawer=drawn))
     heads = [found for tag, found in reader.elements if tag == "th"]
     assert heads
     assert all(found.get("scope") in ("col", "row") for found in heads)
 
 
-def test_no_word_of_a_result_becomes_markup(hostile: Recorded) -> None:
+def test_no_word_of_a_result_becomes_markup(hostile: RecordedRun) -> None:
     page = html_report([hostile, hostile], drawer=drawn)
     reader = Reader(page)
     assert sum(tag == "script" for tag, _ in reader.elements) == 1
@@ -139,7 +141,7 @@ def test_no_word_of_a_result_becomes_markup(hostile: Recorded) -> None:
     assert "{{7*7}}" in html.unescape(page)
 
 
-def test_nothing_but_the_page_s_own_script_may_run(sprint: Recorded) -> None:
+def test_nothing_but_the_page_s_own_script_may_run(sprint: RecordedRun) -> None:
     page = html_report([sprint], drawer=drawn)
     [policy] = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
     [script] = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
@@ -148,7 +150,7 @@ def test_nothing_but_the_page_s_own_script_may_run(sprint: Recorded) -> None:
     assert policy.startswith("default-src 'none'")
 
 
-def test_nothing_in_the_page_is_fetched(sprint: Recorded) -> None:
+def test_nothing_in_the_page_is_fetched(sprint: RecordedRun) -> None:
     page = html_report([sprint], drawer=draw)
     without_namespaces = re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)
     assert not re.search(r"https?://", without_namespaces)
@@ -156,7 +158,7 @@ def test_nothing_in_the_page_is_fetched(sprint: Recorded) -> None:
     assert "@import" not in page
 
 
-def test_a_drawn_chart_has_no_id_that_a_second_one_could_have_too(sprint: Recorded) -> None:
+def test_a_drawn_chart_has_no_id_that_a_second_one_could_have_too(sprint: RecordedRun) -> None:
     metric = BY_NAME["first_audio_ms"]
     spec = chart(
         metric, [Sample("A", sprint.columns.usable(metric), 8)], [Target(300, "p95 < 300 ms")]
@@ -194,7 +196,7 @@ def test_a_target_far_off_does_not_squeeze_the_values() -> None:
     assert "far" not in far
 
 
-def test_verdicts_come_first_and_the_slowest_turn_leads_where_asked(sprint: Recorded) -> None:
+def test_verdicts_come_first_and_the_slowest_turn_leads_where_asked(sprint: RecordedRun) -> None:
     page = html_report([sprint], drawer=drawn)
     order = [page.index(f'<section id="{name}"') for name in ("verdicts", "distributions")]
     assert order == sorted(order)
@@ -238,7 +240,7 @@ def test_saved_audio_is_in_the_page_up_to_its_budget(
     for number in range(1, 9):
         path = folder / "audio" / f"turn-{number:03d}.wav"
         write_wav(path, np.zeros(800, dtype=np.float32), 8000)
-    run = read_recorded(folder)
+    run = read_run(folder)
     assert html_report([run], drawer=drawn).count("data:audio/wav;base64,") == 8
     monkeypatch.setattr(page_module, "AUDIO_BYTES", 3 * path.stat().st_size)
     page = html_report([run], drawer=drawn)
@@ -249,14 +251,14 @@ def test_saved_audio_is_in_the_page_up_to_its_budget(
 
 def test_a_result_of_many_turns_draws_the_telling_ones_and_says_so(tmp_path: Path) -> None:
     turns = [make_turn(audio=((100 + index % 97, 400),)) for index in range(2500)]
-    run = read_recorded(write_result(tmp_path, turns))
+    run = read_run(write_result(tmp_path, turns))
     page = html_report([run], drawer=drawn)
     assert "42 of 2500 runs are drawn" in page
     assert page.count('<svg class="turn"') == 42
     assert len(page) < 1_000_000
 
 
-def test_a_further_section_can_be_added(sprint: Recorded) -> None:
+def test_a_further_section_can_be_added(sprint: RecordedRun) -> None:
     sheet = Sheet("Trend", [Column("sprint", []), Column("p95", [])])
     section = Section("History", [sheet], [("p95", "It fell.", {"mark": "bar"})])
     page = html_report([sprint], sections=[section], drawer=drawn)

@@ -14,7 +14,7 @@ from recorded_folders import write_result
 
 from voicebench.audio.wav import write_wav
 from voicebench.report.html import html_report
-from voicebench.report.recorded import read_recorded
+from voicebench.results.run import read_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 playwright = pytest.importorskip("playwright.sync_api")
@@ -47,7 +47,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in (1, 2):
         write_wav(folder / "audio" / f"turn-{number:03d}.wav", tone, 16_000)
     path = results / "report.html"
-    path.write_text(html_report([read_recorded(folder)]), encoding="utf-8")
+    path.write_text(html_report([read_run(folder)]), encoding="utf-8")
     return path
 
 

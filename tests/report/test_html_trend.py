@@ -12,8 +12,8 @@ from voicebench.figures import parse_figure
 from voicebench.intervals import Interval
 from voicebench.report.html import html_report, trend_of, trend_sections
 from voicebench.report.html.trend import MOST_ROWS, chart, told
-from voicebench.report.recorded import read_recorded
 from voicebench.results.history import Point, run_history
+from voicebench.results.run import read_run
 
 FIGURE = parse_figure("first_audio.p50")
 ERRORS = parse_figure("errors.rate")
@@ -87,7 +87,7 @@ def test_a_table_of_many_runs_shows_the_latest_and_says_so(results: Path) -> Non
 
 
 def test_the_page_of_a_result_does_not_change_when_later_runs_come(results: Path) -> None:
-    second = read_recorded(results / "20260102T000000Z-nightly")
+    second = read_run(results / "20260102T000000Z-nightly")
     [section] = trend_of([second])
     [sheet] = section.sheets
     assert [cell.plain for cell in sheet.columns[0].cells] == ["2", "1"]

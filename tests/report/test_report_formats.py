@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from golden_files import assert_golden
 from handmade import make_turn
-from outcomes import sprint_outcome, varied_turns
+from outcomes import sprint_with_warmup, varied_turns
 from recorded_folders import write_result
 from rich.console import Console
 
@@ -24,12 +24,12 @@ from voicebench.report.ci import (
     surroundings,
     workflow_commands,
 )
+from voicebench.report.console import print_runs
 from voicebench.report.exchange import bencher, github_benchmark, gitlab_metrics, json_report
 from voicebench.report.junit import junit_report
 from voicebench.report.markdown import escape, markdown_report
-from voicebench.report.recorded import Recorded, read_recorded
-from voicebench.report.recorded_table import print_recorded
 from voicebench.report.style import VERDICT_STYLES
+from voicebench.results.run import RecordedRun, read_run
 from voicebench.results.tables import write_events, write_long, write_turns
 
 GOLDEN = Path(__file__).parent / "golden" / "formats"
@@ -38,15 +38,15 @@ HOSTILE = (
 )
 
 
-def table(runs: list[Recorded]) -> str:
+def table(runs: list[RecordedRun]) -> str:
     console = Console(file=io.StringIO(), width=110, legacy_windows=False, _environ={})
-    print_recorded(console, runs)
+    print_runs(console, runs)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
 def csv_of(write):
-    def made(runs: list[Recorded]) -> str:
+    def made(runs: list[RecordedRun]) -> str:
         file = io.StringIO(newline="")
         write(file, [run.path for run in runs])
         return file.getvalue()
@@ -70,42 +70,44 @@ FORMATS = {
 
 
 @pytest.fixture
-def sprint(tmp_path: Path) -> Recorded:
-    return read_recorded(write_result(tmp_path, sprint_outcome().turns, name="sprint"))
+def sprint(tmp_path: Path) -> RecordedRun:
+    return read_run(write_result(tmp_path, sprint_with_warmup(), name="sprint"))
 
 
 @pytest.fixture
-def varied(tmp_path: Path) -> Recorded:
+def varied(tmp_path: Path) -> RecordedRun:
     folder = write_result(tmp_path, varied_turns(), name="varied", stamp="20260106T101500Z")
-    return read_recorded(folder)
+    return read_run(folder)
 
 
 @pytest.fixture
-def hostile(tmp_path: Path) -> Recorded:
+def hostile(tmp_path: Path) -> RecordedRun:
     turn = make_turn(prompt=HOSTILE, tokens=((100, HOSTILE),), chunks=((116, HOSTILE),))
-    return read_recorded(write_result(tmp_path, [turn], name="hostile"))
+    return read_run(write_result(tmp_path, [turn], name="hostile"))
 
 
-def without_place(text: str, run: Recorded) -> str:
+def without_place(text: str, run: RecordedRun) -> str:
     return text.replace(str(run.path), f"results/{run.path.name}")
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_format_gives_what_was_last_read(name: str, sprint: Recorded) -> None:
+def test_a_format_gives_what_was_last_read(name: str, sprint: RecordedRun) -> None:
     assert_golden(GOLDEN / f"sprint-{name}", without_place(FORMATS[name]([sprint]), sprint))
 
 
 @pytest.mark.parametrize("name", ["table.txt", "report.md", "junit.xml"])
-def test_several_results_stand_side_by_side(name: str, sprint: Recorded, varied: Recorded) -> None:
+def test_several_results_stand_side_by_side(
+    name: str, sprint: RecordedRun, varied: RecordedRun
+) -> None:
     assert_golden(GOLDEN / f"two-{name}", FORMATS[name]([sprint, varied]))
 
 
-def test_the_badge_is_what_was_last_read(sprint: Recorded) -> None:
+def test_the_badge_is_what_was_last_read(sprint: RecordedRun) -> None:
     assert_golden(GOLDEN / "sprint-badge.svg", badge(sprint))
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_format_ends_with_a_line_end(name: str, sprint: Recorded) -> None:
+def test_a_format_ends_with_a_line_end(name: str, sprint: RecordedRun) -> None:
     assert FORMATS[name]([sprint]).endswith("\n")
 
 
@@ -118,7 +120,7 @@ def test_markdown_prints_the_words_of_models_as_they_are() -> None:
     assert "\x1b" not in told
 
 
-def test_no_reply_draws_into_a_markdown_report(hostile: Recorded) -> None:
+def test_no_reply_draws_into_a_markdown_report(hostile: RecordedRun) -> None:
     told = markdown_report([hostile])
     assert "<img" not in told
     assert not re.search(r"(?<!\\)\]\(", told)
@@ -127,7 +129,7 @@ def test_no_reply_draws_into_a_markdown_report(hostile: Recorded) -> None:
     assert row.replace("\\|", "").count("|") == head.count("|")
 
 
-def test_junit_has_a_case_for_each_gate_with_its_figures(sprint: Recorded) -> None:
+def test_junit_has_a_case_for_each_gate_with_its_figures(sprint: RecordedRun) -> None:
     suite = ElementTree.fromstring(junit_report([sprint]))[0]
     cases = suite.findall("testcase")
     assert [case.get("name") for case in cases] == [one.gate.text for one in sprint.gate_results]
@@ -140,32 +142,32 @@ def test_junit_has_a_case_for_each_gate_with_its_figures(sprint: Recorded) -> No
     assert "361 ms" in (failure.get("message") or "")
 
 
-def test_junit_is_xml_whatever_a_run_is_called(sprint: Recorded) -> None:
+def test_junit_is_xml_whatever_a_run_is_called(sprint: RecordedRun) -> None:
     sprint.settings["run"]["name"] = "a\x00b<&\ud800"
     assert ElementTree.fromstring(junit_report([sprint]))[0].get("name") == "a�b<&�"
 
 
 def test_an_undecided_gate_is_an_error_and_an_unmeasured_one_a_failure(tmp_path: Path) -> None:
     folder = write_result(tmp_path, [make_turn()], gates=["server.p50 < 1s"])
-    suite = ElementTree.fromstring(junit_report([read_recorded(folder)]))[0]
+    suite = ElementTree.fromstring(junit_report([read_run(folder)]))[0]
     assert (suite.get("failures"), suite.get("errors")) == ("1", "0")
     assert suite.find("testcase/failure").get("type") == "NOT MEASURED"  # type: ignore[union-attr]
 
 
-def test_github_benchmark_leaves_out_what_is_better_when_it_is_more(sprint: Recorded) -> None:
-    run = read_recorded(sprint.path, ["synth_speed_x.p50 > 1x", "first_audio.p50 < 1s"])
+def test_github_benchmark_leaves_out_what_is_better_when_it_is_more(sprint: RecordedRun) -> None:
+    run = read_run(sprint.path, ["synth_speed_x.p50 > 1x", "first_audio.p50 < 1s"])
     names = [entry["name"] for entry in json.loads(github_benchmark([run]))]
     assert "sprint: first_audio.p50" in names
     assert not any("synth" in name for name in names)
 
 
-def test_bencher_has_latency_in_nanoseconds(sprint: Recorded) -> None:
+def test_bencher_has_latency_in_nanoseconds(sprint: RecordedRun) -> None:
     figure = json.loads(bencher([sprint]))["sprint: llm_total.mean"]["latency"]
     assert figure["value"] == pytest.approx(197.5e6)
     assert figure["lower_value"] < figure["value"] < figure["upper_value"]
 
 
-def test_gitlab_metrics_end_as_openmetrics_asks(sprint: Recorded) -> None:
+def test_gitlab_metrics_end_as_openmetrics_asks(sprint: RecordedRun) -> None:
     lines = gitlab_metrics([sprint]).splitlines()
     assert lines[-1] == "# EOF"
     assert 'voicebench_llm_total_mean_ms{run="sprint"} 197.5' in lines
@@ -180,7 +182,7 @@ def test_white_letters_stand_out_from_the_badge(word: Word) -> None:
     assert 1.05 / (luminance + 0.05) >= 4.5
 
 
-def test_annotations_name_each_gate_that_did_not_pass(sprint: Recorded) -> None:
+def test_annotations_name_each_gate_that_did_not_pass(sprint: RecordedRun) -> None:
     commands = workflow_commands(sprint)
     assert len(commands) == 2
     assert commands[1].startswith(
@@ -189,7 +191,7 @@ def test_annotations_name_each_gate_that_did_not_pass(sprint: Recorded) -> None:
     assert "361 ms" in commands[1]
 
 
-def test_an_annotation_cannot_hold_a_second_command(sprint: Recorded) -> None:
+def test_an_annotation_cannot_hold_a_second_command(sprint: RecordedRun) -> None:
     sprint.settings["run"]["name"] = "x\n::add-mask::y,z%"  # type: ignore[index]
     command = workflow_commands(sprint)[1]
     assert "\n" not in command
@@ -214,7 +216,7 @@ def test_a_step_summary_keeps_what_was_there_and_stays_under_the_limit(tmp_path:
     assert path.stat().st_size <= SUMMARY_LIMIT_BYTES + 1
 
 
-def judged(run: Recorded) -> Recorded:
+def judged(run: RecordedRun) -> RecordedRun:
     """Give a run a stored judgement: a regression, an undecided figure, a noisy machine."""
     regressions = [
         {"figure": "first_audio.p50", "first": 200.0, "second": 301.0, "allowed": 0.1,
@@ -230,7 +232,7 @@ def judged(run: Recorded) -> Recorded:
 
 
 def test_a_regression_and_a_noisy_machine_are_test_cases_that_do_not_pass(
-    sprint: Recorded,
+    sprint: RecordedRun,
 ) -> None:
     suite = ElementTree.fromstring(junit_report([judged(sprint)]))[0]
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("7", "3", "2")
@@ -241,8 +243,8 @@ def test_a_regression_and_a_noisy_machine_are_test_cases_that_do_not_pass(
     assert "other processes took 98 %; stop them" in str(told["the machine"])
 
 
-def test_a_regression_fails_a_run_whose_gates_all_pass(sprint: Recorded) -> None:
-    run = judged(read_recorded(sprint.path, ["first_audio.p50 < 1s"]))
+def test_a_regression_fails_a_run_whose_gates_all_pass(sprint: RecordedRun) -> None:
+    run = judged(read_run(sprint.path, ["first_audio.p50 < 1s"]))
     told = markdown_report([run])
     assert "**! INVALID: the machine was too noisy for a verdict; measure again**" in told
     assert "| first\\_audio.p50 | 200 ms | 301 ms | +50.5 % | 10 % | ✗ FAIL |" in told
@@ -250,8 +252,8 @@ def test_a_regression_fails_a_run_whose_gates_all_pass(sprint: Recorded) -> None
     assert "#cf222e" in badge(run)
 
 
-def test_annotations_tell_of_regressions_and_first_of_the_machine(sprint: Recorded) -> None:
-    run = judged(read_recorded(sprint.path, ["first_audio.p50 < 1s"]))
+def test_annotations_tell_of_regressions_and_first_of_the_machine(sprint: RecordedRun) -> None:
+    run = judged(read_run(sprint.path, ["first_audio.p50 < 1s"]))
     commands = workflow_commands(run)
     assert commands[0].startswith("::error title=voicebench sprint%3A INVALID::other processes")
     assert commands[1].startswith(
@@ -263,6 +265,6 @@ def test_annotations_tell_of_regressions_and_first_of_the_machine(sprint: Record
 
 @pytest.mark.parametrize("stored", [{}, {"judgement": None}, {"judgement": {"noise": "x"}}])
 def test_a_result_without_a_judgement_has_less_to_say(
-    sprint: Recorded, stored: dict[str, object]
+    sprint: RecordedRun, stored: dict[str, object]
 ) -> None:
     assert junit_report([replace(sprint, stored=stored)]) == junit_report([sprint])

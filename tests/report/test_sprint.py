@@ -12,7 +12,6 @@ from handmade import sprint_turns
 from made_sprints import imported, of_runs, recorded
 
 from voicebench.errors import ResultsError
-from voicebench.report.recorded import Recorded
 from voicebench.report.sprint.analysis import analyse
 from voicebench.report.sprint.language import Lang, Text
 from voicebench.report.sprint.opening import conclusion_lines
@@ -20,12 +19,13 @@ from voicebench.report.sprint.page import sprint_page
 from voicebench.report.sprint.sprint import Change, Score, Setup
 from voicebench.report.sprint.stored import previous_sprint, read_sprint, to_json
 from voicebench.report.sprint.words import Words
+from voicebench.results.run import RecordedRun
 
 GOLDEN = Path(__file__).parent / "golden" / "sprint"
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Recorded:
+def run(tmp_path: Path) -> RecordedRun:
     return recorded(tmp_path, sprint_turns())
 
 
@@ -36,7 +36,7 @@ def test_the_reference_sprints_are_what_was_last_read(lang: Lang) -> None:
 
 
 @pytest.mark.parametrize("lang", ["en", "fr"])
-def test_a_measured_sprint_is_what_was_last_read(run: Recorded, lang: Lang) -> None:
+def test_a_measured_sprint_is_what_was_last_read(run: RecordedRun, lang: Lang) -> None:
     sprint = of_runs([run], by_hand={"humanity": 6})
     assert_golden(GOLDEN / f"measured-{lang}.md", sprint_page(sprint, imported(46), lang))
     assert_golden(GOLDEN / "measured.json", to_json(sprint, imported(46)))
@@ -110,7 +110,7 @@ def test_the_box_is_closed_on_every_side(lang: Lang) -> None:
     assert box[0][0] + box[0][-1] + box[-1][0] + box[-1][-1] == "┌┐└┘"
 
 
-def test_every_sentence_carries_a_figure(run: Recorded) -> None:
+def test_every_sentence_carries_a_figure(run: RecordedRun) -> None:
     for sprint, before in ((imported(46), imported(45)), (of_runs([run]), imported(46))):
         found = analyse(sprint, before, Words("en"))
         sentences = [*found.well, *found.improve, *found.to_try]
@@ -134,13 +134,13 @@ def test_nothing_is_said_that_the_figures_do_not_show() -> None:
     assert "all 0 targets met" not in page
 
 
-def test_what_a_person_entered_is_marked(run: Recorded) -> None:
+def test_what_a_person_entered_is_marked(run: RecordedRun) -> None:
     page = sprint_page(of_runs([run], by_hand={"humanity": 6}), None)
     assert "| Humanity | 6/10 | entered by hand |" in page
     assert "| Connectivity | – | not measured |" in page
 
 
-def test_a_sprint_reads_back_as_it_was_written(tmp_path: Path, run: Recorded) -> None:
+def test_a_sprint_reads_back_as_it_was_written(tmp_path: Path, run: RecordedRun) -> None:
     for sprint in (imported(45), imported(46), of_runs([run])):
         path = tmp_path / f"sprint-{sprint.number:03d}.json"
         path.write_text(to_json(sprint, None), encoding="utf-8")

@@ -13,16 +13,16 @@ from outcomes import simulated_turns
 from recorded_folders import write_result
 
 from voicebench.errors import UsageError
-from voicebench.report.recorded import WHOLE_TURN, Recorded, read_recorded
 from voicebench.report.sprint import measured
 from voicebench.report.sprint.readings import Reading
 from voicebench.report.sprint.score import parse_scores, score_card
 from voicebench.report.sprint.sprint import Score
 from voicebench.report.sprint.targets import TARGETS
+from voicebench.results.run import WHOLE_TURN, RecordedRun, read_run
 from voicebench.targets import opening
 
 
-def card(run: Recorded, **by_hand: float) -> dict[str, Score]:
+def card(run: RecordedRun, **by_hand: float) -> dict[str, Score]:
     return {one.aspect: one for one in score_card([run], measured.readings_of([run]), by_hand)}
 
 
@@ -37,7 +37,7 @@ def test_the_targets_are_those_of_the_sprint_of_reference() -> None:
 def test_scores_are_computed_by_their_formulas(tmp_path: Path) -> None:
     script = "sim:ttft=400ms,token=8ms,ttfb=70ms,speed=4x,silence=30ms,words=12"
     turns = [*simulated_turns(script, ["measured"] * 3), failed_turn(4)]
-    run = read_recorded(write_result(tmp_path, turns))
+    run = read_run(write_result(tmp_path, turns))
     points = card(run)
     assert points["quality"].points == 7.5
     # llm_total 488 of 200 gives 0, tts_ttfb 70 of 100 gives 10, first_audio 494 of 300 gives 3.5.
@@ -56,7 +56,7 @@ def test_connectivity_counts_what_was_lost_on_the_wire(tmp_path: Path) -> None:
     settings = json.loads((folder / "settings.json").read_text())
     settings["run"]["target"] = "voice"
     (folder / "settings.json").write_text(json.dumps(settings))
-    run = read_recorded(folder)
+    run = read_run(folder)
     readings = measured.readings_of([run])
     score = card(run)["connectivity"]
     assert (score.points, score.why[0].figures) == (7.5, {"good": 3, "of": 4})
@@ -86,7 +86,7 @@ def test_what_ran_over_a_connection_is_seen_in_its_settings(
         section, _, name = key.partition(".")
         settings.setdefault(section, {})[name] = value
     (folder / "settings.json").write_text(json.dumps(settings))
-    run = read_recorded(folder)
+    run = read_run(folder)
     assert (run.is_over_a_wire, run.is_over_a_socket) == (over_a_wire, over_a_socket)
     found = [reading.name for reading in measured.readings_of([run])]
     assert ("websocket" in found) is over_a_socket

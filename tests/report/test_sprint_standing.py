@@ -18,13 +18,13 @@ from made_sprints import (
     with_settings,
 )
 
-from voicebench.report.recorded import Recorded
 from voicebench.report.sprint.analysis import analyse
 from voicebench.report.sprint.comparing import compare_sprints
 from voicebench.report.sprint.opening import advice_lines, conclusion_lines
 from voicebench.report.sprint.page import sprint_page
 from voicebench.report.sprint.sprint import Sprint
 from voicebench.report.sprint.words import Words
+from voicebench.results.run import RecordedRun
 from voicebench.settings import DEFAULT_GATES
 
 LOOSE = ("llm_total.mean < 1000ms", "tts_ttfb.p95 < 1000ms", "first_audio.p95 < 1000ms")
@@ -163,7 +163,7 @@ def test_whatever_target_is_missed_there_is_something_to_try(tmp_path: Path, met
     assert analyse(sprint, None, Words("en")).to_try
 
 
-def _missing_only(metric: str, folder: Path) -> Recorded:
+def _missing_only(metric: str, folder: Path) -> RecordedRun:
     from handmade import make_turn
 
     if metric == "errors":

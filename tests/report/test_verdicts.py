@@ -17,7 +17,12 @@ def table(
 ) -> str:
     summary = summarize(turns)
     results = [judge(parse_gate(gate), summary) for gate in gates]
-    return shown(verdict_sheet(results, summary, summarize(previous) if previous else None), width)
+    before = None
+    if previous:
+        earlier = summarize(previous)
+        observed = {one.gate.figure.name: judge(one.gate, earlier).observed for one in results}
+        before = {name: value for name, value in observed.items() if value is not None}
+    return shown(verdict_sheet(results, summary, before), width)
 
 
 def test_the_sprint_of_reference_reads_as_it_did():

@@ -7,8 +7,8 @@ from handmade import failed_turn, make_turn, sprint_turns
 from outcomes import UNDER_300, lines_of, shown, simulated_turns
 from rich.cells import cell_len
 
+from voicebench.digest import digest_of
 from voicebench.report.lanes import Kind, Lane, Mark, Span
-from voicebench.report.runs import measured_runs
 from voicebench.report.style import PLAIN
 from voicebench.report.waterfall import (
     BEYOND,
@@ -24,7 +24,7 @@ from voicebench.timeline import Timeline
 
 
 def picture(turns: list[Timeline], width: int = 100, **options: str) -> list[str]:
-    return lines_of(shown(Waterfall(turns, UNDER_300), width, **options))  # type: ignore[arg-type]
+    return lines_of(shown(Waterfall(digest_of(turns), UNDER_300), width, **options))  # type: ignore[arg-type]
 
 
 def painted(*spans: Span, marks: tuple[Mark, ...] = (), target_ms: float = 1000) -> str:
@@ -104,7 +104,7 @@ def test_a_run_with_stalls_says_how_many():
 
 
 def test_the_fastest_the_median_and_the_slowest_run_are_shown_in_detail():
-    chosen = [(why, run.number) for why, run in telling(measured_runs(sprint_turns()))]
+    chosen = [(why, run.number) for why, run in telling(digest_of(sprint_turns()))]
     assert chosen == [("the fastest", 3), ("the median", 2), ("the slowest", 8)]
     lines = picture(sprint_turns())
     assert "run 3, the fastest  first audio 252 ms · heard until 1.8 s" in lines
@@ -112,8 +112,8 @@ def test_the_fastest_the_median_and_the_slowest_run_are_shown_in_detail():
 
 
 def test_a_single_run_is_shown_in_detail_once():
-    assert [why for why, _ in telling(measured_runs([make_turn()]))] == ["the fastest"]
-    assert len(telling(measured_runs([make_turn(1), make_turn(2)]))) == 2
+    assert [why for why, _ in telling(digest_of([make_turn()]))] == ["the fastest"]
+    assert len(telling(digest_of([make_turn(1), make_turn(2)]))) == 2
 
 
 def test_a_failed_run_is_drawn_up_to_its_failure():

@@ -20,8 +20,10 @@ from voicebench.audio.wav_writer import unusable_file
 from voicebench.errors import CannotMeasure, ResultsError
 from voicebench.recorder import Recording
 from voicebench.results import folder as folder_module
+from voicebench.results.batches import stream_turns
 from voicebench.results.folder import INCOMPLETE, RunFolder, check_writable, create_run_folder
-from voicebench.results.reading import previous_run, read_run, run_folders
+from voicebench.results.reading import run_folders
+from voicebench.results.run import previous_run, read_run
 from voicebench.results.uninterrupted import uninterrupted
 from voicebench.results.writing import write_whole
 from voicebench.timeline import Sound, Timeline
@@ -56,7 +58,7 @@ def test_a_complete_run_reads_back_as_written(tmp_path: Path) -> None:
         folder.append(recording(2))
         assert folder.finish({"schema": 1}, complete=True) is None
     run = read_run(folder.path)
-    assert [turn.turn for turn in run.turns] == [1, 2]
+    assert [turn.turn for turn in stream_turns(run.path)] == [1, 2]
     assert run.complete
     assert run.settings == {"run": {"name": "test", "target": "cascade"}}
     assert len((folder.path / "runs.csv").read_text().splitlines()) == 3
@@ -74,7 +76,7 @@ def test_a_run_is_marked_incomplete_until_it_has_ended(tmp_path: Path) -> None:
 def test_each_turn_is_on_disk_before_the_next_begins(tmp_path: Path) -> None:
     with make(tmp_path) as folder:
         folder.append(recording(1))
-        assert [turn.turn for turn in read_run(folder.path).turns] == [1]
+        assert [turn.turn for turn in stream_turns(folder.path)] == [1]
 
 
 @pytest.mark.slow
@@ -93,7 +95,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert done.returncode == -signal.SIGKILL
     (path,) = tmp_path.iterdir()
     run = read_run(path)
-    assert [turn.turn for turn in run.turns] == [1, 2]
+    assert [turn.turn for turn in stream_turns(run.path)] == [1, 2]
     assert not run.complete
 
 
@@ -111,7 +113,7 @@ def test_a_full_disk_is_said_and_keeps_the_turns_before(
             with pytest.raises(CannotMeasure, match=r"turn 2 cannot be written .*No space left"):
                 folder.append(recording(2))
     run = read_run(folder.path)
-    assert run.turns[0].turn == 1
+    assert [turn.turn for turn in stream_turns(run.path)] == [1]
     assert not run.complete
 
 
@@ -145,7 +147,7 @@ def test_sound_that_does_not_fit_leaves_no_half_file(
             folder.append(recording(1))
         assert f"voicebench report {folder.path}" in caught.value.remedy
     assert list((folder.path / "audio").iterdir()) == []
-    assert len(read_run(folder.path).turns) == 1
+    assert read_run(folder.path).summary.turns == 1
 
 
 @pytest.mark.parametrize(
@@ -258,7 +260,7 @@ def test_a_cut_last_line_is_told_apart_from_a_broken_file(tmp_path: Path) -> Non
     turns = folder.path / "turns.jsonl"
     turns.write_text(turns.read_text()[:-20])
     run = read_run(folder.path)
-    assert [turn.turn for turn in run.turns] == [1]
+    assert [turn.turn for turn in stream_turns(run.path)] == [1]
     assert run.cut_line
 
 

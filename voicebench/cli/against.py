@@ -41,7 +41,7 @@ def run_against(first: Effective, second: Effective, *, as_json: bool, quiet: bo
         print_json(document(versus))
     else:
         _print(versus)
-    codes = {exit_code(outcome) for outcome in (versus.first, versus.second)}
+    codes = {exit_code(run) for run in (versus.first, versus.second)}
     return next(code for code in _BY_WEIGHT if code in codes)
 
 
@@ -49,8 +49,8 @@ def document(versus: Versus) -> dict[str, object]:
     """Return what ``--json`` prints: both runs' documents and the comparison."""
     return {
         "schema": 1,
-        "first": versus.first.document,
-        "second": versus.second.document,
+        "first": versus.first.stored,
+        "second": versus.second.stored,
         "figures": [one.as_dict() for one in versus.compared],
         "differs": [[one.key, one.first, one.second] for one in versus.found.shown],
     }
@@ -58,28 +58,14 @@ def document(versus: Versus) -> dict[str, object]:
 
 def _print(versus: Versus) -> None:
     from rich.console import Console
-    from rich.text import Text
 
-    from voicebench import format as form
     from voicebench.report.comparison_table import comparison_sheet
-    from voicebench.report.console import WIDEST
-    from voicebench.report.judgement import judgement_lines
+    from voicebench.report.console import WIDEST, print_short
     from voicebench.report.style import Printable
-    from voicebench.report.verdicts import verdict_sheet, verdict_text
 
     console = Console()
-    width = min(console.width, WIDEST)
-    for letter, outcome in (("A", versus.first), ("B", versus.second)):
-        summary = outcome.summary
-        line = Text(f"{letter}: {outcome.folder.name}  ")
-        line.append_text(verdict_text(outcome.final.word)).append(f"  {outcome.final.why()}")
-        line.append(f"\n{form.plural(summary.turns, 'measured turn')}, {summary.failed} failed")
-        console.print(Printable(line), width=width, highlight=False)
-        if outcome.gate_results:
-            sheet = verdict_sheet(outcome.gate_results, summary)
-            console.print(Printable(sheet), width=width, highlight=False)
-        for found in judgement_lines(outcome.judgement):
-            console.print(Printable(found), width=width, highlight=False)
+    for letter, run in (("A", versus.first), ("B", versus.second)):
+        print_short(console, f"{letter}: {run.path.name}", run)
         console.print()
     sheet = comparison_sheet(versus.compared, ("A", "B"), versus.found)
-    console.print(Printable(sheet), width=width, highlight=False)
+    console.print(Printable(sheet), width=min(console.width, WIDEST), highlight=False)

@@ -19,7 +19,7 @@ from voicebench.cli.shown import shown, tell
 from voicebench.errors import OUT_OF_MEMORY, ExitCode, VoicebenchError
 
 if TYPE_CHECKING:
-    from voicebench.session import Outcome
+    from voicebench.results.run import RecordedRun
 
 WORDS = {
     ExitCode.DEFECT: "DEFECT",
@@ -31,7 +31,7 @@ WORDS = {
 NOT_UNDERSTOOD = "the command line was not understood; the log says what is wrong with it"
 
 
-def publish(outcome: Outcome, junit: Path | None) -> None:
+def publish(run: RecordedRun, junit: Path | None) -> None:
     """Write JUnit XML where it is asked for, and tell GitHub where it listens.
 
     The JUnit file is replaced: a CI job asks for the same path each time. Annotations go to stderr,
@@ -45,23 +45,20 @@ def publish(outcome: Outcome, junit: Path | None) -> None:
     from voicebench.report.ci import append_step_summary, workflow_commands
     from voicebench.report.junit import junit_report
     from voicebench.report.markdown import markdown_report
-    from voicebench.report.recorded import read_recorded
 
-    recorded = read_recorded(outcome.folder, may_be_empty=True)
     if junit is not None:
-        write_text(junit, junit_report([recorded]), force=True)
+        write_text(junit, junit_report([run]), force=True)
     if around.step_summary is not None:
-        summary = shown(markdown_report([recorded], fold=True))
-        append_step_summary(around.step_summary, summary)
+        append_step_summary(around.step_summary, shown(markdown_report([run], fold=True)))
     if around.annotates:
-        for command in workflow_commands(recorded):
+        for command in workflow_commands(run):
             tell(command)
 
 
-def write_folder(outcome: Outcome, path: Path | None) -> None:
+def write_folder(run: RecordedRun, path: Path | None) -> None:
     """Write the path of the run folder, one line, where it is asked for."""
     if path is not None:
-        write_text(path, f"{outcome.folder}\n", force=True)
+        write_text(path, f"{run.path}\n", force=True)
 
 
 def forget(*files: Path | None) -> None:

@@ -15,7 +15,7 @@ from voicebench.errors import ExitCode, ResultsError
 if TYPE_CHECKING:
     from voicebench.comparability import Comparability
     from voicebench.comparison import ComparedFigure
-    from voicebench.results.columns import RecordedColumns
+    from voicebench.results.run import RecordedRun
 
 
 def compare(
@@ -41,13 +41,13 @@ def compare(
     Example: voicebench compare results/20260101T120000Z-default results/20260102T120000Z-default
     """
     from voicebench.comparability import comparability
-    from voicebench.comparison import Outcome, chosen_figure, default_figures, side_of
+    from voicebench.comparison import Outcome, chosen_figure, default_figures
     from voicebench.comparison import compare as compare_sides
-    from voicebench.results.columns import read_columns
+    from voicebench.results.run import read_run
 
     wanted = [chosen_figure(text) for text in metrics or []]
-    runs = [read_columns(first), read_columns(second)]
-    ours, theirs = (side_of(run.columns, run.settings, run.environment) for run in runs)
+    runs = [read_run(first), read_run(second)]
+    ours, theirs = (run.side for run in runs)
     found = comparability(ours, theirs)
     if found.refused and not anyway:
         raise ResultsError(
@@ -70,7 +70,7 @@ def compare(
 
 
 def document(
-    runs: list[RecordedColumns], compared: list[ComparedFigure], found: Comparability
+    runs: list[RecordedRun], compared: list[ComparedFigure], found: Comparability
 ) -> dict[str, object]:
     """Return what ``--json`` prints."""
     return {
@@ -84,39 +84,33 @@ def document(
     }
 
 
-def _run(run: RecordedColumns) -> dict[str, object]:
-    from voicebench.results.history import verdict_of
-
+def _run(run: RecordedRun) -> dict[str, object]:
     return {
         "folder": str(run.path),
         "name": run.name,
-        "turns": run.columns.turns,
-        "failed": int(run.columns.failed.sum()),
+        "turns": run.summary.turns,
+        "failed": run.summary.failed,
+        "verdict": run.word,
         "complete": run.complete and not run.cut_line,
-        "verdict": verdict_of(run),
     }
 
 
-def _print(
-    runs: list[RecordedColumns], compared: list[ComparedFigure], found: Comparability
-) -> None:
+def _print(runs: list[RecordedRun], compared: list[ComparedFigure], found: Comparability) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from voicebench.final import Word
+    from voicebench.format import plural
     from voicebench.report.comparison_table import comparison_sheet
     from voicebench.report.console import WIDEST
     from voicebench.report.style import BAD, Printable
-    from voicebench.results.history import verdict_of
 
     console = Console()
     for letter, run in zip("AB", runs, strict=True):
-        line = Text(f"{letter}: {run.path.name}, {run.columns.turns} turns")
-        failed = int(run.columns.failed.sum())
-        line.append(f", {failed} failed" if failed else "")
-        verdict = verdict_of(run)
-        if verdict is not None and Word(verdict).is_obstacle:
-            line.append(f", {verdict}: its figures may not be judged", f"bold {BAD}")
+        line = Text(f"{letter}: {run.path.name}, {plural(run.summary.turns, 'turn')}")
+        if run.summary.failed:
+            line.append(f", {run.summary.failed} failed")
+        if run.word is not None and run.word.is_obstacle:
+            line.append(f", {run.word}: its figures may not be judged", f"bold {BAD}")
         console.print(Printable(line), highlight=False)
     console.print()
     sheet = comparison_sheet(compared, ("A", "B"), found)

@@ -27,7 +27,8 @@ def export(
     if long and events:
         raise UsageError("--long and --events exclude each other", "give one of them")
     check_free(output, force=force)
-    from voicebench.results.tables import check_folder, write_events, write_long, write_turns
+    from voicebench.results.reading import check_folder
+    from voicebench.results.tables import write_events, write_long, write_turns
 
     folders = [check_folder(path) for path in results]
     write = write_events if events else write_long if long else write_turns

@@ -9,42 +9,43 @@ from voicebench.cli.output import print_json, write_text
 from voicebench.errors import CannotMeasure, ExitCode
 
 if TYPE_CHECKING:
-    from voicebench.session import Outcome
+    from voicebench.results.run import RecordedRun
 
 
-def publish(outcome: Outcome, *, as_json: bool, csv_path: Path | None, quiet: bool) -> None:
+def publish(run: RecordedRun, *, as_json: bool, csv_path: Path | None, quiet: bool) -> None:
     """Print results to stdout; advice goes to stderr."""
     from rich.console import Console
 
-    from voicebench.report.console import print_advice, print_run
+    from voicebench.report.console import print_advice, print_runs
 
     if as_json:
-        print_json(outcome.document)
+        print_json({**run.stored, **run.final.as_dict()})
     elif csv_path != Path("-"):
-        print_run(Console(), outcome)
+        print_runs(Console(), [run])
     if not quiet:
-        print_advice(Console(stderr=True), outcome)
+        print_advice(Console(stderr=True), run)
 
 
-def write_csv(outcome: Outcome, path: Path | None) -> None:
+def write_csv(run: RecordedRun, path: Path | None) -> None:
     """Write one row a turn where it is asked for: what ``runs.csv`` holds."""
     if path is None:
         return
     from voicebench.results.reading import read_rows
 
-    write_text(path, read_rows(outcome.folder), force=True)
+    write_text(path, read_rows(run.path), force=True)
 
 
-def exit_code(outcome: Outcome) -> ExitCode:
+def exit_code(run: RecordedRun) -> ExitCode:
     """Return the exit code of the final verdict. Raises `CannotMeasure` where no turn succeeded."""
     from voicebench.final import Word
 
-    if outcome.not_kept is not None:
-        raise outcome.not_kept
-    if outcome.final.word is Word.NOTHING_MEASURED:
-        reasons = {turn.failure.reason for turn in outcome.turns if turn.failure}
+    if run.not_kept is not None:
+        raise CannotMeasure(run.not_kept)
+    if run.final.word is Word.NOTHING_MEASURED:
+        reasons = sorted(failed.reason for failed in run.digest.failures)
+        turns = f"every one of the {run.summary.turns} measured turns failed"
         raise CannotMeasure(
-            f"every one of the {outcome.summary.turns} measured turns failed: {min(reasons)}",
-            f"the turns are in {outcome.folder}",
+            f"{turns}: {reasons[0]}" if reasons else "no turn was measured",
+            f"the turns are in {run.path}",
         )
-    return outcome.final.exit_code
+    return run.final.exit_code

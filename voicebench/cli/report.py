@@ -13,7 +13,7 @@ from voicebench.cli.output import Force, Output, check_free, write_text, write_w
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
-    from voicebench.report.recorded import Recorded
+    from voicebench.results.run import RecordedRun
 
 
 class Format(StrEnum):
@@ -85,9 +85,9 @@ def report(
     if form is Format.CSV:
         _csv(results, output, long=long, force=force)
         return
-    from voicebench.report.recorded import read_recorded
+    from voicebench.results.run import read_run
 
-    runs = [read_recorded(path, gates) for path in results]
+    runs = [read_run(path, gates) for path in results]
     if form is Format.TABLE:
         _table(runs, output, force=force)
         return
@@ -96,29 +96,30 @@ def report(
 
 
 def _csv(results: Sequence[Path], output: Path | None, *, long: bool, force: bool) -> None:
-    from voicebench.results.tables import check_folder, write_long, write_turns
+    from voicebench.results.reading import check_folder
+    from voicebench.results.tables import write_long, write_turns
 
     folders = [check_folder(path) for path in results]
     write = write_long if long else write_turns
     write_with(output, lambda file: write(file, folders), force=force)
 
 
-def _table(runs: Sequence[Recorded], output: Path | None, *, force: bool) -> None:
+def _table(runs: Sequence[RecordedRun], output: Path | None, *, force: bool) -> None:
     from rich.console import Console
 
-    from voicebench.report.recorded_table import print_recorded
+    from voicebench.report.console import print_advice, print_runs
 
     if output is None or output == Path("-"):
-        print_recorded(Console(), runs)
+        print_runs(Console(), runs)
+        if len(runs) == 1:
+            print_advice(Console(stderr=True), runs[0])
         return
-    write_with(
-        output, lambda file: print_recorded(Console(file=file, width=120), runs), force=force
-    )
+    write_with(output, lambda file: print_runs(Console(file=file, width=120), runs), force=force)
 
 
 def _makers(
     *, fold: bool, sort: bool, trend: bool
-) -> dict[Format, Callable[[Sequence[Recorded]], str]]:
+) -> dict[Format, Callable[[Sequence[RecordedRun]], str]]:
     from voicebench.report import exchange
     from voicebench.report.badge import badge
     from voicebench.report.html import html_report, trend_of
@@ -139,7 +140,7 @@ def _makers(
     }
 
 
-def _only(runs: Sequence[Recorded]) -> Recorded:
+def _only(runs: Sequence[RecordedRun]) -> RecordedRun:
     if len(runs) != 1:
         raise UsageError(f"a badge shows one result, and {len(runs)} were named", "name one")
     return runs[0]

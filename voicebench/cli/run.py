@@ -34,7 +34,7 @@ from voicebench.cli.output import check_free, deliver
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
-    from voicebench.session import Outcome
+    from voicebench.results.run import RecordedRun
     from voicebench.settings import Effective
 
 
@@ -181,14 +181,14 @@ def run(
                 )
             other = effective_settings(against, assignments, named)
             raise typer.Exit(run_against(effective, other, as_json=as_json, quiet=quiet))
-        outcome = _measure(effective, quiet=quiet)
+        recorded = _measure(effective, quiet=quiet)
     deliver(
-        lambda: publish(outcome, as_json=as_json, csv_path=csv_path, quiet=quiet),
-        lambda: write_csv(outcome, csv_path),
-        lambda: ci.publish(outcome, junit),
-        lambda: ci.write_folder(outcome, result_file),
+        lambda: publish(recorded, as_json=as_json, csv_path=csv_path, quiet=quiet),
+        lambda: write_csv(recorded, csv_path),
+        lambda: ci.publish(recorded, junit),
+        lambda: ci.write_folder(recorded, result_file),
     )
-    raise typer.Exit(exit_code(outcome))
+    raise typer.Exit(exit_code(recorded))
 
 
 def _check_apart(files: Mapping[str, Path | None], *, as_json: bool) -> None:
@@ -207,7 +207,7 @@ def _check_apart(files: Mapping[str, Path | None], *, as_json: bool) -> None:
         raise UsageError(f"{other} and {option} both name {path}", "name two files")
 
 
-def _measure(effective: Effective, *, quiet: bool) -> Outcome:
+def _measure(effective: Effective, *, quiet: bool) -> RecordedRun:
     from rich.console import Console
 
     from voicebench.cli.models import progress_of_models

@@ -108,16 +108,16 @@ def _from_runs(
     since: str | None,
     before: Sprint | None,
 ) -> Sprint:
-    from voicebench.report.recorded import read_recorded
     from voicebench.report.sprint import measured
     from voicebench.report.sprint.commits import work_since
     from voicebench.report.sprint.junit import read_junit
     from voicebench.report.sprint.score import parse_scores, score_card
     from voicebench.report.sprint.sprint import Sprint, Suite
+    from voicebench.results.run import read_run
 
     by_hand = parse_scores(scores)
     tests, suite = read_junit(junit) if junit else (None, Suite())
-    runs = [read_recorded(path) for path in results]
+    runs = [read_run(path) for path in results]
     readings = [*measured.readings_of(runs), *([tests] if tests else [])]
     # The commit of an imported sprint may be of another repository.
     last = before.commit if before and not before.imported else None

@@ -133,9 +133,10 @@ def _measure(found: Sequence[Candidate], *, quiet: bool) -> Sweep:
 
 
 def _replay(result: Path, found: Sequence[Candidate]) -> Sweep:
+    from voicebench.digest import digest_of
     from voicebench.replay import fit_voice, replay_turn, replayable
-    from voicebench.results.columns import stream_turns
-    from voicebench.results.reading import read_run
+    from voicebench.results.batches import stream_turns
+    from voicebench.results.run import read_run
     from voicebench.tuning import REPLAYED, Sweep, tried_of
 
     other = {key for candidate in found for key in candidate.varied} - set(REPLAYED)
@@ -147,7 +148,7 @@ def _replay(result: Path, found: Sequence[Candidate]) -> Sweep:
     run = read_run(result)
     if not run.complete or run.cut_line:
         tell(f"{result} is incomplete: its run was broken off")
-    turns = list(stream_turns(result))
+    turns = list(stream_turns(run.path))
     voice = fit_voice(turns)
     tried = []
     for candidate in found:
@@ -161,7 +162,7 @@ def _replay(result: Path, found: Sequence[Candidate]) -> Sweep:
             )
             for turn in replayable(turns)
         ]
-        tried.append(tried_of(candidate, replayed))
+        tried.append(tried_of(candidate, digest_of(replayed)))
     return Sweep(tuple(tried))
 
 
@@ -169,7 +170,7 @@ def _row(one: Tried, standing: str) -> Row:
     from voicebench.choosing import DEFICIT, FIRST_AUDIO, GAPLESS
     from voicebench.report.tuning_table import Row, chunk_words
 
-    first, later = chunk_words(one.turns)
+    first, later = chunk_words(one.chunks)
     summary = one.side.summary
     return Row(
         label=one.candidate.label,
@@ -182,7 +183,7 @@ def _row(one: Tried, standing: str) -> Row:
         first_chunk_words=first,
         later_chunk_words=later,
         standing=standing,
-        noise=tuple(str(noise) for noise in one.noise),
+        noise=one.noise,
     )
 
 

@@ -101,7 +101,7 @@ def _made_again(folder: Path, path: Path) -> list[str]:
     from voicebench.report.html import html_report, trend_of
     from voicebench.report.junit import junit_report
     from voicebench.report.markdown import markdown_report
-    from voicebench.report.recorded import read_recorded
+    from voicebench.results.run import read_run
     from voicebench.results.tables import write_events, write_long, write_turns
 
     kind = path.suffix.lower()
@@ -112,7 +112,7 @@ def _made_again(folder: Path, path: Path) -> list[str]:
             write(file, [folder])
             made.append(file.getvalue())
         return made
-    runs = [read_recorded(folder)]
+    runs = [read_run(folder)]
     match kind:
         case ".md":
             return [markdown_report(runs), markdown_report(runs, fold=True)]

@@ -6,7 +6,6 @@ from html import escape
 
 from voicebench import format as form
 from voicebench.final import Word
-from voicebench.report.recorded import Recorded
 from voicebench.report.sheets import TAIL
 from voicebench.report.style import (
     BAD,
@@ -17,6 +16,7 @@ from voicebench.report.style import (
     VERDICT_SIGNS,
     VERDICT_STYLES,
 )
+from voicebench.results.run import RecordedRun
 
 COLOURS = {GOOD: "#1a7f37", NEAR: "#9a6700", BAD: "#cf222e", UNSURE: "#8250df", QUIET: "#57606a"}
 """White letters stand out from each of them by at least 4.5 to 1 (WCAG AA)."""
@@ -30,7 +30,7 @@ _CHARACTER = 6.6
 _PADDING = 12
 
 
-def badge(run: Recorded) -> str:
+def badge(run: RecordedRun) -> str:
     """Return the badge of one run."""
     word = run.final.word
     value = _value(run)
@@ -56,7 +56,7 @@ def badge(run: Recorded) -> str:
     )
 
 
-def _value(run: Recorded) -> str:
+def _value(run: RecordedRun) -> str:
     found = run.summary.metrics["first_audio_ms"]
     value, carried = found.quantile(TAIL)
     if value is None:

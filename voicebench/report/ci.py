@@ -15,8 +15,8 @@ from voicebench.errors import UsageError
 from voicebench.final import NOTHING_COMPARED
 from voicebench.format import HALF_PAIRS
 from voicebench.gates import OPEN, Verdict
-from voicebench.report.recorded import Recorded
 from voicebench.report.sheets import observed_text
+from voicebench.results.run import RecordedRun
 
 SUMMARY_LIMIT_BYTES = 1_000_000
 """GitHub refuses a step's summary of more than 1 MiB."""
@@ -36,7 +36,7 @@ def surroundings(environ: Mapping[str, str]) -> Surroundings:
     return Surroundings(Path(summary) if summary else None, environ.get("GITHUB_ACTIONS") == "true")
 
 
-def workflow_commands(run: Recorded) -> list[str]:
+def workflow_commands(run: RecordedRun) -> list[str]:
     """Return a workflow command for each gate and each figure against the baseline that failed.
 
     What stands in the way of a verdict (an interrupt, a noisy machine) comes first.

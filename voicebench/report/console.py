@@ -1,7 +1,8 @@
-"""A run as people read it in the terminal, told in order.
+"""Recorded runs as people read them in the terminal: one told in full, several side by side.
 
-The verdict and the figures against their targets come first, then every run, the cold and idle
-turns beside the measured ones, what the voice takes for a text, what servers say of themselves, the
+`voicebench run` and `voicebench report` print the same, since both print what was recorded. The
+verdict and the figures against their targets come first, then every run, the cold and idle turns
+beside the measured ones, what the voice takes for a text, what servers say of themselves, the
 distributions, the waterfall, and what is said of the machine, the audio and the baseline; last, the
 instrument's own error, where the results lie, and the verdict once more, since the end is what is
 left on the screen. Advice is printed by itself (`print_advice`), so that it can go to stderr beside
@@ -13,8 +14,6 @@ The console is passed in and decides width, colour and encoding.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -23,17 +22,11 @@ from rich.text import Text
 from voicebench import format as form
 from voicebench.advice import Advice, advise
 from voicebench.final import Final, Word
-from voicebench.gates import GateResult
-from voicebench.judgement import Judgement
-from voicebench.report.chunk_table import chunk_sheet
-from voicebench.report.distribution_table import distribution_sheet
-from voicebench.report.head import notes_on
-from voicebench.report.judgement import judgement_sections
-from voicebench.report.phase_table import phase_sheet
-from voicebench.report.run_table import run_sheet
+from voicebench.report.head import head_notes, warnings_of
 from voicebench.report.runs import first_audio_limit
-from voicebench.report.server_table import server_sheet
+from voicebench.report.sheets import first_audio_line, names, sheets_of, side_by_side
 from voicebench.report.style import (
+    BAD,
     HEAD,
     NEAR,
     QUIET,
@@ -45,91 +38,34 @@ from voicebench.report.style import (
 )
 from voicebench.report.verdicts import verdict_sheet, verdict_text
 from voicebench.report.waterfall import Waterfall
-from voicebench.summary import Summary
-from voicebench.timeline import Timeline
+from voicebench.results.reading import object_in
+from voicebench.results.run import RecordedRun
 
 WIDEST = 160
 """Nothing is drawn wider; longer lines are not read."""
+CAVEAT_STYLES = {"grave": BAD, "doubtful": NEAR, "mentioned": ""}
 
 
-class Instrument(Protocol):
-    """The instrument's own error, recorded minus scripted."""
-
-    @property
-    def transport(self) -> str:
-        """Through which transport the script was played."""
-        ...
-
-    @property
-    def p50_ms(self) -> float:
-        """The median error."""
-        ...
-
-    @property
-    def p95_ms(self) -> float:
-        """The 95th percentile of the errors."""
-        ...
-
-
-class Outcome(Protocol):
-    """What a run brought, as far as it is told here."""
-
-    @property
-    def folder(self) -> Path:
-        """Where the results lie."""
-        ...
-
-    @property
-    def turns(self) -> Sequence[Timeline]:
-        """Every turn, of all phases, in order."""
-        ...
-
-    @property
-    def summary(self) -> Summary:
-        """The distributions of the measured turns."""
-        ...
-
-    @property
-    def gate_results(self) -> Sequence[GateResult]:
-        """What the gates say."""
-        ...
-
-    @property
-    def environment(self) -> Mapping[str, object]:
-        """The machine and the software; see `voicebench.environment`."""
-        ...
-
-    @property
-    def previous(self) -> Summary | None:
-        """The summary of the run of the same name before this one."""
-        ...
-
-    @property
-    def instrument(self) -> Instrument:
-        """The instrument's own error."""
-        ...
-
-    @property
-    def judgement(self) -> Judgement:
-        """What is said of the run beside its gates."""
-        ...
-
-    @property
-    def final(self) -> Final:
-        """The final verdict."""
-        ...
-
-
-def print_run(console: Console, outcome: Outcome) -> None:
-    """Print the results of a run."""
+def print_runs(console: Console, runs: Sequence[RecordedRun]) -> None:
+    """Print one run in full, or several side by side, in the width that the console has."""
     width = min(console.width, WIDEST)
-    for section in _sections(outcome):
+    for section in _one(runs[0]) if len(runs) == 1 else _several(runs):
         console.print(Printable(section), width=width, highlight=False)
 
 
-def print_advice(console: Console, outcome: Outcome) -> None:
+def print_short(console: Console, name: str, run: RecordedRun) -> None:
+    """Print the verdict, the figures against their targets, and what a reader has to know."""
+    width = min(console.width, WIDEST)
+    parts: list[RenderableType] = [_short_title(name, run)]
+    if run.gate_results:
+        parts.append(verdict_sheet(run.gate_results, run.summary))
+    for part in parts:
+        console.print(Printable(part), width=width, highlight=False)
+
+
+def print_advice(console: Console, run: RecordedRun) -> None:
     """Print what is off in a run and its remedy; nothing where nothing is off."""
-    advice = advise(outcome.turns, outcome.summary, outcome.gate_results, outcome.environment)
+    advice = advise(run.digest, run.gate_results, run.environment)
     if advice:
         width = min(console.width, WIDEST)
         console.print(Printable(Group(Text(), heading("Advice"))), width=width)
@@ -137,63 +73,57 @@ def print_advice(console: Console, outcome: Outcome) -> None:
         console.print(Printable(listed), width=width, highlight=False)
 
 
-def _sections(outcome: Outcome) -> list[RenderableType]:
-    limit = first_audio_limit(outcome.gate_results)
-    sections: list[RenderableType | None] = [
-        _title(outcome),
-        verdict_sheet(outcome.gate_results, outcome.summary, outcome.previous)
-        if outcome.gate_results
-        else None,
-        run_sheet(outcome.turns, limit),
-        phase_sheet(outcome.turns, outcome.summary),
-        chunk_sheet(outcome.turns),
-        server_sheet(outcome.summary),
-        distribution_sheet(outcome.summary),
-        Waterfall(outcome.turns, limit) if outcome.summary.turns else None,
-        *judgement_sections(outcome.judgement),
-        _closing(outcome),
-    ]
-    told: list[RenderableType] = []
-    for section in sections:
-        if section is not None:
-            told += [Text(), section] if told else [section]
+def _one(run: RecordedRun) -> list[RenderableType]:
+    sections: list[RenderableType] = [_title(run), *sheets_of(run)]
+    if run.summary.turns:
+        sections.append(Waterfall(run.digest, first_audio_limit(run.gate_results)))
+    if run.judged.caveats:
+        lines = [Text(one.text, CAVEAT_STYLES[one.weight]) for one in run.judged.caveats]
+        sections.append(Group(heading("Caveats"), *lines))
+    sections.append(_closing(run))
+    told = [sections[0]]
+    for section in sections[1:]:
+        told += [Text(), section]
     return told
 
 
-def _title(outcome: Outcome) -> Text:
-    title = Text.assemble((outcome.folder.name, HEAD), "  ", _badge(outcome))
-    title.append(f"\n{_first_audio(outcome.summary)}")
-    machine = _machine(outcome.environment)
-    if machine:
-        title.append(f"\n{machine}", QUIET)
-    for note in notes_on(outcome.environment):
-        title.append(f"\n{note}", NEAR)
-    if outcome.final.word is Word.INTERRUPTED:
-        title.append(f"\n{outcome.final.obstacles[0].told()}: the figures cover these", NEAR)
+def _several(runs: Sequence[RecordedRun]) -> list[RenderableType]:
+    told: list[RenderableType] = []
+    for name, run in zip(names(runs), runs, strict=True):
+        told.append(_short_title(form.one_line(name), run))
+    for sheet in side_by_side(runs):
+        told += [Text(), sheet]
+    return told
+
+
+def _short_title(name: str, run: RecordedRun) -> Text:
+    title = Text.assemble((name, HEAD), "  ", _verdict(run.final), f"\n{first_audio_line(run)}")
+    for warning in warnings_of(run):
+        title.append(f"\n{warning}", BAD)
     return title
 
 
-def _badge(outcome: Outcome) -> Text:
-    word = outcome.final.word
+def _title(run: RecordedRun) -> Text:
+    title = Text.assemble((run.path.name, HEAD), "  ", _badge(run.final))
+    title.append(f"\n{first_audio_line(run)}")
+    machine = _machine(run.environment)
+    if machine:
+        title.append(f"\n{machine}", QUIET)
+    for note in head_notes(run):
+        title.append(f"\n{note}", NEAR)
+    return title
+
+
+def _verdict(final: Final) -> Text:
+    return verdict_text(final.word).append(f"  {final.why()}")
+
+
+def _badge(final: Final) -> Text:
+    word = final.word
     badge = Text(f" {VERDICT_SIGNS[word]} {word} ", f"bold reverse {VERDICT_STYLES[word]}")
-    if outcome.final.obstacles or word is Word.NOT_JUDGED:
-        badge.append(f" {outcome.final.why()}", f"not reverse not bold {VERDICT_STYLES[word]}")
+    if final.obstacles or word is Word.NOT_JUDGED:
+        badge.append(f" {final.why()}", f"not reverse not bold {VERDICT_STYLES[word]}")
     return badge
-
-
-def _first_audio(summary: Summary) -> str:
-    """Return the run in a line: turns, failures, first audio."""
-    counts = f"{form.plural(summary.turns, 'measured turn')}, {summary.failed} failed"
-    found = summary.metrics["first_audio_ms"]
-    if not found.values:
-        return counts
-    middle, _ = found.quantile(50)
-    tail, carried = found.quantile(95)
-    named = "p95" if carried else f"max of {len(found.values)}"
-    return (
-        f"{counts} · first audio {form.quantity(middle, 'ms')} p50, "
-        f"{form.quantity(tail, 'ms')} {named}"
-    )
 
 
 def _machine(environment: Mapping[str, object]) -> str:
@@ -208,17 +138,18 @@ def _machine(environment: Mapping[str, object]) -> str:
     return form.one_line(" · ".join(part for part in parts if part))
 
 
-def _closing(outcome: Outcome) -> Text:
-    error = outcome.instrument
+def _closing(run: RecordedRun) -> Text:
     closing = Text()
-    closing.append(
-        f"instrument: recorded minus scripted is {error.p50_ms:.2f} ms p50, "
-        f"{error.p95_ms:.2f} ms p95 ({error.transport})\nresults: {outcome.folder}",
-        QUIET,
-    )
-    closing.append("\n").append_text(verdict_text(outcome.final.word))
-    closing.append(f"  {outcome.final.why()}")
-    return closing
+    error = object_in(run.environment, "instrument")
+    middle, tail, over = (error.get(key) for key in ("p50_ms", "p95_ms", "transport"))
+    if isinstance(middle, int | float) and isinstance(tail, int | float):
+        closing.append(
+            f"instrument: recorded minus scripted is {middle:.2f} ms p50, {tail:.2f} ms p95 "
+            f"({over})\n",
+            QUIET,
+        )
+    closing.append(f"results: {run.path}\n", QUIET)
+    return closing.append_text(_verdict(run.final))
 
 
 def _advice_list(advice: Sequence[Advice], encoding: str) -> Table:

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from voicebench.figures import Figure, parse_figure
 from voicebench.intervals import Interval
 from voicebench.quoting import as_json
-from voicebench.report.recorded import Recorded
 from voicebench.report.sheets import names
 from voicebench.results.codec import SCHEMA
+from voicebench.results.run import RecordedRun
 
 ALWAYS = ("first_audio", "first_sound", "gapless_start", "llm_total", "tts_ttfb")
 _NS_PER_MS = 1e6
@@ -47,13 +47,13 @@ class Told:
     note: str
 
 
-def json_report(runs: Sequence[Recorded]) -> str:
+def json_report(runs: Sequence[RecordedRun]) -> str:
     """Return the documents of all runs as one."""
     document = {"schema": SCHEMA, "results": [run.document() for run in runs]}
     return as_json(document, indent=2) + "\n"
 
 
-def github_benchmark(runs: Sequence[Recorded]) -> str:
+def github_benchmark(runs: Sequence[RecordedRun]) -> str:
     """Return github-action-benchmark's list."""
     entries = []
     for told in _told(runs):
@@ -74,7 +74,7 @@ def github_benchmark(runs: Sequence[Recorded]) -> str:
     return as_json(entries, indent=2) + "\n"
 
 
-def bencher(runs: Sequence[Recorded]) -> str:
+def bencher(runs: Sequence[RecordedRun]) -> str:
     """Return the figures in Bencher Metric Format."""
     document: dict[str, dict[str, dict[str, float]]] = {}
     for told in _told(runs):
@@ -89,7 +89,7 @@ def bencher(runs: Sequence[Recorded]) -> str:
     return as_json(document, indent=2) + "\n"
 
 
-def gitlab_metrics(runs: Sequence[Recorded]) -> str:
+def gitlab_metrics(runs: Sequence[RecordedRun]) -> str:
     """Return the figures as OpenMetrics text."""
     samples: dict[str, list[str]] = {}
     for told in _told(runs):
@@ -105,7 +105,7 @@ def gitlab_metrics(runs: Sequence[Recorded]) -> str:
     return "\n".join([*lines, "# EOF"]) + "\n"
 
 
-def _told(runs: Sequence[Recorded]) -> Iterator[Told]:
+def _told(runs: Sequence[RecordedRun]) -> Iterator[Told]:
     for name, run in zip(names(runs), runs, strict=True):
         figures = [result.gate.figure for result in run.gate_results]
         figures += [

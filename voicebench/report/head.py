@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from voicebench.final import TOO_NOISY
+from voicebench.results.folder import TURNS
+from voicebench.results.run import RecordedRun
 from voicebench.slower import slower_engines
 
 COLD_CONNECTIONS = (
@@ -17,6 +20,27 @@ def notes_on(environment: Mapping[str, object]) -> list[str]:
     target = environment.get("target")
     notes = [COLD_CONNECTIONS] if _connects_anew(target) else []
     return [*notes, *(sentence for sentence, _ in slower_engines(target))]
+
+
+def head_notes(run: RecordedRun) -> list[str]:
+    """Return what stands in the head of a report: how far the run went, and `notes_on` it."""
+    found = []
+    if not run.complete:
+        found.append(f"interrupted after {run.taken.progress()}: the figures cover these")
+    if run.cut_line:
+        found.append(f"the last line of {TURNS} was cut off, and is left out")
+    return [*found, *notes_on(run.environment)]
+
+
+def warnings_of(run: RecordedRun) -> list[str]:
+    """Return what a reader has to know before any figure, where there are no other places for it.
+
+    A noisy machine, bad audio, another baseline, how far the run went.
+    """
+    found = [one.text for one in run.judged.caveats]
+    if run.judged.invalid:
+        found.insert(0, f"INVALID: {TOO_NOISY}")
+    return [*head_notes(run), *found]
 
 
 def _connects_anew(target: object) -> bool:

@@ -15,14 +15,14 @@ from xml.etree import ElementTree
 from voicebench import format as form
 from voicebench.final import NOTHING_COMPARED, Obstacle
 from voicebench.gates import OPEN, Verdict
-from voicebench.report.recorded import Recorded
 from voicebench.report.sheets import names, observed_text
+from voicebench.results.run import RecordedRun
 
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that no XML 1.0 document may hold, even escaped."""
 
 
-def junit_report(runs: Sequence[Recorded]) -> str:
+def junit_report(runs: Sequence[RecordedRun]) -> str:
     """Return the document, with a line end."""
     root = ElementTree.Element("testsuites", name="voicebench")
     for name, run in zip(names(runs), runs, strict=True):
@@ -46,7 +46,7 @@ def junit_failure(word: str, sentence: str) -> str:
 _COUNTS = ("tests", "failures", "errors")
 
 
-def _suite(name: str, run: Recorded) -> ElementTree.Element:
+def _suite(name: str, run: RecordedRun) -> ElementTree.Element:
     judged = run.judged
     verdicts = [result.verdict for result in run.gate_results]
     verdicts += [regression.verdict for regression in judged.regressions]
@@ -81,7 +81,7 @@ def _suite(name: str, run: Recorded) -> ElementTree.Element:
     return suite
 
 
-def _properties(run: Recorded) -> dict[str, str]:
+def _properties(run: RecordedRun) -> dict[str, str]:
     return {
         "result": run.path.name,
         "target": run.target or form.NOTHING,

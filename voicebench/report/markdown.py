@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from voicebench import format as form
-from voicebench.report.recorded import Recorded
+from voicebench.report.head import warnings_of
 from voicebench.report.sheets import (
     final_line,
     first_audio_line,
@@ -20,6 +20,7 @@ from voicebench.report.sheets import (
     told_columns,
 )
 from voicebench.report.style import Sheet
+from voicebench.results.run import RecordedRun
 
 _MARKUP = str.maketrans(
     {
@@ -78,7 +79,7 @@ def sheet_markdown(sheet: Sheet) -> str:
     return "\n".join([table, "", *notes]).rstrip() + "\n"
 
 
-def markdown_report(runs: Sequence[Recorded], *, fold: bool = False) -> str:
+def markdown_report(runs: Sequence[RecordedRun], *, fold: bool = False) -> str:
     """Return one run told in full, or several side by side.
 
     ``fold`` puts all but the verdicts into a part that opens on a click, for a pull request.
@@ -90,20 +91,20 @@ def markdown_report(runs: Sequence[Recorded], *, fold: bool = False) -> str:
         parts.append(
             f"- **{escape(name)}**: {final_line(run.final)} · {escape(first_audio_line(run))}"
         )
-        parts += [f"  - {escape(warning)}" for warning in run.warnings]
+        parts += [f"  - {escape(warning)}" for warning in warnings_of(run)]
     parts.append("")
     for sheet in side_by_side(runs):
         parts += [f"## {escape(sheet.title)}\n", sheet_markdown(sheet)]
     return "\n".join(parts)
 
 
-def _one(run: Recorded, *, fold: bool) -> str:
+def _one(run: RecordedRun, *, fold: bool) -> str:
     parts = [
         f"# voicebench: {escape(run.name)}\n",
         f"**{final_line(run.final)}**  ",
         escape(first_audio_line(run)) + "  ",
         f"`{run.path.name.replace('`', '')}`\n",
-        *(f"> **Note:** {escape(warning)}\n" for warning in run.warnings),
+        *(f"> **Note:** {escape(warning)}\n" for warning in warnings_of(run)),
     ]
     for sheet in sheets_of(run):
         if fold and sheet.title in FOLDED:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rich.text import Text
 
 from voicebench import format as form
+from voicebench.digest import Digest
 from voicebench.phases import figures_of, phase_figures
 from voicebench.report.runs import phase_label
 from voicebench.report.style import QUIET, Column, Sheet
-from voicebench.summary import Summary
-from voicebench.timeline import Timeline
 
 
-def phase_sheet(turns: Sequence[Timeline], summary: Summary) -> Sheet | None:
+def phase_sheet(digest: Digest) -> Sheet | None:
     """Return the table, in order of time; None where no turn was cold or idle."""
-    apart = phase_figures(turns, summary)
+    summary = digest.summary
+    apart = phase_figures(digest.phases, summary)
     if not apart or not summary.turns:
         return None
     rows = [

@@ -16,18 +16,16 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from voicebench import format as form
+from voicebench.digest import Digest, FailedRun, MeasuredRun
 from voicebench.metrics import compute
 from voicebench.report.runs import (
-    MeasuredRun,
     Status,
     TurnLimit,
-    measured_runs,
     phase_label,
     shortlist,
     shortlist_note,
+    status,
     tally,
-    turns_after,
-    turns_before,
 )
 from voicebench.report.style import BAD, GOOD, QUIET, Column, Sheet
 from voicebench.timeline import Timeline
@@ -53,12 +51,11 @@ class _Row:
     status: Text
 
 
-def run_sheet(turns: Sequence[Timeline], limit: TurnLimit) -> Sheet:
+def run_sheet(digest: Digest, limit: TurnLimit) -> Sheet:
     """Return the table; first audio is in time where it kept ``limit``."""
-    runs = measured_runs(turns)
-    rows = [_row_apart(turn) for turn in turns_before(turns)]
-    rows += [_row(run, limit) for run in shortlist(runs)]
-    rows += [_row_apart(turn) for turn in turns_after(turns)]
+    rows = [_row_apart(turn) for turn in digest.before]
+    rows += [_row(run, limit) for run in shortlist(digest)]
+    rows += [_row_apart(turn) for turn in digest.after]
     columns = [
         Column("run", [Text(row.label, row.style) for row in rows]),
         _figures("LLM\nfirst\ntoken", "llm_ttft_ms", rows, spare=4),
@@ -77,7 +74,7 @@ def run_sheet(turns: Sequence[Timeline], limit: TurnLimit) -> Sheet:
         _figures("stalled", "stall_ms", rows, spare=6, extra=True),
         Column("status", [row.status for row in rows], "left"),
     ]
-    return Sheet("Runs, in ms", columns, _notes(runs, limit))
+    return Sheet("Runs, in ms", columns, _notes(digest, limit))
 
 
 def first_chunk(turn: Timeline) -> str:
@@ -85,14 +82,12 @@ def first_chunk(turn: Timeline) -> str:
     return form.one_line(turn.chunks[0].text) if turn.chunks else form.NOTHING
 
 
-def failure_lines(runs: Sequence[MeasuredRun]) -> list[str]:
+def failure_lines(failures: Sequence[FailedRun]) -> list[str]:
     """Return which runs failed, gathered by where and why, in the order they first happened."""
     gathered: dict[str, list[str]] = {}
-    for run in runs:
-        failure = run.turn.failure
-        if failure is not None:
-            why = f"in {failure.stage}: {form.one_line(failure.reason)}"
-            gathered.setdefault(why, []).append(str(run.number))
+    for failed in failures:
+        why = f"in {failed.stage}: {form.one_line(failed.reason)}"
+        gathered.setdefault(why, []).append(str(failed.number))
     return [
         f"{'run' if len(numbers) == 1 else 'runs'} {_listed(numbers)} failed {why}"
         for why, numbers in gathered.items()
@@ -106,14 +101,14 @@ def _listed(numbers: Sequence[str]) -> str:
 
 
 def _row(run: MeasuredRun, limit: TurnLimit) -> _Row:
-    status = run.status(limit)
-    told = Text(status, STATUS_STYLES[status])
+    said = status(run, limit)
+    told = Text(said, STATUS_STYLES[said])
     return _Row(run.turn, compute(run.turn), str(run.number), "", told)
 
 
 def _row_apart(turn: Timeline) -> _Row:
-    status = Text("! failed" if turn.failed else form.NOTHING, QUIET)
-    return _Row(turn, compute(turn), phase_label(turn.phase), QUIET, status)
+    told = Text("! failed" if turn.failed else form.NOTHING, QUIET)
+    return _Row(turn, compute(turn), phase_label(turn.phase), QUIET, told)
 
 
 def _figures(
@@ -127,12 +122,12 @@ def _stalls(values: dict[str, float | None]) -> str:
     return form.number(values["stall_count"], "count")
 
 
-def _notes(runs: Sequence[MeasuredRun], limit: TurnLimit) -> list[Text]:
-    if not runs:
+def _notes(digest: Digest, limit: TurnLimit) -> list[Text]:
+    if not digest.summary.turns:
         return [Text("no turn was measured", BAD)]
-    lines = failure_lines(runs)
-    notes = [Text(shortlist_note(runs), QUIET)] if shortlist_note(runs) else []
-    notes += [Text(tally(runs, limit).sentence(), "bold")]
+    lines = failure_lines(digest.failures)
+    notes = [Text(shortlist_note(digest), QUIET)] if shortlist_note(digest) else []
+    notes += [Text(tally(digest.columns, limit).sentence(), "bold")]
     notes += [Text(line, BAD) for line in lines[:MOST_REASONS]]
     if len(lines) > MOST_REASONS:
         notes.append(Text(f"and {len(lines) - MOST_REASONS} other reasons", BAD))

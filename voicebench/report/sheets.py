@@ -13,52 +13,43 @@ from voicebench import format as form
 from voicebench.final import Final
 from voicebench.gates import GateResult, judge, parse_gate
 from voicebench.metrics import METRICS, Metric
+from voicebench.report.against_table import against_sheet
 from voicebench.report.chunk_table import chunk_sheet
 from voicebench.report.distribution_table import UNITS, distribution_sheet
 from voicebench.report.phase_table import phase_sheet
-from voicebench.report.recorded import Recorded
-from voicebench.report.recorded_judgement import against_sheet
 from voicebench.report.run_table import run_sheet
 from voicebench.report.runs import first_audio_limit
 from voicebench.report.server_table import server_sheet
 from voicebench.report.style import QUIET, VERDICT_SIGNS, Column, Sheet
 from voicebench.report.verdicts import verdict_sheet, verdict_text
+from voicebench.results.run import RecordedRun
 from voicebench.summary import Distribution
 
 TAIL = 95
 
 
-def sheets_of(run: Recorded) -> list[Sheet]:
+def sheets_of(run: RecordedRun) -> list[Sheet]:
     """Return the tables that tell one run, in order."""
-    sheets = [verdict_sheet(run.gate_results, run.summary)] if run.gate_results else []
-    against = against_sheet(run.judged)
-    if against is not None:
-        sheets.append(against)
-    sheets.append(run_sheet(run.turns, first_audio_limit(run.gate_results)))
-    phases = phase_sheet(run.turns, run.summary)
-    if phases is not None:
-        sheets.append(phases)
-    chunks = chunk_sheet(run.sample)
-    if chunks is not None:
-        if run.sampled:
-            count = form.plural(len(run.sample), "evenly spaced turn")
-            note = Text(f"of {count} out of {len(run.turns)}", QUIET)
-            chunks = Sheet(chunks.title, chunks.columns, [*chunks.notes, note])
-        sheets.append(chunks)
-    servers = server_sheet(run.summary)
-    if servers is not None:
-        sheets.append(servers)
-    distributions = distribution_sheet(run.summary)
-    return [*sheets, distributions] if distributions is not None else sheets
+    digest, gates = run.digest, run.gate_results
+    sheets = [
+        verdict_sheet(gates, run.summary, run.previous) if gates else None,
+        against_sheet(run.judged),
+        run_sheet(digest, first_audio_limit(gates)),
+        phase_sheet(digest),
+        chunk_sheet(digest.chunks),
+        server_sheet(run.summary),
+        distribution_sheet(run.summary),
+    ]
+    return [sheet for sheet in sheets if sheet is not None]
 
 
-def side_by_side(runs: Sequence[Recorded]) -> list[Sheet]:
+def side_by_side(runs: Sequence[RecordedRun]) -> list[Sheet]:
     """Return the tables of several runs: what the gates say of each, and each metric of each."""
     sheets = [_gates(runs)] if any(run.gate_results for run in runs) else []
     return [*sheets, _metrics(runs)]
 
 
-def names(runs: Sequence[Recorded]) -> list[str]:
+def names(runs: Sequence[RecordedRun]) -> list[str]:
     """Return a name for each run, none of them twice."""
     plain = [run.name for run in runs]
     if len(set(plain)) == len(plain):
@@ -83,7 +74,7 @@ def final_line(final: Final) -> str:
     return f"{VERDICT_SIGNS[final.word]} {final.word}: {final.why()}"
 
 
-def first_audio_line(run: Recorded) -> str:
+def first_audio_line(run: RecordedRun) -> str:
     """Return a run's turns, failures and first audio in a line."""
     counts = f"{form.plural(run.summary.turns, 'measured turn')}, {run.summary.failed} failed"
     found = run.summary.metrics["first_audio_ms"]
@@ -112,7 +103,7 @@ def observed_text(result: GateResult) -> str:
     return f"{text}{unit} ({100 * interval.level:.0f} %: {low} to {high})"
 
 
-def _gates(runs: Sequence[Recorded]) -> Sheet:
+def _gates(runs: Sequence[RecordedRun]) -> Sheet:
     texts = list(dict.fromkeys(result.gate.text for run in runs for result in run.gate_results))
     columns = [Column("gate", [Text(text) for text in texts], "left", least=20)]
     for name, run in zip(names(runs), runs, strict=True):
@@ -122,7 +113,7 @@ def _gates(runs: Sequence[Recorded]) -> Sheet:
     return Sheet("Gates", columns)
 
 
-def _verdict(run: Recorded, text: str, own: GateResult | None) -> Text:
+def _verdict(run: RecordedRun, text: str, own: GateResult | None) -> Text:
     """Return what a gate says of a run, in brackets where it is none of the run's own."""
     result = own or judge(parse_gate(text), run.summary)
     gate = result.gate
@@ -131,7 +122,7 @@ def _verdict(run: Recorded, text: str, own: GateResult | None) -> Text:
     return cell if own else Text.assemble("(", cell, ")")
 
 
-def _metrics(runs: Sequence[Recorded]) -> Sheet:
+def _metrics(runs: Sequence[RecordedRun]) -> Sheet:
     shown = [
         (metric, statistic)
         for metric in METRICS
@@ -149,7 +140,7 @@ def _metrics(runs: Sequence[Recorded]) -> Sheet:
     return Sheet("Side by side", columns)
 
 
-def _figure(metric: Metric, statistic: str, run: Recorded) -> Text:
+def _figure(metric: Metric, statistic: str, run: RecordedRun) -> Text:
     found: Distribution = run.summary.metrics[metric.name]
     value, carried = found.quantile(float(statistic[1:]))
     text = form.number(value, metric.unit)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.text import Text
 
 from voicebench import format as form
 from voicebench.choosing import GAPLESS, Choice, Standing
+from voicebench.digest import Chunks
 from voicebench.intervals import Interval
 from voicebench.report.style import BAD, GOOD, NEAR, QUIET, UNSURE, Column, Sheet
-from voicebench.timeline import Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +62,14 @@ class Row:
         }
 
 
-def chunk_words(turns: Sequence[Timeline]) -> tuple[float | None, float | None]:
-    """Return the median words of the first chunks and of the later ones of measured turns."""
-    measured = [turn for turn in turns if turn.phase == "measured" and turn.chunks]
-    first = [len(turn.chunks[0].text.split()) for turn in measured]
-    later = [len(chunk.text.split()) for turn in measured for chunk in turn.chunks[1:]]
-    return (median(first) if first else None), (median(later) if later else None)
+def chunk_words(chunks: Chunks) -> tuple[float | None, float | None]:
+    """Return the median words of the first chunks and of the later ones."""
+    first, later = chunks.words[chunks.is_first], chunks.words[~chunks.is_first]
+    return _median(first), _median(later)
+
+
+def _median(words: NDArray[np.int64]) -> float | None:
+    return float(np.median(words)) if words.size else None
 
 
 def choice_line(

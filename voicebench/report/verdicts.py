@@ -12,14 +12,14 @@ that were not measured in turn, so it describes and decides nothing: no verdict 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from rich.text import Text
 
 from voicebench import format as form
 from voicebench.final import Word
-from voicebench.gates import OPERATORS, Gate, GateResult, Verdict, judge
+from voicebench.gates import OPERATORS, Gate, GateResult, Verdict
 from voicebench.report.style import (
     BAD,
     GOOD,
@@ -62,10 +62,10 @@ def label(metric_name: str) -> str:
 
 
 def verdict_sheet(
-    results: Sequence[GateResult], summary: Summary, previous: Summary | None = None
+    results: Sequence[GateResult], summary: Summary, previous: Mapping[str, float] | None = None
 ) -> Sheet:
-    """Return the table of gates; ``previous`` is the summary of the run before."""
-    earlier = [judge(result.gate, previous).observed if previous else None for result in results]
+    """Return the table of gates; ``previous`` has the figures of the run before, by their names."""
+    earlier = [(previous or {}).get(result.gate.figure.name) for result in results]
     columns = [
         Column("metric", [_title(result, summary) for result in results], "left", least=26),
         Column(
@@ -92,7 +92,7 @@ def verdict_sheet(
         Column("status", [verdict_text(result.verdict) for result in results], "left"),
         Column("pass", [_passing(result, summary) for result in results], spare=3),
     ]
-    if previous is not None:
+    if previous:
         changes = list(zip(earlier, results, strict=True))
         columns += [
             Column("since then", [_since(result, was) for was, result in changes], "left", spare=2),

@@ -21,6 +21,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from voicebench import format as form
+from voicebench.digest import Digest, MeasuredRun
 from voicebench.metrics import BY_NAME
 from voicebench.report.lanes import (
     Kind,
@@ -33,14 +34,11 @@ from voicebench.report.lanes import (
     whole_ms,
 )
 from voicebench.report.runs import (
-    MeasuredRun,
     TurnLimit,
-    measured_runs,
+    keeps,
     phase_label,
     shortlist,
     shortlist_note,
-    turns_after,
-    turns_before,
 )
 from voicebench.report.style import BAD, GOOD, HEAD, QUIET, heading
 from voicebench.timeline import Timeline
@@ -108,35 +106,34 @@ def fit_axis(needs_ms: Sequence[float], target_ms: float, columns: int) -> Axis:
 class Waterfall:
     """All turns as one line each, and the telling ones in detail."""
 
-    turns: Sequence[Timeline]
+    digest: Digest
     limit: TurnLimit
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the picture in the width there is."""
         columns = max(options.max_width - GUTTER - MARGIN, NARROWEST_AXIS)
-        runs = measured_runs(self.turns)
-        if not runs:
+        few = shortlist(self.digest)
+        if not few:
             return
         yield heading("Waterfall, in ms from the end of the user's words")
-        few = shortlist(runs)
         yield from self._overview(few, columns)
-        if shortlist_note(runs):
-            yield Text(shortlist_note(runs), QUIET)
+        if shortlist_note(self.digest):
+            yield Text(shortlist_note(self.digest), QUIET)
         yield Text()
-        yield from self._details(telling(runs), columns)
+        yield from self._details(telling(self.digest), columns)
         kinds = {kind for run in few for kind in _kinds_shown(run.turn)}
         yield from legend(kinds, self.limit.ms, options.max_width)
 
     def _overview(self, runs: Sequence[MeasuredRun], columns: int) -> Iterable[Text]:
         axis = fit_axis([start_ms(run.turn) for run in runs], self.limit.ms, columns)
         yield _ruler(axis, "audio at")
-        yield from self._apart(turns_before(self.turns), axis)
+        yield from self._apart(self.digest.before, axis)
         for run in runs:
-            style = GOOD if run.keeps(self.limit) else BAD
+            style = GOOD if keeps(run, self.limit) else BAD
             yield self._line(str(run.number), path(run.turn), axis).append_text(
                 _margin(run.turn, style)
             )
-        yield from self._apart(turns_after(self.turns), axis)
+        yield from self._apart(self.digest.after, axis)
 
     def _apart(self, turns: Sequence[Timeline], axis: Axis) -> Iterable[Text]:
         for turn in turns:
@@ -178,18 +175,14 @@ def paint(lane: Lane, axis: Axis, target_ms: float) -> Text:
     return Text.assemble(*cells)
 
 
-def telling(runs: Sequence[MeasuredRun]) -> list[tuple[str, MeasuredRun]]:
+def telling(digest: Digest) -> list[tuple[str, MeasuredRun]]:
     """Return the fastest, the median and the slowest run by first audio, each once."""
-    timed = [run for run in runs if run.first_audio_ms() is not None]
-    ordered = sorted(timed, key=MeasuredRun.slowness)
-    if not ordered:
-        return []
-    chosen = [("the fastest", ordered[0])]
-    if len(ordered) > 2:
-        chosen.append(("the median", ordered[(len(ordered) - 1) // 2]))
-    if len(ordered) > 1:
-        chosen.append(("the slowest", ordered[-1]))
-    return chosen
+    names = ("the fastest", "the median", "the slowest")
+    chosen: dict[int, tuple[str, MeasuredRun]] = {}
+    for name, run in zip(names, digest.telling(), strict=True):
+        if run is not None:
+            chosen.setdefault(run.number, (name, run))
+    return list(chosen.values())
 
 
 def story(run: MeasuredRun) -> str:

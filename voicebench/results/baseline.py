@@ -18,10 +18,9 @@ from pathlib import Path
 from voicebench.comparability import other_target
 from voicebench.errors import ResultsError
 from voicebench.noise import find_noise
-from voicebench.results.columns import RecordedColumns, read_columns, stream_turns
-from voicebench.results.folder import SETTINGS, SUMMARY, TURNS
-from voicebench.results.reading import name_in, read_document, run_folders
-from voicebench.validity import flags_of
+from voicebench.results.folder import SETTINGS, TURNS
+from voicebench.results.reading import name_in, object_in, read_document, run_folders
+from voicebench.results.run import RecordedRun, read_run
 
 FOLDER = "baseline"
 MOST_SHOWN = 3
@@ -46,14 +45,14 @@ def find_baseline(wanted: str, results: Path, name: str) -> Path:
 
 def read_baseline(
     wanted: str, results: Path, name: str, settings: Mapping[str, object]
-) -> RecordedColumns:
+) -> RecordedRun:
     """Read the baseline of the run called ``name`` that will be measured with ``settings``.
 
     Raises `ResultsError` where there is none, or where the run may not be one.
     """
     if wanted == "latest":
         return _latest(results, name, settings)
-    run = read_columns(find_baseline(wanted, results, name))
+    run = read_run(find_baseline(wanted, results, name))
     if not run.complete or run.cut_line:
         raise ResultsError(
             f"baseline {run.path} is incomplete: its run was broken off",
@@ -74,7 +73,7 @@ def set_baseline(result: Path, results: Path, *, allow_noise: bool = False) -> P
     The audio is left behind. ``allow_noise`` lets a noisy machine's run be one, for those who have
     no other. Raises `ResultsError` for a run that may not be one.
     """
-    run = read_columns(result)
+    run = read_run(result)
     why = _why_not(run, allow_noise=allow_noise)
     if why:
         raise ResultsError(f"{result} cannot be a baseline: {why}", "measure again")
@@ -99,24 +98,23 @@ def set_baseline(result: Path, results: Path, *, allow_noise: bool = False) -> P
     return target
 
 
-def _why_not(run: RecordedColumns, *, allow_noise: bool) -> str:
+def _why_not(run: RecordedRun, *, allow_noise: bool) -> str:
     """Return why a run may not be a baseline; nothing where it may."""
     if not run.complete or run.cut_line:
         return "its run was broken off"
-    failed = int(run.columns.failed.sum())
-    if failed:
-        return f"{failed} of {run.columns.turns} turns failed"
-    if not run.columns.turns:
+    if run.summary.failed:
+        return f"{run.summary.failed} of {run.summary.turns} turns failed"
+    if not run.summary.turns:
         return "it has no measured turn"
-    turns = list(stream_turns(run.path))
-    flags = [str(flag) for flag in flags_of(turns)] or _stored_flags(run.path)
+    flags = [str(flag) for flag in run.digest.flags] or _stored_flags(run.stored)
     if flags:
         shown = "; ".join(flags[:MOST_SHOWN])
         return f"its audio is not right ({shown})"
     if allow_noise or _allows_noise(run.settings):
         return ""
-    noise = [found for found in find_noise(turns, lag_of(run.environment)) if found.invalidates]
-    return f"{noise[0].finding}; --allow-noise keeps it all the same" if noise else ""
+    found = find_noise(run.columns, lag_of(run.environment))
+    noise = [one.finding for one in found if one.invalidates]
+    return f"{noise[0]}; --allow-noise keeps it all the same" if noise else ""
 
 
 def _allows_noise(settings: Mapping[str, object]) -> bool:
@@ -125,11 +123,9 @@ def _allows_noise(settings: Mapping[str, object]) -> bool:
     return isinstance(judged, dict) and judged.get("allow_noise") is True
 
 
-def _stored_flags(folder: Path) -> list[str]:
+def _stored_flags(stored: Mapping[str, object]) -> list[str]:
     """Return what the run said of its audio; not all of it can be told from the turns."""
-    path = folder / SUMMARY
-    judged = read_document(path).get("judgement") if path.is_file() else None
-    flagged = judged.get("flagged") if isinstance(judged, dict) else None
+    flagged = object_in(stored, "judgement").get("flagged")
     return [
         f"run {one.get('run')}: {one.get('finding')}"
         for one in (flagged if isinstance(flagged, list) else [])
@@ -144,7 +140,7 @@ def lag_of(environment: Mapping[str, object]) -> float | None:
     return float(lag) if isinstance(lag, int | float) else None
 
 
-def _latest(results: Path, name: str, settings: Mapping[str, object]) -> RecordedColumns:
+def _latest(results: Path, name: str, settings: Mapping[str, object]) -> RecordedRun:
     """Return the last run of ``name`` that measured the target of ``settings`` and may be one."""
     passed_over = ""
     for folder in reversed(run_folders(results, name)):
@@ -156,7 +152,7 @@ def _latest(results: Path, name: str, settings: Mapping[str, object]) -> Recorde
             if other:
                 passed_over = passed_over or f"{folder.name} measured another target ({other[0]})"
                 continue
-            run = read_columns(folder)
+            run = read_run(folder)
             why = _why_not(run, allow_noise=_allows_noise(settings))
         except ResultsError as error:
             why = error.message

@@ -28,6 +28,8 @@ BATCH = 500
 SHARED_FROM_BYTES = 16_000_000
 """From this size on it pays to start further processes, each of which takes half a second."""
 MOST_PROCESSES = 8
+HEAD_BYTES = 64
+"""A turn's number stands within so many bytes from the beginning of its line."""
 MAX_LINE_BYTES = 16_000_000
 """A longer line is no turn; reading stops there, so that a foreign file fills no memory."""
 
@@ -52,20 +54,43 @@ class _Answer(NamedTuple):
     last_turn: int
 
 
-def map_turns(folder: Path, work: Work[Made]) -> Iterator[Made]:
+def map_turns(folder: Path, work: Work[Made], *, finished_only: bool = False) -> Iterator[Made]:
     """Yield what ``work`` makes of the whole turns of ``folder``, batch by batch, in order.
 
     ``work`` is a function of a module (or a `functools.partial` of one), so that other processes
-    can call it. A last line that was cut off is left out. Raises `ResultsError` for a line that is
-    no turn, and where turns of several runs stand in one file.
+    can call it. A last line that was cut off is left out; with ``finished_only`` so is a last turn
+    that the user broke off. Raises `ResultsError` for a line that is no turn, and where turns of
+    several runs stand in one file.
     """
     path = folder / TURNS
+    lines = whole_lines(path)
     last = 0
-    for number, answer in _answers(path, work):
+    for number, answer in _answers(path, _finished(path, lines) if finished_only else lines, work):
         if answer.first_turn <= last:
             raise _mixed(path, number, answer.first_turn, last)
         last = answer.last_turn
         yield answer.made  # type: ignore[misc]
+
+
+def stream_turns(folder: Path) -> Iterator[Timeline]:
+    """Yield the whole turns of the run folder, one at a time, in order.
+
+    A last line that was cut off is left out. Raises `ResultsError` for a line that is no turn, and
+    where turns of several runs stand in one file.
+    """
+    yield from turns_of(folder / TURNS, whole_lines(folder / TURNS))
+
+
+def turn_numbered(folder: Path, turn: int) -> Timeline:
+    """Return one turn of the run folder by its number. Raises `ResultsError`."""
+    path = folder / TURNS
+    mark = b'"turn":%d,' % turn
+    for number, line in whole_lines(path):
+        if mark in line[:HEAD_BYTES]:
+            found = decode_line(line, f"{path}, line {number}")
+            if found.turn == turn:
+                return found
+    raise ResultsError(f"{path} has no turn {turn} any more", "read it when nothing writes to it")
 
 
 def whole_lines(path: Path) -> Iterator[Line]:
@@ -122,10 +147,32 @@ def _checked(line: bytes, path: Path) -> bytes:
     return line
 
 
-def _answers(path: Path, work: Work[Made]) -> Iterator[tuple[int, _Answer]]:
+def _finished(path: Path, lines: Iterable[Line]) -> Iterator[Line]:
+    """Yield ``lines`` without the last one where it is of a turn that the user broke off."""
+    held: Line | None = None
+    for line in lines:
+        if held is not None:
+            yield held
+        held = line
+    if held is not None and not _is_broken_off(path, held):
+        yield held
+
+
+def _is_broken_off(path: Path, line: Line) -> bool:
+    number, content = line
+    if BROKEN_OFF not in content:
+        return False
+    failure = decode_line(content, f"{path}, line {number}").failure
+    return failure is not None and failure.fault == "interrupted"
+
+
+BROKEN_OFF = b'"fault":"interrupted"'
+
+
+def _answers(path: Path, lines: Iterable[Line], work: Work[Made]) -> Iterator[tuple[int, _Answer]]:
     """Yield the answer to each batch with the number of its first line."""
     processes = min(core_count() or 1, MOST_PROCESSES)
-    batches = _batches(path)
+    batches = _batches(path, lines)
     if processes == 1 or path.stat().st_size < SHARED_FROM_BYTES:
         yield from ((batch.first, _answer(work, batch)) for batch in batches)
         return
@@ -147,9 +194,9 @@ def _answers(path: Path, work: Work[Made]) -> Iterator[tuple[int, _Answer]]:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _batches(path: Path) -> Iterator[_Batch]:
-    lines = whole_lines(path)
-    while found := list(islice(lines, BATCH)):
+def _batches(path: Path, lines: Iterable[Line]) -> Iterator[_Batch]:
+    rest = iter(lines)
+    while found := list(islice(rest, BATCH)):
         yield _Batch(path, found[0][0], [line for _, line in found])
 
 

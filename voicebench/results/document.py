@@ -6,44 +6,40 @@ meaning or goes; fields may be added without.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+from voicebench.columns import Columns
+from voicebench.digest import Digest
 from voicebench.events import Phase
 from voicebench.final import Final
 from voicebench.gates import GateResult
 from voicebench.phases import phase_figures
 from voicebench.results.codec import SCHEMA
 from voicebench.summary import Summary
-from voicebench.timeline import Timeline
 
 OTHER_PHASES: tuple[Phase, ...] = ("cold", "warmup", "idle")
 
 
 def summary_document(
-    run: Mapping[str, object],
-    turns: Sequence[Timeline],
-    summary: Summary,
-    results: Sequence[GateResult],
-    final: Final,
+    run: Mapping[str, object], digest: Digest, results: Sequence[GateResult], final: Final
 ) -> dict[str, object]:
     """Return the document. ``run`` says which run this is and what it measured."""
-    phases = Counter(turn.phase for turn in turns)
+    summary = digest.summary
     return {
         "schema": SCHEMA,
         "run": dict(run),
         "turns": {
             "measured": summary.turns,
             "failed": summary.failed,
-            **{str(phase): phases[phase] for phase in OTHER_PHASES},
+            **{str(phase): digest.turns(phase) for phase in OTHER_PHASES},
         },
-        "phases": phases_document(turns, summary),
+        "phases": phases_document(digest.phases, summary),
         "metrics": {name: distribution.as_dict() for name, distribution in summary.metrics.items()},
         "gates": [result.as_dict() for result in results],
         **final.as_dict(),
     }
 
 
-def phases_document(turns: Iterable[Timeline], summary: Summary) -> dict[str, object]:
+def phases_document(phases: Mapping[Phase, Columns], summary: Summary) -> dict[str, object]:
     """Return the figures of the cold and the idle turns, beside the measured ones' ``summary``."""
-    return {str(found.phase): found.as_dict() for found in phase_figures(turns, summary)}
+    return {str(found.phase): found.as_dict() for found in phase_figures(phases, summary)}

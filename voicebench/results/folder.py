@@ -82,6 +82,11 @@ class RunFolder:
             if self._save_audio and turn.sound is not None:
                 self._write_audio(audio_name(turn, run), recording.pcm, turn.sound.sample_rate)
 
+    def check_in_place(self) -> None:
+        """Raise `CannotMeasure` where the folder was removed or moved while the run went on."""
+        with self._naming(SUMMARY):
+            pass
+
     def finish(self, summary: Mapping[str, object], *, complete: bool) -> CannotMeasure | None:
         """Write ``summary.json``; of a complete run also the checksums, and take the marker away.
 

@@ -20,15 +20,13 @@ from voicebench.columns import Columns, columns_of
 from voicebench.comparability import Measured, hardware_of, other_series, series_settings
 from voicebench.errors import ResultsError, UsageError
 from voicebench.figures import Figure, parse_figure
-from voicebench.final import Taken, Word
+from voicebench.final import Word
 from voicebench.format import one_line
 from voicebench.gates import Gate, parse_gate
 from voicebench.intervals import Interval
-from voicebench.judgement import judge_gates, planned_turns
-from voicebench.results.columns import RecordedColumns, read_columns
-from voicebench.results.folder import SETTINGS, SUMMARY
-from voicebench.results.judged import Judged
+from voicebench.results.folder import SETTINGS
 from voicebench.results.reading import read_document, run_folders
+from voicebench.results.run import RecordedRun, read_run
 
 USUAL = (
     "llm_total.mean",
@@ -132,16 +130,12 @@ def run_history(
     left_out = []
     for folder in run_folders(results, name):
         try:
-            gates = list(_gates(read_document(folder / SETTINGS)))
-            asked = [*(one.figure for one in gates), *wanted]
-            metrics = {one.metric.name: one.metric for one in asked if one.metric is not None}
-            run = read_columns(folder, list(metrics.values()))
-            verdict = verdict_of(run)
+            run = read_run(folder)
         except ResultsError as error:
             left_out.append(f"{folder.name} is left out: {error.message}")
             continue
         if name is None or run.name == name:
-            points.append(_point(run, wanted, gates, verdict))
+            points.append(_point(run, wanted))
             _put(points[-1], run, series)
     if not points:
         whose = "" if name is None else f" of {name!r}"
@@ -171,24 +165,8 @@ def sprint_history(results: Path) -> History:
     return History(_in_series(points, series), tuple(figures.values()), tuple(left_out))
 
 
-def verdict_of(run: RecordedColumns) -> str | None:
-    """Return the final verdict of a run; None where it has a gate of another version."""
-    summary = run.columns.summary()
-    try:
-        gates = judge_gates(run.settings, summary)
-    except UsageError:
-        return None
-    stored = run.path / SUMMARY
-    judged = Judged.of(read_document(stored) if stored.is_file() else {})
-    planned = planned_turns(run.settings)
-    taken = Taken(summary.turns, summary.failed, planned, complete=run.complete)
-    return judged.final(taken, [result.verdict for result in gates]).word.value
-
-
-def _point(
-    run: RecordedColumns, figures: Sequence[Figure], gates: Sequence[Gate], verdict: str | None
-) -> Point:
-    summary = run.columns.summary()
+def _point(run: RecordedRun, figures: Sequence[Figure]) -> Point:
+    summary = run.summary
     commit = run.environment.get("commit")
     return Point(
         label=run.path.name,
@@ -197,14 +175,14 @@ def _point(
         commit=str(commit) if commit else None,
         turns=summary.turns,
         failed=summary.failed,
-        verdict=verdict,
+        verdict=run.word,
         values={figure.name: figure.observe(summary)[0] for figure in figures},
         ranges={
             figure.name: interval
             for figure in figures
             if (interval := figure.interval(summary)) is not None
         },
-        limits={gate.figure.name: gate.limit for gate in gates},
+        limits={gate.figure.name: gate.limit for gate in _gates(run.settings)},
         machine=hardware_of(run.environment),
     )
 

@@ -7,8 +7,9 @@ lies in the file, so that an old result without them is simply one of which ther
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from voicebench import format as form
 from voicebench.errors import UsageError
@@ -50,14 +51,24 @@ class Regression:
 
 
 @dataclass(frozen=True, slots=True)
+class Caveat:
+    """One line that a reader has to know besides the figures."""
+
+    text: str
+    weight: Literal["grave", "doubtful", "mentioned"] = "mentioned"
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """The stored judgement."""
 
     baseline: str | None = None
     regressions: tuple[Regression, ...] = ()
     invalid: bool = False
-    lines: tuple[str, ...] = ()
-    """Noise, flagged audio, and what speaks against the comparison."""
+    caveats: tuple[Caveat, ...] = ()
+    """What speaks against the comparison, noise, and flagged audio."""
+    noise: tuple[str, ...] = ()
+    """What the machine did to the figures."""
     invalidating: tuple[str, ...] = ()
     """The noise that makes the run invalid, where ``invalid``."""
     refused: tuple[str, ...] = ()
@@ -78,7 +89,8 @@ class Judged:
                 if (found := _regression(entry)) is not None
             ),
             invalid=judgement.get("invalid") is True,
-            lines=tuple(_lines(judgement)),
+            caveats=tuple(_caveats(judgement)),
+            noise=tuple(_noise(noise) for noise in _entries(judgement.get("noise"))),
             invalidating=tuple(
                 _noise(noise)
                 for noise in _entries(judgement.get("noise"))
@@ -139,18 +151,20 @@ def _interval(entry: object) -> Interval | None:
     return Interval(low, high) if level is None else Interval(low, high, level)
 
 
-def _lines(judgement: Mapping[str, object]) -> list[str]:
-    lines = [
-        f"not compared with the baseline, whose numbers mean other things: {why}"
-        for why in _texts(judgement.get("refused"))
-    ]
-    lines += _texts(judgement.get("warnings"))
-    lines += [_noise(noise) for noise in _entries(judgement.get("noise"))]
+def _caveats(judgement: Mapping[str, object]) -> Iterator[Caveat]:
+    for why in _texts(judgement.get("refused")):
+        yield Caveat(
+            f"not compared with the baseline, whose numbers mean other things: {why}", "grave"
+        )
+    for warning in _texts(judgement.get("warnings")):
+        yield Caveat(warning, "doubtful")
+    for noise in _entries(judgement.get("noise")):
+        yield Caveat(_noise(noise), "grave" if noise.get("invalidates") is True else "mentioned")
     flags = _entries(judgement.get("flagged"))
-    lines += [f"audio: {_turn(flag)}: {flag.get('finding')}" for flag in flags[:MOST_FLAGS]]
+    for flag in flags[:MOST_FLAGS]:
+        yield Caveat(f"audio: {_turn(flag)}: {flag.get('finding')}", "doubtful")
     if len(flags) > MOST_FLAGS:
-        lines.append(f"audio: and {len(flags) - MOST_FLAGS} more")
-    return lines
+        yield Caveat(f"audio: and {len(flags) - MOST_FLAGS} more", "doubtful")
 
 
 def _noise(noise: Mapping[str, object]) -> str:

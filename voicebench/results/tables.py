@@ -21,7 +21,6 @@ from voicebench.errors import ResultsError
 from voicebench.metrics import METRICS, NS_PER_MS, compute
 from voicebench.results.batches import map_turns
 from voicebench.results.codec import decode_line
-from voicebench.results.columns import FROM_TURNS, SAMPLE_TURNS
 from voicebench.results.csv_rows import CSV_COLUMNS, RunCount, cells_of, numbered, quoted
 from voicebench.results.folder import CSV, TURNS
 from voicebench.timeline import TimedText, Timeline
@@ -54,26 +53,11 @@ EVENT_COLUMN_DOCS: tuple[tuple[str, str], ...] = (
 )
 
 Cells = tuple[object, ...]
+FROM_TURNS = 2_000
+SAMPLE_TURNS = 50
 _PHASE = CSV_COLUMNS.index("phase")
 _STATUS = CSV_COLUMNS.index("status")
 _FIRST_METRIC = CSV_COLUMNS.index(METRICS[0].name)
-
-
-def check_folder(path: Path, *, may_be_empty: bool = False) -> Path:
-    """Return the run folder that ``path`` names, itself or by its turns.
-
-    Raises `ResultsError` where there is none, or where it holds no turn and may not be empty.
-    """
-    folder = path.parent if path.name == TURNS else path
-    turns = folder / TURNS
-    if not turns.is_file():
-        raise ResultsError(
-            f"{path} is no results folder: it has no {TURNS}",
-            "name a folder that `voicebench run` made",
-        )
-    if turns.stat().st_size == 0 and not may_be_empty:
-        raise ResultsError(f"{path} holds no finished turn", "the run was broken off at once")
-    return folder
 
 
 def write_turns(file: TextIO, folders: Iterable[Path]) -> None:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import csv
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from voicebench.columns import Columns, columns_of_computed, joined
+from voicebench.columns import Columns, GrowingColumns, columns_of, joined
 from voicebench.errors import ResultsError, UsageError
 from voicebench.events import Phase
 from voicebench.final import Taken
@@ -24,15 +23,13 @@ from voicebench.gates import GateResult, judge, overall, parse_gate
 from voicebench.intervals import LEVEL, mean_interval
 from voicebench.judgement import planned_turns
 from voicebench.metrics import compute
-from voicebench.phases import FIRST_TURNS
 from voicebench.results.batches import map_turns
 from voicebench.results.checksums import changed_files, read_checksums
 from voicebench.results.csv_rows import CSV_COLUMNS, RunCount, cells_of, numbered
 from voicebench.results.document import OTHER_PHASES, phases_document
 from voicebench.results.folder import AUDIO, CSV, INCOMPLETE, SETTINGS, SUMMARY, TURNS
 from voicebench.results.judged import Judged
-from voicebench.results.reading import read_document
-from voicebench.results.tables import check_folder
+from voicebench.results.reading import check_folder, read_document
 from voicebench.summary import Summary
 from voicebench.timeline import Timeline
 
@@ -95,16 +92,14 @@ def verify(path: Path) -> Verification:
     if not complete:
         checked.notes.append("the run was broken off; what was finished is checked")
     _check_sums(checked, complete)
-    phases: Counter[Phase] = Counter()
-    first_turns: list[Timeline] = []
     try:
-        columns = _columns(checked, phases, first_turns)
+        phases = _columns(checked)
     except (ResultsError, TypeError, ValueError, ArithmeticError) as error:
         message = error.message if isinstance(error, ResultsError) else str(error)
         checked.differs(TURNS, f"cannot be read to its end: {message}")
         return checked
     _check_end(checked)
-    _check_summary(checked, columns.summary(), phases, first_turns, complete=complete)
+    _check_summary(checked, phases, complete=complete)
     return checked
 
 
@@ -131,37 +126,34 @@ def _check_end(checked: Verification) -> None:
 
 
 class _Batch(NamedTuple):
-    """What a batch of turns gives: rows of ``runs.csv``, columns, phases, cold and idle turns."""
+    """What a batch of turns gives: rows of ``runs.csv``, and the columns of each phase."""
 
     rows: list[list[str]]
-    columns: Columns
-    phases: Counter[Phase]
-    first_turns: list[Timeline]
+    phases: dict[Phase, Columns]
 
 
 def _computed(turns: Sequence[Timeline]) -> _Batch:
-    known = [(turn, compute(turn)) for turn in turns]
-    return _Batch(
-        [cells_of(turn, values) for turn, values in known],
-        columns_of_computed(known),
-        Counter(turn.phase for turn in turns),
-        [turn for turn in turns if turn.phase in FIRST_TURNS],
-    )
+    rows: list[list[str]] = []
+    phases: dict[Phase, GrowingColumns] = {}
+    for turn in turns:
+        values = compute(turn)
+        rows.append(cells_of(turn, values))
+        phases.setdefault(turn.phase, GrowingColumns()).add(turn, values)
+    return _Batch(rows, {phase: found.columns() for phase, found in phases.items()})
 
 
-def _columns(checked: Verification, phases: Counter[Phase], first_turns: list[Timeline]) -> Columns:
+def _columns(checked: Verification) -> dict[Phase, Columns]:
     """Compute every turn anew, and check its row of ``runs.csv`` on the way."""
     rows, runs = _Rows(checked), RunCount()
-    parts = []
+    parts: dict[Phase, list[Columns]] = {}
     for batch in map_turns(checked.folder, _computed):
         checked.turns += len(batch.rows)
-        phases += batch.phases
-        first_turns += batch.first_turns
         for computed in batch.rows:
             rows.check(numbered(computed, runs))
-        parts.append(batch.columns)
+        for phase, columns in batch.phases.items():
+            parts.setdefault(phase, []).append(columns)
     rows.check_end()
-    return joined(parts)
+    return {phase: joined(found) for phase, found in parts.items()}
 
 
 class _Rows:
@@ -236,13 +228,10 @@ def _same_cell(cell: str, computed: str) -> bool:
 
 
 def _check_summary(
-    checked: Verification,
-    summary: Summary,
-    phases: Mapping[Phase, int],
-    first_turns: Sequence[Timeline],
-    *,
-    complete: bool,
+    checked: Verification, phases: Mapping[Phase, Columns], *, complete: bool
 ) -> None:
+    measured = phases.get("measured")
+    summary = (measured or columns_of(())).summary()
     path = checked.folder / SUMMARY
     if not path.is_file():
         if complete:
@@ -258,7 +247,7 @@ def _check_summary(
         "turns": {
             "measured": summary.turns,
             "failed": summary.failed,
-            **{str(phase): phases.get(phase, 0) for phase in OTHER_PHASES},
+            **{str(phase): _turns(phases.get(phase)) for phase in OTHER_PHASES},
         },
         "metrics": {name: found.as_dict() for name, found in summary.metrics.items()},
         "gates": [
@@ -273,7 +262,7 @@ def _check_summary(
         final = Judged.of(stored).final(taken, [result.verdict for result in gates])
         computed |= final.as_dict()
     if "phases" in stored:  # results of before it was written are no worse for it
-        computed["phases"] = phases_document(first_turns, summary)
+        computed["phases"] = phases_document(phases, summary)
     unchecked: list[str] = []
     for key, value in computed.items():
         if key not in stored:
@@ -282,6 +271,10 @@ def _check_summary(
         _compare(checked, key, stored[key], value, unchecked)
     if unchecked:
         checked.notes.append(f"{SUMMARY}: not checked: {', '.join(unchecked)}")
+
+
+def _turns(columns: Columns | None) -> int:
+    return columns.turns if columns else 0
 
 
 def _gates(

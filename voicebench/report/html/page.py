@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from voicebench import format as form
 from voicebench.gates import GateResult
 from voicebench.metrics import BY_NAME, METRICS, Metric
+from voicebench.report.head import warnings_of
 from voicebench.report.html.charts import MOST_POINTS, Sample, Spec, Target, chart, draw
 from voicebench.report.html.picture import HEIGHT, SPAN
 from voicebench.report.html.turns import AUDIO_BYTES, AudioBudget, Row, Waterfall, waterfall, words
-from voicebench.report.recorded import Recorded
 from voicebench.report.sheets import (
     final_line,
     first_audio_line,
@@ -28,6 +28,7 @@ from voicebench.report.sheets import (
 )
 from voicebench.report.style import VERDICT_STYLES, Sheet
 from voicebench.report.verdicts import label
+from voicebench.results.run import RecordedRun
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -114,7 +115,7 @@ class Told:
 
 
 def html_report(
-    runs: Sequence[Recorded],
+    runs: Sequence[RecordedRun],
     *,
     sort: bool = False,
     sections: Sequence[Section] = (),
@@ -155,7 +156,7 @@ def html_report(
     )
 
 
-def _tell(run: Recorded, name: str, letter: str, audio: AudioBudget, *, sort: bool) -> Told:
+def _tell(run: RecordedRun, name: str, letter: str, audio: AudioBudget, *, sort: bool) -> Told:
     final = run.final
     sheets = sheets_of(run)
     fall = waterfall(run, audio, sort=sort)
@@ -172,7 +173,7 @@ def _tell(run: Recorded, name: str, letter: str, audio: AudioBudget, *, sort: bo
         verdict=final_line(final),
         style=CLASSES[VERDICT_STYLES[final.word]],
         line=first_audio_line(run),
-        warnings=tuple(run.warnings),
+        warnings=tuple(warnings_of(run)),
         verdicts=_table(sheets[0], most_spare=PHONE_SPARE) if judged else None,
         tables=tuple(_table(sheet) for sheet in sheets[judged:]),
         waterfall=fall,
@@ -209,12 +210,12 @@ def _style(style: str) -> str:
     return " ".join(CLASSES[word] for word in style.split() if word in CLASSES)
 
 
-def _observed(metric: Metric, runs: Sequence[Recorded]) -> bool:
+def _observed(metric: Metric, runs: Sequence[RecordedRun]) -> bool:
     return any(run.summary.metrics[metric.name].values for run in runs)
 
 
 def _charts(
-    runs: Sequence[Recorded], drawer: Callable[[Spec], str], *, first: bool
+    runs: Sequence[RecordedRun], drawer: Callable[[Spec], str], *, first: bool
 ) -> Iterator[Chart]:
     """Yield the pictures of the metrics that people ask for first, or of all others."""
     gated = {
@@ -239,7 +240,7 @@ def _charts(
         )
 
 
-def _targets(metric: Metric, runs: Sequence[Recorded]) -> list[Target]:
+def _targets(metric: Metric, runs: Sequence[RecordedRun]) -> list[Target]:
     """Return the limits that gates set to values of the metric, each once."""
     found: dict[float, str] = {}
     for result in (result for run in runs for result in run.gate_results):
@@ -259,7 +260,7 @@ def _target_name(result: GateResult) -> str:
     return f"{gate.statistic} {form.limit(gate.argument, gate.metric.unit)}"
 
 
-def _told_values(metric: Metric, run: Recorded, runs: Sequence[Recorded]) -> str:
+def _told_values(metric: Metric, run: RecordedRun, runs: Sequence[RecordedRun]) -> str:
     found = run.summary.metrics[metric.name]
     who = f"{LETTERS[list(runs).index(run) % len(LETTERS)]}: " if len(runs) > 1 else ""
     if not found.values:

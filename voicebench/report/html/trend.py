@@ -18,9 +18,9 @@ from voicebench.figures import Figure
 from voicebench.report.distribution_table import UNITS
 from voicebench.report.html.charts import CONFIG, Spec
 from voicebench.report.html.page import Section
-from voicebench.report.recorded import Recorded
 from voicebench.report.style import QUIET, Column, Sheet
 from voicebench.results.history import History, Point, run_history
+from voicebench.results.run import RecordedRun
 
 WIDTH = 280
 HEIGHT = 150
@@ -49,12 +49,12 @@ def trend_sections(history: History) -> list[Section]:
     ]
 
 
-def trend_of(runs: Sequence[Recorded]) -> list[Section]:
+def trend_of(runs: Sequence[RecordedRun]) -> list[Section]:
     """Return the trend of each run's series over the runs beside it, up to the run itself.
 
     So the page of a result stays what it was when later runs have come.
     """
-    latest: dict[tuple[Path, str], Recorded] = {}
+    latest: dict[tuple[Path, str], RecordedRun] = {}
     for run in sorted(runs, key=lambda one: one.path.resolve().name):
         latest[run.path.resolve().parent, run.name] = run
     sections = []

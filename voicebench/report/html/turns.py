@@ -9,24 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from voicebench import format as form
+from voicebench.digest import MeasuredRun
 from voicebench.metrics import BY_NAME
 from voicebench.report.html.picture import SPAN, Picture, picture, playhead
 from voicebench.report.lanes import heard_until_ms, start_ms, whole_ms
-from voicebench.report.recorded import Recorded, shown_runs
-from voicebench.report.runs import (
-    MeasuredRun,
-    TurnLimit,
-    first_audio_limit,
-    measured_runs,
-    phase_label,
-    turns_after,
-    turns_before,
-)
+from voicebench.report.runs import TurnLimit, first_audio_limit, keeps, phase_label, status
 from voicebench.report.waterfall import fit_axis
+from voicebench.results.run import RecordedRun
 from voicebench.timeline import Timeline
 
-MOST_TURNS = 300
-"""Of a result with more runs, only those are drawn that `shown_runs` chooses."""
 MOST_TEXT = 2_000
 """Characters of a prompt or a reply that are shown."""
 AUDIO_BYTES = 3_000_000
@@ -70,13 +61,11 @@ class Waterfall:
     audio_note: str
 
 
-def waterfall(run: Recorded, audio: AudioBudget, *, sort: bool) -> Waterfall | None:
-    runs = measured_runs(run.turns)
+def waterfall(run: RecordedRun, audio: AudioBudget, *, sort: bool) -> Waterfall | None:
+    runs = run.digest.runs
     if not runs:
         return None
-    total = len(runs)
-    if total > MOST_TURNS:
-        runs = [runs[index] for index in shown_runs(run.columns)]
+    total = run.summary.turns
     limit = first_audio_limit(run.gate_results)
     # The playhead of the saved audio goes on to the end of what is heard.
     needs = [max(whole_ms(one.turn), heard_until_ms(one.turn) or 0.0) for one in runs]
@@ -87,9 +76,9 @@ def waterfall(run: Recorded, audio: AudioBudget, *, sort: bool) -> Waterfall | N
     before, after = (
         [
             _row(turn, phase_label(turn.phase), None, limit=limit, end_ms=axis.end_ms)
-            for turn in apart(run.turns)
+            for turn in apart
         ]
-        for apart in (turns_before, turns_after)
+        for apart in (run.digest.before, run.digest.after)
     )
     ordered = sorted(runs, key=MeasuredRun.slowness, reverse=True) if sort else runs
     measured = [
@@ -121,7 +110,7 @@ def waterfall(run: Recorded, audio: AudioBudget, *, sort: bool) -> Waterfall | N
     )
 
 
-def _audio_note(run: Recorded, runs: Sequence[MeasuredRun], embedded: Mapping[int, str]) -> str:
+def _audio_note(run: RecordedRun, runs: Sequence[MeasuredRun], embedded: Mapping[int, str]) -> str:
     saved = sum(run.audio_of(one.turn) is not None for one in runs)
     if not saved:
         return "No audio was kept; a run with --save-audio can be listened to here."
@@ -142,7 +131,7 @@ def _row(
     end_ms: float,
     audio: str = "",
 ) -> Row:
-    status = run.status(limit) if run else "! failed" if turn.failed else form.NOTHING
+    said = status(run, limit) if run else "! failed" if turn.failed else form.NOTHING
     return Row(
         label=name,
         order=turn.turn,
@@ -150,8 +139,8 @@ def _row(
         picture=picture(turn, end_ms, limit.ms),
         first_audio=form.ms(BY_NAME["first_audio_ms"].of(turn)),
         stalls=form.number(BY_NAME["stall_count"].of(turn), "count"),
-        status=status,
-        kept=None if run is None else run.keeps(limit),
+        status=said,
+        kept=None if run is None else keeps(run, limit),
         apart=run is None,
         prompt=words(turn.prompt),
         reply=_reply(turn),
@@ -190,7 +179,7 @@ class AudioBudget:
     def __init__(self, room: int) -> None:
         self._room = room
 
-    def take(self, run: Recorded, runs: Sequence[MeasuredRun]) -> dict[int, str]:
+    def take(self, run: RecordedRun, runs: Sequence[MeasuredRun]) -> dict[int, str]:
         """Return the audio of the first ``runs`` that fit, as data URLs by the run's number."""
         found = {}
         for one in runs:

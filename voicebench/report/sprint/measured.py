@@ -7,31 +7,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from voicebench.comparability import series_settings
+from voicebench.digest import MeasuredRun, joined_chunks
 from voicebench.gates import Gate, GateResult, judge, parse_gate
 from voicebench.metrics import compute
 from voicebench.report.chunk_table import length_rows
-from voicebench.report.recorded import Recorded
-from voicebench.report.runs import (
-    FIRST_AUDIO_LIMIT_MS,
-    MeasuredRun,
-    TurnLimit,
-    measured_runs,
-    shortlist,
-    tally,
-)
+from voicebench.report.runs import FIRST_AUDIO_LIMIT_MS, TurnLimit, shortlist, tally
 from voicebench.report.sheets import names
 from voicebench.report.sprint.readings import Reading, statistics_of
 from voicebench.report.sprint.sprint import Basis, RunFigures, RunTable, Setup, TextLength
 from voicebench.report.sprint.standing import standing_of
 from voicebench.report.sprint.targets import LIMITS_MS, TARGETS
 from voicebench.report.verdicts import carried, kept_by
+from voicebench.results.run import RecordedRun
 
 NO_FAILURE = "errors.rate <= 0"
 MOST_PROMPTS = 1_000
 """Of more different prompts none is kept."""
 
 
-def readings_of(runs: Sequence[Recorded]) -> list[Reading]:
+def readings_of(runs: Sequence[RecordedRun]) -> list[Reading]:
     """Return a reading for each target of a sprint and each other gate of the runs.
 
     Durations that a sprint has a target for are held to it, whatever the gates of the run allow.
@@ -49,22 +43,20 @@ def readings_of(runs: Sequence[Recorded]) -> list[Reading]:
     return readings
 
 
-def run_tables(runs: Sequence[Recorded]) -> list[RunTable]:
+def run_tables(runs: Sequence[RecordedRun]) -> list[RunTable]:
     """Return the per-run table of each result."""
     tables = []
     for name, run in zip(names(runs), runs, strict=True):
-        measured = measured_runs(run.turns)
-        counted = tally(measured, TurnLimit(FIRST_AUDIO_LIMIT_MS))
-        best = counted.best
+        counted = tally(run.columns, TurnLimit(FIRST_AUDIO_LIMIT_MS))
         tables.append(
             RunTable(
                 name=name,
                 limit_ms=FIRST_AUDIO_LIMIT_MS,
-                runs=tuple(_run_figures(one) for one in shortlist(measured)),
+                runs=tuple(_run_figures(one) for one in shortlist(run.digest)),
                 count=counted.runs,
                 kept=counted.kept,
-                best_ms=best.first_audio_ms() if best else None,
-                best_run=best.number if best else None,
+                best_ms=counted.best_ms,
+                best_run=counted.best_run,
                 standing=standing_of(run),
                 basis=_basis(run),
                 stalled=sum(count > 0 for count in run.summary.metrics["stall_count"].values),
@@ -73,13 +65,13 @@ def run_tables(runs: Sequence[Recorded]) -> list[RunTable]:
     return tables
 
 
-def text_lengths(runs: Sequence[Recorded]) -> list[TextLength]:
+def text_lengths(runs: Sequence[RecordedRun]) -> list[TextLength]:
     """Return what the voice took, by the length of its text."""
-    turns = [turn for run in runs for turn in run.sample]
-    return [TextLength(*row) for row in length_rows(turns)]
+    chunks = joined_chunks([run.digest.chunks for run in runs])
+    return [TextLength(*row) for row in length_rows(chunks)]
 
 
-def setup_of(run: Recorded) -> Setup:
+def setup_of(run: RecordedRun) -> Setup:
     """Return how the assistant was set up, as the settings of the run say."""
     chunker, section = _section(run.settings, "chunker"), _section(run.settings, "run")
     sequential = section.get("sequential")
@@ -90,7 +82,7 @@ def setup_of(run: Recorded) -> Setup:
     )
 
 
-def _judged_for_a_sprint(run: Recorded) -> Iterator[tuple[GateResult, str]]:
+def _judged_for_a_sprint(run: RecordedRun) -> Iterator[tuple[GateResult, str]]:
     """Yield each target of a sprint as a gate, the run's other gates on its metric, then the rest.
 
     Beside each stands the run's own gate on that figure, where its limit is another one.
@@ -107,7 +99,7 @@ def _judged_for_a_sprint(run: Recorded) -> Iterator[tuple[GateResult, str]]:
     yield from ((judge(gate, run.summary), "") for gate in own.values())
 
 
-def _held_to_the_target(gate: Gate, run: Recorded) -> tuple[GateResult, str]:
+def _held_to_the_target(gate: Gate, run: RecordedRun) -> tuple[GateResult, str]:
     """Judge a gate on a duration by a sprint's own limit; another kind of gate by its own."""
     limit = gate.limit
     if gate.metric and gate.unit == "ms" and gate.statistic != "stdev" and gate.operator[0] == "<":
@@ -116,7 +108,7 @@ def _held_to_the_target(gate: Gate, run: Recorded) -> tuple[GateResult, str]:
     return held, "" if limit == gate.limit else gate.text
 
 
-def _reading(result: GateResult, own: str, run: Recorded, name: str) -> Reading:
+def _reading(result: GateResult, own: str, run: RecordedRun, name: str) -> Reading:
     gate = result.gate
     kept = kept_by(gate, run.summary)
     known: dict[str, float] = {}
@@ -156,7 +148,7 @@ def _run_figures(run: MeasuredRun) -> RunFigures:
     )
 
 
-def _basis(run: Recorded) -> Basis:
+def _basis(run: RecordedRun) -> Basis:
     asked = sorted({_digest(prompt) for prompt in run.columns.prompts})
     settings = series_settings(run.settings)
     return Basis(

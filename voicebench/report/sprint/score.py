@@ -28,12 +28,11 @@ import numpy as np
 
 from voicebench.errors import UsageError
 from voicebench.metrics import BY_NAME
-from voicebench.report.recorded import Recorded
 from voicebench.report.sprint.readings import Reading
 from voicebench.report.sprint.sprint import ASPECTS, Said, Score
 from voicebench.report.sprint.standing import standing_of
 from voicebench.report.sprint.targets import TARGETS
-from voicebench.timeline import Timeline
+from voicebench.results.run import RecordedRun
 
 CONTINUITY_MS = 100.0
 QUICKEST_ANSWER_MS = 200.0
@@ -60,7 +59,7 @@ def parse_scores(texts: Sequence[str]) -> dict[str, float]:
 
 
 def score_card(
-    runs: Sequence[Recorded], readings: Sequence[Reading], by_hand: Mapping[str, float]
+    runs: Sequence[RecordedRun], readings: Sequence[Reading], by_hand: Mapping[str, float]
 ) -> tuple[Score, ...]:
     """Return the points of each aspect; those in ``by_hand`` as they were entered."""
     computed = dict.fromkeys(ASPECTS, NO_POINTS)
@@ -88,16 +87,16 @@ Points = tuple[float | None, tuple[Said, ...]]
 NO_POINTS: Points = (None, ())
 
 
-def _quality(runs: Sequence[Recorded]) -> Points:
-    turns = _measured(runs)
+def _quality(runs: Sequence[RecordedRun]) -> Points:
+    turns = sum(run.summary.turns for run in runs)
     good = sum(
-        not turn.failed and turn.sound is not None and not turn.sound.clipped_samples
-        for turn in turns
+        int((~run.columns.failed & (run.columns.traits["clipped_samples"] == 0)).sum())
+        for run in runs
     )
-    return 10 * good / len(turns), (_counted(good, len(turns)),)
+    return 10 * good / turns, (_counted(good, turns),)
 
 
-def _latency(runs: Sequence[Recorded], readings: Sequence[Reading]) -> Points:
+def _latency(runs: Sequence[RecordedRun], readings: Sequence[Reading]) -> Points:
     held = {target.name: target.limit_ms for target in TARGETS}
     points: list[float] = []
     why: list[Said] = []
@@ -115,7 +114,7 @@ def _latency(runs: Sequence[Recorded], readings: Sequence[Reading]) -> Points:
     return succeeded * sum(points) / len(points), tuple(why)
 
 
-def _streaming(runs: Sequence[Recorded]) -> Points:
+def _streaming(runs: Sequence[RecordedRun]) -> Points:
     deficits = _values(runs, "worst_deficit_ms")
     if not deficits.size:
         return NO_POINTS
@@ -133,7 +132,7 @@ def _streaming(runs: Sequence[Recorded]) -> Points:
     return 10 * (continuity + overlap) / 2, (told, Said("score.overlap", {"early_share": overlap}))
 
 
-def _humanity(runs: Sequence[Recorded]) -> Points:
+def _humanity(runs: Sequence[RecordedRun]) -> Points:
     sounds, stalls = _values(runs, "first_sound_ms"), _values(runs, "stall_count")
     if not sounds.size:
         return NO_POINTS
@@ -145,22 +144,19 @@ def _humanity(runs: Sequence[Recorded]) -> Points:
     return 10 * quick * smooth, told
 
 
-def _connectivity(runs: Sequence[Recorded]) -> Points:
-    turns = _measured([run for run in runs if run.is_over_a_wire])
+def _connectivity(runs: Sequence[RecordedRun]) -> Points:
+    wired = [run for run in runs if run.is_over_a_wire]
+    turns = sum(run.summary.turns for run in wired)
     if not turns:
         return NO_POINTS
-    lost = sum(turn.failure is not None and turn.failure.stage in _WIRE_STAGES for turn in turns)
-    return 10 * (1 - lost / len(turns)), (_counted(len(turns) - lost, len(turns)),)
+    lost = sum(one.stage in _WIRE_STAGES for run in wired for one in run.digest.failures)
+    return 10 * (1 - lost / turns), (_counted(turns - lost, turns),)
 
 
 def _counted(good: int, of: int) -> Said:
     return Said("score.counted", {"good": good, "of": of})
 
 
-def _measured(runs: Sequence[Recorded]) -> list[Timeline]:
-    return [turn for run in runs for turn in run.sample if turn.phase == "measured"]
-
-
-def _values(runs: Sequence[Recorded], name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _values(runs: Sequence[RecordedRun], name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     metric = BY_NAME[name]
     return np.concatenate([run.columns.usable(metric) for run in runs] or [np.zeros(0)])

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from voicebench.advice import advise
 from voicebench.final import Word
 from voicebench.gates import Verdict
-from voicebench.report.recorded import Recorded
 from voicebench.report.sprint.sprint import Said, Standing
+from voicebench.results.run import RecordedRun
 
 MOST_FLAGGED = 5
 
 
-def standing_of(run: Recorded) -> Standing:
+def standing_of(run: RecordedRun) -> Standing:
     """Return the verdict of ``run`` as its own report has it, with its reasons and advice."""
     word = run.final.word
     return Standing(
@@ -24,7 +24,7 @@ def standing_of(run: Recorded) -> Standing:
     )
 
 
-def _why(word: Word, run: Recorded) -> Iterator[Said]:
+def _why(word: Word, run: RecordedRun) -> Iterator[Said]:
     turns, failed, planned = run.taken.measured, run.taken.failed, run.taken.planned
     if word is Word.INTERRUPTED:
         if planned is None:
@@ -50,7 +50,7 @@ def _why(word: Word, run: Recorded) -> Iterator[Said]:
         yield Said("why.failed", {"failed": failed, "turns": turns})
 
 
-def _advice(run: Recorded) -> Iterator[Said]:
+def _advice(run: RecordedRun) -> Iterator[Said]:
     """Yield what invalidates the run, its flagged audio, its advice, and what else is known."""
     noise = [
         (one.get("invalidates") is True, Said(f"noise.{one.get('kind')}", _told(one)))
@@ -58,13 +58,13 @@ def _advice(run: Recorded) -> Iterator[Said]:
     ]
     yield from (said for invalidates, said in noise if invalidates)
     yield from _flagged(run)
-    for advice in advise(run.turns, run.summary, run.gate_results, run.environment):
+    for advice in advise(run.digest, run.gate_results, run.environment):
         told: dict[str, str | float] = {"finding": advice.finding, "remedy": advice.remedy}
         yield Said(f"advice.{advice.kind}", {**advice.figures, **told})
     yield from (said for invalidates, said in noise if not invalidates)
 
 
-def _flagged(run: Recorded) -> Iterator[Said]:
+def _flagged(run: RecordedRun) -> Iterator[Said]:
     flags = _judged(run, "flagged")
     runs = list(dict.fromkeys(str(flag.get("run")) for flag in flags))
     if runs:
@@ -77,7 +77,7 @@ def _told(noise: Mapping[str, object]) -> dict[str, str | float]:
     return {key: str(noise.get(key)) for key in ("finding", "remedy")}
 
 
-def _judged(run: Recorded, name: str) -> list[Mapping[str, object]]:
+def _judged(run: RecordedRun, name: str) -> list[Mapping[str, object]]:
     """Return the entries of ``name`` in the stored judgement of the run."""
     judgement = run.stored.get("judgement")
     found = judgement.get(name) if isinstance(judgement, dict) else None

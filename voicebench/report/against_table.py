@@ -1,4 +1,4 @@
-"""The table of a run's figures against its baseline, as they were stored."""
+"""The table of a run's figures against those of its baseline."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voicebench.results.judged import Judged, Regression
 
 
 def against_sheet(judged: Judged) -> Sheet | None:
-    """Return the table of the comparison; None where there was none."""
+    """Return the table; None where the run was held against no baseline."""
     rows = judged.regressions
     if not rows:
         return None

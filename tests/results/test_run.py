@@ -1,4 +1,4 @@
-"""Run folders as columns: from the turns, from the CSV where it stands for them, refusals."""
+"""Run folders read back: each line once, what is left out, and what is refused."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from drawn_turns import drawn_turn, failed_turn, turn_with_first_audio
 
-import voicebench.results.columns as under_test
 from voicebench.errors import ResultsError
 from voicebench.results import batches
-from voicebench.results.codec import encode_line
-from voicebench.results.columns import read_columns, stream_turns
+from voicebench.results.batches import stream_turns
+from voicebench.results.codec import decode_line, encode_line
 from voicebench.results.csv_rows import write_rows
-from voicebench.timeline import Timeline
+from voicebench.results.run import read_run
+from voicebench.timeline import Failure, Timeline
 
 TURNS = [
     replace(turn_with_first_audio(5, phase="cold"), turn=1),
@@ -37,13 +37,8 @@ def folder_of(path: Path, turns: Sequence[Timeline] = TURNS, *, csv: bool = True
     return path
 
 
-@pytest.fixture
-def csv_from_the_first_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(under_test, "FROM_TURNS", 0)
-
-
 def test_the_columns_hold_the_measured_turns(tmp_path: Path) -> None:
-    run = read_columns(folder_of(tmp_path / "run"))
+    run = read_run(folder_of(tmp_path / "run"))
     assert run.name == "drawn"
     assert run.complete
     assert not run.cut_line
@@ -55,50 +50,75 @@ def test_the_columns_hold_the_measured_turns(tmp_path: Path) -> None:
     assert first_audio[2] == TURNS[3].audio[0].at_ns / 1e6
 
 
-def test_the_csv_gives_the_same_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_figures_are_those_of_the_turns_whatever_the_table_says(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "run")
-    slow = read_columns(folder).columns
-    monkeypatch.setattr(under_test, "FROM_TURNS", 0)
-    monkeypatch.setattr(under_test, "columns_of", None)  # the turns must not be read for it
-    quick = read_columns(folder).columns
-    assert quick.prompts == slow.prompts
-    assert quick.failed.tolist() == slow.failed.tolist()
-    for name, column in slow.values.items():
-        np.testing.assert_array_equal(quick.values[name], column)
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda text: text.replace(",300.1234", ",200.1234"),
-        lambda text: text[: text.rindex("'quoted'")],
-        lambda text: "".join(text.splitlines(keepends=True)[:-1]),
-        lambda text: text.replace("first_audio_ms", "first_audio"),
-        lambda text: "",
-    ],
-    ids=["changed", "cut in a row", "a row short", "another column", "empty"],
-)
-@pytest.mark.usefixtures("csv_from_the_first_turn")
-def test_a_csv_that_does_not_stand_for_the_turns_is_left_aside(tmp_path: Path, spoil) -> None:
-    folder = folder_of(tmp_path / "run")
-    csv = folder / "runs.csv"
-    before = csv.read_text()
-    csv.write_text(spoil(before))
-    assert csv.read_text() != before
-    first_audio = read_columns(folder).columns.values["first_audio_ms"]
+    table = folder / "runs.csv"
+    table.write_text(table.read_text().replace(",300.1234", ",200.1234"))
+    first_audio = read_run(folder).columns.values["first_audio_ms"]
     assert first_audio[2] == TURNS[3].audio[0].at_ns / 1e6
 
 
-@pytest.mark.usefixtures("csv_from_the_first_turn")
-def test_without_a_csv_the_turns_are_read(tmp_path: Path) -> None:
-    assert read_columns(folder_of(tmp_path / "run", csv=False)).columns.turns == 3
+def test_without_a_table_nothing_is_missing(tmp_path: Path) -> None:
+    assert read_run(folder_of(tmp_path / "run", csv=False)).columns.turns == 3
+
+
+@pytest.mark.parametrize(("count", "again"), [(20, 0), (200, 0), (1000, 1)])
+def test_each_line_is_parsed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, again: int
+) -> None:
+    """Of a long run the median turn is parsed once more: which it is, only the last turn tells."""
+    turns = [replace(turn_with_first_audio(100 + n % 97), turn=n) for n in range(1, count + 1)]
+    folder = folder_of(tmp_path / "run", turns)
+    parsed = []
+
+    def counting(line: bytes, where: str) -> Timeline:
+        parsed.append(where)
+        return decode_line(line, where)
+
+    monkeypatch.setattr(batches, "decode_line", counting)
+    run = read_run(folder)
+    run.document()
+    assert run.summary.turns == count
+    assert len(parsed) == count + again
+
+
+def test_a_turn_that_the_user_broke_off_was_written_down_once_and_is_not_counted(
+    tmp_path: Path,
+) -> None:
+    """Versions before the final verdict put it at the end of the file, as a failed turn."""
+    broken_off = replace(
+        failed_turn(), turn=5, failure=Failure("interrupted by the user", "interrupted", "turn")
+    )
+    folder = folder_of(tmp_path / "run", [*TURNS, broken_off])
+    assert read_run(folder).summary.turns == 4
+    (folder / "INCOMPLETE").touch()
+    assert (read_run(folder).summary.turns, read_run(folder).summary.failed) == (3, 1)
+    (folder / "summary.json").write_text('{"exit_code": 130}')
+    assert read_run(folder).summary.turns == 4  # a server's failure, however it names it
+
+
+def test_a_server_cannot_take_its_failures_out_of_the_count(tmp_path: Path) -> None:
+    """Only the last turn of an incomplete run can have been broken off by the user."""
+    told = Failure("interrupted by the user", "interrupted", "turn")
+    broken = [replace(failed_turn(), turn=number, failure=told) for number in (5, 6)]
+    folder = folder_of(tmp_path / "run", [*TURNS, *broken])
+    (folder / "INCOMPLETE").touch()
+    assert read_run(folder).summary.failed == 2
+
+
+def test_a_run_that_may_be_empty_has_no_turn(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "run", [])
+    run = read_run(folder, may_be_empty=True)
+    assert (run.summary.turns, run.started_at, run.digest.runs) == (0, None, ())
+    with pytest.raises(ResultsError, match="holds no finished turn"):
+        read_run(folder)
 
 
 def test_a_cut_last_line_is_left_out_and_told(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "run")
     turns = folder / "turns.jsonl"
     turns.write_text(turns.read_text()[:-20])
-    run = read_columns(folder)
+    run = read_run(folder)
     assert run.cut_line
     assert run.columns.turns == 2
     assert len(list(stream_turns(folder))) == 3
@@ -125,7 +145,7 @@ def test_what_is_no_run_is_said_in_a_sentence(
     else:
         turns.write_text(content)
     with pytest.raises(ResultsError) as refused:
-        read_columns(folder)
+        read_run(folder)
     assert sentence in str(refused.value)
 
 
@@ -133,7 +153,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "run")
     (folder / "turns.jsonl").write_bytes(b"\xff\xfe\n")
     with pytest.raises(ResultsError, match="is not UTF-8 text"):
-        read_columns(folder)
+        read_run(folder)
 
 
 def test_a_line_without_end_fills_no_memory(
@@ -143,4 +163,4 @@ def test_a_line_without_end_fills_no_memory(
     folder = folder_of(tmp_path / "run")
     (folder / "turns.jsonl").write_bytes(b"x" * 5000)
     with pytest.raises(ResultsError, match="longer than any turn"):
-        read_columns(folder)
+        read_run(folder)

@@ -1,0 +1,271 @@
+"""One recorded run, read back: what is judged, compared, drawn and told of it, wherever that is.
+
+``turns.jsonl`` is the measurement. Its lines are read once, on all cores where there are many, and
+become a digest (`voicebench.digest`): the figures of all turns, and a few turns whole. Twenty turns
+and two hundred thousand go the same way. The gates are judged anew from the figures; what cannot be
+told from the turns, such as the comparison with a baseline, is read from ``summary.json``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+from voicebench.columns import Columns
+from voicebench.comparability import Measured, other_series, other_target
+from voicebench.comparison import Side
+from voicebench.digest import Digest, merged, part_of
+from voicebench.errors import ResultsError, UsageError
+from voicebench.final import Final, Taken, Word
+from voicebench.gates import GateResult
+from voicebench.judgement import judge_gates, planned_turns
+from voicebench.results.batches import map_turns, turn_numbered
+from voicebench.results.document import summary_document
+from voicebench.results.folder import (
+    ENVIRONMENT,
+    INCOMPLETE,
+    SETTINGS,
+    SUMMARY,
+    TURNS,
+    audio_file,
+)
+from voicebench.results.judged import Judged
+from voicebench.results.reading import check_folder, name_in, object_in, read_document, run_folders
+from voicebench.summary import Summary
+from voicebench.timeline import Timeline
+
+WHOLE_TURN = ("voice", "realtime")
+"""Targets that are one WebSocket, tokens and sound alike."""
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedRun:
+    """One recorded run."""
+
+    path: Path
+    settings: Mapping[str, object]
+    environment: Mapping[str, object]
+    digest: Digest
+    complete: bool
+    cut_line: bool
+    """Whether the last line of the turns was cut off in the middle of being written."""
+    stored: Mapping[str, object]
+    """``summary.json``; empty where there is none."""
+    gates: tuple[str, ...] | None = None
+    """What the run is judged by; None for the gates of its own settings."""
+    not_kept: str | None = None
+    """Why the folder of a run that has just ended could not be finished."""
+
+    @property
+    def name(self) -> str:
+        """The run's name; the folder's where the settings do not say."""
+        return name_in(self.settings) or self.path.name
+
+    @property
+    def target(self) -> str | None:
+        """What was measured, as the settings name it."""
+        target = object_in(self.settings, "run").get("target")
+        return None if target is None else str(target)
+
+    @property
+    def started_at(self) -> str | None:
+        """When the first turn began."""
+        return self.digest.started_at
+
+    @property
+    def columns(self) -> Columns:
+        """The figures of the measured turns."""
+        return self.digest.columns
+
+    @property
+    def summary(self) -> Summary:
+        """The distributions of the measured turns."""
+        return self.digest.summary
+
+    @property
+    def taken(self) -> Taken:
+        """How many turns were measured, and whether they are all."""
+        return Taken(
+            self.summary.turns,
+            self.summary.failed,
+            planned_turns(self.settings),
+            complete=self.complete and not self.cut_line,
+        )
+
+    @cached_property
+    def gate_results(self) -> tuple[GateResult, ...]:
+        """What the gates say. Raises `UsageError` for a gate that this version cannot read."""
+        return judge_gates(self.settings, self.summary, self.gates)
+
+    @cached_property
+    def judged(self) -> Judged:
+        """What the run's own judgement said beside its gates."""
+        return Judged.of(self.stored)
+
+    @cached_property
+    def final(self) -> Final:
+        """The final verdict. Raises `UsageError` for a gate that this version cannot read."""
+        found = self.judged.final(self.taken, [result.verdict for result in self.gate_results])
+        return found if self.not_kept is None else found.but_not_kept(self.not_kept)
+
+    @property
+    def word(self) -> Word | None:
+        """What the run is called; None where it has a gate that this version cannot read."""
+        try:
+            return self.final.word
+        except UsageError:
+            return None
+
+    @property
+    def previous(self) -> Mapping[str, float]:
+        """The figures that the run before this one showed for this one's gates, by name."""
+        figures = object_in(self.stored, "previous").get("figures")
+        found = figures if isinstance(figures, dict) else {}
+        return {str(name): float(value) for name, value in found.items() if _is_number(value)}
+
+    @property
+    def is_over_a_socket(self) -> bool:
+        """Whether the whole turn, or its voice, came over a WebSocket."""
+        voice = object_in(self.settings, "tts")
+        return self.target in WHOLE_TURN or (
+            self.target == "cascade" and bool(voice.get("url")) and voice.get("api") == "socket"
+        )
+
+    @property
+    def is_over_a_wire(self) -> bool:
+        """Whether the target or one of its engines was reached over a connection."""
+        behind = any(object_in(self.settings, name).get("url") for name in ("llm", "tts"))
+        return self.target in WHOLE_TURN or (self.target == "cascade" and behind)
+
+    @property
+    def side(self) -> Side:
+        """The run's side of a comparison."""
+        return Side(self.columns, self.settings, self.environment, self.summary)
+
+    def document(self) -> dict[str, object]:
+        """Return the figures as ``summary.json`` has them, computed anew."""
+        about = {"folder": str(self.path), **object_in(self.stored, "run"), **self._about()}
+        return summary_document(about, self.digest, self.gate_results, self.final)
+
+    def document_with(
+        self,
+        about: Mapping[str, object],
+        judgement: Mapping[str, object],
+        previous: Mapping[str, object] | None,
+    ) -> dict[str, object]:
+        """Return what ``summary.json`` shall hold of a run that has just ended.
+
+        ``about`` is what is said of the run besides its settings, ``judgement`` what is said of it
+        beside its gates, and ``previous`` the figures of the run before.
+        """
+        judged = Judged.of({"judgement": judgement})
+        final = judged.final(self.taken, [result.verdict for result in self.gate_results])
+        return {
+            **summary_document({**self._about(), **about}, self.digest, self.gate_results, final),
+            "judgement": {"verdict": final.word.value, **judgement},
+            "previous": previous,
+        }
+
+    def _about(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "started_at": self.started_at,
+            "complete": self.complete,
+            "target": self.target,
+            "voicebench": self.environment.get("voicebench"),
+        }
+
+    def audio_of(self, turn: Timeline) -> Path | None:
+        """Return the WAV of a turn; None where its audio was not kept."""
+        return audio_file(self.path, turn.turn)
+
+
+def read_run(
+    path: Path, gates: Sequence[str] | None = None, *, may_be_empty: bool = False
+) -> RecordedRun:
+    """Read the run folder at ``path``, to be judged by ``gates``, else by its own.
+
+    Raises `ResultsError` for what is no readable run, and for a run without a finished turn unless
+    it ``may_be_empty``.
+    """
+    folder = check_folder(path, may_be_empty=may_be_empty)
+    # Versions before the final verdict wrote down the turn that the user broke off.
+    before = (folder / INCOMPLETE).exists() and "exit_code" not in _stored(folder)
+    digest = read_digest(folder, finished_only=before)
+    if not digest.phases and not may_be_empty:
+        raise ResultsError(f"{path} holds no finished turn")
+    return read_documents(folder, digest, gates)
+
+
+def read_documents(folder: Path, digest: Digest, gates: Sequence[str] | None = None) -> RecordedRun:
+    """Read what stands beside the turns of ``folder``, whose ``digest`` is known."""
+    return RecordedRun(
+        path=folder,
+        settings=read_document(folder / SETTINGS),
+        environment=read_document(folder / ENVIRONMENT),
+        digest=digest,
+        complete=not (folder / INCOMPLETE).exists(),
+        cut_line=_is_cut(folder / TURNS),
+        stored=_stored(folder),
+        gates=None if gates is None else tuple(gates),
+    )
+
+
+def read_digest(folder: Path, *, finished_only: bool) -> Digest:
+    """Read the turns of ``folder``, each line once. Raises `ResultsError`.
+
+    A last line that was cut off is left out; with ``finished_only`` so is a last turn that the user
+    broke off, and that is written down as a failed one: it is neither failed nor measured.
+    """
+    parts = map_turns(folder, part_of, finished_only=finished_only)
+    try:
+        return merged(parts, partial(turn_numbered, folder))
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise ResultsError(f"{folder / TURNS} holds figures that are none ({error})") from None
+
+
+def previous_run(results: Path, name: str, before: Path, like: Measured) -> RecordedRun | None:
+    """Return the latest complete run of ``name`` that began before the one in ``before``.
+
+    A run of another target, on other prompts, or whose numbers mean other things is not the one
+    before ``like``, which is the run in ``before``.
+    """
+    earlier = [folder for folder in run_folders(results, name) if folder.name < before.name]
+    for folder in reversed(earlier):
+        try:
+            settings = read_document(folder / SETTINGS)
+            if name_in(settings) != name or other_target(settings, like.settings):
+                continue
+            run = read_run(folder)
+        except ResultsError:
+            continue
+        if not other_series(run, like):
+            return run
+    return None
+
+
+def _stored(folder: Path) -> Mapping[str, object]:
+    path = folder / SUMMARY
+    if not path.is_file():
+        return {}
+    try:
+        return read_document(path)
+    except ResultsError:
+        if (folder / INCOMPLETE).exists():
+            return {}  # the run was stopped while it was writing this file
+        raise
+
+
+def _is_cut(turns: Path) -> bool:
+    """Return whether the file does not end with a line's end."""
+    with turns.open("rb") as file:
+        if not file.seek(0, 2):
+            return False
+        file.seek(-1, 2)
+        return file.read(1) != b"\n"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
