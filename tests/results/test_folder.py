@@ -199,7 +199,7 @@ def test_a_folder_that_is_gone_is_noticed_at_the_next_turn(
         move(folder.path)
         with pytest.raises(CannotMeasure, match=r"turn 2 .* was removed or moved"):
             folder.append(recording(2))
-        error = folder.finish({}, complete=True)
+        error = folder.finish({"schema": 1}, complete=True)
     assert error is not None
     assert "was removed or moved while the run went on" in error.message
     assert not folder.path.exists()
@@ -278,7 +278,7 @@ def test_the_previous_run_is_the_latest_complete_one_of_that_name(tmp_path: Path
         with make(tmp_path, name, target=target) as folder:
             folder.append(recording(1))
             if complete:
-                folder.finish({}, complete=True)
+                folder.finish({"schema": 1}, complete=True)
         return folder.path.rename(tmp_path / f"{stamp}-{name}")
 
     first = run("20260101T000000Z", "a")

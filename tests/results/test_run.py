@@ -93,7 +93,7 @@ def test_a_turn_that_the_user_broke_off_was_written_down_once_and_is_not_counted
     assert read_run(folder).summary.turns == 4
     (folder / "INCOMPLETE").touch()
     assert (read_run(folder).summary.turns, read_run(folder).summary.failed) == (3, 1)
-    (folder / "summary.json").write_text('{"exit_code": 130}')
+    (folder / "summary.json").write_text('{"schema": 1, "exit_code": 130}')
     assert read_run(folder).summary.turns == 4  # a server's failure, however it names it
 
 

@@ -8,6 +8,7 @@ does not grow with the file. Smaller files are read in this process, which is qu
 
 from __future__ import annotations
 
+import errno
 import gc
 import signal
 from collections import deque
@@ -52,6 +53,16 @@ class _Answer(NamedTuple):
     made: object
     first_turn: int
     last_turn: int
+
+
+def regular(path: Path) -> Path:
+    """Return ``path``. Raises `OSError` for a pipe in the place of a file: it would be waited for.
+
+    A file that is not there is left to whoever opens it.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return path
 
 
 def map_turns(folder: Path, work: Work[Made], *, finished_only: bool = False) -> Iterator[Made]:
@@ -107,7 +118,7 @@ def numbered_lines(path: Path) -> Iterator[Line]:
     Raises `ResultsError` where the file cannot be read, or a line is longer than any turn.
     """
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             number = 0
             while line := file.readline(MAX_LINE_BYTES + 1):
                 number += 1
@@ -173,7 +184,7 @@ def _answers(path: Path, lines: Iterable[Line], work: Work[Made]) -> Iterator[tu
     """Yield the answer to each batch with the number of its first line."""
     processes = min(core_count() or 1, MOST_PROCESSES)
     batches = _batches(path, lines)
-    if processes == 1 or path.stat().st_size < SHARED_FROM_BYTES:
+    if processes == 1 or not path.is_file() or path.stat().st_size < SHARED_FROM_BYTES:
         yield from ((batch.first, _answer(work, batch)) for batch in batches)
         return
     waiting: deque[tuple[int, Future[_Answer]]] = deque()

@@ -8,19 +8,18 @@ are None then. Fields that most turns do not need (``remarks``, ``usage_with_hid
 ``connected_in_turn``) are written only where they say something.
 
 Lines are read by `orjson`, in half of the time that the standard library's reader takes: a file may
-hold a hundred thousand. Only what orjson does not take (NaN, half a surrogate pair) is left to the
+hold a hundred thousand. Only what orjson does not take (half a surrogate pair) is left to the
 standard library.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from dataclasses import fields as fields_of
 from functools import partial
 from itertools import chain
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 import orjson
 
@@ -30,11 +29,12 @@ from voicebench.errors import ResultsError
 from voicebench.events import Connected, Fault, Phase, RemarkKind, ServerTiming, Stage
 from voicebench.playback import Arrival
 from voicebench.quoting import as_json
+from voicebench.results.turn_checks import check_turn
+from voicebench.strict_json import parse_json
 from voicebench.timeline import Failure, MachineState, Sound, TimedRemark, TimedText, Timeline
 
 SCHEMA = 1
 _PHASES, _FAULTS, _STAGES = get_args(Phase), get_args(Fault), get_args(Stage)
-_REMARKS = get_args(RemarkKind)
 _MACHINE_FIELDS = tuple(field.name for field in fields_of(MachineState))
 _HEARING_FIELDS = tuple(field.name for field in fields_of(Hearing))
 
@@ -77,23 +77,35 @@ def decode_line(line: str | bytes, where: str) -> Timeline:
     try:
         fields = _load(line)
         _check_schema(fields, where)
-        return _decode(fields)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        turn = _decode(fields)
+        check_turn(turn)
+    except KeyError as error:
+        raise ResultsError(
+            f"{where} is no turn of voicebench (it has no {error.args[0]})"
+        ) from None
+    except _UNREADABLE as error:
         raise ResultsError(f"{where} is no turn of voicebench ({error})") from None
+    return turn
+
+
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
 def _load(line: str | bytes) -> dict[str, object]:
     try:
-        return cast(dict[str, object], orjson.loads(line))
+        found: object = orjson.loads(line)
     except ValueError:
-        return cast(dict[str, object], json.loads(line))
+        found = parse_json(line)
+    if not isinstance(found, dict):
+        raise ValueError("it is no JSON object")
+    return found
 
 
 def _check_schema(fields: Mapping[str, object], where: str) -> None:
     schema = fields.get("schema")
-    if schema != SCHEMA:
+    if type(schema) is not int or schema != SCHEMA:
         raise ResultsError(
-            f"{where} has schema {schema!r}, and this voicebench reads schema {SCHEMA}",
+            f"{where} has schema {str(schema)[:40]}, and this voicebench reads schema {SCHEMA}",
             "read it with the version of voicebench that wrote it",
         )
 
@@ -104,7 +116,7 @@ def _decode(fields: dict[str, object]) -> Timeline:
         phase=cast(Phase, _one_of(fields["phase"], _PHASES)),
         prompt=cast(str, fields["prompt"]),
         started_at=cast(str, fields["started_at"]),
-        end_ns=int(cast(int, fields["end_ns"])),
+        end_ns=cast(int, fields["end_ns"]),
         tokens=_decode_texts(fields["tokens"]),
         whole_reply=_decode_reply(fields["whole_reply"]),
         chunks=_decode_texts(fields["chunks"]),
@@ -112,7 +124,7 @@ def _decode(fields: dict[str, object]) -> Timeline:
         sound=_decode_sound(fields["sound"]),
         failure=_decode_failure(fields["failure"]),
         usage_tokens=cast("int | None", fields["usage_tokens"]),
-        usage_with_hidden=bool(fields.get("usage_with_hidden", False)),
+        usage_with_hidden=cast(bool, fields.get("usage_with_hidden", False)),
         remarks=_decode_remarks(fields.get("remarks", [])),
         first_byte_ns=cast("int | None", fields["first_byte_ns"]),
         connections=_decode_connections(fields),
@@ -129,13 +141,13 @@ def _decode_timings(fields: Mapping[str, object]) -> tuple[ServerTiming, ...]:
     Lines of before have bare numbers: of the turn, or, where ours stand beside them, of requests of
     which nobody can tell any more which were the first. Those are left out.
     """
-    entries = cast("list[float | tuple[float, float | None, str]]", fields["server_timings"])
+    entries: list[float | tuple[float, float | None, str]] = _list(fields["server_timings"])
     known = []
     for entry in entries:
         if not isinstance(entry, int | float):
             duration_ms, our_ms, stage = entry
             named = cast(Stage, _one_of(stage, _STAGES))
-            known.append(ServerTiming(float(duration_ms), our_ms, named))
+            known.append(ServerTiming(_number(duration_ms), our_ms, named))
         elif not fields.get("our_timings"):
             known.append(ServerTiming(float(entry)))
     return tuple(known)
@@ -158,18 +170,16 @@ def _encode_remarks(turn: Timeline) -> dict[str, object]:
 
 
 def _decode_remarks(entries: object) -> tuple[TimedRemark, ...]:
-    stored = cast(list[tuple[int, str, str]], entries)
-    return tuple(
-        TimedRemark(int(at_ns), cast(RemarkKind, _one_of(kind, _REMARKS)), str(said))
-        for at_ns, kind, said in stored
-    )
+    stored: list[tuple[int, RemarkKind, str]] = _list(entries)
+    return tuple(TimedRemark(at_ns, kind, said) for at_ns, kind, said in stored)
 
 
 def _decode_connections(fields: Mapping[str, object]) -> tuple[Connected, ...]:
-    waits = cast(list[int], fields.get("connected_in_turn", []))
-    stored = cast(list[tuple[float, bool, int]], fields["connections"])
+    waits: list[int] = _list(fields.get("connected_in_turn", []))
+    _check_types(waits, int)
+    stored: list[tuple[float, bool, int]] = _list(fields["connections"])
     return tuple(
-        Connected(float(connect_ms), bool(reused), int(number), place in waits)
+        Connected(_number(connect_ms), reused, number, place in waits)
         for place, (connect_ms, reused, number) in enumerate(stored)
     )
 
@@ -193,10 +203,8 @@ def _decode_sound(fields: object) -> Sound | None:
         return None
     stored = cast(dict[str, object], fields)
     sound = Sound(**(stored | {"hearing": _decode_hearing(stored.get("hearing"))}))  # type: ignore[arg-type]
-    if not isinstance(sound.sample_rate, int) or sound.sample_rate < 1:
-        raise ValueError(f"a sample rate of {sound.sample_rate!r}")
-    if not isinstance(sound.first_audible_sample, int | None):
-        raise ValueError(f"an audible sample of {sound.first_audible_sample!r}")
+    if not sound.sample_rate:
+        raise ValueError("a sample rate of 0")
     return sound
 
 
@@ -218,6 +226,8 @@ def _decode_machine(fields: object) -> MachineState | None:
     """Read what the machine did; a field that a later version adds is left out."""
     if fields is None:
         return None
+    if not isinstance(fields, dict):
+        raise ValueError("machine is no object")
     stored = cast(dict[str, float], fields)
     return MachineState(**{name: stored[name] for name in _MACHINE_FIELDS if name in stored})  # type: ignore[arg-type]
 
@@ -273,6 +283,18 @@ def _check_types(values: Iterable[object], wanted: type) -> None:
 
 def _decode_reply(pair: object) -> TimedText | None:
     return None if pair is None else _decode_texts([pair])[0]
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"a list of type {type(value).__name__}")
+    return value
+
+
+def _number(value: object) -> float:
+    if type(value) not in (int, float):
+        raise ValueError(f"a number of type {type(value).__name__}")
+    return float(cast(float, value))
 
 
 def _one_of(value: object, allowed: tuple[str, ...]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from voicebench.errors import ResultsError
+from voicebench.results.batches import regular
+from voicebench.results.codec import SCHEMA
 from voicebench.results.folder import CSV, INCOMPLETE, TURNS
+from voicebench.strict_json import parse_json
 
 
 def check_folder(path: Path, *, may_be_empty: bool = False) -> Path:
@@ -55,17 +57,41 @@ def read_rows(run: Path) -> str:
     """Return the table of a run folder, one row a turn. Raises `ResultsError`."""
     path = run / CSV
     try:
-        return path.read_text(encoding="utf-8")
+        return regular(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path} cannot be read ({error})") from None
+
+
+def read_summary(path: Path) -> dict[str, object]:
+    """Read a ``summary.json``. Raises `ResultsError` for anything else, and for another schema."""
+    summary = read_document(path)
+    schema = summary.get("schema")
+    if schema != SCHEMA or isinstance(schema, bool):
+        raise ResultsError(
+            f"{path} has schema {str(schema)[:40]}, and this voicebench reads schema {SCHEMA}",
+            "read it with the version of voicebench that wrote it",
+        )
+    return summary
 
 
 def read_document(path: Path) -> dict[str, object]:
     """Read one JSON object of a run folder. Raises `ResultsError` for anything else."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(_content(path).decode("utf-8"))
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path} cannot be read ({error})") from None
     if not isinstance(document, dict):
         raise ResultsError(f"{path} is no JSON object")
     return document
+
+
+def _content(path: Path) -> bytes:
+    with regular(path).open("rb") as file:
+        content = file.read(MOST_DOCUMENT_BYTES + 1)
+    if len(content) > MOST_DOCUMENT_BYTES:
+        raise ValueError(f"it is larger than {MOST_DOCUMENT_BYTES} bytes")
+    return content
+
+
+MOST_DOCUMENT_BYTES = 64_000_000
+"""A larger file is none of a run's documents, and fills no memory."""

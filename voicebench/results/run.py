@@ -32,7 +32,14 @@ from voicebench.results.folder import (
     audio_file,
 )
 from voicebench.results.judged import Judged
-from voicebench.results.reading import check_folder, name_in, object_in, read_document, run_folders
+from voicebench.results.reading import (
+    check_folder,
+    name_in,
+    object_in,
+    read_document,
+    read_summary,
+    run_folders,
+)
 from voicebench.summary import Summary
 from voicebench.timeline import Timeline
 
@@ -251,7 +258,7 @@ def _stored(folder: Path) -> Mapping[str, object]:
     if not path.is_file():
         return {}
     try:
-        return read_document(path)
+        return read_summary(path)
     except ResultsError:
         if (folder / INCOMPLETE).exists():
             return {}  # the run was stopped while it was writing this file

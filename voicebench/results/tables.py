@@ -19,7 +19,7 @@ import orjson
 
 from voicebench.errors import ResultsError
 from voicebench.metrics import METRICS, NS_PER_MS, compute
-from voicebench.results.batches import map_turns
+from voicebench.results.batches import map_turns, regular
 from voicebench.results.codec import decode_line
 from voicebench.results.csv_rows import CSV_COLUMNS, RunCount, cells_of, numbered, quoted
 from voicebench.results.folder import CSV, TURNS
@@ -141,7 +141,7 @@ def stored_rows_stand(folder: Path) -> bool:
 
 def _stored_rows(folder: Path) -> Iterator[list[str]]:
     """Yield the rows of ``runs.csv``; none where its header is another."""
-    with (folder / CSV).open(encoding="utf-8", newline="") as file:
+    with regular(folder / CSV).open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file)
         if tuple(next(rows, ())) == CSV_COLUMNS:
             yield from rows

@@ -23,10 +23,11 @@ from voicebench.gates import GateResult, judge, overall, parse_gate
 from voicebench.intervals import LEVEL, mean_interval
 from voicebench.judgement import planned_turns
 from voicebench.metrics import compute
-from voicebench.results.batches import map_turns
+from voicebench.results.batches import map_turns, regular
 from voicebench.results.checksums import changed_files, read_checksums
 from voicebench.results.csv_rows import CSV_COLUMNS, RunCount, cells_of, numbered
 from voicebench.results.document import OTHER_PHASES, phases_document
+from voicebench.results.document_checks import wrong_documents
 from voicebench.results.folder import AUDIO, CSV, INCOMPLETE, SETTINGS, SUMMARY, TURNS
 from voicebench.results.judged import Judged
 from voicebench.results.reading import check_folder, read_document
@@ -92,6 +93,8 @@ def verify(path: Path) -> Verification:
     if not complete:
         checked.notes.append("the run was broken off; what was finished is checked")
     _check_sums(checked, complete)
+    for name, what in wrong_documents(folder):
+        checked.differs(name, what)
     try:
         phases = _columns(checked)
     except (ResultsError, TypeError, ValueError, ArithmeticError) as error:
@@ -211,7 +214,7 @@ class _Rows:
 
     def _read(self, path: Path) -> Iterator[list[str]]:
         try:
-            with path.open(encoding="utf-8", newline="") as file:
+            with regular(path).open(encoding="utf-8", newline="") as file:
                 yield from csv.reader(file)
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             self._checked.differs(CSV, f"cannot be read ({error})")
@@ -263,14 +266,18 @@ def _check_summary(
         computed |= final.as_dict()
     if "phases" in stored:  # results of before it was written are no worse for it
         computed["phases"] = phases_document(phases, summary)
-    unchecked: list[str] = []
+    apart = _Apart()
     for key, value in computed.items():
         if key not in stored:
             checked.differs(SUMMARY, f"has no {key}")
             continue
-        _compare(checked, key, stored[key], value, unchecked)
-    if unchecked:
-        checked.notes.append(f"{SUMMARY}: not checked: {', '.join(unchecked)}")
+        _compare(checked, key, stored[key], value, apart)
+    for found, what in (
+        (apart.unchecked, "not checked"),
+        (apart.missing, "figures that it does not have"),
+    ):
+        if found:
+            checked.notes.append(f"{SUMMARY}: {what}: {', '.join(found)}")
 
 
 def _turns(columns: Columns | None) -> int:
@@ -336,20 +343,29 @@ def _levels(entries: Sequence[Mapping[str, object]]) -> list[float]:
     return levels
 
 
+@dataclass(slots=True)
+class _Apart:
+    """What only the file has, or only the turns give."""
+
+    unchecked: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
 def _compare(
-    checked: Verification, where: str, stored: object, computed: object, unchecked: list[str]
+    checked: Verification, where: str, stored: object, computed: object, apart: _Apart
 ) -> None:
-    """Compare what is in both; name what only the file has."""
+    """Compare what is in both, and name in ``apart`` what is not."""
     if isinstance(stored, dict) and isinstance(computed, dict):
+        apart.missing += [f"{where}.{key}" for key in computed if key not in stored]
         for key, value in stored.items():
             if key in computed:
-                _compare(checked, f"{where}.{key}", value, computed[key], unchecked)
+                _compare(checked, f"{where}.{key}", value, computed[key], apart)
             else:
-                unchecked.append(f"{where}.{key}")
+                apart.unchecked.append(f"{where}.{key}")
         return
     if isinstance(stored, list) and isinstance(computed, list) and len(stored) == len(computed):
         for number, (one, other) in enumerate(zip(stored, computed, strict=True), start=1):
-            _compare(checked, f"{where}[{number}]", one, other, unchecked)
+            _compare(checked, f"{where}[{number}]", one, other, apart)
         return
     checked.figures += 1
     if not _same(stored, computed):
@@ -362,7 +378,7 @@ def _same(stored: object, computed: object) -> bool:
     if isinstance(stored, float) and isinstance(computed, int | float):
         # Sums may be taken in another order by another version of numpy.
         return math.isclose(stored, computed, rel_tol=1e-12, abs_tol=1e-12)
-    return stored == computed
+    return stored == computed and isinstance(stored, bool) == isinstance(computed, bool)
 
 
 def _cell(value: object) -> str:
