@@ -90,16 +90,22 @@ def test_json_is_one_document_and_nothing_else(run, voice):
     assert (Path(model["path"]) / "tiny.onnx").read_bytes() == VOICE
 
 
-def test_a_damaged_model_is_found_by_verifying_and_fails_the_command(run):
+def test_a_damaged_model_is_named_in_the_list_and_fails_the_command_that_verifies(run):
     run("pull")
     folder = Path(run("path", "tiny-voice").stdout.strip())
     (folder / "tiny.onnx").write_bytes(VOICE[:-1] + b"\x01")
-    assert run("list").exit_code == 0
+    listed = run("list")
+    assert listed.exit_code == 0
+    assert "damaged" in listed.stdout
+    assert "ready" not in listed.stdout
     result = run("list", "--verify", "--json")
     assert isinstance(result.exception, ModelError)
     (model,) = json.loads(result.stdout)["models"]
     assert model["state"] == "damaged"
-    assert "tiny.onnx has SHA-256" in model["detail"]
+    assert model["detail"] == "damaged: tiny.onnx is not what it was when it was made"
+    pulled = run("pull", "tiny-voice")
+    assert "tiny-voice: damaged in the cache, so it is made anew (tiny.onnx is" in pulled.stderr
+    assert (folder / "tiny.onnx").read_bytes() == VOICE
 
 
 def test_pulling_shows_progress_on_stderr_and_the_result_on_stdout(run):

@@ -12,7 +12,8 @@ from tiny_wheels import MODEL_FILE
 
 from voicebench import models
 from voicebench.errors import ModelError, UsageError
-from voicebench.models import catalogue, fetch, gguf, store
+from voicebench.models import catalogue, fetch, gguf, manifest, store
+from voicebench.models.cache import build_once
 from voicebench.models.progress import Step
 
 
@@ -152,11 +153,80 @@ def test_a_file_cut_later_is_found_at_the_next_use_and_fetched_anew(voice):
     assert (folder / "tiny.onnx").read_bytes() == MODEL_FILE
 
 
-def test_a_changed_byte_is_found_by_verifying_and_mended_by_pulling(voice):
+def change(path: Path) -> None:
+    """Change one byte of a file, and nothing else about it."""
+    before = path.stat()
+    with path.open("r+b") as file:
+        last = file.seek(-1, 2)
+        byte = file.read(1)[0] ^ 1
+        file.seek(last)
+        file.write(bytes([byte]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    manifest._summed.clear()  # as in another process
+
+
+def test_a_changed_byte_is_found_at_the_next_use_named_and_made_anew(voice):
     folder = models.ensure("tiny-voice")
-    changed = bytearray(MODEL_FILE)
-    changed[-1] ^= 1
-    (folder / "tiny.onnx").write_bytes(changed)
+    change(folder / "tiny.onnx")
+    assert models.state("tiny-voice") == "damaged"
+    with pytest.raises(ModelError, match=r"tiny\.onnx is not what it was when it was made"):
+        models.path("tiny-voice")
+    steps = []
+    assert models.ensure("tiny-voice", steps.append) == folder
+    assert (folder / "tiny.onnx").read_bytes() == MODEL_FILE
+    assert [step for step in steps if step.stage == "damaged"] == [
+        Step("tiny-voice", "damaged", detail="tiny.onnx is not what it was when it was made")
+    ]
+
+
+def test_changed_weights_of_a_language_model_are_converted_anew(llm):
+    folder = models.ensure("tiny-llm")
+    whole = (folder / "model.safetensors").read_bytes()
+    change(folder / "model.safetensors")
+    assert models.standing("tiny-llm").detail.startswith("damaged: model.safetensors is not what")
+    assert models.ensure("tiny-llm") == folder
+    assert (folder / "model.safetensors").read_bytes() == whole
+    assert models.state("tiny-llm") == "ready"
+
+
+def test_a_damaged_model_that_cannot_be_had_again_is_named_as_damaged(voice, monkeypatch):
+    folder = models.ensure("tiny-voice")
+    change(folder / "tiny.onnx")
+
+    def unreachable(*_arguments):
+        raise ModelError("the index cannot be reached", "check the network")
+
+    monkeypatch.setattr(store, "fetch", unreachable)
+    with pytest.raises(ModelError) as refused:
+        models.ensure("tiny-voice")
+    assert str(refused.value) == (
+        "the model tiny-voice is damaged in the cache (tiny.onnx is not what it was when it was "
+        "made), and cannot be made anew: the index cannot be reached; check the network"
+    )
+
+
+def test_what_an_engine_made_of_a_voice_is_part_of_its_state(voice, cache):
+    models.ensure("tiny-voice")
+    (member,) = [one for one in voice.members if one.name == "tiny.onnx"]
+    made = build_once(
+        cache / "voices" / f"{member.sha256[:32]}-2",
+        lambda place: (place / "weights.safetensors").write_bytes(b"weights") and None,
+    )
+    assert models.state("tiny-voice") == "ready"
+    change(made / "weights.safetensors")
+    assert models.standing("tiny-voice").detail == (
+        "damaged: weights.safetensors is not what it was when it was made"
+    )
+    models.pull("tiny-voice")
+    assert models.state("tiny-voice") == "ready"
+    assert models.remove("tiny-voice") > 0
+    assert not made.exists()
+
+
+def test_a_byte_that_only_the_sha256_tells_of_is_mended_by_pulling(voice, monkeypatch):
+    monkeypatch.setattr(manifest, "quick_sum", lambda path: "the same")
+    folder = models.ensure("tiny-voice")
+    change(folder / "tiny.onnx")
     assert models.standing("tiny-voice").condition == "ready"
     found = models.standing("tiny-voice", verify=True)
     assert found.condition == "damaged"

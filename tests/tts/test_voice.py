@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from voicebench.errors import ModelError
+from voicebench.models import manifest
 from voicebench.tts.vits.native_trial import drawn_weights, trial_shape
 from voicebench.tts.vits.shape import VitsShape
 from voicebench.tts.voice import converted
@@ -48,6 +51,34 @@ def test_a_cut_off_voice_in_the_cache_is_converted_again(source: Path) -> None:
     folder = source.parent / "cache" / "voices" / converted(source, convert).origin
     (folder / "weights.safetensors").write_bytes(b"cut")
     assert converted(source, convert).weights.keys() == drawn_weights(SHAPE, seed=0).keys()
+
+
+def test_changed_weights_in_the_cache_are_said_and_converted_again(source: Path) -> None:
+    folder = source.parent / "cache" / "voices" / converted(source, convert).origin
+    weights = folder / "weights.safetensors"
+    whole, before = weights.read_bytes(), weights.stat()
+    weights.write_bytes(whole[:-4096] + bytes(byte ^ 0xFF for byte in whole[-4096:]))
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+    manifest._summed.clear()  # as in another process
+    said: list[str] = []
+    converted(source, convert, say=said.append)
+    assert weights.read_bytes() == whole
+    assert said == [
+        f"the voice of {source.name} is damaged in the cache (weights.safetensors is not what it "
+        "was when it was made), and is made anew"
+    ]
+
+
+def test_a_disk_that_is_full_when_a_voice_is_converted_is_one_sentence(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object, **_named: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left (os error 28)")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(ModelError, match=r"the disk is full: .* could not be written to"):
+        converted(source, convert)
+    assert not list((source.parent / "cache" / "voices").glob("[!.]*"))
 
 
 def test_a_voice_in_the_cache_that_lacks_a_weight_is_refused(source: Path) -> None:

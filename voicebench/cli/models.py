@@ -27,6 +27,7 @@ SCHEMA = 1
 
 _STYLES = {"ready": "green", "fetched": "yellow", "absent": "dim", "damaged": "red"}
 _DOING = {
+    "damaged": "damaged in the cache, so it is made anew",
     "wait": "waiting for another process that fetches it",
     "fetch": "fetching",
     "check": "checking",
@@ -159,6 +160,9 @@ def progress_of_models(console: Console) -> Iterator[Report]:
 
         def take(step: Step) -> None:
             key = (step.model, step.stage)
+            if step.stage == "damaged":
+                progress.console.print(_line(step), markup=False, highlight=False)
+                return
             if key not in shown:
                 for earlier in shown.values():
                     progress.update(earlier, visible=False)
@@ -175,12 +179,15 @@ def _plain_lines(console: Console) -> Report:
     def take(step: Step) -> None:
         if (step.model, step.stage) not in seen:
             seen.add((step.model, step.stage))
-            size = f" ({megabytes(step.total)})" if step.stage == "fetch" and step.total else ""
-            console.print(
-                f"{step.model}: {_DOING[step.stage]}{size}", markup=False, highlight=False
-            )
+            console.print(_line(step), markup=False, highlight=False)
 
     return take
+
+
+def _line(step: Step) -> str:
+    size = f" ({megabytes(step.total)})" if step.stage == "fetch" and step.total else ""
+    found = f" ({step.detail})" if step.detail else ""
+    return f"{step.model}: {_DOING[step.stage]}{size}{found}"
 
 
 def _amount(step: Step) -> str:

@@ -58,7 +58,7 @@ def load_language_model(
     computing = resolve_device(device)
     resolve_dtype(dtype, computing)
     precision = _precision(precision, dtype)
-    folder = find_model_folder(model)
+    folder = find_model_folder(model, say)
     if engine != "transformers":
         from voicebench.llm.fast import loading
         from voicebench.llm.fast.shape import Unsupported
@@ -142,7 +142,7 @@ def measure_quality(
 
     _check_choice("kernels", kernels, KERNELS)
     computing = resolve_device(device)
-    folder = find_model_folder(model)
+    folder = find_model_folder(model, say)
     try:
         opened, _, threads = open_model(folder, computing, say)
     except Unsupported as reason:

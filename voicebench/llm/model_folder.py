@@ -12,14 +12,17 @@ import re
 from pathlib import Path
 
 from voicebench.errors import ModelError
+from voicebench.models.progress import Report, Say, say_nothing, told
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
 _WANTED_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
 """Of a hub model: settings, weights, templates and vocabularies. Never a pickle (``*.bin``)."""
 
 
-def find_model_folder(model: str) -> Path:
+def find_model_folder(model: str, say: Say = say_nothing) -> Path:
     """Return the folder that holds ``model``, fetched or converted first where it has to be.
+
+    ``say`` is told what the cache had damaged.
 
     Raises `ModelError` for a path that does not exist, a file that is no GGUF, an unknown name,
     and a hub model that is neither cached nor to be had.
@@ -28,11 +31,11 @@ def find_model_folder(model: str) -> Path:
     if path.is_dir():
         return path
     if path.is_file():
-        return _converted_gguf(path)
+        return _converted_gguf(path, told(say))
     from voicebench.models import catalogue, store
 
     if any(entry.name == model for entry in catalogue.CATALOGUE):
-        return store.ensure(model)
+        return store.ensure(model, told(say))
     if not _HUB_ID.fullmatch(model) or model.endswith(".gguf"):
         raise ModelError(
             f"language model {model!r} does not exist",
@@ -41,10 +44,10 @@ def find_model_folder(model: str) -> Path:
     return _hub_folder(model)
 
 
-def _converted_gguf(path: Path) -> Path:
+def _converted_gguf(path: Path, report: Report) -> Path:
     from voicebench.models import gguf
 
-    return gguf.converted(path)
+    return gguf.converted(path, report)
 
 
 def _hub_folder(model: str) -> Path:

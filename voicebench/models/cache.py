@@ -16,7 +16,6 @@ import contextlib
 import errno
 import glob
 import hashlib
-import json
 import os
 import secrets
 import shutil
@@ -25,6 +24,7 @@ from pathlib import Path
 
 from voicebench.errors import ModelError
 from voicebench.models import manifest
+from voicebench.models.kept import read_kept, write_kept
 from voicebench.models.manifest import file_sha256
 from voicebench.models.progress import Report, Step, ignore
 
@@ -62,9 +62,10 @@ def build_once(
 
     ``build`` gets an empty temporary folder and leaves in it what ``folder`` shall hold. Whatever
     ends it (an error, Ctrl-C, a kill, a full disk), ``folder`` is absent or whole afterwards.
-    ``folder`` belongs to the cache: what stands there and is not whole (a file cut or missing) is
-    thrown away and built anew. Name it after a hash of what it is made from, so that it never has
-    to be renewed. ``about`` is recorded in its manifest.
+    ``folder`` belongs to the cache: what stands there and is not whole (a file cut, missing or
+    changed) is reported, thrown away and built anew. Name it after a hash of what it is made from,
+    so that it never has to be renewed. ``about`` is recorded in its manifest; its ``model`` is how
+    the report calls it.
 
     Raises `ModelError` when the disk is full or the folder cannot be written, and what ``build``
     raises.
@@ -74,8 +75,11 @@ def build_once(
     with disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with locked(folder, report):
-            if manifest.damage(folder) is None:
+            damage = manifest.damage(folder)
+            if damage is None:
                 return folder
+            if folder.exists():
+                report(Step(str((about or {}).get("model", folder.name)), "damaged", detail=damage))
             discard(folder)
             temporary = _temporary(folder)
             try:
@@ -185,17 +189,11 @@ def known_sha256(path: Path) -> str:
     seen = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
     place = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:32]
     memory = cache_folder() / "digests" / f"{place}.json"
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        remembered = json.loads(memory.read_text(encoding="utf-8"))
-        if remembered["seen"] == seen:
-            return str(remembered["sha256"])
+    remembered = read_kept(memory)
+    if isinstance(remembered, dict) and remembered.get("seen") == seen:
+        return str(remembered["sha256"])
     digest = file_sha256(path)
-    # A sum that cannot be remembered is only taken again next time.
-    with contextlib.suppress(OSError):
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        temporary = memory.with_suffix(f".{secrets.token_hex(4)}")
-        temporary.write_text(json.dumps({"seen": seen, "sha256": digest}), encoding="utf-8")
-        temporary.replace(memory)
+    write_kept(memory, {"seen": seen, "sha256": digest})
     return digest
 
 

@@ -26,6 +26,7 @@ from voicebench.errors import ModelError
 from voicebench.models.gguf_header import Header, read_header, write_without_vocabulary
 from voicebench.models.gguf_rope import stretched_rope
 from voicebench.models.gguf_tokenizer import split_rule, write_tokenizer
+from voicebench.models.tensor_file import save_tensors
 
 PARTS = 4
 
@@ -127,8 +128,6 @@ def _plain_numbers() -> Any:
 
 def _write_weights(model: Any, target: Path) -> None:
     """Write the state dict; a weight that two names share is written under the first."""
-    from safetensors.torch import save_file
-
     seen: set[int] = set()
     weights = {}
     for name, weight in model.state_dict().items():
@@ -136,8 +135,7 @@ def _write_weights(model: Any, target: Path) -> None:
             continue
         seen.add(weight.data_ptr())
         weights[name] = weight.contiguous()
-    save_file(weights, target, metadata={"format": "pt"})
-    target.chmod(0o644)  # safetensors makes it readable by its owner only
+    save_tensors(weights, target)
 
 
 _NOT_OF_THE_MODEL = (

@@ -9,7 +9,9 @@ long it is, JSON, and then the numbers.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import os
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from voicebench.errors import ModelError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
 _LENGTH_BYTES = 8
 
@@ -64,6 +67,25 @@ class TensorFile:
         begin, end = self._header[name]["data_offsets"]
         stored = self._data[begin:end].view(_number_type(self.number_format(name)))
         return np.asarray(stored.reshape(self.size(name)))
+
+
+def save_tensors(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Write the weights of a torch model to ``path``. Raises `OSError` as every other write does.
+
+    The library raises an error of its own, which says what the system refused in words alone.
+    """
+    import safetensors
+    from safetensors.torch import save_file
+
+    try:
+        save_file(dict(weights), path, metadata={"format": "pt"})
+    except safetensors.SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        code = int(number[1])
+        raise OSError(code, os.strerror(code), str(path)) from error
+    path.chmod(0o644)  # safetensors makes it readable by its owner only
 
 
 FORMATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}

@@ -269,6 +269,7 @@ def open_voice(settings: Settings, say: Say, deadline: TurnDeadline | None = Non
         seed=settings.tts.seed,
         first_window=settings.tts.first_window_ms,
         trim_silence=settings.tts.trim_silence,
+        say=say,
     )
     _say_slower(say, "tts", made.describe())
     return made

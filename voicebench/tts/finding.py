@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from voicebench.errors import ModelError
+from voicebench.models.progress import Say, say_nothing, told
 
 if TYPE_CHECKING:
     from voicebench.tts.voice import Voice
@@ -17,11 +18,12 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
 _HUB_FILES = ("config.json", "model.safetensors", "vocab.json", "tokenizer_config.json")
 
 
-def open_voice(voice: str, family: Family = "auto") -> Voice:
+def open_voice(voice: str, family: Family = "auto", say: Say = say_nothing) -> Voice:
     """Load the voice called ``voice`` into the CPU's memory.
 
     It is a name of the catalogue, the path of a Piper ``.onnx`` file, or the folder or hub id of a
-    transformers ``VitsModel``; what exists as a path is taken as one. Raises `ModelError`.
+    transformers ``VitsModel``; what exists as a path is taken as one. ``say`` is told what had to
+    be made anew. Raises `ModelError`.
     """
     from voicebench.models import catalogue, store
     from voicebench.tts.mms import open_vits_folder
@@ -29,21 +31,21 @@ def open_voice(voice: str, family: Family = "auto") -> Voice:
 
     path = Path(voice).expanduser()
     if not path.exists() and any(entry.name == voice for entry in catalogue.CATALOGUE):
-        found = next(store.ensure(voice).glob("*.onnx"), None)
+        found = next(store.ensure(voice, told(say)).glob("*.onnx"), None)
         if found is None:
             raise ModelError(f"{voice} is not a voice", "see `voicebench models list`")
-        return open_piper(found)
+        return open_piper(found, say)
     if family == "piper" or (family == "auto" and voice.endswith(".onnx")):
-        return open_piper(path)
+        return open_piper(path, say)
     if path.is_dir():
-        return open_vits_folder(path)
+        return open_vits_folder(path, say=say)
     if not _HUB_ID.fullmatch(voice):
         raise ModelError(
             f"voice {voice!r} does not exist",
             "name a Piper .onnx file, a folder or hub id of a VitsModel, or one of "
             "`voicebench models list`",
         )
-    return open_vits_folder(_hub_folder(voice), name=voice)
+    return open_vits_folder(_hub_folder(voice), voice, say)
 
 
 def _hub_folder(voice: str) -> Path:

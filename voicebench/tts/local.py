@@ -17,6 +17,7 @@ import numpy as np
 
 from voicebench.errors import SettingsError
 from voicebench.events import AudioChunk, SilenceTrimmed, TtsEvent
+from voicebench.models.progress import Say, say_nothing
 from voicebench.slower import Slower, described
 from voicebench.tts.noise import SeededNoise
 from voicebench.tts.opening import Opening
@@ -167,6 +168,7 @@ def load_synthesizer(
     first_window: float | None = None,
     trim_silence: bool = True,
     family: Family = "auto",
+    say: Say = say_nothing,
 ) -> LocalSynthesizer:
     """Load a voice and return the synthesizer that speaks with it.
 
@@ -175,7 +177,7 @@ def load_synthesizer(
     and melody stays in float32. ``kernels`` is ``native``, ``torch`` or ``auto``. ``threads`` of
     None leaves the threads as they are. ``first_window`` is in milliseconds of audio; None
     takes what the speed measured here allows.
-    Scales that are None are the voice's own.
+    Scales that are None are the voice's own. ``say`` is told what the cache had damaged.
 
     Raises `ModelError`, `SettingsError` or `DeviceError`.
     """
@@ -187,7 +189,7 @@ def load_synthesizer(
     on = resolve_device(device)
     if threads is not None:
         set_threads(threads)
-    opened = open_voice(voice, family)
+    opened = open_voice(voice, family, say)
     if speaker_id is not None and not 0 <= speaker_id < opened.speakers:
         raise SettingsError(
             f"the voice {opened.name} has no speaker {speaker_id}",

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voicebench.errors import ModelError
+from voicebench.models.progress import Say, say_nothing
 from voicebench.tts.characters import read_characters
 from voicebench.tts.vits.shape import (
     DecoderShape,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 REMEDY = "name a folder with config.json, model.safetensors and vocab.json of a VitsModel"
 
 
-def open_vits_folder(folder: Path, name: str | None = None) -> Voice:
+def open_vits_folder(folder: Path, name: str | None = None, say: Say = say_nothing) -> Voice:
     """Load the voice in ``folder``; raises `ModelError` where it is none, or is broken."""
     config = read_json(folder / "config.json")
     if config.get("model_type") != "vits":
@@ -71,7 +72,7 @@ def open_vits_folder(folder: Path, name: str | None = None) -> Voice:
         stored = _Stored(weights_file)
         return shape, collect(weights_file, shape, vits_names(shape), stored.get)
 
-    made = converted(weights_file, convert, shape)
+    made = converted(weights_file, convert, shape, say)
     if characters.most_id >= shape.text.symbols:
         raise ModelError(
             f"{folder / 'vocab.json'} names the symbol {characters.most_id}, and the voice has "

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voicebench.errors import ModelError
+from voicebench.models.progress import Say, say_nothing
 from voicebench.tts import espeak
 from voicebench.tts.speakable import parts, speakable
 from voicebench.tts.vits.utterance import Manner
@@ -73,7 +74,7 @@ class PiperSettings:
             yield self.ids(sentence)
 
 
-def open_piper(path: Path) -> Voice:
+def open_piper(path: Path, say: Say = say_nothing) -> Voice:
     """Load the Piper voice whose ONNX file is ``path``; ``path`` + ".json" lies beside it.
 
     Raises `ModelError` where a file is missing, broken, or of another kind.
@@ -96,7 +97,7 @@ def open_piper(path: Path) -> Voice:
         names = piper_names(graph, shape)
         return shape, collect(path, shape, names, lambda n: torch.tensor(graph.weight(n)))
 
-    made = converted(path, convert)
+    made = converted(path, convert, say=say)
     most = max(max(ids) for ids in settings.phoneme_ids.values() if ids)
     if most >= made.shape.text.symbols:
         raise ModelError(

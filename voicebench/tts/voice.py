@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from voicebench.models.cache import build_once, cache_folder, known_sha256
-from voicebench.models.tensor_file import TensorFile
+from voicebench.models.progress import Say, say_nothing, told
+from voicebench.models.tensor_file import TensorFile, save_tensors
 from voicebench.tts.vits.shape import VitsShape
 from voicebench.tts.vits.utterance import Manner
 from voicebench.tts.vits.weights import check_weights
@@ -57,28 +58,32 @@ def converted(
     source: Path,
     convert: Callable[[], tuple[VitsShape, dict[str, Tensor]]],
     known: VitsShape | None = None,
+    say: Say = say_nothing,
 ) -> Converted:
     """Return what ``convert`` makes of the file ``source``, made once and cached.
 
     The cache is keyed by the file's content, and by the shape where that is ``known`` from
-    elsewhere; so a changed file is converted anew. Torch is imported only to convert. Raises
-    `ModelError` where the weights in the cache are not those of the voice, and what ``convert``
-    raises.
+    elsewhere; so a changed file is converted anew, and so is what the cache has damaged, which
+    ``say`` is told. Torch is imported only to convert. Raises `ModelError` where the weights in the
+    cache are not those of the voice, and what ``convert`` raises.
     """
     import hashlib
     import json
 
     def build(folder: Path) -> None:
-        from safetensors.torch import save_file
-
         shape, weights = convert()
-        save_file(weights, folder / "weights.safetensors")
+        save_tensors(weights, folder / "weights.safetensors")
         (folder / "shape.json").write_text(json.dumps(shape.to_json()), encoding="utf-8")
 
     name = f"{known_sha256(source)[:32]}-{FORMAT}"
     if known is not None:
         name += "-" + hashlib.sha256(json.dumps(known.to_json()).encode()).hexdigest()[:12]
-    folder = build_once(cache_folder() / "voices" / name, build, about={"source": source.name})
+    folder = build_once(
+        cache_folder() / "voices" / name,
+        build,
+        about={"source": source.name, "model": f"the voice of {source.name}"},
+        report=told(say),
+    )
     stored = json.loads((folder / "shape.json").read_text(encoding="utf-8"))
     shape, file = VitsShape.from_json(stored), TensorFile(folder / "weights.safetensors")
     weights = {name: file.array(name) for name in file.names}

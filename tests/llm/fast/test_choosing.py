@@ -11,7 +11,7 @@ import torch
 from voicebench.errors import SettingsError
 from voicebench.llm.fast import choosing
 from voicebench.llm.fast.calibration import turn_time
-from voicebench.llm.fast.choosing import Candidate, Model, choose_decoder
+from voicebench.llm.fast.choosing import Candidate, Model, choose_decoder, say_nothing
 from voicebench.llm.fast.findings import Findings
 from voicebench.llm.fast.kernels import plain
 from voicebench.llm.fast.native_trial import trial_model
@@ -191,7 +191,8 @@ def test_findings_are_kept_between_runs_and_belong_to_model_and_machine(findings
 def test_a_broken_findings_file_is_as_none(findings, tmp_path):
     findings.add_speed("a", 1.5)
     (file,) = Path(tmp_path / "cache" / "findings").iterdir()
-    for content in ("{", "[]", '{"speed": 3, "quality": {"a": {"x": 1}}}'):
+    changed = file.read_text().replace("1.5", "0.5")
+    for content in ("{", "[]", '{"speed": 3, "quality": {"a": {"x": 1}}}', changed):
         file.write_text(content)
         again = Findings(tmp_path / "model", device="cpu", threads=1)
         assert again.speed("a") is None
@@ -205,21 +206,38 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path, monkeyp
     findings.add_speed("a", 1.5)
     findings.add_prefix([1], np.zeros(1, np.float32), np.zeros(1, np.float32))
     assert findings.speed("a") == 1.5
-    assert findings.prefix([1]) is None
+    assert findings.prefix([1], say_nothing) is None
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:-9], lambda b: b[:-8] + b"\0\0\0\1" * 2, lambda b: b""]
+)
+def test_a_damaged_state_of_the_prefix_is_said_and_made_anew(model, tmp_path, damage):
+    keys, values = model.kept([1, 2, 3])
+    (file,) = (tmp_path / "cache" / "prefixes").rglob("*.state")
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
+    said = []
+    model.say = said.append
+    again = model.kept([1, 2, 3])
+    assert said == ["the kept state of the system prompt is damaged in the cache, and is made anew"]
+    assert np.array_equal(again[0], keys)
+    assert np.array_equal(again[1], values)
+    assert file.read_bytes() == whole
 
 
 def test_the_exact_prefix_is_kept_with_its_ids(model):
     keys, values = model.kept([1, 2, 3])
     assert keys.shape == (2, 2, 3, 16)
-    again = model.findings.prefix([1, 2, 3])
+    again = model.findings.prefix([1, 2, 3], say_nothing)
     assert np.array_equal(again[0], keys)
     assert np.array_equal(again[1], values)
-    assert model.findings.prefix([1, 2]) is None
+    assert model.findings.prefix([1, 2], say_nothing) is None
 
 
 def test_only_the_latest_prefixes_are_kept(findings):
     for number in range(20):
         findings.add_prefix([number], np.zeros(1, np.float32), np.zeros(1, np.float32))
-    kept = [number for number in range(20) if findings.prefix([number]) is not None]
+    kept = [number for number in range(20) if findings.prefix([number], say_nothing) is not None]
     assert len(kept) == 16
     assert 19 in kept

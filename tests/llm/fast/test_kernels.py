@@ -7,6 +7,7 @@ import torch
 
 from voicebench.llm.fast import kernels
 from voicebench.llm.fast.kernels import kinds_of_cpu, plain, works
+from voicebench.llm.fast.shape import Unsupported
 
 KINDS = kinds_of_cpu()
 
@@ -48,5 +49,5 @@ def test_a_kind_whose_operator_is_gone_is_not_offered():
 
 
 def test_a_weight_beyond_float16_is_refused_rather_than_cut():
-    with pytest.raises(OverflowError, match="beyond float16"):
+    with pytest.raises(Unsupported, match="beyond float16"):
         kernels._packed_fp16().prepare(torch.tensor([[1e5, 0.0]]), None)

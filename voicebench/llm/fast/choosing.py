@@ -104,7 +104,7 @@ class Model:
 
     def kept(self, ids: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the exact keys and values of a prefix, computed now or found earlier."""
-        known = self.findings.prefix(ids)
+        known = self.findings.prefix(ids, self.say)
         if known is None:
             cache = self.exact.new_cache(len(ids))
             self.exact.forward(ids, cache, 0)
@@ -144,7 +144,10 @@ def measure_all(model: Model, *, kernels: str, threads: int) -> list[Measured]:
         if turn_ms > slowest:
             continue
         model.say(f"measuring the quality of {candidate.name}")
-        decoder = candidate.build(model.shape, model.weights)
+        try:
+            decoder = candidate.build(model.shape, model.weights)
+        except Unsupported:  # the first layers suit it, and a later one does not
+            continue
         quality = compare(reference, decoder)
         model.findings.add_quality(candidate.name, quality)
         found.append(Measured(candidate.name, candidate.precision, turn_ms, quality))

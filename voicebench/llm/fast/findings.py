@@ -1,24 +1,22 @@
 """What was found out about a model on this machine, kept between runs.
 
 Speed and quality of the ways to compute it, and the exact keys and values of the prefixes that its
-prompts begin with. All of it can be found out again; a file that cannot be read or written costs
-time and nothing else.
+prompts begin with. All of it can be found out again; a file that cannot be read or written, or is
+damaged, costs time and nothing else.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
-import os
-import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voicebench.llm.quality import Quality
 from voicebench.models.cache import cache_folder, known_sha256
+from voicebench.models.kept import read_kept, replace_file, write_kept
 from voicebench.native.library import native_digest, processor
 
 if TYPE_CHECKING:
@@ -29,6 +27,8 @@ REVISION = 1
 """Raised when the same model and machine would be judged otherwise by new code."""
 
 _MOST_PREFIXES = 16
+_DIGEST_BYTES = 32
+"""The SHA-256 of a prefix's keys and values stands before them: a megabyte takes a millisecond."""
 
 
 class Findings:
@@ -72,16 +72,22 @@ class Findings:
         }
         self._write()
 
-    def prefix(self, ids: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-        """Return the kept keys and values of a prefix, or None."""
-        import safetensors
-        from safetensors.numpy import load_file
+    def prefix(
+        self, ids: Sequence[int], say: Callable[[str], None]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        """Return the kept keys and values of a prefix; None where they are not there or damaged."""
+        from safetensors.numpy import load
 
-        file = self._prefix_file(ids)
-        with contextlib.suppress(OSError, KeyError, safetensors.SafetensorError):
-            kept = load_file(file)
-            return kept["keys"], kept["values"]
-        return None
+        try:
+            stored = self._prefix_file(ids).read_bytes()
+        except OSError:
+            return None
+        digest, content = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
+        if hashlib.sha256(content).digest() != digest:
+            say("the kept state of the system prompt is damaged in the cache, and is made anew")
+            return None
+        kept = load(content)
+        return kept["keys"], kept["values"]
 
     def add_prefix(
         self, ids: Sequence[int], keys: NDArray[np.float32], values: NDArray[np.float32]
@@ -89,7 +95,8 @@ class Findings:
         """Keep the keys and values of a prefix; the oldest make room for it."""
         from safetensors.numpy import save
 
-        _replace(self._prefix_file(ids), save({"keys": keys, "values": values}))
+        content = save({"keys": keys, "values": values})
+        replace_file(self._prefix_file(ids), hashlib.sha256(content).digest() + content)
         with contextlib.suppress(OSError):
             files = sorted(self._prefixes.iterdir(), key=lambda file: file.stat().st_mtime)
             for file in files[:-_MOST_PREFIXES]:
@@ -100,29 +107,16 @@ class Findings:
 
     def _prefix_file(self, ids: Sequence[int]) -> Path:
         digest = hashlib.sha256(f"{REVISION} {list(ids)}".encode()).hexdigest()
-        return self._prefixes / f"{digest[:32]}.safetensors"
+        return self._prefixes / f"{digest[:32]}.state"
 
     def _write(self) -> None:
-        _replace(self._file, json.dumps(self._known, indent=1).encode())
+        write_kept(self._file, self._known)
 
 
 def _read(file: Path) -> dict[str, dict[str, Any]]:
     known: dict[str, dict[str, Any]] = {"speed": {}, "quality": {}}
-    with contextlib.suppress(OSError, ValueError):
-        content = json.loads(file.read_text(encoding="utf-8"))
-        for kind in known:
-            if isinstance(content, dict) and isinstance(content.get(kind), dict):
-                known[kind] = content[kind]
+    content = read_kept(file)
+    for kind in known:
+        if isinstance(content, dict) and isinstance(content.get(kind), dict):
+            known[kind] = content[kind]
     return known
-
-
-def _replace(file: Path, content: bytes) -> None:
-    """Write a file whole or not at all; a cache that cannot be written is no error."""
-    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(content)
-            os.replace(temporary, file)
-        finally:
-            temporary.unlink(missing_ok=True)

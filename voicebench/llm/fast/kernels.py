@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from voicebench.llm.fast.shape import Unsupported
+
 if TYPE_CHECKING:
     import torch
 
@@ -118,7 +120,7 @@ def _packed_fp16() -> LinearKind:
 
     def prepare(weight: torch.Tensor, bias: torch.Tensor | None) -> Linear:
         if not bool((weight.abs() <= torch.finfo(torch.float16).max).all()):
-            raise OverflowError("a weight is beyond float16")
+            raise Unsupported("a weight is beyond float16")
         added = None if bias is None else bias.float()
         packed = torch.ops.quantized.linear_prepack_fp16(weight.float(), added)
         multiply = torch.ops.quantized.linear_dynamic_fp16
