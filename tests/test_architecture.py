@@ -350,7 +350,7 @@ LOOSE = {
     "cli.models": {
         "table",
         "f'{model.name}: {model.licence_note}. {model.card}'",
-        "f'{step.model}: {_DOING[step.stage]}{size}'",
+        "_line(step)",
     },
     "cli.selftest": {
         "line",
