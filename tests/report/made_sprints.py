@@ -99,7 +99,7 @@ def quick_turns(count: int = 20, first_audio_ms: float = 150, **more: object) ->
             number,
             tokens=((40, "The"), (50, " weather"), (160, " is fine.")),
             chunks=((80, "The weather"), (165, " is fine.")),
-            audio=((first_audio_ms + number / 10, 600), (260, 600)),
+            audio=((first := first_audio_ms + number / 10, 600), (max(first, 260), 600)),
             **more,  # type: ignore[arg-type]
         )
         for number in range(1, count + 1)
