@@ -31,9 +31,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from voicebench.engines.models import catalogue, ensure
+from voicebench.engines.models.fetch import fetch
 from voicebench.errors import VoicebenchError
-from voicebench.models import catalogue, ensure
-from voicebench.models.fetch import fetch
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "interop"

@@ -16,22 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from voicebench.columns import columns_of
-from voicebench.comparison import side_of
-from voicebench.differences import mean_difference, recovered_difference
-from voicebench.figures import Figure, parse_figure
-from voicebench.gates import Verdict, worst
-from voicebench.intervals import (
+from voicebench.figures.columns import columns_of
+from voicebench.figures.comparison import side_of
+from voicebench.figures.differences import mean_difference, recovered_difference
+from voicebench.figures.figure import Figure, parse_figure
+from voicebench.figures.intervals import (
     Interval,
     mean_interval,
     percentile_interval,
     share_interval,
     values_to_bound,
 )
-from voicebench.metrics import BY_NAME
-from voicebench.playback import Arrival
-from voicebench.regression import check_regressions
-from voicebench.timeline import Sound, Timeline
+from voicebench.figures.metrics import BY_NAME
+from voicebench.judging.gates import Verdict, worst
+from voicebench.judging.regression import check_regressions
+from voicebench.turn.playback import Arrival
+from voicebench.turn.timeline import Sound, Timeline
 
 Values = NDArray[np.float64]
 RATE = 16_000

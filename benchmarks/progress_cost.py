@@ -2,8 +2,8 @@
 
 ``python benchmarks/progress_cost.py`` plays scripted turns on the real clock, into a pseudo
 terminal that somebody reads, with progress hidden, shown, and shown by Rich's own live display (as
-it would be without the care that `voicebench.report.progress` takes), and prints what was recorded
-minus what was scripted for each. Below that, the cost of one event and of one drawing.
+it would be without the care that `voicebench.report.console.progress` takes), and prints what was
+recorded minus what was scripted for each. Below that, the cost of one event and of one drawing.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from rich.table import Table
 from rich.text import Text
 
 from voicebench.audio.pcm import AudibleRule
+from voicebench.checks.selftest import stamp_errors_ms
 from voicebench.events import Event, Token
-from voicebench.recorder import Recorder
-from voicebench.report.progress import REFRESH_S, Progress
-from voicebench.selftest import stamp_errors_ms
-from voicebench.summary import percentile
+from voicebench.figures.summary import percentile
+from voicebench.report.console.progress import REFRESH_S, Progress
 from voicebench.targets.simulated import Script, Simulated, VirtualClock
-from voicebench.timeline import Timeline
+from voicebench.turn.recorder import Recorder
+from voicebench.turn.timeline import Timeline
 
 TURNS = 10
 SCRIPT = Script(ttft_s=0.100, token_s=0.020, ttfb_s=0.070, speed_x=4.0, words=40)

@@ -31,24 +31,24 @@ import numpy as np
 
 from voicebench.audio.pcm import AudibleRule
 from voicebench.events import Emit, Event, TurnFailed
-from voicebench.llm.openai_http import OpenAiChat
-from voicebench.metrics import compute
-from voicebench.pipeline import speak_turn, write_turn
-from voicebench.prompts import load
-from voicebench.recorder import Recorder
-from voicebench.remote.sound import SoundFormat
+from voicebench.figures.metrics import compute
+from voicebench.figures.summary import percentile
+from voicebench.pipeline.pipeline import speak_turn, write_turn
+from voicebench.remote.clients.openai_chat import OpenAiChat
+from voicebench.remote.clients.openai_speech import OpenAiSpeech
+from voicebench.remote.clients.plain_speech import PlainSpeech, SpeechRoute
+from voicebench.remote.clients.socket_dialect import SocketDialect
+from voicebench.remote.clients.speech_stream import SocketSpeech
+from voicebench.remote.sound.sound_stream import SoundFormat
 from voicebench.server.running import serving
 from voicebench.server.served import ServedCascade
 from voicebench.settings import Settings, load_settings
-from voicebench.summary import percentile
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.opening import open_cascade
 from voicebench.targets.realtime import Realtime
 from voicebench.targets.voice_socket import VoiceSocket
-from voicebench.tts.openai_http import OpenAiSpeech
-from voicebench.tts.plain_http import PlainSpeech, SpeechRoute
-from voicebench.tts.socket import SocketSpeech
-from voicebench.tts.socket_dialect import SocketDialect
+from voicebench.text.prompts import load
+from voicebench.turn.recorder import Recorder
 
 ROUNDS = 60
 """Fewer leave an interval as wide as what it is about."""

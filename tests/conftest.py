@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def c_library_or_none():
     """The C library, compiled in the user's cache; None without a C compiler."""
-    from voicebench.native.library import NoLibrary, native_library
+    from voicebench.engines.native.library import NoLibrary, native_library
 
     try:
         return native_library()

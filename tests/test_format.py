@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicebench import format as form
-from voicebench.metrics import METRICS
+from voicebench.figures.metrics import METRICS
 
 
 @pytest.mark.parametrize(

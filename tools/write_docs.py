@@ -21,10 +21,12 @@ from pathlib import Path
 from rich.console import Console
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
-from voicebench.metrics import METRICS  # noqa: E402
-from voicebench.report.console import print_runs  # noqa: E402
+from house import as_markdown  # noqa: E402
+
+from voicebench.figures.metrics import METRICS  # noqa: E402
+from voicebench.report.console.console import print_runs  # noqa: E402
 from voicebench.results.run import read_run  # noqa: E402
 from voicebench.settings import DEFAULT_GATES, load_settings  # noqa: E402
 
@@ -77,6 +79,7 @@ def example_run() -> str:
 
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
+    "architecture.md": {"rooms": as_markdown},
     "metrics.md": {"metrics": metrics_table, "default gates": default_gates},
     "configuration.md": {"settings": settings_table},
     "../README.md": {"example": example_run},

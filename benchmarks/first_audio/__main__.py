@@ -22,9 +22,9 @@ from benchmarks.first_audio import (
     startup,
     tries,
 )
-from voicebench.environment import describe_environment, package_version
 from voicebench.errors import VoicebenchError
-from voicebench.prompts import PromptSet, load
+from voicebench.machine.environment import describe_environment, package_version
+from voicebench.text.prompts import PromptSet, load
 
 PARTS = ("rows", "startup", "stages", "growth", "tries")
 BUILD = Path(__file__).parents[2] / "build" / "first_audio"

@@ -15,16 +15,15 @@ from itertools import count, cycle, islice
 from benchmarks.first_audio.rows import LLM, NAIVE, OURS, STRONGEST, Pipelines
 from benchmarks.first_audio.stages import timed_ms
 from voicebench.audio.pcm import AudibleRule
+from voicebench.engines.llm.generation import InProcessLanguageModel
+from voicebench.engines.llm.language_model import load_language_model
 from voicebench.events import AudioChunk, Usage
-from voicebench.llm import LanguageModel
-from voicebench.llm.answering import InProcessLanguageModel
-from voicebench.llm.local import load_language_model
-from voicebench.metrics import compute
-from voicebench.recorder import Recorder
-from voicebench.scheduling import DeviceQueue
-from voicebench.summary import percentile
+from voicebench.figures.metrics import compute
+from voicebench.figures.summary import percentile
+from voicebench.pipeline.protocols import LanguageModel, Synthesizer
+from voicebench.pipeline.scheduling import DeviceQueue
 from voicebench.targets.cascade import Cascade
-from voicebench.tts import Synthesizer
+from voicebench.turn.recorder import Recorder
 
 REPEATS = 3
 PROMPT_TOKENS = (16, 64, 250, 1000, 2000)

@@ -45,7 +45,7 @@ def why_not(path: Path) -> str | None:
 
 
 class LlamaEngine:
-    """A GGUF model by llama.cpp; implements `voicebench.llm.answering.Generating`."""
+    """A GGUF model by llama.cpp; implements `voicebench.engines.llm.generation.Generating`."""
 
     def __init__(self, path: Path, threads: int) -> None:
         from llama_cpp import Llama

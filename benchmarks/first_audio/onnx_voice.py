@@ -37,7 +37,7 @@ Frames = NDArray[np.float32]
 
 
 class SentenceVoice:
-    """A Piper voice by ``piper-tts``, as it comes; implements `voicebench.tts.Synthesizer`.
+    """A Piper voice by ``piper-tts``, as it comes; implements `voicebench.engines.tts.Synthesizer`.
 
     Only its volume is left as the network made it, as voicebench leaves it: normalising makes a
     listener hear something earlier, and would be no merit of either.

@@ -10,8 +10,8 @@ from benchmarks.first_audio.promises import NAMES, Judged, judge_all
 from benchmarks.first_audio.ratios import METRICS, figure, known, ratio, values_of
 from benchmarks.first_audio.rounds import Turns
 from benchmarks.first_audio.rows import OURS, OURS_2, ROWS
-from voicebench.intervals import Interval, percentile_interval
-from voicebench.summary import percentile
+from voicebench.figures.intervals import Interval, percentile_interval
+from voicebench.figures.summary import percentile
 
 BEGIN, END = "<!-- first audio: begin -->", "<!-- first audio: end -->"
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"

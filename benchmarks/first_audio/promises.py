@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from benchmarks.first_audio.ratios import figure, known, ratio, values_of
 from benchmarks.first_audio.rounds import Turns
-from voicebench.gates import Verdict, judge, parse_gate
-from voicebench.llm.ending import count_words, is_sentence_end
+from voicebench.engines.llm.ending import count_words, is_sentence_end
+from voicebench.figures.summary import summarize
+from voicebench.judging.gates import Verdict, judge, parse_gate
 from voicebench.settings import DEFAULT_GATES
-from voicebench.summary import summarize
-from voicebench.timeline import Timeline
+from voicebench.turn.timeline import Timeline
 
 OURS = "d3"
 TIMES_FASTER = {"b": 3.0, "a": 12.0, "c": 1.8}

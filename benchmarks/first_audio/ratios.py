@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voicebench.intervals import LEVEL, Interval
-from voicebench.metrics import BY_NAME
-from voicebench.summary import percentile
-from voicebench.timeline import Timeline
+from voicebench.figures.intervals import LEVEL, Interval
+from voicebench.figures.metrics import BY_NAME
+from voicebench.figures.summary import percentile
+from voicebench.turn.timeline import Timeline
 
 METRICS = ("first_audio_ms", "first_sound_ms", "gapless_start_ms", "llm_total_ms")
 RESAMPLES = 4000

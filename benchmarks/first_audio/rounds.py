@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voicebench.audio.pcm import AudibleRule
-from voicebench.machine_state import MachineWatch
-from voicebench.measuring import PlannedTurn, take_turns
+from voicebench.machine.machine_state import MachineWatch
+from voicebench.measuring.plan import PlannedTurn, take_turns
 from voicebench.results.codec import decode_line, encode_line
 from voicebench.targets import Target
-from voicebench.timeline import Timeline
+from voicebench.turn.timeline import Timeline
 
 REST_S = 0.7
 SETTLE_S = 0.02

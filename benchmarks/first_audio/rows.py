@@ -13,14 +13,18 @@ from pathlib import Path
 
 from benchmarks.first_audio import llama
 from benchmarks.first_audio.onnx_voice import FrameVoice, SentenceVoice
-from voicebench.devices import usable_cores
-from voicebench.llm import LanguageModel
-from voicebench.llm.answering import SPOKEN_SYSTEM_PROMPT, InProcessLanguageModel, ReplyRules
-from voicebench.llm.fast.tokenizer import FolderTokenizer
-from voicebench.llm.local import load_language_model
-from voicebench.models import catalogue, ensure
-from voicebench.models.fetch import fetch
-from voicebench.scheduling import TurnTaking
+from voicebench.engines.llm.fast.tokenizer import FolderTokenizer
+from voicebench.engines.llm.generation import (
+    SPOKEN_SYSTEM_PROMPT,
+    InProcessLanguageModel,
+    ReplyRules,
+)
+from voicebench.engines.llm.language_model import load_language_model
+from voicebench.engines.models import catalogue, ensure
+from voicebench.engines.models.fetch import fetch
+from voicebench.machine.devices import usable_cores
+from voicebench.pipeline.protocols import LanguageModel
+from voicebench.pipeline.scheduling import TurnTaking
 from voicebench.settings import Settings, load_settings
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.opening import open_cascade

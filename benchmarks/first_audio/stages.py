@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.first_audio.bandwidth import Bandwidth
 from benchmarks.first_audio.ratios import known, values_of
 from benchmarks.first_audio.rows import VOICE
-from voicebench.summary import percentile
+from voicebench.figures.summary import percentile
 from voicebench.targets.cascade import Cascade
-from voicebench.timeline import Timeline
+from voicebench.turn.timeline import Timeline
 
 if TYPE_CHECKING:
-    from voicebench.tts.voice import Voice
+    from voicebench.engines.tts.voice import Voice
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Stage:
 
 def measure(ours: Cascade, turns: Sequence[Timeline], bandwidth: Bandwidth) -> list[Stage]:
     """Return the stages of ``turns``, back to back; the voice's two are timed on their texts."""
-    from voicebench.tts.finding import open_voice
+    from voicebench.engines.tts.finding import open_voice
 
     language_model = ours.llm.describe()
     once = float(str(language_model["bytes_per_token"]))
@@ -85,10 +85,10 @@ def tokens_to_first_chunk(turn: Timeline) -> int:
 
 def text_front_end_ms(texts: Sequence[str]) -> float:
     """Return the median time from a text to what the first window is computed from."""
-    from voicebench.tts.finding import open_voice
-    from voicebench.tts.noise import SeededNoise
-    from voicebench.tts.tuning import choose_arithmetic
-    from voicebench.tts.vits.utterance import encode
+    from voicebench.engines.tts.finding import open_voice
+    from voicebench.engines.tts.fitting import choose_arithmetic
+    from voicebench.engines.tts.seeded_noise import SeededNoise
+    from voicebench.engines.tts.vits.utterance import encode
 
     voice = open_voice(VOICE)
     arithmetic = choose_arithmetic(voice, "cpu")

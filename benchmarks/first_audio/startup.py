@@ -12,9 +12,9 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from voicebench.metrics import BY_NAME
+from voicebench.figures.metrics import BY_NAME
 from voicebench.results.codec import decode_line
-from voicebench.timeline import Timeline
+from voicebench.turn.timeline import Timeline
 
 REPEATS = 3
 TURNS = 3

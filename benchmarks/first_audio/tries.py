@@ -18,15 +18,15 @@ from benchmarks.first_audio.ratios import figure
 from benchmarks.first_audio.rows import VOICE, Pipelines
 from benchmarks.first_audio.stages import timed_ms
 from voicebench.audio.pcm import AudibleRule
+from voicebench.engines.llm.generation import InProcessLanguageModel
 from voicebench.events import Emit
-from voicebench.llm.answering import InProcessLanguageModel
-from voicebench.measuring import PlannedTurn, take_turns
+from voicebench.figures.summary import percentile
+from voicebench.measuring.plan import PlannedTurn, take_turns
 from voicebench.settings import load_settings
-from voicebench.summary import percentile
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.opening import open_cascade
-from voicebench.timeline import Timeline
+from voicebench.turn.timeline import Timeline
 
 WARMUPS = (0, 1, 3, 10)
 LOADS = 3
@@ -162,10 +162,10 @@ def cheaper_voice(turns: Sequence[Timeline]) -> Table:
 
     Their weights are random: a width costs what it costs, whatever it says.
     """
-    from voicebench.tts.finding import open_voice
-    from voicebench.tts.tuning import choose_arithmetic
-    from voicebench.tts.vits.arithmetic import Arithmetic
-    from voicebench.tts.vits.native_trial import drawn_weights
+    from voicebench.engines.tts.finding import open_voice
+    from voicebench.engines.tts.fitting import choose_arithmetic
+    from voicebench.engines.tts.vits.arithmetic import Arithmetic
+    from voicebench.engines.tts.vits.voice_trial import drawn_weights
 
     own_voice = open_voice(VOICE)
     shape = own_voice.shape

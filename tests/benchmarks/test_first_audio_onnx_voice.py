@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.first_audio.onnx_voice import FIRST_FRAMES, FrameVoice, SentenceVoice
 from benchmarks.first_audio.rows import VOICE
+from voicebench.engines.models import ensure
 from voicebench.events import AudioChunk
-from voicebench.models import ensure
 
 pytestmark = [pytest.mark.models, pytest.mark.slow]
 pytest.importorskip("onnxruntime")

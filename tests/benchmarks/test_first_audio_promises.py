@@ -7,7 +7,7 @@ from handmade import make_turn
 
 from benchmarks.first_audio.promises import Judged, judge_all
 from benchmarks.first_audio.rounds import Turns
-from voicebench.timeline import Timeline
+from voicebench.turn.timeline import Timeline
 
 REPLY = "Water boils at a hundred degrees when you are at the level of the sea."
 WORDS = [f"{' ' * bool(place)}{word}" for place, word in enumerate(REPLY.split())]

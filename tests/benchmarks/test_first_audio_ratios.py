@@ -4,7 +4,7 @@ import pytest
 from drawn_turns import drawn_turn
 
 from benchmarks.first_audio.ratios import figure, ratio, values_of
-from voicebench.timeline import Failure
+from voicebench.turn.timeline import Failure
 
 FAILED = drawn_turn(end=5, failure=Failure("broken", "engine", "tts"))
 

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.interop import CASES, COLUMNS, PIPER, ROOT, command_of, interpreter_of, row_of
 from voicebench.cli.options import effective_settings
-from voicebench.metrics import BY_NAME
+from voicebench.figures.metrics import BY_NAME
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 

@@ -11,9 +11,9 @@ from hostile_peers import KEY
 from ran_command import Command, Ran
 from searched_output import Searched
 
-from voicebench import session
 from voicebench.cli import main
-from voicebench.measuring import take_turns
+from voicebench.measuring import session
+from voicebench.measuring.plan import take_turns
 from voicebench.targets import simulated
 
 
@@ -45,6 +45,6 @@ def scripted_time(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def searched(voicebench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Searched:
     monkeypatch.setenv("SOME_KEY", KEY)
-    monkeypatch.setattr("voicebench.session.QUICK_TURNS", 1)
-    monkeypatch.setattr("voicebench.session.QUICK_TURNS_OVER_THE_WIRE", 1)
+    monkeypatch.setattr("voicebench.measuring.session.QUICK_TURNS", 1)
+    monkeypatch.setattr("voicebench.measuring.session.QUICK_TURNS_OVER_THE_WIRE", 1)
     return Searched(voicebench, tmp_path / "results")

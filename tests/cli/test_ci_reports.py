@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from ran_command import Command
 
-from voicebench import session
+from voicebench.measuring import session
 
 pytestmark = pytest.mark.usefixtures("scripted_time")
 

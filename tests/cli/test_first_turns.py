@@ -11,7 +11,7 @@ from served_somewhere import server
 
 from voicebench.results.batches import stream_turns
 from voicebench.server import running
-from voicebench.timeline import Timeline
+from voicebench.turn.timeline import Timeline
 
 
 def turns_in(results: Path) -> list[Timeline]:

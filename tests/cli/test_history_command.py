@@ -12,7 +12,7 @@ import pytest
 from conftest import Command
 from drawn_turns import failed_turn, turn_with_first_audio
 
-from voicebench.report.history_table import sparkline
+from voicebench.report.console.history_table import sparkline
 from voicebench.results.codec import encode_line
 
 

@@ -31,7 +31,7 @@ from hostile_peers import (
 from loopback import serving
 from searched_output import Searched
 
-from voicebench import wire
+from voicebench.turn import wire
 
 
 def reasons(folder: Path) -> list[str]:

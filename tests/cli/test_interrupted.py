@@ -9,9 +9,10 @@ from xml.etree import ElementTree
 import pytest
 from ran_command import Command, Ran
 
-from voicebench import session, transports
+from voicebench.checks import transports
 from voicebench.events import Emit, Token, TurnFailed, TurnStarted
-from voicebench.streaming_check import StreamingCheck
+from voicebench.judging.streaming_check import StreamingCheck
+from voicebench.measuring import session
 from voicebench.targets.simulated import Simulated
 
 pytestmark = pytest.mark.usefixtures("scripted_time")

@@ -9,9 +9,10 @@ from xml.etree import ElementTree
 import pytest
 from conftest import Command
 
-from voicebench import judgement, session
-from voicebench.noise import Noise
-from voicebench.regression import Regressions
+from voicebench.judging import judgement
+from voicebench.judging.noise import Noise
+from voicebench.judging.regression import Regressions
+from voicebench.measuring import session
 
 pytestmark = pytest.mark.usefixtures("scripted_time")
 

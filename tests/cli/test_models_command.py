@@ -16,10 +16,10 @@ from typer.testing import CliRunner, Result
 
 import voicebench
 from voicebench.cli.models import app, megabytes, progress_of_models
+from voicebench.engines.models import catalogue, fetch
+from voicebench.engines.models.catalogue import Entry, Member, Wheel
+from voicebench.engines.models.fetch_progress import Step
 from voicebench.errors import ModelError, UsageError
-from voicebench.models import catalogue, fetch
-from voicebench.models.catalogue import Entry, Member, Wheel
-from voicebench.models.progress import Step
 
 VOICE = b"\x08\x08\x12\x04test" + bytes(3_000_000)
 

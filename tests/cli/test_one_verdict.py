@@ -14,8 +14,8 @@ from xml.etree import ElementTree
 import pytest
 from ran_command import Command
 
-from voicebench import session
-from voicebench.noise import Noise
+from voicebench.judging.noise import Noise
+from voicebench.measuring import session
 
 pytestmark = pytest.mark.usefixtures("scripted_time")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from ran_command import Command
 
-from voicebench import selftest, transports
-from voicebench.metrics import METRICS
-from voicebench.native.library import NoLibrary
+from voicebench.checks import selftest, transports
+from voicebench.engines.native.library import NoLibrary
+from voicebench.figures.metrics import METRICS
 from voicebench.settings import describe_keys
 
 
@@ -63,7 +63,7 @@ def test_doctor_says_that_a_compiler_is_missing_and_how_to_get_one(
     def no_compiler() -> None:
         raise NoLibrary("there is no C compiler")
 
-    monkeypatch.setattr("voicebench.native.library.native_library", no_compiler)
+    monkeypatch.setattr("voicebench.engines.native.library.native_library", no_compiler)
     findings = {row["what"]: row for row in json.loads(voicebench("doctor", "--json").out)}
     assert findings["C compiler"]["state"] == "warning"
     assert "there is no C compiler" in findings["C compiler"]["detail"]

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from ran_command import Command
 
-from voicebench import session
-from voicebench.recorder import Recording
+from voicebench.measuring import session
 from voicebench.results import folder as folder_module
+from voicebench.turn.recorder import Recording
 
 pytestmark = pytest.mark.usefixtures("scripted_time")
 

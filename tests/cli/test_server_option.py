@@ -13,9 +13,9 @@ from ran_command import Command
 from scripted_engines import Scripted, sound, words
 from served_somewhere import engines, server
 
-from voicebench.llm import local as language_models
-from voicebench.models import store
-from voicebench.tts import local as voices
+from voicebench.engines.llm import language_model as language_models
+from voicebench.engines.models import store
+from voicebench.engines.tts import synthesizer as voices
 
 
 def written(results: Path, name: str) -> dict[str, dict[str, object]]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from ran_command import Command
 
-from voicebench import session
 from voicebench.events import Emit, TurnStarted
-from voicebench.noise import Noise
+from voicebench.judging.noise import Noise
+from voicebench.measuring import session
 from voicebench.targets.simulated import Simulated
 
 pytestmark = pytest.mark.usefixtures("scripted_time")

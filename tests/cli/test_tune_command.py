@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from conftest import Command
 
-from voicebench import session
-from voicebench.noise import Noise
+from voicebench.judging.noise import Noise
+from voicebench.measuring import session
+from voicebench.measuring.sweep import parse_variation
 from voicebench.settings import load_settings
-from voicebench.tuning import parse_variation
 
 SIM = "sim:ttft=10ms,token=15ms,ttfb=5ms,speed=100x,words=8"
 

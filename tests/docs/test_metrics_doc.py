@@ -14,11 +14,11 @@ from drawn_turns import drawn_turn
 from voicebench import errors
 from voicebench.audio.pcm import AudibleRule
 from voicebench.errors import UsageError, VoicebenchError
-from voicebench.final import Word
-from voicebench.gates import CLOSE_MARGIN, OPERATORS, Verdict, parse_gate
-from voicebench.metrics import BY_NAME, METRICS, compute
+from voicebench.figures.metrics import BY_NAME, METRICS, compute
+from voicebench.figures.summary import carries
+from voicebench.judging.final import Word
+from voicebench.judging.gates import CLOSE_MARGIN, OPERATORS, Verdict, parse_gate
 from voicebench.settings import DEFAULT_GATES, describe_keys
-from voicebench.summary import carries
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from voicebench.cli.report import Format
-from voicebench.digest import MOST_WHOLE
 from voicebench.errors import ExitCode
+from voicebench.judging.digest import MOST_WHOLE
 from voicebench.report.html.turns import AUDIO_BYTES
 from voicebench.report.runs import MOST_SHOWN
 

@@ -11,10 +11,11 @@ from command_line import voicebench
 from handmade import sprint_turns
 from recorded_folders import write_result
 
-from voicebench.gates import CLOSE_MARGIN
-from voicebench.report.sprint import analysis, imported, opening, readings, score, to_try
-from voicebench.report.sprint.sprint import ASPECTS
-from voicebench.report.sprint.targets import TARGETS
+from voicebench.judging.gates import CLOSE_MARGIN
+from voicebench.sprints import analysis, imported, readings, score, to_try
+from voicebench.sprints import first_lines as opening
+from voicebench.sprints.sprint import ASPECTS
+from voicebench.sprints.targets import TARGETS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "sprint.md").read_text(encoding="utf-8")

@@ -10,14 +10,15 @@ from types import ModuleType
 
 import pytest
 
-from voicebench import choosing, noise, validity
 from voicebench.audio import hearing, misreading, seams
-from voicebench.comparability import MACHINE, MACHINE_PACKAGES
-from voicebench.differences import SHOWN_IN
-from voicebench.final import Word
-from voicebench.gates import Verdict
-from voicebench.intervals import BOOTSTRAP_UP_TO, values_to_bound
-from voicebench.regression import USUAL
+from voicebench.figures.differences import SHOWN_IN
+from voicebench.figures.intervals import BOOTSTRAP_UP_TO, values_to_bound
+from voicebench.judging import best_setting as choosing
+from voicebench.judging import noise, validity
+from voicebench.judging.comparability import MACHINE, MACHINE_PACKAGES
+from voicebench.judging.final import Word
+from voicebench.judging.gates import Verdict
+from voicebench.judging.regression import USUAL
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")

@@ -11,11 +11,11 @@ import pytest
 
 from voicebench.audio.pcm import first_audible_sample
 from voicebench.audio.wav import read_wav
-from voicebench.metrics import BY_NAME, compute
+from voicebench.figures.metrics import BY_NAME, compute
 from voicebench.results.batches import stream_turns
 from voicebench.results.folder import audio_file
 from voicebench.results.run import RecordedRun, read_run
-from voicebench.timeline import Timeline
+from voicebench.turn.timeline import Timeline
 
 pytestmark = [pytest.mark.models, pytest.mark.slow]
 
@@ -58,7 +58,7 @@ def test_a_run_in_c_does_not_wait_for_torch(tmp_path: Path) -> None:
     done = subprocess.run([*command, *options], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "voicebench.llm.fast.native_decoder" in imported
+    assert "voicebench.engines.llm.fast.native_decoder" in imported
     assert not imported & {"torch", "transformers", "onnx", "pandas"}
 
 

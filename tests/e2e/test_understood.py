@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import pytest
 
-from voicebench.tts.intelligibility import SENTENCES, intelligibility
-from voicebench.tts.local import load_synthesizer
-from voicebench.tts.recogniser import Recogniser
+from voicebench.engines.tts.intelligibility import SENTENCES, intelligibility
+from voicebench.engines.tts.recogniser import Recogniser
+from voicebench.engines.tts.synthesizer import load_synthesizer
 
 SAMPLE = SENTENCES[::10]
 

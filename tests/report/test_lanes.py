@@ -5,7 +5,7 @@ from dataclasses import replace
 from handmade import failed_turn, make_turn, ns
 
 from voicebench.report.lanes import Kind, Lane, heard_until_ms, lanes, path, start_ms, whole_ms
-from voicebench.timeline import Failure, TimedText, Timeline
+from voicebench.turn.timeline import Failure, TimedText, Timeline
 
 
 def spans(lane: Lane) -> list[tuple[float, float, Kind]]:

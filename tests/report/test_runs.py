@@ -4,11 +4,11 @@ import pytest
 from handmade import failed_turn, make_turn, sprint_turns
 from outcomes import UNDER_300
 
-from voicebench.columns import columns_of
-from voicebench.digest import digest_of
-from voicebench.gates import judge, parse_gate
+from voicebench.figures.columns import columns_of
+from voicebench.figures.summary import summarize
+from voicebench.judging.digest import digest_of
+from voicebench.judging.gates import judge, parse_gate
 from voicebench.report.runs import TurnLimit, first_audio_limit, tally
-from voicebench.summary import summarize
 
 
 def limit_of(*gates: str) -> TurnLimit:

@@ -13,7 +13,7 @@ from drawn_turns import failed_turn, turn_with_first_audio
 from voicebench.errors import ResultsError
 from voicebench.results.baseline import find_baseline, read_baseline, set_baseline
 from voicebench.results.codec import encode_line
-from voicebench.timeline import MachineState, Sound, Timeline
+from voicebench.turn.timeline import MachineState, Sound, Timeline
 
 GOOD = [replace(turn_with_first_audio(300), turn=number) for number in range(1, 10)]
 

@@ -12,7 +12,7 @@ from voicebench.errors import ResultsError
 from voicebench.results import batches
 from voicebench.results.batches import map_turns
 from voicebench.results.codec import encode_line
-from voicebench.timeline import Timeline
+from voicebench.turn.timeline import Timeline
 
 COUNT = 1203
 

@@ -10,10 +10,10 @@ import pytest
 from voicebench.audio.hearing import Hearing
 from voicebench.errors import ResultsError
 from voicebench.events import Connected, ServerTiming
-from voicebench.metrics import compute
-from voicebench.playback import Arrival
+from voicebench.figures.metrics import compute
 from voicebench.results.codec import decode_line, encode_line
-from voicebench.timeline import Failure, Sound, TimedRemark, TimedText, Timeline
+from voicebench.turn.playback import Arrival
+from voicebench.turn.timeline import Failure, Sound, TimedRemark, TimedText, Timeline
 
 MS = 1_000_000
 

@@ -11,16 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicebench.events import ServerTiming
-from voicebench.metrics import METRICS, compute
-from voicebench.results.csv_rows import (
-    COLUMNS,
-    CSV_COLUMNS,
-    quoted,
-    row,
-    unquoted,
-    write_rows,
-)
-from voicebench.timeline import Timeline
+from voicebench.figures.metrics import METRICS, compute
+from voicebench.results.csv_rows import COLUMNS, CSV_COLUMNS, quoted, row, unquoted, write_rows
+from voicebench.turn.timeline import Timeline
 
 
 def written(turns: list[Timeline]) -> str:

@@ -24,12 +24,12 @@ from rich.console import Console
 
 from voicebench.errors import ResultsError, VoicebenchError
 from voicebench.events import Connected, ServerTiming
-from voicebench.report import exchange
-from voicebench.report.badge import badge
-from voicebench.report.console import print_runs
+from voicebench.report.console.console import print_runs
+from voicebench.report.exchange import exchange
+from voicebench.report.exchange.badge import badge
+from voicebench.report.exchange.junit import junit_report
+from voicebench.report.exchange.markdown import markdown_report
 from voicebench.report.html import html_report, trend_of
-from voicebench.report.junit import junit_report
-from voicebench.report.markdown import markdown_report
 from voicebench.results.baseline import set_baseline
 from voicebench.results.checksums import NAME as CHECKSUMS
 from voicebench.results.codec import decode_line, encode_line
@@ -38,7 +38,7 @@ from voicebench.results.reading import check_folder
 from voicebench.results.run import previous_run, read_run
 from voicebench.results.tables import write_events, write_long, write_turns
 from voicebench.results.verify import verify
-from voicebench.timeline import MachineState, Timeline
+from voicebench.turn.timeline import MachineState, Timeline
 
 DEEP = "[" * 100_000 + "]" * 100_000
 NUMBERS = ["NaN", "-Infinity", "1e999", "1" + "0" * 400, "-1", "1.5", "true"]

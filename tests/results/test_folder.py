@@ -18,7 +18,6 @@ import pytest
 from voicebench.audio.wav import read_wav
 from voicebench.audio.wav_writer import unusable_file
 from voicebench.errors import CannotMeasure, ResultsError
-from voicebench.recorder import Recording
 from voicebench.results import folder as folder_module
 from voicebench.results.batches import stream_turns
 from voicebench.results.folder import INCOMPLETE, RunFolder, check_writable, create_run_folder
@@ -26,7 +25,8 @@ from voicebench.results.reading import run_folders
 from voicebench.results.run import previous_run, read_run
 from voicebench.results.uninterrupted import uninterrupted
 from voicebench.results.writing import write_whole
-from voicebench.timeline import Sound, Timeline
+from voicebench.turn.recorder import Recording
+from voicebench.turn.timeline import Sound, Timeline
 
 
 def recording(turn: int) -> Recording:

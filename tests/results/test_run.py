@@ -16,7 +16,7 @@ from voicebench.results.batches import stream_turns
 from voicebench.results.codec import decode_line, encode_line
 from voicebench.results.csv_rows import write_rows
 from voicebench.results.run import read_run
-from voicebench.timeline import Failure, Timeline
+from voicebench.turn.timeline import Failure, Timeline
 
 TURNS = [
     replace(turn_with_first_audio(5, phase="cold"), turn=1),

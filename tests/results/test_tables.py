@@ -12,7 +12,7 @@ import pytest
 from handmade import failed_turn, make_turn
 from recorded_folders import write_result
 
-from voicebench.metrics import METRICS, compute
+from voicebench.figures.metrics import METRICS, compute
 from voicebench.results import tables
 from voicebench.results.tables import (
     event_lines,
@@ -21,7 +21,7 @@ from voicebench.results.tables import (
     write_long,
     write_turns,
 )
-from voicebench.timeline import Timeline
+from voicebench.turn.timeline import Timeline
 
 COUNT = tables.FROM_TURNS + 1
 

@@ -11,7 +11,7 @@ from handmade import failed_turn, make_turn, sprint_turns
 from recorded_folders import write_result
 
 from voicebench.errors import ResultsError
-from voicebench.intervals import mean_interval
+from voicebench.figures.intervals import mean_interval
 from voicebench.results.checksums import NAME
 from voicebench.results.verify import verify
 

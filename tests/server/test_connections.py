@@ -16,9 +16,8 @@ import pytest
 from scripted_engines import PATIENCE_S, sound, words
 from served_somewhere import engines, prepared, server
 
-from voicebench import wire
 from voicebench.events import TtsEvent, TurnStarted
-from voicebench.server import gate
+from voicebench.server import request_gate as gate
 from voicebench.server.connections import (
     MAX_HEAD_BYTES,
     MOST_CONNECTIONS,
@@ -28,6 +27,7 @@ from voicebench.server.connections import (
     Limits,
     limits_for,
 )
+from voicebench.turn import wire
 
 SOON = Limits(head_s=0.3, idle_s=1)
 HEALTH = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"

@@ -19,15 +19,15 @@ from voicebench.audio.wav import WavStream
 from voicebench.audio.wav_writer import wav_header
 from voicebench.errors import EngineError, TooLong
 from voicebench.events import AudioChunk, Emit
-from voicebench.llm.chat import Said
+from voicebench.pipeline.scheduling import FreeForAll
+from voicebench.remote.clients.openai_speech import OpenAiSpeech, SpeechOptions
 from voicebench.remote.failure import RemoteError
-from voicebench.remote.server_timing import parse_server_timing
-from voicebench.scheduling import FreeForAll
+from voicebench.remote.formats.server_timing import parse_server_timing
 from voicebench.server.asking import MAX_TEXT_CHARACTERS
-from voicebench.server.gate import MAX_BODY_BYTES
+from voicebench.server.request_gate import MAX_BODY_BYTES
 from voicebench.server.served import Asked, ServedCascade, ServedScript
 from voicebench.targets.simulated import parse_script, plan_speech
-from voicebench.tts.openai_http import OpenAiSpeech, SpeechOptions
+from voicebench.text.chat_template import PastMessage
 
 SAYS = {"model": "simulated", "input": "Hello there", "voice": "default"}
 ASKS = {"model": "simulated", "messages": [{"role": "user", "content": "Hello?"}]}
@@ -248,7 +248,7 @@ def test_a_conversation_is_what_was_said_before_and_the_last_word_of_the_user() 
         body = {"model": "default", "messages": told + spoken}
         answer = httpx.post(f"{url}/v1/chat/completions", json=body, trust_env=False)
     assert answer.json()["choices"][0]["message"]["content"] == "Fine."
-    earlier = (Said("user", "Hello.\n\nAre you there?"), Said("assistant", "Yes."))
+    earlier = (PastMessage("user", "Hello.\n\nAre you there?"), PastMessage("assistant", "Yes."))
     assert model.asked == [Asked("Well?", "Be brief.\n\nBe kind.", earlier=earlier)]
 
 

@@ -14,8 +14,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from voicebench.audio.pcm import AudibleRule
-from voicebench.recorder import Recorder
 from voicebench.targets.realtime import PCM_RATE, Realtime, RealtimeOptions
+from voicebench.turn.recorder import Recorder
 
 SPEECH_S = 1.8  # six words
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
 
+from voicebench.server.bounded_protocols import Gathered
 from voicebench.server.clock import arrived_s, note_arrival, now_s
-from voicebench.server.protocols import Gathered
 
 
 class Transport:

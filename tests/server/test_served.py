@@ -8,12 +8,12 @@ import pytest
 from scripted_engines import Scripted, sound, words
 from served_somewhere import engines
 
+from voicebench.engines.llm.generation import InProcessLanguageModel, ReplyRules
 from voicebench.errors import TooLong
 from voicebench.events import Event, Token, TurnFailed, TurnFinished, TurnStarted
-from voicebench.llm.answering import InProcessLanguageModel, ReplyRules
-from voicebench.llm.chat import Said
-from voicebench.scheduling import FreeForAll, TurnTaking
+from voicebench.pipeline.scheduling import FreeForAll, TurnTaking
 from voicebench.server.served import Asked, ServedCascade, ServedScript, warm_up
+from voicebench.text.chat_template import PastMessage
 
 
 class Letters:
@@ -28,7 +28,7 @@ class Letters:
         self.told: list[str] = []
 
     def encode_turn(
-        self, system_prompt: str, prompt: str, earlier: Sequence[Said] = ()
+        self, system_prompt: str, prompt: str, earlier: Sequence[PastMessage] = ()
     ) -> list[int]:
         self.told.append(system_prompt)
         said = "".join(f"{it.role[0]}:{it.text}|" for it in earlier)
@@ -90,7 +90,7 @@ def test_the_prompts_tokens_are_the_models_own(served: ServedCascade) -> None:
 
 
 def test_what_was_said_before_goes_before_the_prompt(served: ServedCascade) -> None:
-    earlier = (Said("user", "a"), Said("assistant", "b"))
+    earlier = (PastMessage("user", "a"), PastMessage("assistant", "b"))
     asked = Asked("c", system_prompt="", earlier=earlier)
     assert written(served, asked) == "u:a|a:b|c"
     assert served.prompt_tokens(asked) == len("u:a|a:b|c")

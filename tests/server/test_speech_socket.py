@@ -15,11 +15,11 @@ from websockets.sync.client import ClientConnection, connect
 
 from voicebench.errors import EngineError
 from voicebench.events import AudioChunk, TtsEvent
-from voicebench.remote.sound import SoundFormat
+from voicebench.remote.clients.socket_dialect import SocketDialect
+from voicebench.remote.clients.speech_stream import SocketSpeech
+from voicebench.remote.sound.sound_stream import SoundFormat
 from voicebench.server.asking import MAX_TEXT_CHARACTERS
 from voicebench.targets.simulated import SAMPLE_RATE
-from voicebench.tts.socket import SocketSpeech
-from voicebench.tts.socket_dialect import SocketDialect
 
 DIALECT = SocketDialect(chunk=({"text": "{text}"},), done={"done": True})
 

@@ -8,9 +8,9 @@ import pytest
 from scripted_engines import PATIENCE_S
 from websockets.sync.client import ClientConnection, connect
 
-from voicebench import wire
 from voicebench.events import AudioChunk, TurnFailed, TurnFinished, TurnStarted
 from voicebench.server.speech_socket import MAX_ID_CHARACTERS
+from voicebench.turn import wire
 
 
 def open_socket(url: str, path: str) -> ClientConnection:

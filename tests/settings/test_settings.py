@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicebench.errors import SettingsError
-from voicebench.gates import parse_gate
+from voicebench.judging.gates import parse_gate
 from voicebench.settings import (
     DEFAULT_GATES,
     Settings,
@@ -19,7 +19,7 @@ from voicebench.settings import (
     lookup,
     parse_override,
 )
-from voicebench.settings.loading import MAX_CONFIG_BYTES
+from voicebench.settings.origins import MAX_CONFIG_BYTES
 
 
 @pytest.fixture

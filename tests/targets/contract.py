@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 
 from voicebench.audio.pcm import AudibleRule
-from voicebench.chunking import Chunker
 from voicebench.events import AudioChunk, TextChunk, Token
-from voicebench.metrics import BY_NAME, compute
-from voicebench.recorder import Clock, Recorder, Recording
+from voicebench.figures.metrics import BY_NAME, compute
 from voicebench.targets import Target
 from voicebench.targets.simulated import Script, Scripted, plan_turn
+from voicebench.text.chunking import Chunker
+from voicebench.turn.recorder import Clock, Recorder, Recording
 
 PROMPT = "What will the weather be?"
 LATE_MS = 5000.0

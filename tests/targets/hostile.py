@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from voicebench.metrics import compute
-from voicebench.timeline import Timeline
+from voicebench.figures.metrics import compute
+from voicebench.turn.timeline import Timeline
 
 REPLY = "It is late."
 WORDS = tuple(f" word{number}" for number in range(12))

@@ -11,9 +11,9 @@ from hostile import Broken, End, EndOfNothing, Fail, Say, Silence, Sound, Step, 
 from hostile_kinds import Kind
 from hostile_servers import SPEECH, Turns
 
+from voicebench.engines.llm.generation import InProcessLanguageModel, ReplyRules
 from voicebench.errors import EngineError
 from voicebench.events import AudioChunk
-from voicebench.llm.answering import InProcessLanguageModel, ReplyRules
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.simulated import SAMPLE_RATE

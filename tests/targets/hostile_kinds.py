@@ -41,20 +41,20 @@ from hostile_servers import (
 from loopback import Peer, serving
 from loopback_h2 import over_http2
 
-from voicebench.llm.openai_http import ChatOptions, OpenAiChat
-from voicebench.remote.access import Access
-from voicebench.remote.sound import SoundFormat
-from voicebench.remote.timeouts import Timeouts
+from voicebench.pipeline.protocols import Synthesizer
+from voicebench.remote.clients.openai_chat import ChatOptions, OpenAiChat
+from voicebench.remote.clients.openai_speech import OpenAiSpeech, SpeechOptions
+from voicebench.remote.clients.plain_speech import PlainSpeech, SpeechRoute
+from voicebench.remote.clients.socket_dialect import SocketDialect
+from voicebench.remote.clients.speech_stream import SocketSpeech
+from voicebench.remote.connection.access import Access
+from voicebench.remote.connection.timeouts import Timeouts
+from voicebench.remote.sound.sound_stream import SoundFormat
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.realtime import Realtime
 from voicebench.targets.simulated import SAMPLE_RATE
 from voicebench.targets.voice_socket import VoiceSocket
-from voicebench.tts import Synthesizer
-from voicebench.tts.openai_http import OpenAiSpeech, SpeechOptions
-from voicebench.tts.plain_http import PlainSpeech, SpeechRoute
-from voicebench.tts.socket import SocketSpeech
-from voicebench.tts.socket_dialect import SocketDialect
 
 Steps = frozenset[type[Step]]
 RAW = SoundFormat(kind="pcm", sample_rate=SAMPLE_RATE)

@@ -37,10 +37,10 @@ from hostile import (
 from loopback import Peer
 from loopback_ws import SocketPeer, socket_script
 
-from voicebench import wire
 from voicebench.audio.wav import wav_header
 from voicebench.events import AudioChunk, Event, Token, TurnFinished, Usage
 from voicebench.targets.simulated import SAMPLE_RATE
+from voicebench.turn import wire
 
 SPEECH = planned_pcm(plan(QUICK))[: hostile.SOUND_SAMPLES]
 SOUND = np.rint(SPEECH * 32767).astype("<i2").tobytes()

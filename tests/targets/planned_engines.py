@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from voicebench.chunking import Chunker
 from voicebench.errors import EngineError
 from voicebench.events import AudioChunk, TextChunk, Token, TurnFailed
 from voicebench.targets.simulated import RealClock, Script, Scripted, plan_turn
+from voicebench.text.chunking import Chunker
 
 
 class PlannedTurns:

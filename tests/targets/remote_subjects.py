@@ -17,24 +17,24 @@ from loopback_h2 import over_http2
 from loopback_ws import SocketPeer, socket_script
 from planned_engines import PlannedTurns
 
-from voicebench import wire
 from voicebench.audio.wav import wav_header
-from voicebench.chunking import Chunker
 from voicebench.errors import EngineError
 from voicebench.events import AudioChunk, TurnStarted
-from voicebench.llm.openai_http import ChatOptions, OpenAiChat
-from voicebench.remote.access import Access
-from voicebench.remote.sound import SoundFormat
+from voicebench.pipeline.protocols import Synthesizer
+from voicebench.remote.clients.openai_chat import ChatOptions, OpenAiChat
+from voicebench.remote.clients.openai_speech import OpenAiSpeech, SpeechOptions
+from voicebench.remote.clients.plain_speech import PlainSpeech, SpeechRoute
+from voicebench.remote.clients.socket_dialect import SocketDialect
+from voicebench.remote.clients.speech_stream import SocketSpeech
+from voicebench.remote.connection.access import Access
+from voicebench.remote.sound.sound_stream import SoundFormat
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.realtime import Realtime
 from voicebench.targets.simulated import SAMPLE_RATE, RealClock, Script, plan_turn
 from voicebench.targets.voice_socket import VoiceSocket
-from voicebench.tts import Synthesizer
-from voicebench.tts.openai_http import OpenAiSpeech, SpeechOptions
-from voicebench.tts.plain_http import PlainSpeech, SpeechRoute
-from voicebench.tts.socket import SocketSpeech
-from voicebench.tts.socket_dialect import SocketDialect
+from voicebench.text.chunking import Chunker
+from voicebench.turn import wire
 
 RAW = SoundFormat(kind="pcm", sample_rate=SAMPLE_RATE)
 SOCKET = SocketDialect(chunk=("{text}",), done={"done": True})

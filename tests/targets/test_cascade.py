@@ -6,10 +6,10 @@ from scripted_engines import Scripted, sound, words
 
 from voicebench.audio.pcm import AudibleRule
 from voicebench.events import TextChunk, Token, TurnFinished
-from voicebench.recorder import Recorder
-from voicebench.scheduling import BUFFER_S, FreeForAll
+from voicebench.pipeline.scheduling import BUFFER_S, FreeForAll
 from voicebench.targets.cascade import Cascade, listening_buffer_s
-from voicebench.timeline import Timeline
+from voicebench.turn.recorder import Recorder
+from voicebench.turn.timeline import Timeline
 
 REPLY = "It is noon. The sun stands high above the quiet town."
 

@@ -10,11 +10,11 @@ import pytest
 from contract import Subject
 from planned_engines import PlannedTurns
 
-from voicebench.recorder import Clock
-from voicebench.scheduling import FreeForAll, TurnTaking
+from voicebench.pipeline.scheduling import FreeForAll, TurnTaking
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.simulated import Script, Simulated, VirtualClock
+from voicebench.turn.recorder import Clock
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from hostile_in_process import IN_PROCESS
 from hostile_kinds import KINDS, Kind
 
 from voicebench.audio.pcm import AudibleRule
-from voicebench.recorder import Recorder
 from voicebench.remote import Remote
 from voicebench.targets import Target
-from voicebench.timeline import Timeline
+from voicebench.turn.recorder import Recorder
+from voicebench.turn.timeline import Timeline
 
 ALL_KINDS = (*KINDS, IN_PROCESS)
 SHOWN = [(kind, broken) for kind in ALL_KINDS for broken in BROKEN if kind.shows(broken)]
@@ -31,7 +31,7 @@ def test_a_broken_turn_is_recorded_for_what_it_is_and_the_next_one_works(
     kind: Kind, broken: Broken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # However late the server's thread gets to it, an answer comes to its end.
-    monkeypatch.setattr("voicebench.remote.http.SETTLE_S", 10)
+    monkeypatch.setattr("voicebench.remote.connection.http.SETTLE_S", 10)
     with kind.open(broken) as target:
         broken.check(take(target, 1))
         works(take(target, 2))

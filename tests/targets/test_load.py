@@ -9,18 +9,18 @@ from collections.abc import Iterator
 import pytest
 from loopback import until
 
-from voicebench import transports
+from voicebench.checks import transports
+from voicebench.checks.transports import InstrumentError, measure_used
 from voicebench.errors import EngineError
 from voicebench.events import Token
-from voicebench.llm.openai_http import OpenAiChat
-from voicebench.remote.access import Access
+from voicebench.remote.clients.openai_chat import OpenAiChat
+from voicebench.remote.clients.plain_speech import PlainSpeech, SpeechRoute
+from voicebench.remote.connection.access import Access
 from voicebench.settings import load_settings
 from voicebench.targets import opening
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.load import Load, load_beside_clients
 from voicebench.targets.simulated import Simulated, parse_script
-from voicebench.transports import InstrumentError, measure_used
-from voicebench.tts.plain_http import PlainSpeech, SpeechRoute
 
 
 class Local:

@@ -26,9 +26,9 @@ from voicebench.events import (
     TurnStarted,
     Usage,
 )
-from voicebench.remote.access import Access, ApiKey
+from voicebench.remote.connection.access import Access, ApiKey
+from voicebench.remote.connection.timeouts import Timeouts
 from voicebench.remote.failure import RemoteError
-from voicebench.remote.timeouts import Timeouts
 from voicebench.targets.realtime import Realtime, RealtimeOptions
 
 SOUND = voiced(0.1)

@@ -13,10 +13,10 @@ from test_realtime import BODY, CREATED, DONE, Sessions, sound, target_at, text,
 
 from voicebench.audio.pcm import AudibleRule
 from voicebench.events import AudioChunk, FirstByte, Remark, Token, TurnFailed, TurnFinished
-from voicebench.metrics import compute
-from voicebench.recorder import Recorder
+from voicebench.figures.metrics import compute
 from voicebench.targets.realtime import Realtime
-from voicebench.timeline import Timeline
+from voicebench.turn.recorder import Recorder
+from voicebench.turn.timeline import Timeline
 
 MADE_AFTER_S = 0.15
 """How long the server takes to the first sound of a turn."""

@@ -12,20 +12,20 @@ from encoded_sound import RATE, pcm16, voiced
 from loopback import GIVEN_UP_S, Peer, Script, closed_port, serving
 
 from voicebench.audio.pcm import AudibleRule
-from voicebench.llm.openai_http import OpenAiChat
-from voicebench.recorder import Recorder
 from voicebench.remote import Remote
-from voicebench.remote.access import Access
-from voicebench.remote.sound import SoundFormat
-from voicebench.remote.timeouts import Timeouts, TurnDeadline
+from voicebench.remote.clients.openai_chat import OpenAiChat
+from voicebench.remote.clients.openai_speech import OpenAiSpeech
+from voicebench.remote.clients.plain_speech import PlainSpeech, SpeechRoute
+from voicebench.remote.clients.socket_dialect import SocketDialect
+from voicebench.remote.clients.speech_stream import SocketSpeech
+from voicebench.remote.connection.access import Access
+from voicebench.remote.connection.timeouts import Timeouts, TurnDeadline
+from voicebench.remote.sound.sound_stream import SoundFormat
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.realtime import Realtime
 from voicebench.targets.voice_socket import VoiceSocket
-from voicebench.timeline import Timeline
-from voicebench.tts.openai_http import OpenAiSpeech
-from voicebench.tts.plain_http import PlainSpeech, SpeechRoute
-from voicebench.tts.socket import SocketSpeech
-from voicebench.tts.socket_dialect import SocketDialect
+from voicebench.turn.recorder import Recorder
+from voicebench.turn.timeline import Timeline
 
 REPLY = "It is late, and the shops are closed by now, so please come back tomorrow."
 RAW = SoundFormat(sample_rate=RATE)
@@ -88,7 +88,7 @@ def turn_of(target: Cascade) -> Timeline:
 
 def test_a_turn_over_two_connections_counts_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
     # However late the reply's stream comes to its end, its connection is kept.
-    monkeypatch.setattr("voicebench.llm.openai_reply.END_S", 10)
+    monkeypatch.setattr("voicebench.remote.clients.openai_reply.END_S", 10)
     with cascade(replies, speaks, Access()) as target:
         first, second = turn_of(target), turn_of(target)
     assert first.failure is second.failure is None

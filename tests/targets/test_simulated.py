@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 
 from voicebench.audio.pcm import AudibleRule
-from voicebench.chunking import Chunker
 from voicebench.errors import UsageError
 from voicebench.events import AudioChunk, Event, Token, TurnFailed, TurnFinished, TurnStarted
-from voicebench.metrics import compute
-from voicebench.recorder import Recorder
+from voicebench.figures.metrics import compute
 from voicebench.targets.simulated import (
     RealClock,
     Script,
@@ -21,7 +19,9 @@ from voicebench.targets.simulated import (
     parse_script,
     plan_turn,
 )
-from voicebench.timeline import Failure, Timeline
+from voicebench.text.chunking import Chunker
+from voicebench.turn.recorder import Recorder
+from voicebench.turn.timeline import Failure, Timeline
 
 MS = 1_000_000
 WINDOW = 1600  # samples in 100 ms at 16 kHz

@@ -13,17 +13,17 @@ from encoded_sound import RATE, pcm16, voiced
 from loopback import serving
 from loopback_ws import SocketPeer, socket_script
 
-from voicebench import wire
 from voicebench.audio.pcm import AudibleRule
 from voicebench.events import AudioChunk, Emit, FirstByte, TextChunk, Token, TurnFinished
-from voicebench.metrics import compute
-from voicebench.pipeline import speak_turn
-from voicebench.recorder import Recorder
-from voicebench.remote.sound import SoundFormat
+from voicebench.figures.metrics import compute
+from voicebench.pipeline.pipeline import speak_turn
+from voicebench.remote.clients.socket_dialect import SocketDialect
+from voicebench.remote.clients.speech_stream import SocketSpeech
+from voicebench.remote.sound.sound_stream import SoundFormat
 from voicebench.targets.realtime import Realtime
 from voicebench.targets.voice_socket import VoiceSocket
-from voicebench.tts.socket import SocketSpeech
-from voicebench.tts.socket_dialect import SocketDialect
+from voicebench.turn import wire
+from voicebench.turn.recorder import Recorder
 
 SOUND = voiced(1.0)
 BODY = pcm16(SOUND)

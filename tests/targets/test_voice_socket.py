@@ -12,7 +12,6 @@ from encoded_sound import RATE, voiced
 from loopback import GIVEN_UP_S, Loopback, closed_port, serving, until
 from loopback_ws import SocketPeer, socket_script
 
-from voicebench import wire
 from voicebench.audio.pcm import AudibleRule
 from voicebench.errors import CannotMeasure
 from voicebench.events import (
@@ -29,11 +28,12 @@ from voicebench.events import (
     TurnStarted,
     Usage,
 )
-from voicebench.metrics import compute
-from voicebench.recorder import Recorder
-from voicebench.remote.access import Access
-from voicebench.remote.timeouts import Timeouts
+from voicebench.figures.metrics import compute
+from voicebench.remote.connection.access import Access
+from voicebench.remote.connection.timeouts import Timeouts
 from voicebench.targets.voice_socket import VoiceSocket
+from voicebench.turn import wire
+from voicebench.turn.recorder import Recorder
 
 SOUND = voiced(0.1)
 TURN: list[Event] = [

@@ -13,7 +13,6 @@ from loopback import until
 from loopback_ws import SocketPeer
 from test_voice_socket import SOUND, TURN, failure_of, plays, target_at, turn_of
 
-from voicebench import wire
 from voicebench.audio.pcm import AudibleRule
 from voicebench.events import (
     AudioChunk,
@@ -26,10 +25,11 @@ from voicebench.events import (
     TurnFinished,
     Usage,
 )
-from voicebench.metrics import compute
-from voicebench.recorder import Recorder
+from voicebench.figures.metrics import compute
 from voicebench.targets.voice_socket import VoiceSocket
-from voicebench.timeline import Timeline
+from voicebench.turn import wire
+from voicebench.turn.recorder import Recorder
+from voicebench.turn.timeline import Timeline
 
 MADE_AFTER_S = 0.15
 """How long the server takes to the first token of a turn."""

@@ -34,6 +34,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+SAMPLE_RATES = range(4000, 192_001)
+"""Samples per second that sound may have."""
+
 INT16_STEPS = 32768
 """Steps of a 16-bit sample per full scale: int16 −32768 is −1.0, +32767 is just under +1.0."""
 

@@ -33,8 +33,8 @@ from voicebench.cli import (
 )
 from voicebench.cli.shown import forget_secrets, tell
 from voicebench.cli.streams import standard_streams
-from voicebench.devices import let_waiting_threads_sleep
 from voicebench.errors import OUT_OF_MEMORY, CannotMeasure, ExitCode, VoicebenchError
+from voicebench.machine.devices import let_waiting_threads_sleep
 
 app = typer.Typer(
     name="voicebench",

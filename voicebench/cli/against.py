@@ -9,8 +9,8 @@ from voicebench.cli.output import print_json
 from voicebench.errors import ExitCode
 
 if TYPE_CHECKING:
+    from voicebench.measuring.versus import Versus
     from voicebench.settings import Effective
-    from voicebench.versus import Versus
 
 _BY_WEIGHT = (
     ExitCode.INTERRUPTED,
@@ -26,9 +26,9 @@ def run_against(first: Effective, second: Effective, *, as_json: bool, quiet: bo
     from rich.console import Console
 
     from voicebench.cli.models import progress_of_models
-    from voicebench.report.progress import Progress
+    from voicebench.measuring.versus import check_both, run_versus
+    from voicebench.report.console.progress import Progress
     from voicebench.targets.opening import fetch_models
-    from voicebench.versus import check_both, run_versus
 
     console = Console(stderr=True, quiet=quiet)
     check_both(first, second)
@@ -59,9 +59,9 @@ def document(versus: Versus) -> dict[str, object]:
 def _print(versus: Versus) -> None:
     from rich.console import Console
 
-    from voicebench.report.comparison_table import comparison_sheet
-    from voicebench.report.console import WIDEST, print_short
-    from voicebench.report.style import Printable
+    from voicebench.report.console.comparison_table import comparison_sheet
+    from voicebench.report.console.console import WIDEST, print_short
+    from voicebench.report.console.style import Printable
 
     console = Console()
     for letter, run in (("A", versus.first), ("B", versus.second)):

@@ -37,14 +37,14 @@ def publish(run: RecordedRun, junit: Path | None) -> None:
     The JUnit file is replaced: a CI job asks for the same path each time. Annotations go to stderr,
     which GitHub reads too, so that ``--json`` keeps stdout to itself.
     """
-    from voicebench.report.ci import surroundings
+    from voicebench.report.exchange.ci_services import surroundings
 
     around = surroundings(os.environ)
     if junit is None and around.step_summary is None and not around.annotates:
         return
-    from voicebench.report.ci import append_step_summary, workflow_commands
-    from voicebench.report.junit import junit_report
-    from voicebench.report.markdown import markdown_report
+    from voicebench.report.exchange.ci_services import append_step_summary, workflow_commands
+    from voicebench.report.exchange.junit import junit_report
+    from voicebench.report.exchange.markdown import markdown_report
 
     if junit is not None:
         write_text(junit, junit_report([run]), force=True)
@@ -108,9 +108,13 @@ def _junit_in(arguments: Sequence[str]) -> Path | None:
 
 def _tell(junit: Path | None, code: ExitCode, sentence: str) -> None:
     """Write what ended a run, as far as it can be written; stderr has the sentence too."""
-    from voicebench.report.ci import append_step_summary, failure_command, surroundings
-    from voicebench.report.junit import junit_failure
-    from voicebench.report.markdown import markdown_failure
+    from voicebench.report.exchange.ci_services import (
+        append_step_summary,
+        failure_command,
+        surroundings,
+    )
+    from voicebench.report.exchange.junit import junit_failure
+    from voicebench.report.exchange.markdown import markdown_failure
 
     around = surroundings(os.environ)
     word, sentence = WORDS[code], shown(sentence)

@@ -13,8 +13,8 @@ from voicebench.cli.shown import tell
 from voicebench.errors import ExitCode, ResultsError
 
 if TYPE_CHECKING:
-    from voicebench.comparability import Comparability
-    from voicebench.comparison import ComparedFigure
+    from voicebench.figures.comparison import ComparedFigure
+    from voicebench.judging.comparability import Comparability
     from voicebench.results.run import RecordedRun
 
 
@@ -40,9 +40,9 @@ def compare(
 
     Example: voicebench compare results/20260101T120000Z-default results/20260102T120000Z-default
     """
-    from voicebench.comparability import comparability
-    from voicebench.comparison import Outcome, chosen_figure, default_figures
-    from voicebench.comparison import compare as compare_sides
+    from voicebench.figures.comparison import Outcome, chosen_figure, default_figures
+    from voicebench.figures.comparison import compare as compare_sides
+    from voicebench.judging.comparability import comparability
     from voicebench.results.run import read_run
 
     wanted = [chosen_figure(text) for text in metrics or []]
@@ -100,9 +100,9 @@ def _print(runs: list[RecordedRun], compared: list[ComparedFigure], found: Compa
     from rich.text import Text
 
     from voicebench.format import plural
-    from voicebench.report.comparison_table import comparison_sheet
-    from voicebench.report.console import WIDEST
-    from voicebench.report.style import BAD, Printable
+    from voicebench.report.console.comparison_table import comparison_sheet
+    from voicebench.report.console.console import WIDEST
+    from voicebench.report.console.style import BAD, Printable
 
     console = Console()
     for letter, run in zip("AB", runs, strict=True):

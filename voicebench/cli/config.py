@@ -43,7 +43,7 @@ def config(
 
 
 def _print_metrics(as_json: bool) -> None:
-    from voicebench.metrics import METRICS
+    from voicebench.figures.metrics import METRICS
 
     if as_json:
         rows = [
@@ -64,7 +64,7 @@ def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from voicebench.report.style import Printable
+    from voicebench.report.console.style import Printable
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in header:

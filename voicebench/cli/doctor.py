@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from voicebench.quality import Finding
+    from voicebench.checks.quality import QualityFigure
 
 _MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "missing": "[red]missing[/]"}
 
@@ -50,7 +50,7 @@ def doctor(
         return
     if llm is not None or voice is not None or assignments:
         raise UsageError("--llm, --voice and --set are for --quality", "add --quality")
-    from voicebench.doctor import examine
+    from voicebench.checks.doctor import examine
 
     findings = examine()
     if as_json:
@@ -59,7 +59,7 @@ def doctor(
         from rich.console import Console
         from rich.markup import escape
 
-        from voicebench.report.style import Printable
+        from voicebench.report.console.style import Printable
 
         table = _table("what", "state", "found", "what to do")
         for finding in findings:
@@ -85,8 +85,8 @@ def _quality(
     """Measure and print what fast arithmetic costs. The figures judge arithmetic, not a run."""
     from rich.console import Console
 
-    from voicebench.quality import examine_quality
-    from voicebench.report.style import Printable
+    from voicebench.checks.quality import examine_quality
+    from voicebench.report.console.style import Printable
 
     named = {"llm.model": llm, "tts.voice": voice}
     settings = effective_settings(None, list(assignments or ()), named).settings
@@ -117,7 +117,7 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _figures(finding: Finding) -> str:
+def _figures(finding: QualityFigure) -> str:
     """Return a finding's figures as people read them."""
     figures = finding.figures
     if "agreement" in figures:

@@ -55,7 +55,7 @@ def history(
 
       voicebench history default --html trend.html
     """
-    from voicebench.comparison import chosen_figure
+    from voicebench.figures.comparison import chosen_figure
     from voicebench.results.history import run_history, sprint_history
 
     if as_csv and as_json:
@@ -109,9 +109,9 @@ def _write_page(found: History, path: Path, *, force: bool) -> None:
 def _print_tables(found: History) -> None:
     from rich.console import Console
 
-    from voicebench.report.console import WIDEST
-    from voicebench.report.history_table import history_sheet
-    from voicebench.report.style import Printable
+    from voicebench.report.console.console import WIDEST
+    from voicebench.report.console.history_table import history_sheet
+    from voicebench.report.console.style import Printable
 
     console = Console()
     for title, points in found.by_series().items():

@@ -20,8 +20,8 @@ from voicebench.errors import ModelError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from voicebench.models import Entry, Standing
-    from voicebench.models.progress import Report, Step
+    from voicebench.engines.models import Entry, Standing
+    from voicebench.engines.models.fetch_progress import Report, Step
 
 SCHEMA = 1
 
@@ -58,8 +58,8 @@ def list_models(
 
     Example: voicebench models list --verify
     """
-    from voicebench.models import standing
-    from voicebench.models.catalogue import CATALOGUE
+    from voicebench.engines.models import standing
+    from voicebench.engines.models.catalogue import CATALOGUE
 
     rows = [(model, standing(model.name, verify=verify)) for model in CATALOGUE]
     if as_json:
@@ -90,8 +90,8 @@ def pull_models(
     """
     from rich.console import Console
 
-    from voicebench.models import pull
-    from voicebench.models.catalogue import CATALOGUE, entry
+    from voicebench.engines.models import pull
+    from voicebench.engines.models.catalogue import CATALOGUE, entry
 
     models = CATALOGUE if name is None else (entry(name),)
     with progress_of_models(Console(stderr=True)) as report:
@@ -106,7 +106,7 @@ def path_of_model(name: Name) -> None:
 
     Example: ls "$(voicebench models path en_US-joe-medium)"
     """
-    from voicebench.models import path
+    from voicebench.engines.models import path
 
     print_path(path(name))
 
@@ -119,7 +119,7 @@ def remove_model(name: Name) -> None:
 
     Example: voicebench models remove smollm2-135m-instruct
     """
-    from voicebench.models import remove
+    from voicebench.engines.models import remove
 
     freed = remove(name)
     typer.echo(shown(f"{name}: {megabytes(freed)} freed" if freed else f"{name} was not here"))

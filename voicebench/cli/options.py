@@ -84,7 +84,7 @@ def change(text: str | None, option: str) -> str | None:
     """Return the limit on a change that an option names, as '10%' or '0.1'. Raises `UsageError`."""
     if text is None:
         return None
-    from voicebench.figures import read_change
+    from voicebench.figures.figure import read_change
 
     read_change(text, f"{option} {text!r}")
     return text
@@ -94,7 +94,7 @@ def seconds(text: str | None, option: str) -> float | None:
     """Return the seconds that an option names, as '30s' or '500ms'. Raises `UsageError`."""
     if text is None:
         return None
-    from voicebench.figures import read_quantity
+    from voicebench.figures.figure import read_quantity
 
     return read_quantity(text.strip(), "s", option)
 

@@ -16,7 +16,7 @@ def publish(run: RecordedRun, *, as_json: bool, csv_path: Path | None, quiet: bo
     """Print results to stdout; advice goes to stderr."""
     from rich.console import Console
 
-    from voicebench.report.console import print_advice, print_runs
+    from voicebench.report.console.console import print_advice, print_runs
 
     if as_json:
         print_json({**run.stored, **run.final.as_dict()})
@@ -37,7 +37,7 @@ def write_csv(run: RecordedRun, path: Path | None) -> None:
 
 def exit_code(run: RecordedRun) -> ExitCode:
     """Return the exit code of the final verdict. Raises `CannotMeasure` where no turn succeeded."""
-    from voicebench.final import Word
+    from voicebench.judging.final import Word
 
     if run.not_kept is not None:
         raise CannotMeasure(run.not_kept)

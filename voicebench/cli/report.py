@@ -107,7 +107,7 @@ def _csv(results: Sequence[Path], output: Path | None, *, long: bool, force: boo
 def _table(runs: Sequence[RecordedRun], output: Path | None, *, force: bool) -> None:
     from rich.console import Console
 
-    from voicebench.report.console import print_advice, print_runs
+    from voicebench.report.console.console import print_advice, print_runs
 
     if output is None or output == Path("-"):
         print_runs(Console(), runs)
@@ -120,11 +120,11 @@ def _table(runs: Sequence[RecordedRun], output: Path | None, *, force: bool) -> 
 def _makers(
     *, fold: bool, sort: bool, trend: bool
 ) -> dict[Format, Callable[[Sequence[RecordedRun]], str]]:
-    from voicebench.report import exchange
-    from voicebench.report.badge import badge
+    from voicebench.report.exchange import exchange
+    from voicebench.report.exchange.badge import badge
+    from voicebench.report.exchange.junit import junit_report
+    from voicebench.report.exchange.markdown import markdown_report
     from voicebench.report.html import html_report, trend_of
-    from voicebench.report.junit import junit_report
-    from voicebench.report.markdown import markdown_report
 
     return {
         Format.MARKDOWN: lambda runs: markdown_report(runs, fold=fold),

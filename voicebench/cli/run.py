@@ -211,8 +211,8 @@ def _measure(effective: Effective, *, quiet: bool) -> RecordedRun:
     from rich.console import Console
 
     from voicebench.cli.models import progress_of_models
-    from voicebench.report.progress import Progress
-    from voicebench.session import check_session, run_session
+    from voicebench.measuring.session import check_session, run_session
+    from voicebench.report.console.progress import Progress
     from voicebench.targets.opening import fetch_models
 
     console = Console(stderr=True, quiet=quiet)

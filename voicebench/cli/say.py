@@ -23,8 +23,8 @@ from voicebench.errors import CannotMeasure, UsageError
 if TYPE_CHECKING:
     from voicebench.audio.speaker import Played
     from voicebench.events import Emit
+    from voicebench.measuring.speaking import HeardTurn
     from voicebench.settings import Settings
-    from voicebench.speaking import Heard
 
 MAX_TEXT_CHARACTERS = 20_000
 """About twenty minutes of speech, which is kept in memory until the turn is sealed."""
@@ -129,7 +129,7 @@ def say(
 
 def _what_to_say(text: str | None, ask: str | None) -> tuple[Iterator[str], str | None]:
     """Return the text as it arrives, or the question. Raises `UsageError`."""
-    from voicebench.prompts import check_prompt
+    from voicebench.text.prompts import check_prompt
 
     if ask is not None:
         if text is not None:
@@ -224,13 +224,13 @@ def _speak(
     output: Path | None,
     print_reply: bool,
     tell: Callable[[str], None],
-) -> Heard:
+) -> HeardTurn:
     """Load what is needed, take the turn and return when its last sample was heard."""
-    from voicebench.chunking import Chunker
-    from voicebench.session import audible_rule
+    from voicebench.measuring.session import audible_rule
+    from voicebench.measuring.speaking import Listener, read_aloud, silenced_by_signals
     from voicebench.settings import secrets_of
-    from voicebench.speaking import Listener, read_aloud, silenced_by_signals
     from voicebench.targets.opening import open_target, open_voice
+    from voicebench.text.chunking import Chunker
 
     printer = _ReplyPrinter()
     with ExitStack() as stack:
@@ -277,8 +277,8 @@ def _rate(description: dict[str, object]) -> int | None:
     return rate if isinstance(rate, int) else None
 
 
-def _document(heard: Heard, output: Path | None) -> dict[str, object]:
-    from voicebench.metrics import compute
+def _document(heard: HeardTurn, output: Path | None) -> dict[str, object]:
+    from voicebench.figures.metrics import compute
 
     turn = heard.recording.timeline
     return {
@@ -292,10 +292,10 @@ def _document(heard: Heard, output: Path | None) -> dict[str, object]:
     }
 
 
-def _figures(heard: Heard, output: Path | None) -> Iterator[str]:
+def _figures(heard: HeardTurn, output: Path | None) -> Iterator[str]:
     """Yield what the user wants to know of the turn, one line each."""
+    from voicebench.figures.metrics import compute
     from voicebench.format import quantity
-    from voicebench.metrics import compute
 
     figures, played = compute(heard.recording.timeline), heard.played
     yield f"first audio  {quantity(figures['first_audio_ms'], 'ms')}  (first turn after loading)"

@@ -12,7 +12,7 @@ from voicebench.cli.output import print_json
 from voicebench.errors import ExitCode
 
 if TYPE_CHECKING:
-    from voicebench.selftest import InstrumentError
+    from voicebench.checks.selftest import InstrumentError
 
 
 def selftest(
@@ -44,11 +44,11 @@ def selftest(
     """
     limit_s = seconds(most, "--max")
     limit_ms = None if limit_s is None else 1000 * limit_s
-    from voicebench.selftest import measure_in_process
+    from voicebench.checks.selftest import measure_in_process
 
     errors = [measure_in_process(turns)]
     if not in_process:
-        from voicebench.transports import measure_transports
+        from voicebench.checks.transports import measure_transports
 
         errors += measure_transports(turns, say=lambda line: typer.echo(line, err=True))
     if as_json:
@@ -71,7 +71,7 @@ def _print_table(errors: Sequence[InstrumentError], limit_ms: float | None) -> N
     from rich.table import Table
 
     from voicebench import format as form
-    from voicebench.report.style import Printable
+    from voicebench.report.console.style import Printable
 
     table = Table(
         title="recorded minus scripted, in ms",

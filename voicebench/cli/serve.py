@@ -103,7 +103,7 @@ def _token_in(variable: str | None) -> str | None:
     """Return the key in an environment variable. Raises `UsageError`."""
     if variable is None:
         return None
-    from voicebench.remote.access import ApiKey
+    from voicebench.remote.connection.access import ApiKey
 
     return ApiKey(variable).value()
 

@@ -14,7 +14,7 @@ from voicebench.cli.shown import shown, tell
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
-    from voicebench.report.sprint.sprint import Sprint
+    from voicebench.sprints.sprint import Sprint
 
 RESULTS = Path("results")
 
@@ -63,9 +63,9 @@ def sprint(
 
       voicebench sprint 46 --import docs/sprints/sprint-046.toml --lang fr
     """
-    from voicebench.report.sprint.opening import advice_lines, conclusion_lines
-    from voicebench.report.sprint.page import sprint_page
-    from voicebench.report.sprint.stored import previous_sprint, to_json
+    from voicebench.sprints.first_lines import advice_lines, conclusion_lines
+    from voicebench.sprints.sprint_page import sprint_page
+    from voicebench.sprints.stored import previous_sprint, to_json
 
     if imported is not None and (results or junit):
         raise UsageError("--import brings its own figures", "leave --result and --junit out")
@@ -89,9 +89,9 @@ def sprint(
 
 
 def _from_file(number: int, path: Path, scores: list[str]) -> Sprint:
-    from voicebench.report.sprint.imported import read_import
-    from voicebench.report.sprint.score import parse_scores
-    from voicebench.report.sprint.sprint import ASPECTS, Score
+    from voicebench.sprints.imported import read_import
+    from voicebench.sprints.score import parse_scores
+    from voicebench.sprints.sprint import ASPECTS, Score
 
     found = read_import(path, number)
     card = {score.aspect: score for score in found.scores}
@@ -108,12 +108,12 @@ def _from_runs(
     since: str | None,
     before: Sprint | None,
 ) -> Sprint:
-    from voicebench.report.sprint import measured
-    from voicebench.report.sprint.commits import work_since
-    from voicebench.report.sprint.junit import read_junit
-    from voicebench.report.sprint.score import parse_scores, score_card
-    from voicebench.report.sprint.sprint import Sprint, Suite
     from voicebench.results.run import read_run
+    from voicebench.sprints import measured
+    from voicebench.sprints.commits import work_since
+    from voicebench.sprints.score import parse_scores, score_card
+    from voicebench.sprints.sprint import Sprint, Suite
+    from voicebench.sprints.test_report import read_junit
 
     by_hand = parse_scores(scores)
     tests, suite = read_junit(junit) if junit else (None, Suite())

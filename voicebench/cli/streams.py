@@ -106,7 +106,7 @@ def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
     """Return what stands for the characters that could not be encoded, and where to go on."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    from voicebench.report.style import spell
+    from voicebench.report.console.style import spell
 
     lacking = error.object[error.start : error.end]
     # Half a surrogate pair is a byte of a file's name that is no UTF-8; no encoding has it.

@@ -17,9 +17,9 @@ from voicebench.errors import CannotMeasure, ExitCode, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from voicebench.report.tuning_table import Row
+    from voicebench.measuring.sweep import Candidate, CandidateResult, Sweep
+    from voicebench.report.console.tuning_table import TradeOffRow
     from voicebench.settings import Effective
-    from voicebench.tuning import Candidate, Sweep, Tried
 
 
 OF_THE_SWEEP = ("run.runs", "run.warmup", "run.results")
@@ -72,9 +72,9 @@ def tune(
 
       voicebench tune --replay results/20260101T120000Z-default
     """
-    from voicebench.choosing import Standing
-    from voicebench.report.tuning_table import choice_line
-    from voicebench.tuning import USUAL, best_of, candidates, parse_variation
+    from voicebench.judging.best_setting import CandidateStanding
+    from voicebench.measuring.sweep import USUAL, best_of, candidates, parse_variation
+    from voicebench.report.console.tuning_table import choice_line
 
     check_free(output, force=force)
     named = {"run.runs": runs, "run.warmup": warmup, "run.target": target, "run.results": results}
@@ -83,7 +83,7 @@ def tune(
     sweep = _replay(replay, found) if replay is not None else _measure(found, quiet=quiet)
     tried = sweep.tried
     choice = best_of(tried)
-    if not sweep.interrupted and set(choice.standings) <= {Standing.NOT_MEASURED}:
+    if not sweep.interrupted and set(choice.standings) <= {CandidateStanding.NOT_MEASURED}:
         raise CannotMeasure("no candidate brought a turn with audio", "look at the run folders")
     invalid = any(one.invalid for one in tried)
     stands = not (sweep.interrupted or invalid)
@@ -118,10 +118,10 @@ def _measure(found: Sequence[Candidate], *, quiet: bool) -> Sweep:
     from rich.console import Console
 
     from voicebench.cli.models import progress_of_models
-    from voicebench.report.progress import Progress
+    from voicebench.measuring.sweep import check_candidate
+    from voicebench.measuring.sweep import tune as measure
+    from voicebench.report.console.progress import Progress
     from voicebench.targets.opening import fetch_models
-    from voicebench.tuning import check_candidate
-    from voicebench.tuning import tune as measure
 
     console = Console(stderr=True, quiet=quiet)
     for candidate in found:
@@ -133,11 +133,11 @@ def _measure(found: Sequence[Candidate], *, quiet: bool) -> Sweep:
 
 
 def _replay(result: Path, found: Sequence[Candidate]) -> Sweep:
-    from voicebench.digest import digest_of
-    from voicebench.replay import fit_voice, replay_turn, replayable
+    from voicebench.judging.digest import digest_of
+    from voicebench.measuring.sweep import REPLAYED, Sweep, tried_of
+    from voicebench.measuring.what_if import fit_voice, replay_turn, replayable
     from voicebench.results.batches import stream_turns
     from voicebench.results.run import read_run
-    from voicebench.tuning import REPLAYED, Sweep, tried_of
 
     other = {key for candidate in found for key in candidate.varied} - set(REPLAYED)
     if other:
@@ -166,13 +166,13 @@ def _replay(result: Path, found: Sequence[Candidate]) -> Sweep:
     return Sweep(tuple(tried))
 
 
-def _row(one: Tried, standing: str) -> Row:
-    from voicebench.choosing import DEFICIT, FIRST_AUDIO, GAPLESS
-    from voicebench.report.tuning_table import Row, chunk_words
+def _row(one: CandidateResult, standing: str) -> TradeOffRow:
+    from voicebench.judging.best_setting import DEFICIT, FIRST_AUDIO, GAPLESS
+    from voicebench.report.console.tuning_table import TradeOffRow, chunk_words
 
     first, later = chunk_words(one.chunks)
     summary = one.side.summary
-    return Row(
+    return TradeOffRow(
         label=one.candidate.label,
         turns=summary.turns,
         failed=summary.failed,
@@ -187,12 +187,12 @@ def _row(one: Tried, standing: str) -> Row:
     )
 
 
-def _print(rows: Sequence[Row], title: str, line: str) -> None:
+def _print(rows: Sequence[TradeOffRow], title: str, line: str) -> None:
     from rich.console import Console
 
-    from voicebench.report.console import WIDEST
-    from voicebench.report.style import Printable
-    from voicebench.report.tuning_table import tuning_sheet
+    from voicebench.report.console.console import WIDEST
+    from voicebench.report.console.style import Printable
+    from voicebench.report.console.tuning_table import tuning_sheet
 
     console = Console()
     width = min(console.width, WIDEST)

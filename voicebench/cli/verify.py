@@ -96,11 +96,11 @@ def _made_again(folder: Path, path: Path) -> list[str]:
     """Return the report as the turns give it, in each way in which it can be made."""
     import io
 
-    from voicebench.report.badge import badge
-    from voicebench.report.exchange import bencher, github_benchmark, json_report
+    from voicebench.report.exchange.badge import badge
+    from voicebench.report.exchange.exchange import bencher, github_benchmark, json_report
+    from voicebench.report.exchange.junit import junit_report
+    from voicebench.report.exchange.markdown import markdown_report
     from voicebench.report.html import html_report, trend_of
-    from voicebench.report.junit import junit_report
-    from voicebench.report.markdown import markdown_report
     from voicebench.results.run import read_run
     from voicebench.results.tables import write_events, write_long, write_turns
 

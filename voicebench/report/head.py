@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from voicebench.final import TOO_NOISY
+from voicebench.judging.final import TOO_NOISY
+from voicebench.machine.slower import slower_engines
 from voicebench.results.folder import TURNS
 from voicebench.results.run import RecordedRun
-from voicebench.slower import slower_engines
 
 COLD_CONNECTIONS = (
     "connections were opened inside the turns, as asked for (--cold-connection): every figure that "

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from voicebench.metrics import BY_NAME, NS_PER_MS, audio_by_chunk
-from voicebench.playback import listen
-from voicebench.timeline import Timeline
+from voicebench.figures.metrics import BY_NAME, NS_PER_MS, audio_by_chunk
+from voicebench.turn.playback import listen
+from voicebench.turn.timeline import Timeline
 
 
 class Kind(Enum):

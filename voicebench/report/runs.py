@@ -14,11 +14,11 @@ from typing import Literal
 import numpy as np
 
 from voicebench import format as form
-from voicebench.columns import Columns
-from voicebench.digest import SLOWEST_WHOLE, Digest, MeasuredRun
 from voicebench.events import Phase
-from voicebench.gates import GateResult
-from voicebench.metrics import BY_NAME
+from voicebench.figures.columns import Columns
+from voicebench.figures.metrics import FIRST_AUDIO
+from voicebench.judging.digest import SLOWEST_WHOLE, Digest, MeasuredRun
+from voicebench.judging.gates import GateResult
 
 FIRST_AUDIO_LIMIT_MS = 300.0
 """What a run is held to where no gate says otherwise: the target of the sprint of reference."""
@@ -28,8 +28,6 @@ SLOWEST_SHOWN = SLOWEST_WHOLE
 """Of more than `MOST_SHOWN` runs, a table or picture shows this many: the failed and slowest."""
 
 Status = Literal["first audio ✓", "first audio ✗", "! failed"]
-
-_FIRST_AUDIO = BY_NAME["first_audio_ms"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,7 @@ def first_audio_limit(results: Iterable[GateResult]) -> TurnLimit:
     """Return the limit that the first gate on first audio sets, else under 300 ms."""
     for result in results:
         gate = result.gate
-        if gate.metric is not _FIRST_AUDIO or gate.statistic == "stdev":
+        if gate.metric is not FIRST_AUDIO or gate.statistic == "stdev":
             continue
         if gate.argument is not None:
             return TurnLimit(gate.argument, at_most=gate.statistic == "within")

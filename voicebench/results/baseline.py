@@ -15,9 +15,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from voicebench.comparability import other_target
 from voicebench.errors import ResultsError
-from voicebench.noise import find_noise
+from voicebench.judging.comparability import other_target
+from voicebench.judging.noise import find_noise
 from voicebench.results.folder import SETTINGS, TURNS
 from voicebench.results.reading import name_in, object_in, read_document, run_folders
 from voicebench.results.run import RecordedRun, read_run

@@ -19,11 +19,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from voicebench.environment import core_count
 from voicebench.errors import ResultsError
+from voicebench.machine.environment import core_count
 from voicebench.results.codec import decode_line
 from voicebench.results.folder import TURNS
-from voicebench.timeline import Timeline
+from voicebench.turn.timeline import Timeline
 
 BATCH = 500
 SHARED_FROM_BYTES = 16_000_000

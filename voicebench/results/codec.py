@@ -27,11 +27,11 @@ from voicebench.audio.hearing import Hearing
 from voicebench.audio.misreading import FORMS
 from voicebench.errors import ResultsError
 from voicebench.events import Connected, Fault, Phase, RemarkKind, ServerTiming, Stage
-from voicebench.playback import Arrival
 from voicebench.quoting import as_json
+from voicebench.results.strict_json import parse_json
 from voicebench.results.turn_checks import check_turn
-from voicebench.strict_json import parse_json
-from voicebench.timeline import Failure, MachineState, Sound, TimedRemark, TimedText, Timeline
+from voicebench.turn.playback import Arrival
+from voicebench.turn.timeline import Failure, MachineState, Sound, TimedRemark, TimedText, Timeline
 
 SCHEMA = 1
 _PHASES, _FAULTS, _STAGES = get_args(Phase), get_args(Fault), get_args(Stage)

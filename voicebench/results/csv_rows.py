@@ -24,9 +24,9 @@ import csv
 from collections.abc import Iterable, Mapping
 from typing import TextIO
 
-from voicebench.metrics import METRICS, Metric, compute
+from voicebench.figures.metrics import METRICS, Metric, compute
 from voicebench.quoting import neutral
-from voicebench.timeline import Timeline
+from voicebench.turn.timeline import Timeline
 
 TEXT_COLUMNS: tuple[tuple[str, str], ...] = (
     ("turn", "Number of the turn within the run, from 1."),

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from voicebench.columns import Columns
-from voicebench.digest import Digest
 from voicebench.events import Phase
-from voicebench.final import Final
-from voicebench.gates import GateResult
-from voicebench.phases import phase_figures
+from voicebench.figures.columns import Columns
+from voicebench.figures.phases import phase_figures
+from voicebench.figures.summary import Summary
+from voicebench.judging.digest import Digest
+from voicebench.judging.final import Final
+from voicebench.judging.gates import GateResult
 from voicebench.results.codec import SCHEMA
-from voicebench.summary import Summary
 
 OTHER_PHASES: tuple[Phase, ...] = ("cold", "warmup", "idle")
 

@@ -41,7 +41,8 @@ ENVIRONMENT_KINDS = {
     "instruments": _LIST,
     "target": _OBJECT,
 }
-"""What `voicebench.environment` and a session write; each may be null, where it is unknown."""
+"""What `voicebench.machine.environment` and a session write; each may be null, where it is unknown.
+"""
 
 INSTRUMENT_KINDS = {"transport": _TEXT, "p50_ms": _NUMBER, "p95_ms": _NUMBER}
 

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING
 
 from voicebench.audio.wav import write_wav
 from voicebench.errors import CannotMeasure, ResultsError, UsageError
-from voicebench.recorder import Recording
 from voicebench.results.checksums import NAME as CHECKSUMS
 from voicebench.results.checksums import write_checksums
 from voicebench.results.codec import encode_line
 from voicebench.results.csv_rows import CSV_COLUMNS, RunCount, row
 from voicebench.results.writing import Appended, write_json, write_whole
-from voicebench.timeline import Timeline
+from voicebench.turn.recorder import Recording
+from voicebench.turn.timeline import Timeline
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,8 +1,8 @@
 """The trend: figures of every run of a name, or of every sprint, oldest first.
 
 Runs of one name that measured another target or on other prompts, or whose numbers mean other
-things (`voicebench.comparability`), are a *series* of their own: one line through all of them would
-draw the change of the target as a trend.
+things (`voicebench.judging.comparability`), are a *series* of their own: one line through all of
+them would draw the change of the target as a trend.
 
 Read from the turns that were recorded, so a figure that nobody asked for at the time can be drawn
 over all old runs. What cannot be read is left out and said; runs that were broken off are left out
@@ -16,14 +16,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from voicebench.columns import Columns, columns_of
-from voicebench.comparability import Measured, hardware_of, other_series, series_settings
 from voicebench.errors import ResultsError, UsageError
-from voicebench.figures import Figure, parse_figure
-from voicebench.final import Word
+from voicebench.figures.columns import Columns, columns_of
+from voicebench.figures.figure import Figure, parse_figure
+from voicebench.figures.intervals import Interval
 from voicebench.format import one_line
-from voicebench.gates import Gate, parse_gate
-from voicebench.intervals import Interval
+from voicebench.judging.comparability import Measured, hardware_of, other_series, series_settings
+from voicebench.judging.final import Word
+from voicebench.judging.gates import Gate, parse_gate
 from voicebench.results.folder import SETTINGS
 from voicebench.results.reading import read_document, run_folders
 from voicebench.results.run import RecordedRun, read_run

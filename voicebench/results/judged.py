@@ -13,10 +13,10 @@ from typing import Literal
 
 from voicebench import format as form
 from voicebench.errors import UsageError
-from voicebench.figures import parse_figure
-from voicebench.final import Final, Taken, final_verdict
-from voicebench.gates import Verdict
-from voicebench.intervals import Interval
+from voicebench.figures.figure import parse_figure
+from voicebench.figures.intervals import Interval
+from voicebench.judging.final import Final, Taken, final_verdict
+from voicebench.judging.gates import Verdict
 
 MOST_FLAGS = 10
 

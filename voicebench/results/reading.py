@@ -9,7 +9,7 @@ from voicebench.errors import ResultsError
 from voicebench.results.batches import regular
 from voicebench.results.codec import SCHEMA
 from voicebench.results.folder import CSV, INCOMPLETE, TURNS
-from voicebench.strict_json import parse_json
+from voicebench.results.strict_json import parse_json
 
 
 def check_folder(path: Path, *, may_be_empty: bool = False) -> Path:

@@ -1,9 +1,10 @@
 """One recorded run, read back: what is judged, compared, drawn and told of it, wherever that is.
 
 ``turns.jsonl`` is the measurement. Its lines are read once, on all cores where there are many, and
-become a digest (`voicebench.digest`): the figures of all turns, and a few turns whole. Twenty turns
-and two hundred thousand go the same way. The gates are judged anew from the figures; what cannot be
-told from the turns, such as the comparison with a baseline, is read from ``summary.json``.
+become a digest (`voicebench.judging.digest`): the figures of all turns, and a few turns whole.
+Twenty turns and two hundred thousand go the same way. The gates are judged anew from the figures;
+what cannot be told from the turns, such as the comparison with a baseline, is read from
+``summary.json``.
 """
 
 from __future__ import annotations
@@ -13,24 +14,19 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
-from voicebench.columns import Columns
-from voicebench.comparability import Measured, other_series, other_target
-from voicebench.comparison import Side
-from voicebench.digest import Digest, merged, part_of
 from voicebench.errors import ResultsError, UsageError
-from voicebench.final import Final, Taken, Word
-from voicebench.gates import GateResult
-from voicebench.judgement import judge_gates, planned_turns
+from voicebench.events import WHOLE_TURN
+from voicebench.figures.columns import Columns
+from voicebench.figures.comparison import Side
+from voicebench.figures.summary import Summary
+from voicebench.judging.comparability import Measured, other_series, other_target
+from voicebench.judging.digest import Digest, merged, part_of
+from voicebench.judging.final import Final, Taken, Word
+from voicebench.judging.gates import GateResult
+from voicebench.judging.judgement import judge_gates, planned_turns
 from voicebench.results.batches import map_turns, turn_numbered
 from voicebench.results.document import summary_document
-from voicebench.results.folder import (
-    ENVIRONMENT,
-    INCOMPLETE,
-    SETTINGS,
-    SUMMARY,
-    TURNS,
-    audio_file,
-)
+from voicebench.results.folder import ENVIRONMENT, INCOMPLETE, SETTINGS, SUMMARY, TURNS, audio_file
 from voicebench.results.judged import Judged
 from voicebench.results.reading import (
     check_folder,
@@ -40,11 +36,7 @@ from voicebench.results.reading import (
     read_summary,
     run_folders,
 )
-from voicebench.summary import Summary
-from voicebench.timeline import Timeline
-
-WHOLE_TURN = ("voice", "realtime")
-"""Targets that are one WebSocket, tokens and sound alike."""
+from voicebench.turn.timeline import Timeline
 
 
 @dataclass(frozen=True, eq=False)

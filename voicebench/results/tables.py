@@ -18,12 +18,12 @@ from typing import TextIO
 import orjson
 
 from voicebench.errors import ResultsError
-from voicebench.metrics import METRICS, NS_PER_MS, compute
+from voicebench.figures.metrics import METRICS, NS_PER_MS, compute
 from voicebench.results.batches import map_turns, regular
 from voicebench.results.codec import decode_line
 from voicebench.results.csv_rows import CSV_COLUMNS, RunCount, cells_of, numbered, quoted
 from voicebench.results.folder import CSV, TURNS
-from voicebench.timeline import TimedText, Timeline
+from voicebench.turn.timeline import TimedText, Timeline
 
 TURN_COLUMNS = ("result", *CSV_COLUMNS)
 

@@ -13,8 +13,8 @@ from datetime import datetime
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from voicebench.playback import Arrival
-from voicebench.timeline import TimedText, Timeline
+from voicebench.turn.playback import Arrival
+from voicebench.turn.timeline import TimedText, Timeline
 
 MOST = 2**53
 """The largest count and, in nanoseconds, the latest moment: 104 days after the turn's start."""

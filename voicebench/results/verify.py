@@ -15,14 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from voicebench.columns import Columns, GrowingColumns, columns_of, joined
 from voicebench.errors import ResultsError, UsageError
 from voicebench.events import Phase
-from voicebench.final import Taken
-from voicebench.gates import GateResult, judge, overall, parse_gate
-from voicebench.intervals import LEVEL, mean_interval
-from voicebench.judgement import planned_turns
-from voicebench.metrics import compute
+from voicebench.figures.columns import Columns, GrowingColumns, columns_of, joined
+from voicebench.figures.intervals import LEVEL, mean_interval
+from voicebench.figures.metrics import compute
+from voicebench.figures.summary import Summary
+from voicebench.judging.final import Taken
+from voicebench.judging.gates import GateResult, judge, overall, parse_gate
+from voicebench.judging.judgement import planned_turns
 from voicebench.results.batches import map_turns, regular
 from voicebench.results.checksums import changed_files, read_checksums
 from voicebench.results.csv_rows import CSV_COLUMNS, RunCount, cells_of, numbered
@@ -31,15 +32,14 @@ from voicebench.results.document_checks import wrong_documents
 from voicebench.results.folder import AUDIO, CSV, INCOMPLETE, SETTINGS, SUMMARY, TURNS
 from voicebench.results.judged import Judged
 from voicebench.results.reading import check_folder, read_document
-from voicebench.summary import Summary
-from voicebench.timeline import Timeline
+from voicebench.turn.timeline import Timeline
 
 MOST_FINDINGS = 1_000
 """Of more differences only the number is kept: the first ones tell what happened."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Mismatch:
     """One place where a file says something else than the turns."""
 
     file: str
@@ -57,7 +57,7 @@ class Verification:
     turns: int = 0
     figures: int = 0
     differences: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Mismatch] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -69,7 +69,7 @@ class Verification:
         """Take down a difference."""
         self.differences += 1
         if len(self.findings) < MOST_FINDINGS:
-            self.findings.append(Finding(file, what))
+            self.findings.append(Mismatch(file, what))
 
     def as_dict(self) -> dict[str, object]:
         """Return what ``--json`` prints."""

@@ -1,8 +1,8 @@
 """The server: the pipeline behind HTTP and WebSocket.
 
-A turn that is served is a turn that is measured: the same `voicebench.pipeline`, run by worker
-threads, with an `Emit` that hands each event over to the event loop. What differs between the
-routes is only how an event is written down.
+A turn that is served is a turn that is measured: the same `voicebench.pipeline.pipeline`, run by
+worker threads, with an `Emit` that hands each event over to the event loop. What differs between
+the routes is only how an event is written down.
 
 ========================  ====================================================================
 `served`                  what is behind the server: engines of this process, or a script

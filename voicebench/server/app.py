@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.websockets import WebSocket
 
 from voicebench import __version__
-from voicebench.server.answering import TurnAnswer
+from voicebench.server.admission import Turns
 from voicebench.server.asking import (
     IGNORED,
     ChatRequest,
@@ -25,10 +25,10 @@ from voicebench.server.asking import (
     Text,
     spoken_text,
 )
-from voicebench.server.chat import chat_form
+from voicebench.server.chat_route import chat_form
 from voicebench.server.clock import unix_time
 from voicebench.server.counting import CONTENT_TYPE, Counts
-from voicebench.server.gate import Gate
+from voicebench.server.http_answer import TurnAnswer
 from voicebench.server.openapi import (
     SOUND,
     ErrorAnswer,
@@ -39,13 +39,13 @@ from voicebench.server.openapi import (
     sse_or,
 )
 from voicebench.server.page_files import FILES, page_file
-from voicebench.server.realtime import realtime_socket
+from voicebench.server.realtime_route import realtime_socket
 from voicebench.server.refusal import Refusal
-from voicebench.server.rendering import Sound, SoundForm, SpeechEvents
+from voicebench.server.rendering import SoundForm, SoundWriter, SpeechEvents
+from voicebench.server.request_gate import RequestGate
 from voicebench.server.served import Served
 from voicebench.server.speech_socket import speech_socket
-from voicebench.server.turns import Turns
-from voicebench.server.voice import voice_socket
+from voicebench.server.voice_route import voice_socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def create_app(served: Served, options: ServeOptions) -> FastAPI:
     _add_sockets(app, served, turns)
     _add_page(app)
     app.add_middleware(
-        Gate, token=options.token, hosts=options.hosts, note_answer=counts.note_answer
+        RequestGate, token=options.token, hosts=options.hosts, note_answer=counts.note_answer
     )
     return app
 
@@ -137,7 +137,7 @@ def _add_openai_routes(app: FastAPI, served: Served, turns: Turns) -> None:
         if request.voice_name() != "default":
             _check_name(request.voice_name(), served.voice, "voice")
         text = spoken_text(request.text, "input")
-        sound = Sound(request.response_format)
+        sound = SoundWriter(request.response_format)
         in_events = request.stream_format == "sse"
         return TurnAnswer(
             turns,
@@ -174,7 +174,7 @@ def _add_plain_routes(app: FastAPI, served: Served, turns: Turns) -> None:
             turns,
             "/tts/stream",
             lambda emit, schedule: served.speak(spoken, emit, schedule),
-            Sound(form),
+            SoundWriter(form),
         )
 
     described: dict[str, Any] = {

@@ -14,9 +14,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from voicebench.llm.chat import Said
 from voicebench.server.refusal import Refusal
 from voicebench.server.served import Asked
+from voicebench.text.chat_template import PastMessage
 
 MAX_TEXT_CHARACTERS = 4096
 """Of a text to speak, or of a message; OpenAI's limit for speech."""
@@ -133,14 +133,14 @@ class ChatRequest(_Request):
                 )
 
 
-def _conversation(texts: Sequence[tuple[str, str]]) -> list[Said]:
+def _conversation(texts: Sequence[tuple[str, str]]) -> list[PastMessage]:
     """Return what user and model said in turn, the user first and last. Raises `Refusal`."""
-    said: list[Said] = []
+    said: list[PastMessage] = []
     for role, run in itertools.groupby(texts, key=lambda message: message[0]):
         if role in _TOLD:
             raise _odd_conversation("what the system is told has to come before all else")
         who: Literal["user", "assistant"] = "user" if role == "user" else "assistant"
-        said.append(Said(who, "\n\n".join(text for _, text in run)))
+        said.append(PastMessage(who, "\n\n".join(text for _, text in run)))
     if not said or said[0].role != "user":
         raise _odd_conversation("the conversation has to begin with a message of the user")
     if said[-1].role != "user":

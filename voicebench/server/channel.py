@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Generator
 
 from voicebench.events import AudioChunk, Event
-from voicebench.scheduling import TurnCancelled
+from voicebench.pipeline.scheduling import TurnCancelled
 
 CAPACITY = 256
 """Events under way: some seconds of the fastest turn."""

@@ -13,7 +13,7 @@ costs them nothing, and the server a descriptor, memory, or a turn. So:
   behind. If it is `STALL_S` behind, its connection is broken off, which stops its turn; if others
   wait for a turn, `STALL_WHILE_OTHERS_WAIT_S` is enough.
 
-`voicebench.server.protocols` has the two protocols that keep these rules.
+`voicebench.server.bounded_protocols` has the two protocols that keep these rules.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Limits:
         return max(1, self.most // 2)
 
 
-class Connection(Protocol):
+class ClientConnection(Protocol):
     """What `Connections` asks of a connection."""
 
     @property
@@ -90,16 +90,16 @@ class Connections:
     ) -> None:
         self.limits = limits or Limits()
         self._others_wait = others_wait
-        self._open: set[Connection] = set()
-        self._sockets: set[Connection] = set()
-        self._behind: dict[Connection, Arrears] = {}
+        self._open: set[ClientConnection] = set()
+        self._sockets: set[ClientConnection] = set()
+        self._behind: dict[ClientConnection, Arrears] = {}
         self._looking: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self._open)
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: ClientConnection) -> None:
         """Take a new connection in, and break off another where there are too many."""
         self._open.add(connection)
         if len(self._open) > self.limits.most:
@@ -109,7 +109,7 @@ class Connections:
             self.closed(longest)
             longest.break_off()
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, connection: ClientConnection) -> None:
         """Forget a connection."""
         self._open.discard(connection)
         self._sockets.discard(connection)
@@ -119,13 +119,13 @@ class Connections:
         """Tell whether one more connection may become a WebSocket."""
         return len(self._sockets) < self.limits.most_sockets
 
-    def became_socket(self, before: Connection, socket: Connection) -> None:
+    def became_socket(self, before: ClientConnection, socket: ClientConnection) -> None:
         """Note that a connection speaks WebSocket now."""
         self.closed(before)
         self._open.add(socket)
         self._sockets.add(socket)
 
-    def falls_behind(self, connection: Connection) -> None:
+    def falls_behind(self, connection: ClientConnection) -> None:
         """Watch a connection that takes nothing more for now."""
         loop = asyncio.get_running_loop()
         arrears = self._behind.setdefault(connection, Arrears(loop.time(), connection.taken()))
@@ -134,7 +134,7 @@ class Connections:
         if self._looking is None:
             self._looking = loop.call_later(LOOK_S, self._look)
 
-    def keeps_up(self, connection: Connection) -> None:
+    def keeps_up(self, connection: ClientConnection) -> None:
         """Note that a connection has taken what there was for it."""
         arrears = self._behind.get(connection)
         if arrears is not None:

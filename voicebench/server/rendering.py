@@ -15,8 +15,8 @@ from typing import Literal, Protocol
 from voicebench.audio.pcm import to_int16
 from voicebench.audio.wav_writer import wav_header
 from voicebench.events import AudioChunk, Event
+from voicebench.server.admission import RunningTurn
 from voicebench.server.refusal import Refusal
-from voicebench.server.turns import RunningTurn
 
 SoundForm = Literal["pcm", "wav", "wav-chunks"]
 
@@ -49,7 +49,7 @@ class Rendering(Protocol):
         ...
 
 
-class Sound:
+class SoundWriter:
     """16-bit mono samples: raw, as one WAV of unknown length, or as a WAV for each piece."""
 
     def __init__(self, form: SoundForm) -> None:
@@ -86,11 +86,11 @@ class Sound:
 
 
 class SpeechEvents:
-    """Sound in base64 within server-sent events, as OpenAI's ``stream_format: "sse"``."""
+    """SoundWriter in base64 within server-sent events, as OpenAI's ``stream_format: "sse"``."""
 
     content_type = "text/event-stream; charset=utf-8"
 
-    def __init__(self, sound: Sound, input_tokens: int) -> None:
+    def __init__(self, sound: SoundWriter, input_tokens: int) -> None:
         self._sound = sound
         self._input_tokens = input_tokens
         self._pieces = 0

@@ -26,9 +26,9 @@ from fastapi import FastAPI
 
 from voicebench.errors import UsageError
 from voicebench.server.app import ServeOptions, create_app, turns_of
+from voicebench.server.bounded_protocols import http_protocol, socket_protocol
 from voicebench.server.connections import BACKLOG, IDLE_S, Connections, Limits, limits_for
-from voicebench.server.gate import LOOPBACK_NAMES, MAX_BODY_BYTES
-from voicebench.server.protocols import http_protocol, socket_protocol
+from voicebench.server.request_gate import LOOPBACK_NAMES, MAX_BODY_BYTES
 from voicebench.server.served import Served
 
 KEEP_ALIVE_S = IDLE_S

@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 from voicebench.errors import EngineError
 from voicebench.events import AudioChunk, LlmEvent, TtsEvent, Usage
 from voicebench.targets.simulated import SAMPLE_RATE, Script, WaitingClock, plan_speech, plan_tokens
-from voicebench.tts.speakable import speakable
+from voicebench.text.speakable import speakable
 
 
 class ScriptedModel:

@@ -7,20 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from voicebench.chunking import Chunker
+from voicebench.engines.llm.generation import InProcessLanguageModel
 from voicebench.errors import UsageError
-from voicebench.events import Emit
-from voicebench.llm.answering import InProcessLanguageModel
-from voicebench.llm.chat import Said
-from voicebench.pipeline import speak_turn, write_turn
-from voicebench.prompts import language_of
-from voicebench.prompts import load as load_prompts
-from voicebench.scheduling import DeviceQueue, FreeForAll
+from voicebench.events import WHOLE_TURN, Emit
+from voicebench.pipeline.pipeline import speak_turn, write_turn
+from voicebench.pipeline.scheduling import DeviceQueue, FreeForAll
 from voicebench.server.clock import arrived_s
 from voicebench.server.scripted import ScriptedModel, ScriptedVoice
 from voicebench.settings import Settings
 from voicebench.targets.cascade import Cascade, listening_buffer_s
-from voicebench.targets.opening import WHOLE_TURN, Say, check_target, open_cascade
+from voicebench.targets.opening import Say, check_target, open_cascade
 from voicebench.targets.simulated import (
     NS_PER_S,
     PREFIX,
@@ -29,6 +25,10 @@ from voicebench.targets.simulated import (
     Simulated,
     parse_script,
 )
+from voicebench.text.chat_template import PastMessage
+from voicebench.text.chunking import Chunker
+from voicebench.text.prompts import language_of
+from voicebench.text.prompts import load as load_prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Asked:
     prompt: str
     system_prompt: str | None = None
     max_tokens: int | None = None
-    earlier: tuple[Said, ...] = ()
+    earlier: tuple[PastMessage, ...] = ()
     """What user and model said before it, in turn, the user first."""
 
 

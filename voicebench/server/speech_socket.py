@@ -18,14 +18,14 @@ from collections import deque
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voicebench.events import AudioChunk, TurnFailed
-from voicebench.server.answering import refusal_of
+from voicebench.server.admission import Turns
 from voicebench.server.asking import bounded_text
 from voicebench.server.clock import note_arrival
+from voicebench.server.http_answer import refusal_of
 from voicebench.server.inbox import Gone, Inbox, Message
 from voicebench.server.refusal import Refusal
 from voicebench.server.rendering import NOTHING_TO_SAY, sample_bytes, timings
 from voicebench.server.served import Served
-from voicebench.server.turns import Turns
 
 ROUTE = "/tts/socket"
 MAX_ID_CHARACTERS = 64

@@ -4,7 +4,7 @@ A setting is named by its section and key (``llm.max_tokens``). `sections` says 
 `loading` reads files and the command line.
 """
 
-from voicebench.settings.loading import Effective, Setting, load_settings, parse_override
+from voicebench.settings.origins import Effective, Setting, load_settings, parse_override
 from voicebench.settings.sections import (
     DEFAULT_GATES,
     AudibleSettings,

@@ -12,8 +12,8 @@ from pydantic_core import PydanticCustomError
 
 from voicebench.audio.encodings import PcmEncoding
 from voicebench.errors import UsageError
-from voicebench.figures import read_change
-from voicebench.gates import parse_gate
+from voicebench.figures.figure import read_change
+from voicebench.judging.gates import parse_gate
 
 DEFAULT_GATES = (
     "llm_total.mean < 200ms",

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from voicebench.chunking import Chunker
 from voicebench.events import Emit
-from voicebench.llm import LanguageModel
-from voicebench.pipeline import run_turn
+from voicebench.pipeline.pipeline import run_turn
+from voicebench.pipeline.protocols import LanguageModel, PacedSpeaker, Synthesizer, WholeSpeaker
+from voicebench.pipeline.scheduling import BUFFER_S, FreeForAll, buffer_for
 from voicebench.remote import Remote
-from voicebench.remote.timeouts import TurnDeadline
-from voicebench.scheduling import BUFFER_S, FreeForAll, buffer_for
-from voicebench.tts import PacedSpeaker, Synthesizer, WholeSpeaker
+from voicebench.remote.connection.timeouts import TurnDeadline
+from voicebench.text.chunking import Chunker
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +55,7 @@ class Cascade:
             engine.prepare()
 
     def run(self, prompt: str, emit: Emit, schedule: FreeForAll | None = None) -> None:
-        """Answer ``prompt`` aloud; see `voicebench.pipeline.run_turn`.
+        """Answer ``prompt`` aloud; see `voicebench.pipeline.pipeline.run_turn`.
 
         ``schedule`` stands in for a new one, where several turns share the engines.
         """
@@ -75,7 +74,7 @@ class Cascade:
     def speak_whole(self, text: str) -> NDArray[np.float32] | None:
         """Return the speech of ``text`` computed at once; None for a voice that only streams.
 
-        What streamed speech is compared with (`voicebench.streaming_check`).
+        What streamed speech is compared with (`voicebench.judging.streaming_check`).
         """
         return self.tts.speak_whole(text) if isinstance(self.tts, WholeSpeaker) else None
 

@@ -6,7 +6,7 @@ A setting that reaches nobody is worse than an unknown one: the figures look as 
 from __future__ import annotations
 
 from voicebench.errors import UsageError
-from voicebench.remote.access import ApiKey, address_of, check_headers
+from voicebench.remote.connection.access import ApiKey, address_of, check_headers
 from voicebench.settings import Settings, TtsSettings
 
 _OF_A_CASCADE = ("llm", "chunker", "tts")
@@ -75,11 +75,11 @@ def check_remote_engines(settings: Settings) -> None:
     _check_raw(tts)
     address_of(tts.url, *(("ws", "wss") if tts.api == "socket" else ("http", "https")))
     if tts.api == "plain":
-        from voicebench.tts.plain_http import SpeechRoute
+        from voicebench.remote.clients.plain_speech import SpeechRoute
 
         SpeechRoute(tts.url, tts.method, tts.body, tts.content_type)
     elif tts.api == "socket":
-        from voicebench.tts.socket_dialect import read_dialect
+        from voicebench.remote.clients.socket_dialect import read_dialect
 
         read_dialect(tts.socket)
 

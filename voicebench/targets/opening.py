@@ -7,27 +7,24 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import TypeVar, cast
 
-from voicebench.chunking import Chunker
-from voicebench.devices import check_device, set_threads, usable_cores
+from voicebench.engines.models import CATALOGUE, ensure
+from voicebench.engines.models.fetch_progress import Report, ignore
 from voicebench.errors import UsageError
-from voicebench.llm import LanguageModel
-from voicebench.models import CATALOGUE, ensure
-from voicebench.models.progress import Report, ignore
+from voicebench.events import WHOLE_TURN
+from voicebench.machine.devices import check_device, set_threads, usable_cores
+from voicebench.machine.slower import ENGINES, sentence, slower_in
+from voicebench.pipeline.protocols import LanguageModel, Synthesizer
+from voicebench.pipeline.scheduling import FreeForAll, TurnTaking
 from voicebench.remote import Remote
-from voicebench.remote.access import shown
-from voicebench.remote.timeouts import TurnDeadline
-from voicebench.scheduling import FreeForAll, TurnTaking
+from voicebench.remote.connection.access import shown
+from voicebench.remote.connection.timeouts import TurnDeadline
 from voicebench.settings import Effective, Settings, secrets_of, shown_settings
-from voicebench.slower import ENGINES, sentence, slower_in
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade, listening_buffer_s
 from voicebench.targets.effect import check_keys, check_remote_engines, check_whole_turn
 from voicebench.targets.remote_opening import open_remote_llm, open_remote_tts, open_server
 from voicebench.targets.simulated import PREFIX, Simulated, parse_script
-from voicebench.tts import Synthesizer
-
-WHOLE_TURN = ("voice", "realtime")
-"""Targets of which one endpoint does the whole turn."""
+from voicebench.text.chunking import Chunker
 
 Say = Callable[[str], None]
 """Take one line about what is going on, for people who wait."""
@@ -223,7 +220,7 @@ def open_llm(settings: Settings, say: Say, deadline: TurnDeadline | None = None)
         name = secrets_of(settings).hidden_in(str(remote.describe()["model"]))
         say(f"language model {name} at {shown(settings.llm.url)}")
         return remote
-    from voicebench.llm.local import load_language_model
+    from voicebench.engines.llm.language_model import load_language_model
 
     set_threads(engine_threads(settings))
     say(f"loading language model {settings.llm.model}")
@@ -252,7 +249,7 @@ def open_voice(settings: Settings, say: Say, deadline: TurnDeadline | None = Non
         name = secrets_of(settings).hidden_in(str(remote.describe().get("voice") or ""))
         say(f"voice {name} at {url}" if name else f"voice at {url}")
         return remote
-    from voicebench.tts.local import load_synthesizer
+    from voicebench.engines.tts.synthesizer import load_synthesizer
 
     if settings.llm.url is not None:
         set_threads(engine_threads(settings))

@@ -29,11 +29,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from voicebench.events import Emit, Event, TurnFinished
-from voicebench.remote.access import Access
+from voicebench.remote.connection.access import Access
+from voicebench.remote.connection.timeouts import WaitBudget
+from voicebench.remote.connection.websocket import SocketLine
 from voicebench.remote.failure import message_in
-from voicebench.remote.json_text import text_at
-from voicebench.remote.timeouts import Patience
-from voicebench.remote.websocket import SocketLine
+from voicebench.remote.formats.json_text import text_at
 from voicebench.targets.realtime_response import Response, event_in, told_late
 from voicebench.targets.remote_turn import run_remote_turn
 
@@ -108,14 +108,14 @@ class Realtime:
         """Say goodbye and hang up."""
         self._line.close()
 
-    def _set_up(self, line: SocketLine, patience: Patience) -> None:
+    def _set_up(self, line: SocketLine, patience: WaitBudget) -> None:
         """Wait for the new session, and make it what was asked for."""
         self._await(line, patience, "session.created")
         line.send(json.dumps({"type": "session.update", "session": self._session()}), patience)
         updated = self._await(line, patience, "session.updated")
         self._model = text_at(updated, "session", "model") or None
 
-    def _await(self, line: SocketLine, patience: Patience, kind: str) -> Mapping[str, object]:
+    def _await(self, line: SocketLine, patience: WaitBudget, kind: str) -> Mapping[str, object]:
         for _ in range(MAX_GREETINGS):
             event = event_in(line.receive(patience).data, line)
             if event.get("type") == kind:

@@ -12,14 +12,14 @@ import contextlib
 from collections.abc import Iterator, Mapping
 
 from voicebench.events import Event, Remark, ServerTiming, Token, Usage
+from voicebench.remote.connection.open_socket import Beginning, Incoming
+from voicebench.remote.connection.websocket import SocketLine
 from voicebench.remote.failure import RemoteError
-from voicebench.remote.json_text import TextDeltas, count_at, json_object, part, text_at
-from voicebench.remote.open_socket import Beginning, Incoming
-from voicebench.remote.raw_sound import PcmStream
-from voicebench.remote.server_timing import server_duration_ms
-from voicebench.remote.speech import Heard, OneRate, decode_base64
-from voicebench.remote.told_failure import told_failure
-from voicebench.remote.websocket import SocketLine
+from voicebench.remote.formats.json_text import TextDeltas, count_at, json_object, part, text_at
+from voicebench.remote.formats.server_timing import server_duration_ms
+from voicebench.remote.formats.told_failure import told_failure
+from voicebench.remote.sound.raw_sound import PcmStream
+from voicebench.remote.sound.speech import OneRate, SpeechSoFar, decode_base64
 
 _AUDIO = ("response.output_audio.delta", "response.audio.delta")
 _TEXT = (
@@ -45,7 +45,7 @@ class Response:
         self._earlier = earlier
         self._rate = rate
         self._sound = PcmStream("s16le", rate, 1)
-        self._heard = Heard(OneRate())
+        self._heard = SpeechSoFar(OneRate())
         self._letters = TextDeltas()
         self._token_arrival = -1
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from voicebench.errors import UsageError
-from voicebench.llm import LanguageModel
-from voicebench.remote.access import Access, ApiKey
-from voicebench.remote.timeouts import Timeouts, TurnDeadline
+from voicebench.pipeline.protocols import LanguageModel, Synthesizer
+from voicebench.remote.connection.access import Access, ApiKey
+from voicebench.remote.connection.timeouts import Timeouts, TurnDeadline
 from voicebench.settings import LlmSettings, ServerSettings, Settings, TtsSettings, secrets_of
 from voicebench.targets import Target
-from voicebench.tts import Synthesizer
 
 
 def open_remote_llm(settings: Settings, deadline: TurnDeadline | None) -> LanguageModel:
     """Return the language model at ``llm.url``. Raises `UsageError` for what cannot be."""
-    from voicebench.llm.openai_http import ChatOptions, OpenAiChat
+    from voicebench.remote.clients.openai_chat import ChatOptions, OpenAiChat
 
     llm = settings.llm
     options = ChatOptions(
@@ -34,14 +33,14 @@ def open_remote_llm(settings: Settings, deadline: TurnDeadline | None) -> Langua
 
 def open_remote_tts(settings: Settings, deadline: TurnDeadline | None) -> Synthesizer:
     """Return the synthesizer at ``tts.url``. Raises `UsageError` for what cannot be."""
-    from voicebench.remote.sound import SoundFormat
+    from voicebench.remote.sound.sound_stream import SoundFormat
 
     tts = settings.tts
     assert tts.url is not None
     access = _access(tts, settings, deadline)
     sound = SoundFormat(tts.format, tts.encoding, tts.sample_rate, tts.channels)
     if tts.api == "openai":
-        from voicebench.tts.openai_http import OpenAiSpeech, SpeechOptions
+        from voicebench.remote.clients.openai_speech import OpenAiSpeech, SpeechOptions
 
         options = SpeechOptions(
             response_format="wav" if tts.format == "auto" else tts.format,
@@ -54,12 +53,12 @@ def open_remote_tts(settings: Settings, deadline: TurnDeadline | None) -> Synthe
         model, voice = settings.named("tts.model"), settings.named("tts.voice")
         return OpenAiSpeech(tts.url, model, voice, options, access)
     if tts.api == "plain":
-        from voicebench.tts.plain_http import PlainSpeech, SpeechRoute
+        from voicebench.remote.clients.plain_speech import PlainSpeech, SpeechRoute
 
         route = SpeechRoute(tts.url, tts.method, tts.body, tts.content_type)
         return PlainSpeech(route, sound, access)
-    from voicebench.tts.socket import SocketSpeech
-    from voicebench.tts.socket_dialect import read_dialect
+    from voicebench.remote.clients.socket_dialect import read_dialect
+    from voicebench.remote.clients.speech_stream import SocketSpeech
 
     return SocketSpeech(tts.url, read_dialect(tts.socket), sound, access)
 

@@ -18,10 +18,9 @@ from voicebench.events import (
     TurnStarted,
     Usage,
 )
-from voicebench.llm.visible import Remarks, VisibleText, visible_reply
-from voicebench.remote.websocket import SocketLine
-
-MAX_REPLY_CHARS = 1 << 20
+from voicebench.remote.clients.openai_reply import MAX_REPLY_CHARS
+from voicebench.remote.connection.websocket import SocketLine
+from voicebench.text.visible import Remarks, VisibleText, visible_reply
 
 
 def run_remote_turn(prompt: str, emit: Emit, line: SocketLine, answer: Iterator[Event]) -> None:
@@ -57,7 +56,7 @@ def run_remote_turn(prompt: str, emit: Emit, line: SocketLine, answer: Iterator[
 
 
 def _visible(answer: Iterator[Event], line: SocketLine) -> Iterator[Event]:
-    """Yield ``answer`` without text that nobody should hear (`voicebench.llm.visible`)."""
+    """Yield ``answer`` without text that nobody should hear (`voicebench.text.visible`)."""
     text, remarks = VisibleText(), Remarks()
     begins_anew = False
     for event in answer:

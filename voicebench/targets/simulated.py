@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicebench.audio.synthetic_voice import synthetic_voice
-from voicebench.chunking import Chunker
 from voicebench.errors import UsageError
 from voicebench.events import (
     AudioChunk,
@@ -34,6 +33,7 @@ from voicebench.events import (
     TurnFinished,
     TurnStarted,
 )
+from voicebench.text.chunking import Chunker
 
 PREFIX = "sim:"
 SAMPLE_RATE = 16_000

@@ -1,9 +1,9 @@
 """Our own voice WebSocket as a target: a turn goes in, tokens and sound come out.
 
-The other end is `voicebench serve`, or whatever speaks `voicebench.wire`. What it sends is emitted
-the moment it is in hand. Of what it says about itself, its duration of the turn is kept, beside
-ours. Its own connections, its own loudspeaker, and what it saw of the servers behind it are not
-this turn's.
+The other end is `voicebench serve`, or whatever speaks `voicebench.turn.wire`. What it sends is
+emitted the moment it is in hand. Of what it says about itself, its duration of the turn is kept,
+beside ours. Its own connections, its own loudspeaker, and what it saw of the servers behind it are
+not this turn's.
 
 **No clock of this turn is the server's to set.** Which tokens came together is told by our own
 reads. Which turn a message is of is told by the number that the server repeats. A server that
@@ -15,7 +15,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from voicebench import wire
 from voicebench.events import (
     AudioChunk,
     Connected,
@@ -32,15 +31,16 @@ from voicebench.events import (
     TurnFinished,
     TurnStarted,
 )
-from voicebench.remote.access import Access
+from voicebench.remote.connection.access import Access
+from voicebench.remote.connection.open_socket import Beginning, Incoming
+from voicebench.remote.connection.websocket import SocketLine
 from voicebench.remote.failure import RemoteError
-from voicebench.remote.json_text import json_object
-from voicebench.remote.open_socket import Beginning, Incoming
-from voicebench.remote.speech import Heard, OneRate
-from voicebench.remote.told_failure import told_failure
-from voicebench.remote.websocket import SocketLine
+from voicebench.remote.formats.json_text import json_object
+from voicebench.remote.formats.told_failure import told_failure
+from voicebench.remote.sound.speech import OneRate, SpeechSoFar
 from voicebench.targets.remote_turn import run_remote_turn
-from voicebench.wire import WireError
+from voicebench.turn import wire
+from voicebench.turn.wire import WireError
 
 MAX_EVENTS = 200_000
 """Events of one turn; more is a turn without end."""
@@ -91,7 +91,7 @@ class VoiceSocket:
         yield connected
         number = next(self._numbers)
         self._line.send(wire.encode(TurnStarted(prompt), turn=number), patience)
-        answer = _Answer(self._line, Heard(self._rate), number, self._repeats_numbers)
+        answer = _Answer(self._line, SpeechSoFar(self._rate), number, self._repeats_numbers)
         for _ in range(MAX_EVENTS):
             for event in answer.take(self._line.receive_part(patience)):
                 if isinstance(event, TurnFinished):
@@ -113,7 +113,7 @@ class _Answer:
     """
 
     def __init__(
-        self, line: SocketLine, heard: Heard, number: int, repeats_number: bool | None
+        self, line: SocketLine, heard: SpeechSoFar, number: int, repeats_number: bool | None
     ) -> None:
         self.repeats_number = repeats_number
         self._line = line

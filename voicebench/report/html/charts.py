@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from voicebench.metrics import Metric
-from voicebench.report.distribution_table import UNITS
+from voicebench.figures.metrics import Metric
+from voicebench.report.console.distribution_table import UNITS
 
 WIDTH = 280
 HEIGHT = 130
@@ -43,14 +43,14 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class LimitLine:
     """A limit to be drawn: where, and what its line is called."""
 
     at: float
     name: str
 
 
-def chart(metric: Metric, samples: Sequence[Sample], targets: Sequence[Target]) -> Spec:
+def chart(metric: Metric, samples: Sequence[Sample], targets: Sequence[LimitLine]) -> Spec:
     """Return the Vega-Lite specification."""
     unit = UNITS[metric.unit]
     title = f"{metric.short_name}, {unit}" if unit else metric.short_name
@@ -164,7 +164,7 @@ def _short(value: float) -> float:
     return float(f"{value:.5g}")
 
 
-def _domain(samples: Sequence[Sample], targets: Sequence[Target]) -> tuple[float, float]:
+def _domain(samples: Sequence[Sample], targets: Sequence[LimitLine]) -> tuple[float, float]:
     everything = np.concatenate([sample.values for sample in samples])
     low, high = float(everything.min()), float(everything.max())
     # A target far off would squeeze the values into a corner; its line is left out then.
@@ -176,7 +176,7 @@ def _domain(samples: Sequence[Sample], targets: Sequence[Target]) -> tuple[float
 
 
 def _target_lines(
-    targets: Sequence[Target],
+    targets: Sequence[LimitLine],
     samples: Sequence[Sample],
     across: Spec,
     domain: tuple[float, float],

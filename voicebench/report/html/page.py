@@ -12,13 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicebench import format as form
-from voicebench.gates import GateResult
-from voicebench.metrics import BY_NAME, METRICS, Metric
-from voicebench.report.head import warnings_of
-from voicebench.report.html.charts import MOST_POINTS, Sample, Spec, Target, chart, draw
-from voicebench.report.html.picture import HEIGHT, SPAN
-from voicebench.report.html.turns import AUDIO_BYTES, AudioBudget, Row, Waterfall, waterfall, words
-from voicebench.report.sheets import (
+from voicebench.figures.metrics import BY_NAME, METRICS, Metric
+from voicebench.judging.gates import GateResult
+from voicebench.report.console.sheets import (
     final_line,
     first_audio_line,
     names,
@@ -26,8 +22,19 @@ from voicebench.report.sheets import (
     side_by_side,
     told_columns,
 )
-from voicebench.report.style import VERDICT_STYLES, Sheet
-from voicebench.report.verdicts import label
+from voicebench.report.console.style import VERDICT_STYLES, Sheet
+from voicebench.report.console.verdicts import label
+from voicebench.report.head import warnings_of
+from voicebench.report.html.charts import MOST_POINTS, LimitLine, Sample, Spec, chart, draw
+from voicebench.report.html.picture import HEIGHT, SPAN
+from voicebench.report.html.turns import (
+    AUDIO_BYTES,
+    AudioBudget,
+    PageWaterfall,
+    TurnRow,
+    waterfall,
+    words,
+)
 from voicebench.results.run import RecordedRun
 
 if TYPE_CHECKING:
@@ -96,7 +103,7 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PageRun:
     """One run as the page tells it."""
 
     name: str
@@ -108,8 +115,8 @@ class Told:
     warnings: tuple[str, ...]
     verdicts: HtmlTable | None
     tables: tuple[HtmlTable, ...]
-    waterfall: Waterfall | None
-    slowest: tuple[Row, ...]
+    waterfall: PageWaterfall | None
+    slowest: tuple[TurnRow, ...]
     environment: tuple[tuple[str, str], ...]
     settings: tuple[tuple[str, str], ...]
 
@@ -156,7 +163,7 @@ def html_report(
     )
 
 
-def _tell(run: RecordedRun, name: str, letter: str, audio: AudioBudget, *, sort: bool) -> Told:
+def _tell(run: RecordedRun, name: str, letter: str, audio: AudioBudget, *, sort: bool) -> PageRun:
     final = run.final
     sheets = sheets_of(run)
     fall = waterfall(run, audio, sort=sort)
@@ -166,7 +173,7 @@ def _tell(run: RecordedRun, name: str, letter: str, audio: AudioBudget, *, sort:
         key=lambda row: -(math.inf if row.slowness is None else row.slowness),
     )
     judged = bool(run.gate_results)
-    return Told(
+    return PageRun(
         name=form.one_line(name),
         letter=letter,
         folder=run.path.name,
@@ -240,7 +247,7 @@ def _charts(
         )
 
 
-def _targets(metric: Metric, runs: Sequence[RecordedRun]) -> list[Target]:
+def _targets(metric: Metric, runs: Sequence[RecordedRun]) -> list[LimitLine]:
     """Return the limits that gates set to values of the metric, each once."""
     found: dict[float, str] = {}
     for result in (result for run in runs for result in run.gate_results):
@@ -249,7 +256,7 @@ def _targets(metric: Metric, runs: Sequence[RecordedRun]) -> list[Target]:
             continue
         at = gate.limit if gate.argument is None else gate.argument
         found.setdefault(at, _target_name(result))
-    return [Target(at, name) for at, name in sorted(found.items())]
+    return [LimitLine(at, name) for at, name in sorted(found.items())]
 
 
 def _target_name(result: GateResult) -> str:

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from voicebench import format as form
-from voicebench.metrics import BY_NAME, NS_PER_MS
-from voicebench.playback import listen
+from voicebench.figures.metrics import BY_NAME, NS_PER_MS
 from voicebench.report.lanes import Kind, Lane, Mark, Span, lanes
-from voicebench.timeline import Timeline
+from voicebench.turn.playback import listen
+from voicebench.turn.timeline import Timeline
 
 SPAN = 4000
 """The picture's own width; it is stretched to the cell's."""
@@ -44,7 +44,7 @@ SHOWN_MARKS = (Kind.TOKEN, Kind.LLM_DONE, Kind.FIRST_AUDIO, Kind.FIRST_SOUND, Ki
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class SvgPath:
     """A path of one class."""
 
     kind: str
@@ -55,7 +55,7 @@ class Shape:
 class Picture:
     """The paths of one turn, and where the target's line stands."""
 
-    shapes: tuple[Shape, ...]
+    shapes: tuple[SvgPath, ...]
     target: int
     told: str
     goes_on: bool
@@ -64,7 +64,7 @@ class Picture:
 def picture(turn: Timeline, end_ms: float, target_ms: float) -> Picture:
     """Return the picture of ``turn`` on an axis from 0 to ``end_ms``."""
     axis = _Axis(end_ms)
-    shapes: list[Shape] = []
+    shapes: list[SvgPath] = []
     for lane in lanes(turn):
         shapes += _lane(lane, axis)
     top = ROWS["voice"] * PITCH
@@ -130,7 +130,7 @@ class _Axis:
         return at_ms <= self.end_ms
 
 
-def _lane(lane: Lane, axis: _Axis) -> Iterable[Shape]:
+def _lane(lane: Lane, axis: _Axis) -> Iterable[SvgPath]:
     top = ROWS[lane.name] * PITCH
     spans: dict[Kind, list[Span]] = {}
     for span in lane.spans:
@@ -138,7 +138,7 @@ def _lane(lane: Lane, axis: _Axis) -> Iterable[Shape]:
     for kind, found in spans.items():
         path = "".join(_box(span, axis, top) for span in found if axis.shows(span.start_ms))
         if path:
-            yield Shape(CLASSES[kind], path)
+            yield SvgPath(CLASSES[kind], path)
     marks: dict[Kind, list[Mark]] = {}
     for mark in lane.marks:
         marks.setdefault(mark.kind, []).append(mark)
@@ -151,7 +151,9 @@ def _box(span: Span, axis: _Axis, top: int) -> str:
     return f"M{start} {top}h{max(end - start, 1)}v{LANE}H{start}z"
 
 
-def _ticks(kind: str, moments: Sequence[float], axis: _Axis, top: int, height: int) -> list[Shape]:
+def _ticks(
+    kind: str, moments: Sequence[float], axis: _Axis, top: int, height: int
+) -> list[SvgPath]:
     shown = dict.fromkeys(axis.at(at_ms) for at_ms in moments if axis.shows(at_ms))
     path = "".join(f"M{at} {top}v{height}" for at in shown)
-    return [Shape(kind, path)] if path else []
+    return [SvgPath(kind, path)] if path else []

@@ -14,11 +14,11 @@ from pathlib import Path
 from rich.text import Text
 
 from voicebench import format as form
-from voicebench.figures import Figure
-from voicebench.report.distribution_table import UNITS
+from voicebench.figures.figure import Figure
+from voicebench.report.console.distribution_table import UNITS
+from voicebench.report.console.style import QUIET, Column, Sheet
 from voicebench.report.html.charts import CONFIG, Spec
 from voicebench.report.html.page import Section
-from voicebench.report.style import QUIET, Column, Sheet
 from voicebench.results.history import History, Point, run_history
 from voicebench.results.run import RecordedRun
 

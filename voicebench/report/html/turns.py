@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from voicebench import format as form
-from voicebench.digest import MeasuredRun
-from voicebench.metrics import BY_NAME
+from voicebench.figures.metrics import BY_NAME
+from voicebench.judging.digest import MeasuredRun
+from voicebench.report.console.waterfall import fit_axis
 from voicebench.report.html.picture import SPAN, Picture, picture, playhead
 from voicebench.report.lanes import heard_until_ms, start_ms, whole_ms
 from voicebench.report.runs import TurnLimit, first_audio_limit, keeps, phase_label, status
-from voicebench.report.waterfall import fit_axis
 from voicebench.results.run import RecordedRun
-from voicebench.timeline import Timeline
+from voicebench.turn.timeline import Timeline
 
 MOST_TEXT = 2_000
 """Characters of a prompt or a reply that are shown."""
@@ -25,7 +25,7 @@ AUDIO_BYTES = 3_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TurnRow:
     """A turn of the waterfall."""
 
     label: str
@@ -46,10 +46,10 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Waterfall:
+class PageWaterfall:
     """The turns of one run on one axis."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[TurnRow, ...]
     end_ms: float
     """Where the whole axis ends."""
     whole_ticks: tuple[tuple[float, str], ...]
@@ -61,7 +61,7 @@ class Waterfall:
     audio_note: str
 
 
-def waterfall(run: RecordedRun, audio: AudioBudget, *, sort: bool) -> Waterfall | None:
+def waterfall(run: RecordedRun, audio: AudioBudget, *, sort: bool) -> PageWaterfall | None:
     runs = run.digest.runs
     if not runs:
         return None
@@ -98,7 +98,7 @@ def waterfall(run: RecordedRun, audio: AudioBudget, *, sort: bool) -> Waterfall 
             f"{len(runs)} of {total} runs are drawn: the failed and slowest ones, the fastest and "
             "the median; every figure and distribution on this page is of all of them."
         )
-    return Waterfall(
+    return PageWaterfall(
         rows=(*before, *measured, *after),
         end_ms=axis.end_ms,
         whole_ticks=tuple(_ticks(axis.end_ms)),
@@ -130,9 +130,9 @@ def _row(
     limit: TurnLimit,
     end_ms: float,
     audio: str = "",
-) -> Row:
+) -> TurnRow:
     said = status(run, limit) if run else "! failed" if turn.failed else form.NOTHING
-    return Row(
+    return TurnRow(
         label=name,
         order=turn.turn,
         slowness=None if run is None else run.first_audio_ms(),

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from voicebench.engines.llm.fast import kernels
+from voicebench.engines.llm.fast.kernels import kinds_of_cpu, plain, works
+from voicebench.engines.llm.fast.model_shape import Unsupported
+
+KINDS = kinds_of_cpu()
+
+
+def test_the_plain_kinds_exist_on_every_processor():
+    assert {"plain fp32", "plain bf16", "plain fp16"} <= {kind.name for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize("rows", [1, 2, 17])
+def test_a_kind_multiplies_as_float32_does_but_for_its_rounding(kind, with_bias, rows):
+    draws = torch.Generator().manual_seed(1)
+    weight = torch.randn(200, 160, generator=draws)
+    bias = torch.randn(200, generator=draws) if with_bias else None
+    inputs = torch.randn(rows, 160, generator=draws)
+    with torch.inference_mode():
+        got = kind.prepare(weight, bias)(inputs.to(kind.activations)).float()
+    expected = torch.nn.functional.linear(inputs, weight, bias)
+    assert torch.dist(got, expected) / expected.norm() < kernels._TOLERANCE[kind.precision]
+
+
+def test_a_kind_that_computes_wrong_is_not_offered():
+    good = plain("fp32")
+
+    def wrong(weight, bias):
+        product = good.prepare(weight, bias)
+        return lambda activations: product(activations) * (1.1 if len(activations) > 1 else 1.0)
+
+    assert works(good)
+    assert not works(dataclasses.replace(good, prepare=wrong))
+
+
+def test_a_kind_whose_operator_is_gone_is_not_offered():
+    def gone(weight, bias):
+        return torch.ops.aten.no_such_operator(weight)
+
+    assert not works(dataclasses.replace(plain("fp32"), prepare=gone))
+
+
+def test_a_weight_beyond_float16_is_refused_rather_than_cut():
+    with pytest.raises(Unsupported, match="beyond float16"):
+        kernels._packed_fp16().prepare(torch.tensor([[1e5, 0.0]]), None)

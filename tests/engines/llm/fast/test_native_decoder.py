@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+
+import ml_dtypes
+import numpy as np
+import pytest
+import torch
+from small_models import tiny_llama_config, write_model
+
+from voicebench.engines.llm.fast.decoder_trial import llama_works, trial_model
+from voicebench.engines.llm.fast.decoder_weights import read_weights
+from voicebench.engines.llm.fast.engine import FastEngine
+from voicebench.engines.llm.fast.kernels import plain
+from voicebench.engines.llm.fast.model_shape import Unsupported, read_shape
+from voicebench.engines.llm.fast.native_decoder import NativeDecoder
+from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
+
+CPU = torch.device("cpu")
+
+
+def both(library, shape, weights, *, threads=2):
+    native = NativeDecoder(library, shape, weights, threads=threads)
+    return native, TorchDecoder(shape, weights, plain("fp32"), CPU)
+
+
+def model_in(folder):
+    shape = read_shape(json.loads((folder / "config.json").read_text()))
+    return shape, read_weights(folder, shape)
+
+
+def error(got, expected):
+    got, expected = np.asarray(got), np.asarray(expected)
+    return np.linalg.norm(got - expected) / np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_scores_are_those_of_torch_but_for_rounding(c_library, threads):
+    assert llama_works(c_library, threads)
+
+
+def test_a_wrong_decoder_is_found_out(c_library):
+    class Broken:
+        def __getattr__(self, name):
+            return getattr(c_library, name)
+
+        def voicebench_set_window(self, *arguments):
+            pass
+
+    assert not llama_works(Broken(), 1)
+
+
+@pytest.mark.parametrize("cuts", [[40], [1] * 40, [3, 30, 7]])
+def test_scores_do_not_depend_on_how_the_prompt_is_cut(c_library, cuts):
+    shape, weights = trial_model()
+    native, _ = both(c_library, shape, weights)
+    ids = [(11 * position) % 100 for position in range(40)]
+    whole = native.forward(ids, native.new_cache(40), 0)
+    cache, start = native.new_cache(40), 0
+    for length in cuts:
+        scores = native.forward(ids[start : start + length], cache, start)
+        start += length
+    # A long prompt may be multiplied in other numbers than a short one: tiles of bfloat16.
+    assert error(scores, whole) < 0.03
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_number_of_threads_does_not_change_the_scores(c_library, count):
+    shape, weights = trial_model()
+    ids = list(range(30))
+    one, _ = both(c_library, shape, weights, threads=1)
+    more, _ = both(c_library, shape, weights, threads=count)
+    expected = one.forward(ids, one.new_cache(32), 0)
+    assert np.array_equal(more.forward(ids, more.new_cache(32), 0), expected)
+
+
+def test_weights_on_a_grid_of_16_levels_are_kept_without_loss(c_library):
+    shape, weights = trial_model()
+    shape = dataclasses.replace(shape, query_key_norm=False)
+    layers = tuple(dataclasses.replace(layer, output=layer.qkv[0]) for layer in weights.layers)
+    weights = dataclasses.replace(weights, layers=layers)
+    native, exact = both(c_library, shape, weights)
+    ids = list(range(20))
+    expected = exact.forward(ids, exact.new_cache(32), 0)
+    on_grid = error(native.forward(ids, native.new_cache(32), 0), expected)
+    draws = np.random.default_rng(0)
+    noisy = tuple(
+        dataclasses.replace(
+            layer, output=layer.output + 0.02 * draws.standard_normal((64, 64), np.float32)
+        )
+        for layer in layers
+    )
+    off_grid = NativeDecoder(
+        c_library, shape, dataclasses.replace(weights, layers=noisy), threads=1
+    )
+    assert on_grid < 0.03
+    assert native.describe()["bytes_per_token"] < off_grid.describe()["bytes_per_token"]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_weights_stored_in_half_precision_are_read_as_they_are(c_library, dtype):
+    shape, weights = trial_model()
+    stored = dataclasses.replace(
+        weights,
+        layers=tuple(
+            dataclasses.replace(
+                layer,
+                qkv=tuple(part.astype(dtype) for part in layer.qkv),
+                output=layer.output.astype(dtype),
+            )
+            for layer in weights.layers
+        ),
+        head=weights.head.astype(dtype),
+    )
+    native, exact = both(c_library, shape, stored)
+    ids = list(range(20))
+    expected = exact.forward(ids, exact.new_cache(32), 0)
+    assert error(native.forward(ids, native.new_cache(32), 0), expected) < 0.05
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {},
+        {"hidden_size": 96, "num_attention_heads": 6},
+        {"num_key_value_heads": 4},
+        {"hidden_size": 128, "num_attention_heads": 8, "num_key_value_heads": 1},
+    ],
+    ids=["two heads share keys", "three do", "none do", "eight do"],
+)
+def test_a_real_folder_computes_as_torch_does(c_library, tmp_path, sizes):
+    write_model(tmp_path, tiny_llama_config(**sizes), spread=0.1)
+    native, exact = both(c_library, *model_in(tmp_path))
+    ids = list(range(100, 130))
+    expected = exact.forward(ids, exact.new_cache(32), 0)
+    assert error(native.forward(ids, native.new_cache(32), 0), expected) < 0.05
+
+
+def test_a_long_prompt_and_a_growing_cache_are_those_of_torch(c_library, tmp_path):
+    write_model(tmp_path, tiny_llama_config(max_position_embeddings=2048), spread=0.1)
+    native, exact = both(c_library, *model_in(tmp_path))
+    ids = [(13 * position) % 400 for position in range(700)]
+    engines = [
+        FastEngine(decoder, prefix=ids[:4], temperature=0.0, seed=0) for decoder in (native, exact)
+    ]
+    first = [next(engine.generate(ids)) for engine in engines]
+    assert first[0] == first[1]
+
+
+def test_what_a_cache_holds_can_be_copied_and_filled_into_another(c_library):
+    shape, weights = trial_model()
+    native, exact = both(c_library, shape, weights)
+    ids = list(range(12))
+    exact_cache = exact.new_cache(16)
+    expected = exact.forward(ids[:11], exact_cache, 0), exact.forward(ids[11:], exact_cache, 11)
+    filled, copied = native.new_cache(13), native.new_cache(40)
+    native.fill(filled, *exact.content(exact_cache, 11))
+    native.copy_cache(filled, copied, 11)
+    scores = native.forward(ids[11:], copied, 11)
+    assert error(scores, expected[1]) < 0.05
+    assert np.array_equal(native.forward(ids[11:], filled, 11), scores)
+
+
+def test_two_threads_may_compute_on_one_model(c_library):
+    shape, weights = trial_model()
+    native, _ = both(c_library, shape, weights)
+    texts = [list(range(start, start + 20)) for start in (0, 40)]
+    expected = [native.forward(ids, native.new_cache(24), 0) for ids in texts]
+    right = []
+
+    def compute(ids, scores):
+        computed = [native.forward(ids, native.new_cache(24), 0) for _ in range(20)]
+        right.append(all(np.array_equal(each, scores) for each in computed))
+
+    threads = [
+        threading.Thread(target=compute, args=pair) for pair in zip(texts, expected, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert right == [True, True]
+
+
+def test_widths_that_do_not_divide_into_groups_are_unsupported(c_library):
+    shape, weights = trial_model()
+    with pytest.raises(Unsupported, match="a width of 40 does not divide into groups of 32"):
+        NativeDecoder(c_library, dataclasses.replace(shape, hidden=40), weights, threads=1)

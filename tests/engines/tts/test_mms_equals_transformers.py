@@ -1,0 +1,81 @@
+"""An MMS voice in our network is transformers' own: same weights, same noise, same waveform."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from drawn_voices import FixedNoise, spoken_at_once, write_mms_voice
+from transformers import VitsModel, VitsTokenizer
+
+from voicebench.engines.tts.mms import open_vits_folder
+from voicebench.engines.tts.vits.arithmetic import Arithmetic
+from voicebench.engines.tts.voice import Voice
+
+KINDS: dict[str, dict[str, object]] = {
+    "one speaker": {},
+    "older names of weight norm": {"legacy_names": True},
+    "two speakers": {"num_speakers": 2, "speaker_embedding_size": 5},
+    "plain durations": {"use_stochastic_duration_prediction": False},
+    "even kernel in the text encoder": {"ffn_kernel_size": 4},
+}
+
+
+@pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_voice_equals_transformers(
+    kind: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    exactly: Callable[[Voice], Arithmetic],
+) -> None:
+    folder = write_mms_voice(tmp_path, **KINDS[kind])
+    voice = open_vits_folder(folder)
+    speaker = 1 if voice.speakers > 1 else None
+    manner = voice.manner if speaker is None else voice.manner.__class__(0.667, 1.25, 0.8, speaker)
+    arithmetic = exactly(replace(voice, manner=manner))
+    symbols = next(voice.symbols("hello my friend, it's ok"))
+
+    draws = []
+    originals = {name: getattr(torch, name) for name in ("randn", "randn_like")}
+
+    def recorded(name: str):
+        def draw(*args: object, **options: object) -> torch.Tensor:
+            draws.append(originals[name](*args, **options))
+            return draws[-1]
+
+        return draw
+
+    reference = VitsModel.from_pretrained(folder).eval()
+    # With other noise a length may lie on the edge of a whole frame, and rounding alone tips it.
+    torch.manual_seed(0)
+    with monkeypatch.context() as patched, torch.inference_mode():
+        for name in originals:
+            patched.setattr(torch, name, recorded(name))
+        theirs = reference(torch.tensor([symbols]), speaker_id=speaker).waveform[0].numpy()
+
+    *durations, frames = draws
+    noise = FixedNoise(
+        durations[0][0].t().numpy() if durations else np.zeros((len(symbols), 2), np.float32),
+        frames[0].t().numpy(),
+    )
+    ours = spoken_at_once(arithmetic, symbols, manner, noise)
+    assert np.abs(theirs).max() > 0.01
+    assert ours.shape == theirs.shape
+    assert np.corrcoef(ours, theirs)[0, 1] > 0.999
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize(
+    "text", ["Hello, World!", "It's 5 o'clock — über-cool", "  spaces  ", "A|b", "co-operate"]
+)
+def test_characters_become_the_symbols_of_transformers_tokenizer(
+    text: str, mms_folder: Path
+) -> None:
+    theirs = VitsTokenizer.from_pretrained(mms_folder)(text)["input_ids"]
+    assert list(open_vits_folder(mms_folder).symbols(text)) == [theirs]

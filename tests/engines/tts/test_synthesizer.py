@@ -1,0 +1,289 @@
+"""The synthesizer: windows that join without a trace, cancelling, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from voicebench.engines.native.library import NoLibrary
+from voicebench.engines.tts.synthesizer import LocalSynthesizer, load_synthesizer
+from voicebench.engines.tts.vits.network import Vits
+from voicebench.engines.tts.vits.torch_voice import TorchArithmetic
+from voicebench.errors import DeviceError, EngineError, ModelError, SettingsError
+from voicebench.events import AudioChunk, SilenceTrimmed
+from voicebench.machine.slower import slower_in
+from voicebench.settings import load_settings
+from voicebench.targets.opening import open_voice
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+TEXT = "hello my friend, how are you doing on this fine day"
+
+
+@pytest.fixture
+def synthesizer(mms_folder: Path, kernels: str) -> LocalSynthesizer:
+    return load_synthesizer(str(mms_folder), device="cpu", first_window=20, kernels=kernels)
+
+
+@pytest.fixture
+def in_torch(mms_folder: Path) -> LocalSynthesizer:
+    """A synthesizer whose layers can be looked into."""
+    return load_synthesizer(str(mms_folder), device="cpu", first_window=20, kernels="torch")
+
+
+def network_in(synthesizer: LocalSynthesizer) -> Vits:
+    assert isinstance(synthesizer._arithmetic, TorchArithmetic)
+    return synthesizer._arithmetic.network
+
+
+def spoken(synthesizer: LocalSynthesizer, text: str = TEXT) -> np.ndarray:
+    chunks = [event.pcm for event in synthesizer.speak(text) if isinstance(event, AudioChunk)]
+    return np.concatenate(chunks) if chunks else np.empty(0, np.float32)
+
+
+def test_audio_comes_in_windows_of_float32_mono(mms_folder: Path) -> None:
+    slow = load_synthesizer(str(mms_folder), device="cpu", first_window=20, length_scale=120.0)
+    events = list(slow.speak(TEXT))
+    assert len(events) > 2
+    assert all(isinstance(event, AudioChunk) for event in events)
+    chunks = [event for event in events if isinstance(event, AudioChunk)]
+    assert {chunk.sample_rate for chunk in chunks} == {8000}
+    assert {chunk.pcm.dtype for chunk in chunks} == {np.dtype(np.float32)}
+    assert all(chunk.pcm.ndim == 1 for chunk in chunks)
+    assert 160 <= chunks[0].pcm.size <= 176  # 20 ms, to the next frame
+    assert max(np.abs(chunk.pcm).max() for chunk in chunks) <= 1.0
+
+
+@pytest.mark.parametrize("first_window", [0.125, 3, 50, 333])
+def test_windows_of_any_size_give_the_samples_of_one(
+    first_window: float, mms_folder: Path, kernels: str
+) -> None:
+    whole, streamed = (
+        spoken(
+            load_synthesizer(
+                str(mms_folder), device="cpu", dtype="float32", first_window=ms, kernels=kernels
+            )
+        )
+        for ms in (1e6, first_window)
+    )
+    np.testing.assert_allclose(streamed, whole, atol=1e-4)
+
+
+@pytest.mark.models
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "text", ["Hi.", "The answer is forty two, of course! Isn't it?", "One. Two words. Three, yes"]
+)
+@pytest.mark.parametrize("first_window", [12, 140])
+def test_the_embedded_voice_streams_the_samples_of_one_window(
+    text: str, first_window: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VOICEBENCH_CACHE")
+    name = "en_US-joe-medium"
+    whole = spoken(load_synthesizer(name, device="cpu", first_window=1e6), text)
+    streamed = spoken(load_synthesizer(name, device="cpu", first_window=first_window), text)
+    assert whole.shape[0] > 5000
+    np.testing.assert_allclose(streamed, whole, atol=1e-3)
+
+
+def imported_to_speak(voice: Path, **settings: object) -> set[str]:
+    """Return what a second process imports to speak with ``voice``: the first fills the cache."""
+    program = (
+        "import sys; from voicebench.engines.tts.synthesizer import load_synthesizer; "
+        f"voice = load_synthesizer({str(voice)!r}, device='cpu', **{settings!r}); "
+        "assert list(voice.speak_opening('hello')); "
+        "print(*sys.modules)"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "VOICEBENCH_CACHE"}
+    command = [sys.executable, "-c", program]
+    for _ in range(2):
+        done = subprocess.run(
+            command, check=True, timeout=300, env=environment, capture_output=True, text=True
+        )
+    return set(done.stdout.split())
+
+
+@pytest.mark.models
+@pytest.mark.slow
+def test_a_loaded_voice_speaks_without_onnx_or_transformers(joe_file: Path) -> None:
+    imported = imported_to_speak(joe_file, kernels="torch")
+    assert "torch" in imported
+    assert not imported & {"onnx", "onnxruntime", "transformers"}
+
+
+@pytest.mark.models
+@pytest.mark.slow
+@pytest.mark.usefixtures("c_library")
+def test_a_loaded_voice_speaks_in_c_without_torch(joe_file: Path) -> None:
+    imported = imported_to_speak(joe_file)
+    assert "voicebench.engines.tts.vits.native_voice" in imported
+    assert not imported & {"torch", "onnx", "onnxruntime", "transformers"}
+
+
+def test_the_same_text_sounds_the_same_and_another_seed_does_not(mms_folder: Path) -> None:
+    first, again, other = (
+        spoken(load_synthesizer(str(mms_folder), device="cpu", seed=seed)) for seed in (0, 0, 1)
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other[: len(first)])
+
+
+def test_a_text_sounds_the_same_whatever_was_said_before(synthesizer: LocalSynthesizer) -> None:
+    alone = spoken(synthesizer)
+    spoken(synthesizer, "something else")
+    assert np.array_equal(alone, spoken(synthesizer))
+
+
+@pytest.mark.parametrize("text", ["", "🙂", "—", "...", "  "])
+def test_nothing_to_pronounce_yields_nothing(text: str, synthesizer: LocalSynthesizer) -> None:
+    assert list(synthesizer.speak(text)) == []
+
+
+def test_closing_cancels_what_is_left(in_torch: LocalSynthesizer) -> None:
+    decoder = network_in(in_torch).decoder
+    computed = []
+    decoder.register_forward_hook(lambda *_: computed.append(1))
+    speech = in_torch.speak(TEXT)
+    next(speech)
+    until_first = len(computed)
+    speech.close()  # type: ignore[attr-defined]
+    assert len(computed) == until_first
+    assert list(speech) == []
+
+
+def test_a_long_text_is_not_computed_before_it_is_needed(in_torch: LocalSynthesizer) -> None:
+    encoded = []
+    network_in(in_torch).text.register_forward_hook(lambda *_: encoded.append(1))
+    speech = in_torch.speak("many words " * 20_000)
+    next(speech)
+    assert len(encoded) == 1
+
+
+def test_the_head_of_a_reply_is_trimmed_and_says_by_how_much(
+    mms_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LocalSynthesizer, "_silent_ms", lambda *_: 45.0)  # else a blank's length
+    trimming, untouched = (
+        load_synthesizer(str(mms_folder), device="cpu", trim_silence=trims, kernels="torch")
+        for trims in (True, False)
+    )
+    decoder = network_in(trimming).decoder
+    quiet_until = 300
+
+    def hush(_module: object, _inputs: object, samples: torch.Tensor) -> torch.Tensor:
+        nonlocal quiet_until
+        quiet = min(quiet_until, samples.shape[0])
+        quiet_until -= quiet
+        return torch.cat([samples[:quiet] * 1e-4, samples[quiet:]])
+
+    whole = spoken(untouched)
+    decoder.register_forward_hook(hush)
+    first, *others = trimming.speak_opening(TEXT)
+    assert isinstance(first, SilenceTrimmed)
+    assert 250 / 8 < first.duration_ms <= 300 / 8
+    heard = np.concatenate([event.pcm for event in others if isinstance(event, AudioChunk)])
+    assert heard.size == whole.size - round(first.duration_ms * 8)
+    np.testing.assert_allclose(heard[-300:], whole[-300:], atol=1e-4)
+
+
+def test_only_the_head_of_a_reply_is_trimmed(mms_folder: Path) -> None:
+    trimming = load_synthesizer(str(mms_folder), device="cpu")
+    assert not any(isinstance(event, SilenceTrimmed) for event in trimming.speak(TEXT))
+    untouched = load_synthesizer(str(mms_folder), device="cpu", trim_silence=False)
+    opened = list(untouched.speak_opening(TEXT))
+    assert opened
+    assert not any(isinstance(event, SilenceTrimmed) for event in opened)
+
+
+def test_scales_change_the_pace(mms_folder: Path) -> None:
+    slow, fast = (
+        spoken(load_synthesizer(str(mms_folder), device="cpu", length_scale=scale))
+        for scale in (10.0, 5.0)
+    )
+    assert 1.3 * len(fast) < len(slow) < 2.5 * len(fast)
+
+
+def test_describe_says_what_a_reader_must_know(synthesizer: LocalSynthesizer, kernels: str) -> None:
+    told = synthesizer.describe()
+    assert told["engine"] == "vits"
+    assert told["family"] == "mms"
+    assert told["voice"] == "mms-small"
+    assert told["language"] == "eng"
+    assert (told["sample_rate"], told["device"], told["kernels"]) == (8000, "cpu", kernels)
+    assert told["dtype"] in ("float32", "bfloat16")
+
+
+def test_a_voice_gone_wrong_fails_with_a_sentence(mms_folder: Path) -> None:
+    broken = load_synthesizer(str(mms_folder), device="cpu", length_scale=1e30)
+    with pytest.raises(EngineError, match="length"):
+        list(broken.speak(TEXT))
+
+
+def test_a_device_without_memory_fails_with_a_sentence(in_torch: LocalSynthesizer) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    network_in(in_torch).flow.register_forward_pre_hook(full)
+    with pytest.raises(EngineError, match="cpu has no memory left"):
+        list(in_torch.speak(TEXT))
+
+
+def test_two_texts_at_once_sound_as_they_do_alone(synthesizer: LocalSynthesizer) -> None:
+    texts = [TEXT, "another text that is spoken at the very same time"]
+    alone = [spoken(synthesizer, text) for text in texts]
+    with ThreadPoolExecutor() as pool:
+        together = list(pool.map(lambda text: spoken(synthesizer, text), texts * 3))
+    for found, expected in zip(together, alone * 3, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_speaker_that_does_not_exist_is_refused(mms_folder: Path) -> None:
+    with pytest.raises(SettingsError, match="no speaker 1"):
+        load_synthesizer(str(mms_folder), device="cpu", speaker_id=1)
+
+
+def test_a_wrong_device_is_refused_before_the_voice_is_looked_at() -> None:
+    with pytest.raises(DeviceError, match="gpu"):
+        load_synthesizer("no/such/voice", device="gpu")
+
+
+@pytest.mark.parametrize("voice", ["../no such voice", "/no/such/folder", "smollm2-135m-instruct!"])
+def test_an_unknown_voice_is_refused(voice: str) -> None:
+    with pytest.raises(ModelError, match="does not exist"):
+        load_synthesizer(voice, device="cpu")
+
+
+def test_a_hub_voice_that_is_not_at_hand_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match="hub"):
+        load_synthesizer("facebook/mms-tts-zzz", device="cpu")
+
+
+@pytest.mark.parametrize(("wanted", "is_named"), [("auto", True), ("torch", False)])
+def test_torch_in_place_of_c_is_named_where_nobody_asked_for_it(
+    mms_folder: Path, monkeypatch: pytest.MonkeyPatch, wanted: str, is_named: bool
+) -> None:
+    def no_compiler(*_: object) -> None:
+        raise NoLibrary("there is no C compiler")
+
+    monkeypatch.setattr("voicebench.engines.tts.fitting.tried_library", no_compiler)
+    settings = load_settings(
+        None, {"tts.voice": str(mms_folder), "tts.device": "cpu", "tts.kernels": wanted}
+    ).settings
+    said: list[str] = []
+    voice = open_voice(settings, said.append)
+    slower = slower_in(voice.describe())
+    assert (slower is not None) == is_named
+    told = [line for line in said if line.startswith("the voice is computed in torch")]
+    assert len(told) == is_named
+    if told:
+        assert "there is no C compiler; install a C compiler" in told[0]

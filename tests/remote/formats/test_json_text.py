@@ -1,0 +1,54 @@
+"""JSON from a peer, and text deltas that are whole letters."""
+
+from __future__ import annotations
+
+import pytest
+
+from voicebench.remote.failure import RemoteError
+from voicebench.remote.formats.json_text import TextDeltas, count_at, json_object, part, text_at
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "3", '{"a": ' * 100_000, b"\xff\xfe{}"])
+def test_what_is_no_json_object_is_an_error_that_shows_its_beginning(text: str | bytes) -> None:
+    with pytest.raises(RemoteError, match="no JSON") as caught:
+        json_object(text)
+    assert caught.value.fault == "protocol"
+    assert len(str(caught.value)) < 300
+
+
+def test_a_path_that_ends_early_holds_nothing() -> None:
+    source = {"choices": [{"delta": {"content": "x"}}]}
+    assert part(source, "choices", 0, "delta", "content") == "x"
+    for path in (("choices", 1), ("choices", "0"), (0,), ("choices", 0, "delta", "content", "y")):
+        assert part(source, *path) is None
+
+
+def test_only_text_is_text_and_only_a_whole_number_from_zero_is_a_count() -> None:
+    source = {"text": "x", "number": 3, "minus": -1, "real": 1.5, "true": True, "none": None}
+    assert [text_at(source, key) for key in ("text", "number", "none")] == ["x", "", ""]
+    assert [count_at(source, key) for key in source] == [None, 3, None, None, None, None]
+
+
+def test_half_a_letter_is_held_back_until_its_other_half_comes() -> None:
+    deltas = TextDeltas()
+    assert [deltas.take("it is \ud83d"), deltas.take("\udd70 late")] == [
+        "it is ",
+        "🕰 late",
+    ]
+    deltas.finish()
+
+
+def test_a_second_half_without_a_first_is_an_error() -> None:
+    with pytest.raises(RemoteError, match="half a letter"):
+        TextDeltas().take("\udd70")
+
+
+def test_a_first_half_without_a_second_is_an_error() -> None:
+    deltas = TextDeltas()
+    deltas.take("\ud83d")
+    with pytest.raises(RemoteError, match="half a letter"):
+        deltas.take(" x")
+    deltas = TextDeltas()
+    deltas.take("\ud83d")
+    with pytest.raises(RemoteError, match="half a letter"):
+        deltas.finish()

@@ -1,0 +1,1 @@
+"""Are the instrument and the machine fit to measure?"""

@@ -1,0 +1,86 @@
+"""The instrument's own error: what was recorded minus what was scripted.
+
+A simulated target plays a script of short delays on the real clock, and every stamp of the
+recorded timeline is compared with the script. What is left is the error of voicebench itself on
+this machine, at this moment: waking up late, a busy interpreter, a coarse clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from voicebench.audio.pcm import AudibleRule
+from voicebench.figures.summary import percentile
+from voicebench.targets.simulated import Script, Simulated, VirtualClock
+from voicebench.turn.playback import Arrival
+from voicebench.turn.recorder import Recorder
+from voicebench.turn.timeline import TimedText, Timeline
+
+SCRIPT = Script(ttft_s=0.010, token_s=0.002, ttfb_s=0.005, speed_x=50.0, words=12)
+DEFAULT_TURNS = 20
+QUICK_TURNS = 1
+"""Enough for the figure that travels with every result: half a hundred stamps, in a tenth of a
+second."""
+QUICK_TURNS_OVER_THE_WIRE = 3
+QUICK_TURNS_BESIDE_AN_ENGINE = 10
+"""More of them, because two that share cores meet by chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentError:
+    """Recorded minus scripted, over every stamp of every turn, in milliseconds."""
+
+    transport: str
+    stamps: int
+    p50_ms: float
+    p95_ms: float
+    max_ms: float
+
+    def keeps(self, limit_ms: float) -> bool:
+        """Return whether the 95th percentile is under ``limit_ms``."""
+        return self.p95_ms < limit_ms
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the figures that are stored with a result."""
+        return {
+            "transport": self.transport,
+            "stamps": self.stamps,
+            "p50_ms": self.p50_ms,
+            "p95_ms": self.p95_ms,
+            "max_ms": self.max_ms,
+        }
+
+
+def measure_in_process(turns: int = DEFAULT_TURNS, script: Script = SCRIPT) -> InstrumentError:
+    """Play ``script`` on the real clock ``turns`` times, and compare the stamps."""
+    scripted = _record(Simulated(script, VirtualClock()))
+    errors: list[float] = []
+    target = Simulated(script)
+    for _ in range(turns):
+        errors += stamp_errors_ms(_record(target), scripted)
+    return summarize_errors("in process", errors)
+
+
+def stamp_errors_ms(recorded: Timeline, scripted: Timeline) -> list[float]:
+    """Return recorded minus scripted for every token, chunk and piece of audio."""
+    pairs: list[tuple[TimedText | Arrival, TimedText | Arrival]] = [
+        *zip(recorded.tokens, scripted.tokens, strict=True),
+        *zip(recorded.chunks, scripted.chunks, strict=True),
+        *zip(recorded.audio, scripted.audio, strict=True),
+    ]
+    return [(ours.at_ns - theirs.at_ns) / 1e6 for ours, theirs in pairs]
+
+
+def summarize_errors(transport: str, errors_ms: Sequence[float]) -> InstrumentError:
+    """Return the distribution of the errors' sizes."""
+    sizes = [abs(error) for error in errors_ms]
+    return InstrumentError(
+        transport, len(sizes), percentile(sizes, 50), percentile(sizes, 95), max(sizes)
+    )
+
+
+def _record(target: Simulated) -> Timeline:
+    recorder = Recorder(target.clock.now_ns)
+    target.run("selftest", recorder.emit)
+    return recorder.seal(1, "measured", AudibleRule()).timeline

@@ -1,0 +1,4 @@
+"""Models that are computed in this process. The only place for torch and for C.
+
+Measuring a server needs none of this.
+"""

@@ -1,0 +1,99 @@
+"""Whether the C decoder, as it was compiled here, computes what torch computes."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voicebench.engines.llm.fast.decoder_weights import LayerWeights, Weights
+from voicebench.engines.llm.fast.kernels import plain
+from voicebench.engines.llm.fast.model_shape import Rope, Shape
+from voicebench.engines.llm.fast.native_decoder import GROUP, NativeDecoder
+from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
+
+if TYPE_CHECKING:
+    from voicebench.engines.llm.fast.decoder_weights import Array
+
+
+def llama_works(library: ctypes.CDLL, threads: int = 2) -> bool:
+    """Return whether the C decoder computes what torch computes, on a small random model.
+
+    The model has what differs between families: biases, norms on queries and keys, a window, an
+    output of its own, 8-bit and 4-bit weights. Only rounding may tell the two apart.
+    """
+    import torch
+
+    shape, weights = trial_model()
+    exact = TorchDecoder(shape, weights, plain("fp32"), torch.device("cpu"))
+    native = NativeDecoder(library, shape, weights, threads=threads)
+    if native.kinds != {4, 8}:
+        return False
+    ids = [(7 * position + 3) % shape.vocabulary for position in range(21)]
+    exact_cache, cache = exact.new_cache(len(ids)), native.new_cache(len(ids))
+    for start, end in ((0, 12), (12, 20), (20, 21)):
+        expected = exact.forward(ids[start:end], exact_cache, start).numpy()
+        got = native.forward(ids[start:end], cache, start)
+        if not np.linalg.norm(got - expected) <= 0.05 * np.linalg.norm(expected):
+            return False
+    return True
+
+
+def trial_model() -> tuple[Shape, Weights]:
+    """Return a small random model."""
+    draws = np.random.default_rng(0)
+    size = 64
+    shape = Shape(
+        family="trial",
+        vocabulary=100,
+        hidden=size,
+        intermediate=96,
+        layers=2,
+        heads=4,
+        kv_heads=2,
+        head_size=16,
+        norm_epsilon=1e-5,
+        context=64,
+        rope=Rope("default", 100.0),
+        tied_embeddings=False,
+        qkv_bias=True,
+        output_bias=True,
+        mlp_bias=True,
+        query_key_norm=True,
+        windows=(None, 9),
+    )
+
+    def drawn(*sizes: int) -> Array:
+        return 0.3 * draws.standard_normal(sizes, np.float32)
+
+    def on_a_grid(outputs: int, inputs: int) -> Array:
+        levels = draws.integers(0, 16, (outputs, inputs // GROUP, GROUP)).astype(np.float32)
+        levels[..., 0], levels[..., 1] = 0, 15
+        return ((levels - 8) * np.float32(0.0625)).reshape(outputs, inputs)
+
+    def norm(width: int) -> Array:
+        return 1 + 0.3 * draws.random(width, np.float32)
+
+    joined = shape.query_size + 2 * shape.kv_size
+    layers = tuple(
+        LayerWeights(
+            input_norm=norm(size),
+            qkv=tuple(
+                on_a_grid(rows, size) for rows in (shape.query_size, shape.kv_size, shape.kv_size)
+            ),
+            qkv_bias=drawn(joined),
+            query_norm=norm(shape.head_size),
+            key_norm=norm(shape.head_size),
+            output=drawn(size, size),
+            output_bias=drawn(size),
+            mlp_norm=norm(size),
+            gate_up=tuple(on_a_grid(shape.intermediate, size) for _ in range(2)),
+            gate_up_bias=drawn(2 * shape.intermediate),
+            down=drawn(size, shape.intermediate),
+            down_bias=drawn(size),
+        )
+        for _ in shape.windows
+    )
+    embedding, head = drawn(shape.vocabulary, size), drawn(shape.vocabulary, size)
+    return shape, Weights(embedding, layers, norm(size), head)

@@ -1,0 +1,100 @@
+"""From a model folder to the fast engine, ready to answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from voicebench.engines.llm.agreement import held_out_turns
+from voicebench.engines.llm.fast.choosing import NATIVE_PRECISION, Model, choose_decoder
+from voicebench.engines.llm.fast.decoder_weights import read_weights
+from voicebench.engines.llm.fast.engine import FastEngine, common_prefix
+from voicebench.engines.llm.fast.findings import Findings
+from voicebench.engines.llm.fast.model_shape import Unsupported, read_shape
+from voicebench.engines.llm.fast.tokenizer import FolderTokenizer
+from voicebench.engines.llm.generation import SPOKEN_SYSTEM_PROMPT, ReplyRules
+from voicebench.errors import ModelError
+from voicebench.machine.devices import threads as computing_threads
+from voicebench.machine.slower import Slower
+
+
+def load(
+    folder: Path,
+    *,
+    device: str,
+    precision: str,
+    kernels: str,
+    rules: ReplyRules,
+    say: Callable[[str], None],
+    slower: Slower | None = None,
+) -> tuple[FastEngine, FolderTokenizer]:
+    """Load the model in ``folder`` and its tokenizer.
+
+    ``slower`` says why ``device`` is not the fastest one. Raises `Unsupported` for a model outside
+    the Llama family, `ModelError` for a broken one, `SettingsError` where the device has nothing
+    for ``precision`` and ``kernels``.
+    """
+    model, tokenizer, threads = open_model(folder, device, say)
+    prefix = common_prefix(
+        tokenizer.encode_turn(rules.system_prompt, "a"),
+        tokenizer.encode_turn(rules.system_prompt, "7"),
+    )
+    kept = None
+    if prefix and len(prefix) < model.shape.context and precision != "fp32" and not model.is_large:
+        kept = model.kept(prefix)
+    decoder = choose_decoder(model, precision=precision, kernels=kernels, threads=threads)
+    if model.refused and precision in ("auto", NATIVE_PRECISION):
+        slower = slower or model.refused[0].slower
+    engine = FastEngine(
+        decoder,
+        prefix=prefix,
+        kept=kept,
+        temperature=rules.temperature,
+        seed=rules.seed,
+        slower=slower,
+    )
+    return engine, tokenizer
+
+
+def open_model(
+    folder: Path, device: str, say: Callable[[str], None]
+) -> tuple[Model, FolderTokenizer, int]:
+    """Read the model in ``folder``; return it, its tokenizer, and the CPU threads to compute with.
+
+    Raises as `load`.
+    """
+    shape = read_shape(_read_config(folder))
+    if not (folder / "tokenizer.json").is_file():
+        raise Unsupported("it has no tokenizer.json")
+    tokenizer = FolderTokenizer(folder)
+    threads = min(computing_threads(), MOST_THREADS)
+    model = Model(
+        shape,
+        read_weights(folder, shape),
+        device,
+        turns=lambda: held_out_turns(tokenizer, SPOKEN_SYSTEM_PROMPT),
+        findings=Findings(folder, device=device, threads=threads),
+        say=say,
+    )
+    return model, tokenizer, threads
+
+
+MOST_THREADS = 16
+"""More threads than this wait for each other longer than they compute, in a small model."""
+
+
+def _read_config(folder: Path) -> dict[str, object]:
+    file = folder / "config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"folder {folder} holds no config.json",
+            "name a folder as transformers' save_pretrained writes it",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} cannot be read ({error})", "fetch the model again") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{file} holds no JSON object", "fetch the model again")
+    return config

@@ -1,0 +1,214 @@
+"""The Llama-family decoder in C (`voicebench/engines/native/llama`), called once per pass.
+
+What torch's products leave on the table on a CPU: its 8-bit and 4-bit products are slower than
+memory on processors without AVX-512, each costs a call, and there are some four hundred calls per
+token. Here a token is one call, and costs little more than reading the weights once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voicebench.engines.llm.fast.decoder_weights import LayerWeights, Weights
+from voicebench.engines.llm.fast.kernels import Precision
+from voicebench.engines.llm.fast.model_shape import Shape, Unsupported
+from voicebench.engines.llm.fast.positions import rotary_tables
+from voicebench.engines.llm.sampling import Sampler
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from voicebench.engines.llm.fast.decoder_weights import Array
+
+GROUP = 32
+_LINE = 16
+"""float32 numbers in a line of the processor's cache."""
+_FORMATS = {"float32": 0, "float16": 1, "bfloat16": 2}
+"""What C calls the number formats that it reads."""
+_QKV, _OUTPUT, _GATE_UP, _DOWN, _HEAD = range(5)
+_INPUT_NORM, _QUERY_NORM, _KEY_NORM, _MLP_NORM, _LAST_NORM = range(5)
+
+
+@dataclass(frozen=True, slots=True)
+class NativeCache:
+    """Keys and values of one reply, float32.
+
+    Keys are ``(layers, kv_heads, head_size, capacity)``, values ``(layers, kv_heads, capacity,
+    head_size)``; the capacity is an odd multiple of 16.
+    """
+
+    keys: NDArray[np.float32]
+    values: NDArray[np.float32]
+
+
+class NativeDecoder:
+    """A decoder in C with integer weights; implements `Decoder` of the engine."""
+
+    def __init__(
+        self, library: ctypes.CDLL, shape: Shape, weights: Weights, *, threads: int
+    ) -> None:
+        """Store the weights. Raises `Unsupported` for sizes that do not divide into groups."""
+        for size in (shape.hidden, shape.query_size, shape.intermediate):
+            if size % GROUP:
+                raise Unsupported(f"a width of {size} does not divide into groups of {GROUP}")
+        self.shape = shape
+        self.precision: Precision = "int8"
+        self.parameters = weights.parameters
+        self.threads = threads
+        self._library = library
+        # C reads these where they are, so they must live; a copy, else the whole file would.
+        self._embedding = _readable((weights.embedding,))[0].copy()
+        self._tables = rotary_tables(shape, shape.context)
+        sizes = (ctypes.c_int32 * 7)(
+            shape.hidden,
+            shape.intermediate,
+            shape.layers,
+            shape.heads,
+            shape.kv_heads,
+            shape.head_size,
+            shape.vocabulary,
+        )
+        self._model = self._library.voicebench_open(
+            sizes,
+            shape.norm_epsilon,
+            *(table.ctypes.data for table in self._tables),
+            shape.context,
+            threads,
+        )
+        if not self._model:
+            raise MemoryError("no memory for the model")
+        self._library.voicebench_set_embedding(
+            self._model, self._embedding.ctypes.data, _FORMATS[self._embedding.dtype.name]
+        )
+        self.kinds: set[int] = set()
+        for number, layer in enumerate(weights.layers):
+            self._store_layer(number, layer, shape.windows[number])
+        self._store_norm(0, _LAST_NORM, weights.norm)
+        self._store(0, _HEAD, (weights.head,), None)
+
+    def __del__(self) -> None:
+        """Free what C holds."""
+        if getattr(self, "_model", None):
+            self._library.voicebench_close(self._model)
+            self._model = None
+
+    def new_cache(self, capacity: int) -> NativeCache:
+        """Lay out memory for ``capacity`` positions."""
+        # An odd number of lines: with a power of two the numbers of one position, one in each row,
+        # would all want the same place in the processor's cache.
+        capacity = (-(-capacity // _LINE) | 1) * _LINE
+        heads = (self.shape.layers, self.shape.kv_heads)
+        return NativeCache(
+            _from_a_line_on(*heads, self.shape.head_size, capacity),
+            _from_a_line_on(*heads, capacity, self.shape.head_size),
+        )
+
+    def copy_cache(self, source: NativeCache, target: NativeCache, positions: int) -> None:
+        """Copy the keys and values of the first ``positions``."""
+        target.keys[..., :positions] = source.keys[..., :positions]
+        target.values[:, :, :positions] = source.values[:, :, :positions]
+
+    def fill(
+        self, cache: NativeCache, keys: NDArray[np.float32], values: NDArray[np.float32]
+    ) -> None:
+        """Set the first positions: both are ``(layers, kv_heads, positions, head_size)``."""
+        positions = keys.shape[2]
+        cache.keys[..., :positions] = keys.swapaxes(2, 3)
+        cache.values[:, :, :positions] = values
+
+    def forward(self, ids: Sequence[int], cache: NativeCache, start: int) -> NDArray[np.float32]:
+        """Return the scores ``(vocabulary,)`` after ``ids``, which stand at ``start`` and on.
+
+        At most 256 ids; their keys and values are added to ``cache``.
+        """
+        scores = np.empty(self.shape.vocabulary, np.float32)
+        self._library.voicebench_forward(
+            self._model,
+            (ctypes.c_int32 * len(ids))(*ids),
+            len(ids),
+            cache.keys.ctypes.data,
+            cache.values.ctypes.data,
+            cache.keys.shape[3],
+            start,
+            scores.ctypes.data,
+        )
+        return scores
+
+    def sampler(self, temperature: float, seed: int) -> Sampler:
+        """Return what picks ids by these scores."""
+        return Sampler(temperature, seed)
+
+    def describe(self) -> dict[str, object]:
+        """Return architecture, parameters, device, precision and kernels."""
+        return {
+            "architecture": self.shape.family,
+            "parameters": self.parameters,
+            "device": "cpu",
+            "precision": self.precision,
+            "kernels": f"native int{'+'.join(map(str, sorted(self.kinds)))}",
+            "threads": self.threads,
+            "bytes_per_token": self._library.voicebench_bytes(self._model),
+        }
+
+    def _store_layer(self, number: int, layer: LayerWeights, window: int | None) -> None:
+        self._store(number, _QKV, layer.qkv, layer.qkv_bias)
+        self._store(number, _OUTPUT, (layer.output,), layer.output_bias)
+        self._store(number, _GATE_UP, layer.gate_up, layer.gate_up_bias)
+        self._store(number, _DOWN, (layer.down,), layer.down_bias)
+        self._store_norm(number, _INPUT_NORM, layer.input_norm)
+        self._store_norm(number, _MLP_NORM, layer.mlp_norm)
+        if layer.query_norm is not None and layer.key_norm is not None:
+            self._store_norm(number, _QUERY_NORM, layer.query_norm)
+            self._store_norm(number, _KEY_NORM, layer.key_norm)
+        self._library.voicebench_set_window(self._model, number, window or 0)
+
+    def _store(self, layer: int, which: int, parts: tuple[Array, ...], bias: Array | None) -> None:
+        parts = _readable(parts)
+        bias = None if bias is None else _float32(bias)
+        kind = self._library.voicebench_store_matrix(
+            self._model,
+            layer,
+            which,
+            len(parts),
+            (ctypes.c_void_p * len(parts))(*(part.ctypes.data for part in parts)),
+            (ctypes.c_int32 * len(parts))(*(part.shape[0] for part in parts)),
+            _FORMATS[parts[0].dtype.name],
+            parts[0].shape[1],
+            None if bias is None else bias.ctypes.data,
+        )
+        if kind == 0:
+            raise MemoryError("no memory for the weights")
+        self.kinds.add(kind)
+
+    def _store_norm(self, layer: int, which: int, weight: Array) -> None:
+        weight = _float32(weight)
+        if not self._library.voicebench_store_norm(
+            self._model, layer, which, weight.ctypes.data, weight.size
+        ):
+            raise MemoryError("no memory for the weights")
+
+
+def _readable(parts: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Return ``parts`` in one number format that C reads, each in one piece."""
+    formats = {part.dtype.name for part in parts}
+    if len(formats) > 1 or not formats <= _FORMATS.keys():
+        return tuple(map(_float32, parts))
+    return tuple(map(np.ascontiguousarray, parts))
+
+
+def _from_a_line_on(*size: int) -> NDArray[np.float32]:
+    """Return memory whose rows begin with a line of the cache, if they are whole lines long."""
+    count = math.prod(size)
+    memory = np.empty(count + _LINE, np.float32)
+    begin = -(memory.ctypes.data // memory.itemsize) % _LINE
+    return memory[begin : begin + count].reshape(size)
+
+
+def _float32(array: Array) -> NDArray[np.float32]:
+    return np.ascontiguousarray(array, np.float32)

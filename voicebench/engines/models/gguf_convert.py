@@ -1,0 +1,218 @@
+"""The conversion of a GGUF file, as a program of its own: `python -m … SOURCE FOLDER`.
+
+It runs in a child process (see `gguf.convert`) because it takes gigabytes of short-lived objects
+and several libraries' chatter, and neither belongs in a process that measures. It writes one JSON
+object a line to standard output: ``{"part": n, "of": m}`` as it goes on, and
+``{"error": …, "remedy": …}`` if it fails for a reason that has a sentence. It ends when its
+standard input does, so that it never outlives a parent that was killed.
+
+The family-specific part (names, permuted rows, which settings mean what) is transformers'. Here is
+what it leaves open: a model with missing tensors is refused instead of filled with random numbers,
+the tokens that end a reply and the stretching of rotary frequencies are taken from the file, and
+the weights are stored as float16 (see `gguf` for why) unless one of them is too large for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from voicebench.engines.models.gguf_header import Header, read_header, write_without_vocabulary
+from voicebench.engines.models.gguf_rope import stretched_rope
+from voicebench.engines.models.gguf_tokenizer import split_rule, write_tokenizer
+from voicebench.engines.models.tensor_file import save_tensors
+from voicebench.errors import ModelError
+
+PARTS = 4
+
+_VOCABULARY_NOT_NEEDED = ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "starcoder2")
+"""Families whose settings and tensors transformers reads without the vocabulary's arrays.
+
+Reading those arrays takes transformers some ten seconds each of several times.
+"""
+
+
+def convert(source: Path, folder: Path) -> None:
+    """Write the model in ``source`` into ``folder`` as safetensors, with config and tokenizer.
+
+    Raises `ModelError`.
+    """
+    header = read_header(source)
+    work = folder / ".convert"
+    work.mkdir()
+    try:
+        _tell(0)
+        slim = work / "model.gguf"
+        if header.family in _VOCABULARY_NOT_NEEDED:
+            write_without_vocabulary(header, slim)
+        else:
+            _stand_in(source, slim)
+        _write_model(header, slim, folder)
+        _tell(3)
+        rule = split_rule(header)
+        if rule is not None:
+            write_tokenizer(header, rule, folder)
+        else:
+            _write_tokenizer_by_transformers(source, work, folder)
+        _tell(4)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _tell(part: int) -> None:
+    print(json.dumps({"part": part, "of": PARTS}), flush=True)
+
+
+def _stand_in(source: Path, place: Path) -> None:
+    """Make ``source`` readable in a folder where no other file can be mistaken for its part."""
+    try:
+        place.symlink_to(source.absolute())
+    except OSError:  # a file system or a system without links
+        shutil.copyfile(source, place)
+
+
+def _write_model(header: Header, slim: Path, folder: Path) -> None:
+    import torch
+
+    model = _load(header, slim, torch.float16)
+    _tell(1)
+    if not all(bool(torch.isfinite(weight).all()) for weight in model.state_dict().values()):
+        model = _load(header, slim, torch.float32)
+    _tell(2)
+    _write_weights(model, folder / "model.safetensors")
+    stored = str(next(model.parameters()).dtype).removeprefix("torch.")
+    _write_configs(header, model, stored, folder)
+
+
+def _load(header: Header, slim: Path, dtype: Any) -> Any:
+    """Return the model, its weights as numbers of ``dtype``; refuse it if any is missing."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        config = AutoConfig.from_pretrained(slim.parent, gguf_file=slim.name)
+    except (ValueError, KeyError) as error:
+        raise ModelError(
+            f"transformers cannot read a GGUF of the family {header.family!r} ({_short(error)})",
+            "take a model of another family, or its safetensors instead of a GGUF",
+        ) from error
+    options: dict[str, Any] = {"gguf_file": slim.name, "config": config, "dtype": dtype}
+    if quantisation := _plain_numbers():
+        options["quantization_config"] = quantisation
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        slim.parent, output_loading_info=True, **options
+    )
+    model, info = loaded
+    absent = sorted(info["missing_keys"])
+    if absent:
+        raise ModelError(
+            f"{header.path} lacks {len(absent)} tensors of a {header.family} model, among them "
+            f"{absent[0]}",
+            "fetch the file again, or take another file of the model",
+        )
+    return model
+
+
+def _plain_numbers() -> Any:
+    """Return the option that unpacks all weights, where this transformers can keep them packed."""
+    try:
+        from transformers import GgufConfig
+    except ImportError:
+        return None
+    return GgufConfig(dequantize=True)
+
+
+def _write_weights(model: Any, target: Path) -> None:
+    """Write the state dict; a weight that two names share is written under the first."""
+    seen: set[int] = set()
+    weights = {}
+    for name, weight in model.state_dict().items():
+        if weight.data_ptr() in seen:
+            continue
+        seen.add(weight.data_ptr())
+        weights[name] = weight.contiguous()
+    save_tensors(weights, target)
+
+
+_NOT_OF_THE_MODEL = (
+    "chunk_size_feed_forward",
+    "id2label",
+    "is_encoder_decoder",
+    "label2id",
+    "output_attentions",
+    "output_hidden_states",
+    "problem_type",
+    "quantization_config",
+    "return_dict",
+)
+"""Settings of transformers that it writes into every config, whatever the model."""
+
+
+def _write_configs(header: Header, model: Any, stored: str, folder: Path) -> None:
+    config = {
+        key: value
+        for key, value in model.config.to_dict().items()
+        if not key.startswith("_") and key not in _NOT_OF_THE_MODEL
+    }
+    config |= {"architectures": [type(model).__name__], "dtype": stored}
+    if rope := stretched_rope(header):
+        config["rope_parameters"] = rope
+    if ends := ends_of_reply(header):
+        config["eos_token_id"] = ends if len(ends) > 1 else ends[0]
+    ids = ("bos_token_id", "eos_token_id", "pad_token_id")
+    generation = {key: config[key] for key in ids if key in config}
+    for name, document in (("config.json", config), ("generation_config.json", generation)):
+        (folder / name).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def ends_of_reply(header: Header) -> list[int]:
+    """Return the ids of the tokens that end a reply: end of sequence, and end of turn if named."""
+    named = (header.get(f"tokenizer.ggml.{key}_token_id") for key in ("eos", "eot", "eom"))
+    return list(dict.fromkeys(index for index in named if isinstance(index, int)))
+
+
+def _write_tokenizer_by_transformers(source: Path, work: Path, folder: Path) -> None:
+    from transformers import AutoTokenizer
+
+    whole = work / "whole"
+    whole.mkdir()
+    _stand_in(source, whole / "model.gguf")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(whole, gguf_file="model.gguf")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"transformers cannot read the tokenizer in {source} ({_short(error)})",
+            "take the model's safetensors and tokenizer.json instead of a GGUF",
+        ) from error
+    tokenizer.save_pretrained(folder, save_jinja_files=False)
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def main(arguments: list[str]) -> int:
+    """Convert; return 0, or 4 after an error that has a sentence."""
+    source, folder = map(Path, arguments)
+    try:
+        convert(source, folder)
+    except ModelError as error:
+        print(json.dumps({"error": error.message, "remedy": error.remedy}), flush=True)
+        return error.exit_code
+    return 0
+
+
+def _end_with_parent() -> None:
+    # The bare descriptor: a thread that waits in sys.stdin would break the normal exit.
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    sys.exit(main(sys.argv[1:]))

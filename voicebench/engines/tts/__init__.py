@@ -1,0 +1,1 @@
+"""Voices of this process: text chunks to samples, window by window."""

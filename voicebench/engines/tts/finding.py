@@ -1,0 +1,71 @@
+"""From what a user calls a voice to the voice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from voicebench.engines.models.catalogue import HUB_ID
+from voicebench.engines.models.fetch_progress import Say, say_nothing, told
+from voicebench.errors import ModelError
+
+if TYPE_CHECKING:
+    from voicebench.engines.tts.voice import Voice
+
+Family = Literal["auto", "piper", "mms"]
+
+_HUB_FILES = ("config.json", "model.safetensors", "vocab.json", "tokenizer_config.json")
+
+
+def open_voice(voice: str, family: Family = "auto", say: Say = say_nothing) -> Voice:
+    """Load the voice called ``voice`` into the CPU's memory.
+
+    It is a name of the catalogue, the path of a Piper ``.onnx`` file, or the folder or hub id of a
+    transformers ``VitsModel``; what exists as a path is taken as one. ``say`` is told what had to
+    be made anew. Raises `ModelError`.
+    """
+    from voicebench.engines.models import catalogue, store
+    from voicebench.engines.tts.mms import open_vits_folder
+    from voicebench.engines.tts.piper import open_piper
+
+    path = Path(voice).expanduser()
+    if not path.exists() and any(entry.name == voice for entry in catalogue.CATALOGUE):
+        found = next(store.ensure(voice, told(say)).glob("*.onnx"), None)
+        if found is None:
+            raise ModelError(f"{voice} is not a voice", "see `voicebench models list`")
+        return open_piper(found, say)
+    if family == "piper" or (family == "auto" and voice.endswith(".onnx")):
+        return open_piper(path, say)
+    if path.is_dir():
+        return open_vits_folder(path, say=say)
+    if not HUB_ID.fullmatch(voice):
+        raise ModelError(
+            f"voice {voice!r} does not exist",
+            "name a Piper .onnx file, a folder or hub id of a VitsModel, or one of "
+            "`voicebench models list`",
+        )
+    return open_vits_folder(_hub_folder(voice), voice, say)
+
+
+def _hub_folder(voice: str) -> Path:
+    """Return the snapshot of a hub voice in the hub's cache; HF_HUB_OFFLINE is honoured."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(voice, allow_patterns=list(_HUB_FILES)))
+    except LocalEntryNotFoundError:
+        raise ModelError(
+            f"the voice {voice!r} is not in the hub's cache, and the hub cannot be reached",
+            "fetch it where there is a network (`hf download`), or name a local folder",
+        ) from None
+    except HfHubHTTPError as error:
+        raise ModelError(
+            f"the hub does not hand out the voice {voice!r} ({type(error).__name__})",
+            "check the id, log in (`hf auth login`) if it is gated, or name a local folder",
+        ) from None
+    except Exception as error:  # the client's network library and its errors change by release
+        raise ModelError(
+            f"fetching the voice {voice!r} broke off ({type(error).__name__}: {error})",
+            "check the network and the disk, and try again",
+        ) from None

@@ -1,0 +1,274 @@
+"""transformers' VITS voices (``VitsModel``; the MMS-TTS voices of more than 1,100 languages).
+
+Such a voice is a folder, local or from a hub: ``config.json``, ``model.safetensors`` and the files
+of its tokenizer. It takes characters, not phonemes. Its weights are read into the same network
+that speaks Piper voices; transformers itself is not needed to speak.
+
+The names of settings and weights are those that ``VitsModel.save_pretrained`` writes. Weight norm
+(Salimans and Kingma 2016: a direction and a length a row) is kept in these files, under one of
+two pairs of names, and is multiplied out here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voicebench.engines.models.fetch_progress import Say, say_nothing
+from voicebench.engines.tts.characters import read_characters
+from voicebench.engines.tts.vits.utterance import Manner
+from voicebench.engines.tts.vits.voice_shape import (
+    DecoderShape,
+    DurationShape,
+    FlowShape,
+    TextShape,
+    VitsShape,
+)
+from voicebench.engines.tts.voice import Voice, converted
+from voicebench.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from voicebench.engines.tts.naming import Names
+
+REMEDY = "name a folder with config.json, model.safetensors and vocab.json of a VitsModel"
+
+
+def open_vits_folder(folder: Path, name: str | None = None, say: Say = say_nothing) -> Voice:
+    """Load the voice in ``folder``; raises `ModelError` where it is none, or is broken."""
+    config = read_json(folder / "config.json")
+    if config.get("model_type") != "vits":
+        raise ModelError(
+            f"{folder} holds a model of the type {config.get('model_type')!r}, not a VITS voice",
+            REMEDY,
+        )
+    characters = read_characters(folder)
+    try:
+        shape = vits_shape(config)
+        manner = Manner(
+            noise_scale=float(config.get("noise_scale", 0.667)),
+            length_scale=1.0 / float(config.get("speaking_rate", 1.0)),
+            noise_w=float(config.get("noise_scale_duration", 0.8)),
+            speaker=0 if shape.speakers > 1 else None,
+        )
+        sample_rate = int(config.get("sampling_rate", 16_000))
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise ModelError(
+            f"{folder / 'config.json'} is not that of a VITS voice "
+            f"({type(error).__name__}: {error})",
+            REMEDY,
+        ) from None
+    weights_file = folder / "model.safetensors"
+    if not weights_file.is_file():
+        raise ModelError(f"{folder} has no model.safetensors", REMEDY)
+
+    def convert() -> tuple[VitsShape, dict[str, Tensor]]:
+        from voicebench.engines.tts.naming import collect
+
+        stored = _Stored(weights_file)
+        return shape, collect(weights_file, shape, vits_names(shape), stored.get)
+
+    made = converted(weights_file, convert, shape, say)
+    if characters.most_id >= shape.text.symbols:
+        raise ModelError(
+            f"{folder / 'vocab.json'} names the symbol {characters.most_id}, and the voice has "
+            f"{shape.text.symbols}",
+            "take all files of the same voice",
+        )
+    return Voice(
+        name=name or folder.resolve().name,
+        family="mms",
+        language=characters.language,
+        sample_rate=sample_rate,
+        shape=made.shape,
+        weights=made.weights,
+        origin=made.origin,
+        symbols=characters.symbols,
+        manner=manner,
+        speakers=shape.speakers,
+        lead_symbols=1 if characters.blanks else 0,
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; raises `ModelError` where there is none."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path} is missing", REMEDY) from None
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise ModelError(f"cannot read {path}: {error}", "fetch the voice again") from None
+    if not isinstance(stored, dict):
+        raise ModelError(f"{path} holds no JSON object", "fetch the voice again")
+    return stored
+
+
+def vits_shape(config: Mapping[str, Any]) -> VitsShape:
+    """Return the sizes in ``config.json``, and VitsConfig's own where it leaves one out."""
+
+    def size(name: str, default: int) -> int:
+        value = int(config.get(name, default))
+        if not 0 <= value <= 1 << 20:
+            raise ValueError(f"{name} is {value}")
+        return value
+
+    def row(name: str, default: tuple[int, ...]) -> tuple[int, ...]:
+        values = tuple(int(value) for value in config.get(name, default))
+        if not values or min(values) < 1:
+            raise ValueError(f"{name} is {values}")
+        return values
+
+    if config.get("hidden_act", "relu") != "relu":
+        raise ValueError(f"hidden_act is {config['hidden_act']!r}, and only 'relu' is known")
+    stochastic = bool(config.get("use_stochastic_duration_prediction", True))
+    hidden = size("hidden_size", 192)
+    speakers = size("num_speakers", 1)
+    return VitsShape(
+        text=TextShape(
+            symbols=size("vocab_size", 38),
+            channels=hidden,
+            feed_channels=size("ffn_dim", 768),
+            layers=size("num_hidden_layers", 6),
+            heads=size("num_attention_heads", 2),
+            kernel=size("ffn_kernel_size", 3),
+            reach=size("window_size", 4),
+        ),
+        durations=DurationShape(
+            stochastic=stochastic,
+            channels=hidden if stochastic else size("duration_predictor_filter_channels", 256),
+            kernel=size("duration_predictor_kernel_size", 3),
+            layers=size("depth_separable_num_layers", 3),
+            flows=size("duration_predictor_num_flows", 4) - 1 if stochastic else 0,
+            bins=size("duration_predictor_flow_bins", 10),
+            bound=float(config.get("duration_predictor_tail_bound", 5.0)),
+        ),
+        flow=FlowShape(
+            channels=size("flow_size", 192),
+            couplings=size("prior_encoder_num_flows", 4),
+            hidden=hidden,
+            layers=size("prior_encoder_num_wavenet_layers", 4),
+            kernel=size("wavenet_kernel_size", 5),
+            dilation_rate=size("wavenet_dilation_rate", 1),
+        ),
+        decoder=DecoderShape(
+            channels=size("upsample_initial_channel", 512),
+            first_kernel=7,
+            last_kernel=7,
+            rates=row("upsample_rates", (8, 8, 2, 2)),
+            kernels=row("upsample_kernel_sizes", (16, 16, 4, 4)),
+            block_kernels=row("resblock_kernel_sizes", (3, 7, 11)),
+            block_dilations=tuple(
+                tuple(int(d) for d in dilations)
+                for dilations in config.get("resblock_dilation_sizes", ((1, 3, 5),) * 3)
+            ),
+            block_kind=1,
+            slope=float(config.get("leaky_relu_slope", 0.1)),
+        ),
+        speakers=speakers,
+        speaker_channels=size("speaker_embedding_size", 0) if speakers > 1 else 0,
+        norm_eps=float(config.get("layer_norm_eps", 1e-5)),
+    )
+
+
+class _Stored:
+    """The tensors of a safetensors file, with weight norm multiplied out."""
+
+    def __init__(self, path: Path) -> None:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        from voicebench.engines.models.formats import require_format
+
+        require_format(path, "safetensors")
+        try:
+            self._tensors = load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise ModelError(
+                f"{path} cannot be read ({error})", "it is cut off: fetch it again"
+            ) from None
+        self._path = path
+
+    def get(self, name: str) -> Tensor:
+        """Return the tensor ``name`` as float32."""
+        if name in self._tensors:
+            tensor: Tensor = self._tensors[name].float()
+            return tensor
+        stem = name.removesuffix(".weight")
+        for length, direction in (
+            (f"{stem}.weight_g", f"{stem}.weight_v"),
+            (
+                f"{stem}.parametrizations.weight.original0",
+                f"{stem}.parametrizations.weight.original1",
+            ),
+        ):
+            if name.endswith(".weight") and {length, direction} <= self._tensors.keys():
+                g, v = self._tensors[length].float(), self._tensors[direction].float()
+                axes = [axis for axis in range(v.dim()) if g.shape[axis] == 1]
+                folded: Tensor = v * (g / v.norm(dim=axes, keepdim=True))
+                return folded
+        raise ModelError(f"{self._path} is no VITS voice of transformers: it has no {name}", REMEDY)
+
+
+def vits_names(shape: VitsShape) -> Names:
+    """Return the table from our names to those of ``VitsModel``.
+
+    The reversed flows are numbered in the order in which they run: the last one trained is first,
+    and the first duration flow that was trained is not used to speak.
+    """
+    blocks = len(shape.decoder.block_kernels)
+
+    def spline(match: re.Match[str]) -> str:
+        return f"duration_predictor.flows.{shape.durations.flows + 1 - int(match[1])}.conv_"
+
+    def coupling(match: re.Match[str]) -> str:
+        return f"flow.flows.{shape.flow.couplings - 1 - int(match[1])}."
+
+    stochastic = shape.durations.stochastic
+
+    def block(match: re.Match[str]) -> str:
+        return f"decoder.resblocks.{int(match[1]) * blocks + int(match[2])}."
+
+    return (
+        (r"^text\.embedding$", "text_encoder.embed_tokens.weight"),
+        (r"^text\.project\.", "text_encoder.project."),
+        (r"^text\.layers\.", "text_encoder.encoder.layers."),
+        (r"\.attention\.([qkv])\.", r".attention.\1_proj."),
+        (r"\.attention\.output\.", r".attention.out_proj."),
+        (r"\.near_keys$", ".emb_rel_k"),
+        (r"\.near_values$", ".emb_rel_v"),
+        (r"\.attention_norm\.", ".layer_norm."),
+        (r"\.feed_norm\.", ".final_layer_norm."),
+        (r"\.widen\.", ".feed_forward.conv_1."),
+        (r"\.narrow\.", ".feed_forward.conv_2."),
+        (r"^durations\.shift$", "duration_predictor.flows.0.translate"),
+        (r"^durations\.log_scale$", "duration_predictor.flows.0.log_scale"),
+        (r"^durations\.flows\.(\d+)\.", spline),
+        (r"^durations\.first\.", "duration_predictor.conv_1."),
+        (r"^durations\.first_norm\.", "duration_predictor.norm_1."),
+        (r"^durations\.second\.", "duration_predictor.conv_2."),
+        (r"^durations\.second_norm\.", "duration_predictor.norm_2."),
+        (r"^durations\.speaker\.", "duration_predictor.cond."),
+        (r"^durations\.project\.", f"duration_predictor.{'conv_' * stochastic}proj."),
+        (r"^durations\.", "duration_predictor.conv_"),
+        (r"\.conv_project\.", ".conv_proj."),
+        (r"\.conv_layers\.(\d+)\.alone\.", r".conv_dds.convs_dilated.\1."),
+        (r"\.conv_layers\.(\d+)\.mix\.", r".conv_dds.convs_pointwise.\1."),
+        (r"\.conv_layers\.(\d+)\.alone_norm\.", r".conv_dds.norms_1.\1."),
+        (r"\.conv_layers\.(\d+)\.mix_norm\.", r".conv_dds.norms_2.\1."),
+        (r"^flow\.couplings\.(\d+)\.", coupling),
+        (r"^(flow\..*\.)(pre|post)\.", r"\1conv_\2."),
+        (r"^(flow\..*\.)gates\.", r"\1wavenet.in_layers."),
+        (r"^(flow\..*\.)mixes\.", r"\1wavenet.res_skip_layers."),
+        (r"^(flow\..*\.)speaker\.", r"\1wavenet.cond_layer."),
+        (r"^decoder\.stages\.(\d+)\.blocks\.(\d+)\.", block),
+        (r"^decoder\.stages\.(\d+)\.upsampling\.", r"decoder.upsampler.\1."),
+        (r"^(decoder\..*\.)dilated\.", r"\1convs1."),
+        (r"^(decoder\..*\.)plain\.", r"\1convs2."),
+        (r"^decoder\.(pre|post)\.", r"decoder.conv_\1."),
+        (r"^decoder\.speaker\.", "decoder.cond."),
+        (r"^speakers$", "embed_speaker.weight"),
+    )

@@ -1,0 +1,169 @@
+"""From the graph of a Piper voice to the network: its sizes, and where each of its weights is.
+
+The sizes follow from the weights' shapes and from the operations' strides and dilations, so
+voices of any quality (x_low, low, medium, high) and of many speakers are read by the same lines.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from voicebench.engines.tts.naming import Names
+from voicebench.engines.tts.piper_graph import PiperGraph
+from voicebench.engines.tts.vits.voice_shape import (
+    DecoderShape,
+    DurationShape,
+    FlowShape,
+    TextShape,
+    VitsShape,
+)
+
+
+def piper_shape(graph: PiperGraph) -> VitsShape:
+    """Return the sizes of the voice's network."""
+    embedding = graph.operand("enc_p.emb", "Gather")
+    speakers = speaker_channels = 0
+    if graph.has("dec.cond"):
+        speakers, speaker_channels = graph.operand("emb_g", "Gather").shape
+    near = graph.stored("enc_p.encoder.attn_layers.0.emb_rel_k")
+    feed = graph.convolution("enc_p.encoder.ffn_layers.0.conv_1").weight
+    return VitsShape(
+        text=TextShape(
+            symbols=embedding.shape[0],
+            channels=embedding.shape[1],
+            feed_channels=feed.shape[0],
+            layers=len(graph.numbers("enc_p.encoder.attn_layers.#.conv_q")),
+            heads=embedding.shape[1] // near.shape[2],
+            kernel=feed.shape[2],
+            reach=(near.shape[1] - 1) // 2,
+        ),
+        durations=_duration_shape(graph),
+        flow=_flow_shape(graph),
+        decoder=_decoder_shape(graph),
+        speakers=speakers or 1,
+        speaker_channels=speaker_channels,
+    )
+
+
+def _duration_shape(graph: PiperGraph) -> DurationShape:
+    flows = graph.numbers("dp.flows.#.pre")
+    if not flows:
+        first = graph.convolution("dp.conv_1").weight
+        return DurationShape(stochastic=False, channels=first.shape[0], kernel=first.shape[2])
+    knots = graph.convolution(f"dp.flows.{flows[0]}.proj").weight
+    return DurationShape(
+        stochastic=True,
+        channels=graph.convolution("dp.pre").weight.shape[0],
+        kernel=graph.convolution("dp.convs.convs_sep.0").weight.shape[2],
+        layers=len(graph.numbers("dp.convs.convs_sep.#")),
+        flows=len(flows),
+        bins=(knots.shape[0] + 1) // 3,
+    )
+
+
+def _flow_shape(graph: PiperGraph) -> FlowShape:
+    couplings = graph.numbers("flow.flows.#.pre")
+    if not couplings:
+        raise graph.foreign("no flow")
+    scope = f"flow.flows.{couplings[0]}"
+    pre = graph.convolution(f"{scope}.pre").weight
+    layers = len(graph.numbers(f"{scope}.enc.in_layers.#"))
+    gate = graph.convolution(f"{scope}.enc.in_layers.{min(1, layers - 1)}")
+    return FlowShape(
+        channels=2 * pre.shape[1],
+        couplings=len(couplings),
+        hidden=pre.shape[0],
+        layers=layers,
+        kernel=gate.weight.shape[2],
+        dilation_rate=gate.dilation,
+    )
+
+
+def _decoder_shape(graph: PiperGraph) -> DecoderShape:
+    ups = [graph.convolution(f"dec.ups.{i}") for i in graph.numbers("dec.ups.#")]
+    kind: Literal[1, 2] = 1 if graph.has("dec.resblocks.0.convs1.0") else 2
+    name = "convs1" if kind == 1 else "convs"
+    blocks = len(graph.numbers(f"dec.resblocks.#.{name}.0"))
+    if not ups or blocks % len(ups):
+        raise graph.foreign(f"{blocks} residual blocks for {len(ups)} upsampling stages")
+    kernels, dilations = [], []
+    for block in range(blocks // len(ups)):
+        scope = f"dec.resblocks.{block}.{name}"
+        rows = [graph.convolution(f"{scope}.{i}") for i in graph.numbers(f"{scope}.#")]
+        kernels.append(rows[0].weight.shape[2])
+        dilations.append(tuple(row.dilation for row in rows))
+    return DecoderShape(
+        channels=ups[0].weight.shape[0],
+        first_kernel=graph.convolution("dec.conv_pre").weight.shape[2],
+        last_kernel=graph.convolution("dec.conv_post").weight.shape[2],
+        rates=tuple(up.stride for up in ups),
+        kernels=tuple(up.weight.shape[2] for up in ups),
+        block_kernels=tuple(kernels),
+        block_dilations=tuple(dilations),
+        block_kind=kind,
+        slope=round(graph.slope("dec"), 6),
+    )
+
+
+def piper_names(graph: PiperGraph, shape: VitsShape) -> Names:
+    """Return the table from our names to those of training, after which operations are named.
+
+    The reversed flows are numbered in the order in which they run: the last one trained is first.
+    The modules between them (1, 3, …) only flip channels, and the first duration flow that was
+    trained is not used to speak, so it is not in the file.
+    """
+    couplings = graph.numbers("flow.flows.#.pre")[::-1]
+    splines = graph.numbers("dp.flows.#.pre")[::-1]
+    blocks = len(shape.decoder.block_kernels)
+    dilated = "convs1" if shape.decoder.block_kind == 1 else "convs"
+
+    def spline(match: re.Match[str]) -> str:
+        return f"dp.flows.{splines[int(match[1])]}."
+
+    def coupling(match: re.Match[str]) -> str:
+        return f"flow.flows.{couplings[int(match[1])]}."
+
+    def block(match: re.Match[str]) -> str:
+        return f"dec.resblocks.{int(match[1]) * blocks + int(match[2])}."
+
+    return (
+        (r"^text\.embedding$", "enc_p.emb.weight"),
+        (r"^text\.project\.", "enc_p.proj."),
+        (r"^text\.layers\.(\d+)\.attention\.output\.", r"enc_p.encoder.attn_layers.\1.conv_o."),
+        (r"^text\.layers\.(\d+)\.attention\.near_keys$", r"enc_p.encoder.attn_layers.\1.emb_rel_k"),
+        (
+            r"^text\.layers\.(\d+)\.attention\.near_values$",
+            r"enc_p.encoder.attn_layers.\1.emb_rel_v",
+        ),
+        (r"^text\.layers\.(\d+)\.attention\.", r"enc_p.encoder.attn_layers.\1.conv_"),
+        (r"^text\.layers\.(\d+)\.attention_norm\.", r"enc_p.encoder.norm_layers_1.\1."),
+        (r"^text\.layers\.(\d+)\.feed_norm\.", r"enc_p.encoder.norm_layers_2.\1."),
+        (r"^text\.layers\.(\d+)\.widen\.", r"enc_p.encoder.ffn_layers.\1.conv_1."),
+        (r"^text\.layers\.(\d+)\.narrow\.", r"enc_p.encoder.ffn_layers.\1.conv_2."),
+        (r"^durations\.shift$", "dp.flows.0.m"),
+        (r"^durations\.log_scale$", "dp.flows.0.logs"),
+        (r"^durations\.flows\.(\d+)\.", spline),
+        (r"^durations\.first\.", "dp.conv_1."),
+        (r"^durations\.first_norm\.", "dp.norm_1."),
+        (r"^durations\.second\.", "dp.conv_2."),
+        (r"^durations\.second_norm\.", "dp.norm_2."),
+        (r"^durations\.speaker\.", "dp.cond."),
+        (r"^durations\.", "dp."),
+        (r"\.layers\.(\d+)\.alone\.", r".convs.convs_sep.\1."),
+        (r"\.layers\.(\d+)\.mix\.", r".convs.convs_1x1.\1."),
+        (r"\.layers\.(\d+)\.alone_norm\.", r".convs.norms_1.\1."),
+        (r"\.layers\.(\d+)\.mix_norm\.", r".convs.norms_2.\1."),
+        (r"^(dp\..*)project\.", r"\1proj."),
+        (r"^flow\.couplings\.(\d+)\.", coupling),
+        (r"^(flow\..*)gates\.", r"\1enc.in_layers."),
+        (r"^(flow\..*)mixes\.", r"\1enc.res_skip_layers."),
+        (r"^(flow\..*)speaker\.", r"\1enc.cond_layer."),
+        (r"^decoder\.stages\.(\d+)\.blocks\.(\d+)\.", block),
+        (r"^decoder\.stages\.(\d+)\.upsampling\.", r"dec.ups.\1."),
+        (r"^(dec\..*)dilated\.", rf"\1{dilated}."),
+        (r"^(dec\..*)plain\.", r"\1convs2."),
+        (r"^decoder\.(pre|post)\.", r"dec.conv_\1."),
+        (r"^decoder\.speaker\.", "dec.cond."),
+        (r"^speakers$", "emb_g.weight"),
+    )

@@ -1,0 +1,221 @@
+"""Text-to-speech in process: a VITS voice that streams.
+
+A text chunk becomes sentences, a sentence becomes symbols, and the network speaks the sentence
+window by window (see `voicebench.engines.tts.vits`): the first samples leave long before the rest
+is computed, and are the same samples that computing everything at once would give.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voicebench.engines.models.fetch_progress import Say, say_nothing
+from voicebench.engines.tts.opening_silence import OpeningTrimmer
+from voicebench.engines.tts.pace import LONGEST_MS, Windows, first_window_ms
+from voicebench.engines.tts.seeded_noise import SeededNoise
+from voicebench.engines.tts.vits.utterance import encode, windows
+from voicebench.errors import SettingsError
+from voicebench.events import AudioChunk, SilenceTrimmed, TtsEvent
+from voicebench.machine.slower import Slower, described
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from voicebench.engines.tts.finding import Family
+    from voicebench.engines.tts.vits.arithmetic import Arithmetic
+    from voicebench.engines.tts.vits.utterance import Utterance
+    from voicebench.engines.tts.voice import Voice
+
+
+class LocalSynthesizer:
+    """Speaks with a VITS voice in this process.
+
+    One step (an encoding, a window) is computed at a time: an arithmetic may have one memory for
+    all its windows, and two steps at once on one processor both take longer.
+    """
+
+    def __init__(
+        self,
+        voice: Voice,
+        arithmetic: Arithmetic,
+        windows: Windows,
+        *,
+        seed: int,
+        trim_silence: bool,
+        slower: Slower | None = None,
+    ) -> None:
+        """Join a voice with what computes it; ``slower`` says why nothing faster does."""
+        self._voice = voice
+        self._arithmetic = arithmetic
+        self._windows = windows
+        self._seed = seed
+        self._trim_silence = trim_silence
+        self._slower = slower
+        self._turn = threading.Lock()
+
+    def speak(self, text: str) -> Iterator[TtsEvent]:
+        """Yield the speech of ``text``, each window as soon as its samples are on the host.
+
+        Nothing comes for a text with nothing to pronounce. Closing the iterator cancels what is
+        left, within one window. Raises `EngineError`.
+        """
+        for pcm in self._spoken(text):
+            yield AudioChunk(pcm, self._voice.sample_rate)
+
+    def speak_opening(self, text: str) -> Iterator[TtsEvent]:
+        """Yield the speech of the first text chunk of a reply: as `speak`, from the first sound on.
+
+        A `SilenceTrimmed` before the first audio says how much was left out.
+        """
+        if not self._trim_silence:
+            yield from self.speak(text)
+            return
+        opening = OpeningTrimmer(self._voice.sample_rate)
+        for pcm in self._spoken(text, opening=opening):
+            told = opening.sounding
+            heard = opening.take(pcm)
+            if opening.sounding:
+                if not told:
+                    yield SilenceTrimmed(opening.trimmed_ms)
+                yield AudioChunk(heard, self._voice.sample_rate)
+
+    def speak_whole(self, text: str) -> NDArray[np.float32]:
+        """Return the speech of ``text`` computed at once (sentence by sentence), untrimmed.
+
+        What streaming is compared with.
+        """
+        spoken = [np.empty(0, np.float32), *self._spoken(text, whole=True)]
+        return np.concatenate(spoken)
+
+    def describe(self) -> dict[str, object]:
+        """Return what a reader of the results must know of this synthesizer."""
+        return {
+            "engine": "vits",
+            "family": self._voice.family,
+            "voice": self._voice.name,
+            "language": self._voice.language,
+            "sample_rate": self._voice.sample_rate,
+            "device": self._arithmetic.device,
+            "kernels": self._arithmetic.kernels,
+            "dtype": self._arithmetic.dtype,
+            "trim_silence": self._trim_silence,
+            "windows": {
+                "first_ms": round(self._windows.first_ms, 1),
+                "longest_ms": LONGEST_MS,
+                "cost_ms_per_window": round(self._windows.pace.window_ms, 2),
+                "cost_ms_per_frame": round(self._windows.pace.frame_ms, 3),
+                "replayed": self._arithmetic.replayed,
+            },
+        } | described(self._slower)
+
+    @property
+    def longest_step_s(self) -> float:
+        """How long the longest window takes on this machine, in seconds."""
+        return self._windows.pace.cost_ms(LONGEST_MS / self._windows.frame_ms) / 1000
+
+    def close(self) -> None:
+        """Do nothing: the voice's memory goes with the object."""
+
+    def _spoken(
+        self, text: str, *, opening: OpeningTrimmer | None = None, whole: bool = False
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield the samples of ``text``, window by window."""
+        noise = SeededNoise(self._seed, text)
+        sizes: Iterator[int] | None = None
+        for symbols in self._voice.symbols(text):
+            with self._turn:
+                utterance = encode(self._arithmetic, symbols, self._voice.manner, noise)
+            if whole:
+                sizes = itertools.repeat(utterance.frames * self._voice.shape.decoder.hop)
+            elif sizes is None:
+                silent_ms = 0.0
+                if opening is not None:
+                    silent_ms = self._silent_ms(utterance)
+                    opening.expect(first_phoneme_ms=silent_ms)
+                sizes = self._windows.sizes(silent_ms)
+            spoken = windows(self._arithmetic, utterance, noise, sizes)
+            while True:
+                with self._turn:
+                    pcm = next(spoken, None)
+                if pcm is None:
+                    break
+                yield pcm
+
+    def _silent_ms(self, utterance: Utterance) -> float:
+        """Return how long the symbols before the first that sounds last."""
+        lead = min(self._voice.lead_symbols, utterance.ends.size - 1)
+        return int(utterance.ends[lead - 1]) * self._windows.frame_ms if lead > 0 else 0.0
+
+
+def load_synthesizer(
+    voice: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    kernels: str = "auto",
+    threads: int | None = None,
+    length_scale: float | None = None,
+    noise_scale: float | None = None,
+    noise_w: float | None = None,
+    speaker_id: int | None = None,
+    seed: int = 0,
+    first_window: float | None = None,
+    trim_silence: bool = True,
+    family: Family = "auto",
+    say: Say = say_nothing,
+) -> LocalSynthesizer:
+    """Load a voice and return the synthesizer that speaks with it.
+
+    ``voice`` is a name of the catalogue, the path of a Piper ``.onnx`` file, or the folder or hub
+    id of a transformers ``VitsModel``. ``dtype`` is that of the decoder; what decides over rhythm
+    and melody stays in float32. ``kernels`` is ``native``, ``torch`` or ``auto``. ``threads`` of
+    None leaves the threads as they are. ``first_window`` is in milliseconds of audio; None
+    takes what the speed measured here allows.
+    Scales that are None are the voice's own. ``say`` is told what the cache had damaged.
+
+    Raises `ModelError`, `SettingsError` or `DeviceError`.
+    """
+    from voicebench.engines.native.library import NoLibrary
+    from voicebench.engines.tts.finding import open_voice
+    from voicebench.engines.tts.fitting import choose_arithmetic, record_replays, voice_pace
+    from voicebench.machine.devices import resolve_device, set_threads, unused_gpu
+
+    on = resolve_device(device)
+    if threads is not None:
+        set_threads(threads)
+    opened = open_voice(voice, family, say)
+    if speaker_id is not None and not 0 <= speaker_id < opened.speakers:
+        raise SettingsError(
+            f"the voice {opened.name} has no speaker {speaker_id}",
+            f"it has {opened.speakers}, counted from 0",
+        )
+    own = opened.manner
+    manner = replace(
+        own,
+        length_scale=own.length_scale if length_scale is None else length_scale,
+        noise_scale=own.noise_scale if noise_scale is None else noise_scale,
+        noise_w=own.noise_w if noise_w is None else noise_w,
+        speaker=own.speaker if speaker_id is None else speaker_id,
+    )
+    opened = replace(opened, manner=manner)
+    refused: list[NoLibrary] = []
+    arithmetic = choose_arithmetic(opened, on, dtype=dtype, kernels=kernels, refused=refused)
+    slower = unused_gpu(device, on) or (refused[0].slower if refused else None)
+    pace = voice_pace(opened, arithmetic)
+    record_replays(opened, arithmetic)
+    frame_ms = opened.shape.decoder.hop / opened.sample_rate * 1000
+    planned = Windows(
+        pace=pace,
+        frame_ms=frame_ms,
+        sample_rate=opened.sample_rate,
+        first_ms=first_window_ms(pace, frame_ms) if first_window is None else first_window,
+    )
+    return LocalSynthesizer(
+        opened, arithmetic, planned, seed=seed, trim_silence=trim_silence, slower=slower
+    )

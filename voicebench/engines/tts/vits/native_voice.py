@@ -1,0 +1,179 @@
+"""The arithmetic of a voice in C (`voicebench/engines/native/vits`): an encoding or a window is one
+call.
+
+A window of speech is hundreds of small operations. In torch each costs a call, each convolution
+reorders its weights, and a window of a size that was not there before is compiled first, in many
+times the time that it is computed in. Here the weights are reordered once, and a window of any size
+costs what its products cost.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voicebench.engines.tts.vits.native_weights import sizes_in_order, weights_in_order
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from voicebench.engines.tts.vits.torch_voice import TorchArithmetic
+    from voicebench.engines.tts.vits.voice_shape import VitsShape
+    from voicebench.engines.tts.vits.voice_weights import Weights
+
+MOST_THREADS = 16
+"""More threads than this wait for each other longer than they compute, in a window of speech."""
+
+_FLOATS, _BFLOATS = 0, 1
+
+
+class NativeArithmetic:
+    """A network in C; implements `voicebench.engines.tts.vits.arithmetic.Arithmetic`.
+
+    The weights are copied, with those of ``speaker`` (in a voice of several) added up into them:
+    the voice speaks as that speaker. ``bfloats`` has the decoder multiply bfloat16 where the
+    processor can (`multiplies_bfloats`); what decides over rhythm and melody stays in float32.
+    Torch is imported only for what C does not compute: plain durations, and texts too long for the
+    memory set aside for one. Raises `MemoryError`.
+    """
+
+    def __init__(
+        self,
+        library: ctypes.CDLL,
+        shape: VitsShape,
+        weights: Weights,
+        *,
+        speaker: int | None,
+        bfloats: bool,
+        threads: int,
+    ) -> None:
+        self.shape = shape
+        self.bfloats = bfloats
+        self._library = library
+        self._weights = weights
+        self._speaker = speaker
+        sizes, arrays = sizes_in_order(shape), weights_in_order(shape, weights, speaker)
+        self._voice = library.voicebench_voice_open(
+            (ctypes.c_int32 * len(sizes))(*sizes),
+            (ctypes.c_float * 3)(shape.norm_eps, shape.durations.bound, shape.decoder.slope),
+            (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays)),
+            len(arrays),
+            _BFLOATS if bfloats else _FLOATS,
+            min(threads, MOST_THREADS),
+        )
+        if not self._voice:
+            raise MemoryError("no memory for the voice")
+
+    def __del__(self) -> None:
+        """Free what C holds."""
+        if getattr(self, "_voice", None):
+            self._library.voicebench_voice_close(self._voice)
+            self._voice = None
+
+    @property
+    def device(self) -> str:
+        """Where it is computed."""
+        return "cpu"
+
+    @property
+    def kernels(self) -> str:
+        """What computes."""
+        return "native"
+
+    @property
+    def dtype(self) -> str:
+        """The number format of the decoder."""
+        return "bfloat16" if self.bfloats else "float32"
+
+    @property
+    def replayed(self) -> bool:
+        """Nothing is recorded: starting a window costs nothing here."""
+        return False
+
+    def encode(
+        self, symbols: NDArray[np.int64], drawn: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Return mean and scale (n, channels) and log durations (n,) of ``symbols`` (n,).
+
+        ``drawn`` is the noise (n, 2) of the durations.
+        """
+        count, channels = symbols.size, self.shape.flow.channels
+        predicts = self.shape.durations.stochastic
+        ids = np.ascontiguousarray(symbols, np.int64)
+        noise = np.ascontiguousarray(drawn, np.float32)
+        hidden = np.empty((count, self.shape.text.channels), np.float32)
+        prior = np.empty((count, 2 * channels), np.float32)
+        log_durations = np.empty(count, np.float32)
+        fits = self._library.voicebench_voice_encode(
+            self._voice,
+            ids.ctypes.data,
+            count,
+            noise.ctypes.data,
+            hidden.ctypes.data,
+            prior.ctypes.data,
+            log_durations.ctypes.data if predicts else None,
+        )
+        if not fits:
+            return self._in_torch.encode(ids, noise)
+        if not predicts:
+            log_durations = self._in_torch.log_durations(hidden, noise)
+        return prior[:, :channels], prior[:, channels:], log_durations
+
+    def stream(self) -> NativeStream:
+        """Begin an utterance."""
+        return NativeStream(self, self._library, self._voice, self.shape.decoder.hop)
+
+    @cached_property
+    def _in_torch(self) -> TorchArithmetic:
+        from voicebench.engines.tts.vits.network import network_of
+        from voicebench.engines.tts.vits.torch_voice import TorchArithmetic
+
+        return TorchArithmetic(network_of(self.shape, self._weights), speaker=self._speaker)
+
+
+class NativeStream:
+    """An utterance that is spoken; implements `voicebench.engines.tts.vits.arithmetic.Stream`."""
+
+    def __init__(self, owner: NativeArithmetic, library: ctypes.CDLL, voice: int, hop: int) -> None:
+        self._owner = owner  # its memory must outlive the stream
+        self._library = library
+        self._voice = voice
+        self._hop = hop
+        self._due = 0
+        self._stream = library.voicebench_voice_begin()
+        if not self._stream:
+            raise MemoryError("no memory for an utterance")
+
+    def __del__(self) -> None:
+        """Free what C holds."""
+        if getattr(self, "_stream", None):
+            self._library.voicebench_voice_end(self._stream)
+            self._stream = None
+
+    def size_for(self, frames: int) -> int:
+        """Return how many frames to take where ``frames`` are wanted: windows may have any size."""
+        return frames
+
+    def window(self, rows: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
+        """Return the samples (count,) that the frames ``rows`` (time, channels) add."""
+        rows = np.ascontiguousarray(rows, np.float32)
+        self._due += rows.shape[0] * self._hop
+        samples = np.empty(self._due, np.float32)
+        given = self._library.voicebench_voice_speak(
+            self._voice,
+            self._stream,
+            rows.ctypes.data,
+            rows.shape[0],
+            int(last),
+            samples.ctypes.data,
+        )
+        self._due -= given
+        return samples[:given]
+
+
+def multiplies_bfloats(library: ctypes.CDLL) -> bool:
+    """Return whether the processor multiplies tiles of bfloat16."""
+    return bool(library.voicebench_voice_multiplies_bfloats())

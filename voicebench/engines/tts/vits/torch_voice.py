@@ -1,0 +1,162 @@
+"""The arithmetic of a voice in torch, on every device: what every other must equal."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from voicebench.engines.tts.vits.carry import Carry
+from voicebench.errors import EngineError
+from voicebench.machine.devices import tell_torch_its_threads, to_host
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from voicebench.engines.tts.vits.network import Vits
+    from voicebench.engines.tts.vits.replay import Replays
+    from voicebench.engines.tts.vits.voice_shape import VitsShape
+
+
+class TorchArithmetic:
+    """A network in torch; implements `voicebench.engines.tts.vits.arithmetic.Arithmetic`.
+
+    ``network`` is moved to ``device``, and its decoder to the number format ``dtype`` (as torch
+    names both). It speaks as ``speaker``, where it has several. On CUDA all of it is computed on a
+    stream of its own. With ``replays``, which are set once they have been tried, windows in the
+    middle of an utterance have one of their sizes; they have one memory, so that only one window
+    may be computed at a time.
+    """
+
+    def __init__(
+        self,
+        network: Vits,
+        *,
+        speaker: int | None = None,
+        device: str = "cpu",
+        dtype: str = "float32",
+    ) -> None:
+        tell_torch_its_threads()
+        self.network = network
+        self.replays: Replays | None = None
+        self.dtype = dtype
+        self._device = torch.device(device)
+        self._stream = (
+            torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+            if self._device.type == "cuda"
+            else None
+        )
+        with self._own_stream():
+            network.to(self._device)
+            network.decoder.to(getattr(torch, dtype))
+            network.prepare()
+            self._speaker = network.speaker(speaker)
+
+    @property
+    def shape(self) -> VitsShape:
+        """The sizes of the network."""
+        return self.network.shape
+
+    @property
+    def device(self) -> str:
+        """Where it is computed."""
+        return str(self._device)
+
+    @property
+    def kernels(self) -> str:
+        """What computes."""
+        return "torch"
+
+    @property
+    def replayed(self) -> bool:
+        """Whether windows in the middle of an utterance are replayed."""
+        return self.replays is not None
+
+    def encode(
+        self, symbols: NDArray[np.int64], drawn: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Return mean, scale and log durations, as `Arithmetic` says."""
+        with self.computing():
+            hidden, mean, log_scale = self.network.text(self.on_device(symbols))
+            log_durations = self._durations(hidden, drawn)
+            # Brought over as one, because each copy waits for the device.
+            columns = [mean, torch.exp(log_scale), log_durations[:, None]]
+            encoded = to_host(torch.cat(columns, dim=1))
+        channels = mean.shape[1]
+        return encoded[:, :channels], encoded[:, channels:-1], encoded[:, -1]
+
+    def log_durations(
+        self, hidden: NDArray[np.float32], drawn: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return log durations (n,) from ``hidden`` (n, text channels) and ``drawn`` (n, 2)."""
+        with self.computing():
+            return to_host(self._durations(self.on_device(hidden), drawn))
+
+    def stream(self) -> TorchStream:
+        """Begin an utterance."""
+        return TorchStream(self, self.replays)
+
+    def decode(self, rows: Tensor, carry: Carry) -> Tensor:
+        """Return the samples (count,) that ``rows`` add, within a window that has begun."""
+        rows = self.network.flow(rows, self._speaker, carry)
+        samples: Tensor = self.network.decoder(rows, self._speaker, carry)
+        return samples
+
+    def on_device(self, array: NDArray[np.float32] | NDArray[np.int64]) -> Tensor:
+        """Return ``array`` as a tensor where the network is; on a CPU they share their memory."""
+        return torch.from_numpy(array).to(self._device)
+
+    @contextlib.contextmanager
+    def computing(self) -> Iterator[None]:
+        """Compute without gradients, on CUDA on the network's own stream.
+
+        Raises `EngineError` where the device has no memory left.
+        """
+        with torch.inference_mode(), self._own_stream():
+            try:
+                yield
+            except torch.OutOfMemoryError as error:
+                raise EngineError(
+                    f"{self._device} has no memory left for the voice",
+                    "choose another device, or let fewer programs use this one",
+                ) from error
+
+    def _own_stream(self) -> contextlib.AbstractContextManager[object]:
+        return torch.cuda.stream(self._stream) if self._stream else contextlib.nullcontext()
+
+    def _durations(self, hidden: Tensor, drawn: NDArray[np.float32]) -> Tensor:
+        log_durations: Tensor = self.network.durations(hidden, self._speaker, self.on_device(drawn))
+        return log_durations
+
+
+class TorchStream:
+    """An utterance in torch; implements `voicebench.engines.tts.vits.arithmetic.Stream`."""
+
+    def __init__(self, arithmetic: TorchArithmetic, replays: Replays | None = None) -> None:
+        self.carry = Carry()
+        self._arithmetic = arithmetic
+        self._replays = replays
+        self._given = False
+
+    def size_for(self, frames: int) -> int:
+        """Return how many frames the next window should have: those of a recorded one, if any."""
+        return self._replays.size_for(frames) if self._replays and self._given else frames
+
+    def window(self, rows: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
+        """Return the samples (count,) that the frames ``rows`` (time, channels) add."""
+        with self._arithmetic.computing():
+            samples = to_host(self._samples(self._arithmetic.on_device(rows), last=last))
+        self._given |= samples.size > 0
+        return samples
+
+    def _samples(self, rows: Tensor, *, last: bool) -> Tensor:
+        if self._replays is not None and self._given and not last:
+            return self._replays(rows, self.carry)
+        self.carry.begin(last=last)
+        samples = self._arithmetic.decode(rows, self.carry)
+        self.carry.finish()
+        return samples

@@ -1,0 +1,1 @@
+"""Turns become numbers: metrics, their distributions, and differences between two runs."""

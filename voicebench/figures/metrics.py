@@ -1,0 +1,509 @@
+"""The metrics: pure functions from one sealed timeline to one number.
+
+`METRICS` is the only place where a metric is named. The tables, the CSV header, the gates and the
+documentation all read it. A metric that a timeline cannot show is `None`, never 0. Durations are
+milliseconds from the turn's start unless their text says otherwise; what each interval includes
+is said in its ``doc``.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import Literal
+
+from voicebench.events import Stage
+from voicebench.turn.playback import (
+    Arrival,
+    gapless_start_ns,
+    heard_at_ns,
+    listen,
+    worst_deficit_ns,
+)
+from voicebench.turn.timeline import Timeline
+
+Unit = Literal["ms", "s", "count", "x", "per_s", "bool"]
+Better = Literal["lower", "higher", "neither"]
+
+NS_PER_MS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number of a turn: its name, unit, which way is better, what it means, how to get it."""
+
+    name: str
+    unit: Unit
+    better: Better
+    doc: str
+    of: Callable[[Timeline], float | None]
+    may_be_negative: bool = False
+
+    @property
+    def short_name(self) -> str:
+        """The name as gates spell it: without the unit."""
+        return self.name.removesuffix("_ms")
+
+
+def _ms(at_ns: float | None) -> float | None:
+    return None if at_ns is None else at_ns / NS_PER_MS
+
+
+def _first_token(turn: Timeline) -> int | None:
+    return turn.tokens[0].at_ns if turn.tokens else None
+
+
+def _reply_complete(turn: Timeline) -> int | None:
+    if turn.whole_reply is not None:
+        return turn.whole_reply.at_ns
+    return turn.tokens[-1].at_ns if turn.tokens else None
+
+
+def _first_chunk(turn: Timeline) -> int | None:
+    return turn.chunks[0].at_ns if turn.chunks else None
+
+
+def _first_audio(turn: Timeline) -> int | None:
+    return turn.audio[0].at_ns if turn.audio else None
+
+
+def _between(start: float | None, end: float | None) -> float | None:
+    return None if start is None or end is None else (end - start) / NS_PER_MS
+
+
+def _inter_token(turn: Timeline) -> float | None:
+    """Return the median gap before tokens that came alone, where most of them did.
+
+    Tokens that came joined have one stamp; the gap before such a group is that of several tokens.
+    """
+    stamps = [token.at_ns for token in turn.tokens]
+    alone = Counter(stamps)
+    gaps = [
+        (later - earlier) / NS_PER_MS for earlier, later in pairwise(stamps) if alone[later] == 1
+    ]
+    return median(gaps) if gaps and 2 * len(gaps) >= len(stamps) - 1 else None
+
+
+TOKENS_BESIDE_TEXT = 8
+"""Special tokens that a model may count though they are no text: ends, roles, channels."""
+
+
+def count_contradicts(turn: Timeline) -> bool:
+    """Tell whether the model's own count of tokens cannot be that of the text that was seen.
+
+    It includes tokens that nobody hears; or there were more visible deltas than that; or it is more
+    than the text can be made of. A token of English has some four letters; the bound allows two,
+    a whole token for each byte of other scripts, and two tokens in each delta.
+    """
+    if turn.usage_tokens is None or not turn.reply:
+        return False
+    if turn.usage_with_hidden or turn.usage_tokens < len(turn.tokens):
+        return True
+    text = turn.reply.encode("utf-8", "replace")
+    of_ascii = len(text.decode("ascii", "ignore"))
+    most = max(2 * len(turn.tokens), of_ascii / 2 + len(text) - of_ascii) + TOKENS_BESIDE_TEXT
+    return turn.usage_tokens > most
+
+
+def _token_count(turn: Timeline) -> float | None:
+    if turn.usage_tokens is not None and not count_contradicts(turn):
+        return float(turn.usage_tokens)
+    return float(len(turn.tokens)) if turn.tokens else None
+
+
+def _token_rate(turn: Timeline) -> float | None:
+    if len(turn.tokens) < 2 or count_contradicts(turn):
+        return None
+    elapsed_ns = turn.tokens[-1].at_ns - turn.tokens[0].at_ns
+    count = _token_count(turn)
+    if elapsed_ns <= 0 or count is None:
+        return None
+    return (count - 1) * 1e9 / elapsed_ns
+
+
+def _leading_silence(turn: Timeline) -> float | None:
+    if turn.sound is None or turn.sound.first_audible_sample is None:
+        return None
+    return turn.sound.first_audible_sample * 1000.0 / turn.sound.sample_rate
+
+
+def _first_sound(turn: Timeline) -> float | None:
+    if turn.sound is None or turn.sound.first_audible_sample is None:
+        return None
+    return _ms(heard_at_ns(turn.audio, turn.sound.sample_rate, turn.sound.first_audible_sample))
+
+
+def _gapless_start(turn: Timeline) -> float | None:
+    return _ms(gapless_start_ns(turn.audio, turn.sound.sample_rate)) if turn.sound else None
+
+
+def _worst_deficit(turn: Timeline) -> float | None:
+    return _ms(worst_deficit_ns(turn.audio, turn.sound.sample_rate)) if turn.sound else None
+
+
+def _stalls(turn: Timeline) -> list[float] | None:
+    if turn.sound is None:
+        return None
+    listening = listen(turn.audio, turn.sound.sample_rate)
+    return [stall.duration_ns / NS_PER_MS for stall in listening.stalls]
+
+
+def _stall_count(turn: Timeline) -> float | None:
+    stalls = _stalls(turn)
+    return None if stalls is None else float(len(stalls))
+
+
+def _stall_total(turn: Timeline) -> float | None:
+    stalls = _stalls(turn)
+    return None if stalls is None else sum(stalls, 0.0)
+
+
+def _stall_longest(turn: Timeline) -> float | None:
+    stalls = _stalls(turn)
+    return None if stalls is None else max(stalls, default=0.0)
+
+
+def _audio_seconds(turn: Timeline) -> float | None:
+    if turn.sound is None:
+        return None
+    return sum([arrival.samples for arrival in turn.audio]) / turn.sound.sample_rate
+
+
+def _synthesis_speed(turn: Timeline) -> float | None:
+    """Relate the audio's length to the time in which a text chunk was in the synthesizer's hands.
+
+    A chunk's synthesis lasts from its hand-over to its last samples, so a wait for the language
+    model between two chunks is not counted.
+    """
+    seconds = _audio_seconds(turn)
+    if seconds is None or not turn.chunks:
+        return None
+    busy_ns = sum(_synthesis_ns(chunk_ns, audio) for chunk_ns, audio in audio_by_chunk(turn))
+    return seconds * 1e9 / busy_ns if busy_ns > 0 else None
+
+
+def _synthesis_ns(chunk_ns: int, audio: tuple[Arrival, ...]) -> int:
+    return audio[-1].at_ns - chunk_ns if audio else 0
+
+
+def audio_by_chunk(turn: Timeline) -> list[tuple[int, tuple[Arrival, ...]]]:
+    """Return each text chunk's hand-over stamp with the audio that came up to the next one.
+
+    Samples that came at the very stamp of a hand-over belong to the chunk before it: the voice was
+    free for the next chunk because they were its last.
+    """
+    if not turn.chunks:
+        return []
+    starts = [chunk.at_ns for chunk in turn.chunks]
+    ends = [*starts[1:], turn.end_ns]
+    before = starts[0] - 1
+    stamps = [arrival.at_ns for arrival in turn.audio]
+    found = []
+    for start, end in zip(starts, ends, strict=True):
+        # Stamps rise, so each chunk's audio is a stretch of them.
+        first, last = bisect_right(stamps, before), bisect_right(stamps, end)
+        found.append((start, turn.audio[first:last]))
+        before = end
+    return found
+
+
+def _connect(turn: Timeline) -> float | None:
+    return sum(connected.connect_ms for connected in turn.connections) if turn.connections else None
+
+
+def _reused(turn: Timeline) -> float | None:
+    if not turn.connections:
+        return None
+    return float(all(connected.reused for connected in turn.connections))
+
+
+def server_and_ours(turn: Timeline, stage: Stage) -> tuple[float, float] | None:
+    """Return the server's own duration of a stage and ours of the same; None where it says none.
+
+    Of several requests the first counts: later text chunks are spoken while the first is heard.
+    """
+    for timing in turn.server_timings:
+        if timing.stage == stage == "turn":
+            return timing.duration_ms, turn.end_ns / NS_PER_MS
+        if timing.stage == stage and timing.our_ms is not None:
+            return timing.duration_ms, timing.our_ms
+    return None
+
+
+def _server_of(stage: Stage) -> Callable[[Timeline], float | None]:
+    def server(turn: Timeline) -> float | None:
+        found = server_and_ours(turn, stage)
+        return None if found is None else found[0]
+
+    return server
+
+
+def _transport_of(stage: Stage) -> Callable[[Timeline], float | None]:
+    def transport(turn: Timeline) -> float | None:
+        found = server_and_ours(turn, stage)
+        return None if found is None else found[1] - found[0]
+
+    return transport
+
+
+def _reported(turn: Timeline) -> list[tuple[float, float]]:
+    """Return what the server says of the turn, else of what first audio waited for, and ours."""
+    whole = server_and_ours(turn, "turn")
+    if whole is not None:
+        return [whole]
+    stages = (server_and_ours(turn, "llm"), server_and_ours(turn, "tts"))
+    return [found for found in stages if found is not None]
+
+
+def _server(turn: Timeline) -> float | None:
+    reported = _reported(turn)
+    return sum(server for server, _ in reported) if reported else None
+
+
+def _transport(turn: Timeline) -> float | None:
+    reported = _reported(turn)
+    return sum(ours - server for server, ours in reported) if reported else None
+
+
+def _unattributed(turn: Timeline) -> float | None:
+    first_audio, first_chunk = _ms(_first_audio(turn)), _ms(_first_chunk(turn))
+    ttfb = _between(_first_chunk(turn), _first_audio(turn))
+    if first_audio is None or first_chunk is None or ttfb is None:
+        return None
+    return first_audio - first_chunk - ttfb
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "llm_ttft_ms",
+        "ms",
+        "lower",
+        "Turn start to the first token: the first non-empty visible text delta. Role-only, empty "
+        "and blank deltas before it, reasoning and tool calls do not count.",
+        lambda turn: _ms(_first_token(turn)),
+    ),
+    Metric(
+        "llm_total_ms",
+        "ms",
+        "lower",
+        "Turn start to the last token, or to the reply where it comes in one piece: its text is "
+        "complete. Includes time in which the model waited for a synthesizer on the same device.",
+        lambda turn: _ms(_reply_complete(turn)),
+    ),
+    Metric(
+        "llm_itl_ms",
+        "ms",
+        "lower",
+        "Median gap between two tokens of the reply; missing where most tokens came together with "
+        "others in one read, so that their own moments cannot be observed.",
+        _inter_token,
+    ),
+    Metric(
+        "llm_tokens",
+        "count",
+        "neither",
+        "Tokens of the reply: the model's own count where it gives one that can be that of the "
+        "text, else visible deltas.",
+        _token_count,
+    ),
+    Metric(
+        "llm_tokens_per_s",
+        "per_s",
+        "higher",
+        "Decode rate after the first token: (tokens - 1) over first token to last token; missing "
+        "where the model's count includes what nobody hears, or contradicts what was seen.",
+        _token_rate,
+    ),
+    Metric(
+        "first_chunk_ms",
+        "ms",
+        "lower",
+        "Turn start to the moment the first text chunk is handed to the synthesizer. Includes the "
+        "language model's first tokens and the chunker's wait for a word's end.",
+        lambda turn: _ms(_first_chunk(turn)),
+    ),
+    Metric(
+        "tts_ttfb_ms",
+        "ms",
+        "lower",
+        "First text chunk handed over to the first PCM sample in host memory. A container header "
+        "is not a sample.",
+        lambda turn: _between(_first_chunk(turn), _first_audio(turn)),
+    ),
+    Metric(
+        "first_audio_ms",
+        "ms",
+        "lower",
+        "Turn start to the first PCM sample in host memory, audible or not.",
+        lambda turn: _ms(_first_audio(turn)),
+    ),
+    Metric(
+        "leading_silence_ms",
+        "ms",
+        "lower",
+        "Silence at the head of the audio, before the first audible sample.",
+        _leading_silence,
+    ),
+    Metric(
+        "first_sound_ms",
+        "ms",
+        "lower",
+        "Turn start to the first audible sample as heard by a listener who plays at once. Includes "
+        "the leading silence and any stall before it.",
+        _first_sound,
+    ),
+    Metric(
+        "gapless_start_ms",
+        "ms",
+        "lower",
+        "Turn start to the earliest moment at which playing could begin and never starve.",
+        _gapless_start,
+    ),
+    Metric(
+        "stall_count",
+        "count",
+        "lower",
+        "How often a listener who starts at first audio finds the buffer empty and pauses.",
+        _stall_count,
+    ),
+    Metric(
+        "stall_ms",
+        "ms",
+        "lower",
+        "All pauses of a listener who starts at first audio, added up.",
+        _stall_total,
+    ),
+    Metric(
+        "longest_stall_ms",
+        "ms",
+        "lower",
+        "The longest pause of a listener who starts at first audio.",
+        _stall_longest,
+    ),
+    Metric(
+        "worst_deficit_ms",
+        "ms",
+        "lower",
+        "The largest lag of the received audio behind a playhead that starts at first audio and "
+        "never pauses.",
+        _worst_deficit,
+    ),
+    Metric(
+        "turn_ms",
+        "ms",
+        "lower",
+        "Turn start to the last sample in hand.",
+        lambda turn: _ms(turn.audio[-1].at_ns) if turn.audio else None,
+    ),
+    Metric("audio_s", "s", "neither", "Seconds of audio in the turn.", _audio_seconds),
+    Metric(
+        "synth_speed_x",
+        "x",
+        "higher",
+        "Seconds of audio per second of synthesis; a chunk's synthesis lasts from its hand-over to "
+        "its last samples.",
+        _synthesis_speed,
+    ),
+    Metric(
+        "connect_ms",
+        "ms",
+        "lower",
+        "DNS, TCP and TLS of the turn's connections; kept out of every other figure, unless the "
+        "turn itself had to wait for one, which the run's advice then says.",
+        _connect,
+    ),
+    Metric(
+        "connection_reused",
+        "bool",
+        "neither",
+        "1 where every connection of the turn had served before, else 0.",
+        _reused,
+    ),
+    Metric(
+        "first_byte_ms",
+        "ms",
+        "lower",
+        "Turn start to the first body byte of the audio response, container header included; for "
+        "comparison with tools that stop there.",
+        lambda turn: _ms(turn.first_byte_ns),
+    ),
+    Metric(
+        "server_ms",
+        "ms",
+        "lower",
+        "The server's own duration, on its clock, where it reports one: of the turn where one "
+        "endpoint takes it as a whole; else of what first audio waits for, the language model's "
+        "first token and the first text chunk's first sound, as far as their servers say.",
+        _server,
+    ),
+    Metric(
+        "transport_ms",
+        "ms",
+        "lower",
+        "Our duration of what server_ms is about (the turn, or the same requests, each from when "
+        "it was sent), less the server's own.",
+        _transport,
+        may_be_negative=True,
+    ),
+    Metric(
+        "speaker_ms",
+        "ms",
+        "lower",
+        "Turn start to the first sample leaving the sound device (its DAC time); in `say`.",
+        lambda turn: _ms(turn.speaker_ns),
+    ),
+    Metric(
+        "unattributed_ms",
+        "ms",
+        "lower",
+        "first_audio - first_chunk - tts_ttfb: zero by construction.",
+        _unattributed,
+        may_be_negative=True,
+    ),
+    Metric(
+        "server_llm_ms",
+        "ms",
+        "lower",
+        "What the language model's server says of its first token: its Server-Timing up to the "
+        "answer's head, or the prompt's part of llama.cpp's timings.",
+        _server_of("llm"),
+    ),
+    Metric(
+        "transport_llm_ms",
+        "ms",
+        "lower",
+        "Our duration of the same, request sent to head or first token in hand, less server_llm.",
+        _transport_of("llm"),
+        may_be_negative=True,
+    ),
+    Metric(
+        "server_tts_ms",
+        "ms",
+        "lower",
+        "What the voice's server says of its first sound: its Server-Timing up to the head of the "
+        "answer to the first text chunk.",
+        _server_of("tts"),
+    ),
+    Metric(
+        "transport_tts_ms",
+        "ms",
+        "lower",
+        "Our duration of the same, request sent to head in hand, less server_tts.",
+        _transport_of("tts"),
+        may_be_negative=True,
+    ),
+)
+
+BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
+"""Every metric by its full name."""
+
+FIRST_AUDIO = BY_NAME["first_audio_ms"]
+
+
+def compute(turn: Timeline) -> dict[str, float | None]:
+    """Return every metric of ``turn`` by name, in the order of `METRICS`."""
+    return {metric.name: metric.of(turn) for metric in METRICS}

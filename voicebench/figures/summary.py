@@ -1,0 +1,122 @@
+"""From turns to distributions: one definition of mean and percentile, used everywhere.
+
+Only ``measured`` turns enter; the other phases have rows of their own. A failed turn counts in
+``n`` and as ``missing``: its figures say nothing about speed, and dropping it silently would. No
+value is removed as an outlier.
+
+Percentiles interpolate linearly between order statistics (numpy's default, Hyndman and Fan 1996,
+type 7). A percentile that ``n`` cannot carry is the maximum, and is listed in ``limited``: the
+q-quantile needs at least 1 / (1 - q) values, so p95 needs 20 and p99 needs 100.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from voicebench.events import Phase
+from voicebench.figures.metrics import METRICS
+from voicebench.turn.timeline import Timeline
+
+PERCENTILES = (50, 90, 95, 99)
+
+
+def percentile(values: Sequence[float], q: float) -> float:
+    """Return the ``q``-th percentile (0 to 100) of ``values`` by linear interpolation."""
+    return float(np.percentile(np.asarray(values, dtype=np.float64), q))
+
+
+def carries(count: int, q: float) -> bool:
+    """Return whether ``count`` values can carry the ``q``-th percentile."""
+    return q < 100 and count >= values_needed(q)
+
+
+def values_needed(q: float) -> int:
+    """Return how many values the ``q``-th percentile (under 100) needs: 20 for p95."""
+    return math.ceil(round(100 / (100 - q), 9))
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """The values of one metric over the measured turns."""
+
+    values: tuple[float, ...]
+    missing: int
+
+    @property
+    def n(self) -> int:
+        """Measured turns, failed ones and those without a value included."""
+        return len(self.values) + self.missing
+
+    def mean(self) -> float | None:
+        """Return the arithmetic mean; None without a value."""
+        return float(np.mean(self.values)) if self.values else None
+
+    def deviation(self) -> float | None:
+        """Return the sample standard deviation (n - 1); None under two values."""
+        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
+
+    def quantile(self, q: float) -> tuple[float | None, bool]:
+        """Return the ``q``-th percentile and whether the values carry it.
+
+        Where they do not, the value is the maximum.
+        """
+        if not self.values:
+            return None, False
+        if carries(len(self.values), q):
+            return percentile(self.values, q), True
+        return max(self.values), False
+
+    def share(self, counts: Callable[[float], bool]) -> float | None:
+        """Return the share of all ``n`` turns whose value counts; None without turns.
+
+        A turn without a value does not count.
+        """
+        return sum(counts(value) for value in self.values) / self.n if self.n else None
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the figures of ``summary.json``."""
+        figures: dict[str, object] = {
+            "n": self.n,
+            "missing": self.missing,
+            "mean": self.mean(),
+            "stdev": self.deviation(),
+            "min": min(self.values, default=None),
+        }
+        limited = []
+        for q in PERCENTILES:
+            value, carried = self.quantile(q)
+            figures[f"p{q}"] = value
+            if value is not None and not carried:
+                limited.append(f"p{q}")
+        figures["max"] = max(self.values, default=None)
+        figures["limited"] = limited
+        return figures
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The distributions of a run's turns of one phase, and how many failed."""
+
+    turns: int
+    failed: int
+    metrics: dict[str, Distribution]
+
+    @property
+    def error_rate(self) -> float | None:
+        """Failed turns over turns; None without turns."""
+        return self.failed / self.turns if self.turns else None
+
+
+def summarize(turns: Iterable[Timeline], phase: Phase = "measured") -> Summary:
+    """Return the distribution of every metric over the turns of ``phase``."""
+    counted = [turn for turn in turns if turn.phase == phase]
+    usable = [turn for turn in counted if not turn.failed]
+    distributions = {}
+    for metric in METRICS:
+        values = tuple(value for turn in usable if (value := metric.of(turn)) is not None)
+        distributions[metric.name] = Distribution(values, len(counted) - len(values))
+    return Summary(len(counted), len(counted) - len(usable), distributions)

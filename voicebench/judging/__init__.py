@@ -1,0 +1,1 @@
+"""Numbers become verdicts: gates, comparisons with a baseline, noise, and advice."""

@@ -1,0 +1,190 @@
+"""May two runs be compared? What they differ in decides (`RULES`).
+
+==============  ==================================================================================
+refused         what changes the meaning of a number: when a sample counts as audible, whether a
+                turn includes connecting, and runs whose prompts have less than half in common
+                (other questions, other answers)
+warned of       what is not the set-up and still moves figures: the machine, its processor, cores,
+                devices and software, and by what the engines compute here (C or torch)
+shown           everything else in the settings: usually what is being compared
+left out        name, folders, number of turns, gates and how they are judged
+==============  ==================================================================================
+
+**One series.** Two runs side by side may well be of two targets: that is a comparison. Runs that
+are drawn as one line, or called the one before, may not (`TARGET`): the line would show the change
+of the target, and call it a trend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from voicebench.figures.columns import Columns
+
+SAME_PROMPTS_FROM = 0.5
+
+REFUSED = ("audible", "wire.cold_connection")
+"""Settings, or whole sections of them, whose difference changes what a number means."""
+TARGET = (
+    *("run.target", "llm.model", "llm.url", "tts.voice", "tts.model", "tts.url", "tts.api"),
+    *("server.url", "server.voice"),
+)
+"""Settings that say what answers: with another value it is another target."""
+LEFT_OUT = (
+    "origins",
+    "gates",
+    "judge",
+    "run.name",
+    "run.results",
+    "run.save_audio",
+    "run.runs",
+    "run.prompts",
+    "run.prompt",
+)
+"""Settings that need not agree. Prompts are compared as they were used, not by a file's name."""
+HARDWARE = ("machine", "cpu", "cores", "memory_bytes")
+MACHINE = (*HARDWARE, "system", "governor", "python", "voicebench")
+MACHINE_PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "piper-tts", "httpx")
+COMPUTING = ("device", "engine", "kernels")
+"""Of an engine's description: what computes it, where settings leave the choice to the machine."""
+RULES = {
+    "refused": (*REFUSED, "prompts with less than half in common"),
+    "warned": (*MACHINE, *(f"packages.{name}" for name in MACHINE_PACKAGES)),
+    "left out": LEFT_OUT,
+}
+
+
+class Measured(Protocol):
+    """A run, as far as it matters what it was measured with."""
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """The settings, as they are stored."""
+        ...
+
+    @property
+    def environment(self) -> Mapping[str, object]:
+        """The machine and the software; see `voicebench.machine.environment`."""
+        ...
+
+    @property
+    def columns(self) -> Columns:
+        """The measured turns."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """One thing in which two runs differ: the setting's key, and both values."""
+
+    key: str
+    first: object
+    second: object
+
+    def __str__(self) -> str:
+        """Return ``chunker.first_words: 3 → 2``."""
+        return f"{self.key}: {_shown(self.first)} → {_shown(self.second)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparability:
+    """What two runs differ in, by how much it matters."""
+
+    refused: tuple[str, ...]
+    warned: tuple[Disagreement, ...]
+    shown: tuple[Disagreement, ...]
+
+
+def comparability(first: Measured, second: Measured) -> Comparability:
+    """Return in what two runs differ."""
+    refused: list[str] = []
+    shown = []
+    for found in _differing(_flat(first.settings), _flat(second.settings)):
+        if _is_any(found.key, REFUSED):
+            refused.append(str(found))
+        elif not _is_any(found.key, LEFT_OUT):
+            shown.append(found)
+    common = shared_prompts(first.columns.prompts, second.columns.prompts)
+    refused += _other_prompts(common)
+    machines = [_machine(side.environment) for side in (first, second)]
+    return Comparability(tuple(refused), tuple(_differing(machines[0], machines[1])), tuple(shown))
+
+
+def other_series(first: Measured, second: Measured) -> list[str]:
+    """Return why no line may be drawn through two runs, such as another target; else nothing."""
+    found = other_target(first.settings, second.settings)
+    common = shared_prompts(first.columns.prompts, second.columns.prompts)
+    return [str(one) for one in found] + _other_prompts(common)
+
+
+def other_target(first: Mapping[str, object], second: Mapping[str, object]) -> list[Disagreement]:
+    """Return the settings by which two runs measure other targets, or mean other things."""
+    differing = _differing(_flat(first), _flat(second))
+    return [found for found in differing if _is_any(found.key, (*TARGET, *REFUSED))]
+
+
+def series_settings(settings: Mapping[str, object]) -> dict[str, object]:
+    """Return the settings that tell one series of runs from another, the flat key to the value."""
+    wanted = (*TARGET, *REFUSED, "run.prompts", "run.prompt")
+    return {key: value for key, value in _flat(settings).items() if _is_any(key, wanted)}
+
+
+def hardware_of(environment: Mapping[str, object]) -> dict[str, object]:
+    """Return the machine that a run was measured on, as far as it is known."""
+    flat = _flat(environment)
+    return {key: flat[key] for key in HARDWARE if flat.get(key) is not None}
+
+
+def instrument_error_ms(environment: Mapping[str, object]) -> float:
+    """Return the instrument's own median error that a run was stored with; 0 where it is not."""
+    error = _flat(environment).get("instrument.p50_ms")
+    return float(error) if isinstance(error, int | float) else 0.0
+
+
+def shared_prompts(first: Sequence[str], second: Sequence[str]) -> float:
+    """Return the share of the smaller set of prompts that the other run used too."""
+    ours, theirs = set(first), set(second)
+    smaller = min(len(ours), len(theirs))
+    return len(ours & theirs) / smaller if smaller else 1.0
+
+
+def _other_prompts(common: float) -> list[str]:
+    return [f"prompts: {100 * common:.0f} % in common"] if common < SAME_PROMPTS_FROM else []
+
+
+def _differing(first: Mapping[str, object], second: Mapping[str, object]) -> list[Disagreement]:
+    """Return the keys with different values; one that a side does not have differs by nothing."""
+    return [
+        Disagreement(key, first[key], second[key])
+        for key in first
+        if key in second and first[key] != second[key]
+    ]
+
+
+def _flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _machine(environment: Mapping[str, object]) -> dict[str, object]:
+    flat = _flat(environment)
+    wanted = [*MACHINE, *(f"packages.{name}" for name in MACHINE_PACKAGES)]
+    wanted += [f"target.{engine}.{what}" for engine in ("llm", "tts") for what in COMPUTING]
+    return {key: flat[key] for key in wanted if key in flat}
+
+
+def _is_any(key: str, parents: Sequence[str]) -> bool:
+    """Return whether ``key`` is one of ``parents`` or lies under one."""
+    return any(key == parent or key.startswith(f"{parent}.") for parent in parents)
+
+
+def _shown(value: object) -> str:
+    text = "–" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

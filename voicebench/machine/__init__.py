@@ -1,0 +1,1 @@
+"""The machine that measures: what it computes with, and what disturbs it."""

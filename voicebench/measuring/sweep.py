@@ -1,0 +1,213 @@
+"""The sweep: which settings start to speak soonest without stuttering.
+
+Every combination of the varied settings is a *candidate*. All candidates are open at once (those
+that differ only in how the reply is cut share their engines) and answer each prompt in turn, in an
+order that rotates from prompt to prompt, so that no drift favours one. Each leaves a run folder.
+`voicebench.judging.best_setting` says which of them is the best, or that the turns are too few to
+say.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+
+from voicebench.errors import CannotMeasure, UsageError
+from voicebench.figures.comparison import Side, side_of
+from voicebench.format import plural
+from voicebench.judging.best_setting import Choice, Contender, choose
+from voicebench.judging.digest import Chunks, Digest
+from voicebench.measuring.plan import PlannedTurn
+from voicebench.measuring.session import (
+    Observer,
+    OpenRun,
+    check_session,
+    measure_open,
+    until_interrupted,
+)
+from voicebench.settings import Effective, Settings, load_settings, parse_override
+from voicebench.targets import Target
+from voicebench.targets.cascade import Cascade
+from voicebench.targets.opening import open_target
+
+MOST_CANDIDATES = 24
+USUAL = ("chunker.first_words=1,2,3,4",)
+REPLAYED = ("chunker.first_words", "chunker.later_words")
+"""The settings that a recorded run can be replayed with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One combination of the varied settings, and what it is called."""
+
+    effective: Effective
+    varied: Mapping[str, object]
+
+    @property
+    def label(self) -> str:
+        """The varied settings: ``first_words=2 later_words=8``."""
+        return " ".join(f"{key.rpartition('.')[2]}={value}" for key, value in self.varied.items())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CandidateResult:
+    """A candidate and its figures."""
+
+    candidate: Candidate
+    side: Side
+    chunks: Chunks
+    noise: tuple[str, ...] = ()
+    """What the machine did to its turns."""
+    invalid: bool = False
+    """Whether that is too much for a choice."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sweep:
+    """What a sweep measured."""
+
+    tried: tuple[CandidateResult, ...]
+    interrupted: str | None = None
+    """``2 of 12 turns`` where the user interrupted it: the candidates are not comparable then."""
+
+
+def parse_variation(text: str) -> tuple[str, list[object]]:
+    """Read ``section.key=a,b,c``. Raises `UsageError`."""
+    key, separator, values = text.partition("=")
+    parts = [part.strip() for part in values.split(",") if part.strip()]
+    if not separator or not parts:
+        raise UsageError(
+            f"--vary {text!r} is not 'section.key=a,b,c'",
+            "write for example --vary chunker.first_words=1,2,3",
+        )
+    return key.strip(), [parse_override(f"{key}={part}")[1] for part in parts]
+
+
+def candidates(
+    base: Effective, variations: Sequence[tuple[str, Sequence[object]]]
+) -> list[Candidate]:
+    """Return every combination. Raises `UsageError` for too many, or for a value not allowed."""
+    keys = [key for key, _ in variations]
+    combinations = list(itertools.product(*(values for _, values in variations)))
+    if len(combinations) > MOST_CANDIDATES:
+        raise UsageError(
+            f"{len(combinations)} combinations are more than the {MOST_CANDIDATES} that are tried",
+            "vary fewer settings at once",
+        )
+    found: list[Candidate] = []
+    for values in combinations:
+        varied = dict(zip(keys, values, strict=True))
+        settings = load_settings(None, {**base.given, **varied})
+        name = f"{base.settings.run.name[:48]}-tune{len(found) + 1:02d}"
+        found.append(Candidate(_named(settings, name), varied))
+    return found
+
+
+def tune(found: Sequence[Candidate], observer: Observer) -> Sweep:
+    """Measure the candidates in turn. Raises a `VoicebenchError` where nothing can be."""
+    for candidate in found:
+        check_candidate(candidate.effective.settings)
+    with ExitStack() as stack:
+        targets = _open_all(found, observer, stack)
+        runs: list[OpenRun] = []
+        for candidate, target in zip(found, targets, strict=True):
+            prompts = runs[0].prompts if runs else None
+            runs.append(
+                stack.enter_context(measure_open(candidate.effective, target, observer, prompts))
+            )
+        plan = list(in_rotation(runs))
+        observer.planned([planned for _, planned in plan])
+        with until_interrupted(*runs):
+            for run, planned in plan:
+                _use_threads(run)
+                run.take([planned])
+        recorded = [run.finish() for run in runs]
+    for one in recorded:
+        if one.not_kept is not None:
+            raise CannotMeasure(one.not_kept)
+    tried = tuple(
+        replace(tried_of(candidate, one.digest), noise=one.judged.noise, invalid=one.judged.invalid)
+        for candidate, one in zip(found, recorded, strict=True)
+    )
+    if not any(run.interrupted for run in runs):
+        return Sweep(tried)
+    taken = sum(one.side.columns.turns for one in tried)
+    wanted = sum(turn.phase == "measured" for _, turn in plan)
+    return Sweep(tried, f"{taken} of {plural(wanted, 'turn')}")
+
+
+def check_candidate(settings: Settings) -> None:
+    """Refuse in milliseconds what cannot be measured, or would not be judged as it asks."""
+    if settings.judge.baseline is not None or settings.judge.is_held_to_nothing:
+        raise UsageError(
+            "tune compares its candidates with each other, and with no baseline",
+            "leave judge.baseline and judge.max_regression out",
+        )
+    check_session(settings)
+
+
+def tried_of(candidate: Candidate, digest: Digest) -> CandidateResult:
+    """Return a candidate with what its turns brought."""
+    settings = candidate.effective.settings.model_dump()
+    return CandidateResult(candidate, side_of(digest.columns, settings, {}), digest.chunks)
+
+
+def in_rotation(runs: Sequence[OpenRun]) -> Iterator[tuple[OpenRun, PlannedTurn]]:
+    """Yield whose turn it is: each prompt by all, beginning one further each time, and back."""
+    for run in runs:
+        yield from ((run, planned) for planned in run.planned if planned.phase != "measured")
+    measured = [[turn for turn in run.planned if turn.phase == "measured"] for run in runs]
+    for round_number, turns in enumerate(zip(*measured, strict=True)):
+        order = [(index + round_number) % len(runs) for index in range(len(runs))]
+        if round_number % 2:
+            order.reverse()
+        yield from ((runs[index], turns[index]) for index in order)
+
+
+def best_of(tried: Sequence[CandidateResult]) -> Choice:
+    """Return which of the candidates is the best, or that the turns are too few to say."""
+    return choose([Contender(one.side, _lengths(one.candidate)) for one in tried])
+
+
+def _lengths(candidate: Candidate) -> tuple[int, int]:
+    chunker = candidate.effective.settings.chunker
+    return chunker.first_words, chunker.later_words
+
+
+def _named(effective: Effective, name: str) -> Effective:
+    run = effective.settings.run.model_copy(update={"name": name})
+    return Effective(effective.settings.model_copy(update={"run": run}), effective.origins)
+
+
+def _open_all(found: Sequence[Candidate], observer: Observer, stack: ExitStack) -> list[Target]:
+    """Open a target for each candidate; those that differ in their chunks alone share engines."""
+    opened: dict[str, Target] = {}
+    targets = []
+    for candidate in found:
+        settings = candidate.effective.settings
+        engines = _engines_of(settings)
+        if engines not in opened:
+            opened[engines] = stack.enter_context(closing(open_target(settings, observer.say)))
+        target = opened[engines]
+        if isinstance(target, Cascade):
+            target = target.with_chunks(settings.chunker.first_words, settings.chunker.later_words)
+        targets.append(target)
+    return targets
+
+
+def _engines_of(settings: Settings) -> str:
+    """Return what has to be equal for two candidates to share their engines."""
+    if settings.run.target != "cascade":
+        return settings.model_dump_json()
+    run = settings.run.model_copy(update={"name": ""})
+    return settings.model_copy(update={"run": run}).model_dump_json(exclude={"chunker"})
+
+
+def _use_threads(run: OpenRun) -> None:
+    """Give the engines the threads that the run asks for: one number for the whole process."""
+    if run.settings.run.threads is not None and run.settings.run.target == "cascade":
+        from voicebench.machine.devices import set_threads
+
+        set_threads(run.settings.run.threads)

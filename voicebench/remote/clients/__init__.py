@@ -1,0 +1,1 @@
+"""Language models and voices behind a wire, one module a protocol."""

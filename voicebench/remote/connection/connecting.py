@@ -1,0 +1,138 @@
+"""Reaching a host: its name looked up and TCP connected, all within one limit.
+
+The limit is ``connect_s``, or what is left of the turn where that is less: a connection that is
+made inside a turn takes its time from it.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from typing import Any
+
+from voicebench.remote.connection.access import Address
+from voicebench.remote.connection.timeouts import ConnectLimit
+from voicebench.remote.failure import RemoteError
+
+NO_CONNECTION = "did not take a connection"
+_Resolved = list[tuple[Any, ...]]
+
+
+class ConnectionAttempt:
+    """The opening of one connection: when it began, and how long it may go on.
+
+    ``peer`` is the URL as it may be shown.
+    """
+
+    def __init__(self, peer: str, limit: ConnectLimit) -> None:
+        self.peer = peer
+        self.limit = limit
+        self._began = time.monotonic()
+
+    def took_ms(self) -> float:
+        """Return the time since it began, in ms."""
+        return (time.monotonic() - self._began) * 1000
+
+    def left_s(self, what: str = NO_CONNECTION) -> float:
+        """Return how long the next step may take. Raises `RemoteError` where time is up.
+
+        ``what`` (a verb and its object) is then said not to have happened in time.
+        """
+        left = self._began + self.limit.seconds - time.monotonic()
+        if left <= 0:
+            raise self.run_out(what)
+        return left
+
+    def run_out(self, what: str = NO_CONNECTION) -> RemoteError:
+        """Return the error that ``what`` did not happen in time."""
+        return RemoteError(
+            f"{self.peer} {what} within {self.limit.words}",
+            f"check the URL and the network, or raise {self.limit.setting}",
+            fault="timeout",
+            stage="connect",
+        )
+
+    def tls_failure(self, error: OSError) -> RemoteError:
+        """Return what it means that the TLS handshake ended in ``error``."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return RemoteError(
+                f"the certificate of {self.peer} is not trusted ({error.verify_message})",
+                "name the file of its certificate authority",
+                fault="refused",
+                stage="connect",
+            )
+        return RemoteError(
+            f"no TLS with {self.peer} ({cause_of(error)})",
+            "does the server speak http:// or ws:// instead?",
+            fault="protocol",
+            stage="connect",
+        )
+
+
+def resolve(address: Address, opening: ConnectionAttempt) -> _Resolved:
+    """Return the host's addresses. Raises `RemoteError`.
+
+    Looked up in a thread: the system's resolver cannot be told when to give up.
+    """
+    found: _Resolved = []
+    failures: list[OSError | UnicodeError] = []
+
+    def look_up() -> None:
+        try:
+            found.extend(
+                socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM),
+            )
+        except (OSError, UnicodeError) as error:
+            failures.append(error)
+
+    lookup = threading.Thread(target=look_up, name="voicebench-lookup", daemon=True)
+    lookup.start()
+    lookup.join(opening.left_s())
+    if failures:
+        raise RemoteError(
+            f"{opening.peer} cannot be reached: its name is not known ({failures[0]})",
+            "correct the URL, or check the network",
+            fault="refused",
+            stage="connect",
+        )
+    if not found:
+        raise opening.run_out()
+    return found
+
+
+def connect_tcp(resolved: _Resolved, opening: ConnectionAttempt) -> socket.socket:
+    """Return a connection to the first address that takes one. Raises `RemoteError`.
+
+    Each gets its share of the time that is left.
+    """
+    failure: OSError | None = None
+    for index, (family, kind, protocol, _, where) in enumerate(resolved):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(opening.left_s() / (len(resolved) - index))
+            sock.connect(where)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+        except OSError as error:
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+    if isinstance(failure, TimeoutError):
+        raise opening.run_out()
+    raise RemoteError(
+        f"{opening.peer} cannot be reached ({cause_of(failure)})",
+        "start the server, or correct the URL",
+        fault="refused",
+        stage="connect",
+    )
+
+
+def cause_of(error: OSError | None) -> str:
+    """Return what the system says of ``error``, in a few words."""
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return str(error.reason).lower().replace("_", " ")
+    return "no address" if error is None else error.strerror or type(error).__name__

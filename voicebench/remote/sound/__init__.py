@@ -1,0 +1,1 @@
+"""Bytes of a peer become samples: containers, codecs and raw PCM."""

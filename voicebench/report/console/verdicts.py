@@ -1,0 +1,231 @@
+"""The summary against the targets: one row for each gate, as the sprint of reference has it.
+
+A row shows the figure of this run with its interval, the same figure of the previous run of the
+same name, the target and the verdict. For a limit that every single turn can be held to, it also
+says how many turns kept it. A percentile that the turns are too few for is named for what it is,
+the maximum; an end of an interval that they cannot bound is left open (``≥ 332``).
+
+**Against the previous run** a figure is *maintained* while it stays within a tenth of what it was,
+else *improved* or *regressed*; the change itself stands beside the word. This compares two runs
+that were not measured in turn, so it describes and decides nothing: no verdict depends on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from rich.text import Text
+
+from voicebench import format as form
+from voicebench.figures.summary import Summary, values_needed
+from voicebench.judging.final import Word
+from voicebench.judging.gates import OPERATORS, Gate, GateResult, Verdict
+from voicebench.report.console.style import (
+    BAD,
+    GOOD,
+    QUIET,
+    VERDICT_SIGNS,
+    VERDICT_STYLES,
+    Column,
+    Sheet,
+)
+
+MAINTAINED_WITHIN = 0.10
+"""A figure that moved by at most this share of what it was counts as maintained."""
+
+Trend = Literal["maintained", "improved", "regressed"]
+
+LABELS = {
+    "llm_ttft_ms": "LLM first token",
+    "llm_total_ms": "E2E latency",
+    "llm_itl_ms": "LLM token gap",
+    "llm_tokens": "Reply tokens",
+    "llm_tokens_per_s": "LLM tokens per second",
+    "first_chunk_ms": "First text chunk",
+    "tts_ttfb_ms": "TTS TTFB",
+    "first_audio_ms": "E2E first audio",
+    "first_sound_ms": "E2E first sound",
+    "gapless_start_ms": "Gapless start",
+    "turn_ms": "Whole turn",
+    "synth_speed_x": "Synthesis speed",
+}
+"""What the tables call a metric; the sprint of reference calls the complete reply E2E latency."""
+
+ERRORS = "Failed turns"
+
+
+def label(metric_name: str) -> str:
+    """Return what the tables call a metric."""
+    plain = metric_name.removesuffix("_ms").removesuffix("_s").removesuffix("_x").replace("_", " ")
+    return LABELS.get(metric_name, plain.capitalize())
+
+
+def verdict_sheet(
+    results: Sequence[GateResult], summary: Summary, previous: Mapping[str, float] | None = None
+) -> Sheet:
+    """Return the table of gates; ``previous`` has the figures of the run before, by their names."""
+    earlier = [(previous or {}).get(result.gate.figure.name) for result in results]
+    columns = [
+        Column("metric", [_title(result, summary) for result in results], "left", least=26),
+        Column(
+            "name",
+            [Text(_name(result.gate), QUIET) for result in results],
+            "left",
+            spare=5,
+            extra=True,
+        ),
+        Column(
+            "this\nrun",
+            [_beside_limit(result.observed, result.gate, "bold") for result in results],
+        ),
+        Column(_interval_head(results), [_interval(result) for result in results], spare=3),
+        Column(
+            "previous\nrun",
+            [
+                _beside_limit(value, result.gate, QUIET)
+                for value, result in zip(earlier, results, strict=True)
+            ],
+            spare=2,
+        ),
+        Column("target", [Text(_target(result.gate)) for result in results], spare=1),
+        Column("status", [verdict_text(result.verdict) for result in results], "left"),
+        Column("pass", [_passing(result, summary) for result in results], spare=3),
+    ]
+    if previous:
+        changes = list(zip(earlier, results, strict=True))
+        columns += [
+            Column("since then", [_since(result, was) for was, result in changes], "left", spare=2),
+            Column(
+                "change", [_change(result, was) for was, result in changes], spare=4, extra=True
+            ),
+        ]
+    return Sheet("Against the targets", columns, _notes(results, summary))
+
+
+def trend(gate: Gate, before: float, now: float) -> Trend:
+    """Return how ``now`` stands against ``before``, the gate's operator saying which is better."""
+    moved = now - before
+    tolerance = 0.0 if gate.metric is None else MAINTAINED_WITHIN * abs(before)
+    if abs(moved) <= tolerance:
+        return "maintained"
+    lower_is_better = gate.operator in ("<", "<=")
+    return "improved" if (moved < 0) == lower_is_better else "regressed"
+
+
+def kept_by(gate: Gate, summary: Summary) -> tuple[int, int] | None:
+    """Return how many turns kept the gate's limit by themselves, of how many; failed ones did not.
+
+    None where a single turn cannot be held to it: a mean, a deviation. A turn keeps the limit on
+    errors by not failing.
+    """
+    if gate.metric is None:
+        return summary.turns - summary.failed, summary.turns
+    if gate.statistic in ("mean", "stdev"):
+        return None
+    distribution = summary.metrics[gate.metric.name]
+    if gate.argument is not None:
+        kept = sum(map(gate.figure.counts, distribution.values))
+    else:
+        compare = OPERATORS[gate.operator]
+        kept = sum(compare(value, gate.limit) for value in distribution.values)
+    return kept, distribution.n
+
+
+def carried(gate: Gate, summary: Summary) -> bool:
+    """Return whether the turns are enough for the gate's percentile; True where it has none."""
+    quantile = gate.percentile
+    if quantile is None or gate.metric is None:
+        return True
+    return summary.metrics[gate.metric.name].quantile(quantile)[1]
+
+
+def verdict_text(word: Verdict | Word) -> Text:
+    """Return the sign and the word of a gate's verdict, or of a run's, in its colour."""
+    return Text(f"{VERDICT_SIGNS[word]} {word.value}", f"bold {VERDICT_STYLES[word]}")
+
+
+def _title(result: GateResult, summary: Summary) -> Text:
+    gate = result.gate
+    if gate.metric is None:
+        return Text(ERRORS)
+    statistic = gate.statistic
+    if gate.argument is not None:
+        statistic = f"{statistic} {form.limit(gate.argument, gate.metric.unit)}"
+    elif result.observed is not None and not carried(gate, summary):
+        statistic = f"max of {len(summary.metrics[gate.metric.name].values)}"
+    return Text.assemble(label(gate.metric.name), (f" ({statistic})", QUIET))
+
+
+def _name(gate: Gate) -> str:
+    metric = "errors" if gate.metric is None else gate.metric.short_name
+    return f"{metric}.{gate.statistic}"
+
+
+def _beside_limit(value: float | None, gate: Gate, style: str) -> Text:
+    return Text(form.beside(value, gate.limit, gate.unit), style)
+
+
+def _interval_head(results: Sequence[GateResult]) -> str:
+    levels = {result.interval.level for result in results if result.interval is not None}
+    return f"{form.percent(max(levels))}\ninterval" if levels else "interval"
+
+
+def _interval(result: GateResult) -> Text:
+    """Return how far the figure may be off; an end that the turns cannot bound is left open."""
+    interval = result.interval
+    if interval is None or (interval.low is None and interval.high is None):
+        return Text(form.NOTHING, QUIET)
+    unit = result.gate.unit
+    low, high = form.number(interval.low, unit), form.number(interval.high, unit)
+    if interval.high is None:
+        return Text(f"≥ {low}", QUIET)
+    return Text(f"≤ {high}" if interval.low is None else f"{low}–{high}", QUIET)
+
+
+def _target(gate: Gate) -> str:
+    sign = {"<=": "≤", ">=": "≥"}.get(gate.operator, gate.operator)
+    return f"{sign} {form.limit(gate.limit, gate.unit)}"
+
+
+def _passing(result: GateResult, summary: Summary) -> Text:
+    kept = kept_by(result.gate, summary)
+    if result.observed is None or kept is None:
+        return Text()
+    return Text(f"{kept[0]}/{kept[1]}")
+
+
+def _since(result: GateResult, before: float | None) -> Text:
+    if before is None or result.observed is None:
+        return Text(form.NOTHING, QUIET)
+    word = trend(result.gate, before, result.observed)
+    return Text(word, {"maintained": "", "improved": GOOD, "regressed": BAD}[word])
+
+
+def _change(result: GateResult, before: float | None) -> Text:
+    now = result.observed
+    if before is None or now is None:
+        return Text()
+    text = form.change(before, now)
+    return Text("" if text == form.NO_CHANGE else text, QUIET)
+
+
+def _notes(results: Sequence[GateResult], summary: Summary) -> list[Text]:
+    notes = [
+        Text(f"{_title(result, summary).plain}: {result.note}", QUIET)
+        for result in results
+        if result.verdict is Verdict.UNDECIDED and result.note
+    ]
+    for result in results:
+        quantile = result.gate.percentile
+        if quantile is None or result.observed is None or carried(result.gate, summary):
+            continue
+        assert result.gate.metric is not None
+        count = len(summary.metrics[result.gate.metric.name].values)
+        note = (
+            f"{result.gate.statistic} needs {values_needed(quantile)} values; "
+            f"of {count} the largest is shown, and judged"
+        )
+        if note not in [text.plain for text in notes]:
+            notes.append(Text(note, QUIET))
+    return notes

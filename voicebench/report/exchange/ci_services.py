@@ -1,0 +1,103 @@
+"""What a CI service is told by itself: GitHub's step summary and annotations.
+
+GitHub reads *workflow commands* from a step's output, a line that begins with ``::``; everything in
+one is escaped as its documentation says, so a reply or a server's message cannot give a command of
+its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from voicebench.errors import UsageError
+from voicebench.format import HALF_PAIRS
+from voicebench.judging.final import NOTHING_COMPARED
+from voicebench.judging.gates import OPEN, Verdict
+from voicebench.report.console.sheets import observed_text
+from voicebench.results.run import RecordedRun
+
+SUMMARY_LIMIT_BYTES = 1_000_000
+"""GitHub refuses a step's summary of more than 1 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What of a CI service the environment shows."""
+
+    step_summary: Path | None
+    annotates: bool
+
+
+def surroundings(environ: Mapping[str, str]) -> Surroundings:
+    """Return where to tell: the step summary's file, and whether annotations are read."""
+    summary = environ.get("GITHUB_STEP_SUMMARY")
+    return Surroundings(Path(summary) if summary else None, environ.get("GITHUB_ACTIONS") == "true")
+
+
+def workflow_commands(run: RecordedRun) -> list[str]:
+    """Return a workflow command for each gate and each figure against the baseline that failed.
+
+    What stands in the way of a verdict (an interrupt, a noisy machine) comes first.
+    """
+    name = run.name
+    commands = [
+        _command("error", name, obstacle.word.value, obstacle.told())
+        for obstacle in run.final.obstacles
+    ]
+    for result in run.gate_results:
+        note = f" ({result.note})" if result.note else ""
+        message = f"{result.gate.text}: {observed_text(result)}{note}"
+        commands += _failed(name, result.verdict, message)
+    for one in run.judged.regressions:
+        commands += _failed(name, one.verdict, f"{one.figure}: {one.told()}")
+    if run.final.nothing_compared:
+        commands += _failed(name, Verdict.UNDECIDED, NOTHING_COMPARED)
+    return commands
+
+
+def failure_command(word: str, sentence: str) -> str:
+    """Return a workflow command for a run that ended without an outcome."""
+    return f"::error title={_property(f'voicebench: {word}')}::{_data(sentence)}"
+
+
+def _failed(name: str, verdict: Verdict, message: str) -> list[str]:
+    if verdict is Verdict.PASS:
+        return []
+    level = "warning" if verdict in OPEN else "error"
+    return [_command(level, name, verdict.value, message)]
+
+
+def _command(level: str, name: str, word: str, message: str) -> str:
+    title = _property(f"voicebench {name}: {word}")
+    return f"::{level} title={title}::{_data(message)}"
+
+
+def append_step_summary(path: Path, markdown: str) -> None:
+    """Append ``markdown`` to the step's summary, cut where GitHub would refuse it whole.
+
+    Raises `UsageError` where the file cannot be written.
+    """
+    content = markdown.encode("utf-8", HALF_PAIRS)
+    try:
+        room = SUMMARY_LIMIT_BYTES - (path.stat().st_size if path.exists() else 0)
+        if len(content) > room:
+            note = "\n\n*cut: a step's summary holds 1 MiB*\n"
+            content = content[: max(room - len(note), 0)].decode("utf-8", "ignore").encode()
+            content += note.encode()
+        with path.open("ab") as file:
+            file.write(content + b"\n")
+    except OSError as error:
+        raise UsageError(
+            f"the step summary {path} cannot be written ({error.strerror})",
+            "unset GITHUB_STEP_SUMMARY",
+        ) from None
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

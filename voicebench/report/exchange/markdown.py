@@ -1,0 +1,119 @@
+"""A run as Markdown: for a pull request, a step summary, a wiki.
+
+The words of models and prompts may hold anything; `escape` leaves them no Markdown, no HTML, no
+mention and no link, so a reply cannot draw a picture in a pull request or call people to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from voicebench import format as form
+from voicebench.report.console.sheets import (
+    final_line,
+    first_audio_line,
+    names,
+    sheets_of,
+    side_by_side,
+    told_columns,
+)
+from voicebench.report.console.style import Sheet
+from voicebench.report.head import warnings_of
+from voicebench.results.run import RecordedRun
+
+_MARKUP = str.maketrans(
+    {
+        **{sign: f"\\{sign}" for sign in "\\`*_[]|~$"},
+        ">": "&gt;",
+        "@": "&#64;",
+        "#": "&#35;",
+    }
+)
+_TAG = re.compile("<(?! )")
+"""What could begin a tag; a sign before a space, as in ``< 300 ms``, cannot."""
+FOLDED = frozenset(
+    {
+        "Runs, in ms",
+        "Phases, in ms",
+        "TTS first byte by text length",
+        "What servers say, in ms",
+        "Distributions",
+    }
+)
+"""Sheets that a short report folds away."""
+
+
+def escape(text: str) -> str:
+    """Return ``text`` as one line that Markdown prints as it is."""
+    plain = _TAG.sub("&lt;", form.one_line(text).replace("&", "&amp;"))
+    return plain.translate(_MARKUP).replace("://", "&#58;//").replace("www.", "www&#46;")
+
+
+def markdown_failure(word: str, sentence: str) -> str:
+    """Return what is told of a run that ended without an outcome."""
+    return f"# voicebench: {escape(word)}\n\n{escape(sentence)}\n"
+
+
+def markdown_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool]
+) -> str:
+    """Return a table; the cells are escaped here. ``right``: which columns are numbers."""
+    lines = [
+        _row(head),
+        "|" + "|".join("---:" if number else "---" for number in right) + "|",
+        *(_row(row) for row in rows),
+    ]
+    return "\n".join(lines)
+
+
+def sheet_markdown(sheet: Sheet) -> str:
+    """Return a sheet with its notes, without its title."""
+    columns = told_columns(sheet)
+    table = markdown_table(
+        [column.head.replace("\n", " ") for column in columns],
+        list(zip(*([cell.plain for cell in column.cells] for column in columns), strict=True)),
+        [column.justify == "right" for column in columns],
+    )
+    notes = [f"{escape(note.plain)}  " for note in sheet.notes]
+    return "\n".join([table, "", *notes]).rstrip() + "\n"
+
+
+def markdown_report(runs: Sequence[RecordedRun], *, fold: bool = False) -> str:
+    """Return one run told in full, or several side by side.
+
+    ``fold`` puts all but the verdicts into a part that opens on a click, for a pull request.
+    """
+    if len(runs) == 1:
+        return _one(runs[0], fold=fold)
+    parts = ["# voicebench\n"]
+    for name, run in zip(names(runs), runs, strict=True):
+        parts.append(
+            f"- **{escape(name)}**: {final_line(run.final)} · {escape(first_audio_line(run))}"
+        )
+        parts += [f"  - {escape(warning)}" for warning in warnings_of(run)]
+    parts.append("")
+    for sheet in side_by_side(runs):
+        parts += [f"## {escape(sheet.title)}\n", sheet_markdown(sheet)]
+    return "\n".join(parts)
+
+
+def _one(run: RecordedRun, *, fold: bool) -> str:
+    parts = [
+        f"# voicebench: {escape(run.name)}\n",
+        f"**{final_line(run.final)}**  ",
+        escape(first_audio_line(run)) + "  ",
+        f"`{run.path.name.replace('`', '')}`\n",
+        *(f"> **Note:** {escape(warning)}\n" for warning in warnings_of(run)),
+    ]
+    for sheet in sheets_of(run):
+        if fold and sheet.title in FOLDED:
+            summary = f"<details><summary>{escape(sheet.title)}</summary>\n"
+            parts += [summary, sheet_markdown(sheet), "</details>\n"]
+        else:
+            parts += [f"## {escape(sheet.title)}\n", sheet_markdown(sheet)]
+    return "\n".join(parts)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(escape(cell) for cell in cells) + " |"

@@ -1,0 +1,102 @@
+"""``/v1/voice``: whole turns over one WebSocket, in the messages of `voicebench.turn.wire`.
+
+The client sends `TurnStarted`; what the pipeline emits is sent as it comes, with the number that
+the client gave the turn, and before the turn's end this server's own duration of it. Then the next
+turn may begin. A prompt that cannot be taken fails its turn and no more; what is no message of the
+protocol ends the connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from voicebench.events import Event, Fault, ServerTiming, TurnFailed, TurnFinished, TurnStarted
+from voicebench.server.admission import Turns
+from voicebench.server.asking import bounded_text
+from voicebench.server.clock import note_arrival
+from voicebench.server.inbox import Gone, Inbox, Message
+from voicebench.server.refusal import Refusal
+from voicebench.server.served import Asked, Served
+from voicebench.turn import wire
+
+ROUTE = "/v1/voice"
+PROTOCOL_ERROR = 1002
+
+
+async def voice_socket(socket: WebSocket, served: Served, turns: Turns) -> None:
+    """Serve one connection until its client leaves."""
+    offered = socket.scope.get("subprotocols", [])
+    await socket.accept(wire.SUBPROTOCOL if wire.SUBPROTOCOL in offered else None)
+    inbox = Inbox(socket)
+    with contextlib.suppress(Gone, WebSocketDisconnect):
+        try:
+            while await _take_turn(socket, inbox, served, turns):
+                pass
+            await socket.close(PROTOCOL_ERROR)
+        finally:
+            await inbox.close()
+
+
+async def _take_turn(socket: WebSocket, inbox: Inbox, served: Served, turns: Turns) -> bool:
+    """Serve one turn; return whether another may follow."""
+    try:
+        message = await inbox.next()
+        note_arrival()
+        started, number = wire.decode_of_turn(message)
+    except wire.WireError as error:
+        await _send(socket, _failure(str(error), "protocol"), None)
+        return False
+    if not isinstance(started, TurnStarted):
+        await _send(socket, _failure("a turn begins with 'turn_started'", "protocol"), number)
+        return False
+    well_behaved = True
+
+    async def interrupted(_message: Message) -> bool:
+        nonlocal well_behaved
+        well_behaved = False
+        return False
+
+    try:
+        prompt = prompt_in(started.prompt)
+        sending = _send_turn(socket, prompt, number, served, turns)
+        await inbox.listen_during(sending, interrupted)
+    except Refusal as refusal:
+        await _send(socket, _failure(refusal.message, "refused"), number)
+    if not well_behaved:
+        await _send(socket, _failure("a message in the middle of a turn", "protocol"), number)
+    return well_behaved
+
+
+async def _send_turn(
+    socket: WebSocket, prompt: str, number: int | None, served: Served, turns: Turns
+) -> None:
+    asked = Asked(prompt)
+    async with turns.turn(
+        ROUTE, lambda emit, schedule: served.answer(asked, emit, schedule)
+    ) as turn:
+        async for event in turn.events():
+            if isinstance(event, TurnFinished):
+                await _send(socket, ServerTiming(turn.elapsed_ms()), number)
+            await _send(socket, event, number)
+        if turn.figures.outcome == "cancelled":
+            await _send(socket, _failure("the turn broke off", "engine"), number)
+
+
+def prompt_in(text: str) -> str:
+    """Return what the user said. Raises `Refusal`."""
+    return bounded_text(text, "prompt", "the prompt")
+
+
+def _failure(reason: str, fault: Fault) -> TurnFailed:
+    return TurnFailed(reason, fault, "turn")
+
+
+async def _send(socket: WebSocket, event: Event, number: int | None) -> None:
+    """Send ``event`` as one of the turn with this number, if its client gave it one."""
+    message = wire.encode(event, turn=number)
+    if isinstance(message, bytes):
+        await socket.send_bytes(message)
+    else:
+        await socket.send_text(message)

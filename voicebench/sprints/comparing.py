@@ -1,0 +1,181 @@
+"""A sprint beside the one before: like with like, or not at all.
+
+A figure is compared with **the same statistic** of the same metric: a median with a median, never
+with the end of a range. Of a metric the sprint before may give one number, a range or every run;
+what follows from these is what it can be compared by. The smallest and the largest of some values
+depend on how many there are, so they are compared between equally many.
+
+Two results are not compared where their figures mean different things (as
+`voicebench.judging.comparability` has it): another target, other constants of what is audible,
+prompts with less than half in common. Nor is a run that was not judged, nor the very same run.
+Another model or voice of the same assistant is what a sprint works on: it is compared, and said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from voicebench.judging.comparability import SAME_PROMPTS_FROM, other_target, shared_prompts
+from voicebench.sprints.readings import EXACT, Reading, Status, status
+from voicebench.sprints.sprint import ASPECTS, Basis, RunTable, Said, Sprint
+
+WORKED_ON = ("llm.model", "tts.voice", "tts.model", "server.voice")
+"""Settings that a sprint may change and still be a sprint on the same assistant."""
+_ENDS = ("min", "max")
+_WHOLE = ("tests", "websocket", "errors.rate")
+"""Readings that mean the same in every sprint, whatever was measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One reading, its status, and what the sprint before says of the same metric."""
+
+    reading: Reading
+    status: Status
+    before: Reading | None = None
+    was: float | None = None
+    """The same statistic before; None where there is nothing to compare with."""
+    why_not: Said | None = None
+    """Why ``before`` cannot be compared with."""
+
+
+def compare_sprints(sprint: Sprint, before: Sprint | None) -> list[Compared]:
+    """Return each reading of ``sprint`` beside the sprint before."""
+    return [_compare(reading, sprint, before) for reading in sprint.readings]
+
+
+def score_gains(sprint: Sprint, before: Sprint | None) -> Mapping[str, float]:
+    """Return by how much each aspect and the ``total`` rose; only what may be compared.
+
+    Points by a formula are not compared with points that a person gave. The totals are compared
+    where as many points could be had and every aspect is comparable.
+    """
+    if before is None or _cannot_compare_scores(sprint, before):
+        return {}
+    now, earlier = ({one.aspect: one for one in each.scores} for each in (sprint, before))
+    gains = {}
+    for aspect in ASPECTS:
+        ours, theirs = now.get(aspect), earlier.get(aspect)
+        if ours is None or theirs is None or ours.by_hand != theirs.by_hand:
+            continue
+        if ours.points is not None and theirs.points is not None:
+            gains[aspect] = round(ours.points - theirs.points, 1)
+    scored = [one.aspect for one in sprint.scores if one.points is not None]
+    alike = sprint.possible == before.possible and all(aspect in gains for aspect in scored)
+    if alike and sprint.total is not None and before.total is not None:
+        gains["total"] = round(sprint.total - before.total, 1)
+    return gains
+
+
+def _cannot_compare_scores(sprint: Sprint, before: Sprint) -> bool:
+    """Return whether a sprint was not judged, or a result's figures mean other things."""
+    if not all(table.judged for table in (*sprint.tables, *before.tables)):
+        return True
+    return any(
+        ours.basis == theirs.basis or _differing_basis(before, theirs.basis, ours.basis)
+        for ours, theirs in _pairs(sprint, before)
+        if ours.basis is not None
+    )
+
+
+def _compare(reading: Reading, sprint: Sprint, before: Sprint | None) -> Compared:
+    found = _same_metric(reading, sprint, before) if before else None
+    if before is None or found is None:
+        return Compared(reading, status(reading))
+    if found.value is None or reading.value is None:
+        return Compared(reading, status(reading), found)
+    why_not = _why_not(reading, sprint, found, before)
+    if why_not is not None:
+        return Compared(reading, status(reading), found, why_not=why_not)
+    was = found.value if reading.name in EXACT else found.known[reading.statistic]
+    return Compared(reading, status(reading, was), found, was)
+
+
+def _same_metric(reading: Reading, sprint: Sprint, before: Sprint) -> Reading | None:
+    """Return what the sprint before says of the metric, the same statistic of it if it can."""
+    several = sprint.is_of_several_results() or before.is_of_several_results()
+    found = [
+        one
+        for one in before.readings
+        if one.metric == reading.metric
+        and one.unit == reading.unit
+        and (not several or one.result == reading.result)
+    ]
+    known = [one for one in found if reading.statistic in one.known]
+    return next(iter(_same_name_first(known, reading)), None) or next(
+        iter(_same_name_first(found, reading)), None
+    )
+
+
+def _same_name_first(found: Sequence[Reading], reading: Reading) -> list[Reading]:
+    return sorted(found, key=lambda one: one.name != reading.name)
+
+
+def _why_not(reading: Reading, sprint: Sprint, found: Reading, before: Sprint) -> Said | None:
+    if not (found.judged and reading.judged):
+        return Said("why.not judged", {"n": (sprint if found.judged else before).number})
+    theirs, ours = _basis_of(before, found.result), _basis_of(sprint, reading.result)
+    if theirs is not None and ours is not None and theirs.result == ours.result:
+        return Said("why.same run", {"n": before.number})
+    if reading.name in _WHOLE:
+        return None
+    return _differing_basis(before, theirs, ours) or _differing_statistic(before, found, reading)
+
+
+def _differing_statistic(before: Sprint, theirs: Reading, ours: Reading) -> Said | None:
+    """Return which statistic or how many values only one side has."""
+    n, statistic = before.number, ours.statistic
+    if statistic not in theirs.known:
+        given = "range" if theirs.is_range else theirs.statistic
+        return Said("why.statistic", {"n": n, "their_statistic": given, "our_statistic": statistic})
+    if statistic not in _ENDS or ours.count == theirs.count:
+        return None
+    if ours.count is None or theirs.count is None:
+        return Said("why.count unknown", {"n": n, "our_statistic": statistic})
+    counts = {"theirs": theirs.count, "ours": ours.count}
+    return Said("why.count", {"n": n, "our_statistic": statistic, **counts})
+
+
+def other_models(sprint: Sprint, before: Sprint) -> list[str]:
+    """Return the models and voices that the sprint before ran with others of."""
+    found: list[str] = []
+    for ours, theirs in _pairs(sprint, before):
+        if ours.basis is not None and theirs.basis is not None:
+            differing = other_target(theirs.basis.settings, ours.basis.settings)
+            found += [str(one) for one in differing if one.key in WORKED_ON]
+    return list(dict.fromkeys(found))
+
+
+def _pairs(sprint: Sprint, before: Sprint) -> list[tuple[RunTable, RunTable]]:
+    """Return the results of both sprints that belong together: the only ones, or by their name."""
+    if len(sprint.tables) == len(before.tables) == 1:
+        return [(sprint.tables[0], before.tables[0])]
+    return [
+        (ours, theirs)
+        for ours in sprint.tables
+        for theirs in before.tables
+        if ours.name == theirs.name
+    ]
+
+
+def _basis_of(sprint: Sprint, result: str) -> Basis | None:
+    named = [table.basis for table in sprint.tables if table.name == result]
+    return named[0] if named else None
+
+
+def _differing_basis(before: Sprint, theirs: Basis | None, ours: Basis | None) -> Said | None:
+    """Return in what two results differ so that their figures mean other things."""
+    if theirs is None or ours is None:
+        return None
+    n = before.number
+    differing = [
+        str(one) for one in other_target(theirs.settings, ours.settings) if one.key not in WORKED_ON
+    ]
+    if differing:
+        return Said("why.target", {"n": n, "differing": ", ".join(differing)})
+    if theirs.prompts is not None and ours.prompts is not None:
+        common = shared_prompts(theirs.prompts, ours.prompts)
+        if common < SAME_PROMPTS_FROM:
+            return Said("why.prompts", {"n": n, "common_share": common})
+    return None

@@ -1,0 +1,164 @@
+"""How a sprint begins and ends: its verdict, what follows from it, and its few main figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from voicebench import format as form
+from voicebench.report.console.style import VERDICT_SIGNS
+from voicebench.report.exchange.markdown import escape
+from voicebench.sprints.comparing import Compared, compare_sprints, score_gains
+from voicebench.sprints.language import Lang
+from voicebench.sprints.readings import MET
+from voicebench.sprints.sprint import WORDS, Sprint, SprintStanding
+from voicebench.sprints.sprint_tables import total_of
+from voicebench.sprints.words import Words
+
+MOST_ADVICE = 3
+HASH_LENGTH = 12
+
+
+def title(sprint: Sprint, words: Words) -> str:
+    """Return the sprint's number with its title."""
+    if sprint.title is None:
+        return words("sprint", n=sprint.number)
+    return words("sprint titled", n=sprint.number, title=words.text(sprint.title))
+
+
+def front_matter(sprint: Sprint, compared: Sequence[Compared], words: Words) -> str:
+    """Return YAML whose keys are the same in every language."""
+    commits = [commit.hash for commit in sprint.commits]
+    span = f"{commits[-1]}..{commits[0]}" if len(commits) > 1 else next(iter(commits), None)
+    lines = [
+        "---",
+        f"sprint: {sprint.number}",
+        f"title: {_yaml(words.text(sprint.title) if sprint.title else None)}",
+        f"started: {_yaml(sprint.started_at)}",
+        f"status: {_yaml(_status(sprint, compared, words))}",
+        f"commit: {_yaml(sprint.commit)}",
+        f"commits: {len(commits)}",
+        f"range: {_yaml(span)}",
+        "results:" + ("" if sprint.results else " []"),
+        *(f"  - {_yaml(result)}" for result in sprint.results),
+        "---\n",
+    ]
+    return "\n".join(lines)
+
+
+def opening(
+    sprint: Sprint, before: Sprint | None, compared: Sequence[Compared], words: Words
+) -> str:
+    """Return the first lines: each result's verdict with its reasons, the advice, the targets."""
+    bold = _verdicts(sprint, words)
+    told = [_targets_met(compared, words)]
+    if sprint.total is not None:
+        told.append(_score(sprint, before, words))
+    bold.append(". ".join(filter(None, told)))
+    lines = [f"**{escape(line)}**  " for line in bold if line]
+    lines += [f"\n> {escape(line)}" for line in _advice(sprint, words)]
+    facts = []
+    if sprint.started_at:
+        facts.append(escape(words("started", at=sprint.started_at)))
+    if sprint.commit:
+        facts.append(f"{words('commit')} `{sprint.commit[:HASH_LENGTH].replace('`', '')}`")
+    if facts:
+        lines.append(f"\n{', '.join(facts)}")
+    if sprint.imported:
+        lines.append(f"\n{words('imported')}")
+    return "\n".join(lines) + "\n"
+
+
+def conclusion_lines(sprint: Sprint, before: Sprint | None, lang: Lang = "en") -> list[str]:
+    """Return the sprint in a few lines: verdict, score, runs, targets, tests."""
+    words = Words(lang)
+    compared = compare_sprints(sprint, before)
+    lines = [form.one_line(title(sprint, words)), *_verdicts(sprint, words)]
+    if sprint.total is not None:
+        lines.append(_score(sprint, before, words))
+    lines += [
+        words.of_result(
+            form.one_line(sprint.said_of(table)),
+            words(
+                "box.runs",
+                kept=table.kept,
+                of=table.count,
+                limit=words.limit(table.limit_ms, "ms"),
+                share=words.percent(table.kept / table.count),
+                best=words.ms(table.best_ms),
+                run=table.best_run,
+            ),
+        )
+        for table in sprint.tables
+        if table.best_ms is not None and table.judged
+    ]
+    if all(found.status != "not judged" for found in compared):
+        met = sum(found.status in MET for found in compared)
+        lines.append(words("box.targets", met=met, n=len(compared)))
+    tests = sprint.reading("tests")
+    if tests is not None:
+        lines.append(words("box.tests", passed=tests.kept, total=tests.of))
+    return lines
+
+
+def advice_lines(sprint: Sprint, lang: Lang = "en") -> list[str]:
+    """Return what to do first, one line each."""
+    return _advice(sprint, Words(lang))
+
+
+def _status(sprint: Sprint, compared: Sequence[Compared], words: Words) -> str:
+    word = [words(f"word.{sprint.word}")] if sprint.word else []
+    targets = _targets_met(compared, words)
+    return ", ".join([*word, *([targets] if targets else [])])
+
+
+def _targets_met(compared: Sequence[Compared], words: Words) -> str:
+    """Return how many targets are met; empty where none may be judged."""
+    judged = [found for found in compared if found.status != "not judged"]
+    if len(judged) < len(compared):
+        return ""
+    met, n = sum(found.status in MET for found in judged), len(judged)
+    if not n:
+        return words("no target")
+    return words("all met" if met == n else "some met", met=met, n=n)
+
+
+def _verdicts(sprint: Sprint, words: Words) -> list[str]:
+    lines = []
+    for table in sprint.tables:
+        if table.standing is not None:
+            line = _verdict(table.standing, words)
+            lines.append(words.of_result(sprint.said_of(table), line))
+    return [form.one_line(line) for line in lines]
+
+
+def _verdict(standing: SprintStanding, words: Words) -> str:
+    called = f"{VERDICT_SIGNS.get(standing.word, '!')} {words(f'word.{standing.word}')}"
+    why = words.joined(standing.why)
+    return words("verdict", called=called, why=why)
+
+
+def _advice(sprint: Sprint, words: Words) -> list[str]:
+    standing = [(table, table.standing) for table in sprint.tables if table.standing is not None]
+    found: list[str] = []
+    for table, stands in sorted(standing, key=lambda pair: WORDS.index(pair[1].word)):
+        told = map(words.said, stands.advice)
+        found += [words.of_result(sprint.said_of(table), one) for one in told]
+    found = list(map(form.one_line, dict.fromkeys(found)))
+    if len(found) <= MOST_ADVICE:
+        return found
+    return [*found[:MOST_ADVICE], words("more advice", n=len(found) - MOST_ADVICE)]
+
+
+def _score(sprint: Sprint, before: Sprint | None, words: Words) -> str:
+    score = words("box.score", total=total_of(sprint, words))
+    if before is None or "total" not in score_gains(sprint, before):
+        return score
+    earlier = words("box.before", n=before.number, total=total_of(before, words))
+    return words("two", first=score, second=earlier)
+
+
+def _yaml(text: str | None) -> str:
+    if text is None:
+        return "null"
+    quoted = form.one_line(text).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{quoted}"'

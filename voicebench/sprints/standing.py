@@ -1,0 +1,84 @@
+"""How a run stands by its own judgement: the first thing that a sprint made of it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from voicebench.judging.advice import advise
+from voicebench.judging.final import Word
+from voicebench.judging.gates import Verdict
+from voicebench.results.run import RecordedRun
+from voicebench.sprints.sprint import Said, SprintStanding
+
+MOST_FLAGGED = 5
+
+
+def standing_of(run: RecordedRun) -> SprintStanding:
+    """Return the verdict of ``run`` as its own report has it, with its reasons and advice."""
+    word = run.final.word
+    return SprintStanding(
+        word=word,
+        judged=not word.is_obstacle,
+        why=tuple(_why(word, run)),
+        advice=tuple(_advice(run)),
+    )
+
+
+def _why(word: Word, run: RecordedRun) -> Iterator[Said]:
+    turns, failed, planned = run.taken.measured, run.taken.failed, run.taken.planned
+    if word is Word.INTERRUPTED:
+        if planned is None:
+            yield Said("why.interrupted", {"turns": turns})
+        else:
+            yield Said("why.interrupted of", {"turns": turns, "planned": planned})
+    elif word is Word.NOTHING_MEASURED:
+        yield Said("why.all failed" if turns else "why.no turn", {"turns": turns})
+    elif word is Word.INVALID:
+        yield Said("why.noise" if run.judged.invalid else "why.refused")
+    elif run.gate_results:
+        passed = sum(result.verdict is Verdict.PASS for result in run.gate_results)
+        yield Said("why.gates", {"passed": passed, "gates": len(run.gate_results)})
+    regressions = run.judged.regressions
+    if regressions and not word.is_obstacle:
+        kept = sum(one.verdict is Verdict.PASS for one in regressions)
+        yield Said("why.baseline", {"kept": kept, "figures": len(regressions)})
+    if run.final.nothing_compared and not word.is_obstacle:
+        yield Said("why.nothing compared")
+    if word is Word.NOT_JUDGED:
+        yield Said("why.no gate")
+    if failed and not word.is_obstacle:
+        yield Said("why.failed", {"failed": failed, "turns": turns})
+
+
+def _advice(run: RecordedRun) -> Iterator[Said]:
+    """Yield what invalidates the run, its flagged audio, its advice, and what else is known."""
+    noise = [
+        (one.get("invalidates") is True, Said(f"noise.{one.get('kind')}", _told(one)))
+        for one in _judged(run, "noise")
+    ]
+    yield from (said for invalidates, said in noise if invalidates)
+    yield from _flagged(run)
+    for advice in advise(run.digest, run.gate_results, run.environment):
+        told: dict[str, str | float] = {"finding": advice.finding, "remedy": advice.remedy}
+        yield Said(f"advice.{advice.kind}", {**advice.figures, **told})
+    yield from (said for invalidates, said in noise if not invalidates)
+
+
+def _flagged(run: RecordedRun) -> Iterator[Said]:
+    flags = _judged(run, "flagged")
+    runs = list(dict.fromkeys(str(flag.get("run")) for flag in flags))
+    if runs:
+        shown = ", ".join([*runs[:MOST_FLAGGED], *(["…"] if len(runs) > MOST_FLAGGED else [])])
+        finding = str(flags[0].get("finding"))
+        yield Said("flagged", {"flagged": len(runs), "runs": shown, "finding": finding})
+
+
+def _told(noise: Mapping[str, object]) -> dict[str, str | float]:
+    return {key: str(noise.get(key)) for key in ("finding", "remedy")}
+
+
+def _judged(run: RecordedRun, name: str) -> list[Mapping[str, object]]:
+    """Return the entries of ``name`` in the stored judgement of the run."""
+    judgement = run.stored.get("judgement")
+    found = judgement.get(name) if isinstance(judgement, dict) else None
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

@@ -1,0 +1,85 @@
+"""The one clock: stamps every event of a turn at its source.
+
+`Recorder.emit` may be called from any thread. It reads the clock and appends, under one lock, so
+that the order of the stamps is the order of the list; nothing is computed while a turn runs. The
+clock is ``time.perf_counter_ns`` (monotonic); tests and the simulated target pass another.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicebench.audio.pcm import AudibleRule
+from voicebench.events import Event, Fault, Phase, TurnFailed, TurnFinished
+from voicebench.secrecy import NO_SECRETS, Secrets
+from voicebench.turn.redaction import without_secrets
+from voicebench.turn.timeline import Stamped, Timeline, seal
+
+Clock = Callable[[], int]
+"""Return nanoseconds on a monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """A sealed turn and its audio: float32 mono, shape ``(samples,)``."""
+
+    timeline: Timeline
+    pcm: NDArray[np.float32]
+
+
+class Recorder:
+    """Records the events of one turn.
+
+    ``watch`` sees each event after it was stamped, for a live display; it runs outside the lock,
+    in the emitting thread, and must be quick. The sealed turn holds none of ``secrets``.
+    """
+
+    def __init__(
+        self,
+        clock: Clock = time.perf_counter_ns,
+        *,
+        watch: Callable[[int, Event], None] | None = None,
+        secrets: Secrets = NO_SECRETS,
+    ) -> None:
+        self._clock = clock
+        self._secrets = secrets
+        self._watch = watch
+        self._lock = threading.Lock()
+        self._events: list[Stamped] = []
+        self._started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+
+    def emit(self, event: Event) -> None:
+        """Stamp ``event`` with the clock, now."""
+        with self._lock:
+            at_ns = self._clock()
+            self._events.append(Stamped(at_ns, event))
+        if self._watch is not None:
+            self._watch(at_ns, event)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the turn's terminal event has come."""
+        with self._lock:
+            last = self._events[-1].event if self._events else None
+        return isinstance(last, TurnFinished | TurnFailed)
+
+    @property
+    def fault(self) -> Fault | None:
+        """The kind of failure that the turn ended with; None where it did not fail, or not yet."""
+        with self._lock:
+            last = self._events[-1].event if self._events else None
+        return last.fault if isinstance(last, TurnFailed) else None
+
+    def seal(self, turn: int, phase: Phase, rule: AudibleRule) -> Recording:
+        """Return the finished turn. Raises `voicebench.errors.IllegalEvent` for a broken rule."""
+        with self._lock:
+            events = tuple(self._events)
+        timeline, pcm = seal(events, turn=turn, phase=phase, started_at=self._started_at, rule=rule)
+        return Recording(without_secrets(timeline, self._secrets), pcm)
