@@ -19,6 +19,7 @@ from voicebench.events import WHOLE_TURN
 from voicebench.figures.columns import Columns
 from voicebench.figures.comparison import Side
 from voicebench.figures.summary import Summary
+from voicebench.judging.advice import Advice, advise
 from voicebench.judging.comparability import Measured, other_series, other_target
 from voicebench.judging.digest import Digest, merged, part_of
 from voicebench.judging.final import Final, Taken, Word
@@ -110,6 +111,11 @@ class RecordedRun:
         return found if self.not_kept is None else found.but_not_kept(self.not_kept)
 
     @property
+    def advice(self) -> tuple[Advice, ...]:
+        """What is off in the run, and what to do about it, the gravest first."""
+        return advise(self.digest, self.gate_results, self.environment)
+
+    @property
     def word(self) -> Word | None:
         """What the run is called; None where it has a gate that this version cannot read."""
         try:
@@ -146,7 +152,8 @@ class RecordedRun:
     def document(self) -> dict[str, object]:
         """Return the figures as ``summary.json`` has them, computed anew."""
         about = {"folder": str(self.path), **object_in(self.stored, "run"), **self._about()}
-        return summary_document(about, self.digest, self.gate_results, self.final)
+        document = summary_document(about, self.digest, self.gate_results, self.final)
+        return {**document, "advice": self._advice()}
 
     def document_with(
         self,
@@ -163,6 +170,7 @@ class RecordedRun:
         final = judged.final(self.taken, [result.verdict for result in self.gate_results])
         return {
             **summary_document({**self._about(), **about}, self.digest, self.gate_results, final),
+            "advice": self._advice(),
             "judgement": {"verdict": final.word.value, **judgement},
             "previous": previous,
         }
@@ -175,6 +183,9 @@ class RecordedRun:
             "target": self.target,
             "voicebench": self.environment.get("voicebench"),
         }
+
+    def _advice(self) -> list[dict[str, str]]:
+        return [{"finding": one.finding, "remedy": one.remedy} for one in self.advice]
 
     def audio_of(self, turn: Timeline) -> Path | None:
         """Return the WAV of a turn; None where its audio was not kept."""

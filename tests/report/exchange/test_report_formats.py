@@ -107,6 +107,15 @@ def test_several_results_stand_side_by_side(
     assert_golden(GOLDEN / f"two-{name}", FORMATS[name]([sprint, varied]))
 
 
+@pytest.mark.parametrize("name", ["report.md", "folded.md", "junit.xml", "report.json"])
+def test_every_report_of_a_run_gives_its_advice(name: str, sprint: RecordedRun) -> None:
+    assert len(sprint.advice) == 4
+    told = re.sub(r"\\u[0-9a-f]{4}|\\|&[a-z]+;", "", FORMATS[name]([sprint]))
+    for one in sprint.advice:
+        assert re.sub(r"[<>]", "", one.finding)[:60].rstrip() in re.sub(r"[<>]", "", told)
+        assert one.remedy[:40] in told
+
+
 def test_the_badge_is_what_was_last_read(sprint: RecordedRun) -> None:
     assert_golden(GOLDEN / "sprint-badge.svg", badge(sprint))
 

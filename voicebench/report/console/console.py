@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from voicebench import format as form
-from voicebench.judging.advice import Advice, advise
+from voicebench.judging.advice import Advice
 from voicebench.judging.final import Final, Word
 from voicebench.report.console.sheets import first_audio_line, names, sheets_of, side_by_side
 from voicebench.report.console.style import (
@@ -65,7 +65,7 @@ def print_short(console: Console, name: str, run: RecordedRun) -> None:
 
 def print_advice(console: Console, run: RecordedRun) -> None:
     """Print what is off in a run and its remedy; nothing where nothing is off."""
-    advice = advise(run.digest, run.gate_results, run.environment)
+    advice = run.advice
     if advice:
         width = min(console.width, WIDEST)
         console.print(Printable(Group(Text(), heading("Advice"))), width=width)

@@ -78,6 +78,9 @@ def _suite(name: str, run: RecordedRun) -> ElementTree.Element:
         suite.append(_case(name, "the baseline", Verdict.UNDECIDED, NOTHING_COMPARED))
     for obstacle in obstacles:
         suite.append(_error(name, obstacle))
+    if run.advice:
+        advice = "\n".join(f"advice: {one}" for one in run.advice)
+        ElementTree.SubElement(suite, "system-out").text = _text(advice)
     return suite
 
 

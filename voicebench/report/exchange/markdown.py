@@ -106,7 +106,14 @@ def _one(run: RecordedRun, *, fold: bool) -> str:
         f"`{run.path.name.replace('`', '')}`\n",
         *(f"> **Note:** {escape(warning)}\n" for warning in warnings_of(run)),
     ]
-    for sheet in sheets_of(run):
+    sheets = sheets_of(run)
+    if run.gate_results:  # the verdicts come first, then what would change them
+        verdicts, *sheets = sheets
+        parts += [f"## {escape(verdicts.title)}\n", sheet_markdown(verdicts)]
+    if run.advice:
+        advice = [f"- {escape(one.finding)}  \n  → {escape(one.remedy)}" for one in run.advice]
+        parts += ["## Advice\n", "\n".join(advice) + "\n"]
+    for sheet in sheets:
         if fold and sheet.title in FOLDED:
             summary = f"<details><summary>{escape(sheet.title)}</summary>\n"
             parts += [summary, sheet_markdown(sheet), "</details>\n"]

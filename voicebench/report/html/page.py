@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from voicebench import format as form
 from voicebench.figures.metrics import BY_NAME, METRICS, Metric
+from voicebench.judging.advice import Advice
 from voicebench.judging.gates import GateResult
 from voicebench.report.console.sheets import (
     final_line,
@@ -114,6 +115,7 @@ class PageRun:
     line: str
     warnings: tuple[str, ...]
     verdicts: HtmlTable | None
+    advice: tuple[Advice, ...]
     tables: tuple[HtmlTable, ...]
     waterfall: PageWaterfall | None
     slowest: tuple[TurnRow, ...]
@@ -182,6 +184,7 @@ def _tell(run: RecordedRun, name: str, letter: str, audio: AudioBudget, *, sort:
         line=first_audio_line(run),
         warnings=tuple(warnings_of(run)),
         verdicts=_table(sheets[0], most_spare=PHONE_SPARE) if judged else None,
+        advice=run.advice,
         tables=tuple(_table(sheet) for sheet in sheets[judged:]),
         waterfall=fall,
         slowest=tuple(slowest[:SLOWEST]),
