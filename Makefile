@@ -37,18 +37,17 @@ test: $(VENV)/.test ## The whole test suite
 	$(BIN)/python -m pytest
 
 # The rooms that need no engine, no server and no screen: seconds, for every save of a file.
-CORE := $(filter-out tests/test_architecture.py,$(wildcard tests/test_*.py)) tests/settings tests/audio tests/prompts tests/results
+CORE := $(addprefix tests/,turn figures judging text audio settings results) $(filter-out tests/test_architecture.py,$(wildcard tests/test_*.py))
 
 test-fast: $(VENV)/.test ## The pure tests of the core, in seconds
 	$(BIN)/python -m pytest -p no:schemathesis -m "not models and not sound and not slow" $(CORE)
 
 # Whatever waits for another thread, process or machine.
 STALLED ?= tests/server tests/targets tests/remote tests/cli tests/audio tests/docs \
-	tests/test_device_queue.py tests/test_scheduling.py tests/test_pipeline.py tests/test_speaking.py \
-	tests/llm/test_openai_*.py tests/tts/test_*_http*.py tests/tts/test_*socket*.py
+	tests/pipeline tests/measuring
 
 test-stalled: $(VENV)/.test ## The tests with threads in them, of which one stands still for a second: more than an hour
-	PYTHONPATH=tests $(BIN)/python -m pytest -p stalling -m "not models" $(STALLED)
+	PYTHONPATH=tests/support $(BIN)/python -m pytest -p stalling -m "not models" $(STALLED)
 
 # The oldest and the newest supported torch: 2.9.1 and 2.14.1. Each gets an environment of its own.
 TORCH ?= 2.9.1
@@ -59,7 +58,7 @@ test-torch: ## The engines' tests with another torch: make test-torch TORCH=2.14
 	grep -v '^torch==' constraints.txt > $(OTHER)/constraints.txt
 	$(OTHER)/bin/python -m pip install --quiet --constraint $(OTHER)/constraints.txt torch==$(TORCH)
 	$(OTHER)/bin/python -m pip install --quiet --constraint $(OTHER)/constraints.txt --editable '.[test]'
-	$(OTHER)/bin/python -m pytest tests/llm tests/tts tests/native
+	$(OTHER)/bin/python -m pytest tests/engines
 
 lint: $(VENV)/.test ## Style and types
 	$(BIN)/ruff check .
