@@ -15,6 +15,9 @@ BROKEN_OFF = Taken(measured=2, failed=0, planned=12, complete=False)
 ALL_FAILED = Taken(measured=3, failed=3, planned=3, complete=True)
 
 
+STRAY = Taken(measured=12, failed=0, planned=12, complete=True, stray=3)
+
+
 def final(taken: Taken = DONE, *gates: Verdict, **more: object) -> Final:
     return final_verdict(taken, gates, **more)  # type: ignore[arg-type]
 
@@ -41,6 +44,7 @@ def test_a_gates_verdict_is_the_word_where_nothing_stands_in_its_way(verdict: Ve
         (final(DONE, FAIL, has_baseline=True), Word.FAIL, 3),
         (final(DONE, PASS, figures=[PASS], has_baseline=True), Word.PASS, 0),
         (final(DONE, PASS, noise=["it drifts"]), Word.INVALID, 5),
+        (final(STRAY, PASS), Word.INVALID, 5),
         (final(DONE, FAIL, noise=[]), Word.INVALID, 5),
         (final(DONE, PASS, refused=["another rule"]), Word.INVALID, 5),
         (final(ALL_FAILED, FAIL, noise=["it drifts"]), Word.NOTHING_MEASURED, 4),
@@ -100,3 +104,9 @@ def test_the_entries_of_the_summary_are_plain() -> None:
     entry = final(DONE, PASS).as_dict()
     assert json.loads(json.dumps(entry)) == entry
     assert entry == {"verdict": "PASS", "why": "1 of 1 gate passed", "exit_code": 0}
+
+
+def test_late_sound_is_told_with_the_number_of_turns() -> None:
+    made = final(STRAY, PASS)
+    assert made.why() == "sound came after its turn's end in 3 of 12 turns"
+    assert made.obstacles[0].subject == "the server"

@@ -16,7 +16,7 @@ from voicebench.results.batches import stream_turns
 from voicebench.results.codec import decode_line, encode_line
 from voicebench.results.csv_rows import write_rows
 from voicebench.results.run import read_run
-from voicebench.turn.timeline import Failure, Timeline
+from voicebench.turn.timeline import Failure, TimedRemark, Timeline
 
 TURNS = [
     replace(turn_with_first_audio(5, phase="cold"), turn=1),
@@ -164,3 +164,14 @@ def test_a_line_without_end_fills_no_memory(
     (folder / "turns.jsonl").write_bytes(b"x" * 5000)
     with pytest.raises(ResultsError, match="longer than any turn"):
         read_run(folder)
+
+
+def test_sound_after_a_turns_end_makes_a_run_invalid_whatever_its_gates_say(tmp_path: Path) -> None:
+    turn = turn_with_first_audio(5)
+    late = replace(turn, turn=2, remarks=(TimedRemark(1, "late sound"),))
+    gates = ["first_audio.max < 300ms"]
+    run = read_run(folder_of(tmp_path / "run", [turn, late]), gates)
+    assert run.final.word == "INVALID"
+    assert run.final.exit_code == 5
+    assert run.final.why() == "sound came after its turn's end in 1 of 2 turns"
+    assert read_run(folder_of(tmp_path / "clean", [turn]), gates).final.word == "PASS"

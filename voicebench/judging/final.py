@@ -8,8 +8,8 @@ NOT KEPT           exit 4     the run could not be written to its folder; what w
                               all the same, once
 INTERRUPTED        exit 130   the run did not come to its end
 NOTHING MEASURED   exit 4     no measured turn brought a usable answer
-INVALID            exit 5     the machine was too noisy for a verdict, or the numbers of the
-                              baseline mean other things
+INVALID            exit 5     the machine was too noisy for a verdict, sound came after the end
+                              of its turn, or the numbers of the baseline mean other things
 FAIL and so on     by gate    the worst of the gates and of the figures against the baseline;
                               UNDECIDED where a baseline is named and nothing was compared with it
 NOT JUDGED         exit 0     no gate is set, and no baseline is named
@@ -85,6 +85,8 @@ class Taken:
     """How many the settings asked for; None where they do not say."""
     complete: bool
     """Whether the run came to its end."""
+    stray: int = 0
+    """Turns in or before which sound came that was none of their own."""
 
     def progress(self) -> str:
         """Return ``2 of 12 turns``."""
@@ -185,6 +187,11 @@ def _obstacles(taken: Taken, noise: Sequence[str] | None, refused: Sequence[str]
         if taken.measured:
             what = f"{plural(taken.measured, 'measured turn')}, and every one failed"
         found.append(Obstacle(Word.NOTHING_MEASURED, "the run", what))
+    if taken.stray:
+        turns = f"{taken.stray} of {plural(taken.measured, 'turn')}"
+        late = f"sound came after its turn's end in {turns}"
+        told = f"{late}: a turn was recorded too short; the advice says what to mend"
+        found.append(Obstacle(Word.INVALID, "the server", late, told))
     if noise is not None:
         found.append(Obstacle(Word.INVALID, "the machine", TOO_NOISY, "; ".join(noise)))
     found += [

@@ -92,6 +92,7 @@ class RecordedRun:
             self.summary.failed,
             planned_turns(self.settings),
             complete=self.complete and not self.cut_line,
+            stray=sum(one.kind == "late sound" for one in self.digest.remarks),
         )
 
     @cached_property

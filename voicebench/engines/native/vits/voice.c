@@ -2,7 +2,7 @@
  * A VITS voice on the CPU: one call encodes a text, one call speaks a window of frames.
  *
  * Python reads the files, turns text into symbols, draws the noise and decides over the windows;
- * what is here is the arithmetic of the network (voicebench/tts/vits holds the same in torch, and
+ * what is here is the arithmetic of the network (voicebench/engines/tts/vits holds the same in torch, and
  * is what this is checked against). A speaker, where a voice has several, is part of the weights
  * that come in: it only adds to biases.
  */
