@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import sys
@@ -114,3 +115,15 @@ def test_the_table_of_what_must_agree_names_what_is_compared() -> None:
     named = row.replace("processor", "cpu").replace("memory", "memory_bytes").lower()
     for key in (*MACHINE, *MACHINE_PACKAGES):
         assert key in named
+
+
+def test_the_tables_of_speech_and_no_speech_have_every_case_of_the_benchmark() -> None:
+    sys.path.insert(0, str(ROOT))
+    others = importlib.import_module("benchmarks.hearing.others")
+    suffered = importlib.import_module("benchmarks.hearing.suffered")
+    cases = [*suffered.HARMS, *suffered.BEYOND, *others.SOUNDS, *others.BYTES]
+    for case in cases:
+        [(count, wrong)] = re.findall(rf"^\| {re.escape(case)} \| (\d+) \| (\d+) \|$", PAGE, re.M)
+        assert int(count) > 40
+        if case in suffered.HARMS:
+            assert int(wrong) == 0
