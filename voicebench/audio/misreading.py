@@ -69,6 +69,8 @@ _TEXT[[*range(32, 127), *b"\t\n\r"]] = True
 def in_words(form: Form) -> str:
     """Return what samples of this form are: "the samples look like …"."""
     match form:
+        case "s16be":  # which of the two they were read as, the samples do not tell
+            return "16-bit integers in the other byte order"
         case "text":
             return "text, such as base64, hexadecimal or JSON"
         case "stereo":
