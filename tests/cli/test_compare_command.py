@@ -87,7 +87,7 @@ def test_a_run_that_is_invalid_is_called_so(voicebench: Command, tmp_path: Path)
     a, b = record(tmp_path / "a", FAST), record(tmp_path / "b", SLOW)
     noise = {"finding": "others used it all", "invalidates": True}
     judgement = {"invalid": True, "noise": [noise]}
-    (tmp_path / "b" / "summary.json").write_text(json.dumps({"judgement": judgement}))
+    (tmp_path / "b" / "summary.json").write_text(json.dumps({"schema": 1, "judgement": judgement}))
     out = voicebench("compare", a, b, "--metric", "first_audio").out.splitlines()
     assert out[0] == "A: a, 20 turns"
     assert out[1].startswith("B: b, 20 turns, INVALID: its figures may not be judged")
