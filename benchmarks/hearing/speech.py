@@ -156,7 +156,7 @@ def _flite() -> Iterator[Spoken]:
 
 
 def _embedded(paces: Iterable[float] = (0.6, 1.0, 1.5)) -> Iterator[Spoken]:
-    from voicebench.tts.local import load_synthesizer
+    from voicebench.engines.tts.synthesizer import load_synthesizer
 
     for pace in paces:
         for seed in (0, HELD_OUT_SEED):
