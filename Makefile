@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-stalled test-torch lint format bench transport interop docs clean
+.PHONY: help setup run test test-fast test-stalled test-torch lint format bench transport interop docs images clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -71,6 +71,9 @@ format: $(VENV)/.test ## Put the code into shape
 
 docs: $(VENV)/.voicebench ## Bring the generated parts of the documentation up to date
 	$(BIN)/python tools/write_docs.py
+
+images: $(VENV)/.test ## Draw the pictures of the documentation anew (needs Chromium)
+	$(BIN)/python tools/draw_images.py
 
 bench: $(VENV)/.test ## The promises of speed, measured here
 	$(BIN)/python benchmarks/startup.py
