@@ -86,7 +86,7 @@ def test_an_advice_reads_as_one_line():
 def test_a_p95_gate_on_too_few_turns_says_how_many_it_takes():
     advice = only(advice_for(steady(8), "first_audio.p95 < 300ms", "tts_ttfb.p95 < 100ms"))
     assert advice.finding == (
-        "8 values cannot carry the p95 of first_audio and tts_ttfb: "
+        "8 turns are too few for the p95 of first_audio and tts_ttfb: "
         "the gate judges the largest of them"
     )
     assert advice.remedy == "measure more turns: --runs 20"

@@ -110,7 +110,7 @@ def test_a_sprints_run_is_found_where_its_report_names_it(tmp_path: Path) -> Non
         ("latest", "no complete run of 'default'"),
         ("set", "no baseline is set for 'default'"),
         ("sprint:7", "there is no report of sprint 7"),
-        ("nowhere", "nowhere is no results folder"),
+        ("nowhere", "nowhere is not a results folder"),
     ],
 )
 def test_a_baseline_that_is_not_there_is_said(tmp_path: Path, wanted: str, sentence: str) -> None:
@@ -134,8 +134,8 @@ def cut_line(path: Path) -> None:
 @pytest.mark.parametrize(
     ("turns", "spoil", "sentence"),
     [
-        (GOOD, break_off, "its run was broken off"),
-        (GOOD, cut_line, "its run was broken off"),
+        (GOOD, break_off, "its run was interrupted"),
+        (GOOD, cut_line, "its run was interrupted"),
         ([*GOOD, replace(failed_turn(), turn=10)], spoil_nothing, "1 of 10 turns failed"),
         (
             [*GOOD, replace(GOOD[0], turn=10, sound=Sound(1000, 0, 1.0, 0.5, 90))],

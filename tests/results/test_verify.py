@@ -175,11 +175,11 @@ def test_a_broken_off_run_is_checked_as_far_as_it_goes(folder: Path) -> None:
     (folder / "INCOMPLETE").touch()
     checked = verify(folder)
     assert checked.holds
-    assert checked.notes == ["the run was broken off; what was finished is checked"]
+    assert checked.notes == ["the run was interrupted; what was finished is checked"]
 
 
 def test_what_is_no_result_is_said_in_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ResultsError, match="no results folder"):
+    with pytest.raises(ResultsError, match="not a results folder"):
         verify(tmp_path)
 
 

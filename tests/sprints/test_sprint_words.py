@@ -22,7 +22,7 @@ from voicebench.sprints.wording import WORDING
 from voicebench.sprints.wording_found import AS_FOUND, FOUND
 from voicebench.sprints.words import Words
 
-SOURCES = Path(__file__).parents[2] / "voicebench" / "report" / "sprint"
+SOURCES = Path(__file__).parents[2] / "voicebench" / "sprints"
 FRENCH_TOO = {
     *("aspect", "audio", "commit", "conclusion", "e2e", "llm", "max", "min", "p50", "p95"),
     *("score", "sprint", "streaming", "tests", "total", "transport", "tts", "ttfb", "voicebench"),

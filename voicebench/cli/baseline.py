@@ -30,8 +30,8 @@ def set_baseline(
 ) -> None:
     """Keep a copy of a run as the baseline of its name, for `run --baseline set`.
 
-    A run that was broken off or has failed or flagged turns is refused; so is one of a machine that
-    was too noisy, unless it was measured or is kept with --allow-noise.
+    A run that was interrupted or has failed or flagged turns is refused; so is one of a machine
+    that was too noisy, unless it was measured or is kept with --allow-noise.
 
     Example: voicebench baseline set results/20260101T120000Z-default
     """

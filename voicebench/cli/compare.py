@@ -63,7 +63,7 @@ def compare(
         _print(runs, compared, found)
     for run in runs:
         if not run.complete or run.cut_line:
-            tell(f"{run.path} is incomplete: its run was broken off")
+            tell(f"{run.path} is incomplete: its run was interrupted")
     if all(one.outcome is Outcome.NOT_MEASURED for one in compared):
         tell("nothing was compared: no figure is shown by both runs")
         raise typer.Exit(ExitCode.UNDECIDED)

@@ -66,7 +66,7 @@ def report(
         ),
     ] = False,
 ) -> None:
-    """Tell recorded results again; nothing is measured, and no result is changed.
+    """Show saved results; nothing is measured, and no result is changed.
 
     Several results stand side by side (table, markdown, html) or one after the other (csv, json,
     junit, github-benchmark, bencher, gitlab). A badge shows one.

@@ -84,7 +84,7 @@ def tune(
     tried = sweep.tried
     choice = best_of(tried)
     if not sweep.interrupted and set(choice.standings) <= {CandidateStanding.NOT_MEASURED}:
-        raise CannotMeasure("no candidate brought a turn with audio", "look at the run folders")
+        raise CannotMeasure("no setting produced audio", "look at the run folders")
     invalid = any(one.invalid for one in tried)
     stands = not (sweep.interrupted or invalid)
     best = tried[choice.best].candidate if stands and choice.best is not None else None
@@ -147,7 +147,7 @@ def _replay(result: Path, found: Sequence[Candidate]) -> Sweep:
         )
     run = read_run(result)
     if not run.complete or run.cut_line:
-        tell(f"{result} is incomplete: its run was broken off")
+        tell(f"{result} is incomplete: its run was interrupted")
     turns = list(stream_turns(run.path))
     voice = fit_voice(turns)
     tried = []

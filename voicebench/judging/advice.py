@@ -135,7 +135,8 @@ def _too_few_runs(run: _Run) -> list[Advice]:
             fewest[gate.percentile] = min(count, fewest.get(gate.percentile, count))
     return [
         Advice(
-            f"{form.plural(fewest[q], 'value')} cannot carry the p{q:g} of {' and '.join(names)}: "
+            f"{form.plural(fewest[q], 'turn')} are too few for the p{q:g} of "
+            f"{' and '.join(names)}: "
             "the gate judges the largest of them",
             f"measure more turns: --runs {values_needed(q) + run.summary.failed}",
             "too few runs",

@@ -255,7 +255,7 @@ def _outliers(run: _Sampled) -> Noise | None:
     more = len(flagged) - MOST_LISTED
     return Noise(
         "outliers",
-        f"first audio lies far off in {len(flagged)} of {run.runs.size} turns "
+        f"first audio is an outlier in {len(flagged)} of {run.runs.size} turns "
         f"(run {listed}{f' and {more} more' if more > 0 else ''})",
         "they are kept; look at them in the waterfall",
     )

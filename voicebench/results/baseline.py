@@ -3,7 +3,7 @@
 It can be named in four ways: a run folder's path; ``latest``, the last run of the same name and
 target that may be one; ``set``, the copy that ``voicebench baseline set`` keeps under
 ``results/baseline/<name>`` (so that old run folders can be deleted, and a build can store just that
-one); and ``sprint:N``, the run of that sprint's report. A run that was broken off, has failed or
+one); and ``sprint:N``, the run of that sprint's report. A run that was interrupted, has failed or
 flagged turns, or was measured on a machine too noisy for it (unless it was allowed to be), cannot
 be a baseline, however it is named: every later run would be held against it.
 """
@@ -55,7 +55,7 @@ def read_baseline(
     run = read_run(find_baseline(wanted, results, name))
     if not run.complete or run.cut_line:
         raise ResultsError(
-            f"baseline {run.path} is incomplete: its run was broken off",
+            f"baseline {run.path} is incomplete: its run was interrupted",
             "name a run that went to its end",
         )
     # What was kept by `set` was looked at then, and may have been allowed to be noisy.
@@ -101,7 +101,7 @@ def set_baseline(result: Path, results: Path, *, allow_noise: bool = False) -> P
 def _why_not(run: RecordedRun, *, allow_noise: bool) -> str:
     """Return why a run may not be a baseline; nothing where it may."""
     if not run.complete or run.cut_line:
-        return "its run was broken off"
+        return "its run was interrupted"
     if run.summary.failed:
         return f"{run.summary.failed} of {run.summary.turns} turns failed"
     if not run.summary.turns:

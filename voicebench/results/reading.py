@@ -21,11 +21,11 @@ def check_folder(path: Path, *, may_be_empty: bool = False) -> Path:
     turns = folder / TURNS
     if not turns.is_file():
         raise ResultsError(
-            f"{path} is no results folder: it has no {TURNS}",
+            f"{path} is not a results folder: it has no {TURNS}",
             "name a folder that `voicebench run` made",
         )
     if turns.stat().st_size == 0 and not may_be_empty:
-        raise ResultsError(f"{path} holds no finished turn", "the run was broken off at once")
+        raise ResultsError(f"{path} holds no finished turn", "the run was interrupted at once")
     return folder
 
 

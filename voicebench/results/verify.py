@@ -91,7 +91,7 @@ def verify(path: Path) -> Verification:
     checked = Verification(folder)
     complete = not (folder / INCOMPLETE).exists()
     if not complete:
-        checked.notes.append("the run was broken off; what was finished is checked")
+        checked.notes.append("the run was interrupted; what was finished is checked")
     _check_sums(checked, complete)
     for name, what in wrong_documents(folder):
         checked.differs(name, what)

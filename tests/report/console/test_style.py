@@ -34,7 +34,7 @@ def test_a_sheet_has_its_title_heads_rows_and_notes():
 def test_a_narrow_sheet_leaves_out_what_is_missed_least_and_says_so():
     lines = lines_of(shown(sheet(), 20))
     assert lines[1] == "name   weight"
-    assert lines[-2:] == ["left out for want of", "width: colour"]
+    assert lines[-2:] == ["hidden (terminal too", "narrow): colour"]
 
 
 def test_the_columns_that_matter_stay_at_any_width():

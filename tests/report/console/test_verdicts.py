@@ -158,7 +158,7 @@ def test_an_undecided_gate_says_why():
 
 def test_the_columns_that_the_sprint_had_fit_in_80():
     text = table(sprint_turns(), *DEFAULT_GATES, previous=sprint_turns(), width=80)
-    assert "left out for want of width: 95 % interval" in text
+    assert "hidden (terminal too narrow): 95 % interval" in text
     for head in ("this", "previous", "target", "status", "pass", "since then"):
         assert head in text
 

@@ -210,7 +210,7 @@ class Sheet:
         notes = [widened(note, console.encoding) for note in self.notes]
         if left_out:
             names = ", ".join(head.replace("\n", " ") for head in left_out)
-            notes.append(Text(f"left out for want of width: {names}", QUIET))
+            notes.append(Text(f"hidden (terminal too narrow): {names}", QUIET))
         yield Group(*notes)
 
 
