@@ -31,6 +31,10 @@ def run(results: Path, *more: str) -> RecordedRun:
     return read_run(Path(document["run"]["folder"]))
 
 
+def all_turns(run: RecordedRun) -> list[Timeline]:
+    return list(stream_turns(run.path))
+
+
 def measured(run: RecordedRun) -> list[Timeline]:
     return [turn for turn in stream_turns(run.path) if turn.phase == "measured"]
 
@@ -72,31 +76,33 @@ def test_every_metric_an_in_process_target_can_show_is_there(overlapped: Recorde
 
 
 def test_nothing_is_left_unattributed(overlapped: RecordedRun, sequential: RecordedRun) -> None:
-    for turn in (*overlapped.turns, *sequential.turns):
+    for turn in (*all_turns(overlapped), *all_turns(sequential)):
         residual = compute(turn)["unattributed_ms"]
         assert residual is not None
         assert abs(residual) < 1
 
 
 def test_the_chunks_spoken_are_the_reply(overlapped: RecordedRun) -> None:
-    for turn in overlapped.turns:
+    for turn in all_turns(overlapped):
         assert "".join(chunk.text for chunk in turn.chunks) == turn.reply
 
 
 def test_speech_begins_while_the_reply_is_still_being_written(overlapped: RecordedRun) -> None:
-    long_replies = [turn for turn in overlapped.turns if len(turn.chunks) > 1]
+    long_replies = [turn for turn in all_turns(overlapped) if len(turn.chunks) > 1]
     assert long_replies
     for turn in long_replies:
         assert turn.audio[0].at_ns < turn.tokens[-1].at_ns
 
 
 def test_sequential_waits_for_the_whole_reply(sequential: RecordedRun) -> None:
-    for turn in sequential.turns:
+    for turn in all_turns(sequential):
         assert turn.chunks[0].at_ns >= turn.tokens[-1].at_ns
 
 
 def test_both_ways_give_the_same_reply(overlapped: RecordedRun, sequential: RecordedRun) -> None:
-    assert [turn.reply for turn in overlapped.turns] == [turn.reply for turn in sequential.turns]
+    assert [turn.reply for turn in all_turns(overlapped)] == [
+        turn.reply for turn in all_turns(sequential)
+    ]
 
 
 def test_samples_leave_before_a_chunk_is_complete(overlapped: RecordedRun) -> None:

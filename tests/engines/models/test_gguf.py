@@ -117,10 +117,11 @@ def test_the_last_words_of_a_child_are_passed_on(source, tmp_path, monkeypatch):
     monkeypatch.setattr(gguf, "_import_path", lambda: str(tmp_path / "nowhere"))
     monkeypatch.chdir(tmp_path)
     broken = tmp_path / "nowhere" / "voicebench"
-    (broken / "models").mkdir(parents=True)
-    (broken / "__init__.py").touch()
-    (broken / "models" / "__init__.py").touch()
-    program = broken / "models" / "gguf_convert.py"
+    folders = (broken, broken / "engines", broken / "engines" / "models")
+    for package in folders:
+        package.mkdir(parents=True)
+        (package / "__init__.py").touch()
+    program = folders[-1] / "gguf_convert.py"
     program.write_text("raise SystemExit('no such thing')", encoding="utf-8")
     with pytest.raises(ModelError, match="could not be converted: no such thing"):
         gguf.convert(source, folder)
