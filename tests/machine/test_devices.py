@@ -51,7 +51,7 @@ def test_what_torch_says_of_cuda_agrees_with_its_version_file():
 
 def test_checking_a_device_does_not_import_torch():
     script = (
-        "import sys; from voicebench import devices, errors\n"
+        "import sys; from voicebench import errors; from voicebench.machine import devices\n"
         "devices.check_device('auto'); devices.available_devices()\n"
         "assert devices.resolve_device('cpu') == 'cpu'\n"
         "try: devices.check_device('cuda:99')\n"
@@ -116,7 +116,7 @@ def test_threads_are_set_and_none_takes_one_per_usable_core():
 
 def test_torch_is_told_of_threads_that_were_set_before_it_was_imported():
     script = (
-        "import sys; from voicebench import devices\n"
+        "import sys; from voicebench.machine import devices\n"
         "assert devices.threads() == devices.usable_cores()\n"
         "devices.set_threads(3)\n"
         "assert devices.threads() == 3\n"
