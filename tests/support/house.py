@@ -198,7 +198,7 @@ ROOMS = (
     Room(
         "report.html",
         "one page that opens offline",
-        ("figures", "judging", "report", "report.console", "results", "turn"),
+        ("figures", "judging", "machine", "report", "report.console", "results", "turn"),
     ),
     Room(
         "sprints",

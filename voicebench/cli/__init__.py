@@ -6,7 +6,6 @@ Engines and everything else that is slow to import are imported inside the comma
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from types import FrameType
@@ -30,6 +29,11 @@ from voicebench.cli import (
     sprint,
     tune,
     verify,
+)
+from voicebench.cli.limits import (
+    forget_impossible_width,
+    heed_limit_of_memory,
+    is_about_memory,
 )
 from voicebench.cli.shown import forget_secrets, tell
 from voicebench.cli.streams import standard_streams
@@ -85,7 +89,7 @@ def _voicebench(
 def main() -> None:
     """Run the command line; a user's mistake ends in one sentence and its exit code."""
     _ask_to_end_like_ctrl_c()
-    _forget_impossible_width()
+    forget_impossible_width()
     forget_secrets()
     let_waiting_threads_sleep()
     with standard_streams():
@@ -98,15 +102,21 @@ def _run() -> int | str | None:
         return _run_to_its_end()
     except VoicebenchError as error:
         return _explained(str(error), error.exit_code)
-    except MemoryError:
-        return _explained(OUT_OF_MEMORY, CannotMeasure.exit_code)
     except KeyboardInterrupt:
         return _explained("interrupted", ExitCode.INTERRUPTED)
+    except Exception as error:
+        if _comes_of_an_interrupt(error):  # it came within an import, which cannot be done again
+            return _explained("interrupted", ExitCode.INTERRUPTED)
+        if not is_about_memory(error):
+            raise
+        return _explained(OUT_OF_MEMORY, CannotMeasure.exit_code)
 
 
 def _run_to_its_end() -> int | str | None:
     """Run the command, and wait until all that it printed is on its way."""
     try:
+        if not {"--help", "--version"} & set(sys.argv[1:]):
+            heed_limit_of_memory()
         app()
     except SystemExit as ended:
         # Typer turns an interrupt that nobody handled into the exit code 130, without a word.
@@ -144,17 +154,3 @@ def _ask_to_end_like_ctrl_c() -> None:
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-def _forget_impossible_width() -> None:
-    """Leave the width to the terminal where ``COLUMNS`` names one in which nothing can be read."""
-    try:
-        fits = LEAST_COLUMNS <= int(os.environ.get("COLUMNS", LEAST_COLUMNS)) <= MOST_COLUMNS
-    except ValueError:
-        fits = False
-    if not fits:
-        del os.environ["COLUMNS"]
-
-
-LEAST_COLUMNS = 10
-MOST_COLUMNS = 10_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 import time
 from importlib import metadata
 from itertools import pairwise
@@ -78,6 +79,16 @@ def memory_bytes() -> int | None:
     import psutil
 
     return int(psutil.virtual_memory().total)
+
+
+def address_space_limit() -> int | None:
+    """Return how many bytes this process may map (``ulimit -v``); None where it is not limited."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def cpu_governor() -> str | None:

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from voicebench.errors import UsageError
 from voicebench.figures.metrics import Metric
+from voicebench.machine.environment import address_space_limit
 from voicebench.report.console.distribution_table import UNITS
 
 WIDTH = 280
@@ -122,11 +124,23 @@ def chart(metric: Metric, samples: Sequence[Sample], targets: Sequence[LimitLine
     }
 
 
+DRAWING_BYTES = 70_000_000_000
+"""What vl-convert's engine (V8) reserves; it uses a thousandth of it."""
+
+
 def draw(spec: Spec) -> str:
     """Return ``spec`` as SVG without a size of its own, hidden from what reads aloud.
 
-    The page says the same in words beside it.
+    The page says the same in words beside it. Raises `UsageError` where the address space is
+    limited to less than the program that draws sets aside: it would end this process.
     """
+    limit = address_space_limit()
+    if limit is not None and limit < DRAWING_BYTES:
+        raise UsageError(
+            f"charts cannot be drawn: the address space is limited to {limit // 10**6} MB, and "
+            f"drawing reserves {DRAWING_BYTES // 10**9} GB of it (not of memory)",
+            "lift the limit (ulimit -v unlimited), or take another format",
+        )
     import vl_convert
 
     svg = str(vl_convert.vegalite_to_svg(json.dumps(spec)))

@@ -1,0 +1,70 @@
+"""Limits that a shell sets for what it starts: the width of a line, and memory."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+
+from voicebench.errors import CannotMeasure
+
+LEAST_COLUMNS = 10
+MOST_COLUMNS = 10_000
+
+LEAST_MEMORY_BYTES = 400_000_000
+"""Address space that every command needs, for numpy above all."""
+
+_SAID_OF_MEMORY = re.compile(
+    r"failed to map segment|cannot allocate memory|can't allocate memory|out of memory|"
+    r"can't start new thread|not enough memory|std::bad_alloc",
+    re.IGNORECASE,
+)
+"""What the system's loader, torch and threads say, each in an error of its own."""
+
+
+def forget_impossible_width() -> None:
+    """Leave the width to the terminal where ``COLUMNS`` names one in which nothing can be read."""
+    try:
+        fits = LEAST_COLUMNS <= int(os.environ.get("COLUMNS", LEAST_COLUMNS)) <= MOST_COLUMNS
+    except ValueError:
+        fits = False
+    if not fits:
+        del os.environ["COLUMNS"]
+
+
+def heed_limit_of_memory() -> None:
+    """Refuse to begin where memory is limited to less than any command needs.
+
+    Where it is just enough, numpy's library gets no memory for further threads, which takes 30 MB
+    for each core: with too little that library ends the process, or waits for ever. Raises
+    `CannotMeasure`.
+    """
+    from voicebench.machine.environment import address_space_limit
+
+    limit = address_space_limit()
+    if limit is None:
+        return
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if limit < LEAST_MEMORY_BYTES:
+        raise CannotMeasure(
+            f"memory is limited to {limit // 10**6} MB, and voicebench needs "
+            f"{LEAST_MEMORY_BYTES // 10**6} MB for any command",
+            "raise the limit (ulimit -v)",
+        )
+
+
+def is_about_memory(error: BaseException | None) -> bool:
+    """Tell whether an error, or what led to it, says that there was no memory."""
+    seen = 0
+    while error is not None and seen < 20:
+        if isinstance(error, MemoryError):
+            return True
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+            return True
+        if isinstance(error, ImportError | OSError | RuntimeError) and _SAID_OF_MEMORY.search(
+            str(error)
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+        seen += 1
+    return False
