@@ -93,6 +93,71 @@ def test_an_error_that_says_there_was_no_memory_is_known(error: Exception, about
     assert is_about_memory(error) is about
 
 
+@pytest.mark.parametrize(
+    ("number", "code", "remedy"),
+    [
+        (errno.ENAMETOOLONG, 2, "give a shorter name"),
+        (errno.ENOSPC, 4, "free space there"),
+        (errno.EMFILE, 4, "let more files be open at a time: ulimit -n 1024"),
+    ],
+)
+def test_what_a_system_refuses_of_anybody_is_no_defect(
+    voicebench: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    code: int,
+    remedy: str,
+) -> None:
+    def refused() -> None:
+        raise OSError(number, os.strerror(number), "the/file")
+
+    monkeypatch.setattr("voicebench.measuring.session.describe_environment", refused)
+    ran = voicebench("run", "--target", QUICK, "--results", str(tmp_path), "--quiet")
+    assert ran.code == code
+    assert ran.err == f"voicebench: the/file: {os.strerror(number)}; {remedy}\n"
+
+
+@pytest.mark.parametrize("option", ["--csv", "--junit", "--prompts", "--results", "--baseline"])
+def test_a_name_that_is_too_long_is_one_sentence(
+    voicebench: Command, tmp_path: Path, option: str
+) -> None:
+    name = "x" * 300
+    ran = voicebench("run", "--target", QUICK, "--results", str(tmp_path), "-q", option, name)
+    assert ran.code == 2
+    assert "File name too long" in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["report", "verify", "export"])
+def test_a_result_whose_name_is_too_long_is_one_sentence(voicebench: Command, command: str) -> None:
+    ran = voicebench(command, "x" * 5000)
+    assert ran.code == 2
+    assert "File name too long" in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", ["--csv", "--junit"])
+def test_a_link_that_leads_in_a_circle_is_one_sentence(
+    voicebench: Command, tmp_path: Path, option: str
+) -> None:
+    circle = tmp_path / "circle"
+    circle.symlink_to("circle")
+    results = tmp_path / "results"
+    ran = voicebench(
+        *("run", "--target", QUICK, "--runs", "1", "--warmup", "0", "--results", str(results)),
+        *("-q", option, str(circle)),
+    )
+    assert "Traceback" not in ran.err
+    assert ran.code in (0, 2)  # the link is replaced, or refused
+
+
+def test_a_results_folder_with_a_null_character_is_one_sentence(voicebench: Command) -> None:
+    ran = voicebench("run", "--target", QUICK, "--set", r'run.results="a\u0000b"')
+    assert ran.code == 2
+    assert ran.err.endswith("cannot be made (embedded null byte); name another with --results\n")
+
+
 def test_a_defect_still_shows_its_traceback(
     voicebench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

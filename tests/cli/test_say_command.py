@@ -56,6 +56,20 @@ def test_a_text_is_written_as_a_wav(voicebench: Callable, voice: Scripted, tmp_p
     assert (pcm.size, rate) == (2 * RATE // 10, RATE)
 
 
+def test_a_wav_is_replaced_only_where_that_is_asked_for(
+    voicebench: Callable, tmp_path: Path
+) -> None:
+    file = tmp_path / "there.wav"
+    file.write_bytes(b"mine")
+    ran = voicebench("say", "--ask", "What now?", *SIMULATED, "-o", str(file))
+    assert ran.code == 2
+    assert f"--output {file} is there already; give --force to replace it" in ran.err
+    assert file.read_bytes() == b"mine"
+    ran = voicebench("say", "--ask", "What now?", *SIMULATED, "-o", str(file), "--force")
+    assert ran.code == 0
+    assert file.read_bytes().startswith(b"RIFF")
+
+
 @pytest.mark.parametrize("arguments", [(), ("-",)])
 def test_standard_input_is_spoken_where_no_text_is_given(
     arguments: tuple[str, ...],

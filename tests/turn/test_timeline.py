@@ -30,6 +30,7 @@ from voicebench.events import (
     Usage,
 )
 from voicebench.figures.metrics import compute
+from voicebench.results.codec import decode_line, encode_line
 from voicebench.turn.playback import Arrival
 from voicebench.turn.timeline import Failure, Stamped, TimedRemark, TimedText, Timeline, seal
 
@@ -352,6 +353,26 @@ def test_floats_that_are_taken_for_integers_fail_the_turn_and_are_named() -> Non
     assert turn.failure == Failure(
         "the audio is no speech: its samples look like 32-bit floats", "audio", "audio"
     )
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_samples_that_are_no_numbers_fail_the_turn_and_its_levels_stay_numbers(
+    wrong: float,
+) -> None:
+    pcm = synthetic_voice(RATE, RATE)
+    whole = sealed((0, START), (1, AudioChunk(pcm, RATE)), (2, END))
+    assert whole.sound is not None
+    assert whole.failure is None
+    pcm = pcm.copy()
+    pcm[4000:4003] = wrong
+    turn = sealed((0, START), (1, AudioChunk(pcm, RATE)), (2, END))
+    assert turn.failure == Failure(
+        f"3 of {RATE} samples of the audio are no numbers", "audio", "audio"
+    )
+    assert turn.sound is not None
+    assert turn.sound.peak == whole.sound.peak
+    assert 0 < turn.sound.rms <= whole.sound.rms
+    assert decode_line(encode_line(turn), "again") == turn
 
 
 def test_what_was_heard_is_sealed_and_gives_the_same_verdict_again() -> None:

@@ -75,7 +75,7 @@ def hear(pcm: NDArray[np.float32], sample_rate: int, first_audible_sample: int |
         change_db=_change_db(spectra.bands),
         noise_s=_longest_noise_s(spectra),
         looks_like=misread_as(pcm, sample_rate, first_audible_sample) if numbers else None,
-        doubled=doubled_samples(pcm),
+        doubled=numbers and doubled_samples(pcm),
     )
 
 

@@ -34,6 +34,7 @@ from voicebench.cli.limits import (
     forget_impossible_width,
     heed_limit_of_memory,
     is_about_memory,
+    refusal,
 )
 from voicebench.cli.shown import forget_secrets, tell
 from voicebench.cli.streams import standard_streams
@@ -107,9 +108,12 @@ def _run() -> int | str | None:
     except Exception as error:
         if _comes_of_an_interrupt(error):  # it came within an import, which cannot be done again
             return _explained("interrupted", ExitCode.INTERRUPTED)
-        if not is_about_memory(error):
+        if is_about_memory(error):
+            return _explained(OUT_OF_MEMORY, CannotMeasure.exit_code)
+        refused = refusal(error)
+        if refused is None:
             raise
-        return _explained(OUT_OF_MEMORY, CannotMeasure.exit_code)
+        return _explained(str(refused), refused.exit_code)
 
 
 def _run_to_its_end() -> int | str | None:

@@ -1,4 +1,4 @@
-"""Limits that a shell sets for what it starts: the width of a line, and memory."""
+"""Limits of a system and a shell: the width of a line, memory, names, disks, open files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import os
 import re
 
-from voicebench.errors import CannotMeasure
+from voicebench.errors import CannotMeasure, UsageError, VoicebenchError
 
 LEAST_COLUMNS = 10
 MOST_COLUMNS = 10_000
@@ -51,6 +51,31 @@ def heed_limit_of_memory() -> None:
             f"{LEAST_MEMORY_BYTES // 10**6} MB for any command",
             "raise the limit (ulimit -v)",
         )
+
+
+def refusal(error: BaseException) -> VoicebenchError | None:
+    """Return the sentence for what a system can refuse of anybody; None for any other error.
+
+    Whoever opens a file says what was wanted of it, and what to do. This is for the rest: names
+    that are too long, disks and tables of open files that are full at a moment nobody thought of.
+    """
+    if not isinstance(error, OSError) or error.errno not in _REFUSED:
+        return None
+    named = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    kind, remedy = _REFUSED[error.errno]
+    return kind(f"{named}{error.strerror}", remedy)
+
+
+_REFUSED: dict[int, tuple[type[VoicebenchError], str]] = {
+    errno.ENAMETOOLONG: (UsageError, "give a shorter name"),
+    errno.ELOOP: (UsageError, "a link leads in a circle: name a file"),
+    errno.ENOSPC: (CannotMeasure, "free space there"),
+    errno.EDQUOT: (CannotMeasure, "free space there"),
+    errno.EROFS: (CannotMeasure, "choose a place that can be written"),
+    errno.EIO: (CannotMeasure, "look after the disk"),
+    errno.EMFILE: (CannotMeasure, "let more files be open at a time: ulimit -n 1024"),
+    errno.ENFILE: (CannotMeasure, "close other programs"),
+}
 
 
 def is_about_memory(error: BaseException | None) -> bool:

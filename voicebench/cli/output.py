@@ -77,13 +77,22 @@ def check_free(path: Path | None, *, force: bool, option: str = "") -> None:
     if path is None or path == Path("-"):
         return
     named = f"{option} {path}".strip()
+    try:
+        _check_place(path, named, force=force)
+    except OSError as error:  # a name that is too long for the system
+        raise UsageError(
+            f"{named} cannot be written ({error.strerror})", "name another file"
+        ) from None
+
+
+def _check_place(path: Path, named: str, *, force: bool) -> None:
     if path.is_dir():
         raise UsageError(f"{named} is a folder, not a file", "name a file in it")
     if _is_stream(path):
         return
     if path.exists() and not force:
         raise UsageError(f"{named} is there already", "give --force to replace it")
-    folder = path.resolve().parent
+    folder = real_path(path).parent
     if not folder.is_dir():
         raise UsageError(f"{named} cannot be written: there is no folder {folder}", "make it")
     if not os.access(folder, os.W_OK):
@@ -102,7 +111,7 @@ def whole_file(path: Path, *, force: bool) -> Iterator[TextIO]:
     from voicebench.format import HALF_PAIRS
 
     check_free(path, force=force)
-    place = path.resolve()  # a link goes on pointing to the file
+    place = real_path(path)  # a link goes on pointing to the file
     is_stream = _is_stream(path)
     unfinished = path if is_stream else place.with_name(f".{place.name}.{os.getpid()}")
     try:
@@ -133,6 +142,11 @@ def deliver(*deliveries: Callable[[], None]) -> None:
             errors.append(error)
     if errors:
         raise errors[0]
+
+
+def real_path(path: Path) -> Path:
+    """Return the file that ``path`` means; of a link that leads in a circle, the link itself."""
+    return Path(os.path.realpath(path))
 
 
 def _is_stream(path: Path) -> bool:

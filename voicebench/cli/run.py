@@ -30,7 +30,7 @@ from voicebench.cli.options import (
     server_settings,
 )
 from voicebench.cli.outcome import exit_code, publish, write_csv
-from voicebench.cli.output import check_free, deliver
+from voicebench.cli.output import check_free, deliver, real_path
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _check_apart(files: Mapping[str, Path | None], *, as_json: bool) -> None:
     for option, path in files.items():
         if path is None:
             continue
-        place = path if path == Path("-") else path.resolve()
+        place = path if path == Path("-") else real_path(path)
         other = taken.setdefault(place, option)
         if other == option:
             continue

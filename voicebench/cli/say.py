@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from voicebench.cli.options import Device, Json, Llm, Set, Voice, effective_settings
-from voicebench.cli.output import print_json
+from voicebench.cli.output import Force, print_json
 from voicebench.cli.shown import shown, tell
 from voicebench.errors import CannotMeasure, UsageError
 
@@ -49,6 +49,7 @@ def say(
             help="Write a WAV file instead; with --speaker: as well. Needs no sound device.",
         ),
     ] = None,
+    force: Force = False,
     speaker: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Loudspeaker: its name, a part of it, or its number."),
@@ -107,7 +108,7 @@ def say(
     ).settings
     aloud = output is None or speaker is not None
     pieces, question = _what_to_say(text, ask)
-    _check(settings, output, speaker, aloud=aloud)
+    _check(settings, output, speaker, aloud=aloud, force=force)
     with progress_of_models(Console(stderr=True, quiet=quiet)) as report:
         fetch_models(settings, report, voice_only=question is None)
     heard = _speak(
@@ -192,7 +193,9 @@ def _too_long(where: str, characters: int) -> UsageError:
     )
 
 
-def _check(settings: Settings, output: Path | None, speaker: str | None, *, aloud: bool) -> None:
+def _check(
+    settings: Settings, output: Path | None, speaker: str | None, *, aloud: bool, force: bool
+) -> None:
     """Refuse what cannot work before a model is loaded."""
     from voicebench.audio.speaker import find_speaker
     from voicebench.targets.opening import check_target
@@ -211,6 +214,8 @@ def _check(settings: Settings, output: Path | None, speaker: str | None, *, alou
         raise UsageError(f"the folder of --output {output} does not exist", f"make {place} first")
     if not os.access(place, os.W_OK):
         raise UsageError(f"--output {output} cannot be written", "choose another place")
+    if output.is_file() and not force:
+        raise UsageError(f"--output {output} is there already", "give --force to replace it")
 
 
 def _speak(

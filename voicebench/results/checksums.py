@@ -8,6 +8,7 @@ also show a changed word.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def changed_files(folder: Path, checksums: dict[str, str]) -> list[tuple[str, st
     found = []
     for name, digest in checksums.items():
         path = folder / name
-        inside = path.resolve().is_relative_to(folder.resolve())
+        inside = os.path.realpath(path).startswith(os.path.realpath(folder) + os.sep)
         if not inside or not path.is_file():
             found.append((name, "is missing"))
         elif _digest(path) != digest:

@@ -179,6 +179,10 @@ def check_writable(results: Path) -> None:
             probe.unlink(missing_ok=True)
     except OSError as error:
         raise _unwritable(results, error) from None
+    except ValueError as error:  # a null character in the name
+        raise ResultsError(
+            f"results folder {results} cannot be made ({error})", "name another with --results"
+        ) from None
 
 
 def _make_folder(results: Path, name: str) -> Path:

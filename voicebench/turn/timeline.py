@@ -288,7 +288,7 @@ def seal(
         chunks=tuple(draft.chunks),
         audio=tuple(draft.audio),
         sound=sound,
-        failure=draft.failure or _failure_of_sound(sound),
+        failure=draft.failure or _failure_of_sound(sound) or _failure_of_samples(pcm),
         usage_tokens=None if draft.usage is None else draft.usage.tokens,
         usage_with_hidden=draft.usage is not None and draft.usage.hidden is None,
         remarks=tuple(draft.remarks),
@@ -310,13 +310,15 @@ def _describe_sound(
     if sample_rate is None:
         return None
     onset = analysis.first_audible_sample(pcm, sample_rate, rule)
+    # What is no number counts as 0, as in all of the analysis: a level has to be one.
+    heard = np.nan_to_num(pcm, nan=0.0, posinf=0.0, neginf=0.0)
     return Sound(
         sample_rate=sample_rate,
         first_audible_sample=onset,
-        peak=analysis.peak(pcm),
-        rms=analysis.rms(pcm),
-        clipped_samples=analysis.clipped_samples(pcm),
-        seam_clicks=count_clicks(pcm, [piece.size for piece in pieces], sample_rate),
+        peak=analysis.peak(heard),
+        rms=analysis.rms(heard),
+        clipped_samples=analysis.clipped_samples(heard),
+        seam_clicks=count_clicks(heard, [piece.size for piece in pieces], sample_rate),
         hearing=hear(pcm, sample_rate, onset),
     )
 
@@ -324,6 +326,13 @@ def _describe_sound(
 def _failure_of_sound(sound: Sound | None) -> Failure | None:
     reason = _fault_of_sound(sound)
     return None if reason is None else Failure(reason, "audio", "audio")
+
+
+def _failure_of_samples(pcm: NDArray[np.float32]) -> Failure | None:
+    wrong = pcm.size - int(np.isfinite(pcm).sum())
+    if not wrong:
+        return None
+    return Failure(f"{wrong} of {pcm.size} samples of the audio are no numbers", "audio", "audio")
 
 
 def _fault_of_sound(sound: Sound | None) -> str | None:

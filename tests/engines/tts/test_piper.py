@@ -162,7 +162,7 @@ def test_a_byte_order_mark_is_no_part_of_the_settings(copied: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("content", ["", "{", "[]", "null", "\ud800"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "\ud800", "[" * 100_000])
 def test_a_settings_file_that_is_no_json_object_is_refused(content: str, copied: Path) -> None:
     place = copied.with_name(copied.name + ".json")
     place.write_bytes(content.encode(errors="surrogatepass"))

@@ -100,7 +100,7 @@ def read_json(path: Path) -> dict[str, Any]:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{path} is missing", REMEDY) from None
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"cannot read {path}: {error}", "fetch the voice again") from None
     if not isinstance(stored, dict):
         raise ModelError(f"{path} holds no JSON object", "fetch the voice again")

@@ -135,7 +135,7 @@ def read_settings(path: Path) -> PiperSettings:
         raise ModelError(f"cannot read {path}: {error}", remedy) from None
     try:
         stored = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is no JSON: {error}", "fetch the voice again") from None
     try:
         settings = _settings(stored)

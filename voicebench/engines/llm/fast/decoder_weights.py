@@ -157,7 +157,7 @@ def _weight_files(folder: Path) -> Iterator[Path]:
         return
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{index} is no index of weights", "fetch the model again") from error
     for name in names:
         if not isinstance(name, str) or Path(name).name != name:

@@ -93,7 +93,7 @@ def _read_config(folder: Path) -> dict[str, object]:
             f"folder {folder} holds no config.json",
             "name a folder as transformers' save_pretrained writes it",
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{file} cannot be read ({error})", "fetch the model again") from error
     if not isinstance(config, dict):
         raise ModelError(f"{file} holds no JSON object", "fetch the model again")

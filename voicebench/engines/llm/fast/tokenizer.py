@@ -186,7 +186,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (ValueError, OSError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} is no JSON ({error})", "fetch the model again") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path} holds no JSON object", "fetch the model again")
