@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from ran_command import Command
 
 SIM = "sim:ttft={ttft}ms,token=1ms,ttfb=5ms,speed=100x,words=6"
 

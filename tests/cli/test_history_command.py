@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Command
 from drawn_turns import failed_turn, turn_with_first_audio
+from ran_command import Command
 
 from voicebench.report.console.history_table import sparkline
 from voicebench.results.codec import encode_line

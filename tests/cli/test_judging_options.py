@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from conftest import Command
+from ran_command import Command
 
 from voicebench.judging import judgement
 from voicebench.judging.noise import Noise

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Command
 from handmade import failed_turn, make_turn, sprint_turns
+from ran_command import Command
 from recorded_folders import write_result
 
 pytestmark = pytest.mark.usefixtures("scripted_time")

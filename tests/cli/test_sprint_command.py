@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Command
 from handmade import sprint_turns
+from ran_command import Command
 from recorded_folders import write_result
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from ran_command import Command
 
 from voicebench.judging.noise import Noise
 from voicebench.measuring import session
