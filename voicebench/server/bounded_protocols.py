@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 
-from voicebench.server.clock import note_arrival
+from voicebench.server.clock import note_arrival, now_s
 from voicebench.server.connections import MAX_HEAD_BYTES, MAX_HEADERS, Connections
 
 MAX_FRAGMENTS = 1024
@@ -98,7 +98,7 @@ class HttpConnection(HttpToolsProtocol):
         self._became_socket = False
         self._head: asyncio.TimerHandle | None = None
         self._head_bytes = 0
-        self._idle_since: float | None = self.loop.time()
+        self._idle_since: float | None = now_s()
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
@@ -140,7 +140,7 @@ class HttpConnection(HttpToolsProtocol):
         """Go on to the next request, or wait for it."""
         super().on_response_complete()
         if not self._answers():
-            self._idle_since = self.loop.time()
+            self._idle_since = now_s()  # the loop's own clock has steps of a millisecond
 
     def handle_websocket_upgrade(self) -> None:
         """Become a WebSocket, if there is room for one."""
