@@ -35,7 +35,7 @@ def file_sha256(path: Path) -> str:
 
 
 def quick_sum(path: Path) -> str:
-    """Return a sum of a file that changes with any damage: 270 MB take some 50 ms.
+    """Return a sum of a file that changes with any damage: 270 MB take 50 to 80 ms.
 
     The words of each page are added up, and the pages' sums are hashed. So words that change their
     places within a page are not noticed, but lost, changed and exchanged pages are. A process sums
