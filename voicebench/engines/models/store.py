@@ -1,9 +1,9 @@
 """The door to the models: ready when asked for, fetched when needed, and their state told.
 
 `ensure` is what engines call. A model of the catalogue is ready when its folder in the cache is
-whole (`manifest`); that takes a tenth of a second to see, for both default models. A language model takes
-two steps, each kept when the next is interrupted: its GGUF is fetched, then converted, then the
-GGUF is thrown away.
+whole (`manifest`); that takes a tenth of a second to see, for both default models. A language model
+takes two steps, each kept when the next is interrupted: its GGUF is fetched, then converted, then
+the GGUF is thrown away.
 """
 
 from __future__ import annotations
