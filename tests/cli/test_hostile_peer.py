@@ -129,7 +129,7 @@ def test_a_reply_that_is_printed_as_it_comes_shows_no_key(
     with serving(http_script([written], [spoken])) as server:
         assert searched.say("say", *output, *_cascade(server.url)) == 0
     with serving(http_script(CHAT[:1], ())) as server:
-        assert searched.say("say", *output, *_cascade(server.url)) == 4
+        assert searched.say("say", *output, "--force", *_cascade(server.url)) == 4
 
 
 def _cascade(url: str) -> tuple[str, ...]:
