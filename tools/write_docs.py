@@ -23,7 +23,7 @@ from rich.console import Console
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
-from house import as_markdown  # noqa: E402
+from house import as_markdown, as_picture  # noqa: E402
 
 from voicebench.figures.metrics import METRICS  # noqa: E402
 from voicebench.report.console.console import print_runs  # noqa: E402
@@ -70,19 +70,32 @@ def settings_table() -> str:
 
 
 def example_run() -> str:
-    """Return what `voicebench report` prints of the run that lies in results/example."""
+    """Return what `voicebench report` prints of the run in results/example."""
+    return _as_text_block(_printed_example())
+
+
+def example_summary() -> str:
+    """Return the first and the last lines of the same: the verdict and the judged figures."""
+    lines = _printed_example()
+    return _as_text_block([*lines[: lines.index("Runs, in ms")], *lines[-3:]])
+
+
+def _printed_example() -> list[str]:
     console = Console(file=io.StringIO(), width=96, color_system=None)
     print_runs(console, [replace(read_run(EXAMPLE), path=EXAMPLE.relative_to(ROOT))])
-    told = console.file.getvalue()
-    lines = [line.rstrip() for line in told.splitlines()]
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def _as_text_block(lines: list[str]) -> str:
     return "\n".join(["```text", *lines, "```"])
 
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
-    "architecture.md": {"rooms": as_markdown},
+    "architecture.md": {"layers": as_picture, "rooms": as_markdown},
     "metrics.md": {"metrics": metrics_table, "default gates": default_gates},
     "configuration.md": {"settings": settings_table},
-    "../README.md": {"example": example_run},
+    "reading-a-run.md": {"example": example_run},
+    "../README.md": {"example summary": example_summary},
 }
 """The generated parts of each page."""
 

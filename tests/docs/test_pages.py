@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+from command_line import voicebench
+
 from voicebench.settings import describe_keys, load_settings
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = "".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
+COMMANDS = re.findall(r"^(voicebench .*?)(?: +#.*)?$", BLOCKS, re.MULTILINE)
 
 
 def test_the_generated_parts_are_up_to_date() -> None:
@@ -39,3 +47,40 @@ def test_every_setting_named_in_prose_exists() -> None:
     keys = {key for key, _ in describe_keys()}
     named = set(re.findall(r"--set ([a-z_]+\.[a-z_]+)=", CONFIGURATION))
     assert named - {"llm.max_token", "section.key"} <= keys
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 _-]", "", title.lower()).replace(" ", "-") for title in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        name, _, anchor = link.partition("#")
+        linked = (page.parent / name).resolve() if name else page
+        assert linked.exists(), link
+        assert not anchor or anchor in anchors(linked), link
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    assert {page.name for page in PAGES[2:]} <= set(re.findall(r"\(docs/([\w-]+\.md)\)", README))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_of_the_readme_exists(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, name, *arguments = shlex.split(command)
+    assert voicebench(name, "--help") == 0
+    shown = capsys.readouterr().out
+    assert {word for word in arguments if word.startswith("--")} <= set(shown.split())
+
+
+def test_the_page_on_reading_a_run_explains_every_table() -> None:
+    page = (ROOT / "docs" / "reading-a-run.md").read_text(encoding="utf-8")
+    example = page.partition("```text")[2].partition("```")[0]
+    tables = re.findall(r"(?:^|\n\n)([A-Z][A-Za-z ]+)(?:, in ms.*)?\n", example)
+    assert len(tables) >= 6
+    assert set(tables) <= set(re.findall(r"^## (.+)$", page, re.MULTILINE))

@@ -27,61 +27,60 @@ class Room:
 ROOMS = (
     Room(
         VOCABULARY,
-        "`events.py`, `errors.py`, `format.py`: the words that every other room uses; "
-        "`quoting.py`, `secrecy.py`, `secret_names.py`: what may be shown of a peer's words and "
-        "of keys",
+        "`events.py`, `errors.py`, `format.py`: events, errors and number formats for every room; "
+        "`quoting.py`, `secrecy.py`, `secret_names.py`: quote a server's words safely, hide keys",
         pure=True,
     ),
     Room(
         "audio",
-        "samples: levels, onsets, WAV files, the loudspeaker",
+        "samples: levels, onsets, is it speech, WAV files, the loudspeaker",
     ),
     Room(
         "text",
-        "text on its way through a turn: prompts go in, chunks to be spoken come out",
+        "prompt sets, and cutting a reply into text chunks",
         pure=True,
     ),
     Room(
         "turn",
-        "what happened in one turn: the one clock, the sealed timeline, the simulated listener, "
-        "and the same events as messages on a socket",
+        "one turn: the clock, the sealed timeline, the simulated listener, events as messages on a "
+        "socket",
         ("audio",),
         pure=True,
     ),
     Room(
         "machine",
-        "what computes on this machine, and what disturbs a measurement on it",
+        "the devices of this machine, its environment, and what disturbs a measurement on it",
         ("turn",),
     ),
     Room(
         "figures",
-        "turns become numbers: metrics, distributions, intervals, differences of two runs",
+        "from turns to numbers: metrics, distributions, intervals, differences of two runs",
         ("turn",),
         pure=True,
     ),
     Room(
         "judging",
-        "numbers become verdicts and advice: gates, regressions, noise, validity",
+        "from numbers to verdicts and advice: gates, regressions, noise, validity",
         ("figures", "machine", "text", "turn"),
         pure=True,
     ),
     Room(
         "settings",
-        "what may be set, and where each value came from",
+        "every setting, its limits, and where its value came from",
         ("audio", "figures", "judging"),
     ),
     Room(
         "pipeline",
-        "a language model and a synthesizer at work together, and the protocols of both",
+        "a language model and a synthesizer working together, and the interfaces of both",
         ("text",),
     ),
     Room(
         "engines.models",
-        "the models that are fetched: catalogue, checks, conversion, cache",
+        "the embedded models: catalogue, download, checks, conversion, cache",
     ),
     Room(
         "engines.native",
-        "the C library: compiled for this processor when it is first used",
+        "the C library, compiled for this processor at first use",
         ("engines.models", "machine"),
     ),
     Room(
@@ -96,31 +95,32 @@ ROOMS = (
     ),
     Room(
         "remote",
-        "what every client over a wire follows: when to connect, how failures are worded",
+        "rules for all clients: when to connect, how failures are worded",
     ),
     Room(
         "remote.formats",
-        "what bytes of a peer mean: server-sent events, JSON, headers; templates of requests",
+        "formats of messages: server-sent events, JSON, headers, templates of requests",
         ("remote",),
     ),
     Room(
         "remote.connection",
-        "HTTP and WebSocket connections: opened before the turn, read as bytes arrive, bounded",
+        "HTTP and WebSocket connections: opened before the turn, read as bytes arrive, limited in "
+        "size and time",
         ("remote", "remote.formats"),
     ),
     Room(
         "remote.sound",
-        "bytes of a peer become samples: containers, codecs, raw PCM",
+        "from a server's bytes to samples: containers, codecs, raw PCM",
         ("audio", "remote", "remote.connection", "remote.formats"),
     ),
     Room(
         "remote.clients",
-        "language models and voices behind a wire, one module a protocol",
+        "clients of language models and voices, one module for each protocol",
         ("audio", "remote", "remote.connection", "remote.formats", "remote.sound", "text"),
     ),
     Room(
         "targets",
-        "everything that can answer a prompt with speech: one contract, one table of kinds",
+        "everything that can answer a prompt with speech: one interface, one table of kinds",
         (
             "audio",
             "engines.llm",
@@ -140,12 +140,12 @@ ROOMS = (
     ),
     Room(
         "results",
-        "the run folder, and a run read back from it",
+        "results folders: write one, read a run back from one",
         ("audio", "figures", "judging", "machine", "settings", "turn"),
     ),
     Room(
         "checks",
-        "are the instrument and the machine fit to measure: self-test, doctor, quality",
+        "is the instrument exact and the machine fit: self-test, doctor, voice quality",
         (
             "audio",
             "engines.llm",
@@ -164,7 +164,7 @@ ROOMS = (
     ),
     Room(
         "measuring",
-        "taking turns: one run, two set-ups in turn, a sweep, speech that is heard",
+        "take turns: one run, two set-ups alternately, a sweep of settings, speech aloud",
         (
             "audio",
             "checks",
@@ -182,7 +182,7 @@ ROOMS = (
     ),
     Room(
         "report",
-        "a recorded run as people and programs read it; what all forms of report share",
+        "what all forms of a report share",
         ("figures", "judging", "machine", "results", "turn"),
     ),
     Room(
@@ -197,22 +197,22 @@ ROOMS = (
     ),
     Room(
         "report.html",
-        "one page that opens offline",
+        "one HTML page that opens offline",
         ("figures", "judging", "machine", "report", "report.console", "results", "turn"),
     ),
     Room(
         "sprints",
-        "the sprint document: a stretch of work, and what it did to the figures",
+        "the sprint report: how the figures changed in a period of work",
         ("figures", "judging", "report", "report.console", "report.exchange", "results"),
     ),
     Room(
         "server",
-        "the pipeline behind HTTP and WebSocket, and its page",
+        "the pipeline behind HTTP and WebSocket, with a web page",
         ("audio", "engines.llm", "pipeline", "settings", "targets", "text", "turn"),
     ),
     Room(
         "cli",
-        "one module a command; the only room that prints or exits",
+        "one module for each command; the only room that prints or exits",
         (
             "audio",
             "checks",
@@ -246,6 +246,25 @@ def room_of(module: str) -> str:
         if folder in BY_FOLDER:
             return folder
     return VOCABULARY
+
+
+def layers() -> list[list[str]]:
+    """Return the rooms by layer, the lowest first: a room stands above all rooms that it uses."""
+    heights: dict[str, int] = {}
+    for room in ROOMS:
+        lowest = 0 if room.folder == VOCABULARY else 1
+        heights[room.folder] = max([lowest, *(heights[used] + 1 for used in room.uses)])
+    levels = range(max(heights.values()) + 1)
+    return [[room for room, height in heights.items() if height == level] for level in levels]
+
+
+def as_picture() -> str:
+    """Return the layers of docs/architecture.md, the highest first, as a block of text."""
+    lines = []
+    for level, rooms in reversed(list(enumerate(layers()))):
+        names = ("top of the package" if room == VOCABULARY else room for room in rooms)
+        lines.append(f"{level:>2}  {' · '.join(names).replace('.', '/')}")
+    return "\n".join(["```text", *lines, "```"])
 
 
 def as_markdown(rooms: Iterable[Room] = ROOMS) -> str:
