@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
+from benchmarks.first_audio import page
+from benchmarks.first_audio.__main__ import parse
+from benchmarks.first_audio.rows import ROWS
 from voicebench.settings import describe_keys
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.first_audio import page  # noqa: E402
-from benchmarks.first_audio.__main__ import parse  # noqa: E402
-from benchmarks.first_audio.rows import ROWS  # noqa: E402
-
 PAGE = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
 WRITTEN = PAGE.split(page.BEGIN)[1].split(page.END)[0]
 FLAT = " ".join(PAGE.split())

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from benchmarks import interval_coverage
+from benchmarks.hearing import others, suffered
 from voicebench.audio import hearing, misreading, seams
 from voicebench.figures.differences import SHOWN_IN
 from voicebench.figures.intervals import BOOTSTRAP_UP_TO, values_to_bound
@@ -26,18 +24,6 @@ PAGE = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
 FLAT = " ".join(PAGE.split())
 
 
-@pytest.fixture(scope="module")
-def benchmark() -> ModuleType:
-    path = ROOT / "benchmarks" / "interval_coverage.py"
-    spec = importlib.util.spec_from_file_location("interval_coverage", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["interval_coverage"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 def table_row(*cells: str) -> float:
     """Return the cell after these, a percentage, of the row that begins with them."""
     [found] = re.findall(rf"^\| {re.escape(' | '.join(cells))} \| ([0-9.]+) % \|", PAGE, re.M)
@@ -45,14 +31,12 @@ def table_row(*cells: str) -> float:
 
 
 @pytest.mark.parametrize("row", [("normal", "under(320ms)", "20"), ("bimodal", "p50", "10")])
-def test_a_row_of_the_table_is_what_the_benchmark_gives(
-    benchmark: ModuleType, row: tuple[str, str, str]
-) -> None:
-    [kind] = [known for known in benchmark.KINDS if known.name == row[0]]
+def test_a_row_of_the_table_is_what_the_benchmark_gives(row: tuple[str, str, str]) -> None:
+    [kind] = [known for known in interval_coverage.KINDS if known.name == row[0]]
     n = int(row[2])
-    rng, truth = benchmark.generator(kind, n), benchmark.true_figure(kind, row[1])
+    rng, truth = interval_coverage.generator(kind, n), interval_coverage.true_figure(kind, row[1])
     hits = sum(
-        benchmark.covers(benchmark.interval_of(row[1], kind.draw(rng, n)), truth)
+        interval_coverage.covers(interval_coverage.interval_of(row[1], kind.draw(rng, n)), truth)
         for _ in range(2000)
     )
     assert table_row(*row) == pytest.approx(100 * hits / 2000, abs=0.06)
@@ -118,9 +102,6 @@ def test_the_table_of_what_must_agree_names_what_is_compared() -> None:
 
 
 def test_the_tables_of_speech_and_no_speech_have_every_case_of_the_benchmark() -> None:
-    sys.path.insert(0, str(ROOT))
-    others = importlib.import_module("benchmarks.hearing.others")
-    suffered = importlib.import_module("benchmarks.hearing.suffered")
     cases = [*suffered.HARMS, *suffered.BEYOND, *others.SOUNDS, *others.BYTES]
     for case in cases:
         [(count, wrong)] = re.findall(rf"^\| {re.escape(case)} \| (\d+) \| (\d+) \|$", PAGE, re.M)
