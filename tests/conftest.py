@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
 
 import pytest
@@ -31,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def c_library_or_none():
+def c_library_or_none() -> ctypes.CDLL | None:
     """The C library, compiled in the user's cache; None without a C compiler."""
     from voicebench.engines.native.library import NoLibrary, native_library
 
@@ -42,7 +43,7 @@ def c_library_or_none():
 
 
 @pytest.fixture
-def c_library(c_library_or_none):
+def c_library(c_library_or_none: ctypes.CDLL | None) -> ctypes.CDLL:
     """The compiled C library; without a C compiler the tests that need it are skipped."""
     if c_library_or_none is None:
         pytest.skip("there is no C compiler")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from house import BY_FOLDER, ROOMS, VOCABULARY, as_markdown, room_of
+from house import BY_FOLDER, ROOMS, VOCABULARY, Room, as_markdown, room_of
 from import_graph import (
     PACKAGE,
     ROOT,
@@ -197,14 +197,14 @@ def test_every_folder_is_a_room() -> None:
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.folder)
-def test_a_room_imports_from_the_rooms_that_its_row_names(room) -> None:
+def test_a_room_imports_from_the_rooms_that_its_row_names(room: Room) -> None:
     used = ARROWS.get(room.folder, set())
     entry_points = {"cli"} if room.folder == VOCABULARY else set()
     assert used - entry_points == set(room.uses)
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.folder)
-def test_imports_point_down(room) -> None:
+def test_imports_point_down(room: Room) -> None:
     height = {known.folder: level for level, known in enumerate(ROOMS)}
     assert {used for used in room.uses if height[used] >= height[room.folder]} == set()
 

@@ -25,7 +25,9 @@ from voicebench.figures.metrics import METRICS
         (-252.0, "-252"),
     ],
 )
-def test_milliseconds_have_no_decimals_from_100_up_and_one_below(value, text):
+def test_milliseconds_have_no_decimals_from_100_up_and_one_below(
+    value: float | None, text: str
+) -> None:
     assert form.ms(value) == text
 
 
@@ -48,11 +50,11 @@ def test_milliseconds_have_no_decimals_from_100_up_and_one_below(value, text):
         (None, "x", "–"),
     ],
 )
-def test_a_quantity_has_its_unit(value, unit, text):
+def test_a_quantity_has_its_unit(value: float | None, unit: str, text: str) -> None:
     assert form.quantity(value, unit) == text
 
 
-def test_every_unit_of_the_metrics_can_be_written():
+def test_every_unit_of_the_metrics_can_be_written() -> None:
     for metric in METRICS:
         assert form.quantity(1.0, metric.unit).startswith("1")
 
@@ -69,7 +71,9 @@ def test_every_unit_of_the_metrics_can_be_written():
         (None, 300.0, "–"),
     ],
 )
-def test_a_value_beside_its_limit_never_looks_like_the_limit(value, limit, text):
+def test_a_value_beside_its_limit_never_looks_like_the_limit(
+    value: float | None, limit: float, text: str
+) -> None:
     assert form.beside(value, limit, "ms") == text
 
 
@@ -86,7 +90,7 @@ def test_a_value_beside_its_limit_never_looks_like_the_limit(value, limit, text)
         (20.0, "count", "20"),
     ],
 )
-def test_a_limit_is_written_as_short_as_people_chose_it(limit, unit, text):
+def test_a_limit_is_written_as_short_as_people_chose_it(limit: float, unit: str, text: str) -> None:
     assert form.limit(limit, unit) == text
 
 
@@ -102,32 +106,32 @@ def test_a_limit_is_written_as_short_as_people_chose_it(limit, unit, text):
         (-10.0, -5.0, "+50 %"),
     ],
 )
-def test_a_change_is_signed_percent_of_what_was(before, after, text):
+def test_a_change_is_signed_percent_of_what_was(before: float, after: float, text: str) -> None:
     assert form.change(before, after) == text
 
 
-def test_an_escape_sequence_of_a_model_does_not_reach_the_terminal():
+def test_an_escape_sequence_of_a_model_does_not_reach_the_terminal() -> None:
     assert form.one_line("\x1b[2Jboo\x07\x9b31m") == "�[2Jboo��31m"
 
 
-def test_a_text_of_several_lines_becomes_one():
+def test_a_text_of_several_lines_becomes_one() -> None:
     assert form.one_line("  a\r\n\tb\u2028c ") == "a b c"
 
 
-def test_characters_that_turn_the_writing_round_are_left_out():
+def test_characters_that_turn_the_writing_round_are_left_out() -> None:
     assert form.one_line("abc\u202edef\u2066") == "abcdef"
 
 
-def test_letters_of_all_scripts_and_emoji_stay():
+def test_letters_of_all_scripts_and_emoji_stay() -> None:
     text = "ça va ? 你好 नमस्ते 😀"
     assert form.one_line(text) == text
 
 
 @given(st.text())
-def test_one_line_is_always_printable(text):
+def test_one_line_is_always_printable(text: str) -> None:
     assert form.one_line(text).isprintable()
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 turns"), (1, "1 turn"), (2, "2 turns")])
-def test_a_count_takes_its_plural(count, text):
+def test_a_count_takes_its_plural(count: int, text: str) -> None:
     assert form.plural(count, "turn") == text

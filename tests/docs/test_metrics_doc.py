@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from drawn_turns import drawn_turn
@@ -14,7 +15,7 @@ from drawn_turns import drawn_turn
 from voicebench import errors
 from voicebench.audio.pcm import AudibleRule
 from voicebench.errors import UsageError, VoicebenchError
-from voicebench.figures.metrics import BY_NAME, METRICS, compute
+from voicebench.figures.metrics import BY_NAME, METRICS, Metric, compute
 from voicebench.figures.summary import carries
 from voicebench.judging.final import Word
 from voicebench.judging.gates import CLOSE_MARGIN, OPERATORS, Verdict, parse_gate
@@ -25,7 +26,7 @@ PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
 WRITER = ROOT / "tools" / "write_docs.py"
 
 
-def writer():
+def writer() -> ModuleType:
     spec = importlib.util.spec_from_file_location("write_docs", WRITER)
     assert spec is not None
     assert spec.loader is not None
@@ -73,7 +74,7 @@ def test_a_page_that_is_behind_is_brought_up_to_date() -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
-def test_every_metric_is_explained(metric) -> None:
+def test_every_metric_is_explained(metric: Metric) -> None:
     assert f"| `{metric.name}` |" in PAGE
     assert metric.doc in PAGE
 

@@ -19,6 +19,7 @@ from voicebench.figures.comparison import (
     default_figures,
     side_of,
 )
+from voicebench.figures.figure import Figure
 from voicebench.figures.summary import summarize
 from voicebench.judging.comparability import comparability, other_series
 from voicebench.turn.timeline import Timeline
@@ -52,7 +53,7 @@ def test_columns_give_the_summary_of_the_turns() -> None:
     ("now", "outcome"),
     [(360, Outcome.WORSE), (240, Outcome.BETTER), (300, Outcome.NONE_SHOWN)],
 )
-def test_a_difference_is_named_where_it_shows(figure, now: float, outcome: Outcome) -> None:
+def test_a_difference_is_named_where_it_shows(figure: Figure, now: float, outcome: Outcome) -> None:
     [compared] = compare([figure], side(turns_with(noisy(300, 1))), side(turns_with(noisy(now, 2))))
     assert compared.outcome is outcome
 

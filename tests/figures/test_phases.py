@@ -14,6 +14,7 @@ from voicebench.measuring import plan as measuring
 from voicebench.measuring.plan import plan_idle_turns, plan_turns, take_turns
 from voicebench.results.document import phases_document
 from voicebench.targets.simulated import Simulated, VirtualClock, parse_script
+from voicebench.turn.timeline import Timeline
 
 MEASURED = [
     turn_with_first_audio(100),
@@ -22,11 +23,11 @@ MEASURED = [
 ]
 
 
-def idle(first_audio: float, connect_ms: float, *, reused: bool):
+def idle(first_audio: float, connect_ms: float, *, reused: bool) -> Timeline:
     return drawn_turn(audio=[(first_audio, 100)], phase="idle", connections=[(connect_ms, reused)])
 
 
-def test_each_phase_has_its_own_median_and_its_distance_from_the_measured_turns():
+def test_each_phase_has_its_own_median_and_its_distance_from_the_measured_turns() -> None:
     turns = [
         turn_with_first_audio(900, "cold"),
         turn_with_first_audio(400, "warmup"),
@@ -46,7 +47,7 @@ def test_each_phase_has_its_own_median_and_its_distance_from_the_measured_turns(
     assert (after.connect_ms, after.connection_reused) == (4.0, pytest.approx(1 / 3))
 
 
-def test_what_no_turn_shows_is_missing_and_never_zero():
+def test_what_no_turn_shows_is_missing_and_never_zero() -> None:
     turns = [failed_turn("cold"), *MEASURED]
     assert phases_document(digest_of(turns).phases, summarize(turns)) == {
         "cold": {
@@ -80,7 +81,9 @@ class Watched(Simulated):
         super().run(prompt, emit)
 
 
-def test_an_idle_turn_follows_a_silence_and_finds_what_is_left_of_the_connection(monkeypatch):
+def test_an_idle_turn_follows_a_silence_and_finds_what_is_left_of_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     noted: list[str] = []
     monkeypatch.setattr(measuring.time, "sleep", lambda seconds: noted.append(f"slept {seconds}"))
     target = Watched(noted)

@@ -71,19 +71,19 @@ def only(advice: list[Advice]) -> Advice:
     return advice[0]
 
 
-def test_a_run_in_which_nothing_is_off_gets_no_advice():
+def test_a_run_in_which_nothing_is_off_gets_no_advice() -> None:
     assert advice_for(steady(20), *DEFAULT_GATES) == []
 
 
-def test_no_turns_give_no_advice():
+def test_no_turns_give_no_advice() -> None:
     assert advice_for([], *DEFAULT_GATES, environment={}) == []
 
 
-def test_an_advice_reads_as_one_line():
+def test_an_advice_reads_as_one_line() -> None:
     assert str(Advice("it is slow", "buy a faster one")) == "it is slow; buy a faster one"
 
 
-def test_a_p95_gate_on_too_few_turns_says_how_many_it_takes():
+def test_a_p95_gate_on_too_few_turns_says_how_many_it_takes() -> None:
     advice = only(advice_for(steady(8), "first_audio.p95 < 300ms", "tts_ttfb.p95 < 100ms"))
     assert advice.finding == (
         "8 turns are too few for the p95 of first_audio and tts_ttfb: "
@@ -92,16 +92,16 @@ def test_a_p95_gate_on_too_few_turns_says_how_many_it_takes():
     assert advice.remedy == "measure more turns: --runs 20"
 
 
-def test_failed_turns_are_reckoned_with_in_the_runs_to_measure():
+def test_failed_turns_are_reckoned_with_in_the_runs_to_measure() -> None:
     advice = advice_for([*steady(8), failed_turn(9)], "first_audio.p95 < 300ms")
     assert advice[1].remedy.endswith("--runs 21")
 
 
-def test_a_p50_needs_no_more_turns():
+def test_a_p50_needs_no_more_turns() -> None:
     assert advice_for(steady(2), "first_audio.p50 < 300ms") == []
 
 
-def test_failed_turns_are_told_by_stage_and_reason_first():
+def test_failed_turns_are_told_by_stage_and_reason_first() -> None:
     turns = [*steady(17), *(failed_turn(number, "no memory") for number in (18, 19))]
     turns.append(
         make_turn(
@@ -117,7 +117,7 @@ def test_failed_turns_are_told_by_stage_and_reason_first():
     assert "server" in advice[1].remedy
 
 
-def test_a_failure_behind_a_url_sends_nobody_to_the_doctor():
+def test_a_failure_behind_a_url_sends_nobody_to_the_doctor() -> None:
     turns = [*steady(20), failed_turn(21)]
     target = {"tts": {"device": "remote"}, "llm": {"device": "cpu"}}
     here = advice_for(turns, environment={"target": {"tts": {"device": "cpu"}}})[0]
@@ -128,34 +128,34 @@ def test_a_failure_behind_a_url_sends_nobody_to_the_doctor():
     assert there.remedy == "see what the server says of it; what it was asked is in turns.jsonl"
 
 
-def test_failed_warm_up_turns_are_no_failed_turns():
+def test_failed_warm_up_turns_are_no_failed_turns() -> None:
     failed = failed_turn(1)
     cold = make_turn(1, phase="cold", audio=(), failure=failed.failure, end_ms=100)
     assert advice_for([cold, *steady(20)]) == []
 
 
-def test_a_cold_turn_that_is_much_slower_is_told_with_its_factor():
+def test_a_cold_turn_that_is_much_slower_is_told_with_its_factor() -> None:
     advice = only(advice_for([timed_turn(1, 330, phase="cold"), *steady(20)]))
     assert advice.finding == (
         "the cold turn took 330 ms to first audio, 3.30× the median of 100 ms"
     )
 
 
-def test_a_slow_turn_after_silence_is_told():
+def test_a_slow_turn_after_silence_is_told() -> None:
     advice = only(advice_for([timed_turn(1, 330, phase="idle"), *steady(20)]))
     assert advice.finding.startswith("the first turn after silence took 330 ms")
 
 
-def test_a_cold_turn_like_the_others_is_not_worth_a_word():
+def test_a_cold_turn_like_the_others_is_not_worth_a_word() -> None:
     assert advice_for([timed_turn(1, 190, phase="cold"), *steady(20)]) == []
 
 
-def test_a_failed_cold_turn_has_no_speed():
+def test_a_failed_cold_turn_has_no_speed() -> None:
     cold = make_turn(1, phase="cold", failure=Failure("broken", "engine", "tts"), end_ms=900)
     assert advice_for([cold, *steady(20)]) == []
 
 
-def test_first_turns_that_are_all_slower_ask_for_a_longer_warm_up():
+def test_first_turns_that_are_all_slower_ask_for_a_longer_warm_up() -> None:
     turns = [timed_turn(number, 120) for number in range(1, 5)]
     turns += [timed_turn(number, 100) for number in range(5, 21)]
     warm = [timed_turn(0, 100, phase="warmup")] * 3
@@ -167,36 +167,36 @@ def test_first_turns_that_are_all_slower_ask_for_a_longer_warm_up():
     assert advice.remedy == "warm up longer: --warmup 7"
 
 
-def test_one_slow_turn_among_the_first_is_no_drift():
+def test_one_slow_turn_among_the_first_is_no_drift() -> None:
     turns = [timed_turn(1, 140), timed_turn(2, 100), timed_turn(3, 140), timed_turn(4, 140)]
     assert advice_for([*turns, *steady(20)[4:]]) == []
 
 
-def test_of_few_turns_nothing_is_said_of_drift():
+def test_of_few_turns_nothing_is_said_of_drift() -> None:
     assert advice_for([timed_turn(1, 140), timed_turn(2, 140), *steady(7)[2:]]) == []
 
 
-def test_a_load_above_the_cores_is_told():
+def test_a_load_above_the_cores_is_told() -> None:
     advice = only(advice_for(steady(20), environment={"cores": 2, "load_1min": 3.25}))
     assert advice.finding == "the machine was busy when the run began: load 3.2 on 2 cores"
 
 
 @pytest.mark.parametrize("environment", [{}, {"cores": None, "load_1min": None}, {"cores": 2}])
-def test_a_load_that_the_system_does_not_tell_is_no_finding(environment):
+def test_a_load_that_the_system_does_not_tell_is_no_finding(environment: dict[str, object]) -> None:
     assert advice_for(steady(20), environment=environment) == []
 
 
-def test_a_wide_spread_is_told_with_its_figures():
+def test_a_wide_spread_is_told_with_its_figures() -> None:
     turns = [*steady(18), timed_turn(19, 200), timed_turn(20, 200)]
     advice = only(advice_for(turns))
     assert advice.finding == ("first audio spreads widely: p95 is 200 ms, 2.00× the p50 of 100 ms")
 
 
-def test_of_too_few_turns_no_spread_is_told():
+def test_of_too_few_turns_no_spread_is_told() -> None:
     assert advice_for([*steady(10), timed_turn(11, 900)]) == []
 
 
-def test_synthesis_slower_than_real_time_asks_for_a_lighter_voice():
+def test_synthesis_slower_than_real_time_asks_for_a_lighter_voice() -> None:
     slow = [
         make_turn(number, audio=((186, 100), (400, 100), (600, 100))) for number in range(1, 21)
     ]
@@ -208,7 +208,7 @@ def test_synthesis_slower_than_real_time_asks_for_a_lighter_voice():
     assert "lighter voice" in advice.remedy
 
 
-def test_a_late_second_chunk_asks_for_a_longer_first_one_or_a_later_start():
+def test_a_late_second_chunk_asks_for_a_longer_first_one_or_a_later_start() -> None:
     late = [
         make_turn(
             number,
@@ -224,7 +224,7 @@ def test_a_late_second_chunk_asks_for_a_longer_first_one_or_a_later_start():
     )
 
 
-def test_a_long_silence_at_the_head_is_told():
+def test_a_long_silence_at_the_head_is_told() -> None:
     turns = [timed_turn(number, 100, silence_ms=80) for number in range(1, 21)]
     assert only(advice_for(turns)).finding.startswith("the audio opens with 80.0 ms of silence")
 
@@ -254,8 +254,8 @@ def test_a_long_silence_at_the_head_is_told():
     ],
 )
 def test_the_stage_to_tune_is_named_where_first_audio_missed_its_gate(
-    first_token, first_chunk, finding, remedy
-):
+    first_token: int, first_chunk: int, finding: str, remedy: str
+) -> None:
     turns = [
         timed_turn(number, 400, first_token=first_token, first_chunk=first_chunk)
         for number in range(1, 21)
@@ -266,14 +266,14 @@ def test_the_stage_to_tune_is_named_where_first_audio_missed_its_gate(
     assert advice_for(turns, "first_audio.p95 < 500ms") == []
 
 
-def test_three_stages_of_like_length_are_told_without_blaming_one():
+def test_three_stages_of_like_length_are_told_without_blaming_one() -> None:
     turns = [timed_turn(number, 400, first_token=140, first_chunk=250) for number in range(1, 21)]
     advice = only(advice_for(turns, "first_audio.p95 < 300ms"))
     assert advice.finding.startswith("first_audio.p95 is 400 ms, and its gate asks for < 300ms")
     assert "takes" not in advice.finding
 
 
-def test_a_target_that_hides_its_stages_is_said_to_hide_them():
+def test_a_target_that_hides_its_stages_is_said_to_hide_them() -> None:
     turns = [
         make_turn(number, tokens=(), chunks=(), audio=((400, 500),)) for number in range(1, 21)
     ]
@@ -281,7 +281,7 @@ def test_a_target_that_hides_its_stages_is_said_to_hide_them():
     assert advice.finding.endswith("; the target shows no stage of it")
 
 
-def test_the_sprint_of_reference_is_told_to_overlap_and_to_measure_more():
+def test_the_sprint_of_reference_is_told_to_overlap_and_to_measure_more() -> None:
     remedies = [item.remedy for item in advice_for(sprint_turns(), *DEFAULT_GATES)]
     assert remedies == [
         "measure more turns: --runs 20",
@@ -290,7 +290,7 @@ def test_the_sprint_of_reference_is_told_to_overlap_and_to_measure_more():
     ]
 
 
-def test_a_short_reply_in_one_chunk_is_not_taken_for_a_sequential_pipeline():
+def test_a_short_reply_in_one_chunk_is_not_taken_for_a_sequential_pipeline() -> None:
     turns = [
         make_turn(
             number,
@@ -304,7 +304,7 @@ def test_a_short_reply_in_one_chunk_is_not_taken_for_a_sequential_pipeline():
     assert "--overlap" not in advice.remedy
 
 
-def test_a_gate_on_what_the_target_hides_is_named_with_the_gates_that_are_left():
+def test_a_gate_on_what_the_target_hides_is_named_with_the_gates_that_are_left() -> None:
     turns = [make_turn(number, chunks=()) for number in range(1, 21)]
     advice = only(advice_for(turns, *DEFAULT_GATES))
     assert advice.finding == (
@@ -317,7 +317,7 @@ def test_a_gate_on_what_the_target_hides_is_named_with_the_gates_that_are_left()
     assert only(advice_for(turns, "tts_ttfb.p95 < 100ms")).remedy.endswith(": --no-gate")
 
 
-def test_where_every_turn_failed_no_gate_is_to_blame():
+def test_where_every_turn_failed_no_gate_is_to_blame() -> None:
     findings = [item.finding for item in advice_for([failed_turn(1)], *DEFAULT_GATES)]
     assert not any("does not show" in finding for finding in findings)
 
@@ -331,7 +331,7 @@ def connecting(*, in_turn: bool) -> list[Timeline]:
     return [replace(turn, connections=made) for turn in steady(20)]
 
 
-def test_turns_that_wait_for_a_connection_are_told_of_with_their_time():
+def test_turns_that_wait_for_a_connection_are_told_of_with_their_time() -> None:
     advice = only(advice_for(connecting(in_turn=True), environment=IDLE | {"target": REMOTE}))
     assert advice.finding == (
         "20 of 20 turns waited for a new connection, 30.0 ms of the turn (median)"
@@ -340,9 +340,9 @@ def test_turns_that_wait_for_a_connection_are_told_of_with_their_time():
 
 
 @pytest.mark.parametrize("target", [{"cold_connection": True}, {"tts": {"cold_connection": True}}])
-def test_whoever_asks_for_new_connections_is_not_told_of_them(target: object):
+def test_whoever_asks_for_new_connections_is_not_told_of_them(target: object) -> None:
     assert advice_for(connecting(in_turn=True), environment=IDLE | {"target": target}) == []
 
 
-def test_a_connection_made_before_the_turn_is_worth_no_word():
+def test_a_connection_made_before_the_turn_is_worth_no_word() -> None:
     assert advice_for(connecting(in_turn=False), environment=IDLE | {"target": REMOTE}) == []

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicebench.errors import UsageError
-from voicebench.figures.metrics import METRICS
+from voicebench.figures.metrics import METRICS, Metric
 from voicebench.figures.summary import Summary, summarize
 from voicebench.judging.gates import (
     CLOSE_MARGIN,
@@ -70,7 +70,7 @@ def test_the_error_rate_is_a_gate_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
-def test_every_metric_can_be_gated_by_either_of_its_names(metric) -> None:
+def test_every_metric_can_be_gated_by_either_of_its_names(metric: Metric) -> None:
     unit = {"ms": "ms", "s": "s", "x": "x", "per_s": "/s", "bool": "%"}.get(metric.unit, "")
     for name in (metric.name, metric.short_name):
         assert parse_gate(f"{name}.p50 < 30{unit}").metric is metric

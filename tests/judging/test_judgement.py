@@ -98,7 +98,9 @@ def test_stored_settings_are_judged_as_they_asked_and_older_ones_as_they_were() 
     assert (decided.verdict, observed.verdict) == (Verdict.UNDECIDED, Verdict.PASS)
 
 
-def against(before: Side, run: Side, gate: str = "first_audio.mean < 1s", **judge: object):
+def against(
+    before: Side, run: Side, gate: str = "first_audio.mean < 1s", **judge: object
+) -> dict[str, object]:
     wanted = settings(**judge) | {"gates": [gate]}
     gates = judge_gates(wanted, run.summary)
     return against_baseline(gates, wanted, run, before, "results/before")

@@ -514,7 +514,7 @@ def test_no_text_is_no_sound() -> None:
 class Trimming(Scripted):
     """A voice that leaves out the silence before a reply's first sound."""
 
-    def __init__(self, *answers) -> None:
+    def __init__(self, *answers: object) -> None:
         super().__init__(*answers)
         self.openings: list[str] = []
 

@@ -29,7 +29,7 @@ TWO_CHUNKS = make_turn(
 )
 
 
-def test_the_path_is_the_stages_one_after_the_other():
+def test_the_path_is_the_stages_one_after_the_other() -> None:
     assert spans(path(TWO_CHUNKS)) == [
         (0, 100, Kind.PREFILL),
         (100, 120, Kind.WAIT),
@@ -45,12 +45,12 @@ def test_the_path_is_the_stages_one_after_the_other():
     ]
 
 
-def test_the_language_model_waits_then_writes_token_by_token():
+def test_the_language_model_waits_then_writes_token_by_token() -> None:
     assert spans(lane(TWO_CHUNKS, "LLM")) == [(0, 100, Kind.PREFILL), (100, 160, Kind.WRITING)]
     assert marks(lane(TWO_CHUNKS, "LLM")) == [(at_ms, Kind.TOKEN) for at_ms in (100, 110, 120, 160)]
 
 
-def test_the_voice_waits_for_text_works_and_delivers_for_each_chunk():
+def test_the_voice_waits_for_text_works_and_delivers_for_each_chunk() -> None:
     assert spans(lane(TWO_CHUNKS, "voice")) == [
         (100, 120, Kind.WAIT),
         (120, 180, Kind.SYNTHESIS),
@@ -61,7 +61,7 @@ def test_the_voice_waits_for_text_works_and_delivers_for_each_chunk():
     ]
 
 
-def test_the_listener_hears_silence_speech_and_stalls():
+def test_the_listener_hears_silence_speech_and_stalls() -> None:
     assert lane(TWO_CHUNKS, "heard").kinds() == {
         Kind.SILENCE,
         Kind.PLAYING,
@@ -72,25 +72,25 @@ def test_the_listener_hears_silence_speech_and_stalls():
     assert heard_until_ms(TWO_CHUNKS) == 620
 
 
-def test_a_chunk_without_audio_is_still_work():
+def test_a_chunk_without_audio_is_still_work() -> None:
     turn = make_turn(chunks=((116, "Hi."), (250, "👍")), audio=((186, 500), (240, 100)))
     assert spans(lane(turn, "voice"))[-1] == (250, 250, Kind.SYNTHESIS)
 
 
-def test_a_reply_in_one_piece_is_a_wait_that_ends_with_the_reply():
+def test_a_reply_in_one_piece_is_a_wait_that_ends_with_the_reply() -> None:
     turn = replace(make_turn(tokens=()), whole_reply=TimedText(ns(110), "The weather is fine."))
     assert spans(lane(turn, "LLM")) == [(0, 110, Kind.PREFILL)]
     assert marks(lane(turn, "LLM")) == [(110, Kind.LLM_DONE)]
     assert spans(path(turn))[:2] == [(0, 110, Kind.PREFILL), (110, 116, Kind.WAIT)]
 
 
-def test_a_target_that_shows_only_audio_has_no_lane_of_a_language_model():
+def test_a_target_that_shows_only_audio_has_no_lane_of_a_language_model() -> None:
     turn = make_turn(tokens=(), chunks=())
     assert [lane.name for lane in lanes(turn)] == ["voice", "heard"]
     assert spans(lane(turn, "voice"))[0] == (0, 186, Kind.SYNTHESIS)
 
 
-def test_a_turn_that_failed_in_the_voice_ends_in_its_lane():
+def test_a_turn_that_failed_in_the_voice_ends_in_its_lane() -> None:
     turn = failed_turn(at_ms=150)
     assert spans(path(turn))[-1] == (120, 150, Kind.SYNTHESIS)
     assert marks(path(turn)) == [(150, Kind.FAILED)]
@@ -98,7 +98,7 @@ def test_a_turn_that_failed_in_the_voice_ends_in_its_lane():
     assert (150, Kind.FAILED) not in marks(lane(turn, "LLM"))
 
 
-def test_a_turn_that_failed_before_its_first_token_is_a_wait_and_its_end():
+def test_a_turn_that_failed_before_its_first_token_is_a_wait_and_its_end() -> None:
     failure = Failure("no model", "engine", "llm")
     turn = make_turn(tokens=(), chunks=(), audio=(), failure=failure, end_ms=80)
     assert spans(path(turn)) == [(0, 80, Kind.PREFILL)]
@@ -106,14 +106,14 @@ def test_a_turn_that_failed_before_its_first_token_is_a_wait_and_its_end():
     assert marks(lane(turn, "LLM")) == [(80, Kind.FAILED)]
 
 
-def test_silent_audio_is_never_drawn_as_speech():
+def test_silent_audio_is_never_drawn_as_speech() -> None:
     failure = Failure("silent", "audio", "audio")
     turn = make_turn(silence_ms=None, failure=failure)
     assert Kind.PLAYING not in path(turn).kinds()
     assert Kind.SILENCE in path(turn).kinds()
 
 
-def test_an_axis_has_to_show_the_beginning_and_in_detail_the_whole():
+def test_an_axis_has_to_show_the_beginning_and_in_detail_the_whole() -> None:
     assert start_ms(TWO_CHUNKS) == 200
     assert whole_ms(TWO_CHUNKS) == 420
     assert start_ms(failed_turn(at_ms=150)) == 150

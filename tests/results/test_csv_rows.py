@@ -29,7 +29,7 @@ def frame(turns: list[Timeline]) -> pd.DataFrame:
 TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
-def test_the_header_is_what_people_have_built_on():
+def test_the_header_is_what_people_have_built_on() -> None:
     assert CSV_COLUMNS[:9] == (
         "turn",
         "phase",
@@ -46,11 +46,11 @@ def test_the_header_is_what_people_have_built_on():
     assert written([]) == ",".join(CSV_COLUMNS) + "\n"
 
 
-def test_every_column_says_what_it_holds():
+def test_every_column_says_what_it_holds() -> None:
     assert all(doc for _, doc in COLUMNS)
 
 
-def test_a_row_holds_the_numbers_of_the_metrics_unrounded():
+def test_a_row_holds_the_numbers_of_the_metrics_unrounded() -> None:
     turn = make_turn(tokens=((100.1234567, "Hi"), (133.7, " there")))
     cells = row(turn, 4)
     assert tuple(cells) == CSV_COLUMNS
@@ -61,13 +61,13 @@ def test_a_row_holds_the_numbers_of_the_metrics_unrounded():
     assert frame([turn])["llm_ttft_ms"][0] == cells["llm_ttft_ms"]
 
 
-def test_runs_are_the_measured_turns_counted_from_one():
+def test_runs_are_the_measured_turns_counted_from_one() -> None:
     phases = ("cold", "warmup", "measured", "measured", "idle")
     turns = [make_turn(number, phase=phase) for number, phase in enumerate(phases, start=1)]
     assert frame(turns)["run"].fillna(0).tolist() == [0, 0, 1, 2, 0]
 
 
-def test_a_failed_turn_has_its_reason_and_stage_and_what_was_observed():
+def test_a_failed_turn_has_its_reason_and_stage_and_what_was_observed() -> None:
     cells = row(failed_turn(reason="no memory"), 1)
     assert (cells["status"], cells["failure_reason"], cells["failure_stage"]) == (
         "failed",
@@ -78,14 +78,14 @@ def test_a_failed_turn_has_its_reason_and_stage_and_what_was_observed():
     assert cells["first_audio_ms"] is None
 
 
-def test_what_a_turn_cannot_show_is_an_empty_cell_and_never_zero():
+def test_what_a_turn_cannot_show_is_an_empty_cell_and_never_zero() -> None:
     [line] = list(csv.DictReader(io.StringIO(written([make_turn(tokens=(), chunks=())]))))
     for name in ("llm_ttft_ms", "reply_words", "first_chunk_text", "first_chunk_words"):
         assert line[name] == ""
     assert line["stall_count"] == "0"
 
 
-def test_pandas_reads_the_right_types_without_options():
+def test_pandas_reads_the_right_types_without_options() -> None:
     turns = [make_turn(1), failed_turn(2), make_turn(3, prompt='Say "a, b"\nand c')]
     table = frame(turns)
     assert table["turn"].dtype == np.int64
@@ -112,7 +112,7 @@ def test_pandas_reads_the_right_types_without_options():
         "'quoted'",
     ],
 )
-def test_a_text_that_begins_like_a_formula_gets_an_apostrophe(text):
+def test_a_text_that_begins_like_a_formula_gets_an_apostrophe(text: str) -> None:
     [line] = list(csv.DictReader(io.StringIO(written([make_turn(prompt=text)]), newline="")))
     assert line["prompt"] == f"'{text}"
     assert unquoted(line["prompt"]) == text
@@ -121,13 +121,13 @@ def test_a_text_that_begins_like_a_formula_gets_an_apostrophe(text):
 @pytest.mark.parametrize(
     "text", ["NA", "nan", "None", "null", "", "  ", "42", "1e5", "TRUE", "inf"]
 )
-def test_a_text_that_reads_like_a_number_or_nothing_stays_a_text_for_pandas(text):
+def test_a_text_that_reads_like_a_number_or_nothing_stays_a_text_for_pandas(text: str) -> None:
     cell = frame([make_turn(prompt=text)])["prompt"][0]
     assert isinstance(cell, str)
     assert unquoted(cell) == text
 
 
-def test_a_negative_number_is_no_formula():
+def test_a_negative_number_is_no_formula() -> None:
     turn = make_turn()
     negative = Timeline(
         **{name: getattr(turn, name) for name in turn.__dataclass_fields__}
@@ -142,17 +142,17 @@ PRINTING = st.characters(
 
 
 @given(st.text(PRINTING))
-def test_any_text_comes_back_from_its_cell(text):
+def test_any_text_comes_back_from_its_cell(text: str) -> None:
     assert unquoted(quoted(text)) == text
 
 
 @pytest.mark.slow
 @given(st.text(PRINTING, min_size=1))
-def test_any_text_comes_back_from_the_file_through_pandas(text):
+def test_any_text_comes_back_from_the_file_through_pandas(text: str) -> None:
     assert unquoted(frame([make_turn(prompt=text)])["prompt"][0]) == text
 
 
-def test_what_no_utf8_file_can_hold_is_replaced():
+def test_what_no_utf8_file_can_hold_is_replaced() -> None:
     assert quoted("a\ud83d b") == "a� b"
     assert quoted("a\0b") == "a�b"
     assert quoted("a\r\nb\rc") == "a\nb\nc"
@@ -162,12 +162,12 @@ def test_what_no_utf8_file_can_hold_is_replaced():
 @given(
     st.text(st.sampled_from([*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), *TURNING, "a"]))
 )
-def test_no_cell_holds_what_a_terminal_obeys_or_what_turns_the_writing_direction(text):
+def test_no_cell_holds_what_a_terminal_obeys_or_what_turns_the_writing_direction(text: str) -> None:
     cell = quoted(text)
     assert not set(cell) & set(TURNING)
     assert all(character in "\n\t" or character.isprintable() for character in cell)
 
 
 @pytest.mark.parametrize("hidden", ["\u202e", "\u200b", "\ufeff", "\u2066\u200d"])
-def test_a_formula_behind_a_character_that_nobody_sees_is_a_formula(hidden):
+def test_a_formula_behind_a_character_that_nobody_sees_is_a_formula(hidden: str) -> None:
     assert quoted(f"{hidden}=1+1").startswith("'")

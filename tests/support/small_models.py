@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, PretrainedConfig
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -50,7 +50,9 @@ def write_tokenizer(folder: Path, *, chat_template: str | None = CHATML) -> None
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
-def write_model(folder: Path, config: PretrainedConfig, *, seed: int = 0, spread: float = 0.2):
+def write_model(
+    folder: Path, config: PretrainedConfig, *, seed: int = 0, spread: float = 0.2
+) -> PreTrainedModel:
     """Write a random model of ``config``; its weights spread wide, so that its replies vary."""
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(config)

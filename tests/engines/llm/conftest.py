@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from small_models import tiny_llama_config, write_model, write_tokenizer
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
+def _one_thread() -> Iterator[None]:
     """Compute small models in one thread: waiting for a second one takes longer than they do."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -17,7 +18,7 @@ def _one_thread():
 
 
 @pytest.fixture(scope="session")
-def tiny_llama(tmp_path_factory) -> Path:
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a two-layer random Llama and a byte-level tokenizer with a ChatML template."""
     folder = tmp_path_factory.mktemp("tiny-llama")
     write_tokenizer(folder)
@@ -26,7 +27,7 @@ def tiny_llama(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def copy_of(tmp_path):
+def copy_of(tmp_path: Path) -> Callable[[Path], Path]:
     """Copy a model folder, so that a test may break it."""
     import shutil
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,13 @@ from voicebench.engines.llm import transformers_engine
 from voicebench.engines.llm.ending import count_words
 from voicebench.engines.llm.fast import fast_model as loading
 from voicebench.engines.llm.fast.choosing import say_nothing
-from voicebench.engines.llm.generation import SPOKEN_SYSTEM_PROMPT, ReplyRules
+from voicebench.engines.llm.fast.engine import FastEngine
+from voicebench.engines.llm.fast.tokenizer import FolderTokenizer
+from voicebench.engines.llm.generation import (
+    SPOKEN_SYSTEM_PROMPT,
+    InProcessLanguageModel,
+    ReplyRules,
+)
 from voicebench.events import Token, Usage
 
 pytestmark = [pytest.mark.models, pytest.mark.slow]
@@ -42,13 +49,13 @@ PROMPTS = [
 
 
 @pytest.fixture(autouse=True)
-def _threads():
+def _threads() -> None:
     """Compute a model of real size with all threads."""
     torch.set_num_threads(torch.get_num_threads())
 
 
 @pytest.fixture(scope="module")
-def exact(smollm2):
+def exact(smollm2: Path) -> tuple[FastEngine, FolderTokenizer]:
     return loading.load(
         smollm2,
         device=CPU,
@@ -60,11 +67,13 @@ def exact(smollm2):
 
 
 @pytest.fixture(scope="module")
-def default_model(smollm2):
+def default_model(smollm2: Path) -> InProcessLanguageModel:
     return local.load_language_model(str(smollm2), device="cpu", max_tokens=64, end_after_words=8)
 
 
-def test_in_float32_greedy_replies_are_those_of_transformers_id_by_id(smollm2, exact):
+def test_in_float32_greedy_replies_are_those_of_transformers_id_by_id(
+    smollm2: Path, exact: tuple[FastEngine, FolderTokenizer]
+) -> None:
     fast, tokenizer = exact
     general, general_tokenizer = transformers_engine.load(
         smollm2, name="smollm2", device=CPU, dtype=torch.float32, temperature=0.0, seed=0
@@ -76,7 +85,9 @@ def test_in_float32_greedy_replies_are_those_of_transformers_id_by_id(smollm2, e
         assert replies[0] == replies[1], prompt
 
 
-def test_what_auto_takes_is_not_float32_and_has_passed_the_quality_gate(default_model, smollm2):
+def test_what_auto_takes_is_not_float32_and_has_passed_the_quality_gate(
+    default_model: InProcessLanguageModel, smollm2: Path
+) -> None:
     precision = default_model.describe()["precision"]
     assert precision in {"fp32", "bf16", "fp16", "int8"}
     model, _, _ = loading.open_model(smollm2, CPU, say_nothing)
@@ -88,7 +99,9 @@ def test_what_auto_takes_is_not_float32_and_has_passed_the_quality_gate(default_
     assert precision == "fp32" or any(quality.passes for quality in known)
 
 
-def test_answers_are_whole_spoken_sentences_of_twelve_words_on_average(default_model):
+def test_answers_are_whole_spoken_sentences_of_twelve_words_on_average(
+    default_model: InProcessLanguageModel,
+) -> None:
     words = []
     for prompt in PROMPTS:
         *pieces, usage = default_model.reply(prompt)
@@ -102,7 +115,7 @@ def test_answers_are_whole_spoken_sentences_of_twelve_words_on_average(default_m
     assert sum(words) / len(words) >= 12
 
 
-def test_a_long_prompt_is_answered(default_model):
+def test_a_long_prompt_is_answered(default_model: InProcessLanguageModel) -> None:
     story = "Once upon a time there was a fox who lived near the river. " * 30
     *pieces, _ = default_model.reply(f"{story} Who lived near the river?")
     assert pieces

@@ -19,7 +19,7 @@ from voicebench.engines.llm.ending import SentenceEnding, count_words, is_senten
         ("I met Dr. Smith.", " He"),
     ],
 )
-def test_a_sentence_ends_at_its_closing_mark(text, following):
+def test_a_sentence_ends_at_its_closing_mark(text: str, following: str) -> None:
     assert is_sentence_end(text, following)
 
 
@@ -39,11 +39,11 @@ def test_a_sentence_ends_at_its_closing_mark(text, following):
         ("Wait.", '"'),
     ],
 )
-def test_a_sentence_does_not_end_inside_a_number_name_or_list(text, following):
+def test_a_sentence_does_not_end_inside_a_number_name_or_list(text: str, following: str) -> None:
     assert not is_sentence_end(text, following)
 
 
-def test_a_reply_may_end_only_once_it_has_enough_words():
+def test_a_reply_may_end_only_once_it_has_enough_words() -> None:
     ending = SentenceEnding(5)
     ending.push("Yes. It")
     assert not ending.ends_before(" is")
@@ -53,19 +53,19 @@ def test_a_reply_may_end_only_once_it_has_enough_words():
     assert ending.ends_before(" The")
 
 
-def test_a_reply_does_not_end_before_the_next_piece_is_known():
+def test_a_reply_does_not_end_before_the_next_piece_is_known() -> None:
     ending = SentenceEnding(1)
     ending.push("Pi is 3.")
     assert not ending.ends_before("")
     assert not ending.ends_before("14")
 
 
-def test_without_a_limit_the_model_ends_its_reply():
+def test_without_a_limit_the_model_ends_its_reply() -> None:
     ending = SentenceEnding(None)
     ending.push("One. Two. Three.")
     assert not ending.ends_before(" Four")
 
 
-def test_words_are_counted_between_spaces_and_per_character_without_them():
+def test_words_are_counted_between_spaces_and_per_character_without_them() -> None:
     assert count_words("It's  a\nwell-known fact.") == 4
     assert count_words("你好 world") == 3

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
+
 import pytest
 from small_models import byte_level_tokenizer
 
 from voicebench.engines.llm.generation import InProcessLanguageModel, ReplyRules
 from voicebench.errors import EngineError
-from voicebench.events import Remark, Token, Usage
+from voicebench.events import LlmEvent, Remark, Token, Usage
+from voicebench.text.chat_template import PastMessage
 
 TOKENIZER = byte_level_tokenizer()
 END = TOKENIZER.token_to_id("<|im_end|>")
@@ -15,13 +18,13 @@ OPENS, CLOSES = 1000, 1001
 class ScriptedEngine:
     """Samples a prepared list of ids, and notes how many were taken and whether it was closed."""
 
-    def __init__(self, ids, context_tokens=1000):
+    def __init__(self, ids: Sequence[int], context_tokens: int = 1000) -> None:
         self.ids = ids
         self.context_tokens = context_tokens
         self.sampled = 0
         self.closed = False
 
-    def generate(self, prompt_ids):
+    def generate(self, prompt_ids: Sequence[int]) -> Generator[int]:
         try:
             for token_id in self.ids:
                 self.sampled += 1
@@ -29,33 +32,47 @@ class ScriptedEngine:
         finally:
             self.closed = True
 
-    def describe(self):
+    def describe(self) -> dict[str, object]:
         return {"engine": "scripted"}
 
-    def close(self):
+    def close(self) -> None:
         pass
 
 
 class ScriptedTokenizer:
     turn_ends = frozenset({END})
 
-    def __init__(self, *, reasoning_marks=None, ends_at_line=False, prompt_ids=(1, 2, 3)):
+    def __init__(
+        self,
+        *,
+        reasoning_marks: tuple[int, int] | None = None,
+        ends_at_line: bool = False,
+        prompt_ids: tuple[int, int, int] = (1, 2, 3),
+    ) -> None:
         self.reasoning_marks = reasoning_marks
         self.ends_at_line = ends_at_line
         self.prompt_ids = list(prompt_ids)
 
-    def encode_turn(self, system_prompt, prompt, earlier=()):
+    def encode_turn(
+        self, system_prompt: str, prompt: str, earlier: Sequence[PastMessage] = ()
+    ) -> list[int]:
         return self.prompt_ids
 
-    def decode(self, ids):
+    def decode(self, ids: Sequence[int]) -> str:
         return TOKENIZER.decode(list(ids))
 
 
-def ids_of(*texts):
+def ids_of(*texts: str) -> list[int]:
     return [token_id for text in texts for token_id in TOKENIZER.encode(text).ids]
 
 
-def answer(ids, *, rules=None, engine=None, **tokenizer):
+def answer(
+    ids: Sequence[int],
+    *,
+    rules: ReplyRules | None = None,
+    engine: ScriptedEngine | None = None,
+    **tokenizer: object,
+) -> list[LlmEvent]:
     model = InProcessLanguageModel(
         "scripted",
         engine or ScriptedEngine(ids),
@@ -65,11 +82,11 @@ def answer(ids, *, rules=None, engine=None, **tokenizer):
     return list(model.reply("hello"))
 
 
-def text_of(events):
+def text_of(events: list[LlmEvent]) -> str:
     return "".join(event.text for event in events if isinstance(event, Token))
 
 
-def test_a_reply_is_its_tokens_then_their_number():
+def test_a_reply_is_its_tokens_then_their_number() -> None:
     ids = ids_of("Hello world.")
     events = answer([*ids, END, *ids])
     assert text_of(events) == "Hello world."
@@ -77,7 +94,7 @@ def test_a_reply_is_its_tokens_then_their_number():
     assert events[-1] == Usage(len(ids))
 
 
-def test_a_token_is_yielded_before_the_next_one_is_sampled():
+def test_a_token_is_yielded_before_the_next_one_is_sampled() -> None:
     engine = ScriptedEngine(ids_of("a b c d"))
     model = InProcessLanguageModel("scripted", engine, ScriptedTokenizer(), ReplyRules())
     reply = model.reply("hello")
@@ -87,7 +104,7 @@ def test_a_token_is_yielded_before_the_next_one_is_sampled():
     assert engine.sampled == 2
 
 
-def test_closing_the_reply_closes_the_engine():
+def test_closing_the_reply_closes_the_engine() -> None:
     engine = ScriptedEngine(ids_of("a b c d"))
     model = InProcessLanguageModel("scripted", engine, ScriptedTokenizer(), ReplyRules())
     reply = model.reply("hello")
@@ -97,37 +114,37 @@ def test_closing_the_reply_closes_the_engine():
     assert engine.closed
 
 
-def test_the_hard_limit_ends_a_reply_and_no_further_id_is_sampled():
+def test_the_hard_limit_ends_a_reply_and_no_further_id_is_sampled() -> None:
     engine = ScriptedEngine(ids_of("a b c d e f g"))
     events = answer([], engine=engine, rules=ReplyRules(max_tokens=3))
     assert events[-1] == Usage(3)
     assert engine.sampled == 3
 
 
-def test_the_soft_limit_ends_a_reply_at_a_sentence_and_not_inside_one():
+def test_the_soft_limit_ends_a_reply_at_a_sentence_and_not_inside_one() -> None:
     ids = ids_of("It is 3.5 now. It is late. More. And more.")
     assert text_of(answer(ids, rules=ReplyRules(end_after_words=3))) == "It is 3.5 now."
     assert text_of(answer(ids, rules=ReplyRules(end_after_words=5))) == "It is 3.5 now. It is late."
 
 
-def test_the_hard_limit_holds_where_no_sentence_ends():
+def test_the_hard_limit_holds_where_no_sentence_ends() -> None:
     ids = ids_of("a " * 50)
     assert answer(ids, rules=ReplyRules(max_tokens=20, end_after_words=3))[-1] == Usage(20)
 
 
-def test_leading_white_space_comes_with_the_first_visible_text():
+def test_leading_white_space_comes_with_the_first_visible_text() -> None:
     ids = ids_of("\n\n", "Hello")
     events = answer([*ids, END])
     assert events[0].text.startswith("\n\nH")
     assert text_of(events) == "\n\nHello"
 
 
-def test_white_space_alone_is_no_reply():
+def test_white_space_alone_is_no_reply() -> None:
     ids = ids_of("\n \n")
     assert answer([*ids, END]) == [Usage(len(ids))]
 
 
-def test_reasoning_is_sampled_but_not_shown():
+def test_reasoning_is_sampled_but_not_shown() -> None:
     ids = [OPENS, *ids_of("hm, hm"), CLOSES, *ids_of("\n\nYes.")]
     events = answer([*ids, END], reasoning_marks=(OPENS, CLOSES))
     assert text_of(events) == "\n\nYes."
@@ -144,12 +161,14 @@ def test_reasoning_is_sampled_but_not_shown():
         ([*ids_of("<think>hm, hm and so on and on")], None),
     ],
 )
-def test_a_reply_that_ends_in_the_middle_of_a_thought_is_a_failure(ids, marks):
+def test_a_reply_that_ends_in_the_middle_of_a_thought_is_a_failure(
+    ids: Sequence[int], marks: tuple[int, int] | None
+) -> None:
     with pytest.raises(EngineError, match="in the middle of its reasoning"):
         answer(ids, reasoning_marks=marks, rules=ReplyRules(max_tokens=8))
 
 
-def test_a_thought_in_plain_text_is_sampled_but_not_shown():
+def test_a_thought_in_plain_text_is_sampled_but_not_shown() -> None:
     ids = ids_of("<think>hm</think>", "Yes.")
     events = answer([*ids, END])
     assert text_of(events) == "Yes."
@@ -157,7 +176,7 @@ def test_a_thought_in_plain_text_is_sampled_but_not_shown():
     assert events[-1] == Usage(len(ids), hidden=None)
 
 
-def test_a_template_that_opens_the_reasoning_is_followed():
+def test_a_template_that_opens_the_reasoning_is_followed() -> None:
     ids = [*ids_of("hm"), CLOSES, *ids_of("Yes.")]
     marks = (OPENS, CLOSES)
     events = answer([*ids, END], reasoning_marks=marks, prompt_ids=[5, OPENS])
@@ -166,29 +185,29 @@ def test_a_template_that_opens_the_reasoning_is_followed():
     assert text_of(events) == "hmYes."
 
 
-def test_a_model_without_turns_answers_one_line():
+def test_a_model_without_turns_answers_one_line() -> None:
     ids = ids_of("\n Paris.\nUser: and then?")
     assert text_of(answer(ids, ends_at_line=True)) == "\n Paris."
 
 
-def test_an_unfinished_character_is_shown_when_the_reply_ends():
+def test_an_unfinished_character_is_shown_when_the_reply_ends() -> None:
     part_of_an_emoji = TOKENIZER.encode("🦄").ids[:2]
     events = answer([*ids_of("so "), *part_of_an_emoji, END])
     assert text_of(events) == TOKENIZER.decode([*ids_of("so "), *part_of_an_emoji])
 
 
-def test_a_prompt_that_leaves_no_room_for_a_reply_is_refused_in_one_sentence():
+def test_a_prompt_that_leaves_no_room_for_a_reply_is_refused_in_one_sentence() -> None:
     engine = ScriptedEngine(ids_of("a b"), context_tokens=3)
     with pytest.raises(EngineError, match=r"takes 3 tokens .* context of 3; shorten the prompt"):
         answer([], engine=engine)
 
 
-def test_a_reply_ends_where_the_context_ends():
+def test_a_reply_ends_where_the_context_ends() -> None:
     engine = ScriptedEngine(ids_of("a b c d e"), context_tokens=5)
     assert answer([], engine=engine)[-1] == Usage(2)
 
 
-def test_a_description_names_model_engine_and_rules():
+def test_a_description_names_model_engine_and_rules() -> None:
     model = InProcessLanguageModel(
         "scripted", ScriptedEngine([]), ScriptedTokenizer(), ReplyRules(max_tokens=7)
     )

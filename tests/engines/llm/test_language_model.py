@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from small_models import tiny_llama_config, write_model, write_tokenizer
 
 from voicebench.engines.llm import agreement as quality
-from voicebench.engines.llm.generation import SPOKEN_SYSTEM_PROMPT
+from voicebench.engines.llm.generation import SPOKEN_SYSTEM_PROMPT, InProcessLanguageModel
 from voicebench.engines.llm.language_model import load_language_model, measure_quality
 from voicebench.engines.native.library import NoLibrary
 from voicebench.errors import DeviceError, ModelError, SettingsError
@@ -19,13 +22,15 @@ from voicebench.machine.slower import slower_in
 
 
 @pytest.fixture(autouse=True)
-def _cache(tmp_path, monkeypatch, c_library_or_none):
+def _cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c_library_or_none: ctypes.CDLL | None
+) -> None:
     """Findings of a test's models stay out of the user's cache."""
     monkeypatch.setenv("VOICEBENCH_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
-def other_family(tmp_path):
+def other_family(tmp_path: Path) -> Path:
     from transformers import GPT2Config
 
     write_tokenizer(tmp_path)
@@ -34,11 +39,11 @@ def other_family(tmp_path):
     return tmp_path
 
 
-def load(folder, **settings):
+def load(folder: Path, **settings: object) -> InProcessLanguageModel:
     return load_language_model(str(folder), device="cpu", **settings)
 
 
-def text_of(model, prompt="What is the capital of France?"):
+def text_of(model: InProcessLanguageModel, prompt: str = "What is the capital of France?") -> str:
     return "".join(event.text for event in model.reply(prompt) if isinstance(event, Token))
 
 
@@ -57,18 +62,22 @@ def text_of(model, prompt="What is the capital of France?"):
         ({"engine": "transformers", "precision": "int8"}, "has no precision int8"),
     ],
 )
-def test_a_setting_out_of_range_is_refused_before_the_model_is_looked_for(settings, sentence):
+def test_a_setting_out_of_range_is_refused_before_the_model_is_looked_for(
+    settings: dict[str, object], sentence: str
+) -> None:
     with pytest.raises(SettingsError, match=sentence):
         load("no/such/model/anywhere", **settings)
 
 
-def test_a_wrong_device_is_refused_before_the_model_is_looked_for():
+def test_a_wrong_device_is_refused_before_the_model_is_looked_for() -> None:
     with pytest.raises(DeviceError, match="no device name"):
         load_language_model("no/such/model/anywhere", device="gpu")
 
 
-def test_the_default_system_prompt_asks_for_short_answers_and_an_empty_one_is_left_out(tiny_llama):
-    def system_prompt(**settings):
+def test_the_default_system_prompt_asks_for_short_answers_and_an_empty_one_is_left_out(
+    tiny_llama: Path,
+) -> None:
+    def system_prompt(**settings: object) -> object:
         return load(tiny_llama, precision="fp32", **settings).describe()["system_prompt"]
 
     assert system_prompt() == SPOKEN_SYSTEM_PROMPT
@@ -76,7 +85,7 @@ def test_the_default_system_prompt_asks_for_short_answers_and_an_empty_one_is_le
     assert system_prompt(system_prompt="") == ""
 
 
-def test_the_fast_engine_answers_as_transformers_does(tiny_llama):
+def test_the_fast_engine_answers_as_transformers_does(tiny_llama: Path) -> None:
     replies = [
         text_of(load(tiny_llama, engine=engine, precision="fp32", max_tokens=40))
         for engine in ("fast", "transformers")
@@ -86,15 +95,15 @@ def test_the_fast_engine_answers_as_transformers_does(tiny_llama):
 
 
 def test_a_llama_goes_to_the_fast_engine_and_another_family_to_transformers(
-    tiny_llama, other_family
-):
+    tiny_llama: Path, other_family: Path
+) -> None:
     assert load(tiny_llama, precision="fp32").describe()["engine"] == "fast"
     other = load(other_family, max_tokens=5)
     assert other.describe()["engine"] == "transformers"
     list(other.reply("Hello"))
 
 
-def test_the_fast_engine_says_why_it_cannot_run_a_model(other_family):
+def test_the_fast_engine_says_why_it_cannot_run_a_model(other_family: Path) -> None:
     for settings in ({"engine": "fast"}, {"precision": "int8"}):
         with pytest.raises(ModelError, match=r"cannot run .*: its architecture is 'gpt2'; write"):
             load(other_family, **settings)
@@ -102,7 +111,9 @@ def test_the_fast_engine_says_why_it_cannot_run_a_model(other_family):
         measure_quality(str(other_family), device="cpu")
 
 
-def test_auto_says_that_it_measures_and_does_so_once(tiny_llama, monkeypatch):
+def test_auto_says_that_it_measures_and_does_so_once(
+    tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(quality, "HELD_OUT_TURNS", quality.HELD_OUT_TURNS[:2])
     said = []
     first = load(tiny_llama, say=said.append)
@@ -114,19 +125,21 @@ def test_auto_says_that_it_measures_and_does_so_once(tiny_llama, monkeypatch):
     assert text_of(first) == text_of(second)
 
 
-def test_a_dtype_is_a_precision_in_torchs_words(tiny_llama):
+def test_a_dtype_is_a_precision_in_torchs_words(tiny_llama: Path) -> None:
     assert load(tiny_llama, dtype="float32").describe()["precision"] == "fp32"
     general = load(tiny_llama, dtype="bfloat16", engine="transformers")
     assert general.describe()["dtype"] == "bfloat16"
 
 
-def test_the_system_prompts_frame_is_computed_before_the_first_turn(tiny_llama):
+def test_the_system_prompts_frame_is_computed_before_the_first_turn(tiny_llama: Path) -> None:
     short = load(tiny_llama, precision="fp32", system_prompt="Be brief.").describe()
     long = load(tiny_llama, precision="fp32", system_prompt="Be brief. " * 10).describe()
     assert 0 < short["kept_prefix_tokens"] < long["kept_prefix_tokens"]
 
 
-def test_a_system_prompt_longer_than_the_context_leaves_an_error_for_the_turn(tiny_llama):
+def test_a_system_prompt_longer_than_the_context_leaves_an_error_for_the_turn(
+    tiny_llama: Path,
+) -> None:
     from voicebench.errors import EngineError
 
     model = load(tiny_llama, precision="fp32", system_prompt="Be brief. " * 200)
@@ -134,7 +147,9 @@ def test_a_system_prompt_longer_than_the_context_leaves_an_error_for_the_turn(ti
         list(model.reply("Hello"))
 
 
-def test_every_way_to_compute_is_measured_and_the_fastest_comes_first(tiny_llama, monkeypatch):
+def test_every_way_to_compute_is_measured_and_the_fastest_comes_first(
+    tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(quality, "HELD_OUT_TURNS", quality.HELD_OUT_TURNS[:2])
     measured = measure_quality(str(tiny_llama), device="cpu")
     assert [one.turn_ms for one in measured] == sorted(one.turn_ms for one in measured)
@@ -157,7 +172,13 @@ def test_every_way_to_compute_is_measured_and_the_fastest_comes_first(tiny_llama
         ("config.json", None, "holds no config.json"),
     ],
 )
-def test_a_broken_file_is_told_in_one_sentence(tiny_llama, copy_of, name, spoil, sentence):
+def test_a_broken_file_is_told_in_one_sentence(
+    tiny_llama: Path,
+    copy_of: Callable[[Path], Path],
+    name: str,
+    spoil: Callable[[bytes], bytes] | None,
+    sentence: str,
+) -> None:
     folder = copy_of(tiny_llama)
     data = (folder / name).read_bytes()
     if spoil is None:
@@ -169,7 +190,7 @@ def test_a_broken_file_is_told_in_one_sentence(tiny_llama, copy_of, name, spoil,
     assert "\n" not in str(raised.value)
 
 
-def test_the_fast_engine_does_not_import_transformers(tiny_llama):
+def test_the_fast_engine_does_not_import_transformers(tiny_llama: Path) -> None:
     script = (
         "import sys, voicebench.engines.llm.language_model as local\n"
         f"model = local.load_language_model({str(tiny_llama)!r}, precision='fp32', max_tokens=4)\n"
@@ -181,7 +202,7 @@ def test_the_fast_engine_does_not_import_transformers(tiny_llama):
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120, env=environment)
 
 
-def test_several_replies_at_once_do_not_disturb_each_other(tiny_llama):
+def test_several_replies_at_once_do_not_disturb_each_other(tiny_llama: Path) -> None:
     model = load(tiny_llama, precision="fp32", max_tokens=12)
     prompts = ["Hello world", "The quick brown fox", "What is this?"]
     alone = [text_of(model, prompt) for prompt in prompts]
@@ -194,7 +215,7 @@ def test_several_replies_at_once_do_not_disturb_each_other(tiny_llama):
     assert together == alone
 
 
-def test_a_cancelled_reply_leaves_the_model_as_it_was(tiny_llama):
+def test_a_cancelled_reply_leaves_the_model_as_it_was(tiny_llama: Path) -> None:
     model = load(tiny_llama, precision="fp32", max_tokens=12)
     expected = text_of(model)
     for _ in range(3):
@@ -204,7 +225,7 @@ def test_a_cancelled_reply_leaves_the_model_as_it_was(tiny_llama):
     assert text_of(model) == expected
 
 
-def test_a_large_context_costs_no_memory_before_it_is_used(tmp_path):
+def test_a_large_context_costs_no_memory_before_it_is_used(tmp_path: Path) -> None:
     write_tokenizer(tmp_path)
     write_model(tmp_path, tiny_llama_config(max_position_embeddings=131_072))
     config = json.loads((tmp_path / "config.json").read_text())
@@ -214,7 +235,7 @@ def test_a_large_context_costs_no_memory_before_it_is_used(tmp_path):
     assert torch.get_num_threads() == 1
 
 
-def no_compiler(*_):
+def no_compiler(*_: object) -> None:
     raise NoLibrary("there is no C compiler")
 
 
@@ -228,8 +249,8 @@ def no_compiler(*_):
     ],
 )
 def test_torch_in_place_of_c_is_named_where_nobody_asked_for_it(
-    tiny_llama, monkeypatch, settings, is_named
-):
+    tiny_llama: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], is_named: bool
+) -> None:
     monkeypatch.setattr("voicebench.engines.llm.fast.choosing.tried_library", no_compiler)
     slower = slower_in(load(tiny_llama, **settings).describe())
     assert (slower is not None) == is_named
@@ -238,13 +259,15 @@ def test_torch_in_place_of_c_is_named_where_nobody_asked_for_it(
         assert "apt install gcc" in slower.remedy
 
 
-def test_c_that_was_asked_for_and_cannot_be_had_is_said_with_the_reason(tiny_llama, monkeypatch):
+def test_c_that_was_asked_for_and_cannot_be_had_is_said_with_the_reason(
+    tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("voicebench.engines.llm.fast.choosing.tried_library", no_compiler)
     with pytest.raises(SettingsError, match=r"cannot compute here \(there is no C compiler"):
         load(tiny_llama, kernels="native")
 
 
-def test_a_model_that_only_transformers_can_compute_is_said_to_be_one(other_family):
+def test_a_model_that_only_transformers_can_compute_is_said_to_be_one(other_family: Path) -> None:
     said = []
     load(other_family, say=said.append)
     assert "the fast engine cannot run" in said[0]

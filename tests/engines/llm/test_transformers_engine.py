@@ -1,35 +1,42 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from small_models import tiny_llama_config, write_model, write_tokenizer
 
 from voicebench.engines.llm import transformers_engine
+from voicebench.engines.llm.generation import InProcessLanguageModel
 from voicebench.engines.llm.language_model import load_language_model
+from voicebench.engines.llm.transformers_engine import TransformersEngine
+from voicebench.engines.llm.transformers_tokenizer import TransformersTokenizer
 from voicebench.errors import EngineError, ModelError
-from voicebench.events import Token, Usage
+from voicebench.events import LlmEvent, Token, Usage
 from voicebench.text.chat_template import plain_turn
 
 
-def load(folder, **settings):
+def load(folder: Path, **settings: object) -> InProcessLanguageModel:
     settings = {"device": "cpu", "dtype": "float32", "engine": "transformers"} | settings
     return load_language_model(str(folder), **settings)
 
 
-def load_parts(folder):
+def load_parts(folder: Path) -> tuple[TransformersEngine, TransformersTokenizer]:
     return transformers_engine.load(
         folder, name="tiny", device="cpu", dtype="float32", temperature=0.0, seed=0
     )
 
 
-def reply(model, prompt="What is the capital of France?"):
+def reply(
+    model: InProcessLanguageModel, prompt: str = "What is the capital of France?"
+) -> tuple[str, LlmEvent]:
     events = list(model.reply(prompt))
     return "".join(event.text for event in events if isinstance(event, Token)), events[-1]
 
 
-def test_the_reply_is_the_greedy_reply_of_transformers(tiny_llama):
+def test_the_reply_is_the_greedy_reply_of_transformers(tiny_llama: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     engine, tokenizer = load_parts(tiny_llama)
@@ -43,7 +50,7 @@ def test_the_reply_is_the_greedy_reply_of_transformers(tiny_llama):
     assert len(set(expected)) > 5
 
 
-def test_the_shown_text_is_the_decoded_reply(tiny_llama):
+def test_the_shown_text_is_the_decoded_reply(tiny_llama: Path) -> None:
     engine, tokenizer = load_parts(tiny_llama)
     model = load(tiny_llama, max_tokens=30, system_prompt="Be brief.")
     text, usage = reply(model, "Hello world?")
@@ -53,11 +60,13 @@ def test_the_shown_text_is_the_decoded_reply(tiny_llama):
     assert text
 
 
-def test_no_id_is_sampled_before_it_is_asked_for(tiny_llama, monkeypatch):
+def test_no_id_is_sampled_before_it_is_asked_for(
+    tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     passes = []
     forward = transformers_engine.TransformersEngine._forward
 
-    def counted(self, ids, cache):
+    def counted(self, ids: torch.Tensor, cache: Path) -> tuple[torch.Tensor, object]:
         passes.append(ids.shape[1])
         return forward(self, ids, cache)
 
@@ -71,7 +80,7 @@ def test_no_id_is_sampled_before_it_is_asked_for(tiny_llama, monkeypatch):
     assert passes == [len(prompt_ids), 1]
 
 
-def test_the_caller_of_a_reply_keeps_its_gradients(tiny_llama):
+def test_the_caller_of_a_reply_keeps_its_gradients(tiny_llama: Path) -> None:
     events = load(tiny_llama).reply("Hello")
     next(events)
     assert torch.is_grad_enabled()
@@ -79,8 +88,8 @@ def test_the_caller_of_a_reply_keeps_its_gradients(tiny_llama):
     events.close()
 
 
-def test_a_temperature_draws_and_its_seed_repeats_the_reply(tiny_llama):
-    def drawn(seed):
+def test_a_temperature_draws_and_its_seed_repeats_the_reply(tiny_llama: Path) -> None:
+    def drawn(seed: int) -> str:
         return reply(load(tiny_llama, temperature=1.5, seed=seed, max_tokens=20))[0]
 
     model = load(tiny_llama, temperature=1.5, seed=1, max_tokens=20)
@@ -88,7 +97,9 @@ def test_a_temperature_draws_and_its_seed_repeats_the_reply(tiny_llama):
     assert drawn(1) != drawn(2)
 
 
-def test_a_turn_end_of_the_generation_settings_ends_the_reply(tiny_llama, copy_of):
+def test_a_turn_end_of_the_generation_settings_ends_the_reply(
+    tiny_llama: Path, copy_of: Callable[[Path], Path]
+) -> None:
     engine, tokenizer = load_parts(tiny_llama)
     sampled = engine.generate(tokenizer.encode_turn("", "Hi"))
     third = [next(sampled) for _ in range(3)][2]
@@ -98,7 +109,9 @@ def test_a_turn_end_of_the_generation_settings_ends_the_reply(tiny_llama, copy_o
     assert reply(load(folder, system_prompt=""), "Hi")[1].tokens <= 2
 
 
-def test_a_model_without_a_chat_template_gets_a_plain_turn_and_answers_one_line(tmp_path):
+def test_a_model_without_a_chat_template_gets_a_plain_turn_and_answers_one_line(
+    tmp_path: Path,
+) -> None:
     write_tokenizer(tmp_path, chat_template=None)
     write_model(tmp_path, tiny_llama_config())
     _, tokenizer = load_parts(tmp_path)
@@ -108,7 +121,7 @@ def test_a_model_without_a_chat_template_gets_a_plain_turn_and_answers_one_line(
     assert tokenizer.ends_at_line
 
 
-def test_a_template_without_a_system_role_gets_its_words_before_the_users(tmp_path):
+def test_a_template_without_a_system_role_gets_its_words_before_the_users(tmp_path: Path) -> None:
     template = (
         "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
         "{{ messages[0].content }}>"
@@ -119,12 +132,12 @@ def test_a_template_without_a_system_role_gets_its_words_before_the_users(tmp_pa
     assert tokenizer.decode(tokenizer.encode_turn("Be brief.", "Hello?")) == "Be brief.\n\nHello?>"
 
 
-def test_a_prompt_beyond_the_context_is_an_engine_error(tiny_llama):
+def test_a_prompt_beyond_the_context_is_an_engine_error(tiny_llama: Path) -> None:
     with pytest.raises(EngineError, match="a context of 256; shorten the prompt"):
         list(load(tiny_llama).reply("Hello world. " * 300))
 
 
-def test_a_reply_fills_the_context_and_no_more(tiny_llama):
+def test_a_reply_fills_the_context_and_no_more(tiny_llama: Path) -> None:
     model = load(tiny_llama, max_tokens=4000, system_prompt="")
     _, tokenizer = load_parts(tiny_llama)
     prompt = "fox " * 100
@@ -133,7 +146,7 @@ def test_a_reply_fills_the_context_and_no_more(tiny_llama):
     assert reply(model, prompt)[1].tokens <= left
 
 
-def test_another_architecture_answers_too(tmp_path):
+def test_another_architecture_answers_too(tmp_path: Path) -> None:
     from transformers import GPT2Config
 
     write_tokenizer(tmp_path)
@@ -146,7 +159,7 @@ def test_another_architecture_answers_too(tmp_path):
     assert model.describe()["architecture"] == "gpt2"
 
 
-def test_a_description_names_what_computes(tiny_llama):
+def test_a_description_names_what_computes(tiny_llama: Path) -> None:
     described = load(tiny_llama).describe()
     assert described["engine"] == "transformers"
     assert described["device"] == "cpu"
@@ -170,7 +183,13 @@ def test_a_description_names_what_computes(tiny_llama):
     ],
     ids=["cut weights", "pickle", "cut tokenizer", "cut config", "unknown kind", "missing layer"],
 )
-def test_a_broken_file_is_told_in_one_sentence(tiny_llama, copy_of, name, spoil, sentence):
+def test_a_broken_file_is_told_in_one_sentence(
+    tiny_llama: Path,
+    copy_of: Callable[[Path], Path],
+    name: str,
+    spoil: Callable[[bytes], bytes],
+    sentence: str,
+) -> None:
     folder = copy_of(tiny_llama)
     data = (folder / name).read_bytes()
     spoiled = spoil(data)
@@ -181,7 +200,9 @@ def test_a_broken_file_is_told_in_one_sentence(tiny_llama, copy_of, name, spoil,
     assert "\n" not in str(raised.value)
 
 
-def test_a_folder_with_pickled_weights_only_is_refused_unread(tiny_llama, copy_of):
+def test_a_folder_with_pickled_weights_only_is_refused_unread(
+    tiny_llama: Path, copy_of: Callable[[Path], Path]
+) -> None:
     folder = copy_of(tiny_llama)
     (folder / "model.safetensors").unlink()
     torch.save({}, folder / "pytorch_model.bin")
@@ -189,6 +210,6 @@ def test_a_folder_with_pickled_weights_only_is_refused_unread(tiny_llama, copy_o
         load(folder)
 
 
-def test_a_folder_without_a_model_is_refused(tmp_path):
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="holds no config"):
         load(tmp_path)

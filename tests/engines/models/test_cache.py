@@ -35,12 +35,16 @@ def temporaries(folder: Path) -> list[Path]:
     return list(folder.parent.glob(f".{folder.name}.partial-*"))
 
 
-def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
+def test_the_cache_is_where_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("VOICEBENCH_CACHE", str(tmp_path))
     assert cache_folder() == tmp_path
 
 
-def test_a_cache_named_by_tilde_or_relative_is_made_absolute(monkeypatch, tmp_path):
+def test_a_cache_named_by_tilde_or_relative_is_made_absolute(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("VOICEBENCH_CACHE", "~/models")
     assert cache_folder() == tmp_path / "models"
@@ -50,7 +54,9 @@ def test_a_cache_named_by_tilde_or_relative_is_made_absolute(monkeypatch, tmp_pa
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_without_that_the_cache_is_the_users_own(monkeypatch, value):
+def test_without_that_the_cache_is_the_users_own(
+    monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
     if value is None:
         monkeypatch.delenv("VOICEBENCH_CACHE", raising=False)
     else:
@@ -59,7 +65,7 @@ def test_without_that_the_cache_is_the_users_own(monkeypatch, value):
     assert "voicebench" in cache_folder().parts
 
 
-def test_a_folder_is_built_once_and_then_found(tmp_path):
+def test_a_folder_is_built_once_and_then_found(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "model"
     assert build_once(folder, weights, about={"source": "here"}) == folder
     assert (folder / "weights.bin").read_bytes() == b"whole"
@@ -71,7 +77,9 @@ def test_a_folder_is_built_once_and_then_found(tmp_path):
 
 
 @pytest.mark.parametrize("fault", [ValueError, KeyboardInterrupt, SystemExit])
-def test_whatever_ends_a_build_nothing_of_it_is_left(tmp_path, fault):
+def test_whatever_ends_a_build_nothing_of_it_is_left(
+    tmp_path: Path, fault: type[BaseException]
+) -> None:
     folder = tmp_path / "model"
 
     def broken(place: Path) -> None:
@@ -86,7 +94,9 @@ def test_whatever_ends_a_build_nothing_of_it_is_left(tmp_path, fault):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_one_sentence_with_its_remedy_and_leaves_nothing(tmp_path, number):
+def test_a_full_disk_is_one_sentence_with_its_remedy_and_leaves_nothing(
+    tmp_path: Path, number: int
+) -> None:
     folder = tmp_path / "model"
 
     def overflowing(place: Path) -> None:
@@ -101,14 +111,14 @@ def test_a_full_disk_is_one_sentence_with_its_remedy_and_leaves_nothing(tmp_path
     assert temporaries(folder) == []
 
 
-def test_a_cache_that_is_a_file_is_one_sentence(tmp_path):
+def test_a_cache_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("not a folder", encoding="utf-8")
     with pytest.raises(ModelError, match=r"cache .* cannot be written") as caught:
         build_once(tmp_path / "cache" / "models" / "model", weights)
     assert "VOICEBENCH_CACHE" in caught.value.remedy
 
 
-def test_a_source_that_cannot_be_read_is_not_blamed_on_the_cache(tmp_path):
+def test_a_source_that_cannot_be_read_is_not_blamed_on_the_cache(tmp_path: Path) -> None:
     source = tmp_path / "elsewhere" / "source.gguf"
 
     def unreadable(place: Path) -> None:
@@ -118,7 +128,7 @@ def test_a_source_that_cannot_be_read_is_not_blamed_on_the_cache(tmp_path):
         build_once(tmp_path / "cache" / "model", unreadable)
 
 
-def test_a_damaged_folder_is_built_anew(tmp_path):
+def test_a_damaged_folder_is_built_anew(tmp_path: Path) -> None:
     folder = build_once(tmp_path / "model", weights)
     (folder / "weights.bin").write_bytes(b"wh")
     build_once(folder, weights)
@@ -126,7 +136,7 @@ def test_a_damaged_folder_is_built_anew(tmp_path):
     assert temporaries(folder) == []
 
 
-def test_a_folder_that_was_never_finished_is_not_taken_for_a_model(tmp_path):
+def test_a_folder_that_was_never_finished_is_not_taken_for_a_model(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "weights.bin").write_bytes(b"wh")
@@ -134,7 +144,9 @@ def test_a_folder_that_was_never_finished_is_not_taken_for_a_model(tmp_path):
     assert (folder / "weights.bin").read_bytes() == b"whole"
 
 
-def test_every_file_is_on_the_disk_before_the_folder_gets_its_name(tmp_path, monkeypatch):
+def test_every_file_is_on_the_disk_before_the_folder_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "model"
     synced = set()
     real = os.fsync
@@ -174,7 +186,7 @@ def start(program: str, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
-def test_a_killed_build_leaves_no_model_and_the_next_one_sweeps_its_remains(tmp_path):
+def test_a_killed_build_leaves_no_model_and_the_next_one_sweeps_its_remains(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     with start(KILLED, folder) as child:
         assert child.stdout is not None
@@ -188,7 +200,7 @@ def test_a_killed_build_leaves_no_model_and_the_next_one_sweeps_its_remains(tmp_
     assert temporaries(folder) == []
 
 
-def test_an_interrupted_build_leaves_nothing_at_all(tmp_path):
+def test_an_interrupted_build_leaves_nothing_at_all(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     with start(KILLED, folder) as child:
         assert child.stdout is not None
@@ -228,7 +240,7 @@ build_once(Path(sys.argv[1]), build)
 """
 
 
-def test_processes_that_start_at_once_build_once(tmp_path):
+def test_processes_that_start_at_once_build_once(tmp_path: Path) -> None:
     folder, log = tmp_path / "model", tmp_path / "log"
     racers = [start(RACING, folder, log) for _ in range(4)]
     for racer in racers:
@@ -241,7 +253,7 @@ def test_processes_that_start_at_once_build_once(tmp_path):
     assert log.read_text(encoding="utf-8") == "built\n"
 
 
-def test_who_waits_for_another_process_says_so(tmp_path):
+def test_who_waits_for_another_process_says_so(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     with start(KILLED, folder) as first:
         assert first.stdout is not None
@@ -254,7 +266,7 @@ def test_who_waits_for_another_process_says_so(tmp_path):
     assert (folder / "weights.bin").read_bytes() == b"half"
 
 
-def test_discarding_frees_the_folder_and_what_interrupted_builds_left(tmp_path):
+def test_discarding_frees_the_folder_and_what_interrupted_builds_left(tmp_path: Path) -> None:
     folder = build_once(tmp_path / "model", weights)
     stale = tmp_path / ".model.partial-0123abcd"
     stale.mkdir()
@@ -266,7 +278,7 @@ def test_discarding_frees_the_folder_and_what_interrupted_builds_left(tmp_path):
     assert not stale.exists()
 
 
-def test_other_models_with_a_longer_name_are_not_discarded(tmp_path):
+def test_other_models_with_a_longer_name_are_not_discarded(tmp_path: Path) -> None:
     folder = build_once(tmp_path / "model", weights)
     other = build_once(tmp_path / "model-large", weights)
     with locked(folder):
@@ -274,7 +286,9 @@ def test_other_models_with_a_longer_name_are_not_discarded(tmp_path):
     assert manifest.damage(other) is None
 
 
-def test_a_model_that_does_not_fit_is_refused_before_it_is_fetched(tmp_path, monkeypatch):
+def test_a_model_that_does_not_fit_is_refused_before_it_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usage = type(cache_module.shutil.disk_usage(tmp_path))(100_000_000, 90_000_000, 10_000_000)
     monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda path: usage)
     require_space(tmp_path / "model", 10_000_000)
@@ -289,7 +303,9 @@ def source(tmp_path: Path, cache: Path) -> Path:
     return path
 
 
-def test_a_sum_is_taken_once_for_a_file_that_does_not_change(source, monkeypatch):
+def test_a_sum_is_taken_once_for_a_file_that_does_not_change(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     digest = known_sha256(source)
     assert digest == file_sha256(source)
 
@@ -300,13 +316,13 @@ def test_a_sum_is_taken_once_for_a_file_that_does_not_change(source, monkeypatch
     assert known_sha256(source) == digest
 
 
-def test_a_file_that_changed_is_hashed_again(source):
+def test_a_file_that_changed_is_hashed_again(source: Path) -> None:
     before = known_sha256(source)
     source.write_bytes(b"other weights")
     assert known_sha256(source) == file_sha256(source) != before
 
 
-def test_a_file_of_the_same_size_with_another_time_is_hashed_again(source):
+def test_a_file_of_the_same_size_with_another_time_is_hashed_again(source: Path) -> None:
     before = known_sha256(source)
     source.write_bytes(b"SOME WEIGHTS")
     os.utime(source, ns=(1, 1))
@@ -314,19 +330,19 @@ def test_a_file_of_the_same_size_with_another_time_is_hashed_again(source):
 
 
 @pytest.mark.parametrize("memory", ["", "{", "[]", '{"seen": 1}'])
-def test_a_memory_that_cannot_be_read_is_not_needed(source, cache, memory):
+def test_a_memory_that_cannot_be_read_is_not_needed(source: Path, cache: Path, memory: str) -> None:
     digest = known_sha256(source)
     (remembered,) = (cache / "digests").iterdir()
     remembered.write_text(memory, encoding="utf-8")
     assert known_sha256(source) == digest
 
 
-def test_a_sum_that_cannot_be_remembered_is_still_right(source, cache):
+def test_a_sum_that_cannot_be_remembered_is_still_right(source: Path, cache: Path) -> None:
     cache.write_text("a file where the cache should be", encoding="utf-8")
     assert known_sha256(source) == file_sha256(source)
 
 
-def test_a_build_that_waits_for_nobody_reports_nothing(tmp_path):
+def test_a_build_that_waits_for_nobody_reports_nothing(tmp_path: Path) -> None:
     steps: list[Step] = []
     build_once(tmp_path / "model", weights, report=steps.append)
     assert steps == []

@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from voicebench.engines.models.catalogue import CATALOGUE, entry
+from voicebench.engines.models.catalogue import CATALOGUE, Entry, entry
 from voicebench.errors import UsageError
 
 
-def test_every_entry_can_be_found_by_its_name_and_names_are_unique():
+def test_every_entry_can_be_found_by_its_name_and_names_are_unique() -> None:
     assert [entry(model.name) for model in CATALOGUE] == list(CATALOGUE)
     assert len({model.name for model in CATALOGUE}) == len(CATALOGUE)
 
 
-def test_the_embedded_default_is_one_language_model_and_one_voice():
+def test_the_embedded_default_is_one_language_model_and_one_voice() -> None:
     assert [(model.name, model.kind) for model in CATALOGUE] == [
         ("smollm2-135m-instruct", "llm"),
         ("en_US-joe-medium", "voice"),
@@ -19,7 +19,7 @@ def test_the_embedded_default_is_one_language_model_and_one_voice():
 
 
 @pytest.mark.parametrize("model", CATALOGUE, ids=lambda model: model.name)
-def test_an_entry_pins_every_byte_and_states_its_licence(model):
+def test_an_entry_pins_every_byte_and_states_its_licence(model: Entry) -> None:
     pinned = [(model.wheel.size, model.wheel.sha256)]
     pinned += [(member.size, member.sha256) for member in model.members]
     for size, sha256 in pinned:
@@ -32,7 +32,7 @@ def test_an_entry_pins_every_byte_and_states_its_licence(model):
 
 
 @pytest.mark.parametrize("model", CATALOGUE, ids=lambda model: model.name)
-def test_members_are_kept_under_plain_names_that_do_not_collide(model):
+def test_members_are_kept_under_plain_names_that_do_not_collide(model: Entry) -> None:
     names = [member.name for member in model.members]
     assert len(set(names)) == len(names)
     assert not any("/" in name or "\\" in name or name.startswith(".") for name in names)
@@ -48,13 +48,13 @@ def test_members_are_kept_under_plain_names_that_do_not_collide(model):
         ("joe", "en_US-joe-medium"),
     ],
 )
-def test_a_close_name_is_suggested(asked, meant):
+def test_a_close_name_is_suggested(asked: str, meant: str) -> None:
     with pytest.raises(UsageError, match=f"no model '{asked}'.*did you mean {meant}"):
         entry(asked)
 
 
 @pytest.mark.parametrize("asked", ["", "gpt-5", "../../etc/passwd"])
-def test_a_name_that_is_close_to_nothing_is_answered_with_all_names(asked):
+def test_a_name_that_is_close_to_nothing_is_answered_with_all_names(asked: str) -> None:
     with pytest.raises(UsageError, match="smollm2-135m-instruct, en_US-joe-medium") as caught:
         entry(asked)
     assert caught.value.exit_code == 2

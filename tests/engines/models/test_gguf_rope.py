@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tiny_gguf import Shape, llama_weights, write_gguf
 
-from voicebench.engines.models.gguf_header import read_header
+from voicebench.engines.models.gguf_header import Header, read_header
 from voicebench.engines.models.gguf_rope import llama3_factors, stretched_rope
 from voicebench.errors import ModelError
 
 SHAPE = Shape(layers=1)
 
 
-def header_with(tmp_path, factors, **options):
+def header_with(tmp_path: Path, factors: object, **options: object) -> Header:
     weights = llama_weights(SHAPE)
     if factors is not None:
         weights["rope_freqs.weight"] = np.asarray(factors, np.float32)
@@ -20,11 +22,11 @@ def header_with(tmp_path, factors, **options):
     return read_header(path)
 
 
-def test_a_model_without_factors_has_plain_rotary_frequencies(tmp_path):
+def test_a_model_without_factors_has_plain_rotary_frequencies(tmp_path: Path) -> None:
     assert stretched_rope(header_with(tmp_path, None)) is None
 
 
-def test_the_numbers_are_found_again_from_the_factors(tmp_path):
+def test_the_numbers_are_found_again_from_the_factors(tmp_path: Path) -> None:
     factors = llama3_factors(10000.0, SHAPE.head_width, 8.0)
     assert stretched_rope(header_with(tmp_path, factors)) == {
         "rope_type": "llama3",
@@ -36,12 +38,12 @@ def test_the_numbers_are_found_again_from_the_factors(tmp_path):
     }
 
 
-def test_factors_of_another_rule_are_refused(tmp_path):
+def test_factors_of_another_rule_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="by a rule that is not known"):
         stretched_rope(header_with(tmp_path, np.linspace(1, 8, SHAPE.head_width // 2)))
 
 
-def test_the_factors_are_those_that_transformers_computes_from_the_same_numbers():
+def test_the_factors_are_those_that_transformers_computes_from_the_same_numbers() -> None:
     from transformers import LlamaConfig
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
@@ -64,7 +66,7 @@ def test_the_factors_are_those_that_transformers_computes_from_the_same_numbers(
     np.testing.assert_allclose(llama3_factors(500000.0, 64, 32.0), factors, rtol=1e-4)
 
 
-def test_the_converted_config_carries_them(tmp_path):
+def test_the_converted_config_carries_them(tmp_path: Path) -> None:
     import json
 
     from voicebench.engines.models.gguf_convert import convert

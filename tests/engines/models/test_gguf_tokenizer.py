@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tiny_gguf import CHAT_TEMPLATE, TOKENS, Shape, llama_weights, write_gguf
@@ -16,8 +18,8 @@ from voicebench.engines.models.gguf_tokenizer import (
 
 
 @pytest.fixture
-def header(tmp_path):
-    def make(**options) -> Header:
+def header(tmp_path: Path) -> Callable[..., Header]:
+    def make(**options: object) -> Header:
         shape = Shape(layers=1)
         path = tmp_path / "tiny.gguf"
         write_gguf(path, shape, weights=llama_weights(shape), **options)
@@ -32,28 +34,34 @@ def pieces(header: Header, text: str) -> list[str]:
     return build_tokenizer(header, rule).encode(text).tokens
 
 
-def test_merges_are_applied_within_words(header):
+def test_merges_are_applied_within_words(header: Callable[..., Header]) -> None:
     assert pieces(header(), "hello hello") == ["hello", "Ġhello"]
 
 
-def test_smollm_cuts_out_every_digit_before_anything_is_merged(header):
+def test_smollm_cuts_out_every_digit_before_anything_is_merged(
+    header: Callable[..., Header],
+) -> None:
     # "1 2" is a merge of this vocabulary; only the split rule keeps the digits apart.
     assert pieces(header(pre="smollm"), "  12") == ["ĠĠ", "1", "2"]
     assert pieces(header(pre="gpt-2"), "  12") == ["Ġ", "Ġ", "12"]
 
 
-def test_qwen_cuts_single_digits_and_llama_three_at_a_time(header):
+def test_qwen_cuts_single_digits_and_llama_three_at_a_time(header: Callable[..., Header]) -> None:
     assert pieces(header(pre="qwen2"), "12") == ["1", "2"]
     assert pieces(header(pre="llama-bpe"), "12") == ["12"]
 
 
-def test_text_is_brought_to_composed_form_only_where_the_model_was_trained_so(header):
+def test_text_is_brought_to_composed_form_only_where_the_model_was_trained_so(
+    header: Callable[..., Header],
+) -> None:
     decomposed = "e\N{COMBINING ACUTE ACCENT}"
     assert len(pieces(header(pre="qwen2"), decomposed)) == 2  # é, in two bytes
     assert len(pieces(header(pre="smollm"), decomposed)) == 3
 
 
-def test_special_tokens_are_never_split_and_have_their_own_numbers(header):
+def test_special_tokens_are_never_split_and_have_their_own_numbers(
+    header: Callable[..., Header],
+) -> None:
     made = header()
     rule = split_rule(made)
     encoding = build_tokenizer(made, rule).encode("<|im_start|>hello<|im_end|>")
@@ -62,14 +70,18 @@ def test_special_tokens_are_never_split_and_have_their_own_numbers(header):
 
 @pytest.mark.parametrize("pre", SPLIT_RULES)
 @pytest.mark.parametrize("text", ["hello 12,  hello\n\n", "é « 日本 » 👋🏽 \t x", "don't", "  "])
-def test_what_is_encoded_decodes_to_the_same_text(header, pre, text):
+def test_what_is_encoded_decodes_to_the_same_text(
+    header: Callable[..., Header], pre: str, text: str
+) -> None:
     made = header(pre=pre)
     rule = split_rule(made)
     tokenizer = build_tokenizer(made, rule)
     assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False).ids) == text
 
 
-def test_a_text_begins_with_its_token_only_where_the_file_asks_for_it(header):
+def test_a_text_begins_with_its_token_only_where_the_file_asks_for_it(
+    header: Callable[..., Header],
+) -> None:
     made = header(pre="llama-bpe")
     assert pieces(made, "hello") == ["hello"]  # the file says add_bos_token = false
     del made.settings["tokenizer.ggml.add_bos_token"]
@@ -77,17 +89,23 @@ def test_a_text_begins_with_its_token_only_where_the_file_asks_for_it(header):
 
 
 @pytest.mark.parametrize("pre", ["no-such-rule", "tekken"])
-def test_a_rule_that_is_not_known_here_is_not_guessed(header, pre):
+def test_a_rule_that_is_not_known_here_is_not_guessed(
+    header: Callable[..., Header], pre: str
+) -> None:
     assert split_rule(header(pre=pre)) is None
 
 
-def test_a_vocabulary_of_another_kind_is_left_to_transformers(header):
+def test_a_vocabulary_of_another_kind_is_left_to_transformers(
+    header: Callable[..., Header],
+) -> None:
     made = header()
     del made.settings["tokenizer.ggml.merges"]
     assert split_rule(made) is None
 
 
-def test_the_config_names_special_tokens_template_and_longest_text(header, tmp_path):
+def test_the_config_names_special_tokens_template_and_longest_text(
+    header: Callable[..., Header], tmp_path: Path
+) -> None:
     made = header()
     write_tokenizer(made, SPLIT_RULES["smollm"], tmp_path)
     config = json.loads((tmp_path / "tokenizer_config.json").read_text(encoding="utf-8"))
@@ -100,14 +118,16 @@ def test_the_config_names_special_tokens_template_and_longest_text(header, tmp_p
     assert config["model_max_length"] == 128
 
 
-def test_a_token_number_outside_the_vocabulary_is_left_out(header):
+def test_a_token_number_outside_the_vocabulary_is_left_out(header: Callable[..., Header]) -> None:
     made = header(settings={"tokenizer.ggml.mask_token_id": 3})
     setting = made.settings["tokenizer.ggml.eos_token_id"]
     made.settings["tokenizer.ggml.eos_token_id"] = type(setting)(99_999, 0, 0)
     assert "eos_token" not in tokenizer_config(made)
 
 
-def test_transformers_reads_the_folder_and_makes_the_same_tokens(header, tmp_path):
+def test_transformers_reads_the_folder_and_makes_the_same_tokens(
+    header: Callable[..., Header], tmp_path: Path
+) -> None:
     from transformers import AutoTokenizer
 
     made = header()

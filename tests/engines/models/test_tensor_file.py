@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -19,13 +21,13 @@ STORED = {
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: Path) -> Path:
     save_file(STORED, tmp_path / "some.safetensors", metadata={"format": "np"})
     return tmp_path / "some.safetensors"
 
 
 @pytest.mark.parametrize("name", STORED)
-def test_an_array_has_the_numbers_and_the_shape_that_were_stored(file, name):
+def test_an_array_has_the_numbers_and_the_shape_that_were_stored(file: Path, name: str) -> None:
     tensors = TensorFile(file)
     array = tensors.array(name)
     assert set(tensors.names) == set(STORED)
@@ -34,25 +36,25 @@ def test_an_array_has_the_numbers_and_the_shape_that_were_stored(file, name):
     np.testing.assert_array_equal(array, STORED[name])
 
 
-def test_what_is_written_to_an_array_does_not_reach_the_file(file):
+def test_what_is_written_to_an_array_does_not_reach_the_file(file: Path) -> None:
     TensorFile(file).array("plain")[:] = 9.0
     np.testing.assert_array_equal(TensorFile(file).array("plain"), STORED["plain"])
 
 
-def test_numbers_of_another_kind_are_named(tmp_path):
+def test_numbers_of_another_kind_are_named(tmp_path: Path) -> None:
     save_file({"counts": np.arange(3)}, tmp_path / "some.safetensors")
     assert TensorFile(tmp_path / "some.safetensors").number_format("counts") == "I64"
 
 
 @pytest.mark.parametrize("content", [b"", b"\x08", b"\xff" * 64, b"\x80\x04pickle"])
-def test_what_is_no_such_file_is_told_with_its_path(tmp_path, content):
+def test_what_is_no_such_file_is_told_with_its_path(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "some.safetensors"
     file.write_bytes(content)
     with pytest.raises(ModelError, match=r"some\.safetensors cannot be read"):
         TensorFile(file)
 
 
-def test_a_file_that_is_cut_off_is_told(file):
+def test_a_file_that_is_cut_off_is_told(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-8])
     with pytest.raises(ModelError, match="cannot be read"):
         TensorFile(file)

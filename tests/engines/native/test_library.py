@@ -4,6 +4,9 @@ import ctypes
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +23,9 @@ from voicebench.engines.tts.vits.voice_trial import vits_works
 
 
 @pytest.fixture
-def fresh(tmp_path, monkeypatch, c_library):
+def fresh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c_library: ctypes.CDLL
+) -> Iterator[Path]:
     """An empty cache, and nothing remembered."""
     monkeypatch.setenv("VOICEBENCH_CACHE", str(tmp_path / "cache"))
     native_library.cache_clear()
@@ -28,19 +33,21 @@ def fresh(tmp_path, monkeypatch, c_library):
     native_library.cache_clear()
 
 
-def compiler(folder, script):
+def compiler(folder: Path, script: str) -> str:
     path = folder / "some-cc"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return str(path)
 
 
-def test_the_library_is_compiled_once_and_kept(fresh, monkeypatch):
+def test_the_library_is_compiled_once_and_kept(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert isinstance(native_library(), ctypes.CDLL)
     native_library.cache_clear()
     run = module._run
 
-    def only_ask(command):
+    def only_ask(command: Any) -> Any:
         assert command[-1] == "--version", "compiled again"
         return run(command)
 
@@ -48,8 +55,10 @@ def test_the_library_is_compiled_once_and_kept(fresh, monkeypatch):
     assert isinstance(native_library(), ctypes.CDLL)
 
 
-def test_another_compiler_or_processor_makes_another_library(fresh, monkeypatch):
-    def folders():
+def test_another_compiler_or_processor_makes_another_library(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def folders() -> set[str]:
         native_library.cache_clear()
         native_library()
         return {path.name for path in (fresh / "cache" / "native").iterdir() if path.is_dir()}
@@ -59,7 +68,9 @@ def test_another_compiler_or_processor_makes_another_library(fresh, monkeypatch)
     assert len(folders()) == 2
 
 
-def test_a_processor_without_wide_instructions_computes_the_same(fresh, monkeypatch):
+def test_a_processor_without_wide_instructions_computes_the_same(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "_processor_options", list)
     plain = native_library()
     assert not is_vectorised(plain)
@@ -67,7 +78,7 @@ def test_a_processor_without_wide_instructions_computes_the_same(fresh, monkeypa
     assert vits_works(plain, 2)
 
 
-def test_without_a_compiler_it_is_unsupported(fresh, monkeypatch):
+def test_without_a_compiler_it_is_unsupported(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(fresh))
     monkeypatch.setenv("CC", "")
     with pytest.raises(NoLibrary, match="there is no C compiler") as caught:
@@ -75,8 +86,10 @@ def test_without_a_compiler_it_is_unsupported(fresh, monkeypatch):
     assert "apt install gcc" in caught.value.remedy
 
 
-def test_where_too_few_files_may_be_open_that_is_the_remedy(fresh, monkeypatch):
-    def run_out(*_, **__):
+def test_where_too_few_files_may_be_open_that_is_the_remedy(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_out(*_: object, **__: object) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     monkeypatch.setattr(module.subprocess, "run", run_out)
@@ -89,8 +102,10 @@ def test_where_too_few_files_may_be_open_that_is_the_remedy(fresh, monkeypatch):
     ("said", "remedy"),
     [("cannot open: Too many open files", "ulimit -n"), ("Permission denied", "VOICEBENCH_CACHE")],
 )
-def test_a_library_that_cannot_be_loaded_is_told_with_its_remedy(fresh, monkeypatch, said, remedy):
-    def refuse(_):
+def test_a_library_that_cannot_be_loaded_is_told_with_its_remedy(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, said: str, remedy: str
+) -> None:
+    def refuse(_: object) -> None:
         raise OSError(said)  # as the loader does it, without a number
 
     monkeypatch.setattr(module.ctypes, "CDLL", refuse)
@@ -112,29 +127,33 @@ def test_a_library_that_cannot_be_loaded_is_told_with_its_remedy(fresh, monkeypa
     ],
     ids=["refuses", "writes rubbish", "writes nothing"],
 )
-def test_a_compiler_that_does_not_deliver_is_told(fresh, monkeypatch, script, reason):
+def test_a_compiler_that_does_not_deliver_is_told(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, script: str, reason: str
+) -> None:
     monkeypatch.setenv("CC", compiler(fresh, script))
     with pytest.raises(NoLibrary, match=reason):
         native_library()
 
 
-def test_a_broken_setting_of_the_compiler_is_told(fresh, monkeypatch):
+def test_a_broken_setting_of_the_compiler_is_told(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CC", "cc '")
     with pytest.raises(NoLibrary, match="CC is no command"):
         native_library()
 
 
-def test_what_cannot_be_loaded_is_not_kept(fresh, monkeypatch):
+def test_what_cannot_be_loaded_is_not_kept(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", compiler(fresh, "exit 0"))
     with pytest.raises(NoLibrary):
         native_library()
     assert not [path for path in (fresh / "cache" / "native").iterdir() if path.is_dir()]
 
 
-def test_a_part_is_tried_once_and_refused_for_itself_alone(fresh):
+def test_a_part_is_tried_once_and_refused_for_itself_alone(fresh: Path) -> None:
     tried = []
 
-    def is_right(library):
+    def is_right(library: ctypes.CDLL) -> bool:
         tried.append(library)
         return True
 
@@ -145,13 +164,15 @@ def test_a_part_is_tried_once_and_refused_for_itself_alone(fresh):
         tried_library("another", lambda library: False)
 
 
-def test_a_compiler_that_does_not_answer_is_given_up(fresh, monkeypatch):
+def test_a_compiler_that_does_not_answer_is_given_up(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CC", compiler(fresh, "exec sleep 60"))
     monkeypatch.setattr(module, "_TIMEOUT_S", 0.2)
     with pytest.raises(NoLibrary, match="does not answer"):
         native_library()
 
 
-def test_a_processor_is_told_by_its_name_and_its_instructions():
+def test_a_processor_is_told_by_its_name_and_its_instructions() -> None:
     assert processor() == processor()
     assert len(processor()) > 5

@@ -43,7 +43,7 @@ def test_a_voice_equals_transformers(
     draws = []
     originals = {name: getattr(torch, name) for name in ("randn", "randn_like")}
 
-    def recorded(name: str):
+    def recorded(name: str) -> Callable[..., torch.Tensor]:
         def draw(*args: object, **options: object) -> torch.Tensor:
             draws.append(originals[name](*args, **options))
             return draws[-1]

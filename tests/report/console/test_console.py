@@ -106,7 +106,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_run_is_told_as_recorded(name):
+def test_a_run_is_told_as_recorded(name: str) -> None:
     make, width, encoding = CASES[name]
     lines = lines_of(printed(make().run(), width, encoding=encoding))
     path = GOLDEN / f"{name}.txt"
@@ -116,7 +116,9 @@ def test_a_run_is_told_as_recorded(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_was_recorded_is_told_to_the_character_as_it_was_when_the_run_ended(name, tmp_path):
+def test_what_was_recorded_is_told_to_the_character_as_it_was_when_the_run_ended(
+    name: str, tmp_path: Path
+) -> None:
     make, width, encoding = CASES[name]
     golden = make()
     run = read_run(write_result(tmp_path, golden.turns, **golden.more))  # type: ignore[arg-type]
@@ -127,18 +129,18 @@ def test_what_was_recorded_is_told_to_the_character_as_it_was_when_the_run_ended
 
 
 @pytest.mark.parametrize("width", [40, 57, 80, 133, 200])
-def test_no_line_is_wider_than_the_console(width):
+def test_no_line_is_wider_than_the_console(width: int) -> None:
     for make in (sprint, stalling, varied, interrupted, judged):
         lines = lines_of(printed(make().run(), width))
         assert max(cell_len(line) for line in lines) <= width
 
 
-def test_no_colour_is_printed_where_none_is_wanted():
+def test_no_colour_is_printed_where_none_is_wanted() -> None:
     assert "\x1b" not in printed(sprint_run(), 100)
     assert "\x1b" not in printed(sprint_run(), 100, environ={"TERM": "dumb"})
 
 
-def test_no_color_leaves_every_word_and_no_colour():
+def test_no_color_leaves_every_word_and_no_colour() -> None:
     environ = {"NO_COLOR": "1", "FORCE_COLOR": "1", "TERM": "xterm-256color"}
     file = io.StringIO()
     console = Console(file=file, width=100, force_terminal=True, _environ=environ)
@@ -148,7 +150,7 @@ def test_no_color_leaves_every_word_and_no_colour():
     assert not any(f"\x1b[{code}m" in text for code in range(30, 38))
 
 
-def test_the_verdict_is_the_first_and_the_last_thing_said():
+def test_the_verdict_is_the_first_and_the_last_thing_said() -> None:
     file = io.StringIO()
     print_runs(Console(file=file, width=100), [sprint_run()])
     lines = lines_of(file.getvalue())
@@ -156,41 +158,41 @@ def test_the_verdict_is_the_first_and_the_last_thing_said():
     assert lines[-1] == "✗ FAIL  2 of 4 gates passed"
 
 
-def test_the_instruments_own_error_is_in_every_report():
+def test_the_instruments_own_error_is_in_every_report() -> None:
     assert "recorded minus scripted is 0.01 ms p50, 0.06 ms p95" in printed(sprint_run(), 100)
 
 
-def test_a_run_without_any_turn_is_told_without_failing():
+def test_a_run_without_any_turn_is_told_without_failing() -> None:
     text = printed(made_run([], planned=12, complete=False), 80)
     assert "0 measured turns, 0 failed" in text
     assert "no turn was measured" in text
     assert "NOT MEASURED" in text
 
 
-def test_a_run_in_which_every_turn_failed_is_told_without_failing():
+def test_a_run_in_which_every_turn_failed_is_told_without_failing() -> None:
     text = printed(made_run([failed_turn(1), failed_turn(2)]), 80)
     assert "2 measured turns, 2 failed" in text
     assert "runs 1, 2 failed in tts: the voice ran out of memory" in text
 
 
-def test_without_gates_nothing_is_said_to_have_passed():
+def test_without_gates_nothing_is_said_to_have_passed() -> None:
     text = printed(made_run(sprint_turns(), gates=()), 100)
     assert "– NOT JUDGED  no gate is set" in text
     assert "PASS" not in text
 
 
-def test_a_run_in_which_nothing_is_off_gets_no_advice():
+def test_a_run_in_which_nothing_is_off_gets_no_advice() -> None:
     turns = [make_turn(number) for number in range(1, 21)]
     file = io.StringIO()
     print_advice(Console(file=file), made_run(turns))
     assert file.getvalue() == ""
 
 
-def test_what_the_environment_does_not_tell_is_left_out():
+def test_what_the_environment_does_not_tell_is_left_out() -> None:
     made = replace(sprint_run(), environment={"cpu": None, "cores": None, "load_1min": None})
     assert "None" not in printed(made, 100)
 
 
-def test_markup_in_a_folders_name_is_no_markup():
+def test_markup_in_a_folders_name_is_no_markup() -> None:
     made = replace(sprint_run(), path=Path("results/[red]x"))
     assert lines_of(printed(made, 100))[0].startswith("[red]x ")

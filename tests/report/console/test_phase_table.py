@@ -26,7 +26,7 @@ TURNS = [
 ]
 
 
-def test_the_phases_stand_in_order_of_time_beside_the_measured_turns():
+def test_the_phases_stand_in_order_of_time_beside_the_measured_turns() -> None:
     text = shown(phase_sheet(digest_of(TURNS)), 80)
     assert row_of(text, "cold") == "cold 1 0 900 +714 2.5 0 %"
     assert row_of(text, "measured") == "measured 3 0 186 – 2.5 100 %"
@@ -35,17 +35,17 @@ def test_the_phases_stand_in_order_of_time_beside_the_measured_turns():
     assert order == ["cold", "measured", "idle"]
 
 
-def test_in_process_there_are_no_connections_to_speak_of():
+def test_in_process_there_are_no_connections_to_speak_of() -> None:
     turns = [make_turn(1, phase="cold"), make_turn(2)]
     assert "connect" not in shown(phase_sheet(digest_of(turns)), 80)
 
 
-def test_measured_turns_alone_need_no_table():
+def test_measured_turns_alone_need_no_table() -> None:
     turns = [make_turn(1)]
     assert phase_sheet(digest_of(turns)) is None
 
 
-def test_idle_turns_stand_below_the_runs_and_are_never_crowded_out():
+def test_idle_turns_stand_below_the_runs_and_are_never_crowded_out() -> None:
     warm = [make_turn(number, phase="warmup") for number in range(1, 31)]
     turns = [*warm, make_turn(31), make_turn(32, phase="idle")]
     digest = digest_of(turns)
@@ -56,7 +56,7 @@ def test_idle_turns_stand_below_the_runs_and_are_never_crowded_out():
         assert told.index("warm-up") < told.index("1") < told.index("idle")
 
 
-def test_the_label_of_an_idle_turn_leaves_its_row_in_line():
+def test_the_label_of_an_idle_turn_leaves_its_row_in_line() -> None:
     rows = lines_of(shown(Waterfall(digest_of(TURNS), UNDER_300), 100))
     starts = {
         label: next(row for row in rows if row.split()[:1] == [label])

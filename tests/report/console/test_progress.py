@@ -71,7 +71,7 @@ def on_screen(text: str) -> list[str]:
     return lines
 
 
-def test_the_line_follows_the_stages_of_a_turn():
+def test_the_line_follows_the_stages_of_a_turn() -> None:
     progress = Progress(terminal(), clock=HandClock())
     progress.planned(plan(0, 3))
     lines = []
@@ -88,7 +88,7 @@ def test_the_line_follows_the_stages_of_a_turn():
     ]
 
 
-def test_the_next_turn_begins_at_its_first_stage():
+def test_the_next_turn_begins_at_its_first_stage() -> None:
     progress = Progress(terminal(), clock=HandClock())
     progress.planned(plan(0, 3))
     for event in (TurnStarted("hi"), AUDIO, TurnFailed("no", "engine", "tts"), TurnStarted("hi")):
@@ -96,7 +96,7 @@ def test_the_next_turn_begins_at_its_first_stage():
     assert progress.line() == "run 1/3 · waiting for the first token"
 
 
-def test_events_that_are_no_stage_change_nothing():
+def test_events_that_are_no_stage_change_nothing() -> None:
     progress = Progress(terminal(), clock=HandClock())
     progress.planned(plan(0, 3))
     progress.event(0, Reply("whole"))
@@ -106,7 +106,7 @@ def test_events_that_are_no_stage_change_nothing():
     assert progress.line() == "run 1/3 · writing"
 
 
-def test_an_event_writes_nothing_by_itself():
+def test_an_event_writes_nothing_by_itself() -> None:
     console = terminal()
     progress = Progress(console, clock=HandClock())
     progress.planned(plan(0, 3))
@@ -116,7 +116,7 @@ def test_an_event_writes_nothing_by_itself():
     assert written(console) == before
 
 
-def test_the_time_left_follows_from_the_turns_so_far():
+def test_the_time_left_follows_from_the_turns_so_far() -> None:
     clock = HandClock()
     progress = Progress(terminal(), clock=clock)
     progress.planned(plan(1, 5))
@@ -133,7 +133,7 @@ def test_the_time_left_follows_from_the_turns_so_far():
     assert progress.time_left_s() == 0
 
 
-def test_minutes_are_told_as_minutes():
+def test_minutes_are_told_as_minutes() -> None:
     clock = HandClock()
     progress = Progress(terminal(), clock=clock)
     progress.planned(plan(0, 100))
@@ -143,7 +143,7 @@ def test_minutes_are_told_as_minutes():
     assert progress.line().endswith("9 min left")
 
 
-def test_warm_up_turns_are_counted_apart():
+def test_warm_up_turns_are_counted_apart() -> None:
     progress = Progress(terminal(), clock=HandClock())
     progress.planned(plan(2, 3))
     assert progress.line().startswith("warm-up 1/2")
@@ -152,14 +152,14 @@ def test_warm_up_turns_are_counted_apart():
     assert progress.line().startswith("run 1/3")
 
 
-def test_after_the_last_turn_the_run_is_being_judged():
+def test_after_the_last_turn_the_run_is_being_judged() -> None:
     progress = Progress(terminal(), clock=HandClock())
     progress.planned(plan(0, 1))
     progress.turn_done(make_turn(1))
     assert progress.line() == "judging"
 
 
-def test_a_terminal_gets_a_row_for_each_turn_and_the_line_below():
+def test_a_terminal_gets_a_row_for_each_turn_and_the_line_below() -> None:
     console = terminal()
     progress = Progress(console, clock=HandClock())
     progress.say("loading the voice")
@@ -178,7 +178,7 @@ def test_a_terminal_gets_a_row_for_each_turn_and_the_line_below():
     ]
 
 
-def test_a_narrow_terminal_gets_the_figures_that_matter():
+def test_a_narrow_terminal_gets_the_figures_that_matter() -> None:
     console = terminal(40)
     progress = Progress(console, clock=HandClock())
     progress.planned(plan(0, 2))
@@ -190,7 +190,7 @@ def test_a_narrow_terminal_gets_the_figures_that_matter():
     assert max(map(len, lines)) <= 40
 
 
-def test_the_line_is_written_only_when_it_reads_differently():
+def test_the_line_is_written_only_when_it_reads_differently() -> None:
     console = terminal()
     progress = Progress(console, clock=HandClock())
     progress.planned(plan(0, 3))
@@ -200,7 +200,7 @@ def test_the_line_is_written_only_when_it_reads_differently():
     assert written(console) == before
 
 
-def test_a_shorter_line_covers_the_longer_one_before():
+def test_a_shorter_line_covers_the_longer_one_before() -> None:
     console = terminal()
     progress = Progress(console, clock=HandClock())
     progress.say("loading a model with a very long name")
@@ -208,14 +208,14 @@ def test_a_shorter_line_covers_the_longer_one_before():
     assert on_screen(written(console)) == ["ready"]
 
 
-def test_at_the_end_the_line_is_gone():
+def test_at_the_end_the_line_is_gone() -> None:
     console = terminal()
     with Progress(console, clock=HandClock()) as progress:
         progress.say("loading the voice")
     assert on_screen(written(console)) == [""]
 
 
-def test_the_thread_draws_what_events_set():
+def test_the_thread_draws_what_events_set() -> None:
     console = terminal()
     with Progress(console) as progress:
         progress.planned(plan(0, 3))
@@ -225,7 +225,7 @@ def test_the_thread_draws_what_events_set():
     assert "voicebench-progress" not in names
 
 
-def test_a_terminal_that_went_away_does_not_end_the_run():
+def test_a_terminal_that_went_away_does_not_end_the_run() -> None:
     class Gone(io.StringIO):
         def write(self, text: str) -> int:
             raise OSError(5, "Input/output error")
@@ -238,7 +238,7 @@ def test_a_terminal_that_went_away_does_not_end_the_run():
         )
 
 
-def test_a_pipe_gets_one_plain_line_for_each_turn_and_nothing_else_of_it():
+def test_a_pipe_gets_one_plain_line_for_each_turn_and_nothing_else_of_it() -> None:
     console = pipe()
     with Progress(console, clock=HandClock()) as progress:
         progress.say("loading the voice")
@@ -256,7 +256,7 @@ def test_a_pipe_gets_one_plain_line_for_each_turn_and_nothing_else_of_it():
     ]
 
 
-def test_a_dumb_terminal_is_treated_as_a_pipe():
+def test_a_dumb_terminal_is_treated_as_a_pipe() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=80, _environ={"TERM": "dumb"})
     with Progress(console, clock=HandClock()) as progress:
         progress.planned(plan(0, 1))
@@ -266,7 +266,7 @@ def test_a_dumb_terminal_is_treated_as_a_pipe():
 
 
 @pytest.mark.parametrize("make", [terminal, pipe])
-def test_quiet_is_quiet(make: Callable[[], Console]):
+def test_quiet_is_quiet(make: Callable[[], Console]) -> None:
     console = make()
     with Progress(console, quiet=True, clock=HandClock()) as progress:
         progress.say("loading the voice")
@@ -277,7 +277,7 @@ def test_quiet_is_quiet(make: Callable[[], Console]):
     assert written(console) == ""
 
 
-def test_what_a_model_says_cannot_write_to_the_terminal():
+def test_what_a_model_says_cannot_write_to_the_terminal() -> None:
     console = terminal()
     progress = Progress(console, clock=HandClock())
     progress.say("loading \x1b[2Jmodel")
@@ -286,7 +286,7 @@ def test_what_a_model_says_cannot_write_to_the_terminal():
     assert "\x1b" not in written(console)
 
 
-def test_in_ascii_the_line_is_ascii():
+def test_in_ascii_the_line_is_ascii() -> None:
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding="ascii", newline="")
     console = Console(file=file, force_terminal=True, width=80, color_system=None, _environ={})

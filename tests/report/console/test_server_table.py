@@ -16,7 +16,7 @@ def told(*timings: ServerTiming, count: int = 3) -> str:
     return "" if sheet is None else shown(sheet, 80)
 
 
-def test_each_servers_word_stands_beside_ours_of_the_same_request():
+def test_each_servers_word_stands_beside_ours_of_the_same_request() -> None:
     text = told(
         ServerTiming(60, 62.5, "tts"), ServerTiming(8, 20, "tts"), ServerTiming(90, 96, "llm")
     )
@@ -24,10 +24,10 @@ def test_each_servers_word_stands_beside_ours_of_the_same_request():
     assert row_of(text, "voice") == "voice: first sound 3 60.0 62.5 2.5"
 
 
-def test_of_a_whole_turn_it_is_the_turn():
+def test_of_a_whole_turn_it_is_the_turn() -> None:
     # The turn ends with its last samples, at 300 ms.
     assert row_of(told(ServerTiming(290.0)), "whole turn") == "whole turn 3 290 300 10.0"
 
 
-def test_where_no_server_speaks_there_is_no_table():
+def test_where_no_server_speaks_there_is_no_table() -> None:
     assert told() == ""

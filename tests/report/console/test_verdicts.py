@@ -25,7 +25,7 @@ def table(
     return shown(verdict_sheet(results, summary, before), width)
 
 
-def test_the_sprint_of_reference_reads_as_it_did():
+def test_the_sprint_of_reference_reads_as_it_did() -> None:
     text = table(sprint_turns(), *DEFAULT_GATES, previous=sprint_turns())
     assert row_of(text, "E2E latency (mean)") == (
         "E2E latency (mean) llm_total.mean 198 179–216 198 < 200 ms ✓ PASS maintained"
@@ -38,13 +38,13 @@ def test_the_sprint_of_reference_reads_as_it_did():
     )
 
 
-def test_a_percentile_that_the_turns_cannot_carry_is_called_the_maximum_and_says_so():
+def test_a_percentile_that_the_turns_cannot_carry_is_called_the_maximum_and_says_so() -> None:
     text = table(sprint_turns(), "first_audio.p95 < 300ms")
     assert "(max of 8)" in text
     assert "p95 needs 20 values; of 8 the largest is shown, and judged" in text
 
 
-def test_a_percentile_that_the_turns_carry_keeps_its_name():
+def test_a_percentile_that_the_turns_carry_keeps_its_name() -> None:
     turns = [make_turn(number) for number in range(1, 21)]
     text = table(turns, "first_audio.p95 < 300ms")
     assert "E2E first audio (p95)" in text
@@ -60,17 +60,17 @@ def test_a_percentile_that_the_turns_carry_keeps_its_name():
         ("server.p50 < 200ms", "? NOT MEASURED"),
     ],
 )
-def test_each_verdict_has_its_word_and_its_sign(gate, words):
+def test_each_verdict_has_its_word_and_its_sign(gate: str, words: str) -> None:
     assert words in table(sprint_turns(), gate)
 
 
-def test_a_figure_that_no_turn_shows_is_a_dash():
+def test_a_figure_that_no_turn_shows_is_a_dash() -> None:
     assert row_of(table(sprint_turns(), "server.p50 < 3ms"), "Server") == (
         "Server (p50) server.p50 – – – < 3 ms ? NOT MEASURED"
     )
 
 
-def test_a_share_under_a_limit_and_the_error_rate_are_percent():
+def test_a_share_under_a_limit_and_the_error_rate_are_percent() -> None:
     text = table(
         [*sprint_turns(), failed_turn(9)], "first_audio.under(300ms) >= 90%", "errors.rate <= 5%"
     )
@@ -80,18 +80,18 @@ def test_a_share_under_a_limit_and_the_error_rate_are_percent():
     assert row == "Failed turns errors.rate 11.1 2–43.5 – ≤ 5 % ✗ FAIL 8/9"
 
 
-def test_a_figure_just_over_its_limit_does_not_read_like_it():
+def test_a_figure_just_over_its_limit_does_not_read_like_it() -> None:
     text = table([make_turn(audio=((300.2, 500),))], "first_audio.max < 300ms")
     assert "300.2" in text
 
 
-def test_the_first_run_of_a_name_shows_no_change():
+def test_the_first_run_of_a_name_shows_no_change() -> None:
     text = table(sprint_turns(), *DEFAULT_GATES)
     assert "previous" in text
     assert "since then" not in text
 
 
-def test_the_change_against_the_previous_run_is_a_word_and_a_figure():
+def test_the_change_against_the_previous_run_is_a_word_and_a_figure() -> None:
     faster = [make_turn(number, audio=((200, 500),)) for number in range(1, 9)]
     text = table(faster, "first_audio.p95 < 300ms", previous=sprint_turns())
     assert row_of(text, "E2E first audio").endswith("improved -45 %")
@@ -114,12 +114,12 @@ def test_the_change_against_the_previous_run_is_a_word_and_a_figure():
     ],
 )
 def test_within_a_tenth_a_figure_is_maintained_and_any_new_failure_is_a_regression(
-    gate, before, now, word
-):
+    gate: str, before: float, now: float, word: str
+) -> None:
     assert trend(parse_gate(gate), before, now) == word
 
 
-def test_failed_turns_never_keep_a_limit():
+def test_failed_turns_never_keep_a_limit() -> None:
     summary = summarize([make_turn(1), failed_turn(2)])
     assert kept_by(parse_gate("first_audio.max < 300ms"), summary) == (1, 2)
     assert kept_by(parse_gate("errors.rate <= 0"), summary) == (1, 2)
@@ -142,21 +142,23 @@ def made_result(interval: Interval | None, verdict: Verdict, note: str = "") -> 
         (None, "p95 299 – –"),
     ],
 )
-def test_an_end_that_the_turns_cannot_bound_is_left_open(interval, text):
+def test_an_end_that_the_turns_cannot_bound_is_left_open(
+    interval: Interval | None, text: str
+) -> None:
     assert text in row_of(made_result(interval, Verdict.PASS), "E2E first audio")
 
 
-def test_the_interval_says_of_which_level_it_is():
+def test_the_interval_says_of_which_level_it_is() -> None:
     assert "90 %" in made_result(Interval(280, 320, 0.9), Verdict.PASS)
 
 
-def test_an_undecided_gate_says_why():
+def test_an_undecided_gate_says_why() -> None:
     text = made_result(Interval(280, 320), Verdict.UNDECIDED, "the interval straddles the limit")
     assert "? UNDECIDED" in text
     assert "E2E first audio (p95): the interval straddles the limit" in text
 
 
-def test_the_columns_that_the_sprint_had_fit_in_80():
+def test_the_columns_that_the_sprint_had_fit_in_80() -> None:
     text = table(sprint_turns(), *DEFAULT_GATES, previous=sprint_turns(), width=80)
     assert "hidden (terminal too narrow): 95 % interval" in text
     for head in ("this", "previous", "target", "status", "pass", "since then"):
@@ -172,5 +174,5 @@ def test_the_columns_that_the_sprint_had_fit_in_80():
         ("llm_tokens_per_s", "LLM tokens per second"),
     ],
 )
-def test_every_metric_has_a_name_in_words(metric, words):
+def test_every_metric_has_a_name_in_words(metric: str, words: str) -> None:
     assert label(metric) == words

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 from xml.etree import ElementTree
 
 import pytest
@@ -50,7 +52,7 @@ def table(runs: list[RecordedRun]) -> str:
     return console.file.getvalue()
 
 
-def csv_of(write):
+def csv_of(write: Callable[[TextIO, list[Path]], None]) -> Callable[[list[RecordedRun]], str]:
     def made(runs: list[RecordedRun]) -> str:
         file = io.StringIO(newline="")
         write(file, [run.path for run in runs])

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from handmade import make_turn, sprint_turns
+from playwright.sync_api import Browser, Page
 from recorded_folders import write_result
 
 from voicebench.audio.wav import write_wav
@@ -60,7 +61,7 @@ def browser() -> Iterator[object]:
 
 
 @pytest.fixture
-def page(browser, report: Path) -> Iterator[object]:
+def page(browser: Browser, report: Path) -> Iterator[object]:
     context = browser.new_context(viewport={"width": 1200, "height": 900})
     opened = context.new_page()
     opened.trouble = []
@@ -73,23 +74,23 @@ def page(browser, report: Path) -> Iterator[object]:
     context.close()
 
 
-def order(page) -> list[str]:
+def order(page: Page) -> list[str]:
     heads = page.locator(".fall tbody th").all_inner_texts()
     return [head.strip() for head in heads]
 
 
-def test_no_request_leaves_the_file_and_nothing_is_complained_of(page, report: Path) -> None:
+def test_no_request_leaves_the_file_and_nothing_is_complained_of(page: Page, report: Path) -> None:
     page.wait_for_timeout(200)
     assert [url for url in page.asked if not url.startswith("data:")] == [report.as_uri()]
     assert page.trouble == []
 
 
-def test_the_words_of_a_result_run_nothing(page) -> None:
+def test_the_words_of_a_result_run_nothing(page: Page) -> None:
     assert page.evaluate("window.pwned") is None
     assert page.locator("img").count() == 0
 
 
-def test_what_the_policy_forbids_does_not_run(page) -> None:
+def test_what_the_policy_forbids_does_not_run(page: Page) -> None:
     page.evaluate(
         "document.body.append(Object.assign(document.createElement('script'), "
         "{textContent: 'window.pwned = 1'}))"
@@ -98,7 +99,7 @@ def test_what_the_policy_forbids_does_not_run(page) -> None:
     assert "Content Security Policy" in page.trouble[0]
 
 
-def test_turns_are_sorted_by_keyboard_and_put_back(page) -> None:
+def test_turns_are_sorted_by_keyboard_and_put_back(page: Page) -> None:
     assert order(page) == ["1", "2", "3", "4", "5", "6", "7", "8", "9"]
     button = page.get_by_role("button", name="slowest first")
     button.focus()
@@ -109,7 +110,7 @@ def test_turns_are_sorted_by_keyboard_and_put_back(page) -> None:
     assert order(page) == ["1", "2", "3", "4", "5", "6", "7", "8", "9"]
 
 
-def test_the_whole_turns_can_be_shown(page) -> None:
+def test_the_whole_turns_can_be_shown(page: Page) -> None:
     picture = page.locator("svg.turn").first
     before = picture.get_attribute("viewBox")
     page.get_by_role("button", name="whole turns").click()
@@ -118,7 +119,7 @@ def test_the_whole_turns_can_be_shown(page) -> None:
     assert not page.locator(".tick.start").first.is_visible()
 
 
-def test_the_playhead_stands_where_the_listener_hears(page) -> None:
+def test_the_playhead_stands_where_the_listener_hears(page: Page) -> None:
     page.locator(".fall details").first.click()
     page.evaluate("document.querySelector('audio').load()")
     page.wait_for_function("document.querySelector('audio').readyState >= 1")
@@ -132,12 +133,12 @@ def test_the_playhead_stands_where_the_listener_hears(page) -> None:
     assert float(drawn.removeprefix("M").split()[0]) == pytest.approx((338 + 500) / end * span)
 
 
-def test_the_first_stop_of_the_keyboard_skips_to_the_content(page) -> None:
+def test_the_first_stop_of_the_keyboard_skips_to_the_content(page: Page) -> None:
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
 
 
-def test_a_screen_reader_finds_the_parts_and_the_pictures(page) -> None:
+def test_a_screen_reader_finds_the_parts_and_the_pictures(page: Page) -> None:
     tree = page.locator("body").aria_snapshot()
     assert 'heading "Verdicts" [level=2]' in tree
     assert 'img "1: first token 60.0 ms, reply complete 221 ms' in tree
@@ -147,7 +148,7 @@ def test_a_screen_reader_finds_the_parts_and_the_pictures(page) -> None:
 
 
 @pytest.mark.parametrize("width", [320, 360, 768])
-def test_a_phone_needs_no_scrolling_sideways(browser, report: Path, width: int) -> None:
+def test_a_phone_needs_no_scrolling_sideways(browser: Browser, report: Path, width: int) -> None:
     context = browser.new_context(viewport={"width": width, "height": 740})
     opened = context.new_page()
     opened.goto(report.as_uri())
@@ -157,7 +158,7 @@ def test_a_phone_needs_no_scrolling_sideways(browser, report: Path, width: int) 
 
 @pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
 def test_the_page_takes_the_reader_s_colours(
-    browser, report: Path, scheme: str, dark: bool
+    browser: Browser, report: Path, scheme: str, dark: bool
 ) -> None:
     context = browser.new_context(color_scheme=scheme)
     opened = context.new_page()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import ctypes
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import ml_dtypes
@@ -13,9 +15,11 @@ from voicebench.engines.llm.fast import choosing
 from voicebench.engines.llm.fast.calibration import turn_time
 from voicebench.engines.llm.fast.choosing import DecoderOption, Model, choose_decoder, say_nothing
 from voicebench.engines.llm.fast.decoder_trial import trial_model
+from voicebench.engines.llm.fast.decoder_weights import Weights
+from voicebench.engines.llm.fast.engine import Decoder
 from voicebench.engines.llm.fast.findings import Findings
-from voicebench.engines.llm.fast.kernels import plain
-from voicebench.engines.llm.fast.model_shape import Unsupported
+from voicebench.engines.llm.fast.kernels import Precision, plain
+from voicebench.engines.llm.fast.model_shape import Shape, Unsupported
 from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
 from voicebench.engines.native.library import NoLibrary
 from voicebench.errors import SettingsError
@@ -25,7 +29,7 @@ GOOD, BAD = Quality(0.99, 0.001, 100), Quality(0.9, 0.5, 100)
 
 
 @pytest.fixture
-def findings(tmp_path, monkeypatch):
+def findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Findings:
     monkeypatch.setenv("VOICEBENCH_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "model"
     folder.mkdir()
@@ -34,7 +38,7 @@ def findings(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def model(findings):
+def model(findings: Findings) -> Model:
     shape, weights = trial_model()
     turns = [
         Turn([1, 2, 3, 4], 2, [5, 6, 7]),
@@ -44,11 +48,11 @@ def model(findings):
     return Model(shape, weights, "cpu", lambda: turns, findings)
 
 
-def offer(monkeypatch, *names):
+def offer(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     """Offer candidates whose speed and quality a test has put into the findings."""
 
-    def candidate(name, precision):
-        def build(shape, weights):
+    def candidate(name: str, precision: Precision) -> DecoderOption:
+        def build(shape: Shape, weights: Weights) -> TorchDecoder:
             decoder = TorchDecoder(shape, weights, plain("fp32"), CPU)
             decoder.name = name
             return decoder
@@ -59,11 +63,13 @@ def offer(monkeypatch, *names):
     monkeypatch.setattr(choosing, "candidates_of", lambda *_: offered)
 
 
-def choose(model, precision="auto", kernels="auto"):
+def choose(model: Model, precision: str = "auto", kernels: str = "auto") -> Decoder:
     return choose_decoder(model, precision=precision, kernels=kernels, threads=1)
 
 
-def test_auto_takes_the_fastest_whose_quality_passes(monkeypatch, model):
+def test_auto_takes_the_fastest_whose_quality_passes(
+    monkeypatch: pytest.MonkeyPatch, model: Model
+) -> None:
     offer(monkeypatch, "slow fp32", "fast int8", "middle bf16")
     speeds = {"fast int8": 1.0, "middle bf16": 2.0, "slow fp32": 3.0}
     for name, milliseconds in speeds.items():
@@ -75,7 +81,9 @@ def test_auto_takes_the_fastest_whose_quality_passes(monkeypatch, model):
     assert choose(model).name == "fast int8"
 
 
-def test_auto_needs_no_quality_measured_for_float32(monkeypatch, model):
+def test_auto_needs_no_quality_measured_for_float32(
+    monkeypatch: pytest.MonkeyPatch, model: Model
+) -> None:
     offer(monkeypatch, "slow int8", "fast fp32")
     model.findings.add_speed("slow int8", 2.0)
     model.findings.add_speed("fast fp32", 1.0)
@@ -83,7 +91,9 @@ def test_auto_needs_no_quality_measured_for_float32(monkeypatch, model):
     assert model.findings.quality("fast fp32") is None
 
 
-def test_a_quality_that_is_not_known_is_measured_once_and_kept(monkeypatch, model):
+def test_a_quality_that_is_not_known_is_measured_once_and_kept(
+    monkeypatch: pytest.MonkeyPatch, model: Model
+) -> None:
     offer(monkeypatch, "only int8")
     assert choose(model).name == "only int8"
     measured = model.findings.quality("only int8")
@@ -94,29 +104,35 @@ def test_a_quality_that_is_not_known_is_measured_once_and_kept(monkeypatch, mode
     assert choose(model).name == "only int8"
 
 
-def test_a_precision_that_is_asked_for_is_taken_whatever_its_quality(monkeypatch, model):
+def test_a_precision_that_is_asked_for_is_taken_whatever_its_quality(
+    monkeypatch: pytest.MonkeyPatch, model: Model
+) -> None:
     offer(monkeypatch, "a int8", "b bf16")
     model.findings.add_quality("a int8", BAD)
     assert choose(model, precision="int8").name == "a int8"
 
 
-def test_nothing_that_passes_leaves_float32(monkeypatch, model):
+def test_nothing_that_passes_leaves_float32(monkeypatch: pytest.MonkeyPatch, model: Model) -> None:
     offer(monkeypatch, "only int8")
     model.findings.add_quality("only int8", BAD)
     assert choose(model) is model.exact
 
 
-def test_a_precision_that_a_device_does_not_have_is_refused(monkeypatch, model):
+def test_a_precision_that_a_device_does_not_have_is_refused(
+    monkeypatch: pytest.MonkeyPatch, model: Model
+) -> None:
     offer(monkeypatch, "only int8")
     with pytest.raises(SettingsError, match="no precision bf16; write auto"):
         choose(model, precision="bf16")
 
 
-def test_a_candidate_whose_sizes_do_not_suit_is_passed_over(monkeypatch, model):
+def test_a_candidate_whose_sizes_do_not_suit_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, model: Model
+) -> None:
     offer(monkeypatch, "odd int8", "plain fp32")
     odd = choosing.candidates_of()
 
-    def refuse(shape, weights):
+    def refuse(shape: Shape, weights: Weights) -> None:
         raise Unsupported("odd sizes")
 
     odd[0] = dataclasses.replace(odd[0], build=refuse)
@@ -125,7 +141,9 @@ def test_a_candidate_whose_sizes_do_not_suit_is_passed_over(monkeypatch, model):
         choose(model, precision="int8")
 
 
-def test_a_large_model_keeps_the_numbers_it_is_stored_in_until_measured(monkeypatch, model):
+def test_a_large_model_keeps_the_numbers_it_is_stored_in_until_measured(
+    monkeypatch: pytest.MonkeyPatch, model: Model
+) -> None:
     monkeypatch.setattr(choosing, "MEASURED_IN_PASSING", 10)
     stored = tuple(
         dataclasses.replace(layer, output=layer.output.astype(ml_dtypes.bfloat16))
@@ -140,7 +158,7 @@ def test_a_large_model_keeps_the_numbers_it_is_stored_in_until_measured(monkeypa
     assert choose(model).name == "a int8"
 
 
-def test_the_cpu_offers_a_native_decoder_and_torchs_products(c_library):
+def test_the_cpu_offers_a_native_decoder_and_torchs_products(c_library: ctypes.CDLL) -> None:
     names = [candidate.name for candidate in choosing.candidates_of("cpu", "auto", 1)]
     assert names[0] == "native int8"
     assert "plain fp32" in names
@@ -149,8 +167,8 @@ def test_the_cpu_offers_a_native_decoder_and_torchs_products(c_library):
     assert "native int8" not in [one.name for one in choosing.candidates_of("cpu", "torch", 1)]
 
 
-def test_without_a_compiler_the_cpu_offers_torchs_products(monkeypatch):
-    def no_compiler(*_):
+def test_without_a_compiler_the_cpu_offers_torchs_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_compiler(*_: object) -> None:
         raise NoLibrary("there is no C compiler")
 
     monkeypatch.setattr(choosing, "tried_library", no_compiler)
@@ -160,21 +178,23 @@ def test_without_a_compiler_the_cpu_offers_torchs_products(monkeypatch):
     assert list(choosing.candidates_of("cpu", "native", 1)) == []
 
 
-def test_a_turn_takes_time_and_a_decoder_that_cannot_be_built_forever():
+def test_a_turn_takes_time_and_a_decoder_that_cannot_be_built_forever() -> None:
     shape, weights = trial_model()
 
-    def build(shape, weights):
+    def build(shape: Shape, weights: Weights) -> TorchDecoder:
         assert shape.layers == len(weights.layers) <= 8
         return TorchDecoder(shape, weights, plain("fp32"), CPU)
 
-    def refuse(shape, weights):
+    def refuse(shape: Shape, weights: Weights) -> None:
         raise Unsupported("no")
 
     assert 0 < turn_time(build, shape, weights) < float("inf")
     assert turn_time(refuse, shape, weights) == float("inf")
 
 
-def test_findings_are_kept_between_runs_and_belong_to_model_and_machine(findings, tmp_path):
+def test_findings_are_kept_between_runs_and_belong_to_model_and_machine(
+    findings: Findings, tmp_path: Path
+) -> None:
     folder = tmp_path / "model"
     findings.add_speed("a", 1.5)
     findings.add_quality("a", GOOD)
@@ -188,7 +208,7 @@ def test_findings_are_kept_between_runs_and_belong_to_model_and_machine(findings
     assert Findings(folder, device="cpu", threads=1).speed("a") is None
 
 
-def test_a_broken_findings_file_is_as_none(findings, tmp_path):
+def test_a_broken_findings_file_is_as_none(findings: Findings, tmp_path: Path) -> None:
     findings.add_speed("a", 1.5)
     (file,) = Path(tmp_path / "cache" / "findings").iterdir()
     changed = file.read_text().replace("1.5", "0.5")
@@ -199,7 +219,9 @@ def test_a_broken_findings_file_is_as_none(findings, tmp_path):
         assert again.quality("a") is None
 
 
-def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_costs_nothing_but_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("VOICEBENCH_CACHE", str(tmp_path / "file"))
     findings = Findings(tmp_path, device="cpu", threads=1)
@@ -212,7 +234,9 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path, monkeyp
 @pytest.mark.parametrize(
     "damage", [lambda b: b[:-9], lambda b: b[:-8] + b"\0\0\0\1" * 2, lambda b: b""]
 )
-def test_a_damaged_state_of_the_prefix_is_said_and_made_anew(model, tmp_path, damage):
+def test_a_damaged_state_of_the_prefix_is_said_and_made_anew(
+    model: Model, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
     keys, values = model.kept([1, 2, 3])
     (file,) = (tmp_path / "cache" / "prefixes").rglob("*.state")
     whole = file.read_bytes()
@@ -226,7 +250,7 @@ def test_a_damaged_state_of_the_prefix_is_said_and_made_anew(model, tmp_path, da
     assert file.read_bytes() == whole
 
 
-def test_the_exact_prefix_is_kept_with_its_ids(model):
+def test_the_exact_prefix_is_kept_with_its_ids(model: Model) -> None:
     keys, values = model.kept([1, 2, 3])
     assert keys.shape == (2, 2, 3, 16)
     again = model.findings.prefix([1, 2, 3], say_nothing)
@@ -235,7 +259,7 @@ def test_the_exact_prefix_is_kept_with_its_ids(model):
     assert model.findings.prefix([1, 2], say_nothing) is None
 
 
-def test_only_the_latest_prefixes_are_kept(findings):
+def test_only_the_latest_prefixes_are_kept(findings: Findings) -> None:
     for number in range(20):
         findings.add_prefix([number], np.zeros(1, np.float32), np.zeros(1, np.float32))
     kept = [number for number in range(20) if findings.prefix([number], say_nothing) is not None]

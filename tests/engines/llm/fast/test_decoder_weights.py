@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,22 +11,22 @@ from safetensors.torch import load_file, save_file
 from small_models import tiny_llama_config, write_model
 
 from voicebench.engines.llm.fast.decoder_weights import read_weights
-from voicebench.engines.llm.fast.model_shape import read_shape
+from voicebench.engines.llm.fast.model_shape import Shape, read_shape
 from voicebench.engines.llm.fast.tensors import as_tensor
 from voicebench.errors import ModelError
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     write_model(tmp_path, tiny_llama_config(tie_word_embeddings=False))
     return tmp_path
 
 
-def shape_in(folder):
+def shape_in(folder: Path) -> Shape:
     return read_shape(json.loads((folder / "config.json").read_text()))
 
 
-def test_weights_are_read_with_their_sizes(folder):
+def test_weights_are_read_with_their_sizes(folder: Path) -> None:
     weights = read_weights(folder, shape_in(folder))
     stored = load_file(folder / "model.safetensors")
     assert weights.parameters == sum(tensor.numel() for tensor in stored.values())
@@ -32,7 +34,7 @@ def test_weights_are_read_with_their_sizes(folder):
     assert np.array_equal(weights.head, stored["lm_head.weight"].numpy())
 
 
-def test_bfloat16_is_read_as_it_is_stored(folder):
+def test_bfloat16_is_read_as_it_is_stored(folder: Path) -> None:
     stored = {
         name: weight.bfloat16() for name, weight in load_file(folder / "model.safetensors").items()
     }
@@ -42,7 +44,7 @@ def test_bfloat16_is_read_as_it_is_stored(folder):
     assert torch.equal(as_tensor(weights.head), stored["lm_head.weight"])
 
 
-def test_several_files_with_an_index_are_one_model(folder):
+def test_several_files_with_an_index_are_one_model(folder: Path) -> None:
     expected = read_weights(folder, shape_in(folder))
     stored = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
@@ -56,7 +58,7 @@ def test_several_files_with_an_index_are_one_model(folder):
     assert np.array_equal(weights.layers[1].down, expected.layers[1].down)
 
 
-def test_an_index_that_names_a_file_elsewhere_is_refused(folder):
+def test_an_index_that_names_a_file_elsewhere_is_refused(folder: Path) -> None:
     index = {"weight_map": {"model.norm.weight": "../elsewhere.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(ModelError, match="outside its folder"):
@@ -81,7 +83,9 @@ def test_an_index_that_names_a_file_elsewhere_is_refused(folder):
     ],
     ids=["missing", "wrong size", "integers", "eighths"],
 )
-def test_a_weight_that_does_not_fit_is_told_by_its_name(folder, change, sentence):
+def test_a_weight_that_does_not_fit_is_told_by_its_name(
+    folder: Path, change: Callable[[dict[str, torch.Tensor]], None], sentence: str
+) -> None:
     stored = load_file(folder / "model.safetensors")
     change(stored)
     save_file(stored, folder / "model.safetensors")
@@ -90,7 +94,9 @@ def test_a_weight_that_does_not_fit_is_told_by_its_name(folder, change, sentence
 
 
 @pytest.mark.parametrize("spoil", [lambda data: data[:5000], lambda data: b"\x80\x04pickle"])
-def test_a_broken_file_is_told_in_one_sentence(folder, spoil):
+def test_a_broken_file_is_told_in_one_sentence(
+    folder: Path, spoil: Callable[[bytes], bytes]
+) -> None:
     file = folder / "model.safetensors"
     file.write_bytes(spoil(file.read_bytes()))
     with pytest.raises(ModelError, match="cannot be read") as raised:
@@ -98,7 +104,7 @@ def test_a_broken_file_is_told_in_one_sentence(folder, spoil):
     assert "\n" not in str(raised.value)
 
 
-def test_a_folder_without_weights_is_refused(folder):
+def test_a_folder_without_weights_is_refused(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     with pytest.raises(ModelError, match="cannot be read"):
         read_weights(folder, shape_in(folder))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from small_models import CHATML, write_tokenizer
@@ -14,7 +15,7 @@ from voicebench.text.chat_template import PastMessage, plain_turn
 EARLIER = (PastMessage("user", "How are you?"), PastMessage("assistant", "Fine."))
 
 
-def through_transformers(folder):
+def through_transformers(folder: Path) -> TransformersTokenizer:
     from transformers import AutoTokenizer
 
     return TransformersTokenizer(AutoTokenizer.from_pretrained(folder))
@@ -22,7 +23,9 @@ def through_transformers(folder):
 
 @pytest.mark.parametrize("template", [CHATML, None, "{{ bos_token }}{{ messages[-1].content }}:"])
 @pytest.mark.parametrize("system_prompt", ["Be brief.", ""])
-def test_a_turn_is_laid_out_as_transformers_does(tmp_path, template, system_prompt):
+def test_a_turn_is_laid_out_as_transformers_does(
+    tmp_path: Path, template: str | None, system_prompt: str
+) -> None:
     write_tokenizer(tmp_path, chat_template=template)
     own, theirs = FolderTokenizer(tmp_path), through_transformers(tmp_path)
     for prompt in ("What is the capital of France?", "Ça va ? 👋🏽", "  two  spaces\n"):
@@ -35,7 +38,7 @@ def test_a_turn_is_laid_out_as_transformers_does(tmp_path, template, system_prom
     assert own.ends_at_line == theirs.ends_at_line == (template is None)
 
 
-def test_what_was_said_before_is_laid_out_in_turn(tmp_path):
+def test_what_was_said_before_is_laid_out_in_turn(tmp_path: Path) -> None:
     write_tokenizer(tmp_path, chat_template=CHATML)
     tokenizer = FolderTokenizer(tmp_path)
     text = tokenizer._lay_out("Be brief.", "And you?", EARLIER)
@@ -45,7 +48,7 @@ def test_what_was_said_before_is_laid_out_in_turn(tmp_path):
     assert places == sorted(places)
 
 
-def test_without_a_system_role_its_words_go_before_all_that_was_said(tmp_path):
+def test_without_a_system_role_its_words_go_before_all_that_was_said(tmp_path: Path) -> None:
     write_tokenizer(
         tmp_path,
         chat_template="{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}"
@@ -55,20 +58,20 @@ def test_without_a_system_role_its_words_go_before_all_that_was_said(tmp_path):
     assert laid_out == "u:Brief.\n\nHow are you?|a:Fine.|u:And you?|"
 
 
-def test_a_model_without_a_template_gets_what_was_said_line_by_line():
+def test_a_model_without_a_template_gets_what_was_said_line_by_line() -> None:
     assert plain_turn("Brief.", "And you?", EARLIER) == (
         "Brief.\n\nUser: How are you?\nAssistant: Fine.\nUser: And you?\nAssistant:"
     )
 
 
-def test_a_template_in_a_file_of_its_own_goes_before_the_settings(tmp_path):
+def test_a_template_in_a_file_of_its_own_goes_before_the_settings(tmp_path: Path) -> None:
     write_tokenizer(tmp_path)
     (tmp_path / "chat_template.jinja").write_text("<{{ messages[-1].content }}>")
     tokenizer = FolderTokenizer(tmp_path)
     assert tokenizer.decode(tokenizer.encode_turn("", "Hello")) == "<Hello>"
 
 
-def test_of_several_named_templates_the_default_is_taken(tmp_path):
+def test_of_several_named_templates_the_default_is_taken(tmp_path: Path) -> None:
     write_tokenizer(tmp_path)
     settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
     settings["chat_template"] = [
@@ -80,7 +83,7 @@ def test_of_several_named_templates_the_default_is_taken(tmp_path):
     assert tokenizer.decode(tokenizer.encode_turn("", "Hello")) == "[Hello]"
 
 
-def test_a_template_without_a_system_role_gets_its_words_before_the_users(tmp_path):
+def test_a_template_without_a_system_role_gets_its_words_before_the_users(tmp_path: Path) -> None:
     write_tokenizer(
         tmp_path,
         chat_template="{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}"
@@ -90,20 +93,20 @@ def test_a_template_without_a_system_role_gets_its_words_before_the_users(tmp_pa
     assert tokenizer.decode(tokenizer.encode_turn("Brief.", "Hello")) == "Brief.\n\nHello>"
 
 
-def test_a_template_cannot_reach_out_of_its_sandbox(tmp_path):
+def test_a_template_cannot_reach_out_of_its_sandbox(tmp_path: Path) -> None:
     write_tokenizer(tmp_path, chat_template="{{ messages.__class__.__base__.__subclasses__() }}")
     tokenizer = FolderTokenizer(tmp_path)
     with pytest.raises(ModelError, match=r"chat template .* cannot be rendered"):
         tokenizer.encode_turn("", "Hello")
 
 
-def test_a_template_of_an_unknown_kind_is_unsupported(tmp_path):
+def test_a_template_of_an_unknown_kind_is_unsupported(tmp_path: Path) -> None:
     write_tokenizer(tmp_path, chat_template="{% generation %}x{% endgeneration %}")
     with pytest.raises(Unsupported, match="chat template"):
         FolderTokenizer(tmp_path)
 
 
-def test_special_tokens_given_as_objects_are_read(tmp_path):
+def test_special_tokens_given_as_objects_are_read(tmp_path: Path) -> None:
     write_tokenizer(tmp_path, chat_template="{{ eos_token }}")
     settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
     settings["eos_token"] = {"content": "<|endoftext|>", "special": True}
@@ -113,7 +116,7 @@ def test_special_tokens_given_as_objects_are_read(tmp_path):
     assert 0 in tokenizer.turn_ends
 
 
-def test_turn_ends_come_from_all_settings_of_the_folder(tmp_path):
+def test_turn_ends_come_from_all_settings_of_the_folder(tmp_path: Path) -> None:
     write_tokenizer(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"eos_token_id": 7}))
     (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": [8, 9]}))
@@ -130,7 +133,9 @@ def test_turn_ends_come_from_all_settings_of_the_folder(tmp_path):
         ("config.json", b"\xff\xfe", "is no JSON"),
     ],
 )
-def test_a_broken_file_is_told_in_one_sentence(tmp_path, name, content, sentence):
+def test_a_broken_file_is_told_in_one_sentence(
+    tmp_path: Path, name: str, content: bytes | None, sentence: str
+) -> None:
     write_tokenizer(tmp_path)
     if content is None:
         (tmp_path / name).unlink()

@@ -6,20 +6,22 @@ import pytest
 import torch
 
 from voicebench.engines.llm.fast import kernels
-from voicebench.engines.llm.fast.kernels import kinds_of_cpu, plain, works
+from voicebench.engines.llm.fast.kernels import Linear, LinearKind, kinds_of_cpu, plain, works
 from voicebench.engines.llm.fast.model_shape import Unsupported
 
 KINDS = kinds_of_cpu()
 
 
-def test_the_plain_kinds_exist_on_every_processor():
+def test_the_plain_kinds_exist_on_every_processor() -> None:
     assert {"plain fp32", "plain bf16", "plain fp16"} <= {kind.name for kind in KINDS}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 @pytest.mark.parametrize("with_bias", [True, False])
 @pytest.mark.parametrize("rows", [1, 2, 17])
-def test_a_kind_multiplies_as_float32_does_but_for_its_rounding(kind, with_bias, rows):
+def test_a_kind_multiplies_as_float32_does_but_for_its_rounding(
+    kind: LinearKind, with_bias: bool, rows: int
+) -> None:
     draws = torch.Generator().manual_seed(1)
     weight = torch.randn(200, 160, generator=draws)
     bias = torch.randn(200, generator=draws) if with_bias else None
@@ -30,10 +32,10 @@ def test_a_kind_multiplies_as_float32_does_but_for_its_rounding(kind, with_bias,
     assert torch.dist(got, expected) / expected.norm() < kernels._TOLERANCE[kind.precision]
 
 
-def test_a_kind_that_computes_wrong_is_not_offered():
+def test_a_kind_that_computes_wrong_is_not_offered() -> None:
     good = plain("fp32")
 
-    def wrong(weight, bias):
+    def wrong(weight: torch.Tensor, bias: torch.Tensor | None) -> Linear:
         product = good.prepare(weight, bias)
         return lambda activations: product(activations) * (1.1 if len(activations) > 1 else 1.0)
 
@@ -41,13 +43,13 @@ def test_a_kind_that_computes_wrong_is_not_offered():
     assert not works(dataclasses.replace(good, prepare=wrong))
 
 
-def test_a_kind_whose_operator_is_gone_is_not_offered():
-    def gone(weight, bias):
+def test_a_kind_whose_operator_is_gone_is_not_offered() -> None:
+    def gone(weight: torch.Tensor, bias: torch.Tensor | None) -> Linear:
         return torch.ops.aten.no_such_operator(weight)
 
     assert not works(dataclasses.replace(plain("fp32"), prepare=gone))
 
 
-def test_a_weight_beyond_float16_is_refused_rather_than_cut():
+def test_a_weight_beyond_float16_is_refused_rather_than_cut() -> None:
     with pytest.raises(Unsupported, match="beyond float16"):
         kernels._packed_fp16().prepare(torch.tensor([[1e5, 0.0]]), None)

@@ -23,7 +23,7 @@ LLAMA = {
 }
 
 
-def test_a_plain_config_is_read():
+def test_a_plain_config_is_read() -> None:
     shape = read_shape(LLAMA)
     assert (shape.heads, shape.kv_heads, shape.head_size) == (4, 4, 16)
     assert shape.rope == Rope("default", 10_000.0)
@@ -56,7 +56,13 @@ def test_a_plain_config_is_read():
         ),
     ],
 )
-def test_rotary_settings_are_read_in_old_words_and_new(settings, rope):
+def test_rotary_settings_are_read_in_old_words_and_new(
+    settings: dict[str, dict[str, float | str] | float]
+    | dict[str, dict[str, float | str]]
+    | dict[str, float | None]
+    | dict[str, float],
+    rope: Rope,
+) -> None:
     assert read_shape(LLAMA | settings).rope == rope
 
 
@@ -86,7 +92,9 @@ def test_rotary_settings_are_read_in_old_words_and_new(settings, rope):
         ),
     ],
 )
-def test_each_layer_has_the_window_that_its_family_means(settings, windows):
+def test_each_layer_has_the_window_that_its_family_means(
+    settings: dict[str, object], windows: tuple[int | None, ...]
+) -> None:
     assert read_shape(LLAMA | settings).windows == windows
 
 
@@ -115,7 +123,9 @@ def test_each_layer_has_the_window_that_its_family_means(settings, windows):
         ),
     ],
 )
-def test_what_is_not_known_is_unsupported_with_its_reason(settings, reason):
+def test_what_is_not_known_is_unsupported_with_its_reason(
+    settings: dict[str, object], reason: str
+) -> None:
     with pytest.raises(Unsupported, match=reason):
         read_shape(LLAMA | settings)
 
@@ -135,7 +145,7 @@ def test_what_is_not_known_is_unsupported_with_its_reason(settings, reason):
     ],
     ids=["linear", "llama3"],
 )
-def test_stretched_frequencies_are_those_of_transformers(settings):
+def test_stretched_frequencies_are_those_of_transformers(settings: dict[str, float | str]) -> None:
     config = LlamaConfig(hidden_size=256, num_attention_heads=2, rope_parameters=settings)
     expected, _ = ROPE_INIT_FUNCTIONS[settings["rope_type"]](config, "cpu")
     rope = read_shape(LLAMA | {"rope_parameters": settings}).rope

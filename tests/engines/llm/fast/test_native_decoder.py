@@ -1,59 +1,66 @@
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import json
 import threading
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 import pytest
 import torch
+from numpy.typing import ArrayLike, NDArray
 from small_models import tiny_llama_config, write_model
 
 from voicebench.engines.llm.fast.decoder_trial import llama_works, trial_model
-from voicebench.engines.llm.fast.decoder_weights import read_weights
+from voicebench.engines.llm.fast.decoder_weights import Weights, read_weights
 from voicebench.engines.llm.fast.engine import FastEngine
 from voicebench.engines.llm.fast.kernels import plain
-from voicebench.engines.llm.fast.model_shape import Unsupported, read_shape
+from voicebench.engines.llm.fast.model_shape import Shape, Unsupported, read_shape
 from voicebench.engines.llm.fast.native_decoder import NativeDecoder
 from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
 
 CPU = torch.device("cpu")
 
 
-def both(library, shape, weights, *, threads=2):
+def both(
+    library: ctypes.CDLL, shape: Shape, weights: Weights, *, threads: int = 2
+) -> tuple[NativeDecoder, TorchDecoder]:
     native = NativeDecoder(library, shape, weights, threads=threads)
     return native, TorchDecoder(shape, weights, plain("fp32"), CPU)
 
 
-def model_in(folder):
+def model_in(folder: Path) -> tuple[Shape, Weights]:
     shape = read_shape(json.loads((folder / "config.json").read_text()))
     return shape, read_weights(folder, shape)
 
 
-def error(got, expected):
+def error(got: ArrayLike, expected: ArrayLike) -> float:
     got, expected = np.asarray(got), np.asarray(expected)
     return np.linalg.norm(got - expected) / np.linalg.norm(expected)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_scores_are_those_of_torch_but_for_rounding(c_library, threads):
+def test_scores_are_those_of_torch_but_for_rounding(c_library: ctypes.CDLL, threads: int) -> None:
     assert llama_works(c_library, threads)
 
 
-def test_a_wrong_decoder_is_found_out(c_library):
+def test_a_wrong_decoder_is_found_out(c_library: ctypes.CDLL) -> None:
     class Broken:
-        def __getattr__(self, name):
+        def __getattr__(self, name: str) -> object:
             return getattr(c_library, name)
 
-        def voicebench_set_window(self, *arguments):
+        def voicebench_set_window(self, *arguments: object) -> None:
             pass
 
     assert not llama_works(Broken(), 1)
 
 
 @pytest.mark.parametrize("cuts", [[40], [1] * 40, [3, 30, 7]])
-def test_scores_do_not_depend_on_how_the_prompt_is_cut(c_library, cuts):
+def test_scores_do_not_depend_on_how_the_prompt_is_cut(
+    c_library: ctypes.CDLL, cuts: list[int]
+) -> None:
     shape, weights = trial_model()
     native, _ = both(c_library, shape, weights)
     ids = [(11 * position) % 100 for position in range(40)]
@@ -67,7 +74,9 @@ def test_scores_do_not_depend_on_how_the_prompt_is_cut(c_library, cuts):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_the_number_of_threads_does_not_change_the_scores(c_library, count):
+def test_the_number_of_threads_does_not_change_the_scores(
+    c_library: ctypes.CDLL, count: int
+) -> None:
     shape, weights = trial_model()
     ids = list(range(30))
     one, _ = both(c_library, shape, weights, threads=1)
@@ -76,7 +85,7 @@ def test_the_number_of_threads_does_not_change_the_scores(c_library, count):
     assert np.array_equal(more.forward(ids, more.new_cache(32), 0), expected)
 
 
-def test_weights_on_a_grid_of_16_levels_are_kept_without_loss(c_library):
+def test_weights_on_a_grid_of_16_levels_are_kept_without_loss(c_library: ctypes.CDLL) -> None:
     shape, weights = trial_model()
     shape = dataclasses.replace(shape, query_key_norm=False)
     layers = tuple(dataclasses.replace(layer, output=layer.qkv[0]) for layer in weights.layers)
@@ -100,7 +109,9 @@ def test_weights_on_a_grid_of_16_levels_are_kept_without_loss(c_library):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
-def test_weights_stored_in_half_precision_are_read_as_they_are(c_library, dtype):
+def test_weights_stored_in_half_precision_are_read_as_they_are(
+    c_library: ctypes.CDLL, dtype: type[np.generic]
+) -> None:
     shape, weights = trial_model()
     stored = dataclasses.replace(
         weights,
@@ -130,7 +141,9 @@ def test_weights_stored_in_half_precision_are_read_as_they_are(c_library, dtype)
     ],
     ids=["two heads share keys", "three do", "none do", "eight do"],
 )
-def test_a_real_folder_computes_as_torch_does(c_library, tmp_path, sizes):
+def test_a_real_folder_computes_as_torch_does(
+    c_library: ctypes.CDLL, tmp_path: Path, sizes: dict[str, int]
+) -> None:
     write_model(tmp_path, tiny_llama_config(**sizes), spread=0.1)
     native, exact = both(c_library, *model_in(tmp_path))
     ids = list(range(100, 130))
@@ -138,7 +151,9 @@ def test_a_real_folder_computes_as_torch_does(c_library, tmp_path, sizes):
     assert error(native.forward(ids, native.new_cache(32), 0), expected) < 0.05
 
 
-def test_a_long_prompt_and_a_growing_cache_are_those_of_torch(c_library, tmp_path):
+def test_a_long_prompt_and_a_growing_cache_are_those_of_torch(
+    c_library: ctypes.CDLL, tmp_path: Path
+) -> None:
     write_model(tmp_path, tiny_llama_config(max_position_embeddings=2048), spread=0.1)
     native, exact = both(c_library, *model_in(tmp_path))
     ids = [(13 * position) % 400 for position in range(700)]
@@ -149,7 +164,7 @@ def test_a_long_prompt_and_a_growing_cache_are_those_of_torch(c_library, tmp_pat
     assert first[0] == first[1]
 
 
-def test_what_a_cache_holds_can_be_copied_and_filled_into_another(c_library):
+def test_what_a_cache_holds_can_be_copied_and_filled_into_another(c_library: ctypes.CDLL) -> None:
     shape, weights = trial_model()
     native, exact = both(c_library, shape, weights)
     ids = list(range(12))
@@ -163,14 +178,14 @@ def test_what_a_cache_holds_can_be_copied_and_filled_into_another(c_library):
     assert np.array_equal(native.forward(ids[11:], filled, 11), scores)
 
 
-def test_two_threads_may_compute_on_one_model(c_library):
+def test_two_threads_may_compute_on_one_model(c_library: ctypes.CDLL) -> None:
     shape, weights = trial_model()
     native, _ = both(c_library, shape, weights)
     texts = [list(range(start, start + 20)) for start in (0, 40)]
     expected = [native.forward(ids, native.new_cache(24), 0) for ids in texts]
     right = []
 
-    def compute(ids, scores):
+    def compute(ids: list[int], scores: NDArray[np.float32]) -> None:
         computed = [native.forward(ids, native.new_cache(24), 0) for _ in range(20)]
         right.append(all(np.array_equal(each, scores) for each in computed))
 
@@ -184,7 +199,7 @@ def test_two_threads_may_compute_on_one_model(c_library):
     assert right == [True, True]
 
 
-def test_widths_that_do_not_divide_into_groups_are_unsupported(c_library):
+def test_widths_that_do_not_divide_into_groups_are_unsupported(c_library: ctypes.CDLL) -> None:
     shape, weights = trial_model()
     with pytest.raises(Unsupported, match="a width of 40 does not divide into groups of 32"):
         NativeDecoder(c_library, dataclasses.replace(shape, hidden=40), weights, threads=1)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -54,14 +55,18 @@ FAMILIES = {
 }
 
 
-def decoder_of(folder, precision="fp32", decoder=TorchDecoder):
+def decoder_of(
+    folder: Path, precision: str = "fp32", decoder: type[TorchDecoder] = TorchDecoder
+) -> TorchDecoder:
     shape = read_shape(json.loads((folder / "config.json").read_text()))
     return decoder(shape, read_weights(folder, shape), plain(precision), CPU)
 
 
 @pytest.mark.parametrize("decoder", [TorchDecoder, GraphDecoder])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_greedy_replies_are_those_of_transformers(family, decoder, tmp_path):
+def test_greedy_replies_are_those_of_transformers(
+    family: str, decoder: type[TorchDecoder], tmp_path: Path
+) -> None:
     reference = write_model(tmp_path, FAMILIES[family]())
     engine = FastEngine(
         decoder_of(tmp_path, decoder=decoder), prefix=[5, 6, 7], temperature=0.0, seed=0
@@ -76,7 +81,9 @@ def test_greedy_replies_are_those_of_transformers(family, decoder, tmp_path):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_scores_are_those_of_transformers_however_the_prompt_is_cut(family, tmp_path):
+def test_scores_are_those_of_transformers_however_the_prompt_is_cut(
+    family: str, tmp_path: Path
+) -> None:
     reference = write_model(tmp_path, FAMILIES[family]())
     ids = torch.randint(0, 400, (20,), generator=torch.Generator().manual_seed(1)).tolist()
     with torch.inference_mode():
@@ -91,7 +98,7 @@ def test_scores_are_those_of_transformers_however_the_prompt_is_cut(family, tmp_
         torch.testing.assert_close(scores, expected, atol=2e-4, rtol=1e-4)
 
 
-def test_half_precision_stays_near_float32(tmp_path):
+def test_half_precision_stays_near_float32(tmp_path: Path) -> None:
     write_model(tmp_path, tiny_llama_config(), spread=0.05)
     ids = list(range(30, 50))
     exact = decoder_of(tmp_path)
@@ -103,7 +110,7 @@ def test_half_precision_stays_near_float32(tmp_path):
         assert error < 0.03
 
 
-def test_every_score_of_a_text_is_that_of_its_beginnings(tmp_path):
+def test_every_score_of_a_text_is_that_of_its_beginnings(tmp_path: Path) -> None:
     write_model(tmp_path, tiny_llama_config())
     decoder = decoder_of(tmp_path)
     ids = list(range(50, 62))
@@ -115,7 +122,9 @@ def test_every_score_of_a_text_is_that_of_its_beginnings(tmp_path):
 
 
 @pytest.mark.parametrize("decoder", [TorchDecoder, GraphDecoder])
-def test_what_a_cache_holds_can_be_copied_and_filled_into_another(decoder, tmp_path):
+def test_what_a_cache_holds_can_be_copied_and_filled_into_another(
+    decoder: type[TorchDecoder], tmp_path: Path
+) -> None:
     write_model(tmp_path, tiny_llama_config())
     decoder = decoder_of(tmp_path, decoder=decoder)
     ids = list(range(50, 60))
@@ -129,7 +138,7 @@ def test_what_a_cache_holds_can_be_copied_and_filled_into_another(decoder, tmp_p
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_captured_token_is_the_same_as_on_a_cpu(tmp_path):
+def test_a_captured_token_is_the_same_as_on_a_cpu(tmp_path: Path) -> None:
     write_model(tmp_path, tiny_llama_config())
     shape = read_shape(json.loads((tmp_path / "config.json").read_text()))
     weights = read_weights(tmp_path, shape)
