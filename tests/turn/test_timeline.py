@@ -367,7 +367,7 @@ def test_samples_that_are_no_numbers_fail_the_turn_and_its_levels_stay_numbers(
     pcm[4000:4003] = wrong
     turn = sealed((0, START), (1, AudioChunk(pcm, RATE)), (2, END))
     assert turn.failure == Failure(
-        f"3 of {RATE} samples of the audio are no numbers", "audio", "audio"
+        f"3 of {RATE} samples of the audio are not finite numbers", "audio", "audio"
     )
     assert turn.sound is not None
     assert turn.sound.peak == whole.sound.peak

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from voicebench.errors import ResultsError
 from voicebench.results.batches import regular
-from voicebench.results.codec import SCHEMA
+from voicebench.results.codec import check_schema
 from voicebench.results.folder import CSV, INCOMPLETE, TURNS
 from voicebench.results.strict_json import parse_json
 
@@ -65,12 +65,7 @@ def read_rows(run: Path) -> str:
 def read_summary(path: Path) -> dict[str, object]:
     """Read a ``summary.json``. Raises `ResultsError` for anything else, and for another schema."""
     summary = read_document(path)
-    schema = summary.get("schema")
-    if schema != SCHEMA or isinstance(schema, bool):
-        raise ResultsError(
-            f"{path} has schema {str(schema)[:40]}, and this voicebench reads schema {SCHEMA}",
-            "read it with the version of voicebench that wrote it",
-        )
+    check_schema(summary, str(path))
     return summary
 
 

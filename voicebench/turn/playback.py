@@ -1,13 +1,13 @@
 """The simulated listener: what a person hears when audio arrives piece by piece.
 
-Two listeners are modelled, both over nothing but arrival times and sample counts:
+Two listeners are modelled, from arrival times and sample counts alone:
 
-* one who **starts at first audio** and pauses whenever the buffer is empty: it yields the stalls,
-  and the moment at which any given sample is heard;
-* one who **never pauses**: its worst lag behind the playhead is the deficit, and starting later by
-  that deficit is the earliest gapless start.
+* one **starts at first audio** and pauses whenever the buffer is empty. It gives the stalls, and
+  the moment at which a given sample is heard.
+* one **never pauses**. The largest lag behind its playhead is the deficit. The earliest gapless
+  start is first audio plus that deficit.
 
-Times are nanoseconds since the turn's start; durations of audio come from sample counts alone.
+Times are nanoseconds since the turn's start.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ from typing import NamedTuple, TypeVar
 
 NS_PER_S = 1_000_000_000
 CLOCK_STEP_NS = 1
-"""The shortest wait that a stamp can show. Less is the rounding of a sum of sample durations, and
-audio that comes exactly on time is no stall."""
+"""A shorter wait is a rounding error of added sample durations, and not a stall."""
 
 
 class Arrival(NamedTuple):
-    """A run of whole sample frames that came to hand at ``at_ns``.
+    """Whole sample frames that arrived together at ``at_ns``.
 
-    A tuple, since a file of a hundred thousand turns holds millions of them.
+    A tuple, because a file of a hundred thousand turns holds millions of them.
     """
 
     at_ns: int
@@ -43,42 +42,42 @@ class Stall:
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """What the listener who starts at first audio went through."""
+    """How the listener who starts at first audio played the turn."""
 
     stalls: tuple[Stall, ...]
     played_from_ns: tuple[float, ...]
     """For each arrival, when its first sample was heard."""
     end_ns: float
-    """When the last sample had been played."""
+    """When the last sample was played."""
 
 
-Answer = TypeVar("Answer")
-OfAudio = Callable[[Sequence[Arrival], int], Answer]
+Result = TypeVar("Result")
+OfAudio = Callable[[Sequence[Arrival], int], Result]
 
 
-def _once_for_each_turn(work_out: OfAudio[Answer]) -> OfAudio[Answer]:
-    """Keep the latest answer: five metrics ask for the same turn's listening in a row.
+def _cached_for_one_turn(compute: OfAudio[Result]) -> OfAudio[Result]:
+    """Keep the latest result: five metrics in a row need the same turn's listening.
 
-    The turn's audio is known again by being the same object, which takes no time; a list could
-    have changed meanwhile, and is never taken for known.
+    The arrivals are compared by identity, which is faster than `functools.lru_cache`, which would
+    hash hundreds of them. Only tuples are kept, because a list may change.
     """
-    latest: tuple[Sequence[Arrival], int, Answer] | None = None
+    latest: tuple[Sequence[Arrival], int, Result] | None = None
 
-    @wraps(work_out)
-    def of_audio(arrivals: Sequence[Arrival], sample_rate: int) -> Answer:
+    @wraps(compute)
+    def cached(arrivals: Sequence[Arrival], sample_rate: int) -> Result:
         nonlocal latest
         known = latest
         if known is not None and known[0] is arrivals and known[1] == sample_rate:
             return known[2]
-        answer = work_out(arrivals, sample_rate)
+        result = compute(arrivals, sample_rate)
         if isinstance(arrivals, tuple):
-            latest = (arrivals, sample_rate, answer)
-        return answer
+            latest = (arrivals, sample_rate, result)
+        return result
 
-    return of_audio
+    return cached
 
 
-@_once_for_each_turn
+@_cached_for_one_turn
 def listen(arrivals: Sequence[Arrival], sample_rate: int) -> Listening:
     """Play ``arrivals`` from the first one on, pausing whenever the buffer is empty."""
     stalls: list[Stall] = []
@@ -104,7 +103,7 @@ def heard_at_ns(arrivals: Sequence[Arrival], sample_rate: int, sample: int) -> f
     return None
 
 
-@_once_for_each_turn
+@_cached_for_one_turn
 def gapless_start_ns(arrivals: Sequence[Arrival], sample_rate: int) -> float | None:
     """Return the earliest moment from which playing never starves; None without audio."""
     latest: float | None = None

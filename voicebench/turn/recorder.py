@@ -37,8 +37,8 @@ class Recording:
 class Recorder:
     """Records the events of one turn.
 
-    ``watch`` sees each event after it was stamped, for a live display; it runs outside the lock,
-    in the emitting thread, and must be quick. The sealed turn holds none of ``secrets``.
+    ``watch`` gets each event after it was stamped, for a live display. It runs outside the lock, in
+    the emitting thread, and must be quick. ``secrets`` are hidden in the sealed turn.
     """
 
     def __init__(
@@ -65,20 +65,22 @@ class Recorder:
 
     @property
     def ended(self) -> bool:
-        """Whether the turn's terminal event has come."""
-        with self._lock:
-            last = self._events[-1].event if self._events else None
-        return isinstance(last, TurnFinished | TurnFailed)
+        """Whether the turn's terminal event was emitted."""
+        return isinstance(self._last, TurnFinished | TurnFailed)
 
     @property
     def fault(self) -> Fault | None:
-        """The kind of failure that the turn ended with; None where it did not fail, or not yet."""
-        with self._lock:
-            last = self._events[-1].event if self._events else None
+        """The kind of failure that ended the turn; None if it did not fail or has not ended."""
+        last = self._last
         return last.fault if isinstance(last, TurnFailed) else None
 
+    @property
+    def _last(self) -> Event | None:
+        with self._lock:
+            return self._events[-1].event if self._events else None
+
     def seal(self, turn: int, phase: Phase, rule: AudibleRule) -> Recording:
-        """Return the finished turn. Raises `voicebench.errors.IllegalEvent` for a broken rule."""
+        """Return the finished turn. Raises `voicebench.errors.IllegalEvent` if it breaks a rule."""
         with self._lock:
             events = tuple(self._events)
         timeline, pcm = seal(events, turn=turn, phase=phase, started_at=self._started_at, rule=rule)

@@ -1,7 +1,7 @@
-"""A turn's texts without keys: what a peer repeats of a key is on record nowhere.
+"""Keys hidden in all texts of a turn, because a peer may repeat the key it was sent.
 
-Everything else stays as it was, escape sequences included; only the sentences that say why a turn
-failed, and what was odd about it, are such as print, for they are there to be shown.
+All other text stays as it was, escape sequences included. Only the sentences that are shown (why a
+turn failed, what a remark quotes) are made printable.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from voicebench.turn.timeline import TimedText, Timeline
 
 
 def without_secrets(turn: Timeline, secrets: Secrets) -> Timeline:
-    """Return ``turn`` with no secret in any text of it, also where it came in several tokens."""
+    """Return ``turn`` with secrets hidden in every text, also those split over several tokens."""
     failure = turn.failure
     if failure is not None:
         reason = one_line(secrets.hidden_in(failure.reason))

@@ -8,15 +8,15 @@ The rules, in words:
 4. A `Token`, a `Reply` and a `TextChunk` have text; an `AudioChunk` has at least one sample, and
    all of a turn's audio has one sample rate.
 
-Tokens that came joined share one stamp: equal stamps say that the time between is not observable.
+Tokens that arrived joined share one stamp: equal stamps mean that the time between them cannot be
+observed.
 
 A target that breaks a rule has a defect, and `seal` raises `IllegalEvent`. A turn that keeps the
-rules but brought nothing audible is legal, and *failed*: silence is not an answer. So is one whose
-audio is no speech (`voicebench.audio.hearing`): noise is none either, however fast it came.
+rules is legal, but *failed* if its audio is silent or is not speech (`voicebench.audio.hearing`).
 
-Sealing turns the PCM into what the metrics need of it (sample counts, audible onset, level), so a
-timeline is small and plain, and figures computed from the live turn equal those computed from its
-line in ``turns.jsonl``.
+Sealing turns the PCM into what the metrics need (sample counts, audible onset, levels). So a
+timeline is small, and figures computed from the live turn equal those computed from its line in
+``turns.jsonl``.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class TimedRemark:
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """What the turn's audio was, measured on its samples after the turn."""
+    """What was measured on the samples of the turn's audio, after the turn."""
 
     sample_rate: int
     first_audible_sample: int | None
@@ -92,14 +92,14 @@ class Sound:
     rms: float
     clipped_samples: int
     seam_clicks: int | None = None
-    """Seams between two pieces at which the signal jumps; None in results from before."""
+    """Seams between two pieces at which the signal jumps; None in older results."""
     hearing: Hearing | None = None
-    """What tells speech from noise; None in results from before."""
+    """What distinguishes speech from noise; None in older results."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a turn brought no usable answer."""
+    """Why a turn failed."""
 
     reason: str
     fault: Fault
@@ -110,7 +110,7 @@ class Failure:
 class MachineState:
     """What the machine was doing during a turn, from counters read before and after it.
 
-    None is what the system does not tell.
+    None where the system does not say.
     """
 
     cpu_others: float | None = None
@@ -121,11 +121,11 @@ class MachineState:
     quota_ms: float | None = None
     """Time for which a CPU quota held the container back."""
     throttled: int | None = None
-    """How often a core throttled itself for its heat."""
+    """How often a core was throttled because it was too hot."""
     collection_ms: float | None = None
     """Time that Python's garbage collection took."""
     gpu_others: int | None = None
-    """Other processes that computed on the GPU."""
+    """How many other processes computed on the GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,27 +140,27 @@ class Timeline:
     end_ns: int
     tokens: tuple[TimedText, ...] = ()
     whole_reply: TimedText | None = None
-    """The reply, where it came in one piece: then there are no tokens."""
+    """The reply, if it arrived in one piece; then there are no tokens."""
     chunks: tuple[TimedText, ...] = ()
     audio: tuple[Arrival, ...] = ()
     sound: Sound | None = None
     failure: Failure | None = None
     usage_tokens: int | None = None
     usage_with_hidden: bool = False
-    """Whether that count includes tokens that no listener hears, nobody knows how many."""
+    """Whether that count includes an unknown number of tokens that no listener hears."""
     remarks: tuple[TimedRemark, ...] = ()
-    """The first of each kind."""
+    """The first remark of each kind."""
     first_byte_ns: int | None = None
     connections: tuple[Connected, ...] = ()
     server_timings: tuple[ServerTiming, ...] = ()
     silence_trimmed_ms: float | None = None
     speaker_ns: int | None = None
     machine: MachineState | None = None
-    """None where nobody looked, as in results of before it was sampled."""
+    """None where it was not sampled, as in older results."""
 
     @property
     def failed(self) -> bool:
-        """Whether the turn brought no usable answer."""
+        """Whether the turn failed."""
         return self.failure is not None
 
     @property
@@ -173,7 +173,7 @@ class Timeline:
 
 @dataclass(slots=True)
 class _Draft:
-    """The sealed timeline while its events are read one after the other."""
+    """The fields of the timeline while its events are read one after the other."""
 
     tokens: list[TimedText] = field(default_factory=list)
     whole_reply: TimedText | None = None
@@ -288,7 +288,7 @@ def seal(
         chunks=tuple(draft.chunks),
         audio=tuple(draft.audio),
         sound=sound,
-        failure=draft.failure or _failure_of_sound(sound) or _failure_of_samples(pcm),
+        failure=draft.failure or _failure_of_audio(sound, pcm),
         usage_tokens=None if draft.usage is None else draft.usage.tokens,
         usage_with_hidden=draft.usage is not None and draft.usage.hidden is None,
         remarks=tuple(draft.remarks),
@@ -310,7 +310,7 @@ def _describe_sound(
     if sample_rate is None:
         return None
     onset = analysis.first_audible_sample(pcm, sample_rate, rule)
-    # What is no number counts as 0, as in all of the analysis: a level has to be one.
+    # NaN and infinities count as 0, as in all of the analysis: a level must be a number.
     heard = np.nan_to_num(pcm, nan=0.0, posinf=0.0, neginf=0.0)
     return Sound(
         sample_rate=sample_rate,
@@ -323,16 +323,12 @@ def _describe_sound(
     )
 
 
-def _failure_of_sound(sound: Sound | None) -> Failure | None:
+def _failure_of_audio(sound: Sound | None, pcm: NDArray[np.float32]) -> Failure | None:
     reason = _fault_of_sound(sound)
-    return None if reason is None else Failure(reason, "audio", "audio")
-
-
-def _failure_of_samples(pcm: NDArray[np.float32]) -> Failure | None:
     wrong = pcm.size - int(np.isfinite(pcm).sum())
-    if not wrong:
-        return None
-    return Failure(f"{wrong} of {pcm.size} samples of the audio are no numbers", "audio", "audio")
+    if reason is None and wrong:
+        reason = f"{wrong} of {pcm.size} samples of the audio are not finite numbers"
+    return None if reason is None else Failure(reason, "audio", "audio")
 
 
 def _fault_of_sound(sound: Sound | None) -> str | None:
