@@ -12,7 +12,6 @@ two pairs of names, and is multiplied out here.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,8 +31,6 @@ from voicebench.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from voicebench.engines.tts.naming import Names
 
 REMEDY = "name a folder with config.json, model.safetensors and vocab.json of a VitsModel"
 
@@ -67,10 +64,12 @@ def open_vits_folder(folder: Path, name: str | None = None, say: Say = say_nothi
         raise ModelError(f"{folder} has no model.safetensors", REMEDY)
 
     def convert() -> tuple[VitsShape, dict[str, Tensor]]:
-        from voicebench.engines.tts.naming import collect
+        from voicebench.engines.tts.naming import FileNames, collect
 
-        stored = _Stored(weights_file)
-        return shape, collect(weights_file, shape, vits_names(shape), stored.get)
+        # The last flow that was trained speaks first. The first duration flow is not used to speak.
+        splines = range(shape.durations.flows + 1, 1, -1)
+        names = FileNames("mms", splines, couplings=range(shape.flow.couplings)[::-1])
+        return shape, collect(weights_file, shape, names, _Stored(weights_file).get)
 
     made = converted(weights_file, convert, shape, say)
     if characters.most_id >= shape.text.symbols:
@@ -211,64 +210,3 @@ class _Stored:
                 folded: Tensor = v * (g / v.norm(dim=axes, keepdim=True))
                 return folded
         raise ModelError(f"{self._path} is no VITS voice of transformers: it has no {name}", REMEDY)
-
-
-def vits_names(shape: VitsShape) -> Names:
-    """Return the table from our names to those of ``VitsModel``.
-
-    The reversed flows are numbered in the order in which they run: the last one trained is first,
-    and the first duration flow that was trained is not used to speak.
-    """
-    blocks = len(shape.decoder.block_kernels)
-
-    def spline(match: re.Match[str]) -> str:
-        return f"duration_predictor.flows.{shape.durations.flows + 1 - int(match[1])}.conv_"
-
-    def coupling(match: re.Match[str]) -> str:
-        return f"flow.flows.{shape.flow.couplings - 1 - int(match[1])}."
-
-    stochastic = shape.durations.stochastic
-
-    def block(match: re.Match[str]) -> str:
-        return f"decoder.resblocks.{int(match[1]) * blocks + int(match[2])}."
-
-    return (
-        (r"^text\.embedding$", "text_encoder.embed_tokens.weight"),
-        (r"^text\.project\.", "text_encoder.project."),
-        (r"^text\.layers\.", "text_encoder.encoder.layers."),
-        (r"\.attention\.([qkv])\.", r".attention.\1_proj."),
-        (r"\.attention\.output\.", r".attention.out_proj."),
-        (r"\.near_keys$", ".emb_rel_k"),
-        (r"\.near_values$", ".emb_rel_v"),
-        (r"\.attention_norm\.", ".layer_norm."),
-        (r"\.feed_norm\.", ".final_layer_norm."),
-        (r"\.widen\.", ".feed_forward.conv_1."),
-        (r"\.narrow\.", ".feed_forward.conv_2."),
-        (r"^durations\.shift$", "duration_predictor.flows.0.translate"),
-        (r"^durations\.log_scale$", "duration_predictor.flows.0.log_scale"),
-        (r"^durations\.flows\.(\d+)\.", spline),
-        (r"^durations\.first\.", "duration_predictor.conv_1."),
-        (r"^durations\.first_norm\.", "duration_predictor.norm_1."),
-        (r"^durations\.second\.", "duration_predictor.conv_2."),
-        (r"^durations\.second_norm\.", "duration_predictor.norm_2."),
-        (r"^durations\.speaker\.", "duration_predictor.cond."),
-        (r"^durations\.project\.", f"duration_predictor.{'conv_' * stochastic}proj."),
-        (r"^durations\.", "duration_predictor.conv_"),
-        (r"\.conv_project\.", ".conv_proj."),
-        (r"\.conv_layers\.(\d+)\.alone\.", r".conv_dds.convs_dilated.\1."),
-        (r"\.conv_layers\.(\d+)\.mix\.", r".conv_dds.convs_pointwise.\1."),
-        (r"\.conv_layers\.(\d+)\.alone_norm\.", r".conv_dds.norms_1.\1."),
-        (r"\.conv_layers\.(\d+)\.mix_norm\.", r".conv_dds.norms_2.\1."),
-        (r"^flow\.couplings\.(\d+)\.", coupling),
-        (r"^(flow\..*\.)(pre|post)\.", r"\1conv_\2."),
-        (r"^(flow\..*\.)gates\.", r"\1wavenet.in_layers."),
-        (r"^(flow\..*\.)mixes\.", r"\1wavenet.res_skip_layers."),
-        (r"^(flow\..*\.)speaker\.", r"\1wavenet.cond_layer."),
-        (r"^decoder\.stages\.(\d+)\.blocks\.(\d+)\.", block),
-        (r"^decoder\.stages\.(\d+)\.upsampling\.", r"decoder.upsampler.\1."),
-        (r"^(decoder\..*\.)dilated\.", r"\1convs1."),
-        (r"^(decoder\..*\.)plain\.", r"\1convs2."),
-        (r"^decoder\.(pre|post)\.", r"decoder.conv_\1."),
-        (r"^decoder\.speaker\.", "decoder.cond."),
-        (r"^speakers$", "embed_speaker.weight"),
-    )

@@ -94,7 +94,7 @@ def open_piper(path: Path, say: Say = say_nothing) -> Voice:
 
         graph = PiperGraph(path)
         shape = piper_shape(graph)
-        names = piper_names(graph, shape)
+        names = piper_names(graph)
         return shape, collect(path, shape, names, lambda n: torch.tensor(graph.weight(n)))
 
     made = converted(path, convert, say=say)

@@ -6,10 +6,9 @@ voices of any quality (x_low, low, medium, high) and of many speakers are read b
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
-from voicebench.engines.tts.naming import Names
+from voicebench.engines.tts.naming import FileNames
 from voicebench.engines.tts.piper_graph import PiperGraph
 from voicebench.engines.tts.vits.voice_shape import (
     DecoderShape,
@@ -106,64 +105,10 @@ def _decoder_shape(graph: PiperGraph) -> DecoderShape:
     )
 
 
-def piper_names(graph: PiperGraph, shape: VitsShape) -> Names:
-    """Return the table from our names to those of training, after which operations are named.
-
-    The reversed flows are numbered in the order in which they run: the last one trained is first.
-    The modules between them (1, 3, …) only flip channels, and the first duration flow that was
-    trained is not used to speak, so it is not in the file.
-    """
-    couplings = graph.numbers("flow.flows.#.pre")[::-1]
-    splines = graph.numbers("dp.flows.#.pre")[::-1]
-    blocks = len(shape.decoder.block_kernels)
-    dilated = "convs1" if shape.decoder.block_kind == 1 else "convs"
-
-    def spline(match: re.Match[str]) -> str:
-        return f"dp.flows.{splines[int(match[1])]}."
-
-    def coupling(match: re.Match[str]) -> str:
-        return f"flow.flows.{couplings[int(match[1])]}."
-
-    def block(match: re.Match[str]) -> str:
-        return f"dec.resblocks.{int(match[1]) * blocks + int(match[2])}."
-
-    return (
-        (r"^text\.embedding$", "enc_p.emb.weight"),
-        (r"^text\.project\.", "enc_p.proj."),
-        (r"^text\.layers\.(\d+)\.attention\.output\.", r"enc_p.encoder.attn_layers.\1.conv_o."),
-        (r"^text\.layers\.(\d+)\.attention\.near_keys$", r"enc_p.encoder.attn_layers.\1.emb_rel_k"),
-        (
-            r"^text\.layers\.(\d+)\.attention\.near_values$",
-            r"enc_p.encoder.attn_layers.\1.emb_rel_v",
-        ),
-        (r"^text\.layers\.(\d+)\.attention\.", r"enc_p.encoder.attn_layers.\1.conv_"),
-        (r"^text\.layers\.(\d+)\.attention_norm\.", r"enc_p.encoder.norm_layers_1.\1."),
-        (r"^text\.layers\.(\d+)\.feed_norm\.", r"enc_p.encoder.norm_layers_2.\1."),
-        (r"^text\.layers\.(\d+)\.widen\.", r"enc_p.encoder.ffn_layers.\1.conv_1."),
-        (r"^text\.layers\.(\d+)\.narrow\.", r"enc_p.encoder.ffn_layers.\1.conv_2."),
-        (r"^durations\.shift$", "dp.flows.0.m"),
-        (r"^durations\.log_scale$", "dp.flows.0.logs"),
-        (r"^durations\.flows\.(\d+)\.", spline),
-        (r"^durations\.first\.", "dp.conv_1."),
-        (r"^durations\.first_norm\.", "dp.norm_1."),
-        (r"^durations\.second\.", "dp.conv_2."),
-        (r"^durations\.second_norm\.", "dp.norm_2."),
-        (r"^durations\.speaker\.", "dp.cond."),
-        (r"^durations\.", "dp."),
-        (r"\.layers\.(\d+)\.alone\.", r".convs.convs_sep.\1."),
-        (r"\.layers\.(\d+)\.mix\.", r".convs.convs_1x1.\1."),
-        (r"\.layers\.(\d+)\.alone_norm\.", r".convs.norms_1.\1."),
-        (r"\.layers\.(\d+)\.mix_norm\.", r".convs.norms_2.\1."),
-        (r"^(dp\..*)project\.", r"\1proj."),
-        (r"^flow\.couplings\.(\d+)\.", coupling),
-        (r"^(flow\..*)gates\.", r"\1enc.in_layers."),
-        (r"^(flow\..*)mixes\.", r"\1enc.res_skip_layers."),
-        (r"^(flow\..*)speaker\.", r"\1enc.cond_layer."),
-        (r"^decoder\.stages\.(\d+)\.blocks\.(\d+)\.", block),
-        (r"^decoder\.stages\.(\d+)\.upsampling\.", r"dec.ups.\1."),
-        (r"^(dec\..*)dilated\.", rf"\1{dilated}."),
-        (r"^(dec\..*)plain\.", r"\1convs2."),
-        (r"^decoder\.(pre|post)\.", r"dec.conv_\1."),
-        (r"^decoder\.speaker\.", "dec.cond."),
-        (r"^speakers$", "emb_g.weight"),
+def piper_names(graph: PiperGraph) -> FileNames:
+    """Return how the graph names the weights; its last flow speaks first."""
+    return FileNames(
+        "piper",
+        splines=graph.numbers("dp.flows.#.pre")[::-1],
+        couplings=graph.numbers("flow.flows.#.pre")[::-1],
     )

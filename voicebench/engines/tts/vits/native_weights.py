@@ -1,14 +1,15 @@
-"""The sizes and weights of a voice in the order in which the C code reads them.
+"""The sizes and weights of a voice, in the order in which the C code reads them.
 
-What a speaker adds to a layer's biases is added up here, so C knows of no speakers.
+A speaker adds a constant to some biases. It is added here, so the C code has no speakers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from voicebench.engines.tts.vits.voice_weights import weight_shapes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from voicebench.engines.tts.vits.voice_weights import Weights
 
     _Array = NDArray[np.float32]
-    _Arrays = Iterator[_Array]
 
 
 def sizes_in_order(shape: VitsShape) -> list[int]:
@@ -41,109 +41,58 @@ def sizes_in_order(shape: VitsShape) -> list[int]:
 
 
 def weights_in_order(shape: VitsShape, weights: Weights, speaker: int | None) -> list[_Array]:
-    """Return ``weights`` as they are read, each in one piece, for a voice that has this speaker.
+    """Return the arrays that C reads, each contiguous, for a voice that speaks as ``speaker``.
 
-    Those of plain durations are left out: C does not compute them.
+    The order is that of `weight_shapes`. Plain durations are left out: C does not compute them.
     """
-    return [np.ascontiguousarray(array) for array in _Reader(shape, weights, speaker).all()]
+    added = _added_by_speaker(shape, weights, speaker)
+    arrays = []
+    for name in weight_shapes(shape):
+        is_for_speakers = name == "speakers" or ".speaker." in name
+        is_plain_duration = name.startswith("durations.") and not shape.durations.stochastic
+        if is_for_speakers or is_plain_duration or name == "durations.log_scale":
+            continue
+        weight = weights[name] + added[name] if name in added else weights[name]
+        if name == "durations.shift":  # only the first half is used to speak
+            weight = np.stack([weight[0], weights["durations.log_scale"][0]])
+        arrays.append(np.ascontiguousarray(_arranged(name, weight, shape)))
+    return arrays
 
 
-class _Reader:
-    """Goes through the weights by name."""
+def _added_by_speaker(shape: VitsShape, weights: Weights, speaker: int | None) -> dict[str, _Array]:
+    """Return what ``speaker`` adds to biases, by their names; nothing in a voice of one speaker."""
+    if "speakers" not in weights:
+        return {}
+    embedding = weights["speakers"][speaker or 0]
 
-    def __init__(self, shape: VitsShape, weights: Weights, speaker: int | None) -> None:
-        self._shape = shape
-        self._weights = weights
-        several = weights.get("speakers")
-        self._speaker = None if several is None else several[speaker or 0]
+    def through(layer: str) -> _Array:
+        added: _Array = weights[f"{layer}.weight"] @ embedding
+        return added + weights[f"{layer}.bias"]
 
-    def all(self) -> _Arrays:
-        yield from self._text()
-        if self._shape.durations.stochastic:
-            yield from self._durations()
-        for index in range(self._shape.flow.couplings):
-            yield from self._coupling(f"flow.couplings.{index}")
-        yield from self._decoder()
+    added = {
+        "durations.pre.bias": through("durations.speaker"),
+        "decoder.pre.bias": through("decoder.speaker"),
+    }
+    for index in range(shape.flow.couplings):
+        coupling = f"flow.couplings.{index}"
+        by_gate = np.split(through(f"{coupling}.speaker"), shape.flow.layers)
+        added |= {f"{coupling}.gates.{gate}.bias": part for gate, part in enumerate(by_gate)}
+    return added
 
-    def _text(self) -> _Arrays:
-        yield self._weights["text.embedding"]
-        for index in range(self._shape.text.layers):
-            layer = f"text.layers.{index}"
-            yield from self._linear(f"{layer}.attention.joint")
-            yield from self._linear(f"{layer}.attention.output")
-            yield self._weights[f"{layer}.attention.near_keys"]
-            yield self._weights[f"{layer}.attention.near_values"]
-            yield from self._as_kept(f"{layer}.attention_norm")
-            yield from self._as_kept(f"{layer}.widen")
-            yield from self._as_kept(f"{layer}.narrow")
-            yield from self._as_kept(f"{layer}.feed_norm")
-        yield from self._linear("text.project")
 
-    def _durations(self) -> _Arrays:
-        yield from self._linear("durations.pre", self._said_by("durations.speaker"))
-        yield from self._separable("durations.layers")
-        yield from self._linear("durations.project")
-        for index in range(self._shape.durations.flows):
-            flow = f"durations.flows.{index}"
-            yield from self._linear(f"{flow}.pre")
-            yield from self._separable(f"{flow}.layers")
-            yield from self._linear(f"{flow}.project")
-        ends = (self._weights["durations.shift"], self._weights["durations.log_scale"])
-        yield np.stack([end[0] for end in ends])
+def _arranged(name: str, weight: _Array, shape: VitsShape) -> _Array:
+    """Return ``weight`` as the C code multiplies it.
 
-    def _separable(self, name: str) -> _Arrays:
-        for index in range(self._shape.durations.layers):
-            layer = f"{name}.{index}"
-            yield from self._as_kept(f"{layer}.alone")
-            yield from self._as_kept(f"{layer}.alone_norm")
-            yield from self._linear(f"{layer}.mix")
-            yield from self._as_kept(f"{layer}.mix_norm")
-
-    def _coupling(self, name: str) -> _Arrays:
-        layers = self._shape.flow.layers
-        yield from self._linear(f"{name}.pre")
-        added = self._said_by(f"{name}.speaker")
-        by_gate = [None] * layers if added is None else np.split(added, layers)
-        for index, to_gate in enumerate(by_gate):
-            yield from self._as_kept(f"{name}.gates.{index}", to_gate)
-            yield from self._linear(f"{name}.mixes.{index}")
-        yield from self._linear(f"{name}.post")
-
-    def _decoder(self) -> _Arrays:
-        sizes = self._shape.decoder
-        yield from self._as_kept("decoder.pre", self._said_by("decoder.speaker"))
-        share = 1.0  # each stage adds up its branches; their mean is taken by what reads the sum
-        for index in range(len(sizes.rates)):
-            yield from self._stage(index, share)
-            share = 1 / len(sizes.block_kernels)
-        yield self._weights["decoder.post.weight"] * np.float32(share)
-
-    def _stage(self, index: int, share: float) -> _Arrays:
-        sizes, stage = self._shape.decoder, f"decoder.stages.{index}"
+    C adds up the residual blocks of a stage; the weights that read the sum take the mean.
+    """
+    mean = np.float32(1 / len(shape.decoder.block_kernels))
+    if name == "decoder.post.weight":
+        return weight * mean
+    if name.endswith(".upsampling.weight"):
         # Block o of the weights is of the row o places earlier, so as taps they come in reverse.
-        yield self._weights[f"{stage}.upsampling.weight"][::-1] * np.float32(share)
-        yield np.tile(self._weights[f"{stage}.upsampling.bias"], sizes.rates[index])
-        for block, dilations in enumerate(sizes.block_dilations):
-            for step in range(len(dilations)):
-                yield from self._as_kept(f"{stage}.blocks.{block}.dilated.{step}")
-                if sizes.block_kind == 1:
-                    yield from self._as_kept(f"{stage}.blocks.{block}.plain.{step}")
-
-    def _as_kept(self, name: str, added: _Array | None = None) -> _Arrays:
-        yield self._weights[f"{name}.weight"]
-        yield self._bias(name, added)
-
-    def _linear(self, name: str, added: _Array | None = None) -> _Arrays:
-        yield self._weights[f"{name}.weight"].T
-        yield self._bias(name, added)
-
-    def _bias(self, name: str, added: _Array | None) -> _Array:
-        bias = self._weights[f"{name}.bias"]
-        return bias if added is None else bias + added
-
-    def _said_by(self, name: str) -> _Array | None:
-        """Return what the speaker adds to a bias through the layer ``name``."""
-        if self._speaker is None:
-            return None
-        added: _Array = self._weights[f"{name}.weight"] @ self._speaker
-        return added + self._weights[f"{name}.bias"]
+        is_first = name.startswith("decoder.stages.0.")
+        return weight[::-1] if is_first else weight[::-1] * mean
+    if name.endswith(".upsampling.bias"):
+        return np.tile(weight, shape.decoder.rates[int(name.split(".")[2])])
+    is_linear = name.endswith(".weight") and weight.ndim == 2 and ".alone." not in name
+    return weight.T if is_linear else weight
