@@ -48,6 +48,11 @@ def quantity(value: float | None, unit: str) -> str:
     return NOTHING if value is None else number(value, unit) + _SUFFIXES[unit]
 
 
+def suffix(unit: str) -> str:
+    """Return what follows a number of ``unit``: `` ms``, ``×``, `` %``."""
+    return _SUFFIXES[unit]
+
+
 def ms(value: float | None) -> str:
     """Return milliseconds, without the unit."""
     return number(value, "ms")

@@ -13,8 +13,7 @@ from voicebench.judging.digest import digest_of
 from voicebench.judging.gates import judge, parse_gate
 from voicebench.settings import DEFAULT_GATES
 from voicebench.sprints.sprint import Said
-from voicebench.sprints.wording import WORDING
-from voicebench.sprints.words import Words
+from voicebench.sprints.words import WORDING, Words
 from voicebench.turn.timeline import Failure, Timeline
 
 IDLE = {"cores": 2, "load_1min": 0.4}

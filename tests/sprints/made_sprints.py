@@ -11,11 +11,10 @@ from recorded_folders import write_result
 
 from voicebench.results.run import RecordedRun, read_run
 from voicebench.sprints import measured
-from voicebench.sprints.commits import FileChange
 from voicebench.sprints.imported import read_import
+from voicebench.sprints.readings import suite_reading
 from voicebench.sprints.score import score_card
-from voicebench.sprints.sprint import Sprint
-from voicebench.sprints.test_report import suite_reading
+from voicebench.sprints.sprint import FileChange, Sprint
 from voicebench.turn.timeline import Timeline
 
 IMPORTS = Path(__file__).parents[2] / "docs" / "sprints"

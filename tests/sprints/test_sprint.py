@@ -15,8 +15,7 @@ from voicebench.errors import ResultsError
 from voicebench.results.run import RecordedRun
 from voicebench.sprints.analysis import analyse
 from voicebench.sprints.first_lines import conclusion_lines
-from voicebench.sprints.language import Lang, Text
-from voicebench.sprints.sprint import Change, Score, Setup
+from voicebench.sprints.sprint import Change, Lang, Score, Setup, Text
 from voicebench.sprints.sprint_page import sprint_page
 from voicebench.sprints.stored import previous_sprint, read_sprint, to_json
 from voicebench.sprints.words import Words
@@ -186,7 +185,7 @@ def test_a_sprint_file_that_was_edited_wrongly_is_said_in_a_sentence(
     path = tmp_path / "sprint-046.json"
     path.write_text(text.replace(was, edited), encoding="utf-8")
     assert was in text
-    with pytest.raises(ResultsError, match=r"sprint-046\.json (is no sprint|cannot be read)"):
+    with pytest.raises(ResultsError, match=r"sprint-046\.json (is not a sprint|cannot be read)"):
         read_sprint(path)
 
 

@@ -10,10 +10,9 @@ from handmade import failed_turn, sprint_turns
 from made_sprints import imported, invalid, of_runs, quick_turns, recorded, with_settings
 
 from voicebench.sprints.comparing import Compared, compare_sprints, score_gains
-from voicebench.sprints.readings import MAINTAINED_WITHIN, Reading, status
+from voicebench.sprints.readings import MAINTAINED_WITHIN, Reading, status, suite_reading
 from voicebench.sprints.sprint import Sprint
 from voicebench.sprints.sprint_page import sprint_page
-from voicebench.sprints.test_report import suite_reading
 
 P50 = ("first_audio.p50 < 300ms", "tts_ttfb.p50 < 100ms")
 

@@ -8,8 +8,7 @@ import pytest
 
 from voicebench.errors import UsageError
 from voicebench.sprints.imported import read_import
-from voicebench.sprints.language import Text
-from voicebench.sprints.sprint import Sprint
+from voicebench.sprints.sprint import Sprint, Text
 
 
 def read(folder: Path, content: str) -> Sprint:
@@ -24,39 +23,48 @@ def read(folder: Path, content: str) -> Sprint:
         ("figure = 1", "unknown key 'figure'"),
         ("[figures]\nlatency = 1", "unknown key 'figures.latency'"),
         ("[[runs]]\nllm = 3", r"unknown key 'runs\[1\]\.llm'"),
-        ("figures = 1", "figures is no section"),
-        ("runs = 3", "no list of tables"),
-        ("[figures]\ntts_ttfb_ms = 'fast'", "figures.tts_ttfb_ms 'fast' is no number"),
+        ("figures = 1", "figures 1: input should be an object"),
+        ("runs = 3", "runs 3: input should be a valid array"),
+        (
+            "[figures]\ntts_ttfb_ms = 'fast'",
+            r"figures.tts_ttfb_ms\[1\] 'fast': input should be a valid number",
+        ),
         ("[figures]\ntts_ttfb_ms = nan", "figures.tts_ttfb_ms nan is out of range"),
         ("[figures]\ntts_ttfb_ms = inf", "figures.tts_ttfb_ms inf is out of range"),
         ("[figures]\ntts_ttfb_ms = -1", "figures.tts_ttfb_ms -1 is out of range"),
-        ("[figures]\ntts_ttfb_ms = [1, 2, 3]", "is no range"),
-        ("[figures]\ntts_ttfb_ms = [2, 1]", "its low end comes first"),
-        ("[figures]\ntests = 'many'", "none of its kind"),
-        ("[figures]\ntests = '5/4'", "none of its kind"),
-        ("[figures]\ntests = 5", "5 is no text"),
-        ("[[runs]]\nfirst_audio_ms = true", "True is no number"),
+        ("[figures]\ntts_ttfb_ms = [1, 2, 3]", r"write one number, or a range: \[low, high\]"),
+        ("[figures]\ntts_ttfb_ms = [2, 1]", r"write one number, or a range: \[low, high\]"),
+        ("[figures]\ntests = 'many'", "write 'passed/total'"),
+        ("[figures]\ntests = '5/4'", "write 'passed/total'"),
+        ("[figures]\ntests = 5", "figures.tests 5: input should be a valid string"),
+        ("[[runs]]\nfirst_audio_ms = true", "True: input should be a valid number"),
         ("[[commits]]\nhash = 'a'", "subject"),
-        ("[[files]]\npath = 'a'\nadded = 'x'", r"files\[1\]\.added 'x' is no number"),
-        ("[[files]]\npath = 'a'\nadded = 1.5", r"files\[1\]\.added 1.5 is no whole number"),
-        ("[setup]\nfirst_words = '3'", "setup.first_words '3' is no number"),
-        ("[setup]\nsequential = 'yes'", "setup.sequential 'yes' is neither true nor false"),
         (
-            "[score]\nquality = 12",
-            "score.quality 12 is out of range: a number here is from 0 to 10",
+            "[[files]]\npath = 'a'\nadded = 'x'",
+            r"files\[1\]\.added 'x': input should be a valid integer",
         ),
-        ("[score]\ntotal = 51", "score.total 51 is out of range"),
-        ("title = 3", "title 3 is no text"),
-        ("title = { en = 'a' }", "nor one in each of 'en' and 'fr'"),
-        ("title = { en = 'a', fr = 3 }", "title.fr 3 is no text"),
-        ("[[changes]]\ntext = 'a'", r"changes\[1\]\.title is missing"),
-        ("[[changes]]\ntitle = 'a'\nlanguage = 'a b'", "'a b' is no name of a language"),
-        ("[[first_chunks]]\ntext = 'a'\nfirst_byte_ms = 'b'", "'b' is no number"),
-        ("[reported]\nwell = [1]", "reported.well 1 is no text"),
+        (
+            "[[files]]\npath = 'a'\nadded = 1.5",
+            r"files\[1\]\.added 1.5: input should be a",
+        ),
+        ("[setup]\nfirst_words = '3'", "setup.first_words '3': input should be a valid integer"),
+        ("[setup]\nsequential = 'yes'", "setup.sequential 'yes': input should be a valid boolean"),
+        ("[score]\nquality = 12", "score.quality 12: input should be less than or equal to 10"),
+        ("[score]\ntotal = 51", "score.total 51: input should be less than or equal to 50"),
+        ("title = 3", "title 3: write a text, or one in each language"),
+        ("title = { en = 'a' }", "title.fr: field required"),
+        ("title = { en = 'a', fr = 3 }", "title.fr 3: input should be a valid string"),
+        ("[[changes]]\ntext = 'a'", r"changes\[1\]\.title: field required"),
+        ("[[changes]]\ntitle = 'a'\nlanguage = 'a b'", "'a b': string should match pattern"),
+        (
+            "[[first_chunks]]\ntext = 'a'\nfirst_byte_ms = 'b'",
+            "'b': input should be",
+        ),
+        ("[reported]\nwell = [1]", r"reported.well\[1\] 1: write a text"),
         ("[", "not valid TOML"),
     ],
 )
-def test_an_import_that_is_none_is_said_in_a_sentence(
+def test_an_invalid_import_is_an_error_in_one_sentence(
     tmp_path: Path, content: str, sentence: str
 ) -> None:
     with pytest.raises(UsageError, match=sentence) as error:

@@ -15,10 +15,9 @@ from recorded_folders import write_result
 from voicebench.errors import UsageError
 from voicebench.results.run import WHOLE_TURN, RecordedRun, read_run
 from voicebench.sprints import measured
-from voicebench.sprints.readings import Reading
+from voicebench.sprints.readings import TARGETS, Reading
 from voicebench.sprints.score import parse_scores, score_card
 from voicebench.sprints.sprint import Score
-from voicebench.sprints.targets import TARGETS
 from voicebench.targets import opening
 
 
@@ -98,7 +97,7 @@ def test_the_targets_that_are_one_socket_are_those_that_can_be_set() -> None:
 
 @pytest.mark.parametrize("text", ["humanity", "humanity=11", "humanity=-1", "charm=3", "quality=x"])
 def test_a_score_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="no aspect with 0 to 10 points"):
+    with pytest.raises(UsageError, match="not an aspect with 0 to 10 points"):
         parse_scores([text])
 
 

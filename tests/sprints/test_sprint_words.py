@@ -14,13 +14,11 @@ from made_sprints import imported, interrupted, invalid, of_runs, recorded, stal
 
 from voicebench.figures.figure import SHARES
 from voicebench.figures.metrics import METRICS
-from voicebench.judging import advice, noise
+from voicebench.judging import advice, gate_advice, noise
 from voicebench.sprints.readings import SIGNS, Status
 from voicebench.sprints.sprint import ASPECTS, WORDS, Said, Sprint
 from voicebench.sprints.sprint_page import sprint_page
-from voicebench.sprints.wording import WORDING
-from voicebench.sprints.wording_found import AS_FOUND, FOUND
-from voicebench.sprints.words import Words
+from voicebench.sprints.words import AS_FOUND, FOUND, REMEDIES, WORDING, Words
 
 SOURCES = Path(__file__).parents[2] / "voicebench" / "sprints"
 FRENCH_TOO = {
@@ -49,11 +47,7 @@ def test_both_languages_say_the_same_figures() -> None:
 
 
 def test_every_word_of_the_table_is_used() -> None:
-    source = "\n".join(
-        path.read_text(encoding="utf-8")
-        for path in SOURCES.glob("*.py")
-        if "wording" not in path.stem
-    )
+    source = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES.glob("*.py"))
     families = ("label.", "statistic.", "word.", "next.", "stage.", *FOUND)
     known = {*get_args(Status), *ASPECTS}
     unused = [
@@ -86,6 +80,11 @@ def test_every_noise_and_every_advice_has_french_words() -> None:
         kinds = {args[0].value for args in named if isinstance(args[0], ast.Constant)}
         assert len(kinds) > 7
         assert {f"{name.lower()}.{kind}" for kind in kinds} <= FOUND.keys()
+
+
+def test_every_remedy_for_a_missed_gate_has_french_words() -> None:
+    constants = [value for name, value in vars(gate_advice).items() if name.isupper()]
+    assert {value for value in constants if isinstance(value, str)} == REMEDIES.keys()
 
 
 def test_what_a_run_found_is_french_even_where_nobody_thought_of_it() -> None:

@@ -11,10 +11,11 @@ import pytest
 from made_sprints import imported
 
 from voicebench.errors import UsageError
-from voicebench.sprints.commits import FileChange, Work, work_since
-from voicebench.sprints.sprint import Suite
+from voicebench.sprints.commits import Work, work_since
+from voicebench.sprints.readings import suite_reading
+from voicebench.sprints.sprint import FileChange, Suite
 from voicebench.sprints.sprint_page import sprint_page
-from voicebench.sprints.test_report import read_junit, suite_reading
+from voicebench.sprints.test_report import read_junit
 
 JUNIT = (
     '<testsuites><testsuite><testcase name="a"/><testcase name="b"><failure/></testcase>'
@@ -65,8 +66,8 @@ def test_a_suite_of_skipped_tests_passes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("hello", "is no XML"),
-        ("<a/>", "holds no test case"),
+        ("hello", "is not XML"),
+        ("<a/>", "has no test case"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><a/>', "declares entities"),
     ],
 )

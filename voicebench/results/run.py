@@ -111,7 +111,7 @@ class RecordedRun:
         found = self.judged.final(self.taken, [result.verdict for result in self.gate_results])
         return found if self.not_kept is None else found.but_not_kept(self.not_kept)
 
-    @property
+    @cached_property
     def advice(self) -> tuple[Advice, ...]:
         """What is off in the run, and what to do about it, the gravest first."""
         return advise(self.digest, self.gate_results, self.environment)

@@ -1,7 +1,6 @@
-"""A sprint: a stretch of work on a voice assistant, and what it did to the figures.
+"""A sprint: a stretch of work on a voice assistant, and its effect on the figures.
 
-`readings` are what a sprint says of a metric, `measured` takes them from recorded runs and
-`imported` from a file that somebody wrote; `score` gives the score card, `analysis` the sentences,
-`page` the Markdown in the words of `words`. The JSON beside the Markdown is what the next sprint
-compares itself with.
+`measured` takes the figures from recorded runs, `imported` from a file that a person wrote. `score`
+gives the score card, `analysis` the sentences, `sprint_page` the Markdown. The JSON beside it is
+what the next sprint compares itself with.
 """

@@ -1,4 +1,4 @@
-"""The commits of a sprint, and the files that they changed, as git tells them."""
+"""The commits of a sprint, and the files that they changed, read from git."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voicebench.errors import UsageError
-from voicebench.sprints.language import Text
+from voicebench.sprints.sprint import Commit, FileChange
 
 MOST_COMMITS = 500
 _TIMEOUT_S = 20.0
@@ -16,28 +16,8 @@ _REVISION = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._/~^@{}-]{0,200}$")
 
 
 @dataclass(frozen=True, slots=True)
-class Commit:
-    """One commit: abbreviated hash, day, first line of its message."""
-
-    hash: str
-    day: str
-    subject: str
-
-
-@dataclass(frozen=True, slots=True)
-class FileChange:
-    """What the commits did to one file; None where no lines were counted."""
-
-    path: str
-    added: int | None
-    removed: int | None
-    note: Text | None = None
-    """What a person says of the change."""
-
-
-@dataclass(frozen=True, slots=True)
 class Work:
-    """What was committed, the newest first; empty where there is no repository."""
+    """The commits, the newest first; empty outside a repository."""
 
     head: str | None = None
     commits: tuple[Commit, ...] = ()
@@ -80,7 +60,7 @@ def _read_log(log: str) -> tuple[tuple[Commit, ...], tuple[FileChange, ...]]:
     for line in log.splitlines():
         if line.startswith("\x01"):
             commit, day, subject = line[1:].split("\x02", 2)
-            commits.append(Commit(commit, day, subject))
+            commits.append(Commit(commit, subject, day))
         elif line.count("\t") >= 2:
             added, removed, path = line.split("\t", 2)
             before = changes.get(path, (0, 0))

@@ -1,19 +1,18 @@
-"""A sprint beside the one before: like with like, or not at all.
+"""Compares a sprint with the one before, but only figures that mean the same.
 
 A figure is compared with **the same statistic** of the same metric: a median with a median, never
-with the end of a range. Of a metric the sprint before may give one number, a range or every run;
-what follows from these is what it can be compared by. The smallest and the largest of some values
-depend on how many there are, so they are compared between equally many.
+with the end of a range. The minimum and the maximum depend on the number of values, so they are
+compared only where both sprints have equally many.
 
-Two results are not compared where their figures mean different things (as
-`voicebench.judging.comparability` has it): another target, other constants of what is audible,
-prompts with less than half in common. Nor is a run that was not judged, nor the very same run.
-Another model or voice of the same assistant is what a sprint works on: it is compared, and said.
+Two results are not compared if their figures mean different things
+(`voicebench.judging.comparability`): another target, another rule of what is audible, prompts with
+less than half in common. Nor is a run compared that was not judged, nor a run with itself. Another
+model or voice of the same assistant is what a sprint works on: it is compared, and a note says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from voicebench.judging.comparability import SAME_PROMPTS_FROM, other_target, shared_prompts
@@ -24,36 +23,36 @@ WORKED_ON = ("llm.model", "tts.voice", "tts.model", "server.voice")
 """Settings that a sprint may change and still be a sprint on the same assistant."""
 _ENDS = ("min", "max")
 _WHOLE = ("tests", "websocket", "errors.rate")
-"""Readings that mean the same in every sprint, whatever was measured."""
+"""Readings that mean the same in every sprint."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One reading, its status, and what the sprint before says of the same metric."""
+    """One reading, its status, and the reading of the same metric in the sprint before."""
 
     reading: Reading
     status: Status
     before: Reading | None = None
     was: float | None = None
-    """The same statistic before; None where there is nothing to compare with."""
+    """The same statistic in the sprint before; None if there is nothing to compare with."""
     why_not: Said | None = None
-    """Why ``before`` cannot be compared with."""
+    """Why the reading is not compared with ``before``."""
 
 
 def compare_sprints(sprint: Sprint, before: Sprint | None) -> list[Compared]:
-    """Return each reading of ``sprint`` beside the sprint before."""
+    """Return each reading of ``sprint`` with that of the sprint before."""
     return [_compare(reading, sprint, before) for reading in sprint.readings]
 
 
 def score_gains(sprint: Sprint, before: Sprint | None) -> Mapping[str, float]:
-    """Return by how much each aspect and the ``total`` rose; only what may be compared.
+    """Return by how much each comparable aspect, and the ``total``, rose.
 
-    Points by a formula are not compared with points that a person gave. The totals are compared
-    where as many points could be had and every aspect is comparable.
+    Points of a formula are not compared with points that a person gave. The totals are compared if
+    the highest possible total is the same and every aspect is comparable.
     """
     if before is None or _cannot_compare_scores(sprint, before):
         return {}
-    now, earlier = ({one.aspect: one for one in each.scores} for each in (sprint, before))
+    now, earlier = ({score.aspect: score for score in each.scores} for each in (sprint, before))
     gains = {}
     for aspect in ASPECTS:
         ours, theirs = now.get(aspect), earlier.get(aspect)
@@ -61,7 +60,7 @@ def score_gains(sprint: Sprint, before: Sprint | None) -> Mapping[str, float]:
             continue
         if ours.points is not None and theirs.points is not None:
             gains[aspect] = round(ours.points - theirs.points, 1)
-    scored = [one.aspect for one in sprint.scores if one.points is not None]
+    scored = [score.aspect for score in sprint.scores if score.points is not None]
     alike = sprint.possible == before.possible and all(aspect in gains for aspect in scored)
     if alike and sprint.total is not None and before.total is not None:
         gains["total"] = round(sprint.total - before.total, 1)
@@ -69,7 +68,7 @@ def score_gains(sprint: Sprint, before: Sprint | None) -> Mapping[str, float]:
 
 
 def _cannot_compare_scores(sprint: Sprint, before: Sprint) -> bool:
-    """Return whether a sprint was not judged, or a result's figures mean other things."""
+    """Return whether a sprint was not judged, or the figures of a result mean other things."""
     if not all(table.judged for table in (*sprint.tables, *before.tables)):
         return True
     return any(
@@ -93,23 +92,20 @@ def _compare(reading: Reading, sprint: Sprint, before: Sprint | None) -> Compare
 
 
 def _same_metric(reading: Reading, sprint: Sprint, before: Sprint) -> Reading | None:
-    """Return what the sprint before says of the metric, the same statistic of it if it can."""
-    several = sprint.is_of_several_results() or before.is_of_several_results()
+    """Return the reading of the metric in the sprint before, if possible of the same statistic."""
+    several = sprint.has_several_results() or before.has_several_results()
     found = [
-        one
-        for one in before.readings
-        if one.metric == reading.metric
-        and one.unit == reading.unit
-        and (not several or one.result == reading.result)
+        earlier
+        for earlier in before.readings
+        if earlier.metric == reading.metric
+        and earlier.unit == reading.unit
+        and (not several or earlier.result == reading.result)
     ]
-    known = [one for one in found if reading.statistic in one.known]
-    return next(iter(_same_name_first(known, reading)), None) or next(
-        iter(_same_name_first(found, reading)), None
+    return min(
+        found,
+        key=lambda earlier: (reading.statistic not in earlier.known, earlier.name != reading.name),
+        default=None,
     )
-
-
-def _same_name_first(found: Sequence[Reading], reading: Reading) -> list[Reading]:
-    return sorted(found, key=lambda one: one.name != reading.name)
 
 
 def _why_not(reading: Reading, sprint: Sprint, found: Reading, before: Sprint) -> Said | None:
@@ -124,7 +120,7 @@ def _why_not(reading: Reading, sprint: Sprint, found: Reading, before: Sprint) -
 
 
 def _differing_statistic(before: Sprint, theirs: Reading, ours: Reading) -> Said | None:
-    """Return which statistic or how many values only one side has."""
+    """Return why the statistics differ, if they do."""
     n, statistic = before.number, ours.statistic
     if statistic not in theirs.known:
         given = "range" if theirs.is_range else theirs.statistic
@@ -138,17 +134,17 @@ def _differing_statistic(before: Sprint, theirs: Reading, ours: Reading) -> Said
 
 
 def other_models(sprint: Sprint, before: Sprint) -> list[str]:
-    """Return the models and voices that the sprint before ran with others of."""
+    """Return the models and voices in which the sprint before differs."""
     found: list[str] = []
     for ours, theirs in _pairs(sprint, before):
         if ours.basis is not None and theirs.basis is not None:
             differing = other_target(theirs.basis.settings, ours.basis.settings)
-            found += [str(one) for one in differing if one.key in WORKED_ON]
+            found += [str(setting) for setting in differing if setting.key in WORKED_ON]
     return list(dict.fromkeys(found))
 
 
 def _pairs(sprint: Sprint, before: Sprint) -> list[tuple[RunTable, RunTable]]:
-    """Return the results of both sprints that belong together: the only ones, or by their name."""
+    """Return the pairs of results of the same name; of two single results, that pair."""
     if len(sprint.tables) == len(before.tables) == 1:
         return [(sprint.tables[0], before.tables[0])]
     return [
@@ -160,18 +156,16 @@ def _pairs(sprint: Sprint, before: Sprint) -> list[tuple[RunTable, RunTable]]:
 
 
 def _basis_of(sprint: Sprint, result: str) -> Basis | None:
-    named = [table.basis for table in sprint.tables if table.name == result]
-    return named[0] if named else None
+    return next((table.basis for table in sprint.tables if table.name == result), None)
 
 
 def _differing_basis(before: Sprint, theirs: Basis | None, ours: Basis | None) -> Said | None:
-    """Return in what two results differ so that their figures mean other things."""
+    """Return the difference by which the figures of two results mean other things, if any."""
     if theirs is None or ours is None:
         return None
     n = before.number
-    differing = [
-        str(one) for one in other_target(theirs.settings, ours.settings) if one.key not in WORKED_ON
-    ]
+    changed = other_target(theirs.settings, ours.settings)
+    differing = [str(setting) for setting in changed if setting.key not in WORKED_ON]
     if differing:
         return Said("why.target", {"n": n, "differing": ", ".join(differing)})
     if theirs.prompts is not None and ours.prompts is not None:

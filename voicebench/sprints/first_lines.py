@@ -1,4 +1,4 @@
-"""How a sprint begins and ends: its verdict, what follows from it, and its few main figures."""
+"""The first and last lines of a sprint: its verdict, its advice and its main figures."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from voicebench import format as form
 from voicebench.report.console.style import VERDICT_SIGNS
 from voicebench.report.exchange.markdown import escape
 from voicebench.sprints.comparing import Compared, compare_sprints, score_gains
-from voicebench.sprints.language import Lang
 from voicebench.sprints.readings import MET
-from voicebench.sprints.sprint import WORDS, Sprint, SprintStanding
-from voicebench.sprints.sprint_tables import total_of
+from voicebench.sprints.sprint import WORDS, Lang, Sprint
+from voicebench.sprints.sprint_tables import total_text
 from voicebench.sprints.words import Words
 
 MOST_ADVICE = 3
@@ -48,12 +47,12 @@ def front_matter(sprint: Sprint, compared: Sequence[Compared], words: Words) -> 
 def opening(
     sprint: Sprint, before: Sprint | None, compared: Sequence[Compared], words: Words
 ) -> str:
-    """Return the first lines: each result's verdict with its reasons, the advice, the targets."""
+    """Return the first lines: each result's verdict with its reasons, the targets, the advice."""
     bold = _verdicts(sprint, words)
-    told = [_targets_met(compared, words)]
+    sentences = [_targets_met(compared, words)]
     if sprint.total is not None:
-        told.append(_score(sprint, before, words))
-    bold.append(". ".join(filter(None, told)))
+        sentences.append(_score(sprint, before, words))
+    bold.append(". ".join(filter(None, sentences)))
     lines = [f"**{escape(line)}**  " for line in bold if line]
     lines += [f"\n> {escape(line)}" for line in _advice(sprint, words)]
     facts = []
@@ -77,7 +76,7 @@ def conclusion_lines(sprint: Sprint, before: Sprint | None, lang: Lang = "en") -
         lines.append(_score(sprint, before, words))
     lines += [
         words.of_result(
-            form.one_line(sprint.said_of(table)),
+            form.one_line(sprint.name_of(table)),
             words(
                 "box.runs",
                 kept=table.kept,
@@ -101,7 +100,7 @@ def conclusion_lines(sprint: Sprint, before: Sprint | None, lang: Lang = "en") -
 
 
 def advice_lines(sprint: Sprint, lang: Lang = "en") -> list[str]:
-    """Return what to do first, one line each."""
+    """Return the most important advice, one line each."""
     return _advice(sprint, Words(lang))
 
 
@@ -112,7 +111,7 @@ def _status(sprint: Sprint, compared: Sequence[Compared], words: Words) -> str:
 
 
 def _targets_met(compared: Sequence[Compared], words: Words) -> str:
-    """Return how many targets are met; empty where none may be judged."""
+    """Return how many targets are met; empty if a figure may not be judged."""
     judged = [found for found in compared if found.status != "not judged"]
     if len(judged) < len(compared):
         return ""
@@ -125,24 +124,20 @@ def _targets_met(compared: Sequence[Compared], words: Words) -> str:
 def _verdicts(sprint: Sprint, words: Words) -> list[str]:
     lines = []
     for table in sprint.tables:
-        if table.standing is not None:
-            line = _verdict(table.standing, words)
-            lines.append(words.of_result(sprint.said_of(table), line))
-    return [form.one_line(line) for line in lines]
-
-
-def _verdict(standing: SprintStanding, words: Words) -> str:
-    called = f"{VERDICT_SIGNS.get(standing.word, '!')} {words(f'word.{standing.word}')}"
-    why = words.joined(standing.why)
-    return words("verdict", called=called, why=why)
+        standing = table.standing
+        if standing is not None:
+            word = f"{VERDICT_SIGNS[standing.word]} {words(f'word.{standing.word}')}"
+            line = words("verdict", word=word, why=words.joined(standing.why))
+            lines.append(form.one_line(words.of_result(sprint.name_of(table), line)))
+    return lines
 
 
 def _advice(sprint: Sprint, words: Words) -> list[str]:
     standing = [(table, table.standing) for table in sprint.tables if table.standing is not None]
     found: list[str] = []
     for table, stands in sorted(standing, key=lambda pair: WORDS.index(pair[1].word)):
-        told = map(words.said, stands.advice)
-        found += [words.of_result(sprint.said_of(table), one) for one in told]
+        name = sprint.name_of(table)
+        found += [words.of_result(name, words.said(advice)) for advice in stands.advice]
     found = list(map(form.one_line, dict.fromkeys(found)))
     if len(found) <= MOST_ADVICE:
         return found
@@ -150,10 +145,10 @@ def _advice(sprint: Sprint, words: Words) -> list[str]:
 
 
 def _score(sprint: Sprint, before: Sprint | None, words: Words) -> str:
-    score = words("box.score", total=total_of(sprint, words))
+    score = words("box.score", total=total_text(sprint, words))
     if before is None or "total" not in score_gains(sprint, before):
         return score
-    earlier = words("box.before", n=before.number, total=total_of(before, words))
+    earlier = words("box.before", n=before.number, total=total_text(before, words))
     return words("two", first=score, second=earlier)
 
 

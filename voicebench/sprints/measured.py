@@ -15,20 +15,19 @@ from voicebench.report.console.sheets import names
 from voicebench.report.console.verdicts import carried, kept_by
 from voicebench.report.runs import FIRST_AUDIO_LIMIT_MS, TurnLimit, shortlist, tally
 from voicebench.results.run import RecordedRun
-from voicebench.sprints.readings import Reading, statistics_of
+from voicebench.sprints.readings import LIMITS_MS, TARGETS, Reading, statistics_of
 from voicebench.sprints.sprint import Basis, RunFigures, RunTable, Setup, TextLength
 from voicebench.sprints.standing import standing_of
-from voicebench.sprints.targets import LIMITS_MS, TARGETS
 
 NO_FAILURE = "errors.rate <= 0"
 MOST_PROMPTS = 1_000
-"""Of more different prompts none is kept."""
+"""If there are more different prompts, none is kept."""
 
 
 def readings_of(runs: Sequence[RecordedRun]) -> list[Reading]:
     """Return a reading for each target of a sprint and each other gate of the runs.
 
-    Durations that a sprint has a target for are held to it, whatever the gates of the run allow.
+    A duration that has a target is judged by it, whatever limit the run's own gate has.
     """
     readings: list[Reading] = []
     for name, run in zip(names(runs), runs, strict=True):
@@ -66,13 +65,13 @@ def run_tables(runs: Sequence[RecordedRun]) -> list[RunTable]:
 
 
 def text_lengths(runs: Sequence[RecordedRun]) -> list[TextLength]:
-    """Return what the voice took, by the length of its text."""
+    """Return how long the voice took, by the length of the text."""
     chunks = joined_chunks([run.digest.chunks for run in runs])
     return [TextLength(*row) for row in length_rows(chunks)]
 
 
 def setup_of(run: RecordedRun) -> Setup:
-    """Return how the assistant was set up, as the settings of the run say."""
+    """Return the set-up of the assistant, from the settings of the run."""
     chunker, section = _section(run.settings, "chunker"), _section(run.settings, "run")
     sequential = section.get("sequential")
     return Setup(
@@ -85,7 +84,7 @@ def setup_of(run: RecordedRun) -> Setup:
 def _judged_for_a_sprint(run: RecordedRun) -> Iterator[tuple[GateResult, str]]:
     """Yield each target of a sprint as a gate, the run's other gates on its metric, then the rest.
 
-    Beside each stands the run's own gate on that figure, where its limit is another one.
+    The second value is the run's own gate on that figure, if its limit differs.
     """
     own = {result.gate.figure.name: result.gate for result in run.gate_results}
     for text in (*(f"{target.name} < {target.limit_ms:g}ms" for target in TARGETS), NO_FAILURE):
@@ -100,7 +99,7 @@ def _judged_for_a_sprint(run: RecordedRun) -> Iterator[tuple[GateResult, str]]:
 
 
 def _held_to_the_target(gate: Gate, run: RecordedRun) -> tuple[GateResult, str]:
-    """Judge a gate on a duration by a sprint's own limit; another kind of gate by its own."""
+    """Judge a gate on a duration by the limit of a sprint, any other gate by its own limit."""
     limit = gate.limit
     if gate.metric and gate.unit == "ms" and gate.statistic != "stdev" and gate.operator[0] == "<":
         limit = LIMITS_MS[gate.metric.short_name]

@@ -1,28 +1,29 @@
-"""What a sprint says of one metric, and how that stands against its target.
+"""One figure of a sprint and its status against the target.
 
 The status follows from the figures, in this order:
 
-1. *not judged*: the run that the figure comes from is invalid or was interrupted.
+1. *not judged*: the figure's run is invalid or was interrupted.
 2. *not measured*: there is no figure.
-3. *missed*, and then how: *close* where the worst figure misses the target by at most 20 % of it;
-   else ``n/m pass`` where single turns can be held to the target and some keep it; else *missed*.
-4. *maintained*, *improved* or *regressed* against the sprint before, where the same statistic of it
-   is known (`voicebench.sprints.comparing`): within a tenth of what it was, better, or worse.
+3. *close*: the figure misses the target by at most 20 % of it. If it misses by more: ``n/m pass``
+   where n of m turns keep the target by themselves, else *missed*.
+4. *maintained*, *improved* or *regressed*: the target is kept, and the same statistic of the sprint
+   before is known (`voicebench.sprints.comparing`). It is within a tenth of that, better, or worse.
    Tests and connections compare exactly.
-5. *met*: there is nothing to compare with.
+5. *met*: the target is kept, and there is nothing to compare with.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from voicebench import format as form
 from voicebench.figures.summary import PERCENTILES, Distribution
 from voicebench.judging.gates import CLOSE_MARGIN, OPERATORS
+from voicebench.report.runs import FIRST_AUDIO_LIMIT_MS
 
 MAINTAINED_WITHIN = 0.10
 
@@ -38,7 +39,7 @@ Status = Literal[
     "not judged",
 ]
 MET: tuple[Status, ...] = ("maintained", "improved", "regressed", "met")
-"""With these the target is kept."""
+"""With these statuses the target is kept."""
 SIGNS: dict[Status, str] = {
     "maintained": "✓",
     "improved": "✓",
@@ -52,7 +53,29 @@ SIGNS: dict[Status, str] = {
 }
 """The icon of each status."""
 EXACT = ("tests", "websocket")
-"""Readings that are counts of what works, and no figure of a metric."""
+"""Readings that count what works, and are no figure of a metric."""
+
+
+class SprintTarget(NamedTuple):
+    """A duration, the statistic of it that is limited, and the limit, which it must stay under."""
+
+    metric: str
+    statistic: str
+    limit_ms: float
+
+    @property
+    def name(self) -> str:
+        """The figure as gates write it: ``first_audio.p95``."""
+        return f"{self.metric}.{self.statistic}"
+
+
+TARGETS = (
+    SprintTarget("llm_total", "mean", 200.0),
+    SprintTarget("tts_ttfb", "p95", 100.0),
+    SprintTarget("first_audio", "p95", FIRST_AUDIO_LIMIT_MS),
+)
+"""The targets of every sprint. They are fixed, so that scores compare sprints and not limits."""
+LIMITS_MS = {target.metric: target.limit_ms for target in TARGETS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +83,7 @@ class Reading:
     """One row of the executive summary.
 
     ``name`` is a figure (``llm_total.mean``), a metric (``first_audio``), ``tests`` or
-    ``websocket``; ``value`` is what is judged and compared, and of a range its worse end.
+    ``websocket``. ``value`` is judged and compared; for a range it is the worse end.
     """
 
     name: str
@@ -72,19 +95,19 @@ class Reading:
     operator: str = "<"
     kept: int | None = None
     of: int | None = None
-    """How many turns (or tests) kept the target, of how many."""
+    """``kept`` of ``of`` turns (or tests) keep the target."""
     count: int | None = None
-    """Of how many values the figure is; None where nobody said."""
+    """The number of values behind the figure; None if unknown."""
     limited: bool = False
-    """Whether the values are too few for the named percentile: then the value is their maximum."""
+    """Whether the values are too few for the percentile: ``value`` is then their maximum."""
     statistics: Mapping[str, float] = field(default_factory=dict)
-    """What else is known of the metric over the same values: ``{"p50": 301.0}``."""
+    """Other statistics of the metric over the same values: ``{"p50": 301.0}``."""
     result: str = ""
-    """The result that it comes from; empty for what comes from none."""
+    """The name of the figure's result; empty if it has none."""
     judged: bool = True
-    """Whether its run may be judged."""
+    """Whether the figure's run may be judged."""
     own_gate: str = ""
-    """The run's own gate on the figure, where its limit is another one."""
+    """The run's own gate on the figure, if its limit differs."""
 
     @property
     def metric(self) -> str:
@@ -93,7 +116,7 @@ class Reading:
 
     @property
     def statistic(self) -> str:
-        """What ``value`` is: ``p95``, ``mean``, ``max``; empty where nobody said."""
+        """The statistic of ``value``: ``p95``, ``mean``, ``max``; empty if unknown."""
         if self.limited:
             return "max"
         if self.is_range:
@@ -102,12 +125,12 @@ class Reading:
 
     @property
     def is_range(self) -> bool:
-        """Whether somebody gave a range, and no statistic of what lies in it."""
+        """Whether a range was reported, without a statistic of its values."""
         return "." not in self.name and self.low is not None and self.high is not None
 
     @property
     def known(self) -> Mapping[str, float]:
-        """Every statistic of the metric that is known."""
+        """All known statistics of the metric, ``value`` among them."""
         own = {} if self.value is None else {self.statistic: self.value}
         return {**self.statistics, **own}
 
@@ -124,7 +147,7 @@ class Reading:
             return f"{self.kept}/{self.of}"
         if self.name == "websocket":
             return "ok" if self.value else f"{self.kept}/{self.of}"
-        unit = unit_text(self.unit)
+        unit = form.suffix(self.unit)
         worse = self.high if self.lower_is_better else self.low
         shown = self._number(self.value)
         if self.low is None or self.high is None:
@@ -143,7 +166,7 @@ class Reading:
         return f"{sign} {form.limit(self.limit, self.unit)}"
 
     def is_met(self) -> bool | None:
-        """Return whether the target is kept; None where nothing was measured."""
+        """Return whether the target is kept; None if nothing was measured."""
         if self.value is None:
             return None
         if self.name in EXACT:
@@ -151,7 +174,7 @@ class Reading:
         return self.limit is None or OPERATORS[self.operator](self.value, self.limit)
 
     def beyond(self) -> float | None:
-        """Return by which share of the target the figure misses (over 0) or keeps it."""
+        """Return by which share of the target the figure misses it; below 0 it keeps it."""
         if self.value is None or not self.limit:
             return None
         missing = (self.value - self.limit) / self.limit
@@ -165,7 +188,7 @@ class Reading:
         """Return ``value``, a figure of the same metric, with its unit."""
         if value is None:
             return form.NOTHING
-        return f"{self._number(value)}{unit_text(self.unit)}"
+        return f"{self._number(value)}{form.suffix(self.unit)}"
 
     def _number(self, value: float) -> str:
         if self.limit is None or value == int(value):
@@ -174,7 +197,7 @@ class Reading:
 
 
 def statistics_of(found: Distribution) -> dict[str, float]:
-    """Return each statistic that the values carry: mean, min, max and percentiles."""
+    """Return the mean, the ends and the percentiles that the values are enough for."""
     if not found.values:
         return {}
     known = {
@@ -190,19 +213,19 @@ def statistics_of(found: Distribution) -> dict[str, float]:
 
 
 def whole_or_rounded(value: float, unit: str) -> str:
-    """Return a number without its unit; a whole one as it was written (62, not 62.0)."""
+    """Return a number without its unit; a whole number as 62, not 62.0."""
     if value == int(value) and unit not in ("share", "bool"):
         return str(int(value))
     return form.number(value, unit)
 
 
-def unit_text(unit: str) -> str:
-    """Return what stands behind a number of ``unit``."""
-    return form.quantity(0.0, unit).removeprefix(form.number(0.0, unit))
+def suite_reading(passed: int, total: int) -> Reading:
+    """Return the reading of a test suite; without tests, nothing was measured."""
+    return Reading("tests", "count", float(passed) if total else None, kept=passed, of=total)
 
 
 def status(now: Reading, was: float | None = None) -> Status:
-    """Return how ``now`` stands: see the rules above. ``was`` is the same statistic before."""
+    """Return the status of ``now``: see above. ``was`` is the same statistic one sprint before."""
     if not now.judged:
         return "not judged"
     met = now.is_met()

@@ -1,23 +1,22 @@
-"""The score card: five aspects of ten points, each by a formula, all of them in ``docs/sprint.md``.
+"""The score card: five aspects of ten points, each by a formula. ``docs/sprint.md`` has them too.
 
 * **quality**: 10 × the share of measured turns that succeeded and have no clipped sample.
-* **latency**: for each of the three durations that every sprint is held to (E2E latency, TTS TTFB,
-  E2E first audio) 10 × (2 − figure / target), between 0 and 10: ten at the target and better, none
-  at twice the target. The mean of them, × the share of turns that succeeded: a turn that failed was
-  not quick. The targets are fixed (`voicebench.sprints.targets`), so a run with loose gates
-  scores no better than one with strict ones.
+* **latency**: the mean over the three durations of `voicebench.sprints.readings.TARGETS` of
+  10 × (2 − figure / target), between 0 and 10, × the share of turns that succeeded. Ten at the
+  target or better, none at twice the target.
 * **streaming**: 10 × the mean of two shares: of turns that lag at most 100 ms behind a listener who
-  starts at once (`worst_deficit_ms`), and of turns that speak before their reply is complete. Where
-  the reply's text cannot be seen the first share stands alone.
-* **humanity**: people answer each other after about 200 ms, and a second of silence is heard as
+  starts at once (`worst_deficit_ms`), and of turns that speak before their reply is complete. If
+  the reply's text cannot be seen, the first share alone counts.
+* **humanity**: people answer each other after about 200 ms, and hear a second of silence as
   trouble. 10 × (1200 − median `first_sound_ms`) / 1000, between 0 and 10, × the share of turns
   without a stall.
-* **connectivity**: 10 × the share of turns that did not fail in connect, transport or turn, where
-  the target is reached over a wire; an assistant in the same process has no connection to judge.
+* **connectivity**: 10 × the share of turns that did not fail in connect, transport or turn. Only
+  for targets that are reached over a connection.
 
-Points are rounded to a tenth. What was not measured has no points, and counts neither for the total
-nor for what was possible. Where a run is not judged (invalid, interrupted), or no turn succeeded,
-no formula gives points. A person's own judgement takes the place of a formula, and is marked.
+Points are rounded to a tenth. An aspect that was not measured has no points, and counts neither for
+the total nor for the highest possible total. If a run is not judged (invalid, interrupted), or no
+turn succeeded, no formula gives points. Points that a person entered replace a formula, and are
+marked.
 """
 
 from __future__ import annotations
@@ -29,10 +28,9 @@ import numpy as np
 from voicebench.errors import UsageError
 from voicebench.figures.metrics import BY_NAME
 from voicebench.results.run import RecordedRun
-from voicebench.sprints.readings import Reading
+from voicebench.sprints.readings import TARGETS, Reading
 from voicebench.sprints.sprint import ASPECTS, Said, Score
 from voicebench.sprints.standing import standing_of
-from voicebench.sprints.targets import TARGETS
 
 CONTINUITY_MS = 100.0
 QUICKEST_ANSWER_MS = 200.0
@@ -51,7 +49,7 @@ def parse_scores(texts: Sequence[str]) -> dict[str, float]:
             value = -1.0
         if aspect not in ASPECTS or not 0 <= value <= 10:
             raise UsageError(
-                f"--score {text!r} is no aspect with 0 to 10 points",
+                f"--score {text!r} is not an aspect with 0 to 10 points",
                 f"write for example 'humanity=6'; the aspects are {', '.join(ASPECTS)}",
             )
         entered[aspect] = value
@@ -61,7 +59,7 @@ def parse_scores(texts: Sequence[str]) -> dict[str, float]:
 def score_card(
     runs: Sequence[RecordedRun], readings: Sequence[Reading], by_hand: Mapping[str, float]
 ) -> tuple[Score, ...]:
-    """Return the points of each aspect; those in ``by_hand`` as they were entered."""
+    """Return the points of each aspect; ``by_hand`` replaces the formula of an aspect."""
     computed = dict.fromkeys(ASPECTS, NO_POINTS)
     if not all(standing_of(run).judged for run in runs):
         computed = dict.fromkeys(ASPECTS, (None, (Said("score.not judged"),)))
@@ -120,16 +118,16 @@ def _streaming(runs: Sequence[RecordedRun]) -> Points:
         return NO_POINTS
     count = sum(run.summary.turns for run in runs)
     continuity = float((deficits <= CONTINUITY_MS).sum()) / count
-    told = Said("score.continuity", {"kept_share": continuity, "limit_ms": CONTINUITY_MS})
+    lag = Said("score.continuity", {"kept_share": continuity, "limit_ms": CONTINUITY_MS})
     early = [
         run.columns.values["first_audio_ms"] < run.columns.values["llm_total_ms"]
         for run in runs
         if run.summary.metrics["llm_total_ms"].values
     ]
     if not early:
-        return 10 * continuity, (told,)
+        return 10 * continuity, (lag,)
     overlap = float(np.concatenate(early).mean())
-    return 10 * (continuity + overlap) / 2, (told, Said("score.overlap", {"early_share": overlap}))
+    return 10 * (continuity + overlap) / 2, (lag, Said("score.overlap", {"early_share": overlap}))
 
 
 def _humanity(runs: Sequence[RecordedRun]) -> Points:
@@ -140,8 +138,8 @@ def _humanity(runs: Sequence[RecordedRun]) -> Points:
     span = SLOWEST_ANSWER_MS - QUICKEST_ANSWER_MS
     quick = min(max((SLOWEST_ANSWER_MS - middle) / span, 0.0), 1.0)
     smooth = float((stalls == 0).sum()) / sum(run.summary.turns for run in runs)
-    told = Said("score.sound", {"sound_ms": middle}), Said("score.smooth", {"smooth_share": smooth})
-    return 10 * quick * smooth, told
+    why = Said("score.sound", {"sound_ms": middle}), Said("score.smooth", {"smooth_share": smooth})
+    return 10 * quick * smooth, why
 
 
 def _connectivity(runs: Sequence[RecordedRun]) -> Points:
@@ -149,7 +147,7 @@ def _connectivity(runs: Sequence[RecordedRun]) -> Points:
     turns = sum(run.summary.turns for run in wired)
     if not turns:
         return NO_POINTS
-    lost = sum(one.stage in _WIRE_STAGES for run in wired for one in run.digest.failures)
+    lost = sum(failed.stage in _WIRE_STAGES for run in wired for failed in run.digest.failures)
     return 10 * (1 - lost / turns), (_counted(turns - lost, turns),)
 
 

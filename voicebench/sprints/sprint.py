@@ -1,25 +1,79 @@
-"""The sprint as data: what the Markdown tells and the JSON keeps."""
+"""The sprint as data: what the Markdown page shows and the JSON file keeps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated, Literal, get_args
+
+from pydantic import BeforeValidator, StringConstraints
 
 from voicebench.judging.final import Word
-from voicebench.sprints.commits import Commit, FileChange
-from voicebench.sprints.language import Text
 from voicebench.sprints.readings import Reading
 
 ASPECTS = ("quality", "latency", "streaming", "humanity", "connectivity")
 WORDS = tuple(Word)
 
+Lang = Literal["en", "fr"]
+LANGUAGES: tuple[Lang, ...] = get_args(Lang)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What a person wrote, in each language."""
+
+    en: str
+    fr: str
+
+
+def _both(value: object) -> object:
+    """Return a text in one language as the text of both."""
+    if isinstance(value, str):
+        return {"en": value, "fr": value}
+    if not isinstance(value, dict | Text):
+        raise ValueError("write a text, or one in each language: { en = …, fr = … }")
+    return value
+
+
+def _listed(value: object) -> object:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _number_as_text(value: object) -> object:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:g}" if is_number else value
+
+
+Prose = Annotated[Text, BeforeValidator(_both)]
+Paragraphs = Annotated[tuple[Prose, ...], BeforeValidator(_listed)]
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A sentence as data: its key in the words of the page, and what stands in its places."""
+    """A sentence as data: its key in ``wording.toml``, and the figures for its places."""
 
     key: str
     figures: Mapping[str, str | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit: abbreviated hash, first line of its message, day."""
+
+    hash: str
+    subject: str
+    day: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """What the commits did to one file; None where no lines were counted."""
+
+    path: str
+    added: int | None = None
+    removed: int | None = None
+    note: Prose | None = None
+    """A person's remark on the change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +89,17 @@ class RunFigures:
     def keeps(self, limit_ms: float) -> bool:
         """Return whether the first audio came under ``limit_ms``."""
         return (
-            not self.failed and self.first_audio_ms is not None and (self.first_audio_ms < limit_ms)
+            not self.failed and self.first_audio_ms is not None and self.first_audio_ms < limit_ms
         )
 
 
 @dataclass(frozen=True, slots=True)
 class SprintStanding:
-    """How a result stands by its own judgement, and what there is to do about it."""
+    """The verdict of one result, its reasons, and its advice."""
 
     word: Word
     judged: bool
-    """Whether the verdict is one on the figures: not so of an invalid or interrupted run."""
+    """Whether the figures may be judged; those of an invalid or interrupted run may not."""
     why: tuple[Said, ...] = ()
     """Why nothing is judged, or what besides the gates speaks against the figures."""
     advice: tuple[Said, ...] = ()
@@ -57,7 +111,7 @@ class Basis:
     """What has to agree before the figures of two results may be compared."""
 
     settings: Mapping[str, object]
-    """What was measured and what its numbers mean: the key of each such setting to its value."""
+    """The settings that decide what was measured and what its numbers mean, by their flat keys."""
     prompts: tuple[str, ...] | None
     """A short digest of each prompt; None where there are too many to keep."""
     result: str
@@ -66,7 +120,7 @@ class Basis:
 
 @dataclass(frozen=True, slots=True)
 class RunTable:
-    """The runs of one result. ``runs`` may be a shortlist of the ``count`` runs that were made."""
+    """The runs of one result. ``runs`` may be a shortlist of the ``count`` runs."""
 
     name: str
     limit_ms: float
@@ -79,7 +133,7 @@ class RunTable:
     """None for what was imported."""
     basis: Basis | None = None
     stalled: int = 0
-    """How many of the runs stall while they play."""
+    """How many of the runs stall during playback."""
 
     @property
     def judged(self) -> bool:
@@ -89,39 +143,39 @@ class RunTable:
 
 @dataclass(frozen=True, slots=True)
 class TextLength:
-    """What the voice took for texts of one length: medians, where there are several."""
+    """How long the voice took for texts of one length: medians, where there are several."""
 
-    characters: str
+    characters: Annotated[str, BeforeValidator(_number_as_text)]
     first_byte_ms: float
     total_ms: float
     chunks: int | None = None
-    """How many texts there were; None where nobody said."""
+    """How many texts there were; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class FirstChunk:
-    """What the voice took for one first chunk."""
+    """How long the voice took for one first chunk."""
 
-    text: Text
+    text: Prose
     first_byte_ms: float
     cold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One key change: what it is, how it was before and after, and the code that shows it."""
+    """One key change: its title, the state before and after, and the code that shows it."""
 
-    title: Text
-    before: Text | None = None
-    after: Text | None = None
-    text: tuple[Text, ...] = ()
+    title: Prose
+    before: Prose | None = None
+    after: Prose | None = None
+    text: Paragraphs = ()
     code: str = ""
-    language: str = ""
+    language: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+#.-]{0,20}$")] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """What a run of the tests says beside how many passed."""
+    """The report of a test run, besides how many tests passed."""
 
     skipped: int | None = None
     warnings: int | None = None
@@ -140,7 +194,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """How the assistant was set up, as far as the analysis needs it."""
+    """The settings of the assistant that the analysis needs."""
 
     first_words: int | None = None
     later_words: int | None = None
@@ -149,16 +203,16 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """What a report says of itself, in its own words."""
+    """The analysis that an imported report contains, in its own words."""
 
-    well: tuple[Text, ...] = ()
-    improve: tuple[Text, ...] = ()
-    to_try: tuple[Text, ...] = ()
+    well: Paragraphs = ()
+    improve: Paragraphs = ()
+    to_try: Paragraphs = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Sprint:
-    """Everything that is said of one sprint."""
+    """All data of one sprint."""
 
     number: int
     started_at: str | None
@@ -175,7 +229,7 @@ class Sprint:
     score_total: float | None = None
     """The total as it was reported; None where it is the sum of the aspects."""
     imported: bool = False
-    """Whether somebody else measured it; then ``commit`` may be of another repository."""
+    """Whether the figures were imported; then ``commit`` may be of another repository."""
     title: Text | None = None
     changes: tuple[Change, ...] = ()
     first_chunks: tuple[FirstChunk, ...] = ()
@@ -185,23 +239,23 @@ class Sprint:
 
     @property
     def total(self) -> float | None:
-        """The total as it was reported, else the points of all aspects that have any."""
+        """The total as it was reported, else the sum of the aspects."""
         return self.sum_of_aspects if self.score_total is None else self.score_total
 
     @property
     def sum_of_aspects(self) -> float | None:
-        """The points of all aspects that have any, added up."""
+        """The sum of all points; None if no aspect has any."""
         points = [score.points for score in self.scores if score.points is not None]
         return round(sum(points), 1) if points else None
 
     @property
     def possible(self) -> int:
-        """The points that could be had: ten for each aspect that has any."""
+        """The highest possible total: ten points for each aspect that has any."""
         scored = sum(score.points is not None for score in self.scores)
-        return 10 * scored if scored else 10 * len(ASPECTS)
+        return 10 * (scored or len(ASPECTS))
 
     def reading(self, name: str) -> Reading | None:
-        """Return the reading of ``name``; None where there is none."""
+        """Return the reading of ``name``; None if the sprint has no such reading."""
         return next((reading for reading in self.readings if reading.name == name), None)
 
     def worst_missed(self, metric: str) -> Reading | None:
@@ -215,14 +269,14 @@ class Sprint:
 
     @property
     def word(self) -> Word | None:
-        """The verdict of all results together, the worst of them; None where all is imported."""
+        """The verdict on all results, the worst of them; None if all are imported."""
         words = [table.standing.word for table in self.tables if table.standing is not None]
         return min(words, key=WORDS.index, default=None)
 
-    def said_of(self, table: RunTable) -> str:
-        """Return the name of a result where there are several; else nothing."""
-        return table.name if self.is_of_several_results() else ""
+    def name_of(self, table: RunTable) -> str:
+        """Return the name of a result if the sprint has several; else an empty text."""
+        return table.name if self.has_several_results() else ""
 
-    def is_of_several_results(self) -> bool:
-        """Return whether rows have to say which result they come from."""
+    def has_several_results(self) -> bool:
+        """Return whether each row has to name its result."""
         return len(self.tables) > 1

@@ -1,22 +1,29 @@
-"""The sprint as Markdown."""
+"""The sprint as a Markdown page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 
 from rich.cells import cell_len
 
 from voicebench import format as form
-from voicebench.report.exchange.markdown import escape, markdown_table
+from voicebench.report.exchange.markdown import escape
 from voicebench.sprints.analysis import analyse
 from voicebench.sprints.comparing import compare_sprints
 from voicebench.sprints.first_lines import conclusion_lines, front_matter, opening, title
-from voicebench.sprints.language import Lang
-from voicebench.sprints.readings import SIGNS
-from voicebench.sprints.sprint import RunTable, Sprint
-from voicebench.sprints.sprint_tables import score_table, summary_table
+from voicebench.sprints.sprint import Change, Lang, Sprint
+from voicebench.sprints.sprint_tables import (
+    file_table,
+    first_chunk_table,
+    length_table,
+    run_table,
+    score_table,
+    summary_table,
+)
 from voicebench.sprints.words import Words
-from voicebench.sprints.work import changes, files
+
+MOST_COMMITS = 30
 
 
 def sprint_page(sprint: Sprint, before: Sprint | None, lang: Lang = "en") -> str:
@@ -24,81 +31,75 @@ def sprint_page(sprint: Sprint, before: Sprint | None, lang: Lang = "en") -> str
     words = Words(lang)
     compared = compare_sprints(sprint, before)
     sections = [
+        (words("summary"), summary_table(sprint, before, compared, words)),
+        (words("changes"), _changes(sprint, words)),
+    ]
+    if sprint.first_chunks:
+        sections.append((words("first chunks"), first_chunk_table(sprint, words)))
+    if sprint.lengths:
+        sections.append((words("lengths"), length_table(sprint, words)))
+    for table in sprint.tables:
+        heading = words.of_result(escape(sprint.name_of(table)), words("runs"))
+        sections.append((heading, run_table(table, words)))
+    sections += [
+        (words("tests"), _tests(sprint, words)),
+        (words("score card"), score_table(sprint, before, words)),
+        (words("analysis"), _analysis(sprint, before, words)),
+        (words("files"), file_table(sprint, words)),
+        (words("conclusion"), _box(conclusion_lines(sprint, before, lang))),
+    ]
+    parts = [
         front_matter(sprint, compared, words),
         f"# {escape(title(sprint, words))}\n",
         opening(sprint, before, compared, words),
-        _section(words("summary"), summary_table(sprint, before, compared, words)),
-        _section(words("changes"), changes(sprint, words)),
-    ]
-    sections += [_section(*part) for part in _measurements(sprint, words)]
-    sections += [
-        _section(words("tests"), _tests(sprint, words)),
-        _section(words("score card"), score_table(sprint, before, words)),
-        _section(words("analysis"), _analysis(sprint, before, words)),
-        _section(words("files"), files(sprint, words)),
-        _section(words("conclusion"), _box(conclusion_lines(sprint, before, lang))),
+        *(f"## {heading}\n\n{content.rstrip()}\n" for heading, content in sections),
     ]
     if sprint.closing is not None:
-        sections.append(f"---\n\n*{escape(words.text(sprint.closing))}*\n")
-    return "\n".join(sections)
+        parts.append(f"---\n\n*{escape(words.text(sprint.closing))}*\n")
+    return "\n".join(parts)
 
 
-def _section(heading: str, content: str) -> str:
-    return f"## {heading}\n\n{content.rstrip()}\n"
-
-
-def _measurements(sprint: Sprint, words: Words) -> Iterator[tuple[str, str]]:
-    if sprint.first_chunks:
-        yield words("first chunks"), _first_chunks(sprint, words)
-    if sprint.lengths:
-        yield words("lengths"), _lengths(sprint, words)
-    for table in sprint.tables:
-        yield words.of_result(escape(sprint.said_of(table)), words("runs")), _runs(table, words)
-
-
-def _first_chunks(sprint: Sprint, words: Words) -> str:
-    rows = [
-        [
-            words.text(chunk.text) + (f" ({words('cold')})" if chunk.cold else ""),
-            words.ms(chunk.first_byte_ms),
+def _changes(sprint: Sprint, words: Words) -> str:
+    """Return the key changes that a person wrote down, and the commits."""
+    parts = [_change(change, words) for change in sprint.changes]
+    if sprint.commits:
+        lines = [
+            f"- {escape(commit.subject)} (`{form.one_line(commit.hash).replace('`', '')}`)"
+            for commit in sprint.commits[:MOST_COMMITS]
         ]
-        for chunk in sprint.first_chunks
-    ]
-    return markdown_table([words("text"), words("first byte")], rows, [False, True]) + "\n"
+        if len(sprint.commits) > MOST_COMMITS:
+            lines.append(f"- {words('more commits', n=len(sprint.commits) - MOST_COMMITS)}")
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts) or words("no commits") + "\n"
 
 
-def _lengths(sprint: Sprint, words: Words) -> str:
-    counted = any(length.chunks is not None for length in sprint.lengths)
-    rows = []
-    for length in sprint.lengths:
-        chunks = form.NOTHING if length.chunks is None else str(length.chunks)
-        took = [words.ms(length.first_byte_ms), words.ms(length.total_ms)]
-        rows.append([length.characters, *([chunks] if counted else []), *took])
-    head = [words("characters"), *([words("chunks")] if counted else [])]
-    head += [words("first byte"), words("total")]
-    return markdown_table(head, rows, [True] * len(head)) + "\n"
+def _change(change: Change, words: Words) -> str:
+    lines = [f"### {escape(words.text(change.title))}\n"]
+    for key, text in (("before", change.before), ("after", change.after)):
+        if text is not None:
+            lines.append(f"**{words(key)}** {escape(words.text(text))}  ")
+    if change.before or change.after:
+        lines.append("")
+    lines += [f"{escape(words.text(paragraph))}\n" for paragraph in change.text]
+    if change.code:
+        lines.append(_code_block(change.code, change.language))
+    return "\n".join(lines)
 
 
-def _runs(table: RunTable, words: Words) -> str:
-    if not table.count:
-        return words("no runs") + "\n"
-    rows = []
-    for run in table.runs:
-        kept = "pass" if run.keeps(table.limit_ms) else "failed" if run.failed else "fail"
-        in_time = words(kept) if table.judged else f"{SIGNS['not judged']} {words('not judged')}"
-        figures = (run.llm_ms, run.tts_ttfb_ms, run.first_audio_ms)
-        rows.append([str(run.run), *map(words.ms, figures), in_time])
-    head = [words("run"), words("llm"), words("ttfb"), words("first audio"), words("in time")]
-    lines = [markdown_table(head, rows, [True, True, True, True, False]), ""]
-    if len(table.runs) < table.count:
-        lines += [words("shortlist", shown=len(table.runs), count=table.count) + "  "]
-    if not table.judged:
-        return "\n".join(lines) + "\n"
-    limit, share = words.limit(table.limit_ms, "ms"), words.percent(table.kept / table.count)
-    lines.append(words("success", kept=table.kept, of=table.count, limit=limit, share=share) + "  ")
-    if table.best_ms is not None:
-        lines.append(words("best", best=words.ms(table.best_ms), run=table.best_run))
-    return "\n".join(lines) + "\n"
+def _code_block(code: str, language: str) -> str:
+    """Return ``code`` inside a longer fence than any it contains, without control characters."""
+    longest = max((len(ticks) for ticks in re.findall("`+", code)), default=0)
+    fence = "`" * max(3, longest + 1)
+    shown = "\n".join(_printable(line) for line in code.strip("\n").splitlines())
+    return f"{fence}{language}\n{shown}\n{fence}\n"
+
+
+def _printable(line: str) -> str:
+    """Return a line of code with its spaces, without characters that a terminal would obey."""
+    return "".join(
+        character if character == " " else form.one_line(character)
+        for character in line.expandtabs(4)
+    )
 
 
 def _tests(sprint: Sprint, words: Words) -> str:
@@ -117,18 +118,18 @@ def _tests(sprint: Sprint, words: Words) -> str:
 
 
 def _analysis(sprint: Sprint, before: Sprint | None, words: Words) -> str:
-    found, said = analyse(sprint, before, words), sprint.reported
+    found, reported = analyse(sprint, before, words), sprint.reported
     parts = []
-    for heading, reported, sentences in (
-        ("well", said.well, found.well),
-        ("improve", said.improve, found.improve),
-        ("next", said.to_try, found.to_try),
+    for heading, texts, sentences in (
+        ("well", reported.well, found.well),
+        ("improve", reported.improve, found.improve),
+        ("next", reported.to_try, found.to_try),
     ):
         lines = [f"- {escape(sentence)}" for sentence in sentences] or [words("nothing")]
-        if reported:
-            told = [f"- {escape(words.text(one))}" for one in reported]
+        if texts:
+            theirs = [f"- {escape(words.text(text))}" for text in texts]
             ours = ["", words("as figures say") + "\n", *lines]
-            lines = [words("as reported") + "\n", *told, *ours]
+            lines = [words("as reported") + "\n", *theirs, *ours]
         parts.append("\n".join([f"### {words(heading)}\n", *lines]) + "\n")
     return "\n".join(parts)
 

@@ -1,12 +1,12 @@
-"""How a run stands by its own judgement: the first thing that a sprint made of it says."""
+"""The verdict of a run with its reasons and advice: a sprint begins with it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from voicebench.judging.advice import advise
 from voicebench.judging.final import Word
 from voicebench.judging.gates import Verdict
+from voicebench.results.reading import object_in
 from voicebench.results.run import RecordedRun
 from voicebench.sprints.sprint import Said, SprintStanding
 
@@ -14,7 +14,7 @@ MOST_FLAGGED = 5
 
 
 def standing_of(run: RecordedRun) -> SprintStanding:
-    """Return the verdict of ``run`` as its own report has it, with its reasons and advice."""
+    """Return the verdict of ``run``, the same as in its own report, with reasons and advice."""
     word = run.final.word
     return SprintStanding(
         word=word,
@@ -51,17 +51,14 @@ def _why(word: Word, run: RecordedRun) -> Iterator[Said]:
 
 
 def _advice(run: RecordedRun) -> Iterator[Said]:
-    """Yield what invalidates the run, its flagged audio, its advice, and what else is known."""
-    noise = [
-        (one.get("invalidates") is True, Said(f"noise.{one.get('kind')}", _told(one)))
-        for one in _judged(run, "noise")
-    ]
-    yield from (said for invalidates, said in noise if invalidates)
+    """Yield what invalidates the run, its flagged audio, its advice, then all other noise."""
+    noise = _judged(run, "noise")
+    yield from (_noise(entry) for entry in noise if entry.get("invalidates") is True)
     yield from _flagged(run)
-    for advice in advise(run.digest, run.gate_results, run.environment):
-        told: dict[str, str | float] = {"finding": advice.finding, "remedy": advice.remedy}
-        yield Said(f"advice.{advice.kind}", {**advice.figures, **told})
-    yield from (said for invalidates, said in noise if not invalidates)
+    for advice in run.advice:
+        sentence = {"finding": advice.finding, "remedy": advice.remedy}
+        yield Said(f"advice.{advice.kind}", {**advice.figures, **sentence})
+    yield from (_noise(entry) for entry in noise if entry.get("invalidates") is not True)
 
 
 def _flagged(run: RecordedRun) -> Iterator[Said]:
@@ -73,12 +70,13 @@ def _flagged(run: RecordedRun) -> Iterator[Said]:
         yield Said("flagged", {"flagged": len(runs), "runs": shown, "finding": finding})
 
 
-def _told(noise: Mapping[str, object]) -> dict[str, str | float]:
-    return {key: str(noise.get(key)) for key in ("finding", "remedy")}
+def _noise(entry: Mapping[str, object]) -> Said:
+    return Said(
+        f"noise.{entry.get('kind')}", {key: str(entry.get(key)) for key in ("finding", "remedy")}
+    )
 
 
 def _judged(run: RecordedRun, name: str) -> list[Mapping[str, object]]:
     """Return the entries of ``name`` in the stored judgement of the run."""
-    judgement = run.stored.get("judgement")
-    found = judgement.get(name) if isinstance(judgement, dict) else None
+    found = object_in(run.stored, "judgement").get(name)
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

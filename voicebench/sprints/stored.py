@@ -1,4 +1,4 @@
-"""``sprint-NNN.json``: what the next sprint is compared with."""
+"""``sprint-NNN.json``: the sprint as the next one reads it, to compare itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
 
 from voicebench.errors import ResultsError
 from voicebench.quoting import as_json
@@ -14,15 +15,12 @@ from voicebench.results.reading import read_document
 from voicebench.sprints.comparing import compare_sprints
 from voicebench.sprints.sprint import Sprint
 
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
 SCHEMA = 2
-"""Since 2 a figure says which statistic it is, and of how many values."""
+"""Version 2 added each figure's statistic and its number of values."""
 
 
 def to_json(sprint: Sprint, before: Sprint | None) -> str:
-    """Return the document that ``sprint-NNN.json`` holds."""
+    """Return the content of ``sprint-NNN.json``."""
     document = {"schema": SCHEMA} | asdict(sprint)
     document["previous"] = before.number if before else None
     document["verdict"] = sprint.word
@@ -35,9 +33,9 @@ def to_json(sprint: Sprint, before: Sprint | None) -> str:
 
 
 def previous_sprint(folder: Path, number: int) -> Sprint | None:
-    """Return the latest sprint under ``number`` that lies in ``folder``.
+    """Return the sprint in ``folder`` with the next lower number.
 
-    Raises `ResultsError` where its file cannot be read.
+    Raises `ResultsError` if its file cannot be read.
     """
     found = []
     for path in folder.glob("sprint-*.json"):
@@ -60,16 +58,13 @@ def read_sprint(path: Path) -> Sprint:
         return _adapter().validate_python(document)
     except ValueError as error:
         why = str(error).splitlines()
-        raise ResultsError(f"{path} is no sprint of voicebench ({'; '.join(why[:3])})") from None
+        raise ResultsError(f"{path} is not a sprint of voicebench ({'; '.join(why[:3])})") from None
 
 
 def _key(sprint: Sprint, name: str, result: str) -> str:
-    return f"{result}: {name}" if result and sprint.is_of_several_results() else name
+    return f"{result}: {name}" if result and sprint.has_several_results() else name
 
 
 @cache
 def _adapter() -> TypeAdapter[Sprint]:
-    """Return what checks the types of a whole document; its import takes a moment."""
-    from pydantic import TypeAdapter
-
     return TypeAdapter(Sprint)

@@ -1,4 +1,4 @@
-"""What the tests' own JUnit report says of them."""
+"""The JUnit report of a test run."""
 
 from __future__ import annotations
 
@@ -7,30 +7,25 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from voicebench.errors import UsageError
-from voicebench.sprints.readings import Reading
+from voicebench.sprints.readings import Reading, suite_reading
 from voicebench.sprints.sprint import Suite
 
 MOST_BYTES = 50_000_000
 
 
 def read_junit(path: Path) -> tuple[Reading, Suite]:
-    """Return how many tests passed, and what else the file says of them.
+    """Return how many tests passed, and the other counts of the file.
 
-    Skipped tests count neither as passed nor as failed. Raises `UsageError` for a file that is no
+    Skipped tests count neither as passed nor as failed. Raises `UsageError` if the file is not
     JUnit XML.
     """
     root = _read_xml(path)
     cases = list(root.iter("testcase"))
     if not cases:
-        raise UsageError(f"--junit {path} holds no test case")
+        raise UsageError(f"--junit {path} has no test case")
     run = [case for case in cases if case.find("skipped") is None]
     passed = sum(case.find("failure") is None and case.find("error") is None for case in run)
     return suite_reading(passed, len(run)), Suite(len(cases) - len(run), None, _seconds(root))
-
-
-def suite_reading(passed: int, total: int) -> Reading:
-    """Return the reading of a test suite; of no tests nothing was measured."""
-    return Reading("tests", "count", float(passed) if total else None, kept=passed, of=total)
 
 
 def _read_xml(path: Path) -> ElementTree.Element:
@@ -46,11 +41,11 @@ def _read_xml(path: Path) -> ElementTree.Element:
     try:
         return ElementTree.fromstring(content)
     except ElementTree.ParseError as error:
-        raise UsageError(f"--junit {path} is no XML ({error})") from None
+        raise UsageError(f"--junit {path} is not XML ({error})") from None
 
 
 def _seconds(root: ElementTree.Element) -> float | None:
-    """Return what all suites took, as the outermost elements that say it have it."""
+    """Return the duration of all suites: the sum over the outermost elements that state one."""
     suites = [suite for suite in root if suite.tag == "testsuite"]
     stated = [suite for suite in ([root] if root.get("time") else suites) if suite.get("time")]
     try:

@@ -1,22 +1,32 @@
-"""The words of a sprint's page, filled in; and its figures, as the language writes numbers.
+"""The sentences of a sprint's page in English or French, with their figures filled in.
 
-English and French stand side by side in `wording.WORDING`. French writes a decimal comma.
+``wording.toml`` has every sentence in both languages. French writes a decimal comma.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Sequence
 from functools import reduce
+from pathlib import Path
 
 from voicebench import format as form
-from voicebench.sprints.language import LANGUAGES, Lang, Text
 from voicebench.sprints.readings import whole_or_rounded
-from voicebench.sprints.sprint import Said
-from voicebench.sprints.wording import WORDING
-from voicebench.sprints.wording_found import NO_REMEDY, REMEDIES
+from voicebench.sprints.sprint import LANGUAGES, Lang, Said, Text
 
+AS_FOUND = "{finding}; {remedy}"
+"""English repeats what the run's own report found."""
 _DECIMAL_POINT = re.compile(r"(?<=[0-9])\.(?=[0-9])")
+
+_FILE = tomllib.loads(Path(__file__).with_name("wording.toml").read_text(encoding="utf-8"))
+FOUND: dict[str, str] = _FILE["found"]
+WORDING: dict[str, tuple[str, str]] = {
+    **{key: (english, french) for key, (english, french) in _FILE["sentences"].items()},
+    **{key: (AS_FOUND, french) for key, french in FOUND.items()},
+}
+REMEDIES: dict[str, str] = _FILE["remedies"]
+_OTHER_REMEDY = list(REMEDIES.values())[-1]
 
 
 class Words:
@@ -27,46 +37,42 @@ class Words:
         self._column = LANGUAGES.index(lang)
 
     def __call__(self, key: str, **figures: object) -> str:
-        """Return the words of ``key`` with ``figures`` in their places.
+        """Return the sentence of ``key``, with ``figures`` in their places.
 
-        Where the first of these is one, those of ``key.one`` are taken if there are any.
+        If the first figure is one, the sentence of ``key.one`` is returned where there is one.
         """
         first = next(iter(figures.values()), None)
         is_one = first in (1, "1") or (self.lang == "fr" and first in (0, "0"))
-        if is_one and self.has(f"{key}.one"):
+        if is_one and f"{key}.one" in WORDING:
             key = f"{key}.one"
         return WORDING[key][self._column].format(**figures)
 
-    def has(self, key: str) -> bool:
-        """Return whether there are words of ``key``."""
-        return key in WORDING
-
     def said(self, said: Said) -> str:
-        """Return a sentence; the end of a place's name says how its figure is written.
+        """Return a stored sentence; the end of a place's name says how its figure is written.
 
-        A sentence that came with a run, and that this version has no words of, is said in general.
+        A sentence that this version does not know is replaced by the general one of its kind.
         """
         places = {name: self._place(name, value) for name, value in said.figures.items()}
         if self.lang == "fr" and "remedy" in places:
-            places["remedy"] = REMEDIES.get(places["remedy"], NO_REMEDY)
-        key = said.key if self.has(said.key) else said.key.partition(".")[0]
+            places["remedy"] = REMEDIES.get(places["remedy"], _OTHER_REMEDY)
+        key = said.key if said.key in WORDING else said.key.partition(".")[0]
         return self(key, **places)
 
-    def joined(self, said: Sequence[Said]) -> str:
+    def joined(self, sentences: Sequence[Said]) -> str:
         """Return several sentences as one."""
-        told = [self.said(one) for one in said]
-        return reduce(lambda first, second: self("two", first=first, second=second), told or [""])
+        texts = [self.said(sentence) for sentence in sentences] or [""]
+        return reduce(lambda first, second: self("two", first=first, second=second), texts)
 
     def of_result(self, result: str, text: str) -> str:
-        """Return ``text`` with the result that it is said of; as it is where that is empty."""
+        """Return ``text`` with the name of its result in front; an empty name adds nothing."""
         return self("of result", result=result, text=text) if result else text
 
     def text(self, text: Text) -> str:
         """Return what a person wrote."""
-        return text.in_language(self.lang)
+        return text.fr if self.lang == "fr" else text.en
 
     def figure(self, text: str) -> str:
-        """Return a figure that was written with a decimal point as the language writes it."""
+        """Return a figure with the language's decimal sign."""
         return _DECIMAL_POINT.sub(",", text) if self.lang == "fr" else text
 
     def ms(self, value: float | None) -> str:
@@ -88,40 +94,43 @@ class Words:
         return self.figure(form.number(points, "count"))
 
     def gain(self, gained: float | None) -> str:
-        """Return a change with its sign; ``=`` for none."""
+        """Return a change with its sign; ``=`` for no change."""
         if gained is None:
             return form.NOTHING
         return self.figure(f"{gained:+g}") if gained else "="
 
     def label(self, name: str) -> str:
-        """Return what a figure is called: its metric's name, with the statistic behind it."""
+        """Return the page's name of a figure: its metric, and the statistic in brackets."""
         metric, _, statistic = name.partition(".")
-        called = self(f"label.{metric}") if self.has(f"label.{metric}") else metric
+        label = self._or_plain("label", metric)
         if not statistic or metric == "errors":
-            return called
-        return f"{called} ({self.statistic(statistic)})"
+            return label
+        return f"{label} ({self.statistic(statistic)})"
 
     def statistic(self, statistic: str) -> str:
-        """Return what a statistic is called: ``p95``, ``mean``, ``under 300 ms``."""
+        """Return the page's name of a statistic: ``p95``, ``mean``, ``under 300 ms``."""
         plain, _, argument = statistic.partition("(")
         if argument:
             return self(f"statistic.{plain}", limit=self.figure(argument.removesuffix(")")))
-        key = f"statistic.{plain}"
-        return self(key) if self.has(key) else plain
+        return self._or_plain("statistic", plain)
+
+    def _or_plain(self, family: str, name: str) -> str:
+        key = f"{family}.{name}"
+        return self(key) if key in WORDING else name
 
     def _place(self, name: str, value: str | float) -> str:
-        kind = name.rpartition("_")[2]
+        ending = name.rpartition("_")[2]
         if isinstance(value, str):
-            return self._named(kind, value)
-        if kind == "x":
+            return self._written(ending, value)
+        if ending == "x":
             return self.figure(form.times(value))
-        if kind == "ms":
+        if ending == "ms":
             return self.ms(value)
-        return self.percent(value) if kind == "share" else self.points(value)
+        return self.percent(value) if ending == "share" else self.points(value)
 
-    def _named(self, kind: str, value: str) -> str:
-        if kind == "statistic":
-            return self.statistic(value)
-        if kind == "figure":
-            return self.figure(value)
-        return self(f"stage.{value}") if kind == "stage" and self.has(f"stage.{value}") else value
+    def _written(self, ending: str, text: str) -> str:
+        if ending == "statistic":
+            return self.statistic(text)
+        if ending == "figure":
+            return self.figure(text)
+        return self._or_plain("stage", text) if ending == "stage" else text
