@@ -116,9 +116,9 @@ def main() -> None:
     asked = reader.parse_args()
     speech = [spoken for spoken in all_speech() if asked.all or spoken.held_out]
     table("Speech that fails", "failed", rows_of_voices(speech), say=asked.say)
-    table("Speech that suffered", "failed", rows_of_harm(speech, HARMS), say=asked.say)
-    table("Speech that noise buries", "failed", rows_of_harm(speech, BEYOND), say=asked.say)
-    table("No speech that passes", "passed", rows_of_others(speech), say=asked.say)
+    table("Damaged speech", "failed", rows_of_harm(speech, HARMS), say=asked.say)
+    table("Speech under loud noise", "failed", rows_of_harm(speech, BEYOND), say=asked.say)
+    table("Other sounds that pass", "passed", rows_of_others(speech), say=asked.say)
 
 
 if __name__ == "__main__":
