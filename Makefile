@@ -1,11 +1,11 @@
-# Everything that one does twice. `make run` and `make test` need nothing but Python 3.11 to 3.13.
+# The usual commands. `make run` and `make test` need only Python 3.11 to 3.13.
 
 PYTHON ?= python3
 VENV ?= .venv
-# The wheel index that torch comes from, e.g. the CPU-only one that pytorch.org names; empty: pip's own.
+# The wheel index for torch, e.g. the CPU-only one that pytorch.org names; empty: pip's own.
 TORCH_INDEX ?=
 CONFIG ?= configs/default.toml
-# The interpreter that has the servers of others, in an environment of their own (docs/servers.md).
+# The Python of the environment with servers by others (docs/servers.md).
 INTEROP_PYTHON ?= build/interop/venv/bin/python
 
 BIN := $(VENV)/bin
@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast test-stalled test-torch lint format bench transport interop docs images clean
 
-help: ## Say what can be made
+help: ## List the targets of this file
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(VENV)/.voicebench: pyproject.toml constraints.txt
@@ -29,61 +29,61 @@ $(VENV)/.test: $(VENV)/.voicebench
 
 setup: $(VENV)/.voicebench ## Make the environment in .venv
 
-# Exit code 3 (a gate failed) and 5 (undecided) are results, shown in the tables, not errors of make.
+# Exit codes 3 (a gate failed) and 5 (undecided) are results, which the tables show, not errors of make.
 run: $(VENV)/.voicebench ## Measure on the embedded models and print the tables
 	@$(BIN)/voicebench run $(CONFIG) || case $$? in 3|5) ;; *) exit $$?;; esac
 
-test: $(VENV)/.test ## The whole test suite
+test: $(VENV)/.test ## Run the whole test suite
 	$(BIN)/python -m pytest
 
-# The rooms that need no engine, no server and no screen: seconds, for every save of a file.
+# The rooms that need no engine, no server and no screen. They take seconds.
 CORE := $(addprefix tests/,turn figures judging text audio settings results) $(filter-out tests/test_architecture.py,$(wildcard tests/test_*.py))
 
-test-fast: $(VENV)/.test ## The pure tests of the core, in seconds
+test-fast: $(VENV)/.test ## Run the tests of the core, in seconds
 	$(BIN)/python -m pytest -p no:schemathesis -m "not models and not sound and not slow" $(CORE)
 
-# Whatever waits for another thread, process or machine.
+# Tests of code that waits for another thread, process or machine.
 STALLED ?= tests/server tests/targets tests/remote tests/cli tests/audio tests/docs \
 	tests/pipeline tests/measuring
 
-test-stalled: $(VENV)/.test ## The tests with threads in them, of which one stands still for a second: more than an hour
+test-stalled: $(VENV)/.test ## Run the tests with threads while one thread stops for a second: more than an hour
 	PYTHONPATH=tests/support $(BIN)/python -m pytest -p stalling -m "not models" $(STALLED)
 
-# The oldest and the newest supported torch: 2.9.1 and 2.14.1. Each gets an environment of its own.
+# The oldest and the newest supported torch are 2.9.1 and 2.14.1. Each gets its own environment.
 TORCH ?= 2.9.1
 OTHER := build/torch-$(TORCH)
 
-test-torch: ## The engines' tests with another torch: make test-torch TORCH=2.14.1
+test-torch: ## Run the engines' tests with another torch: make test-torch TORCH=2.14.1
 	$(PYTHON) -m venv $(OTHER)
 	grep -v '^torch==' constraints.txt > $(OTHER)/constraints.txt
 	$(OTHER)/bin/python -m pip install --quiet --constraint $(OTHER)/constraints.txt torch==$(TORCH)
 	$(OTHER)/bin/python -m pip install --quiet --constraint $(OTHER)/constraints.txt --editable '.[test]'
 	$(OTHER)/bin/python -m pytest tests/engines
 
-lint: $(VENV)/.test ## Style and types
+lint: $(VENV)/.test ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(VENV)/.test ## Put the code into shape
+format: $(VENV)/.test ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.voicebench ## Bring the generated parts of the documentation up to date
+docs: $(VENV)/.voicebench ## Update the generated parts of the documentation
 	$(BIN)/python tools/write_docs.py
 
-images: $(VENV)/.test ## Draw the pictures of the documentation anew (needs Chromium)
+images: $(VENV)/.test ## Draw the pictures of the documentation (needs Chromium)
 	$(BIN)/python tools/draw_images.py
 
-bench: $(VENV)/.test ## The promises of speed, measured here
+bench: $(VENV)/.test ## Measure the promises of speed on this machine
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/progress_cost.py
 	$(BIN)/python -m benchmarks.first_audio
 
-interop: $(VENV)/.voicebench ## Measure servers that others wrote (see docs/servers.md)
+interop: $(VENV)/.voicebench ## Measure servers by others (docs/servers.md)
 	$(BIN)/python benchmarks/interop.py --python $(INTEROP_PYTHON)
 
-transport: $(VENV)/.voicebench ## What each route of serve costs beside the same work in process
+transport: $(VENV)/.voicebench ## Measure what each route of serve costs
 	$(BIN)/python benchmarks/transport.py
 
 clean: ## Remove the environment and caches, never results
