@@ -9,22 +9,18 @@ from typing import Protocol
 
 from voicebench.engines.llm.generation import InProcessLanguageModel
 from voicebench.errors import UsageError
-from voicebench.events import WHOLE_TURN, Emit
+from voicebench.events import Emit
 from voicebench.pipeline.pipeline import speak_turn, write_turn
 from voicebench.pipeline.scheduling import DeviceQueue, FreeForAll
 from voicebench.server.clock import arrived_s
 from voicebench.server.scripted import ScriptedModel, ScriptedVoice
 from voicebench.settings import Settings
+from voicebench.targets import Say
 from voicebench.targets.cascade import Cascade, listening_buffer_s
-from voicebench.targets.opening import Say, check_target, open_cascade
-from voicebench.targets.simulated import (
-    NS_PER_S,
-    PREFIX,
-    SAMPLE_RATE,
-    RealClock,
-    Simulated,
-    parse_script,
-)
+from voicebench.targets.kinds import kind_of
+from voicebench.targets.opening import check_target, open_target
+from voicebench.targets.script import parse_script
+from voicebench.targets.simulated import NS_PER_S, SAMPLE_RATE, RealClock, Simulated
 from voicebench.text.chat_template import PastMessage
 from voicebench.text.chunking import Chunker
 from voicebench.text.prompts import language_of
@@ -92,8 +88,7 @@ class Served(Protocol):
 def check_served(settings: Settings) -> None:
     """Refuse what cannot be served, before anything is loaded. Raises `UsageError`."""
     check_target(settings)
-    whole_turn = settings.run.target in WHOLE_TURN
-    if whole_turn or settings.llm.url is not None or settings.tts.url is not None:
+    if kind_of(settings.run.target).wires(settings):
         raise UsageError(
             "an engine behind a wire cannot be served again", "measure its own server instead"
         )
@@ -101,9 +96,15 @@ def check_served(settings: Settings) -> None:
 
 def open_served(settings: Settings, say: Say) -> Served:
     """Load what ``settings`` name. Raises a `VoicebenchError` where that fails."""
-    if settings.run.target.startswith(PREFIX):
+    target = open_target(settings, say)
+    if isinstance(target, Simulated):
         return ServedScript(settings.run.target, _chunker_of(settings))
-    return ServedCascade(open_cascade(settings, say))
+    if isinstance(target, Cascade):
+        return ServedCascade(target)
+    target.close()
+    raise UsageError(
+        f"target {settings.run.target!r} cannot be served", "serve a cascade or a script, 'sim:…'"
+    )
 
 
 def warm_up(served: Served, say: Say, turns: int = 2) -> None:
