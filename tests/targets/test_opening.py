@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 from loopback import Peer, serving
@@ -57,13 +58,13 @@ def test_a_header_that_no_key_can_have_is_refused_for_every_server(
             f"{section}.key_header": "not a header",
         },
     ).settings
-    open_it = {
-        "llm": lambda: open_remote_llm(settings, None),
-        "tts": lambda: open_remote_tts(settings, None),
-        "server": lambda: check_target(settings),
-    }[section]
+    opened: dict[str, Callable[[Settings], object]] = {
+        "llm": open_remote_llm,
+        "tts": open_remote_tts,
+        "server": check_target,
+    }
     with pytest.raises(Exception, match="'not a header' is no name of a header"):
-        open_it()
+        opened[section](settings)
 
 
 def test_what_a_result_will_keep_is_known_but_for_the_names_that_servers_give() -> None:
