@@ -25,7 +25,7 @@ from voicebench.measuring.plan import PlannedTurn, take_turns
 from voicebench.settings import load_settings
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
-from voicebench.targets.cascade_kind import open_cascade
+from voicebench.targets.opening import open_cascade
 from voicebench.turn.timeline import Timeline
 
 WARMUPS = (0, 1, 3, 10)

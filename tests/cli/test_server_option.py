@@ -245,7 +245,7 @@ def test_a_server_that_takes_connections_and_says_nothing_ends_it_in_time(
 def test_what_is_behind_a_wire_is_not_served_again(voicebench: Command, behind: str) -> None:
     ran = voicebench("serve", "--port", "0", "--set", behind)
     assert ran.code == 2
-    assert "an engine behind a wire cannot be served again" in ran.err
+    assert "an engine behind a URL cannot be served" in ran.err
 
 
 @pytest.mark.usefixtures("loads_nothing")

@@ -311,7 +311,7 @@ def test_the_voice_socket_gives_the_turn_in_order_and_takes_the_next() -> None:
 @pytest.mark.parametrize(
     ("message", "said"),
     [
-        ("hello", "no JSON"),
+        ("hello", "not JSON"),
         ('{"type": "token", "text": "x"}', "begins with"),
         (b"VB", "no sample"),
         ('{"type": "turn_started", "version": 2, "prompt": "x"}', "version 2"),

@@ -22,8 +22,7 @@ from voicebench.audio.pcm import AudibleRule
 from voicebench.events import AudioChunk, TextChunk, Token
 from voicebench.figures.metrics import BY_NAME, compute
 from voicebench.targets import Target
-from voicebench.targets.script import Script
-from voicebench.targets.simulated import Scripted, plan_turn
+from voicebench.targets.simulated import Script, Scripted, plan_turn
 from voicebench.text.chunking import Chunker
 from voicebench.turn.recorder import Clock, Recorder, Recording
 

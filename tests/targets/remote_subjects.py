@@ -31,8 +31,7 @@ from voicebench.remote.sound.sound_stream import SoundFormat
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.realtime import Realtime
-from voicebench.targets.script import Script
-from voicebench.targets.simulated import SAMPLE_RATE, RealClock, plan_turn
+from voicebench.targets.simulated import SAMPLE_RATE, RealClock, Script, plan_turn
 from voicebench.targets.voice_socket import VoiceSocket
 from voicebench.text.chunking import Chunker
 from voicebench.turn import wire

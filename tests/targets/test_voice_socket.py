@@ -213,8 +213,8 @@ def test_a_server_that_is_down_is_named_at_once_and_in_mid_run_fails_the_turn() 
 @pytest.mark.parametrize(
     ("messages", "said", "fault"),
     [
-        (['{"type": "token"}'], "'text' of a 'token' message", "protocol"),
-        (["hello"], "no JSON", "protocol"),
+        (['{"type": "token"}'], "'token' message is broken: it has no text", "protocol"),
+        (["hello"], "not JSON", "protocol"),
         ([b"RIFF0000"], "no sample", "protocol"),
         ([b"RIFF\x00\x00\x00\x00xx"], "begins with b'RI'", "protocol"),
         ([TurnStarted("mine")], "a turn of its own", "protocol"),

@@ -234,8 +234,7 @@ def _speak(
     from voicebench.measuring.session import audible_rule
     from voicebench.measuring.speaking import Listener, read_aloud, silenced_by_signals
     from voicebench.settings import secrets_of
-    from voicebench.targets.engine_opening import open_voice
-    from voicebench.targets.opening import open_target
+    from voicebench.targets.opening import open_target, open_voice
     from voicebench.text.chunking import Chunker
 
     printer = _ReplyPrinter()

@@ -1,16 +1,15 @@
 """The metrics: pure functions from one sealed timeline to one number.
 
 `METRICS` is the only place where a metric is named. The tables, the CSV header, the gates and the
-documentation all read it. A metric that a timeline cannot show is `None`, never 0. Durations are
-milliseconds from the turn's start unless their text says otherwise; what each interval includes
-is said in its ``doc``.
+documentation all read it. A metric that a timeline does not show is `None`, never 0. Durations are
+milliseconds from the turn's start unless their ``doc`` says otherwise.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -34,18 +33,20 @@ NS_PER_MS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One number of a turn: its name, unit, which way is better, what it means, how to get it."""
+    """One number of a turn."""
 
     name: str
-    unit: Unit
-    better: Better
     doc: str
+    """What it means: what its interval includes and what not."""
     of: Callable[[Timeline], float | None]
+    """Computes it; None where the turn does not show it."""
+    unit: Unit = "ms"
+    better: Better = "lower"
     may_be_negative: bool = False
 
     @property
     def short_name(self) -> str:
-        """The name as gates spell it: without the unit."""
+        """The name in gates: without ``_ms``."""
         return self.name.removesuffix("_ms")
 
 
@@ -76,9 +77,9 @@ def _between(start: float | None, end: float | None) -> float | None:
 
 
 def _inter_token(turn: Timeline) -> float | None:
-    """Return the median gap before tokens that came alone, where most of them did.
+    """Return the median gap before tokens that arrived alone; None if fewer than half did.
 
-    Tokens that came joined have one stamp; the gap before such a group is that of several tokens.
+    Joined tokens have one stamp. The gap before them is the time of several tokens.
     """
     stamps = [token.at_ns for token in turn.tokens]
     alone = Counter(stamps)
@@ -89,15 +90,15 @@ def _inter_token(turn: Timeline) -> float | None:
 
 
 TOKENS_BESIDE_TEXT = 8
-"""Special tokens that a model may count though they are no text: ends, roles, channels."""
+"""Special tokens that a model may count although they are not text: ends, roles, channels."""
 
 
 def count_contradicts(turn: Timeline) -> bool:
-    """Tell whether the model's own count of tokens cannot be that of the text that was seen.
+    """Return whether the model's own count of tokens cannot be the count of the visible text.
 
-    It includes tokens that nobody hears; or there were more visible deltas than that; or it is more
-    than the text can be made of. A token of English has some four letters; the bound allows two,
-    a whole token for each byte of other scripts, and two tokens in each delta.
+    That is so if it includes hidden tokens, if there were more visible deltas, or if the text is
+    too short for it. A token of English has about four letters. The bound allows two letters, one
+    token for each byte of other scripts, and two tokens in each delta.
     """
     if turn.usage_tokens is None or not turn.reply:
         return False
@@ -145,26 +146,16 @@ def _worst_deficit(turn: Timeline) -> float | None:
     return _ms(worst_deficit_ns(turn.audio, turn.sound.sample_rate)) if turn.sound else None
 
 
-def _stalls(turn: Timeline) -> list[float] | None:
-    if turn.sound is None:
-        return None
-    listening = listen(turn.audio, turn.sound.sample_rate)
-    return [stall.duration_ns / NS_PER_MS for stall in listening.stalls]
+def _of_stalls(measure: Callable[[list[float]], float]) -> Callable[[Timeline], float | None]:
+    """Return what computes ``measure`` from the durations of a turn's stalls, in ms."""
 
+    def of_turn(turn: Timeline) -> float | None:
+        if turn.sound is None:
+            return None
+        stalls = listen(turn.audio, turn.sound.sample_rate).stalls
+        return float(measure([stall.duration_ns / NS_PER_MS for stall in stalls]))
 
-def _stall_count(turn: Timeline) -> float | None:
-    stalls = _stalls(turn)
-    return None if stalls is None else float(len(stalls))
-
-
-def _stall_total(turn: Timeline) -> float | None:
-    stalls = _stalls(turn)
-    return None if stalls is None else sum(stalls, 0.0)
-
-
-def _stall_longest(turn: Timeline) -> float | None:
-    stalls = _stalls(turn)
-    return None if stalls is None else max(stalls, default=0.0)
+    return of_turn
 
 
 def _audio_seconds(turn: Timeline) -> float | None:
@@ -174,10 +165,10 @@ def _audio_seconds(turn: Timeline) -> float | None:
 
 
 def _synthesis_speed(turn: Timeline) -> float | None:
-    """Relate the audio's length to the time in which a text chunk was in the synthesizer's hands.
+    """Return seconds of audio per second of synthesis.
 
-    A chunk's synthesis lasts from its hand-over to its last samples, so a wait for the language
-    model between two chunks is not counted.
+    A chunk's synthesis lasts from its hand-over to its last samples. Waiting for the language model
+    between two chunks is not counted.
     """
     seconds = _audio_seconds(turn)
     if seconds is None or not turn.chunks:
@@ -191,10 +182,9 @@ def _synthesis_ns(chunk_ns: int, audio: tuple[Arrival, ...]) -> int:
 
 
 def audio_by_chunk(turn: Timeline) -> list[tuple[int, tuple[Arrival, ...]]]:
-    """Return each text chunk's hand-over stamp with the audio that came up to the next one.
+    """Return each text chunk's hand-over stamp, with the audio that arrived before the next one.
 
-    Samples that came at the very stamp of a hand-over belong to the chunk before it: the voice was
-    free for the next chunk because they were its last.
+    Samples with the same stamp as a hand-over belong to the chunk before it: they were its last.
     """
     if not turn.chunks:
         return []
@@ -222,9 +212,9 @@ def _reused(turn: Timeline) -> float | None:
 
 
 def server_and_ours(turn: Timeline, stage: Stage) -> tuple[float, float] | None:
-    """Return the server's own duration of a stage and ours of the same; None where it says none.
+    """Return the server's own duration of a stage and ours, in ms; None where it reports none.
 
-    Of several requests the first counts: later text chunks are spoken while the first is heard.
+    Of several requests the first one counts: later text chunks are spoken while the first is heard.
     """
     for timing in turn.server_timings:
         if timing.stage == stage == "turn":
@@ -234,39 +224,26 @@ def server_and_ours(turn: Timeline, stage: Stage) -> tuple[float, float] | None:
     return None
 
 
-def _server_of(stage: Stage) -> Callable[[Timeline], float | None]:
-    def server(turn: Timeline) -> float | None:
-        found = server_and_ours(turn, stage)
-        return None if found is None else found[0]
-
-    return server
+def _reported(turn: Timeline, stages: Sequence[Stage]) -> list[tuple[float, float]]:
+    """Return `server_and_ours` of each stage that is reported; of the whole turn alone if it is."""
+    found = {stage: pair for stage in stages if (pair := server_and_ours(turn, stage)) is not None}
+    return [found["turn"]] if "turn" in found else list(found.values())
 
 
-def _transport_of(stage: Stage) -> Callable[[Timeline], float | None]:
-    def transport(turn: Timeline) -> float | None:
-        found = server_and_ours(turn, stage)
-        return None if found is None else found[1] - found[0]
+def _server_of(*stages: Stage) -> Callable[[Timeline], float | None]:
+    def of_turn(turn: Timeline) -> float | None:
+        reported = _reported(turn, stages)
+        return sum(server for server, _ in reported) if reported else None
 
-    return transport
-
-
-def _reported(turn: Timeline) -> list[tuple[float, float]]:
-    """Return what the server says of the turn, else of what first audio waited for, and ours."""
-    whole = server_and_ours(turn, "turn")
-    if whole is not None:
-        return [whole]
-    stages = (server_and_ours(turn, "llm"), server_and_ours(turn, "tts"))
-    return [found for found in stages if found is not None]
+    return of_turn
 
 
-def _server(turn: Timeline) -> float | None:
-    reported = _reported(turn)
-    return sum(server for server, _ in reported) if reported else None
+def _transport_of(*stages: Stage) -> Callable[[Timeline], float | None]:
+    def of_turn(turn: Timeline) -> float | None:
+        reported = _reported(turn, stages)
+        return sum(ours - server for server, ours in reported) if reported else None
 
-
-def _transport(turn: Timeline) -> float | None:
-    reported = _reported(turn)
-    return sum(ours - server for server, ours in reported) if reported else None
+    return of_turn
 
 
 def _unattributed(turn: Timeline) -> float | None:
@@ -280,218 +257,177 @@ def _unattributed(turn: Timeline) -> float | None:
 METRICS: tuple[Metric, ...] = (
     Metric(
         "llm_ttft_ms",
-        "ms",
-        "lower",
         "Turn start to the first token: the first non-empty visible text delta. Role-only, empty "
         "and blank deltas before it, reasoning and tool calls do not count.",
         lambda turn: _ms(_first_token(turn)),
     ),
     Metric(
         "llm_total_ms",
-        "ms",
-        "lower",
         "Turn start to the last token, or to the reply where it comes in one piece: its text is "
         "complete. Includes time in which the model waited for a synthesizer on the same device.",
         lambda turn: _ms(_reply_complete(turn)),
     ),
     Metric(
         "llm_itl_ms",
-        "ms",
-        "lower",
         "Median gap between two tokens of the reply; missing where most tokens came together with "
         "others in one read, so that their own moments cannot be observed.",
         _inter_token,
     ),
     Metric(
         "llm_tokens",
-        "count",
-        "neither",
         "Tokens of the reply: the model's own count where it gives one that can be that of the "
         "text, else visible deltas.",
         _token_count,
+        unit="count",
+        better="neither",
     ),
     Metric(
         "llm_tokens_per_s",
-        "per_s",
-        "higher",
         "Decode rate after the first token: (tokens - 1) over first token to last token; missing "
         "where the model's count includes what nobody hears, or contradicts what was seen.",
         _token_rate,
+        unit="per_s",
+        better="higher",
     ),
     Metric(
         "first_chunk_ms",
-        "ms",
-        "lower",
         "Turn start to the moment the first text chunk is handed to the synthesizer. Includes the "
         "language model's first tokens and the chunker's wait for a word's end.",
         lambda turn: _ms(_first_chunk(turn)),
     ),
     Metric(
         "tts_ttfb_ms",
-        "ms",
-        "lower",
         "First text chunk handed over to the first PCM sample in host memory. A container header "
         "is not a sample.",
         lambda turn: _between(_first_chunk(turn), _first_audio(turn)),
     ),
     Metric(
         "first_audio_ms",
-        "ms",
-        "lower",
         "Turn start to the first PCM sample in host memory, audible or not.",
         lambda turn: _ms(_first_audio(turn)),
     ),
     Metric(
         "leading_silence_ms",
-        "ms",
-        "lower",
         "Silence at the head of the audio, before the first audible sample.",
         _leading_silence,
     ),
     Metric(
         "first_sound_ms",
-        "ms",
-        "lower",
-        "Turn start to the first audible sample as heard by a listener who plays at once. Includes "
-        "the leading silence and any stall before it.",
+        "Turn start to the first audible sample as heard by a listener who plays at once. "
+        "Includes the leading silence and any stall before it.",
         _first_sound,
     ),
     Metric(
         "gapless_start_ms",
-        "ms",
-        "lower",
         "Turn start to the earliest moment at which playing could begin and never starve.",
         _gapless_start,
     ),
     Metric(
         "stall_count",
-        "count",
-        "lower",
         "How often a listener who starts at first audio finds the buffer empty and pauses.",
-        _stall_count,
+        _of_stalls(len),
+        unit="count",
     ),
     Metric(
         "stall_ms",
-        "ms",
-        "lower",
         "All pauses of a listener who starts at first audio, added up.",
-        _stall_total,
+        _of_stalls(sum),
     ),
     Metric(
         "longest_stall_ms",
-        "ms",
-        "lower",
         "The longest pause of a listener who starts at first audio.",
-        _stall_longest,
+        _of_stalls(lambda stalls: max(stalls, default=0.0)),
     ),
     Metric(
         "worst_deficit_ms",
-        "ms",
-        "lower",
         "The largest lag of the received audio behind a playhead that starts at first audio and "
         "never pauses.",
         _worst_deficit,
     ),
     Metric(
         "turn_ms",
-        "ms",
-        "lower",
         "Turn start to the last sample in hand.",
         lambda turn: _ms(turn.audio[-1].at_ns) if turn.audio else None,
     ),
-    Metric("audio_s", "s", "neither", "Seconds of audio in the turn.", _audio_seconds),
+    Metric(
+        "audio_s",
+        "Seconds of audio in the turn.",
+        _audio_seconds,
+        unit="s",
+        better="neither",
+    ),
     Metric(
         "synth_speed_x",
-        "x",
-        "higher",
-        "Seconds of audio per second of synthesis; a chunk's synthesis lasts from its hand-over to "
-        "its last samples.",
+        "Seconds of audio per second of synthesis; a chunk's synthesis lasts from its hand-over "
+        "to its last samples.",
         _synthesis_speed,
+        unit="x",
+        better="higher",
     ),
     Metric(
         "connect_ms",
-        "ms",
-        "lower",
         "DNS, TCP and TLS of the turn's connections; kept out of every other figure, unless the "
         "turn itself had to wait for one, which the run's advice then says.",
         _connect,
     ),
     Metric(
         "connection_reused",
-        "bool",
-        "neither",
         "1 where every connection of the turn had served before, else 0.",
         _reused,
+        unit="bool",
+        better="neither",
     ),
     Metric(
         "first_byte_ms",
-        "ms",
-        "lower",
         "Turn start to the first body byte of the audio response, container header included; for "
         "comparison with tools that stop there.",
         lambda turn: _ms(turn.first_byte_ns),
     ),
     Metric(
         "server_ms",
-        "ms",
-        "lower",
         "The server's own duration, on its clock, where it reports one: of the turn where one "
         "endpoint takes it as a whole; else of what first audio waits for, the language model's "
         "first token and the first text chunk's first sound, as far as their servers say.",
-        _server,
+        _server_of("turn", "llm", "tts"),
     ),
     Metric(
         "transport_ms",
-        "ms",
-        "lower",
         "Our duration of what server_ms is about (the turn, or the same requests, each from when "
         "it was sent), less the server's own.",
-        _transport,
+        _transport_of("turn", "llm", "tts"),
         may_be_negative=True,
     ),
     Metric(
         "speaker_ms",
-        "ms",
-        "lower",
         "Turn start to the first sample leaving the sound device (its DAC time); in `say`.",
         lambda turn: _ms(turn.speaker_ns),
     ),
     Metric(
         "unattributed_ms",
-        "ms",
-        "lower",
         "first_audio - first_chunk - tts_ttfb: zero by construction.",
         _unattributed,
         may_be_negative=True,
     ),
     Metric(
         "server_llm_ms",
-        "ms",
-        "lower",
         "What the language model's server says of its first token: its Server-Timing up to the "
         "answer's head, or the prompt's part of llama.cpp's timings.",
         _server_of("llm"),
     ),
     Metric(
         "transport_llm_ms",
-        "ms",
-        "lower",
         "Our duration of the same, request sent to head or first token in hand, less server_llm.",
         _transport_of("llm"),
         may_be_negative=True,
     ),
     Metric(
         "server_tts_ms",
-        "ms",
-        "lower",
         "What the voice's server says of its first sound: its Server-Timing up to the head of the "
         "answer to the first text chunk.",
         _server_of("tts"),
     ),
     Metric(
         "transport_tts_ms",
-        "ms",
-        "lower",
         "Our duration of the same, request sent to head in hand, less server_tts.",
         _transport_of("tts"),
         may_be_negative=True,

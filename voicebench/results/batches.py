@@ -65,6 +65,14 @@ def regular(path: Path) -> Path:
     return path
 
 
+def is_cut(turns: Path) -> bool:
+    """Return whether the last line of the file was cut off while it was being written."""
+    with turns.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 1))
+        return size > 0 and file.read(1) != b"\n"
+
+
 def map_turns(folder: Path, work: Work[Made], *, finished_only: bool = False) -> Iterator[Made]:
     """Yield what ``work`` makes of the whole turns of ``folder``, batch by batch, in order.
 

@@ -15,6 +15,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from voicebench.errors import ResultsError, UsageError
+from voicebench.events import WHOLE_TURN
 from voicebench.figures.columns import Columns
 from voicebench.figures.comparison import Side
 from voicebench.figures.summary import Summary
@@ -24,7 +25,7 @@ from voicebench.judging.digest import Digest, merged, part_of
 from voicebench.judging.final import Final, Taken, Word
 from voicebench.judging.gates import GateResult
 from voicebench.judging.judgement import judge_gates, planned_turns
-from voicebench.results.batches import map_turns, turn_numbered
+from voicebench.results.batches import is_cut, map_turns, turn_numbered
 from voicebench.results.document import summary_document
 from voicebench.results.folder import ENVIRONMENT, INCOMPLETE, SETTINGS, SUMMARY, TURNS, audio_file
 from voicebench.results.judged import Judged
@@ -131,21 +132,18 @@ class RecordedRun:
         return {str(name): float(value) for name, value in found.items() if _is_number(value)}
 
     @property
-    def server_urls(self) -> tuple[str, ...]:
-        """The URLs of the servers that the target, or an engine of it, was reached at."""
-        target = object_in(self.environment, "target")
-        described = (target, object_in(target, "llm"), object_in(target, "tts"))
-        return tuple(str(part["url"]) for part in described if part.get("url"))
-
-    @property
     def is_over_a_socket(self) -> bool:
         """Whether the whole turn, or its voice, came over a WebSocket."""
-        return any(url.startswith(("ws:", "wss:")) for url in self.server_urls)
+        voice = object_in(self.settings, "tts")
+        return self.target in WHOLE_TURN or (
+            self.target == "cascade" and bool(voice.get("url")) and voice.get("api") == "socket"
+        )
 
     @property
     def is_over_a_wire(self) -> bool:
         """Whether the target or one of its engines was reached over a connection."""
-        return bool(self.server_urls)
+        behind = any(object_in(self.settings, name).get("url") for name in ("llm", "tts"))
+        return self.target in WHOLE_TURN or (self.target == "cascade" and behind)
 
     @property
     def side(self) -> Side:
@@ -220,7 +218,7 @@ def read_documents(folder: Path, digest: Digest, gates: Sequence[str] | None = N
         environment=read_document(folder / ENVIRONMENT),
         digest=digest,
         complete=not (folder / INCOMPLETE).exists(),
-        cut_line=_is_cut(folder / TURNS),
+        cut_line=is_cut(folder / TURNS),
         stored=_stored(folder),
         gates=None if gates is None else tuple(gates),
     )
@@ -269,15 +267,6 @@ def _stored(folder: Path) -> Mapping[str, object]:
         if (folder / INCOMPLETE).exists():
             return {}  # the run was stopped while it was writing this file
         raise
-
-
-def _is_cut(turns: Path) -> bool:
-    """Return whether the file does not end with a line's end."""
-    with turns.open("rb") as file:
-        if not file.seek(0, 2):
-            return False
-        file.seek(-1, 2)
-        return file.read(1) != b"\n"
 
 
 def _is_number(value: object) -> bool:

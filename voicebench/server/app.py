@@ -1,12 +1,14 @@
-"""The application: every route, what it takes, what it answers.
+"""The application: every route, what it accepts, what it answers.
 
-Routes are written so that the OpenAPI document at ``/openapi.json`` says all that is true of them:
-the bounds of each field, and each status that can come.
+The OpenAPI document at ``/openapi.json`` is made from the routes. It has the bounds of each field
+and every status.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request
@@ -50,9 +52,10 @@ from voicebench.server.voice_route import voice_socket
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """How a server lets requests in.
+    """Which requests a server accepts, and how many.
 
-    ``token`` None asks for no key. ``hosts`` are the names under which it may be asked, None any.
+    Without a ``token`` no key is needed. ``hosts`` are the allowed names in the Host header, None
+    for any.
     """
 
     token: str | None = None
@@ -62,7 +65,7 @@ class ServeOptions:
 
 
 def create_app(served: Served, options: ServeOptions) -> FastAPI:
-    """Return the application that serves ``served``; `turns_of` gives its turns."""
+    """Return the application for ``served``; `turns_of` gives its turns."""
     counts = Counts()
     turns = Turns(
         most_running=options.most_running,
@@ -77,8 +80,8 @@ def create_app(served: Served, options: ServeOptions) -> FastAPI:
         version=__version__,
         summary="A language model and a voice, to be measured.",
         docs_url=None,
-        # Newer releases of FastAPI instrument every request, and export it where variables of the
-        # environment say so; older ones keep this as a note.
+        # Newer releases of FastAPI can trace every request and export that, if variables of the
+        # environment ask for it. Older ones ignore this argument.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         redoc_url=None,
         responses={
@@ -118,16 +121,12 @@ def _add_openai_routes(app: FastAPI, served: Served, turns: Turns) -> None:
     async def chat_completions(request: ChatRequest) -> Response:
         _check_name(request.model, served.chat_model, "model")
         asked = request.asked()
-        return TurnAnswer(
-            turns,
-            "/v1/chat/completions",
-            lambda emit, schedule: served.write(asked, emit, schedule),
-            chat_form(served, request, asked),
-        )
+        form = chat_form(served, request, asked)
+        return TurnAnswer(turns, "/v1/chat/completions", partial(served.write, asked), form)
 
     @app.post(
         "/v1/audio/speech",
-        summary="The speech of a text, as it is made",
+        summary="The speech of a text, streamed while it is made",
         response_class=Response,
         responses=refusals(400, 404, 413, 500, 503) | sse_or("audio/wav", "audio/pcm"),
         tags=["OpenAI"],
@@ -139,12 +138,8 @@ def _add_openai_routes(app: FastAPI, served: Served, turns: Turns) -> None:
         text = spoken_text(request.text, "input")
         sound = SoundWriter(request.response_format)
         in_events = request.stream_format == "sse"
-        return TurnAnswer(
-            turns,
-            "/v1/audio/speech",
-            lambda emit, schedule: served.speak(text, emit, schedule),
-            SpeechEvents(sound, len(text.split())) if in_events else sound,
-        )
+        form = SpeechEvents(sound, len(text.split())) if in_events else sound
+        return TurnAnswer(turns, "/v1/audio/speech", partial(served.speak, text), form)
 
     @app.get(
         "/v1/models", summary="What is served", response_model_exclude_none=True, tags=["OpenAI"]
@@ -170,12 +165,7 @@ def _add_openai_routes(app: FastAPI, served: Served, turns: Turns) -> None:
 def _add_plain_routes(app: FastAPI, served: Served, turns: Turns) -> None:
     def speak(text: str, form: SoundForm) -> Response:
         spoken = spoken_text(text, "text")
-        return TurnAnswer(
-            turns,
-            "/tts/stream",
-            lambda emit, schedule: served.speak(spoken, emit, schedule),
-            SoundWriter(form),
-        )
+        return TurnAnswer(turns, "/tts/stream", partial(served.speak, spoken), SoundWriter(form))
 
     described: dict[str, Any] = {
         "response_class": Response,
@@ -198,25 +188,21 @@ def _add_plain_routes(app: FastAPI, served: Served, turns: Turns) -> None:
 
 
 def _add_sockets(app: FastAPI, served: Served, turns: Turns) -> None:
-    @app.websocket("/v1/voice")
-    async def voice(socket: WebSocket) -> None:
-        await voice_socket(socket, served, turns)
+    def add(path: str, serve: Callable[[WebSocket, Served, Turns], Awaitable[None]]) -> None:
+        @app.websocket(path)
+        async def endpoint(socket: WebSocket) -> None:
+            await serve(socket, served, turns)
 
-    @app.websocket("/v1/realtime")
-    async def realtime(socket: WebSocket) -> None:
-        await realtime_socket(socket, served, turns)
-
-    @app.websocket("/tts/socket")
-    async def speech(socket: WebSocket) -> None:
-        await speech_socket(socket, served, turns)
+    add("/v1/voice", voice_socket)
+    add("/v1/realtime", realtime_socket)
+    add("/tts/socket", speech_socket)
 
 
 def _add_page(app: FastAPI) -> None:
+    async def page(request: Request) -> Response:
+        return page_file(request.url.path)
+
     for path in FILES:
-
-        async def page(request: Request) -> Response:
-            return page_file(request.url.path)
-
         app.add_api_route(path, page, include_in_schema=False, response_class=Response)
 
 
@@ -246,7 +232,7 @@ def _add_state_routes(app: FastAPI, served: Served, turns: Turns, counts: Counts
 
 
 def _cards_of(served: Served) -> dict[str, ModelCard]:
-    """Return what describes each model by its name; one name may stand for both."""
+    """Return the description of each model by its name. Both may have the same name."""
     started, voices = unix_time(), [served.voice]
     if served.chat_model == served.voice:
         return {served.voice: ModelCard(id=served.voice, created=started, voices=voices)}
@@ -269,7 +255,7 @@ def _check_name(asked: str, served: str, param: str) -> None:
 
 
 def _add_error_forms(app: FastAPI) -> None:
-    """Give every refusal, whoever speaks it, OpenAI's form."""
+    """Give every refusal OpenAI's form, those of the libraries included."""
 
     @app.exception_handler(Refusal)
     async def refused(_request: Request, refusal: Exception) -> JSONResponse:
@@ -281,7 +267,7 @@ def _add_error_forms(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-        # What was sent is not repeated: it may be anything, and of any length.
+        # Do not repeat what was sent: it may be anything, of any length.
         message = f"{where}: {first['msg']}"
         return Refusal(400, message, param=where, code=str(first["type"])).response()
 

@@ -1,7 +1,7 @@
-"""uvicorn's two protocols, with the bounds that it does not set itself (see `connections`).
+"""uvicorn's two protocols, with bounds that uvicorn does not set (see `connections`).
 
-What is written here relies on hooks of uvicorn's classes that have no promise behind them, so it is
-the one place that does; `tests/server/test_connections.py` holds what each of them is for.
+This is the only module that relies on undocumented hooks of uvicorn's classes.
+`tests/server/test_connections.py` tests what each of them is for.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ MAX_FRAGMENTS = 1024
 
 
 class Gathered:
-    """A transport that sends what one round of the event loop writes in one piece.
+    """A transport that sends all writes of one round of the event loop in one piece.
 
-    uvicorn writes a head and the first bytes of its body one after the other. Sent in two, the
-    client wakes for the head alone, and on a small machine takes the server's core for it.
+    uvicorn writes the head and the first bytes of the body one after the other. Sent in two pieces,
+    the head alone would wake the client, which on a small machine takes the server's core.
 
-    ``left_unread`` is told of the protocol where a connection is closed whose client has not taken
-    all: its transport would wait for ever.
+    ``left_unread`` is called with the protocol when a connection is closed before its client has
+    taken everything: its transport would wait for ever.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Gathered:
         self._left_unread = left_unread
         self._written: list[bytes] = []
         self.sent = 0
-        """Bytes that were handed on so far."""
+        """Bytes that were passed on so far."""
 
     def write(self, data: bytes) -> None:
         """Send ``data`` at the end of this round of the event loop."""
@@ -60,11 +60,11 @@ class Gathered:
             self._left_unread(self._transport.get_protocol())
 
     def taken(self) -> int:
-        """Return how many of those the client's system has taken."""
+        """Return how many of them the client's system has taken."""
         return self.sent - self._transport.get_write_buffer_size()
 
     def __getattr__(self, name: str) -> Any:
-        """Be the transport in everything else."""
+        """Return any other attribute of the transport."""
         return getattr(self._transport, name)
 
     def _flush(self) -> None:
@@ -76,20 +76,47 @@ class Gathered:
 
 
 def http_protocol(connections: Connections) -> type[HttpToolsProtocol]:
-    """Return the class of a server's HTTP connections, which are all among ``connections``."""
+    """Return the class of a server's HTTP connections, which count in ``connections``."""
     return type("Http", (HttpConnection,), {"known": connections})
 
 
 def socket_protocol(connections: Connections) -> type[WebSocketsSansIOProtocol]:
-    """Return the class of its WebSockets."""
+    """Return the class of a server's WebSockets, which count in ``connections``."""
     return type("Socket", (SocketConnection,), {"known": connections})
 
 
-class HttpConnection(HttpToolsProtocol):
-    """An HTTP connection: its arrivals noted, its writes gathered, its heads in time."""
+class _Watched:
+    """What both protocols have in common: `Connections` watches clients that do not read."""
 
     known: Connections
     transport: Any
+
+    def pause_writing(self) -> None:
+        """Watch a client that does not read."""
+        super().pause_writing()  # type: ignore[misc]
+        self.known.falls_behind(self)
+
+    def resume_writing(self) -> None:
+        """Go on sending."""
+        super().resume_writing()  # type: ignore[misc]
+        self.known.keeps_up(self)
+
+    @property
+    def idle_since(self) -> float | None:
+        """Unknown: the client of a WebSocket may think before its next turn."""
+        return None
+
+    def taken(self) -> int:
+        """Return how many of the written bytes the client has taken."""
+        return int(self.transport.taken())
+
+    def break_off(self) -> None:
+        """Close it at once."""
+        self.transport.abort()
+
+
+class HttpConnection(_Watched, HttpToolsProtocol):
+    """An HTTP connection: notes arrivals, gathers writes, limits the time of a head."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
@@ -112,8 +139,8 @@ class HttpConnection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
-        """Take the next bytes; those of a head begin its time, and are counted."""
-        # The task that answers begins within, and takes the note along.
+        """Take the next bytes. The time and the size of a head are limited."""
+        # `super` starts the task that answers, which inherits the note.
         note_arrival()
         super().data_received(data)
         if self._became_socket or self._answers() or self.transport.is_closing():
@@ -125,7 +152,7 @@ class HttpConnection(HttpToolsProtocol):
             self._refuse(b"431 Request Header Fields Too Large")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header. Raises `httptools.HttpParserError` for one too many."""
+        """Take a header. Raises `httptools.HttpParserError` if there are too many."""
         super().on_header(name, value)
         if len(self.headers) > MAX_HEADERS or len(value) > MAX_HEAD_BYTES:
             raise httptools.HttpParserError("too many headers")
@@ -137,7 +164,7 @@ class HttpConnection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
-        """Go on to the next request, or wait for it."""
+        """Go on with the next request, or wait for it."""
         super().on_response_complete()
         if not self._answers():
             self._idle_since = now_s()  # the loop's own clock has steps of a millisecond
@@ -150,31 +177,13 @@ class HttpConnection(HttpToolsProtocol):
         else:
             self._refuse(b"503 Service Unavailable")
 
-    def pause_writing(self) -> None:
-        """Watch a client that does not read."""
-        super().pause_writing()
-        self.known.falls_behind(self)
-
-    def resume_writing(self) -> None:
-        """Go on sending."""
-        super().resume_writing()
-        self.known.keeps_up(self)
-
     @property
     def idle_since(self) -> float | None:
-        """Since when no request is under way; None: one is."""
+        """Since when no request is under way; None if one is."""
         return self._idle_since
 
-    def taken(self) -> int:
-        """Return how many bytes of what was written the client has taken."""
-        return int(self.transport.taken())
-
-    def break_off(self) -> None:
-        """Close it at once."""
-        self.transport.abort()
-
     def _answers(self) -> bool:
-        """Tell whether a request is under way."""
+        """Return whether a request is under way."""
         return self.cycle is not None and not self.cycle.response_complete
 
     def _head_ended(self) -> None:
@@ -188,7 +197,7 @@ class HttpConnection(HttpToolsProtocol):
         self._refuse(b"408 Request Timeout")
 
     def _refuse(self, status: bytes) -> None:
-        """Answer what is no request, and close."""
+        """Answer with an error status, and close."""
         self._head_ended()
         if not self.transport.is_closing():
             self.transport.write(
@@ -197,11 +206,8 @@ class HttpConnection(HttpToolsProtocol):
             self.transport.close()
 
 
-class SocketConnection(WebSocketsSansIOProtocol):
-    """A WebSocket whose client cannot pile anything up here."""
-
-    known: Connections
-    transport: Any
+class SocketConnection(_Watched, WebSocketsSansIOProtocol):
+    """A WebSocket whose client cannot make the server store anything without limit."""
 
     def connection_made(self, transport: Any) -> None:
         """Take the connection over from HTTP."""
@@ -215,11 +221,11 @@ class SocketConnection(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def handle_ping(self) -> None:
-        """Answer a ping; to a client that does not read only the last one, and later."""
+        """Answer a ping. If the client does not read, answer only the last one, and later."""
         if self.writable.is_set():
             super().handle_ping()
         else:
-            # The first of several pings that came together finds the answers to all of them.
+            # The first of several pings that arrived together finds the answers to all of them.
             self._late_pong = self.conn.data_to_send()[-1:] or self._late_pong
 
     def handle_cont(self, event: Frame) -> None:
@@ -230,7 +236,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
         super().handle_cont(event)
 
     def send_receive_event_to_app(self) -> None:
-        """Hand a whole message on; text that is not UTF-8 ends the connection."""
+        """Pass a whole message on. Text that is not UTF-8 ends the connection."""
         if self.curr_msg_data_type == "text":
             try:
                 b"".join(self.frames).decode()
@@ -239,34 +245,15 @@ class SocketConnection(WebSocketsSansIOProtocol):
                 return
         super().send_receive_event_to_app()
 
-    def pause_writing(self) -> None:
-        """Watch a client that does not read."""
-        super().pause_writing()
-        self.known.falls_behind(self)
-
     def resume_writing(self) -> None:
-        """Go on sending."""
+        """Go on sending, and answer the last ping."""
         super().resume_writing()
-        self.known.keeps_up(self)
         pong, self._late_pong = b"".join(self._late_pong), []
         if pong:
             self.transport.write(pong)
 
-    @property
-    def idle_since(self) -> float | None:
-        """Nobody can tell: a client may think before its next turn."""
-        return None
-
-    def taken(self) -> int:
-        """Return how many bytes of what was written the client has taken."""
-        return int(self.transport.taken())
-
-    def break_off(self) -> None:
-        """Close it at once."""
-        self.transport.abort()
-
     def _fail(self, code: CloseCode) -> None:
-        """End the connection for what the client did wrong."""
+        """End the connection because the client broke the protocol."""
         self.frames = []
         if self.close_sent:
             return

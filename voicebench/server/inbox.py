@@ -1,16 +1,20 @@
-"""A socket's two directions at once: what is sent goes on while what comes in is listened to.
+"""Messages from a WebSocket's client, read also while the server is sending.
 
-Without listening, a client that leaves in the middle of a turn would be noticed only by what can no
-longer be sent, and the turn would go on for nobody.
+Otherwise the server would notice that a client left only when the next send fails, and the turn
+would go on without a client.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from voicebench.server.refusal import Refusal
 
 Message = str | bytes
 
@@ -19,8 +23,35 @@ class Gone(Exception):
     """The client closed the socket, or it broke."""
 
 
+@asynccontextmanager
+async def accepted(socket: WebSocket, subprotocol: str | None = None) -> AsyncIterator[Inbox]:
+    """Accept ``socket``, with ``subprotocol`` if the client offers it, and give its messages.
+
+    The block ends without an error when the client leaves.
+    """
+    offered = socket.scope.get("subprotocols", [])
+    await socket.accept(subprotocol if subprotocol in offered else None)
+    inbox = Inbox(socket)
+    with suppress(Gone, WebSocketDisconnect):
+        try:
+            yield inbox
+        finally:
+            await inbox.close()
+
+
+def object_in(message: Message) -> dict[str, object]:
+    """Return the JSON object in ``message``. Raises `Refusal`."""
+    try:
+        content = json.loads(message)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise Refusal(400, "the message is not a JSON object", code="invalid_json")
+    return content
+
+
 class Inbox:
-    """What comes in over ``socket``. One read is always under way, and none is ever given up."""
+    """The messages of ``socket``'s client, read one after the other."""
 
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
@@ -37,10 +68,9 @@ class Inbox:
         sending: Coroutine[Any, Any, None],
         on_message: Callable[[Message], Awaitable[bool]],
     ) -> None:
-        """Run ``sending`` to its end, and hear what comes in meanwhile.
+        """Run ``sending`` to its end, and pass messages that arrive meanwhile to ``on_message``.
 
-        ``on_message`` says whether to go on; where it says no, and where the client leaves,
-        ``sending`` is cancelled. Raises `Gone`.
+        If that returns False, or the client leaves, ``sending`` is cancelled. Raises `Gone`.
         """
         task = asyncio.create_task(sending)
         try:
@@ -66,7 +96,7 @@ class Inbox:
         return self._reading
 
     def _take(self) -> Message:
-        """Return what the finished read brought."""
+        """Return the result of the finished read."""
         reading, self._reading = self._reading, None
         assert reading is not None
         return reading.result()

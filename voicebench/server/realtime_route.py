@@ -2,28 +2,28 @@
 
 (Format: OpenAI, "Realtime API: client events, server events", general availability of 2025, and the
 beta before it, which a client asks for with ``OpenAI-Beta: realtime=v1``.) A session is created and
-may be updated; the user's words come with ``response.create`` or as a conversation item before it;
-speech and its transcript go out as they are made. There is no input audio and no history, and the
-voice is the server's: whatever asks for more is told so with an ``error`` event.
+may be updated. The prompt comes with ``response.create`` or as a conversation item before it.
+Speech and its transcript are sent as they are made. Input audio, a history and another voice are
+not supported; a client that asks for them gets an ``error`` event.
 
-The protocol's samples have 24 kHz, so the voice's are resampled as they come.
+The protocol's samples have 24 kHz, so the voice is resampled piece by piece.
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from voicebench.events import AudioChunk, Event, Reply, Token, TurnFailed, Usage
 from voicebench.server.admission import RunningTurn, Turns
 from voicebench.server.clock import note_arrival
 from voicebench.server.http_answer import refusal_of
-from voicebench.server.inbox import Gone, Inbox, Message
+from voicebench.server.inbox import Inbox, Message, accepted, object_in
 from voicebench.server.realtime_forms import BETA, GA, Dialect, error_event, prompt_of, session_of
 from voicebench.server.refusal import Refusal
 from voicebench.server.resampling import Resampled
@@ -32,21 +32,15 @@ from voicebench.server.voice_route import prompt_in
 
 ROUTE = "/v1/realtime"
 MAX_ERRORS = 20
-"""Events that cannot be done, after which a client is given up."""
+"""After so many refused events the connection is closed."""
 
 
 async def realtime_socket(socket: WebSocket, served: Served, turns: Turns) -> None:
     """Serve one session until its client leaves."""
-    offered = socket.scope.get("subprotocols", [])
-    await socket.accept("realtime" if "realtime" in offered else None)
     is_beta = "realtime=v1" in socket.headers.get("openai-beta", "")
-    inbox = Inbox(socket)
-    with contextlib.suppress(Gone, WebSocketDisconnect):
-        try:
-            await _Session(socket, inbox, served, turns, BETA if is_beta else GA).serve()
-            await socket.close(1008)
-        finally:
-            await inbox.close()
+    async with accepted(socket, "realtime") as inbox:
+        await _Session(socket, inbox, served, turns, BETA if is_beta else GA).serve()
+        await socket.close(1008)
 
 
 class _Session:
@@ -66,22 +60,22 @@ class _Session:
         self._errors = 0
 
     async def serve(self) -> None:
-        """Answer events until too many of them could not be done. Raises `Gone`."""
+        """Answer events until too many were refused. Raises `Gone`."""
         await self._send("session.created", session=self._described())
         while self._errors < MAX_ERRORS:
             try:
                 message = await self._inbox.next()
                 note_arrival()
-                await self._take(_event_in(message))
+                await self._take(object_in(message))
             except Refusal as refusal:
-                await self._tell(refusal)
+                await self._refuse(refusal)
 
     async def _take(self, event: Mapping[str, object]) -> None:
         kind = event.get("type")
         if kind == "session.update":
             session = event.get("session")
             if not isinstance(session, dict):
-                raise Refusal(400, "session is no object", param="session")
+                raise Refusal(400, "session is not an object", param="session")
             self._instructions = session_of(session, self._instructions)
             await self._send("session.updated", session=self._described())
         elif kind == "conversation.item.create":
@@ -97,34 +91,32 @@ class _Session:
         elif kind == "response.cancel":
             raise Refusal(400, "no response is under way", code="response_cancel_not_active")
         else:
-            raise Refusal(400, f"{str(kind)[:60]!r} is not done here", param="type")
+            raise Refusal(400, f"{str(kind)[:60]!r} is not supported", param="type")
 
     def _asked(self, response: object) -> Asked:
         fields = response if isinstance(response, dict) else {}
         items = fields.get("input")
         said = prompt_of(items[-1]) if isinstance(items, list) and items else self._item
         if said is None:
-            raise Refusal(400, "nothing was said yet", param="response.input")
+            raise Refusal(400, "there is no prompt yet", param="response.input")
         self._item = None
         return Asked(prompt_in(said), system_prompt=session_of(fields, self._instructions))
 
     async def _in_turn(self, message: Message) -> bool:
-        """Take an event that comes while a response is under way; return whether to go on."""
+        """Handle an event that arrives during a response; return whether to go on."""
         try:
-            if _event_in(message).get("type") == "response.cancel":
+            if object_in(message).get("type") == "response.cancel":
                 return False
             raise Refusal(400, "a response is under way", code="conversation_already_has_response")
         except Refusal as refusal:
-            await self._tell(refusal)
+            await self._refuse(refusal)
             return self._errors < MAX_ERRORS
 
     async def _respond(self, asked: Asked, response: _Response) -> None:
-        async with self._turns.turn(
-            ROUTE, lambda emit, schedule: self._served.answer(asked, emit, schedule)
-        ) as turn:
+        async with self._turns.turn(ROUTE, partial(self._served.answer, asked)) as turn:
             await self._send("response.created", response=response.described("in_progress"))
             async for event in turn.events():
-                async for kind, fields in response.take(event):
+                for kind, fields in response.take(event):
                     await self._send(kind, **fields)
             for kind, fields in response.finish(turn):
                 await self._send(kind, **fields)
@@ -135,7 +127,7 @@ class _Session:
             self._id, self._served.chat_model, self._served.voice, self._instructions
         )
 
-    async def _tell(self, refusal: Refusal) -> None:
+    async def _refuse(self, refusal: Refusal) -> None:
         self._errors += 1
         await self._socket.send_text(json.dumps(error_event(refusal)))
 
@@ -144,8 +136,8 @@ class _Session:
         await self._socket.send_text(json.dumps(event, ensure_ascii=False))
 
 
-Told = tuple[str, dict[str, object]]
-"""A server event: its type and its fields."""
+ServerEvent = tuple[str, dict[str, object]]
+"""Its type and its fields."""
 
 
 class _Response:
@@ -167,13 +159,13 @@ class _Response:
         """Return the response as the protocol describes one."""
         return {"id": self._id, "object": "realtime.response", "status": status, **more}
 
-    async def take(self, event: Event) -> AsyncIterator[Told]:
-        """Yield what is told of ``event``."""
+    def take(self, event: Event) -> Iterator[ServerEvent]:
+        """Yield the server events for ``event``."""
         if isinstance(event, Token | Reply | AudioChunk) and not self._began:
             self._began = True
             item = {"id": self._item_id, **_spoken_item("", "in_progress")}
-            told = {"response_id": self._id, "output_index": 0, "item": item}
-            yield "response.output_item.added", told
+            fields = {"response_id": self._id, "output_index": 0, "item": item}
+            yield "response.output_item.added", fields
         if isinstance(event, Token | Reply):
             self._transcript.append(event.text)
             yield self._dialect.transcript + ".delta", self._part(delta=event.text)
@@ -188,25 +180,24 @@ class _Response:
         elif isinstance(event, TurnFailed):
             self._failed = event
 
-    def finish(self, turn: RunningTurn) -> list[Told]:
-        """Return what ends the response."""
+    def finish(self, turn: RunningTurn) -> Iterator[ServerEvent]:
+        """Yield the server events that end the response."""
+        timing = {"server_timing": f"total;dur={turn.elapsed_ms():.3f}"}
         if self._failed is not None or turn.figures.outcome != "finished":
             refusal = refusal_of(self._failed)
             details = {"type": "failed", "error": refusal.content()["error"]}
-            return [("response.done", self._done("failed", status_details=details))]
-        told: list[Told] = []
+            yield "response.done", self._done("failed", status_details=details)
+            return
         rest = self._sound.finish() if self._sound else b""
         if rest:
-            told.append((self._dialect.audio + ".delta", self._part(delta=_base64(rest))))
+            yield self._dialect.audio + ".delta", self._part(delta=_base64(rest))
         text = "".join(self._transcript)
-        told.append((self._dialect.audio + ".done", self._part()))
-        told.append((self._dialect.transcript + ".done", self._part(transcript=text)))
+        yield self._dialect.audio + ".done", self._part()
+        yield self._dialect.transcript + ".done", self._part(transcript=text)
         item = {"id": self._item_id, **_spoken_item(text, "completed")}
-        told.append(("response.output_item.done", {"response_id": self._id, "item": item}))
-        # The protocol has no field for it; metadata is for what is beside it, as strings.
-        timing = {"server_timing": f"total;dur={turn.elapsed_ms():.3f}"}
-        told.append(("response.done", self._done("completed", output=[item], metadata=timing)))
-        return told
+        yield "response.output_item.done", {"response_id": self._id, "item": item}
+        # The protocol has no field for durations; metadata holds any strings.
+        yield "response.done", self._done("completed", output=[item], metadata=timing)
 
     def cancelled(self) -> dict[str, object]:
         """Return what ends a response that the client cancelled."""
@@ -221,16 +212,6 @@ class _Response:
 
     def _part(self, **fields: object) -> dict[str, object]:
         return {**self._place, "content_index": 0, **fields}
-
-
-def _event_in(message: Message) -> dict[str, object]:
-    try:
-        event = json.loads(message)
-    except (ValueError, RecursionError):
-        raise Refusal(400, "a message that is no JSON", code="invalid_json") from None
-    if not isinstance(event, dict):
-        raise Refusal(400, "a message that is no JSON object", code="invalid_json")
-    return event
 
 
 def _user_item(text: str) -> dict[str, object]:

@@ -1,26 +1,32 @@
-"""What stands behind the server: the engines of this process, or a script of delays."""
+"""What the server serves: the engines of this process, or a script of delays."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from voicebench.engines.llm.generation import InProcessLanguageModel
 from voicebench.errors import UsageError
-from voicebench.events import Emit
+from voicebench.events import WHOLE_TURN, Emit
 from voicebench.pipeline.pipeline import speak_turn, write_turn
+from voicebench.pipeline.protocols import LanguageModel, Synthesizer
 from voicebench.pipeline.scheduling import DeviceQueue, FreeForAll
 from voicebench.server.clock import arrived_s
 from voicebench.server.scripted import ScriptedModel, ScriptedVoice
 from voicebench.settings import Settings
-from voicebench.targets import Say
+from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade, listening_buffer_s
-from voicebench.targets.kinds import kind_of
-from voicebench.targets.opening import check_target, open_target
-from voicebench.targets.script import parse_script
-from voicebench.targets.simulated import NS_PER_S, SAMPLE_RATE, RealClock, Simulated
+from voicebench.targets.opening import Say, check_target, open_cascade
+from voicebench.targets.simulated import (
+    NS_PER_S,
+    PREFIX,
+    RealClock,
+    Simulated,
+    parse_script,
+)
 from voicebench.text.chat_template import PastMessage
 from voicebench.text.chunking import Chunker
 from voicebench.text.prompts import language_of
@@ -29,86 +35,143 @@ from voicebench.text.prompts import load as load_prompts
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request for an answer: what the user said, and what it sets itself (None: nothing)."""
+    """A request for an answer. None leaves the server's own setting."""
 
     prompt: str
     system_prompt: str | None = None
     max_tokens: int | None = None
     earlier: tuple[PastMessage, ...] = ()
-    """What user and model said before it, in turn, the user first."""
+    """The conversation before the prompt: user and model in turn, the user first."""
 
 
-class Served(Protocol):
+class Served(ABC):
     """Something that answers, writes and speaks, several times at once.
 
-    Each turn runs in threads of its own, with the schedule that `new_schedule` gave for it, and
-    pushes the events of one whole turn.
+    Each turn runs in threads of its own, with a schedule that `new_schedule` made for it. It emits
+    the events of one whole turn.
     """
 
-    chat_model: str
-    """The name under which it writes."""
-    voice: str
-    """The name under which it speaks."""
     sample_rate: int | None
-    """Of its voice, in Hz, where it is known beforehand."""
+    """The voice's rate in Hz, if it is known in advance."""
+
+    def __init__(self, target: Target, model: LanguageModel, voice: Synthesizer) -> None:
+        self._target = target
+        self._model = model
+        self._voice = voice
+        described = voice.describe()
+        rate = described.get("sample_rate")
+        self.sample_rate = rate if isinstance(rate, int) else None
+        self.chat_model = _public_name(model.describe().get("model"))
+        self.voice = _public_name(described.get("voice"))
 
     def new_schedule(self) -> FreeForAll:
         """Return the order of work for one more turn."""
-        ...
+        return FreeForAll()
 
+    @abstractmethod
     def answer(self, asked: Asked, emit: Emit, schedule: FreeForAll) -> None:
         """Answer aloud."""
-        ...
 
     def write(self, asked: Asked, emit: Emit, schedule: FreeForAll) -> None:
         """Answer in text alone."""
-        ...
+        write_turn(asked.prompt, emit, llm=self._model_for(asked), schedule=schedule)
 
     def speak(self, text: str, emit: Emit, schedule: FreeForAll) -> None:
         """Speak ``text`` as it is."""
-        ...
+        speak_turn(text, emit, tts=self._voice, schedule=schedule)
 
     def prompt_tokens(self, asked: Asked) -> int:
-        """Return how many tokens a request for text has."""
-        ...
+        """Return how many tokens the model reads; the number of words if it does not say."""
+        llm = self._model_for(asked)
+        if isinstance(llm, InProcessLanguageModel):
+            return llm.prompt_tokens(asked.prompt)
+        texts = [asked.prompt, *(message.text for message in asked.earlier)]
+        return sum(len(text.split()) for text in texts)
 
     def token_limit(self, asked: Asked) -> int | None:
-        """Return how many tokens its reply may have, if there is a limit."""
-        ...
+        """Return the lower of the request's limit and the model's own; None without a limit."""
+        own = self._model.describe().get("max_tokens")
+        return min((one for one in (own, asked.max_tokens) if isinstance(one, int)), default=None)
 
     def describe(self) -> dict[str, object]:
         """Return what a reader of results must know."""
-        ...
+        return self._target.describe()
 
     def close(self) -> None:
-        """Release it."""
-        ...
+        """Release the engines."""
+        self._target.close()
+
+    @abstractmethod
+    def _model_for(self, asked: Asked) -> LanguageModel:
+        """Return the language model with what the request sets itself."""
+
+
+class ServedCascade(Served):
+    """A language model and a voice of this process; all turns share their device."""
+
+    def __init__(self, cascade: Cascade) -> None:
+        super().__init__(cascade, cascade.llm, cascade.tts)
+        self._cascade = cascade
+        model, voice = cascade.llm.describe(), cascade.tts.describe()
+        self._device = DeviceQueue(
+            one_device=model.get("device") == voice.get("device"),
+            buffer_s=listening_buffer_s(cascade.tts),
+        )
+
+    def new_schedule(self) -> FreeForAll:
+        """Return a place in the queue for the device."""
+        return self._device.turn()
+
+    def answer(self, asked: Asked, emit: Emit, schedule: FreeForAll) -> None:
+        """Answer aloud."""
+        self._cascade.with_model(self._model_for(asked)).run(asked.prompt, emit, schedule)
+
+    def _model_for(self, asked: Asked) -> LanguageModel:
+        llm = self._model
+        if not isinstance(llm, InProcessLanguageModel):
+            return llm
+        changed = llm.with_rules(system_prompt=asked.system_prompt, max_tokens=asked.max_tokens)
+        return changed.in_conversation(asked.earlier)
+
+
+class ServedScript(Served):
+    """A simulated target: every delay is known, so the transport's own error can be measured."""
+
+    def __init__(self, script: str, new_chunker: Callable[[], Chunker] = Chunker) -> None:
+        """Parse the script. Raises `UsageError`."""
+        parsed, clock = parse_script(script), _RequestClock()
+        self._scripted = ScriptedModel(parsed, clock)
+        target = Simulated(parsed, clock, new_chunker=new_chunker)
+        super().__init__(target, self._scripted, ScriptedVoice(parsed, clock))
+
+    def answer(self, asked: Asked, emit: Emit, schedule: FreeForAll) -> None:  # noqa: ARG002
+        """Play a whole turn."""
+        self._target.run(asked.prompt, emit)
+
+    def _model_for(self, asked: Asked) -> LanguageModel:
+        return self._scripted.with_limit(asked.max_tokens)
 
 
 def check_served(settings: Settings) -> None:
-    """Refuse what cannot be served, before anything is loaded. Raises `UsageError`."""
+    """Raise `UsageError` for settings that cannot be served, before anything is loaded."""
     check_target(settings)
-    if kind_of(settings.run.target).wires(settings):
+    whole_turn = settings.run.target in WHOLE_TURN
+    if whole_turn or settings.llm.url is not None or settings.tts.url is not None:
         raise UsageError(
-            "an engine behind a wire cannot be served again", "measure its own server instead"
+            "an engine behind a URL cannot be served", "measure its own server instead"
         )
 
 
 def open_served(settings: Settings, say: Say) -> Served:
-    """Load what ``settings`` name. Raises a `VoicebenchError` where that fails."""
-    target = open_target(settings, say)
-    if isinstance(target, Simulated):
-        return ServedScript(settings.run.target, _chunker_of(settings))
-    if isinstance(target, Cascade):
-        return ServedCascade(target)
-    target.close()
-    raise UsageError(
-        f"target {settings.run.target!r} cannot be served", "serve a cascade or a script, 'sim:…'"
-    )
+    """Load what ``settings`` name. Raises a `VoicebenchError` if that fails."""
+    if settings.run.target.startswith(PREFIX):
+        chunker = partial(Chunker, settings.chunker.first_words, settings.chunker.later_words)
+        return ServedScript(settings.run.target, chunker)
+    return ServedCascade(open_cascade(settings, say))
 
 
 def warm_up(served: Served, say: Say, turns: int = 2) -> None:
-    """Take some turns for nobody, so that no client meets a cold engine."""
+    """Take some turns without a client, so that the engines are warm for the first one."""
     description = served.describe()
     if description.get("target") == "simulated":
         return
@@ -119,119 +182,11 @@ def warm_up(served: Served, say: Say, turns: int = 2) -> None:
         served.answer(Asked(prompt), lambda _event: None, served.new_schedule())
 
 
-class ServedCascade:
-    """A language model and a voice of this process; all turns share their device."""
-
-    def __init__(self, cascade: Cascade) -> None:
-        """Take the engines; `check_served` says which cannot be served."""
-        model, voice = cascade.llm.describe(), cascade.tts.describe()
-        self._cascade = cascade
-        self._device = DeviceQueue(
-            one_device=model.get("device") == voice.get("device"),
-            buffer_s=listening_buffer_s(cascade.tts),
-        )
-        self.chat_model = _public_name(model.get("model"))
-        self.voice = _public_name(voice.get("voice"))
-        rate = voice.get("sample_rate")
-        self.sample_rate = rate if isinstance(rate, int) else None
-
-    def new_schedule(self) -> FreeForAll:
-        """Return a place in the queue for the device."""
-        return self._device.turn()
-
-    def answer(self, asked: Asked, emit: Emit, schedule: FreeForAll) -> None:
-        """Answer aloud."""
-        llm = self._model_for(asked) or self._cascade.llm
-        self._cascade.with_model(llm).run(asked.prompt, emit, schedule)
-
-    def write(self, asked: Asked, emit: Emit, schedule: FreeForAll) -> None:
-        """Answer in text alone."""
-        llm = self._model_for(asked) or self._cascade.llm
-        write_turn(asked.prompt, emit, llm=llm, schedule=schedule)
-
-    def speak(self, text: str, emit: Emit, schedule: FreeForAll) -> None:
-        """Speak ``text`` as it is."""
-        speak_turn(text, emit, tts=self._cascade.tts, schedule=schedule)
-
-    def prompt_tokens(self, asked: Asked) -> int:
-        """Return how many tokens the model reads; the words, where it cannot say."""
-        llm = self._model_for(asked)
-        return llm.prompt_tokens(asked.prompt) if llm else len(asked.prompt.split())
-
-    def token_limit(self, asked: Asked) -> int | None:
-        """Return the lower one of the request's limit and the model's own."""
-        own = self._cascade.llm.describe().get("max_tokens")
-        limits = [limit for limit in (own, asked.max_tokens) if isinstance(limit, int)]
-        return min(limits, default=None)
-
-    def describe(self) -> dict[str, object]:
-        """Return both engines' descriptions."""
-        return self._cascade.describe()
-
-    def close(self) -> None:
-        """Release both engines."""
-        self._cascade.close()
-
-    def _model_for(self, asked: Asked) -> InProcessLanguageModel | None:
-        llm = self._cascade.llm
-        if not isinstance(llm, InProcessLanguageModel):
-            return None
-        ruled = llm.with_rules(system_prompt=asked.system_prompt, max_tokens=asked.max_tokens)
-        return ruled.in_conversation(asked.earlier)
-
-
-class ServedScript:
-    """A simulated target: every delay is known, so the transport's own error can be seen."""
-
-    def __init__(self, script: str, new_chunker: Callable[[], Chunker] = Chunker) -> None:
-        """Read the script. Raises `UsageError`."""
-        self._script = parse_script(script)
-        clock = _RequestClock()
-        self._target = Simulated(self._script, clock, new_chunker=new_chunker)
-        self._model = ScriptedModel(self._script, clock)
-        self._voice = ScriptedVoice(self._script, clock)
-        self.chat_model = self.voice = "simulated"
-        self.sample_rate: int | None = SAMPLE_RATE
-
-    def new_schedule(self) -> FreeForAll:
-        """Return no order at all: a script computes nothing."""
-        return FreeForAll()
-
-    def answer(self, asked: Asked, emit: Emit, schedule: FreeForAll) -> None:  # noqa: ARG002
-        """Play a whole turn."""
-        self._target.run(asked.prompt, emit)
-
-    def write(self, asked: Asked, emit: Emit, schedule: FreeForAll) -> None:
-        """Play the tokens of a turn."""
-        model = self._model.with_limit(asked.max_tokens)
-        write_turn(asked.prompt, emit, llm=model, schedule=schedule)
-
-    def speak(self, text: str, emit: Emit, schedule: FreeForAll) -> None:
-        """Play the audio of one text chunk."""
-        speak_turn(text, emit, tts=self._voice, schedule=schedule)
-
-    def prompt_tokens(self, asked: Asked) -> int:
-        """Return the number of words."""
-        texts = [asked.prompt, *(it.text for it in asked.earlier)]
-        return sum(len(text.split()) for text in texts)
-
-    def token_limit(self, asked: Asked) -> int | None:
-        """Return the request's limit."""
-        return asked.max_tokens
-
-    def describe(self) -> dict[str, object]:
-        """Return the script."""
-        return self._target.describe()
-
-    def close(self) -> None:
-        """Nothing to release."""
-
-
 class _RequestClock(RealClock):
-    """A clock on which a turn begins when its request was in hand.
+    """A clock on which a turn begins when its request arrived.
 
-    The script says what a client waits for, so what this server needs to get a turn going comes
-    out of its delays and not on top.
+    A script gives the delays that a client should see. So the time that this server needs to start
+    a turn counts as part of these delays.
     """
 
     def __init__(self) -> None:
@@ -239,14 +194,10 @@ class _RequestClock(RealClock):
         super().__init__(spin_ns=0)
 
     def now_ns(self) -> int:
-        """Return when the request that is being answered was in hand, in nanoseconds."""
+        """Return when the request that is being answered arrived, in nanoseconds."""
         return round(arrived_s() * NS_PER_S)
 
 
 def _public_name(name: object) -> str:
-    """Return a model's name without the folder it lies in, which is nobody's business."""
+    """Return a model's name without its folder, which a client should not see."""
     return Path(str(name or "")).name or "default"
-
-
-def _chunker_of(settings: Settings) -> Callable[[], Chunker]:
-    return lambda: Chunker(settings.chunker.first_words, settings.chunker.later_words)

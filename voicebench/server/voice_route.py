@@ -1,22 +1,22 @@
 """``/v1/voice``: whole turns over one WebSocket, in the messages of `voicebench.turn.wire`.
 
-The client sends `TurnStarted`; what the pipeline emits is sent as it comes, with the number that
-the client gave the turn, and before the turn's end this server's own duration of it. Then the next
-turn may begin. A prompt that cannot be taken fails its turn and no more; what is no message of the
-protocol ends the connection.
+The client sends `TurnStarted`. The server sends each event of the pipeline at once, with the number
+that the client gave the turn, and before the turn's end its own duration of the turn. Then the next
+turn may begin. A prompt that is refused fails only its turn. A message that breaks the protocol
+ends the connection.
 """
 
 from __future__ import annotations
 
-import contextlib
+from functools import partial
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from voicebench.events import Event, Fault, ServerTiming, TurnFailed, TurnFinished, TurnStarted
 from voicebench.server.admission import Turns
 from voicebench.server.asking import bounded_text
 from voicebench.server.clock import note_arrival
-from voicebench.server.inbox import Gone, Inbox, Message
+from voicebench.server.inbox import Inbox, Message, accepted
 from voicebench.server.refusal import Refusal
 from voicebench.server.served import Asked, Served
 from voicebench.turn import wire
@@ -27,16 +27,10 @@ PROTOCOL_ERROR = 1002
 
 async def voice_socket(socket: WebSocket, served: Served, turns: Turns) -> None:
     """Serve one connection until its client leaves."""
-    offered = socket.scope.get("subprotocols", [])
-    await socket.accept(wire.SUBPROTOCOL if wire.SUBPROTOCOL in offered else None)
-    inbox = Inbox(socket)
-    with contextlib.suppress(Gone, WebSocketDisconnect):
-        try:
-            while await _take_turn(socket, inbox, served, turns):
-                pass
-            await socket.close(PROTOCOL_ERROR)
-        finally:
-            await inbox.close()
+    async with accepted(socket, wire.SUBPROTOCOL) as inbox:
+        while await _take_turn(socket, inbox, served, turns):
+            pass
+        await socket.close(PROTOCOL_ERROR)
 
 
 async def _take_turn(socket: WebSocket, inbox: Inbox, served: Served, turns: Turns) -> bool:
@@ -72,10 +66,7 @@ async def _take_turn(socket: WebSocket, inbox: Inbox, served: Served, turns: Tur
 async def _send_turn(
     socket: WebSocket, prompt: str, number: int | None, served: Served, turns: Turns
 ) -> None:
-    asked = Asked(prompt)
-    async with turns.turn(
-        ROUTE, lambda emit, schedule: served.answer(asked, emit, schedule)
-    ) as turn:
+    async with turns.turn(ROUTE, partial(served.answer, Asked(prompt))) as turn:
         async for event in turn.events():
             if isinstance(event, TurnFinished):
                 await _send(socket, ServerTiming(turn.elapsed_ms()), number)
@@ -85,7 +76,7 @@ async def _send_turn(
 
 
 def prompt_in(text: str) -> str:
-    """Return what the user said. Raises `Refusal`."""
+    """Return the prompt without the spaces around it. Raises `Refusal`."""
     return bounded_text(text, "prompt", "the prompt")
 
 
@@ -94,7 +85,7 @@ def _failure(reason: str, fault: Fault) -> TurnFailed:
 
 
 async def _send(socket: WebSocket, event: Event, number: int | None) -> None:
-    """Send ``event`` as one of the turn with this number, if its client gave it one."""
+    """Send ``event`` as part of turn ``number``, if the client gave a number."""
     message = wire.encode(event, turn=number)
     if isinstance(message, bytes):
         await socket.send_bytes(message)

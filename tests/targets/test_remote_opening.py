@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 from loopback import Peer, serving
 
 from voicebench.settings import Settings, load_settings
-from voicebench.targets.engine_opening import open_remote_llm, open_remote_tts
 from voicebench.targets.opening import check_target, expected_settings
+from voicebench.targets.remote_opening import open_remote_llm, open_remote_tts, open_server
 
 DOCUMENT = {"choices": [{"message": {"content": "It is late."}}]}
 
@@ -58,13 +57,13 @@ def test_a_header_that_no_key_can_have_is_refused_for_every_server(
             f"{section}.key_header": "not a header",
         },
     ).settings
-    opened: dict[str, Callable[[Settings], object]] = {
-        "llm": open_remote_llm,
-        "tts": open_remote_tts,
-        "server": check_target,
-    }
+    open_it = {
+        "llm": lambda: open_remote_llm(settings, None),
+        "tts": lambda: open_remote_tts(settings, None),
+        "server": lambda: check_target(settings) or open_server(settings),
+    }[section]
     with pytest.raises(Exception, match="'not a header' is no name of a header"):
-        opened[section](settings)
+        open_it()
 
 
 def test_what_a_result_will_keep_is_known_but_for_the_names_that_servers_give() -> None:
