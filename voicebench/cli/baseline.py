@@ -10,28 +10,28 @@ import typer
 from voicebench.cli.output import print_path
 from voicebench.cli.shown import shown
 
-app = typer.Typer(help="Keep the run that later runs are held against.", no_args_is_help=True)
+app = typer.Typer(help="Keep the run that later runs are compared with.", no_args_is_help=True)
 
 Results = Annotated[
-    Path, typer.Option("--results", metavar="FOLDER", help="Where run folders are made.")
+    Path,
+    typer.Option("--results", metavar="FOLDER", help="Folder in which results folders are made."),
 ]
 
 
 @app.command("set")
 def set_baseline(
-    result: Annotated[Path, typer.Argument(metavar="RESULT", help="A run folder.")],
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="A results folder.")],
     results: Results = Path("results"),
     allow_noise: Annotated[
         bool,
-        typer.Option(
-            "--allow-noise", help="Keep it even if the machine was too noisy for a verdict."
-        ),
+        typer.Option("--allow-noise", help="Keep it even if the machine was too noisy."),
     ] = False,
 ) -> None:
-    """Keep a copy of a run as the baseline of its name, for `run --baseline set`.
+    """Keep a copy of a run as the baseline for `run --baseline set`.
 
-    A run that was interrupted or has failed or flagged turns is refused; so is one of a machine
-    that was too noisy, unless it was measured or is kept with --allow-noise.
+    There is one baseline for each name. A run is refused if it was interrupted, has failed or
+    flagged turns, or comes from a machine that was too noisy. In the last case --allow-noise
+    keeps it, here or when it is measured.
 
     Example: voicebench baseline set results/20260101T120000Z-default
     """

@@ -19,24 +19,32 @@ if TYPE_CHECKING:
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="A", help="Run folder to compare with.")],
-    second: Annotated[Path, typer.Argument(metavar="B", help="Run folder that is compared.")],
+    first: Annotated[
+        Path, typer.Argument(metavar="A", help="Results folder of the run to compare with.")
+    ],
+    second: Annotated[
+        Path, typer.Argument(metavar="B", help="Results folder of the run that is compared.")
+    ],
     metrics: Annotated[
         list[str] | None,
         typer.Option(
             "--metric",
             metavar="METRIC[.STATISTIC]",
-            help="Repeatable: 'first_audio', 'llm_total.mean'. Default: the median of each.",
+            help="Figure to compare: 'llm_total.mean'; without a statistic its median. Repeatable. "
+            "Default: the median of every metric.",
         ),
     ] = None,
     anyway: Annotated[
-        bool, typer.Option("--anyway", help="Compare runs whose numbers mean different things.")
+        bool,
+        typer.Option(
+            "--anyway", help="Compare even if the numbers of the two runs have different meanings."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Compare two recorded runs: what changed from A to B, and whether it shows.
+    """Compare two recorded runs: what changed from A to B.
 
-    Better and worse are said only where the interval of the change leaves out 0.
+    A change is called better or worse only if its interval excludes 0.
 
     Example: voicebench compare results/20260101T120000Z-default results/20260102T120000Z-default
     """

@@ -15,11 +15,11 @@ def config(
     config: Config = None,
     assignments: Set = None,
     metrics: Annotated[
-        bool, typer.Option("--metrics", help="List the metrics that a gate may name instead.")
+        bool, typer.Option("--metrics", help="List the metrics for gates instead.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show every setting in force, what it means and where its value came from.
+    """Show every setting, its value and where the value came from.
 
     Example: voicebench config configs/ci.toml --set run.runs=40
     """

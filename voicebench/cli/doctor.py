@@ -26,18 +26,20 @@ def doctor(
         typer.Option(
             "--quality",
             help="Measure what fast arithmetic costs: the model's agreement with float32, the "
-            "voice's error, and how many words a recogniser mishears. Takes minutes.",
+            "voice's error, and the words that a recogniser mishears. Takes minutes.",
         ),
     ] = False,
     sentences: Annotated[
-        int, typer.Option(min=1, max=40, help="Sentences for the recogniser (--quality).")
+        int, typer.Option(min=1, max=40, help="Number of sentences for the recogniser (--quality).")
     ] = 40,
     llm: Llm = None,
     voice: Voice = None,
     assignments: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Look at Python, torch, devices, sound, models, clock and load; name what mends a lack.
+    """Check this machine: Python, devices, sound, models, clock, load.
+
+    Each problem is shown with its remedy.
 
     Examples:
 

@@ -13,14 +13,18 @@ from voicebench.errors import UsageError
 
 def export(
     results: Results,
-    long: Annotated[bool, typer.Option("--long", help="One row a metric.")] = False,
-    events: Annotated[bool, typer.Option("--events", help="One row an event.")] = False,
+    long: Annotated[
+        bool, typer.Option("--long", help="One row for each metric of a turn.")
+    ] = False,
+    events: Annotated[
+        bool, typer.Option("--events", help="One row for each event of a turn.")
+    ] = False,
     output: Output = None,
     force: Force = False,
 ) -> None:
-    """Write results as CSV: one row a turn, or a metric (--long), or an event (--events).
+    """Write results as CSV, one row for each turn.
 
-    Every column is explained in docs/csv.md.
+    docs/csv.md explains every column.
 
     Example: voicebench export results/20260105T101500Z-default --events -o events.csv
     """

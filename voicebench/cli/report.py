@@ -33,43 +33,46 @@ class Format(StrEnum):
 
 Results = Annotated[
     list[Path],
-    typer.Argument(
-        metavar="RESULT…", help="Folders that `voicebench run` made.", show_default=False
-    ),
+    typer.Argument(metavar="RESULT…", help="Results folders.", show_default=False),
 ]
 
 
 def report(
     results: Results,
-    form: Annotated[Format, typer.Option("--format", "-f", help="Which form.")] = Format.TABLE,
+    form: Annotated[
+        Format, typer.Option("--format", "-f", help="Form of the report.")
+    ] = Format.TABLE,
     output: Output = None,
     force: Force = False,
     gates: Annotated[
         list[str] | None,
         typer.Option(
-            "--gate", metavar="GATE", help="Judge by this instead of the run's own gates."
+            "--gate",
+            metavar="GATE",
+            help="Judge by this gate instead of the run's own. Repeatable.",
         ),
     ] = None,
     long: Annotated[
-        bool, typer.Option("--long", help="CSV with one row a metric instead of one a turn.")
+        bool, typer.Option("--long", help="CSV: one row for each metric instead of each turn.")
     ] = False,
     fold: Annotated[
-        bool, typer.Option("--fold", help="Markdown that folds everything but the verdicts.")
+        bool, typer.Option("--fold", help="Markdown: fold everything except the verdicts.")
     ] = False,
     sort: Annotated[
-        bool, typer.Option("--sorted", help="HTML: show the waterfall sorted by first audio.")
+        bool, typer.Option("--sorted", help="HTML: sort the waterfall by first audio.")
     ] = False,
     trend: Annotated[
         bool,
         typer.Option(
-            "--history", help="HTML: add the trend of the runs of this name, up to this one."
+            "--history", help="HTML: add the trend of the runs of this name up to this one."
         ),
     ] = False,
 ) -> None:
-    """Show saved results; nothing is measured, and no result is changed.
+    """Show saved results as tables, as a page or as files for CI.
 
-    Several results stand side by side (table, markdown, html) or one after the other (csv, json,
-    junit, github-benchmark, bencher, gitlab). A badge shows one.
+    Nothing is measured, and no result is changed. Several results are shown side by side (table,
+    markdown, html) or one after the other (csv, json, junit, github-benchmark, bencher, gitlab). A
+    badge shows only one.
 
     Examples:
 

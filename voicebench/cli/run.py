@@ -40,16 +40,21 @@ if TYPE_CHECKING:
 
 def run(
     config: Config = None,
-    name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run, part of its results folder's name.")
+    ] = None,
     target: Annotated[
         str | None,
         typer.Option(help="'cascade', or a simulated target such as 'sim:ttft=120ms,ttfb=70ms'."),
     ] = None,
-    runs: Annotated[int | None, typer.Option(help="Measured turns.")] = None,
-    warmup: Annotated[int | None, typer.Option(help="Turns before measuring.")] = None,
-    prompt: Annotated[str | None, typer.Option(help="One prompt for every turn.")] = None,
+    runs: Annotated[int | None, typer.Option(help="Number of measured turns.")] = None,
+    warmup: Annotated[int | None, typer.Option(help="Number of warm-up turns.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Use this prompt in every turn.")] = None,
     prompts: Annotated[
-        str | None, typer.Option(metavar="FILE|SET", help="Prompts: text, JSONL or a built-in set.")
+        str | None,
+        typer.Option(
+            metavar="FILE|SET", help="Prompt set: a text or JSONL file, or a built-in set."
+        ),
     ] = None,
     llm: Llm = None,
     voice: Voice = None,
@@ -58,7 +63,7 @@ def run(
         bool | None,
         typer.Option(
             "--sequential/--overlap",
-            help="Speak only when the whole reply is there, or while it is being written.",
+            help="Start to speak after the whole reply, or while it is being written.",
         ),
     ] = None,
     first_words: Annotated[int | None, typer.Option(help="Words in the first text chunk.")] = None,
@@ -67,8 +72,8 @@ def run(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Measure a server: http(s)://… for OpenAI's chat and speech routes, or, with "
-            "'{text}' in it, for a plain route; ws(s)://… for a whole turn.",
+            help="Measure a server. http(s)://…: OpenAI's chat and speech routes; with '{text}' "
+            "in the URL, a plain route. ws(s)://…: one endpoint for the whole turn.",
         ),
     ] = None,
     cold_connection: Annotated[
@@ -77,21 +82,26 @@ def run(
     ] = None,
     idle_gap: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Also take turns after so long a silence: 30s, 500ms."),
+        typer.Option(
+            metavar="TIME",
+            help="Also measure idle turns, each after a silence of this length: 30s, 500ms.",
+        ),
     ] = None,
     pause: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Silence before each measured turn.")
     ] = None,
     gates: Annotated[
         list[str] | None,
-        typer.Option("--gate", metavar="GATE", help="Repeatable: 'first_audio.p95 < 300ms'."),
+        typer.Option(
+            "--gate", metavar="GATE", help="A limit such as 'first_audio.p95 < 300ms'. Repeatable."
+        ),
     ] = None,
-    no_gate: Annotated[bool, typer.Option("--no-gate", help="Judge nothing.")] = False,
+    no_gate: Annotated[bool, typer.Option("--no-gate", help="Judge by no gate.")] = False,
     results: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Where run folders are made.")
+        str | None, typer.Option(metavar="FOLDER", help="Folder in which results folders are made.")
     ] = None,
     save_audio: Annotated[
-        bool | None, typer.Option("--save-audio", help="Keep each turn's audio as WAV.")
+        bool | None, typer.Option("--save-audio", help="Save the audio of each turn as a WAV file.")
     ] = None,
     against: Against = None,
     decide: Decide = None,
@@ -104,20 +114,28 @@ def run(
     as_json: Json = False,
     csv_path: Annotated[
         Path | None,
-        typer.Option("--csv", metavar="PATH", help="Write one row a turn; '-' is stdout."),
+        typer.Option(
+            "--csv", metavar="PATH", help="Write a CSV with one row for each turn; '-' is stdout."
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the CSV that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing CSV.")] = False,
     junit: Annotated[
         Path | None,
-        typer.Option("--junit", metavar="PATH", help="Write JUnit XML; a gate is a test case."),
+        typer.Option(
+            "--junit", metavar="PATH", help="Write JUnit XML with a test case for each gate."
+        ),
     ] = None,
     result_file: Annotated[
         Path | None,
         typer.Option(
-            "--result-file", metavar="PATH", help="Write the path of the run folder, for scripts."
+            "--result-file",
+            metavar="PATH",
+            help="Write the path of the results folder to this file, for scripts.",
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no advice.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print no progress and no advice.")
+    ] = False,
 ) -> None:
     """Measure voice turns and judge them.
 

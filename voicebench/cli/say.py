@@ -34,11 +34,14 @@ _READ_BYTES = 4096
 def say(
     text: Annotated[
         str | None,
-        typer.Argument(help="What to say. Without it: standard input, spoken as it arrives."),
+        typer.Argument(help="Text to speak. Default: standard input, spoken while it arrives."),
     ] = None,
     ask: Annotated[
         str | None,
-        typer.Option(metavar="QUESTION", help="Let the language model answer, and speak that."),
+        typer.Option(
+            metavar="QUESTION",
+            help="Let the language model answer this question, and speak the reply.",
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -46,13 +49,15 @@ def say(
             "--output",
             "-o",
             metavar="FILE.wav",
-            help="Write a WAV file instead; with --speaker: as well. Needs no sound device.",
+            help="Write a WAV file instead of playing. With --speaker: do both.",
         ),
     ] = None,
     force: Force = False,
     speaker: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Loudspeaker: its name, a part of it, or its number."),
+        typer.Option(
+            metavar="NAME", help="Loudspeaker: its name, a part of its name, or its number."
+        ),
     ] = None,
     buffer_ms: Annotated[
         float,
@@ -61,12 +66,12 @@ def say(
             metavar="MS",
             min=1,
             max=2000,
-            help="Sound that the loudspeaker holds ready: more of it bridges a busy machine, "
-            "and is heard later.",
+            help="Length of the loudspeaker's buffer. A longer one is safer on a busy machine, "
+            "but the sound is heard later.",
         ),
     ] = 50.0,
     list_speakers: Annotated[
-        bool, typer.Option("--list-speakers", help="List the loudspeakers and end.")
+        bool, typer.Option("--list-speakers", help="List the loudspeakers and exit.")
     ] = False,
     voice: Voice = None,
     llm: Llm = None,
@@ -77,10 +82,12 @@ def say(
     assignments: Set = None,
     as_json: Json = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress, no figures on stderr.")
+        bool, typer.Option("--quiet", "-q", help="Print no progress and no figures on stderr.")
     ] = False,
 ) -> None:
-    """Speak through the loudspeaker while it is being synthesized, and say how soon it was heard.
+    """Speak a text aloud while it is being synthesized.
+
+    Then print how soon it was heard.
 
     Examples:
 

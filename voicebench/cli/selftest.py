@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
 
 def selftest(
-    turns: Annotated[int, typer.Option(min=1, max=1000, help="Scripted turns to play.")] = 20,
+    turns: Annotated[int, typer.Option(min=1, max=1000, help="Number of scripted turns.")] = 20,
     in_process: Annotated[
-        bool, typer.Option("--in-process", help="Leave the transports out; takes no second.")
+        bool, typer.Option("--in-process", help="Skip the transports; takes less than a second.")
     ] = False,
     most: Annotated[
         str | None,
         typer.Option(
             "--max",
             metavar="TIME",
-            help="Hold every p95 to this: exit code 3 where one is not under it. 2ms is what an "
-            "idle machine keeps.",
+            help="Limit for every p95: the exit code is 3 if one is not under it. An idle machine "
+            "keeps 2ms.",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Play scripted delays and print what was recorded minus what was scripted.
+    """Measure the instrument's own error with scripted delays.
 
-    In this process, and over each transport: a simulated target is served on loopback by a process
-    of its own, and the clients that measure other servers take turns there.
+    It is recorded time minus scripted time, in this process and over each transport. For a
+    transport, another process serves the delays on loopback, and the usual clients measure it.
 
     Examples:
 

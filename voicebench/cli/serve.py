@@ -28,30 +28,35 @@ def serve(
         typer.Option(help="'cascade', or a simulated target such as 'sim:ttft=120ms,ttfb=70ms'."),
     ] = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen on. Others than this machine's need a key.")
+        str, typer.Option(help="Address to listen on. An address for other machines needs a key.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8765,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 chooses a free one.")
+    ] = 8765,
     token_env: Annotated[
         str | None,
-        typer.Option(metavar="VARIABLE", help="Environment variable that holds the key."),
+        typer.Option(metavar="VARIABLE", help="Name of the environment variable with the key."),
     ] = None,
     most_running: Annotated[
-        int, typer.Option("--turns", min=1, max=64, help="Turns that run at once.")
+        int, typer.Option("--turns", min=1, max=64, help="Number of turns that run at once.")
     ] = 8,
     most_waiting: Annotated[
-        int, typer.Option("--queue", min=0, max=1000, help="Turns that wait; more are refused.")
+        int,
+        typer.Option(
+            "--queue", min=0, max=1000, help="Number of turns that may wait; more are refused."
+        ),
     ] = 32,
     llm: Llm = None,
     voice: Voice = None,
     device: Device = None,
     assignments: Set = None,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")] = False,
 ) -> None:
-    """Serve the pipeline, so that other programs can talk to it and measure it.
+    """Serve the pipeline over HTTP and WebSocket.
 
-    Open the printed address in a browser to talk to it. Ctrl-C ends it softly: turns that run are
-    finished; a second Ctrl-C ends them too.
+    Other programs can talk to it and measure it. Open the printed address in a browser to try it.
+    After Ctrl-C the running turns are finished; a second Ctrl-C stops them too.
 
     Examples:
 

@@ -27,11 +27,15 @@ class Language(StrEnum):
 
 
 def sprint(
-    number: Annotated[int, typer.Argument(metavar="N", min=1, max=9999, help="The sprint.")],
+    number: Annotated[
+        int, typer.Argument(metavar="N", min=1, max=9999, help="Number of the sprint.")
+    ],
     results: Annotated[
         list[Path] | None,
         typer.Option(
-            "--result", metavar="RESULT", help="Repeatable. Default: the latest run in results/."
+            "--result",
+            metavar="RESULT",
+            help="Results folder of a run. Repeatable. Default: the latest.",
         ),
     ] = None,
     imported: Annotated[
@@ -39,23 +43,29 @@ def sprint(
         typer.Option("--import", metavar="FILE", help="Take the figures from this TOML file."),
     ] = None,
     junit: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The tests' JUnit XML.")
+        Path | None, typer.Option(metavar="FILE", help="JUnit XML of the sprint's tests.")
     ] = None,
     scores: Annotated[
         list[str] | None,
-        typer.Option("--score", metavar="ASPECT=POINTS", help="Enter points by hand: humanity=6."),
+        typer.Option(
+            "--score", metavar="ASPECT=POINTS", help="Points entered by hand: humanity=6."
+        ),
     ] = None,
     lang: Annotated[Language, typer.Option(help="Language of the report.")] = Language.ENGLISH,
     since: Annotated[
         str | None,
-        typer.Option(metavar="COMMIT", help="Commits after this one. Default: the last sprint's."),
+        typer.Option(
+            metavar="COMMIT", help="Show the commits after this one. Default: the last sprint's."
+        ),
     ] = None,
     folder: Annotated[
-        Path, typer.Option("--sprints", metavar="FOLDER", help="Where sprints are kept.")
+        Path, typer.Option("--sprints", metavar="FOLDER", help="Folder of the sprint reports.")
     ] = RESULTS / "sprints",
     force: Force = False,
 ) -> None:
-    """Write sprint-NNN.md and sprint-NNN.json: figures, changes, score card, analysis.
+    """Write a sprint report: figures, changes, score card, analysis.
+
+    The files are sprint-NNN.md and sprint-NNN.json.
 
     Examples:
 

@@ -32,37 +32,42 @@ def tune(
         list[str] | None,
         typer.Option(
             metavar="KEY=A,B,C",
-            help="Repeatable: any setting. Default: chunker.first_words=1,2,3,4.",
+            help="A setting and its values. Repeatable. Default: chunker.first_words=1,2,3,4.",
         ),
     ] = None,
-    runs: Annotated[int | None, typer.Option(help="Measured turns of each candidate.")] = None,
-    warmup: Annotated[int | None, typer.Option(help="Turns before measuring.")] = None,
+    runs: Annotated[
+        int | None, typer.Option(help="Number of measured turns of each candidate.")
+    ] = None,
+    warmup: Annotated[
+        int | None, typer.Option(help="Number of warm-up turns of each candidate.")
+    ] = None,
     target: Annotated[
         str | None, typer.Option(help="'cascade', or a simulated target 'sim:…'.")
     ] = None,
     results: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Where run folders are made.")
+        str | None, typer.Option(metavar="FOLDER", help="Folder in which results folders are made.")
     ] = None,
     replay: Annotated[
         Path | None,
         typer.Option(
-            metavar="RESULT", help="Try chunk policies on a recorded run, without any model."
+            metavar="RESULT", help="Compute chunk sizes from a recorded run, without any model."
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write what was varied, at its best, as settings."),
+        typer.Option("--output", "-o", help="Write the best values as a settings file."),
     ] = None,
     force: Force = False,
     assignments: Set = None,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")] = False,
 ) -> None:
-    """Try settings in turn: who speaks soonest without stuttering.
+    """Find the settings with the earliest first audio.
 
-    Every combination of the varied settings answers each prompt, interleaved. The best is the one
-    with the longest chunks, of those that keep up and are shown to be as early as the others. Where
-    the turns are too few to say, nothing is chosen (exit code 5).
+    Every combination of the varied settings is a candidate. All candidates answer each prompt,
+    alternately. Of those whose audio keeps up and that are shown to be as early as the others,
+    the one with the longest chunks is the best. If the turns are too few to decide, none is
+    chosen (exit code 5).
 
     Examples:
 

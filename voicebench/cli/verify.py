@@ -19,20 +19,18 @@ SHOWN = 20
 
 
 def verify(
-    result: Annotated[
-        Path, typer.Argument(metavar="RESULT", help="A folder that `voicebench run` made.")
-    ],
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="A results folder.")],
     reports: Annotated[
         list[Path] | None,
         typer.Option(
             "--report",
             metavar="FILE",
-            help="Also check a report of it: .md, .html, .csv, .json, .xml (JUnit) or .svg.",
+            help="Also check this report of it: .md, .html, .csv, .json, .xml (JUnit) or .svg.",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Compute every figure of a result anew from its turns, and say where a file differs.
+    """Check a result: compute every figure again from its turns.
 
     Exit codes: 0 everything agrees, 5 something differs, 2 there is no result to read.
 
