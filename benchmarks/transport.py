@@ -38,8 +38,8 @@ from voicebench.remote.clients.openai_chat import OpenAiChat
 from voicebench.remote.clients.openai_speech import OpenAiSpeech
 from voicebench.remote.clients.plain_speech import PlainSpeech, SpeechRoute
 from voicebench.remote.clients.socket_dialect import SocketDialect
-from voicebench.remote.clients.speech_stream import SocketSpeech
-from voicebench.remote.sound.sound_stream import SoundFormat
+from voicebench.remote.clients.socket_speech import SocketSpeech
+from voicebench.remote.sound.sound_format import SoundFormat
 from voicebench.server.running import serving
 from voicebench.server.served import ServedCascade
 from voicebench.settings import Settings, load_settings

@@ -16,8 +16,8 @@ from websockets.sync.client import ClientConnection, connect
 from voicebench.errors import EngineError
 from voicebench.events import AudioChunk, TtsEvent
 from voicebench.remote.clients.socket_dialect import SocketDialect
-from voicebench.remote.clients.speech_stream import SocketSpeech
-from voicebench.remote.sound.sound_stream import SoundFormat
+from voicebench.remote.clients.socket_speech import SocketSpeech
+from voicebench.remote.sound.sound_format import SoundFormat
 from voicebench.server.asking import MAX_TEXT_CHARACTERS
 from voicebench.targets.simulated import SAMPLE_RATE
 
@@ -78,7 +78,7 @@ def test_texts_that_come_early_are_spoken_in_order() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        "no JSON",
+        "not JSON",
         "[]",
         '{"text": 7}',
         '{"text": "  "}',
@@ -120,6 +120,6 @@ def test_a_client_that_leaves_stops_the_speech() -> None:
             assert began.wait(PATIENCE_S)
         gone.set()
         with open_socket(url) as other:  # the server goes on
-            other.send("no JSON")
+            other.send("not JSON")
             assert "error" in until_done(other)[1]
     assert voice.unfinished == 0

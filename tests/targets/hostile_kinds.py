@@ -46,10 +46,10 @@ from voicebench.remote.clients.openai_chat import ChatOptions, OpenAiChat
 from voicebench.remote.clients.openai_speech import OpenAiSpeech, SpeechOptions
 from voicebench.remote.clients.plain_speech import PlainSpeech, SpeechRoute
 from voicebench.remote.clients.socket_dialect import SocketDialect
-from voicebench.remote.clients.speech_stream import SocketSpeech
+from voicebench.remote.clients.socket_speech import SocketSpeech
 from voicebench.remote.connection.access import Access
 from voicebench.remote.connection.timeouts import Timeouts
-from voicebench.remote.sound.sound_stream import SoundFormat
+from voicebench.remote.sound.sound_format import SoundFormat
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.realtime import Realtime

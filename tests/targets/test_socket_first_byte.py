@@ -18,8 +18,8 @@ from voicebench.events import AudioChunk, Emit, FirstByte, TextChunk, Token, Tur
 from voicebench.figures.metrics import compute
 from voicebench.pipeline.pipeline import speak_turn
 from voicebench.remote.clients.socket_dialect import SocketDialect
-from voicebench.remote.clients.speech_stream import SocketSpeech
-from voicebench.remote.sound.sound_stream import SoundFormat
+from voicebench.remote.clients.socket_speech import SocketSpeech
+from voicebench.remote.sound.sound_format import SoundFormat
 from voicebench.targets.realtime import Realtime
 from voicebench.targets.voice_socket import VoiceSocket
 from voicebench.turn import wire

@@ -300,8 +300,8 @@ def _open_plain(url: str, form: str) -> Client:
 
 def _open_speech_socket(url: str) -> Client:
     from voicebench.remote.clients.socket_dialect import SocketDialect
-    from voicebench.remote.clients.speech_stream import SocketSpeech
-    from voicebench.remote.sound.sound_stream import SoundFormat
+    from voicebench.remote.clients.socket_speech import SocketSpeech
+    from voicebench.remote.sound.sound_format import SoundFormat
 
     dialect = SocketDialect(
         chunk=({"text": "{text}", "id": "{id}"},), done={"done": True}, own={"id": "{id}"}

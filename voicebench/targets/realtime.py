@@ -31,7 +31,7 @@ from typing import Literal
 from voicebench.events import Emit, Event, TurnFinished
 from voicebench.remote.connection.access import Access
 from voicebench.remote.connection.timeouts import WaitBudget
-from voicebench.remote.connection.websocket import SocketLine
+from voicebench.remote.connection.websocket import SocketService
 from voicebench.remote.failure import message_in
 from voicebench.remote.formats.json_text import text_at
 from voicebench.targets.realtime_response import Response, event_in, told_late
@@ -72,7 +72,7 @@ class Realtime:
         access = access or Access()
         if self._options.dialect == "beta":
             access = replace(access, headers={**access.headers, "OpenAI-Beta": "realtime=v1"})
-        self._line = SocketLine(url, access, "turn", greet=self._set_up)
+        self._line = SocketService(url, access, "turn", set_up=self._set_up)
         self._model: str | None = None
         self._earlier: str | None = None
 
@@ -108,14 +108,14 @@ class Realtime:
         """Say goodbye and hang up."""
         self._line.close()
 
-    def _set_up(self, line: SocketLine, patience: WaitBudget) -> None:
+    def _set_up(self, line: SocketService, patience: WaitBudget) -> None:
         """Wait for the new session, and make it what was asked for."""
         self._await(line, patience, "session.created")
         line.send(json.dumps({"type": "session.update", "session": self._session()}), patience)
         updated = self._await(line, patience, "session.updated")
         self._model = text_at(updated, "session", "model") or None
 
-    def _await(self, line: SocketLine, patience: WaitBudget, kind: str) -> Mapping[str, object]:
+    def _await(self, line: SocketService, patience: WaitBudget, kind: str) -> Mapping[str, object]:
         for _ in range(MAX_GREETINGS):
             event = event_in(line.receive(patience).data, line)
             if event.get("type") == kind:

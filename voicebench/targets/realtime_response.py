@@ -13,13 +13,14 @@ from collections.abc import Iterator, Mapping
 
 from voicebench.events import Event, Remark, ServerTiming, Token, Usage
 from voicebench.remote.connection.open_socket import Beginning, Incoming
-from voicebench.remote.connection.websocket import SocketLine
+from voicebench.remote.connection.websocket import SocketService
 from voicebench.remote.failure import RemoteError
 from voicebench.remote.formats.json_text import TextDeltas, count_at, json_object, part, text_at
+from voicebench.remote.formats.reported_failure import reported_failure
 from voicebench.remote.formats.server_timing import server_duration_ms
-from voicebench.remote.formats.told_failure import told_failure
-from voicebench.remote.sound.raw_sound import PcmStream
-from voicebench.remote.sound.speech import OneRate, SpeechSoFar, decode_base64
+from voicebench.remote.sound.raw_pcm import PcmStream
+from voicebench.remote.sound.speech import AnswerSpeech, SharedRate
+from voicebench.remote.sound.sse_sound import decode_base64
 
 _AUDIO = ("response.output_audio.delta", "response.audio.delta")
 _TEXT = (
@@ -37,15 +38,14 @@ class Response:
     ``rate`` is the rate of the sound, ``earlier`` the id of the response before.
     """
 
-    def __init__(self, line: SocketLine, rate: int, earlier: str | None) -> None:
+    def __init__(self, line: SocketService, rate: int, earlier: str | None) -> None:
         self.id: str | None = None
         self.done = False
         self._announced = False
         self._line = line
         self._earlier = earlier
-        self._rate = rate
         self._sound = PcmStream("s16le", rate, 1)
-        self._heard = SpeechSoFar(OneRate())
+        self._heard = AnswerSpeech(SharedRate())
         self._letters = TextDeltas()
         self._token_arrival = -1
 
@@ -56,7 +56,7 @@ class Response:
         """
         if isinstance(incoming, Beginning):
             if self._announced:
-                yield from self._heard.begin()
+                yield from self._heard.message_begins()
             return
         event = event_in(incoming.data, self._line)
         kind = text_at(event, "type")
@@ -70,13 +70,13 @@ class Response:
             yield from self._take(event, kind, incoming.arrival)
         elif is_sound(event):
             yield Remark("late sound")
-        self._heard.other()
+        self._heard.message_is_other()
 
     def _raise_failure(self, event: Mapping[str, object], kind: str) -> None:
         """Raise the failure that ``event`` tells of; a response's end says it by its status."""
         if kind == "response.done" or kind.startswith(_NOT_OF_THE_RESPONSE):
             return
-        said = told_failure(event)
+        said = reported_failure(event)
         if said is not None and (kind == "error" or self._is_own(event, kind)):
             raise self._line.failure(
                 f"answers with an error: {self._line.quote(said)}",
@@ -104,8 +104,7 @@ class Response:
 
     def _take_sound(self, delta: str) -> Iterator[Event]:
         for data in decode_base64(delta):
-            yield from self._heard.first_byte()
-            yield from self._heard.take(self._sound.feed(data), self._rate)
+            yield from self._heard.decode(data, self._sound)
 
     def _finish(self, event: Mapping[str, object]) -> Iterator[Event]:
         self._raise_unless_complete(event)
@@ -158,7 +157,7 @@ def _holds_content(event: Mapping[str, object], kind: str) -> bool:
     return kind in (*_AUDIO, *_TEXT) and bool(text_at(event, "delta"))
 
 
-def event_in(message: str | bytes, line: SocketLine) -> Mapping[str, object]:
+def event_in(message: str | bytes, line: SocketService) -> Mapping[str, object]:
     """Return the event that a message is. Raises `RemoteError` where it is none."""
     if isinstance(message, bytes):
         raise line.failure(

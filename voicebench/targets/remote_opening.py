@@ -33,7 +33,7 @@ def open_remote_llm(settings: Settings, deadline: TurnDeadline | None) -> Langua
 
 def open_remote_tts(settings: Settings, deadline: TurnDeadline | None) -> Synthesizer:
     """Return the synthesizer at ``tts.url``. Raises `UsageError` for what cannot be."""
-    from voicebench.remote.sound.sound_stream import SoundFormat
+    from voicebench.remote.sound.sound_format import SoundFormat
 
     tts = settings.tts
     assert tts.url is not None
@@ -58,7 +58,7 @@ def open_remote_tts(settings: Settings, deadline: TurnDeadline | None) -> Synthe
         route = SpeechRoute(tts.url, tts.method, tts.body, tts.content_type)
         return PlainSpeech(route, sound, access)
     from voicebench.remote.clients.socket_dialect import read_dialect
-    from voicebench.remote.clients.speech_stream import SocketSpeech
+    from voicebench.remote.clients.socket_speech import SocketSpeech
 
     return SocketSpeech(tts.url, read_dialect(tts.socket), sound, access)
 

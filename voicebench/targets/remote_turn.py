@@ -19,11 +19,11 @@ from voicebench.events import (
     Usage,
 )
 from voicebench.remote.clients.openai_reply import MAX_REPLY_CHARS
-from voicebench.remote.connection.websocket import SocketLine
+from voicebench.remote.connection.websocket import SocketService
 from voicebench.text.visible import Remarks, VisibleText, visible_reply
 
 
-def run_remote_turn(prompt: str, emit: Emit, line: SocketLine, answer: Iterator[Event]) -> None:
+def run_remote_turn(prompt: str, emit: Emit, line: SocketService, answer: Iterator[Event]) -> None:
     """Push the events of one turn whose ``answer`` comes over ``line``.
 
     ``answer`` yields what comes in, a terminal event last, or none where it simply ends. A failure
@@ -55,7 +55,7 @@ def run_remote_turn(prompt: str, emit: Emit, line: SocketLine, answer: Iterator[
         line.end()
 
 
-def _visible(answer: Iterator[Event], line: SocketLine) -> Iterator[Event]:
+def _visible(answer: Iterator[Event], line: SocketService) -> Iterator[Event]:
     """Yield ``answer`` without text that nobody should hear (`voicebench.text.visible`)."""
     text, remarks = VisibleText(), Remarks()
     begins_anew = False
@@ -83,7 +83,7 @@ def _visible(answer: Iterator[Event], line: SocketLine) -> Iterator[Event]:
                 yield event
 
 
-def _rest(text: VisibleText, line: SocketLine) -> Iterator[Token]:
+def _rest(text: VisibleText, line: SocketService) -> Iterator[Token]:
     if text.is_thinking:
         raise line.failure("ended the reply in the middle of its reasoning", fault="engine")
     rest = text.finish()
@@ -97,7 +97,7 @@ class _Closable:
     def close(self) -> None: ...
 
 
-def _failed(error: EngineError, line: SocketLine) -> TurnFailed:
+def _failed(error: EngineError, line: SocketService) -> TurnFailed:
     reason = str(error)
     if not reason.startswith(line.shown_url):
         reason = f"{line.shown_url}: {line.quote(reason)}"

@@ -33,11 +33,11 @@ from voicebench.events import (
 )
 from voicebench.remote.connection.access import Access
 from voicebench.remote.connection.open_socket import Beginning, Incoming
-from voicebench.remote.connection.websocket import SocketLine
+from voicebench.remote.connection.websocket import SocketService
 from voicebench.remote.failure import RemoteError
 from voicebench.remote.formats.json_text import json_object
-from voicebench.remote.formats.told_failure import told_failure
-from voicebench.remote.sound.speech import OneRate, SpeechSoFar
+from voicebench.remote.formats.reported_failure import reported_failure
+from voicebench.remote.sound.speech import AnswerSpeech, SharedRate
 from voicebench.targets.remote_turn import run_remote_turn
 from voicebench.turn import wire
 from voicebench.turn.wire import WireError
@@ -55,8 +55,8 @@ class VoiceSocket:
     """
 
     def __init__(self, url: str, access: Access | None = None) -> None:
-        self._line = SocketLine(url, access or Access(), "turn", subprotocol=wire.SUBPROTOCOL)
-        self._rate = OneRate()
+        self._line = SocketService(url, access or Access(), "turn", subprotocol=wire.SUBPROTOCOL)
+        self._rate = SharedRate()
         self._numbers = itertools.count(1)
         self._repeats_numbers: bool | None = None
 
@@ -91,7 +91,7 @@ class VoiceSocket:
         yield connected
         number = next(self._numbers)
         self._line.send(wire.encode(TurnStarted(prompt), turn=number), patience)
-        answer = _Answer(self._line, SpeechSoFar(self._rate), number, self._repeats_numbers)
+        answer = _Answer(self._line, AnswerSpeech(self._rate), number, self._repeats_numbers)
         for _ in range(MAX_EVENTS):
             for event in answer.take(self._line.receive_part(patience)):
                 if isinstance(event, TurnFinished):
@@ -113,7 +113,7 @@ class _Answer:
     """
 
     def __init__(
-        self, line: SocketLine, heard: SpeechSoFar, number: int, repeats_number: bool | None
+        self, line: SocketService, heard: AnswerSpeech, number: int, repeats_number: bool | None
     ) -> None:
         self.repeats_number = repeats_number
         self._line = line
@@ -127,7 +127,7 @@ class _Answer:
         """Yield what ``incoming`` says of this turn. Raises `RemoteError` or `WireError`."""
         if isinstance(incoming, Beginning):
             if incoming.kind == "binary":
-                yield from self._heard.begin()
+                yield from self._heard.message_begins()
             return
         event = self._own(incoming)
         match event:
@@ -137,7 +137,7 @@ class _Answer:
                 pass
             case AudioChunk(pcm, rate):
                 yield from self._heard.first_byte()
-                yield from self._heard.take(pcm, rate)
+                yield from self._heard.chunk(pcm, rate)
             case Token(text) | Reply(text):
                 self._check_order("reply")
                 yield self._text(event, text, incoming.arrival)
@@ -157,7 +157,7 @@ class _Answer:
                 raise RemoteError("sends a turn of its own", fault="protocol")
             case _:
                 yield event
-        self._heard.other()
+        self._heard.message_is_other()
 
     def check_end(self, received: list[Incoming]) -> None:
         """Raise `RemoteError` where something of this turn is there though it has ended."""
@@ -199,7 +199,7 @@ class _Answer:
 
     def _check_order(self, kind: str) -> None:
         """Refuse sound before the text that it speaks, where it may be an earlier turn's."""
-        if kind not in self._kinds and not self._heard.empty and not self.repeats_number:
+        if kind not in self._kinds and not self._heard.is_empty and not self.repeats_number:
             raise RemoteError(
                 f"sends sound before the turn's first {kind}, and no turn's number with it: it may "
                 "be an earlier turn's",
@@ -212,6 +212,6 @@ class _Answer:
 def _failure_in(message: str | bytes) -> str | None:
     """Return what a message that is none of the protocol says of a failure, None if nothing."""
     try:
-        return None if isinstance(message, bytes) else told_failure(json_object(message))
+        return None if isinstance(message, bytes) else reported_failure(json_object(message))
     except RemoteError:
         return None

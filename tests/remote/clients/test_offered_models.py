@@ -14,7 +14,7 @@ from voicebench.remote.clients.offered_models import (
     MAX_LIST_BYTES,
     Offered,
     offered_models,
-    one_for,
+    only_model_for,
 )
 from voicebench.remote.clients.openai_chat import OpenAiChat
 from voicebench.remote.clients.openai_speech import OpenAiSpeech
@@ -90,16 +90,16 @@ def test_a_server_that_says_nothing_is_given_up() -> None:
 
 def test_the_model_with_the_task_is_meant_else_the_only_one() -> None:
     writer, speaker, plain = Offered("w", "text-generation"), Offered("s", "x"), Offered("p")
-    assert one_for("text-generation", [speaker, writer, plain], "URL", "--llm") == writer
-    assert one_for("text-generation", [speaker, plain], "URL", "--llm") == plain
-    assert one_for("text-generation", [speaker], "URL", "--llm") is None
-    assert one_for("text-generation", [], "URL", "--llm") is None
+    assert only_model_for("text-generation", [speaker, writer, plain], "URL", "--llm") == writer
+    assert only_model_for("text-generation", [speaker, plain], "URL", "--llm") == plain
+    assert only_model_for("text-generation", [speaker], "URL", "--llm") is None
+    assert only_model_for("text-generation", [], "URL", "--llm") is None
 
 
 def test_of_several_none_is_guessed() -> None:
     several = [Offered(f"m{number}") for number in range(8)]
     with pytest.raises(UsageError) as told:
-        one_for("text-generation", several, "http://host/v1", "--llm NAME")
+        only_model_for("text-generation", several, "http://host/v1", "--llm NAME")
     assert str(told.value) == (
         "http://host/v1 offers several models: m0, m1, m2, m3, m4, m5 and 2 more; "
         "name one: --llm NAME"

@@ -92,7 +92,7 @@ def test_deltas_of_one_read_are_tokens_of_which_all_but_the_first_are_joined() -
         peer.send(b"%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(first), first, len(second), second))
 
     def waits() -> int:
-        return model._service._lines._made[-1].arrivals
+        return model._service._pool._made[-1].arrivals
 
     with chat(script) as (model, _):
         tokens = [event for event in model.reply("x") if isinstance(event, Token)]
@@ -274,14 +274,14 @@ def test_the_key_is_sent_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> Non
          "answers text/html instead of a reply: Welcome", "protocol"),
         (answers("text/plain", b"", "307 Temporary Redirect", location="http://other.example/v1"),
          "redirects to http://other.example/v1", "refused"),
-        (answers("application/json", b"", "200 OK"), "no JSON", "protocol"),
+        (answers("application/json", b"", "200 OK"), "not JSON", "protocol"),
         (answers("application/json", b'{"choices": []}'), "without text", "engine"),
         (answers("text/event-stream", b""), "before it was finished", "protocol"),
         (streams(sse(delta(content="It"))), "before it was finished", "protocol"),
         (streams(sse(delta(role="assistant"), STOP), DONE), "a reply without text", "engine"),
         (streams(sse(delta(reasoning="hm"), STOP), DONE), "nothing but reasoning", "engine"),
-        (streams(b"data: {broken\n\n"), "no JSON", "protocol"),
-        (streams(b"data: 3\n\n"), "no JSON object", "protocol"),
+        (streams(b"data: {broken\n\n"), "not JSON", "protocol"),
+        (streams(b"data: 3\n\n"), "not a JSON object", "protocol"),
         (streams(b'data: {"choices":[{"delta":{"content":"caf\xc3"}}]}\n\n'),
          "not UTF-8", "protocol"),
         (streams(sse(delta(content="It"), {"error": {"message": "out of memory"}})),

@@ -205,7 +205,7 @@ def test_a_reason_that_is_none_of_the_protocols_ends_nothing(between: object) ->
     [
         ([delta(content="It")], r"sent \[DONE\] and no finish_reason"),
         ([ends("It", "")], r"sent \[DONE\] and no finish_reason"),
-        ([ends("It", "eos")], "with finish_reason 'eos', none of stop, length"),
+        ([ends("It", "eos")], "with finish_reason 'eos', not one of stop, length"),
         ([delta(content="It"), ends(None, "COMPLETE")], "with finish_reason 'complete'"),
         ([delta(content="It"), STOP, delta(content=" is")], r"sent \[DONE\] and no finish_reason"),
         ([delta(content="It"), {"status": "gone"}], '; it also sent {"status": "gone"}'),

@@ -110,7 +110,7 @@ def test_sound_is_the_same_plain_and_in_events(script: Script, options: SpeechOp
         (sse(DONE), "an event stream without sound", "audio"),
         (b"<html><body>It works!</body></html>", "an event stream without sound", "audio"),
         (b'{"error": {"message": "voice crashed"}}', "without sound: voice crashed", "audio"),
-        (sse({"type": "speech.audio.delta", "audio": "not base64!"}), "no base64", "protocol"),
+        (sse({"type": "speech.audio.delta", "audio": "not base64!"}), "not base64", "protocol"),
         (sse(delta(BODY), {"error": {"message": "voice crashed"}}), "voice crashed", "engine"),
         (sse(delta(BODY), delta(BODY), {"type": "speech.audio.error", "message": "voice crashed"})
          + b"data: [DONE]\n\n", "voice crashed", "engine"),
@@ -123,7 +123,7 @@ def test_sound_is_the_same_plain_and_in_events(script: Script, options: SpeechOp
         (sse(delta(BODY)) + b"event: error\ndata:\n\n" + sse(DONE), "without a word", "engine"),
         (sse(delta(BODY), DONE, delta(BODY)), "before it was done", "audio"),
         (sse({"type": "error", "message": "overloaded"}), "overloaded", "engine"),
-        (b"data: {broken\n\n", "no JSON", "protocol"),
+        (b"data: {broken\n\n", "not JSON", "protocol"),
         (sse(delta(BODY[:999]), DONE), "middle of a sample", "audio"),
     ],
 )  # fmt: skip

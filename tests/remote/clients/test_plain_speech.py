@@ -32,7 +32,7 @@ from voicebench.remote.clients.plain_speech import PlainSpeech, SpeechRoute
 from voicebench.remote.connection.access import Access
 from voicebench.remote.connection.timeouts import Timeouts
 from voicebench.remote.failure import RemoteError
-from voicebench.remote.sound.sound_stream import SoundFormat
+from voicebench.remote.sound.sound_format import SoundFormat
 
 SAMPLES = voiced(0.2)
 BODY = pcm16(SAMPLES)
@@ -106,7 +106,7 @@ def spoken_in_step(
         peer.chunk(b"")
 
     def waits() -> int:
-        return made._service._lines._made[-1].arrivals
+        return made._service._pool._made[-1].arrivals
 
     with voice(script, sound) as (made, _):
         return [(event, len(sent)) for event in made.speak("Good evening.")]
@@ -300,7 +300,7 @@ NOT_A_NUMBER = SoundFormat(encoding="f32le", sample_rate=RATE)
         (fixed("application/octet-stream", BODY), None, "nothing says the format", "audio"),
         (fixed("audio/webm", BODY), None, "audio/webm", "protocol"),
         (fixed("audio/ogg", BODY), None, "no Ogg page", "audio"),
-        (fixed("audio/pcm", b"\xff" * 400), NOT_A_NUMBER, "no numbers", "audio"),
+        (fixed("audio/pcm", b"\xff" * 400), NOT_A_NUMBER, "not finite numbers", "audio"),
     ],
 )  # fmt: skip
 def test_a_broken_answer_is_a_failure_with_its_reason(

@@ -73,7 +73,7 @@ def take(made: HttpService, path: str = "/") -> Answer:
 
 def until_lapsed(made: HttpService) -> None:
     """Wait until the server has hung up, which it does some time after its answer."""
-    until(lambda: all(connection.lapsed() for connection in made._lines._made))
+    until(lambda: all(connection.lapsed() for connection in made._pool._made))
 
 
 # Opened before, reused, timed.

@@ -52,7 +52,7 @@ def test_a_server_that_speaks_before_it_is_asked_is_refused() -> None:
 
     with service(script) as (made, server):
         made.prepare()
-        ready = made._lines._ready
+        ready = made._pool._ready
         assert ready is not None
         until(lambda: ready.get_extra_info("is_readable"))
         with (

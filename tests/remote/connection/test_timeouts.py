@@ -6,11 +6,11 @@ import pytest
 
 from voicebench.errors import UsageError
 from voicebench.remote.connection.timeouts import (
-    Allowance,
+    BudgetedTimeout,
     Timeouts,
     TurnDeadline,
     WaitBudget,
-    seconds_of,
+    seconds_left,
 )
 from voicebench.remote.failure import RemoteError
 
@@ -53,7 +53,7 @@ def test_in_mid_answer_each_read_has_the_limit_between_bytes() -> None:
     waiting.answer_began()
     clock.now += 4
     assert waiting.left_s() == 2
-    assert "stood still for 2 s in mid-answer" in str(waiting.run_out())
+    assert "stood still for 2 s in mid-answer" in str(waiting.timeout_error())
 
 
 def test_a_steady_drip_ends_at_the_turns_limit() -> None:
@@ -72,13 +72,13 @@ def test_who_is_woken_late_is_told_the_limit_that_the_wait_was_cut_to() -> None:
     waiting = patience(clock)
     assert waiting.left_s() == 5
     clock.now += 9
-    assert "no byte of an answer within 5 s" in str(waiting.run_out())
+    assert "no byte of an answer within 5 s" in str(waiting.timeout_error())
 
     waiting = patience(clock)
     waiting.answer_began()
     assert waiting.left_s() == 2
     clock.now += 9
-    assert "stood still for 2 s in mid-answer" in str(waiting.run_out())
+    assert "stood still for 2 s in mid-answer" in str(waiting.timeout_error())
 
 
 def test_a_turn_that_began_earlier_ends_earlier() -> None:
@@ -133,13 +133,13 @@ def test_the_wait_for_the_first_byte_begins_with_the_exchange() -> None:
 
 def test_an_allowance_is_a_number_that_asks_its_patience_at_each_read() -> None:
     clock = Clock()
-    allowance = Allowance(patience(clock), 2)
+    allowance = BudgetedTimeout(patience(clock), 2)
     clock.now += 3
     assert allowance == 2
-    assert seconds_of(allowance) == 2
+    assert seconds_left(allowance) == 2
     clock.now += 1
-    assert seconds_of(allowance) == 1
-    assert (seconds_of(7.5), seconds_of(None)) == (7.5, None)
+    assert seconds_left(allowance) == 1
+    assert (seconds_left(7.5), seconds_left(None)) == (7.5, None)
 
 
 @pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan")])

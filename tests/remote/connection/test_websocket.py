@@ -29,7 +29,7 @@ from voicebench.errors import CannotMeasure, UsageError
 from voicebench.remote.connection import websocket
 from voicebench.remote.connection.access import Access, ApiKey
 from voicebench.remote.connection.timeouts import Timeouts, TurnDeadline, WaitBudget
-from voicebench.remote.connection.websocket import SocketLine
+from voicebench.remote.connection.websocket import SocketService
 from voicebench.remote.failure import RemoteError
 
 CERTIFICATE = Path(__file__).with_name("data") / "loopback.pem"
@@ -43,17 +43,17 @@ def echo(peer: SocketPeer) -> None:
 @contextmanager
 def line_to(
     script: Script, wrap: Callable[..., object] | None = None, **access: object
-) -> Iterator[tuple[SocketLine, Loopback]]:
+) -> Iterator[tuple[SocketService, Loopback]]:
     with serving(script, wrap) as server:
         scheme, host = ("wss", "localhost") if wrap else ("ws", "127.0.0.1")
-        line = SocketLine(f"{scheme}://{host}:{server.port}/voice", Access(**access), "turn")
+        line = SocketService(f"{scheme}://{host}:{server.port}/voice", Access(**access), "turn")
         try:
             yield line, server
         finally:
             line.drop()
 
 
-def ask(line: SocketLine, message: str | bytes = "hello") -> str | bytes:
+def ask(line: SocketService, message: str | bytes = "hello") -> str | bytes:
     _, patience = line.begin()
     line.send(message, patience)
     answer = line.receive(patience).data
@@ -61,7 +61,7 @@ def ask(line: SocketLine, message: str | bytes = "hello") -> str | bytes:
     return answer
 
 
-def take_all(line: SocketLine) -> None:
+def take_all(line: SocketService) -> None:
     _, patience = line.begin()
     line.send("hello", patience)
     while True:
@@ -167,11 +167,11 @@ def test_connect_ms_holds_the_greeting_too() -> None:
 
     with serving(socket_script(script)) as server:
         greeted = []
-        line = SocketLine(
+        line = SocketService(
             f"ws://127.0.0.1:{server.port}",
             Access(),
             "turn",
-            greet=lambda line, patience: greeted.append(line.receive(patience).data),
+            set_up=lambda line, patience: greeted.append(line.receive(patience).data),
         )
         line.check()
         connected, _ = line.begin()
@@ -257,7 +257,7 @@ def test_the_key_goes_into_the_handshake_and_into_no_log(
 
 
 def test_a_server_that_is_down_is_named_at_once() -> None:
-    line = SocketLine(f"ws://127.0.0.1:{closed_port()}/voice", Access(), "turn")
+    line = SocketService(f"ws://127.0.0.1:{closed_port()}/voice", Access(), "turn")
     with pytest.raises(CannotMeasure, match=r"ws://127\.0\.0\.1:\d+/voice cannot be reached"):
         line.check()
 
@@ -339,11 +339,11 @@ def test_a_handshake_inside_the_turn_ends_with_the_turn() -> None:
 def greeted(script: Callable[[SocketPeer], None], access: Access) -> RemoteError:
     """Return the failure of a turn that waits for the greeting of a new connection."""
     with serving(socket_script(script)) as server:
-        line = SocketLine(
+        line = SocketService(
             f"ws://127.0.0.1:{server.port}",
             access,
             "turn",
-            greet=lambda line, patience: line.receive(patience),
+            set_up=lambda line, patience: line.receive(patience),
         )
         return failure_in_time(line.begin)
 
@@ -363,11 +363,11 @@ def test_a_greeting_between_turns_does_not_end_with_the_turn_before() -> None:
         echo(peer)
 
     with serving(socket_script(script)) as server:
-        line = SocketLine(
+        line = SocketService(
             f"ws://127.0.0.1:{server.port}",
             Access(deadline=deadline),
             "tts",
-            greet=lambda line, patience: line.receive(patience),
+            set_up=lambda line, patience: line.receive(patience),
         )
         line.prepare()
         line.drop()
@@ -383,16 +383,16 @@ def test_the_wait_for_a_greeting_begins_when_the_connection_stands(
         now[0] += 30
         return sock
 
-    def greet(line: SocketLine, patience: WaitBudget) -> None:
+    def greet(line: SocketService, patience: WaitBudget) -> None:
         line.send("hello", patience)
         line.receive(patience)
 
     with serving(socket_script(echo), slow_by_the_clock) as server:
-        line = SocketLine(
+        line = SocketService(
             f"ws://127.0.0.1:{server.port}",
             Access(Timeouts(first_byte_s=20, turn_s=60)),
             "tts",
-            greet=greet,
+            set_up=greet,
         )
         connected, _ = line.begin()
         line.drop()
@@ -416,7 +416,7 @@ def test_a_connection_says_whether_the_turn_waited_for_it() -> None:
 @pytest.mark.parametrize("setting", [{"http2": True}, {"proxy": "http://proxy:3128"}])
 def test_what_a_websocket_cannot_use_is_refused(setting: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="neither a proxy nor HTTP/2"):
-        SocketLine("ws://127.0.0.1:1", Access(**setting), "turn")
+        SocketService("ws://127.0.0.1:1", Access(**setting), "turn")
 
 
 # The turn fails: each within its time, with its fault.

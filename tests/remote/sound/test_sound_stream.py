@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 from voicebench.audio.wav import wav_header
 from voicebench.errors import UsageError
 from voicebench.remote.failure import RemoteError
-from voicebench.remote.sound.raw_sound import PcmStream
-from voicebench.remote.sound.sound_stream import SoundFormat, SoundStream, open_sound
+from voicebench.remote.sound.raw_pcm import PcmStream
+from voicebench.remote.sound.sound_format import SoundFormat
+from voicebench.remote.sound.sound_stream import SoundDecoder, SoundStream
 
 AUTO = SoundFormat()
 SAMPLES = voiced(0.1)
 WAV = wav_header(RATE, SAMPLES.size) + pcm16(SAMPLES)
 
 
-def heard(stream: SoundStream, data: bytes, step: int = 1 << 30) -> NDArray[np.float32]:
+def heard(stream: SoundDecoder, data: bytes, step: int = 1 << 30) -> NDArray[np.float32]:
     parts = [stream.feed(data[at : at + step]) for at in range(0, len(data), step)]
     return np.concatenate([*parts, stream.finish()])
 
@@ -74,35 +75,35 @@ def test_raw_sound_that_ends_in_a_sample_is_an_error() -> None:
 def test_the_rate_of_raw_sound_comes_from_whoever_says_it(
     declared: SoundFormat, parameters: dict[str, str], headers: dict[str, str]
 ) -> None:
-    stream = open_sound(declared, "audio/pcm", parameters, headers)
+    stream = SoundStream(declared, "audio/pcm", parameters, headers)
     stream.feed(bytes(4))
     assert stream.sample_rate == 22050
 
 
 def test_raw_sound_whose_rate_nobody_says_is_an_error_and_never_guessed() -> None:
     with pytest.raises(RemoteError, match="nothing says its sample rate"):
-        open_sound(AUTO, "audio/pcm")
+        SoundStream(AUTO, "audio/pcm")
     with pytest.raises(RemoteError, match="nothing says its sample rate"):
-        open_sound(AUTO, "application/octet-stream", asked="pcm")
+        SoundStream(AUTO, "application/octet-stream", asked="pcm")
 
 
 def test_two_rates_that_disagree_are_an_error_that_names_both() -> None:
     with pytest.raises(RemoteError, match="the settings: 24000, the content type: 22050"):
-        open_sound(SoundFormat(sample_rate=24000), "audio/pcm", {"rate": "22050"})
+        SoundStream(SoundFormat(sample_rate=24000), "audio/pcm", {"rate": "22050"})
 
 
 @pytest.mark.parametrize("rate", ["0", "-5", "1e4", "abc", "", "99999999999999999999", "²4000"])
 def test_a_rate_that_is_none_is_an_error(rate: str) -> None:
     with pytest.raises(RemoteError, match="declares rate="):
-        open_sound(AUTO, "audio/pcm", {"rate": rate})
+        SoundStream(AUTO, "audio/pcm", {"rate": rate})
 
 
 def test_l16_is_big_endian_unless_the_settings_say_otherwise() -> None:
     data = np.array([1000, -1000], dtype=">i2").tobytes()
-    stream = open_sound(AUTO, "audio/l16", {"rate": "16000"})
+    stream = SoundStream(AUTO, "audio/l16", {"rate": "16000"})
     assert np.rint(heard(stream, data) * 32768).tolist() == [1000, -1000]
     little = SoundFormat(encoding="s16le")
-    swapped = heard(open_sound(little, "audio/l16", {"rate": "16000"}), data)
+    swapped = heard(SoundStream(little, "audio/l16", {"rate": "16000"}), data)
     assert np.rint(swapped * 32768).tolist() != [1000, -1000]
 
 
@@ -110,24 +111,24 @@ def test_l16_is_big_endian_unless_the_settings_say_otherwise() -> None:
 def test_a_content_type_that_names_the_encoding_is_believed(encoding: str) -> None:
     stored = {"s16le": "<i2", "s16be": ">i2", "f32le": "<f4"}[encoding]
     values = SAMPLES if stored == "<f4" else np.rint(SAMPLES * 32767)
-    stream = open_sound(AUTO, f"audio/pcm_{encoding}", headers={"x-sample-rate": str(RATE)})
+    stream = SoundStream(AUTO, f"audio/pcm_{encoding}", headers={"x-sample-rate": str(RATE)})
     data = values.astype(stored).tobytes()
     np.testing.assert_allclose(heard(stream, data), SAMPLES, atol=1e-4)
 
 
 def test_the_channels_of_raw_sound_come_from_the_content_type() -> None:
-    stream = open_sound(AUTO, "audio/pcm", {"rate": "16000", "channels": "2"})
+    stream = SoundStream(AUTO, "audio/pcm", {"rate": "16000", "channels": "2"})
     assert heard(stream, bytes(16)).size == 4
 
 
 def test_the_channels_of_raw_sound_come_from_the_settings() -> None:
-    stream = open_sound(SoundFormat(channels=2), "audio/pcm", {"rate": "16000"})
+    stream = SoundStream(SoundFormat(channels=2), "audio/pcm", {"rate": "16000"})
     assert heard(stream, bytes(16)).size == 4
 
 
 def test_two_numbers_of_channels_that_disagree_are_an_error() -> None:
     with pytest.raises(RemoteError, match="the settings: 2, the content type: 1"):
-        open_sound(SoundFormat(channels=2), "audio/pcm", {"rate": "16000", "channels": "1"})
+        SoundStream(SoundFormat(channels=2), "audio/pcm", {"rate": "16000", "channels": "1"})
 
 
 # Where the format comes from.
@@ -144,33 +145,33 @@ def test_two_numbers_of_channels_that_disagree_are_an_error() -> None:
     ],
 )
 def test_a_content_type_that_names_a_format_is_believed(content_type: str, kind: str) -> None:
-    assert heard(open_sound(AUTO, content_type), encoded(kind, 0.3)).size > 0.25 * RATE
+    assert heard(SoundStream(AUTO, content_type), encoded(kind, 0.3)).size > 0.25 * RATE
 
 
 def test_the_settings_go_before_the_content_type() -> None:
-    stream = open_sound(SoundFormat(kind="pcm", sample_rate=RATE), "audio/mpeg")
+    stream = SoundStream(SoundFormat(kind="pcm", sample_rate=RATE), "audio/mpeg")
     np.testing.assert_allclose(heard(stream, pcm16(SAMPLES)), SAMPLES, atol=1e-4)
 
 
 def test_an_unspecific_content_type_leaves_it_to_what_was_asked_for() -> None:
-    stream = open_sound(AUTO, "application/octet-stream", asked="mp3")
+    stream = SoundStream(AUTO, "application/octet-stream", asked="mp3")
     data = encoded("mp3", 0.3)
     assert heard(stream, data[data.index(b"\xff\xf3") :]).size > 0
 
 
 @pytest.mark.parametrize("kind", ["flac", "opus", "mp3"])
 def test_without_any_word_of_it_a_containers_own_mark_says_what_it_is(kind: str) -> None:
-    assert heard(open_sound(AUTO, ""), encoded(kind, 0.3), 3).size > 0
+    assert heard(SoundStream(AUTO, ""), encoded(kind, 0.3), 3).size > 0
 
 
 def test_without_any_word_and_mark_there_is_an_error() -> None:
     with pytest.raises(RemoteError, match="nothing says the format"):
-        heard(open_sound(AUTO, ""), pcm16(SAMPLES))
+        heard(SoundStream(AUTO, ""), pcm16(SAMPLES))
 
 
 @pytest.mark.parametrize("step", [1, 3, 1000])
 def test_a_wav_that_is_called_raw_is_a_wav_and_its_header_is_no_sound(step: int) -> None:
-    stream = open_sound(SoundFormat(sample_rate=RATE), "audio/pcm")
+    stream = SoundStream(SoundFormat(sample_rate=RATE), "audio/pcm")
     np.testing.assert_allclose(heard(stream, WAV, step), SAMPLES, atol=1e-4)
     assert stream.sample_rate == RATE
 
@@ -183,7 +184,7 @@ def test_frames_without_a_tag_are_known_by_their_heads(kind: str, step: int, sai
     if kind == "mp3":
         data = data[data.index(b"\xff\xf3") :]
     parameters = {"rate": str(RATE)} if said == "audio/pcm" else {}
-    decoded = heard(open_sound(AUTO, said, parameters), data, step)
+    decoded = heard(SoundStream(AUTO, said, parameters), data, step)
     assert decoded.size > 0.45 * RATE
     assert np.abs(decoded).max() < 0.5
 
@@ -193,7 +194,7 @@ def test_frames_without_a_tag_are_known_by_their_heads(kind: str, step: int, sai
 )
 def test_samples_that_begin_like_a_frame_are_samples(head: bytes) -> None:
     data = head + pcm16(voiced(0.5))
-    stream = open_sound(SoundFormat(kind="pcm", sample_rate=RATE))
+    stream = SoundStream(SoundFormat(kind="pcm", sample_rate=RATE))
     assert heard(stream, data, 100).size == len(data) // 2
 
 
@@ -214,27 +215,27 @@ def test_a_container_that_cannot_be_decoded_is_named(
     data: bytes, name: str, said: str, step: int
 ) -> None:
     with pytest.raises(RemoteError, match=f"sends .*{name}.*, which cannot be decoded") as caught:
-        heard(open_sound(AUTO, said, {"rate": "24000"}), data + bytes(100), step)
+        heard(SoundStream(AUTO, said, {"rate": "24000"}), data + bytes(100), step)
     assert caught.value.fault == "protocol"
 
 
 @pytest.mark.parametrize("size", [2, 3, 4, 6, 7, 8, 100])
 def test_silence_is_samples_from_its_first_on(size: int) -> None:
-    stream = open_sound(SoundFormat(kind="pcm", encoding="u8", sample_rate=RATE))
+    stream = SoundStream(SoundFormat(kind="pcm", encoding="u8", sample_rate=RATE))
     data = (bytes(3) + bytes([32, 200]) * 50)[:size]
     assert heard(stream, data).size == size
 
 
 @pytest.mark.parametrize("kind", ["auto", "wav", "pcm"])
 def test_a_container_that_has_another_rate_than_the_settings_is_an_error(kind: str) -> None:
-    stream = open_sound(SoundFormat(kind=kind, sample_rate=16_000), "audio/wav")
+    stream = SoundStream(SoundFormat(kind=kind, sample_rate=16_000), "audio/wav")
     with pytest.raises(RemoteError, match=f"the settings: 16000, the sound's own header: {RATE}"):
         heard(stream, WAV)
 
 
 def test_opus_is_decoded_at_its_one_rate_whatever_was_encoded() -> None:
     declared = SoundFormat(sample_rate=24_000)
-    assert heard(open_sound(declared, "audio/ogg"), encoded("opus", 0.3)).size > 0.25 * 48_000
+    assert heard(SoundStream(declared, "audio/ogg"), encoded("opus", 0.3)).size > 0.25 * 48_000
 
 
 # What is called raw sound and is text.
@@ -252,14 +253,14 @@ TEXTS = {
 @pytest.mark.parametrize("times", [1, 100])
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_text_is_no_raw_sound(text: bytes, times: int, step: int) -> None:
-    stream = open_sound(SoundFormat(kind="pcm", sample_rate=RATE))
+    stream = SoundStream(SoundFormat(kind="pcm", sample_rate=RATE))
     with pytest.raises(RemoteError, match="text instead of sound") as caught:
         heard(stream, text * times, step)
     assert caught.value.fault == "protocol"
 
 
 def test_what_the_text_says_is_in_the_reason() -> None:
-    stream = open_sound(AUTO, "audio/pcm", {"rate": "16000"})
+    stream = SoundStream(AUTO, "audio/pcm", {"rate": "16000"})
     with pytest.raises(RemoteError, match="instead of sound: out of memory"):
         heard(stream, TEXTS["JSON"])
 
@@ -269,27 +270,27 @@ def test_sound_is_not_held_back_to_find_out_whether_it_is_text(encoding: str) ->
     stored = {"s16le": "<i2", "s16be": ">i2", "f32le": "<f4"}[encoding]
     loud = 0.9 * np.sin(np.arange(1, 400) / 3)
     data = (loud if stored == "<f4" else loud * 32767).astype(stored).tobytes()
-    stream = open_sound(SoundFormat(kind="pcm", encoding=encoding, sample_rate=RATE))
+    stream = SoundStream(SoundFormat(kind="pcm", encoding=encoding, sample_rate=RATE))
     assert stream.feed(data[:24]).size == 24 // np.dtype(stored).itemsize
 
 
 def test_letters_among_samples_are_samples() -> None:
-    stream = open_sound(SoundFormat(kind="pcm", sample_rate=RATE))
+    stream = SoundStream(SoundFormat(kind="pcm", sample_rate=RATE))
     assert heard(stream, b"\x00\x01" + b"sound and no text at all " * 20, 3).size == 251
 
 
 def test_what_is_called_a_wav_and_is_none_is_an_error() -> None:
     with pytest.raises(Exception, match="not a WAV"):
-        heard(open_sound(AUTO, "audio/wav"), b"<html>nothing here</html>")
+        heard(SoundStream(AUTO, "audio/wav"), b"<html>nothing here</html>")
 
 
 def test_a_sound_that_cannot_be_decoded_is_named() -> None:
-    with pytest.raises(RemoteError, match="audio/webm, which is no sound"):
-        open_sound(AUTO, "audio/webm")
+    with pytest.raises(RemoteError, match="audio/webm, which cannot be decoded"):
+        SoundStream(AUTO, "audio/webm")
 
 
 def test_less_than_a_mark_can_still_be_a_sample() -> None:
-    stream = open_sound(SoundFormat(sample_rate=RATE), "audio/pcm")
+    stream = SoundStream(SoundFormat(sample_rate=RATE), "audio/pcm")
     assert stream.feed(b"\x00\x40").size == 0
     assert stream.finish().tolist() == [0.5]
 

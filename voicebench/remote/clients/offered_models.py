@@ -1,9 +1,9 @@
-"""What a server says that it serves: OpenAI's ``GET /v1/models``, asked where nobody named a model.
+"""The models that a server offers: OpenAI's ``GET /v1/models``, asked where no model is set.
 
-``{"object": "list", "data": [{"id": …}, …]}``. (Format: OpenAI, "API reference: List models".) A
-server of one model has one entry, and that one is meant. Where there are several, some servers say
-what each is for: Speaches, and our own, with a ``task`` in Hugging Face's words
-(``text-generation``, ``text-to-speech``), and with the ``voices`` of a model that speaks.
+``{"object": "list", "data": [{"id": …}, …]}``. (Format: OpenAI, "API reference: List models".) If
+the list has one entry, that is the model. If it has several, some servers say what each is for:
+Speaches, and our own, add a ``task`` in Hugging Face's words (``text-generation``,
+``text-to-speech``), and the ``voices`` of a model that speaks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from voicebench.events import Stage
 from voicebench.remote.connection.access import Access, below
 from voicebench.remote.connection.http import HttpService
 from voicebench.remote.failure import RemoteError, quote
-from voicebench.remote.formats.json_text import json_object, part, text_at
+from voicebench.remote.formats.json_text import json_object, list_at, text_at
 
 Task = Literal["text-generation", "text-to-speech"]
 
@@ -31,7 +31,7 @@ _NO_SUCH_ROUTE = (404, 405, 501)
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A model that a server offers; ``task`` is empty where the server does not say."""
+    """A model that a server offers; ``task`` is empty where the server does not say it."""
 
     name: str
     task: str = ""
@@ -39,12 +39,12 @@ class Offered:
 
 
 def offered_models(base_url: str, access: Access, stage: Stage) -> list[Offered]:
-    """Return what the server below ``base_url`` offers, nothing where it does not say.
+    """Return the models of the server at ``base_url``, none where it has no such list.
 
     Raises `RemoteError` for a server that is down, refuses the key, or fails.
     """
     url = below(base_url, "/models")
-    # No turn has begun, so none can be over.
+    # No turn runs yet, so its deadline does not count.
     service = HttpService(url, replace(access, deadline=None), stage)
     with closing(service):
         service.check()
@@ -52,16 +52,18 @@ def offered_models(base_url: str, access: Access, stage: Stage) -> list[Offered]
             if answer.status in _NO_SUCH_ROUTE:
                 return []
             answer.require_success()
-            # A page, or whatever else it answers there, names no model.
+            # A page, or any other document, names no model.
             with contextlib.suppress(RemoteError):
                 return _models_in(json_object(answer.whole(MAX_LIST_BYTES)))
             return []
 
 
-def one_for(task: Task, offered: Sequence[Offered], shown_url: str, setting: str) -> Offered | None:
+def only_model_for(
+    task: Task, offered: Sequence[Offered], shown_url: str, setting: str
+) -> Offered | None:
     """Return the one model for ``task``, None where the server names none.
 
-    Raises `UsageError` where several could be meant, for ``setting`` to say which.
+    Raises `UsageError` where there are several; ``setting`` is the option that chooses one.
     """
     fit = [model for model in offered if model.task == task]
     fit = fit or [model for model in offered if not model.task]
@@ -75,21 +77,22 @@ def one_for(task: Task, offered: Sequence[Offered], shown_url: str, setting: str
 
 
 def _models_in(document: object) -> list[Offered]:
-    listed = part(document, "data")
-    found = [
-        Offered(name, text_at(entry, "task"), tuple(_voices_of(entry)))
-        for entry in (listed if isinstance(listed, list) else [])
-        if (name := text_at(entry, "id")) and len(name) <= MAX_NAME_CHARS
-    ]
-    return list({model.name: model for model in found}.values())
+    found = {
+        name: Offered(name, text_at(entry, "task"), tuple(_voices_of(entry)))
+        for entry in list_at(document, "data")
+        if _is_name(name := text_at(entry, "id"))
+    }
+    return list(found.values())
 
 
 def _voices_of(entry: object) -> list[str]:
-    """Return the voices of a model: names, or objects that have one."""
-    listed = part(entry, "voices")
-    voices = listed if isinstance(listed, list) else []
+    """Return the names of a model's voices, which are texts, or objects with a name."""
     names = [
         voice if isinstance(voice, str) else text_at(voice, "name") or text_at(voice, "id")
-        for voice in voices
+        for voice in list_at(entry, "voices")
     ]
-    return [name for name in names if name and len(name) <= MAX_NAME_CHARS]
+    return [name for name in names if _is_name(name)]
+
+
+def _is_name(name: str) -> bool:
+    return 0 < len(name) <= MAX_NAME_CHARS

@@ -1,27 +1,25 @@
 """A language model behind OpenAI's chat completions, streamed as server-sent events.
 
-vLLM, llama.cpp's server, Ollama, LM Studio and the hosted services all speak ``POST
-/v1/chat/completions``. (Format: OpenAI, "API reference: Chat completions, streaming".) Of what they
-stream, only visible ``content`` of the first choice is a token. The role, empty deltas, white space
-before the first word, reasoning (in a field of its own or between marks in the content), tool calls
-and refusals are not; that there were some is remarked.
+vLLM, llama.cpp's server, Ollama, LM Studio and the hosted services serve ``POST
+/v1/chat/completions``. (Format: OpenAI, "API reference: Chat completions, streaming".) Only visible
+``content`` of the first choice is a token. The role, empty deltas, white space before the first
+word, reasoning (in a field of its own or between marks in the content), tool calls and refusals are
+withheld; a remark says so.
 
-**Joined reads.** Where several deltas had arrived by the time that the first was read, each is a
-`Token`, and all but the first are marked ``joined``: what is between them is not the model's time.
+**Joined reads.** If several deltas had arrived when the first was read, each is a `Token`, and all
+but the first are marked ``joined``: the gaps between them are not the model's.
 
-**Whole answers.** A server that answers with one JSON document, asked to or not, gives a `Reply`:
-the text is complete, and when its first token was made cannot be seen.
+**Whole answers.** A server that answers with one JSON document gives a `Reply`: the text is
+complete, and nothing shows when its first token was made.
 
 **The end.** A ``finish_reason`` ends the reply, unless more of it comes; `openai_reply` has the
 rules.
 
-**Which model.** Without a name the server is asked for it
-(`voicebench.remote.clients.offered_models`), before any turn; what it names is in
-`OpenAiChat.describe`.
+**Which model.** Without a name, the server is asked for it before any turn
+(`voicebench.remote.clients.offered_models`).
 
-**The server's own times.** ``Server-Timing`` in the head is about what was done before the head was
-sent. llama.cpp adds ``timings`` to the last chunk (``prompt_ms``, ``predicted_ms``); their sum is
-its duration of the whole reply, and then stands in the place of the header's.
+**The server's own times.** ``Server-Timing`` in the head is about the time before the head.
+llama.cpp adds ``timings`` to the last chunk; its ``prompt_ms`` then replaces the header's value.
 """
 
 from __future__ import annotations
@@ -31,12 +29,11 @@ from dataclasses import dataclass, field
 
 from voicebench.errors import UsageError
 from voicebench.events import LlmEvent
-from voicebench.remote.clients.offered_models import offered_models, one_for
-from voicebench.remote.clients.openai_reply import ReplyReader, until_the_end
-from voicebench.remote.clients.openai_whole import read_whole
+from voicebench.remote.clients.http_client import HttpClient
+from voicebench.remote.clients.offered_models import offered_models, only_model_for
+from voicebench.remote.clients.openai_reply import ReplyReader, read_whole, until_the_end
 from voicebench.remote.connection.access import Access, base_of, below
 from voicebench.remote.connection.answer import Answer
-from voicebench.remote.connection.http import HttpService
 from voicebench.remote.formats.sse import EventStream
 
 _PATH = "/chat/completions"
@@ -46,9 +43,8 @@ _PATH = "/chat/completions"
 class ChatOptions:
     """What is asked of the model; None leaves it to the server.
 
-    ``extra`` is merged into the request's JSON last; a value of None takes a key out of it, which
-    servers need that refuse one (``max_tokens`` for example, where it is
-    ``max_completion_tokens``).
+    ``extra`` is merged into the request's JSON last; a value of None removes a key from it, for
+    servers that refuse the key (for example ``max_tokens``).
     """
 
     max_tokens: int | None = None
@@ -60,12 +56,11 @@ class ChatOptions:
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
-class OpenAiChat:
+class OpenAiChat(HttpClient):
     """A `LanguageModel` behind OpenAI's protocol.
 
     ``base_url`` is what comes before ``/chat/completions``: ``http://127.0.0.1:8000/v1``. ``model``
-    None is the one that the server names. Raises `voicebench.errors.UsageError` for a URL or a key
-    that cannot be.
+    None is the one that the server names.
     """
 
     def __init__(
@@ -77,11 +72,9 @@ class OpenAiChat:
     ) -> None:
         self._base_url = base_of(base_url, _PATH)
         self._url = below(self._base_url, _PATH)
+        super().__init__(self._url, access, "llm")
         self._model = model
         self._options = options or ChatOptions()
-        self._access = access or Access()
-        self._service = HttpService(self._url, self._access, "llm")
-        self._http_version: str | None = None
         self._ended: tuple[EventStream, ReplyReader] | None = None
 
     def reply(self, prompt: str) -> Iterator[LlmEvent]:
@@ -101,66 +94,52 @@ class OpenAiChat:
                 yield from answer.server_timing()
                 yield from read_whole(answer)
             else:
-                raise answer.failure(
-                    f"answers {kind or 'of no type'} instead of a reply: "
+                raise answer.peer.failure(
+                    f"answers {kind or 'without a content type'} instead of a reply: "
                     f"{answer.quoted_beginning()}",
                     "check the URL's path",
                 )
 
     def check(self) -> None:
-        """Open the connection now and learn the model's name, if nobody gave it.
+        """Open the connection now and learn the model's name, if it is not set.
 
         Raises `RemoteError` naming the URL, `UsageError` where the server offers several models
-        or does not say.
+        or names none.
         """
         if self._model is None:
-            offered = offered_models(self._base_url, self._access, "llm")
-            found = one_for("text-generation", offered, self._service.shown_url, "--llm NAME")
+            service = self._service
+            offered = offered_models(self._base_url, service.access, "llm")
+            found = only_model_for("text-generation", offered, service.shown_url, "--llm NAME")
             if found is None:
                 raise UsageError(
-                    f"{self._service.shown_url} does not say which model it serves",
+                    f"{service.shown_url} does not say which model it serves",
                     "name it: --llm NAME",
                 )
             self._model = found.name
-        self._service.check()
-
-    def prepare(self) -> None:
-        """Bring the connection into the state in which the next turn shall find it."""
-        self._service.prepare()
-
-    def interrupt(self) -> None:
-        """Make a running reply fail at once; called from another thread."""
-        self._service.interrupt()
+        super().check()
 
     def look_back(self) -> None:
-        """Read what has come after the last reply's end, now that nobody waits for it.
+        """Read what came after the last reply's end, now that no turn waits.
 
-        Raises `RemoteError` where it says that the end was none.
+        Raises `RemoteError` where it shows that the reply was not complete.
         """
         if self._ended is not None:
-            stream, reading = self._ended
-            reading.check_rest(stream.feed(self._service.rest_of_last()))
+            stream, reader = self._ended
+            reader.check_rest(stream.feed(self._service.rest_of_last()))
 
     def describe(self) -> dict[str, object]:
         """Return what a reader of the results must know."""
         options = self._options
-        return {
-            "engine": "openai-http",
-            "url": self._service.shown_url,
+        facts: dict[str, object] = {
             "model": self._model,
-            "device": "remote",
             "max_tokens": options.max_tokens,
             "temperature": options.temperature,
             "seed": options.seed,
             "system_prompt": options.system_prompt,
             "stream": options.stream,
             "extra": sorted(options.extra),
-            "http_version": self._http_version,
-        } | self._access.describe()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._service.close()
+        }
+        return self._described("openai-http", facts)
 
     def _request(self, prompt: str) -> dict[str, object]:
         options = self._options
@@ -179,24 +158,24 @@ class OpenAiChat:
             request["stream_options"] = {"include_usage": True}
         request |= options.extra
         if "max_completion_tokens" in request:
-            # OpenAI's newer name of the same limit; its reasoning models refuse the older one.
+            # The newer name of the same limit; OpenAI's reasoning models refuse the older one.
             request["max_tokens"] = None
         return {key: value for key, value in request.items() if value is not None}
 
     def _streamed(self, answer: Answer) -> Iterator[LlmEvent]:
         stream = EventStream()
-        reading = ReplyReader(answer)
-        for piece in until_the_end(answer, reading):
-            with answer.adding_context():
+        reader = ReplyReader(answer)
+        for piece in until_the_end(answer, reader):
+            with answer.peer.adding_context():
                 events = stream.feed(piece.data)
                 for event in events:
-                    yield from reading.take(event, piece.arrival)
-                    if reading.complete:
-                        reading.check_rest(events)
-            if reading.complete:
+                    yield from reader.take(event, piece.arrival)
+                    if reader.complete:
+                        reader.check_rest(events)
+            if reader.complete:
                 break
-        with answer.adding_context():
-            yield from reading.finish(stream.stray)
-        # The end of the body may come later than the end of the reply; nobody waits for it here.
+        with answer.peer.adding_context():
+            yield from reader.finish(stream.stray)
+        # The body may end later than the reply; that is read after the turn.
         answer.content_complete = True
-        self._ended = stream, reading
+        self._ended = stream, reader

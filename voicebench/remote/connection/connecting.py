@@ -1,7 +1,7 @@
-"""Reaching a host: its name looked up and TCP connected, all within one limit.
+"""Look a host's name up and connect to it by TCP, within one time limit.
 
-The limit is ``connect_s``, or what is left of the turn where that is less: a connection that is
-made inside a turn takes its time from it.
+The limit is ``connect_s``, or what is left of the turn where that is less: connecting inside a turn
+takes its time from the turn.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _Resolved = list[tuple[Any, ...]]
 
 
 class ConnectionAttempt:
-    """The opening of one connection: when it began, and how long it may go on.
+    """The opening of one connection, from now on, within ``limit``.
 
     ``peer`` is the URL as it may be shown.
     """
@@ -36,17 +36,17 @@ class ConnectionAttempt:
         return (time.monotonic() - self._began) * 1000
 
     def left_s(self, what: str = NO_CONNECTION) -> float:
-        """Return how long the next step may take. Raises `RemoteError` where time is up.
+        """Return how long the next step may take.
 
-        ``what`` (a verb and its object) is then said not to have happened in time.
+        Raises `RemoteError` if no time is left: the peer ``what`` (a verb and its object) in time.
         """
         left = self._began + self.limit.seconds - time.monotonic()
         if left <= 0:
-            raise self.run_out(what)
+            raise self.timeout_error(what)
         return left
 
-    def run_out(self, what: str = NO_CONNECTION) -> RemoteError:
-        """Return the error that ``what`` did not happen in time."""
+    def timeout_error(self, what: str = NO_CONNECTION) -> RemoteError:
+        """Return the error that the peer ``what`` (a verb and its object) within the limit."""
         return RemoteError(
             f"{self.peer} {what} within {self.limit.words}",
             f"check the URL and the network, or raise {self.limit.setting}",
@@ -55,7 +55,7 @@ class ConnectionAttempt:
         )
 
     def tls_failure(self, error: OSError) -> RemoteError:
-        """Return what it means that the TLS handshake ended in ``error``."""
+        """Return the error for a TLS handshake that ended in ``error``."""
         if isinstance(error, ssl.SSLCertVerificationError):
             return RemoteError(
                 f"the certificate of {self.peer} is not trusted ({error.verify_message})",
@@ -71,60 +71,57 @@ class ConnectionAttempt:
         )
 
 
-def resolve(address: Address, opening: ConnectionAttempt) -> _Resolved:
+def resolve(address: Address, attempt: ConnectionAttempt) -> _Resolved:
     """Return the host's addresses. Raises `RemoteError`.
 
-    Looked up in a thread: the system's resolver cannot be told when to give up.
+    The lookup runs in a thread, because the system's resolver has no timeout.
     """
     found: _Resolved = []
     failures: list[OSError | UnicodeError] = []
 
     def look_up() -> None:
         try:
-            found.extend(
-                socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM),
-            )
+            found.extend(socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
             failures.append(error)
 
     lookup = threading.Thread(target=look_up, name="voicebench-lookup", daemon=True)
     lookup.start()
-    lookup.join(opening.left_s())
+    lookup.join(attempt.left_s())
     if failures:
         raise RemoteError(
-            f"{opening.peer} cannot be reached: its name is not known ({failures[0]})",
+            f"{attempt.peer} cannot be reached: its name is not known ({failures[0]})",
             "correct the URL, or check the network",
             fault="refused",
             stage="connect",
         )
     if not found:
-        raise opening.run_out()
+        raise attempt.timeout_error()
     return found
 
 
-def connect_tcp(resolved: _Resolved, opening: ConnectionAttempt) -> socket.socket:
-    """Return a connection to the first address that takes one. Raises `RemoteError`.
+def connect_tcp(resolved: _Resolved, attempt: ConnectionAttempt) -> socket.socket:
+    """Connect to the first address that accepts. Raises `RemoteError`.
 
-    Each gets its share of the time that is left.
+    The time that is left is shared among the addresses.
     """
     failure: OSError | None = None
     for index, (family, kind, protocol, _, where) in enumerate(resolved):
         sock = socket.socket(family, kind, protocol)
         try:
-            sock.settimeout(opening.left_s() / (len(resolved) - index))
+            sock.settimeout(attempt.left_s() / (len(resolved) - index))
             sock.connect(where)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return sock
-        except OSError as error:
+        except BaseException as error:
             sock.close()
+            if not isinstance(error, OSError):
+                raise
             failure = error
-        except BaseException:
-            sock.close()
-            raise
     if isinstance(failure, TimeoutError):
-        raise opening.run_out()
+        raise attempt.timeout_error()
     raise RemoteError(
-        f"{opening.peer} cannot be reached ({cause_of(failure)})",
+        f"{attempt.peer} cannot be reached ({cause_of(failure)})",
         "start the server, or correct the URL",
         fault="refused",
         stage="connect",
@@ -132,7 +129,7 @@ def connect_tcp(resolved: _Resolved, opening: ConnectionAttempt) -> socket.socke
 
 
 def cause_of(error: OSError | None) -> str:
-    """Return what the system says of ``error``, in a few words."""
+    """Return the system's words for ``error``."""
     if isinstance(error, ssl.SSLError) and error.reason:
         return str(error.reason).lower().replace("_", " ")
     return "no address" if error is None else error.strerror or type(error).__name__

@@ -1,11 +1,10 @@
-"""HTTP as a measurement needs it: connected beforehand, read as it arrives, bounded in all ways.
+"""HTTP for measurements: connected beforehand, read as it arrives, with limits on time and size.
 
-An `HttpService` is one place to send requests to. `HttpService.exchange` sends one and gives an
-`Answer` as soon as its head is in hand; `Answer.pieces` then yields the body, each piece the moment
-it is read. httpcore speaks the protocol (1.1 and 2); the connections below it are ours
-(`dialling`), so that opening them can be done and timed before the turn. There is no more between
-them and a turn: no cookies, no sessions, nothing that one turn could leave to the next but the
-connection itself.
+An `HttpService` is one place to send requests to. `HttpService.exchange` sends one and returns an
+`Answer` as soon as its head has arrived; `Answer.pieces` then yields the body, each piece the
+moment it is read. httpcore speaks the protocol (1.1 and 2). The connections below it are our own,
+so that they can be opened, and timed, before the turn. There are no cookies and no sessions: turns
+share nothing but the connection.
 """
 
 from __future__ import annotations
@@ -22,32 +21,28 @@ import httpx
 from voicebench import __version__
 from voicebench.events import Stage
 from voicebench.remote.connection.access import Access, address_of, shown
-from voicebench.remote.connection.answer import Answer, header_fields
+from voicebench.remote.connection.answer import Answer, header_fields, http_errors_of
 from voicebench.remote.connection.connection_pool import ConnectionPool
-from voicebench.remote.connection.timeouts import Allowance, WaitBudget
-from voicebench.remote.failure import RemoteError, quote
+from voicebench.remote.connection.peer import Peer
+from voicebench.remote.connection.timeouts import BudgetedTimeout, WaitBudget
 
 MAX_REDIRECTS = 5
 SETTLE_S = 0.25
-"""How long the end of an answer whose content is complete may take; then the connection goes."""
+"""How long to wait for the end of a body whose content is complete, before hanging up."""
 SETTLE_IN_TURN_S = 0.02
-"""The same, where a turn waits for it."""
+"""The same, while a turn waits."""
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
-class HttpService:
-    """One URL's origin, with its connections. Not for several threads at once.
+class HttpService(Peer):
+    """The server at one URL, with its connections. Not for several threads at once.
 
-    ``stage`` is the engine's, for failures. Raises `UsageError` for a URL or a key that cannot be.
+    Raises `UsageError` for a URL or a key that cannot be used.
     """
 
     def __init__(self, url: str, access: Access, stage: Stage) -> None:
-        self.access = access
-        self.stage: Stage = stage
-        self.secrets = access.secrets()
-        self.shown_url = self.secrets.hidden_in(shown(url))
-        self._address = address_of(url, "http", "https")
-        self._lines = ConnectionPool(self._address, self.shown_url, access)
+        super().__init__(url, access, stage)
+        self._pool = ConnectionPool(address_of(url, "http", "https"), self.shown_url, access)
         self._unsettled: Answer | None = None
         self._headers = {
             "accept": "*/*",
@@ -58,24 +53,24 @@ class HttpService:
     def check(self) -> None:
         """Open a connection, or raise `RemoteError` naming the URL."""
         self._settle(SETTLE_S)
-        self._lines.check()
+        self._pool.check()
 
     def prepare(self) -> None:
         """Leave one open connection for the next turn, or none where every turn connects anew."""
         self._settle(SETTLE_S)
         if self.access.cold:
-            self._lines.drop()
+            self._pool.drop()
         else:
-            self._lines.open()
+            self._pool.open()
 
     def interrupt(self) -> None:
-        """Break off a running exchange from another thread; it fails at once."""
-        self._lines.interrupt()
+        """Make a running exchange fail at once; called from another thread."""
+        self._pool.interrupt()
 
     def close(self) -> None:
         """Close all connections."""
         self._settle(0)
-        self._lines.drop()
+        self._pool.drop()
 
     @contextmanager
     def exchange(
@@ -87,25 +82,21 @@ class HttpService:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Iterator[Answer]:
-        """Send one request to ``url`` and give its answer, once the head of it is in hand.
+        """Send one request to ``url`` and yield its answer, once its head has arrived.
 
-        Raises `RemoteError`. Leaving the context early hangs up.
+        Leaving the context early hangs up. Raises `RemoteError`.
         """
         self._settle(SETTLE_IN_TURN_S)
-        patience = WaitBudget(
-            self.access.timeouts,
-            peer=self.shown_url,
-            stage=self.stage,
-            deadline=self.access.deadline,
-        )
+        budget = self.wait_budget()
         sent_at = time.monotonic()
         fields = dict(headers or {})
         if json is not None:
             fields["content-type"] = "application/json"
-            content = _encoded(json)
-        with self.told():
-            response = self._send(method, _parsed(url), fields, content, patience)
-        answer = Answer(response, self, patience, sent_at)
+            text = json_format.dumps(json, ensure_ascii=False, separators=(",", ":"))
+            content = text.encode()
+        with http_errors_of(self):
+            response = self._send(method, _parsed(url), fields, content, budget)
+        answer = Answer(response, self, budget, sent_at)
         try:
             yield answer
         finally:
@@ -114,21 +105,12 @@ class HttpService:
             else:
                 response.close()
 
-    def failure(self, what: str, remedy: str = "", *, fault: str = "protocol") -> RemoteError:
-        """Return the error that ``what`` (a verb and its object) befell an exchange."""
-        return RemoteError(
-            f"{self.shown_url} {self.secrets.hidden_in(what)}",
-            self.secrets.hidden_in(remedy),
-            fault=fault,  # type: ignore[arg-type]
-            stage=self.stage,
-        )
-
     def rest_of_last(self) -> bytes:
         """Return what came of the last answer after its content was complete."""
         return self._settle(SETTLE_S)
 
     def _settle(self, seconds: float) -> bytes:
-        """Bring the last answer to its end, or hang up; return what was left of it."""
+        """Read the last answer to its end, or hang up; return what was left of it."""
         answer, self._unsettled = self._unsettled, None
         return b"" if answer is None else answer.settle(seconds)
 
@@ -138,17 +120,18 @@ class HttpService:
         url: httpx.URL,
         headers: Mapping[str, str],
         content: bytes | None,
-        patience: WaitBudget,
+        budget: WaitBudget,
     ) -> httpcore.Response:
+        """Send a request, follow allowed redirects, and return the last response."""
         for _ in range(MAX_REDIRECTS):
-            response = self._lines.send(self._request(method, url, headers, content, patience))
+            response = self._pool.send(self._request(method, url, headers, content, budget))
             where = header_fields(response).get("location", "")
             if not (self.access.redirects and where and response.status in _REDIRECTS):
                 return response
             response.close()
             following = url.join(where)
             if _origin(following) != _origin(url):
-                # The key would go along, and nothing is connected there.
+                # The key would go there too, and no connection to it is open.
                 raise self.failure(
                     f"redirects to another server, {shown(str(following))}",
                     "use that URL",
@@ -165,12 +148,15 @@ class HttpService:
         url: httpx.URL,
         headers: Mapping[str, str],
         content: bytes | None,
-        patience: WaitBudget,
+        budget: WaitBudget,
     ) -> httpcore.Request:
         fields = {"host": url.netloc.decode("ascii")} | self._headers | dict(headers)
         if content is not None:
             fields["content-length"] = str(len(content))
-        allowance = Allowance(patience, self.access.timeouts.between_bytes_s)
+        timeouts = dict.fromkeys(
+            ("connect", "read", "write"),
+            BudgetedTimeout(budget, self.access.timeouts.between_bytes_s),
+        )
         return httpcore.Request(
             method,
             httpcore.URL(
@@ -178,36 +164,8 @@ class HttpService:
             ),
             headers=[(name.encode(), value.encode()) for name, value in fields.items()],
             content=content,
-            extensions={
-                "timeout": {
-                    "connect": allowance,
-                    "read": allowance,
-                    "write": allowance,
-                    "pool": self.access.timeouts.connect_s,
-                }
-            },
+            extensions={"timeout": {**timeouts, "pool": self.access.timeouts.connect_s}},
         )
-
-    @contextmanager
-    def told(self) -> Iterator[None]:
-        """Turn what the HTTP libraries raise into a `RemoteError`."""
-        try:
-            yield
-        except (httpcore.NetworkError, httpcore.TimeoutException) as error:
-            raise self.failure(f"broke the connection off ({error})") from None
-        except httpcore.ProxyError as error:
-            raise RemoteError(
-                f"the proxy refused {self.shown_url} ({quote(str(error), self.secrets)})",
-                fault="refused",
-                stage="connect",
-            ) from None
-        except (httpcore.ProtocolError, httpx.InvalidURL) as error:
-            said = quote(str(error), self.secrets)
-            raise self.failure(f"broke the rules of HTTP ({said})") from None
-
-
-def _encoded(content: object) -> bytes:
-    return json_format.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 @lru_cache(maxsize=64)

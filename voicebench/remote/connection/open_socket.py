@@ -1,10 +1,10 @@
 """One open WebSocket: what is sent and what comes in, with our limits on every wait.
 
-Between turns a small thread answers the peer's pings, as every client does: a server would else
-hang up in the middle of a silent gap.
+Between turns a small thread answers the peer's pings. Without it a server would hang up in the
+middle of a silent gap.
 
-**What comes between two turns answers nothing**: it was sent before the next turn's request. A turn
-therefore begins with an empty connection. What is there by then goes to `SetAside`, and so does the
+**What comes between two turns is no answer**: it was sent before the next turn's request. So a turn
+begins with an empty connection. Messages that are there by then go to `SetAside`, and so does the
 rest of a message that has only begun.
 """
 
@@ -16,29 +16,31 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import httpcore
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
-from voicebench.remote.connection.dialling import Connection
+from voicebench.remote.connection.connection import Connection
 from voicebench.remote.connection.frame_heads import FrameHeads, MessageKind
+from voicebench.remote.connection.peer import Peer
 from voicebench.remote.connection.timeouts import WaitBudget
 from voicebench.remote.failure import RemoteError
 
-IDLE_LOOK_S = 0.25
+PING_INTERVAL_S = 0.25
 """How often pings are looked for between turns."""
 READ_BYTES = 1 << 16
-MOST_READS_BEFORE = 256
+MAX_READS_BEFORE_TURN = 256
 """Reads that may find something before a turn begins: 16 MB."""
 MAX_SET_ASIDE_BYTES = 1 << 20
+_DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
+_ANY_FAILURE = (RemoteError, httpcore.WriteTimeout)
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A message; messages of one ``arrival`` were there together."""
+    """A message; messages of one ``arrival`` came together."""
 
     data: str | bytes
     arrival: int
@@ -46,13 +48,13 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """A message of which a byte is in hand, and not all of it."""
+    """A message of which some bytes have come, but not all."""
 
     kind: MessageKind
 
 
 class SetAside:
-    """Messages that came between two turns: the first of them, up to a megabyte and one more."""
+    """Messages that came between two turns: the first of them, until they exceed a megabyte."""
 
     def __init__(self) -> None:
         self._messages: list[str | bytes] = []
@@ -74,44 +76,33 @@ class SetAside:
         return taken
 
 
-class SocketOwner(Protocol):
-    """Who opened the socket: the words for its failures, and what came between two turns."""
-
-    set_aside: SetAside
-
-    def failure(self, what: str, remedy: str = "", *, fault: str = "protocol") -> RemoteError:
-        """Return the error that ``what`` (a verb and its object) befell the exchange."""
-        ...
-
-    def quote(self, text: str) -> str:
-        """Return the server's words as an error may show them."""
-        ...
-
-
 class OpenSocket:
-    """One open WebSocket: its connection, its protocol, and what came in and is not yet taken."""
+    """One open WebSocket: its connection, its protocol, and the messages not yet taken.
+
+    Made after the handshake; ``first_frames`` are the bytes that came with its end. Messages
+    between turns go to ``set_aside``.
+    """
 
     def __init__(
         self,
         connection: Connection,
         protocol: ClientProtocol,
-        line: SocketOwner,
+        peer: Peer,
+        set_aside: SetAside,
         first_frames: bytes,
     ) -> None:
-        """Take over after the handshake; ``first_frames`` came with its end."""
         self.connection = connection
-        self.connect_ms = 0.0
-        self.uses = 0
         self._protocol = protocol
-        self._line = line
-        # Guards the protocol and every call into the socket; nobody waits for the peer under it.
+        self._peer = peer
+        self._set_aside = set_aside
+        # Guards the protocol and every call into the socket; never held while waiting for the peer.
         self._lock = threading.Lock()
         self._inbox: deque[Incoming] = deque()
         self._parts: list[bytes] = []
         self._is_text = False
         self._heads = FrameHeads()
         self._heads.feed(first_frames)
-        self._beginning_told = False
+        self._beginning_returned = False
         self._rest_is_late = False
         self._in_turn = True
         self._closed = threading.Event()
@@ -121,75 +112,74 @@ class OpenSocket:
         ).start()
 
     def start_turn(self) -> None:
-        """Take the connection over from the thread that looks after it between turns."""
+        """Stop answering pings in the thread, and begin with an empty connection."""
         with self._lock:
             self._in_turn = True
         self.clear()
 
     def clear(self) -> None:
-        """Set aside what is there by now, for nothing has been asked that it could answer.
+        """Set aside what has come: it cannot answer a request that is not sent yet.
 
         Raises `RemoteError` where the peer sends without end.
         """
-        with self._told(), contextlib.suppress(httpcore.WriteTimeout), self._lock:
-            for _ in range(MOST_READS_BEFORE):
-                if not self._read(IDLE_LOOK_S):
+        with contextlib.suppress(httpcore.WriteTimeout), self._locked():
+            for _ in range(MAX_READS_BEFORE_TURN):
+                if not self._read(PING_INTERVAL_S):
                     break
             else:
-                raise self._line.failure("sends without end though nothing was asked for")
-            self._set_aside()
+                raise self._peer.failure("sends without end though nothing was asked for")
+            self._set_inbox_aside()
             self._rest_is_late = self._heads.begun is not None
 
     def end_turn(self) -> None:
-        """Give the connection back to that thread."""
+        """Let the thread answer pings again."""
         with self._lock:
             self._in_turn = False
 
     def lapsed(self) -> bool:
-        """Whether no further turn can use it."""
-        with contextlib.suppress(RemoteError, httpcore.WriteTimeout), self._told(), self._lock:
-            # A farewell may wait to be read.
-            self._read(IDLE_LOOK_S)
+        """Tell whether no further turn can use it."""
+        with contextlib.suppress(*_ANY_FAILURE), self._locked():
+            self._read(PING_INTERVAL_S)  # A close frame may wait to be read.
         return self._protocol.state is not State.OPEN or self.connection.lapsed()
 
-    def send(self, message: str | bytes, patience: WaitBudget) -> None:
-        """Send one message."""
-        seconds = patience.left_s()
+    def send(self, message: str | bytes, budget: WaitBudget) -> None:
+        """Send one message. Raises `RemoteError`."""
+        seconds = budget.left_s()
         try:
-            with self._told(), self._lock:
+            with self._locked():
                 if self._protocol.state is not State.OPEN:
-                    raise self._hung_up()
+                    raise self._closed_error()
                 if isinstance(message, str):
                     self._protocol.send_text(message.encode())
                 else:
                     self._protocol.send_binary(message)
                 flush(self.connection, self._protocol, seconds)
         except httpcore.WriteTimeout:
-            raise patience.run_out() from None
+            raise budget.timeout_error() from None
 
-    def receive(self, patience: WaitBudget) -> Incoming | Beginning:
-        """Return the next message; before it, where it comes in pieces, that it has begun."""
+    def receive(self, budget: WaitBudget) -> Incoming | Beginning:
+        """Return the next message; before it, if it comes in several reads, its beginning."""
         while not self._inbox:
             begun = self._heads.begun
-            if begun is not None and not (self._beginning_told or self._rest_is_late):
-                self._beginning_told = True
+            if begun is not None and not (self._beginning_returned or self._rest_is_late):
+                self._beginning_returned = True
                 return Beginning(begun)
             if self._protocol.state is not State.OPEN:
-                raise self._hung_up()
-            if not self.connection.wait(patience.left_s()):
-                raise patience.run_out()
+                raise self._closed_error()
+            if not self.connection.wait(budget.left_s()):
+                raise budget.timeout_error()
             try:
-                with self._told(), self._lock:
-                    self._read(patience.left_s())
+                with self._locked():
+                    self._read(budget.left_s())
             except httpcore.WriteTimeout:
-                raise patience.run_out() from None
-        patience.answer_began()
+                raise budget.timeout_error() from None
+        budget.answer_began()
         return self._inbox.popleft()
 
     def received(self) -> list[Incoming]:
-        """Return the messages that are there already; nothing is waited for."""
-        with self._told(), contextlib.suppress(httpcore.WriteTimeout), self._lock:
-            self._read(IDLE_LOOK_S)
+        """Return the messages that are there already, without waiting."""
+        with contextlib.suppress(httpcore.WriteTimeout), self._locked():
+            self._read(PING_INTERVAL_S)
         received = list(self._inbox)
         self._inbox.clear()
         return received
@@ -197,18 +187,18 @@ class OpenSocket:
     def linger(self, seconds: float) -> None:
         """Set aside what comes within ``seconds``, between two turns."""
         until = time.monotonic() + seconds
-        with contextlib.suppress(RemoteError, httpcore.WriteTimeout), self._told():
+        with contextlib.suppress(*_ANY_FAILURE):
             while (left := until - time.monotonic()) > 0 and self.connection.wait(left):
-                with self._lock:
+                with self._locked():
                     if not self._read(left) and self.connection.lapsed():
                         return
-                    self._set_aside()
+                    self._set_inbox_aside()
 
     def close(self, seconds: float) -> None:
-        """Say goodbye, wait for the answer for up to ``seconds``, hang up."""
+        """Send a close frame, wait for the peer's for up to ``seconds``, hang up."""
         self._closed.set()
         until = time.monotonic() + seconds
-        with contextlib.suppress(RemoteError, httpcore.WriteTimeout), self._told(), self._lock:
+        with contextlib.suppress(*_ANY_FAILURE), self._locked():
             if self._protocol.state is State.OPEN:
                 self._protocol.send_close(1000)
                 flush(self.connection, self._protocol, max(seconds, 0.05))
@@ -223,22 +213,22 @@ class OpenSocket:
         data = self.connection.read_now(READ_BYTES)
         feed(self._protocol, data)
         self._heads.feed(data or b"")
-        # Pongs, and the answer to a farewell.
+        # Pongs, and the answer to a close frame.
         flush(self.connection, self._protocol, seconds)
         self._receive_events()
         return bool(data)
 
-    def _set_aside(self) -> None:
+    def _set_inbox_aside(self) -> None:
         for incoming in self._inbox:
-            self._line.set_aside.add(incoming.data)
+            self._set_aside.add(incoming.data)
         self._inbox.clear()
 
     def _receive_events(self) -> None:
         for event in self._protocol.events_received():
             if isinstance(event, Frame) and event.opcode in _DATA:
-                self._take(event)
+                self._take_frame(event)
 
-    def _take(self, frame: Frame) -> None:
+    def _take_frame(self, frame: Frame) -> None:
         if frame.opcode is not Opcode.CONT:
             self._is_text = frame.opcode is Opcode.TEXT
         self._parts.append(bytes(frame.data))
@@ -246,51 +236,50 @@ class OpenSocket:
             return
         data = b"".join(self._parts)
         self._parts.clear()
-        self._beginning_told = False
+        self._beginning_returned = False
         try:
             message = data.decode("utf-8") if self._is_text else data
         except UnicodeDecodeError as error:
-            raise self._line.failure(
+            raise self._peer.failure(
                 f"sends text that is not UTF-8: {error.reason} in {data[-60:]!r}"
             ) from None
         if self._rest_is_late:
             self._rest_is_late = False
-            self._line.set_aside.add(message)
-            return
-        self._inbox.append(Incoming(message, self.connection.arrivals))
+            self._set_aside.add(message)
+        else:
+            self._inbox.append(Incoming(message, self.connection.arrivals))
 
     def _answer_pings(self) -> None:
-        while not self._closed.wait(IDLE_LOOK_S):
-            with contextlib.suppress(RemoteError, httpcore.WriteTimeout), self._told(), self._lock:
+        while not self._closed.wait(PING_INTERVAL_S):
+            with contextlib.suppress(*_ANY_FAILURE), self._locked():
                 if self._in_turn:
                     continue
                 if self._closed.is_set() or self._protocol.state is not State.OPEN:
                     return
-                self._read(IDLE_LOOK_S)
-                self._set_aside()
+                self._read(PING_INTERVAL_S)
+                self._set_inbox_aside()
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock, and turn an error of the network into a `RemoteError`."""
         try:
-            yield
+            with self._lock:
+                yield
         except httpcore.NetworkError as error:
-            raise self._line.failure(f"broke the connection off ({error})") from None
+            raise self._peer.failure(f"broke the connection off ({error})") from None
 
-    def _hung_up(self) -> RemoteError:
+    def _closed_error(self) -> RemoteError:
         """Return the error that says how the connection ended."""
         protocol = self._protocol
         if protocol.parser_exc is not None and not isinstance(protocol.parser_exc, EOFError):
-            broken = self._line.quote(str(protocol.parser_exc))
-            return self._line.failure(f"broke the rules of WebSocket ({broken})")
+            broken = self._peer.quote(str(protocol.parser_exc))
+            return self._peer.failure(f"broke the rules of WebSocket ({broken})")
         if protocol.close_rcvd is None:
-            return self._line.failure("broke the connection off")
-        code, reason = protocol.close_rcvd.code, self._line.quote(protocol.close_rcvd.reason)
-        return self._line.failure(
+            return self._peer.failure("broke the connection off")
+        code, reason = protocol.close_rcvd.code, self._peer.quote(protocol.close_rcvd.reason)
+        return self._peer.failure(
             f"hung up in mid-turn, with code {int(code)}" + (f": {reason}" if reason else "")
         )
-
-
-_DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 
 def feed(protocol: ClientProtocol, data: bytes | None) -> None:
@@ -302,7 +291,7 @@ def feed(protocol: ClientProtocol, data: bytes | None) -> None:
 
 
 def flush(connection: Connection, protocol: ClientProtocol, seconds: float) -> None:
-    """Write what the protocol has to say."""
-    # An empty piece stands for the end of what we send; the connection is closed soon anyway.
+    """Write what the protocol wants to send."""
+    # An empty piece means the end of what we send; the connection is closed soon anyway.
     for data in filter(None, protocol.data_to_send()):
         connection.write(data, seconds)

@@ -1,7 +1,7 @@
-"""JSON from a peer: objects of bounded depth, and text deltas that are whole letters.
+"""JSON from a peer: objects of bounded depth, and text deltas of whole letters.
 
 JSON writes letters beyond U+FFFF as two escapes, a surrogate pair. A server that cuts its text by
-UTF-16 units puts the halves into two deltas; each alone is no letter and cannot be written down as
+UTF-16 units puts the halves into two deltas. One half is not a letter and cannot be encoded as
 UTF-8. `TextDeltas` holds a first half back until the second comes.
 """
 
@@ -14,19 +14,19 @@ from voicebench.remote.failure import RemoteError, quote
 
 
 def json_object(text: str | bytes) -> Mapping[str, object]:
-    """Return the JSON object that ``text`` is. Raises `RemoteError` where it is none."""
+    """Return the JSON object that ``text`` is. Raises `RemoteError` for any other text."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise RemoteError(f"{_sample(text)} is no JSON ({reason})", fault="protocol") from None
+        raise RemoteError(f"{_sample(text)} is not JSON ({reason})", fault="protocol") from None
     if not isinstance(found, dict):
-        raise RemoteError(f"{_sample(text)} is no JSON object", fault="protocol")
+        raise RemoteError(f"{_sample(text)} is not a JSON object", fault="protocol")
     return found
 
 
 def part(source: object, *path: str | int) -> object:
-    """Return what ``source`` holds under ``path`` (keys and places), None where it ends early."""
+    """Return the value in ``source`` at ``path`` (keys and places), None where it ends early."""
     for step in path:
         if isinstance(source, dict) and isinstance(step, str):
             source = source.get(step)
@@ -38,19 +38,25 @@ def part(source: object, *path: str | int) -> object:
 
 
 def text_at(source: object, *path: str | int) -> str:
-    """Return the text that ``source`` holds under ``path``, empty where there is none."""
+    """Return the text in ``source`` at ``path``, empty where there is none."""
     found = part(source, *path)
     return found if isinstance(found, str) else ""
 
 
+def list_at(source: object, *path: str | int) -> list[object]:
+    """Return the list in ``source`` at ``path``, empty where there is none."""
+    found = part(source, *path)
+    return found if isinstance(found, list) else []
+
+
 def count_at(source: object, *path: str | int) -> int | None:
-    """Return the whole number from 0 up that ``source`` holds under ``path``, or None."""
+    """Return the whole number from 0 up in ``source`` at ``path``, or None."""
     found = part(source, *path)
     return found if type(found) is int and 0 <= found < 1 << 53 else None
 
 
 class TextDeltas:
-    """A text that comes in deltas; each `take` gives what is whole letters by now."""
+    """A text that comes in deltas; each `take` returns the letters that are whole by now."""
 
     def __init__(self) -> None:
         self._half = ""

@@ -9,8 +9,8 @@ from misread import stored
 
 from voicebench.audio.encodings import PcmEncoding
 from voicebench.remote.failure import RemoteError
-from voicebench.remote.sound.described import RawSound, describe_raw
-from voicebench.remote.sound.sound_stream import SoundFormat, open_sound
+from voicebench.remote.sound.sound_format import RawSound, SoundFormat, describe_raw
+from voicebench.remote.sound.sound_stream import SoundStream
 
 AUTO = SoundFormat()
 
@@ -111,11 +111,11 @@ def test_the_encoding_of_the_settings_goes_before_all_others() -> None:
          "the content type, s24le: 24, the content type: 16"),
         ("audio/pcm; rate=24000; encoding=mulaw", {"x_audio_encoding": "alaw"},
          "encoding is contradictory"),
-        ("audio/pcm; rate=24000; channels=99", {}, "declares channels=99, which is none"),
+        ("audio/pcm; rate=24000; channels=99", {}, "declares channels=99, not a number from 1"),
         ("audio/pcm; rate=24000", {"x_channels": "two"}, "declares x-channels=two"),
         ("audio/pcm; rate=24000; bits=12", {}, "samples of 12 bits"),
-        ("audio/pcm; rate=24000; bits=8", {}, "8 bits and not of which kind"),
-        ("audio/pcm; rate=24000; bits=32", {}, "32 bits and not of which kind"),
+        ("audio/pcm; rate=24000; bits=8", {}, "8 bits but not their encoding"),
+        ("audio/pcm; rate=24000; bits=32", {}, "32 bits but not their encoding"),
         ("audio/pcm; rate=24000; encoding=float; bits=16", {}, "samples of f16le"),
         ("audio/pcm", {"x_channels": "1"}, "nothing says its sample rate"),
     ],
@@ -134,6 +134,6 @@ def test_what_is_contradictory_or_not_said_is_an_error(
 )
 def test_such_samples_are_heard(content_type: str, encoding: PcmEncoding) -> None:
     voice = voiced(0.2, 8000)
-    stream = open_sound(AUTO, content_type, {"rate": "8000"})
+    stream = SoundStream(AUTO, content_type, {"rate": "8000"})
     heard = np.concatenate([stream.feed(stored(voice, encoding)), stream.finish()])
     np.testing.assert_allclose(heard, voice, atol=0.02)

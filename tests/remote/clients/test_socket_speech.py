@@ -19,11 +19,11 @@ from voicebench.audio.wav import wav_header
 from voicebench.errors import CannotMeasure
 from voicebench.events import AudioChunk, Connected, Event, FirstByte, TextChunk, TtsEvent
 from voicebench.remote.clients.socket_dialect import SocketDialect
-from voicebench.remote.clients.speech_stream import SocketSpeech
+from voicebench.remote.clients.socket_speech import SocketSpeech
 from voicebench.remote.connection.access import Access, ApiKey
 from voicebench.remote.connection.timeouts import Timeouts
 from voicebench.remote.failure import RemoteError
-from voicebench.remote.sound.sound_stream import SoundFormat
+from voicebench.remote.sound.sound_format import SoundFormat
 
 SOUND = voiced(0.1)
 BODY = pcm16(SOUND)
@@ -180,9 +180,9 @@ def failure_of(
          BINARY, "answers with an error: no such voice", "engine"),
         ([{"type": "Error", "description": "too fast"}], BASE64, "too fast", "engine"),
         ([{"event": "failed", "why": "quota"}], ODD, "quota", "engine"),
-        (["hello"], BINARY, "no JSON", "protocol"),
+        (["hello"], BINARY, "not JSON", "protocol"),
         ([b'{"error": "out of quota"}' * 20], BINARY, "text instead of sound", "protocol"),
-        ([{"audio": {"data": "?"}}], BASE64, "no base64", "protocol"),
+        ([{"audio": {"data": "?"}}], BASE64, "not base64", "protocol"),
     ],
 )  # fmt: skip
 def test_what_is_no_answer_is_a_failure_with_its_reason(

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from loopback import LONGEST_S, until
 from loopback_ws import SocketPeer
-from test_speech_stream import BASE64, BINARY, BODY, SOUND, failure_of, samples_of, streamed, voice
+from test_socket_speech import BASE64, BINARY, BODY, SOUND, failure_of, samples_of, streamed, voice
 
 from voicebench.events import AudioChunk, Event, FirstByte, Remark
 from voicebench.remote.clients.socket_dialect import SocketDialect
-from voicebench.remote.clients.speech_stream import SocketSpeech
+from voicebench.remote.clients.socket_speech import SocketSpeech
 from voicebench.remote.failure import RemoteError
 
 MADE_AFTER_S = 0.15
@@ -93,7 +93,7 @@ def test_sound_of_the_text_before_moves_no_figure(
             assert min(first_moments_s(made, is_first=number == 0)) >= MADE_AFTER_S
             if connections > 1:
                 # However late it is: between two turns somebody looks after the connection.
-                until(lambda: len(made._line.set_aside))
+                until(lambda: len(made._service.set_aside))
         assert server.connections == connections
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicebench.remote.failure import RemoteError
-from voicebench.remote.sound.speech import BASE64_PIECE, decode_base64
+from voicebench.remote.sound.sse_sound import BASE64_PIECE, decode_base64
 
 PIECE_BYTES = BASE64_PIECE // 4 * 3
 
@@ -24,7 +24,7 @@ def test_the_first_piece_of_a_long_text_is_there_before_the_rest_is_looked_at() 
     text = base64.b64encode(bytes(2 * PIECE_BYTES)).decode() + "?"
     pieces = decode_base64(text)
     assert next(pieces) == bytes(PIECE_BYTES)
-    with pytest.raises(RemoteError, match="no base64"):
+    with pytest.raises(RemoteError, match="not base64"):
         list(pieces)
 
 
@@ -40,5 +40,5 @@ def test_no_piece_takes_what_the_whole_would_refuse(text: str, long: bool, first
 
 
 def test_padding_in_the_middle_is_refused_where_a_piece_ends_too() -> None:
-    with pytest.raises(RemoteError, match="no base64"):
+    with pytest.raises(RemoteError, match="not base64"):
         list(decode_base64("A" * (BASE64_PIECE - 1) + "=" + "AAAA"))

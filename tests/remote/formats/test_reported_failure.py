@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicebench.remote.formats.told_failure import told_failure, told_without_content
+from voicebench.remote.formats.reported_failure import reported_failure, words_without_content
 
 
 @pytest.mark.parametrize(
@@ -31,11 +31,11 @@ from voicebench.remote.formats.told_failure import told_failure, told_without_co
 def test_each_shape_tells_of_the_failure_in_the_peers_words(
     message: dict[str, object], name: str
 ) -> None:
-    assert told_failure(message, name) == "out of memory"
+    assert reported_failure(message, name) == "out of memory"
 
 
 def test_a_failure_without_words_shows_all_of_its_message() -> None:
-    assert told_failure({"type": "error", "n": 3}) == '{"type": "error", "n": 3}'
+    assert reported_failure({"type": "error", "n": 3}) == '{"type": "error", "n": 3}'
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,11 @@ def test_a_failure_without_words_shows_all_of_its_message() -> None:
     ],
 )
 def test_what_is_no_failure_is_none(message: dict[str, object]) -> None:
-    assert told_failure(message) is None
+    assert reported_failure(message) is None
 
 
 def test_where_content_is_due_a_lone_message_is_one() -> None:
-    assert told_without_content({"message": "Internal server error"}) == "Internal server error"
-    assert told_without_content({"detail": [{"msg": "field required"}]}) == "field required"
+    assert words_without_content({"message": "Internal server error"}) == "Internal server error"
+    assert words_without_content({"detail": [{"msg": "field required"}]}) == "field required"
     for harmless in ({"type": "ping"}, {"type": "info", "message": "3rd in the queue"}, {"id": 3}):
-        assert told_without_content(harmless) is None
+        assert words_without_content(harmless) is None

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from loopback import Peer, serving
 
 from voicebench.remote.connection.access import Access
-from voicebench.remote.connection.head_lines import HeadLines
 from voicebench.remote.connection.http import HttpService
+from voicebench.remote.connection.response_heads import ResponseHeads
 from voicebench.remote.failure import RemoteError
 
 TWICE = (
@@ -29,7 +29,7 @@ ONCE = (
 
 
 def fed(data: bytes, cuts: list[int] = []) -> bytes:  # noqa: B006
-    lines = HeadLines()
+    lines = ResponseHeads()
     lines.expect()
     edges = [0, *sorted(cuts), len(data)]
     return b"".join(lines.feed(data[start:end]) for start, end in pairwise(edges))
@@ -48,7 +48,9 @@ def test_a_repeated_coding_is_taken_out_wherever_the_reads_cut(cuts: list[int]) 
         b"HTTP/1.1 200 OK\r\nVia: a\r\nVia: a\r\nContent-Length: 1\r\n\r\nx",
         b"SSH-2.0-OpenSSH_9.2\r\n" + ONCE[ONCE.index(b"Transfer") :],
         b"\x00\x00\x00\x04\x00\n\nTransfer-Encoding: chunked\nTransfer-Encoding: chunked\n",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding:" + b" " * 99,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding:"
+        + b" " * 99
+        + b"\r\n\r\n",
     ],
 )
 def test_all_else_is_given_back_as_it_came(data: bytes) -> None:
@@ -62,7 +64,7 @@ def test_a_body_is_no_head() -> None:
 
 
 def test_bytes_that_nobody_asked_for_are_given_back() -> None:
-    assert HeadLines().feed(TWICE) == TWICE
+    assert ResponseHeads().feed(TWICE) == TWICE
 
 
 def coded(*codings: bytes) -> bytes:
