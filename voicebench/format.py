@@ -26,7 +26,7 @@ HALF_PAIRS = "backslashreplace"
 It is a byte of a file's name that is not UTF-8 (``\\udce9``), or comes from a server.
 """
 
-_SUFFIXES = {
+UNITS = {
     "ms": " ms",
     "s": " s",
     "x": "×",
@@ -35,6 +35,7 @@ _SUFFIXES = {
     "bool": " %",
     "share": " %",
 }
+"""What follows a number of each unit."""
 _MAX_EXTRA_DECIMALS = 3
 
 
@@ -45,12 +46,7 @@ def number(value: float | None, unit: str) -> str:
 
 def quantity(value: float | None, unit: str) -> str:
     """Return ``value`` with its unit."""
-    return NOTHING if value is None else number(value, unit) + _SUFFIXES[unit]
-
-
-def suffix(unit: str) -> str:
-    """Return what follows a number of ``unit``: `` ms``, ``×``, `` %``."""
-    return _SUFFIXES[unit]
+    return NOTHING if value is None else number(value, unit) + UNITS[unit]
 
 
 def ms(value: float | None) -> str:
@@ -76,7 +72,7 @@ def percent(share: float | None) -> str:
 def limit(value: float, unit: str) -> str:
     """Return a limit with its unit, as short as it can be: people choose round ones (``3 ms``)."""
     exact = _fixed(100 * value if unit in ("share", "bool") else value, _MAX_EXTRA_DECIMALS)
-    return _without_zeros(exact) + _SUFFIXES[unit]
+    return _without_zeros(exact) + UNITS[unit]
 
 
 def change(before: float, after: float) -> str:

@@ -8,7 +8,8 @@ from handmade import failed_turn, make_turn, sprint_turns
 
 from voicebench.events import Connected, Phase
 from voicebench.figures.summary import summarize
-from voicebench.judging.advice import Advice, advise
+from voicebench.judging.advice import advise
+from voicebench.judging.advice_sentences import Advice
 from voicebench.judging.digest import digest_of
 from voicebench.judging.gates import judge, parse_gate
 from voicebench.settings import DEFAULT_GATES
@@ -35,7 +36,7 @@ def advice_for(
 def assert_french(advice: Advice) -> None:
     """Hold that the sprint's page has French words of its own for this advice and its figures."""
     key = f"advice.{advice.kind}"
-    assert key in WORDING, f"give {advice.finding!r} a kind, and that kind words in wording_found"
+    assert key in WORDING, f"give {advice.finding!r} a kind, and that kind words in wording.toml"
     told = Words("fr").said(Said(key, {**advice.figures, "finding": "?", "remedy": "?"}))
     assert "?" not in told
     assert str(advice.finding) not in told
@@ -85,8 +86,7 @@ def test_an_advice_reads_as_one_line() -> None:
 def test_a_p95_gate_on_too_few_turns_says_how_many_it_takes() -> None:
     advice = only(advice_for(steady(8), "first_audio.p95 < 300ms", "tts_ttfb.p95 < 100ms"))
     assert advice.finding == (
-        "8 turns are too few for the p95 of first_audio and tts_ttfb: "
-        "the gate judges the largest of them"
+        "8 turns are too few for the p95 of first_audio, tts_ttfb: the gate judges the maximum"
     )
     assert advice.remedy == "measure more turns: --runs 20"
 
@@ -124,7 +124,7 @@ def test_a_failure_behind_a_url_sends_nobody_to_the_doctor() -> None:
     assert here.finding == there.finding
     assert "failed in tts" in here.finding
     assert "voicebench doctor" in here.remedy
-    assert there.remedy == "see what the server says of it; what it was asked is in turns.jsonl"
+    assert there.remedy == "see what the server says of it; the request is in turns.jsonl"
 
 
 def test_failed_warm_up_turns_are_no_failed_turns() -> None:
@@ -161,7 +161,7 @@ def test_first_turns_that_are_all_slower_ask_for_a_longer_warm_up() -> None:
     advice = only(advice_for([*warm, *turns]))
     assert advice.finding == (
         "the first 4 measured turns took 120 ms to first audio, the later ones 100 ms: "
-        "3 warm-up turns did not warm everything"
+        "3 warm-up turns were not enough"
     )
     assert advice.remedy == "warm up longer: --warmup 7"
 
@@ -188,7 +188,7 @@ def test_a_load_that_the_system_does_not_tell_is_no_finding(environment: dict[st
 def test_a_wide_spread_is_told_with_its_figures() -> None:
     turns = [*steady(18), timed_turn(19, 200), timed_turn(20, 200)]
     advice = only(advice_for(turns))
-    assert advice.finding == ("first audio spreads widely: p95 is 200 ms, 2.00× the p50 of 100 ms")
+    assert advice.finding == ("first audio varies widely: p95 is 200 ms, 2.00× the p50 of 100 ms")
 
 
 def test_of_too_few_turns_no_spread_is_told() -> None:
@@ -225,7 +225,7 @@ def test_a_late_second_chunk_asks_for_a_longer_first_one_or_a_later_start() -> N
 
 def test_a_long_silence_at_the_head_is_told() -> None:
     turns = [timed_turn(number, 100, silence_ms=80) for number in range(1, 21)]
-    assert only(advice_for(turns)).finding.startswith("the audio opens with 80.0 ms of silence")
+    assert only(advice_for(turns)).finding.startswith("the audio begins with 80.0 ms of silence")
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_a_long_silence_at_the_head_is_told() -> None:
             240,
             "the wait from first token to first text chunk takes 200 ms of the 400 ms to first "
             "audio (50 %)",
-            "let the first chunk close earlier",
+            "close the first chunk earlier",
         ),
     ],
 )
@@ -277,7 +277,7 @@ def test_a_target_that_hides_its_stages_is_said_to_hide_them() -> None:
         make_turn(number, tokens=(), chunks=(), audio=((400, 500),)) for number in range(1, 21)
     ]
     advice = only(advice_for(turns, "first_audio.p95 < 300ms"))
-    assert advice.finding.endswith("; the target shows no stage of it")
+    assert advice.finding.endswith("; the target does not show its stages")
 
 
 def test_the_sprint_of_reference_is_told_to_overlap_and_to_measure_more() -> None:
@@ -285,7 +285,7 @@ def test_the_sprint_of_reference_is_told_to_overlap_and_to_measure_more() -> Non
     assert remedies == [
         "measure more turns: --runs 20",
         "let both overlap: --overlap",
-        "take a lighter voice or a faster device, or give it a shorter first chunk",
+        "use a lighter voice or a faster device, or give it a shorter first chunk",
     ]
 
 
@@ -307,7 +307,7 @@ def test_a_gate_on_what_the_target_hides_is_named_with_the_gates_that_are_left()
     turns = [make_turn(number, chunks=()) for number in range(1, 21)]
     advice = only(advice_for(turns, *DEFAULT_GATES))
     assert advice.finding == (
-        "this target does not show tts_ttfb, and what is not measured does not pass"
+        "this target does not show tts_ttfb, and a gate on a missing metric fails"
     )
     assert advice.remedy == (
         "drop 'tts_ttfb.p95 < 100ms': --gate 'llm_total.mean < 200ms' "

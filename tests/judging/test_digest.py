@@ -59,7 +59,7 @@ def test_of_a_long_run_the_slowest_the_fastest_and_the_median_one_are_kept() -> 
     numbers = {run.number for run in digest.runs}
     slowest = sorted(range(1, 1001), key=lambda n: -(100 + n % 700))[:SLOWEST_WHOLE]
     assert set(slowest) <= numbers
-    fastest, median, latest = digest.telling()
+    fastest, median, latest = digest.extremes()
     assert fastest is not None
     assert median is not None
     assert latest is not None
@@ -71,7 +71,7 @@ def test_of_a_long_run_the_slowest_the_fastest_and_the_median_one_are_kept() -> 
 
 def test_many_failed_turns_do_not_crowd_the_slowest_heard_one_out() -> None:
     turns = [failed_turn(n) for n in range(1, 301)] + [heard_after(n, n) for n in range(301, 400)]
-    fastest, _, latest = digest_of(turns).telling()
+    fastest, _, latest = digest_of(turns).extremes()
     assert fastest is not None
     assert latest is not None
     assert (fastest.first_audio_ms(), latest.first_audio_ms()) == (301, 399)
@@ -101,13 +101,13 @@ def test_the_same_comes_of_any_batches(count: int, size: int) -> None:
     assert parts.columns.prompts == whole.columns.prompts
     for trait, column in whole.columns.traits.items():
         np.testing.assert_array_equal(parts.columns.traits[trait], column)
-    np.testing.assert_array_equal(parts.chunks.total_ms, whole.chunks.total_ms)
+    np.testing.assert_array_equal(parts.chunks, whole.chunks)
 
 
 def test_no_turn_gives_an_empty_digest() -> None:
     digest = digest_of([])
     assert (digest.summary.turns, digest.started_at, digest.runs) == (0, None, ())
-    assert digest.telling() == (None, None, None)
+    assert digest.extremes() == (None, None, None)
 
 
 def test_traits_are_missing_where_nobody_knows_them() -> None:

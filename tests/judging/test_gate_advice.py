@@ -7,7 +7,8 @@ from handmade import failed_turn, make_turn
 
 from voicebench.figures.metrics import METRICS, Metric
 from voicebench.figures.summary import summarize
-from voicebench.judging.advice import Advice, advise
+from voicebench.judging.advice import advise
+from voicebench.judging.advice_sentences import Advice
 from voicebench.judging.digest import digest_of
 from voicebench.judging.gate_advice import explain
 from voicebench.judging.gates import judge, parse_gate

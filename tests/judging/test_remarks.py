@@ -41,7 +41,9 @@ def test_a_thought_before_the_first_word_is_told_with_how_long_it_took() -> None
 @pytest.mark.parametrize("at", [401, 900])
 def test_a_thought_that_delayed_nothing_is_told_without_a_time(at: float) -> None:
     (finding,) = findings(turn((at, "reasoning")))
-    assert finding == "the reply held reasoning in 1 of 1 turn, which is not spoken and no token"
+    assert (
+        finding == "the reply contained reasoning in 1 of 1 turn; it is not spoken and not a token"
+    )
 
 
 @pytest.mark.parametrize(("at", "is_told"), [(200, True), (350, True), (351, False), (400, False)])
@@ -53,7 +55,7 @@ def test_white_space_is_told_where_it_came_long_before_the_first_word(
 
 def test_an_unknown_event_is_told_in_the_servers_words() -> None:
     (finding,) = findings(turn((10, "unknown"), said='{"type": "ping"}'))
-    assert finding.endswith('does not know, in 1 of 1 turn: {"type": "ping"}')
+    assert finding.endswith('does not define, in 1 of 1 turn: {"type": "ping"}')
 
 
 @pytest.mark.parametrize("kind", get_args(RemarkKind))

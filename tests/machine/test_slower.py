@@ -6,7 +6,8 @@ import pytest
 from handmade import make_turn
 
 from voicebench.engines.native.library import GET_A_COMPILER, NoLibrary
-from voicebench.judging.advice import Advice, advise
+from voicebench.judging.advice import advise
+from voicebench.judging.advice_sentences import Advice
 from voicebench.judging.digest import digest_of
 from voicebench.machine import devices
 from voicebench.machine.slower import Slower, described, slower_engines, slower_in

@@ -14,7 +14,7 @@ from made_sprints import imported, interrupted, invalid, of_runs, recorded, stal
 
 from voicebench.figures.figure import SHARES
 from voicebench.figures.metrics import METRICS
-from voicebench.judging import advice, gate_advice, noise
+from voicebench.judging import advice_sentences, gate_advice, noise
 from voicebench.sprints.readings import SIGNS, Status
 from voicebench.sprints.sprint import ASPECTS, WORDS, Said, Sprint
 from voicebench.sprints.sprint_page import sprint_page
@@ -69,17 +69,17 @@ def test_everything_that_is_named_has_words() -> None:
 
 
 def test_every_noise_and_every_advice_has_french_words() -> None:
-    for module, name, place in ((noise, "Noise", 0), (advice, "Advice", 2)):
-        source = Path(str(module.__file__)).read_text(encoding="utf-8")
-        named = [
-            call.args[place - (1 if isinstance(call.args[0], ast.Starred) else 0) :]
-            for call in ast.walk(ast.parse(source))
-            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == name
-        ]
-        assert all(named), f"each {name} needs a kind"
-        kinds = {args[0].value for args in named if isinstance(args[0], ast.Constant)}
-        assert len(kinds) > 7
-        assert {f"{name.lower()}.{kind}" for kind in kinds} <= FOUND.keys()
+    kinds = {*advice_sentences.SENTENCES, "remark", "slow computing", "missed gate"}
+    assert {f"advice.{kind}" for kind in kinds} <= FOUND.keys()
+    source = Path(str(noise.__file__)).read_text(encoding="utf-8")
+    calls = [
+        call
+        for call in ast.walk(ast.parse(source))
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Noise"
+    ]
+    kinds = {call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)}
+    assert len(kinds) == len(calls) > 7
+    assert {f"noise.{kind}" for kind in kinds} <= FOUND.keys()
 
 
 def test_every_remedy_for_a_missed_gate_has_french_words() -> None:

@@ -1,17 +1,18 @@
-"""What is kept of a run's turns: the figures of all of them, and a few turns whole.
+"""A digest of a run's turns: the figures of all turns, and a few turns whole.
 
-A run may have 20 turns or 200,000. Figures are columns of numbers, some hundred bytes a turn. Whole
-turns, which are a hundred events each, are kept only where a person looks at them one by one: all
-measured ones of a short run; of a long one the failed and slowest, the fastest and the median one;
-and the first of those before and after the measured ones. So a digest is made in one pass over any
-number of turns, batch by batch, and its size hardly depends on them.
+A run has 20 turns, or 200,000. Figures are columns of numbers, some hundred bytes a turn. A whole
+turn is a hundred events, so only those are kept that a person looks at one by one: all measured
+turns of a short run; of a long run the failed and slowest ones, the fastest and the median; and the
+first of the turns before and after the measured ones. A digest is made in one pass, batch by batch,
+so its size hardly depends on the number of turns.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -25,11 +26,11 @@ from voicebench.judging.validity import Flag, audio_faults
 from voicebench.turn.timeline import Timeline
 
 MOST_WHOLE = 300
-"""Up to so many measured turns are all kept whole."""
+"""A run with no more measured turns is kept whole."""
 SLOWEST_WHOLE = 40
-"""Of more, so many of the failed and slowest are."""
+"""The number of failed and slowest turns that are kept of a longer run."""
 MOST_APART = 10
-"""Of the turns before the measured ones, and of those after, the first so many are kept."""
+"""The number of turns that are kept before the measured ones, and after them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +45,14 @@ class MeasuredRun:
         return None if self.turn.failed else FIRST_AUDIO.of(self.turn)
 
     def slowness(self) -> float:
-        """Return the first audio to sort by; a failed run is slower than any other."""
+        """Return the first audio for sorting; a failed run is slower than any other."""
         first_audio = self.first_audio_ms()
         return math.inf if first_audio is None else first_audio
 
 
 @dataclass(frozen=True, slots=True)
 class FailedRun:
-    """A measured turn that failed: its number among the measured ones, where and why."""
+    """A measured turn that failed: its number among the measured ones, the stage and the reason."""
 
     number: int
     stage: Stage
@@ -60,33 +61,31 @@ class FailedRun:
 
 @dataclass(frozen=True, slots=True)
 class Remarked:
-    """What a measured turn that did not fail remarked, the first time of each kind."""
+    """The first remark of a kind in a measured turn that did not fail."""
 
     kind: RemarkKind
     wait_ms: float | None
-    """How long after it the first word came; None where it delayed none."""
+    """The time from the remark to the first word; None if the word came earlier."""
     said: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Chunks:
-    """The text chunks of the measured turns that did not fail: arrays, ``(chunks,)``.
+CHUNK = np.dtype(
+    [
+        ("is_first", np.bool_),
+        ("words", np.int64),
+        ("characters", np.int64),
+        ("first_byte_ms", np.float64),
+        ("total_ms", np.float64),
+        ("audio_s", np.float64),
+    ]
+)
+"""A text chunk of a measured turn that did not fail.
 
-    *First byte* and *total* are from a chunk's hand-over to its first and its last samples; NaN
-    where it brought none.
-    """
-
-    is_first: NDArray[np.bool_]
-    """Whether the chunk is the first one of its turn."""
-    words: NDArray[np.int64]
-    characters: NDArray[np.int64]
-    first_byte_ms: NDArray[np.float64]
-    total_ms: NDArray[np.float64]
-    audio_s: NDArray[np.float64]
-
-    def where(self, mask: NDArray[np.bool_]) -> Chunks:
-        """Return the chunks that ``mask`` ``(chunks,)`` names."""
-        return Chunks(**{one.name: getattr(self, one.name)[mask] for one in fields(Chunks)})
+``is_first``: whether it is the first one of its turn. *First byte* and *total* are the times from
+its hand-over to its first and its last samples; they and ``audio_s`` are NaN if it has no audio.
+"""
+Chunks = NDArray[np.void]
+"""Text chunks, ``(chunks,)``, of dtype `CHUNK`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,10 +99,10 @@ class Digest:
     chunks: Chunks
     failures: tuple[FailedRun, ...]
     flags: tuple[Flag, ...]
-    """What is wrong with the audio of measured turns."""
+    """The faults in the audio of measured turns."""
     remarks: tuple[Remarked, ...]
     runs: tuple[MeasuredRun, ...]
-    """The measured turns that are kept whole, in their order."""
+    """The measured turns that are kept whole, in order."""
     before: tuple[Timeline, ...]
     """The first of the cold and warm-up turns."""
     after: tuple[Timeline, ...]
@@ -124,52 +123,41 @@ class Digest:
         return self.phases[phase].turns if phase in self.phases else 0
 
     def slowest(self, most: int) -> Sequence[MeasuredRun]:
-        """Return the failed and slowest runs, at most ``most`` (up to 40), in their order."""
+        """Return the failed and slowest runs in order, at most ``most`` (up to 40)."""
         by_slowness = sorted(self.runs, key=MeasuredRun.slowness, reverse=True)
         return sorted(by_slowness[:most], key=lambda run: run.number)
 
-    def telling(self) -> tuple[MeasuredRun | None, MeasuredRun | None, MeasuredRun | None]:
+    def extremes(self) -> tuple[MeasuredRun | None, MeasuredRun | None, MeasuredRun | None]:
         """Return the runs with the earliest, the median and the latest first audio.
 
-        None where no run was heard; of one or two runs the median is the earliest.
+        None if no run has audio. Of one or two runs the median is the earliest.
         """
-        ordered = numbers_by_first_audio(self.columns)
-        if not ordered.size:
-            return None, None, None
         known = {run.number: run for run in self.runs}
-        middle = median_rank(ordered.size)
-        earliest, median, latest = (known.get(int(ordered[at])) for at in (0, middle, -1))
+        earliest, median, latest = map(known.get, _extreme_numbers(self.columns))
         return earliest, median, latest
 
 
 def digest_of(turns: Iterable[Timeline]) -> Digest:
-    """Return the digest of turns that are in hand."""
+    """Return the digest of turns that are in memory."""
     known = list(turns)
     measured = [turn for turn in known if turn.phase == "measured"]
     return merged([part_of(known)], lambda number: measured[number - 1])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Part:
-    """What is kept of a batch of turns; runs are numbered from 1 within it."""
+def part_of(turns: Sequence[Timeline]) -> Digest:
+    """Return the digest of one batch of turns, in the order in which they were taken.
 
-    digest: Digest
-    measured: int
-
-
-def part_of(turns: Sequence[Timeline]) -> Part:
-    """Return what is kept of one batch of a run's turns, in the order in which they were taken."""
+    Its runs are numbered from 1.
+    """
     growing: dict[Phase, GrowingColumns] = {}
     for turn in turns:
         growing.setdefault(turn.phase, GrowingColumns()).add(turn)
-    runs = [
-        MeasuredRun(number, turn)
-        for number, turn in enumerate((one for one in turns if one.phase == "measured"), start=1)
-    ]
-    digest = Digest(
+    measured = [turn for turn in turns if turn.phase == "measured"]
+    runs = [MeasuredRun(number, turn) for number, turn in enumerate(measured, start=1)]
+    return Digest(
         started_at=turns[0].started_at if turns else None,
         phases={phase: found.columns() for phase, found in growing.items()},
-        chunks=_chunks_of([run.turn for run in runs]),
+        chunks=_chunks_of(measured),
         failures=tuple(
             FailedRun(run.number, run.turn.failure.stage, run.turn.failure.reason)
             for run in runs
@@ -180,84 +168,84 @@ def part_of(turns: Sequence[Timeline]) -> Part:
             for run in runs
             for finding in audio_faults(run.turn)
         ),
-        remarks=tuple(
-            remark for run in runs if not run.turn.failed for remark in _remarks(run.turn)
-        ),
+        remarks=tuple(remark for turn in measured if not turn.failed for remark in _remarks(turn)),
         runs=tuple(_worth_keeping(runs, len(runs))),
         before=tuple(turn for turn in turns if turn.phase in ("cold", "warmup"))[:MOST_APART],
         after=tuple(turn for turn in turns if turn.phase == "idle")[:MOST_APART],
     )
-    return Part(digest, len(runs))
 
 
-def merged(parts: Iterable[Part], whole: Callable[[int], Timeline]) -> Digest:
-    """Return the digest of all turns, of which ``parts`` come in order.
+def merged(parts: Iterable[Digest], whole: Callable[[int], Timeline]) -> Digest:
+    """Return the digest of all turns from the digests of its batches, which come in order.
 
-    ``whole`` returns a measured turn by its number, from 1. Of a long run it is asked for the
-    median one, which nobody can know before the last turn.
+    ``whole`` returns a measured turn by its number, from 1. It is called for the median turn of a
+    long run, which is known only after the last batch.
     """
-    phases: dict[Phase, list[Columns]] = {}
-    chunks: list[Chunks] = []
-    failures: list[FailedRun] = []
-    flags: list[Flag] = []
-    remarks: list[Remarked] = []
+    batches: list[Digest] = []
     runs: list[MeasuredRun] = []
     before: list[Timeline] = []
     after: list[Timeline] = []
-    texts: dict[str, str] = {}
-    started_at, taken = None, 0
+    taken = 0
     for part in parts:
-        found = part.digest
-        started_at = started_at or found.started_at
-        for phase, columns in found.phases.items():
-            phases.setdefault(phase, []).append(columns)
-        chunks.append(found.chunks)
-        failures += [
-            FailedRun(one.number + taken, one.stage, texts.setdefault(one.reason, one.reason))
-            for one in found.failures
-        ]
-        flags += [replace(flag, run=flag.run + taken) for flag in found.flags]
-        remarks += [
-            replace(one, said=texts.setdefault(one.said, one.said)) for one in found.remarks
-        ]
-        runs += [MeasuredRun(run.number + taken, run.turn) for run in found.runs]
-        taken += part.measured
+        runs += [replace(run, number=run.number + taken) for run in part.runs]
+        before = [*before, *part.before][:MOST_APART]
+        after = [*after, *part.after][:MOST_APART]
+        batches.append(_numbered_from(part, taken))
+        taken += part.turns("measured")
         runs = _worth_keeping(runs, taken)
-        before = [*before, *found.before][:MOST_APART]
-        after = [*after, *found.after][:MOST_APART]
-    columns_by_phase = {phase: joined(found) for phase, found in phases.items()}
+    phases = {
+        phase: joined([batch.phases[phase] for batch in batches if phase in batch.phases])
+        for phase in dict.fromkeys(phase for batch in batches for phase in batch.phases)
+    }
     if taken > MOST_WHOLE:
-        runs = _with_the_median(runs, columns_by_phase["measured"], whole)
+        runs = _with_the_median(runs, phases["measured"], whole)
     return Digest(
-        started_at=started_at,
-        phases=columns_by_phase,
-        chunks=joined_chunks(chunks),
-        failures=tuple(failures),
-        flags=tuple(flags),
-        remarks=tuple(remarks),
+        started_at=next((batch.started_at for batch in batches if batch.started_at), None),
+        phases=phases,
+        chunks=np.concatenate([np.empty(0, CHUNK), *(batch.chunks for batch in batches)]),
+        failures=tuple(failed for batch in batches for failed in batch.failures),
+        flags=tuple(flag for batch in batches for flag in batch.flags),
+        remarks=tuple(remark for batch in batches for remark in batch.remarks),
         runs=tuple(runs),
         before=tuple(before),
         after=tuple(after),
     )
 
 
-def numbers_by_first_audio(columns: Columns) -> NDArray[np.intp]:
-    """Return the numbers of the runs that have a first audio, from 1, the earliest first."""
+def _numbered_from(part: Digest, taken: int) -> Digest:
+    """Return ``part`` without whole turns, its runs counted on from ``taken``.
+
+    Equal texts are kept once: two hundred thousand turns may fail for the same reason.
+    """
+    return replace(
+        part,
+        failures=tuple(
+            replace(failed, number=failed.number + taken, reason=sys.intern(failed.reason))
+            for failed in part.failures
+        ),
+        flags=tuple(replace(flag, run=flag.run + taken) for flag in part.flags),
+        remarks=tuple(replace(remark, said=sys.intern(remark.said)) for remark in part.remarks),
+        runs=(),
+        before=(),
+        after=(),
+    )
+
+
+def _extreme_numbers(columns: Columns) -> tuple[int, int, int]:
+    """Return the runs with the earliest, the median and the latest first audio, from 1; else 0."""
     first_audio = columns.values["first_audio_ms"]
-    order = np.argsort(first_audio, kind="stable")
-    return order[: int(np.isfinite(first_audio).sum())] + 1
-
-
-def median_rank(count: int) -> int:
-    """Return which of ``count`` runs in the order of their first audio is the median one."""
-    return (count - 1) // 2
+    heard = int(np.isfinite(first_audio).sum())
+    if not heard:
+        return 0, 0, 0
+    numbers = np.argsort(first_audio, kind="stable")[:heard] + 1
+    return int(numbers[0]), int(numbers[(heard - 1) // 2]), int(numbers[-1])
 
 
 def _worth_keeping(runs: Sequence[MeasuredRun], of: int) -> list[MeasuredRun]:
-    """Return those of ``runs`` that are kept whole in a run ``of`` so many."""
+    """Return the ``runs`` that are kept whole when ``of`` turns were measured so far."""
     if of <= MOST_WHOLE:
         return list(runs)
-    # Sorted stably from the slowest on, so of equal runs the first ones are kept.
+    # The sort is stable, so the first of several equal runs is kept.
     kept = sorted(runs, key=MeasuredRun.slowness, reverse=True)[:SLOWEST_WHOLE]
     numbers = {run.number for run in kept}
     timed = [run for run in runs if math.isfinite(run.slowness())]
@@ -270,11 +258,8 @@ def _worth_keeping(runs: Sequence[MeasuredRun], of: int) -> list[MeasuredRun]:
 def _with_the_median(
     runs: Sequence[MeasuredRun], columns: Columns, whole: Callable[[int], Timeline]
 ) -> list[MeasuredRun]:
-    ordered = numbers_by_first_audio(columns)
-    if not ordered.size:
-        return list(runs)
-    number = int(ordered[median_rank(ordered.size)])
-    if any(run.number == number for run in runs):
+    number = _extreme_numbers(columns)[1]
+    if not number or any(run.number == number for run in runs):
         return list(runs)
     return sorted([*runs, MeasuredRun(number, whole(number))], key=lambda run: run.number)
 
@@ -304,23 +289,4 @@ def _chunks_of(turns: Iterable[Timeline]) -> Chunks:
                 total_ms = (audio[-1].at_ns - handed_ns) / NS_PER_MS
                 audio_s = sum(part.samples for part in audio) / turn.sound.sample_rate
             rows.append((index == 0, len(text.split()), len(text), first_ms, total_ms, audio_s))
-    columns = list(zip(*rows, strict=True)) or [()] * len(fields(Chunks))
-    return Chunks(
-        is_first=np.array(columns[0], dtype=np.bool_),
-        words=np.array(columns[1], dtype=np.int64),
-        characters=np.array(columns[2], dtype=np.int64),
-        first_byte_ms=np.array(columns[3], dtype=np.float64),
-        total_ms=np.array(columns[4], dtype=np.float64),
-        audio_s=np.array(columns[5], dtype=np.float64),
-    )
-
-
-def joined_chunks(parts: Sequence[Chunks]) -> Chunks:
-    """Return the chunks of all ``parts``, one after the other."""
-    parts = parts or [_chunks_of(())]
-    return Chunks(
-        **{
-            one.name: np.concatenate([getattr(part, one.name) for part in parts])
-            for one in fields(Chunks)
-        }
-    )
+    return np.array(rows, CHUNK)

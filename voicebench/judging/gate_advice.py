@@ -1,8 +1,7 @@
-"""What a failed gate is made of, and the one change that helps it most.
+"""Explains a missed gate: the parts of its figure, and the change that helps most.
 
-A gate names a figure; a person needs to know which part of the figure to change. Each function here
-looks at the medians of the measured turns, names the largest part of one metric, and says what
-shortens it. Every gate that missed its limit gets one finding, whatever its metric.
+Each function here looks at the medians of the measured turns, finds the largest part of one metric,
+and names what shortens that part. Every gate that missed its limit gets one finding.
 """
 
 from __future__ import annotations
@@ -18,26 +17,26 @@ Because = tuple[str, str]
 """A reason with its figures, and the change that helps."""
 
 MANY_TOKENS = 15
-"""A spoken reply of more tokens than this can be shortened before anything else is made faster."""
+"""A spoken reply with more tokens is better shortened than made faster."""
 MOST = 0.5
-"""A part that takes more than this share of the whole is the one to change."""
+"""The part to change is the one that takes more than this share of the whole."""
 
 FEWER_WORDS = (
     "ask for shorter replies: a system prompt that says so, llm.end_after_words or llm.max_tokens"
 )
-FASTER_MODEL = "take a smaller language model, a lower precision or a faster device"
+FASTER_MODEL = "use a smaller language model, a lower precision or a faster device"
 SHORTER_PROMPT = (
-    "shorten the system prompt, or let the server keep it in its prefix cache; else take a smaller "
+    "shorten the system prompt, or let the server keep it in its prefix cache; else use a smaller "
     "language model"
 )
-LIGHTER_VOICE = "take a lighter voice or a faster device, or give it a shorter first chunk"
+LIGHTER_VOICE = "use a lighter voice or a faster device, or give it a shorter first chunk"
 SEE_THE_TABLES = "the tables of distributions and turns show where it comes from"
-LESS_SILENCE = "trim the silence before the first samples leave, or take a voice without it"
-EARLIER_CHUNK = "let the first chunk close earlier: a smaller chunker.first_words"
+LESS_SILENCE = "trim the silence before the first samples are sent, or use a voice without it"
+EARLIER_CHUNK = "close the first chunk earlier: a smaller chunker.first_words"
 
 
 def explain(result: GateResult, summary: Summary) -> tuple[str, str]:
-    """Return what was found about a gate that missed its limit, and the change that helps."""
+    """Return the finding on a gate that missed its limit, and the change that helps."""
     gate = result.gate
     name, asked = gate.text.split(maxsplit=1)
     observed = form.quantity(result.observed, gate.unit)
@@ -62,7 +61,7 @@ def _ms(value: float | None) -> str:
 
 def _failures(summary: Summary) -> Because:
     failed = f"; {summary.failed} of {form.plural(summary.turns, 'turn')} failed"
-    return failed, "mend what made them fail; each reason is in the list of turns"
+    return failed, "fix the cause of the failures; each reason is in the list of turns"
 
 
 def _prompt(summary: Summary) -> Because:
@@ -73,7 +72,7 @@ def _prompt(summary: Summary) -> Because:
 
 
 def _whole_reply(summary: Summary) -> Because:
-    """The reply: its first token, then all others."""
+    """Explain the reply: its first token, then all others."""
     first, whole = _middle(summary, "llm_ttft_ms"), _middle(summary, "llm_total_ms")
     tokens = _middle(summary, "llm_tokens")
     if first is None or whole is None or whole <= 0:
@@ -97,7 +96,7 @@ def _tokens(summary: Summary) -> Because:
 
 
 def _first_chunk(summary: Summary) -> Because:
-    """The first chunk: the first token, then the wait for the chunk's last word."""
+    """Explain the first chunk: the first token, then the wait for the chunk's last word."""
     first, chunk = _middle(summary, "llm_ttft_ms"), _middle(summary, "first_chunk_ms")
     if first is None or chunk is None or chunk <= 0:
         return "", EARLIER_CHUNK
@@ -115,10 +114,13 @@ def _voice(summary: Summary) -> Because:
 
 
 def _first_audio(summary: Summary) -> Because:
-    """First audio: the first chunk, then the voice."""
+    """Explain first audio: the first chunk, then the voice."""
     chunk, voice = _middle(summary, "first_chunk_ms"), _middle(summary, "tts_ttfb_ms")
     if chunk is None or voice is None:
-        return "; the target shows no stage of it", "look into the server: it hides its stages"
+        return (
+            "; the target does not show its stages",
+            "look into the server: it does not show its stages",
+        )
     reason = (
         f"; half of the turns wait {_ms(chunk)} or more for the first chunk of text, "
         f"and {_ms(voice)} for the voice"
@@ -127,7 +129,7 @@ def _first_audio(summary: Summary) -> Because:
 
 
 def _first_sound(summary: Summary) -> Because:
-    """First sound: first audio, then silence."""
+    """Explain first sound: first audio, then silence."""
     audio, silence = _middle(summary, "first_audio_ms"), _middle(summary, "leading_silence_ms")
     if audio is None or silence is None:
         return "", "listen to the reply with --save-audio"
@@ -136,7 +138,7 @@ def _first_sound(summary: Summary) -> Because:
 
 
 def _playing(summary: Summary) -> Because:
-    """Stalls and what is made of them: speech comes too slowly, or its second piece too late."""
+    """Explain stalls: speech comes too slowly, or its second piece too late."""
     speed, stalls = _middle(summary, "synth_speed_x"), summary.metrics["stall_count"].values
     stalled = sum(count > 0 for count in stalls)
     reason = f"; {stalled} of {form.plural(len(stalls), 'turn')} stall while they play"
@@ -171,7 +173,7 @@ _BECAUSE: dict[str, Callable[[Summary], Because]] = {
     "audio_s": _length,
     "synth_speed_x": _voice,
 }
-"""Metrics that are made of others."""
+"""Metrics that consist of other metrics."""
 
 _REMEDIES = {
     "leading_silence_ms": LESS_SILENCE,
@@ -184,8 +186,8 @@ _REMEDIES = {
     ),
     **dict.fromkeys(
         ("transport_ms", "transport_llm_ms", "transport_tts_ms"),
-        "measure nearer to the server: this is the way there and back",
+        "measure closer to the server: this is the round trip",
     ),
-    "speaker_ms": "take a sound device with a shorter buffer",
+    "speaker_ms": "use a sound device with a shorter buffer",
 }
-"""Metrics that stand for themselves."""
+"""The remedies for all other metrics."""

@@ -19,7 +19,8 @@ from voicebench.events import WHOLE_TURN
 from voicebench.figures.columns import Columns
 from voicebench.figures.comparison import Side
 from voicebench.figures.summary import Summary
-from voicebench.judging.advice import Advice, advise
+from voicebench.judging.advice import advise
+from voicebench.judging.advice_sentences import Advice
 from voicebench.judging.comparability import Measured, other_series, other_target
 from voicebench.judging.digest import Digest, merged, part_of
 from voicebench.judging.final import Final, Taken, Word

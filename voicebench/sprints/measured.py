@@ -6,9 +6,11 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from voicebench.figures.metrics import compute
 from voicebench.judging.comparability import series_settings
-from voicebench.judging.digest import MeasuredRun, joined_chunks
+from voicebench.judging.digest import MeasuredRun
 from voicebench.judging.gates import Gate, GateResult, judge, parse_gate
 from voicebench.report.console.chunk_table import length_rows
 from voicebench.report.console.sheets import names
@@ -66,7 +68,7 @@ def run_tables(runs: Sequence[RecordedRun]) -> list[RunTable]:
 
 def text_lengths(runs: Sequence[RecordedRun]) -> list[TextLength]:
     """Return how long the voice took, by the length of the text."""
-    chunks = joined_chunks([run.digest.chunks for run in runs])
+    chunks = np.concatenate([run.digest.chunks for run in runs])
     return [TextLength(*row) for row in length_rows(chunks)]
 
 

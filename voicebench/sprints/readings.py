@@ -147,7 +147,7 @@ class Reading:
             return f"{self.kept}/{self.of}"
         if self.name == "websocket":
             return "ok" if self.value else f"{self.kept}/{self.of}"
-        unit = form.suffix(self.unit)
+        unit = form.UNITS[self.unit]
         worse = self.high if self.lower_is_better else self.low
         shown = self._number(self.value)
         if self.low is None or self.high is None:
@@ -188,7 +188,7 @@ class Reading:
         """Return ``value``, a figure of the same metric, with its unit."""
         if value is None:
             return form.NOTHING
-        return f"{self._number(value)}{form.suffix(self.unit)}"
+        return f"{self._number(value)}{form.UNITS[self.unit]}"
 
     def _number(self, value: float) -> str:
         if self.limit is None or value == int(value):

@@ -57,9 +57,9 @@ def test_many_lengths_are_gathered_in_bands_that_double() -> None:
 
 def test_every_chunk_is_counted_once_with_all_its_audio() -> None:
     chunks = digest_of([spoken(1, (" three words ", 60, 120), ("more", 80, 200))]).chunks
-    assert chunks.is_first.tolist() == [True, False]
-    assert (chunks.characters.tolist(), chunks.words.tolist()) == ([11, 4], [2, 1])
-    assert chunks.audio_s.tolist() == [0.5, 0.5]
+    assert chunks["is_first"].tolist() == [True, False]
+    assert (chunks["characters"].tolist(), chunks["words"].tolist()) == ([11, 4], [2, 1])
+    assert chunks["audio_s"].tolist() == [0.5, 0.5]
 
 
 def test_turns_that_failed_or_are_not_measured_are_left_out() -> None:

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from voicebench import format as form
-from voicebench.judging.advice import Advice
+from voicebench.judging.advice_sentences import Advice
 from voicebench.judging.final import Final, Word
 from voicebench.report.console.sheets import first_audio_line, names, sheets_of, side_by_side
 from voicebench.report.console.style import (

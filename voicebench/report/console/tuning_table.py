@@ -64,7 +64,7 @@ class TradeOffRow:
 
 def chunk_words(chunks: Chunks) -> tuple[float | None, float | None]:
     """Return the median words of the first chunks and of the later ones."""
-    first, later = chunks.words[chunks.is_first], chunks.words[~chunks.is_first]
+    first, later = (chunks["words"][chunks["is_first"] == is_first] for is_first in (True, False))
     return _median(first), _median(later)
 
 

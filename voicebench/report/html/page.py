@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from voicebench import format as form
 from voicebench.figures.metrics import BY_NAME, METRICS, Metric
-from voicebench.judging.advice import Advice
+from voicebench.judging.advice_sentences import Advice
 from voicebench.judging.gates import GateResult
 from voicebench.report.console.sheets import (
     final_line,
