@@ -10,7 +10,6 @@ so its size hardly depends on the number of turns.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -185,12 +184,13 @@ def merged(parts: Iterable[Digest], whole: Callable[[int], Timeline]) -> Digest:
     runs: list[MeasuredRun] = []
     before: list[Timeline] = []
     after: list[Timeline] = []
+    texts: dict[str, str] = {}
     taken = 0
     for part in parts:
         runs += [replace(run, number=run.number + taken) for run in part.runs]
         before = [*before, *part.before][:MOST_APART]
         after = [*after, *part.after][:MOST_APART]
-        batches.append(_numbered_from(part, taken))
+        batches.append(_numbered_from(part, taken, texts))
         taken += part.turns("measured")
         runs = _worth_keeping(runs, taken)
     phases = {
@@ -212,19 +212,26 @@ def merged(parts: Iterable[Digest], whole: Callable[[int], Timeline]) -> Digest:
     )
 
 
-def _numbered_from(part: Digest, taken: int) -> Digest:
+def _numbered_from(part: Digest, taken: int, texts: dict[str, str]) -> Digest:
     """Return ``part`` without whole turns, its runs counted on from ``taken``.
 
-    Equal texts are kept once: two hundred thousand turns may fail for the same reason.
+    ``texts`` keeps equal texts once: two hundred thousand turns may fail for the same reason.
     """
     return replace(
         part,
         failures=tuple(
-            replace(failed, number=failed.number + taken, reason=sys.intern(failed.reason))
+            FailedRun(
+                failed.number + taken,
+                failed.stage,
+                texts.setdefault(failed.reason, failed.reason),
+            )
             for failed in part.failures
         ),
         flags=tuple(replace(flag, run=flag.run + taken) for flag in part.flags),
-        remarks=tuple(replace(remark, said=sys.intern(remark.said)) for remark in part.remarks),
+        remarks=tuple(
+            replace(remark, said=texts.setdefault(remark.said, remark.said))
+            for remark in part.remarks
+        ),
         runs=(),
         before=(),
         after=(),
