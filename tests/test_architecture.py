@@ -75,7 +75,7 @@ CLOCKS_OF_THE_PATH = {
 }
 
 CLOCKS_ELSEWHERE = {
-    "engines.llm.fast.calibration": "which way of computing is the fastest on this machine",
+    "engines.llm.fast.choosing": "the time of a token, for `doctor --quality`",
     "machine.machine_state": "counters around a turn, and the pauses of the garbage collector",
     "machine.environment": "measures the clock's own resolution",
     "results.folder": "the run folder's name",

@@ -74,7 +74,7 @@ def _devices() -> list[MachineCheck]:
 
 def _compiled() -> list[MachineCheck]:
     """Look at the C code; a missing cache or compiler costs speed, and nothing else."""
-    from voicebench.engines.native.library import NoLibrary, is_vectorised, native_library
+    from voicebench.engines.native.library import NoLibrary, native_library
 
     try:
         library = native_library()
@@ -87,7 +87,7 @@ def _compiled() -> list[MachineCheck]:
                 error.remedy,
             )
         ]
-    wide = "with its wide instructions" if is_vectorised(library) else "plainly"
+    wide = "with its wide instructions" if library.voicebench_is_vectorised() else "plainly"
     return [MachineCheck("C compiler", "ok", f"has compiled for this processor, {wide}")]
 
 

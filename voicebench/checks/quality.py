@@ -122,7 +122,7 @@ def _language_model(settings: Settings, say: Say) -> Iterator[QualityFigure]:
                 "agreement": one.quality.agreement,
                 "divergence_nats": one.quality.divergence,
                 "positions": one.quality.positions,
-                "calibration_turn_ms": one.turn_ms,
+                "token_ms": one.token_ms,
             },
             one.quality.passes,
             f"agreement ≥ {LEAST_AGREEMENT:.0%}, divergence ≤ {MOST_DIVERGENCE} nats",

@@ -126,7 +126,7 @@ def _figures(finding: QualityFigure) -> str:
         return (
             f"agreement {figures['agreement']:.1%}, divergence {figures['divergence_nats']:.4f} "
             f"nats over {figures['positions']:.0f} positions; "
-            f"a turn's steps in {figures['calibration_turn_ms']:.0f} ms"
+            f"{figures['token_ms']:.1f} ms a token"
         )
     if "snr_db" in figures:
         return f"{figures['snr_db']:.1f} dB"

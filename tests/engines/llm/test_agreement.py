@@ -8,12 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from voicebench.engines.llm.agreement import Quality, Turn, compare, held_out_turns, refer
+from voicebench.engines.llm.agreement import (
+    Quality,
+    Turn,
+    compare,
+    held_out_pairs,
+    held_out_turns,
+    refer,
+)
 from voicebench.engines.llm.fast.decoder_trial import trial_model
 from voicebench.engines.llm.fast.kernels import plain
 from voicebench.engines.llm.fast.tokenizer import FolderTokenizer
 from voicebench.engines.llm.fast.torch_decoder import TorchCache, TorchDecoder
-from voicebench.engines.llm.held_out import HELD_OUT_TURNS
 
 CPU = torch.device("cpu")
 TURNS = [Turn([1, 2, 3, 4, 5], 3, [6, 7, 8, 9]), Turn([1, 2, 3, 40], 3, [41, 42])]
@@ -80,10 +86,10 @@ def test_divergence_is_that_of_the_distributions_from_exact_to_fast(exact: Torch
 def test_held_out_turns_are_many_and_share_the_frame_of_the_prompt(tiny_llama: Path) -> None:
     tokenizer = FolderTokenizer(tiny_llama)
     turns = held_out_turns(tokenizer, "Be brief.")
-    assert len(turns) == len(HELD_OUT_TURNS) >= 20
+    assert len(turns) == len(held_out_pairs()) >= 20
     assert len({tuple(turn.prompt[: turn.kept]) for turn in turns}) == 1
     assert turns[0].kept > 5
     assert len({turn.prompt[turn.kept] for turn in turns}) > 1
-    for turn, (prompt, answer) in zip(turns, HELD_OUT_TURNS, strict=True):
+    for turn, (prompt, answer) in zip(turns, held_out_pairs(), strict=True):
         assert prompt in tokenizer.decode(turn.prompt)
         assert tokenizer.decode(turn.answer) == answer

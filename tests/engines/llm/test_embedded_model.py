@@ -12,7 +12,6 @@ from voicebench.engines.llm import language_model as local
 from voicebench.engines.llm import transformers_engine
 from voicebench.engines.llm.ending import count_words
 from voicebench.engines.llm.fast import fast_model as loading
-from voicebench.engines.llm.fast.choosing import say_nothing
 from voicebench.engines.llm.fast.engine import FastEngine
 from voicebench.engines.llm.fast.tokenizer import FolderTokenizer
 from voicebench.engines.llm.generation import (
@@ -20,6 +19,7 @@ from voicebench.engines.llm.generation import (
     InProcessLanguageModel,
     ReplyRules,
 )
+from voicebench.engines.models.fetch_progress import say_nothing
 from voicebench.events import Token, Usage
 
 pytestmark = [pytest.mark.models, pytest.mark.slow]

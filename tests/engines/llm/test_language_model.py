@@ -114,7 +114,8 @@ def test_the_fast_engine_says_why_it_cannot_run_a_model(other_family: Path) -> N
 def test_auto_says_that_it_measures_and_does_so_once(
     tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quality, "HELD_OUT_TURNS", quality.HELD_OUT_TURNS[:2])
+    two_pairs = quality.held_out_pairs()[:2]
+    monkeypatch.setattr(quality, "held_out_pairs", lambda: two_pairs)
     said = []
     first = load(tiny_llama, say=said.append)
     assert any("measuring" in message for message in said)
@@ -147,12 +148,13 @@ def test_a_system_prompt_longer_than_the_context_leaves_an_error_for_the_turn(
         list(model.reply("Hello"))
 
 
-def test_every_way_to_compute_is_measured_and_the_fastest_comes_first(
+def test_every_way_to_compute_is_measured_and_the_result_kept(
     tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quality, "HELD_OUT_TURNS", quality.HELD_OUT_TURNS[:2])
-    measured = measure_quality(str(tiny_llama), device="cpu")
-    assert [one.turn_ms for one in measured] == sorted(one.turn_ms for one in measured)
+    two_pairs = quality.held_out_pairs()[:2]
+    monkeypatch.setattr(quality, "held_out_pairs", lambda: two_pairs)
+    measured = list(measure_quality(str(tiny_llama), device="cpu"))
+    assert all(one.token_ms > 0 for one in measured)
     exact = next(one for one in measured if one.name == "plain fp32")
     assert exact.quality.agreement == 1.0
     assert exact.quality.passes

@@ -14,7 +14,6 @@ from voicebench.engines.llm.fast.decoder_trial import llama_works
 from voicebench.engines.native import library as module
 from voicebench.engines.native.library import (
     NoLibrary,
-    is_vectorised,
     native_library,
     processor,
     tried_library,
@@ -73,7 +72,7 @@ def test_a_processor_without_wide_instructions_computes_the_same(
 ) -> None:
     monkeypatch.setattr(module, "_processor_options", list)
     plain = native_library()
-    assert not is_vectorised(plain)
+    assert not plain.voicebench_is_vectorised()
     assert llama_works(plain, 2)
     assert vits_works(plain, 2)
 

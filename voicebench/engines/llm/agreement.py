@@ -1,24 +1,24 @@
-"""How much fast arithmetic changes what a model says.
+"""Quality of fast arithmetic: how much it changes the scores of a language model.
 
-Two figures, over the positions of answers that both models are led through word by word:
+Both models, the exact and the fast one, are fed the same held-out answers, id by id. Two figures
+compare them over all positions:
 
-- **agreement**: at how many positions the likeliest next id is the same. Where it is not, a greedy
-  reply takes another way.
+- **agreement**: the share of positions at which both find the same next id the likeliest. Where
+  they differ, a greedy reply goes another way.
 - **divergence**: the mean Kullback-Leibler divergence of the next-id distributions, in nats, from
-  exact to fast: what is lost also where the likeliest id stays.
+  exact to fast. It also counts changes that leave the likeliest id as it was.
 
-Exact is float32, computed in plain torch from the weights as they are stored. A precision that is
-chosen automatically has to reach both limits (`Quality.passes`). An answer that looks right proves
-little: naive 8-bit products have answered a test question well at an agreement of 56 %.
+Exact means float32, in plain torch, from the weights as they are stored. A precision that is chosen
+automatically must reach both limits (`Quality.passes`). That a reply reads well proves little:
+naive 8-bit products answered a test question well at an agreement of 56 %.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from voicebench.engines.llm.held_out import HELD_OUT_TURNS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How near fast arithmetic is to exact: see the module. ``positions`` is how many were seen."""
+    """How close fast arithmetic is to exact arithmetic over ``positions`` ids; see the module."""
 
     agreement: float
     divergence: float
@@ -56,24 +56,35 @@ class Quality:
         return self.agreement >= LEAST_AGREEMENT and self.divergence <= MOST_DIVERGENCE
 
 
+def held_out_pairs() -> list[tuple[str, str]]:
+    """Return the prompts and answers on which quality is judged.
+
+    They are used for nothing else: no kernel, precision or system prompt was chosen with them.
+    """
+    text = Path(__file__).with_name("held_out_turns.txt").read_text(encoding="utf-8")
+    pairs = [pair.splitlines() for pair in text.split("\n\n")]
+    return [(prompt, answer) for prompt, answer in pairs]
+
+
 def held_out_turns(tokenizer: ChatTokenizing, system_prompt: str) -> list[Turn]:
-    """Return the turns on which quality is judged, as ids of this tokenizer."""
+    """Return the held-out prompts and answers as ids of ``tokenizer``."""
     from voicebench.engines.llm.fast.engine import common_prefix
 
-    prompts = [tokenizer.encode_turn(system_prompt, prompt) for prompt, _ in HELD_OUT_TURNS]
+    pairs = held_out_pairs()
+    prompts = [tokenizer.encode_turn(system_prompt, prompt) for prompt, _ in pairs]
     kept = len(common_prefix(min(prompts), max(prompts)))
     return [
         Turn(prompt, kept, tokenizer.encode_text(answer))
-        for prompt, (_, answer) in zip(prompts, HELD_OUT_TURNS, strict=True)
+        for prompt, (_, answer) in zip(prompts, pairs, strict=True)
     ]
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What exact arithmetic says of some turns.
+    """The scores of exact arithmetic on some turns.
 
-    ``kept`` are the keys and values of what all prompts begin with; ``expected`` the scores
-    ``(answer, vocabulary)`` of each turn, from the one after the prompt to the last but one.
+    ``kept`` holds the keys and values of the common start of all prompts. ``expected`` holds, for
+    each turn, the scores ``(answer, vocabulary)`` with which each id of the answer is chosen.
     """
 
     turns: Sequence[Turn]
@@ -82,7 +93,7 @@ class Reference:
 
 
 def refer(exact: TorchDecoder, turns: Sequence[Turn]) -> Reference:
-    """Lead the exact model through the turns."""
+    """Compute the scores of the exact model on the turns."""
     cache = exact.new_cache(_longest(turns))
     common = turns[0].kept
     kept = None
@@ -99,10 +110,10 @@ def refer(exact: TorchDecoder, turns: Sequence[Turn]) -> Reference:
 
 
 def compare(reference: Reference, fast: Decoder) -> Quality:
-    """Lead a fast model through the turns and return how near it stays to the exact one.
+    """Return how close a fast model stays to the exact one on the same turns.
 
-    It works as it does when it answers: the kept part of a prompt has exact keys and values, the
-    rest is computed in one pass, and the answer id by id.
+    It computes as it does in a reply: the kept part of a prompt has exact keys and values, the rest
+    is computed in one pass, and the answer id by id.
     """
     import torch
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 
 from voicebench.engines.llm.fast.choosing import (
     KERNELS,
     PRECISIONS,
     MeasuredDecoder,
     measure_all,
-    say_nothing,
 )
 from voicebench.engines.llm.generation import (
     SPOKEN_SYSTEM_PROMPT,
@@ -18,6 +17,7 @@ from voicebench.engines.llm.generation import (
     ReplyRules,
 )
 from voicebench.engines.llm.model_folder import find_model_folder
+from voicebench.engines.models.fetch_progress import Say, say_nothing
 from voicebench.errors import ModelError, SettingsError
 from voicebench.machine.devices import resolve_device, resolve_dtype, unused_gpu
 
@@ -38,7 +38,7 @@ def load_language_model(
     end_after_words: int | None = None,
     engine: str = "auto",
     kernels: str = "auto",
-    say: Callable[[str], None] = say_nothing,
+    say: Say = say_nothing,
 ) -> InProcessLanguageModel:
     """Load ``model`` so that it answers prompts, token by token.
 
@@ -140,12 +140,12 @@ def measure_quality(
     *,
     device: str = "auto",
     kernels: str = "auto",
-    say: Callable[[str], None] = say_nothing,
-) -> list[MeasuredDecoder]:
-    """Measure each way to compute ``model`` on this machine, the fastest first.
+    say: Say = say_nothing,
+) -> Iterator[MeasuredDecoder]:
+    """Yield the quality of each way to compute ``model`` on this machine, the fastest first.
 
-    What is found decides from now on what precision "auto" takes. Takes a minute or more. Raises
-    as `load_language_model`; `ModelError` for a model that the fast engine does not know.
+    The results are kept, and decide from now on what precision "auto" takes. Takes minutes. Raises
+    as `load_language_model`, and `ModelError` for a model that the fast engine cannot compute.
     """
     from voicebench.engines.llm.fast.fast_model import open_model
     from voicebench.engines.llm.fast.model_shape import Unsupported

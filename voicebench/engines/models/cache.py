@@ -36,6 +36,8 @@ __all__ = [
     "file_sha256",
     "known_sha256",
     "locked",
+    "recall",
+    "remember",
     "require_space",
 ]
 
@@ -195,6 +197,20 @@ def known_sha256(path: Path) -> str:
     digest = file_sha256(path)
     write_kept(memory, {"seen": seen, "sha256": digest})
     return digest
+
+
+def recall(kind: str, key: str) -> dict[str, float] | None:
+    """Return the measured figures of this ``kind`` that are kept under ``key``, or None."""
+    stored = read_kept(cache_folder() / kind / f"{key}.json")
+    try:
+        return {name: float(figure) for name, figure in stored.items()}  # type: ignore[attr-defined]
+    except (ValueError, AttributeError, TypeError):
+        return None
+
+
+def remember(kind: str, key: str, figures: Mapping[str, float]) -> None:
+    """Keep ``figures`` under ``key`` for later runs; a cache that cannot be written is no error."""
+    write_kept(cache_folder() / kind / f"{key}.json", dict(figures))
 
 
 def _temporary(folder: Path) -> Path:

@@ -180,11 +180,6 @@ def _remedy(error: Exception, otherwise: str) -> str:
     return MORE_FILES if few_files in str(error) else otherwise
 
 
-def is_vectorised(library: ctypes.CDLL) -> bool:
-    """Return whether the products were compiled for this processor's wide instructions."""
-    return bool(library.voicebench_is_vectorised())
-
-
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     """Tell ctypes the arguments of each function: a pointer must not be cut to 32 bits."""
     pointer, number, real = ctypes.c_void_p, ctypes.c_int32, ctypes.c_float

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voicebench.engines.models.cache import recall, remember
 from voicebench.engines.native.library import NoLibrary, native_digest, processor, tried_library
-from voicebench.engines.tts.findings_kept import recall, remember
 from voicebench.engines.tts.pace import Pace, measured_pace
 from voicebench.engines.tts.seeded_noise import SeededNoise
 from voicebench.engines.tts.vits.native_voice import NativeArithmetic, multiplies_bfloats

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-from voicebench.engines.tts.findings_kept import recall, remember
+from voicebench.engines.models.cache import recall, remember
 
 SAFETY = 2.5
 """How many times as long as measured a window may take before a listener would notice: the

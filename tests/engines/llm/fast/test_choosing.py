@@ -12,8 +12,7 @@ import torch
 
 from voicebench.engines.llm.agreement import Quality, Turn
 from voicebench.engines.llm.fast import choosing
-from voicebench.engines.llm.fast.calibration import turn_time
-from voicebench.engines.llm.fast.choosing import DecoderOption, Model, choose_decoder, say_nothing
+from voicebench.engines.llm.fast.choosing import DecoderOption, Model, choose_decoder
 from voicebench.engines.llm.fast.decoder_trial import trial_model
 from voicebench.engines.llm.fast.decoder_weights import Weights
 from voicebench.engines.llm.fast.engine import Decoder
@@ -21,6 +20,7 @@ from voicebench.engines.llm.fast.findings import Findings
 from voicebench.engines.llm.fast.kernels import Precision, plain
 from voicebench.engines.llm.fast.model_shape import Shape, Unsupported
 from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
+from voicebench.engines.models.fetch_progress import say_nothing
 from voicebench.engines.native.library import NoLibrary
 from voicebench.errors import SettingsError
 
@@ -34,7 +34,7 @@ def findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Findings:
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "model.safetensors").write_bytes(b"weights")
-    return Findings(folder, device="cpu", threads=1)
+    return Findings(folder, device="cpu")
 
 
 @pytest.fixture
@@ -49,9 +49,9 @@ def model(findings: Findings) -> Model:
 
 
 def offer(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    """Offer candidates whose speed and quality a test has put into the findings."""
+    """Put options of these names in the table, the fastest first."""
 
-    def candidate(name: str, precision: Precision) -> DecoderOption:
+    def option(name: str, precision: Precision) -> DecoderOption:
         def build(shape: Shape, weights: Weights) -> TorchDecoder:
             decoder = TorchDecoder(shape, weights, plain("fp32"), CPU)
             decoder.name = name
@@ -59,8 +59,8 @@ def offer(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
         return DecoderOption(name, precision, build)
 
-    offered = [candidate(name, name.split()[1]) for name in names]
-    monkeypatch.setattr(choosing, "candidates_of", lambda *_: offered)
+    offered = [option(name, name.split()[1]) for name in names]
+    monkeypatch.setattr(choosing, "decoder_options", lambda *_: offered)
 
 
 def choose(model: Model, precision: str = "auto", kernels: str = "auto") -> Decoder:
@@ -70,10 +70,7 @@ def choose(model: Model, precision: str = "auto", kernels: str = "auto") -> Deco
 def test_auto_takes_the_fastest_whose_quality_passes(
     monkeypatch: pytest.MonkeyPatch, model: Model
 ) -> None:
-    offer(monkeypatch, "slow fp32", "fast int8", "middle bf16")
-    speeds = {"fast int8": 1.0, "middle bf16": 2.0, "slow fp32": 3.0}
-    for name, milliseconds in speeds.items():
-        model.findings.add_speed(name, milliseconds)
+    offer(monkeypatch, "fast int8", "middle bf16", "slow fp32")
     model.findings.add_quality("fast int8", BAD)
     model.findings.add_quality("middle bf16", GOOD)
     assert choose(model).name == "middle bf16"
@@ -84,9 +81,7 @@ def test_auto_takes_the_fastest_whose_quality_passes(
 def test_auto_needs_no_quality_measured_for_float32(
     monkeypatch: pytest.MonkeyPatch, model: Model
 ) -> None:
-    offer(monkeypatch, "slow int8", "fast fp32")
-    model.findings.add_speed("slow int8", 2.0)
-    model.findings.add_speed("fast fp32", 1.0)
+    offer(monkeypatch, "fast fp32", "slow int8")
     assert choose(model).name == "fast fp32"
     assert model.findings.quality("fast fp32") is None
 
@@ -113,9 +108,22 @@ def test_a_precision_that_is_asked_for_is_taken_whatever_its_quality(
 
 
 def test_nothing_that_passes_leaves_float32(monkeypatch: pytest.MonkeyPatch, model: Model) -> None:
-    offer(monkeypatch, "only int8")
+    offer(monkeypatch, "only int8", "exact fp32")
     model.findings.add_quality("only int8", BAD)
-    assert choose(model) is model.exact
+    assert choose(model).name == "exact fp32"
+    offer(monkeypatch, "only int8")
+    with pytest.raises(SettingsError, match="change the replies of this model too much"):
+        choose(model)
+
+
+def test_what_is_slower_than_float32_is_taken_only_on_request(
+    monkeypatch: pytest.MonkeyPatch, model: Model
+) -> None:
+    offer(monkeypatch, "slow bf16", "plain fp32")
+    options = choosing.decoder_options("cpu", "auto", 1)
+    options[0] = dataclasses.replace(options[0], on_request=True)
+    assert choose(model).name == "plain fp32"
+    assert choose(model, precision="bf16").name == "slow bf16"
 
 
 def test_a_precision_that_a_device_does_not_have_is_refused(
@@ -130,7 +138,7 @@ def test_a_candidate_whose_sizes_do_not_suit_is_passed_over(
     monkeypatch: pytest.MonkeyPatch, model: Model
 ) -> None:
     offer(monkeypatch, "odd int8", "plain fp32")
-    odd = choosing.candidates_of()
+    odd = choosing.decoder_options("cpu", "auto", 1)
 
     def refuse(shape: Shape, weights: Weights) -> None:
         raise Unsupported("odd sizes")
@@ -144,78 +152,90 @@ def test_a_candidate_whose_sizes_do_not_suit_is_passed_over(
 def test_a_large_model_keeps_the_numbers_it_is_stored_in_until_measured(
     monkeypatch: pytest.MonkeyPatch, model: Model
 ) -> None:
-    monkeypatch.setattr(choosing, "MEASURED_IN_PASSING", 10)
+    monkeypatch.setattr(choosing, "LARGEST_MEASURED", 10)
     stored = tuple(
         dataclasses.replace(layer, output=layer.output.astype(ml_dtypes.bfloat16))
         for layer in model.weights.layers
     )
     model.weights = dataclasses.replace(model.weights, layers=stored)
     offer(monkeypatch, "a int8", "b bf16", "c fp32")
-    for milliseconds, name in enumerate(("a int8", "b bf16", "c fp32")):
-        model.findings.add_speed(name, milliseconds)
     assert choose(model).name == "b bf16"
     model.findings.add_quality("a int8", GOOD)
     assert choose(model).name == "a int8"
 
 
-def test_the_cpu_offers_a_native_decoder_and_torchs_products(c_library: ctypes.CDLL) -> None:
-    names = [candidate.name for candidate in choosing.candidates_of("cpu", "auto", 1)]
-    assert names[0] == "native int8"
-    assert "plain fp32" in names
-    native = choosing.candidates_of("cpu", "native", 1)
-    assert [candidate.name for candidate in native] == ["native int8"]
-    assert "native int8" not in [one.name for one in choosing.candidates_of("cpu", "torch", 1)]
+TORCH_ON_A_CPU = [
+    *("weight-only int8", "packed fp16", "packed bf16", "packed fp32"),
+    *("plain fp32", "plain bf16", "plain fp16"),
+]
 
 
-def test_without_a_compiler_the_cpu_offers_torchs_products(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("device", "kernels", "expected"),
+    [
+        ("cpu", "auto", ["native int8", *TORCH_ON_A_CPU]),
+        ("cpu", "native", ["native int8"]),
+        ("cpu", "torch", TORCH_ON_A_CPU),
+        ("cuda:0", "auto", ["graphed fp16", "graphed bf16", "graphed fp32"]),
+        ("mps", "auto", ["plain fp16", "plain bf16", "plain fp32"]),
+    ],
+)
+def test_the_table_names_the_decoders_of_a_device_the_fastest_first(
+    device: str, kernels: str, expected: list[str]
+) -> None:
+    options = choosing.decoder_options(device, kernels, threads=1)
+    assert [option.name for option in options] == expected
+
+
+@pytest.mark.parametrize("has_bfloat16", [True, False])
+def test_bfloat16_is_for_processors_that_multiply_it(
+    monkeypatch: pytest.MonkeyPatch, has_bfloat16: bool
+) -> None:
+    monkeypatch.setattr(choosing, "cpu_has_bfloat16", lambda: has_bfloat16)
+    options = choosing.decoder_options("cpu", "torch", 1)
+    slow = {option.name for option in options if option.on_request}
+    assert slow == {"plain bf16", "plain fp16"} | (set() if has_bfloat16 else {"packed bf16"})
+
+
+def test_the_decoder_in_c_is_taken_first(model: Model, c_library: ctypes.CDLL) -> None:
+    model.findings.add_quality("native int8", GOOD)
+    assert str(choose(model).describe()["kernels"]).startswith("native")
+
+
+def test_without_a_compiler_torch_computes_and_the_reason_is_kept(
+    monkeypatch: pytest.MonkeyPatch, model: Model
+) -> None:
     def no_compiler(*_: object) -> None:
         raise NoLibrary("there is no C compiler")
 
     monkeypatch.setattr(choosing, "tried_library", no_compiler)
-    names = [candidate.name for candidate in choosing.candidates_of("cpu", "auto", 1)]
-    assert "native int8" not in names
-    assert "plain fp32" in names
-    assert list(choosing.candidates_of("cpu", "native", 1)) == []
-
-
-def test_a_turn_takes_time_and_a_decoder_that_cannot_be_built_forever() -> None:
-    shape, weights = trial_model()
-
-    def build(shape: Shape, weights: Weights) -> TorchDecoder:
-        assert shape.layers == len(weights.layers) <= 8
-        return TorchDecoder(shape, weights, plain("fp32"), CPU)
-
-    def refuse(shape: Shape, weights: Weights) -> None:
-        raise Unsupported("no")
-
-    assert 0 < turn_time(build, shape, weights) < float("inf")
-    assert turn_time(refuse, shape, weights) == float("inf")
+    model.findings.add_quality("weight-only int8", BAD)
+    model.findings.add_quality("packed fp16", GOOD)
+    assert isinstance(choose(model), TorchDecoder)
+    assert str(model.no_library) == "there is no C compiler"
+    with pytest.raises(SettingsError, match="there is no C compiler"):
+        choose(model, kernels="native")
 
 
 def test_findings_are_kept_between_runs_and_belong_to_model_and_machine(
     findings: Findings, tmp_path: Path
 ) -> None:
     folder = tmp_path / "model"
-    findings.add_speed("a", 1.5)
     findings.add_quality("a", GOOD)
-    again = Findings(folder, device="cpu", threads=1)
-    assert again.speed("a") == 1.5
+    again = Findings(folder, device="cpu")
     assert again.quality("a") == GOOD
-    more_threads = Findings(folder, device="cpu", threads=2)
-    assert more_threads.speed("a") is None
-    assert more_threads.quality("a") == GOOD
+    assert again.quality("b") is None
     (folder / "model.safetensors").write_bytes(b"other weights")
-    assert Findings(folder, device="cpu", threads=1).speed("a") is None
+    assert Findings(folder, device="cpu").quality("a") is None
 
 
 def test_a_broken_findings_file_is_as_none(findings: Findings, tmp_path: Path) -> None:
-    findings.add_speed("a", 1.5)
+    findings.add_quality("a", GOOD)
     (file,) = Path(tmp_path / "cache" / "findings").iterdir()
-    changed = file.read_text().replace("1.5", "0.5")
+    changed = file.read_text().replace("0.99", "0.98")
     for content in ("{", "[]", '{"speed": 3, "quality": {"a": {"x": 1}}}', changed):
         file.write_text(content)
-        again = Findings(tmp_path / "model", device="cpu", threads=1)
-        assert again.speed("a") is None
+        again = Findings(tmp_path / "model", device="cpu")
         assert again.quality("a") is None
 
 
@@ -224,10 +244,10 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("VOICEBENCH_CACHE", str(tmp_path / "file"))
-    findings = Findings(tmp_path, device="cpu", threads=1)
-    findings.add_speed("a", 1.5)
+    findings = Findings(tmp_path, device="cpu")
+    findings.add_quality("a", GOOD)
     findings.add_prefix([1], np.zeros(1, np.float32), np.zeros(1, np.float32))
-    assert findings.speed("a") == 1.5
+    assert findings.quality("a") is None
     assert findings.prefix([1], say_nothing) is None
 
 
@@ -237,21 +257,23 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(
 def test_a_damaged_state_of_the_prefix_is_said_and_made_anew(
     model: Model, tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
-    keys, values = model.kept([1, 2, 3])
+    keys, values = model.exact_prefix([1, 2, 3])
     (file,) = (tmp_path / "cache" / "prefixes").rglob("*.state")
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
     said = []
     model.say = said.append
-    again = model.kept([1, 2, 3])
-    assert said == ["the kept state of the system prompt is damaged in the cache, and is made anew"]
+    again = model.exact_prefix([1, 2, 3])
+    assert said == [
+        "the saved state of the system prompt is damaged in the cache; computing it again"
+    ]
     assert np.array_equal(again[0], keys)
     assert np.array_equal(again[1], values)
     assert file.read_bytes() == whole
 
 
 def test_the_exact_prefix_is_kept_with_its_ids(model: Model) -> None:
-    keys, values = model.kept([1, 2, 3])
+    keys, values = model.exact_prefix([1, 2, 3])
     assert keys.shape == (2, 2, 3, 16)
     again = model.findings.prefix([1, 2, 3], say_nothing)
     assert np.array_equal(again[0], keys)

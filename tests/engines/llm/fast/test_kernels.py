@@ -6,10 +6,28 @@ import pytest
 import torch
 
 from voicebench.engines.llm.fast import kernels
-from voicebench.engines.llm.fast.kernels import Linear, LinearKind, kinds_of_cpu, plain, works
+from voicebench.engines.llm.fast.kernels import (
+    CPU_KINDS,
+    Linear,
+    LinearKind,
+    plain,
+    working_kind,
+    works,
+)
 from voicebench.engines.llm.fast.model_shape import Unsupported
 
-KINDS = kinds_of_cpu()
+
+def kinds_here() -> list[LinearKind]:
+    kinds = []
+    for name in CPU_KINDS:
+        try:
+            kinds.append(working_kind(name))
+        except Unsupported:
+            continue
+    return kinds
+
+
+KINDS = kinds_here()
 
 
 def test_the_plain_kinds_exist_on_every_processor() -> None:
@@ -32,7 +50,12 @@ def test_a_kind_multiplies_as_float32_does_but_for_its_rounding(
     assert torch.dist(got, expected) / expected.norm() < kernels._TOLERANCE[kind.precision]
 
 
-def test_a_kind_that_computes_wrong_is_not_offered() -> None:
+def test_a_kind_bears_the_name_that_it_was_asked_for() -> None:
+    assert {kind.name for kind in KINDS} <= set(CPU_KINDS)
+    assert all(kind.precision == kernels.precision_of(kind.name) for kind in KINDS)
+
+
+def test_a_kind_that_computes_wrong_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
     good = plain("fp32")
 
     def wrong(weight: torch.Tensor, bias: torch.Tensor | None) -> Linear:
@@ -40,7 +63,11 @@ def test_a_kind_that_computes_wrong_is_not_offered() -> None:
         return lambda activations: product(activations) * (1.1 if len(activations) > 1 else 1.0)
 
     assert works(good)
-    assert not works(dataclasses.replace(good, prepare=wrong))
+    wrong_kind = dataclasses.replace(good, prepare=wrong)
+    assert not works(wrong_kind)
+    monkeypatch.setattr(kernels, "_weight_only_int8", lambda: wrong_kind)
+    with pytest.raises(Unsupported, match="no weight-only int8 products"):
+        working_kind("weight-only int8")
 
 
 def test_a_kind_whose_operator_is_gone_is_not_offered() -> None:

@@ -1,114 +1,105 @@
-"""Which decoder runs a model: how its weights are stored, and by what they are multiplied.
+"""Choose the decoder that runs a model: a table for each device, and a check at load.
 
-For a precision that is asked for, the fastest decoder of that precision is taken; for ``auto``, the
-fastest of all whose quality passes (`voicebench.engines.llm.agreement`). Speed and quality are
-measured here, on this machine and this model, and the findings are kept (`findings`), so it costs
-some seconds once. A model too large to be measured in passing keeps the numbers it is stored in,
-until its quality has been measured on purpose (`voicebench.engines.llm.agreement.measure`).
+`decoder_options` is the table: the decoders of a device, the fastest first. A decoder is taken if
+it exists here, computes right (its arithmetic is compared with torch once), and keeps the quality
+of the model (`voicebench.engines.llm.agreement`, measured once for each model and kept). A model
+that is too large for that keeps the number format it is stored in, until
+`voicebench doctor --quality` has measured it.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from voicebench.engines.llm.agreement import Quality, Reference, Turn, compare, refer
-from voicebench.engines.llm.fast.calibration import turn_time
 from voicebench.engines.llm.fast.decoder_trial import llama_works
 from voicebench.engines.llm.fast.decoder_weights import Weights
 from voicebench.engines.llm.fast.engine import Decoder
 from voicebench.engines.llm.fast.findings import Findings
-from voicebench.engines.llm.fast.kernels import LinearKind, Precision, kinds_of_cpu, plain
+from voicebench.engines.llm.fast.kernels import (
+    CPU_KINDS,
+    Precision,
+    plain,
+    precision_of,
+    working_kind,
+)
 from voicebench.engines.llm.fast.model_shape import Shape, Unsupported
 from voicebench.engines.llm.fast.native_decoder import NativeDecoder
 from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
-from voicebench.engines.native.library import (
-    NoLibrary,
-    is_vectorised,
-    native_library,
-    tried_library,
-)
+from voicebench.engines.models.fetch_progress import Say, say_nothing
+from voicebench.engines.native.library import NoLibrary, tried_library
 from voicebench.errors import SettingsError
+from voicebench.machine.devices import cpu_has_bfloat16
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
     from numpy.typing import NDArray
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 KERNELS = ("auto", "native", "torch")
 
 NATIVE_PRECISION: Precision = "int8"
-_OF_DEVICES: tuple[Precision, ...] = ("fp16", "bf16", "fp32")
+_GPU_PRECISIONS: tuple[Precision, ...] = ("fp16", "bf16", "fp32")
 
-MEASURED_IN_PASSING = 1_000_000_000
-"""Parameters up to which a model is measured when it is loaded: above, the exact copy that it is
-measured against takes more memory and time than a start may."""
-
-
-def say_nothing(message: str) -> None:
-    """Tell nobody what takes long."""
+LARGEST_MEASURED = 1_000_000_000
+"""The quality of a model with more parameters is not measured at load: its float32 copy takes too
+much memory and time."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecoderOption:
-    """One way to compute a model: its name, its precision, and how to build the decoder."""
+    """One way to compute a model.
+
+    ``build`` raises `Unsupported` if the model's sizes do not suit it or torch lacks the operators,
+    and `NoLibrary` if it needs C code that this machine does not have.
+    """
 
     name: str
     precision: Precision
     build: Callable[[Shape, Weights], Decoder]
+    on_request: bool = False
+    """Slower than float32 here: taken only if the user asks for its precision."""
 
 
 @dataclass
 class Model:
-    """A model for which a decoder is chosen, where it runs, and what is known of it here."""
+    """A model for which a decoder is chosen, and what is known about it on this machine."""
 
     shape: Shape
     weights: Weights
     device: str
-    """As torch calls it: ``cpu``, ``mps`` or ``cuda:N``."""
+    """As torch names it: ``cpu``, ``mps`` or ``cuda:N``."""
     turns: Callable[[], list[Turn]]
     findings: Findings
-    say: Callable[[str], None] = say_nothing
-    refused: list[NoLibrary] = field(default_factory=list)
-    """Why the native candidates are not among those that were looked at."""
+    say: Say = say_nothing
+    no_library: NoLibrary | None = None
+    """Why the C decoder was not taken, if it is missing or wrong."""
 
     @property
     def is_large(self) -> bool:
-        """Whether measuring it takes more than a start may."""
-        return self.weights.parameters > MEASURED_IN_PASSING
+        """Whether measuring its quality takes too long for a start."""
+        return self.weights.parameters > LARGEST_MEASURED
 
     @cached_property
     def exact(self) -> TorchDecoder:
-        """The model in float32, the measure of all others."""
+        """The model in float32, with which all others are compared."""
         import torch
 
         return TorchDecoder(self.shape, self.weights, plain("fp32"), torch.device(self.device))
 
     @cached_property
     def reference(self) -> Reference:
-        """What the exact model says of half of the held-out turns; the model itself is let go.
-
-        Half of them is enough for a start; `measure_all` takes all.
-        """
+        """The scores of the exact model on half of the held-out turns; frees the exact model."""
         reference = refer(self.exact, self.turns()[::2])
         del self.exact
         return reference
 
-    def quality(self, candidate: DecoderOption, decoder: Decoder) -> Quality:
-        """Return the quality of a candidate, measured now or found earlier."""
-        known = self.findings.quality(candidate.name)
-        if known is None:
-            self.say(f"measuring the quality of {candidate.name} on this model, once")
-            known = compare(self.reference, decoder)
-            self.findings.add_quality(candidate.name, known)
-        return known
-
-    def kept(self, ids: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the exact keys and values of a prefix, computed now or found earlier."""
+    def exact_prefix(self, ids: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the exact keys and values of a prefix, computed now or in an earlier run."""
         known = self.findings.prefix(ids, self.say)
         if known is None:
             cache = self.exact.new_cache(len(ids))
@@ -117,175 +108,150 @@ class Model:
             self.findings.add_prefix(ids, *known)
         return known
 
+    def may_pass(self, option: DecoderOption) -> bool:
+        """Return whether "auto" may take an option, before its decoder is built."""
+        if option.on_request or self._is_exempt(option):
+            return not option.on_request
+        known = self.findings.quality(option.name)
+        return not self.is_large if known is None else known.passes
 
-@dataclass(frozen=True, slots=True)
-class MeasuredDecoder:
-    """A way to compute a model: its speed on the first layers, and its quality on the whole."""
+    def passes(self, option: DecoderOption, decoder: Decoder) -> bool:
+        """Return whether a decoder keeps the model's quality, measured now or in an earlier run."""
+        if self._is_exempt(option):
+            return True
+        known = self.findings.quality(option.name)
+        if known is None:
+            self.say(f"measuring the quality of {option.name} on this model, once")
+            known = compare(self.reference, decoder)
+            self.findings.add_quality(option.name, known)
+        return known.passes
 
-    name: str
-    precision: Precision
-    turn_ms: float
-    quality: Quality
+    def _is_exempt(self, option: DecoderOption) -> bool:
+        """Return whether an option needs no measured quality.
 
-
-def measure_all(model: Model, *, kernels: str, threads: int) -> list[MeasuredDecoder]:
-    """Measure the candidates for ``model``, the fastest first, and keep what was found.
-
-    The quality of those that are slower than any float32 is not looked at: nobody takes them.
-    """
-    reference = refer(model.exact, model.turns())
-    del model.exact
-    candidates = list(candidates_of(model.device, kernels, threads))
-    speeds = [turn_time(one.build, model.shape, model.weights) for one in candidates]
-    of_exact = (
-        speed for one, speed in zip(candidates, speeds, strict=True) if one.precision == "fp32"
-    )
-    slowest = max(of_exact, default=math.inf)
-    found = []
-    for candidate, turn_ms in zip(candidates, speeds, strict=True):
-        if math.isinf(turn_ms):
-            continue
-        model.findings.add_speed(candidate.name, turn_ms)
-        if turn_ms > slowest:
-            continue
-        model.say(f"measuring the quality of {candidate.name}")
-        try:
-            decoder = candidate.build(model.shape, model.weights)
-        except Unsupported:  # the first layers suit it, and a later one does not
-            continue
-        quality = compare(reference, decoder)
-        model.findings.add_quality(candidate.name, quality)
-        found.append(MeasuredDecoder(candidate.name, candidate.precision, turn_ms, quality))
-    return sorted(found, key=lambda one: one.turn_ms)
+        Float32 does not, and neither does a large model in the format that it is stored in.
+        """
+        stored = self.weights.layers[0].output.dtype.name
+        as_stored = {"bfloat16": "bf16", "float16": "fp16"}.get(stored) == option.precision
+        return option.precision == "fp32" or (self.is_large and as_stored)
 
 
 def choose_decoder(model: Model, *, precision: str, kernels: str, threads: int) -> Decoder:
-    """Return the decoder for ``model``.
+    """Return the decoder for ``model``: the first of the table that fits and passes.
 
-    Raises `SettingsError` where this device has nothing for what is asked, `Unsupported` where the
-    model's sizes do not suit it.
+    A ``precision`` that the user chose is taken whatever its quality. Raises `SettingsError` if the
+    device has nothing for these settings, `Unsupported` if the model's sizes do not suit it.
     """
-    candidates = candidates_of(model.device, kernels, threads, model.refused)
-    if precision != "auto":
-        candidates = (one for one in candidates if one.precision == precision)
-    refusal: Exception = SettingsError(
-        f"on {model.device} the {kernels} kernels know no precision {precision}",
+    is_auto = precision == "auto"
+    refusal: Unsupported | None = None
+    for option in decoder_options(model.device, kernels, threads):
+        if option.precision != precision and not (is_auto and model.may_pass(option)):
+            continue
+        try:
+            decoder = option.build(model.shape, model.weights)
+        except NoLibrary as error:
+            model.no_library = error
+            continue
+        except Unsupported as error:
+            refusal = refusal or error
+            continue
+        if not is_auto or model.passes(option, decoder):
+            return decoder
+    if kernels == "native" and model.no_library is not None:
+        raise SettingsError(
+            f"the native kernels cannot compute here ({model.no_library})",
+            f"set llm.kernels to auto, or {model.no_library.remedy}",
+        )
+    if refusal is not None:
+        raise refusal
+    if is_auto:
+        raise SettingsError(
+            f"the {kernels} kernels change the replies of this model too much",
+            "set llm.kernels to auto, or name a precision",
+        )
+    raise SettingsError(
+        f"on {model.device} the {kernels} kernels have no precision {precision}",
         "write auto for precision and kernels, or take another device",
     )
-    for candidate in _fastest_first(model, candidates):
-        if precision == "auto" and not _may_pass(model, candidate):
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredDecoder:
+    """The quality of one way to compute a model; ``token_ms`` is its mean time for a token."""
+
+    name: str
+    token_ms: float
+    quality: Quality
+
+
+def measure_all(model: Model, *, kernels: str, threads: int) -> Iterator[MeasuredDecoder]:
+    """Measure every option of the table on all held-out turns, and keep the results."""
+    reference = refer(model.exact, model.turns())
+    del model.exact
+    for option in decoder_options(model.device, kernels, threads):
+        if option.on_request:
             continue
+        model.say(f"measuring the quality of {option.name}")
         try:
-            decoder = candidate.build(model.shape, model.weights)
-        except Unsupported as error:
-            refusal = error
+            decoder = option.build(model.shape, model.weights)
+        except (Unsupported, NoLibrary):
             continue
-        if precision != "auto" or _passes(model, candidate, decoder):
-            return decoder
-    if precision == "auto" and kernels == "auto":
-        return model.exact
-    if kernels == "native" and model.refused:
-        (refused,) = model.refused
-        raise SettingsError(
-            f"the native kernels cannot compute here ({refused})",
-            f"set llm.kernels to auto, or {refused.remedy}",
-        )
-    raise refusal
+        began = time.perf_counter()
+        quality = compare(reference, decoder)
+        token_ms = 1000 * (time.perf_counter() - began) / quality.positions
+        model.findings.add_quality(option.name, quality)
+        yield MeasuredDecoder(option.name, token_ms, quality)
 
 
-def candidates_of(
-    device: str, kernels: str, threads: int, refused: list[NoLibrary] | None = None
-) -> Iterator[DecoderOption]:
-    """Yield what this device offers, each checked to compute right; the native ones first.
+def decoder_options(device: str, kernels: str, threads: int) -> list[DecoderOption]:
+    """Return the decoders of ``device``, the fastest first.
 
-    Where there are no native ones, ``refused`` gets the reason. Torch is imported when the first
-    candidate is asked for that it computes.
+    A token takes as long as reading the weights, so narrower numbers are faster on every device.
+    On a CPU the C decoder is the fastest: it reads 8 or 4 bits for a weight, in one call for each
+    token. Torch is imported only when a decoder that needs it is built.
     """
-    if device == "cpu" and kernels in ("auto", "native"):
-        try:
-            yield _native(threads)
-        except NoLibrary as error:
-            if refused is not None:
-                refused.append(error)
-    if device == "cpu" and kernels == "native":
-        return
-    import torch
-
-    on = torch.device(device)
-    if on.type == "cpu":
-        for kind in kinds_of_cpu():
-            yield _in_torch(kind, on)
-        return
-    computed = _graphed if on.type == "cuda" else _in_torch
-    for precision in _OF_DEVICES:
-        yield computed(plain(precision), on)
-
-
-def _passes(model: Model, candidate: DecoderOption, decoder: Decoder) -> bool:
-    if candidate.precision == "fp32" or (model.is_large and _is_stored(model, candidate)):
-        return True
-    return model.quality(candidate, decoder).passes
-
-
-def _may_pass(model: Model, candidate: DecoderOption) -> bool:
-    """Return whether it is worth building a candidate to see whether its quality passes."""
-    known = model.findings.quality(candidate.name)
-    if known is not None:
-        return known.passes
-    return not model.is_large or candidate.precision == "fp32" or _is_stored(model, candidate)
-
-
-def _is_stored(model: Model, candidate: DecoderOption) -> bool:
-    """Return whether the candidate computes in the numbers that the weights are stored in."""
-    stored = model.weights.layers[0].output.dtype.name
-    return {"bfloat16": "bf16", "float16": "fp16"}.get(stored) == candidate.precision
-
-
-def _fastest_first(model: Model, candidates: Iterable[DecoderOption]) -> Iterator[DecoderOption]:
-    """Yield the candidates by their speed here.
-
-    A vectorised native decoder goes first unmeasured: it reads fewer bytes than any product of
-    torch, in one call a token. The others are looked for only where it does not suit.
-    """
-    rest = []
-    for candidate in candidates:
-        if candidate.name.startswith("native") and is_vectorised(native_library()):
-            yield candidate
-        else:
-            rest.append(candidate)
-    yield from rest if len(rest) < 2 else sorted(rest, key=lambda one: _speed(model, one))
-
-
-def _speed(model: Model, candidate: DecoderOption) -> float:
-    known = model.findings.speed(candidate.name)
-    if known is None:
-        model.say(f"measuring the speed of {candidate.name} on this machine, once")
-        known = turn_time(candidate.build, model.shape, model.weights)
-        model.findings.add_speed(candidate.name, known)
-    return known
+    if device == "mps":
+        return [_in_torch(f"plain {precision}", device) for precision in _GPU_PRECISIONS]
+    if device != "cpu":
+        return [_graphed(precision, device) for precision in _GPU_PRECISIONS]
+    native = [] if kernels == "torch" else [_native(threads)]
+    if kernels == "native":
+        return native
+    slow = {"plain bf16", "plain fp16"}
+    if not cpu_has_bfloat16():
+        slow.add("packed bf16")
+    return native + [_in_torch(name, device, on_request=name in slow) for name in CPU_KINDS]
 
 
 def _native(threads: int) -> DecoderOption:
-    """Return the decoder in C. Raises `NoLibrary`."""
-    library = tried_library("llama", llama_works)
+    """Return the decoder in C."""
 
     def build(shape: Shape, weights: Weights) -> Decoder:
+        library = tried_library("llama", llama_works)
         return NativeDecoder(library, shape, weights, threads=threads)
 
     return DecoderOption(f"native {NATIVE_PRECISION}", NATIVE_PRECISION, build)
 
 
-def _in_torch(kind: LinearKind, device: torch.device) -> DecoderOption:
-    def build(shape: Shape, weights: Weights) -> Decoder:
-        return TorchDecoder(shape, weights, kind, device)
-
-    return DecoderOption(kind.name, kind.precision, build)
-
-
-def _graphed(kind: LinearKind, device: torch.device) -> DecoderOption:
-    from voicebench.engines.llm.fast.graph_decoder import GraphDecoder
+def _in_torch(name: str, device: str, *, on_request: bool = False) -> DecoderOption:
+    """Return the decoder whose products are torch's kind ``name``."""
 
     def build(shape: Shape, weights: Weights) -> Decoder:
-        return GraphDecoder(shape, weights, kind, device)
+        import torch
 
-    return DecoderOption(f"graphed {kind.precision}", kind.precision, build)
+        return TorchDecoder(shape, weights, working_kind(name), torch.device(device))
+
+    return DecoderOption(name, precision_of(name), build, on_request)
+
+
+def _graphed(precision: Precision, device: str) -> DecoderOption:
+    """Return the decoder that replays a CUDA graph for each token."""
+
+    def build(shape: Shape, weights: Weights) -> Decoder:
+        import torch
+
+        from voicebench.engines.llm.fast.graph_decoder import GraphDecoder
+
+        return GraphDecoder(shape, weights, plain(precision), torch.device(device))
+
+    return DecoderOption(f"graphed {precision}", precision, build)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from voicebench.engines.llm.agreement import held_out_turns
-from voicebench.engines.llm.fast.choosing import NATIVE_PRECISION, Model, choose_decoder
+from voicebench.engines.llm.fast.choosing import Model, choose_decoder
 from voicebench.engines.llm.fast.decoder_weights import read_weights
 from voicebench.engines.llm.fast.engine import FastEngine, common_prefix
 from voicebench.engines.llm.fast.findings import Findings
@@ -42,10 +42,10 @@ def load(
     )
     kept = None
     if prefix and len(prefix) < model.shape.context and precision != "fp32" and not model.is_large:
-        kept = model.kept(prefix)
+        kept = model.exact_prefix(prefix)
     decoder = choose_decoder(model, precision=precision, kernels=kernels, threads=threads)
-    if model.refused and precision in ("auto", NATIVE_PRECISION):
-        slower = slower or model.refused[0].slower
+    if model.no_library is not None:
+        slower = slower or model.no_library.slower
     engine = FastEngine(
         decoder,
         prefix=prefix,
@@ -74,7 +74,7 @@ def open_model(
         read_weights(folder, shape),
         device,
         turns=lambda: held_out_turns(tokenizer, SPOKEN_SYSTEM_PROMPT),
-        findings=Findings(folder, device=device, threads=threads),
+        findings=Findings(folder, device=device),
         say=say,
     )
     return model, tokenizer, threads

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from voicebench.engines.llm.fast.model_shape import Unsupported
 
@@ -54,12 +54,32 @@ def plain(precision: Precision) -> LinearKind:
     return LinearKind(f"plain {precision}", precision, dtype, prepare)
 
 
-def kinds_of_cpu() -> list[LinearKind]:
-    """Return the kinds that exist on this processor with this torch, and compute right."""
-    kinds = [plain("fp32"), plain("bf16"), plain("fp16")]
-    kinds += [_packed_by_onednn("fp32"), _packed_by_onednn("bf16")]
-    kinds += [_packed_fp16(), _weight_only_int8()]
-    return [kind for kind in kinds if works(kind)]
+CPU_KINDS = (
+    *("weight-only int8", "packed fp16", "packed bf16", "packed fp32"),
+    *("plain fp32", "plain bf16", "plain fp16"),
+)
+"""The kinds for a CPU, the fastest first."""
+
+
+def precision_of(name: str) -> Precision:
+    """Return the precision of a kind's name: its last word."""
+    return cast(Precision, name.rsplit(maxsplit=1)[-1])
+
+
+def working_kind(name: str) -> LinearKind:
+    """Return the kind of that name; raises `Unsupported` if it is missing or wrong here."""
+    precision = precision_of(name)
+    if name.startswith("plain"):
+        return plain(precision)
+    if name == "packed fp16":
+        kind = _packed_fp16()
+    elif name == "weight-only int8":
+        kind = _weight_only_int8()
+    else:
+        kind = _packed_by_onednn(precision)
+    if not works(kind):
+        raise Unsupported(f"this processor or torch has no {name} products")
+    return kind
 
 
 def works(kind: LinearKind) -> bool:
