@@ -87,14 +87,13 @@ def text_front_end_ms(texts: Sequence[str]) -> float:
     """Return the median time from a text to what the first window is computed from."""
     from voicebench.engines.tts.finding import open_voice
     from voicebench.engines.tts.fitting import choose_arithmetic
-    from voicebench.engines.tts.seeded_noise import SeededNoise
-    from voicebench.engines.tts.vits.utterance import encode
+    from voicebench.engines.tts.vits.utterance import encode, seeded_noise
 
     voice = open_voice(VOICE)
     arithmetic = choose_arithmetic(voice, "cpu")
 
     def begin(text: str) -> None:
-        encode(arithmetic, next(voice.symbols(text)), voice.manner, SeededNoise(0, text))
+        encode(arithmetic, next(voice.symbols(text)), voice.manner, seeded_noise(0, text))
 
     begin(texts[0])
     return percentile([timed_ms(partial(begin, text)) for text in texts], 50)

@@ -30,14 +30,13 @@ class FixedNoise:
         self.frames = frames
         self.taken = 0
 
-    def for_durations(self, symbols: int) -> NDArray[np.float32]:
-        assert self.durations.shape == (symbols, 2)
-        return self.durations
-
-    def for_frames(self, frames: int, channels: int) -> NDArray[np.float32]:
-        drawn = self.frames[self.taken : self.taken + frames, :channels]
-        self.taken += frames
-        assert drawn.shape == (frames, channels)
+    def __call__(self, shape: tuple[int, int]) -> NDArray[np.float32]:
+        if shape == self.durations.shape:
+            return self.durations
+        rows, channels = shape
+        drawn = self.frames[self.taken : self.taken + rows, :channels]
+        self.taken += rows
+        assert drawn.shape == shape
         return drawn
 
 

@@ -1,11 +1,10 @@
-"""Phonemes through espeak-ng, exactly as Piper takes them.
+"""Phonemes of espeak-ng, as Piper's own code makes them.
 
-Piper's package (``piper-tts``, GPL-3) carries espeak-ng (GPL-3) and the few lines that turn its
-answers into a voice's phonemes; both are used as they are. Importing that package by its name
-would also load onnxruntime, which takes a third of a second and is not needed here: so its
-modules are loaded under a name of our own, from the same folder.
+Piper's package (``piper-tts``, GPL-3) contains espeak-ng (GPL-3) and the code that turns its output
+into a voice's phonemes. ``import piper`` would also load onnxruntime, which takes a third of a
+second and is not needed. So this module loads the package's modules under another name.
 
-espeak-ng keeps its state in global variables and is not thread-safe: one lock guards it.
+espeak-ng is not thread-safe (its state is global): a lock guards it.
 """
 
 from __future__ import annotations
@@ -26,33 +25,33 @@ _lock = threading.Lock()
 
 
 def phonemize(voice: str, text: str, clusters: Iterable[tuple[str, ...]] = ()) -> list[list[str]]:
-    """Return the phonemes of ``text``, sentence by sentence, as espeak-ng's ``voice`` says them.
+    """Return the phonemes of ``text``, sentence by sentence, in espeak-ng's ``voice``.
 
-    ``clusters`` are vowels that a Piper voice wants merged into one phoneme. Raises `ModelError`
-    where espeak-ng has no such voice.
+    ``clusters`` are vowels to merge into one phoneme. Raises `ModelError` if espeak-ng does not
+    have the voice.
     """
     with _lock:
         try:
             sentences: list[list[str]] = _phonemizer().phonemize(voice, text, set(clusters) or None)
         except RuntimeError as error:
             raise ModelError(
-                f"espeak-ng cannot speak for the voice {voice!r} ({error})",
+                f"espeak-ng does not have the voice {voice!r} ({error})",
                 "check espeak.voice in the voice's .onnx.json",
             ) from None
     return sentences
 
 
 def with_diacritics(text: str) -> str:
-    """Return Arabic ``text`` with its vowels written out, as Piper does before espeak-ng.
+    """Return Arabic ``text`` with its vowels, which espeak-ng needs.
 
-    Needs onnxruntime; raises `ModelError` without it.
+    Raises `ModelError` if onnxruntime is not installed.
     """
     with _lock:
         return str(_diacritizer()(text, taskeen_threshold=0.8))
 
 
 def piper_module(name: str) -> ModuleType:
-    """Return the module ``piper.name`` without running what ``import piper`` runs."""
+    """Return the module ``piper.name`` without running ``piper/__init__.py``."""
     if _ALIAS not in sys.modules:
         found = importlib.util.find_spec("piper")
         if found is None or not found.submodule_search_locations:

@@ -11,9 +11,8 @@ import numpy as np
 from voicebench.engines.models.cache import recall, remember
 from voicebench.engines.native.library import NoLibrary, native_digest, processor, tried_library
 from voicebench.engines.tts.pace import Pace, measured_pace
-from voicebench.engines.tts.seeded_noise import SeededNoise
 from voicebench.engines.tts.vits.native_voice import NativeArithmetic, multiplies_bfloats
-from voicebench.engines.tts.vits.utterance import encode, frames
+from voicebench.engines.tts.vits.utterance import encode, frames, seeded_noise
 from voicebench.engines.tts.vits.voice_trial import snr_db, vits_works
 from voicebench.errors import SettingsError
 
@@ -177,7 +176,7 @@ def record_replays(voice: Voice, arithmetic: Arithmetic) -> None:
 
 def _probe(voice: Voice, arithmetic: Arithmetic) -> NDArray[np.float32]:
     """Return frames (at least `_PROBE_FRAMES`, channels) of babble: random symbols, encoded."""
-    noise = SeededNoise(0, "probe")
+    noise = seeded_noise(0, "probe")
     symbols = np.random.default_rng(0).integers(voice.shape.text.symbols, size=_PROBE_SYMBOLS)
     manner = replace(voice.manner, length_scale=1.0)  # a user's may be anything
     utterance = encode(arithmetic, symbols.tolist(), manner, noise)

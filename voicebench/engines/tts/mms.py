@@ -1,23 +1,22 @@
 """transformers' VITS voices (``VitsModel``; the MMS-TTS voices of more than 1,100 languages).
 
 Such a voice is a folder, local or from a hub: ``config.json``, ``model.safetensors`` and the files
-of its tokenizer. It takes characters, not phonemes. Its weights are read into the same network
-that speaks Piper voices; transformers itself is not needed to speak.
+of its tokenizer. It takes characters, not phonemes. Its weights go into the same network as those
+of Piper voices; transformers is not needed to speak.
 
-The names of settings and weights are those that ``VitsModel.save_pretrained`` writes. Weight norm
-(Salimans and Kingma 2016: a direction and a length a row) is kept in these files, under one of
-two pairs of names, and is multiplied out here.
+The names of settings and weights are those that ``VitsModel.save_pretrained`` writes. A file may
+store a weight as direction and length (weight norm, Salimans and Kingma 2016), under one of two
+pairs of names. They are multiplied here.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voicebench.engines.models.fetch_progress import Say, say_nothing
-from voicebench.engines.tts.characters import read_characters
+from voicebench.engines.tts.characters import REMEDY, read_characters
 from voicebench.engines.tts.vits.utterance import Manner
 from voicebench.engines.tts.vits.voice_shape import (
     DecoderShape,
@@ -26,21 +25,19 @@ from voicebench.engines.tts.vits.voice_shape import (
     TextShape,
     VitsShape,
 )
-from voicebench.engines.tts.voice import Voice, converted
+from voicebench.engines.tts.voice import Voice, converted, read_json
 from voicebench.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-REMEDY = "name a folder with config.json, model.safetensors and vocab.json of a VitsModel"
-
 
 def open_vits_folder(folder: Path, name: str | None = None, say: Say = say_nothing) -> Voice:
-    """Load the voice in ``folder``; raises `ModelError` where it is none, or is broken."""
-    config = read_json(folder / "config.json")
+    """Load the voice in ``folder``. Raises `ModelError` if it is not a whole VITS voice."""
+    config = read_json(folder / "config.json", REMEDY)
     if config.get("model_type") != "vits":
         raise ModelError(
-            f"{folder} holds a model of the type {config.get('model_type')!r}, not a VITS voice",
+            f"{folder} has a model of the type {config.get('model_type')!r}, not a VITS voice",
             REMEDY,
         )
     characters = read_characters(folder)
@@ -74,8 +71,8 @@ def open_vits_folder(folder: Path, name: str | None = None, say: Say = say_nothi
     made = converted(weights_file, convert, shape, say)
     if characters.most_id >= shape.text.symbols:
         raise ModelError(
-            f"{folder / 'vocab.json'} names the symbol {characters.most_id}, and the voice has "
-            f"{shape.text.symbols}",
+            f"{folder / 'vocab.json'} has the symbol {characters.most_id}, but the voice has only "
+            f"{shape.text.symbols} symbols",
             "take all files of the same voice",
         )
     return Voice(
@@ -93,21 +90,8 @@ def open_vits_folder(folder: Path, name: str | None = None, say: Say = say_nothi
     )
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file; raises `ModelError` where there is none."""
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"{path} is missing", REMEDY) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"cannot read {path}: {error}", "fetch the voice again") from None
-    if not isinstance(stored, dict):
-        raise ModelError(f"{path} holds no JSON object", "fetch the voice again")
-    return stored
-
-
 def vits_shape(config: Mapping[str, Any]) -> VitsShape:
-    """Return the sizes in ``config.json``, and VitsConfig's own where it leaves one out."""
+    """Return the sizes in ``config.json``; a missing one has VitsConfig's default."""
 
     def size(name: str, default: int) -> int:
         value = int(config.get(name, default))
@@ -174,7 +158,7 @@ def vits_shape(config: Mapping[str, Any]) -> VitsShape:
 
 
 class _Stored:
-    """The tensors of a safetensors file, with weight norm multiplied out."""
+    """The tensors of a safetensors file, with weight norm applied."""
 
     def __init__(self, path: Path) -> None:
         from safetensors import SafetensorError
@@ -187,7 +171,7 @@ class _Stored:
             self._tensors = load_file(path)
         except (SafetensorError, OSError) as error:
             raise ModelError(
-                f"{path} cannot be read ({error})", "it is cut off: fetch it again"
+                f"{path} cannot be read ({error})", "fetch it again: it may be cut off"
             ) from None
         self._path = path
 
@@ -197,16 +181,14 @@ class _Stored:
             tensor: Tensor = self._tensors[name].float()
             return tensor
         stem = name.removesuffix(".weight")
+        normed = f"{stem}.parametrizations.weight.original"
         for length, direction in (
             (f"{stem}.weight_g", f"{stem}.weight_v"),
-            (
-                f"{stem}.parametrizations.weight.original0",
-                f"{stem}.parametrizations.weight.original1",
-            ),
+            (f"{normed}0", f"{normed}1"),
         ):
             if name.endswith(".weight") and {length, direction} <= self._tensors.keys():
                 g, v = self._tensors[length].float(), self._tensors[direction].float()
                 axes = [axis for axis in range(v.dim()) if g.shape[axis] == 1]
                 folded: Tensor = v * (g / v.norm(dim=axes, keepdim=True))
                 return folded
-        raise ModelError(f"{self._path} is no VITS voice of transformers: it has no {name}", REMEDY)
+        raise ModelError(f"{self._path} is not a VitsModel: it has no {name}", REMEDY)

@@ -1,10 +1,10 @@
-"""The head of a reply: near silence that a voice puts before the first sound, and leaving it out.
+"""Leaves out the near silence with which a voice begins a reply.
 
-A voice opens with tens of milliseconds in which nothing can be heard. At the head of a reply that
-is latency, so it is not handed out. Between two text chunks a pause is prosody and stays.
+A voice begins with tens of milliseconds that nobody can hear. At the start of a reply they are
+latency, so they are not handed out. A pause between two text chunks is prosody, and stays.
 
-What nobody hears alone may still belong to a word: the breath of "he" is softer than the level at
-which sound begins. So nothing is left out from where the voice itself places its first phoneme.
+A sound too soft to be heard alone may still belong to a word: the breath of "he". So everything
+stays from the place where the voice puts its first phoneme.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BEFORE_SOUND_MS = 5.0
-"""What is kept before the first sound, so that no soft consonant is cut into."""
+"""Kept before the first sound, so that no soft consonant is cut."""
 
 RULE = AudibleRule(min_ms=3.0)
-"""Sound begins as METRICS says (RMS over 10 ms above 0.01 of full scale), but is believed at once:
-waiting until it has lasted 20 ms would take another window."""
+"""As in `voicebench.audio.pcm`, but 3 ms of sound are enough: waiting for 20 ms would take another
+window."""
 
 
 class OpeningTrimmer:
-    """Takes the windows of a reply's first chunk, and gives them out from the first sound on."""
+    """Takes the windows of a reply's first chunk, and returns them from the first sound on."""
 
     def __init__(self, sample_rate: int) -> None:
         self._sample_rate = sample_rate
@@ -35,21 +35,21 @@ class OpeningTrimmer:
         self._unsure = np.empty(0, np.float32)
         self._trimmed = 0
         self.sounding = False
-        """Whether sound has begun; from then on nothing is left out."""
+        """Whether sound has begun. From then on nothing is left out."""
 
     def expect(self, first_phoneme_ms: float) -> None:
-        """Note where the voice places its first phoneme, counted from the reply's beginning."""
+        """Set where the voice puts its first phoneme, counted from the beginning of the reply."""
         self._phoneme = round(first_phoneme_ms / 1000 * self._sample_rate)
 
     @property
     def trimmed_ms(self) -> float:
-        """Return how much silence was left out so far."""
+        """How much silence was left out so far."""
         return self._trimmed / self._sample_rate * 1000
 
     def take(self, pcm: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what of the next window ``pcm`` (samples,) is to be heard; (0,) if it is silent.
+        """Return the part of the next window ``pcm`` (samples,) that is kept; (0,) if silent.
 
-        The end of a silent window is held back until it is known that no sound begins in it.
+        The end of a silent window waits for the next window: a sound may begin in it.
         """
         if self.sounding:
             return pcm

@@ -1,13 +1,12 @@
-"""How fast a voice speaks on this machine, and which windows follow from it.
+"""How fast a voice speaks on this machine, and the sizes of windows that follow from it.
 
-The time that a window takes is nearly a straight line: so much for the window itself (hundreds of
-small operations), and so much for each frame in it. Both are measured when a voice is loaded, on
-windows of two sizes, and the best is kept in the cache.
+The time for a window is nearly a straight line: a constant (hundreds of small operations), plus a
+time for each frame. Both are measured when a voice is loaded, on windows of two sizes. The fastest
+measurement is kept in the cache.
 
-From the line follow the windows. Whoever listens starts to play with the first one, so each window
-must be there before the one before it has been played. A window is therefore as long as can be
-computed, with a safety factor, in the time that the audio already out lasts: small at first, then
-growing until the limit.
+A listener starts to play the first window when it arrives, so each window must arrive before the
+one before it has been played. Each window is as long as can be computed in the time that the
+audio already handed out lasts, with a safety factor: small at first, then growing up to a limit.
 """
 
 from __future__ import annotations
@@ -19,26 +18,26 @@ from dataclasses import asdict, dataclass
 from voicebench.engines.models.cache import recall, remember
 
 SAFETY = 2.5
-"""How many times as long as measured a window may take before a listener would notice: the
-language model is at work on the same processor."""
+"""A window may take this many times the measured time before a listener notices: the language
+model runs on the same processor."""
 
 LASTING_SAFETY = 1.5
-"""The same if all windows do."""
+"""The same factor if every window is that slow."""
 
 SHORTEST_MS = 40.0
 LONGEST_MS = 500.0
-"""Cancelling, and another engine's turn on the device, wait for the window at hand."""
+"""Cancelling, and another engine that needs the device, wait until a window has ended."""
 
 UNMEASURED_FIRST_MS = 140.0
 MEASURING_S = 0.3
-"""How long the first measurement on a machine may take."""
+"""Time for the first measurement on a machine."""
 
 _FEW, _MANY = 8, 40
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The time that a window takes: ``window_ms`` + ``frame_ms`` for each of its frames."""
+    """The time that a window takes: ``window_ms``, plus ``frame_ms`` for each frame."""
 
     window_ms: float
     frame_ms: float
@@ -48,7 +47,7 @@ class Pace:
         return self.window_ms + self.frame_ms * frames
 
     def frames_within(self, milliseconds: float) -> float:
-        """Return how many frames a window of this time can have; negative if not even none."""
+        """Return how many frames a window can have in this time; negative if none."""
         return (milliseconds - self.window_ms) / self.frame_ms
 
 
@@ -62,10 +61,10 @@ class Windows:
     first_ms: float
 
     def sizes(self, silent_ms: float = 0.0) -> Iterator[int]:
-        """Yield how many samples each window is to have; ``silent_ms`` open the first for nothing.
+        """Yield how many samples each window should have.
 
-        The first window is what a listener starts with. From then on it is known how much of the
-        audio that is out has not been played, if each window takes what the pace says.
+        The first window is longer by ``silent_ms``, the silence at its beginning. The later ones
+        follow from how much audio a listener has not played yet, if the pace is right.
         """
         yield self._samples(silent_ms + self.first_ms)
         ahead = self.first_ms
@@ -81,22 +80,22 @@ class Windows:
 
 
 def first_window_ms(pace: Pace, frame_ms: float) -> float:
-    """Return the shortest first window after which a second one of the same length is in time."""
+    """Return the shortest first window that lasts until a second one of its length arrives."""
     spare = 1 - SAFETY * pace.frame_ms / frame_ms
-    if spare <= 0:  # slower than real time allows: start with more in hand
+    if spare <= 0:  # too slow for real time: start with more audio
         return UNMEASURED_FIRST_MS
     return min(max(SAFETY * pace.window_ms / spare, SHORTEST_MS), UNMEASURED_FIRST_MS)
 
 
 def measured_pace(key: str, speak_frames: Callable[[int], None]) -> Pace:
-    """Return the pace of ``speak_frames``, measured now and, for the same ``key``, earlier.
+    """Return the pace of ``speak_frames``: the faster of now and the one kept under ``key``.
 
-    ``speak_frames`` computes one window of so many frames, and returns when its samples are on
-    the host. It should have been called before: the first windows are slow. Of two measurements
-    the faster one counts, because another program at work only ever slows one down; so a few
-    windows do once a measurement has been remembered.
+    The faster one, because other programs can only slow a measurement down. So a few windows are
+    enough once a measurement is kept. ``speak_frames`` computes a window of so many frames, and
+    returns when the samples are on the host. Call it once before: the first windows are slow.
     """
-    earlier = _remembered(key)
+    kept = recall("paces", key) or {}
+    earlier = Pace(**kept) if kept.keys() == {"window_ms", "frame_ms"} else None
     pace = _measure(speak_frames, budget_s=MEASURING_S if earlier is None else 0.0)
     if earlier is not None and earlier.cost_ms(_MANY) <= pace.cost_ms(_MANY):
         return earlier
@@ -105,7 +104,7 @@ def measured_pace(key: str, speak_frames: Callable[[int], None]) -> Pace:
 
 
 def _measure(speak_frames: Callable[[int], None], budget_s: float) -> Pace:
-    """Time short and long windows in turn until the budget is spent; once at least."""
+    """Time short and long windows alternately until the budget is spent, once at least."""
     short = long = float("inf")
     begun = time.perf_counter()
     while long == float("inf") or time.perf_counter() - begun < budget_s:
@@ -119,11 +118,3 @@ def _time_ms(speak_frames: Callable[[int], None], frames: int) -> float:
     begun = time.perf_counter_ns()
     speak_frames(frames)
     return (time.perf_counter_ns() - begun) / 1e6
-
-
-def _remembered(key: str) -> Pace | None:
-    stored = recall("paces", key)
-    try:
-        return None if stored is None else Pace(stored["window_ms"], stored["frame_ms"])
-    except KeyError:
-        return None

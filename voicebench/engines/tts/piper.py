@@ -1,4 +1,4 @@
-"""Piper voices: an ONNX file with the weights, and beside it a JSON file that says how to speak.
+"""Piper voices: an ONNX file with the weights, and a JSON file with the settings beside it.
 
 A Piper voice takes phonemes. Each sentence begins with ``^`` and ends with ``$``, and a pad symbol
 ``_`` stands between any two phonemes; the JSON file maps each phoneme to its ids.
@@ -6,16 +6,15 @@ A Piper voice takes phonemes. Each sentence begins with ``^`` and ends with ``$`
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voicebench.engines.models.fetch_progress import Say, say_nothing
 from voicebench.engines.tts import espeak
 from voicebench.engines.tts.vits.utterance import Manner
-from voicebench.engines.tts.voice import Voice, converted
+from voicebench.engines.tts.voice import Voice, converted, read_json
 from voicebench.errors import ModelError
 from voicebench.text.speakable import parts, speakable
 
@@ -25,28 +24,22 @@ if TYPE_CHECKING:
     from voicebench.engines.tts.vits.voice_shape import VitsShape
 
 MOST_PHONEMES = 1000
-"""A longer sentence (Piper knows no limit) is spoken in parts: attention grows with its square."""
-
-_NAMED_KINDS = ("espeak", "text")
+"""A longer sentence is spoken in parts, because the cost of attention grows with its square."""
 
 
 @dataclass(frozen=True, slots=True)
 class PiperSettings:
-    """What the JSON file of a voice says, as far as it is needed to speak."""
+    """The settings in a voice's JSON file that are needed to speak."""
 
     espeak_voice: str
     phoneme_type: str
     phoneme_ids: Mapping[str, Sequence[int]]
     sample_rate: int
-    speakers: int
-    default_speaker: int
-    noise_scale: float
-    length_scale: float
-    noise_w: float
+    manner: Manner
     vowel_clusters: tuple[tuple[str, ...], ...]
 
-    def sentences(self, text: str) -> Iterator[list[str]]:
-        """Yield the phonemes of each sentence of ``text`` that has something to pronounce."""
+    def symbols(self, text: str) -> Iterator[list[int]]:
+        """Yield the symbol ids of each sentence of ``text`` that has something to pronounce."""
         for part in parts(speakable(text)):
             if self.phoneme_type == "text":
                 import unicodedata
@@ -57,10 +50,10 @@ class PiperSettings:
                 found = espeak.phonemize(self.espeak_voice, written, self.vowel_clusters)
             for sentence in found:
                 if any(phoneme.isalnum() for phoneme in sentence):
-                    yield from _bounded(sentence)
+                    yield from map(self._ids, _bounded(sentence))
 
-    def ids(self, phonemes: Sequence[str]) -> list[int]:
-        """Return the symbol ids of one sentence, without phonemes that the voice does not know."""
+    def _ids(self, phonemes: Sequence[str]) -> list[int]:
+        """Return the symbol ids of one sentence; unknown phonemes are left out."""
         pad = self.phoneme_ids["_"]
         ids = [*self.phoneme_ids["^"], *pad]
         for phoneme in phonemes:
@@ -68,22 +61,17 @@ class PiperSettings:
                 ids += [*self.phoneme_ids[phoneme], *pad]
         return [*ids, *self.phoneme_ids["$"]]
 
-    def symbols(self, text: str) -> Iterator[list[int]]:
-        """Yield the symbol ids of each sentence of ``text``."""
-        for sentence in self.sentences(text):
-            yield self.ids(sentence)
-
 
 def open_piper(path: Path, say: Say = say_nothing) -> Voice:
-    """Load the Piper voice whose ONNX file is ``path``; ``path`` + ".json" lies beside it.
+    """Load the Piper voice whose ONNX file is ``path``, with ``path`` + ".json" beside it.
 
-    Raises `ModelError` where a file is missing, broken, or of another kind.
+    Raises `ModelError` if a file is missing, broken, or of another kind.
     """
     if not path.is_file():
         raise ModelError(f"there is no voice {path}", "check the path of the .onnx file")
     settings = read_settings(path.with_name(path.name + ".json"))
     if settings.phoneme_type == "espeak":
-        espeak.phonemize(settings.espeak_voice, "")  # an unknown voice is refused before loading
+        espeak.phonemize(settings.espeak_voice, "")  # fail on an unknown language before loading
 
     def convert() -> tuple[VitsShape, dict[str, Tensor]]:
         import torch
@@ -101,9 +89,13 @@ def open_piper(path: Path, say: Say = say_nothing) -> Voice:
     most = max(max(ids) for ids in settings.phoneme_ids.values() if ids)
     if most >= made.shape.text.symbols:
         raise ModelError(
-            f"{path}.json names the symbol {most}, and the voice has {made.shape.text.symbols}",
+            f"{path}.json has the symbol {most}, but the voice has only "
+            f"{made.shape.text.symbols} symbols",
             "take the .onnx and the .onnx.json of the same voice",
         )
+    manner = settings.manner
+    if made.shape.speakers == 1:
+        manner = replace(manner, speaker=None)
     return Voice(
         name=path.name.removesuffix(".onnx"),
         family="piper",
@@ -113,46 +105,31 @@ def open_piper(path: Path, say: Say = say_nothing) -> Voice:
         weights=made.weights,
         origin=made.origin,
         symbols=settings.symbols,
-        manner=Manner(
-            noise_scale=settings.noise_scale,
-            length_scale=settings.length_scale,
-            noise_w=settings.noise_w,
-            speaker=settings.default_speaker if made.shape.speakers > 1 else None,
-        ),
+        manner=manner,
         speakers=made.shape.speakers,
         lead_symbols=len(settings.phoneme_ids["^"]) + len(settings.phoneme_ids["_"]),
     )
 
 
 def read_settings(path: Path) -> PiperSettings:
-    """Read a voice's JSON file; raises `ModelError` with the key that is wrong."""
+    """Read a voice's JSON file. Raises `ModelError` with the key that is wrong."""
     remedy = "a Piper voice is two files: NAME.onnx and NAME.onnx.json"
     try:
-        content = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ModelError(f"{path} is missing", remedy) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"cannot read {path}: {error}", remedy) from None
-    try:
-        stored = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is no JSON: {error}", "fetch the voice again") from None
-    try:
-        settings = _settings(stored)
+        settings = _settings(read_json(path, remedy))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
             f"{path} is not the JSON file of a Piper voice ({type(error).__name__}: {error})",
             remedy,
         ) from None
-    if settings.phoneme_type not in _NAMED_KINDS:
+    if settings.phoneme_type not in ("espeak", "text"):
         raise ModelError(
-            f"{path} wants phonemes of the kind {settings.phoneme_type!r}",
-            "voicebench speaks Piper voices with phonemes of espeak-ng or plain characters",
+            f"{path} needs phonemes of the kind {settings.phoneme_type!r}",
+            "take a Piper voice with phonemes of espeak-ng or plain characters",
         )
     return settings
 
 
-def _settings(stored: Any) -> PiperSettings:
+def _settings(stored: dict[str, Any]) -> PiperSettings:
     inference = stored.get("inference", {})
     phoneme_ids = {
         str(phoneme): [int(i) for i in ids] for phoneme, ids in stored["phoneme_id_map"].items()
@@ -170,11 +147,12 @@ def _settings(stored: Any) -> PiperSettings:
         phoneme_type=str(stored.get("phoneme_type", "espeak")),
         phoneme_ids=phoneme_ids,
         sample_rate=sample_rate,
-        speakers=int(stored.get("num_speakers", 1)),
-        default_speaker=int(stored.get("default_speaker_id", 0)),
-        noise_scale=float(inference.get("noise_scale", 0.667)),
-        length_scale=float(inference.get("length_scale", 1.0)),
-        noise_w=float(inference.get("noise_w", 0.8)),
+        manner=Manner(
+            noise_scale=float(inference.get("noise_scale", 0.667)),
+            length_scale=float(inference.get("length_scale", 1.0)),
+            noise_w=float(inference.get("noise_w", 0.8)),
+            speaker=int(stored.get("default_speaker_id", 0)),
+        ),
         vowel_clusters=tuple(tuple(map(str, row)) for row in stored.get("vowel_clusters") or ()),
     )
 

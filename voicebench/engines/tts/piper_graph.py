@@ -1,11 +1,9 @@
 """A Piper voice's weights, found in its ONNX graph.
 
-A Piper voice is one VITS exported to ONNX by torch. What the file keeps of the original model
-depends on the exporter: weight norm is folded, which leaves weights with anonymous names; equal
-tensors share one name, so a norm may be stored under another norm's name. What stays is the
-*scope*: each operation is named after the module it came from
-(``/flow/flows.4/enc/in_layers.0/Conv``). So a weight is looked up as "the second input of the
-convolution of that module".
+A Piper voice is a VITS network, exported to ONNX by torch. The export loses names: folded weight
+norm leaves anonymous weights, and equal tensors share one name. It keeps the *scope*: each
+operation is named after its module (``/flow/flows.4/enc/in_layers.0/Conv``). So a weight is looked
+up as "the second input of the convolution of that module".
 """
 
 from __future__ import annotations
@@ -27,12 +25,12 @@ if TYPE_CHECKING:
     Array = NDArray[np.float32]
 
 MOST_BYTES = 1 << 30
-"""No Piper voice is near this size; an ONNX file of more than 2 GiB cannot be one file at all."""
+"""Far more than the size of any Piper voice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A convolution of the graph: its tensors and what they do."""
+    """A convolution of the graph."""
 
     weight: Array
     bias: Array | None
@@ -41,10 +39,10 @@ class Operation:
 
 
 class PiperGraph:
-    """The tensors of a voice by the module they belong to."""
+    """The tensors of a voice, by the module that they belong to."""
 
     def __init__(self, path: Path) -> None:
-        """Read the file at ``path``; raises `ModelError` where it is no readable ONNX file."""
+        """Read the file at ``path``. Raises `ModelError` if it is not an ONNX file."""
         self.path = path
         graph = _read(path).graph
         self._tensors = {tensor.name: tensor for tensor in graph.initializer}
@@ -85,7 +83,7 @@ class PiperGraph:
         )
 
     def weight(self, name: str) -> Array:
-        """Return the weight that training called ``name``, wherever the exporter has put it."""
+        """Return the weight that the training program calls ``name``, wherever it is stored."""
         scope, _, field = name.rpartition(".")
         if scope == "dp.flows.0":
             return self.operand(scope, "Sub") if field == "m" else self._log_scale(name)
@@ -108,9 +106,9 @@ class PiperGraph:
         return self._array(name)
 
     def operand(self, scope: str, kind: str) -> Array:
-        """Return the stored tensor that an operation of ``kind`` in ``scope`` works with.
+        """Return the stored tensor that the last operation of ``kind`` in ``scope`` reads.
 
-        Where several do, the last is meant: a norm's gain comes after its statistics.
+        The last one, because a norm's gain comes after its statistics.
         """
         for node in reversed(self._scopes.get(scope, [])):
             if node.op_type == kind:
@@ -134,7 +132,7 @@ class PiperGraph:
         return self.operand(scope, "Mul"), self.operand(scope, "Add")
 
     def _log_scale(self, name: str) -> Array:
-        """Return the log scale ``name``: stored, or as its negative, or as exp(-log scale)."""
+        """Return the log scale ``name``; it is stored as such, negated, or as exp(-log scale)."""
         scope = name.rpartition(".")[0]
         if name in self._tensors:
             return self._array(name)
@@ -143,7 +141,7 @@ class PiperGraph:
         return -np.log(self.operand(scope, "Mul"))
 
     def _scope(self, node: Any) -> str:
-        """Return the dotted name of the module that ``node`` came from; "" where it is unknown."""
+        """Return the dotted name of the module that ``node`` came from; "" if unknown."""
         if node.name.startswith("/"):
             return str(node.name[1:].rpartition("/")[0].replace("/", "."))
         for name in node.input[1:]:
@@ -164,7 +162,7 @@ class PiperGraph:
         return np.ascontiguousarray(array, dtype=np.float32)
 
     def foreign(self, what: str) -> ModelError:
-        """Return the error that says that the graph is no Piper voice, because of ``what``."""
+        """Return the error that the graph is not a Piper voice; ``what`` is the reason."""
         return ModelError(
             f"{self.path} is not a Piper voice that voicebench can read: {what}",
             "take a voice made by Piper (a .onnx file with its .onnx.json)",
@@ -177,7 +175,7 @@ def _read(path: Path) -> Any:
     try:
         size = path.stat().st_size
         if size > MOST_BYTES:
-            raise ModelError(f"{path} has {size} bytes, far more than any Piper voice", remedy)
+            raise ModelError(f"{path} has {size} bytes, too many for a Piper voice", remedy)
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(
@@ -189,7 +187,7 @@ def _read(path: Path) -> Any:
     try:
         model = onnx.load_model_from_string(content)
     except Exception:  # protobuf's DecodeError, whose module has changed over the releases
-        raise ModelError(f"{path} is no ONNX file, or it is cut off", remedy) from None
+        raise ModelError(f"{path} is not an ONNX file, or is cut off", remedy) from None
     if not model.graph.node:
-        raise ModelError(f"{path} holds no network", remedy)
+        raise ModelError(f"{path} has no network", remedy)
     return model

@@ -1,7 +1,7 @@
-"""From the graph of a Piper voice to the network: its sizes, and where each of its weights is.
+"""The sizes of a Piper voice's network, read from its graph.
 
-The sizes follow from the weights' shapes and from the operations' strides and dilations, so
-voices of any quality (x_low, low, medium, high) and of many speakers are read by the same lines.
+They follow from the weights' shapes and the operations' strides and dilations. So the same code
+reads voices of any quality (x_low, low, medium, high) and any number of speakers.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Text-to-speech in process: a VITS voice that streams.
+"""Text-to-speech in this process: a VITS voice that streams.
 
-A text chunk becomes sentences, a sentence becomes symbols, and the network speaks the sentence
+A text chunk becomes sentences, and a sentence becomes symbols. The network speaks the sentence
 window by window (see `voicebench.engines.tts.vits`): the first samples leave long before the rest
-is computed, and are the same samples that computing everything at once would give.
+is computed. They equal the samples of computing everything at once.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ import itertools
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from voicebench.engines.models.fetch_progress import Say, say_nothing
 from voicebench.engines.tts.opening_silence import OpeningTrimmer
 from voicebench.engines.tts.pace import LONGEST_MS, Windows, first_window_ms
-from voicebench.engines.tts.seeded_noise import SeededNoise
-from voicebench.engines.tts.vits.utterance import encode, windows
+from voicebench.engines.tts.vits.utterance import encode, seeded_noise, windows
 from voicebench.errors import SettingsError
 from voicebench.events import AudioChunk, SilenceTrimmed, TtsEvent
 from voicebench.machine.slower import Slower, described
@@ -36,8 +35,8 @@ if TYPE_CHECKING:
 class LocalSynthesizer:
     """Speaks with a VITS voice in this process.
 
-    One step (an encoding, a window) is computed at a time: an arithmetic may have one memory for
-    all its windows, and two steps at once on one processor both take longer.
+    A lock lets one step (an encoding, a window) run at a time: windows may share one memory, and
+    two steps at once on one processor both take longer.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class LocalSynthesizer:
         trim_silence: bool,
         slower: Slower | None = None,
     ) -> None:
-        """Join a voice with what computes it; ``slower`` says why nothing faster does."""
+        """Join a voice and the code that computes it; ``slower`` says why nothing faster does."""
         self._voice = voice
         self._arithmetic = arithmetic
         self._windows = windows
@@ -60,41 +59,41 @@ class LocalSynthesizer:
         self._turn = threading.Lock()
 
     def speak(self, text: str) -> Iterator[TtsEvent]:
-        """Yield the speech of ``text``, each window as soon as its samples are on the host.
+        """Yield the speech of ``text``, each window as soon as its samples are in host memory.
 
-        Nothing comes for a text with nothing to pronounce. Closing the iterator cancels what is
-        left, within one window. Raises `EngineError`.
+        Yields nothing if there is nothing to pronounce. Closing the iterator cancels the rest,
+        within one window. Raises `EngineError`.
         """
         for pcm in self._spoken(text):
             yield AudioChunk(pcm, self._voice.sample_rate)
 
     def speak_opening(self, text: str) -> Iterator[TtsEvent]:
-        """Yield the speech of the first text chunk of a reply: as `speak`, from the first sound on.
+        """Yield the speech of the first text chunk of a reply, from its first sound on.
 
-        A `SilenceTrimmed` before the first audio says how much was left out.
+        A `SilenceTrimmed` before the first audio says how much silence was left out.
         """
         if not self._trim_silence:
             yield from self.speak(text)
             return
         opening = OpeningTrimmer(self._voice.sample_rate)
         for pcm in self._spoken(text, opening=opening):
-            told = opening.sounding
-            heard = opening.take(pcm)
+            was_sounding = opening.sounding
+            kept = opening.take(pcm)
             if opening.sounding:
-                if not told:
+                if not was_sounding:
                     yield SilenceTrimmed(opening.trimmed_ms)
-                yield AudioChunk(heard, self._voice.sample_rate)
+                yield AudioChunk(kept, self._voice.sample_rate)
 
     def speak_whole(self, text: str) -> NDArray[np.float32]:
-        """Return the speech of ``text`` computed at once (sentence by sentence), untrimmed.
+        """Return the speech of ``text``, each sentence in one window, untrimmed.
 
-        What streaming is compared with.
+        Checks compare streamed speech with it.
         """
         spoken = [np.empty(0, np.float32), *self._spoken(text, whole=True)]
         return np.concatenate(spoken)
 
     def describe(self) -> dict[str, object]:
-        """Return what a reader of the results must know of this synthesizer."""
+        """Return what results record of this synthesizer."""
         return {
             "engine": "vits",
             "family": self._voice.family,
@@ -120,13 +119,13 @@ class LocalSynthesizer:
         return self._windows.pace.cost_ms(LONGEST_MS / self._windows.frame_ms) / 1000
 
     def close(self) -> None:
-        """Do nothing: the voice's memory goes with the object."""
+        """Do nothing: Python frees the memory of the voice."""
 
     def _spoken(
         self, text: str, *, opening: OpeningTrimmer | None = None, whole: bool = False
     ) -> Iterator[NDArray[np.float32]]:
         """Yield the samples of ``text``, window by window."""
-        noise = SeededNoise(self._seed, text)
+        noise = seeded_noise(self._seed, text)
         sizes: Iterator[int] | None = None
         for symbols in self._voice.symbols(text):
             with self._turn:
@@ -148,7 +147,7 @@ class LocalSynthesizer:
                 yield pcm
 
     def _silent_ms(self, utterance: Utterance) -> float:
-        """Return how long the symbols before the first that sounds last."""
+        """Return how long the silent symbols at the beginning last."""
         lead = min(self._voice.lead_symbols, utterance.ends.size - 1)
         return int(utterance.ends[lead - 1]) * self._windows.frame_ms if lead > 0 else 0.0
 
@@ -173,11 +172,11 @@ def load_synthesizer(
     """Load a voice and return the synthesizer that speaks with it.
 
     ``voice`` is a name of the catalogue, the path of a Piper ``.onnx`` file, or the folder or hub
-    id of a transformers ``VitsModel``. ``dtype`` is that of the decoder; what decides over rhythm
-    and melody stays in float32. ``kernels`` is ``native``, ``torch`` or ``auto``. ``threads`` of
-    None leaves the threads as they are. ``first_window`` is in milliseconds of audio; None
-    takes what the speed measured here allows.
-    Scales that are None are the voice's own. ``say`` is told what the cache had damaged.
+    id of a transformers ``VitsModel``. ``dtype`` is the number format of the decoder; the layers
+    for rhythm and melody stay in float32. ``kernels`` is ``native``, ``torch`` or ``auto``.
+    ``first_window`` is in milliseconds of audio; None derives it from the speed measured here.
+    ``threads``, scales and ``speaker_id`` of None stay as they are or as the voice has them.
+    Damage found in the cache is reported to ``say``.
 
     Raises `ModelError`, `SettingsError` or `DeviceError`.
     """
@@ -195,15 +194,14 @@ def load_synthesizer(
             f"the voice {opened.name} has no speaker {speaker_id}",
             f"it has {opened.speakers}, counted from 0",
         )
-    own = opened.manner
-    manner = replace(
-        own,
-        length_scale=own.length_scale if length_scale is None else length_scale,
-        noise_scale=own.noise_scale if noise_scale is None else noise_scale,
-        noise_w=own.noise_w if noise_w is None else noise_w,
-        speaker=own.speaker if speaker_id is None else speaker_id,
-    )
-    opened = replace(opened, manner=manner)
+    chosen = {
+        "length_scale": length_scale,
+        "noise_scale": noise_scale,
+        "noise_w": noise_w,
+        "speaker": speaker_id,
+    }
+    given: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    opened = replace(opened, manner=replace(opened.manner, **given))
     refused: list[NoLibrary] = []
     arithmetic = choose_arithmetic(opened, on, dtype=dtype, kernels=kernels, refused=refused)
     slower = unused_gpu(device, on) or (refused[0].slower if refused else None)

@@ -1,11 +1,12 @@
-"""A voice, loaded: its weights, how it turns text into symbols, and its own manner of speaking."""
+"""A loaded voice: its weights, how it turns text into symbols, and its recommended manner."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voicebench.engines.models.cache import build_once, cache_folder, known_sha256
 from voicebench.engines.models.fetch_progress import Say, say_nothing, told
@@ -13,6 +14,7 @@ from voicebench.engines.models.tensor_file import TensorFile, save_tensors
 from voicebench.engines.tts.vits.utterance import Manner
 from voicebench.engines.tts.vits.voice_shape import VitsShape
 from voicebench.engines.tts.vits.voice_weights import check_weights
+from voicebench.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,15 +22,15 @@ if TYPE_CHECKING:
     from voicebench.engines.tts.vits.voice_weights import Weights
 
 FORMAT = 2
-"""Part of a converted voice's name in the cache: raise it when names or layout change."""
+"""Part of a converted voice's name in the cache. Raise it when names or layout change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """What a synthesizer needs to know of a voice, whatever family it is of.
+    """A voice of any family, in the CPU's memory.
 
-    ``symbols`` yields the symbol ids of a text, one list for each piece that is spoken on its own
-    (a sentence). ``manner`` is what the voice's makers recommend.
+    ``symbols`` yields the symbol ids of a text, one list for each sentence. ``manner`` is what the
+    authors of the voice recommend.
     """
 
     name: str
@@ -38,16 +40,16 @@ class Voice:
     shape: VitsShape
     weights: Weights = field(repr=False, compare=False)
     origin: str | None
-    """A digest of the file that the weights came from, where that is known."""
+    """A digest of the file that the weights came from, if known."""
     symbols: Callable[[str], Iterator[list[int]]]
     manner: Manner
     speakers: int
     lead_symbols: int
-    """How many symbols open a text before the first that sounds (a beginning mark, a blank)."""
+    """How many silent symbols a text begins with (a beginning mark, a blank)."""
 
 
 class Converted(NamedTuple):
-    """What the network of a voice is made of, and a digest of the file that it came from."""
+    """The sizes and weights of a voice's network, and a digest of the file they came from."""
 
     shape: VitsShape
     weights: Weights
@@ -60,15 +62,14 @@ def converted(
     known: VitsShape | None = None,
     say: Say = say_nothing,
 ) -> Converted:
-    """Return what ``convert`` makes of the file ``source``, made once and cached.
+    """Return what ``convert`` makes of the file ``source``; made once, then read from the cache.
 
-    The cache is keyed by the file's content, and by the shape where that is ``known`` from
-    elsewhere; so a changed file is converted anew, and so is what the cache has damaged, which
-    ``say`` is told. Torch is imported only to convert. Raises `ModelError` where the weights in the
-    cache are not those of the voice, and what ``convert`` raises.
+    The key is the file's content, and the shape if it is ``known`` already, so a changed file is
+    converted again. A damaged entry of the cache is reported to ``say`` and made again. Torch is
+    imported only to convert. Raises `ModelError` if the cached weights are not those of the voice,
+    and what ``convert`` raises.
     """
     import hashlib
-    import json
 
     def build(folder: Path) -> None:
         shape, weights = convert()
@@ -89,3 +90,16 @@ def converted(
     weights = {name: file.array(name) for name in file.names}
     check_weights(folder, shape, weights)
     return Converted(shape, weights, origin=folder.name)
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """Return the JSON object in ``path``. Raises `ModelError`, with ``remedy`` if it is missing."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise ModelError(f"{path} is missing", remedy) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"cannot read {path}: {error}", "fetch the voice again") from None
+    if not isinstance(stored, dict):
+        raise ModelError(f"{path} is not a JSON object", "fetch the voice again")
+    return stored

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from voicebench.engines.tts.finding import open_voice
 from voicebench.engines.tts.fitting import torch_arithmetic
-from voicebench.engines.tts.seeded_noise import SeededNoise
 from voicebench.engines.tts.vits.carry import Carry
 from voicebench.engines.tts.vits.replay import Replays
 from voicebench.engines.tts.vits.replay_trial import replays_agree
 from voicebench.engines.tts.vits.torch_voice import TorchArithmetic
-from voicebench.engines.tts.vits.utterance import Manner, encode
+from voicebench.engines.tts.vits.utterance import Manner, encode, seeded_noise
 from voicebench.engines.tts.vits.utterance import windows as windows_of
 from voicebench.engines.tts.voice import Voice
 
@@ -56,7 +55,7 @@ def replaying(voice: Voice) -> TorchArithmetic:
 def windows(
     arithmetic: TorchArithmetic, voice: Voice, text: str, sizes: list[int]
 ) -> Iterator[NDArray[np.float32]]:
-    noise = SeededNoise(0, text)
+    noise = seeded_noise(0, text)
     manner = Manner(voice.manner.noise_scale, 8.0, voice.manner.noise_w)
     utterance = encode(arithmetic, next(voice.symbols(text)), manner, noise)
     return windows_of(arithmetic, utterance, noise, iter(sizes + [sizes[-1]] * 1000))

@@ -79,17 +79,6 @@ def test_a_convolution_gives_out_each_row_as_soon_as_it_is_determined() -> None:
     assert counts == [4, 6, 8]
 
 
-def test_branches_of_different_reach_leave_together() -> None:
-    carry = Carry()
-    taken = []
-    for last, near, far in ((False, 5, 2), (False, 5, 5), (True, 2, 5)):
-        carry.begin(last=last)
-        rows = [torch.arange(n, dtype=torch.float32)[:, None] for n in (near, far)]
-        taken.append([part.shape[0] for part in carry.align(rows)])
-        carry.finish()
-    assert taken == [[2, 2], [5, 5], [5, 5]]
-
-
 def test_what_a_stream_keeps_does_not_grow() -> None:
     layer = drawn(Convolution(2, 2, 7, 3))
     carry = Carry()

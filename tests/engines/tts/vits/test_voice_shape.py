@@ -66,7 +66,7 @@ def test_as_few_frames_as_determine_the_samples_are_asked_for(shape: VitsShape) 
     ("change", "words"),
     [
         (lambda weights: weights.pop("flow.couplings.1.post.bias"), "lacks.*couplings.1.post.bias"),
-        (lambda weights: weights.update(extra=np.zeros(1, np.float32)), "no voice has: extra"),
+        (lambda weights: weights.update(extra=np.zeros(1, np.float32)), "unknown weights: extra"),
         (
             lambda weights: weights.update(speakers=np.zeros((3, 9), np.float32)),
             r"speakers as float32 \(3, 9\), not as float32 \(3, 8\)",

@@ -1,8 +1,7 @@
-"""What computes a voice: one kind of arithmetic behind another, alike to whoever speaks.
+"""Interface between a voice and the code that computes its network (C or torch).
 
-What goes in and what comes out is numpy, on the host. Where it is computed between the two, and in
-which numbers, is the arithmetic's own affair. A voice's speaker is fixed when its arithmetic is
-made.
+All arguments and results are numpy arrays in host memory, whatever the device. The speaker of a
+voice is fixed when its arithmetic is made.
 """
 
 from __future__ import annotations
@@ -17,23 +16,23 @@ if TYPE_CHECKING:
 
 
 class Stream(Protocol):
-    """An utterance on its way through flow and decoder."""
+    """One utterance, computed window by window: flow and decoder."""
 
     def size_for(self, frames: int) -> int:
-        """Return how many frames the next window should have, where ``frames`` are wanted."""
+        """Return how many frames the next window should have if ``frames`` are wanted."""
         ...
 
     def window(self, rows: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
         """Return the samples (count,) that the frames ``rows`` (time, channels) add.
 
-        With ``last`` the utterance ends with them. Nothing that is computed later writes into the
-        samples. Raises `EngineError` where memory does not suffice.
+        ``last`` marks the last window of the utterance. Later calls do not overwrite the returned
+        samples. Raises `EngineError` if memory does not suffice.
         """
         ...
 
 
 class Arithmetic(Protocol):
-    """What computes a voice's network."""
+    """A voice's network, ready to compute."""
 
     @property
     def shape(self) -> VitsShape:
@@ -42,12 +41,12 @@ class Arithmetic(Protocol):
 
     @property
     def device(self) -> str:
-        """Where it is computed, as torch names devices: ``cpu``, ``cuda:0``."""
+        """The device that computes, as torch names it: ``cpu``, ``cuda:0``."""
         ...
 
     @property
     def kernels(self) -> str:
-        """What computes: ``torch`` or ``native``."""
+        """The code that computes: ``torch`` or ``native``."""
         ...
 
     @property
@@ -57,7 +56,7 @@ class Arithmetic(Protocol):
 
     @property
     def replayed(self) -> bool:
-        """Whether windows in the middle of an utterance are recorded once, and replayed."""
+        """Whether windows in the middle of an utterance are recorded once and replayed."""
         ...
 
     def encode(
@@ -65,7 +64,7 @@ class Arithmetic(Protocol):
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Return mean and scale (n, channels) and log durations (n,) of ``symbols`` (n,).
 
-        ``drawn`` is the noise (n, 2) of the durations. Raises `EngineError` where memory does not
+        ``drawn`` is the noise (n, 2) of the durations. Raises `EngineError` if memory does not
         suffice.
         """
         ...

@@ -1,12 +1,12 @@
-"""What the layers of a stream keep from one window of frames to the next.
+"""The rows that the layers of a stream keep from one window of frames to the next.
 
-A convolution that streams needs the last rows of the window before it; a residual connection has
-to wait for the convolution beside it. Each such place keeps a few rows in the stream's `Carry`, in
-the order in which the layers ask, which is the same in every window.
+A streaming convolution needs the last rows of the window before. A residual connection waits for
+the convolution beside it. Both keep a few rows in the stream's `Carry`. Layers ask for their rows
+in the same order in every window.
 
-Nothing is computed twice and nothing is approximated: a layer gives out each row as soon as all
-that the row depends on has come in, with zeros beyond the true ends of the utterance. One window
-over the whole utterance is the ordinary, unstreamed computation, by the same code.
+Nothing is computed twice or approximated: a layer returns a row as soon as all rows that it depends
+on have arrived, with zeros beyond the true ends of the utterance. The same code computes a whole
+utterance, as one window.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from torch import Tensor
 class Carry:
     """The rows that one stream keeps between its windows.
 
-    ``first`` and ``last`` tell a layer whether the true start or end of the utterance is in the
-    window at hand.
+    ``first`` and ``last`` say whether the current window has the true start or end of the
+    utterance.
     """
 
     def __init__(self, kept: list[Tensor] | None = None) -> None:
@@ -29,18 +29,18 @@ class Carry:
         self.last = False
         self._before = kept or []
         self._after: list[Tensor] = []
-        self._turn = 0
+        self._position = 0
         self._give_back: Callable[[], None] | None = None
 
     def begin(self, *, last: bool) -> None:
-        """Begin a window; ``last`` says that the utterance ends with it."""
+        """Begin a window; ``last`` marks the last one of the utterance."""
         self._fetch()
         self.last = last
-        self._turn = 0
+        self._position = 0
         self._after = []
 
     def finish(self) -> None:
-        """End the window: what its layers kept is what the next one finds."""
+        """End the window: the next one reads the rows that its layers kept."""
         self._before = self._after
         self.first = False
 
@@ -51,19 +51,19 @@ class Carry:
         return self._before
 
     def lend(self, give_back: Callable[[], None]) -> None:
-        """Note that the kept rows live elsewhere for now; ``give_back`` brings them back."""
+        """Note that the kept rows are elsewhere for now; ``give_back`` brings them back."""
         self._give_back = give_back
 
     def take_back(self, kept: list[Tensor]) -> None:
-        """Keep these rows again: the lent ones, as they are now."""
+        """Take back the rows that were lent, as they are now."""
         self._before = kept
         self._give_back = None
 
     def extend(self, rows: Tensor, *, edge: int, keep: int) -> Tensor:
-        """Return ``rows`` (time, channels) with the kept rows before them, and keep the last ones.
+        """Return ``rows`` (time, channels) with the kept rows before them.
 
-        At the true ends ``edge`` rows of zeros stand before and after. The last ``keep`` rows of
-        the result (all, if it has fewer) are kept for the next window.
+        At the true ends, ``edge`` rows of zeros are added. The last ``keep`` rows of the result
+        (or all, if it has fewer) are kept for the next window.
         """
         parts = [rows.new_zeros(edge, rows.shape[1]) if self.first else self._take(), rows]
         if self.last:
@@ -73,31 +73,20 @@ class Carry:
         return extended
 
     def delay(self, rows: Tensor, count: int) -> Tensor:
-        """Return the oldest ``count`` rows not yet given out; the others wait."""
-        waiting = rows if self.first else self._joined(self._take(), rows)
+        """Return the oldest ``count`` rows that were not returned yet; the others wait."""
+        waiting = rows
+        if not self.first and (kept := self._take()).shape[0]:
+            waiting = torch.cat([kept, rows])
         self._keep(waiting[count:])
         return waiting[:count]
-
-    def align(self, branches: list[Tensor]) -> list[Tensor]:
-        """Return of each branch the oldest rows that all of them have; the others wait."""
-        if not self.first:
-            branches = [self._joined(self._take(), rows) for rows in branches]
-        count = min(rows.shape[0] for rows in branches)
-        for rows in branches:
-            self._keep(rows[count:])
-        return [rows[:count] for rows in branches]
-
-    @staticmethod
-    def _joined(kept: Tensor, rows: Tensor) -> Tensor:
-        return torch.cat([kept, rows]) if kept.shape[0] else rows
 
     def _fetch(self) -> None:
         if self._give_back is not None:
             self._give_back()
 
     def _take(self) -> Tensor:
-        kept = self._before[self._turn]
-        self._turn += 1
+        kept = self._before[self._position]
+        self._position += 1
         return kept
 
     def _keep(self, rows: Tensor) -> None:

@@ -11,7 +11,7 @@ from voicebench.engines.tts.vits.layers import Convolution, Upsampling
 from voicebench.engines.tts.vits.voice_shape import DecoderShape, VitsShape
 
 LAST_SLOPE = 0.01
-"""The slope of the leaky ReLU before the last convolution; the others are a voice's own."""
+"""The slope of the leaky ReLU before the last convolution; a voice sets the other slopes."""
 
 
 class ResidualBlock(nn.Module):
@@ -43,10 +43,10 @@ class ResidualBlock(nn.Module):
 class Stage(nn.Module):
     """Upsampling, then the mean of residual blocks with different kernels.
 
-    A block is a row of steps. Each step adds to its input a dilated convolution of it (in blocks
-    of kind 1, an undilated convolution of that), each after a leaky ReLU. All blocks take a step
-    together and wait for the one that has to look ahead the farthest: so they share what they
-    start from, and their last steps add up in one place.
+    A block is a sequence of steps. Each step adds to its input a dilated convolution of it (in
+    blocks of kind 1, an undilated convolution of that), each after a leaky ReLU. All blocks take a
+    step together, and wait for the block that looks ahead farthest. So they share their input, and
+    their last steps are summed in place.
     """
 
     def __init__(self, shape: DecoderShape, index: int) -> None:
@@ -62,7 +62,7 @@ class Stage(nn.Module):
         self.plain_lag = shape.plain_lag
 
     def forward(self, rows: Tensor, carry: Carry) -> Tensor:
-        """Return the rows (time × rate, channels / 2) that the input up to here determines."""
+        """Return the rows (time × rate, channels / 2) that are known from the input so far."""
         rows = self.upsampling(functional.leaky_relu(rows, self.slope), carry)
         branches = [rows]
         for step, lag in enumerate(self.lags):
@@ -95,7 +95,7 @@ class Stage(nn.Module):
         *,
         carry: Carry,
     ) -> Tensor:
-        """Take a step of a block of kind 1, in which an undilated convolution follows."""
+        """Take a step of a block of kind 1: an undilated convolution follows."""
         lag = self.plain_lag
         passed = block.convolution(step).within(inner, self.lags[step])
         bent = carry.extend(functional.leaky_relu_(passed, self.slope), edge=lag, keep=2 * lag)
@@ -121,7 +121,7 @@ class HifiganDecoder(nn.Module):
         self.post = Convolution(last, 1, sizes.last_kernel, bias=False)
 
     def forward(self, rows: Tensor, speaker: Tensor | None, carry: Carry) -> Tensor:
-        """Return the samples (count,) that the frames (time, channels) up to here determine."""
+        """Return the samples (count,) that are known from the frames (time, channels) so far."""
         rows = self.pre(rows.to(self.pre.weight.dtype), carry)
         if self.speaker is not None and speaker is not None:
             rows = rows + self.speaker(speaker.to(rows.dtype))

@@ -1,4 +1,4 @@
-"""How long each symbol sounds: the duration predictors, run once for an utterance."""
+"""How long each symbol lasts: the duration predictors, run once for an utterance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from voicebench.engines.tts.vits.voice_shape import DurationShape, VitsShape
 
 
 class Alone(nn.Module):
-    """A convolution of each channel alone: for each tap, the shifted rows times a gain."""
+    """A depthwise convolution: for each tap, the shifted rows times a gain."""
 
     def __init__(self, channels: int, kernel: int, dilation: int) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Alone(nn.Module):
 
     @staticmethod
     def arranged(trained: Tensor) -> Tensor:
-        """Return a weight (channels, 1, taps), as it was trained, as it is kept here."""
+        """Return a trained weight (channels, 1, taps) in the layout used here."""
         return trained[:, 0].t()
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ class Alone(nn.Module):
 
 
 class SeparableLayer(nn.Module):
-    """A dilated convolution of each channel alone, then a mix of the channels, with a residual."""
+    """A dilated depthwise convolution, then a mix of the channels, with a residual."""
 
     def __init__(self, shape: DurationShape, dilation: int, norm_eps: float) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ def _separable_layers(shape: DurationShape, norm_eps: float) -> nn.Sequential:
 
 
 class SplineFlow(nn.Module):
-    """One step of the reversed flow: the first channel shapes the spline that moves the second."""
+    """One step of the reversed flow: one channel shapes the spline that changes the other."""
 
     def __init__(self, shape: DurationShape, norm_eps: float) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class SplineFlow(nn.Module):
         self.project = nn.Linear(shape.channels, 3 * shape.bins - 1)
 
     def forward(self, still: Tensor, moved: Tensor, condition: Tensor) -> Tensor:
-        """Return ``moved`` (n, 1) after the inverse spline that ``still`` (n, 1) asks for."""
+        """Return ``moved`` (n, 1) after the inverse spline that ``still`` (n, 1) shapes."""
         knots = self.project(self.layers(self.pre(still) + condition))
         scale = math.sqrt(condition.shape[1])
         widths = knots[:, : self.bins] / scale
@@ -84,7 +84,7 @@ class SplineFlow(nn.Module):
 
 
 class StochasticDurations(nn.Module):
-    """Durations drawn from noise by a flow of splines, read backwards."""
+    """Durations drawn from noise by a reversed flow of splines."""
 
     def __init__(self, shape: VitsShape) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class PlainDurations(nn.Module):
         self.project = nn.Linear(sizes.channels, 1)
 
     def forward(self, hidden: Tensor, speaker: Tensor | None, noise: Tensor) -> Tensor:
-        """Return log durations (n,) of n symbols; ``noise`` has no say."""
+        """Return log durations (n,) of n symbols; ``noise`` is not used."""
         del noise
         if self.speaker is not None and speaker is not None:
             hidden = hidden + self.speaker(speaker)

@@ -1,4 +1,4 @@
-"""The flow, reversed: what turns the prior's frames into the decoder's, window by window."""
+"""The reversed flow: turns the prior's frames into the decoder's, window by window."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from voicebench.engines.tts.vits.voice_shape import VitsShape
 
 
 class Coupling(nn.Module):
-    """One half of the channels, through a small WaveNet, says what to take from the other half."""
+    """A small WaveNet: from one half of the channels, what to subtract from the other half."""
 
     def __init__(self, shape: VitsShape) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Coupling(nn.Module):
         self.post = nn.Linear(sizes.hidden, half)
 
     def forward(self, still: Tensor, speaker: Tensor | None, carry: Carry) -> Tensor:
-        """Return what to take from the other half, for the frames determined by ``still``."""
+        """Return what to subtract from the other half, for the frames known from ``still``."""
         inner = self.pre(still)
         steered = None
         if self.speaker is not None and speaker is not None:
@@ -60,17 +60,17 @@ class Coupling(nn.Module):
 
 
 class Flow(nn.Module):
-    """All couplings, in the order in which the reversed flow runs through them."""
+    """All couplings, in the order of the reversed flow."""
 
     def __init__(self, shape: VitsShape) -> None:
         super().__init__()
         self.couplings = nn.ModuleList(Coupling(shape) for _ in range(shape.flow.couplings))
 
     def forward(self, rows: Tensor, speaker: Tensor | None, carry: Carry) -> Tensor:
-        """Return the decoder's frames (time, channels) that the frames up to here determine.
+        """Return the decoder's frames (time, channels) that are known from the frames so far.
 
-        The reversed flow flips the order of the channels before each coupling, which then reads
-        the first half and changes the second.
+        Before each coupling the order of the channels is flipped. The coupling reads the first
+        half and changes the second.
         """
         half = rows.shape[1] // 2
         for coupling in self.couplings:

@@ -1,13 +1,13 @@
 """Convolutions over time, for tensors ``(time, channels)``, whole or window by window.
 
-With the time first, a convolution is one matrix product for each tap of its kernel, over the same
-rows shifted by the tap's place: nothing is copied or reordered beforehand. For float32 on a CPU
-that is as fast as the processor multiplies, for the narrow and short inputs of a window of speech
-too (`torch.nn.functional.conv1d` reorders weights and input at every call, and reaches half of
-it). Wide convolutions take fewer products still (`voicebench.engines.tts.vits.tiles`). On other
-devices, and for shorter number formats, whose sums should be kept in float32, conv1d is taken.
+With time first, a convolution is one matrix product for each tap of its kernel, over the same rows
+shifted by the tap's position: nothing is copied or reordered first. For float32 on a CPU that is as
+fast as the processor multiplies, even for the short inputs of a window. (`conv1d` of torch reorders
+weights and input at every call, and reaches half of that speed.) Wide convolutions use even fewer
+products (`voicebench.engines.tts.vits.tiles`). conv1d computes on other devices, and in shorter
+number formats, whose sums should be kept in float32.
 
-Weights are kept as the products want them, ``(taps, inputs, outputs)``.
+Weights have the layout of the products, ``(taps, inputs, outputs)``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from voicebench.engines.tts.vits.voice_shape import crop, reach
 
 
 class Taps(nn.Module):
-    """The weights of a convolution; `inside` computes it where the kernel lies inside the rows."""
+    """A convolution's weights; `inside` computes the rows whose kernel lies inside the input."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, dilation: int = 1, bias: bool = True
@@ -30,7 +30,7 @@ class Taps(nn.Module):
         super().__init__()
         self.dilation = dilation
         self.span = (kernel - 1) * dilation
-        """How many rows fewer come out than go in."""
+        """How many fewer rows `inside` returns than it gets."""
         self.trained_shape = (outputs, inputs, kernel)
         self.weight = nn.Parameter(torch.empty(kernel, inputs, outputs))
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
@@ -39,17 +39,17 @@ class Taps(nn.Module):
 
     @staticmethod
     def arranged(trained: Tensor) -> Tensor:
-        """Return a weight (outputs, inputs, taps), as it was trained, as it is kept here."""
+        """Return a trained weight (outputs, inputs, taps) in the layout used here."""
         return trained.permute(2, 1, 0)
 
     def prepare(self) -> None:
-        """Prepare what the weight's device and number format allow; the weight must not change."""
+        """Prepare for the weight's device and number format. The weight must not change later."""
         weight, by_taps = self.weight.detach(), multiplies_taps(self.weight)
         self._tiles = Tiles(weight) if by_taps and Tiles.suit(weight, self.dilation) else None
         self._taps = tuple(weight.unbind()) if by_taps else ()
 
     def inside(self, rows: Tensor, onto: Tensor | None = None) -> Tensor:
-        """Return the output rows (time − span, outputs), added in place to ``onto`` if given."""
+        """Return the output rows (time − span, outputs), or add them to ``onto`` in place."""
         weight, count = self.weight, rows.shape[0] - self.span
         if count <= 0:
             return rows.new_empty(0, weight.shape[2]) if onto is None else onto
@@ -81,27 +81,27 @@ def multiplies_taps(weight: Tensor) -> bool:
 
 
 class Convolution(Taps):
-    """A convolution that keeps the length, with an odd kernel: zeros stand beyond both ends."""
+    """A convolution with an odd kernel that keeps the length: zeros are beyond both ends."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, dilation: int = 1, bias: bool = True
     ) -> None:
         super().__init__(inputs, outputs, kernel, dilation, bias)
         self.reach = reach(kernel, dilation)
-        """How many rows on either side have a say in a row's output."""
+        """How many rows on either side an output row depends on."""
 
     def forward(self, rows: Tensor, carry: Carry) -> Tensor:
-        """Return the output rows (time, outputs) that the input up to here determines."""
+        """Return the output rows (time, outputs) that are known from the input so far."""
         return self.inside(carry.extend(rows, edge=self.reach, keep=2 * self.reach))
 
     def within(self, rows: Tensor, lag: int, onto: Tensor | None = None) -> Tensor:
-        """Return what `inside` does, for ``rows`` with ``lag`` ≥ reach rows around the output."""
+        """Return `inside` for ``rows`` that have ``lag`` ≥ reach rows around the output."""
         spare = lag - self.reach
         return self.inside(rows[spare : max(spare, rows.shape[0] - spare)], onto)
 
 
 class SymbolConvolution(Taps):
-    """A convolution over all symbols of a text, which keeps their number."""
+    """A convolution over all symbols of a text that keeps their number."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__(inputs, outputs, kernel)
@@ -118,7 +118,7 @@ class SymbolConvolution(Taps):
 class Upsampling(nn.Module):
     """A transposed convolution: each row becomes ``rate`` rows.
 
-    A row's say goes over ``overlap`` + 1 blocks of ``rate`` rows: one matrix product each.
+    A row contributes to ``overlap`` + 1 blocks of ``rate`` rows: one matrix product each.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, rate: int) -> None:
@@ -127,13 +127,13 @@ class Upsampling(nn.Module):
         self.kernel = kernel
         self.crop = crop(kernel, rate)
         self.overlap = (kernel - 1) // rate
-        """How many earlier rows still have a say in a row's output."""
+        """How many earlier rows contribute to a row's output."""
         self.trained_shape = (inputs, outputs, kernel)
         self.weight = nn.Parameter(torch.empty(self.overlap + 1, inputs, rate * outputs))
         self.bias = nn.Parameter(torch.empty(outputs))
 
     def arranged(self, trained: Tensor) -> Tensor:
-        """Return a weight (inputs, outputs, kernel), as it was trained, as it is kept here."""
+        """Return a trained weight (inputs, outputs, kernel) in the layout used here."""
         inputs, outputs, kernel = trained.shape
         blocks = self.overlap + 1
         padded = functional.pad(trained, (0, blocks * self.rate - kernel))
@@ -141,10 +141,10 @@ class Upsampling(nn.Module):
         return split.permute(2, 0, 3, 1).reshape(blocks, inputs, self.rate * outputs)
 
     def forward(self, rows: Tensor, carry: Carry) -> Tensor:
-        """Return the output rows (time × rate, outputs) that the input up to here determines.
+        """Return the output rows (time × rate, outputs) that are known from the input so far.
 
-        Input row i reaches the output rows i·rate − crop … i·rate − crop + kernel − 1, so before
-        the end those from (rows so far)·rate − crop on are still open.
+        Input row i contributes to the output rows i·rate − crop … i·rate − crop + kernel − 1. So
+        before the end, the rows from (rows so far)·rate − crop on are still unknown.
         """
         extended = carry.extend(rows, edge=0, keep=self.overlap)
         count, outputs = extended.shape[0], self.bias.shape[0]

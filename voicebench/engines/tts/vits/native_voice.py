@@ -1,10 +1,8 @@
-"""The arithmetic of a voice in C (`voicebench/engines/native/vits`): an encoding or a window is one
-call.
+"""A voice computed in C (`voicebench/engines/native/vits`): an encoding or a window is one call.
 
-A window of speech is hundreds of small operations. In torch each costs a call, each convolution
-reorders its weights, and a window of a size that was not there before is compiled first, in many
-times the time that it is computed in. Here the weights are reordered once, and a window of any size
-costs what its products cost.
+A window of speech is hundreds of small operations. In torch each operation costs a call, each
+convolution reorders its weights, and the first window of a new size takes many times longer. Here
+the weights are reordered once, and a window of any size costs what its products cost.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from voicebench.engines.tts.vits.voice_weights import Weights
 
 MOST_THREADS = 16
-"""More threads than this wait for each other longer than they compute, in a window of speech."""
+"""With more threads, a window takes longer: they wait for each other more than they compute."""
 
 _FLOATS, _BFLOATS = 0, 1
 
@@ -33,11 +31,10 @@ _FLOATS, _BFLOATS = 0, 1
 class NativeArithmetic:
     """A network in C; implements `voicebench.engines.tts.vits.arithmetic.Arithmetic`.
 
-    The weights are copied, with those of ``speaker`` (in a voice of several) added up into them:
-    the voice speaks as that speaker. ``bfloats`` has the decoder multiply bfloat16 where the
-    processor can (`multiplies_bfloats`); what decides over rhythm and melody stays in float32.
-    Torch is imported only for what C does not compute: plain durations, and texts too long for the
-    memory set aside for one. Raises `MemoryError`.
+    The weights are copied, and include ``speaker`` (in a voice of several). With ``bfloats`` the
+    decoder multiplies bfloat16, which `multiplies_bfloats` must allow; the layers for rhythm and
+    melody stay in float32. Torch is imported only for what C does not compute: plain durations,
+    and texts too long for the memory of the C code. Raises `MemoryError`.
     """
 
     def __init__(
@@ -75,12 +72,12 @@ class NativeArithmetic:
 
     @property
     def device(self) -> str:
-        """Where it is computed."""
+        """The device: always the CPU."""
         return "cpu"
 
     @property
     def kernels(self) -> str:
-        """What computes."""
+        """The code that computes."""
         return "native"
 
     @property
@@ -90,7 +87,7 @@ class NativeArithmetic:
 
     @property
     def replayed(self) -> bool:
-        """Nothing is recorded: starting a window costs nothing here."""
+        """Always False: starting a window costs nothing in C."""
         return False
 
     def encode(
@@ -135,7 +132,7 @@ class NativeArithmetic:
 
 
 class NativeStream:
-    """An utterance that is spoken; implements `voicebench.engines.tts.vits.arithmetic.Stream`."""
+    """An utterance in C; implements `voicebench.engines.tts.vits.arithmetic.Stream`."""
 
     def __init__(self, owner: NativeArithmetic, library: ctypes.CDLL, voice: int, hop: int) -> None:
         self._owner = owner  # its memory must outlive the stream
@@ -154,7 +151,7 @@ class NativeStream:
             self._stream = None
 
     def size_for(self, frames: int) -> int:
-        """Return how many frames to take where ``frames`` are wanted: windows may have any size."""
+        """Return ``frames``: a window may have any size."""
         return frames
 
     def window(self, rows: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:

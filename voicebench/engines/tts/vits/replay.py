@@ -1,13 +1,12 @@
-"""Windows of a fixed size as one recorded piece of work: CUDA graphs.
+"""Windows of fixed sizes, recorded once and replayed: CUDA graphs.
 
 On a GPU a window of speech is hundreds of small kernels, and starting them takes longer than
 running them. A CUDA graph starts them all at once, but always with the same shapes and the same
-memory. Windows in the middle of an utterance fit that: with the same number of frames in, each
-layer keeps the same number of rows and gives out the same number. The first and the last window
-are computed as usual.
+memory. Windows in the middle of an utterance allow that: with the same number of frames, each layer
+keeps and returns the same number of rows. The first and the last window are computed as usual.
 
-The rows that the layers keep live in the graph's own memory while a stream runs through it; a
-stream that gets its turn brings its rows in, and the one before takes its rows out.
+While a stream is in a graph, the rows that its layers keep are in the graph's memory. When another
+stream enters, the graph first returns the rows of the one before.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from torch import Tensor
 from voicebench.engines.tts.vits.carry import Carry
 
 Compute = Callable[[Tensor, Carry], Tensor]
-"""Frames (time, channels) and what was kept, to samples."""
+"""Takes frames (time, channels) and the kept rows; returns samples."""
 
 Record = Callable[[Callable[[], None]], Callable[[], None]]
-"""Takes a piece of work on fixed memory; returns what does it again."""
+"""Takes work on fixed memory, and returns a function that repeats it."""
 
 
 def record_cuda_graph(work: Callable[[], None]) -> Callable[[], None]:
@@ -42,7 +41,7 @@ def record_cuda_graph(work: Callable[[], None]) -> Callable[[], None]:
 
 
 class Replay:
-    """One size of window: ``rows`` and ``kept`` are an example of what goes in."""
+    """The recording of one size of window; ``rows`` and ``kept`` are an example of its input."""
 
     def __init__(self, compute: Compute, rows: Tensor, kept: list[Tensor], record: Record) -> None:
         self._rows = rows.clone()
@@ -61,7 +60,7 @@ class Replay:
         self._replay = record(work)
 
     def __call__(self, rows: Tensor, carry: Carry) -> Tensor:
-        """Compute the window ``rows`` of the stream whose rows ``carry`` keeps."""
+        """Compute the window ``rows`` of the stream of ``carry``."""
         if self._inside is None or self._inside() is not carry:
             self.release()
             for own, kept in zip(self._kept, carry.kept, strict=True):
@@ -73,7 +72,7 @@ class Replay:
         return self._samples.clone()
 
     def release(self) -> None:
-        """Give the stream that is inside its rows back."""
+        """Return the kept rows to the stream that is inside."""
         carry = self._inside() if self._inside is not None else None
         self._inside = None
         if carry is not None:
@@ -81,9 +80,10 @@ class Replay:
 
 
 class Replays:
-    """All sizes of windows of one network and speaker, each recorded when first needed.
+    """The recordings of one network and speaker, each made when its size is first needed.
 
-    Only for streams that have given out samples: then all layers keep what they keep from then on.
+    Only for streams that have returned samples: from then on each layer keeps as many rows in
+    every window.
     """
 
     def __init__(self, compute: Compute, sizes: tuple[int, ...], record: Record) -> None:
@@ -93,7 +93,7 @@ class Replays:
         self._replays: dict[int, Replay] = {}
 
     def size_for(self, frames: int) -> int:
-        """Return the size of window to take where ``frames`` frames are wanted."""
+        """Return the size of window to use if ``frames`` frames are wanted."""
         return next((size for size in self.sizes if size >= frames), self.sizes[-1])
 
     def __call__(self, rows: Tensor, carry: Carry) -> Tensor:

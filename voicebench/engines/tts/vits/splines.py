@@ -1,4 +1,4 @@
-"""Monotonic rational-quadratic splines, read backwards (Durkan et al. 2019, arXiv:1906.04032)."""
+"""Inverse monotonic rational-quadratic splines (Durkan et al. 2019, arXiv:1906.04032)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 SMALLEST = 1e-3
-"""Least width and height of a bin and least slope at a knot, as shares of the whole."""
+"""Smallest width and height of a bin, and smallest slope at a knot, as shares of the whole."""
 
 
 def inverse_spline(
@@ -28,7 +28,7 @@ def inverse_spline(
 
     inside = values.clamp(-bound, bound)
     index = (inside[:, None] >= begins[:, 1, 1:]).sum(dim=1)
-    # Of each table, the bin that the value lies in: (n, 6).
+    # The bin of the value, from each table: (n, 6).
     tables = torch.cat([ends - begins, begins, slope[:, None, :-1], slope[:, None, 1:]], dim=1)
     here = tables.gather(2, index[:, None, None].expand(-1, tables.shape[1], 1))[:, :, 0]
     width, height, left, bottom, before, after = here.unbind(dim=1)

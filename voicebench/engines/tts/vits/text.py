@@ -12,12 +12,12 @@ from voicebench.engines.tts.vits.voice_shape import TextShape, VitsShape
 
 
 class Attention(nn.Module):
-    """Self-attention with learned embeddings for the near relative positions.
+    """Self-attention with learned embeddings of near relative positions.
 
-    A pair of symbols at most ``reach`` apart adds to its score the query times the embedding of
-    their distance, and to what is read the attention times a second embedding of it. In a matrix
-    of scores with ``reach`` spare columns on either side, the near pairs are a band whose rows
-    start one element further right each: a strided view.
+    For symbols at most ``reach`` apart, the score gains the query times an embedding of their
+    distance, and the result gains the attention times a second embedding. In a matrix of scores
+    with ``reach`` spare columns on either side, these pairs are a band whose rows each start one
+    element further right: a strided view.
     """
 
     def __init__(self, shape: TextShape) -> None:
@@ -66,14 +66,14 @@ class EncoderLayer(nn.Module):
         self.feed_norm = nn.LayerNorm(shape.channels, eps=norm_eps)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Return the next layer's input, of the shape of ``rows`` (symbols, channels)."""
+        """Return the next layer's input (symbols, channels)."""
         rows = self.attention_norm(rows + self.attention(rows))
         fed: Tensor = self.feed_norm(rows + self.narrow(torch.relu_(self.widen(rows))))
         return fed
 
 
 class TextEncoder(nn.Module):
-    """Symbols to hidden rows, and to the prior's mean and log scale a symbol."""
+    """Symbols to hidden rows, and to mean and log scale of the prior of each symbol."""
 
     def __init__(self, shape: VitsShape) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The arithmetic of a voice in torch, on every device: what every other must equal."""
+"""A voice computed in torch, on any device. All other code must give the same samples."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ class TorchArithmetic:
     """A network in torch; implements `voicebench.engines.tts.vits.arithmetic.Arithmetic`.
 
     ``network`` is moved to ``device``, and its decoder to the number format ``dtype`` (as torch
-    names both). It speaks as ``speaker``, where it has several. On CUDA all of it is computed on a
-    stream of its own. With ``replays``, which are set once they have been tried, windows in the
-    middle of an utterance have one of their sizes; they have one memory, so that only one window
-    may be computed at a time.
+    names both). ``speaker`` matters in a voice of several. CUDA computes on a stream of its own.
+    With ``replays``, which are set once they have been checked, windows in the middle of an
+    utterance have one of their sizes, and only one window may be computed at a time.
     """
 
     def __init__(
@@ -63,12 +62,12 @@ class TorchArithmetic:
 
     @property
     def device(self) -> str:
-        """Where it is computed."""
+        """The device that computes."""
         return str(self._device)
 
     @property
     def kernels(self) -> str:
-        """What computes."""
+        """The code that computes."""
         return "torch"
 
     @property
@@ -83,7 +82,7 @@ class TorchArithmetic:
         with self.computing():
             hidden, mean, log_scale = self.network.text(self.on_device(symbols))
             log_durations = self._durations(hidden, drawn)
-            # Brought over as one, because each copy waits for the device.
+            # Copied at once, because each copy waits for the device.
             columns = [mean, torch.exp(log_scale), log_durations[:, None]]
             encoded = to_host(torch.cat(columns, dim=1))
         channels = mean.shape[1]
@@ -101,20 +100,20 @@ class TorchArithmetic:
         return TorchStream(self, self.replays)
 
     def decode(self, rows: Tensor, carry: Carry) -> Tensor:
-        """Return the samples (count,) that ``rows`` add, within a window that has begun."""
+        """Return the samples (count,) that ``rows`` add, in a window that has begun."""
         rows = self.network.flow(rows, self._speaker, carry)
         samples: Tensor = self.network.decoder(rows, self._speaker, carry)
         return samples
 
     def on_device(self, array: NDArray[np.float32] | NDArray[np.int64]) -> Tensor:
-        """Return ``array`` as a tensor where the network is; on a CPU they share their memory."""
+        """Return ``array`` as a tensor on the network's device; a CPU shares the memory."""
         return torch.from_numpy(array).to(self._device)
 
     @contextlib.contextmanager
     def computing(self) -> Iterator[None]:
-        """Compute without gradients, on CUDA on the network's own stream.
+        """Compute without gradients, and in CUDA on the network's own stream.
 
-        Raises `EngineError` where the device has no memory left.
+        Raises `EngineError` if the device has no memory left.
         """
         with torch.inference_mode(), self._own_stream():
             try:
@@ -143,7 +142,7 @@ class TorchStream:
         self._given = False
 
     def size_for(self, frames: int) -> int:
-        """Return how many frames the next window should have: those of a recorded one, if any."""
+        """Return how many frames the next window should have: the size of a recording, if any."""
         return self._replays.size_for(frames) if self._replays and self._given else frames
 
     def window(self, rows: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:

@@ -1,10 +1,11 @@
-"""A text on its way to sound: encoded once, and then spoken window by window."""
+"""From symbols to samples: an utterance is encoded once, then computed window by window."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,25 +16,26 @@ if TYPE_CHECKING:
 
     from voicebench.engines.tts.vits.arithmetic import Arithmetic
 
+    Noise = Callable[[tuple[int, int]], NDArray[np.float32]]
+    """Returns the next normal noise of the wanted shape (rows, columns)."""
+
 MOST_FRAMES = 1 << 18
-"""An utterance of more frames (50 minutes) is a broken voice."""
+"""A voice whose utterance has more frames (50 minutes) is damaged."""
 
 
-class NoiseSource(Protocol):
-    """Where the normal noise of an utterance comes from."""
+def seeded_noise(seed: int, text: str) -> Noise:
+    """Return noise that depends on ``seed`` and ``text`` alone, so a text always sounds the same.
 
-    def for_durations(self, symbols: int) -> NDArray[np.float32]:
-        """Return (symbols, 2)."""
-        ...
-
-    def for_frames(self, frames: int, channels: int) -> NDArray[np.float32]:
-        """Return the next (frames, channels)."""
-        ...
+    It depends neither on the device nor on how many rows are drawn at once.
+    """
+    digest = hashlib.blake2b(f"{seed}\0{text}".encode(errors="replace"), digest_size=8).digest()
+    generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
+    return lambda shape: generator.standard_normal(shape, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How to speak: the voice's speaker and how much noise and length to give."""
+    """How a voice speaks: the scales of its noise and of its durations, and its speaker."""
 
     noise_scale: float
     length_scale: float
@@ -43,16 +45,16 @@ class Manner:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Utterance:
-    """A text that was encoded: the prior of each symbol, and how many frames each symbol lasts."""
+    """An encoded text: the prior of each symbol, and how many frames each symbol lasts."""
 
     mean: NDArray[np.float32]
     """(symbols, channels)"""
     scale: NDArray[np.float32]
-    """(symbols, channels): the standard deviation, times the noise scale."""
+    """(symbols, channels): the standard deviation times the noise scale."""
     symbol_of_frame: NDArray[np.int64]
     """(frames,)"""
     ends: NDArray[np.int64]
-    """(symbols,): the frame with which the next symbol begins."""
+    """(symbols,): the frame at which the next symbol begins."""
 
     @property
     def frames(self) -> int:
@@ -61,23 +63,23 @@ class Utterance:
 
 
 def encode(
-    arithmetic: Arithmetic, symbols: Sequence[int], manner: Manner, noise: NoiseSource
+    arithmetic: Arithmetic, symbols: Sequence[int], manner: Manner, noise: Noise
 ) -> Utterance:
-    """Compute what is needed once for ``symbols``: text encoder, durations, prior.
+    """Compute text encoder, durations and prior of ``symbols``.
 
-    The speaker is the arithmetic's, whatever ``manner`` says. Raises `EngineError` where the
-    durations are no usable numbers.
+    The speaker is that of ``arithmetic``; ``manner.speaker`` is not used. Raises `EngineError` if
+    the durations are not usable numbers.
     """
-    drawn = noise.for_durations(len(symbols)) * np.float32(manner.noise_w)
+    drawn = noise((len(symbols), 2)) * np.float32(manner.noise_w)
     mean, scale, log_durations = arithmetic.encode(np.array(symbols, np.int64), drawn)
-    with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+    with np.errstate(over="ignore", invalid="ignore"):  # checked below
         lengths = np.exp(log_durations) * np.float32(manner.length_scale)
     counts = np.ceil(lengths)
     total = float(counts.sum())
     if not 0 <= total <= MOST_FRAMES:
         raise EngineError(
             f"the voice gives {len(symbols)} symbols a length of {total:g} frames",
-            "the voice's weights are damaged, or its length_scale is far off",
+            "set another length_scale, or fetch the voice again: its weights may be damaged",
         )
     counts = counts.astype(np.int64)
     if total == 0:
@@ -91,12 +93,11 @@ def encode(
 
 
 def windows(
-    arithmetic: Arithmetic, utterance: Utterance, noise: NoiseSource, sizes: Iterator[int]
+    arithmetic: Arithmetic, utterance: Utterance, noise: Noise, sizes: Iterator[int]
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield the utterance's samples (count,), window by window.
+    """Yield the utterance's samples (count,), window by window, each computed when it is needed.
 
-    ``sizes`` says how many samples the next window must have at least; the last window has what is
-    left. A window is computed when it is asked for.
+    ``sizes`` yields how many samples each window must have at least. The last window has the rest.
     """
     stream = arithmetic.stream()
     taken = given = 0
@@ -112,10 +113,10 @@ def windows(
             yield samples
 
 
-def frames(utterance: Utterance, start: int, stop: int, noise: NoiseSource) -> NDArray[np.float32]:
-    """Return the utterance's frames (stop − start, channels), drawn from their prior."""
+def frames(utterance: Utterance, start: int, stop: int, noise: Noise) -> NDArray[np.float32]:
+    """Return the frames ``start`` to ``stop`` (stop − start, channels), drawn from their prior."""
     symbol = utterance.symbol_of_frame[start:stop]
     rows = utterance.scale[symbol]
-    rows *= noise.for_frames(stop - start, rows.shape[1])
+    rows *= noise((stop - start, rows.shape[1]))
     rows += utterance.mean[symbol]
     return rows

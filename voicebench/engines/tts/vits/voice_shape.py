@@ -1,18 +1,19 @@
 """The shape of a voice: every size and constant that its network is built from.
 
-What follows from the sizes alone stands here too: how far the layers look ahead, and so how many
-frames it takes to determine the first samples of an utterance.
+Also what follows from the sizes alone: how far the layers look ahead, and so how many frames are
+needed for the first samples of an utterance.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 
 def reach(kernel: int, dilation: int = 1) -> int:
-    """Return how many rows on either side a convolution with an odd kernel looks at."""
+    """Return how many rows on either side a convolution with an odd kernel reads."""
     return (kernel - 1) * dilation // 2
 
 
@@ -32,7 +33,7 @@ class TextShape:
     heads: int
     kernel: int
     reach: int
-    """Relative positions are told apart up to this distance."""
+    """Relative positions are distinguished up to this distance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,10 @@ class DurationShape:
     kernel: int
     layers: int = 3
     flows: int = 3
-    """Spline flows that the reverse pass uses: one fewer than training has."""
+    """Spline flows that the reverse pass uses: one fewer than in training."""
     bins: int = 10
     bound: float = 5.0
-    """The splines act inside [-bound, bound] and leave the rest as it is."""
+    """The splines are the identity outside [-bound, bound]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,9 @@ class FlowShape:
 
     @property
     def lag(self) -> int:
-        """Return how many frames the output stays behind the input, until the end comes in."""
-        one = sum(reach(self.kernel, self.dilation_rate**i) for i in range(self.layers))
-        return self.couplings * one
+        """Return how many frames the output is behind the input, before the end."""
+        coupling = sum(reach(self.kernel, self.dilation_rate**i) for i in range(self.layers))
+        return self.couplings * coupling
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +87,11 @@ class DecoderShape:
     @property
     def hop(self) -> int:
         """Return how many samples one frame becomes."""
-        hop = 1
-        for rate in self.rates:
-            hop *= rate
-        return hop
+        return math.prod(self.rates)
 
     @property
     def step_lags(self) -> tuple[int, ...]:
-        """Return how far each step of the residual blocks looks ahead: as the widest of them."""
+        """Return how far each step of the residual blocks looks ahead: as far as the widest."""
         return tuple(
             max(map(reach, self.block_kernels, dilations))
             for dilations in zip(*self.block_dilations, strict=True)
@@ -101,14 +99,14 @@ class DecoderShape:
 
     @property
     def plain_lag(self) -> int:
-        """Return how far the undilated convolution of a step looks ahead; 0 where there is none."""
+        """Return how far the undilated convolution of a step looks ahead; 0 if there is none."""
         return max(map(reach, self.block_kernels)) if self.block_kind == 1 else 0
 
     def frames_for(self, samples: int) -> int:
-        """Return how many frames it takes to determine the first ``samples`` samples (1 or more).
+        """Return how many frames are needed for the first ``samples`` samples (1 or more).
 
-        Backwards through the layers, each of which gives out its last rows only when what it looks
-        ahead at has come in.
+        Counted backwards through the layers: each returns its last rows only when the rows that it
+        looks ahead at have arrived.
         """
         ahead = sum(self.step_lags) + self.plain_lag * len(self.step_lags)
         rows = samples + reach(self.last_kernel)
@@ -119,7 +117,7 @@ class DecoderShape:
 
 @dataclass(frozen=True, slots=True)
 class VitsShape:
-    """All of it. ``speakers`` is 1 and ``speaker_channels`` 0 for a voice of a single speaker."""
+    """All sizes. A voice of a single speaker has 1 ``speakers`` and 0 ``speaker_channels``."""
 
     text: TextShape
     durations: DurationShape
@@ -130,11 +128,11 @@ class VitsShape:
     norm_eps: float = 1e-5
 
     def frames_for(self, samples: int) -> int:
-        """Return how many frames of the prior determine the first ``samples`` samples."""
+        """Return how many frames of the prior are needed for the first ``samples`` samples."""
         return self.decoder.frames_for(samples) + self.flow.lag
 
     def to_json(self) -> dict[str, Any]:
-        """Return the shape as what JSON can hold."""
+        """Return the shape as JSON values."""
         return dataclasses.asdict(self)
 
     @classmethod

@@ -1,8 +1,8 @@
-"""The weights of a voice: numbers by name, and which names and shapes a voice of a shape has.
+"""The weights of a voice by name: which names and shapes a voice of a given shape has.
 
-The names are those of the network in torch (`voicebench.engines.tts.vits.network.Vits`), and the
-weights are arranged as its layers keep them, ``(taps, inputs, outputs)`` for a convolution. They
-are told here once more without torch, which takes longer to import than a voice takes to load.
+The names and layouts are those of the network in torch (`engines.tts.vits.network.Vits`),
+``(taps, inputs, outputs)`` for a convolution. They are repeated here without torch, because its
+import takes longer than loading a voice. The order is that in which the C code reads them.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 def check_weights(source: Path, shape: VitsShape, weights: Weights) -> None:
     """Raise `ModelError` unless ``weights``, read from ``source``, are those of ``shape``."""
     wanted = weight_shapes(shape)
-    remedy = f"delete {source}: it is made again from the voice's file"
+    remedy = f"delete {source}; it is made again from the voice's file"
     if missing := sorted(wanted.keys() - weights.keys()):
         raise ModelError(f"{source} lacks weights of the voice: {', '.join(missing)}", remedy)
     if unknown := sorted(weights.keys() - wanted.keys()):
-        raise ModelError(f"{source} has weights that no voice has: {', '.join(unknown)}", remedy)
+        raise ModelError(f"{source} has unknown weights: {', '.join(unknown)}", remedy)
     for name, weight in weights.items():
         if weight.shape != wanted[name] or weight.dtype != np.float32:
             raise ModelError(
-                f"{source} holds {name} as {weight.dtype} {weight.shape}, "
+                f"{source} has {name} as {weight.dtype} {weight.shape}, "
                 f"not as float32 {wanted[name]}",
                 remedy,
             )
