@@ -7,18 +7,29 @@ import math
 import numpy as np
 import pytest
 
-from voicebench.checks.quality import EXACTLY, WORD_ERROR_MARGIN, judged_words, signal_to_error_db
-from voicebench.engines.tts.intelligibility import WordErrors
+from voicebench.checks.intelligibility import WordErrors
+from voicebench.checks.quality import EXACTLY, WORD_ERROR_MARGIN, examine_quality, judged_words
+from voicebench.engines.tts.vits.voice_trial import snr_db
+from voicebench.errors import ModelError
+from voicebench.settings import Settings
 
 
 def test_a_tenth_of_the_amplitude_in_error_is_20_db() -> None:
     exact = np.array([1, -1, 1, -1], np.float32)
-    assert signal_to_error_db(exact, exact * np.float32(1.1)) == pytest.approx(20, abs=1e-4)
+    assert snr_db(exact, exact * np.float32(1.1)) == pytest.approx(20, abs=1e-4)
 
 
 def test_equal_samples_have_no_error() -> None:
     exact = np.array([0.5, 0.25], np.float32)
-    assert math.isinf(signal_to_error_db(exact, exact.copy()))
+    assert math.isinf(snr_db(exact, exact.copy()))
+
+
+def test_a_missing_extra_is_named_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModelError, match=r"faster-whisper.*pip install 'voicebench\[quality\]'"):
+        next(examine_quality(Settings(), 10, pytest.fail))
 
 
 def heard(errors: int) -> WordErrors:

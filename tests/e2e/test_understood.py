@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from voicebench.engines.tts.intelligibility import SENTENCES, intelligibility
-from voicebench.engines.tts.recogniser import Recogniser
+from voicebench.checks.intelligibility import SENTENCES, intelligibility
+from voicebench.checks.recogniser import Recogniser
 from voicebench.engines.tts.synthesizer import load_synthesizer
 
 SAMPLE = SENTENCES[::10]

@@ -159,6 +159,7 @@ ROOMS = (
             "remote.sound",
             "settings",
             "targets",
+            "text",
             "turn",
         ),
     ),

@@ -1,18 +1,18 @@
-"""What fast arithmetic costs in quality, measured on purpose: `voicebench doctor --quality`.
+"""The loss of quality by fast arithmetic: `voicebench doctor --quality`.
 
-Three figures, each on texts that nothing was tuned on:
+Three comparisons with float32, on texts that nothing was tuned on:
 
-- the language model: at how many positions it would go on as in float32, and how far its
-  distributions are from those (`voicebench.engines.llm.agreement`);
-- the voice: how far, in dB, its samples are above their error against a float32 decoder;
-- speech: how many words an offline recogniser mishears, spoken at once, in chunks, and streamed,
-  with the arithmetic that is in use and in float32 (`voicebench.engines.tts.intelligibility`).
+- language model: agreement and divergence of its scores (`voicebench.engines.llm.agreement`);
+- voice: the signal-to-noise ratio of its samples, in dB;
+- speech: the word error rates of one-shot, chunked and streamed speech
+  (`voicebench.checks.intelligibility`).
 
-What ``auto`` may choose has to reach the limits named here and in those modules.
+A setting of ``auto`` may take only what passes the limits here and in those modules.
 """
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from voicebench.engines.tts.intelligibility import WordErrors
+    from voicebench.checks.intelligibility import WordErrors
     from voicebench.engines.tts.synthesizer import LocalSynthesizer
     from voicebench.settings import Settings
 
@@ -33,17 +33,17 @@ SNR_SENTENCES = 5
 """Sentences over which the samples of two number formats are compared."""
 
 WORD_ERROR_MARGIN = 0.02
-"""By how much one way of speaking may be misheard more often than another. In forty sentences, some
-400 words, the recogniser's own wavering moves the rate by that much: samples that differ by a
-millionth were misheard at 15 and at 20 of 410 words."""
+"""By how much the word error rates of two ways of speaking may differ. The recogniser itself varies
+as much over forty sentences (some 400 words): samples that differ by a millionth gave 15 and 20
+errors in 410 words."""
 
 EXACTLY = "streamed in float32"
-"""The way of speaking that tells what the arithmetic in use costs."""
+"""The way of speaking that shows the loss by the arithmetic in use."""
 
 
 @dataclass(frozen=True, slots=True)
 class QualityFigure:
-    """One thing that was measured: of what, in which form, the figures, whether they pass."""
+    """The figures of one ``form`` of a ``part`` (such as "voice"), and whether they pass."""
 
     part: str
     form: str
@@ -57,32 +57,25 @@ class QualityFigure:
 
 
 def examine_quality(settings: Settings, sentences: int, say: Say) -> Iterator[QualityFigure]:
-    """Measure the model and the voice that ``settings`` name; yield what is found as it is found.
+    """Yield the quality of the model and the voice in ``settings``, each when it is measured.
 
-    ``sentences`` are spoken for the recogniser, at most forty. Takes minutes. Raises what loading
-    a model raises; `ModelError` where the recogniser is not installed.
+    The recogniser hears ``sentences`` sentences, at most forty. Takes minutes. Raises as loading a
+    model does, and `ModelError` if the extra ``quality`` is not installed.
     """
+    if not all(map(importlib.util.find_spec, ("faster_whisper", "jiwer"))):
+        raise ModelError(
+            "word error rates need faster-whisper and jiwer, which are not installed",
+            "pip install 'voicebench[quality]'",
+        )
     yield from _language_model(settings, say)
     yield from _samples(settings, say)
     yield from _words(settings, sentences, say)
 
 
-def signal_to_error_db(exact: NDArray[np.float32], rough: NDArray[np.float32]) -> float:
-    """Return how far, in dB, the power of ``exact`` is above that of its difference to ``rough``.
-
-    Both are (samples,); infinite where they are equal.
-    """
-    import numpy as np
-
-    signal = np.square(exact, dtype=np.float64).sum()
-    error = np.square(exact - rough, dtype=np.float64).sum()
-    return float("inf") if error == 0 else float(10 * np.log10(signal / error))
-
-
 def judged_words(found: dict[str, WordErrors]) -> list[QualityFigure]:
-    """Judge the word errors of each way of speaking against those of one-shot speech.
+    """Return a figure for each way of speaking, judged against one-shot speech.
 
-    What is streamed is judged against the same in float32 too, where that was listened to.
+    Streamed speech is also judged against streamed speech in float32, if ``found`` has it.
     """
     findings = []
     for way, errors in found.items():
@@ -132,9 +125,10 @@ def _language_model(settings: Settings, say: Say) -> Iterator[QualityFigure]:
 def _samples(settings: Settings, say: Say) -> Iterator[QualityFigure]:
     import numpy as np
 
+    from voicebench.checks.intelligibility import SENTENCES
     from voicebench.engines.tts.fitting import LEAST_SNR_DB
-    from voicebench.engines.tts.intelligibility import SENTENCES
     from voicebench.engines.tts.synthesizer import load_synthesizer
+    from voicebench.engines.tts.vits.voice_trial import snr_db
 
     def spoken(dtype: str) -> NDArray[np.float32]:
         say(f"speaking with a decoder of {dtype}")
@@ -148,19 +142,19 @@ def _samples(settings: Settings, say: Say) -> Iterator[QualityFigure]:
         return np.concatenate([voice.speak_whole(text) for text in SENTENCES[:SNR_SENTENCES]])
 
     exact = spoken("float32")
-    snr_db = signal_to_error_db(exact, spoken("bfloat16"))
+    ratio_db = snr_db(exact, spoken("bfloat16"))
     yield QualityFigure(
         "voice",
         "decoder in bfloat16",
-        {"snr_db": snr_db},
-        snr_db >= LEAST_SNR_DB,
+        {"snr_db": ratio_db},
+        ratio_db >= LEAST_SNR_DB,
         f"≥ {LEAST_SNR_DB:.0f} dB over float32",
     )
 
 
 def _words(settings: Settings, sentences: int, say: Say) -> Iterator[QualityFigure]:
-    from voicebench.engines.tts.intelligibility import SENTENCES, intelligibility
-    from voicebench.engines.tts.recogniser import Recogniser
+    from voicebench.checks.intelligibility import SENTENCES, intelligibility
+    from voicebench.checks.recogniser import Recogniser
     from voicebench.engines.tts.synthesizer import load_synthesizer
 
     def voice(dtype: str) -> LocalSynthesizer:

