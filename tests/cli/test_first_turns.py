@@ -10,7 +10,7 @@ from ran_command import Command
 from served_somewhere import server
 
 from voicebench.results.batches import stream_turns
-from voicebench.server import running
+from voicebench.server.connections import Limits
 from voicebench.turn.timeline import Timeline
 
 
@@ -28,10 +28,9 @@ def run(results: Path, *more: str) -> tuple[str, ...]:
 
 
 def test_the_turn_after_a_silence_meets_what_keep_alive_left_of_its_connections(
-    voicebench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    voicebench: Command, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(running, "KEEP_ALIVE_S", 2)
-    with server() as url:
+    with server(limits=Limits(idle_s=2)) as url:
         ran = voicebench(
             *run(tmp_path, "--server", url, "--runs", "3", "--idle-gap", "4s"),
             *("--set", "run.idle_turns=2"),

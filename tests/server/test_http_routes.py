@@ -256,7 +256,7 @@ def test_an_odd_conversation_is_refused_in_words(client: httpx.Client) -> None:
     messages = [user("Hello."), said("assistant", "Hi, ")]
     answer = client.post("/v1/chat/completions", json=ASKS | {"messages": messages})
     error = error_of(answer, 400)
-    assert error["message"] == "the last message has to be the user's"
+    assert error["message"] == "the last message must be the user's"
     assert error["code"] == "unsupported_conversation"
 
 

@@ -1,21 +1,7 @@
 """The server: the pipeline behind HTTP and WebSocket.
 
-A turn that is served is a turn that is measured: the same `voicebench.pipeline.pipeline`, run by
-worker threads, with an `Emit` that hands each event over to the event loop. What differs between
-the routes is only how an event is written down.
-
-========================  ====================================================================
-`served`                  what is behind the server: engines of this process, or a script
-`channel`                 events from a turn's threads into the event loop
-`turns`                   who is let in, who waits, who is refused; what came out and when
-`answering`               one HTTP answer from one turn, and what happens if its client leaves
-`rendering`               an event as bytes: PCM, WAV, server-sent events, JSON
-`chat` `speech` `plain`   the HTTP routes
-`voice`                   whole turns over a WebSocket
-`gate`                    size, key, host, origin, Server-Timing: what holds for every request
-`connections` `protocols` how many connections there are, and what a client may hold up
-`running`                 binding, signals, draining
-========================  ====================================================================
-
-Nothing of it is imported unless something is served.
+A served turn is a measured turn: it runs the same `voicebench.pipeline.pipeline` in worker threads,
+with an `Emit` that passes each event to the event loop. The routes differ only in how they write an
+event down. `served` is what answers, `admission` lets turns in, `app` lists the routes,
+`request_gate` and `connections` keep clients within bounds, `running` starts and stops it all.
 """

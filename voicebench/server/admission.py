@@ -1,8 +1,8 @@
-"""The turns that a server runs at once: who is let in, who waits, who is refused.
+"""The turns of a server: which run at once, which wait, which are refused.
 
-So many turns run at once, each in a worker thread; so many more wait, the first come first; all
-others are refused, with the time after which there is likely to be room. Who of those that run may
-use the device next is another question (`voicebench.pipeline.scheduling`).
+A limited number of turns run at once, each in a worker thread. A limited number wait, first come
+first served. All others are refused, with the time after which there is likely to be room. Which
+running turn may use the device next is decided by `voicebench.pipeline.scheduling`.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _RECENT_TURNS = 20
 _LOG = logging.getLogger("voicebench.server")
 
 Work = Callable[[Emit, FreeForAll], None]
-"""Push the events of one whole turn."""
+"""Emit the events of one whole turn."""
 
 
 @dataclass(slots=True)
 class Figures:
-    """What one turn brought, and when, in ms since its request was in hand; None: not yet."""
+    """What one turn made, and when, in ms since its request arrived; None if not yet."""
 
     route: str
     queue_ms: float = 0.0
@@ -63,34 +63,34 @@ class Figures:
 
 
 Observe = Callable[[Figures, float], None]
-"""Take the figures of a turn that is over, and its duration in ms."""
+"""Take the figures of a finished turn and its duration in ms."""
 
 
 @dataclass(eq=False)
 class RunningTurn:
-    """A turn that was let in: iterate over its events."""
+    """A turn that was let in. Iterate over its events."""
 
     figures: Figures
     started_s: float
     schedule: FreeForAll
     channel: EventChannel
     make_room: Callable[[], None]
-    """Let the next one in; called when its last event has come, which is before its reader knows:
-    a client that has its answer and asks again finds room, however slowly the thread ends."""
+    """Let the next turn in. Called at the last event, before the reader gets it, so that a client
+    that asks again at once finds room although the thread may not have ended."""
     over: bool = False
-    """Whether its last event has come."""
+    """Whether the last event has come."""
 
     def elapsed_ms(self) -> float:
-        """Return the time since the request was in hand."""
+        """Return the time since the request arrived."""
         return elapsed_ms(self.started_s)
 
     def cancel(self) -> None:
-        """Stop it: no further step of it begins."""
+        """Stop it: no further step begins."""
         self.schedule.cancel()
         self.channel.cancel()
 
     async def events(self) -> AsyncIterator[Event]:
-        """Yield the events as they come, the terminal one last; `TurnStarted` is left out."""
+        """Yield the events as they come, except `TurnStarted`; the terminal one is the last."""
         while (event := await self.channel.get()) is not None:
             self.figures.note(event, self.elapsed_ms())
             self.over = isinstance(event, TurnFinished | TurnFailed)
@@ -108,8 +108,8 @@ class RunningTurn:
 class Turns:
     """All turns of a server. Used in one event loop.
 
-    ``most_running`` turns run at once and ``most_waiting`` wait; ``observe`` sees the figures of
-    each turn that was let in, once it is over.
+    ``most_running`` turns run at once and ``most_waiting`` wait. ``observe`` gets the figures of
+    each turn that was let in, when it is over.
     """
 
     def __init__(
@@ -133,22 +133,22 @@ class Turns:
         self._idle.set()
         self._threads_running = 0
         self.running = 0
-        """How many turns take up room now."""
+        """How many turns take one of the ``most_running`` places."""
         self.waiting = 0
         self.draining = False
 
     @asynccontextmanager
     async def turn(self, route: str, work: Work) -> AsyncIterator[RunningTurn]:
-        """Run ``work``, once there is room for it; leaving the context stops it.
+        """Run ``work`` when there is room for it. Leaving the context stops it.
 
-        Raises `voicebench.server.refusal.Refusal` where too many wait already.
+        Raises `voicebench.server.refusal.Refusal` if too many wait already.
         """
         started_s = arrived_s()
         has_to_wait = self._room.locked()
         await self._admit()
         figures = Figures(route, queue_ms=elapsed_ms(started_s))
         if has_to_wait:
-            # A script's delays begin when there is room, or those that waited would come in a rush.
+            # A script's delays begin when there is room. Else all that waited would come at once.
             note_arrival()
         loop = asyncio.get_running_loop()
         channel = EventChannel(loop, unread=self._unread)
@@ -163,7 +163,7 @@ class Turns:
         except (Refusal, WebSocketDisconnect):
             raise
         except Exception:
-            # Whoever tells of the turn has a defect, however well the turn itself went.
+            # The route that sends the turn has a defect, even if the turn itself went well.
             figures.outcome = "failed"
             raise
         finally:
@@ -174,17 +174,17 @@ class Turns:
             self._durations_s.append(turn.elapsed_ms() / 1000)
             self._observe(figures, turn.elapsed_ms())
 
-    async def drain(self, patience_s: float) -> None:
-        """Let no further turn in, nor any that waits, and wait so long for those that run."""
+    async def drain(self, timeout_s: float) -> None:
+        """Let no further turn in, and wait for those that run; stop them after ``timeout_s``."""
         self.draining = True
         try:
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
         except TimeoutError:
             self.cancel_all()
 
     def cancel_all(self) -> None:
-        """Stop every turn, and let none of those in that wait."""
+        """Stop every turn, and refuse those that wait."""
         self.draining = True
         for turn in list(self._open):
             turn.cancel()
@@ -213,7 +213,7 @@ class Turns:
             raise busy(5, "the server is shutting down")
 
     def _new_place(self) -> Callable[[], None]:
-        """Take up the room that was waited for; return what gives it back, once."""
+        """Take the place that was acquired; return a function that gives it back once."""
         self.running += 1
         taken = True
 
@@ -234,7 +234,7 @@ class Turns:
             self._idle.set()
 
     def _retry_after_s(self) -> int:
-        """Return after which time there is room, by how long the last turns took."""
+        """Return after how many seconds there is likely to be room."""
         mean_s = sum(self._durations_s, 0.0) / max(1, len(self._durations_s))
         ahead = (self.waiting + 1) / self._most_running
         return min(LONGEST_RETRY_S, max(1, math.ceil(ahead * mean_s)))
@@ -249,7 +249,7 @@ def _work(work: Work, turn: RunningTurn) -> None:
     except VoicebenchError as error:
         _LOG.error("a turn of %s: %s", turn.figures.route, error)
     except Exception:
-        # A defect: the turn is ended as failed already, or its reader sees that it broke off.
+        # A defect: the turn has failed already, or its reader sees that it broke off.
         _LOG.exception("a turn of %s broke", turn.figures.route)
     finally:
         turn.channel.end()

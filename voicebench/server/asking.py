@@ -1,8 +1,7 @@
-"""What a request may say: its body as a type, with bounds, and the words in it as plain text.
+"""The bodies of requests: types with bounds, and checks of the texts in them.
 
-Every field that OpenAI's clients are known to send is either done as asked, or refused with the
-reason, or listed in `IGNORED` (and in the documentation) as having no effect. Nothing is quietly
-done in another way.
+Every field that OpenAI's clients are known to send is either obeyed, or refused with a reason, or
+listed in `IGNORED` (and in the documentation) as having no effect.
 """
 
 from __future__ import annotations
@@ -19,12 +18,13 @@ from voicebench.server.served import Asked
 from voicebench.text.chat_template import PastMessage
 
 MAX_TEXT_CHARACTERS = 4096
-"""Of a text to speak, or of a message; OpenAI's limit for speech."""
+"""Limit of a text to speak and of a message; the same as OpenAI's for speech."""
 MAX_MESSAGES = 64
 MAX_CONVERSATION_CHARACTERS = 16_384
-"""Of all messages together: the model reads them in one step, and other turns wait for it."""
+"""Limit of all messages together: the model reads them in one step, and other turns wait."""
 MAX_PARTS = 16
-_TOLD = ("system", "developer")
+_INSTRUCTING = ("system", "developer")
+"""Roles whose messages are the system prompt."""
 
 IGNORED = (
     "temperature, top_p, seed, stop, penalties, user, metadata: replies are sampled as the server "
@@ -39,7 +39,7 @@ _REFUSED: dict[str, object] = {
     "response_format": {"type": "text"},
     "modalities": ["text"],
 }
-"""Fields that would change the answer, each with the value that changes nothing."""
+"""Fields that would change the answer, each with its value that has no effect."""
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -50,7 +50,7 @@ class _Request(BaseModel):
 
 
 class TextPart(BaseModel):
-    """A part of a message; only text can be read."""
+    """A part of a message; only text is supported."""
 
     type: Literal["text"]
     text: Text
@@ -70,7 +70,7 @@ class ChatMessage(BaseModel):
 
 
 class StreamOptions(BaseModel):
-    """What a streamed answer has beside the text."""
+    """What a streamed answer contains beside the text."""
 
     include_usage: bool | None = None
 
@@ -84,9 +84,9 @@ class ChatRequest(_Request):
         Field(
             min_length=1,
             max_length=MAX_MESSAGES,
-            description="What the system is told, if anything, then the conversation: the user "
-            "begins, and has the last word. Messages of one side in a row are one. Together at "
-            f"most {MAX_CONVERSATION_CHARACTERS:,} characters.",
+            description="System messages, if any, then the conversation. The user begins and ends "
+            "it. Successive messages of one role are joined. Together at most "
+            f"{MAX_CONVERSATION_CHARACTERS:,} characters.",
         ),
     ]
     stream: bool | None = None
@@ -97,7 +97,7 @@ class ChatRequest(_Request):
 
     def asked(self) -> Asked:
         """Return the request as the model gets it. Raises `Refusal`."""
-        self._refuse_what_is_not_done()
+        self._check_unsupported()
         texts = [
             (message.role, spoken_text(message.text(), "messages")) for message in self.messages
         ]
@@ -106,22 +106,22 @@ class ChatRequest(_Request):
             raise Refusal(
                 400,
                 f"the messages have {letters:,} characters together; at most "
-                f"{MAX_CONVERSATION_CHARACTERS:,} are taken",
+                f"{MAX_CONVERSATION_CHARACTERS:,} are allowed",
                 param="messages",
                 code="string_too_long",
             )
-        told = list(itertools.takewhile(lambda message: message[0] in _TOLD, texts))
-        *earlier, asked = _conversation(texts[len(told) :])
+        system = list(itertools.takewhile(lambda message: message[0] in _INSTRUCTING, texts))
+        *earlier, asked = _conversation(texts[len(system) :])
         limits = [limit for limit in (self.max_tokens, self.max_completion_tokens) if limit]
         return Asked(
             prompt=asked.text,
-            system_prompt="\n\n".join(text for _, text in told) if told else None,
+            system_prompt="\n\n".join(text for _, text in system) if system else None,
             max_tokens=min(limits, default=None),
             earlier=tuple(earlier),
         )
 
-    def _refuse_what_is_not_done(self) -> None:
-        """Raise `Refusal` for a field that would change the answer and cannot be obeyed."""
+    def _check_unsupported(self) -> None:
+        """Raise `Refusal` for an unsupported field that would change the answer."""
         for name, plain in _REFUSED.items():
             value = (self.model_extra or {}).get(name)
             if value and value != plain:
@@ -134,17 +134,17 @@ class ChatRequest(_Request):
 
 
 def _conversation(texts: Sequence[tuple[str, str]]) -> list[PastMessage]:
-    """Return what user and model said in turn, the user first and last. Raises `Refusal`."""
+    """Return the messages of user and model in turn, the user first and last. Raises `Refusal`."""
     said: list[PastMessage] = []
     for role, run in itertools.groupby(texts, key=lambda message: message[0]):
-        if role in _TOLD:
-            raise _odd_conversation("what the system is told has to come before all else")
+        if role in _INSTRUCTING:
+            raise _odd_conversation("system messages must come before all others")
         who: Literal["user", "assistant"] = "user" if role == "user" else "assistant"
         said.append(PastMessage(who, "\n\n".join(text for _, text in run)))
     if not said or said[0].role != "user":
-        raise _odd_conversation("the conversation has to begin with a message of the user")
+        raise _odd_conversation("the conversation must begin with a message of the user")
     if said[-1].role != "user":
-        raise _odd_conversation("the last message has to be the user's")
+        raise _odd_conversation("the last message must be the user's")
     return said
 
 
@@ -174,7 +174,7 @@ class SpeechRequest(_Request):
     ] = 1
 
     def voice_name(self) -> str:
-        """Return which voice is wanted."""
+        """Return the name of the voice."""
         return self.voice if isinstance(self.voice, str) else self.voice.id
 
 
@@ -192,14 +192,15 @@ class PlainRequest(BaseModel):
 
 
 def bounded_text(text: str, param: str, name: str) -> str:
-    """Return what `spoken_text` does of a text that no form has measured yet.
+    """Return ``text`` as `spoken_text` does, if it is not too long. Raises `Refusal`.
 
-    ``name`` is what the text is called where it is refused as no text. Raises `Refusal`.
+    ``name`` is what messages call the text.
     """
     if len(text) > MAX_TEXT_CHARACTERS:
         raise Refusal(
             400,
-            f"the {param} has {len(text):,} characters; at most {MAX_TEXT_CHARACTERS:,} are taken",
+            f"the {param} has {len(text):,} characters; "
+            f"at most {MAX_TEXT_CHARACTERS:,} are allowed",
             param=param,
             code="string_too_long",
         )
@@ -207,7 +208,7 @@ def bounded_text(text: str, param: str, name: str) -> str:
 
 
 def spoken_text(text: str, param: str) -> str:
-    """Return ``text`` without the spaces around it. Raises `Refusal` where it is none."""
+    """Return ``text`` without the spaces around it. Raises `Refusal` if it cannot be spoken."""
     spoken = text.strip()
     if not spoken:
         raise Refusal(400, f"{param} is empty", param=param, code="empty_text")
@@ -216,7 +217,7 @@ def spoken_text(text: str, param: str) -> str:
         if category == "Cs" or (category == "Cc" and character not in "\n\r\t\f"):
             raise Refusal(
                 400,
-                f"{param} has a character that is no text (U+{ord(character):04X})",
+                f"{param} has a character that is not text (U+{ord(character):04X})",
                 param=param,
                 code="invalid_text",
             )

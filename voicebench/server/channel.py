@@ -1,12 +1,12 @@
-"""Events on their way from a turn's threads into the event loop: in order, bounded, no polling.
+"""Events from a turn's threads into the event loop: in order, bounded, without polling.
 
-`EventChannel.emit` is the `Emit` of a served turn. It may be called from any thread; it appends,
-and wakes the reader if the reader waits. Where the reader is slow (its client does not read), it
-waits for room, so that nothing piles up; where that takes too long, the turn is given up.
+`EventChannel.emit` is the `Emit` of a served turn. It may be called from any thread. It appends the
+event and wakes a reader that waits. If the reader is slow, because its client does not read, `emit`
+waits for room. If that takes too long, the turn is cancelled.
 
-Sound is what takes memory: a channel holds at most `MAX_BYTES` of it, and all channels of a server
-(`Unread`) together `MAX_BYTES_OF_ALL`. A reader that keeps up has an empty channel, and one event
-always fits into that, so nobody's turn stands still for another's slow client.
+Sound takes the memory: a channel holds at most `MAX_BYTES` of it, and all channels of a server
+(`Unread`) together `MAX_BYTES_OF_ALL`. A reader that keeps up has an empty channel, and an empty
+channel always accepts one event. So a slow client cannot stop another client's turn.
 """
 
 from __future__ import annotations
@@ -18,20 +18,19 @@ from collections.abc import Generator
 
 from voicebench.events import AudioChunk, Event
 from voicebench.pipeline.scheduling import TurnCancelled
+from voicebench.server.connections import STALL_S
 
 CAPACITY = 256
-"""Events under way: some seconds of the fastest turn."""
+"""Events in one channel: some seconds of the fastest turn."""
 MAX_BYTES = 4 << 20
-"""Bytes of samples under way: 43 s at 24 kHz, so most turns end without waiting for anybody."""
+"""Bytes of samples in one channel: 43 s at 24 kHz, so most turns never wait for their client."""
 MAX_BYTES_OF_ALL = 64 << 20
 ROUND_AFTER = 8
-"""Events given out one after the other before others get their turn in the event loop."""
-STALL_S = 30.0
-"""How long a client may read nothing before its turn is given up."""
+"""Events that are returned without a pause, before other tasks of the event loop run."""
 
 
 class Unread:
-    """The bytes of all channels of a server that no client has taken yet, and their lock."""
+    """The bytes in all channels of a server, and the lock of these channels."""
 
     def __init__(self, most: int = MAX_BYTES_OF_ALL) -> None:
         self.most = most
@@ -60,10 +59,10 @@ class EventChannel:
         self._without_pause = 0
         self._cancelled = False
         self.stalled = False
-        """Whether the turn was given up because its client read nothing."""
+        """Whether the turn was cancelled because its client read nothing."""
 
     def emit(self, event: Event) -> None:
-        """Hand ``event`` to the reader. Raises `TurnCancelled` once nobody reads any more."""
+        """Pass ``event`` to the reader. Raises `TurnCancelled` if the turn was cancelled."""
         size = _size_of(event)
         with self._unread.changed:
             if not self._unread.changed.wait_for(lambda: self._takes(size), self._stall_s):
@@ -81,12 +80,12 @@ class EventChannel:
             self._append(None)
 
     def cancel(self) -> None:
-        """Stop the turn: whoever emits from now on, or waits for room, is told."""
+        """Cancel the turn: `emit` raises from now on, also where it waits for room."""
         with self._unread.changed:
             self._cancel()
 
     def close(self) -> None:
-        """Forget what was not read: nobody will."""
+        """Cancel the turn and drop the events that were not read."""
         with self._unread.changed:
             self._cancel()
             self._events.clear()
@@ -106,13 +105,12 @@ class EventChannel:
             self._without_pause = 0
         self._without_pause += 1
         if self._without_pause % ROUND_AFTER == 0:
-            # A turn that is faster than its client would otherwise never let the loop find out
-            # that the client has left.
+            # Otherwise the loop could not notice that the client of a fast turn has left.
             await _OneRound()
         return event
 
     def _takes(self, size: int) -> bool:
-        """Tell whether an event of so many bytes need not wait any more; the lock is held."""
+        """Return whether an event of ``size`` bytes need not wait; the lock is held."""
         if self._cancelled or not self._events:
             return True
         return (
@@ -122,7 +120,7 @@ class EventChannel:
         )
 
     def _give_back(self, size: int) -> None:
-        """Make room for what waits; the lock is held."""
+        """Make room for events that wait; the lock is held."""
         self._bytes -= size
         self._unread.bytes -= size
         self._unread.changed.notify_all()
@@ -141,12 +139,12 @@ class EventChannel:
 
 
 def _size_of(event: Event | None) -> int:
-    """Return what an event takes in memory, in bytes: its samples, or next to nothing."""
+    """Return the bytes of an event's samples; other events take next to nothing."""
     return event.pcm.nbytes if isinstance(event, AudioChunk) else 0
 
 
 class _OneRound:
-    """Awaited, it lets the event loop go round once."""
+    """Await it to let the event loop run other tasks once."""
 
     def __await__(self) -> Generator[None]:
         yield

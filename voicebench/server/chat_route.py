@@ -1,7 +1,7 @@
 """``POST /v1/chat/completions``: a reply in text, streamed or whole, in OpenAI's form.
 
-The last event of a streamed reply says how long it took here, as ``timings`` in the way of
-llama.cpp's server: ``prompt_ms`` to the first token, ``predicted_ms`` from there to the end.
+The last event of a streamed reply has this server's durations, as ``timings`` like llama.cpp's
+server: ``prompt_ms`` to the first token, ``predicted_ms`` from there to the end.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ChatForm:
         self._counted: Usage | None = None
 
     def _note(self, event: Event) -> str:
-        """Return the text that ``event`` brings."""
+        """Keep the text or the count in ``event``; return its text."""
         if isinstance(event, Token | Reply):
             self._pieces.append(event.text)
             return event.text
@@ -57,7 +57,7 @@ class ChatForm:
         )
 
     def _reply_tokens(self) -> int:
-        """Return how many tokens the model made, those that no listener hears included."""
+        """Return how many tokens the model made, hidden ones included."""
         if self._counted is None:
             return len(self._pieces)
         return self._counted.tokens + (self._counted.hidden or 0)
@@ -84,7 +84,7 @@ class StreamedChat(ChatForm):
         self._include_usage = include_usage
 
     def take(self, event: Event) -> bytes:
-        """Return the event of a token; the first one has one before it that says whose it is."""
+        """Return the event of a token. Before the first one comes an event with the role."""
         begins = not self._pieces
         text = self._note(event)
         if not text:
@@ -93,7 +93,7 @@ class StreamedChat(ChatForm):
         return lead + self._chunk({"content": text})
 
     def finish(self, turn: RunningTurn) -> bytes:
-        """Return the events that end the reply, with the counts if they were asked for."""
+        """Return the events that end the reply, with the counts if asked for."""
         lead = b"" if self._pieces else self._chunk({"role": "assistant", "content": ""})
         last = self._chunk({}, self._finish_reason(), {"timings": chat_timings(turn)})
         if self._include_usage:
@@ -102,7 +102,7 @@ class StreamedChat(ChatForm):
         return lead + last + b"data: [DONE]\n\n"
 
     def fail(self, refusal: Refusal) -> bytes | None:
-        """Return the event that tells of a failure."""
+        """Return the event that reports a failure."""
         return server_sent(refusal.content())
 
     def _chunk(
@@ -124,7 +124,7 @@ class WholeChat(ChatForm):
     content_type = "application/json"
 
     def take(self, event: Event) -> bytes:
-        """Keep what ``event`` brings; nothing is sent before the end."""
+        """Return nothing: the document is sent at the end."""
         self._note(event)
         return b""
 
@@ -142,7 +142,7 @@ class WholeChat(ChatForm):
         return json.dumps(content, ensure_ascii=False).encode()
 
     def fail(self, _refusal: Refusal) -> bytes | None:
-        """Never asked: nothing was sent before."""
+        """Return None. It is never called, because nothing is sent before the end."""
         return None
 
 
@@ -155,7 +155,7 @@ def chat_form(served: Served, request: ChatRequest, asked: Asked) -> StreamedCha
 
 
 def chat_timings(turn: RunningTurn) -> dict[str, float]:
-    """Return how long the reply took here, in llama.cpp's words."""
+    """Return this server's durations of the reply, named as by llama.cpp."""
     total_ms = turn.elapsed_ms()
     first_ms = turn.figures.first_token_ms
     prompt_ms = total_ms if first_ms is None else first_ms

@@ -1,8 +1,8 @@
-"""The server's own clock: durations that it reports of itself, and the date of an answer.
+"""The server's own clock: the durations that it reports, and the date of an answer.
 
-A request's time begins when it is in hand (`note_arrival`): its head, then its body, or the message
-that asks for a turn. What this server itself then takes, to read it and to find a thread for it, is
-part of its durations, as it is part of what the client waits for.
+A request's time begins when it has arrived (`note_arrival`): its head, then its body, or the
+message that asks for a turn. The server's own work, such as reading it and finding a thread, is
+part of the reported durations, because the client waits for it too.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ def now_s() -> float:
 
 
 def note_arrival() -> None:
-    """Say that the request that this task answers is in hand."""
+    """Note that the request that this task answers has arrived."""
     _arrived_s.set(time.perf_counter())
 
 
 def arrived_s() -> float:
-    """Return when the request that is being answered was in hand; now, where none is.
+    """Return when the request that is being answered arrived; now if there is none.
 
-    In the tasks of the request, and in the thread of its turn.
+    Works in the tasks of the request and in the thread of its turn.
     """
     arrived = _arrived_s.get()
     return time.perf_counter() if arrived is None else arrived
 
 
 def unix_time() -> int:
-    """Return the wall clock's whole seconds since 1970, as OpenAI's ``created`` has them."""
+    """Return the wall clock's whole seconds since 1970, as in OpenAI's ``created``."""
     return int(time.time())
 
 

@@ -1,17 +1,17 @@
-"""The connections of a server, bounded in number and in what each of them may hold up.
+"""The connections of a server: how many there may be, and how long each may block something.
 
-Whoever connects may send half a request and wait, or ask for a long answer and read none of it. It
-costs them nothing, and the server a descriptor, memory, or a turn. So:
+A client may send half a request and wait, or ask for a long answer and not read it. That costs the
+client nothing, and the server a descriptor, memory, or a turn. So:
 
-- **Number.** There are at most so many connections as descriptors allow. Where one more comes, the
-  one that has waited longest without a request under way is closed for it. WebSockets, of which
-  nobody can tell whether they wait, get at most half of them.
-- **Heads.** A request's head comes within `HEAD_S` of its first byte, and has at most
+- **Number.** There are at most as many connections as descriptors allow. When one more comes, the
+  one that has been idle longest is closed. At most half of them may be WebSockets, because the
+  server does not know whether a WebSocket is idle.
+- **Heads.** A request's head must arrive within `HEAD_S` of its first byte, and may have
   `MAX_HEAD_BYTES` in `MAX_HEADERS` headers. Before the first byte, and between two requests, a
   connection may be idle for `IDLE_S`.
-- **Unread answers.** A client that takes its answer slower than anybody listens (`SLOWEST`) falls
-  behind. If it is `STALL_S` behind, its connection is broken off, which stops its turn; if others
-  wait for a turn, `STALL_WHILE_OTHERS_WAIT_S` is enough.
+- **Unread answers.** A client that reads slower than the slowest listener (`SLOWEST`) falls behind.
+  If it is `STALL_S` behind, its connection is closed, which stops its turn. If others wait for a
+  turn, `STALL_WHILE_OTHERS_WAIT_S` is enough.
 
 `voicebench.server.bounded_protocols` has the two protocols that keep these rules.
 """
@@ -30,17 +30,17 @@ HEAD_S = 10.0
 MAX_HEAD_BYTES = 64 << 10
 MAX_HEADERS = 128
 STALL_S = 30.0
-"""How far a client may fall behind a listener before its connection is broken off, in seconds."""
+"""How far a client may fall behind a listener before its connection is closed, in seconds."""
 STALL_WHILE_OTHERS_WAIT_S = 5.0
 SLOWEST = 16_000
-"""Bytes a second that the slowest listener takes: 16-bit samples at 8 kHz."""
+"""Bytes per second of the slowest listener: 16-bit samples at 8 kHz."""
 LOOK_S = 0.5
-"""How often it is looked whether clients that do not keep up have taken anything."""
+"""How often clients that do not keep up are checked."""
 MOST_CONNECTIONS = 512
 BACKLOG = 128
-"""Connections that are accepted at once, before any of them can be closed again."""
+"""Connections that may be accepted before any of them can be closed."""
 _SPARE_DESCRIPTORS = 24
-"""Descriptors that the server needs for itself while it runs: files, pipes, a turn's own."""
+"""Descriptors that the server itself needs while it runs: files, pipes, those of a turn."""
 
 _LOG = logging.getLogger("voicebench.server")
 
@@ -63,26 +63,26 @@ class Limits:
 
 
 class ClientConnection(Protocol):
-    """What `Connections` asks of a connection."""
+    """What `Connections` needs of a connection."""
 
     @property
     def idle_since(self) -> float | None:
-        """Since when no request of it is under way, on the event loop's clock; None: one is."""
+        """Since when it has no request under way, on `now_s`'s clock; None if it has one."""
         ...
 
     def taken(self) -> int:
-        """Return how many bytes of what was written the client has taken."""
+        """Return how many of the written bytes the client has taken."""
         ...
 
     def break_off(self) -> None:
-        """Close it at once, whatever is still unsent."""
+        """Close it at once, without sending the rest."""
         ...
 
 
 class Connections:
     """All connections of a server. Used in one event loop.
 
-    ``others_wait`` says whether anybody waits for a turn.
+    ``others_wait`` returns whether any request waits for a turn.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Connections:
         return len(self._open)
 
     def opened(self, connection: ClientConnection) -> None:
-        """Take a new connection in, and break off another where there are too many."""
+        """Add a new connection, and close another one if there are too many."""
         self._open.add(connection)
         if len(self._open) > self.limits.most:
             idle = [one for one in self._open if one.idle_since is not None]
@@ -116,11 +116,11 @@ class Connections:
         self._behind.pop(connection, None)
 
     def has_room_for_socket(self) -> bool:
-        """Tell whether one more connection may become a WebSocket."""
+        """Return whether one more connection may become a WebSocket."""
         return len(self._sockets) < self.limits.most_sockets
 
     def became_socket(self, before: ClientConnection, socket: ClientConnection) -> None:
-        """Note that a connection speaks WebSocket now."""
+        """Note that a connection has become a WebSocket."""
         self.closed(before)
         self._open.add(socket)
         self._sockets.add(socket)
@@ -135,7 +135,7 @@ class Connections:
             self._looking = loop.call_later(LOOK_S, self._look)
 
     def keeps_up(self, connection: ClientConnection) -> None:
-        """Note that a connection has taken what there was for it."""
+        """Note that a connection has taken everything."""
         arrears = self._behind.get(connection)
         if arrears is not None:
             arrears.update(asyncio.get_running_loop().time(), connection.taken())
@@ -162,12 +162,12 @@ class Arrears:
     def __init__(self, at_s: float, taken: int) -> None:
         self.seconds = 0.0
         self.grow = True
-        """Whether something waits to be taken; else time makes up for what was missed."""
+        """Whether data waits to be taken. Else the arrears shrink with time."""
         self._at_s = at_s
         self._taken = taken
 
     def update(self, now_s: float, taken: int) -> None:
-        """Count the time since the last look, less what a listener needs for what was taken."""
+        """Add the time since the last update, less the listening time of what was taken."""
         passed_s, listened_s = now_s - self._at_s, (taken - self._taken) / SLOWEST
         self.seconds += (passed_s if self.grow else -passed_s) - listened_s
         self.seconds = max(0.0, self.seconds)
@@ -175,7 +175,7 @@ class Arrears:
 
 
 def limits_for(descriptors: int) -> Limits:
-    """Return the bounds for a process that may open so many descriptors more."""
+    """Return the bounds for a process that may open this many more ``descriptors``."""
     spare = max(0, descriptors - _SPARE_DESCRIPTORS)
     backlog = max(4, min(BACKLOG, spare // 4))
     return Limits(most=max(4, min(MOST_CONNECTIONS, spare - backlog)), backlog=backlog)

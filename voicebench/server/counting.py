@@ -1,6 +1,6 @@
-"""What a server counts of itself, in Prometheus' text form at ``/metrics``.
+"""The server's counters, in Prometheus' text form at ``/metrics``.
 
-Figures are taken when a turn is over: counting costs no turn anything.
+Counters change when a turn is over, so counting delays no turn.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class Counts:
             "voicebench_audio_seconds", "Seconds of audio made.", registry=self._registry
         )
         self._queue = self._histogram("queue", "Waiting until a turn was let in.")
-        self._first_token = self._histogram("first_token", "Request in hand to the first token.")
-        self._first_audio = self._histogram("first_audio", "Request in hand to the first samples.")
-        self._turn = self._histogram("turn", "Request in hand to the end of the turn.")
+        self._first_token = self._histogram("first_token", "Request arrived to the first token.")
+        self._first_audio = self._histogram("first_audio", "Request arrived to the first samples.")
+        self._turn = self._histogram("turn", "Request arrived to the end of the turn.")
 
     def watch(self, running: Callable[[], float], waiting: Callable[[], float]) -> None:
-        """Show how many turns run and wait, asked when somebody looks."""
+        """Show how many turns run and wait; both are read when ``/metrics`` is."""
         for name, text, count in (
             ("running", "Turns that run now.", running),
             ("waiting", "Turns that wait now.", waiting),
@@ -55,7 +55,7 @@ class Counts:
         self._requests.labels(route, str(status)).inc()
 
     def note_turn(self, figures: Figures, duration_ms: float) -> None:
-        """Count a turn that is over."""
+        """Count a finished turn."""
         route = figures.route
         self._turns.labels(route, figures.outcome).inc()
         self._tokens.inc(figures.tokens)

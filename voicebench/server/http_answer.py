@@ -1,11 +1,10 @@
 """One HTTP answer from one turn.
 
-The head is sent with the first bytes that the turn gives, so that a turn which fails before them is
-an honest 4xx or 5xx, and so that ``Server-Timing`` can say how long the server took to them. What
-the rest took cannot stand in a header any more (HTTP trailers would be the place; hardly a client
-reads them, and uvicorn sends none): answers in events carry it in their last event.
+The head is sent with the first bytes of the turn. So a turn that fails before them is answered with
+a 4xx or 5xx, and ``Server-Timing`` has the time to the first bytes. An answer in events has the
+durations of the rest in its last event (few clients read HTTP trailers, and uvicorn sends none).
 
-A client that leaves, before the head or after it, stops the turn.
+If the client leaves, the turn is stopped.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _LOG = logging.getLogger("voicebench.server")
 
 
 class TurnAnswer(Response):
-    """The answer to a request that takes a turn."""
+    """The answer to a request for a turn."""
 
     def __init__(self, turns: Turns, route: str, work: Work, rendering: Rendering) -> None:
         self.background = None
@@ -36,7 +35,7 @@ class TurnAnswer(Response):
         self._rendering = rendering
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take the turn and send what it gives, until it ends or the client leaves."""
+        """Run the turn and send its events, until it ends or the client leaves."""
         answering = asyncio.create_task(self._answer(scope, receive, send))
         watching = asyncio.create_task(_client_left(receive))
         try:
@@ -71,14 +70,14 @@ class TurnAnswer(Response):
         refusal = refusal_of(failed)
         if not body.began:
             raise refusal
-        last_words = self._rendering.fail(refusal)
-        if last_words is not None:
-            await body.end(last_words, None)
-        # Otherwise the answer is left without its end, and the connection is closed.
+        last = self._rendering.fail(refusal)
+        if last is not None:
+            await body.end(last, None)
+        # Otherwise the answer stays without its end, and the connection is closed.
 
 
 class _Body:
-    """The head and the body of an answer, sent as they come."""
+    """The head and the body of an answer."""
 
     def __init__(self, send: Send, rendering: Rendering) -> None:
         self._send = send
@@ -86,14 +85,14 @@ class _Body:
         self.began = False
 
     async def send(self, data: bytes, turn: RunningTurn) -> None:
-        """Send ``data`` if there is any, after the head if it is the first."""
+        """Send ``data`` if there is any. The first data is sent after the head."""
         if data:
             if not self.began:
                 await self._send_head(_timing_header(turn))
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, data: bytes, turn: RunningTurn | None) -> None:
-        """Send ``data`` as the last."""
+        """Send the last ``data``."""
         if not self.began and turn is not None:
             timing = _timing_header(turn, whole=True)
             await self._send_head(timing | {"content-length": str(len(data))})
@@ -117,7 +116,7 @@ class _Body:
 
 
 def refusal_of(failed: TurnFailed | None) -> Refusal:
-    """Return what is told of a turn that failed (None: of one that broke off)."""
+    """Return the refusal for a failed turn; None is a turn that broke off."""
     if failed is None:
         return Refusal(500, "the turn broke off", code="engine_error")
     if failed.fault == "refused":

@@ -1,4 +1,4 @@
-"""The forms of answers, as the OpenAPI document shows them."""
+"""The answers in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _EVENTS = {
     }
 }
 _WHY = {
-    400: "The request cannot be done, and why.",
-    404: "That is not served here.",
+    400: "The request is refused; the message says why.",
+    404: "The model or voice is not served here.",
     413: "The body is too large.",
     500: "The engine failed.",
-    503: "Too many turns run and wait; `Retry-After` says when to come again.",
+    503: "Too many turns run and wait; `Retry-After` says when to ask again.",
 }
 
 
@@ -41,7 +41,7 @@ class ErrorAnswer(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """A model, as OpenAI describes one; what it is for, and its voices, as Speaches adds them."""
+    """A model in OpenAI's form, with its task and voices as Speaches adds them."""
 
     id: str
     object: Literal["model"] = "model"
@@ -52,7 +52,7 @@ class ModelCard(BaseModel):
 
 
 class ModelList(BaseModel):
-    """All that is served."""
+    """All models of the server."""
 
     object: Literal["list"] = "list"
     data: list[ModelCard]

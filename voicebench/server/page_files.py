@@ -1,6 +1,6 @@
 """The page at ``/``: a question, the answer as it is spoken, and when everything came.
 
-Plain files, no build step. The content security policy allows nothing that is not from here.
+Plain files, no build step. The content security policy allows nothing from another server.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Realtime protocol's forms: sessions, items and errors, in both of its versions."""
+"""The Realtime protocol's objects: sessions, items and errors, in both versions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voicebench.server.resampling import PROTOCOL_RATE
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One version of the protocol: how it names what it sends."""
+    """One version of the protocol: the names of its events and fields."""
 
     audio: str
     transcript: str
@@ -23,7 +23,7 @@ class Dialect:
     def session(
         self, session_id: str, model: str, voice: str, instructions: str | None
     ) -> dict[str, object]:
-        """Return a session as this version describes one."""
+        """Return a session object of this version."""
         shared: dict[str, object] = {
             "id": session_id,
             "object": "realtime.session",
@@ -56,10 +56,10 @@ BETA = Dialect(
 
 
 def session_of(fields: Mapping[str, object], instructions: str | None) -> str | None:
-    """Return the instructions after an update. Raises `Refusal` for what cannot be done."""
+    """Return the instructions after an update. Raises `Refusal` for unsupported fields."""
     wanted = fields.get("instructions", instructions)
     if wanted is not None and not isinstance(wanted, str):
-        raise Refusal(400, "instructions are no text", param="session.instructions")
+        raise Refusal(400, "instructions is not text", param="session.instructions")
     if wanted and len(wanted) > MAX_TEXT_CHARACTERS:
         raise Refusal(400, "the instructions are too long", param="session.instructions")
     if wanted and wanted.strip():
@@ -69,13 +69,13 @@ def session_of(fields: Mapping[str, object], instructions: str | None) -> str | 
     for name in ("output_modalities", "modalities"):
         kinds = fields.get(name)
         if kinds is not None and (not isinstance(kinds, list) or "audio" not in kinds):
-            raise Refusal(400, "this server answers in speech", param=f"session.{name}")
+            raise Refusal(400, "this server answers only in speech", param=f"session.{name}")
     _check_format(fields)
     return wanted or None
 
 
 def prompt_of(item: object) -> str:
-    """Return what the user says in a conversation item. Raises `Refusal`."""
+    """Return the text of a user's conversation item. Raises `Refusal`."""
     fields = item if isinstance(item, dict) else {}
     parts = fields.get("content")
     texts = [
@@ -86,14 +86,12 @@ def prompt_of(item: object) -> str:
         and isinstance(part.get("text"), str)
     ]
     if fields.get("type") != "message" or fields.get("role") != "user" or not texts:
-        raise Refusal(
-            400, "only a message of the user with input_text can be answered", param="item"
-        )
+        raise Refusal(400, "an item must be a message of the user with input_text", param="item")
     return "".join(texts)
 
 
 def error_event(refusal: Refusal) -> dict[str, object]:
-    """Return the event that tells of a refusal."""
+    """Return the event that reports a refusal."""
     return {"type": "error", "event_id": f"event_{secrets.token_hex(8)}", **refusal.content()}
 
 

@@ -1,4 +1,4 @@
-"""A request that is not served, and the words in which it is told: OpenAI's error object.
+"""A request that is refused, and the answer to it: OpenAI's error object.
 
 ``{"error": {"message": …, "type": …, "param": …, "code": …}}`` (OpenAI, "API reference: errors").
 OpenAI's clients turn the status and this object into their exceptions.
@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 
 
 class Refusal(Exception):
-    """What is answered instead of what was asked for."""
+    """Why a request is refused: the status and the parts of the error object."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Refusal(Exception):
 
     @property
     def kind(self) -> str:
-        """OpenAI's ``type``: who has to do something about it."""
+        """OpenAI's ``type``: whether the client or the server must change something."""
         if self.status == 401:
             return "authentication_error"
         if self.status in (429, 503):
@@ -56,5 +56,5 @@ class Refusal(Exception):
 
 
 def busy(retry_after_s: int, why: str) -> Refusal:
-    """Return the refusal of a server that has enough to do."""
+    """Return the refusal of a busy server."""
     return Refusal(503, why, code="overloaded", headers={"Retry-After": str(retry_after_s)})

@@ -1,8 +1,7 @@
-"""A turn's events as the bytes of an HTTP answer: sound in its forms, speech as events.
+"""A turn's events as the bytes of an HTTP answer: sound, or speech as server-sent events.
 
-A `Rendering` turns one event into what is sent for it, at once. Where a form cannot say what went
-wrong in mid-answer (sound cannot), the connection is broken off: a client must not take half an
-answer for a whole one.
+If a turn fails in the middle of an answer whose form cannot report it (sound cannot), the
+connection is closed without the answer's end, so that the client notices that it is incomplete.
 """
 
 from __future__ import annotations
@@ -10,13 +9,17 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from voicebench.audio.pcm import to_int16
 from voicebench.audio.wav_writer import wav_header
 from voicebench.events import AudioChunk, Event
 from voicebench.server.admission import RunningTurn
 from voicebench.server.refusal import Refusal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SoundForm = Literal["pcm", "wav", "wav-chunks"]
 
@@ -26,26 +29,26 @@ NOTHING_TO_SAY = Refusal(
 
 
 class Rendering(Protocol):
-    """How one turn is written down; one object a turn."""
+    """How one turn is written; one object per turn."""
 
     content_type: str
     """Known once `take` or `finish` has given the first bytes."""
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Return what else the head says; known at the same moment."""
+        """Return further headers; known at the same moment."""
         ...
 
     def take(self, event: Event) -> bytes:
-        """Return what is to be sent for ``event``, maybe nothing."""
+        """Return the bytes to send for ``event``, maybe none."""
         ...
 
     def finish(self, turn: RunningTurn, /) -> bytes:
-        """Return what is to be sent at the end. Raises `Refusal` where there is no answer."""
+        """Return the last bytes. Raises `Refusal` if there is no answer."""
         ...
 
     def fail(self, refusal: Refusal, /) -> bytes | None:
-        """Return what tells a client that the rest will not come; None: break off."""
+        """Return bytes that report a failure; None if the form has no way to."""
         ...
 
 
@@ -59,11 +62,11 @@ class SoundWriter:
         self.headers: dict[str, str] = {}
 
     def take(self, event: Event) -> bytes:
-        """Return the samples of a piece of audio, and before them a header where one is due."""
+        """Return the samples of a piece of audio, after a header if the form needs one."""
         if not isinstance(event, AudioChunk):
             return b""
-        data = sample_bytes(event)
-        # Raw samples in events have no content type of their own that could say it.
+        data = sample_bytes(event.pcm)
+        # Raw samples in events have no content type that could give the rate.
         self.headers = {"x-sample-rate": str(event.sample_rate)}
         if self._form == "pcm":
             self.content_type = f"audio/pcm; rate={event.sample_rate}; channels=1; bits=16"
@@ -75,18 +78,18 @@ class SoundWriter:
         return data
 
     def finish(self, _turn: RunningTurn | None = None) -> bytes:
-        """Return nothing more. Raises `Refusal` where nothing could be pronounced."""
+        """Return nothing. Raises `Refusal` if there was no sound."""
         if not self._began:
             raise NOTHING_TO_SAY
         return b""
 
     def fail(self, _refusal: Refusal) -> bytes | None:
-        """Break off: sound has no words for it."""
+        """Return None: sound cannot report a failure."""
         return None
 
 
 class SpeechEvents:
-    """SoundWriter in base64 within server-sent events, as OpenAI's ``stream_format: "sse"``."""
+    """Sound in base64 in server-sent events, as with OpenAI's ``stream_format: "sse"``."""
 
     content_type = "text/event-stream; charset=utf-8"
 
@@ -97,7 +100,7 @@ class SpeechEvents:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Say the rate of the sound."""
+        """Return the header with the sample rate."""
         return self._sound.headers
 
     def take(self, event: Event) -> bytes:
@@ -110,12 +113,12 @@ class SpeechEvents:
         return server_sent({"type": "speech.audio.delta", "audio": audio})
 
     def finish(self, turn: RunningTurn) -> bytes:
-        """Return the event that ends the speech, with what this server took for it."""
+        """Return the event that ends the speech, with this server's durations."""
         self._sound.finish()
         return server_sent(
             {
                 "type": "speech.audio.done",
-                # What a token of speech is, every model decides for itself; here: a piece of audio.
+                # Each model defines a token of speech; here it is a piece of audio.
                 "usage": {
                     "input_tokens": self._input_tokens,
                     "output_tokens": self._pieces,
@@ -126,13 +129,13 @@ class SpeechEvents:
         )
 
     def fail(self, refusal: Refusal) -> bytes | None:
-        """Return the event that tells of a failure."""
+        """Return the event that reports a failure."""
         return server_sent({"type": "error", **refusal.content()})
 
 
-def sample_bytes(event: AudioChunk) -> bytes:
-    """Return the samples as little-endian int16."""
-    return to_int16(event.pcm).astype("<i2").tobytes()
+def sample_bytes(pcm: NDArray[np.float32]) -> bytes:
+    """Return samples as little-endian int16. ``pcm`` is float32 in [-1, 1], ``(samples,)``."""
+    return to_int16(pcm).astype("<i2").tobytes()
 
 
 def server_sent(content: Mapping[str, object]) -> bytes:
@@ -141,7 +144,7 @@ def server_sent(content: Mapping[str, object]) -> bytes:
 
 
 def timings(turn: RunningTurn) -> dict[str, float]:
-    """Return this server's own durations of a turn, for the message that closes it."""
+    """Return this server's own durations of a turn, for its last message."""
     figures = turn.figures
     moments = {
         "queue_ms": figures.queue_ms,

@@ -1,17 +1,17 @@
-"""What holds for every request, whatever its route.
+"""The checks that every request passes, on any route.
 
-- **Key.** With a token, all but the page and `/health` needs ``Authorization: Bearer …``. A browser
-  cannot set headers on a WebSocket, so there a subprotocol may carry the token:
-  ``voicebench.bearer.`` and the token in base64url. Compared in constant time.
-- **Host.** Without a token the server is on a loopback address, and a web page anywhere could reach
-  it through the user's browser under a name of its own (DNS rebinding). So requests for another
-  host are refused. A Host header is a name, maybe with a port, and there is one.
-- **Origin.** A page of another origin can make a browser send requests, even if it may not read the
-  answers: a link, a picture, a form, a socket. Browsers say so (``Origin``, ``Sec-Fetch-Site``),
-  and such requests are refused on every route but the page and `/health`.
-- **Size.** A body is at most `MAX_BODY_BYTES` and comes, all of it, within `BODY_S`.
-- **Server-Timing** is on every answer; an answer that says more of itself keeps its own.
-- **A defect** is a 500 like any other answer, timed and counted; what it was, only the log says.
+- **Key.** With a token, every route but the page and `/health` needs ``Authorization: Bearer …``.
+  A browser cannot set headers on a WebSocket, so there a subprotocol may carry the token:
+  ``voicebench.bearer.`` and the token in base64url. Tokens are compared in constant time.
+- **Host.** Without a token the server listens on a loopback address. A web page could reach it
+  through the user's browser under a name of its own (DNS rebinding), so requests for another host
+  are refused. There must be one Host header: a name, optionally with a port.
+- **Origin.** A page of another origin can make a browser send requests (a link, a picture, a form,
+  a socket), even if it cannot read the answers. Browsers mark them (``Origin``,
+  ``Sec-Fetch-Site``), and they are refused on every route except the page and `/health`.
+- **Size.** A body has at most `MAX_BODY_BYTES` and must arrive within `BODY_S`.
+- **Server-Timing** is added to every answer that does not have it.
+- **A defect** is answered with 500, timed and counted like any answer. Only the log has details.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from voicebench.server.refusal import Refusal
 MAX_BODY_BYTES = 256 << 10
 BODY_S = 20.0
 _HEAD_START_MS = 1.0
-"""A body that one waits for so long was not sent together with its head."""
+"""A body that takes longer to arrive was not sent together with its head."""
 KEY_PROTOCOL = "voicebench.bearer."
 OPEN_PATHS = frozenset({"/health", *FILES})
 _HOST = re.compile(
@@ -45,11 +45,11 @@ _HOST = re.compile(
 )
 MAX_PORT = 65535
 _OWN_SITES = ("same-origin", "none")
-"""What a browser says of a request that our own page made, or the user in the address bar."""
+"""``Sec-Fetch-Site`` of requests from our own page, or from the address bar."""
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _LOG = logging.getLogger("voicebench.server")
-DEFECT = Refusal(500, "a defect of the server; its log says more")
+DEFECT = Refusal(500, "the server has a defect; its log says more")
 _NO_KEY = Refusal(
     401,
     "this server needs a key: send 'Authorization: Bearer …'",
@@ -59,10 +59,10 @@ _NO_KEY = Refusal(
 
 
 class RequestGate:
-    """Lets requests through to ``app``, or refuses them.
+    """Passes requests on to ``app``, or refuses them.
 
-    ``token`` None asks for none. ``hosts`` are the names under which the server may be asked; None
-    allows any. ``note_answer`` is told the route and status of each answer.
+    Without a ``token`` no key is needed. ``hosts`` are the allowed names in the Host header, None
+    for any. ``note_answer`` gets the route and status of each answer.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class RequestGate:
             await self._answer(scope, _Bounded(receive).receive, answer)
 
     async def _answer(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
-        """Let a request through; a defect becomes an answer like any other, while it can."""
+        """Pass a request on. A defect becomes a 500, unless the answer has begun."""
         try:
             await self._app(scope, receive, answer.send)
         except Exception:
@@ -111,9 +111,9 @@ class RequestGate:
     def _refusal(self, scope: Scope, headers: Headers) -> Refusal | None:
         name = _host_name(headers)
         if self._hosts is not None and name not in self._hosts:
-            return Refusal(421, "this server is not asked under that name", code="wrong_host")
+            return Refusal(421, "this server does not have that host name", code="wrong_host")
         if name is None and "host" in headers:
-            return Refusal(400, "the Host header is not one name", code="wrong_host")
+            return Refusal(400, "there must be one Host header, a name", code="wrong_host")
         is_open = scope["type"] == "http" and scope["path"] in OPEN_PATHS
         if not is_open and _of_another_origin(headers):
             return Refusal(
@@ -138,7 +138,7 @@ class RequestGate:
 
 
 class _Bounded:
-    """A request's body, no longer and no slower than allowed."""
+    """A request's body, limited in size and time."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -147,7 +147,7 @@ class _Bounded:
         self._due: float | None = None
 
     async def receive(self) -> Message:
-        """Return the next message. Raises `HTTPException` for a body that cannot be taken."""
+        """Return the next message. Raises `HTTPException` if the body is too large or too late."""
         if self._complete:
             return await self._receive()
         asked_s = now_s()
@@ -168,7 +168,7 @@ class _Bounded:
 
 
 class _Answer:
-    """An answer on its way out: gets its ``Server-Timing``, and is counted."""
+    """An answer: adds ``Server-Timing`` and counts it."""
 
     def __init__(self, scope: Scope, send: Send, note: Callable[[str, int], None]) -> None:
         self._scope = scope
@@ -182,7 +182,7 @@ class _Answer:
         return str(getattr(self._scope.get("route"), "path", "unknown"))
 
     async def send(self, message: Message) -> None:
-        """Send ``message``; a head with what every head has."""
+        """Send ``message``. Add the headers that every answer has."""
         if message["type"] == "http.response.start":
             headers = MutableHeaders(raw=list(message.get("headers", [])))
             headers.setdefault("server-timing", f"total;dur={elapsed_ms(arrived_s()):.3f}")
@@ -208,9 +208,9 @@ def _length(headers: Headers) -> int:
 
 
 def _host_name(headers: Headers) -> str | None:
-    """Return the name in the Host header, plain and without its port; None where there is not one.
+    """Return the host's name without port and final dot; None unless there is exactly one.
 
-    A dot at the end of a name changes nothing, nor does the way in which an address is written.
+    IPv6 addresses are returned in their shortest form.
     """
     given = headers.getlist("host")
     host = _HOST.fullmatch(given[0]) if len(given) == 1 else None
@@ -225,9 +225,9 @@ def _host_name(headers: Headers) -> str | None:
 
 
 def _of_another_origin(headers: Headers) -> bool:
-    """Tell whether a page of another origin makes a browser send the request.
+    """Return whether a page of another origin made a browser send the request.
 
-    A program says neither where it comes from nor from which site.
+    Other programs send neither of the two headers.
     """
     host = headers.get("host", "").lower()
     origins, sites = headers.getlist("origin"), headers.getlist("sec-fetch-site")
@@ -237,7 +237,7 @@ def _of_another_origin(headers: Headers) -> bool:
 
 
 def _key_in(protocol: str) -> str:
-    """Return the token that a subprotocol carries, or nothing."""
+    """Return the token in a subprotocol, or an empty text."""
     if not protocol.startswith(KEY_PROTOCOL):
         return ""
     coded = protocol.removeprefix(KEY_PROTOCOL)

@@ -1,19 +1,19 @@
-"""A voice at the one rate that a protocol knows: resampled piece by piece, without a seam."""
+"""A voice resampled to the Realtime protocol's rate, piece by piece and without seams."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from voicebench.audio.pcm import to_int16
+from voicebench.server.rendering import sample_bytes
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 PROTOCOL_RATE = 24_000
-"""Samples a second of the Realtime protocol's PCM."""
+"""Hz, of the Realtime protocol's PCM."""
 QUALITY = "MQ"
-"""soxr's medium quality: enough for speech, with little held back for the filter."""
+"""soxr's medium quality: enough for speech, with a short delay of the filter."""
 
 
 class Resampled:
@@ -32,16 +32,12 @@ class Resampled:
 
     def feed(self, pcm: NDArray[np.float32]) -> bytes:
         """Take the next samples and return those that are ready, little-endian int16."""
-        return _bytes_of(pcm if self._stream is None else self._stream.resample_chunk(pcm))
+        return sample_bytes(pcm if self._stream is None else self._stream.resample_chunk(pcm))
 
     def finish(self) -> bytes:
-        """Return what the filter held back."""
+        """Return the rest of the samples."""
         import numpy as np
 
         if self._stream is None:
             return b""
-        return _bytes_of(self._stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True))
-
-
-def _bytes_of(pcm: NDArray[np.float32]) -> bytes:
-    return to_int16(pcm).astype("<i2").tobytes()
+        return sample_bytes(self._stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True))

@@ -1,9 +1,9 @@
-"""A server that runs: where it listens, how it stops.
+"""A running server: where it listens, how it stops.
 
-**Where.** On a loopback address unless told otherwise; on any other only with a token.
+**Where.** On a loopback address by default; on another address only with a token.
 
-**How it stops.** The first Ctrl-C or SIGTERM lets no further turn in (503) and waits for those that
-run; then connections are closed. A second one stops the turns too.
+**How it stops.** After the first Ctrl-C or SIGTERM, new turns are refused (503), running turns are
+finished, and then connections are closed. A second signal stops the turns too.
 """
 
 from __future__ import annotations
@@ -27,26 +27,25 @@ from fastapi import FastAPI
 from voicebench.errors import UsageError
 from voicebench.server.app import ServeOptions, create_app, turns_of
 from voicebench.server.bounded_protocols import http_protocol, socket_protocol
-from voicebench.server.connections import BACKLOG, IDLE_S, Connections, Limits, limits_for
+from voicebench.server.connections import BACKLOG, Connections, Limits, limits_for
 from voicebench.server.request_gate import LOOPBACK_NAMES, MAX_BODY_BYTES
 from voicebench.server.served import Served
 
-KEEP_ALIVE_S = IDLE_S
 SWITCH_S = 0.0005
 SEND_BUFFER_BYTES = 64 << 10
-"""What the system keeps of an answer for a client that does not read; Linux takes twice of it.
+"""How much of an answer the system buffers for a client that does not read; Linux doubles it.
 
-Left to itself it would grow to megabytes, and hide for long that nobody reads.
+Without a limit the buffer would grow to megabytes, and hide for a long time that nobody reads.
 """
 CLOSING_S = 3
-"""How long clients have to read what was sent, once all turns are over."""
+"""How long clients may still read after all turns are over."""
 
 
 def bind(host: str, port: int, *, has_token: bool) -> socket.socket:
     """Return the socket to listen on.
 
-    Raises `UsageError` for a port in use, an address that is not this machine's, and for one that
-    others can reach while no token protects it.
+    Raises `UsageError` for a port in use, for an address that is not this machine's, and for an
+    address that others can reach if there is no token.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -58,12 +57,12 @@ def bind(host: str, port: int, *, has_token: bool) -> socket.socket:
             f"--host {host} lets other machines in, and no key protects the server",
             "put a key into an environment variable and name it with --token-env",
         )
-    # asyncio sends small messages at once (TCP_NODELAY) only where it sees that this is TCP.
+    # asyncio sends small messages at once (TCP_NODELAY) only if the socket says that it is TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":  # elsewhere it would let two servers share the port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Each connection that is accepted has it too.
+        # Accepted connections inherit it.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         listener.bind(address)
         listener.listen(BACKLOG)
@@ -80,7 +79,7 @@ def bind(host: str, port: int, *, has_token: bool) -> socket.socket:
 
 
 def url_of(listener: socket.socket) -> str:
-    """Return the URL under which a bound socket is reached from this machine."""
+    """Return the URL of a bound socket, as seen from this machine."""
     host, port = listener.getsockname()[:2]
     if ipaddress.ip_address(host.partition("%")[0]).is_unspecified:
         host = "::1" if listener.family == socket.AF_INET6 else "127.0.0.1"
@@ -88,17 +87,17 @@ def url_of(listener: socket.socket) -> str:
 
 
 def names_of(listener: socket.socket, host: str) -> frozenset[str] | None:
-    """Return under which names a server may be asked: any, where others can reach it."""
+    """Return the names that requests may have in the Host header; None (any) if not loopback."""
     address = ipaddress.ip_address(listener.getsockname()[0].partition("%")[0])
     return LOOPBACK_NAMES | {host.lower(), str(address)} if address.is_loopback else None
 
 
 class VoiceServer(uvicorn.Server):
-    """uvicorn with the signals as described above. ``stopped_hard`` tells of a second one."""
+    """uvicorn with the signals described above. ``stopped_hard``: a second one came."""
 
     def __init__(self, app: FastAPI, *, drain_s: float, limits: Limits | None = None) -> None:
         turns = turns_of(app)
-        limits = limits or Limits(idle_s=KEEP_ALIVE_S)
+        limits = limits or Limits()
         connections = Connections(limits, others_wait=lambda: turns.waiting > 0)
         super().__init__(
             uvicorn.Config(
@@ -114,7 +113,7 @@ class VoiceServer(uvicorn.Server):
                 server_header=False,
                 timeout_keep_alive=connections.limits.idle_s,
                 timeout_graceful_shutdown=CLOSING_S,
-                # A client sends texts, and as many bytes of them as in a body.
+                # A client sends only texts, so the limit of a body is enough.
                 ws_max_size=MAX_BODY_BYTES,
                 # Compressing sound takes time and saves nothing.
                 ws_per_message_deflate=False,
@@ -129,18 +128,18 @@ class VoiceServer(uvicorn.Server):
         self.is_up = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen, and say so."""
+        """Begin to listen, and set `is_up`."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self.is_up.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop to listen, close the connections, and wait for the turns' threads."""
+        """Stop listening, close the connections, and wait for the turns' threads."""
         await super().shutdown(sockets)
         await self._turns.close()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop softly, and the second time at once."""
+        """Let running turns finish; stop them at the second signal."""
         del sig, frame
         if self._asked_to_stop:
             self.stopped_hard = True
@@ -168,11 +167,11 @@ class VoiceServer(uvicorn.Server):
 def serve_until_stopped(
     served: Served, options: ServeOptions, listener: socket.socket, *, drain_s: float
 ) -> bool:
-    """Serve in the main thread until a signal comes; return whether a second one cut it short."""
-    # A turn's thread that computes in Python gives way to the event loop after this long; Python's
-    # own 5 ms would be waited for again and again.
+    """Serve in the main thread until a signal comes; return whether there was a second one."""
+    # Switch from a thread that computes in Python to the event loop after this long. Python's
+    # default of 5 ms would delay every message.
     sys.setswitchinterval(SWITCH_S)
-    # What is loaded by now stays; looking through it for garbage would hold up everything.
+    # What is loaded by now stays loaded; collecting it again and again would delay turns.
     gc.collect()
     gc.freeze()
     server = VoiceServer(create_app(served, options), drain_s=drain_s, limits=_limits_here())
@@ -181,7 +180,7 @@ def serve_until_stopped(
 
 
 def _limits_here() -> Limits:
-    """Return the bounds that this process's descriptors leave room for."""
+    """Return the bounds that fit the limit of this process's descriptors."""
     try:
         import resource  # no such thing on Windows, nor such a limit
     except ImportError:
@@ -194,9 +193,9 @@ def _limits_here() -> Limits:
 def serving(
     served: Served, options: ServeOptions | None = None, limits: Limits | None = None
 ) -> Iterator[str]:
-    """Serve in a thread of this process, on a free loopback port; gives the URL.
+    """Serve in a thread of this process, on a free loopback port; give the URL.
 
-    ``served`` is not closed.
+    ``served`` is not closed at the end.
     """
     listener = bind("127.0.0.1", 0, has_token=False)
     url = url_of(listener)

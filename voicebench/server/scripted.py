@@ -1,8 +1,8 @@
-"""A script's two halves as engines: the tokens of a turn alone, and the speech of a text alone.
+"""A script as two engines: a language model and a voice, for the routes of text or speech alone.
 
-The simulated target plays whole turns. A server has routes for text alone and for speech alone,
-and what comes out of them must be on schedule too: the model brings its first token ``ttft`` after
-it was asked, the voice its first samples ``ttfb`` after the text was handed over.
+The simulated target plays whole turns. These engines keep the script's delays too: the model gives
+its first token ``ttft`` after the request, the voice its first samples ``ttfb`` after the text was
+handed over.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class ScriptedModel:
         self._turns = turns or itertools.count(1)
 
     def with_limit(self, max_tokens: int | None) -> ScriptedModel:
-        """Return the same model, counting the same turns, with no longer replies than that."""
+        """Return the same model with shorter replies. Both count the same turns."""
         words = min(self._script.words, max_tokens or self._script.words)
         return ScriptedModel(replace(self._script, words=words), self._clock, self._turns)
 
     def reply(self, prompt: str) -> Iterator[LlmEvent]:  # noqa: ARG002
-        """Yield the script's tokens at their moments. Raises `EngineError` where it says so."""
+        """Yield the script's tokens at their times. Raises `EngineError` in turns that fail."""
         start_ns = self._clock.now_ns()
         fails = self._script.fail > 0 and next(self._turns) % self._script.fail == 0
         tokens = plan_tokens(self._script)
@@ -58,11 +58,11 @@ class ScriptedVoice:
 
     def __init__(self, script: Script, clock: WaitingClock) -> None:
         self._clock = clock
-        # What was planned once needs no time that the script does not have.
+        # Cached, so that planning adds no delay.
         self._plan = lru_cache(maxsize=16)(partial(_plan_of_text, script))
 
     def speak(self, text: str) -> Iterator[TtsEvent]:
-        """Yield the audio of ``text`` at its moments; nothing where there is nothing to say."""
+        """Yield the audio of ``text`` at its times; nothing if no word can be spoken."""
         start_ns = self._clock.now_ns()
         for at_ns, audio in self._plan(text):
             self._clock.wait_until(start_ns + at_ns)

@@ -86,7 +86,7 @@ class _Reading:
                     raise refusal_of(event)
                 if isinstance(event, AudioChunk):
                     sample_rate = event.sample_rate
-                    await self._socket.send_bytes(sample_bytes(event))
+                    await self._socket.send_bytes(sample_bytes(event.pcm))
             if turn.figures.outcome != "finished":
                 raise refusal_of(None)
             done = {"done": True, **named, "sample_rate": sample_rate, "timings": timings(turn)}
