@@ -83,7 +83,7 @@ def test_the_reason_stands_beside_the_word(made: Final, why: str) -> None:
 
 def test_every_obstacle_is_told_with_all_that_is_known_of_it() -> None:
     made = final(BROKEN_OFF, PASS, noise=["it drifts; stop it"], refused=["another rule"])
-    assert [(one.subject, one.told()) for one in made.obstacles] == [
+    assert [(one.subject, one.in_full()) for one in made.obstacles] == [
         ("the run", "interrupted after 2 of 12 turns"),
         ("the machine", "it drifts; stop it"),
         (
@@ -97,7 +97,7 @@ def test_a_run_that_could_not_be_kept_is_called_so_and_says_why() -> None:
     made = final(DONE, PASS).but_not_kept("summary.json cannot be written")
     assert (made.word, made.exit_code) == (Word.NOT_KEPT, 4)
     assert made.why() == "the run could not be kept"
-    assert made.obstacles[0].told() == "summary.json cannot be written"
+    assert made.obstacles[0].in_full() == "summary.json cannot be written"
 
 
 def test_the_entries_of_the_summary_are_plain() -> None:

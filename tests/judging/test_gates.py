@@ -14,12 +14,11 @@ from voicebench.figures.metrics import METRICS, Metric
 from voicebench.figures.summary import Summary, summarize
 from voicebench.judging.gates import (
     CLOSE_MARGIN,
-    Gate,
     GateResult,
     Verdict,
     judge,
-    overall,
     parse_gate,
+    worst,
 )
 
 
@@ -374,11 +373,6 @@ def test_a_yes_or_no_metric_can_be_asked_for_its_share() -> None:
 # All gates together.
 
 
-def result_with(verdict: Verdict) -> GateResult:
-    gate = Gate("errors.rate <= 0", None, "rate", None, "<=", 0.0)
-    return GateResult(gate, None, verdict)
-
-
 @pytest.mark.parametrize(
     ("verdicts", "expected"),
     [
@@ -391,7 +385,7 @@ def result_with(verdict: Verdict) -> GateResult:
     ],
 )
 def test_a_run_is_as_good_as_its_worst_gate(verdicts: list[Verdict], expected: Verdict) -> None:
-    assert overall([result_with(verdict) for verdict in verdicts]) is expected
+    assert worst(verdicts) is expected
 
 
 def test_the_entry_of_summary_json_says_what_was_asked_observed_and_decided() -> None:

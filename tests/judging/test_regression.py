@@ -230,7 +230,7 @@ def test_extremes_are_compared_by_the_median_and_doubles_are_asked_once() -> Non
     found = against(figures, noisy(300, 1), noisy(300, 2))
     assert [result.compared.figure.name for result in found.results] == ["first_audio.p50"]
     assert found.results[0].note == (
-        "the median stands for max, which has no interval; too few turns to compare p95"
+        "the median replaces max, which has no interval; too few turns to compare p95"
     )
 
 

@@ -60,7 +60,7 @@ def test_equal_speech_is_not_flagged_trimmed_or_not(trimmed: int) -> None:
 def test_a_sample_that_differs_flags_the_run_by_its_number() -> None:
     found = check(recorded(spoil=0.1))
     assert [str(flag) for flag in found.flags] == [
-        "run 3: streamed audio is not what the voice gives in one piece: samples differ by up to "
+        "run 3: streamed audio differs from the speech in one piece: samples differ by up to "
         "0.1, and 0.001 is allowed"
     ]
     assert found.flags[0].turn == 7

@@ -8,7 +8,8 @@ import pytest
 from drawn_turns import RATE, drawn_turn, failed_turn
 
 from voicebench.audio.hearing import Hearing
-from voicebench.judging.validity import audio_faults, flags_of, spoken_characters
+from voicebench.judging.digest import digest_of
+from voicebench.judging.validity import audio_faults, spoken_characters
 from voicebench.turn.timeline import Sound, TimedText, Timeline
 
 SENTENCE = "The weather will stay clear and mild."  # 30 letters
@@ -60,7 +61,7 @@ def test_clicks_are_flagged_and_older_results_have_none() -> None:
 def test_samples_that_come_twice_are_flagged() -> None:
     twice = Sound(RATE, 0, 0.5, 0.1, 0, hearing=Hearing(audible_s=1.0, doubled=True))
     [fault] = audio_faults(spoken(sound=twice))
-    assert fault == "each of its samples comes twice, as of two channels that were taken for one"
+    assert fault == "each of its samples comes twice, as if two channels were read as one"
     assert audio_faults(spoken(sound=replace(twice, hearing=Hearing(audible_s=1.0)))) == []
 
 
@@ -70,7 +71,7 @@ def test_a_failed_turn_has_failed_and_that_is_all() -> None:
 
 def test_only_measured_turns_are_flagged() -> None:
     bad = replace(spoken(seconds=0.5), turn=7)
-    [flag] = flags_of([replace(bad, phase="warmup"), bad])
+    [flag] = digest_of([replace(bad, phase="warmup"), bad]).flags
     assert str(flag).startswith("run 1: too short")
 
 

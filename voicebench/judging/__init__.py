@@ -1,1 +1,1 @@
-"""Numbers become verdicts: gates, comparisons with a baseline, noise, and advice."""
+"""Judges the figures of a run: gates, comparison with a baseline, noise, and advice."""

@@ -1,20 +1,19 @@
-"""Which of several candidates is the best, or why their turns are too few to say.
+"""Chooses the best of several candidates, or says that the turns are too few to choose.
 
-A first chunk of one word comes early and then starves, and short chunks lose the melody of the
-sentence. So the best is not simply the one with the first sample:
+A first chunk of one word comes early but starves the listener, and short chunks lose the melody of
+the sentence. So the earliest candidate is not always the best:
 
 1. Candidates with failed turns are out.
-2. So are those whose median listener is left waiting longer than `MOST_DEFICIT_MS` after first
-   audio (`worst_deficit`). Where that leaves none, gapless start takes the place of first audio.
-3. The best is the one with the longest chunks, first the first one, then the later ones, of those
-   that are *as early* as every other: their median comes at most `AS_EARLY_WITHIN` after that of
-   the other, and the interval of the difference says so.
+2. So are candidates whose median listener waits longer than `MOST_DEFICIT_MS` after first audio
+   (`worst_deficit`). If none is left, gapless start replaces first audio.
+3. A candidate is *as early* as another if its median comes at most `AS_EARLY_WITHIN` later, and the
+   interval of the difference confirms it. Of those that are as early as every other, the best is
+   the one with the longest first chunk, then the longest later chunks.
 
-**Too few turns to choose** is an answer. It is given where a candidate that would be preferred is
-neither shown to be as early as the others nor shown to be later than one of them, and where it is
-not shown on which side of `MOST_DEFICIT_MS` a candidate lies that the choice depends on. The
-intervals are widened for the number of candidates, as `voicebench.judging.regression` does for
-figures.
+The turns are too few in two cases. A preferred candidate is neither shown to be as early as the
+others nor shown to be later than one of them; or a candidate that the choice depends on is not
+shown to be on one side of `MOST_DEFICIT_MS`. The intervals are widened for the number of
+candidates, as in `voicebench.judging.regression`.
 """
 
 from __future__ import annotations
@@ -39,13 +38,13 @@ GAPLESS = parse_figure("gapless_start.p50")
 
 
 class CandidateStanding(StrEnum):
-    """How a candidate stands beside the others."""
+    """How a candidate compares with the others."""
 
     BEST = "best"
     AS_EARLY = "as early"
     LATER = "later"
     IN_DOUBT = "in doubt"
-    """Neither shown to be as early as all others nor to be later than one of them."""
+    """Neither shown to be as early as all others nor shown to be later than one of them."""
     STARVES = "starves"
     FAILED_TURNS = "failed turns"
     NOT_MEASURED = "not measured"
@@ -53,7 +52,7 @@ class CandidateStanding(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contender:
-    """One candidate: its turns, and the words of its first chunk and of its later ones."""
+    """One candidate: its turns, and the numbers of words in its first and its later chunks."""
 
     side: Side
     lengths: tuple[int, int]
@@ -65,21 +64,21 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The best candidate, or that the turns do not say which it is."""
+    """The best candidate, or None with the number of turns that would decide."""
 
     best: int | None
-    """Its place among the contenders; None where none was chosen."""
+    """Its place among the contenders; None if none was chosen."""
     figure: Figure
-    """What was compared."""
+    """The figure that was compared."""
     standings: tuple[CandidateStanding, ...]
     turns_needed: int | None = None
-    """Of each candidate, where the turns are too few to choose."""
+    """The turns of each candidate that would decide, if they are too few."""
     at_least: bool = False
-    """Whether that is what any interval needs, and perhaps not enough."""
+    """Whether ``turns_needed`` is only the minimum for an interval."""
 
 
 def choose(contenders: Sequence[Contender]) -> Choice:
-    """Return the best of ``contenders``: see the module's text."""
+    """Return the best of ``contenders`` by the rules above."""
     standings = [_alone(one) for one in contenders]
     level = family_level(len(contenders) - 1)
     fewest = values_to_bound(50, level)
@@ -123,7 +122,7 @@ def choose(contenders: Sequence[Contender]) -> Choice:
 
 
 def _alone(one: Contender) -> CandidateStanding:
-    """Return how a candidate stands before it is compared; `AS_EARLY` where nothing is wrong."""
+    """Return a candidate's standing before the comparison; `AS_EARLY` if nothing is wrong."""
     if one.median(FIRST_AUDIO) is None:
         return CandidateStanding.NOT_MEASURED
     if one.side.summary.failed:
@@ -144,7 +143,7 @@ class _Gap:
     change: float
     around: Interval
     known: float
-    """The turns that the interval is of."""
+    """The number of turns behind the interval."""
     margin: float
 
     def is_as_early(self) -> bool:
@@ -156,7 +155,7 @@ class _Gap:
         return self.around.low is not None and self.around.low > 0
 
     def turns_until_as_early(self) -> float:
-        """Return how many turns would show that; endless where the change is too large for it."""
+        """Return how many turns would show that; infinite if the change is too large."""
         if self.is_as_early():
             return 0.0
         room = self.margin - self.change
@@ -165,7 +164,7 @@ class _Gap:
         return turns_to_reach(self.known, self.around.high - self.change, room, self.around.level)
 
     def turns_until_later(self) -> float:
-        """Return how many turns would show that it comes later; endless where it does not."""
+        """Return how many turns would show that it comes later; infinite if it does not."""
         if self.around.low is None or self.change <= 0:
             return math.inf
         return turns_to_reach(
@@ -187,7 +186,7 @@ def _gap(figure: Figure, other: Contender, one: Contender, level: float) -> _Gap
 
 
 def _standing(gaps: Sequence[_Gap]) -> CandidateStanding:
-    """Return how a candidate stands that comes so much later than each of the others."""
+    """Return the standing of a candidate, given its gap to each other candidate."""
     if all(gap.is_as_early() for gap in gaps):
         return CandidateStanding.AS_EARLY
     later = any(gap.is_later() and not gap.is_as_early() for gap in gaps)
@@ -195,7 +194,7 @@ def _standing(gaps: Sequence[_Gap]) -> CandidateStanding:
 
 
 def _turns_to_settle(gaps: Sequence[_Gap]) -> int:
-    """Return with how many turns a candidate is as early as all others, or later than one."""
+    """Return how many turns would show a candidate as early as all others, or later than one."""
     as_early = max(gap.turns_until_as_early() for gap in gaps)
     later = min(gap.turns_until_later() for gap in gaps)
     turns = min(as_early, later)
@@ -208,9 +207,9 @@ def _unsteady(
     best: int | None,
     level: float,
 ) -> list[int]:
-    """Return how many turns would show whether those keep up on which the choice depends.
+    """Return how many turns would show whether the decisive candidates starve their listener.
 
-    It depends on the best one, and on those that seem to starve and would be preferred to it.
+    The choice depends on the best one, and on those that seem to starve but would be preferred.
     """
     wanted = [] if best is None else [best]
     wanted += [

@@ -1,18 +1,16 @@
-"""May two runs be compared? What they differ in decides (`RULES`).
+"""Decides by their differences whether two runs may be compared.
 
 ==============  ==================================================================================
-refused         what changes the meaning of a number: when a sample counts as audible, whether a
-                turn includes connecting, and runs whose prompts have less than half in common
-                (other questions, other answers)
-warned of       what is not the set-up and still moves figures: the machine, its processor, cores,
-                devices and software, and by what the engines compute here (C or torch)
-shown           everything else in the settings: usually what is being compared
+refused         differences that change the meaning of a number: when a sample counts as audible,
+                whether a turn includes connecting, and prompts with less than half in common
+warned of       differences outside the settings that change figures: the machine, its processor,
+                cores, devices and software, and how the engines compute (C or torch)
+shown           everything else in the settings: usually the thing that is being compared
 left out        name, folders, number of turns, gates and how they are judged
 ==============  ==================================================================================
 
-**One series.** Two runs side by side may well be of two targets: that is a comparison. Runs that
-are drawn as one line, or called the one before, may not (`TARGET`): the line would show the change
-of the target, and call it a trend.
+Two runs side by side may have two targets: that is a comparison. Runs in one *series* (one line of
+a trend, or a run and the previous one) must have the same target (`TARGET`).
 """
 
 from __future__ import annotations
@@ -26,12 +24,12 @@ from voicebench.figures.columns import Columns
 SAME_PROMPTS_FROM = 0.5
 
 REFUSED = ("audible", "wire.cold_connection")
-"""Settings, or whole sections of them, whose difference changes what a number means."""
+"""Settings, or whole sections, whose difference changes the meaning of a number."""
 TARGET = (
     *("run.target", "llm.model", "llm.url", "tts.voice", "tts.model", "tts.url", "tts.api"),
     *("server.url", "server.voice"),
 )
-"""Settings that say what answers: with another value it is another target."""
+"""Settings that define the target."""
 LEFT_OUT = (
     "origins",
     "gates",
@@ -43,25 +41,20 @@ LEFT_OUT = (
     "run.prompts",
     "run.prompt",
 )
-"""Settings that need not agree. Prompts are compared as they were used, not by a file's name."""
+"""Settings that need not agree. The prompts themselves are compared, not the name of a file."""
 HARDWARE = ("machine", "cpu", "cores", "memory_bytes")
 MACHINE = (*HARDWARE, "system", "governor", "python", "voicebench")
 MACHINE_PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "piper-tts", "httpx")
 COMPUTING = ("device", "engine", "kernels")
-"""Of an engine's description: what computes it, where settings leave the choice to the machine."""
-RULES = {
-    "refused": (*REFUSED, "prompts with less than half in common"),
-    "warned": (*MACHINE, *(f"packages.{name}" for name in MACHINE_PACKAGES)),
-    "left out": LEFT_OUT,
-}
+"""Entries of an engine's description that the machine decides, not the settings."""
 
 
 class Measured(Protocol):
-    """A run, as far as it matters what it was measured with."""
+    """The conditions of a measured run."""
 
     @property
     def settings(self) -> Mapping[str, object]:
-        """The settings, as they are stored."""
+        """The stored settings."""
         ...
 
     @property
@@ -77,7 +70,7 @@ class Measured(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """One thing in which two runs differ: the setting's key, and both values."""
+    """One difference of two runs: the key of the setting, and both values."""
 
     key: str
     first: object
@@ -90,7 +83,7 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class Comparability:
-    """What two runs differ in, by how much it matters."""
+    """The differences of two runs, by how much they matter."""
 
     refused: tuple[str, ...]
     warned: tuple[Disagreement, ...]
@@ -98,7 +91,7 @@ class Comparability:
 
 
 def comparability(first: Measured, second: Measured) -> Comparability:
-    """Return in what two runs differ."""
+    """Return the differences of two runs."""
     refused: list[str] = []
     shown = []
     for found in _differing(_flat(first.settings), _flat(second.settings)):
@@ -113,38 +106,38 @@ def comparability(first: Measured, second: Measured) -> Comparability:
 
 
 def other_series(first: Measured, second: Measured) -> list[str]:
-    """Return why no line may be drawn through two runs, such as another target; else nothing."""
+    """Return why two runs are not of one series, such as another target; empty if they are."""
     found = other_target(first.settings, second.settings)
     common = shared_prompts(first.columns.prompts, second.columns.prompts)
     return [str(one) for one in found] + _other_prompts(common)
 
 
 def other_target(first: Mapping[str, object], second: Mapping[str, object]) -> list[Disagreement]:
-    """Return the settings by which two runs measure other targets, or mean other things."""
+    """Return the differing settings that change the target or the meaning of a number."""
     differing = _differing(_flat(first), _flat(second))
     return [found for found in differing if _is_any(found.key, (*TARGET, *REFUSED))]
 
 
 def series_settings(settings: Mapping[str, object]) -> dict[str, object]:
-    """Return the settings that tell one series of runs from another, the flat key to the value."""
+    """Return the settings that define a series of runs, by their flat keys."""
     wanted = (*TARGET, *REFUSED, "run.prompts", "run.prompt")
     return {key: value for key, value in _flat(settings).items() if _is_any(key, wanted)}
 
 
 def hardware_of(environment: Mapping[str, object]) -> dict[str, object]:
-    """Return the machine that a run was measured on, as far as it is known."""
+    """Return the known hardware that a run was measured on."""
     flat = _flat(environment)
     return {key: flat[key] for key in HARDWARE if flat.get(key) is not None}
 
 
 def instrument_error_ms(environment: Mapping[str, object]) -> float:
-    """Return the instrument's own median error that a run was stored with; 0 where it is not."""
+    """Return the instrument's own median error that is stored with a run; 0 if none is."""
     error = _flat(environment).get("instrument.p50_ms")
     return float(error) if isinstance(error, int | float) else 0.0
 
 
 def shared_prompts(first: Sequence[str], second: Sequence[str]) -> float:
-    """Return the share of the smaller set of prompts that the other run used too."""
+    """Return the share of the smaller set of prompts that is in the other set too."""
     ours, theirs = set(first), set(second)
     smaller = min(len(ours), len(theirs))
     return len(ours & theirs) / smaller if smaller else 1.0
@@ -155,7 +148,7 @@ def _other_prompts(common: float) -> list[str]:
 
 
 def _differing(first: Mapping[str, object], second: Mapping[str, object]) -> list[Disagreement]:
-    """Return the keys with different values; one that a side does not have differs by nothing."""
+    """Return the keys with different values, among those that both sides have."""
     return [
         Disagreement(key, first[key], second[key])
         for key in first

@@ -1,13 +1,11 @@
-"""The final verdict: the one word that a run is called by, wherever it is told.
+"""The final verdict: the one word for a run in every report, document and exit code.
 
-The first line of a report, its last line, the badge, every colour, the exit code and every document
-take it from here. The first row that applies decides:
+The first row that applies decides:
 
 =================  =========  ==================================================================
-NOT KEPT           exit 4     the run could not be written to its folder; what was measured is told
-                              all the same, once
-INTERRUPTED        exit 130   the run did not come to its end
-NOTHING MEASURED   exit 4     no measured turn brought a usable answer
+NOT KEPT           exit 4     the run could not be written to its folder; it is reported once
+INTERRUPTED        exit 130   the run was stopped before its end
+NOTHING MEASURED   exit 4     no measured turn has a usable answer
 INVALID            exit 5     the machine was too noisy for a verdict, sound came after the end
                               of its turn, or the numbers of the baseline mean other things
 FAIL and so on     by gate    the worst of the gates and of the figures against the baseline;
@@ -15,8 +13,8 @@ FAIL and so on     by gate    the worst of the gates and of the figures against 
 NOT JUDGED         exit 0     no gate is set, and no baseline is named
 =================  =========  ==================================================================
 
-What stands in the way of a verdict on the gates (the first four rows) is an `Obstacle`. The gates
-keep verdicts of their own below it: they say what the finished turns showed, and decide nothing.
+An `Obstacle` (the first four rows) prevents a verdict on the gates. The gates are still judged by
+the finished turns, but decide nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ NOTHING_COMPARED = "nothing was compared with the baseline"
 
 
 class Word(StrEnum):
-    """What a run is called, the gravest first."""
+    """The final verdict of a run, the gravest first."""
 
     NOT_KEPT = "NOT KEPT"
     INTERRUPTED = "INTERRUPTED"
@@ -55,7 +53,7 @@ class Word(StrEnum):
 
     @property
     def is_obstacle(self) -> bool:
-        """Whether it says what stands in the way of a verdict; then no figure may be judged."""
+        """Whether the word names an obstacle; then no figure may be judged."""
         return self in _OBSTACLES
 
 
@@ -82,11 +80,11 @@ class Taken:
     measured: int
     failed: int
     planned: int | None
-    """How many the settings asked for; None where they do not say."""
+    """How many the settings asked for; None if unknown."""
     complete: bool
-    """Whether the run came to its end."""
+    """Whether the run ended as planned."""
     stray: int = 0
-    """Turns in or before which sound came that was none of their own."""
+    """The number of turns in or before which sound of another turn came."""
 
     def progress(self) -> str:
         """Return ``2 of 12 turns``."""
@@ -97,31 +95,31 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """What stands in the way of a verdict on the gates."""
+    """Something that prevents a verdict on the gates."""
 
     word: Word
     subject: str
-    """What it is about: the run, its results, the machine or the baseline."""
+    """The run, its results, the server, the machine or the baseline."""
     reason: str
     """One line, short enough for a heading."""
     detail: str = ""
 
-    def told(self) -> str:
-        """Return all that is known of it."""
+    def in_full(self) -> str:
+        """Return the detail, or the reason if there is none."""
         return self.detail or self.reason
 
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """The final verdict of a run, and what it is made of."""
+    """The final verdict of a run, and the verdicts that it follows from."""
 
     word: Word
     obstacles: tuple[Obstacle, ...]
     gates: tuple[Verdict, ...]
     figures: tuple[Verdict, ...]
-    """The figures against the baseline."""
+    """The verdicts on the figures against the baseline."""
     nothing_compared: bool = False
-    """Whether a baseline was named that could not be held against the run in any figure."""
+    """Whether a baseline was named, but no figure could be compared with it."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -129,7 +127,7 @@ class Final:
         return self.word.exit_code
 
     def why(self) -> str:
-        """Return what made the word, in one line: ``1 of 4 gates passed``."""
+        """Return the reason for the word in one line: ``1 of 4 gates passed``."""
         if self.obstacles:
             return self.obstacles[0].reason
         parts = []
@@ -143,7 +141,7 @@ class Final:
         return ", ".join(parts) or "no gate is set"
 
     def but_not_kept(self, why: str) -> Final:
-        """Return the verdict of a run of which this could not be written to its folder."""
+        """Return the verdict of the same run if it could not be written to its folder."""
         obstacle = Obstacle(Word.NOT_KEPT, "the results", "the run could not be kept", why)
         return replace(self, word=obstacle.word, obstacles=(obstacle, *self.obstacles))
 
@@ -163,21 +161,21 @@ def final_verdict(
 ) -> Final:
     """Return the final verdict of a run.
 
-    ``figures`` are those against the baseline, if it ``has_baseline``. ``noise`` says why the
-    machine made the run invalid, None where it did not; ``refused`` says why the run cannot be
-    compared with its baseline.
+    ``figures`` are the verdicts against the baseline, if it ``has_baseline``. ``noise`` has the
+    reasons why the machine made the run invalid, None if it did not. ``refused`` has the reasons
+    why the run cannot be compared with its baseline.
     """
     found = _obstacles(taken, noise, refused)
     judged, compared = tuple(gates), tuple(figures)
     nothing_compared = has_baseline and not compared and not refused
-    said = [*judged, *compared, *([Verdict.UNDECIDED] if nothing_compared else [])]
-    judgement = Word(worst(said).value) if said else Word.NOT_JUDGED
+    verdicts = [*judged, *compared, *([Verdict.UNDECIDED] if nothing_compared else [])]
+    judgement = Word(worst(verdicts).value) if verdicts else Word.NOT_JUDGED
     word = found[0].word if found else judgement
     return Final(word, tuple(found), judged, compared, nothing_compared)
 
 
 def _obstacles(taken: Taken, noise: Sequence[str] | None, refused: Sequence[str]) -> list[Obstacle]:
-    """Return what stands in the way, the gravest first."""
+    """Return the obstacles, the gravest first."""
     found = []
     if not taken.complete:
         after = f"after {taken.progress()}"
@@ -190,19 +188,12 @@ def _obstacles(taken: Taken, noise: Sequence[str] | None, refused: Sequence[str]
     if taken.stray:
         turns = f"{taken.stray} of {plural(taken.measured, 'turn')}"
         late = f"sound came after its turn's end in {turns}"
-        told = f"{late}: a turn was recorded too short; the advice says what to mend"
-        found.append(Obstacle(Word.INVALID, "the server", late, told))
+        detail = f"{late}: a turn was recorded too short; the advice has the remedy"
+        found.append(Obstacle(Word.INVALID, "the server", late, detail))
     if noise is not None:
         found.append(Obstacle(Word.INVALID, "the machine", TOO_NOISY, "; ".join(noise)))
-    found += [
-        Obstacle(
-            Word.INVALID,
-            "the baseline",
-            "not compared with the baseline, whose numbers mean other things",
-            f"not compared with the baseline, whose numbers mean other things: {why}",
-        )
-        for why in refused
-    ]
+    other = "not compared with the baseline, whose numbers mean other things"
+    found += [Obstacle(Word.INVALID, "the baseline", other, f"{other}: {why}") for why in refused]
     return found
 
 

@@ -1,4 +1,4 @@
-"""Gates: the sentences that a run is judged by, and their verdicts.
+"""Gates: limits on the figures of a run, and their verdicts.
 
 A gate is ``metric.statistic operator limit``::
 
@@ -9,15 +9,15 @@ A gate is ``metric.statistic operator limit``::
     errors.rate <= 0
 
 The left side is a figure (`voicebench.figures.figure`). A duration needs its unit (``ms`` or
-``s``); a share is a ratio or a percentage. Whatever is unknown is refused when it is read, so that
-a gate on nothing can never pass.
+``s``); a share is a ratio or a percentage. An unknown metric, statistic or unit is an error when
+the gate is read, so a gate with a typing error can never pass.
 
-**Two ways to judge.** As a rule the observed figure is compared with the limit: PASS, CLOSE or
-FAIL. *By confidence* (``--decide``) the figure's interval is: PASS where all of it keeps the limit,
-FAIL where none of it does, UNDECIDED where it straddles the limit or is open on the side that would
-decide. A gate on ``min``, ``max`` or ``stdev`` has no interval, and one on a share that allows no
-exception (``errors.rate <= 0``, ``under(…) >= 100%``) could never be decided by one: both are
-statements on the turns that were taken, and are judged by them.
+Usually the observed figure is compared with the limit: PASS, CLOSE or FAIL. *By confidence*
+(``--decide``) the figure's interval is compared: PASS if all of it keeps the limit, FAIL if none of
+it does, UNDECIDED if it straddles the limit or is open on the side that would decide. Two kinds of
+gates are always judged by the observed figure: ``min``, ``max`` and ``stdev`` have no interval, and
+no interval can decide a share that allows no exception (``errors.rate <= 0``,
+``under(…) >= 100%``).
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ from voicebench.figures.metrics import Metric
 from voicebench.figures.summary import Summary
 
 CLOSE_MARGIN = 0.20
-"""A gate that misses its limit by at most this share of it is close; it still does not pass."""
+"""A gate that misses its limit by at most this share of it is close, which is not a pass."""
 
 
 class Verdict(StrEnum):
-    """What a gate says of a run."""
+    """The verdict of a gate on a run."""
 
     PASS = "PASS"
     CLOSE = "CLOSE"
     FAIL = "FAIL"
     UNDECIDED = "UNDECIDED"
     NOT_SHOWN = "NOT SHOWN"
-    """A figure differs from the baseline's by more than is allowed; the turns do not show it."""
+    """A figure is worse than allowed against the baseline, but the interval includes no change."""
     NOT_MEASURED = "NOT MEASURED"
 
 
 OPEN = (Verdict.NOT_SHOWN, Verdict.UNDECIDED)
-"""Verdicts that more turns may change: neither a pass nor a failure."""
+"""Verdicts that are neither a pass nor a failure: more turns may decide."""
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -67,7 +67,7 @@ _GATE = re.compile(
 )
 
 
-SKEWED = "few and skewed values: the interval holds in 92 % only; take 30 turns, or a percentile"
+SKEWED = "few and skewed values: the interval holds in 92 % only; measure 30, or use a percentile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Gate:
 
     @property
     def figure(self) -> Figure:
-        """What the gate limits."""
+        """The figure that the gate limits."""
         return Figure(self.metric, self.statistic, self.argument)
 
     @property
@@ -100,21 +100,21 @@ class Gate:
 
     @property
     def allows_no_exception(self) -> bool:
-        """Whether the limit is the end of what a share can be, which no interval can decide."""
+        """Whether the limit is the end of the possible shares, so that no interval can decide."""
         ends = {"<=": 0.0, "<": 0.0, ">=": 1.0, ">": 1.0}
         return self.unit == "share" and self.limit == ends[self.operator]
 
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """A gate, what was observed for it, and the verdict."""
+    """A gate, the observed figure, and the verdict."""
 
     gate: Gate
     observed: float | None
     verdict: Verdict
     note: str = ""
     interval: Interval | None = None
-    """How far ``observed`` may be off; None where the figure has no interval."""
+    """The uncertainty of ``observed``; None if the figure has no interval."""
 
     def as_dict(self) -> dict[str, object]:
         """Return the entry of ``summary.json``."""
@@ -139,8 +139,12 @@ def parse_gate(text: str) -> Gate:
         )
     figure = read_figure(match, f"gate {text!r}")
     limit = read_quantity(match["limit"], figure.unit, f"gate {text!r}")
-    if figure.unit in ("share", "bool") and limit == 1 and "%" not in match["limit"]:
-        _check_one(text, match["operator"])
+    is_share = figure.unit in ("share", "bool")
+    if is_share and limit == 1 and "%" not in match["limit"] and match["operator"] in ("<", "<="):
+        # Every share is at most 1, so "<= 1" could never fail; probably 1 % was meant.
+        raise UsageError(
+            f"gate {text!r} could mean 1 % or 100 %", "write '1%' for one turn in a hundred"
+        )
     return Gate(
         " ".join(text.split()),
         figure.metric,
@@ -151,18 +155,10 @@ def parse_gate(text: str) -> Gate:
     )
 
 
-def _check_one(text: str, sign: str) -> None:
-    """Refuse a bare 1 as the most that a share may be: it would keep what no share can break."""
-    if sign in ("<", "<="):
-        raise UsageError(
-            f"gate {text!r} could mean 1 % or 100 %", "write '1%' for one turn in a hundred"
-        )
-
-
 def judge(
     gate: Gate, summary: Summary, *, decide: bool = False, level: float = LEVEL
 ) -> GateResult:
-    """Return the verdict of ``gate`` on the observed figures; by their interval if ``decide``."""
+    """Return the verdict of ``gate``, by the interval of its figure if ``decide``."""
     observed, note = gate.figure.observe(summary)
     if observed is None:
         return GateResult(gate, None, Verdict.NOT_MEASURED, "no turn shows this figure")
@@ -176,14 +172,9 @@ def judge(
 
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
-    """Return the verdict that decides; PASS of none."""
+    """Return the gravest verdict; PASS if there is none."""
     order = (Verdict.FAIL, Verdict.NOT_MEASURED, Verdict.CLOSE, *OPEN)
     return next((verdict for verdict in order if verdict in verdicts), Verdict.PASS)
-
-
-def overall(results: Sequence[GateResult]) -> Verdict:
-    """Return the worst verdict of some gates; PASS where there are none."""
-    return worst([result.verdict for result in results])
 
 
 def _compare(gate: Gate, observed: float) -> Verdict:
@@ -197,8 +188,7 @@ def _compare(gate: Gate, observed: float) -> Verdict:
 def _doubt(gate: Gate, summary: Summary) -> str:
     if gate.metric is None or gate.statistic != "mean":
         return ""
-    values = summary.metrics[gate.metric.name].values
-    return SKEWED if is_doubtful_mean(values) else ""
+    return SKEWED if is_doubtful_mean(summary.metrics[gate.metric.name].values) else ""
 
 
 def _decide(gate: Gate, interval: Interval | None) -> tuple[Verdict, str]:

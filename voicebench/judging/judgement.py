@@ -1,13 +1,12 @@
-"""The judgement of a run: its gates, its baseline, its machine and its audio, and what that means.
+"""The judgement of a run: its gates, its baseline, its machine and its audio.
 
-Each part stands by itself in the results (``summary.json``), and is read from there by whatever
-tells of the run. Together with the turns that were taken they give the final verdict
-(`voicebench.judging.final`).
+``summary.json`` has each part by itself, and every report reads them from there. Together with the
+turns that were taken they give the final verdict (`voicebench.judging.final`).
 
-**Sampling on** (``--until-decided``) looks at the gates several times, and a straddling interval
-gets several chances to leave its limit by luck. So the looks are planned beforehand (`look_counts`:
-each after half as many turns again) and share the error between them: every look's interval is so
-wide that the chance of a wrong decision in any of them stays what one interval would have.
+``--until-decided`` looks at the gates several times, so a straddling interval has several chances
+to leave its limit by luck. Therefore the looks are planned beforehand (`look_counts`: each after
+half as many turns again), and every look uses a wider interval: the chance of a wrong decision in
+any of them is that of a single interval.
 """
 
 from __future__ import annotations
@@ -27,15 +26,16 @@ from voicebench.judging.validity import Flag
 
 LOOK_GROWTH = 1.5
 MOST_DIFFERENCES = 12
-"""Settings in which the baseline differs; more are counted."""
+"""The number of differing settings that are listed; the others are counted."""
 
 
 def judge_gates(
     settings: Mapping[str, object], summary: Summary, gates: Iterable[str] | None = None
 ) -> tuple[GateResult, ...]:
-    """Judge ``summary`` by ``gates``, else by those of a run's stored ``settings``, as these ask.
+    """Judge ``summary`` by ``gates``, else by the gates of a run's stored ``settings``.
 
-    What a result stored before there was a choice asks for is to compare the observed figures.
+    The settings also say how to judge. If they are older than that choice, the observed figures
+    are compared with the limits.
     """
     if gates is None:
         own = settings.get("gates")
@@ -62,9 +62,9 @@ def judgement_entry(
     allow_noise: bool,
     against: Mapping[str, object] | None = None,
 ) -> dict[str, object]:
-    """Return the entry ``judgement`` of ``summary.json``: what is said of a run beside its gates.
+    """Return the entry ``judgement`` of ``summary.json``: all judgements besides the gates.
 
-    ``against`` is what `against_baseline` says, where a baseline is named.
+    ``against`` is the result of `against_baseline`, if a baseline is named.
     """
     return {
         "invalid": not allow_noise and any(one.invalidates for one in noise),
@@ -85,10 +85,10 @@ def against_baseline(
     before: Side,
     baseline: str,
 ) -> dict[str, object]:
-    """Return what ``before``, the run at ``baseline``, says of ``run``, as it is stored.
+    """Return the entries of ``summary.json`` on the comparison of ``run`` with its baseline.
 
-    ``settings`` are those of the run, complete. Each figure of its ``gates`` is held against the
-    baseline's.
+    ``before`` is the baseline, stored at ``baseline``; ``settings`` are the complete settings of
+    the run. Each figure of its ``gates`` is compared.
     """
     judged = _section(settings, "judge")
     found = comparability(before, run)
@@ -101,22 +101,21 @@ def against_baseline(
             allowed=cast(float, judged["max_regression"]),
             decide=bool(judged["decide"] or judged["until_decided"]),
         )
-    told = [f"differs from the baseline: {one}" for one in found.shown]
-    if len(told) > MOST_DIFFERENCES:
-        told[MOST_DIFFERENCES:] = [
-            f"differs from the baseline: and {len(told) - MOST_DIFFERENCES} more settings"
-        ]
+    differing = [f"differs from the baseline: {one}" for one in found.shown[:MOST_DIFFERENCES]]
+    more = len(found.shown) - MOST_DIFFERENCES
+    if more > 0:
+        differing.append(f"differs from the baseline: and {more} more settings")
     machine = [f"other machine: {one}" for one in found.warned]
     return {
         "baseline": baseline,
         "regressions": [result.as_dict() for result in compared.results],
         "refused": list(found.refused),
-        "warnings": [*machine, *told, *compared.left_out],
+        "warnings": [*machine, *differing, *compared.left_out],
     }
 
 
 def look_counts(settings: Mapping[str, object]) -> list[int]:
-    """Return after how many measured turns the gates are looked at; the last ends the run."""
+    """Return after how many measured turns the gates are judged; the last look ends the run."""
     judged, run = _section(settings, "judge"), _section(settings, "run")
     counts = [_count(run.get("runs"))]
     most = _count(judged.get("max_runs")) if judged.get("until_decided") else 0
@@ -127,7 +126,7 @@ def look_counts(settings: Mapping[str, object]) -> list[int]:
 
 
 def planned_turns(settings: Mapping[str, object]) -> int | None:
-    """Return how many measured turns a run's stored settings asked for, at most."""
+    """Return the largest number of measured turns that the stored settings allow."""
     known = isinstance(_section(settings, "run").get("runs"), int)
     return look_counts(settings)[-1] if known else None
 

@@ -1,39 +1,39 @@
-"""Noise: what besides the thing measured moved the figures, and when it was too much.
+"""Finds noise: causes besides the target that changed the figures, and whether they are too strong.
 
-Looked for in the measured turns of a run, after it. Nothing is removed: an outlier stays in every
-figure and is named. Most findings are there to be read; those that **invalidate** say that another
-run on this machine would give other figures, so that no verdict holds (exit code 5). The bounds are
-wide: a shared machine with two cores, such as CI gives, has jitter of some ten percent, a few
-outliers and other processes at 5 to 20 % of its cores, and none of that invalidates.
+The rules look at the measured turns after the run. Nothing is removed: an outlier stays in every
+figure and is named. Most findings only inform. A finding that **invalidates** means that another
+run on this machine would give other figures, so no verdict holds (exit code 5). The bounds are
+wide: a shared machine with two cores, as in CI, has jitter of some ten percent, a few outliers and
+other processes at 5 to 20 % of its cores, and none of that invalidates.
 
 ==================  ==============================================================================
 the instrument      the 95th percentile of recorded minus scripted stamps is above 20 ms and above
                     a tenth of the median first audio: voicebench itself woke up too late. Up to
                     10 ms are common on a busy machine with two cores. *Invalidates*
 other processes     used more than a quarter of the cores in the median turn; *invalidates* above
-                    two thirds: then a thread that is ready mostly finds no free core
+                    two thirds: a ready thread then rarely finds a free core
 CPU quota           the container was held back for more than a tenth of the turns' time.
                     *Invalidates*
 thermal throttling  the processor reported it in a turn; *invalidates* in half of the turns
 shared GPU          another process computed on the GPU in a turn; *invalidates* in half of them
 drift               first audio rises or falls over the run: Spearman's rank correlation with the
                     turn's number, two-sided level 0.001, and the last third differs from the first
-                    by more than 10 % (and 10 ms); *invalidates* above 30 %: the figures of a run
-                    describe no state that it was in
+                    by more than 10 % (and 10 ms); *invalidates* above 30 %: the figures then
+                    describe no single state of the machine
 outliers            modified Z-score of first audio above 3.5 (Iglewicz and Hoaglin 1993)
 clock changes       the processor's clock differs by more than a fifth between turns
-garbage collection  Python's took more than a twentieth of the time of a turn, and 5 ms
+garbage collection  took more than a twentieth of the time of a turn, and 5 ms
 ==================  ==============================================================================
 
-Under `FEWEST_TURNS` measured turns nothing is said. Other processes' share is known only for turns
-of at least `SHORTEST_MS`, since the system counts in steps of 10 ms.
+A run with fewer than `FEWEST_TURNS` measured turns has no findings. The share of other processes is
+known only for turns of at least `SHORTEST_MS`, since the system counts in steps of 10 ms.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ MOST_LISTED = 10
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """One finding, with its figure, and the remedy."""
+    """A finding with its figure, and the remedy."""
 
     kind: str
     finding: str
@@ -69,33 +69,28 @@ class Noise:
 
     def as_dict(self) -> dict[str, object]:
         """Return the entry of ``summary.json``."""
-        return {
-            "kind": self.kind,
-            "finding": self.finding,
-            "remedy": self.remedy,
-            "invalidates": self.invalidates,
-        }
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sampled:
-    """The measured turns that did not fail and were heard: arrays, ``(turns,)``."""
+    """The measured turns that did not fail and have audio: arrays, ``(turns,)``."""
 
     runs: NDArray[np.intp]
-    """Which of all measured turns each is, from 1."""
+    """Their numbers among all measured turns, from 1."""
     first_audio: NDArray[np.float64]
     traits: Mapping[str, NDArray[np.float64]]
     lag_ms: float | None
 
     def known(self, trait: str) -> NDArray[np.bool_]:
-        """Return which turns have ``trait``: the system does not tell everything everywhere."""
+        """Return which turns have ``trait``: not every system reports everything."""
         return ~np.isnan(self.traits[trait])
 
 
 def find_noise(columns: Columns, lag_ms: float | None = None) -> list[Noise]:
-    """Return what moved the figures of the measured turns in ``columns``.
+    """Return the noise in the measured turns in ``columns``, what invalidates first.
 
-    ``lag_ms`` is the 95th percentile of the instrument's error. What invalidates comes first.
+    ``lag_ms`` is the 95th percentile of the instrument's error.
     """
     first_audio = columns.values["first_audio_ms"]
     timed = ~columns.failed & ~np.isnan(first_audio)
@@ -125,8 +120,8 @@ def find_noise(columns: Columns, lag_ms: float | None = None) -> list[Noise]:
 def outliers(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return which of ``values`` ``(turns,)`` have a modified Z-score above 3.5.
 
-    ``0.6745 (x - median) / MAD``; where more than half of the values are equal (MAD of 0), the mean
-    absolute deviation stands for it, times 1.2533, as Iglewicz and Hoaglin have it.
+    ``0.6745 (x - median) / MAD``. If more than half of the values are equal, MAD is 0: it is then
+    replaced by 1.2533 times the mean absolute deviation (Iglewicz and Hoaglin 1993).
     """
     away = np.abs(values - np.median(values))
     spread = float(np.median(away)) / 0.6745
@@ -139,7 +134,7 @@ def outliers(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def drift_probability(values: NDArray[np.float64]) -> float:
-    """Return how likely so strong a rank correlation with the order would be without drift."""
+    """Return the probability of such a rank correlation with the order if there is no drift."""
     from scipy.special import stdtr
 
     n = values.size
@@ -153,7 +148,7 @@ def drift_probability(values: NDArray[np.float64]) -> float:
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the rank of each value; equal ones share the mean of theirs."""
+    """Return the rank of each value; equal values share the mean of their ranks."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[place]
     return ranks
@@ -200,33 +195,24 @@ def _quota(run: _Sampled) -> Noise | None:
 
 
 def _throttling(run: _Sampled) -> Noise | None:
-    hit, of = _hit(run, "throttled")
-    if not hit:
-        return None
-    return Noise(
-        "thermal throttling",
-        f"the processor throttled itself in {hit} of {of} turns",
-        "let it cool, or set run.pause_s",
-        invalidates=hit >= OFTEN * of,
-    )
+    turns, often = _affected(run, "throttled")
+    finding = f"the processor throttled itself in {turns}"
+    remedy = "let it cool, or set run.pause_s"
+    return Noise("thermal throttling", finding, remedy, often) if turns else None
 
 
 def _shared_gpu(run: _Sampled) -> Noise | None:
-    hit, of = _hit(run, "gpu_others")
-    if not hit:
-        return None
-    return Noise(
-        "shared GPU",
-        f"another process computed on the GPU in {hit} of {of} turns",
-        "stop it (nvidia-smi names it), or choose another device with --device",
-        invalidates=hit >= OFTEN * of,
-    )
+    turns, often = _affected(run, "gpu_others")
+    finding = f"another process computed on the GPU in {turns}"
+    remedy = "stop it (nvidia-smi names it), or choose another device with --device"
+    return Noise("shared GPU", finding, remedy, often) if turns else None
 
 
-def _hit(run: _Sampled, counted: str) -> tuple[int, int]:
-    """Return in how many turns something happened, and of how many that is known."""
-    counts = run.traits[counted][run.known(counted)]
-    return int((counts > 0).sum()), int(counts.size)
+def _affected(run: _Sampled, trait: str) -> tuple[str, bool]:
+    """Return ``3 of 20 turns`` in which ``trait`` is above 0, and whether those are many."""
+    counts = run.traits[trait][run.known(trait)]
+    affected = int((counts > 0).sum())
+    return f"{affected} of {counts.size} turns" if affected else "", affected >= OFTEN * counts.size
 
 
 def _drift(run: _Sampled) -> Noise | None:
@@ -255,7 +241,7 @@ def _outliers(run: _Sampled) -> Noise | None:
     more = len(flagged) - MOST_LISTED
     return Noise(
         "outliers",
-        f"first audio is an outlier in {len(flagged)} of {run.runs.size} turns "
+        f"{len(flagged)} of {run.runs.size} turns are outliers in first audio "
         f"(run {listed}{f' and {more} more' if more > 0 else ''})",
         "they are kept; look at them in the waterfall",
     )
@@ -281,5 +267,5 @@ def _collections(run: _Sampled) -> Noise | None:
     return Noise(
         "garbage collection",
         f"Python's garbage collection took over 5 % of the time in {plural(hit, 'turn')}",
-        "the turns are kept; fewer objects alive in the process make it shorter",
+        "the turns are kept; with fewer live objects in the process it is shorter",
     )

@@ -1,33 +1,32 @@
-"""Is this run slower than the baseline?
+"""Compares a run with its baseline: is it slower?
 
-**What is compared** are the figures that the run's gates name. ``min``, ``max`` and ``stdev`` are
-about the turns that were taken, and a percentile that either run has too few turns to bound (p95
-under 72) cannot be compared: the median of the metric stands for them. A metric of which neither
-way is better cannot become worse, and what the baseline does not show has not: both are left out,
-and that is said. Where the gates leave no figure that says how fast (``errors.rate`` alone is
-gated, or nothing is), `USUAL` is compared: a baseline is asked for to be held against.
+The figures of the run's gates are compared. The median of the metric is compared in place of
+``min``, ``max`` and ``stdev``, which have no interval, and of a percentile that either run has too
+few turns to bound (p95 under 72). Two kinds of figures are left out, and a note says so: a metric
+of which neither direction is better, and a figure that the baseline does not show. If the gates
+then leave no duration (only ``errors.rate`` is gated, or nothing), `USUAL` is compared.
 
-**What it shows.** The first row that applies decides:
+The first row that applies decides:
 
 =============  ====================================================================================
 FAIL           the interval of the change lies wholly on the worse side of 0 (there is a change),
-               and reaches the allowed size (it may be as large as that); a duration's also reaches
+               and reaches the allowed size (it may be that large); for a duration, it also reaches
                beyond the instrument's own median error
 NOT SHOWN      the observed change is larger than allowed (and than that error), but its interval
-               includes 0; so many turns as the result says would decide
+               includes 0; the result says how many turns would decide
 UNDECIDED      the turns are too few for an interval that could have failed; or, *by confidence*
                (``--decide``), the change may be larger than allowed and is not shown
-PASS           anything else: a change that is not shown, or is shown to be small enough
+PASS           anything else: the change is not shown, or is shown to be small enough
 =============  ====================================================================================
 
-So at no difference a false alarm is as rare as the interval says, and a shift of the allowed size
-is found wherever the turns are enough to show it at all; ``docs/statistics.md`` has both figures.
+So without a difference, a false alarm is as rare as the interval says, and a shift of the allowed
+size is found if the turns are enough to show it; ``docs/statistics.md`` has both figures.
 
-Several figures are asked at once, and each could raise a false alarm; so that all of them together
-do in at most `FALSE_ALARMS` of the runs, their intervals are widened (Bonferroni).
+Several figures are compared at once, and each could raise a false alarm. Their intervals are
+widened (Bonferroni), so that all of them together do so in at most `FALSE_ALARMS` of the runs.
 
-The change is relative to the baseline's figure; of shares (failed turns, turns under a limit) it is
-in points of the share.
+The change is relative to the baseline's figure. The change of a share (failed turns, turns under a
+limit) is a difference of shares.
 """
 
 from __future__ import annotations
@@ -54,12 +53,12 @@ USUAL = tuple(
         *("llm_total.p50", "tts_ttfb.p50", "errors.rate"),
     )
 )
-"""What is compared where the gates name no figure that says how fast a run is."""
+"""The figures that are compared if the gates name no duration."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegressionResult:
-    """One figure against the baseline's, and the verdict."""
+    """One figure compared with the baseline's, and the verdict."""
 
     compared: ComparedFigure
     allowed: float
@@ -78,11 +77,11 @@ class RegressionResult:
 
 @dataclass(frozen=True, slots=True)
 class Regressions:
-    """What the baseline says of a run."""
+    """The comparison of a run with its baseline."""
 
     results: tuple[RegressionResult, ...] = ()
     left_out: tuple[str, ...] = ()
-    """Figures of the gates that were not compared, and why, one sentence each."""
+    """A sentence on each figure of the gates that was not compared, with the reason."""
 
 
 def check_regressions(
@@ -93,44 +92,44 @@ def check_regressions(
     allowed: float,
     decide: bool = False,
 ) -> Regressions:
-    """Return what ``baseline`` says of ``run``, by the figures that ``gated`` asks to compare.
+    """Compare ``run`` with ``baseline`` in the ``gated`` figures.
 
-    ``allowed`` is a share. Nothing was compared where there is no result.
+    ``allowed`` is a share. If nothing was compared, there is no result.
     """
     named = tuple(dict.fromkeys(gated))
     wanted, left_out = _wanted(named, baseline.summary)
     level = family_level(len(wanted))
-    asked: dict[Figure, list[str]] = {}
-    for figure, told in wanted.items():
+    notes: dict[Figure, list[str]] = {}
+    for figure, note in wanted.items():
         comparable, why = _comparable(figure, baseline, run, level)
-        asked.setdefault(comparable, []).extend([told, why] if figure in named else [told])
-    compared = compare(list(asked), baseline, run, family_level(len(asked)))
+        notes.setdefault(comparable, []).extend([note, why] if figure in named else [note])
+    compared = compare(list(notes), baseline, run, family_level(len(notes)))
     blur_ms = max(instrument_error_ms(side.environment) for side in (baseline, run))
     limits = _Limits(allowed, decide, blur_ms)
-    results = [_result(one, limits, asked[one.figure]) for one in compared]
+    results = [_result(one, limits, notes[one.figure]) for one in compared]
     return Regressions(tuple(results), tuple(left_out))
 
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """What a change is held to."""
+    """The limits on a change."""
 
     allowed: float
     decide: bool
     blur_ms: float
-    """The instrument's own error: a smaller change that is not shown is none."""
+    """The instrument's own error: a change within it does not count."""
 
 
 def family_level(figures: int) -> float:
-    """Return the level of each interval so that all false alarms together stay rare enough.
+    """Return the level of each interval at which all false alarms together stay rare enough.
 
-    An alarm needs the interval to miss on one side only, so two figures are covered at 95 %.
+    A false alarm needs an interval that misses on one side only, so 95 % is enough for two figures.
     """
     return max(LEVEL, 1 - 2 * FALSE_ALARMS / max(figures, 1))
 
 
 def _wanted(gated: tuple[Figure, ...], baseline: Summary) -> tuple[dict[Figure, str], list[str]]:
-    """Return the figures to compare, each with what has to be said of it, and those left out."""
+    """Return the figures to compare, each with its note, and a sentence on each one left out."""
     wanted: dict[Figure, str] = {}
     left_out = []
     for figure in gated:
@@ -139,8 +138,8 @@ def _wanted(gated: tuple[Figure, ...], baseline: Summary) -> tuple[dict[Figure, 
         elif figure.observe(baseline)[0] is None:
             left_out.append(f"{figure.name} is not compared: the baseline does not show it")
         elif figure.statistic in WITHOUT_INTERVAL:
-            told = f"the median stands for {figure.statistic}, which has no interval"
-            wanted.setdefault(Figure(figure.metric, "p50"), told)
+            note = f"the median replaces {figure.statistic}, which has no interval"
+            wanted.setdefault(Figure(figure.metric, "p50"), note)
         else:
             wanted.setdefault(figure, "")
     if all(figure.metric is None for figure in wanted):
@@ -150,7 +149,7 @@ def _wanted(gated: tuple[Figure, ...], baseline: Summary) -> tuple[dict[Figure, 
 
 
 def _comparable(figure: Figure, baseline: Side, run: Side, level: float) -> tuple[Figure, str]:
-    """Return ``figure``, or the median where either run has too few turns to bound it."""
+    """Return ``figure``, or the median and the reason if either run has too few turns for it."""
     if figure.percentile is None or figure.metric is None:
         return figure, ""
     around = [figure.interval(side.summary, level) for side in (baseline, run)]
@@ -160,9 +159,9 @@ def _comparable(figure: Figure, baseline: Side, run: Side, level: float) -> tupl
     return median, "" if figure == median else f"too few turns to compare {figure.statistic}"
 
 
-def _result(compared: ComparedFigure, limits: _Limits, told: Iterable[str]) -> RegressionResult:
+def _result(compared: ComparedFigure, limits: _Limits, notes: Iterable[str]) -> RegressionResult:
     verdict, why = _verdict(compared, limits)
-    note = "; ".join(filter(None, dict.fromkeys((*told, why))))
+    note = "; ".join(filter(None, dict.fromkeys((*notes, why))))
     return RegressionResult(compared, limits.allowed, verdict, note)
 
 
@@ -184,7 +183,7 @@ def _verdict(compared: ComparedFigure, limits: _Limits) -> tuple[Verdict, str]:
 
 
 def _verdict_of_unshown(compared: ComparedFigure, limits: _Limits) -> tuple[Verdict, str]:
-    """Return the verdict on a change whose interval does not leave out 0."""
+    """Return the verdict on a change whose interval includes 0."""
     assert compared.difference is not None
     blurred = compared.figure.unit == "ms" and abs(compared.difference.change) <= limits.blur_ms
     if _is_larger(compared, limits.allowed) and not blurred:
@@ -238,9 +237,9 @@ def _may_be_larger(compared: ComparedFigure, allowed: float) -> bool:
 
 
 def _share_of(compared: ComparedFigure, worsening: float) -> float:
-    """Return ``worsening`` as a share of the baseline's figure; of a share, in its points.
+    """Return ``worsening`` as a share of the baseline's figure; of a share, as it is.
 
-    Of a figure that was 0 any worsening is without bounds.
+    If the baseline's figure is 0, any worsening is infinite.
     """
     if compared.figure.unit == "share" or worsening == 0:
         return worsening

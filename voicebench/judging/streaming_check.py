@@ -1,10 +1,9 @@
-"""Is streamed speech what the voice gives in one piece? Asked after the run, of a few of its turns.
+"""Checks that streamed speech equals the speech that the voice gives in one piece.
 
-A voice that computes its speech window by window can be wrong at the windows' edges, and fast. So
-the text chunks of the first measured turns are spoken once more, each at once, with the same noise,
-when the last turn is over: nothing of it lies on a turn's clock. Samples have to be equal up to the
-rounding of the voice's number format. Only a voice in this process can be asked; of a remote one,
-the check says that it was not done.
+A voice that computes window by window can be fast, and wrong at the edges of the windows. So after
+the last turn, the text chunks of the first measured turns are spoken again, each in one piece and
+with the same noise. Samples must be equal up to the rounding of the voice's number format. Only a
+voice in this process can be checked; for a remote voice, no turn is checked.
 """
 
 from __future__ import annotations
@@ -23,21 +22,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TOLERANCES = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2}
-"""How far samples (full scale is 1) may lie apart, by the decoder's number format."""
+"""The largest allowed difference of samples (full scale is 1), by number format."""
 
 
 @runtime_checkable
 class SpeaksAtOnce(Protocol):
-    """A target whose voice can speak a text in one piece, as it would have streamed it."""
+    """A target whose voice can speak a text in one piece."""
 
     def speak_whole(self, text: str) -> NDArray[np.float32] | None:
-        """Return the speech of ``text``, ``(samples,)``, untrimmed; None where the voice cannot."""
+        """Return the speech of ``text``, ``(samples,)``, untrimmed; None if the voice cannot."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class StreamingCheck:
-    """How many turns were spoken again, how far they lay apart at most, and which too far."""
+    """The number of turns that were spoken again, the largest difference, and the faults."""
 
     turns: int = 0
     largest_difference: float | None = None
@@ -56,7 +55,10 @@ class StreamingCheck:
 def check_streaming(
     target: object, runs: Sequence[tuple[int, Recording]], description: Mapping[str, object]
 ) -> StreamingCheck:
-    """Speak the text chunks of ``runs`` (number and recording) again, and compare the samples."""
+    """Speak the text chunks of ``runs`` (number and recording) again, and compare the samples.
+
+    ``description`` is that of the target; its ``tts.dtype`` decides the tolerance.
+    """
     if not isinstance(target, SpeaksAtOnce):
         return StreamingCheck()
     tolerance = _tolerance(description)
@@ -81,20 +83,20 @@ def check_streaming(
 def compare_speech(
     streamed: NDArray[np.float32], whole: NDArray[np.float32], tolerance: float
 ) -> tuple[float | None, str]:
-    """Return how far two ``(samples,)`` lie apart at most, and what is wrong; nothing if equal."""
+    """Return the largest difference of two ``(samples,)``, and the fault; empty if equal."""
     if streamed.size != whole.size:
         return None, (
-            f"streamed audio is not what the voice gives in one piece: {streamed.size} samples "
+            f"streamed audio differs from the speech in one piece: {streamed.size} samples "
             f"streamed, {whole.size} at once"
         )
     if not streamed.size:
         return 0.0, ""
     difference = float(np.abs(streamed - whole).max())
-    # Written so that a sample that is no number is a difference.
+    # This way round, so that NaN counts as a difference.
     if difference <= tolerance:
         return difference, ""
     return difference, (
-        "streamed audio is not what the voice gives in one piece: samples differ by up to "
+        "streamed audio differs from the speech in one piece: samples differ by up to "
         f"{difference:.2g}, and {tolerance:g} is allowed"
     )
 
@@ -105,7 +107,7 @@ def _spoken_at_once(target: SpeaksAtOnce, chunks: Sequence[str]) -> NDArray[np.f
         try:
             speech = target.speak_whole(text)
         except VoicebenchError:
-            # A device without memory for the whole is no finding about what was streamed.
+            # A device without memory for the whole proves nothing about the streamed audio.
             return None
         if speech is None:
             return None

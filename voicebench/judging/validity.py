@@ -1,32 +1,30 @@
-"""Is the audio speech at all? Asked before any figure of its speed is believed.
+"""Finds speech that is wrong, since a broken synthesizer is often fast.
 
-A synthesizer that is broken is often fast. A turn with nothing audible, with noise, or with samples
-of another encoding has failed already (`voicebench.turn.timeline`, `voicebench.audio.hearing`);
-this finds what is speech and still wrong. Such a turn is *flagged*: it stays in every figure, is
-named in the results, and keeps its run out of a baseline.
+A turn with nothing audible, with noise, or with samples of another encoding has failed already
+(`voicebench.turn.timeline`, `voicebench.audio.hearing`). A turn with one of the faults below is
+*flagged*: it stays in every figure, the results name it, and its run cannot become a baseline.
 
 =============  ===================================================================================
-clipped        more than 0.1 % of the samples sit at the rails. Speech at full level touches them
-               now and then; a voice that is scaled wrongly sits there for whole vowels
+clipped        more than 0.1 % of the samples are at full scale. Loud speech reaches it now and
+               then; a voice that is scaled wrongly stays there for whole vowels
 too short      more than 40 characters a second. People read aloud at 12 to 20, and understand
                compressed speech up to some 35; above, part of the text was not spoken
 too long       under 3 characters a second: a synthesizer that stutters or draws out a vowel.
                Counted from the first audible sample, for texts of at least 10 characters
 a click        where two pieces of audio meet, the signal jumps by more than 5 % of full scale and
-               by more than three times its steepest step in the 5 ms around: the pieces were not
-               made to fit. Looked for when the turn is sealed, since the samples are not kept
-doubled        each sample comes twice: two equal channels that were taken for one, and then the
-               speech is at half its pace; or a rate that was raised in the cheapest way
+               by more than three times its steepest step in the 5 ms around it. Looked for when the
+               turn is sealed, since the samples are not kept
+doubled        each sample comes twice: two equal channels were read as one, so the speech has half
+               its pace; or the sample rate was doubled by repeating samples
 =============  ===================================================================================
 
 A character of Chinese or Japanese counts as three, a digit as four ("7" is spoken as a word);
-spaces, marks and emoji count as nothing. Whether streamed audio equals what the voice gives in one
-piece cannot be told from a turn: `voicebench.judging.streaming_check` asks the voice again.
+spaces, marks and emoji do not count. `voicebench.judging.streaming_check` compares streamed audio
+with the same speech in one piece.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from voicebench.text.orthography import is_unspaced
@@ -36,17 +34,17 @@ MOST_CLIPPED = 0.001
 FASTEST_CHARACTERS_PER_S = 40.0
 SLOWEST_CHARACTERS_PER_S = 3.0
 SHORTEST_TEXT = 10
-"""Characters, weighted; a shorter text says too little about its length in seconds."""
+"""In weighted characters; the duration of a shorter text is too uncertain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """What is wrong with the audio of one turn."""
+    """A fault in the audio of one turn."""
 
     turn: int
     finding: str
     run: int
-    """Which of the measured turns it is, from 1."""
+    """Its number among the measured turns, from 1."""
 
     def __str__(self) -> str:
         """Return one line."""
@@ -57,17 +55,8 @@ class Flag:
         return {"turn": self.turn, "run": self.run, "finding": self.finding}
 
 
-def flags_of(turns: Iterable[Timeline]) -> list[Flag]:
-    """Return what is wrong with the audio of the measured turns."""
-    return [
-        Flag(turn.turn, finding, run)
-        for run, turn in enumerate((turn for turn in turns if turn.phase == "measured"), start=1)
-        for finding in audio_faults(turn)
-    ]
-
-
 def audio_faults(turn: Timeline) -> list[str]:
-    """Return what is wrong with the audio of one turn; a failed one has failed, and that is all."""
+    """Return the faults in the audio of one turn; none of a failed turn."""
     sound = turn.sound
     samples = sum(arrival.samples for arrival in turn.audio)
     if sound is None or turn.failed or not samples:
@@ -79,7 +68,7 @@ def audio_faults(turn: Timeline) -> list[str]:
     if sound.seam_clicks:
         found.append(f"the signal jumps at {sound.seam_clicks} of its seams")
     if sound.hearing is not None and sound.hearing.doubled:
-        found.append("each of its samples comes twice, as of two channels that were taken for one")
+        found.append("each of its samples comes twice, as if two channels were read as one")
     characters = spoken_characters(_spoken_text(turn))
     seconds = (samples - (sound.first_audible_sample or 0)) / sound.sample_rate
     if characters >= SHORTEST_TEXT and seconds > 0:
@@ -92,7 +81,7 @@ def audio_faults(turn: Timeline) -> list[str]:
 
 
 def spoken_characters(text: str) -> int:
-    """Return how many characters of ``text`` are spoken, weighted by how long they take."""
+    """Return the number of spoken characters in ``text``, weighted by their duration."""
     return sum(_weight(character) for character in text)
 
 
@@ -105,5 +94,5 @@ def _weight(character: str) -> int:
 
 
 def _spoken_text(turn: Timeline) -> str:
-    """Return what was handed to the synthesizer; the reply where that cannot be seen."""
+    """Return the text that was handed to the synthesizer; if it cannot be seen, the reply."""
     return "".join(chunk.text for chunk in turn.chunks) or turn.reply

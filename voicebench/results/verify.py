@@ -24,7 +24,7 @@ from voicebench.figures.intervals import LEVEL, mean_interval
 from voicebench.figures.metrics import compute
 from voicebench.figures.summary import Summary
 from voicebench.judging.final import Taken
-from voicebench.judging.gates import GateResult, judge, overall, parse_gate
+from voicebench.judging.gates import GateResult, judge, parse_gate, worst
 from voicebench.judging.judgement import planned_turns
 from voicebench.results.batches import is_cut, map_turns, regular
 from voicebench.results.checksums import changed_files, read_checksums
@@ -277,7 +277,7 @@ def _computed_summary(
             _with_stored_interval(result, entry, summary)
             for result, entry in zip(gates, entries, strict=True)
         ],
-        "verdict": overall(gates).value,
+        "verdict": worst([gate.verdict for gate in gates]).value,
     }
     if "exit_code" in stored:  # else the verdict is of the gates alone, as in older results
         taken = Taken(summary.turns, summary.failed, planned_turns(settings), complete=complete)

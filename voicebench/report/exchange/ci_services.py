@@ -43,7 +43,7 @@ def workflow_commands(run: RecordedRun) -> list[str]:
     """
     name = run.name
     commands = [
-        _command("error", name, obstacle.word.value, obstacle.told())
+        _command("error", name, obstacle.word.value, obstacle.in_full())
         for obstacle in run.final.obstacles
     ]
     for result in run.gate_results:

@@ -103,7 +103,7 @@ def _case(suite: str, what: str, verdict: Verdict, figures: str) -> ElementTree.
 
 def _error(suite: str, obstacle: Obstacle) -> ElementTree.Element:
     """Return a case that no gate of the run has: what stands in the way of a verdict."""
-    return _told_case(suite, obstacle.subject, "error", obstacle.word.value, obstacle.told())
+    return _told_case(suite, obstacle.subject, "error", obstacle.word.value, obstacle.in_full())
 
 
 def _told_case(
