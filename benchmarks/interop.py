@@ -1,4 +1,4 @@
-"""Measure servers that nobody here wrote: each started, measured in a few turns, and ended.
+"""Measure servers by others: start each, measure a few turns, and stop it.
 
 ``make interop`` (or ``python benchmarks/interop.py --python PATH``) runs the settings files of
 ``configs/servers`` against
@@ -8,10 +8,10 @@
 - **local-tts-studio**'s OpenAI-compatible speech route with the embedded voice, as WAV and as PCM,
 - and, for both sides at once, the first two together,
 
-beside the same turn in process. The servers have an environment of their own, so that nothing of
-theirs is imported here; ``--python`` names its interpreter (repeatable: the first that has a
-server's packages runs it). A server whose packages are missing is passed over with the command that
-installs them. Turns that fail, or a server that does not come up, end the program with code 1.
+beside the same turn in process. The servers have their own environment, so nothing of theirs is
+imported here. ``--python`` names its interpreter (repeatable: the first one with a server's
+packages runs it). A server without its packages is skipped; the message has the command that
+installs them. The exit code is 1 if a turn fails or a server does not start.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Peer:
-    """A server of others: the packages it needs, what starts it, and where it says it is ready.
+    """A server by others: its packages, its command, and the path that shows when it is ready.
 
     ``command`` takes the interpreter and the port; ``ready`` is the path that answers when it is.
     """
@@ -68,7 +68,7 @@ class Peer:
 
 
 def gguf() -> Path:
-    """Return the embedded language model's own GGUF, fetched the first time."""
+    """Return the GGUF file of the embedded language model; fetch it the first time."""
     folder = WORK / LLM
     if not any(folder.glob("*.gguf")):
         folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def voice() -> Path:
 
 
 def studio() -> dict[str, str]:
-    """Lay out a data folder as local-tts-studio's own pages would, with the embedded voice."""
+    """Make a data folder with the embedded voice, as the pages of local-tts-studio would."""
     folder = WORK / "local-tts"
     voices = folder / "voices"
     voices.mkdir(parents=True, exist_ok=True)
@@ -176,7 +176,7 @@ CASES = (
 
 
 class NotUp(Exception):
-    """A server did not come up; the message says why."""
+    """A server did not start; the message says why."""
 
 
 def interpreter_of(peer: Peer, pythons: list[str]) -> str | None:
@@ -221,7 +221,7 @@ def serving(peer: Peer, python: str) -> Iterator[int]:
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    """Return when ``url`` answers. Raises `NotUp` where the server ends or takes too long."""
+    """Return when ``url`` answers. Raises `NotUp` if the server ends or takes too long."""
     end = time.monotonic() + READY_S
     while time.monotonic() < end:
         if server.poll() is not None:
@@ -236,7 +236,7 @@ def wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> No
 
 
 def command_of(case: Case, ports: Mapping[str, int], turns: int) -> list[str]:
-    """Return the ``voicebench run`` that measures the case, as a user would type it."""
+    """Return the ``voicebench run`` command that measures the case."""
     command = [sys.executable, "-m", "voicebench", "run", str(ROOT / "configs" / case.config)]
     command += ["--runs", str(turns), "--warmup", "1", "--allow-noise", "--json", "--quiet"]
     command += ["--name", "interop", "--results", str(WORK / "results")]
@@ -277,7 +277,7 @@ def row_of(case: Case, result: dict[str, object]) -> tuple[str, bool]:
 
 
 def main() -> int:
-    """Print one row a case; return 1 where one of them did not hold."""
+    """Print one row for each case; return 1 if one of them failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--python", action="append", metavar="PATH")
     parser.add_argument("--turns", type=int, default=8)

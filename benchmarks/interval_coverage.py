@@ -1,8 +1,8 @@
-"""Do the intervals cover, and does the regression gate find what it should? By simulation.
+"""Simulate how often intervals include the true figure, and regressions are found.
 
 Turns are drawn from distributions whose true figures are known, and the product's own functions
-judge them; everything is seeded. ``python benchmarks/interval_coverage.py`` prints the tables that
-stand in ``docs/statistics.md``; ``--repetitions 100`` gives a quick look.
+judge them; everything is seeded. ``python benchmarks/interval_coverage.py`` prints the tables of
+``docs/statistics.md``; ``--repetitions 100`` gives a quick look.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ KINDS = (
 
 
 def turn_of(first_audio_ms: float, number: int) -> Timeline:
-    """Return a turn whose one piece of audio came then."""
+    """Return a turn with one piece of audio at this time."""
     return Timeline(
         turn=number,
         phase="measured",
@@ -106,7 +106,7 @@ def turn_of(first_audio_ms: float, number: int) -> Timeline:
 
 
 def covers(interval: Interval | None, truth: float) -> bool:
-    """Tell whether the interval holds the true figure; an open end holds everything."""
+    """Return whether the interval includes the true figure; an open end includes everything."""
     if interval is None:
         return False
     low = -math.inf if interval.low is None else interval.low
@@ -120,7 +120,7 @@ def generator(kind: Kind, n: int) -> np.random.Generator:
 
 
 def coverage(repetitions: int) -> Iterator[tuple[str, str, int, float]]:
-    """Yield distribution, figure, turns, and the share of intervals that hold the truth."""
+    """Yield distribution, figure, turns, and the share of intervals with the true figure."""
     for kind in KINDS:
         for figure, sizes in (
             ("mean", (10, 20, 30, 100)),
@@ -139,7 +139,7 @@ def coverage(repetitions: int) -> Iterator[tuple[str, str, int, float]]:
 
 
 def true_figure(kind: Kind, figure: str) -> float:
-    """Return what an endless run would give."""
+    """Return the figure of an endless run."""
     if figure == "mean":
         return kind.mean
     if figure.startswith("under"):
@@ -148,7 +148,7 @@ def true_figure(kind: Kind, figure: str) -> float:
 
 
 def interval_of(figure: str, values: Values) -> Interval | None:
-    """Return the interval that the product gives of these turns."""
+    """Return voicebench's interval for these turns."""
     if figure == "mean":
         return mean_interval(values.tolist())
     if figure.startswith("under"):
@@ -157,7 +157,7 @@ def interval_of(figure: str, values: Values) -> Interval | None:
 
 
 def difference_coverage(repetitions: int) -> Iterator[tuple[str, str, int, float]]:
-    """Yield the same of differences of two runs that do not differ."""
+    """Yield the same for differences of two equal runs."""
     for kind in KINDS:
         for n in (20, 30, 100):
             rng = generator(kind, n)
@@ -178,7 +178,7 @@ def difference_coverage(repetitions: int) -> Iterator[tuple[str, str, int, float
 def alarms(
     figures: list[Figure], shift: float, noise: float, n: int, repetitions: int
 ) -> tuple[float, float]:
-    """Return the shares of runs that a limit of 10 % fails, and leaves not shown, at this shift."""
+    """Return the shares of runs that are FAIL and NOT SHOWN at this shift, with a limit of 10 %."""
     rng = np.random.default_rng(round(1000 * shift) + n)
     failed = not_shown = 0
     for _ in range(repetitions):

@@ -1,9 +1,9 @@
-"""What showing progress costs the turns that are measured.
+"""How much the display of progress delays the measured turns.
 
-``python benchmarks/progress_cost.py`` plays scripted turns on the real clock, into a pseudo
-terminal that somebody reads, with progress hidden, shown, and shown by Rich's own live display (as
-it would be without the care that `voicebench.report.console.progress` takes), and prints what was
-recorded minus what was scripted for each. Below that, the cost of one event and of one drawing.
+``python benchmarks/progress_cost.py`` plays scripted turns on the real clock into a pseudo terminal
+that another process reads. Progress is hidden, shown by `voicebench.report.console.progress`, and
+shown by Rich's own live display. It prints recorded minus scripted time for each, and then the cost
+of one event and of one drawing.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def shown(console: Console) -> Iterator[Watch | None]:
 
 @contextmanager
 def live(console: Console) -> Iterator[Watch | None]:
-    """Show progress by Rich's live display, told of each event."""
+    """Show progress by Rich's live display, updated at each event."""
     with Live(console=console, refresh_per_second=1 / REFRESH_S) as display:
         yield lambda at_ns, event: display.update(Text(f"{type(event).__name__} at {at_ns}"))
 

@@ -1,7 +1,6 @@
 """How fast the command line answers: the median of ten runs of each help page.
 
-Run it with ``make bench``. The bounds are promises of the README; on a busy machine the figures
-say so themselves (look at the spread).
+Run it with ``make bench``. The limits are promises. A wide spread shows that the machine was busy.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ def seconds_of(arguments: tuple[str, ...]) -> list[float]:
 
 
 def main() -> int:
-    """Print one row per command; fail where a median is above its bound."""
+    """Print one row for each command; fail if a median is above its limit."""
     failed = False
     print(f"{'command':28}{'median':>9}{'min':>9}{'max':>9}{'bound':>9}")
     for arguments, bound in BOUNDS_S.items():

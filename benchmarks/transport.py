@@ -1,21 +1,20 @@
-"""What a transport costs: the same pipeline in process and behind each route of ``serve``.
+"""The cost of a transport: the same pipeline in process and behind each route of ``serve``.
 
 ``make transport`` (or ``python benchmarks/transport.py [rounds]``) loads the embedded models,
-serves them from a thread of this process, and does the same work in process and over each route,
-one after the other in every round, in turning order, so that whatever the machine does meanwhile
-falls on all of them. The very same engines answer both (two copies would not be alike: a voice
-measures its own pace when it is loaded, and chooses its windows by it). Client and server share one
-interpreter, so the figures are rather too high than too low. Each route stands beside the same work
-in process:
+serves them from a thread of this process, and does the same work in process and over each route.
+Every round does all of them, in rotating order, so that a disturbance of the machine affects all.
+The same engines answer both. (Two copies would differ: a voice measures its own pace when it is
+loaded, and chooses its windows by it.) Client and server share one interpreter, so the figures are
+rather too high than too low. Each route is compared with the same work in process:
 
 - a whole turn (first audio): the voice socket, the Realtime socket, and a cascade here whose two
   engines are the chat and speech routes;
 - the speech of a text (first audio): ``/v1/audio/speech``, ``/tts/stream`` and ``/tts/socket``;
 - a reply in text (first token): ``/v1/chat/completions``.
 
-Printed are the p50 of each, and the difference of the two p50 with its 95 % interval: rounds are
-drawn again with all their figures (a paired bootstrap), so that what the prompts and the machine
-did to a whole round does not count as the transport's.
+It prints the p50 of each, and the difference of the two p50 with its 95 % interval. The interval
+comes from a paired bootstrap: whole rounds are drawn, so that the effect of prompts and machine on
+a round does not count as the transport's.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ Work = Callable[[str, Emit], None]
 
 @dataclass(frozen=True)
 class Way:
-    """One way to have some work done: what is prepared before it, and which figure counts."""
+    """One way to do the work: its preparation, and the figure that counts."""
 
     group: str
     name: str
@@ -74,7 +73,7 @@ class Way:
 
 
 class Connection(Protocol):
-    """What is prepared before a turn, and closed at the end."""
+    """Something that is prepared before a turn and closed at the end."""
 
     def prepare(self) -> None: ...
 
@@ -150,7 +149,7 @@ def measure(way: Way, prompt: str) -> float:
 
 
 def refuse_failure(_at_ns: int, event: Event) -> None:
-    """End where a turn failed: a figure of it would be none."""
+    """Exit if a turn failed: it has no figure."""
     if isinstance(event, TurnFailed):
         sys.exit(f"a turn failed: {event.reason}")
 
@@ -165,7 +164,7 @@ def main() -> None:
 
 
 def interleaved(here: Cascade, settings: Settings, rounds: int) -> dict[Way, list[float]]:
-    """Do the work in every way in every round; return each way's figures, round by round."""
+    """Do the work in every way in every round; return the figures of each way by round."""
     prompts = load(None, "en")
     served = ServedCascade(here)
     with ExitStack() as stack:
@@ -187,7 +186,7 @@ def interleaved(here: Cascade, settings: Settings, rounds: int) -> dict[Way, lis
 
 
 def difference_of_medians(base: list[float], over: list[float]) -> tuple[float, float, float]:
-    """Return p50 of ``over`` less p50 of ``base``, and the ends of its 95 % interval."""
+    """Return p50 of ``over`` minus p50 of ``base``, and the ends of its 95 % interval."""
     both = np.array([base, over])
     rounds = both.shape[1]
     drawn = np.random.default_rng(SEED).integers(0, rounds, (RESAMPLES, rounds))

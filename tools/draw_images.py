@@ -1,9 +1,9 @@
-"""Draw the pictures of the documentation anew: terminal and page, as they show results/example.
+"""Draw the pictures of the documentation: terminal and page, both of results/example.
 
     python tools/draw_images.py            # `make images`; needs Chromium
 
 The terminal is what Rich prints, exported as SVG; the page is what ``report --format html`` writes.
-Both are photographed by a headless Chromium.
+A headless Chromium takes screenshots of both.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BELOW_TABLES = "Waterfall"
 
 
 def terminal_svg(run: RecordedRun, *, waterfall: bool) -> str:
-    """Return the terminal as SVG: down to the phases, or the waterfall alone."""
+    """Return the terminal as SVG: the tables down to the phases, or only the waterfall."""
     printed = Console(file=io.StringIO(), width=COLUMNS, force_terminal=True, color_system="256")
     print_runs(printed, [run])
     assert isinstance(printed.file, io.StringIO)
@@ -51,7 +51,7 @@ def terminal_svg(run: RecordedRun, *, waterfall: bool) -> str:
 
 
 def photograph(page: Page, html: str, path: Path, width: int, height: int) -> None:
-    """Write what ``html`` looks like in a window of this size."""
+    """Write a screenshot of ``html`` in a window of this size."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "page.html"
         file.write_text(html, encoding="utf-8")

@@ -1,10 +1,10 @@
-"""Write the generated parts of the documentation: what the code itself knows best.
+"""Write the parts of the documentation that are generated from the code.
 
     python tools/write_docs.py            # bring the pages up to date (`make docs`)
-    python tools/write_docs.py --check    # exit 1 where one is not
+    python tools/write_docs.py --check    # exit 1 if one is not
 
-Everything between ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->`` is made from the code; all
-else on a page is written by hand.
+Everything between ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->`` is generated. The rest of a
+page is written by hand.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def metrics_table() -> str:
 
 
 def default_gates() -> str:
-    """Return the gates that judge a run unless others are given, as a block of code."""
+    """Return the default gates as a block of code."""
     return "\n".join(["```text", *DEFAULT_GATES, "```"])
 
 
@@ -101,7 +101,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
 
 
 def fill(page: str, name: str) -> str:
-    """Return the text of page ``name`` with each generated part brought up to date."""
+    """Return the text of page ``name`` with up-to-date generated parts."""
     for part_name, make in PAGES[name].items():
         part = re.compile(
             rf"(<!-- {part_name}: begin -->\n).*?(<!-- {part_name}: end -->)", re.DOTALL

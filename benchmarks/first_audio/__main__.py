@@ -48,7 +48,7 @@ class Bench:
         return self.prompts.rotate(self.count)
 
     def keep(self, **parts: object) -> None:
-        """Store parts, so that a run that is broken off can go on."""
+        """Store parts, so that an interrupted run can be continued."""
         self.parts |= parts
         path = self.folder / "parts.json"
         path.write_text(json.dumps(self.parts, indent=1), encoding="utf-8")
@@ -59,7 +59,7 @@ class Bench:
 
 
 def main() -> int:
-    """Measure what is asked for, print it, and write the page after a whole run."""
+    """Measure the chosen parts, print them, and write the page after a whole run."""
     arguments = parse()
     bench = open_bench(arguments)
     wanted = arguments.only or list(PARTS)
@@ -101,7 +101,7 @@ def parse(command: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def open_bench(arguments: argparse.Namespace) -> Bench:
-    """Return a new run, or the one to go on with, which keeps its own number of prompts."""
+    """Return a new run, or the one to continue, which keeps its own number of prompts."""
     if arguments.resume:
         parts = json.loads((arguments.resume / "parts.json").read_text(encoding="utf-8"))
         return Bench(arguments.resume, load("english"), parts["prompts"], parts)
@@ -113,7 +113,7 @@ def open_bench(arguments: argparse.Namespace) -> Bench:
 
 
 def measure(bench: Bench, wanted: list[str], until: float) -> None:
-    """Measure the parts that are wanted and not there yet."""
+    """Measure the chosen parts that are still missing."""
     if "startup" in wanted and "startup" not in bench.parts:
         say("start-up")
         bench.keep(startup=startup.measure(bench.folder))
@@ -140,7 +140,7 @@ def measure(bench: Bench, wanted: list[str], until: float) -> None:
 
 
 def take_rows(bench: Bench, pipelines: rows.Pipelines, until: float) -> None:
-    """Take the turns of the comparison, saying every so often how far it is."""
+    """Take the turns of the comparison, and report progress from time to time."""
     slots = rounds.plan(list(pipelines.targets), bench.measured)
     said = 0
     for slot in rounds.take(pipelines.targets, slots, bench.folder, until):
@@ -165,7 +165,7 @@ def measure_stages(bench: Bench, pipelines: rows.Pipelines) -> None:
 
 
 def about(notes: tuple[str, ...]) -> str:
-    """Return when, on what and with which software the run was measured."""
+    """Return the date, the machine and the software of the run."""
     found = describe_environment()
     memory = round(int(str(found["memory_bytes"])) / 2**30)
     names = ("torch", "transformers", "onnxruntime", "piper-tts", "llama-cpp-python")
@@ -182,7 +182,7 @@ def about(notes: tuple[str, ...]) -> str:
 
 
 def say(line: str) -> None:
-    """Tell people who wait what is going on."""
+    """Print a line about progress."""
     print(f"first_audio: {line}", file=sys.stderr, flush=True)
 
 

@@ -1,9 +1,9 @@
-"""How fast this machine reads its memory: the floor under every pass over a model's weights.
+"""How fast this machine reads its memory: the floor for every pass over a model's weights.
 
-Each of two ways is repeated over a block far larger than any cache, and the fastest pass counts,
-because whatever else happens on a machine only ever makes one slower: *read* adds the numbers of
-the block up, with all of torch's threads; *copy* writes them to another block (bytes read plus
-bytes written). The larger of the two rates is the machine's.
+There are two ways, each repeated over a block far larger than any cache. *read* adds up the numbers
+of the block with all of torch's threads. *copy* writes them to another block (bytes read plus bytes
+written). The fastest pass counts, because other load only makes a pass slower. The larger of the
+two rates is the machine's.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Bandwidth:
         return max(self.read, self.copy)
 
     def floor_ms(self, size: float) -> float:
-        """Return the time in which ``size`` bytes can be read at best."""
+        """Return the shortest time in which ``size`` bytes can be read, in milliseconds."""
         return 1000 * size / self.best
 
 

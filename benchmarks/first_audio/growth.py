@@ -1,7 +1,7 @@
-"""The cost as the work grows: longer prompts, longer chunks, longer replies, more turns at once.
+"""The cost of longer prompts, longer chunks, longer replies and more turns at once.
 
-Each figure is the median of `REPEATS` runs after one that does not count. Where a peer does the
-same work, it stands beside voicebench's own figure.
+Each figure is the median of `REPEATS` runs, after one that does not count. If another engine does
+the same work, its figure is beside voicebench's.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def measure(pipelines: Pipelines, prompts: Sequence[str]) -> list[Table]:
 
 
 def prompt_length(pipelines: Pipelines) -> Table:
-    """Return the time to the first token by the length of the user's words."""
+    """Return the time to the first token by the length of the prompt."""
     models = {
         key: pipelines.targets[key].llm
         for key in (OURS.key, STRONGEST.key, NAIVE.key)
@@ -90,7 +90,7 @@ def chunk_length(pipelines: Pipelines) -> Table:
 
 
 def reply_length() -> Table:
-    """Return the time of a whole reply by its length, without a voice."""
+    """Return the time of a complete reply by its length, without a voice."""
     rows = []
     with closing(load_language_model(LLM, max_tokens=max(REPLY_TOKENS))) as whole:
         for limit in REPLY_TOKENS:

@@ -1,9 +1,9 @@
 """llama.cpp as an engine: llama-cpp-python, sampled id by id under voicebench's own rules.
 
-The model is the very GGUF file that voicebench's embedded model was converted from, in the numbers
-it is stored in (Q4_1). The library keeps the keys and values of what two prompts have in common, so
-the system prompt is computed once, as it is in voicebench. Ids come from the same tokenizer and
-replies end by the same rules, so the two differ in nothing but how they compute.
+The model is the GGUF file from which voicebench's embedded model was converted, in its stored
+precision (Q4_1). The library keeps the keys and values of the common beginning of two prompts, so
+the system prompt is computed once, as in voicebench. Ids come from the same tokenizer and replies
+end by the same rules, so the two differ only in their computation.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def is_installed() -> bool:
 
 
 def why_not(path: Path) -> str | None:
-    """Return why llama.cpp cannot be measured here, and what to do; None where it can.
+    """Return why llama.cpp cannot be measured here, and the remedy; None if it can.
 
-    It is tried in a process of its own: on processors with AMX the release 0.3.36, as it is built
-    by default, multiplies tiles before it has laid them out, and the process is ended.
+    It is tried in another process: on processors with AMX, the default build of release 0.3.36
+    multiplies tiles before it has configured them, and the process crashes.
     """
     if not is_installed():
         return f"llama.cpp is not installed ({INSTALL})"
@@ -65,7 +65,7 @@ class LlamaEngine:
         return CONTEXT
 
     def generate(self, prompt_ids: Sequence[int]) -> Generator[int]:
-        """Yield the likeliest ids, each once it is on the host, until closed."""
+        """Yield the most likely ids, each when it is on the host, until closed."""
         yield from self._llama.generate(list(prompt_ids), temp=0.0, repeat_penalty=1.0)
 
     def describe(self) -> dict[str, object]:
@@ -78,7 +78,7 @@ class LlamaEngine:
 
 
 def main() -> None:
-    """Compute a few ids of the model that is named: a trial."""
+    """Compute a few ids with the named model, as a trial."""
     engine = LlamaEngine(Path(sys.argv[1]), threads=2)
     for count, _ in enumerate(engine.generate(range(10, 40)), 1):
         if count == 3:

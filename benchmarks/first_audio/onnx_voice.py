@@ -1,14 +1,14 @@
-"""onnxruntime as a voice: the graph of a Piper voice as ``piper-tts`` runs it, and cut for speed.
+"""onnxruntime as a voice: the graph of a Piper voice, whole or cut for speed.
 
-`SentenceVoice` is ``piper-tts`` itself: one run of the graph a sentence, all of its samples at
+`SentenceVoice` is ``piper-tts`` itself: one run of the graph for each sentence, all samples at
 once.
 
-`FrameVoice` is the best that could be put together from the same file. The graph is cut where its
-flow begins and where its decoder begins. What comes before (text encoder, durations) runs once a
-sentence; the decoder runs over windows of frames, and so does the flow for the first of them. Their
-convolutions reach some frames to both sides, so each window is computed with a margin of frames,
-whose samples are thrown away; then the samples are those of one run (a test compares them). The
-windows grow: the first is short, so that sound comes early, and each next one is twice as long.
+`FrameVoice` is the fastest that we could build from the same file. The graph is cut where its flow
+begins and where its decoder begins. The part before (text encoder, durations) runs once for each
+sentence. The decoder runs over windows of frames, and so does the flow for the first of them. Their
+convolutions reach some frames to both sides, so each window is computed with a margin of frames
+whose samples are dropped. The samples are then those of one run (a test compares them). The first
+window is short, so that sound comes early. Each next one is twice as long.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ Frames = NDArray[np.float32]
 
 
 class SentenceVoice:
-    """A Piper voice by ``piper-tts``, as it comes; implements `voicebench.engines.tts.Synthesizer`.
+    """A Piper voice by ``piper-tts``; implements `voicebench.engines.tts.Synthesizer`.
 
-    Only its volume is left as the network made it, as voicebench leaves it: normalising makes a
-    listener hear something earlier, and would be no merit of either.
+    Its volume is not normalised, as in voicebench: a louder voice is audible earlier, which says
+    nothing about speed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,7 +51,7 @@ class SentenceVoice:
         self._manner = SynthesisConfig(normalize_audio=False)
 
     def speak(self, text: str) -> Iterator[TtsEvent]:
-        """Yield the speech of ``text``, a sentence at a time."""
+        """Yield the speech of ``text`` sentence by sentence."""
         for chunk in self._voice.synthesize(text, self._manner):
             if chunk.audio_float_array.size:
                 yield AudioChunk(chunk.audio_float_array, chunk.sample_rate)
@@ -65,7 +65,7 @@ class SentenceVoice:
 
 
 class FrameVoice:
-    """A Piper voice by onnxruntime, a window of frames at a time; a `Synthesizer` too."""
+    """A Piper voice by onnxruntime, one window of frames at a time; also a `Synthesizer`."""
 
     def __init__(self, path: Path) -> None:
         import onnx
@@ -91,7 +91,7 @@ class FrameVoice:
         )
 
     def speak(self, text: str) -> Iterator[TtsEvent]:
-        """Yield the speech of ``text``, each window the moment its samples are there."""
+        """Yield the speech of ``text``, each window as soon as its samples are computed."""
         for phonemes in self._voice.phonemize(text):
             if phonemes:
                 prior = self.encode(self._voice.phonemes_to_ids(phonemes))
@@ -111,7 +111,7 @@ class FrameVoice:
     def windows(self, prior: Frames) -> Iterator[NDArray[np.float32]]:
         """Yield the samples (count,) of ``prior``, window by window.
 
-        For the first window the flow computes no more than that window needs; for the others, all.
+        For the first window the flow computes only the frames of that window; then all the others.
         """
         count = prior.shape[2]
         frames = self.flow(prior[:, :, : FIRST_FRAMES + MARGIN + FLOW_MARGIN])
@@ -163,7 +163,7 @@ class Cuts:
 
 
 def cuts_of(graph: Any) -> Cuts:
-    """Return where to cut ``graph``. Raises `ValueError` where it is no single-speaker VITS."""
+    """Return where to cut ``graph``. Raises `ValueError` if it is not a single-speaker VITS."""
     weight = "dec.conv_pre.weight"
     into_decoder = next((node for node in graph.node if weight in node.input), None)
     flow = next((node for node in graph.node if node.name.startswith("/flow/")), None)
@@ -199,9 +199,8 @@ def _tell_shape(model: Any, tensor: str, channels: int) -> None:
 def _session(model: Any) -> Any:
     """Open a part of the graph.
 
-    Three sessions share the cores, so none may keep its threads spinning once it is done (that
-    alone doubled the first audio); and every window has another length, for which a memory plan
-    is made in vain.
+    Three sessions share the cores, so a session must not keep its threads spinning after its work:
+    this alone doubled first audio. Every window has another length, so a memory plan is useless.
     """
     import onnxruntime
 

@@ -1,4 +1,4 @@
-"""What was measured, as Markdown: printed, and put between the marks of docs/performance.md."""
+"""The figures as Markdown: printed, and put between the marks of docs/performance.md."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def markdown(turns: Turns, parts: Parts) -> str:
 
 
 def write(text: str, page: Path = PAGE) -> None:
-    """Put ``text`` between the marks of ``page``, which is made where there is none.
+    """Put ``text`` between the marks of ``page``; make the page if it is missing.
 
-    Raises `ValueError` where the marks are missing.
+    Raises `ValueError` if the marks are missing.
     """
     old = page.read_text(encoding="utf-8") if page.exists() else f"{BEGIN}\n{END}\n"
     pattern = re.compile(rf"({BEGIN}\n).*?({END})", re.DOTALL)
@@ -75,7 +75,7 @@ def comparison(turns: Turns, condition: str) -> str:
 
 
 def _others(turns: Turns, condition: str) -> str:
-    """Return how much of the machine was not the benchmark's, where the turns say it."""
+    """Return the share of the cores that other programs used, if the turns have it."""
     shares = [
         turn.machine.cpu_others
         for (_, when), taken in turns.items()
@@ -108,7 +108,7 @@ def _ratio(slow: Sequence[float | None], fast: Sequence[float | None]) -> str:
 
 
 def promises(turns: Turns, parts: Parts) -> str:
-    """Return every promise with what was found."""
+    """Return every promise with its measured value."""
     rows = [[one.promise, one.found, one.word] for one in judged(turns, parts)]
     return "### The promises\n\n" + table(["promise", "found here", ""], rows)
 
@@ -150,7 +150,7 @@ def table_of(entry: Mapping[str, object]) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table; all columns but the first are set to the right."""
+    """Return a Markdown table; all columns except the first are aligned right."""
     lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 

@@ -1,7 +1,7 @@
-"""What this project has promised of its first audio, and whether a run holds it.
+"""The project's promises on first audio, and whether a run keeps them.
 
-The limits are what was promised for a quiet machine of two cores with AVX-512 and bfloat16. They
-are not fitted to the machine that the benchmark runs on: an older one misses them, and is told so.
+The limits were promised for a quiet machine of two cores with AVX-512 and bfloat16. They are not
+adapted to the machine of the benchmark: an older one misses them, and the table says so.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NAMES = {"back": "back to back", "rested": "after 0.7 s of silence"}
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A promise, what was found, and whether it is held; None: it was not measured."""
+    """A promise, the measured value, and whether it is held; None if it was not measured."""
 
     promise: str
     found: str
@@ -42,7 +42,7 @@ class Judged:
 
     @property
     def word(self) -> str:
-        """Return what stands in the table."""
+        """Return the word for the table."""
         return "not measured" if self.held is None else "held" if self.held else "NOT HELD"
 
 

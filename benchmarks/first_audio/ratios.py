@@ -1,9 +1,9 @@
 """Figures of each row, and how many times faster one row is than another.
 
-A ratio is that of two percentiles, over the same prompts. Its interval comes from a bootstrap of
-the prompts: whole prompts are drawn again, with what both rows took for them, so what a prompt
-itself costs does not blur the ratio. With some thirty prompts the interval of a p95 is wide, and
-rests on the two or three slowest turns.
+A ratio is that of two percentiles over the same prompts. Its interval comes from a bootstrap of the
+prompts: whole prompts are drawn with the turns of both rows, so the cost of a prompt itself does
+not widen the interval. With some thirty prompts the interval of a p95 is wide: it depends on the
+two or three slowest turns.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class Ratio:
 
 
 def values_of(turns: Sequence[Timeline], metric: str) -> list[float | None]:
-    """Return ``metric`` of each turn; None where a turn failed or cannot show it."""
+    """Return ``metric`` of each turn; None if the turn failed or does not show it."""
     of = BY_NAME[metric].of
     return [None if turn.failed else of(turn) for turn in turns]
 
 
 def known(values: Sequence[float | None]) -> list[float]:
-    """Return the values that there are."""
+    """Return the values that are not missing."""
     return [value for value in values if value is not None]
 
 
@@ -51,9 +51,9 @@ def figure(turns: Sequence[Timeline], metric: str, q: float) -> float | None:
 def ratio(
     slow: Sequence[float | None], fast: Sequence[float | None], q: float, level: float = LEVEL
 ) -> Ratio | None:
-    """Return the ratio of the ``q``-th percentiles of two rows, prompt by prompt alike.
+    """Return the ratio of the ``q``-th percentiles of two rows over the same prompts.
 
-    A prompt that one row has no value for counts for neither; None where no prompt is left.
+    A prompt without a value in one row is dropped in both; None if no prompt is left.
     """
     pairs = [
         (one, other)

@@ -1,14 +1,14 @@
-"""Which turn is taken when: all rows on one prompt, then all on the next, back to back and rested.
+"""The order of the turns: all rows on one prompt, then all on the next, back to back and rested.
 
-Machines drift: they heat up, and others come and go. So a prompt goes through every row before the
-next one does, and the row that goes first changes from prompt to prompt; whatever happens to the
-machine happens to all rows. Each prompt is asked twice of each row: *back to back* (right after the
-turn before, which was another row's) and *rested* (after a silence in which threads were parked
-and caches went to others), half a set of prompts apart: asked the same again at once, a library
-that keeps the last prompt's keys and values would have nothing to compute.
+A machine changes during a run: it heats up, and other programs start and stop. So a prompt goes
+through every row before the next prompt, and the first row changes from prompt to prompt. A change
+then affects all rows. Each row answers each prompt twice: *back to back* (right after a turn of
+another row) and *rested* (after a silence in which threads were parked and caches were
+overwritten). The two are half a prompt set apart: a library that keeps the keys and values of the
+last prompt would otherwise have nothing to compute.
 
-Each turn is appended to its row's file before the next one begins, so a run that was broken off
-goes on where it stopped.
+Each turn is appended to its row's file before the next one begins, so an interrupted run continues
+where it stopped.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Slot:
 
 
 def plan(rows: Sequence[str], prompts: Sequence[str]) -> list[Slot]:
-    """Return every turn in its order: for each number both conditions, for each all rows."""
+    """Return every turn in order: by prompt number, then condition, then row."""
     slots = []
     for number in range(len(prompts)):
         for shift, condition in enumerate(CONDITIONS):
@@ -59,7 +59,7 @@ def plan(rows: Sequence[str], prompts: Sequence[str]) -> list[Slot]:
 
 
 def warm_up(targets: Mapping[str, Target], prompts: Sequence[str]) -> None:
-    """Take turns that nobody looks at, on prompts that no measured turn uses."""
+    """Take warm-up turns, on prompts that no measured turn uses."""
     for prompt in prompts[:WARMUP_TURNS]:
         for target in targets.values():
             list(take_turns(target, [PlannedTurn(1, "warmup", prompt)], rule=AudibleRule()))
@@ -68,7 +68,7 @@ def warm_up(targets: Mapping[str, Target], prompts: Sequence[str]) -> None:
 def take(
     targets: Mapping[str, Target], slots: Sequence[Slot], folder: Path, until: float
 ) -> Iterator[Slot]:
-    """Take the turns of ``slots`` that ``folder`` does not hold yet; yield each as it is stored.
+    """Take the turns of ``slots`` that ``folder`` does not have yet; yield each when it is stored.
 
     Stops after the turn in which ``time.monotonic()`` passes ``until``.
     """

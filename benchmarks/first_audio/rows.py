@@ -1,9 +1,8 @@
-"""The pipelines that are measured, each as a target: what differs between them, and what does not.
+"""The measured pipelines, each as a target.
 
-All rows are voicebench's `Cascade` over different engines, so chunker, events and stamps are the
-same code. The streaming ones also share its order of work on one device (speech goes before
-tokens until something is heard); without it a peer's language model and voice would compete for
-the cores and both come later.
+All rows are voicebench's `Cascade` with different engines, so chunker, events and stamps are the
+same code. The streaming rows also share its order of work on one device: speech goes before tokens
+until first audio. Without it the language model and the voice would compete for the cores.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ FIRST_TOKENS = 5
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One pipeline: its letter, and what it is in words."""
+    """One pipeline: its letter and its title."""
 
     key: str
     title: str
@@ -55,7 +54,7 @@ ROWS = (SEQUENTIAL, NAIVE, STRONGEST, OURS, OURS_2)
 
 @dataclass(frozen=True, slots=True)
 class Pipelines:
-    """The targets by their row's key, and what was found out while they were loaded."""
+    """The targets by the key of their row, and notes from loading them."""
 
     targets: dict[str, Cascade]
     notes: tuple[str, ...]
@@ -73,7 +72,7 @@ class Pipelines:
 
 
 def open_pipelines() -> Pipelines:
-    """Load every row's engines. A row whose packages are missing is left out, and named."""
+    """Load the engines of every row. A row without its packages is skipped, and named."""
     settings = load_settings().settings
     notes = []
     voice = next(ensure(VOICE).glob("*.onnx"))
@@ -102,11 +101,11 @@ def open_pipelines() -> Pipelines:
 
 
 def transformers_models(settings: Settings) -> tuple[LanguageModel, LanguageModel, str]:
-    """Return transformers for rows (a) and (b), each in the precision that serves it better here.
+    """Return transformers for rows (a) and (b), each in the faster precision on this machine.
 
-    Row (a) waits for the whole reply, row (b) for its first tokens; on a processor without bfloat16
-    the shorter numbers make decoding faster and reading the prompt slower. The last item says what
-    was found.
+    Row (a) waits for the whole reply, row (b) for its first tokens. On a processor without bfloat16
+    instructions, bfloat16 makes decoding faster and reading the prompt slower. The last item has
+    the measured times.
     """
     models = {}
     seconds = {}
@@ -145,7 +144,7 @@ def reply_seconds(llm: LanguageModel) -> tuple[float, float]:
 
 
 def gguf() -> Path:
-    """Return the embedded language model's own GGUF, fetched the first time."""
+    """Return the GGUF file of the embedded language model; fetch it the first time."""
     if not any(GGUF_FOLDER.glob("*.gguf")):
         GGUF_FOLDER.mkdir(parents=True, exist_ok=True)
         fetch(catalogue.entry(LLM), GGUF_FOLDER)

@@ -1,10 +1,10 @@
-"""Where the time to the first audio goes, stage by stage, and what the memory alone would take.
+"""The stages of the time to first audio, each beside the time for reading its weights.
 
-The floor of a stage is the bytes of weights that it has to read at least once, over the machine's
-memory bandwidth: one pass over the language model for the prompt, one for every further token, the
-voice's text side once, its flow and decoder once. What is measured above the floor is arithmetic,
-and the cost of hundreds of small operations. (A voice's weights may stay in the processor's cache
-from turn to turn, so a measurement may even lie below its floor.)
+The floor of a stage is the bytes of weights that it has to read, divided by the machine's memory
+bandwidth: one pass over the language model for the prompt, one for every further token, the text
+side of the voice once, its flow and decoder once. The time above the floor is arithmetic and the
+cost of hundreds of small operations. (A voice's weights may stay in the processor's cache from turn
+to turn, so a measured time can even be below the floor.)
 """
 
 from __future__ import annotations

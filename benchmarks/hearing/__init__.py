@@ -1,1 +1,1 @@
-"""How often the ear for speech errs: on voices, on what they suffer, and on what is none."""
+"""How often the check for speech is wrong: on speech, damaged speech and other sounds."""

@@ -1,7 +1,7 @@
-"""Measure both errors of the ear for speech, and print the tables of docs/statistics.md.
+"""Measure both errors of the check for speech, and print the tables of docs/statistics.md.
 
 ``python -m benchmarks.hearing`` takes some minutes; everything is seeded. The bounds were chosen on
-the voices that are not held out; the tables are of those that are. ``--all`` takes both.
+some voices; the tables are of the other ones. ``--all`` takes all voices.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LONG_ENOUGH_S = 0.3
 
 
 def judged(pcm: Samples, rate: int) -> str | None:
-    """Return why a turn with this audio fails, "" for silence, None where it passes."""
+    """Return why a turn with this audio fails, "" for silence, None if it passes."""
     heard = pcm.astype(np.float32)
     onset = first_audible_sample(heard, rate)
     if onset is None:
@@ -34,7 +34,7 @@ def judged(pcm: Samples, rate: int) -> str | None:
 
 
 def some(speech: list[Spoken], seed: int) -> tuple[list[Spoken], np.random.Generator]:
-    """Return utterances at random, and random numbers for what is done to them."""
+    """Return random utterances, and a random generator for damaging them."""
     drawn = np.random.default_rng(seed)
     count = min(UTTERANCES, len(speech))
     return [speech[at] for at in drawn.choice(len(speech), count, replace=False)], drawn
@@ -52,7 +52,7 @@ def rows_of_voices(speech: list[Spoken]) -> Iterator[tuple[str, int, int, list[s
 
 
 def rows_of_harm(speech: list[Spoken], harms: dict) -> Iterator[tuple[str, int, int, list[str]]]:
-    """Yield each harm: how many utterances were audible after it, and how many failed."""
+    """Yield each kind of damage: how many utterances were still audible, and how many failed."""
     for seed, (name, harm) in enumerate(harms.items()):
         chosen, drawn = some(speech, seed)
         found = []
@@ -65,7 +65,7 @@ def rows_of_harm(speech: list[Spoken], harms: dict) -> Iterator[tuple[str, int, 
 
 
 def rows_of_others(speech: list[Spoken]) -> Iterator[tuple[str, int, int, list[str]]]:
-    """Yield each kind of no speech: how many sounds there were, and how many passed."""
+    """Yield each kind of other sound: how many there were, and how many passed."""
     for seed, (name, sound) in enumerate(SOUNDS.items()):
         drawn = np.random.default_rng(seed)
         rates = drawn.choice([8000, 16_000, 24_000, 48_000], UTTERANCES)
@@ -87,7 +87,7 @@ def rows_of_others(speech: list[Spoken]) -> Iterator[tuple[str, int, int, list[s
 
 
 def counted(name: str, found: Iterable[tuple[str, str | None]]) -> tuple[str, int, int, list[str]]:
-    """Return how many of the audible ones failed, and which."""
+    """Return how many of the audible utterances failed, and which."""
     audible = [(which, reason) for which, reason in found if reason != ""]
     failed = [f"{which}: {reason}" for which, reason in audible if reason is not None]
     return name, len(audible), len(failed), failed

@@ -1,4 +1,4 @@
-"""What is no speech: noise, unchanging sounds, and bytes of speech, read as what they are not."""
+"""Sounds that are not speech: noise, unchanging sounds, and speech read in the wrong format."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def stored(pcm: Samples, encoding: PcmEncoding) -> bytes:
 
 
 def as_16_bit(raw: bytes) -> Samples:
-    """Return what is heard where ``raw`` is taken for 16-bit samples, low byte first."""
+    """Return ``raw`` read as 16-bit samples, low byte first."""
     return decode_pcm(raw[: len(raw) // 2 * 2], "s16le").astype(np.float64)
 
 
 def misread(encoding: PcmEncoding) -> Callable[[Samples, int], Samples]:
-    """Return what speech of an encoding becomes as 16-bit samples."""
+    """Return speech of an encoding, read as 16-bit samples."""
     return lambda pcm, _: as_16_bit(stored(pcm, encoding))
 
 
 def read_as(encoding: PcmEncoding) -> Callable[[Samples, int], Samples]:
-    """Return what 16-bit speech becomes in an encoding that it does not have."""
+    """Return 16-bit speech, read in another encoding."""
     width = SAMPLE_BYTES[encoding]
 
     def heard(pcm: Samples, _: int) -> Samples:

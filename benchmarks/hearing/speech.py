@@ -1,9 +1,9 @@
-"""Speech to try the ear on: recorded people, and voices of several kinds of synthesis.
+"""Speech for testing the check: recorded people, and several kinds of synthesis.
 
 Recorded people come from Debian's packages of telephone prompts (``asterisk-core-sounds-*``,
 ``asterisk-prompt-fr-armelle``; words, letters, digits and sentences) and from ``codec2-examples``
 and ``alsa-utils``. The synthesizers are the embedded voice, ``espeak-ng`` (formants, also
-whispered) and ``flite`` (diphones). What is not installed is left out.
+whispered) and ``flite`` (diphones). Sources that are not installed are skipped.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Spoken:
 
 
 def all_speech() -> list[Spoken]:
-    """Return every utterance that can be had here, always the same ones in the same order."""
+    """Return every available utterance, always in the same order."""
     return [*_people(), *_espeak(), *_flite(), *_embedded()]
 
 

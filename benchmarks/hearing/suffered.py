@@ -1,4 +1,4 @@
-"""What happens to speech on its way, and leaves it speech."""
+"""Damage that happens to speech in practice and leaves it speech."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def scaled(pcm: Samples, largest: float = 0.5) -> Samples:
 
 
 def level(pcm: Samples) -> float:
-    """Return the RMS of what is not silent."""
+    """Return the RMS of the parts that are not silent."""
     loud = pcm[np.abs(pcm) > np.abs(pcm).max() / 20]
     return float(np.sqrt(np.mean(loud**2))) if loud.size else 1e-9
 
@@ -86,7 +86,7 @@ def at_8_khz(pcm: Samples, rate: int) -> Samples:
 
 
 def companded(pcm: Samples, encoding: PcmEncoding) -> Samples:
-    """Return what is left of ``pcm`` in µ-law or A-law."""
+    """Return ``pcm`` after µ-law or A-law."""
     levels = np.sort(decode_pcm(bytes(range(256)), encoding).astype(np.float64))
     return levels[np.searchsorted((levels[1:] + levels[:-1]) / 2, pcm)]
 
@@ -127,7 +127,7 @@ def encoded(pcm: Samples, rate: int, codec: Codec) -> bytes:
 
 
 def compressed(pcm: Samples, rate: int, codec: Codec) -> tuple[Samples, int]:
-    """Return what is left of ``pcm`` after a codec."""
+    """Return ``pcm`` after a codec."""
     with av.open(io.BytesIO(encoded(scaled(pcm), rate, codec))) as file:
         frames = [frame.to_ndarray().reshape(-1) for frame in file.decode(audio=0)]
     joined = np.concatenate(frames).astype(np.float64)
@@ -142,7 +142,7 @@ def echoing(pcm: Samples, rate: int, drawn: np.random.Generator) -> Samples:
 
 
 def begun(pcm: Samples, rate: int, seconds: float) -> tuple[Samples, int]:
-    """Return the first so many seconds of the speech."""
+    """Return the first seconds of the speech."""
     onset = int(np.argmax(np.abs(pcm) > np.abs(pcm).max() / 10))
     return pcm[onset : onset + int(seconds * rate)], rate
 
@@ -209,4 +209,4 @@ BEYOND: dict[str, Harm] = {
         rate,
     ),
 }
-"""Speech that noise buries: no voice assistant sounds so, and the ear may take it for noise."""
+"""Speech under loud noise: no voice assistant sounds like this, and the check may fail it."""

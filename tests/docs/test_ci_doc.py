@@ -1,8 +1,8 @@
-"""``docs/ci.md`` and ``action.yml``: every step's commands are run, against a simulated target.
+"""``docs/ci.md`` and ``action.yml``: the commands of every step run, with a simulated target.
 
-The workflows' own commands are taken out of the YAML and given to bash as the services give them.
-What reaches out of the machine stands in for itself: ``pip`` and ``voicebench models`` only check
-that they are called as they can be called, ``gh`` and ``curl`` write down what they were asked.
+The commands are taken from the YAML and given to bash as the services do it. Commands that would
+use the network are replaced: ``pip`` and ``voicebench models`` only check their arguments, ``gh``
+and ``curl`` write their arguments to a file.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Workplace:
         return done
 
     def asked(self, command: str) -> str:
-        """Return what a stand-in was called with."""
+        """Return the arguments of a replaced command."""
         path = self.log / command
         return path.read_text() if path.exists() else ""
 
@@ -110,7 +110,7 @@ def workplace(tmp_path: Path) -> Workplace:
 
 
 def quiet(result: Path) -> None:
-    """Make a result one that was measured on a quiet machine, so that it may be a baseline."""
+    """Change a result as if the machine had been quiet, so that it may be a baseline."""
     turns = (result / "turns.jsonl").read_text(encoding="utf-8").splitlines()
     lines = [
         json.dumps(json.loads(line) | {"machine": None}, ensure_ascii=False) + "\n"

@@ -1,4 +1,4 @@
-"""Every page that has generated parts is up to date, and every example setting is a real one."""
+"""Generated parts are up to date; links, commands and settings on the pages exist."""
 
 from __future__ import annotations
 

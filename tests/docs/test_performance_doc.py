@@ -1,4 +1,4 @@
-"""docs/performance.md is whole: what the benchmark writes is there, and what is named exists."""
+"""docs/performance.md has every part that the benchmark writes, and names things that exist."""
 
 from __future__ import annotations
 

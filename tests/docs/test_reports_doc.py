@@ -1,4 +1,4 @@
-"""``docs/reports.md`` names every format and no other, real pictures, and the code's own bounds."""
+"""``docs/reports.md`` names the formats, pictures that exist, and the limits of the code."""
 
 from __future__ import annotations
 

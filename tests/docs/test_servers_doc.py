@@ -1,4 +1,4 @@
-"""Every settings file for a server opens, is described, and says what is down and where."""
+"""Every settings file for a server loads, is described, and names a server that is down."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ each_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.ste
 
 
 def peers_of(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Return what the settings reach over a wire, with a dummy key, without connecting."""
+    """Return the clients of the settings with a dummy key, without connecting."""
     for section in (settings.llm, settings.tts, settings.server):
         if section.key_env is not None:
             monkeypatch.setenv(section.key_env, KEY)
@@ -58,7 +58,7 @@ def test_it_opens_with_a_key_that_is_never_shown(
 
 @each_config
 def test_a_server_that_is_down_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each peer, moved to a port on which nobody listens, is refused at once with its URL."""
+    """A connection to a closed port is refused at once, with the URL."""
     settings = load_settings(path).settings
     moved = re.sub(
         r"(https?|wss?)://[^/\"]+",

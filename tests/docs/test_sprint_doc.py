@@ -1,4 +1,4 @@
-"""``docs/sprint.md``: its commands run, its keys exist, and its formulas are those of the code."""
+"""``docs/sprint.md``: its commands run, its keys exist, and its formulas agree with the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/statistics.md says what the code does: its bounds, its rules, and rows of its tables."""
+"""docs/statistics.md agrees with the code: bounds, rules, and rows of its tables."""
 
 from __future__ import annotations
 
