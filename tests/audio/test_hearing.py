@@ -14,7 +14,7 @@ from misread import Samples, as_16_bit, in_base64, stored
 
 from voicebench.audio.encodings import PcmEncoding, decode_pcm
 from voicebench.audio.hearing import Hearing, hear, unlike_speech
-from voicebench.audio.misreading import FORMS, in_words
+from voicebench.audio.misreading import in_words
 from voicebench.audio.pcm import first_audible_sample, peak
 from voicebench.audio.synthetic_voice import synthetic_voice
 
@@ -102,14 +102,14 @@ def test_a_voice_is_speech_however_loud_and_wherever_it_is_cut(
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("slope", [-1, 0, 1, 2])
 def test_noise_of_any_colour_is_no_speech(slope: float, rate: int) -> None:
-    assert "no speech" in (fault(noise(1.0, slope, rate), rate) or "")
+    assert "not speech" in (fault(noise(1.0, slope, rate), rate) or "")
 
 
 @pytest.mark.parametrize("level", [0.03, 0.3, 0.9])
 def test_white_noise_is_called_noise_however_loud(level: float) -> None:
     said = fault(np.clip(noise(0.5, level=level), -1, 1))
     assert said is not None
-    assert said.startswith("the audio is noise and no speech (spectral flatness -1.")
+    assert said.startswith("the audio is noise, not speech (spectral flatness -1.")
 
 
 SOUNDS = {
@@ -125,7 +125,7 @@ SOUNDS = {
 
 @pytest.mark.parametrize("sound", SOUNDS.values(), ids=SOUNDS)
 def test_one_unchanging_sound_is_no_speech(sound: Samples) -> None:
-    assert "one unchanging sound and no speech" in (fault(sound) or "")
+    assert "one unchanging sound, not speech" in (fault(sound) or "")
 
 
 @pytest.mark.parametrize("sound", [noise(0.15), tone(0.5, 440)])
@@ -137,11 +137,11 @@ def test_a_stream_that_turns_into_noise_half_way_is_no_speech() -> None:
     raw = stored(synthetic_voice(4 * RATE, RATE), "s16le")
     lost = 2 * RATE * 2  # the byte that is lost, after two seconds
     pcm = as_16_bit(raw[:lost] + raw[lost + 1 :])
-    assert "noise and no speech" in (fault(pcm) or "")
+    assert "noise, not speech" in (fault(pcm) or "")
     assert heard(pcm).noise_s > 1.9
     assert fault(pcm[: 2 * RATE + RATE // 8]) is None
     quiet_noise = np.concatenate([VOICE, noise(2, level=0.05)])
-    assert fault(quiet_noise) == "a part of the audio is noise and no speech"
+    assert fault(quiet_noise) == "a part of the audio is noise, not speech"
 
 
 def test_hiss_between_the_words_is_no_stretch_of_noise() -> None:
@@ -191,7 +191,7 @@ def test_text_is_named(raw: bytes) -> None:
 
 
 def test_compressed_bytes_are_noise() -> None:
-    assert "noise and no speech" in (fault(as_16_bit(zlib.compress(stored(VOICE, "s16le")))) or "")
+    assert "noise, not speech" in (fault(as_16_bit(zlib.compress(stored(VOICE, "s16le")))) or "")
 
 
 def test_32_bit_integers_that_hold_16_bits_are_no_speech_though_they_sound_like_it() -> None:
@@ -225,7 +225,7 @@ def test_a_rate_that_was_raised_by_interpolation_leaves_speech() -> None:
 
 @pytest.mark.parametrize("scale", [32_768, 100])
 def test_samples_far_beyond_full_scale_are_no_speech(scale: float) -> None:
-    assert "times beyond full scale" in (fault((VOICE * scale).astype(np.float32)) or "")
+    assert "times full scale" in (fault((VOICE * scale).astype(np.float32)) or "")
 
 
 def test_16_bit_samples_that_are_read_as_floats_are_no_speech() -> None:
@@ -242,7 +242,7 @@ def test_samples_that_are_no_numbers_are_no_speech(wild: float) -> None:
 
 
 def test_every_form_has_words() -> None:
-    assert all(in_words(form) for form in FORMS)  # type: ignore[arg-type]
+    assert all(in_words(form) for form in (*get_args(PcmEncoding), "text", "stereo", "wide"))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("samples", [0, 1, 15, 100, 2000])

@@ -111,7 +111,7 @@ def test_a_device_that_is_unplugged_ends_in_an_error_and_not_in_a_wait(
 
 
 def test_a_device_that_hangs_ends_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speaker_module, "PATIENCE_S", 0.02)
+    monkeypatch.setattr(speaker_module, "STUCK_AFTER_S", 0.02)
     monkeypatch.setattr(speaker_module, "MAX_WAITING_S", 0.05)
     use(OddDevice(), monkeypatch)
     with Speaker(preferred_rate=8000) as speaker:

@@ -23,9 +23,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from wav_files import read_wav
 
-from voicebench.audio.speaker import Played, Speaker, find_speaker, list_speakers
-from voicebench.audio.wav import read_wav
+from voicebench.audio.loudspeakers import find_speaker, list_speakers
+from voicebench.audio.speaker import Played, Speaker
 from voicebench.errors import DeviceError
 
 pytestmark = pytest.mark.sound

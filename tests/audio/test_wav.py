@@ -13,17 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from wav_files import read_wav
 
-from voicebench.audio.wav import (
-    MAX_HEADER_BYTES,
-    WavError,
-    WavFormat,
-    WavStream,
-    WavWriter,
-    read_wav,
-    wav_header,
-    write_wav,
-)
+from voicebench.audio.wav import MAX_HEADER_BYTES, WavStream
+from voicebench.audio.wav_format import WavError, WavFormat
+from voicebench.audio.wav_writer import WavWriter, wav_header, write_wav
 from voicebench.errors import EngineError, UsageError
 
 RAMP = np.array([0, 8192, -8192, 16384, -16384, 32767, -32768, 1], dtype="<i2")
@@ -363,7 +357,7 @@ def test_a_fault_is_raised_again_by_every_later_call() -> None:
         (chunk(b"fmt ", b"\1\0\1\0"), "'fmt ' chunk of 4 bytes"),
         (chunk(b"fmt ", b"\0" * 5000), "'fmt ' chunk of 5000 bytes"),
         (b"", "without a 'fmt ' chunk"),
-        (b"\0\1\2\3\4\5\6\7", "no chunk of a WAV"),
+        (b"\0\1\2\3\4\5\6\7", "not a chunk of a WAV"),
     ],
 )
 def test_a_header_that_cannot_be_right_is_refused(header: bytes, named: str) -> None:
@@ -492,14 +486,8 @@ def test_the_header_of_a_stream_is_read_to_the_end() -> None:
 
 
 def test_files_that_cannot_be_used_are_a_users_mistake(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"cannot read .*absent\.wav"):
-        read_wav(tmp_path / "absent.wav")
     with pytest.raises(UsageError, match="cannot write"):
         write_wav(tmp_path / "no" / "folder.wav", RAMP_FLOAT, 24000)
-    broken = tmp_path / "broken.wav"
-    broken.write_bytes(b"<html>")
-    with pytest.raises(WavError, match=r"broken\.wav: not a WAV"):
-        read_wav(broken)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, a disk that is full")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from scripted_engines import RATE, Scripted, sound
+from wav_files import read_wav
 
 from voicebench.audio import loudspeakers
-from voicebench.audio.wav import read_wav
 from voicebench.cli.say import MAX_TEXT_CHARACTERS, arriving_text
 from voicebench.errors import UsageError
 from voicebench.targets import opening
@@ -226,13 +226,13 @@ def test_the_limit_holds_for_all_that_is_typed_together() -> None:
 def test_the_speakers_are_listed_one_a_line_or_as_json(
     voicebench: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from voicebench.audio import speaker
+    from voicebench.audio import loudspeakers
 
     room = [
         loudspeakers.Loudspeaker(0, "Built-in", "ALSA", 2, 44100, False),
         loudspeakers.Loudspeaker(12, "Headset", "ALSA", 2, 48000, True),
     ]
-    monkeypatch.setattr(speaker, "list_speakers", lambda: room)
+    monkeypatch.setattr(loudspeakers, "list_speakers", lambda: room)
     listed = voicebench("say", "--list-speakers").out.splitlines()
     assert listed == [
         "   0  Built-in  (ALSA, 44100 Hz)",
@@ -240,7 +240,7 @@ def test_the_speakers_are_listed_one_a_line_or_as_json(
     ]
     document = json.loads(voicebench("say", "--list-speakers", "--json").out)
     assert document[1]["name"] == "Headset"
-    monkeypatch.setattr(speaker, "list_speakers", list)
+    monkeypatch.setattr(loudspeakers, "list_speakers", list)
     nothing = voicebench("say", "--list-speakers")
     assert (nothing.code, nothing.out) == (0, "")
     assert "no sound device" in nothing.err

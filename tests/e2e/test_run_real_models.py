@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from wav_files import read_wav
 
 from voicebench.audio.pcm import first_audible_sample
-from voicebench.audio.wav import read_wav
 from voicebench.figures.metrics import BY_NAME, compute
 from voicebench.results.batches import stream_turns
 from voicebench.results.folder import audio_file

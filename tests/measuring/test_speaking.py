@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from odd_device import OddDevice, use
 from scripted_engines import RATE, Scripted, sound
+from wav_files import read_wav
 
 from voicebench.audio.pcm import AudibleRule
-from voicebench.audio.wav import read_wav
 from voicebench.errors import DeviceError, EngineError, UsageError
 from voicebench.events import (
     AudioChunk,

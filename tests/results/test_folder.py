@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from wav_files import read_wav
 
-from voicebench.audio.wav import read_wav
-from voicebench.audio.wav_writer import unusable_file
+from voicebench.audio.wav_writer import cannot_write
 from voicebench.errors import CannotMeasure, ResultsError
 from voicebench.results import folder as folder_module
 from voicebench.results.batches import stream_turns
@@ -139,7 +139,7 @@ def test_sound_that_does_not_fit_leaves_no_half_file(
 ) -> None:
     def cut(path: Path, *_arguments: object) -> None:
         path.write_bytes(b"RIFF")
-        raise unusable_file("write", path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        raise cannot_write(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
     monkeypatch.setattr(folder_module, "write_wav", cut)
     with make(tmp_path, save_audio=True) as folder:

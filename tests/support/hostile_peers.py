@@ -17,7 +17,7 @@ from loopback import HttpRequest, Peer
 from loopback_ws import SocketPeer
 
 from voicebench.audio.synthetic_voice import synthetic_voice
-from voicebench.audio.wav import wav_header
+from voicebench.audio.wav_writer import wav_header
 from voicebench.events import AudioChunk, Token, TurnFailed, TurnFinished
 from voicebench.turn import wire
 

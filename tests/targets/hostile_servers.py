@@ -37,7 +37,7 @@ from hostile import (
 from loopback import Peer
 from loopback_ws import SocketPeer, socket_script
 
-from voicebench.audio.wav import wav_header
+from voicebench.audio.wav_writer import wav_header
 from voicebench.events import AudioChunk, Event, Token, TurnFinished, Usage
 from voicebench.targets.simulated import SAMPLE_RATE
 from voicebench.turn import wire

@@ -17,7 +17,7 @@ from loopback_h2 import over_http2
 from loopback_ws import SocketPeer, socket_script
 from planned_engines import PlannedTurns
 
-from voicebench.audio.wav import wav_header
+from voicebench.audio.wav_writer import wav_header
 from voicebench.errors import EngineError
 from voicebench.events import AudioChunk, TurnStarted
 from voicebench.pipeline.protocols import Synthesizer

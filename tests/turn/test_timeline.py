@@ -341,7 +341,7 @@ def test_a_constant_offset_is_silence() -> None:
 def test_a_turn_whose_audio_is_no_speech_is_failed() -> None:
     turn = sealed((0, START), (1, AudioChunk(tone(1000), RATE)), (2, END))
     assert turn.failure is not None
-    assert turn.failure.reason.startswith("the audio is one unchanging sound and no speech")
+    assert turn.failure.reason.startswith("the audio is one unchanging sound, not speech")
     assert (turn.failure.fault, turn.failure.stage) == ("audio", "audio")
 
 
@@ -351,7 +351,7 @@ def test_floats_that_are_taken_for_integers_fail_the_turn_and_are_named() -> Non
     pieces = [AudioChunk(piece, RATE) for piece in np.split(pcm, 8)]
     turn = sealed((0, START), *((1.0, piece) for piece in pieces), (2, END))
     assert turn.failure == Failure(
-        "the audio is no speech: its samples look like 32-bit floats", "audio", "audio"
+        "the audio is not speech: its samples look like 32-bit floats", "audio", "audio"
     )
 
 

@@ -1,19 +1,19 @@
-"""How a sample is stored: the encodings of PCM, by FFmpeg's names, and back into float32.
+"""The encodings of PCM samples, by FFmpeg's names, and how to decode them to float32.
 
 ==================  ===============================================================================
 ``s16le`` …         signed integers of 16, 24 and 32 bits, low byte first (``le``) or high (``be``)
 ``u8``, ``s8``      integers of 8 bits: around 128, as in a WAV, or signed
 ``f32le`` …         floats of 32 and 64 bits, full scale ±1
-``mulaw``, ``alaw``  8 bits on a logarithmic scale, as on the telephone (ITU-T G.711)
+``mulaw``, ``alaw``  8 bits on a logarithmic scale, as in telephony (ITU-T G.711)
 ==================  ===============================================================================
 
-A voice that is read in another encoding than its own is noise.
+Speech that is decoded with the wrong encoding is noise.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -36,54 +36,38 @@ PcmEncoding = Literal[
     "alaw",
 ]
 
-SAMPLE_BYTES: dict[PcmEncoding, int] = {
-    "s16le": 2,
-    "s16be": 2,
-    "s24le": 3,
-    "s24be": 3,
-    "s32le": 4,
-    "s32be": 4,
-    "f32le": 4,
-    "f32be": 4,
-    "f64le": 8,
-    "u8": 1,
-    "s8": 1,
-    "mulaw": 1,
-    "alaw": 1,
+
+class _Stored(NamedTuple):
+    sample_bytes: int
+    words: str
+    dtype: str = ""
+    """As numpy names it; "" if numpy has none, or if it is not to be scaled as one."""
+
+
+_STORED: dict[PcmEncoding, _Stored] = {
+    "s16le": _Stored(2, "16-bit integers, low byte first", "<i2"),
+    "s16be": _Stored(2, "16-bit integers, high byte first", ">i2"),
+    "s24le": _Stored(3, "24-bit integers"),
+    "s24be": _Stored(3, "24-bit integers, high byte first"),
+    "s32le": _Stored(4, "32-bit integers", "<i4"),
+    "s32be": _Stored(4, "32-bit integers, high byte first", ">i4"),
+    "f32le": _Stored(4, "32-bit floats", "<f4"),
+    "f32be": _Stored(4, "32-bit floats, high byte first", ">f4"),
+    "f64le": _Stored(8, "64-bit floats", "<f8"),
+    "u8": _Stored(1, "8-bit integers"),
+    "s8": _Stored(1, "signed 8-bit integers", "i1"),
+    "mulaw": _Stored(1, "µ-law"),
+    "alaw": _Stored(1, "A-law"),
 }
 
-IN_WORDS: dict[PcmEncoding, str] = {
-    "s16le": "16-bit integers, low byte first",
-    "s16be": "16-bit integers, high byte first",
-    "s24le": "24-bit integers",
-    "s24be": "24-bit integers, high byte first",
-    "s32le": "32-bit integers",
-    "s32be": "32-bit integers, high byte first",
-    "f32le": "32-bit floats",
-    "f32be": "32-bit floats, high byte first",
-    "f64le": "64-bit floats",
-    "u8": "8-bit integers",
-    "s8": "signed 8-bit integers",
-    "mulaw": "µ-law",
-    "alaw": "A-law",
-}
-
-_DTYPES: dict[PcmEncoding, str] = {
-    "s16le": "<i2",
-    "s16be": ">i2",
-    "s32le": "<i4",
-    "s32be": ">i4",
-    "f32le": "<f4",
-    "f32be": ">f4",
-    "f64le": "<f8",
-    "s8": "i1",
-}
+SAMPLE_BYTES = {encoding: stored.sample_bytes for encoding, stored in _STORED.items()}
+IN_WORDS = {encoding: stored.words for encoding, stored in _STORED.items()}
 
 
 def decode_pcm(raw: bytes, encoding: PcmEncoding) -> NDArray[np.float32]:
-    """Return whole samples as float32, full scale ±1; the channels as they lie, one by one.
+    """Return the samples ``(n,)`` in ``raw`` as float32, full scale ±1, channels interleaved.
 
-    ``raw`` holds a whole number of samples. A float may hold anything, also what is no number.
+    ``raw`` has a whole number of samples. Stored floats may be infinite or not a number.
     """
     if encoding == "mulaw":
         return _mulaw_levels()[np.frombuffer(raw, np.uint8)]
@@ -96,8 +80,8 @@ def decode_pcm(raw: bytes, encoding: PcmEncoding) -> NDArray[np.float32]:
         wide = np.zeros((len(stored), 4), dtype=np.uint8)
         wide[:, 1:] = stored if encoding == "s24le" else stored[:, ::-1]
         return wide.view("<i4").reshape(-1).astype(np.float32) / np.float32(2**31)
-    dtype = np.dtype(_DTYPES[encoding])
-    # What a wild float becomes is for the judge of the audio, not a warning.
+    dtype = np.dtype(_STORED[encoding].dtype)
+    # A float64 may overflow float32. The audio is judged later; numpy must not warn.
     with np.errstate(all="ignore"):
         values = np.frombuffer(raw, dtype).astype(np.float32)
     if dtype.kind == "i":

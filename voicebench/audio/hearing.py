@@ -1,20 +1,19 @@
-"""Does it sound like speech? What tells speech from what is none, in a turn's audio.
+"""Does a turn's audio sound like speech?
 
-Nothing is recognised here. Speech is told from noise, from a hum or tone, and from bytes that were
-read in the wrong way, by what all speech has in common:
+Nothing is recognised. Noise, hums, tones, and bytes that were read in the wrong way differ from
+speech in what all speech has in common:
 
 - its spectrum is not **flat** (`voicebench.audio.spectra`): a voice has overtones and formants, and
-  a whisper has formants still;
+  a whisper still has formants;
 - its spectrum **changes**. The level of eleven bands up to 5.6 kHz, less the frame's mean and
-  smoothed over three frames, spreads over time in each band; the mean of these spreads, in dB, is
-  the change. A voice takes another colour with each sound of the language, and has 4 dB or more.
-  What goes on unchanged, be it noise of any colour, a hum or a tone, has about 1 dB;
-- no **stretch** of it, as loud as the rest, is as flat as noise: a stream that goes wrong half way;
+  smoothed over three frames, varies over time. The mean spread of the bands, in dB, is the change:
+  4 dB or more in a voice, about 1 dB in noise of any colour, a hum or a tone;
+- no **stretch** as loud as the rest is as flat as noise, as in a stream that fails half way;
 - its bytes make less sense in every **other reading** (`voicebench.audio.misreading`).
 
-`unlike_speech` judges by these alone, so what was sealed with a turn can be judged again. Where too
-little is audible to tell, there is no verdict. How often it errs, either way, is measured:
-docs/statistics.md. Music, and tones in turn, are not told from speech.
+`unlike_speech` needs these figures alone, so a sealed turn can be judged again. If too little is
+audible, there is no verdict. docs/statistics.md has the measured error rates. Music, and a sequence
+of tones, pass as speech.
 """
 
 from __future__ import annotations
@@ -35,73 +34,73 @@ FLATTEST_DB = -2.0
 """The flattest that speech may be."""
 LEAST_UNCHANGED_S = 0.7
 LEAST_CHANGE_DB = 1.4
-"""The least by which the spectrum of speech changes."""
+"""The smallest change of the spectrum in speech."""
 STRETCH_S = 1.0
 STRETCH_FLATTEST_DB = -1.6
 STRETCH_BELOW_LOUDEST_DB = 5.0
-"""A stretch is as loud as the rest within so many dB of the turn's loudest tenth."""
+"""A stretch is as loud as the rest if it is within this of the turn's loudest tenth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """What was heard in a turn's audio."""
+    """The figures of a turn's audio that tell speech from other sounds."""
 
     audible_s: float = 0.0
-    """Seconds that are loud enough to be looked at."""
+    """Seconds that are loud enough to count."""
     flatness_db: float | None = None
-    """None where nothing is audible."""
+    """None if nothing is audible."""
     change_db: float | None = None
-    """None where less than three frames are audible."""
+    """None if fewer than three frames are audible."""
     noise_s: float = 0.0
-    """Seconds of the longest stretch in which noise prevails; 0, or `STRETCH_S` and more."""
+    """Seconds of the longest stretch that is mostly noise: 0, or `STRETCH_S` and more."""
     looks_like: Form | None = None
-    """What the samples are, if not what they were read as."""
+    """What the samples really are, if they were read in the wrong way."""
     doubled: bool = False
     """Whether each sample comes twice."""
 
 
 def hear(pcm: NDArray[np.float32], sample_rate: int, first_audible_sample: int | None) -> Hearing:
-    """Return what is to be heard in ``pcm``: float32 mono, ``(samples,)``.
+    """Return the figures of ``pcm``: float32 mono, ``(samples,)``.
 
     A sample that is not a number or infinite counts as 0.
     """
     spectra = spectra_of(pcm, sample_rate)
     if spectra is None or first_audible_sample is None:
         return Hearing()
-    numbers = bool(np.isfinite(pcm).all())
+    is_finite = bool(np.isfinite(pcm).all())
     return Hearing(
         audible_s=spectra.audible_s,
         flatness_db=spectra.mean_flatness_db,
         change_db=_change_db(spectra.bands),
         noise_s=_longest_noise_s(spectra),
-        looks_like=misread_as(pcm, sample_rate, first_audible_sample) if numbers else None,
-        doubled=numbers and doubled_samples(pcm),
+        looks_like=misread_as(pcm, sample_rate, first_audible_sample) if is_finite else None,
+        doubled=is_finite and doubled_samples(pcm),
     )
 
 
 def unlike_speech(heard: Hearing, peak: float) -> str | None:
-    """Return in one sentence why this is no speech; None where it may be, or too little to tell.
+    """Return why this is not speech, as a sentence; None if it may be, or too little is audible.
 
-    ``peak`` is the audio's largest magnitude as a share of full scale.
+    ``peak`` is the largest magnitude of the audio as a share of full scale.
     """
     if heard.looks_like is not None:
-        return f"the audio is no speech: its samples look like {in_words(heard.looks_like)}"
-    if not peak <= LARGEST:  # so also where it is no number
-        return f"the audio is no speech: its samples go {peak:.0f} times beyond full scale"
+        return f"the audio is not speech: its samples look like {in_words(heard.looks_like)}"
+    if not peak <= LARGEST:  # also if it is not a number
+        return f"the audio is not speech: its samples reach {peak:.0f} times full scale"
     return None if heard.flatness_db is None else _noise(heard, heard.flatness_db)
 
 
 def _noise(heard: Hearing, flatness_db: float) -> str | None:
     if heard.audible_s >= LEAST_NOISE_S and flatness_db > FLATTEST_DB:
-        return f"the audio is noise and no speech (spectral flatness {flatness_db:.1f} dB)"
+        return f"the audio is noise, not speech (spectral flatness {flatness_db:.1f} dB)"
     change_db = heard.change_db if heard.audible_s >= LEAST_UNCHANGED_S else None
     if change_db is not None and change_db < LEAST_CHANGE_DB:
         return (
-            "the audio is one unchanging sound and no speech "
+            "the audio is one unchanging sound, not speech "
             f"(its spectrum changes by {change_db:.1f} dB)"
         )
     if heard.noise_s > 0:
-        return "a part of the audio is noise and no speech"
+        return "a part of the audio is noise, not speech"
     return None
 
 
@@ -109,12 +108,12 @@ def _change_db(bands: NDArray[np.float64]) -> float | None:
     if len(bands) < 3:
         return None
     smooth = (bands[:-2] + bands[1:-1] + bands[2:]) / 3
-    # What is 50 dB below the strongest band is not heard beside it.
+    # A band 50 dB below the strongest is inaudible beside it.
     smooth = smooth + smooth.max(axis=1, keepdims=True) * 1e-5 + 1e-30
     shape = 10 * np.log10(smooth)
     shape -= shape.mean(axis=1, keepdims=True)
     low, high = np.quantile(shape, (0.15, 0.85), axis=0)
-    return float(np.mean(high - low)) / 2.07  # of a normal distribution, its deviation
+    return float(np.mean(high - low)) / 2.07  # the standard deviation, if normal
 
 
 def _longest_noise_s(spectra: Spectra) -> float:

@@ -1,7 +1,7 @@
-"""Which loudspeakers there are, and which of them a name means.
+"""Lists the loudspeakers, and finds one by its name or index.
 
-PortAudio is reached through sounddevice, which is imported only here and only when sound is
-wanted: its wheels bring PortAudio for macOS and Windows, on Linux it is a package of the system.
+PortAudio is used through sounddevice, which is imported only here and only for playback. Its wheels
+include PortAudio for macOS and Windows. On Linux it is a system package.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
 
 from voicebench.errors import DeviceError
 
@@ -39,15 +38,16 @@ class Loudspeaker:
 
 
 def list_speakers() -> list[Loudspeaker]:
-    """Return the devices that can play, the system's default marked; none is no error.
+    """Return the devices that can play, possibly none, with the system's default marked.
 
-    Raises `DeviceError` where PortAudio is missing or broken.
+    Raises `DeviceError` if PortAudio is missing or broken.
     """
     sounddevice = portaudio()
     try:
         apis = sounddevice.query_hostapis()
         default = sounddevice.default.device[1]
-        default = default if default >= 0 else _default_of(apis)
+        if default < 0:
+            default = next((int(api["default_output_device"]) for api in apis), -1)
         return [
             Loudspeaker(
                 index=index,
@@ -67,9 +67,9 @@ def list_speakers() -> list[Loudspeaker]:
 
 
 def find_speaker(wanted: str | None = None) -> Loudspeaker:
-    """Return the device called ``wanted``: its index, its name, or a part that only it has.
+    """Return the device ``wanted``: its index, its name, or a part of its name alone.
 
-    None is the system's default. Raises `DeviceError` that names what there is.
+    None is the system's default. Raises `DeviceError`, which lists the devices.
     """
     speakers = list_speakers()
     if not speakers:
@@ -83,7 +83,7 @@ def find_speaker(wanted: str | None = None) -> Loudspeaker:
 
 
 def portaudio() -> ModuleType:
-    """Import sounddevice. Raises `DeviceError` where the PortAudio library is missing."""
+    """Import sounddevice. Raises `DeviceError` if the PortAudio library is missing."""
     try:
         import sounddevice
     except OSError:
@@ -91,11 +91,6 @@ def portaudio() -> ModuleType:
         raise DeviceError("PortAudio is not installed", f"{install}, or {WRITE_A_FILE}") from None
     module: ModuleType = sounddevice
     return module
-
-
-def _default_of(apis: tuple[dict[str, Any], ...]) -> int:
-    """Return the index of the first host API's default output, -1 where there is none."""
-    return next((int(api["default_output_device"]) for api in apis), -1)
 
 
 def _named(wanted: str, speakers: list[Loudspeaker]) -> Loudspeaker:
@@ -113,16 +108,16 @@ def _named(wanted: str, speakers: list[Loudspeaker]) -> Loudspeaker:
         raise DeviceError(f"there is no sound device {wanted!r}", f"{guess}there are: {names}")
     if len({speaker.name for speaker in found}) > 1:
         several = ", ".join(f"{speaker.index} {speaker.name!r}" for speaker in found)
-        raise DeviceError(f"{wanted!r} fits several sound devices: {several}", "give one's index")
-    # One name under several host APIs: the system's default, else the first, as PortAudio orders.
+        raise DeviceError(f"{wanted!r} fits several sound devices: {several}", "name its index")
+    # One name in several host APIs: the system's default, else the first in PortAudio's order.
     return next((speaker for speaker in found if speaker.is_default), found[0])
 
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Keep what ALSA and PortAudio write to the process's stderr from the user.
+    """Hide what ALSA and PortAudio write to stderr.
 
-    They report a refused rate there, while asking for the next one is what is meant to happen.
+    They report every refused sample rate there, and then the next one is tried.
     """
     try:
         kept = os.dup(2)

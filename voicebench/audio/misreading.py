@@ -1,28 +1,26 @@
-"""Are these samples bytes of another kind? What came, read once more in every other way.
+"""Finds audio whose bytes were read in the wrong encoding, by reading them in every other one.
 
-Bytes that are read in the wrong encoding are noise, and the right reading of the same bytes is
-speech: far less flat (`voicebench.audio.spectra`). Speech that was read rightly is the other way
-round, for each other reading mixes the samples' low bytes, which are noise, into the high ones. So
-a reading needs no threshold of its own, only a margin over what was heard.
+Bytes in the wrong encoding are noise. In the right one, the same bytes are speech, which is far
+less flat (`voicebench.audio.spectra`). Speech that was read correctly behaves the other way round:
+every other reading mixes the samples' low bytes, which are noise, into the high ones. So a reading
+needs no threshold of its own, only a margin over the one in use.
 
-The bytes are known where every sample is one that 16-bit integers, or a coding of 8 bits, can have.
-One stretch of sound is looked at, of a second. Some misreadings still sound like a voice, at
-another pace:
+The bytes are known if 16-bit integers, or an 8-bit encoding, can represent every sample. One second
+of sound is examined. Some misreadings still sound like a voice, at another speed:
 
-- signed 8-bit samples, two to a sample: every second one is heard. Their bytes, low and high alike,
-  are one smooth signal; the low bytes of 16-bit samples are noise;
-- wider samples in pieces of 16 bits, every second of which is noise or 0: samples of even and odd
-  number differ in power;
-- two channels, one sample of each in turn: a sample is nearer to the one on its one side than to
-  the one on its other. If both channels are *equal*, each sample comes twice. So it does where a
-  rate was raised by doubling samples, which is speech: this alone is no verdict
-  (`doubled_samples`).
+- two signed 8-bit samples read as one: every second sample is heard. Their low and high bytes are
+  one smooth signal, while the low bytes of 16-bit samples are noise;
+- wider samples read in pieces of 16 bits, every second of which is noise or 0: samples of even and
+  odd number differ in power;
+- two channels read as one: a sample is nearer to one of its neighbours than to the other. If both
+  channels are *equal*, each sample comes twice. Doubling samples to raise the rate does the same,
+  and is speech, so this alone is not a verdict (`doubled_samples`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -35,29 +33,27 @@ if TYPE_CHECKING:
 Form = PcmEncoding | Literal["text", "stereo", "wide"]
 """An encoding, or what else the bytes can be."""
 
-FORMS: tuple[str, ...] = (*get_args(PcmEncoding), "text", "stereo", "wide")
-
 STRETCH_S = 1.0
 LEAST_SAMPLES = 1024
 MARGIN_DB = 1.5
-"""How much flatter what was heard has to be than another reading of it."""
+"""How much flatter the reading in use must be than another one."""
 SURELY_SPEECH_DB = -13.0
-"""What is less flat than this is a voice, whatever else may be wrong with it."""
+"""Audio less flat than this is a voice."""
 AS_LOUD = 4.0
-"""Low and high bytes whose powers differ by more than this are not one signal."""
+"""Low and high bytes whose powers differ by this factor are not one signal."""
 UNEVEN = 2.0
-"""The power of even samples over that of odd ones; speech has at most 1.2."""
+"""Power of even samples over that of odd ones; at most 1.2 in speech."""
 LOPSIDED, SLIGHTLY_LOPSIDED = 2.5, 1.05
-"""How much further one neighbour is than the other, as a power; speech has at most 1.5, and 1.00
-where its rate was raised by interpolation."""
+"""How much further one neighbour is than the other, as a power: at most 1.5 in speech, and 1.00 if
+its rate was raised by interpolation."""
 ALIKE = 0.5
 SMOOTH = 0.2
-"""Correlation of neighbouring bytes from which on they are one signal."""
+"""Neighbouring bytes are one signal from this correlation on."""
 TEXT_SHARE = 0.999
 LARGEST = 8.0
-"""No other reading goes further over full scale than this; floats of random bytes do."""
+"""A correct reading stays below this share of full scale; floats of random bytes do not."""
 WHOLE_GROUPS = 24
-"""A stretch begins at a multiple of so many samples: of whole groups of 2, 3, 4 and 8 bytes."""
+"""The examined stretch begins at a multiple of this many samples: groups of 2, 3, 4 and 8 bytes."""
 
 _CODINGS: tuple[PcmEncoding, ...] = ("u8", "mulaw", "alaw")
 _WIDE: tuple[PcmEncoding, ...] = ("s16be", "s24le", "f32le", "f64le")
@@ -67,9 +63,9 @@ _TEXT[[*range(32, 127), *b"\t\n\r"]] = True
 
 
 def in_words(form: Form) -> str:
-    """Return what samples of this form are: "the samples look like …"."""
+    """Return the words for this form that complete "its samples look like …"."""
     match form:
-        case "s16be":  # which of the two they were read as, the samples do not tell
+        case "s16be":  # the samples do not show which of the two they were read as
             return "16-bit integers in the other byte order"
         case "text":
             return "text, such as base64, hexadecimal or JSON"
@@ -83,9 +79,9 @@ def in_words(form: Form) -> str:
 def misread_as(
     pcm: NDArray[np.float32], sample_rate: int, first_audible_sample: int
 ) -> Form | None:
-    """Return what the bytes behind ``pcm`` are if they are not what they were read as.
+    """Return what the bytes behind ``pcm`` are, if they were read in the wrong way.
 
-    None also where the bytes are not known, or too few to tell. ``pcm`` holds numbers alone.
+    None also if the bytes are unknown, or too few. ``pcm`` is finite.
     """
     begin = first_audible_sample // WHOLE_GROUPS * WHOLE_GROUPS
     stretch = pcm[begin : begin + max(LEAST_SAMPLES, round(STRETCH_S * sample_rate))]
@@ -103,7 +99,7 @@ def misread_as(
 
 
 def doubled_samples(pcm: NDArray[np.float32]) -> bool:
-    """Return whether each sample comes twice: two equal channels, or a rate doubled carelessly."""
+    """Return whether each sample comes twice: two equal channels, or samples that were doubled."""
     pairs = pcm[: pcm.size // 2 * 2].reshape(-1, 2)
     if np.count_nonzero(np.diff(pairs[:, 0])) < LEAST_SAMPLES // 2:
         return False
@@ -111,7 +107,7 @@ def doubled_samples(pcm: NDArray[np.float32]) -> bool:
 
 
 def _bytes_behind(pcm: NDArray[np.float32]) -> Iterator[tuple[PcmEncoding, bytes]]:
-    """Yield the bytes that ``pcm`` was read from, for each encoding that it can have had."""
+    """Yield the bytes that ``pcm`` was read from, for each encoding that is possible."""
     if np.abs(pcm).max() > LARGEST:
         yield "f32le", pcm.astype("<f4").tobytes()
         return
@@ -121,7 +117,7 @@ def _bytes_behind(pcm: NDArray[np.float32]) -> Iterator[tuple[PcmEncoding, bytes
     for source in _CODINGS:
         levels = decode_pcm(bytes(range(256)), source)
         order = np.argsort(levels, kind="stable")
-        # Of two bytes for one level the later: µ-law has two zeros, and 0xFF is the usual one.
+        # If two bytes have one level, the later: µ-law has two zeros, and 0xFF is the usual one.
         at = order[(np.searchsorted(levels, pcm, "right", sorter=order) - 1).clip(0)]
         if np.array_equal(levels[at], pcm):
             yield source, at.astype(np.uint8).tobytes()
@@ -129,7 +125,7 @@ def _bytes_behind(pcm: NDArray[np.float32]) -> Iterator[tuple[PcmEncoding, bytes
 
 
 def _narrow(raw: bytes, sample_rate: int) -> Form | None:
-    """Return what the bytes are where each is something of its own: a letter, or a sample."""
+    """Return what the bytes are if each stands alone: a letter, or an 8-bit sample."""
     if _TEXT[np.frombuffer(raw, np.uint8)].mean() >= TEXT_SHARE:
         return "text"
     if not _smooth(np.frombuffer(raw, np.int8)):
@@ -138,7 +134,7 @@ def _narrow(raw: bytes, sample_rate: int) -> Form | None:
 
 
 def _smooth(each: NDArray[np.int8]) -> bool:
-    """Whether the low and the high bytes are one signal: as loud as each other, and alike."""
+    """Return whether low and high bytes are one signal: equally loud, and alike."""
     pairs = each.astype(np.float64).reshape(-1, 2)
     pairs -= pairs.mean(axis=0)
     low, high = np.square(pairs).mean(axis=0)
@@ -150,11 +146,11 @@ def _smooth(each: NDArray[np.int8]) -> bool:
 def _less_flat(
     raw: bytes, source: PcmEncoding, sample_rate: int, below_db: float
 ) -> PcmEncoding | None:
-    """Return the encoding in which ``raw`` is the least flat, and less than ``below_db``."""
-    tried = _WIDE if source == "s16le" else ("s16le", *_WIDE, *_NARROW)
+    """Return the encoding in which ``raw`` is the least flat; None if not below ``below_db``."""
+    others = _WIDE if source == "s16le" else ("s16le", *_WIDE, *_NARROW)
     readings = {
         encoding: _flatness_as(raw, encoding, sample_rate)
-        for encoding in tried
+        for encoding in others
         if encoding != source
     }
     best = min(readings, key=lambda encoding: readings[encoding])
@@ -162,7 +158,7 @@ def _less_flat(
 
 
 def _in_turn(pcm: NDArray[np.float32]) -> Form | None:
-    """Return what the samples are where those of even and of odd number differ; None if alike."""
+    """Return what the samples are if those of even and odd number differ; None if alike."""
     pairs = pcm.astype(np.float64).reshape(-1, 2)
     pairs -= pairs.mean(axis=0)
     power = np.square(pairs).mean(axis=0)
@@ -172,9 +168,9 @@ def _in_turn(pcm: NDArray[np.float32]) -> Form | None:
     if power.max() < UNEVEN * power.min():
         return "stereo" if lopsided > LOPSIDED else None
     strong, weak = (0, 1) if power[0] > power[1] else (1, 0)
-    others = pairs[:, strong]
-    # Of an interpolated signal, every second sample is the mean of its neighbours.
-    around = (others[1:] + others[:-1]) / 2
+    stronger = pairs[:, strong]
+    # In an interpolated signal, every second sample is the mean of its neighbours.
+    around = (stronger[1:] + stronger[:-1]) / 2
     between_them = pairs[:-1, weak] if weak == 1 else pairs[1:, weak]
     alike = (around * between_them).mean() / np.sqrt(power[weak] * np.square(around).mean() or 1)
     if alike < ALIKE:
@@ -183,7 +179,7 @@ def _in_turn(pcm: NDArray[np.float32]) -> Form | None:
 
 
 def _flatness_as(raw: bytes, encoding: PcmEncoding, sample_rate: int) -> float:
-    """Return how flat ``raw`` is in another encoding, where it is cut into samples at its best."""
+    """Return how flat ``raw`` is in another encoding, from the best offset for its samples."""
     width = SAMPLE_BYTES[encoding]
     found = [0.0]
     for offset in range(0, width, 2 if width in (4, 8) else 1):

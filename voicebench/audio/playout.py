@@ -1,10 +1,9 @@
-"""The samples between a synthesizer that makes them in bursts and a sound device that never waits.
+"""A queue of samples between a synthesizer, which works in bursts, and a steady sound device.
 
-The synthesizer's thread `put`s chunks; the sound device's thread calls `fill` for each block it
-needs and gets samples, then zeros where there are none. What the listener heard is counted in
-samples, without a clock: how many were taken, and how often the speech broke off because the next
-samples were not there yet (a *gap*). The silence before the first sample and after the last is no
-gap.
+The synthesizer's thread calls `Playout.put`. The sound device's thread calls `Playout.fill` for
+each block, and gets samples, then zeros if there are no more. What the listener heard is counted in
+samples, without a clock: how many were taken, and the *gaps*, where the speech paused because the
+next samples were not there yet. Silence before the first sample and after the last is not a gap.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What one block got: samples at its head, zeros behind; and whether anything follows."""
+    """How many samples a block got before its zeros, and whether it was the last block."""
 
     samples: int
     is_last: bool
 
 
 class Playout:
-    """A bounded queue of samples with one writer and one reader, in two threads.
+    """A bounded queue of samples for one writer and one reader, in two threads.
 
-    ``limit`` is how many samples may wait before `put` blocks: a bound on memory.
+    `put` blocks while ``limit`` samples wait.
     """
 
     def __init__(self, limit: int) -> None:
@@ -47,14 +46,14 @@ class Playout:
 
     @property
     def waiting(self) -> int:
-        """Samples that are not taken yet."""
+        """Samples that were not taken yet."""
         with self._changed:
             return self._waiting
 
     def put(self, pcm: NDArray[np.float32], timeout_s: float) -> bool:
-        """Add samples; False where there was no room within ``timeout_s``, and nothing is added.
+        """Add samples. Return False, and add nothing, if there was no room within ``timeout_s``.
 
-        After `close` or `clear` samples are dropped: there is nobody to hear them.
+        After `close` or `clear` samples are dropped.
         """
         with self._changed:
             if not self._changed.wait_for(self._has_room, timeout_s):
@@ -66,12 +65,12 @@ class Playout:
             return True
 
     def close(self) -> None:
-        """Say that no samples follow."""
+        """Mark the end: no samples follow."""
         with self._changed:
             self._closed = True
 
     def clear(self) -> None:
-        """Drop what waits, and close: from the next block on there is silence."""
+        """Drop the waiting samples, and close: the next block is silent."""
         with self._changed:
             self._chunks.clear()
             self._waiting = 0
@@ -79,7 +78,7 @@ class Playout:
             self._changed.notify_all()
 
     def fill(self, block: NDArray[np.float32]) -> Filled:
-        """Write the next samples into ``block`` ``(frames,)``, zeros where there are none."""
+        """Write the next samples into ``block`` ``(frames,)``, then zeros."""
         with self._changed:
             filled = 0
             while filled < block.size and self._chunks:
@@ -101,7 +100,7 @@ class Playout:
         return self._closed or self._waiting < self._limit
 
     def _count(self, filled: int, wanted: int) -> None:
-        """Count a gap once it is over: silence that no speech follows was the end."""
+        """Count a gap once it is over: silence without speech after it is the end, not a gap."""
         if filled and self._starved:
             self.gaps += 1
             self.gap_samples += self._starved

@@ -1,10 +1,9 @@
 """Clicks at the seams between two pieces of audio.
 
-Speech that comes in pieces has to fit together to the sample; where it does not, a listener hears a
-click, and a synthesizer that cuts corners there is fast for the wrong reason. A seam *clicks* where
-the step across it is larger than `LEAST_JUMP` of full scale and larger than `STEEPNESS` times the
-steepest step in the `AROUND_MS` on either side. A steep consonant is steep on both sides of the
-seam, and does not count.
+Speech that is synthesized in pieces has to fit together to the sample. Otherwise a listener hears a
+click, and the synthesizer gains speed at the cost of quality. A seam *clicks* if the step across it
+is larger than `LEAST_JUMP` of full scale, and larger than `STEEPNESS` times the steepest step
+within `AROUND_MS` on either side. A steep consonant is steep on both sides, and does not count.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ AROUND_MS = 5.0
 
 
 def count_clicks(pcm: NDArray[np.float32], sizes: Sequence[int], sample_rate: int) -> int:
-    """Return at how many seams of ``pcm`` ``(samples,)`` the signal jumps.
+    """Return how many seams of ``pcm`` ``(samples,)`` click.
 
-    ``sizes`` are the samples of each piece, in order; together they are ``pcm``.
+    ``sizes`` are the numbers of samples of its pieces, in order.
     """
     around = max(2, round(sample_rate * AROUND_MS / 1000))
     seams = np.cumsum(np.asarray(sizes[:-1], dtype=np.int64))

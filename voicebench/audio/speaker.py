@@ -1,16 +1,15 @@
-"""The loudspeaker: speech is played while it is being synthesized.
+"""The loudspeaker: plays speech while it is being synthesized.
 
-PortAudio calls back from a thread of its own whenever the device needs a block of samples. The
-stream is opened and fed with silence *before* the turn begins, so that opening a device is never
-part of a figure.
+PortAudio calls back from its own thread whenever the device needs a block of samples. The stream is
+opened, and gets silence, *before* the turn begins, so that opening a device is not in any figure.
 
-What the platform hands over is not yet heard: buffers and converters come after. PortAudio tells
-with every block at which moment of the device's clock its first sample will leave the
-digital-to-analogue converter (DAC). That moment minus now, for the block that takes the first
-sample of speech, is ``delay_ms`` of the event `voicebench.events.SpeakerStarted`.
+Buffers and converters delay what the platform gets. With every block PortAudio says at which moment
+of the device's clock its first sample will leave the digital-to-analogue converter (DAC). That
+moment minus now, for the block with the first sample of speech, is ``delay_ms`` of the event
+`voicebench.events.SpeakerStarted`.
 
-Two kinds of holes are told apart: *device underruns*, where PortAudio says that its callback came
-too late, and *gaps*, where it came in time but the synthesizer had not yet made the samples.
+There are two kinds of holes: *device underruns*, where PortAudio's callback came too late, and
+*gaps*, where it came in time but the synthesizer had not made the samples yet.
 """
 
 from __future__ import annotations
@@ -19,57 +18,47 @@ import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voicebench.audio.loudspeakers import (
-    WRITE_A_FILE,
-    Loudspeaker,
-    find_speaker,
-    list_speakers,
-    portaudio,
-    quiet_stderr,
-)
+from voicebench.audio.loudspeakers import WRITE_A_FILE, find_speaker, portaudio, quiet_stderr
 from voicebench.audio.playout import Playout
 from voicebench.errors import DeviceError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Loudspeaker", "Played", "Speaker", "find_speaker", "list_speakers"]
-
 LATENCY_S = 0.05
-"""Buffer asked of the device: a Python thread on a busy machine keeps up with it."""
+"""Buffer of the device: long enough for a Python thread on a busy machine."""
 MAX_WAITING_S = 120.0
-"""Speech that may wait for the loudspeaker before the synthesizer has to wait."""
-PATIENCE_S = 5.0
-"""A device that takes no sample for so long is broken."""
+"""How much speech may wait for the loudspeaker before the synthesizer has to wait."""
+STUCK_AFTER_S = 5.0
+"""Give up after this long without the device taking a sample."""
 
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What a listener got to hear."""
+    """What a listener heard."""
 
     speaker: str
     sample_rate: int
     """The rate of the device's stream, in Hz."""
     audio_s: float
     delay_ms: float | None
-    """From the callback that took the first sample to its DAC time; None: nothing was taken."""
+    """From the callback that took the first sample to its DAC time; None if none was taken."""
     device_underruns: int
     gaps: int
     gap_ms: float
 
 
 class Speaker:
-    """An open loudspeaker, silent until the first samples come.
+    """An open loudspeaker, silent until the first samples arrive.
 
-    ``preferred_rate`` is the rate of the speech that is expected: the stream is opened with it
-    where the device can, else with the device's own rate, and what is played is resampled.
-    ``on_start(delay_ms)`` is called once, from the sound device's thread, when it takes the first
-    sample; it must return at once. Leaving the ``with`` block without `finish` silences at once.
+    ``preferred_rate`` is the expected rate of the speech. If the device does not support it, the
+    stream has the device's own rate, and speech is resampled. ``on_start(delay_ms)`` is called
+    once, from the sound device's thread, when it takes the first sample; it must return at once.
+    Leaving the ``with`` block without `finish` stops the sound at once.
     """
 
     def __init__(
@@ -88,7 +77,7 @@ class Speaker:
         self._on_start = on_start
         self._delay_ms: float | None = None
         self._underruns = 0
-        self._heard_at: float | None = None  # on the stream's clock; None: speech goes on
+        self._heard_at: float | None = None  # when the last sample is heard, on the stream's clock
         self._over = threading.Event()
         self._defect: BaseException | None = None
         self._resampler: tuple[int, Any] | None = None
@@ -104,40 +93,40 @@ class Speaker:
                 self._stream.start()
         except self._sounddevice.PortAudioError as error:
             self._stream.close()
-            raise self._unusable(error) from None
+            raise self._broken(f"cannot be used: {error}") from None
 
     def play(self, pcm: NDArray[np.float32], sample_rate: int) -> None:
-        """Play ``pcm`` (mono, full scale ±1) behind what was given before.
+        """Play ``pcm`` (mono, full scale ±1) after the samples given before.
 
-        Returns at once unless `MAX_WAITING_S` of speech wait. Raises `DeviceError` where the
-        device does not take samples any more.
+        Returns at once unless `MAX_WAITING_S` of speech wait. Raises `DeviceError` if the device
+        has stopped taking samples.
         """
         self._put(self._resampled(pcm, sample_rate, last=False))
 
     def finish(self) -> None:
-        """Return when the last sample has left the device, or `stop` was called.
+        """Wait until the last sample has left the device, or `stop` was called.
 
-        Raises `DeviceError` where the device does not take the samples.
+        Raises `DeviceError` if the device has stopped taking samples.
         """
         if self._resampler is not None:
             rate, _ = self._resampler
             self._put(self._resampled(np.zeros(0, dtype=np.float32), rate, last=True))
         self._playout.close()
         taken = -1
-        while not self._over.wait(PATIENCE_S):
+        while not self._over.wait(STUCK_AFTER_S):
             if taken == self._playout.taken:
-                raise self._stuck()
+                raise self._broken("stopped taking samples")
             taken = self._playout.taken
         if self._defect is not None:
             raise self._defect
         if self._stopped:
             return
         if self._heard_at is None:
-            raise self._stuck()
+            raise self._broken("stopped taking samples")
         self._close(at_once=False)
 
     def stop(self) -> None:
-        """Be silent at once, and close; what waits is dropped. May be called from any thread."""
+        """Stop the sound at once, drop waiting samples, and close. Any thread may call it."""
         self._stopped = True
         self._playout.clear()
         self._over.set()
@@ -159,12 +148,7 @@ class Speaker:
     def __enter__(self) -> Speaker:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.stop()
 
     def _open(self, preferred_rate: int | None, latency_s: float) -> Any:
@@ -185,7 +169,7 @@ class Speaker:
                 except self._sounddevice.PortAudioError as error:
                     refusal = error
         assert refusal is not None
-        raise self._unusable(refusal) from None
+        raise self._broken(f"cannot be used: {refusal}") from None
 
     def _take_block(
         self, block: NDArray[np.float32], _frames: int, moment: Any, status: Any
@@ -197,8 +181,8 @@ class Speaker:
             if status.output_underflow and self._delay_ms is not None and self._heard_at is None:
                 self._underruns += 1
             delay_s = moment.outputBufferDacTime - moment.currentTime
-            if moment.outputBufferDacTime <= 0 or not 0 <= delay_s < PATIENCE_S:
-                delay_s = self._stream.latency  # this host tells no DAC time
+            if moment.outputBufferDacTime <= 0 or not 0 <= delay_s < STUCK_AFTER_S:
+                delay_s = self._stream.latency  # this host API has no DAC time
             if filled.samples and self._delay_ms is None:
                 self._delay_ms = 1000 * delay_s
                 if self._on_start is not None:
@@ -214,14 +198,14 @@ class Speaker:
             self._over.set()
 
     def _over_now(self) -> None:
-        """Wake who waits for the end; PortAudio calls this when the stream has stopped."""
+        """Wake `finish`; PortAudio calls this when the stream has stopped."""
         self._over.set()
 
     def _put(self, pcm: NDArray[np.float32]) -> None:
         taken = self._playout.taken
-        while not self._playout.put(pcm, PATIENCE_S):
+        while not self._playout.put(pcm, STUCK_AFTER_S):
             if self._playout.taken == taken:
-                raise self._stuck()
+                raise self._broken("stopped taking samples")
             taken = self._playout.taken
 
     def _resampled(
@@ -249,14 +233,8 @@ class Speaker:
                 self._stream.abort() if at_once else self._stream.stop()
                 self._stream.close()
 
-    def _unusable(self, error: Exception) -> DeviceError:
+    def _broken(self, how: str) -> DeviceError:
         return DeviceError(
-            f"the sound device {self.device.name!r} cannot be used: {error}",
-            f"choose another with --speaker (see --list-speakers), or {WRITE_A_FILE}",
-        )
-
-    def _stuck(self) -> DeviceError:
-        return DeviceError(
-            f"the sound device {self.device.name!r} stopped taking samples",
+            f"the sound device {self.device.name!r} {how}",
             f"choose another with --speaker (see --list-speakers), or {WRITE_A_FILE}",
         )

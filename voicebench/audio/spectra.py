@@ -1,13 +1,12 @@
-"""The spectra of a signal's audible frames: how loud each is, how flat, and what colour it has.
+"""The spectra of a signal's audible frames: how loud, how flat, and which frequencies.
 
-The signal is cut into frames of 32 ms, half a frame apart. Those within `AUDIBLE_DB` of the loudest
-are *audible* here, and only they are looked at.
+The signal is cut into frames of 32 ms, half a frame apart. Frames within `AUDIBLE_DB` of the
+loudest are *audible* here; only they count.
 
-**Flatness** is how even a frame's spectrum is, from 100 Hz up to 8 kHz or near half the sample
-rate: its geometric mean over its arithmetic mean, in dB. White noise has −1 dB (0 dB on average
-over endless time); a voice, with its overtones and formants, −6 to −60 dB. Where the flatness of
-many frames becomes one figure, each is weighted by its energy: a vowel counts more than the hiss
-between words.
+**Flatness** says how even a frame's spectrum is, from 100 Hz up to 8 kHz or near half the sample
+rate: its geometric mean over its arithmetic mean, in dB. White noise has −1 dB (0 dB if averaged
+over endless time). A voice, with its overtones and formants, has −6 to −60 dB. The flatness of many
+frames is weighted by their energy: a vowel counts more than the hiss between words.
 """
 
 from __future__ import annotations
@@ -26,23 +25,23 @@ AUDIBLE_DB = 30.0
 LEAST_LEVEL = 0.001
 """RMS, as a share of full scale, below which no frame is audible."""
 LEAST_RATE = 4000
-"""Hz; below, there is too little of a spectrum to look at."""
+"""Hz. Below it the spectrum is too narrow."""
 FROM_HZ, TO_HZ = 100.0, 8000.0
 BAND_EDGES_HZ = (100, 260, 420, 600, 830, 1130, 1530, 2050, 2700, 3500, 4500, 5600)
 NEAR_NYQUIST = 0.46
-"""Share of the sample rate up to which a spectrum is looked at: filters roll off above."""
+"""Share of the sample rate up to which a spectrum counts: filters attenuate above."""
 BLOCK_FRAMES = 512
-"""Frames transformed in one go; no effect on the answer."""
+"""Frames transformed at once; no effect on the result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spectra:
-    """The audible frames of a signal; at least one."""
+    """The audible frames of a signal, at least one."""
 
     step_s: float
     """Seconds from one frame to the next."""
     number: NDArray[np.int64]
-    """Which frames they are, from the signal's first."""
+    """Their numbers, counted from the first frame of the signal."""
     power: NDArray[np.float64]
     flatness_db: NDArray[np.float64]
     bands: NDArray[np.float64]
@@ -60,7 +59,7 @@ class Spectra:
 
 
 def spectra_of(pcm: NDArray[np.float32], sample_rate: int) -> Spectra | None:
-    """Return the audible frames of ``pcm`` ``(samples,)``, None where there are none.
+    """Return the audible frames of ``pcm`` ``(samples,)``, None if there are none.
 
     A sample that is not a number or infinite counts as 0.
     """
@@ -69,9 +68,7 @@ def spectra_of(pcm: NDArray[np.float32], sample_rate: int) -> Spectra | None:
     if sample_rate < LEAST_RATE or pcm.size < width:
         return None
     windows = np.lib.stride_tricks.sliding_window_view(_within_full_scale(pcm), width)[::step]
-    power = np.concatenate(
-        [block.var(axis=1, dtype=np.float64) for block in _blocks(windows)],
-    )
+    power = np.concatenate([block.var(axis=1, dtype=np.float64) for block in _blocks(windows)])
     least = max(LEAST_LEVEL**2, float(np.quantile(power, 0.95)) * 10 ** (-AUDIBLE_DB / 10))
     number = np.flatnonzero(power > least)
     if not number.size:
@@ -91,7 +88,7 @@ def spectra_of(pcm: NDArray[np.float32], sample_rate: int) -> Spectra | None:
 
 
 def mean_flatness_db(pcm: NDArray[np.float32], sample_rate: int) -> float | None:
-    """Return how flat ``pcm`` is on the whole, None where nothing is audible."""
+    """Return the mean flatness of ``pcm``, None if nothing is audible."""
     spectra = spectra_of(pcm, sample_rate)
     return None if spectra is None else spectra.mean_flatness_db
 
@@ -111,12 +108,12 @@ def _flatness(
 ) -> NDArray[np.float64]:
     """Return the flatness of each frame in dB.
 
-    Three neighbouring lines count as one: alone, each line of noise strays by several dB.
+    Three neighbouring lines count as one, because single lines of noise differ by several dB.
     """
     looked_at = (hertz >= FROM_HZ) & (hertz <= min(TO_HZ, NEAR_NYQUIST * sample_rate))
     lines = spectrum[:, looked_at]
     lines = lines[:, : lines.shape[1] // 3 * 3].reshape(len(lines), -1, 3).mean(axis=2)
-    # What is 90 dB below the strongest line is arithmetic, not sound.
+    # Whatever is 90 dB below the strongest line is rounding, not sound.
     lines = lines + lines.max(axis=1, keepdims=True) * 1e-9 + 1e-30
     flatness: NDArray[np.float64] = 10 * (
         np.log10(lines).mean(axis=1) - np.log10(lines.mean(axis=1))

@@ -1,8 +1,8 @@
-"""A voice made by arithmetic, for what has to sound like speech where nobody speaks.
+"""A synthetic voice made by arithmetic, for tests and checks that need something like speech.
 
-The overtones of a pitch of about 120 Hz, each as loud as the formants of the moment make it. Every
-0.15 s another vowel is reached, and the voice swells and falls with it. It says nothing, needs no
-model, is the same every time, and is loud from its first millisecond on.
+It has the overtones of a pitch of about 120 Hz, each as loud as the current formants make it. The
+vowel changes every 0.15 s, and the loudness follows. It says no words, needs no model, is the same
+every time, and is loud from its first millisecond on.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ _VOWELS_HZ = (
     (660, 1720, 2410),
     (440, 1020, 2240),
 )
-"""First three formants of vowels as American men speak them (Peterson and Barney, 1952)."""
+"""First three formants of vowels of American men (Peterson and Barney, 1952)."""
 _WIDTHS_HZ = (80.0, 110.0, 170.0)
 _STRENGTHS = (1.0, 0.6, 0.3)
 _PERIOD_S = _SYLLABLE_S * len(_VOWELS_HZ)
-"""After so long it repeats: whole cycles of the pitch, so that nothing jumps."""
+"""It repeats after this time: whole cycles of the pitch, so that nothing jumps."""
 
 
 def synthetic_voice(samples: int, sample_rate: int) -> NDArray[np.float32]:
-    """Return so many samples of the voice: float32 mono, none above `PEAK`."""
+    """Return ``samples`` samples of the voice: float32 mono, at most `PEAK`."""
     return np.resize(_period(sample_rate), samples)
 
 
 @lru_cache(maxsize=8)
 def _period(sample_rate: int) -> NDArray[np.float32]:
     moments = np.arange(round(_PERIOD_S * sample_rate)) / sample_rate
-    # The melody rises and falls over two vowels, and comes back to where it began.
+    # The melody rises and falls over two vowels, and returns to its beginning.
     bend = 2 * np.pi / (2 * _SYLLABLE_S)
     pitch_hz = _PITCH_HZ * (1 + _MELODY * np.sin(bend * moments))
     cycles = _PITCH_HZ * (moments + _MELODY * (1 - np.cos(bend * moments)) / bend)
@@ -63,7 +63,7 @@ def _period(sample_rate: int) -> NDArray[np.float32]:
 
 
 def _glide(moments: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the formants at each moment, on their way from vowel to vowel: ``(3, moments)``."""
+    """Return the formants at each moment, between one vowel and the next: ``(3, moments)``."""
     reached = np.arange(len(_VOWELS_HZ) + 1) * _SYLLABLE_S
     around = np.array([*_VOWELS_HZ, _VOWELS_HZ[0]], dtype=np.float64)
     return np.stack([np.interp(moments, reached, path) for path in around.T])

@@ -1,46 +1,42 @@
-"""WAV as servers really send it: a parser that is fed bytes as they arrive.
+"""WAV streams as servers really send them: a parser that takes bytes as they arrive.
 
-A WAV is a RIFF container: ``RIFF <size> WAVE``, then chunks of ``<id> <size> <body>``, a pad byte
-after a body of odd size. ``fmt `` says how samples are stored (see `wav_format`), ``data`` holds
-them.
+A WAV is a RIFF container: ``RIFF <size> WAVE``, then chunks of ``<id> <size> <body>``, with a pad
+byte after a body of odd size. ``fmt `` says how samples are stored (see `wav_format`), ``data``
+has them.
 
-A speech server does not know how long its answer will be when it sends the header, and is not
-always careful. So `WavStream`
+A speech server does not know the length of its answer when it sends the header, and servers make
+mistakes. So `WavStream`
 
-- takes bytes cut anywhere, in the header or in a sample, and gives back whole frames at once;
-- takes a data size that no answer has for a placeholder: 0, and whatever would be ten minutes of
-  speech or more (0x7FFFFFFF, 0xFFFFFFFF, two thousand million, an hour). The sound ends with the
-  stream then; whether that came to its proper end, the transport knows. A size that an answer may
-  have is a promise: sound that ends before it was cut off;
-- skips chunks that it does not know, before and after the samples, with or without their pad byte;
-- goes on when a second ``RIFF`` header follows: some servers send one WAV for each sentence on one
-  connection. Its format may differ, its rate may not;
-- decodes integers of 8, 16, 24 and 32 bits and floats of 32 and 64, mixes channels down;
-- never calls the header audio: no sample, no array.
+- takes bytes cut anywhere, in the header or in a sample, and returns whole frames at once;
+- takes an impossible data size for a placeholder: 0, and sizes of ten minutes of speech or more
+  (0x7FFFFFFF, 0xFFFFFFFF, two thousand million, an hour). The sound then ends with the stream, and
+  only the transport knows whether that was cut off. A possible size is a promise: a stream that
+  ends before it was cut off;
+- skips unknown chunks, before and after the samples, with or without their pad byte;
+- continues after a second ``RIFF`` header: some servers send one WAV for each sentence. The format
+  may change, the rate may not;
+- decodes integers of 8, 16, 24 and 32 bits and floats of 32 and 64, and mixes channels down;
+- never counts the header as audio.
 
-What cannot be decoded raises `WavError`, and nothing else.
+Everything that cannot be decoded raises `WavError`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voicebench.audio.wav_format import WavError, WavFormat, parse_format, samples_of
-from voicebench.audio.wav_writer import WavWriter, unusable_file, wav_header, write_wav
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["WavError", "WavFormat", "WavStream", "WavWriter", "read_wav", "wav_header", "write_wav"]
-
 MAX_HEADER_BYTES = 1 << 20
-"""Bytes that may come before the samples; a larger header is an error, not a wait."""
+"""Maximum of bytes before the samples; a larger header is an error."""
 LONGEST_S = 600.0
-"""Seconds of sound; a data size of so much, or more, is a placeholder."""
+"""A data size of this many seconds or more is a placeholder."""
 _MAX_FMT_BYTES = 4096
 _OTHER_MAGIC = {
     b"OggS": "an Ogg stream",
@@ -56,16 +52,16 @@ _OTHER_MAGIC = {
 
 
 class WavStream:
-    """A WAV that is still arriving: feed it bytes, take samples.
+    """Decodes a WAV that is still arriving.
 
-    ``format`` and ``sample_rate`` are None until the header's ``fmt `` chunk is complete. Samples
-    that came before a fault are given back first; the fault is raised by the call after.
+    ``format`` and ``sample_rate`` are None until the ``fmt `` chunk is complete. Samples before an
+    error are returned first; the next call raises the error.
     """
 
     def __init__(self) -> None:
         self.format: WavFormat | None = None
         self._buffer = bytearray()
-        self._position = 0  # of the buffer's first byte in the stream
+        self._position = 0  # in the stream, of the buffer's first byte
         self._read_on: Callable[[], NDArray[np.float32] | None] = self._riff
         self._fault: WavError | None = None
         self._in_header = True
@@ -78,13 +74,13 @@ class WavStream:
 
     @property
     def sample_rate(self) -> int | None:
-        """The rate in Hz, as the header says; None as long as it has not."""
+        """The rate in Hz; None before the header has it."""
         return self.format.sample_rate if self.format else None
 
     def feed(self, data: bytes | bytearray | memoryview) -> NDArray[np.float32]:
-        """Take the next bytes and return the samples that are whole now: mono, ``(n,)``, maybe 0.
+        """Take the next bytes and return the samples that are complete now: mono, ``(n,)``.
 
-        Raises `WavError` where the bytes are no WAV.
+        Raises `WavError` if the bytes are not a WAV.
         """
         if self._fault:
             raise self._fault
@@ -100,16 +96,16 @@ class WavStream:
         return np.concatenate(parts)
 
     def finish(self) -> NDArray[np.float32]:
-        """Say that no byte follows, and return the last samples (nearly always none).
+        """Take the end of the stream, and return the last samples (nearly always none).
 
-        Raises `WavError` where the stream ends in a header, within a sample, or before the size
-        that its header declared.
+        Raises `WavError` if the stream ends in a header, in a sample, or before the size that its
+        header declared.
         """
         if self._fault:
             raise self._fault
         end = self._position + len(self._buffer)
         if end == 0:
-            raise WavError("not one byte of a WAV came")
+            raise WavError("an empty WAV: not one byte came")
         if self._in_header or b"RIFF" in self._buffer:
             raise WavError(f"the WAV ends in its header, at byte {end}")
         if self._read_on != self._data:
@@ -121,8 +117,8 @@ class WavStream:
             raise WavError(f"the WAV ends at byte {end}, {self._data_left} bytes before its size")
         return samples
 
-    # Each of the following reads one part of the container. It returns samples (mostly none) where
-    # it got on, having set what is to be read next, and None where it needs more bytes.
+    # Each of the following methods reads one part of the container. It returns None if it needs
+    # more bytes. Otherwise it sets which part comes next, and returns samples (mostly none).
 
     def _riff(self) -> NDArray[np.float32] | None:
         if len(self._buffer) >= 4 and self._buffer[:4] != b"RIFF":
@@ -146,7 +142,7 @@ class WavStream:
         name, size = head[:4], int.from_bytes(head[4:], "little")
         if not all(0x20 <= byte < 0x7F for byte in name):
             raise WavError(
-                f"no chunk of a WAV at byte {self._position - 8}: {name!r}"
+                f"not a chunk of a WAV at byte {self._position - 8}: {name!r}"
                 + ("" if self._in_header else " (are there more samples than the header declares?)")
             )
         self._odd_chunk = size % 2 == 1
@@ -188,7 +184,7 @@ class WavStream:
         if self._odd_chunk:
             if not self._buffer:
                 return None
-            # Many writers forget the pad byte. It is 0, and a chunk's name begins with a letter.
+            # Many programs omit the pad byte. It is 0, and a chunk's name begins with a letter.
             if not chr(self._buffer[0]).isalpha():
                 self._take(1)
         self._read_on = self._chunk
@@ -210,7 +206,7 @@ class WavStream:
         assert self._data_left is not None
         samples = self._decode(min(len(self._buffer), self._data_left))
         if self._data_left < self._frame_bytes:
-            # A declared size that is not whole frames: the rest of it is nothing to hear.
+            # A declared size that is not whole frames: skip the rest.
             self._skip_left = self._data_left
             if len(self._buffer) >= self._skip_left:
                 self._read_on = self._skip
@@ -220,11 +216,11 @@ class WavStream:
     def _data_until_end(self) -> NDArray[np.float32] | None:
         end, header_follows = self._samples_end()
         if self._data_left is not None and end > self._data_left:
-            self._until_end = False  # so long it is: the size was true, and other chunks may follow
+            self._until_end = False  # the size was true after all, and other chunks may follow
             return self._data()
         samples = self._decode(end)
         if header_follows:
-            # What is left before the header is less than a frame.
+            # Less than a frame is left before the header.
             self._read_on = self._riff if self._buffer[:4] == b"RIFF" else self._cut_sample
             return samples
         return samples if samples.size else None
@@ -233,10 +229,10 @@ class WavStream:
         raise WavError(f"a sample is cut by the next WAV header at byte {self._position}")
 
     def _samples_end(self) -> tuple[int, bool]:
-        """Return how far the buffer holds samples for sure, and whether a header is next.
+        """Return how many bytes of the buffer are samples, and whether a header follows them.
 
-        ``RIFF....WAVE`` in samples is a new header: by chance it comes once in 2**64 bytes. What
-        may yet become one waits for the next bytes.
+        ``RIFF....WAVE`` in samples is a new header: by chance it comes once in 2**64 bytes. The
+        beginning of a possible header waits for the next bytes.
         """
         at = self._buffer.find(b"RIFF")
         while at >= 0:
@@ -256,7 +252,7 @@ class WavStream:
         return self.format.frame_bytes
 
     def _decode(self, available: int) -> NDArray[np.float32]:
-        """Take the whole frames of the ``available`` bytes and return them as samples."""
+        """Take the whole frames in the first ``available`` bytes, and return their samples."""
         assert self.format is not None
         raw = self._take(available - available % self._frame_bytes)
         if self._data_left is not None:
@@ -264,35 +260,15 @@ class WavStream:
         return samples_of(raw, self.format)
 
     def _take(self, count: int) -> bytes:
-        """Remove up to ``count`` bytes from the buffer's head and return them."""
+        """Remove up to ``count`` bytes from the beginning of the buffer, and return them."""
         taken = bytes(self._buffer[:count])
         del self._buffer[:count]
         self._position += len(taken)
         return taken
 
 
-def read_wav(path: str | Path) -> tuple[NDArray[np.float32], int]:
-    """Return a WAV file's samples, mixed down to mono, and their rate in Hz.
-
-    Raises `UsageError` where the file cannot be read, `WavError` where it is no whole WAV.
-    """
-    stream = WavStream()
-    parts = []
-    try:
-        with Path(path).open("rb") as file:
-            while block := file.read(1 << 20):
-                parts.append(stream.feed(block))
-        parts.append(stream.finish())
-    except OSError as error:
-        raise unusable_file("read", Path(path), error) from None
-    except WavError as error:
-        raise WavError(f"{path}: {error.message}") from None
-    assert stream.sample_rate is not None
-    return np.concatenate(parts), stream.sample_rate
-
-
 def _seen(head: bytes) -> str:
-    """Say what begins with these four bytes, where that is well known."""
+    """Return what a file with these first bytes is, if known."""
     for magic, meaning in _OTHER_MAGIC.items():
         if head.startswith(magic):
             return f"{meaning} (it begins with {head!r})"

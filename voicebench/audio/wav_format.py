@@ -1,13 +1,13 @@
-"""How the samples of a WAV are stored: its ``fmt `` chunk, and samples by what it says.
+"""How the samples of a WAV are stored: its ``fmt `` chunk, and how to decode samples by it.
 
 Format: IBM and Microsoft, "Multimedia Programming Interface and Data Specifications 1.0", 1991;
 Microsoft, "WAVEFORMATEXTENSIBLE". A *frame* is one sample of every channel. Integers of 8 bits are
-unsigned around 128, the wider ones signed; all are little-endian. Samples narrower than their
-container (20 bits in 24, 24 in 32) lie at its upper end, so only the container's width matters.
+unsigned around 128, wider ones signed; all are little-endian. Samples narrower than their container
+(20 bits in 24, 24 in 32) are in its upper bits, so only the width of the container matters.
 
-A header says a frame's length three times: by its channels and bits, by its block align, and by its
-bytes per second. Where they disagree, the bits are believed if one of the others agrees, and two of
-three against them are an error: read at another width, sound is noise or half as long.
+A header states the length of a frame three times: by channels and bits, by block align, and by
+bytes per second. If they disagree, the bits win if one of the others agrees with them. Otherwise it
+is an error: read at the wrong width, sound is noise or half as long.
 """
 
 from __future__ import annotations
@@ -34,8 +34,6 @@ _WIDE = 32
 # The last 14 bytes of every KSDATAFORMAT_SUBTYPE GUID; the first two are the format tag.
 _SUBTYPE_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 _OTHER_TAGS = {2: "ADPCM", 6: "A-law", 7: "µ-law", 0x11: "IMA ADPCM", 0x55: "MP3"}
-
-
 _ENCODINGS: dict[tuple[str, int], PcmEncoding] = {
     ("int", 8): "u8",
     ("int", 16): "s16le",
@@ -47,7 +45,7 @@ _ENCODINGS: dict[tuple[str, int], PcmEncoding] = {
 
 
 class WavError(EngineError):
-    """The bytes are no WAV that can be decoded; the message says at which point and why."""
+    """The bytes are not a WAV that can be decoded; the message says where and why."""
 
     fault: Fault = "audio"
 
@@ -58,7 +56,7 @@ class WavFormat:
 
     encoding: Literal["int", "float"]
     bits: int
-    """Bits that a stored sample takes, padding of a wider container included."""
+    """Bits of a stored sample, including the padding of a wider container."""
     channels: int
     sample_rate: int
 
@@ -69,7 +67,7 @@ class WavFormat:
 
 
 def parse_format(body: bytes) -> WavFormat:
-    """Read the body of a ``fmt `` chunk (16 bytes at least). Raises `WavError`."""
+    """Read the body of a ``fmt `` chunk (at least 16 bytes). Raises `WavError`."""
     tag, channels, rate, bytes_per_s, frame_bytes, bits = struct.unpack("<HHIIHH", body[:16])
     if tag == EXTENSIBLE_TAG:
         subtype = body[24:40]
@@ -78,11 +76,11 @@ def parse_format(body: bytes) -> WavFormat:
         tag = int.from_bytes(subtype[:2], "little")
     if tag not in (PCM_TAG, FLOAT_TAG):
         name = _OTHER_TAGS.get(tag, "samples")
-        raise WavError(f"a WAV of {name} (format {tag:#x})", "ask the server for PCM")
+        raise WavError(f"a WAV of {name} (format {tag:#x})", "request PCM from the server")
     if not 1 <= channels <= MAX_CHANNELS:
-        raise WavError(f"a WAV of {channels} channels; 1 to {MAX_CHANNELS} can be read")
+        raise WavError(f"a WAV of {channels} channels; 1 to {MAX_CHANNELS} are supported")
     if not 1 <= rate <= MAX_RATE:
-        raise WavError(f"a WAV of {rate} Hz; up to {MAX_RATE} can be read")
+        raise WavError(f"a WAV of {rate} Hz; up to {MAX_RATE} are supported")
     kind, widths = ("integer", _INT_BITS) if tag == PCM_TAG else ("float", _FLOAT_BITS)
     stored = -(-bits // 8) * 8
     if 8 * frame_bytes == channels * _WIDE and 16 < bits < _WIDE:
@@ -95,13 +93,13 @@ def parse_format(body: bytes) -> WavFormat:
             f"a contradictory WAV: {bits}-bit {kind} samples of {channels} "
             f"channel{'s' * (channels > 1)} are frames of {due} bytes, its block align is "
             f"{frame_bytes}, and it has {bytes_per_s} bytes per second",
-            "correct the header that the server writes, or ask for raw PCM",
+            "correct the header in the server, or request raw PCM",
         )
     return WavFormat("int" if tag == PCM_TAG else "float", stored, channels, rate)
 
 
 def samples_of(raw: bytes, stored: WavFormat) -> NDArray[np.float32]:
-    """Return whole frames as mono float32, full scale ±1."""
+    """Decode whole frames to mono float32, full scale ±1."""
     values = decode_pcm(raw, _ENCODINGS[stored.encoding, stored.bits])
     with np.errstate(all="ignore"):
         return mix_down(values.reshape(-1, stored.channels))

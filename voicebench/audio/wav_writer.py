@@ -1,11 +1,10 @@
-"""16-bit mono WAVs: a file that grows while its samples arrive, and the header of a stream."""
+"""Writes 16-bit mono WAVs: a file that grows as samples arrive, and the header of a stream."""
 
 from __future__ import annotations
 
 import contextlib
 import struct
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,22 +22,22 @@ _UNKNOWN_SIZE = 0xFFFFFFFF
 class WavWriter:
     """A 16-bit mono WAV file that is written while its samples arrive.
 
-    The header is right after every `append`, so that a file whose writing was interrupted plays.
+    The header is correct after every `append`, so an interrupted file can be played.
     """
 
     def __init__(self, path: str | Path, sample_rate: int) -> None:
-        """Create or replace ``path``. Raises `UsageError` where it cannot be written."""
+        """Create or replace ``path``. Raises `UsageError` if it cannot be written."""
         self.path = Path(path)
         self.sample_rate = sample_rate
         self.samples = 0
         try:
             self._file = self.path.open("wb")
         except OSError as error:
-            raise unusable_file("write", self.path, error) from None
+            raise cannot_write(self.path, error) from None
         self.append(np.zeros(0, dtype=np.float32))
 
     def append(self, pcm: NDArray[np.float32]) -> None:
-        """Write ``pcm`` (mono, full scale ±1, clipped) behind what is there."""
+        """Add ``pcm`` (mono, full scale ±1, clipped) to the end."""
         try:
             self.samples += pcm.size
             self._file.seek(0)
@@ -48,29 +47,24 @@ class WavWriter:
             self._file.flush()
         except OSError as error:
             self.close()
-            raise unusable_file("write", self.path, error) from None
+            raise cannot_write(self.path, error) from None
 
     def close(self) -> None:
-        """Close the file; what was appended is in it already."""
+        """Close the file, which is already complete."""
         with contextlib.suppress(OSError):
             self._file.close()
 
     def __enter__(self) -> WavWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
 
 def wav_header(sample_rate: int, samples: int | None = None) -> bytes:
-    """Return the 44 bytes before 16-bit mono samples; ``None``: their number is not yet known.
+    """Return the 44 bytes of header for 16-bit mono samples; None is an unknown number of them.
 
-    An unknown number is written as size 0xFFFFFFFF, which players and ffmpeg read to the end.
+    An unknown number has the size 0xFFFFFFFF; players and ffmpeg then read to the end.
     """
     data_bytes = _UNKNOWN_SIZE if samples is None else 2 * samples
     riff_bytes = min(_UNKNOWN_SIZE, 36 + data_bytes)
@@ -86,12 +80,12 @@ def wav_header(sample_rate: int, samples: int | None = None) -> bytes:
 def write_wav(path: str | Path, pcm: NDArray[np.float32], sample_rate: int) -> None:
     """Write ``pcm`` (mono, full scale ±1, clipped) as a 16-bit WAV.
 
-    Raises `UsageError` where the file cannot be written.
+    Raises `UsageError` if the file cannot be written.
     """
     with WavWriter(path, sample_rate) as file:
         file.append(pcm)
 
 
-def unusable_file(verb: str, path: Path, error: OSError) -> UsageError:
-    """Return the error that says which file cannot be read or written, and why."""
-    return UsageError(f"cannot {verb} {path}: {error.strerror or error}")
+def cannot_write(path: Path, error: OSError) -> UsageError:
+    """Return the error for a file that cannot be written."""
+    return UsageError(f"cannot write {path}: {error.strerror or error}")

@@ -92,7 +92,7 @@ def _compiled() -> list[MachineCheck]:
 
 
 def _speakers() -> list[MachineCheck]:
-    from voicebench.audio.speaker import list_speakers
+    from voicebench.audio.loudspeakers import list_speakers
 
     try:
         speakers = list_speakers()

@@ -204,7 +204,7 @@ def _check(
     settings: Settings, output: Path | None, speaker: str | None, *, aloud: bool, force: bool
 ) -> None:
     """Refuse what cannot work before a model is loaded."""
-    from voicebench.audio.speaker import find_speaker
+    from voicebench.audio.loudspeakers import find_speaker
     from voicebench.targets.opening import check_target
 
     check_target(settings)
@@ -337,7 +337,7 @@ def _holes(played: Played) -> str:
 
 
 def _print_speakers(as_json: bool) -> None:
-    from voicebench.audio.speaker import list_speakers
+    from voicebench.audio.loudspeakers import list_speakers
 
     speakers = list_speakers()
     if as_json:

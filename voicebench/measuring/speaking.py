@@ -23,8 +23,8 @@ from pathlib import Path
 from types import TracebackType
 
 from voicebench.audio.pcm import AudibleRule
-from voicebench.audio.speaker import LATENCY_S, PATIENCE_S, Played, Speaker
-from voicebench.audio.wav import WavWriter
+from voicebench.audio.speaker import LATENCY_S, STUCK_AFTER_S, Played, Speaker
+from voicebench.audio.wav_writer import WavWriter
 from voicebench.errors import EngineError, VoicebenchError
 from voicebench.events import (
     AudioChunk,
@@ -120,7 +120,7 @@ class Listener:
     def _emit(self, event: Event) -> None:
         is_end = isinstance(event, TurnFinished | TurnFailed)
         if is_end and self.speaker is not None and self._audio_came and self._broken is None:
-            self.speaker.started.wait(PATIENCE_S)
+            self.speaker.started.wait(STUCK_AFTER_S)
         self._recorder.emit(event)
 
     def _started(self, delay_ms: float) -> None:

@@ -19,7 +19,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voicebench.audio.wav import write_wav
+from voicebench.audio.wav_writer import write_wav
 from voicebench.errors import CannotMeasure, ResultsError, UsageError
 from voicebench.results.checksums import NAME as CHECKSUMS
 from voicebench.results.checksums import write_checksums

@@ -12,7 +12,7 @@ import pytest
 from encoded_sound import RATE, encoded, pcm16, voiced
 from loopback import Loopback, Peer, Script, serving
 
-from voicebench.audio.wav import wav_header
+from voicebench.audio.wav_writer import wav_header
 from voicebench.events import AudioChunk, FirstByte, Remark
 from voicebench.remote.clients.openai_speech import OpenAiSpeech, SpeechOptions
 from voicebench.remote.connection.access import Access, ApiKey

@@ -25,7 +25,7 @@ from loopback import (
 )
 from numpy.typing import NDArray
 
-from voicebench.audio.wav import wav_header
+from voicebench.audio.wav_writer import wav_header
 from voicebench.errors import CannotMeasure, UsageError
 from voicebench.events import AudioChunk, Connected, FirstByte, ServerTiming, TtsEvent
 from voicebench.remote.clients.plain_speech import PlainSpeech, SpeechRoute

@@ -15,7 +15,7 @@ from encoded_sound import RATE, pcm16, voiced
 from loopback import LONGEST_S, Loopback, closed_port, failure_in_time, serving, until
 from loopback_ws import SocketPeer, socket_script
 
-from voicebench.audio.wav import wav_header
+from voicebench.audio.wav_writer import wav_header
 from voicebench.errors import CannotMeasure
 from voicebench.events import AudioChunk, Connected, Event, FirstByte, TextChunk, TtsEvent
 from voicebench.remote.clients.socket_dialect import SocketDialect

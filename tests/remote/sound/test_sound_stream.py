@@ -7,7 +7,7 @@ import pytest
 from encoded_sound import RATE, encoded, pcm16, voiced
 from numpy.typing import NDArray
 
-from voicebench.audio.wav import wav_header
+from voicebench.audio.wav_writer import wav_header
 from voicebench.errors import UsageError
 from voicebench.remote.failure import RemoteError
 from voicebench.remote.sound.raw_pcm import PcmStream

@@ -19,7 +19,7 @@ from handmade import make_turn, sprint_turns
 from outcomes import simulated_turns, sprint_with_warmup, varied_turns
 from recorded_folders import write_result
 
-from voicebench.audio.wav import write_wav
+from voicebench.audio.wav_writer import write_wav
 from voicebench.figures.metrics import BY_NAME
 from voicebench.report.console.style import Column, Sheet
 from voicebench.report.html import Section, html_report

@@ -13,7 +13,7 @@ from handmade import make_turn, sprint_turns
 from playwright.sync_api import Browser, Page
 from recorded_folders import write_result
 
-from voicebench.audio.wav import write_wav
+from voicebench.audio.wav_writer import write_wav
 from voicebench.report.html import html_report
 from voicebench.results.run import read_run
 
