@@ -9,10 +9,11 @@ import pytest
 from handmade import failed_turn, make_turn
 from hypothesis import given
 from hypothesis import strategies as st
+from recorded_folders import write_rows
 
 from voicebench.events import ServerTiming
 from voicebench.figures.metrics import METRICS, compute
-from voicebench.results.csv_rows import COLUMNS, CSV_COLUMNS, quoted, row, unquoted, write_rows
+from voicebench.results.csv_rows import COLUMNS, CSV_COLUMNS, quoted, row
 from voicebench.turn.timeline import Timeline
 
 
@@ -20,6 +21,11 @@ def written(turns: list[Timeline]) -> str:
     file = io.StringIO(newline="")
     write_rows(file, turns)
     return file.getvalue()
+
+
+def unquoted(cell: str) -> str:
+    """Undo `quoted` as its documentation says."""
+    return cell.removeprefix("'")
 
 
 def frame(turns: list[Timeline]) -> pd.DataFrame:

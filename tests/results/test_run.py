@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawn_turns import drawn_turn, failed_turn, turn_with_first_audio
+from recorded_folders import write_rows
 
 from voicebench.errors import ResultsError
 from voicebench.results import batches
 from voicebench.results.batches import stream_turns
 from voicebench.results.codec import decode_line, encode_line
-from voicebench.results.csv_rows import write_rows
 from voicebench.results.run import read_run
 from voicebench.turn.timeline import Failure, TimedRemark, Timeline
 

@@ -14,6 +14,7 @@ from recorded_folders import write_result
 
 from voicebench.figures.metrics import METRICS, compute
 from voicebench.results import tables
+from voicebench.results.csv_rows import cells_of
 from voicebench.results.tables import (
     event_lines,
     long_rows,
@@ -92,11 +93,11 @@ def test_rows_for_fewer_or_more_turns_do_not_stand(
 
 def test_a_long_row_for_each_metric_that_the_turn_shows() -> None:
     turn = make_turn()
-    rows = list(long_rows("r", turn))
+    rows = list(long_rows(cells_of(turn)))
     shown = {name: value for name, value in compute(turn).items() if value is not None}
-    assert {row[4]: row[6] for row in rows} == shown
+    assert {row[3]: row[5] for row in rows} == shown
     units = {metric.name: metric.unit for metric in METRICS}
-    assert all(row[5] == units[str(row[4])] for row in rows)
+    assert all(row[4] == units[str(row[3])] for row in rows)
 
 
 def test_events_of_one_stamp_keep_the_order_of_a_turn() -> None:

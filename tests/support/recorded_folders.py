@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 from voicebench.figures.summary import Summary
 from voicebench.judging.digest import digest_of
 from voicebench.judging.gates import parse_gate
 from voicebench.results.checksums import write_checksums
 from voicebench.results.codec import encode_line
-from voicebench.results.csv_rows import write_rows
+from voicebench.results.csv_rows import CSV_COLUMNS, RunCount, row
 from voicebench.results.run import RecordedRun
 from voicebench.settings import DEFAULT_GATES
 from voicebench.turn.timeline import Timeline
@@ -74,6 +76,14 @@ def made_run(
         shown = {figure.name: figure.observe(previous)[0] for figure in figures}
         before = {"result": "20260104T101500Z-made", "figures": shown}
     return replace(run, stored=run.document_with(about, judgement or {}, before))
+
+
+def write_rows(file: TextIO, turns: Iterable[Timeline]) -> None:
+    """Write ``runs.csv`` of ``turns`` to ``file`` (opened with ``newline=""``)."""
+    writer = csv.DictWriter(file, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    runs = RunCount()
+    writer.writerows(row(turn, runs.of(turn.phase)) for turn in turns)
 
 
 def write_result(

@@ -1,28 +1,24 @@
-"""One turn as one row of ``runs.csv``, for people who use spreadsheets and pandas.
+"""One turn as one row of ``runs.csv``, for spreadsheets and pandas.
 
-The columns and their order are stable: new ones are only ever added at the end. What each holds is
-said in `COLUMNS`, metrics included, so that the documentation can be printed from it. Numbers are
-written in full (a row gives back the very number that the tables round), counts as whole numbers,
-and what a turn cannot show is an empty cell.
+The columns and their order are stable; new ones are added at the end. `COLUMNS` describes each of
+them, and the documentation is printed from it. Numbers are written in full, counts as whole
+numbers. What a turn does not show is an empty cell.
 
-**Text that could be taken for something else.** A spreadsheet runs a cell that begins with ``=``,
-``+``, ``-`` or ``@`` as a formula, and the words of a model or of a server may begin with anything;
-pandas reads ``NA`` as a missing value and ``42`` as a number. Such a text is written with one
-apostrophe in front, as a spreadsheet's own users do it. A text that begins with an apostrophe gets
-one more, so the rule can be undone: take one apostrophe away wherever a text begins with one
-(`unquoted`). Metrics are numbers and are never touched: a negative one stays negative. The rule
-follows OWASP's page on CSV injection.
+**Text that could be misread.** A spreadsheet runs a cell that begins with ``=``, ``+``, ``-`` or
+``@`` as a formula, and text of a model or a server may begin with anything. pandas reads ``NA`` as
+a missing value and ``42`` as a number. Such a text is written with an apostrophe in front, and so
+is a text that begins with an apostrophe. To undo the rule, remove one apostrophe from the beginning
+of a text. Metrics are numbers and are never changed. The rule follows OWASP's page on CSV
+injection.
 
-**Text that a terminal or a reader would obey.** Control characters become ``�``, and those that
-reverse the writing direction are left out (`voicebench.quoting`); line ends and tabs stay.
-``turns.jsonl`` holds every text as it was.
+**Text that a terminal would obey.** Control characters become ``�``, and characters that change the
+writing direction are removed (`voicebench.quoting`). Line ends and tabs stay. ``turns.jsonl`` has
+every text as it was.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping
-from typing import TextIO
+from collections.abc import Mapping
 
 from voicebench.figures.metrics import METRICS, Metric, compute
 from voicebench.quoting import neutral
@@ -33,7 +29,7 @@ TEXT_COLUMNS: tuple[tuple[str, str], ...] = (
     ("phase", "cold, warmup, idle or measured; only measured turns enter a statistic."),
     ("prompt", "What the user said."),
     ("status", "ok or failed."),
-    ("failure_reason", "Why the turn brought no usable answer; empty where it did."),
+    ("failure_reason", "Why the turn failed; empty where it did not."),
     ("failure_stage", "The part of the turn that failed: connect, llm, chunker, tts, audio, …"),
     ("reply_words", "Words of the reply; empty where the reply's text cannot be seen."),
     ("first_chunk_text", "The first text chunk that was handed to the synthesizer."),
@@ -49,7 +45,7 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     *((metric.name, metric.doc) for metric in METRICS),
     RUN,
 )
-"""Every column with what it holds."""
+"""Every column with its description."""
 
 CSV_COLUMNS: tuple[str, ...] = tuple(name for name, _ in COLUMNS)
 """The header."""
@@ -57,21 +53,21 @@ CSV_COLUMNS: tuple[str, ...] = tuple(name for name, _ in COLUMNS)
 _PHASE = CSV_COLUMNS.index("phase")
 _FORMULA_STARTS = tuple("=+-@＝＋－＠\t\n")
 _WITHOUT_SHAPE = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
-"""Characters before a formula's sign that nobody sees, and some programs pass over."""
+"""Invisible characters, which some programs skip before the sign of a formula."""
 _READ_AS_MISSING = ("#n/a", "#na", "<na>", "n/a", "na", "nan", "-nan", "null", "none")
 _READ_AS_MISSING_OR_BOOLEAN = frozenset((*_READ_AS_MISSING, "1.#ind", "1.#qnan", "true", "false"))
-"""What pandas takes for no value or for a truth value when it reads a column, in lower case."""
+"""What pandas reads as a missing value or a truth value, in lower case."""
 _WHOLE_UNITS = ("count", "bool")
 
 
 class RunCount:
-    """Counts the runs: a run is a measured turn, and the first measured turn is run 1."""
+    """Numbers the runs: a run is a measured turn, and the first one is run 1."""
 
     def __init__(self) -> None:
         self._runs = 0
 
     def of(self, phase: str) -> int | None:
-        """Return which run the next turn is; None where it is not measured."""
+        """Return the run number of the next turn; None if it is not measured."""
         if phase != "measured":
             return None
         self._runs += 1
@@ -83,8 +79,8 @@ def row(
 ) -> dict[str, object]:
     """Return the cells of ``turn`` by column, in the order of `CSV_COLUMNS`; None is empty.
 
-    ``run`` is the turn's number among the measured ones (`RunCount`); ``values`` are the turn's
-    metrics, where they are computed already.
+    ``run`` is the turn's number among the measured ones (`RunCount`). ``values`` are the turn's
+    metrics, if they are computed already.
     """
     values = compute(turn) if values is None else values
     first_chunk = turn.chunks[0].text if turn.chunks else None
@@ -103,16 +99,15 @@ def row(
     return cells | {RUN[0]: run}
 
 
-def cells_of(turn: Timeline, values: Mapping[str, float | None] | None = None) -> list[str]:
-    """Return what `row` gives, as it is written, but for the run, whose cell is left empty.
-
-    Which run a turn is, only who has seen the turns before it can tell: see `numbered`.
-    """
-    return ["" if cell is None else str(cell) for cell in row(turn, None, values).values()]
+def cells_of(
+    turn: Timeline, run: int | None = None, values: Mapping[str, float | None] | None = None
+) -> list[str]:
+    """Return the cells of `row` as text."""
+    return ["" if cell is None else str(cell) for cell in row(turn, run, values).values()]
 
 
 def numbered(cells: list[str], runs: RunCount) -> list[str]:
-    """Return ``cells`` (of `cells_of`) with the number of the run, counted by ``runs``."""
+    """Return ``cells`` (of `cells_of`, without run) with the number that ``runs`` counts next."""
     run = runs.of(cells[_PHASE])
     return cells if run is None else [*cells[:-1], str(run)]
 
@@ -123,32 +118,19 @@ def _cell(metric: Metric, value: float | None) -> float | int | None:
     return value
 
 
-def write_rows(file: TextIO, turns: Iterable[Timeline]) -> None:
-    """Write the header and a row for each turn to ``file`` (opened with ``newline=""``)."""
-    writer = csv.DictWriter(file, CSV_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    runs = RunCount()
-    writer.writerows(row(turn, runs.of(turn.phase)) for turn in turns)
-
-
 def quoted(text: str) -> str:
-    """Return ``text`` so that no program takes it for a formula, a number or a missing value.
+    """Return ``text`` such that no program reads it as a formula, a number or a missing value.
 
-    An empty text becomes one apostrophe, so that it is not taken for no text. Half a surrogate pair
-    and control characters become ``�``; a carriage return, which Python's csv leaves unquoted
-    before 3.13, becomes a line feed; characters that change the writing direction are left out.
+    An empty text becomes one apostrophe, because an empty cell means no text. Half a surrogate pair
+    and control characters become ``�``. A carriage return, which Python's csv leaves unquoted
+    before 3.13, becomes a line feed. Characters that change the writing direction are removed.
     """
     writable = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     writable = neutral(writable.replace("\r\n", "\n").replace("\r", "\n"))
-    return f"'{writable}" if _taken_for_something_else(writable) else writable
+    return f"'{writable}" if _could_be_misread(writable) else writable
 
 
-def unquoted(cell: str) -> str:
-    """Return the text that was written as ``cell``."""
-    return cell.removeprefix("'")
-
-
-def _taken_for_something_else(text: str) -> bool:
+def _could_be_misread(text: str) -> bool:
     bare = text.strip().lstrip(_WITHOUT_SHAPE)
     if not bare or bare.startswith(("'", *_FORMULA_STARTS)) or text.startswith(_FORMULA_STARTS):
         return True

@@ -1,54 +1,62 @@
-"""Do the documents beside the turns hold what their readers take them for?
+"""Check the types of the values in the documents beside the turns.
 
-``settings.json`` and ``environment.json`` cannot be computed anew. Their values can be of the wrong
-type, though, and then no reader may trust them: a limit that is text, cores that are a list.
+``settings.json`` and ``environment.json`` cannot be computed again from the turns. So only the
+types of their values are checked, and that the documents agree with each other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from voicebench.errors import ResultsError
 from voicebench.quoting import as_json
 from voicebench.results.folder import ENVIRONMENT, INCOMPLETE, SETTINGS, SUMMARY
-from voicebench.results.reading import read_document, read_summary
+from voicebench.results.reading import object_in, read_document, read_summary
+from voicebench.turn.typed_json import read_as
 
 ORIGINS = "origins"
-"""Where each of the settings came from, by their keys."""
+"""The key of the object that says where each setting came from."""
 
 NAMELESS = ("llm.model", "tts.voice")
-"""Settings that a result leaves open where nobody named them (a server does the whole turn)."""
+"""Settings that are null if they were not given and one server does the whole turn."""
 
-_TEXT, _NUMBER, _WHOLE = "a text", "a number", "a whole number"
-_OBJECT, _LIST = "an object", "a list"
 
-ENVIRONMENT_KINDS = {
-    "voicebench": _TEXT,
-    "python": _TEXT,
-    "packages": _OBJECT,
-    "system": _TEXT,
-    "machine": _TEXT,
-    "cpu": _TEXT,
-    "cores": _WHOLE,
-    "memory_bytes": _WHOLE,
-    "governor": _TEXT,
-    "thread_waiting": _TEXT,
-    "load_1min": _NUMBER,
-    "clock_resolution_ns": _WHOLE,
-    "commit": _TEXT,
-    "instrument": _OBJECT,
-    "instruments": _LIST,
-    "target": _OBJECT,
-}
-"""What `voicebench.machine.environment` and a session write; each may be null, where it is unknown.
-"""
+@dataclass(frozen=True)
+class _Instrument:
+    """The self-test of the instrument over one transport, as ``environment.json`` has it."""
 
-INSTRUMENT_KINDS = {"transport": _TEXT, "p50_ms": _NUMBER, "p95_ms": _NUMBER}
+    transport: str | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class _Environment:
+    """What `voicebench.machine.environment` and a session write; null where it is unknown."""
+
+    voicebench: str | None = None
+    python: str | None = None
+    packages: dict[str, str | None] | None = None
+    system: str | None = None
+    machine: str | None = None
+    cpu: str | None = None
+    cores: int | None = None
+    memory_bytes: int | None = None
+    governor: str | None = None
+    thread_waiting: str | None = None
+    load_1min: float | None = None
+    clock_resolution_ns: int | None = None
+    commit: str | None = None
+    instrument: _Instrument | None = None
+    instruments: tuple[_Instrument | None, ...] | None = None
+    target: dict[str, Any] | None = None
 
 
 def wrong_documents(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield each file beside the turns that cannot be what was written, with what is wrong."""
+    """Yield each file beside the turns that cannot be as it was written, with what is wrong."""
     found: dict[str, Mapping[str, object]] = {}
     for name, read in (
         (SETTINGS, read_document),
@@ -56,7 +64,7 @@ def wrong_documents(folder: Path) -> Iterator[tuple[str, str]]:
         (SUMMARY, read_summary),
     ):
         if name == SUMMARY and not (folder / name).exists():
-            continue  # a run that did not come to its end has none
+            continue  # an interrupted run has none
         try:
             found[name] = read(folder / name)
         except ResultsError as error:
@@ -65,16 +73,15 @@ def wrong_documents(folder: Path) -> Iterator[tuple[str, str]]:
         if name in found:
             yield from ((name, what) for what in check(found[name]))
     if len(found) == 3:
-        said = _said_of_run(folder, found[SETTINGS], found[ENVIRONMENT])
-        yield from ((SUMMARY, what) for what in _wrong_run(found[SUMMARY].get("run"), said))
+        expected = _expected_run(folder, found[SETTINGS], found[ENVIRONMENT])
+        yield from ((SUMMARY, what) for what in _wrong_run(found[SUMMARY].get("run"), expected))
 
 
-def _said_of_run(
+def _expected_run(
     folder: Path, settings: Mapping[str, object], environment: Mapping[str, object]
 ) -> dict[str, object]:
-    """Return what the other files say of the run."""
-    run = settings.get("run")
-    named = run if isinstance(run, dict) else {}
+    """Return what the summary should say about the run, from the other files."""
+    named = object_in(settings, "run")
     # The disk may have been full before the marker could be taken away.
     complete = {} if (folder / INCOMPLETE).exists() else {"complete": True}
     return complete | {
@@ -86,27 +93,29 @@ def _said_of_run(
     }
 
 
-def _wrong_run(run: object, said: Mapping[str, object]) -> Iterator[str]:
-    """Yield what the summary says of its run and another file does not."""
+def _wrong_run(run: object, expected: Mapping[str, object]) -> Iterator[str]:
+    """Yield where the summary's ``run`` contradicts the other files."""
     if not isinstance(run, dict):
-        yield f"run is {shown(run)}, not {_OBJECT}"
+        yield f"run is {shown(run)}, not an object"
         return
-    for name, value in said.items():
+    for name, value in expected.items():
         stored = run.get(name)
         if name in run and (stored != value or type(stored) is not type(value)):
             yield f"run.{name} is {shown(stored)}, and the other files say {shown(value)}"
 
 
 def _wrong_settings(document: Mapping[str, object]) -> Iterator[str]:
-    """Yield the settings that no file could hold; unknown ones may be of a later version."""
+    """Yield the settings with invalid values. Unknown ones may be of a later version."""
     from pydantic import ValidationError
 
     from voicebench.errors import UsageError
     from voicebench.settings import Settings
 
     stored = {name: value for name, value in document.items() if name != ORIGINS}
-    if not _holds_texts(document.get(ORIGINS, {})):
-        yield f"{ORIGINS} is {shown(document[ORIGINS])}, not {_OBJECT} of texts"
+    try:
+        read_as(dict[str, str], document.get(ORIGINS, {}))
+    except ValueError:
+        yield f"{ORIGINS} is {shown(document[ORIGINS])}, not an object of texts"
     try:
         Settings.model_validate(stored)
     except ValidationError as error:
@@ -114,55 +123,20 @@ def _wrong_settings(document: Mapping[str, object]) -> Iterator[str]:
             key = ".".join(str(part) for part in detail["loc"])
             nameless = key in NAMELESS and detail["input"] is None
             if not nameless and detail["type"] != "extra_forbidden":
-                yield f"{key} is {shown(detail['input'])}, which no setting may be"
+                yield f"{key} is {shown(detail['input'])}, which is not allowed"
     except UsageError as error:
         yield error.message
 
 
 def _wrong_environment(document: Mapping[str, object]) -> Iterator[str]:
-    yield from _wrong_kinds("", document, ENVIRONMENT_KINDS)
-    packages = document.get("packages")
-    if isinstance(packages, dict) and not _holds_texts(packages):
-        yield f"packages is {shown(packages)}, not {_OBJECT} of texts"
-    instrument, others = document.get("instrument"), document.get("instruments")
-    for place, entry in [
-        ("instrument", instrument),
-        *((f"instruments[{n}]", one) for n, one in enumerate(_list(others), start=1)),
-    ]:
-        if isinstance(entry, dict):
-            yield from _wrong_kinds(f"{place}.", entry, INSTRUMENT_KINDS)
-        elif entry is not None:
-            yield f"{place} is {shown(entry)}, not {_OBJECT}"
-
-
-def _holds_texts(value: object) -> bool:
-    """Tell whether ``value`` is an object of texts, or of nothing where one is unknown."""
-    return isinstance(value, dict) and all(isinstance(one, str | None) for one in value.values())
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
-
-
-def _wrong_kinds(
-    where: str, document: Mapping[str, object], kinds: Mapping[str, str]
-) -> Iterator[str]:
-    for name, kind in kinds.items():
-        value = document.get(name)
-        if value is not None and not _IS[kind](value):
-            yield f"{where}{name} is {shown(value)}, not {kind}"
-
-
-_IS = {
-    _TEXT: lambda value: isinstance(value, str),
-    _NUMBER: lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-    _WHOLE: lambda value: type(value) is int and value >= 0,
-    _OBJECT: lambda value: isinstance(value, dict),
-    _LIST: lambda value: isinstance(value, list),
-}
+    for name, value in document.items():
+        try:
+            read_as(_Environment, {name: value})
+        except (TypeError, ValueError) as error:
+            yield str(error)
 
 
 def shown(value: object) -> str:
-    """Return a value of a document, cut where it is long."""
+    """Return a value of a document as JSON, shortened if it is long."""
     text = as_json(value)
     return text if len(text) <= 60 else f"{text[:59]}…"

@@ -1,9 +1,9 @@
-"""Results as CSV for people who analyse them: one row a turn, a metric or an event.
+"""Results as CSV for analysis: one row per turn, per metric or per event.
 
-Columns are stable and documented (``docs/csv.md``); new ones come at the end. Each table begins
-with ``result``, the folder's name, so several results fit into one file. Text is written by
-`voicebench.results.csv_rows.quoted`, numbers in full, and what was not observed is empty or has no
-row, so that ``pandas.read_csv`` needs no options.
+Columns are stable and documented (``docs/csv.md``); new ones are added at the end. The first column
+is ``result``, the folder's name, so that several results fit into one file. Text is written by
+`voicebench.results.csv_rows.quoted`, numbers in full. What was not observed is empty or has no row,
+so that ``pandas.read_csv`` needs no options.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TextIO
 import orjson
 
 from voicebench.errors import ResultsError
-from voicebench.figures.metrics import METRICS, NS_PER_MS, compute
+from voicebench.figures.metrics import METRICS, NS_PER_MS
 from voicebench.results.batches import map_turns, regular
 from voicebench.results.codec import decode_line
 from voicebench.results.csv_rows import CSV_COLUMNS, RunCount, cells_of, numbered, quoted
@@ -52,7 +52,6 @@ EVENT_COLUMN_DOCS: tuple[tuple[str, str], ...] = (
     ("audio_ms", "Their duration; empty for any other event."),
 )
 
-Cells = tuple[object, ...]
 FROM_TURNS = 2_000
 SAMPLE_TURNS = 50
 _PHASE = CSV_COLUMNS.index("phase")
@@ -66,12 +65,7 @@ def write_turns(file: TextIO, folders: Iterable[Path]) -> None:
     writer.writerow(TURN_COLUMNS)
     for folder in folders:
         name = quoted(folder.resolve().name)
-        if stored_rows_stand(folder):
-            writer.writerows((name, *cells) for cells in _stored_rows(folder))
-        else:
-            runs = RunCount()
-            for rows in map_turns(folder, _rows):
-                writer.writerows((name, *numbered(cells, runs)) for cells in rows)
+        writer.writerows((name, *cells) for cells in _rows_of(folder))
 
 
 def write_long(file: TextIO, folders: Iterable[Path]) -> None:
@@ -80,12 +74,8 @@ def write_long(file: TextIO, folders: Iterable[Path]) -> None:
     writer.writerow([name for name, _ in LONG_COLUMN_DOCS])
     for folder in folders:
         name = quoted(folder.resolve().name)
-        if stored_rows_stand(folder):
-            for cells in _stored_rows(folder):
-                writer.writerows(_long_cells(name, cells))
-        else:
-            for rows in map_turns(folder, partial(_rows_by_metric, name)):
-                writer.writerows(rows)
+        for cells in _rows_of(folder):
+            writer.writerows((name, *long_cells) for long_cells in long_rows(cells))
 
 
 def write_events(file: TextIO, folders: Iterable[Path]) -> None:
@@ -98,12 +88,18 @@ def write_events(file: TextIO, folders: Iterable[Path]) -> None:
             file.write(text)
 
 
-def _rows(turns: Sequence[Timeline]) -> list[list[str]]:
+def _rows_of(folder: Path) -> Iterator[list[str]]:
+    """Yield the row of each turn as in ``runs.csv``: the stored row if it is right, else anew."""
+    if stored_rows_stand(folder):
+        yield from _stored_rows(folder)
+        return
+    runs = RunCount()
+    for rows in map_turns(folder, _computed_rows):
+        yield from (numbered(cells, runs) for cells in rows)
+
+
+def _computed_rows(turns: Sequence[Timeline]) -> list[list[str]]:
     return [cells_of(turn) for turn in turns]
-
-
-def _rows_by_metric(result: str, turns: Sequence[Timeline]) -> list[Cells]:
-    return [cells for turn in turns for cells in long_rows(result, turn)]
 
 
 def _events_as_text(result: str, turns: Sequence[Timeline]) -> str:
@@ -111,11 +107,11 @@ def _events_as_text(result: str, turns: Sequence[Timeline]) -> str:
 
 
 def stored_rows_stand(folder: Path) -> bool:
-    """Return whether ``runs.csv`` can be taken for the rows of very many turns.
+    """Return whether the rows of ``runs.csv`` can be used instead of computing them again.
 
-    Computing a hundred thousand turns anew takes longer. Above `FROM_TURNS` turns the stored rows
-    are taken, if there is one for each turn, with today's columns, and each of a sample of them is
-    what its turn gives. `voicebench verify` compares them all.
+    That saves time with very many turns. It needs more than `FROM_TURNS` turns, one row for each,
+    today's columns, and a sample of rows that equal the computed ones. `voicebench verify` compares
+    all of them.
     """
     try:
         with (folder / TURNS).open("rb") as lines:
@@ -127,12 +123,10 @@ def stored_rows_stand(folder: Path) -> bool:
         with (folder / TURNS).open("rb") as lines:
             for number, line in enumerate(lines):
                 cells = next(rows, None)
-                if not line.endswith(b"\n"):
-                    return False
-                if cells is None:
+                if cells is None or not line.endswith(b"\n"):
                     return False
                 run = runs.of(cells[_PHASE])
-                if number % step == 0 and cells != _cells_of_line(line, run):
+                if number % step == 0 and cells != cells_of(decode_line(line, TURNS), run):
                     return False
         return next(rows, None) is None
     except (OSError, UnicodeDecodeError, ResultsError, csv.Error, IndexError):
@@ -140,41 +134,27 @@ def stored_rows_stand(folder: Path) -> bool:
 
 
 def _stored_rows(folder: Path) -> Iterator[list[str]]:
-    """Yield the rows of ``runs.csv``; none where its header is another."""
+    """Yield the rows of ``runs.csv``; none if its columns are not today's."""
     with regular(folder / CSV).open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file)
         if tuple(next(rows, ())) == CSV_COLUMNS:
             yield from rows
 
 
-def _cells_of_line(line: bytes, run: int | None) -> list[str]:
-    cells = cells_of(decode_line(line, TURNS))
-    return cells if run is None else [*cells[:-1], str(run)]
-
-
-def _long_cells(result: str, cells: list[str]) -> Iterator[Cells]:
-    turn, phase, status = cells[0], cells[1], cells[_STATUS]
+def long_rows(cells: list[str]) -> Iterator[tuple[object, ...]]:
+    """Yield a row for each metric in ``cells``, the row of a turn; without the result's name."""
+    turn, phase, status = cells[0], cells[_PHASE], cells[_STATUS]
     of_metrics = cells[_FIRST_METRIC : _FIRST_METRIC + len(METRICS)]
     for metric, cell in zip(METRICS, of_metrics, strict=True):
         if cell:
-            yield result, turn, phase, status, metric.name, metric.unit, float(cell)
-
-
-def long_rows(result: str, turn: Timeline) -> Iterator[Cells]:
-    """Yield a row for each metric that ``turn`` shows."""
-    status = "failed" if turn.failed else "ok"
-    values = compute(turn)
-    for metric in METRICS:
-        value = values[metric.name]
-        if value is not None:
-            yield result, turn.turn, turn.phase, status, metric.name, metric.unit, float(value)
+            yield turn, phase, status, metric.name, metric.unit, float(cell)
 
 
 def event_lines(result: str, turn: Timeline) -> str:
     """Return a line of CSV for each event of ``turn``, in order of time.
 
-    Events of one stamp keep the order in which a turn goes through them. The lines are written
-    here, and not by `csv`, since there are seventy of a turn; ``result`` is a cell (`csv_cell`).
+    Events with the same stamp stay in the order of a turn. The lines are not written by `csv`,
+    which would be slower: a turn has about seventy. ``result`` is a cell (`csv_cell`).
     """
     head = f"{result},{turn.turn},{turn.phase}"
     lines = [(0, f"{head},turn_started,1,0.0,{_text_cell(turn.prompt)},,\n")]
@@ -205,7 +185,7 @@ def _texts(head: str, event: str, texts: Sequence[TimedText]) -> list[tuple[int,
 
 
 def _pieces(head: str, turn: Timeline) -> list[tuple[int, str]]:
-    """Return the lines of the audio; most pieces are of one length."""
+    """Return the lines of the audio. Most pieces have the same length."""
     if turn.sound is None:
         return []
     sizes = {samples for _, samples in turn.audio}
@@ -220,7 +200,7 @@ def _pieces(head: str, turn: Timeline) -> list[tuple[int, str]]:
 
 
 def _numbers(values: list[float]) -> list[str]:
-    """Write ``values`` in full, in a sixth of the time that `repr` takes for each."""
+    """Return ``values`` in full. orjson is six times as fast as `repr`."""
     return orjson.dumps(values).decode()[1:-1].split(",") if values else []
 
 
@@ -229,7 +209,7 @@ def _ms(at_ns: int) -> float:
 
 
 def csv_cell(text: str) -> str:
-    """Return ``text`` as `csv` writes it: in quotes where it holds what parts cells or rows."""
+    """Return ``text`` as `csv` writes it: in quotes if it contains a separator."""
     if any(character in text for character in ',"\n\r'):
         return '"' + text.replace('"', '""') + '"'
     return text
@@ -237,5 +217,5 @@ def csv_cell(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _text_cell(text: str) -> str:
-    """Return a text of a turn as a cell; tokens repeat."""
+    """Return a text of a turn as a cell. Cached, because tokens repeat."""
     return csv_cell(quoted(text))

@@ -137,7 +137,7 @@ def _compute_batch(turns: Sequence[Timeline]) -> _Batch:
     phases: dict[Phase, GrowingColumns] = {}
     for turn in turns:
         values = compute(turn)
-        rows.append(cells_of(turn, values))
+        rows.append(cells_of(turn, values=values))
         phases.setdefault(turn.phase, GrowingColumns()).add(turn, values)
     return _Batch(rows, {phase: found.columns() for phase, found in phases.items()})
 

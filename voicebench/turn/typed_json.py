@@ -7,8 +7,8 @@ accepts:
 * ``int``: a whole number from 0 to `LARGEST`; ``float``: a finite number;
 * ``str``, ``bool`` and `Literal`: exactly these;
 * a class: an object with its fields, or a list of all of them in order;
-* ``tuple[X, ...]``: a list of these;
-* ``X | None``: these, or null.
+* ``tuple[X, ...]``: a list of these; ``dict[str, X]``: an object of these;
+* ``X | None``: these, or null; ``Any``: anything.
 
 A field with a default may be missing. Unknown keys are ignored: a later version may write them.
 """
@@ -50,6 +50,8 @@ def _reader_of(kind: Any) -> _Reader:
     if get_origin(kind) is tuple:
         item = arguments[0]
         return partial(_rows, item, _types_of(item)) if _is_row(item) else partial(_items, item)
+    if get_origin(kind) is dict:
+        return partial(_values, arguments[1])
     if _is_row(kind):
         return lambda value: _rows(kind, _types_of(kind), [value])[0]
     return partial(_record, kind, _fields_of(kind)) if is_dataclass(kind) else _SIMPLE[kind]
@@ -111,6 +113,12 @@ def _items(kind: Any, value: object) -> tuple[Any, ...]:
     return tuple(map(_reader_of(kind), value))
 
 
+def _values(kind: Any, value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _unfit(value, "an object")
+    return {name: _reader_of(kind)(inner) for name, inner in value.items()}
+
+
 def _optional(read: _Reader, value: object) -> Any:
     return None if value is None else read(value)
 
@@ -147,7 +155,17 @@ def _flag(value: object) -> bool:
     raise _unfit(value, "true or false")
 
 
-_SIMPLE: Mapping[type, _Reader] = {int: _whole, float: _number, str: _text, bool: _flag}
+def _anything(value: object) -> object:
+    return value
+
+
+_SIMPLE: Mapping[Any, _Reader] = {
+    int: _whole,
+    float: _number,
+    str: _text,
+    bool: _flag,
+    Any: _anything,
+}
 
 
 def _unfit(value: object, wanted: str) -> ValueError:
