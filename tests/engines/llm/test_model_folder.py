@@ -52,5 +52,5 @@ def test_a_hub_model_in_the_cache_needs_no_network(hub_cache: Path) -> None:
 
 
 def test_a_name_that_no_hub_takes_is_refused(hub_cache: Path) -> None:
-    with pytest.raises(ModelError, match="neither a local model nor a hub id"):
+    with pytest.raises(ModelError, match="neither a local language model nor a hub id"):
         find_model_folder("some--body/some..model")

@@ -12,17 +12,12 @@ later must be the same bytes.
 from __future__ import annotations
 
 import difflib
-import re
 from dataclasses import dataclass
 from typing import Literal
 
 from voicebench.errors import UsageError
 
 Kind = Literal["llm", "voice"]
-
-
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
-"""What a model of a hub is called: ``owner/name``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from voicebench.engines.models.catalogue import HUB_ID
 from voicebench.engines.models.fetch_progress import Say, say_nothing, told
+from voicebench.engines.models.hub import HUB_ID, hub_folder
 from voicebench.errors import ModelError
 
 if TYPE_CHECKING:
@@ -44,28 +44,4 @@ def open_voice(voice: str, family: Family = "auto", say: Say = say_nothing) -> V
             "name a Piper .onnx file, a folder or hub id of a VitsModel, or one of "
             "`voicebench models list`",
         )
-    return open_vits_folder(_hub_folder(voice), voice, say)
-
-
-def _hub_folder(voice: str) -> Path:
-    """Return the snapshot of a hub voice in the hub's cache; HF_HUB_OFFLINE is honoured."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(voice, allow_patterns=list(_HUB_FILES)))
-    except LocalEntryNotFoundError:
-        raise ModelError(
-            f"the voice {voice!r} is not in the hub's cache, and the hub cannot be reached",
-            "fetch it where there is a network (`hf download`), or name a local folder",
-        ) from None
-    except HfHubHTTPError as error:
-        raise ModelError(
-            f"the hub does not hand out the voice {voice!r} ({type(error).__name__})",
-            "check the id, log in (`hf auth login`) if it is gated, or name a local folder",
-        ) from None
-    except Exception as error:  # the client's network library and its errors change by release
-        raise ModelError(
-            f"fetching the voice {voice!r} broke off ({type(error).__name__}: {error})",
-            "check the network and the disk, and try again",
-        ) from None
+    return open_vits_folder(hub_folder(voice, "voice", _HUB_FILES), voice, say)

@@ -1,4 +1,4 @@
-"""What is fitted to the machine when a voice is loaded: arithmetic, pace, recorded windows."""
+"""What depends on the machine when a voice is loaded: arithmetic, pace, recorded windows."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from voicebench.engines.tts.vits.voice_trial import snr_db, vits_works
 from voicebench.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from voicebench.engines.tts.vits.arithmetic import Arithmetic
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from voicebench.engines.tts.voice import Voice
 
 LEAST_SNR_DB = 35.0
-"""A shorter number format must stay this far above its error, or float32 is taken."""
+"""The audio of a shorter number format must be this far above its error, or float32 is taken."""
 
 REPLAYED_FRAMES = (16, 32, 48)
 """Sizes of window that are recorded on a GPU."""
@@ -41,18 +43,20 @@ def choose_arithmetic(
     kernels: str = "auto",
     refused: list[NoLibrary] | None = None,
 ) -> Arithmetic:
-    """Return what computes ``voice`` on ``device``: C compiled for this processor, or torch.
+    """Return the fastest arithmetic for ``voice`` and its speaker on ``device``.
 
-    Where it is torch for want of C, ``refused`` gets the reason.
+    | device | the fastest first |
+    |---|---|
+    | CPU | C in bfloat16 (needs AMX), C in float32, torch in bfloat16 (needs AVX-512 or Arm with
+    it), torch in float32 |
+    | GPU | torch in float32: it computes a window faster than it starts its kernels |
 
-    It speaks as the speaker of the voice's manner. ``device`` is named as torch names it, and
-    ``dtype`` is the decoder's number format. ``auto`` takes a shorter one only where the processor
-    multiplies it directly and the audio keeps `LEAST_SNR_DB` above the error. Torch is imported
-    only where it computes, or where that error is not known yet. Raises `SettingsError` where
-    ``kernels`` are asked for that are not to be had here.
+    C needs a compiler, and must compute right (`vits_works`). Bfloat16 must keep `LEAST_SNR_DB`,
+    unless the user chose it by ``dtype`` (of the decoder). If C cannot compute, ``refused``
+    gets the reason. Torch is imported only if it computes, or if the error of bfloat16 is not known
+    yet. Raises `SettingsError` if ``kernels`` that the user chose are not available.
     """
-    may_be_native = device == "cpu" and dtype in ("auto", "float32", "bfloat16")
-    if kernels != "torch" and may_be_native:
+    if kernels != "torch" and device == "cpu" and dtype in ("auto", "float32", "bfloat16"):
         try:
             return _native(voice, dtype)
         except NoLibrary as error:
@@ -68,46 +72,50 @@ def choose_arithmetic(
     return _in_torch(voice, device, dtype)
 
 
-def _native(voice: Voice, dtype: str) -> NativeArithmetic:
-    """Return ``voice`` in C. Raises `NoLibrary` where that cannot be."""
+def _native(voice: Voice, dtype: str) -> Arithmetic:
+    """Return ``voice`` in C; raises `NoLibrary`."""
     from voicebench.machine.devices import threads
 
     library = tried_library("vits", vits_works)
-    if dtype == "bfloat16" and not multiplies_bfloats(library):
+    has_tiles = multiplies_bfloats(library)
+    if dtype == "bfloat16" and not has_tiles:
         raise NoLibrary("this processor has no tiles to multiply bfloat16 with")
 
-    def built(*, bfloats: bool) -> NativeArithmetic:
+    def build(number_format: str) -> NativeArithmetic:
         return NativeArithmetic(
             library,
             voice.shape,
             voice.weights,
             speaker=voice.manner.speaker,
-            bfloats=bfloats,
+            bfloats=number_format == "bfloat16",
             threads=threads(),
         )
 
-    if dtype == "auto" and multiplies_bfloats(library):
-        short = built(bfloats=True)
-        if arithmetic_snr_db(voice, short) >= LEAST_SNR_DB:
-            return short
-    return built(bfloats=dtype == "bfloat16")
+    return _in_first_format(voice, build, dtype, is_bfloat16_fast=has_tiles)
 
 
-def _in_torch(voice: Voice, device: str, dtype: str) -> TorchArithmetic:
-    """Return ``voice`` in torch, its decoder in the number format called ``dtype``.
-
-    ``auto`` takes bfloat16 on processors that multiply it directly, if it keeps `LEAST_SNR_DB`;
-    everywhere else float32 (a GPU computes a window faster than it starts its kernels).
-    """
+def _in_torch(voice: Voice, device: str, dtype: str) -> Arithmetic:
+    """Return ``voice`` in torch."""
     from voicebench.machine.devices import cpu_has_bfloat16, resolve_dtype
 
+    def build(number_format: str) -> TorchArithmetic:
+        return torch_arithmetic(voice, device, resolve_dtype(number_format, device))
+
+    is_fast = device == "cpu" and cpu_has_bfloat16()
+    return _in_first_format(voice, build, dtype, is_bfloat16_fast=is_fast)
+
+
+def _in_first_format(
+    voice: Voice, build: Callable[[str], Arithmetic], dtype: str, *, is_bfloat16_fast: bool
+) -> Arithmetic:
+    """Return what ``build`` makes in ``dtype``; "auto" is bfloat16 if fast and good enough."""
     if dtype != "auto":
-        return torch_arithmetic(voice, device, resolve_dtype(dtype, device))
-    if device == "cpu" and cpu_has_bfloat16():
-        short = torch_arithmetic(voice, device, "bfloat16")
+        return build(dtype)
+    if is_bfloat16_fast:
+        short = build("bfloat16")
         if arithmetic_snr_db(voice, short) >= LEAST_SNR_DB:
             return short
-    return torch_arithmetic(voice, device)
+    return build("float32")
 
 
 def torch_arithmetic(voice: Voice, device: str = "cpu", dtype: str = "float32") -> TorchArithmetic:
@@ -120,9 +128,9 @@ def torch_arithmetic(voice: Voice, device: str = "cpu", dtype: str = "float32") 
 
 
 def arithmetic_snr_db(voice: Voice, arithmetic: Arithmetic) -> float:
-    """Return how far, in dB, the audio of ``arithmetic`` is above its error against float32.
+    """Return the signal-to-noise ratio, in dB, of ``arithmetic`` against torch in float32.
 
-    Measured on a babble of frames, against torch, once for the weights of a voice; remembered.
+    It is measured on random frames, once for the weights of a voice, and kept in the cache.
     """
     key = _digest(_weights_digest(voice), arithmetic.kernels, arithmetic.dtype, native_digest())
     known = recall("errors", key)
@@ -138,7 +146,7 @@ def arithmetic_snr_db(voice: Voice, arithmetic: Arithmetic) -> float:
 
 
 def voice_pace(voice: Voice, arithmetic: Arithmetic) -> Pace:
-    """Return how fast ``arithmetic`` speaks ``voice`` here, and warm it up on the way."""
+    """Return the pace of ``arithmetic`` on this machine; this also warms it up."""
     from voicebench.machine.devices import threads
 
     rows = _probe(voice, arithmetic)
@@ -153,7 +161,7 @@ def voice_pace(voice: Voice, arithmetic: Arithmetic) -> Pace:
 
 
 def _computed_by(arithmetic: Arithmetic) -> tuple[str, ...]:
-    """Return what hardware and what code computes."""
+    """Return the hardware and the version of the code that compute."""
     if arithmetic.kernels == "native":
         return processor(), native_digest()
     import torch
@@ -164,7 +172,7 @@ def _computed_by(arithmetic: Arithmetic) -> tuple[str, ...]:
 
 
 def record_replays(voice: Voice, arithmetic: Arithmetic) -> None:
-    """Have windows recorded and replayed where the device can, and it gives the same samples."""
+    """Record windows on a CUDA device, if replaying them gives the same samples."""
     if not arithmetic.device.startswith("cuda"):
         return
     from voicebench.engines.tts.vits.replay_trial import replay_on_cuda
@@ -175,17 +183,17 @@ def record_replays(voice: Voice, arithmetic: Arithmetic) -> None:
 
 
 def _probe(voice: Voice, arithmetic: Arithmetic) -> NDArray[np.float32]:
-    """Return frames (at least `_PROBE_FRAMES`, channels) of babble: random symbols, encoded."""
+    """Return frames (at least `_PROBE_FRAMES`, channels) of encoded random symbols."""
     noise = seeded_noise(0, "probe")
     symbols = np.random.default_rng(0).integers(voice.shape.text.symbols, size=_PROBE_SYMBOLS)
-    manner = replace(voice.manner, length_scale=1.0)  # a user's may be anything
+    manner = replace(voice.manner, length_scale=1.0)  # whatever the user set
     utterance = encode(arithmetic, symbols.tolist(), manner, noise)
     rows = frames(utterance, 0, min(utterance.frames, 4 * _PROBE_FRAMES), noise)
     return np.tile(rows, (-(-_PROBE_FRAMES // rows.shape[0]), 1))
 
 
 def _weights_digest(voice: Voice) -> str:
-    """Return a digest of the file of the weights, or of the numbers that decide over the error."""
+    """Return a digest of the weights: of their file, or of those on which the error depends."""
     if voice.origin is not None:
         return voice.origin
     digest = hashlib.sha256()
