@@ -274,7 +274,7 @@ def test_a_name_that_is_not_utf_8_is_said() -> None:
         load_settings(None, {"run.results": os.fsdecode(b"r\xe9sultats")})
     assert str(refused.value) == (
         "command line: run.results = 'r\\udce9sultats' is not allowed; "
-        "it has bytes that are no UTF-8: rename it, or write it in UTF-8"
+        "it has bytes that are not UTF-8: rename it, or write it in UTF-8"
     )
 
 

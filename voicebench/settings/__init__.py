@@ -1,21 +1,24 @@
-"""The settings of a run: what may be set, within which bounds, and where each value came from.
+"""The settings of a run: the keys, their bounds, and where each value came from.
 
-A setting is named by its section and key (``llm.max_tokens``). `sections` says what there is;
-`loading` reads files and the command line.
+A setting is named by its section and key (``llm.max_tokens``). `sections` and `engine_sections`
+declare the keys; `origins` reads files and the command line; `shown` hides secrets.
 """
 
+from voicebench.settings.engine_sections import (
+    LlmSettings,
+    PeerSettings,
+    ServerSettings,
+    TtsSettings,
+    WireSettings,
+)
 from voicebench.settings.origins import Effective, Setting, load_settings, parse_override
 from voicebench.settings.sections import (
     DEFAULT_GATES,
     AudibleSettings,
     ChunkerSettings,
     JudgeSettings,
-    LlmSettings,
     RunSettings,
-    ServerSettings,
     Settings,
-    TtsSettings,
-    WireSettings,
     describe_keys,
     lookup,
 )
@@ -28,6 +31,7 @@ __all__ = [
     "Effective",
     "JudgeSettings",
     "LlmSettings",
+    "PeerSettings",
     "RunSettings",
     "ServerSettings",
     "Setting",

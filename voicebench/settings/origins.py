@@ -1,7 +1,7 @@
 """Where each setting comes from: the defaults, then a TOML file, then the command line.
 
-Whatever is unknown, of a wrong type or out of range is refused with one sentence that names the
-file, the key and what is allowed.
+A key that is unknown, or a value of a wrong type or out of range, is an error that names the file,
+the key and what is allowed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from pydantic_core import ErrorDetails
 
 from voicebench.errors import SettingsError, UsageError
 from voicebench.secret_names import hidden_in_words
-from voicebench.settings.sections import Settings, describe_keys, lookup
+from voicebench.settings.sections import (
+    Settings,
+    all_keys,
+    describe_keys,
+    lookup,
+    nested,
+    section_classes,
+)
 from voicebench.settings.shown import secrets_of, shown_value
 
 MAX_CONFIG_BYTES = 1_000_000
@@ -70,7 +77,7 @@ def load_settings(
     for key in values:
         _check_key(key, origins[key])
     try:
-        settings = Settings.model_validate(_nest(values))
+        settings = Settings.model_validate(nested(values))
     except ValidationError as error:
         raise _explain(error.errors()[0], origins) from None
     except UsageError as error:
@@ -115,45 +122,27 @@ def _read_toml(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        # Not only TOMLDecodeError: tomllib lets through what int() and the stack say of input that
-        # was made to break it.
+        # Hostile input can also make int() or the parser's recursion fail.
         raise SettingsError(f"settings file {path} is not valid TOML: {error}") from None
 
 
 def _flatten(tree: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     for name, value in tree.items():
-        if isinstance(value, dict) and (value or name in _sections()):
+        if isinstance(value, dict) and (value or name in section_classes()):
             yield from ((f"{name}.{key}", inner) for key, inner in value.items())
         else:
             yield name, value
 
 
-def _nest(values: Mapping[str, object]) -> dict[str, object]:
-    tree: dict[str, object] = {}
-    for key, value in values.items():
-        section, separator, name = key.partition(".")
-        if separator:
-            inner = tree.setdefault(section, {})
-            assert isinstance(inner, dict)
-            inner[name] = value
-        else:
-            tree[key] = value
-    return tree
-
-
-def _sections() -> set[str]:
-    return {key.partition(".")[0] for key, _ in describe_keys() if "." in key}
-
-
 def _check_key(key: str, origin: Origin) -> None:
-    known = [name for name, _ in describe_keys()]
+    known = all_keys()
     if key in known:
         return
-    if key in _sections():
+    if key in section_classes():
         raise SettingsError(
             f"{origin}: {key!r} is a section, not a value", f"write [{key}] above its keys"
         )
-    close = difflib.get_close_matches(key, [*known, *sorted(_sections())], n=1, cutoff=0.65)
+    close = difflib.get_close_matches(key, [*known, *sorted(section_classes())], n=1, cutoff=0.65)
     bare = [name for name in known if name.partition(".")[2] == key.rpartition(".")[2]]
     guess = next(iter(bare or close), None)
     remedy = f"did you mean {guess!r}?" if guess else "`voicebench config` lists all keys"
@@ -161,14 +150,14 @@ def _check_key(key: str, origin: Origin) -> None:
 
 
 def _explain(detail: ErrorDetails, origins: Mapping[str, Origin]) -> SettingsError:
-    """Turn pydantic's first complaint into one sentence of ours."""
+    """Turn pydantic's first error into one sentence of ours."""
     parts = [part for part in detail["loc"] if isinstance(part, str)]
-    key = next((name for name, _ in describe_keys() if name == ".".join(parts[:2])), parts[0])
+    key = next((name for name in all_keys() if name == ".".join(parts[:2])), parts[0])
     origin = origins.get(key, "default")
     if detail["type"] == "string_pattern_mismatch":
         allowed = "write at most 64 letters, digits, '.', '_' or '-', the first a letter or digit"
     elif detail["type"] == "string_unicode":
-        allowed = "it has bytes that are no UTF-8: rename it, or write it in UTF-8"
+        allowed = "it has bytes that are not UTF-8: rename it, or write it in UTF-8"
     else:
         allowed = detail["msg"].replace("Input should", "it should").replace("String", "it")
     shown = _show(shown_value(key, detail["input"]))

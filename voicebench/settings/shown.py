@@ -1,8 +1,8 @@
-"""Settings as they may be kept and shown: what could be a key is not in them.
+"""Settings as they may be kept and shown: without anything that could be a key.
 
-A key belongs into an environment variable. Some servers want one in the request's body, though: it
-is sent as it is set, and hidden everywhere else. What is refused where it would be sent (a key in a
-URL) is hidden too, for no target may be asked that way, and the settings are kept all the same.
+Keys belong into environment variables. Some servers want one in the request's body: it is sent as
+it is set, and hidden everywhere else. A key in a URL is an error when it would be sent, but the
+settings are kept even then, so it is hidden too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from voicebench.secret_names import (
     secret_values,
     secrets_in_url,
 )
-from voicebench.settings.sections import Settings, describe_keys, lookup
+from voicebench.settings.sections import Settings, all_keys, lookup, nested
 
 _URLS = frozenset({"url", "proxy"})
 _TABLES = frozenset({"extra", "body", "socket"})
@@ -46,16 +46,11 @@ def shown_value(key: str, value: object) -> object:
 
 
 def shown_settings(settings: Settings) -> dict[str, object]:
-    """Return all settings, as a result keeps them: one table a section."""
+    """Return all settings as a result keeps them: one table a section."""
     secrets = secrets_of(settings)
-    tree: dict[str, object] = settings.model_dump()
-    for key, _ in describe_keys():
-        section, dot, name = key.partition(".")
-        shown = secrets.hidden_within(shown_value(key, lookup(settings, key)))
-        table = tree[section] if dot else tree
-        assert isinstance(table, dict)
-        table[name or section] = shown
-    return tree
+    return nested(
+        {key: secrets.hidden_within(shown_value(key, lookup(settings, key))) for key in all_keys()}
+    )
 
 
 def secrets_of(settings: Settings) -> Secrets:
@@ -67,7 +62,7 @@ def _secrets_in(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]
     for section in ("llm", "tts", "server", "wire"):
         for name, value in getattr(settings, section):
             if name == "key_env" and value:
-                # It may be the key itself, where its name belongs.
+                # It may be the key itself instead of its name.
                 yield environ.get(value, "").strip() or (value if _may_be_key(value) else "")
             elif name == "headers":
                 yield from secret_values(value)
@@ -79,5 +74,5 @@ def _secrets_in(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]
 
 
 def _may_be_key(variable: str) -> bool:
-    """Tell whether the name of a variable is a key that somebody took for it."""
+    """Tell whether the name of a variable is a key by mistake."""
     return not _VARIABLE.fullmatch(variable) or looks_drawn(variable, letters=20)

@@ -8,7 +8,7 @@ from voicebench.errors import UsageError
 from voicebench.pipeline.protocols import LanguageModel, Synthesizer
 from voicebench.remote.connection.access import Access, ApiKey
 from voicebench.remote.connection.timeouts import Timeouts, TurnDeadline
-from voicebench.settings import LlmSettings, ServerSettings, Settings, TtsSettings, secrets_of
+from voicebench.settings import PeerSettings, Settings, secrets_of
 from voicebench.targets import Target
 
 
@@ -88,7 +88,7 @@ def open_server(settings: Settings) -> Target:
 
 
 def _access(
-    peer: LlmSettings | TtsSettings | ServerSettings,
+    peer: PeerSettings,
     settings: Settings,
     deadline: TurnDeadline | None,
 ) -> Access:
