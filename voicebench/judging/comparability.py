@@ -94,7 +94,7 @@ def comparability(first: Measured, second: Measured) -> Comparability:
     """Return the differences of two runs."""
     refused: list[str] = []
     shown = []
-    for found in _differing(_flat(first.settings), _flat(second.settings)):
+    for found in _differing(flattened(first.settings), flattened(second.settings)):
         if _is_any(found.key, REFUSED):
             refused.append(str(found))
         elif not _is_any(found.key, LEFT_OUT):
@@ -114,25 +114,25 @@ def other_series(first: Measured, second: Measured) -> list[str]:
 
 def other_target(first: Mapping[str, object], second: Mapping[str, object]) -> list[Disagreement]:
     """Return the differing settings that change the target or the meaning of a number."""
-    differing = _differing(_flat(first), _flat(second))
+    differing = _differing(flattened(first), flattened(second))
     return [found for found in differing if _is_any(found.key, (*TARGET, *REFUSED))]
 
 
 def series_settings(settings: Mapping[str, object]) -> dict[str, object]:
     """Return the settings that define a series of runs, by their flat keys."""
     wanted = (*TARGET, *REFUSED, "run.prompts", "run.prompt")
-    return {key: value for key, value in _flat(settings).items() if _is_any(key, wanted)}
+    return {key: value for key, value in flattened(settings).items() if _is_any(key, wanted)}
 
 
 def hardware_of(environment: Mapping[str, object]) -> dict[str, object]:
     """Return the known hardware that a run was measured on."""
-    flat = _flat(environment)
+    flat = flattened(environment)
     return {key: flat[key] for key in HARDWARE if flat.get(key) is not None}
 
 
 def instrument_error_ms(environment: Mapping[str, object]) -> float:
     """Return the instrument's own median error that is stored with a run; 0 if none is."""
-    error = _flat(environment).get("instrument.p50_ms")
+    error = flattened(environment).get("instrument.p50_ms")
     return float(error) if isinstance(error, int | float) else 0.0
 
 
@@ -156,18 +156,19 @@ def _differing(first: Mapping[str, object], second: Mapping[str, object]) -> lis
     ]
 
 
-def _flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+def flattened(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Return nested settings with dotted keys; an empty section is kept as it is."""
     flat: dict[str, object] = {}
     for key, value in tree.items():
         if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{prefix}{key}.")
+            flat |= flattened(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
     return flat
 
 
 def _machine(environment: Mapping[str, object]) -> dict[str, object]:
-    flat = _flat(environment)
+    flat = flattened(environment)
     wanted = [*MACHINE, *(f"packages.{name}" for name in MACHINE_PACKAGES)]
     wanted += [f"target.{engine}.{what}" for engine in ("llm", "tts") for what in COMPUTING]
     return {key: flat[key] for key in wanted if key in flat}

@@ -25,7 +25,7 @@ from voicebench.report.console.style import Column, Sheet
 from voicebench.report.html import Section, html_report
 from voicebench.report.html import page as page_module
 from voicebench.report.html.charts import MOST_POINTS, LimitLine, Sample, Spec, chart, draw
-from voicebench.report.html.picture import SPAN, picture, playhead, told
+from voicebench.report.html.picture import SPAN, in_words, picture, playhead
 from voicebench.results.run import RecordedRun, read_run
 
 GOLDEN = Path(__file__).parent / "golden" / "html"
@@ -217,7 +217,7 @@ def test_a_picture_shows_tokens_chunks_audio_and_stalls() -> None:
     assert shapes["piece"].count("M") == len(turn.audio)
     assert shapes["stall"].count("M") == BY_NAME["stall_count"].of(turn)
     assert shapes["prefill"] == f"M0 0h{220 * SPAN // 4000}v10H0z"
-    assert "no stall" not in told(turn)
+    assert "no stall" not in in_words(turn)
 
 
 def test_what_goes_on_past_the_axis_is_cut_there() -> None:
@@ -245,7 +245,7 @@ def test_saved_audio_is_in_the_page_up_to_its_budget(
     monkeypatch.setattr(page_module, "AUDIO_BYTES", 3 * path.stat().st_size)
     page = html_report([run], drawer=drawn)
     assert page.count("data:audio/wav;base64,") == 3
-    assert "The audio of 3 of 8 runs is in this page, the slowest first" in page
+    assert "This page contains the audio of 3 of 8 runs, the slowest ones" in page
     assert 'aria-label="Audio of run 8"' in page
 
 

@@ -60,8 +60,8 @@ def names(runs: Sequence[RecordedRun]) -> list[str]:
     return [str(run.path) for run in runs]
 
 
-def told_columns(sheet: Sheet) -> list[Column]:
-    """Return the columns that say something: a spare one with nothing in any cell is left out."""
+def filled_columns(sheet: Sheet) -> list[Column]:
+    """Return the columns of ``sheet`` without spare columns that have no value in any cell."""
     return [
         column
         for column in sheet.columns

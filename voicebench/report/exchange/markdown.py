@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 from voicebench import format as form
 from voicebench.report.console.sheets import (
+    filled_columns,
     final_line,
     first_audio_line,
     names,
     sheets_of,
     side_by_side,
-    told_columns,
 )
 from voicebench.report.console.style import Sheet
 from voicebench.report.head import warnings_of
@@ -69,7 +69,7 @@ def markdown_table(
 
 def sheet_markdown(sheet: Sheet) -> str:
     """Return a sheet with its notes, without its title."""
-    columns = told_columns(sheet)
+    columns = filled_columns(sheet)
     table = markdown_table(
         [column.head.replace("\n", " ") for column in columns],
         list(zip(*([cell.plain for cell in column.cells] for column in columns), strict=True)),

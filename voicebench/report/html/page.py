@@ -1,4 +1,4 @@
-"""What stands on the page, and the template that is filled with it."""
+"""Fills the template of the page with recorded runs and further sections."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.text import Text
+
 from voicebench import format as form
 from voicebench.figures.metrics import BY_NAME, METRICS, Metric
-from voicebench.judging.advice_sentences import Advice
+from voicebench.judging.comparability import flattened
 from voicebench.judging.gates import GateResult
 from voicebench.report.console.sheets import (
+    filled_columns,
     final_line,
     first_audio_line,
     names,
     sheets_of,
     side_by_side,
-    told_columns,
 )
-from voicebench.report.console.style import VERDICT_STYLES, Sheet
+from voicebench.report.console.style import VERDICT_STYLES, Column, Sheet
 from voicebench.report.console.verdicts import label
 from voicebench.report.head import warnings_of
 from voicebench.report.html.charts import MOST_POINTS, LimitLine, Sample, Spec, chart, draw
@@ -33,8 +36,8 @@ from voicebench.report.html.turns import (
     AudioBudget,
     PageWaterfall,
     TurnRow,
+    shortened,
     waterfall,
-    words,
 )
 from voicebench.results.run import RecordedRun
 
@@ -53,7 +56,7 @@ FIRST_METRICS = (
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 TEMPLATES = Path(__file__).parent / "templates"
 PHONE_SPARE = 2
-"""On a phone the verdicts stand beside their figures; names and intervals need a wider screen."""
+"""On a phone, columns of the verdicts that are spared more easily than this are hidden."""
 CLASSES = {
     "green": "good",
     "red": "bad",
@@ -62,65 +65,40 @@ CLASSES = {
     "dim": "quiet",
     "bold": "strong",
 }
-"""What the terminal's styles are called in the page's style sheet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A cell of a table."""
-
-    text: str
-    style: str
-
-
-@dataclass(frozen=True, slots=True)
-class HtmlTable:
-    """A sheet, ready for the template."""
-
-    title: str
-    heads: tuple[Cell, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    notes: tuple[str, ...]
+"""The class in the page's style sheet for each of the terminal's styles."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A further part of the page, such as a history: tables, and pictures as Vega-Lite."""
+    """A further part of the page, such as a history: tables, and charts as Vega-Lite."""
 
     title: str
     sheets: Sequence[Sheet] = ()
     charts: Sequence[tuple[str, str, Spec]] = ()
-    """Each with its title and the words that say the same."""
+    """Each chart has a title, and words that say the same."""
     intro: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
-    """The distribution of one metric."""
-
-    title: str
-    svg: str
-    told: str
-
-
-@dataclass(frozen=True, slots=True)
 class PageRun:
-    """One run as the page tells it."""
+    """One run with what the page shows of it."""
 
+    run: RecordedRun
     name: str
     letter: str
-    folder: str
-    verdict: str
-    style: str
-    line: str
-    warnings: tuple[str, ...]
-    verdicts: HtmlTable | None
-    advice: tuple[Advice, ...]
-    tables: tuple[HtmlTable, ...]
+    verdicts: Sheet | None
+    sheets: Sequence[Sheet]
     waterfall: PageWaterfall | None
-    slowest: tuple[TurnRow, ...]
-    environment: tuple[tuple[str, str], ...]
-    settings: tuple[tuple[str, str], ...]
+
+    def slowest(self) -> list[TurnRow]:
+        """Return the rows of the failed and slowest turns."""
+        rows = self.waterfall.rows if self.waterfall else ()
+        by_slowness = sorted(
+            (row for row in rows if not row.apart),
+            key=lambda row: math.inf if row.slowness is None else row.slowness,
+            reverse=True,
+        )
+        return by_slowness[:SLOWEST]
 
 
 def html_report(
@@ -132,147 +110,96 @@ def html_report(
 ) -> str:
     """Return the page. ``sort`` puts the slowest turn first; ``sections`` come after the runs.
 
-    A page of sections alone has no runs, and the first section's title.
+    A page without runs has the title of its first section.
     """
+    script = (TEMPLATES / "script.js").read_text(encoding="utf-8")
     audio = AudioBudget(AUDIO_BYTES)
-    script, style = _part("script.js"), _part("style.css")
-    told = [
-        _tell(run, name, LETTERS[index % len(LETTERS)], audio, sort=sort)
-        for index, (name, run) in enumerate(zip(names(runs), runs, strict=True))
+    shown = [
+        _page_run(run, name, letter, audio, sort=sort)
+        for run, name, letter in zip(runs, names(runs), cycle(LETTERS), strict=False)
     ]
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    gated = {
+        result.gate.metric.name for run in runs for result in run.gate_results if result.gate.metric
+    }
+    observed = [
+        metric for metric in METRICS if any(run.summary.metrics[metric.name].values for run in runs)
+    ]
+    first = [*FIRST_METRICS, *sorted(gated - set(FIRST_METRICS))]
     return (
         _environment()
         .get_template("report.html.j2")
         .render(
-            title=" · ".join(one.name for one in told) or sections[0].title,
-            runs=told,
-            several=len(told) > 1,
-            compared=[_table(sheet) for sheet in side_by_side(runs)] if len(runs) > 1 else [],
-            first_charts=list(_charts(runs, drawer, first=True)),
-            other_charts=list(_charts(runs, drawer, first=False)),
+            title=" · ".join(one.name for one in shown) or sections[0].title,
+            runs=shown,
+            compared=side_by_side(runs) if len(runs) > 1 else [],
+            first_charts=[
+                _chart(BY_NAME[name], shown, drawer) for name in first if BY_NAME[name] in observed
+            ],
+            other_charts=[
+                _chart(metric, shown, drawer) for metric in observed if metric.name not in first
+            ],
             points=MOST_POINTS,
-            sections=[_section(section, drawer) for section in sections],
-            metrics=[metric for metric in METRICS if _observed(metric, runs)],
+            sections=sections,
+            drawer=drawer,
+            metrics=observed,
             version=runs[0].environment.get("voicebench") if runs else None,
             sort=sort,
             span=SPAN,
             height=HEIGHT,
             script=script,
-            style=style,
-            digest=digest,
+            style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
+            digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
     )
 
 
-def _tell(run: RecordedRun, name: str, letter: str, audio: AudioBudget, *, sort: bool) -> PageRun:
-    final = run.final
+def _page_run(
+    run: RecordedRun, name: str, letter: str, audio: AudioBudget, *, sort: bool
+) -> PageRun:
     sheets = sheets_of(run)
-    fall = waterfall(run, audio, sort=sort)
-    rows = fall.rows if fall else ()
-    slowest = sorted(
-        (row for row in rows if not row.apart),
-        key=lambda row: -(math.inf if row.slowness is None else row.slowness),
-    )
     judged = bool(run.gate_results)
     return PageRun(
+        run=run,
         name=form.one_line(name),
         letter=letter,
-        folder=run.path.name,
-        verdict=final_line(final),
-        style=CLASSES[VERDICT_STYLES[final.word]],
-        line=first_audio_line(run),
-        warnings=tuple(warnings_of(run)),
-        verdicts=_table(sheets[0], most_spare=PHONE_SPARE) if judged else None,
-        advice=run.advice,
-        tables=tuple(_table(sheet) for sheet in sheets[judged:]),
-        waterfall=fall,
-        slowest=tuple(slowest[:SLOWEST]),
-        environment=tuple(_flat(run.environment)),
-        settings=tuple(_flat(run.settings)),
+        verdicts=sheets[0] if judged else None,
+        sheets=sheets[judged:],
+        waterfall=waterfall(run, audio, sort=sort),
     )
 
 
-def _table(sheet: Sheet, most_spare: int | None = None) -> HtmlTable:
-    """Return ``sheet`` for the template; a phone leaves out columns above ``most_spare``."""
-    columns = told_columns(sheet)
-    sides = [
-        ("number" if column.justify == "right" else "text")
-        + (" wide" if most_spare is not None and column.spare > most_spare else "")
-        for column in columns
+def _chart(
+    metric: Metric, runs: Sequence[PageRun], drawer: Callable[[Spec], str]
+) -> tuple[str, str, str]:
+    """Return the title of a metric's chart, its SVG, and words that say the same."""
+    samples = [
+        Sample(one.letter, one.run.columns.usable(metric), one.run.summary.turns)
+        for one in runs
+        if one.run.summary.metrics[metric.name].values
     ]
-    cells = [
-        [Cell(cell.plain, f"{side} {_style(str(cell.style))}".strip()) for cell in column.cells]
-        for side, column in zip(sides, columns, strict=True)
-    ]
-    return HtmlTable(
-        title=sheet.title,
-        heads=tuple(
-            Cell(column.head.replace("\n", " "), side)
-            for side, column in zip(sides, columns, strict=True)
-        ),
-        rows=tuple(zip(*cells, strict=True)),
-        notes=tuple(note.plain for note in sheet.notes),
-    )
+    results = [result for one in runs for result in one.run.gate_results]
+    svg = drawer(chart(metric, samples, _targets(metric, results)))
+    return label(metric.name), svg, " ".join(_in_words(metric, one, runs) for one in runs)
 
 
-def _style(style: str) -> str:
-    return " ".join(CLASSES[word] for word in style.split() if word in CLASSES)
-
-
-def _observed(metric: Metric, runs: Sequence[RecordedRun]) -> bool:
-    return any(run.summary.metrics[metric.name].values for run in runs)
-
-
-def _charts(
-    runs: Sequence[RecordedRun], drawer: Callable[[Spec], str], *, first: bool
-) -> Iterator[Chart]:
-    """Yield the pictures of the metrics that people ask for first, or of all others."""
-    gated = {
-        result.gate.metric.name for run in runs for result in run.gate_results if result.gate.metric
-    }
-    leading = [*FIRST_METRICS, *sorted(gated - set(FIRST_METRICS))]
-    chosen = leading if first else [one.name for one in METRICS if one.name not in leading]
-    for name in chosen:
-        metric = BY_NAME[name]
-        if not _observed(metric, runs):
-            continue
-        samples = [
-            Sample(LETTERS[index % len(LETTERS)], run.columns.usable(metric), run.summary.turns)
-            for index, run in enumerate(runs)
-            if run.summary.metrics[name].values
-        ]
-        targets = _targets(metric, runs)
-        yield Chart(
-            title=label(name),
-            svg=drawer(chart(metric, samples, targets)),
-            told=" ".join(_told_values(metric, run, runs) for run in runs),
-        )
-
-
-def _targets(metric: Metric, runs: Sequence[RecordedRun]) -> list[LimitLine]:
+def _targets(metric: Metric, results: Sequence[GateResult]) -> list[LimitLine]:
     """Return the limits that gates set to values of the metric, each once."""
     found: dict[float, str] = {}
-    for result in (result for run in runs for result in run.gate_results):
-        gate = result.gate
+    for gate in (result.gate for result in results):
         if gate.metric is not metric or gate.statistic == "stdev":
             continue
-        at = gate.limit if gate.argument is None else gate.argument
-        found.setdefault(at, _target_name(result))
+        if gate.argument is None:
+            name = f"{gate.statistic} {gate.operator} {form.limit(gate.limit, gate.unit)}"
+            found.setdefault(gate.limit, name)
+        else:
+            name = f"{gate.statistic} {form.limit(gate.argument, metric.unit)}"
+            found.setdefault(gate.argument, name)
     return [LimitLine(at, name) for at, name in sorted(found.items())]
 
 
-def _target_name(result: GateResult) -> str:
-    gate = result.gate
-    assert gate.metric is not None
-    if gate.argument is None:
-        return f"{gate.statistic} {gate.operator} {form.limit(gate.limit, gate.unit)}"
-    return f"{gate.statistic} {form.limit(gate.argument, gate.metric.unit)}"
-
-
-def _told_values(metric: Metric, run: RecordedRun, runs: Sequence[RecordedRun]) -> str:
-    found = run.summary.metrics[metric.name]
-    who = f"{LETTERS[list(runs).index(run) % len(LETTERS)]}: " if len(runs) > 1 else ""
+def _in_words(metric: Metric, one: PageRun, runs: Sequence[PageRun]) -> str:
+    found = one.run.summary.metrics[metric.name]
+    who = f"{one.letter}: " if len(runs) > 1 else ""
     if not found.values:
         return f"{who}not observed."
     tail, carried = found.quantile(95)
@@ -287,32 +214,27 @@ def _told_values(metric: Metric, run: RecordedRun, runs: Sequence[RecordedRun]) 
     return ", ".join(parts) + "."
 
 
-def _section(section: Section, drawer: Callable[[Spec], str]) -> dict[str, object]:
-    return {
-        "title": section.title,
-        "intro": section.intro,
-        "tables": [_table(sheet) for sheet in section.sheets],
-        "charts": [Chart(title, drawer(spec), told) for title, told, spec in section.charts],
-    }
+def _css(column: Column, most_spare: int | None, cell: Text | None = None) -> str:
+    """Return the classes of a cell; a phone hides columns above ``most_spare``."""
+    classes = ["number" if column.justify == "right" else "text"]
+    if most_spare is not None and column.spare > most_spare:
+        classes.append("wide")
+    styles = [] if cell is None else str(cell.style).split()
+    return " ".join([*classes, *(CLASSES[style] for style in styles if style in CLASSES)])
 
 
-def _flat(tree: Mapping[str, object], above: str = "") -> Iterator[tuple[str, str]]:
+def _facts(tree: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Yield each value of nested settings with its dotted key."""
-    for key, value in tree.items():
-        name = f"{above}{key}"
-        if isinstance(value, dict):
-            yield from _flat(value, f"{name}.")
-        elif isinstance(value, list):
-            yield name, words(", ".join(str(one) for one in value)) or form.NOTHING
-        else:
-            yield name, form.NOTHING if value is None else words(str(value))
+    for key, value in flattened(tree).items():
+        parts = value if isinstance(value, list) else [] if value in (None, {}) else [value]
+        yield key, shortened(", ".join(map(str, parts))) or form.NOTHING
 
 
 @cache
 def _environment() -> Environment:
     import jinja2
 
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -320,7 +242,15 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-
-
-def _part(name: str) -> str:
-    return (TEMPLATES / name).read_text(encoding="utf-8")
+    environment.globals.update(
+        css=_css,
+        facts=_facts,
+        filled_columns=filled_columns,
+        final_line=final_line,
+        first_audio_line=first_audio_line,
+        phone_spare=PHONE_SPARE,
+        verdict_class=lambda word: CLASSES[VERDICT_STYLES[word]],
+        warnings_of=warnings_of,
+        zip=zip,
+    )
+    return environment

@@ -1,9 +1,9 @@
-"""One turn as a small SVG: what the language model, the voice and the listener did, on one axis.
+"""One turn as a small SVG: the language model, the voice and the listener on one time axis.
 
-The picture has no words and stretches with its cell; times are written beside it, and `told` says
-the same in a sentence for who cannot see it. The three lanes lie one over the other: the reply with
-a tick for each token, the voice with a long tick for each text chunk and a short one for each piece
-of audio, and what the listener hears, stalls included.
+The picture has no text and stretches with its cell; `in_words` says the same in a sentence for
+people who cannot see it. From top to bottom, its lanes are the reply with a tick for each token,
+the voice with a long tick for each text chunk and a short one for each piece of audio, and what the
+listener hears, stalls included.
 """
 
 from __future__ import annotations
@@ -13,31 +13,16 @@ from dataclasses import dataclass
 
 from voicebench import format as form
 from voicebench.figures.metrics import BY_NAME, NS_PER_MS
-from voicebench.report.lanes import Kind, Lane, Mark, Span, lanes
+from voicebench.report.lanes import Kind, Lane, Span, lanes
 from voicebench.turn.playback import listen
 from voicebench.turn.timeline import Timeline
 
 SPAN = 4000
-"""The picture's own width; it is stretched to the cell's."""
+"""The width of the picture in its own units; it is stretched to the width of the cell."""
 LANE = 10
 PITCH = 13
 HEIGHT = 3 * PITCH - 3
 
-CLASSES: dict[Kind, str] = {
-    Kind.PREFILL: "prefill",
-    Kind.WRITING: "writing",
-    Kind.TOKEN: "token",
-    Kind.WAIT: "wait",
-    Kind.SYNTHESIS: "synthesis",
-    Kind.ARRIVING: "arriving",
-    Kind.SILENCE: "silence",
-    Kind.PLAYING: "playing",
-    Kind.STALL: "stall",
-    Kind.LLM_DONE: "done",
-    Kind.FIRST_AUDIO: "first-audio",
-    Kind.FIRST_SOUND: "first-sound",
-    Kind.FAILED: "failed",
-}
 ROWS = {"LLM": 0, "voice": 1, "heard": 2}
 HEARD = (Kind.PLAYING, Kind.SILENCE)
 SHOWN_MARKS = (Kind.TOKEN, Kind.LLM_DONE, Kind.FIRST_AUDIO, Kind.FIRST_SOUND, Kind.FAILED)
@@ -45,7 +30,7 @@ SHOWN_MARKS = (Kind.TOKEN, Kind.LLM_DONE, Kind.FIRST_AUDIO, Kind.FIRST_SOUND, Ki
 
 @dataclass(frozen=True, slots=True)
 class SvgPath:
-    """A path of one class."""
+    """An SVG path, and its class in the style sheet."""
 
     kind: str
     path: str
@@ -53,12 +38,13 @@ class SvgPath:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The paths of one turn, and where the target's line stands."""
+    """The paths of one turn, and the place of the target's line."""
 
     shapes: tuple[SvgPath, ...]
     target: int
-    told: str
+    in_words: str
     goes_on: bool
+    """Whether the turn goes on past the end of the axis."""
 
 
 def picture(turn: Timeline, end_ms: float, target_ms: float) -> Picture:
@@ -70,12 +56,12 @@ def picture(turn: Timeline, end_ms: float, target_ms: float) -> Picture:
     top = ROWS["voice"] * PITCH
     shapes += _ticks("piece", [arrival.at_ns / NS_PER_MS for arrival in turn.audio], axis, top, 5)
     shapes += _ticks("chunk", [chunk.at_ns / NS_PER_MS for chunk in turn.chunks], axis, top, LANE)
-    # Listening goes on past nearly every axis; what counts is what still comes in.
+    # Listening goes on past the end of nearly every axis, so it does not count.
     ends = [span.end_ms for lane in lanes(turn) for span in lane.spans if span.kind not in HEARD]
-    return Picture(tuple(shapes), axis.at(target_ms), told(turn), max(ends, default=0) > end_ms)
+    return Picture(tuple(shapes), axis.at(target_ms), in_words(turn), max(ends, default=0) > end_ms)
 
 
-def told(turn: Timeline) -> str:
+def in_words(turn: Timeline) -> str:
     """Return the turn in a sentence."""
     moments = [
         ("first token", "llm_ttft_ms"),
@@ -101,9 +87,9 @@ def told(turn: Timeline) -> str:
 
 
 def playhead(turn: Timeline) -> list[tuple[float, float]]:
-    """Return when each stretch of the audio is heard: (seconds into the audio, ms of the turn).
+    """Return when each part of the audio is heard: (seconds into the audio, ms of the turn).
 
-    Between two entries the audio plays on without a stall.
+    Between two entries the audio plays without a stall.
     """
     if turn.sound is None:
         return []
@@ -118,12 +104,16 @@ def playhead(turn: Timeline) -> list[tuple[float, float]]:
     return known
 
 
+def _css_class(kind: Kind) -> str:
+    return kind.name.lower().replace("_", "-")
+
+
 @dataclass(frozen=True, slots=True)
 class _Axis:
     end_ms: float
 
     def at(self, at_ms: float) -> int:
-        """Return the place of a moment, cut at the end."""
+        """Return the place of a moment, limited to the axis."""
         return round(min(max(at_ms / self.end_ms, 0.0), 1.0) * SPAN)
 
     def shows(self, at_ms: float) -> bool:
@@ -138,12 +128,10 @@ def _lane(lane: Lane, axis: _Axis) -> Iterable[SvgPath]:
     for kind, found in spans.items():
         path = "".join(_box(span, axis, top) for span in found if axis.shows(span.start_ms))
         if path:
-            yield SvgPath(CLASSES[kind], path)
-    marks: dict[Kind, list[Mark]] = {}
-    for mark in lane.marks:
-        marks.setdefault(mark.kind, []).append(mark)
+            yield SvgPath(_css_class(kind), path)
     for kind in SHOWN_MARKS:
-        yield from _ticks(CLASSES[kind], [m.at_ms for m in marks.get(kind, [])], axis, top, LANE)
+        moments = [mark.at_ms for mark in lane.marks if mark.kind is kind]
+        yield from _ticks(_css_class(kind), moments, axis, top, LANE)
 
 
 def _box(span: Span, axis: _Axis, top: int) -> str:

@@ -1,4 +1,4 @@
-"""The waterfall of a run: one row a turn, its picture, its words and its audio."""
+"""The waterfall of a run: one row a turn, with its picture, its words and its audio."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from voicebench.results.run import RecordedRun
 from voicebench.turn.timeline import Timeline
 
 MOST_TEXT = 2_000
-"""Characters of a prompt or a reply that are shown."""
+"""The number of characters of a prompt or a reply that are shown."""
 AUDIO_BYTES = 3_000_000
-"""Of all saved audio, no more than so many bytes go into the page: four megabytes as base64."""
+"""The most bytes of saved audio in the page: four megabytes as base64."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnRow:
-    """A turn of the waterfall."""
+    """One row of the waterfall."""
 
     label: str
     order: int
@@ -38,6 +38,7 @@ class TurnRow:
     kept: bool | None
     """Whether its first audio came in time; None for a turn that is not measured."""
     apart: bool
+    """Whether the turn is not measured."""
     prompt: str
     reply: tuple[str, ...]
     failure: str
@@ -51,17 +52,18 @@ class PageWaterfall:
 
     rows: tuple[TurnRow, ...]
     end_ms: float
-    """Where the whole axis ends."""
+    """The end of the whole axis."""
     whole_ticks: tuple[tuple[float, str], ...]
     start_ticks: tuple[tuple[float, str], ...]
     start: int
-    """How much of the pictures' width shows the beginning alone."""
+    """The part of the pictures' width that shows only the beginning."""
     target: str
     note: str
     audio_note: str
 
 
 def waterfall(run: RecordedRun, audio: AudioBudget, *, sort: bool) -> PageWaterfall | None:
+    """Return the waterfall of ``run``; None if it has no measured turn."""
     runs = run.digest.runs
     if not runs:
         return None
@@ -96,7 +98,7 @@ def waterfall(run: RecordedRun, audio: AudioBudget, *, sort: bool) -> PageWaterf
     if len(runs) < total:
         note = (
             f"{len(runs)} of {total} runs are drawn: the failed and slowest ones, the fastest and "
-            "the median; every figure and distribution on this page is of all of them."
+            "the median; all figures and distributions on this page include all runs."
         )
     return PageWaterfall(
         rows=(*before, *measured, *after),
@@ -113,12 +115,12 @@ def waterfall(run: RecordedRun, audio: AudioBudget, *, sort: bool) -> PageWaterf
 def _audio_note(run: RecordedRun, runs: Sequence[MeasuredRun], embedded: Mapping[int, str]) -> str:
     saved = sum(run.audio_of(one.turn) is not None for one in runs)
     if not saved:
-        return "No audio was kept; a run with --save-audio can be listened to here."
+        return "No audio was saved; with --save-audio, the page can play the turns of a run."
     if len(embedded) == saved:
         return ""
     return (
-        f"The audio of {len(embedded)} of {saved} runs is in this page, the slowest first; "
-        "all of it lies in the result's folder."
+        f"This page contains the audio of {len(embedded)} of {saved} runs, the slowest ones; the "
+        "results folder has all of it."
     )
 
 
@@ -131,7 +133,6 @@ def _row(
     end_ms: float,
     audio: str = "",
 ) -> TurnRow:
-    said = status(run, limit) if run else "! failed" if turn.failed else form.NOTHING
     return TurnRow(
         label=name,
         order=turn.turn,
@@ -139,31 +140,32 @@ def _row(
         picture=picture(turn, end_ms, limit.ms),
         first_audio=form.ms(BY_NAME["first_audio_ms"].of(turn)),
         stalls=form.number(BY_NAME["stall_count"].of(turn), "count"),
-        status=said,
+        status=status(run, limit) if run else "! failed" if turn.failed else form.NOTHING,
         kept=None if run is None else keeps(run, limit),
         apart=run is None,
-        prompt=words(turn.prompt),
+        prompt=shortened(turn.prompt),
         reply=_reply(turn),
-        failure=words(turn.failure.reason) if turn.failure else "",
+        failure=shortened(turn.failure.reason) if turn.failure else "",
         audio=audio,
         playhead=json.dumps(playhead(turn)) if audio else "",
     )
 
 
 def _reply(turn: Timeline) -> tuple[str, ...]:
-    """Return the reply in the pieces that were handed to the voice, else whole."""
+    """Return the reply in the chunks that were handed to the voice, else whole."""
     if turn.chunks:
-        return tuple(words(chunk.text) for chunk in turn.chunks)
-    return (words(turn.reply),) if turn.reply else ()
+        return tuple(shortened(chunk.text) for chunk in turn.chunks)
+    return (shortened(turn.reply),) if turn.reply else ()
 
 
-def words(text: str) -> str:
+def shortened(text: str) -> str:
+    """Return ``text`` in one line, cut after `MOST_TEXT` characters."""
     line = form.one_line(text)
     return line if len(line) <= MOST_TEXT else f"{line[: MOST_TEXT - 1]}…"
 
 
 def _ticks(end_ms: float) -> Iterator[tuple[float, str]]:
-    """Yield the places of the axis' numbers in percent, four to eight of them."""
+    """Yield the four to eight numbers of the axis, each with its place in percent."""
     step = 10.0 ** math.floor(math.log10(end_ms))
     while end_ms / step < 4:
         step /= 2 if end_ms / (step / 2) <= 8 else 5
@@ -174,13 +176,13 @@ def _ticks(end_ms: float) -> Iterator[tuple[float, str]]:
 
 
 class AudioBudget:
-    """How much audio the page still takes."""
+    """The bytes of audio that the page may still contain."""
 
     def __init__(self, room: int) -> None:
         self._room = room
 
     def take(self, run: RecordedRun, runs: Sequence[MeasuredRun]) -> dict[int, str]:
-        """Return the audio of the first ``runs`` that fit, as data URLs by the run's number."""
+        """Return the audio of the ``runs`` that still fit, as data URLs by the run's number."""
         found = {}
         for one in runs:
             path = run.audio_of(one.turn)
