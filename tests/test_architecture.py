@@ -277,8 +277,9 @@ def test_no_constant_is_copied_to_dodge_an_arrow() -> None:
 def _constants(module: Module) -> Iterator[tuple[str, str]]:
     """Yield each constant and its value; plain numbers may be equal by chance."""
     for node in module.tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        for target in targets:
+        if not isinstance(node, ast.Assign):
+            continue
+        for target in node.targets:
             if isinstance(target, ast.Name) and target.id.isupper() and not _is_number(node.value):
                 yield target.id, ast.unparse(node.value)
 
@@ -385,8 +386,9 @@ def _writes(node: ast.AST, calls: set[str]) -> bool:
     name = getattr(node.func, "attr", getattr(node.func, "id", ""))
     if name in {"open", "fdopen"}:
         return any(set(mode) & set("wax+") and len(mode) <= 3 for mode in modes)
-    on_a_path = isinstance(node.func, ast.Attribute) and name in calls
-    return on_a_path and not (name == "replace" and not _is_os(node.func))
+    if not isinstance(node.func, ast.Attribute) or name not in calls:
+        return False
+    return name != "replace" or _is_os(node.func)
 
 
 def _is_os(function: ast.Attribute) -> bool:

@@ -81,9 +81,10 @@ def example_summary() -> str:
 
 
 def _printed_example() -> list[str]:
-    console = Console(file=io.StringIO(), width=96, color_system=None)
+    printed = io.StringIO()
+    console = Console(file=printed, width=96, color_system=None)
     print_runs(console, [replace(read_run(EXAMPLE), path=EXAMPLE.relative_to(ROOT))])
-    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+    return [line.rstrip() for line in printed.getvalue().splitlines()]
 
 
 def _as_text_block(lines: list[str]) -> str:
@@ -108,8 +109,9 @@ def fill(page: str, name: str) -> str:
         )
         if len(part.findall(page)) != 1:
             raise SystemExit(f"{name} has not exactly one part {part_name!r}")
-        made = make()
-        page = part.sub(lambda found, made=made: f"{found[1]}\n{made}\n\n{found[2]}", page)
+        found = part.search(page)
+        assert found is not None
+        page = f"{page[: found.start()]}{found[1]}\n{make()}\n\n{found[2]}{page[found.end() :]}"
     return page
 
 

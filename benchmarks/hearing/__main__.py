@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.hearing.others import BYTES, SOUNDS, as_16_bit, stored
 from benchmarks.hearing.speech import Samples, Spoken, all_speech
-from benchmarks.hearing.suffered import BEYOND, HARMS, scaled
+from benchmarks.hearing.suffered import BEYOND, HARMS, Harm, scaled
 from voicebench.audio.hearing import hear, unlike_speech
 from voicebench.audio.pcm import first_audible_sample, peak
 

@@ -90,7 +90,8 @@ BYTES: dict[str, Callable[[Samples, int], Samples]] = {
 def tone(samples: int, rate: int, hertz: float, overtones: int = 1) -> Samples:
     """Return a tone with its overtones."""
     at = np.arange(samples) / rate
-    return scaled(sum(np.sin(2 * np.pi * hertz * k * at) / k for k in range(1, overtones + 1)), 0.3)
+    waves = [np.sin(2 * np.pi * hertz * k * at) / k for k in range(1, overtones + 1)]
+    return scaled(np.sum(waves, axis=0), 0.3)
 
 
 SOUNDS: dict[str, Callable[[int, int, Drawn], Samples]] = {
@@ -99,7 +100,7 @@ SOUNDS: dict[str, Callable[[int, int, Drawn], Samples]] = {
     "brown noise": lambda n, _, drawn: scaled(colored(n, 2, drawn), drawn.uniform(0.1, 0.9)),
     "blue noise": lambda n, _, drawn: scaled(colored(n, -1, drawn), drawn.uniform(0.1, 0.9)),
     "a tone": lambda n, rate, drawn: tone(n, rate, drawn.uniform(80, 1500)),
-    "a hum of 50 Hz": lambda n, rate, drawn: tone(n, rate, 50, drawn.integers(1, 20)),
+    "a hum of 50 Hz": lambda n, rate, drawn: tone(n, rate, 50, int(drawn.integers(1, 20))),
     "a hum in noise": lambda n, rate, drawn: tone(n, rate, 50, 9) + 0.02 * colored(n, 0, drawn),
     "a square wave": lambda n, rate, drawn: np.sign(tone(n, rate, drawn.uniform(80, 900))) / 4,
 }

@@ -53,11 +53,12 @@ def music(samples: int, rate: int, drawn: np.random.Generator) -> Samples:
     """Return a stretch of music; a chord where no music is installed."""
     if not _music():
         at = np.arange(samples) / rate
-        return sum(np.sin(2 * np.pi * hertz * at) for hertz in (220, 277.2, 329.6, 440))
+        chord = [np.sin(2 * np.pi * hertz * at) for hertz in (220, 277.2, 329.6, 440)]
+        return np.asarray(np.sum(chord, axis=0))
     piece = _music()[drawn.integers(len(_music()))]
     piece = piece[drawn.integers(0, piece.size // 2) :]
     stretch = np.resize(piece, samples * 16_000 // rate + 16)
-    return signal.resample_poly(stretch, rate, 16_000)[:samples]
+    return np.asarray(signal.resample_poly(stretch, rate, 16_000)[:samples])
 
 
 def whispered(pcm: Samples, rate: int, drawn: np.random.Generator) -> Samples:
@@ -112,6 +113,7 @@ def encoded(pcm: Samples, rate: int, codec: Codec) -> bytes:
     out = io.BytesIO()
     with av.open(out, "w", format=codec.container) as file:
         stream = file.add_stream(codec.name, rate=codec.rate, layout="mono")
+        assert isinstance(stream, av.AudioStream)
         if codec.kbits:
             stream.bit_rate = 1000 * codec.kbits
         frame = av.AudioFrame.from_ndarray(

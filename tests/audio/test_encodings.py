@@ -30,7 +30,7 @@ def test_what_is_stored_is_read(encoding: PcmEncoding) -> None:
 @pytest.mark.parametrize("encoding", ["mulaw", "alaw"])
 def test_the_telephones_codings_are_those_of_ffmpeg(encoding: PcmEncoding) -> None:
     every = bytes(range(256))
-    with av.open(io.BytesIO(every), format=encoding, options={"sample_rate": "8000"}) as file:
+    with av.open(io.BytesIO(every), "r", format=encoding, options={"sample_rate": "8000"}) as file:
         frames = [frame.to_ndarray().reshape(-1) for frame in file.decode(audio=0)]
     assert np.rint(decode_pcm(every, encoding) * 32768).tolist() == np.concatenate(frames).tolist()
 

@@ -36,13 +36,13 @@ def noise(seconds: float, slope: float = 0.0, rate: int = RATE, level: float = 0
     drawn = np.fft.rfft(np.random.default_rng(7).standard_normal(round(seconds * rate)))
     hertz = np.maximum(np.fft.rfftfreq(round(seconds * rate), 1 / rate), 20)
     colored = np.fft.irfft(drawn * hertz ** (-slope / 2), round(seconds * rate))
-    return (colored * level / colored.std()).astype(np.float32)
+    return np.asarray(colored * level / colored.std(), np.float32)
 
 
 def tone(seconds: float, hertz: float, overtones: int = 1, rate: int = RATE) -> Samples:
     at = np.arange(round(seconds * rate)) / rate
-    waves = (np.sin(2 * np.pi * hertz * k * at) / k for k in range(1, overtones + 1))
-    return (0.2 * sum(waves)).astype(np.float32)
+    waves = [np.sin(2 * np.pi * hertz * k * at) / k for k in range(1, overtones + 1)]
+    return np.asarray(0.2 * np.sum(waves, axis=0), np.float32)
 
 
 # What speaks.
@@ -55,13 +55,13 @@ def test_a_voice_is_speech_at_every_rate(rate: int, seconds: float) -> None:
 
 
 HARM: dict[str, Callable[[Samples], Samples]] = {
-    "quiet": lambda voice: voice / 8,
+    "quiet": lambda voice: voice / np.float32(8),
     "loud": lambda voice: voice / voice.max(),
     "clipped by 30 dB": lambda voice: np.clip(100 * voice, -1, 1),
-    "of 8 bits": lambda voice: np.rint(voice * 127) / np.float32(128),
+    "of 8 bits": lambda voice: np.rint(voice * np.float32(127)) / np.float32(128),
     "over the telephone": lambda voice: decode_pcm(stored(voice, "mulaw"), "mulaw"),
     "over a European telephone": lambda voice: decode_pcm(stored(voice, "alaw"), "alaw"),
-    "with a chord behind it": lambda voice: voice + tone(2, 220, 5) / 3,
+    "with a chord behind it": lambda voice: voice + tone(2, 220, 5) / np.float32(3),
     "in pink noise 10 dB below": lambda voice: voice + noise(2, 1, level=0.02),
     "in white noise 10 dB below": lambda voice: voice + noise(2, 0, level=0.02),
     "after a second of silence": lambda voice: np.concatenate([0 * voice[:RATE], voice]),

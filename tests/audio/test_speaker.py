@@ -93,7 +93,7 @@ def test_a_device_that_accepts_nothing_is_refused_in_one_sentence(
     device = OddDevice(rate=8000)
     library = device.module()
     library.query_devices()[0]["default_samplerate"] = 44100.0
-    monkeypatch.setitem(sys.modules, "sounddevice", library)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "sounddevice", library)
     with pytest.raises(DeviceError, match=r"'odd' cannot be used: Invalid sample rate.*--output"):
         Speaker(preferred_rate=22050)
 

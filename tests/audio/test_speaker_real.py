@@ -501,8 +501,9 @@ def test_the_embedded_voice_is_heard_as_it_was_synthesized(
         "--speaker",
         "kitchen",
         "--json",
+        "--speaker-buffer",
+        "300",
     )
-    both += ("--speaker-buffer", "300")
 
     def attempt() -> None:
         kitchen.forget()

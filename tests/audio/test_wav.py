@@ -21,7 +21,7 @@ from voicebench.audio.wav_writer import WavWriter, wav_header, write_wav
 from voicebench.errors import EngineError, UsageError
 
 RAMP = np.array([0, 8192, -8192, 16384, -16384, 32767, -32768, 1], dtype="<i2")
-RAMP_FLOAT = RAMP.astype(np.float32) / 32768
+RAMP_FLOAT = RAMP.astype(np.float32) / np.float32(32768)
 
 
 def chunk(name: bytes, body: bytes, *, size: int | None = None, pad: bool = True) -> bytes:

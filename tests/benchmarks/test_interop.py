@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks.interop import CASES, COLUMNS, PIPER, ROOT, command_of, interpreter_of, row_of
+from benchmarks.interop import CASES, COLUMNS, PIPER, ROOT, Case, command_of, interpreter_of, row_of
 from voicebench.cli.options import effective_settings
 from voicebench.figures.metrics import BY_NAME
 
@@ -18,14 +18,14 @@ each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
 @each_case
-def test_a_case_names_a_settings_file_and_the_ports_of_its_own_servers(case: str) -> None:
+def test_a_case_names_a_settings_file_and_the_ports_of_its_own_servers(case: Case) -> None:
     assert (ROOT / "configs" / case.config).is_file()
     named = set(re.findall(r"\{([^}]+)\}", " ".join(case.settings)))
     assert named == {peer.name for peer in case.peers}
 
 
 @each_case
-def test_its_command_is_one_that_voicebench_takes(case: str) -> None:
+def test_its_command_is_one_that_voicebench_takes(case: Case) -> None:
     ports = {peer.name: 5000 + number for number, peer in enumerate(case.peers)}
     command = command_of(case, ports, turns=8)
     assert command[:4] == [sys.executable, "-m", "voicebench", "run"]

@@ -15,8 +15,8 @@ def test_every_way_is_taken_in_every_round() -> None:
     script = parse_script("sim:ttft=2ms,token=1ms,ttfb=2ms,speed=1000x,words=6")
     clock = RealClock(spin_ns=0)
     here = Cascade(
-        ScriptedModel(script, clock),  # type: ignore[arg-type]
-        ScriptedVoice(script, clock),  # type: ignore[arg-type]
+        ScriptedModel(script, clock),
+        ScriptedVoice(script, clock),
         first_words=3,
         later_words=8,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ran_command import Command
@@ -31,7 +32,7 @@ def command(configs: tuple[str, str], results: Path, *more: str) -> list[str]:
     ]
 
 
-def turns_of(folder: Path) -> list[dict]:
+def turns_of(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "turns.jsonl").read_text().splitlines()]
 
 

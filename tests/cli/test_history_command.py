@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from drawn_turns import failed_turn, turn_with_first_audio
@@ -23,12 +25,12 @@ def record(
     failures: int = 0,
     prompt: str = "What time is it?",
     cpu: str = "old",
-    **settings: dict[str, object],
+    **settings: Mapping[str, object],
 ) -> None:
     path.mkdir(parents=True)
     turns = [turn_with_first_audio(first_audio)] * 3 + [failed_turn()] * failures
     turns = [replace(turn, prompt=prompt) for turn in turns]
-    settings["run"] = {"name": name} | settings.get("run", {})
+    settings["run"] = {"name": name, **settings.get("run", {})}
     (path / "settings.json").write_text(json.dumps(settings))
     (path / "environment.json").write_text(json.dumps({"commit": "abc123", "cpu": cpu}))
     (path / "turns.jsonl").write_text(
@@ -109,9 +111,9 @@ def test_runs_of_another_target_are_a_line_of_their_own(
     ],
 )
 def test_runs_whose_figures_mean_other_things_are_no_trend(
-    voicebench: Command, tmp_path: Path, other: dict, told: str
+    voicebench: Command, tmp_path: Path, other: dict[str, Any], told: str
 ) -> None:
-    common: dict = {
+    common: dict[str, Any] = {
         "llm": {"model": "a", "url": None},
         "tts": {"voice": "a"},
         "audible": {"threshold": 0.01},

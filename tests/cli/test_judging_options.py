@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -26,9 +27,9 @@ def command(results: Path, *more: str, ttft: int = 20, runs: int = 7) -> list[st
     ]
 
 
-def document_of(results: Path) -> dict:
+def document_of(results: Path) -> dict[str, Any]:
     [folder] = results.iterdir()
-    return json.loads((folder / "summary.json").read_text())
+    return dict(json.loads((folder / "summary.json").read_text()))
 
 
 def test_a_gate_that_seven_turns_cannot_decide_is_exit_5(

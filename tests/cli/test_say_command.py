@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ran_command import Command
 from scripted_engines import RATE, Scripted, sound
 from wav_files import read_wav
 
@@ -42,7 +42,7 @@ def type_in(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", stdin)
 
 
-def test_a_text_is_written_as_a_wav(voicebench: Callable, voice: Scripted, tmp_path: Path) -> None:
+def test_a_text_is_written_as_a_wav(voicebench: Command, voice: Scripted, tmp_path: Path) -> None:
     file = tmp_path / "said.wav"
     ran = voicebench("say", "One two three. Four five.", "--output", str(file))
     assert ran.code == 0
@@ -57,7 +57,7 @@ def test_a_text_is_written_as_a_wav(voicebench: Callable, voice: Scripted, tmp_p
 
 
 def test_a_wav_is_replaced_only_where_that_is_asked_for(
-    voicebench: Callable, tmp_path: Path
+    voicebench: Command, tmp_path: Path
 ) -> None:
     file = tmp_path / "there.wav"
     file.write_bytes(b"mine")
@@ -73,7 +73,7 @@ def test_a_wav_is_replaced_only_where_that_is_asked_for(
 @pytest.mark.parametrize("arguments", [(), ("-",)])
 def test_standard_input_is_spoken_where_no_text_is_given(
     arguments: tuple[str, ...],
-    voicebench: Callable,
+    voicebench: Command,
     voice: Scripted,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -84,7 +84,7 @@ def test_standard_input_is_spoken_where_no_text_is_given(
     assert "".join(voice.heard) == "Ça va ? Très bien."
 
 
-def test_an_answer_is_printed_as_it_comes_and_written(voicebench: Callable, tmp_path: Path) -> None:
+def test_an_answer_is_printed_as_it_comes_and_written(voicebench: Command, tmp_path: Path) -> None:
     file = tmp_path / "answer.wav"
     ran = voicebench("say", "--ask", "What now?", *SIMULATED, "-o", str(file))
     assert ran.code == 0, ran.err
@@ -92,7 +92,7 @@ def test_an_answer_is_printed_as_it_comes_and_written(voicebench: Callable, tmp_
     assert read_wav(file)[0].size > 0
 
 
-def test_json_is_one_document_and_nothing_else(voicebench: Callable, tmp_path: Path) -> None:
+def test_json_is_one_document_and_nothing_else(voicebench: Command, tmp_path: Path) -> None:
     file = tmp_path / "answer.wav"
     ran = voicebench("say", "--ask", "What now?", *SIMULATED, "-o", str(file), "--json")
     document = json.loads(ran.out)
@@ -105,7 +105,7 @@ def test_json_is_one_document_and_nothing_else(voicebench: Callable, tmp_path: P
     assert document["metrics"]["first_audio_ms"] > 0
 
 
-def test_quiet_leaves_nothing_but_the_file(voicebench: Callable, tmp_path: Path) -> None:
+def test_quiet_leaves_nothing_but_the_file(voicebench: Command, tmp_path: Path) -> None:
     ran = voicebench(
         "say", "--ask", "What now?", *SIMULATED, "-o", str(tmp_path / "x.wav"), "--quiet"
     )
@@ -113,7 +113,7 @@ def test_quiet_leaves_nothing_but_the_file(voicebench: Callable, tmp_path: Path)
 
 
 def test_a_text_without_anything_to_pronounce_could_not_be_said(
-    voicebench: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    voicebench: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(opening, "open_voice", lambda settings, say: Scripted([]))
     ran = voicebench("say", "🙂", "-o", str(tmp_path / "x.wav"))
@@ -123,7 +123,7 @@ def test_a_text_without_anything_to_pronounce_could_not_be_said(
 
 
 def test_ctrl_c_exits_130_and_keeps_what_was_written(
-    voicebench: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    voicebench: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     interrupted = Scripted([sound(), KeyboardInterrupt()])
     monkeypatch.setattr(opening, "open_voice", lambda settings, say: interrupted)
@@ -157,7 +157,7 @@ def test_ctrl_c_exits_130_and_keeps_what_was_written(
 def test_what_cannot_work_is_refused_in_one_sentence_before_anything_is_loaded(
     arguments: tuple[str, ...],
     sentence: str,
-    voicebench: Callable,
+    voicebench: Command,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(loudspeakers, "list_speakers", list)
@@ -169,7 +169,7 @@ def test_what_cannot_work_is_refused_in_one_sentence_before_anything_is_loaded(
 
 
 def test_without_a_sound_device_the_remedy_is_a_file(
-    voicebench: Callable, monkeypatch: pytest.MonkeyPatch
+    voicebench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loudspeakers, "list_speakers", list)
     assert "--output FILE.wav" in voicebench("say", "hello").err
@@ -189,7 +189,7 @@ def test_without_a_sound_device_the_remedy_is_a_file(
 def test_what_is_typed_and_is_no_text_is_refused(
     typed: bytes,
     sentence: str,
-    voicebench: Callable,
+    voicebench: Command,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -224,7 +224,7 @@ def test_the_limit_holds_for_all_that_is_typed_together() -> None:
 
 
 def test_the_speakers_are_listed_one_a_line_or_as_json(
-    voicebench: Callable, monkeypatch: pytest.MonkeyPatch
+    voicebench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from voicebench.audio import loudspeakers
 

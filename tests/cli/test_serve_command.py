@@ -9,11 +9,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
 import pytest
+from ran_command import Command
 
 from voicebench.errors import ExitCode
 
@@ -72,7 +73,7 @@ def test_a_second_signal_ends_the_turns_too() -> None:
         assert time.monotonic() - asked < 15
 
 
-def test_a_port_in_use_is_one_sentence(voicebench: Callable) -> None:
+def test_a_port_in_use_is_one_sentence(voicebench: Command) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ran = voicebench("serve", "--target", "sim:", "--port", str(port))
@@ -83,7 +84,7 @@ def test_a_port_in_use_is_one_sentence(voicebench: Callable) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_others_are_not_let_in_without_a_key(voicebench: Callable, host: str) -> None:
+def test_others_are_not_let_in_without_a_key(voicebench: Command, host: str) -> None:
     ran = voicebench("serve", "--target", "sim:", "--host", host, "--port", "0")
     assert ran.code == 2
     assert "no key protects the server" in ran.err
@@ -103,7 +104,7 @@ def test_others_are_not_let_in_without_a_key(voicebench: Callable, host: str) ->
     ],
 )
 def test_what_cannot_be_served_is_refused_before_anything_is_loaded(
-    voicebench: Callable, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+    voicebench: Command, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
 ) -> None:
     monkeypatch.setenv("KEY", "s3cret")
     monkeypatch.delenv("UNSET_VARIABLE", raising=False)

@@ -18,10 +18,10 @@ from voicebench.engines.models import store
 from voicebench.engines.tts import synthesizer as voices
 
 
-def written(results: Path, name: str) -> dict[str, dict[str, object]]:
+def written(results: Path, name: str) -> dict[str, dict[str, Any]]:
     """Return a document of the one run in ``results``."""
     (folder,) = results.iterdir()
-    return json.loads((folder / name).read_text())
+    return dict(json.loads((folder / name).read_text()))
 
 
 def transports_in(document: Mapping[str, Any]) -> list[str]:
@@ -70,7 +70,7 @@ def test_it_asks_the_server_for_its_models_by_name(
     assert "language model the-writer at" in ran.err
     assert "voice the-speaker at" in ran.err
     target = written(tmp_path, "environment.json")["target"]
-    assert target["llm"]["model"] == "the-writer"  # type: ignore[index]
+    assert target["llm"]["model"] == "the-writer"
     over = ["in process", "chat, SSE", "speech, one WAV that grows"]
     assert transports_in(written(tmp_path, "environment.json")) == over
     assert transports_in(written(tmp_path, "summary.json")["run"]) == over

@@ -119,7 +119,7 @@ def test_a_reader_that_has_gone_does_not_change_the_exit_code(
 
 def test_a_reader_of_stderr_that_has_gone_does_not_change_the_exit_code(tmp_path: Path) -> None:
     with no_reader() as gone:
-        done = as_program(*run(tmp_path, *FAILS), prepare=lambda: os.dup2(gone, 2) and None)
+        done = as_program(*run(tmp_path, *FAILS), prepare=lambda: os.dup2(gone, 2))
     assert done.returncode == 3
 
 
@@ -166,7 +166,7 @@ def test_a_run_whose_stdout_is_full_still_writes_its_files(tmp_path: Path) -> No
 
 def test_a_full_disk_below_stderr_is_nobodys_business(tmp_path: Path) -> None:
     with full_disk() as full:
-        done = as_program(*run(tmp_path), prepare=lambda: os.dup2(full, 2) and None)
+        done = as_program(*run(tmp_path), prepare=lambda: os.dup2(full, 2))
     assert done.returncode == 0
 
 

@@ -114,7 +114,9 @@ def test_samples_leave_before_a_chunk_is_complete(overlapped: RecordedRun) -> No
 
 def test_the_saved_audio_is_what_was_measured(overlapped: RecordedRun) -> None:
     for turn in measured(overlapped):
-        pcm, rate = read_wav(audio_file(overlapped.path, turn.turn))
+        file = audio_file(overlapped.path, turn.turn)
+        assert file is not None
+        pcm, rate = read_wav(file)
         assert turn.sound is not None
         assert rate == turn.sound.sample_rate
         assert pcm.size == sum(arrival.samples for arrival in turn.audio)

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
+from openai.types.chat import ChatCompletionMessageParam
 
 from voicebench.audio.pcm import AudibleRule, first_audible_sample
 from voicebench.audio.wav import WavStream
@@ -106,14 +107,14 @@ def test_the_page_s_program_prints_the_reply(url: str) -> None:
 
 
 def test_a_conversation_goes_on_from_what_was_said(url: str) -> None:
-    said = [
+    said: list[ChatCompletionMessageParam] = [
         {"role": "user", "content": "My name is Clara."},
         {"role": "assistant", "content": "Nice to meet you, Clara."},
         {"role": "user", "content": "What is my name?"},
     ]
     with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
         alone = client.chat.completions.create(model=MODEL, messages=said[-1:])
-        after = client.chat.completions.create(model=MODEL, messages=said)  # type: ignore[arg-type]
+        after = client.chat.completions.create(model=MODEL, messages=said)
     assert "Clara" in str(after.choices[0].message.content)
     assert "Clara" not in str(alone.choices[0].message.content)
     assert after.usage is not None

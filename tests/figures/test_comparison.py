@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -35,12 +35,12 @@ def turns_with(values: Sequence[float], prompts: Sequence[str] | None = None) ->
     ]
 
 
-def side(turns: Sequence[Timeline], settings: dict[str, object] | None = None) -> Side:
+def side(turns: Sequence[Timeline], settings: Mapping[str, object] | None = None) -> Side:
     return side_of(columns_of(turns), settings or {}, {})
 
 
 def noisy(middle: float, seed: int, n: int = 30) -> list[float]:
-    return np.random.default_rng(seed).normal(middle, 15, n).tolist()
+    return [float(value) for value in np.random.default_rng(seed).normal(middle, 15, n)]
 
 
 def test_columns_give_the_summary_of_the_turns() -> None:

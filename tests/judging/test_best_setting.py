@@ -35,7 +35,7 @@ def contender(
 
 
 def noisy(middle: float, seed: int, n: int, spread: float = 15) -> list[float]:
-    return np.random.default_rng(seed).normal(middle, spread, n).tolist()
+    return [float(value) for value in np.random.default_rng(seed).normal(middle, spread, n)]
 
 
 EARLY = [100.0 + step for step in range(12)]
@@ -55,7 +55,7 @@ def test_one_that_starves_is_not_the_best() -> None:
 
 
 def test_of_those_as_early_the_longest_chunks_are_best() -> None:
-    one, two = contender(1, EARLY), contender(2, [ms + (-1) ** ms for ms in EARLY])
+    one, two = contender(1, EARLY), contender(2, [ms + (-1 if ms % 2 else 1) for ms in EARLY])
     choice = choose([one, two])
     assert choice.best == 1
     assert choice.standings == (CandidateStanding.AS_EARLY, CandidateStanding.BEST)

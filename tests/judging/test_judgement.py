@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,6 +134,7 @@ def test_many_differences_are_counted() -> None:
         side(300, 1, llm={f"key{number}": value for number in range(20)}) for value in (1, 2)
     )
     warnings = against(before, now)["warnings"]
+    assert isinstance(warnings, list)
     assert len(warnings) == MOST_DIFFERENCES + 1
     assert warnings[-1] == "differs from the baseline: and 8 more settings"
 
@@ -143,7 +145,7 @@ def test_many_differences_are_counted() -> None:
      ({"until_decided": True}, Verdict.UNDECIDED)],
 )  # fmt: skip
 def test_sampling_until_decided_implies_by_confidence_for_the_baseline_too(
-    judge: dict[str, object], verdict: Verdict
+    judge: dict[str, Any], verdict: Verdict
 ) -> None:
     found = against(side(300, 1, 150), side(305, 3, 150), **judge)
     [result] = Judged.of({"judgement": found}).regressions

@@ -123,11 +123,11 @@ def test_a_change_within_the_instruments_own_error_is_none_that_is_not_shown() -
     second = apart([1.2 * value / 1e4 for value in WIDE], "b")
     blurred = {"instrument": {"p50_ms": 0.05}}
     for environment, verdict in (({}, Verdict.NOT_SHOWN), (blurred, Verdict.PASS)):
-        sides = [replace(one, environment=environment) for one in (first, second)]
+        before, now = (replace(one, environment=environment) for one in (first, second))
         figure = parse_figure("first_audio.p50")
-        compared = compare([figure], *sides)[0]
+        compared = compare([figure], before, now)[0]
         assert compared.outcome is Outcome.NONE_SHOWN
-        assert check("first_audio.p50", *sides).verdict is verdict
+        assert check("first_audio.p50", before, now).verdict is verdict
 
 
 def test_a_change_that_is_shown_to_lie_within_the_instruments_error_is_no_regression() -> None:

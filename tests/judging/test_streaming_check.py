@@ -74,7 +74,9 @@ def test_samples_that_are_missing_flag_the_run() -> None:
 
 
 def test_no_number_is_a_difference() -> None:
-    assert "differ" in compare_speech(np.array([np.nan]), np.zeros(1), 1e-3)[1]
+    assert (
+        "differ" in compare_speech(np.array([np.nan], np.float32), np.zeros(1, np.float32), 1e-3)[1]
+    )
 
 
 def test_rounding_of_half_precision_is_allowed() -> None:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,7 @@ from voicebench.text.chunking import Chunker
 RULE = AudibleRule()
 
 
-def scripted_turn(*events: Event) -> object:
+def scripted_turn(*events: Event) -> Callable[[Emit], None]:
     def turn(emit: Emit) -> None:
         for event in (TurnStarted("hello"), *events, TurnFinished()):
             emit(event)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -514,7 +514,7 @@ def test_no_text_is_no_sound() -> None:
 class Trimming(Scripted):
     """A voice that leaves out the silence before a reply's first sound."""
 
-    def __init__(self, *answers: object) -> None:
+    def __init__(self, *answers: Sequence[object]) -> None:
         super().__init__(*answers)
         self.openings: list[str] = []
 

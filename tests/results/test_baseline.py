@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,10 +25,10 @@ def record(
     path: Path,
     turns: Sequence[Timeline] = GOOD,
     name: str = "default",
-    **settings: dict[str, object],
+    **settings: Mapping[str, object],
 ) -> Path:
     path.mkdir(parents=True)
-    settings["run"] = {"name": name} | settings.get("run", {})
+    settings["run"] = {"name": name, **settings.get("run", {})}
     (path / "settings.json").write_text(json.dumps(settings))
     (path / "environment.json").write_text("{}")
     (path / "turns.jsonl").write_text("".join(f"{encode_line(turn)}\n" for turn in turns))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recorded_folders import write_rows
 
-from voicebench.events import ServerTiming
+from voicebench.events import Phase, ServerTiming
 from voicebench.figures.metrics import METRICS, compute
 from voicebench.results.csv_rows import COLUMNS, CSV_COLUMNS, quoted, row
 from voicebench.turn.timeline import Timeline
@@ -68,7 +68,7 @@ def test_a_row_holds_the_numbers_of_the_metrics_unrounded() -> None:
 
 
 def test_runs_are_the_measured_turns_counted_from_one() -> None:
-    phases = ("cold", "warmup", "measured", "measured", "idle")
+    phases: tuple[Phase, ...] = ("cold", "warmup", "measured", "measured", "idle")
     turns = [make_turn(number, phase=phase) for number, phase in enumerate(phases, start=1)]
     assert frame(turns)["run"].fillna(0).tolist() == [0, 0, 1, 2, 0]
 

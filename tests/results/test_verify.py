@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from handmade import failed_turn, make_turn, sprint_turns
@@ -33,7 +34,7 @@ def replace(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-def change_summary(folder: Path, change: Callable[[dict], object]) -> None:
+def change_summary(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path = folder / "summary.json"
     document = json.loads(path.read_text())
     change(document)
@@ -84,7 +85,7 @@ def test_a_changed_figure_of_the_idle_turns_is_found(tmp_path: Path) -> None:
     (made / NAME).unlink()
     assert verify(made).holds
 
-    def change(document: dict) -> None:
+    def change(document: dict[str, Any]) -> None:
         document["phases"]["idle"]["first_audio_ms"] = 86.0
 
     change_summary(made, change)
@@ -121,7 +122,7 @@ def test_a_changed_text_cell_is_found(folder: Path) -> None:
     ],
 )
 def test_a_changed_summary_is_found(
-    folder: Path, change: Callable[[dict], object], found: str
+    folder: Path, change: Callable[[dict[str, Any]], object], found: str
 ) -> None:
     change_summary(folder, change)
     checked = verify(folder)
@@ -216,7 +217,7 @@ def test_an_older_result_keeps_the_interval_that_reached_under_zero(tmp_path: Pa
     (made / NAME).unlink()
     assert findings(made) == []
 
-    def change(document: dict) -> None:
+    def change(document: dict[str, Any]) -> None:
         interval = mean_interval([186.0, 900.0])
         assert interval is not None
         document["gates"][0]["interval"] = interval.as_dict()

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from scripted_engines import PATIENCE_S, sound, until, words
 from served_somewhere import engines, prepared, server
+from websockets import Subprotocol
 from websockets.sync.client import connect
 
 from voicebench.events import (
@@ -126,7 +127,10 @@ def test_a_socket_that_closes_stops_both_engines() -> None:
     with server(engines(llm, voice)) as url:
         address = url.replace("http", "ws") + "/v1/voice"
         with connect(
-            address, subprotocols=[wire.SUBPROTOCOL], compression=None, close_timeout=0.2
+            address,
+            subprotocols=[Subprotocol(wire.SUBPROTOCOL)],
+            compression=None,
+            close_timeout=0.2,
         ) as socket_:
             socket_.send(wire.encode(TurnStarted("hello")))
             while not isinstance(wire.decode(socket_.recv()), AudioChunk):
@@ -289,7 +293,7 @@ def test_the_voice_socket_gives_the_turn_in_order_and_takes_the_next() -> None:
         server(engines(llm, tts)) as url,
         connect(
             url.replace("http", "ws") + "/v1/voice",
-            subprotocols=[wire.SUBPROTOCOL],
+            subprotocols=[Subprotocol(wire.SUBPROTOCOL)],
             compression=None,
         ) as client,
     ):

@@ -27,6 +27,7 @@ from voicebench.server.connections import (
     Limits,
     limits_for,
 )
+from voicebench.server.served import ServedCascade
 from voicebench.turn import wire
 
 SOON = Limits(head_s=0.3, idle_s=1)
@@ -311,7 +312,7 @@ def silent(url: str, path: str) -> Iterator[socket.socket]:
         yield sock
 
 
-def endless() -> tuple[object, EndlessVoice]:
+def endless() -> tuple[ServedCascade, EndlessVoice]:
     voice = EndlessVoice()
     return engines(prepared(words("One two three.")), voice), voice
 

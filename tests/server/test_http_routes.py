@@ -52,7 +52,7 @@ def test_the_plain_route_speaks_every_sample_in_every_form(
     client: httpx.Client, method: str, form: str | None
 ) -> None:
     fields = {"text": "Hello there"} | ({"format": form} if form else {})
-    where = {"params": fields} if method == "GET" else {"json": fields}
+    where: dict[str, Any] = {"params": fields} if method == "GET" else {"json": fields}
     answer = client.request(method, "/tts/stream", **where)
     assert answer.status_code == 200
     if form == "pcm":
@@ -158,7 +158,7 @@ def test_the_last_event_of_a_reply_has_what_the_whole_reply_took(client: httpx.C
 def error_of(answer: httpx.Response, status: int) -> dict[str, object]:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/json"
-    error = answer.json()["error"]
+    error: dict[str, object] = answer.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}
     assert error["message"]
     return error

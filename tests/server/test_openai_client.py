@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import openai
 import pytest
+from openai.types.chat import ChatCompletionMessageParam
 from scripted_engines import words
 from served_somewhere import QUICK, REPLY, engines, prepared, server
 
@@ -13,7 +14,7 @@ from voicebench.audio.wav import WavStream
 from voicebench.errors import EngineError
 from voicebench.targets.simulated import SAMPLE_RATE, SECONDS_PER_WORD
 
-ASKED = [{"role": "user", "content": "What will the weather be?"}]
+ASKED: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What will the weather be?"}]
 TWO_WORDS_BYTES = round(2 * SECONDS_PER_WORD * SAMPLE_RATE) * 2
 
 

@@ -8,9 +8,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Page
 from served_somewhere import QUICK, REPLY, server
 
 from voicebench.server.page_files import FILES, FOLDER
@@ -50,7 +52,7 @@ def test_every_file_of_the_page_is_served() -> None:
 
 
 @contextmanager
-def open_page(url: str, profile: Path, **context: object) -> Iterator[object]:
+def open_page(url: str, profile: Path, **context: Any) -> Iterator[Page]:
     """Open the page in a browser of its own; no error and no stranger may come up."""
     from playwright.sync_api import expect, sync_playwright
 

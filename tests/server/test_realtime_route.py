@@ -53,7 +53,7 @@ class Session:
         self.connection.send(json.dumps(event))
 
     def next(self) -> dict[str, Any]:
-        return json.loads(self.connection.recv(PATIENCE_S))
+        return dict(json.loads(self.connection.recv(PATIENCE_S)))
 
     def until(self, *kinds: str) -> list[dict[str, Any]]:
         events = [self.next()]

@@ -11,8 +11,10 @@ import httpx
 import pytest
 from served_somewhere import QUICK, server
 from starlette.testclient import TestClient
+from websockets import Subprotocol
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from voicebench.events import Token, TurnStarted
 from voicebench.server.app import ServeOptions, create_app
@@ -69,14 +71,18 @@ def test_the_page_and_the_health_need_no_key(locked: str) -> None:
 @pytest.mark.parametrize("path", ["/v1/voice", "/v1/realtime", "/tts/socket"])
 def test_a_socket_needs_the_key_in_a_header_or_in_a_protocol(locked: str, path: str) -> None:
     address = locked.replace("http", "ws") + path
-    for protocols in (None, ["voicebench.v1"], [in_protocol("wrong")], [KEY_PROTOCOL + "%"]):
+    for protocol in (None, "voicebench.v1", in_protocol("wrong"), KEY_PROTOCOL + "%"):
         with (
             pytest.raises(InvalidStatus) as refused,
-            connect(address, subprotocols=protocols, compression=None),
+            connect(
+                address,
+                subprotocols=[Subprotocol(protocol)] if protocol else None,
+                compression=None,
+            ),
         ):
             pass
         assert refused.value.response.status_code == 403
-    offered = [wire.SUBPROTOCOL, in_protocol(KEY)]
+    offered = [Subprotocol(wire.SUBPROTOCOL), Subprotocol(in_protocol(KEY))]
     with connect(address, subprotocols=offered, compression=None) as client:
         # The key is never said again.
         assert client.subprotocol in (None, wire.SUBPROTOCOL)
@@ -203,10 +209,10 @@ def test_our_own_page_and_the_address_bar_take_turns(url: str, site: str) -> Non
 def test_a_page_of_another_origin_cannot_open_a_socket(url: str) -> None:
     address = url.replace("http", "ws") + "/v1/voice"
     for origin in ("https://evil.example", "null", "http://localhost:1"):
-        with pytest.raises(InvalidStatus) as refused, connect(address, origin=origin):
+        with pytest.raises(InvalidStatus) as refused, connect(address, origin=Origin(origin)):
             pass
         assert refused.value.response.status_code == 403
-    with connect(address, origin=url, compression=None, close_timeout=0.2) as own:
+    with connect(address, origin=Origin(url), compression=None, close_timeout=0.2) as own:
         own.send(wire.encode(TurnStarted("hello")))
         assert isinstance(wire.decode(own.recv(5)), Token)
 

@@ -34,6 +34,9 @@ class Letters:
         said = "".join(f"{it.role[0]}:{it.text}|" for it in earlier)
         return [ord(letter) for letter in system_prompt + said + prompt]
 
+    def encode_text(self, text: str) -> list[int]:
+        return [ord(letter) for letter in text]
+
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(map(chr, ids))
 

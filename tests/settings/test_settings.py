@@ -107,7 +107,7 @@ def test_an_engine_runs_on_the_runs_device_unless_it_has_one_of_its_own(engine: 
 
 def test_settings_cannot_be_changed_behind_the_back_of_a_run() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load_settings().settings.run.runs = 3  # type: ignore[misc]
+        load_settings().settings.run.runs = 3
 
 
 # Every key is described, and every default is one of the values that it allows.

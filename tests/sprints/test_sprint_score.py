@@ -13,12 +13,11 @@ from outcomes import simulated_turns
 from recorded_folders import write_result
 
 from voicebench.errors import UsageError
-from voicebench.results.run import WHOLE_TURN, RecordedRun, read_run
+from voicebench.results.run import RecordedRun, read_run
 from voicebench.sprints import measured
 from voicebench.sprints.readings import TARGETS, Reading
 from voicebench.sprints.score import parse_scores, score_card
 from voicebench.sprints.sprint import Score
-from voicebench.targets import opening
 
 
 def card(run: RecordedRun, **by_hand: float) -> dict[str, Score]:
@@ -89,10 +88,6 @@ def test_what_ran_over_a_connection_is_seen_in_its_settings(
     assert (run.is_over_a_wire, run.is_over_a_socket) == (over_a_wire, over_a_socket)
     found = [reading.name for reading in measured.readings_of([run])]
     assert ("websocket" in found) is over_a_socket
-
-
-def test_the_targets_that_are_one_socket_are_those_that_can_be_set() -> None:
-    assert WHOLE_TURN == opening.WHOLE_TURN
 
 
 @pytest.mark.parametrize("text", ["humanity", "humanity=11", "humanity=-1", "charm=3", "quality=x"])

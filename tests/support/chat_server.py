@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from loopback import Loopback, Peer, Script, failure_in_time, serving
 
@@ -48,7 +49,7 @@ def answers(content_type: str, body: bytes, status: str = "200 OK", **headers: s
 
 @contextmanager
 def chat(
-    script: Script, options: ChatOptions | None = None, **access: object
+    script: Script, options: ChatOptions | None = None, **access: Any
 ) -> Iterator[tuple[OpenAiChat, Loopback]]:
     with serving(script) as server:
         model = OpenAiChat(f"{server.url}/v1", "m", options, Access(**access))
@@ -63,7 +64,7 @@ def events_of(script: Script, options: ChatOptions | None = None) -> list[LlmEve
         return list(model.reply("What time is it?"))
 
 
-def failure_of(script: Script, **access: object) -> RemoteError:
+def failure_of(script: Script, **access: Any) -> RemoteError:
     with chat(script, **access) as (model, _):
         model.prepare()
         return failure_in_time(lambda: list(model.reply("What time is it?")))

@@ -23,7 +23,7 @@ def as_program(
     cwd: Path | None = None,
     stdout: int = subprocess.PIPE,
     environment: Mapping[str, str] | None = None,
-    prepare: Callable[[], None] | None = None,
+    prepare: Callable[[], object] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run the command with stdout at this descriptor; ``prepare`` is called in the new process."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
@@ -34,6 +34,6 @@ def as_program(
         stderr=subprocess.PIPE,
         timeout=120,
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": path} | (environment or {}),
+        env={**os.environ, "PYTHONPATH": path, **(environment or {})},
         preexec_fn=prepare,
     )

@@ -82,7 +82,7 @@ def write_piper_voice(path: Path, *, kind: str = "2", speakers: int = 1, sdp: bo
             noise_scale_w=scales[2],
             sid=sid,
         )[0]
-        return audio.unsqueeze(1)
+        return torch.as_tensor(audio).unsqueeze(1)
 
     model.forward = infer
     symbols = torch.randint(0, len(PHONEMES), (1, 12))

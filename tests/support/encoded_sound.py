@@ -37,6 +37,7 @@ def encoded(kind: str, seconds: float = 1.0, channels: int = 1) -> bytes:
     out = io.BytesIO()
     with av.open(out, "w", format=container) as file:
         stream = file.add_stream(codec, rate=rate, layout=layout)
+        assert isinstance(stream, av.AudioStream)
         samples = np.repeat(voiced(seconds, rate), channels)[None, :]
         frame = av.AudioFrame.from_ndarray(samples, format="flt", layout=layout)
         frame.sample_rate = rate

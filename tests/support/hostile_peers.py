@@ -41,7 +41,7 @@ def delta(text: str) -> bytes:
 
 
 STOP = event({"choices": [{"delta": {}, "finish_reason": "stop"}]}) + b"data: [DONE]\n\n"
-HttpMisdeed = Callable[[Peer], None]
+HttpMisdeed = Callable[[Peer], object]
 
 
 def raw(head: str, body: bytes = b"") -> HttpMisdeed:
@@ -114,7 +114,7 @@ def written(peer: Peer) -> None:
 
 def http_script(
     chat: Sequence[HttpMisdeed], speech: Sequence[HttpMisdeed]
-) -> Callable[[Peer], None]:
+) -> Callable[[Peer], object]:
     """Return a server of both routes; when a route's misdeeds are done, it answers as it should."""
     chats, speeches = (
         itertools.chain(chat, itertools.repeat(written)),
@@ -144,7 +144,7 @@ MODELS: tuple[HttpMisdeed, ...] = (
 
 # WebSockets.
 
-SocketMisdeed = Callable[[SocketPeer], None]
+SocketMisdeed = Callable[[SocketPeer], object]
 
 
 def say(*messages: str | bytes | dict[str, object]) -> SocketMisdeed:
@@ -173,7 +173,9 @@ VOICE: tuple[SocketMisdeed, ...] = (
     say({"type": "token", "text": 5, KEY: WORDS}),
     say(
         *(wire.encode(Token(text)) for text in ("Key ", KEY[:9], KEY[9:], OBEYED)),
-        wire.encode(AudioChunk(np.frombuffer(SOUND, "<i2").astype(np.float32) / 32768, RATE)),
+        wire.encode(
+            AudioChunk(np.frombuffer(SOUND, "<i2").astype(np.float32) / np.float32(32768), RATE)
+        ),
         wire.encode(TurnFinished()),
     ),
 )
@@ -204,9 +206,9 @@ SPEECH_SOCKET: tuple[SocketMisdeed, ...] = (
 
 def socket_script(
     misdeeds: Sequence[SocketMisdeed],
-    greet: Callable[[SocketPeer], None] = lambda _peer: None,
+    greet: Callable[[SocketPeer], object] = lambda _peer: None,
     subprotocols: list[str] | None = None,
-) -> Callable[[Peer], None]:
+) -> Callable[[Peer], object]:
     """Return a server that commits the next misdeed whenever a turn is asked of it."""
     left = iter(misdeeds)
 
@@ -240,7 +242,7 @@ HANDSHAKES: tuple[HttpMisdeed, ...] = (
 )
 
 
-def handshake_script(misdeed: HttpMisdeed) -> Callable[[Peer], None]:
+def handshake_script(misdeed: HttpMisdeed) -> Callable[[Peer], object]:
     def script(peer: Peer) -> None:
         peer.request()
         misdeed(peer)

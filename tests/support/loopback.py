@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -36,8 +37,8 @@ class HttpRequest:
     body: bytes
 
     @property
-    def json(self) -> dict[str, object]:
-        return json.loads(self.body)
+    def json(self) -> dict[str, Any]:
+        return dict(json.loads(self.body))
 
 
 class Peer:
@@ -127,7 +128,7 @@ class Loopback:
         return f"http://127.0.0.1:{self.port}"
 
 
-Script = Callable[[Peer], None]
+Script = Callable[[Peer], object]
 
 
 @contextlib.contextmanager
@@ -145,6 +146,8 @@ def serving(
     threads: list[threading.Thread] = []
 
     def wrapped(sock: socket.socket) -> socket.socket:
+        if wrap is None:
+            return sock
         # Wrapping takes the socket's handle away: a second one can be shut down while it lasts.
         with sock.dup() as second:
             open_sockets.append(second)
@@ -156,7 +159,7 @@ def serving(
         with contextlib.suppress(OSError, EOFError):
             try:
                 sock.settimeout(LONGEST_S)
-                sock = wrapped(sock) if wrap else sock
+                sock = wrapped(sock)
                 script(Peer(sock, server.requests))
             except (OSError, EOFError):
                 pass
@@ -228,4 +231,4 @@ def send_in_step(send: Callable[[], None], waits: Callable[[], int]) -> None:
 def closed_port() -> int:
     """Return a port on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+        return int(listener.getsockname()[1])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from loopback import Peer, Script
+from websockets import Subprotocol
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
@@ -16,9 +18,14 @@ from websockets.server import ServerProtocol
 class SocketPeer:
     """One accepted WebSocket. ``peer`` is the connection below it, to misbehave on."""
 
-    def __init__(self, peer: Peer, subprotocols: list[str] | None = None) -> None:
+    def __init__(self, peer: Peer, subprotocols: Sequence[str] | None = None) -> None:
         self.peer = peer
-        self.protocol = ServerProtocol(subprotocols=subprotocols, max_size=None)
+        self.protocol = ServerProtocol(
+            subprotocols=None
+            if subprotocols is None
+            else [Subprotocol(name) for name in subprotocols],
+            max_size=None,
+        )
         self.frames: deque[Frame] = deque()
         self.request: Request | None = None
         while self.request is None:
@@ -26,7 +33,7 @@ class SocketPeer:
         self.protocol.send_response(self.protocol.accept(self.request))
         self._flush()
 
-    def send(self, *messages: str | bytes | dict[str, object]) -> None:
+    def send(self, *messages: str | bytes | Mapping[str, object]) -> None:
         """Send messages, all in one segment; a dict goes as JSON.
 
         Raises EOFError where the client has taken its leave, as `close` and `ping` do.
@@ -47,10 +54,10 @@ class SocketPeer:
                 raise EOFError
             self._read()
         frame = self.frames.popleft()
-        return frame.data.decode() if frame.opcode is Opcode.TEXT else bytes(frame.data)
+        return bytes(frame.data).decode() if frame.opcode is Opcode.TEXT else bytes(frame.data)
 
-    def receive_json(self) -> dict[str, object]:
-        return json.loads(self.receive())
+    def receive_json(self) -> dict[str, Any]:
+        return dict(json.loads(self.receive()))
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Send a farewell; the client's is not waited for."""
@@ -81,7 +88,11 @@ class SocketPeer:
         for event in self.protocol.events_received():
             if isinstance(event, Request):
                 self.request = event
-            elif event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.PONG):
+            elif isinstance(event, Frame) and event.opcode in (
+                Opcode.TEXT,
+                Opcode.BINARY,
+                Opcode.PONG,
+            ):
                 self.frames.append(event)
         self._flush()
 
@@ -93,7 +104,7 @@ class SocketPeer:
 
 
 def socket_script(
-    script: Callable[[SocketPeer], None], subprotocols: list[str] | None = None
+    script: Callable[[SocketPeer], object], subprotocols: Sequence[str] | None = None
 ) -> Script:
     """Return the script of a server that opens a WebSocket and goes on with ``script``."""
     return lambda peer: script(SocketPeer(peer, subprotocols))

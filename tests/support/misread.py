@@ -23,8 +23,8 @@ def stored(pcm: Samples, encoding: PcmEncoding) -> bytes:
     if encoding == "u8":
         return np.rint(wide * 127 + 128).astype(np.uint8).tobytes()
     if encoding.startswith("f"):
-        order = ">" if encoding.endswith("be") else "<"
-        return wide.astype(f"{order}f{SAMPLE_BYTES[encoding]}").tobytes()
+        byte_order = ">" if encoding.endswith("be") else "<"
+        return wide.astype(f"{byte_order}f{SAMPLE_BYTES[encoding]}").tobytes()
     bits = 8 * SAMPLE_BYTES[encoding]
     steps = np.rint(wide * (2 ** (bits - 1) - 1)).astype("<i4" if bits < 32 else "<i8")
     each = steps.view(np.uint8).reshape(wide.size, -1)[:, : bits // 8]

@@ -111,4 +111,4 @@ class OddDevice:
 
 
 def use(device: OddDevice, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sounddevice", device.module())  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "sounddevice", device.module())

@@ -37,6 +37,10 @@ def sprint_run() -> RecordedRun:
     return made_run(sprint_with_warmup(), previous=summarize(sprint_turns()))
 
 
+def repeated(phase: Phase, times: int) -> list[Phase]:
+    return [phase] * times
+
+
 def simulated_turns(script: str, phases: Sequence[Phase], first: int = 1) -> list[Timeline]:
     """Record ``script`` once for each phase, on a virtual clock."""
     target = Simulated(parse_script(script), VirtualClock())
@@ -51,7 +55,7 @@ def simulated_turns(script: str, phases: Sequence[Phase], first: int = 1) -> lis
 def varied_turns() -> list[Timeline]:
     """A cold turn, three warm-up turns and twenty measured ones, one of them failed."""
     chance = random.Random(7)
-    phases: list[Phase] = ["cold", "warmup", "warmup", "warmup", *(["measured"] * 20)]
+    phases: list[Phase] = ["cold", *repeated("warmup", 3), *repeated("measured", 20)]
     turns = []
     for number, phase in enumerate(phases, 1):
         slow = 3 if phase == "cold" else 1

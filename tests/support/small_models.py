@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, PretrainedConfig
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -39,7 +40,7 @@ def byte_level_tokenizer() -> Tokenizer:
 def write_tokenizer(folder: Path, *, chat_template: str | None = CHATML) -> None:
     tokenizer = byte_level_tokenizer()
     tokenizer.save(str(folder / "tokenizer.json"))
-    settings = {
+    settings: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "eos_token": "<|im_end|>",
         "bos_token": "<|im_start|>",
@@ -52,8 +53,11 @@ def write_tokenizer(folder: Path, *, chat_template: str | None = CHATML) -> None
 
 def write_model(
     folder: Path, config: PretrainedConfig, *, seed: int = 0, spread: float = 0.2
-) -> PreTrainedModel:
-    """Write a random model of ``config``; its weights spread wide, so that its replies vary."""
+) -> Any:
+    """Write a random model of ``config`` and return it; widely spread weights vary its replies.
+
+    Its type is left open: transformers annotates ``generate`` for its own classes alone.
+    """
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
@@ -68,10 +72,10 @@ def write_model(
     return model.eval()
 
 
-def tiny_llama_config(**changes: object) -> PretrainedConfig:
+def tiny_llama_config(**changes: Any) -> PretrainedConfig:
     from transformers import LlamaConfig
 
-    settings: dict[str, object] = {
+    settings: dict[str, Any] = {
         "vocab_size": 400,
         "hidden_size": 64,
         "intermediate_size": 96,

@@ -54,7 +54,7 @@ class Watch:
 
     def __exit__(self, *_error: object) -> None:
         sys.setprofile(None)
-        threading.setprofile(None)  # type: ignore[arg-type]
+        threading.setprofile(None)
 
     def _look(self, frame: FrameType, event: str, function: object) -> None:
         if event not in ("c_call", "c_return"):

@@ -87,8 +87,8 @@ class Kind:
 
 
 def cascade(
-    chat_of: Callable[[Turns], Callable[[Peer], None]],
-    speech_of: Callable[[Turns], Callable[[Peer], None]],
+    chat_of: Callable[[Turns], Callable[[Peer], object]],
+    speech_of: Callable[[Turns], Callable[[Peer], object]],
     voice_at: Callable[[str, Access], Synthesizer],
     *,
     http2: bool = False,

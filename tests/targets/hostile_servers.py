@@ -43,7 +43,7 @@ from voicebench.targets.simulated import SAMPLE_RATE
 from voicebench.turn import wire
 
 SPEECH = planned_pcm(plan(QUICK))[: hostile.SOUND_SAMPLES]
-SOUND = np.rint(SPEECH * 32767).astype("<i2").tobytes()
+SOUND: bytes = np.rint(SPEECH * 32767).astype("<i2").tobytes()
 SILENCE = bytes(len(SOUND))
 PAGE = b"<html><title>Welcome</title></html>"
 
@@ -120,7 +120,9 @@ def speech_event(step: Step) -> bytes:
 
 def raw_sound(step: Step) -> bytes:
     """Return what a body of raw samples has for ``step``."""
-    return {Sound: SOUND, Silence: SILENCE}.get(type(step), b"")
+    if isinstance(step, Sound):
+        return SOUND
+    return SILENCE if isinstance(step, Silence) else b""
 
 
 def stream(
@@ -149,7 +151,7 @@ def stream(
     peer.chunk(b"")
 
 
-def until_hung(serve: Callable[[Peer], None]) -> Callable[[Peer], None]:
+def until_hung(serve: Callable[[Peer], object]) -> Callable[[Peer], object]:
     """Return the script that serves one request after the other, until one is broken."""
 
     def script(peer: Peer) -> None:
@@ -162,7 +164,7 @@ def until_hung(serve: Callable[[Peer], None]) -> Callable[[Peer], None]:
     return script
 
 
-def chat_server(turns: Turns) -> Callable[[Peer], None]:
+def chat_server(turns: Turns) -> Callable[[Peer], object]:
     def serve(peer: Peer) -> None:
         peer.request()
         stream(peer, "text/event-stream", turns.reply(), chat_event)
@@ -170,7 +172,7 @@ def chat_server(turns: Turns) -> Callable[[Peer], None]:
     return until_hung(serve)
 
 
-def whole_chat_server(turns: Turns) -> Callable[[Peer], None]:
+def whole_chat_server(turns: Turns) -> Callable[[Peer], object]:
     def serve(peer: Peer) -> None:
         peer.request()
         steps = turns.reply()
@@ -195,10 +197,10 @@ def whole_chat_server(turns: Turns) -> Callable[[Peer], None]:
     return until_hung(serve)
 
 
-def speech_server(content_type: str) -> Callable[[Turns], Callable[[Peer], None]]:
+def speech_server(content_type: str) -> Callable[[Turns], Callable[[Peer], object]]:
     events = speech_event if content_type == "text/event-stream" else raw_sound
 
-    def server(turns: Turns) -> Callable[[Peer], None]:
+    def server(turns: Turns) -> Callable[[Peer], object]:
         def serve(peer: Peer) -> None:
             peer.request()
             stream(peer, content_type, turns.speech(), events)
@@ -229,7 +231,7 @@ def play_on_socket(
             peer.send(message)
 
 
-def speech_socket_server(turns: Turns) -> Callable[[Peer], None]:
+def speech_socket_server(turns: Turns) -> Callable[[Peer], object]:
     def of(step: Step) -> list[str | bytes]:
         match step:
             case Sound() | Silence():
@@ -249,8 +251,8 @@ def speech_socket_server(turns: Turns) -> Callable[[Peer], None]:
 
 
 def hung_socket(
-    script: Callable[[SocketPeer], None], subprotocols: list[str] | None = None
-) -> Callable[[Peer], None]:
+    script: Callable[[SocketPeer], object], subprotocols: list[str] | None = None
+) -> Callable[[Peer], object]:
     play = socket_script(script, subprotocols)
 
     def quiet(peer: Peer) -> None:
@@ -262,7 +264,7 @@ def hung_socket(
     return quiet
 
 
-def voice_server(turns: Turns) -> Callable[[Peer], None]:
+def voice_server(turns: Turns) -> Callable[[Peer], object]:
     def events_of(step: Step) -> list[Event]:
         match step:
             case Say(text):
@@ -291,7 +293,7 @@ def voice_server(turns: Turns) -> Callable[[Peer], None]:
     return hung_socket(script, [wire.SUBPROTOCOL])
 
 
-def realtime_server(turns: Turns) -> Callable[[Peer], None]:
+def realtime_server(turns: Turns) -> Callable[[Peer], object]:
     def script(peer: SocketPeer) -> None:
         peer.send({"type": "session.created"})
         while True:

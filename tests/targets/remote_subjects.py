@@ -11,7 +11,7 @@ from functools import partial
 from unittest import mock
 
 import numpy as np
-from contract import Subject
+from contract import Hidden, Subject
 from loopback import Peer, serving
 from loopback_h2 import over_http2
 from loopback_ws import SocketPeer, socket_script
@@ -19,7 +19,7 @@ from planned_engines import PlannedTurns
 
 from voicebench.audio.wav_writer import wav_header
 from voicebench.errors import EngineError
-from voicebench.events import AudioChunk, TurnStarted
+from voicebench.events import AudioChunk, TextChunk, TurnStarted
 from voicebench.pipeline.protocols import Synthesizer
 from voicebench.remote.clients.openai_chat import ChatOptions, OpenAiChat
 from voicebench.remote.clients.openai_speech import OpenAiSpeech, SpeechOptions
@@ -46,14 +46,16 @@ class Turns(PlannedTurns):
 
     def next_speech(self) -> Iterator[AudioChunk]:
         """Yield the audio of the next text chunk, each piece its time after now."""
-        return self.speak(self._speeches[0][0].event.text)
+        chunk = self._speeches[0][0].event
+        assert isinstance(chunk, TextChunk)
+        return self.speak(chunk.text)
 
 
 def stored(chunk: AudioChunk) -> bytes:
     return np.rint(chunk.pcm * 32767).astype("<i2").tobytes()
 
 
-def chat_server(turns: Turns) -> Callable[[Peer], None]:
+def chat_server(turns: Turns) -> Callable[[Peer], object]:
     def script(peer: Peer) -> None:
         while True:
             prompt = peer.request().json["messages"][-1]["content"]
@@ -72,7 +74,7 @@ def chat_server(turns: Turns) -> Callable[[Peer], None]:
     return script
 
 
-def whole_chat_server(turns: Turns) -> Callable[[Peer], None]:
+def whole_chat_server(turns: Turns) -> Callable[[Peer], object]:
     def script(peer: Peer) -> None:
         while True:
             prompt = peer.request().json["messages"][-1]["content"]
@@ -86,7 +88,7 @@ def whole_chat_server(turns: Turns) -> Callable[[Peer], None]:
     return script
 
 
-def speech_server(turns: Turns, content_type: str) -> Callable[[Peer], None]:
+def speech_server(turns: Turns, content_type: str) -> Callable[[Peer], object]:
     """Return a server that sends raw samples, one WAV, WAVs, or samples in events."""
 
     def parts() -> Iterator[bytes]:
@@ -115,7 +117,7 @@ def speech_server(turns: Turns, content_type: str) -> Callable[[Peer], None]:
     return script
 
 
-def speech_socket_server(turns: Turns) -> Callable[[Peer], None]:
+def speech_socket_server(turns: Turns) -> Callable[[Peer], object]:
     def script(peer: SocketPeer) -> None:
         while True:
             peer.receive()
@@ -126,7 +128,7 @@ def speech_socket_server(turns: Turns) -> Callable[[Peer], None]:
     return socket_script(script)
 
 
-def voice_server(script: Script) -> Callable[[Peer], None]:
+def voice_server(script: Script) -> Callable[[Peer], object]:
     """Return a server whose turns are played event by event, as our own server sends them."""
     clock, turns = RealClock(), iter(range(1, 1000))
 
@@ -144,7 +146,7 @@ def voice_server(script: Script) -> Callable[[Peer], None]:
     return socket_script(serve, [wire.SUBPROTOCOL])
 
 
-def realtime_server(script: Script) -> Callable[[Peer], None]:
+def realtime_server(script: Script) -> Callable[[Peer], object]:
     def play(peer: SocketPeer) -> None:
         turns, ids = Turns(script), itertools.count(1)
         peer.send({"type": "session.created"})
@@ -185,7 +187,7 @@ def send(peer: Peer, event: object) -> None:
 
 
 def cascade(
-    speech_of: Callable[[Turns], Callable[[Peer], None]],
+    speech_of: Callable[[Turns], Callable[[Peer], object]],
     voice_at: Callable[[str], Synthesizer],
     *,
     whole: bool = False,
@@ -248,7 +250,7 @@ def realtime(script: Script) -> Iterator[Target]:
         yield target
 
 
-PIECES = frozenset({"pieces"})
+PIECES: frozenset[Hidden] = frozenset({"pieces"})
 SUBJECTS = (
     Subject("HTTP, raw samples", cascade(lambda t: speech_server(t, "audio/pcm"), plain), PIECES),
     Subject("HTTP, one WAV", cascade(lambda t: speech_server(t, "audio/wav"), any_sound), PIECES),

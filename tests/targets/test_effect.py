@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from voicebench.errors import UsageError
 from voicebench.settings import load_settings
-from voicebench.targets.opening import check_target, open_remote_tts
+from voicebench.targets.opening import check_target
+from voicebench.targets.remote_opening import open_remote_tts
 
 OPENAI = {"tts.url": "http://127.0.0.1:1/v1"}
 PLAIN = {"tts.api": "plain", "tts.url": "http://127.0.0.1:1/tts?text={text}"}
@@ -15,7 +18,7 @@ WORDS = {"chunk": ["{text}"], "done": {"type": "done"}}
 VOICE = {"run.target": "voice", "server.url": "ws://127.0.0.1:1/v1/voice"}
 
 
-def check(*settings: dict[str, object]) -> None:
+def check(*settings: Mapping[str, object]) -> None:
     merged = {key: value for some in settings for key, value in some.items()}
     check_target(load_settings(None, merged).settings)
 

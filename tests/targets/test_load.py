@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from loopback import until
 
 from voicebench.checks import transports
-from voicebench.checks.transports import InstrumentError, measure_used
+from voicebench.checks.selftest import InstrumentError
+from voicebench.checks.transports import measure_used
 from voicebench.errors import EngineError
 from voicebench.events import Token
+from voicebench.pipeline.protocols import LanguageModel, Synthesizer
 from voicebench.remote.clients.openai_chat import OpenAiChat
 from voicebench.remote.clients.plain_speech import PlainSpeech, SpeechRoute
 from voicebench.remote.connection.access import Access
@@ -33,10 +36,10 @@ class Local:
     def reply(self, _prompt: str) -> Iterator[Token]:
         return self._go_on()
 
-    def speak(self, _text: str) -> Iterator[Token]:
+    def speak(self, _text: str) -> Iterator[Any]:
         return self._go_on()
 
-    def _go_on(self) -> Iterator[Token]:
+    def _go_on(self) -> Iterator[Any]:
         self.running += 1
         try:
             while True:
@@ -51,7 +54,7 @@ class Local:
     def close(self) -> None: ...
 
 
-def cascade(llm: object, tts: object) -> Cascade:
+def cascade(llm: LanguageModel, tts: Synthesizer) -> Cascade:
     return Cascade(llm, tts, first_words=3, later_words=8)
 
 

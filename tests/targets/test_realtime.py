@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,8 +34,8 @@ from voicebench.targets.realtime import Realtime, RealtimeOptions
 
 SOUND = voiced(0.1)
 BODY = pcm16(SOUND)
-CREATED = {"type": "response.created", "response": {"id": "r1"}}
-DONE = {
+CREATED: dict[str, Any] = {"type": "response.created", "response": {"id": "r1"}}
+DONE: dict[str, Any] = {
     "type": "response.done",
     "response": {
         "id": "r1",
@@ -44,20 +45,20 @@ DONE = {
 }
 
 
-def sound(data: bytes, kind: str = "response.output_audio.delta") -> dict[str, object]:
+def sound(data: bytes, kind: str = "response.output_audio.delta") -> dict[str, Any]:
     return {"type": kind, "response_id": "r1", "delta": base64.b64encode(data).decode()}
 
 
-def text(delta: str, kind: str = "response.output_audio_transcript.delta") -> dict[str, object]:
+def text(delta: str, kind: str = "response.output_audio_transcript.delta") -> dict[str, Any]:
     return {"type": kind, "response_id": "r1", "delta": delta}
 
 
 class Sessions:
     """A server that greets, takes one session update, and answers each response with ``events``."""
 
-    def __init__(self, *events: dict[str, object] | str | bytes) -> None:
+    def __init__(self, *events: dict[str, Any] | str | bytes) -> None:
         self.events = events
-        self.received: list[dict[str, object]] = []
+        self.received: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
 
     def __call__(self, peer: SocketPeer) -> None:
@@ -77,7 +78,7 @@ class Sessions:
 
 @contextmanager
 def target_at(
-    script: Callable[[SocketPeer], None], options: RealtimeOptions | None = None, **access: object
+    script: Callable[[SocketPeer], object], options: RealtimeOptions | None = None, **access: Any
 ) -> Iterator[tuple[Realtime, Loopback]]:
     with serving(socket_script(script)) as server:
         url = f"ws://127.0.0.1:{server.port}/v1/realtime?model=gpt-realtime"
@@ -164,6 +165,9 @@ def test_the_session_is_set_up_before_the_turn_and_its_time_is_connecting() -> N
         "audio": {"output": {"format": {"type": "audio/pcm", "rate": RATE}, "voice": "marin"}},
         "instructions": "Be brief.",
     }
+    assert isinstance(first[1], Connected)
+    assert isinstance(second[1], Connected)
+    assert first[1].connect_ms is not None
     assert first[1].connect_ms >= 200
     assert (first[1].reused, second[1].reused) == (False, True)
     assert loopback.connections == 1
@@ -229,12 +233,14 @@ def test_what_is_left_of_another_response_is_not_this_turns() -> None:
 # Failures.
 
 
-def ended(status: str, **details: object) -> dict[str, object]:
+def ended(status: str, **details: object) -> dict[str, Any]:
     response = {"id": "r1", "status": status, "status_details": details}
     return {"type": "response.done", "response": response}
 
 
-def failure_of(script: Callable[[SocketPeer], None], limits: Timeouts | None = None) -> TurnFailed:
+def failure_of(
+    script: Callable[[SocketPeer], object], limits: Timeouts | None = None
+) -> TurnFailed:
     """Return the failure of a turn; its ``limits`` do not hold for setting up its session."""
     with target_at(script) as (target, _):
         target.prepare()
@@ -264,7 +270,7 @@ def failure_of(script: Callable[[SocketPeer], None], limits: Timeouts | None = N
     ],
 )
 def test_what_is_no_answer_is_a_failure_with_its_reason(
-    events: list[dict[str, object] | str | bytes], said: str, fault: str
+    events: list[dict[str, Any] | str | bytes], said: str, fault: str
 ) -> None:
     failure = failure_of(Sessions(*events))
     assert said in failure.reason
@@ -279,7 +285,7 @@ def test_what_is_no_answer_is_a_failure_with_its_reason(
     ],
 )
 def test_a_server_that_does_not_go_on_is_a_failure_within_its_time(
-    events: list[dict[str, object]], limits: Timeouts, said: str
+    events: list[dict[str, Any]], limits: Timeouts, said: str
 ) -> None:
     failure = failure_of(Sessions(*events), limits)
     assert said in failure.reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,14 +23,14 @@ MADE_AFTER_S = 0.15
 """How long the server takes to the first sound of a turn."""
 
 
-def of(response: str, event: dict[str, object]) -> dict[str, object]:
+def of(response: str, event: dict[str, Any]) -> dict[str, Any]:
     """Return ``event`` as one of the response with this id."""
     if "response" in event:
         return event | {"response": {**event["response"], "id": response}}
     return event | {"response_id": response}
 
 
-def anonymous(event: dict[str, object]) -> dict[str, object]:
+def anonymous(event: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in event.items() if key != "response_id"}
 
 
@@ -43,7 +44,7 @@ def serve_session(peer: SocketPeer) -> None:
 class LateSound:
     """A server that sends ``strays`` first in each turn but the first, and takes its time then."""
 
-    def __init__(self, *strays: dict[str, object], announce_first: bool) -> None:
+    def __init__(self, *strays: dict[str, Any], announce_first: bool) -> None:
         self._strays = strays
         self._announce_first = announce_first
 
@@ -86,7 +87,7 @@ def remarks_of(turn: Timeline) -> list[str]:
     ids=str,
 )
 def test_what_is_late_or_not_announced_moves_no_figure(
-    stray: dict[str, object], announce_first: bool
+    stray: dict[str, Any], announce_first: bool
 ) -> None:
     with target_at(LateSound(stray, announce_first=announce_first)) as (target, _):
         assert remarks_of(turn_at(target)) == []
@@ -95,8 +96,9 @@ def test_what_is_late_or_not_announced_moves_no_figure(
     assert remarks_of(turn) == ["late sound"] * brings_sound
     second = compute(turn)
     for name in ("llm_ttft_ms", "first_byte_ms", "first_audio_ms"):
-        assert second[name] is not None
-        assert second[name] >= 1000 * MADE_AFTER_S
+        value = second[name]
+        assert value is not None
+        assert value >= 1000 * MADE_AFTER_S
 
 
 def test_a_response_that_is_never_announced_cannot_be_told_from_an_earlier_one() -> None:
@@ -131,7 +133,9 @@ def test_what_came_before_the_request_is_no_answer_though_its_end_comes_after_it
     with target_at(script) as (target, _):
         target.check()
         assert half_sent.wait(LONGEST_S)
-        until(lambda: target._line._open._heads.begun)
+        connected = target._line._open
+        assert connected is not None
+        until(lambda: connected._heads.begun)
         events = turn_of(target)
     assert asked.is_set()
     assert events[-1] == TurnFinished()
@@ -140,7 +144,7 @@ def test_what_came_before_the_request_is_no_answer_though_its_end_comes_after_it
     assert target._earlier == "r2"
 
 
-def frame(peer: SocketPeer, event: dict[str, object]) -> bytes:
+def frame(peer: SocketPeer, event: dict[str, Any]) -> bytes:
     """Return the bytes of ``event`` on the wire, unsent."""
     import json
 
@@ -156,7 +160,7 @@ def frame(peer: SocketPeer, event: dict[str, object]) -> bytes:
         ({"type": "error", "error": {"message": "voice lost"}}, "voice lost"),
     ],
 )
-def test_an_end_that_later_sound_disproves_is_none(more: dict[str, object], said: str) -> None:
+def test_an_end_that_later_sound_disproves_is_none(more: dict[str, Any], said: str) -> None:
     def script(peer: SocketPeer) -> None:
         serve_session(peer)
         peer.receive()

@@ -12,6 +12,7 @@ from encoded_sound import RATE, pcm16, voiced
 from loopback import GIVEN_UP_S, Peer, Script, closed_port, serving
 
 from voicebench.audio.pcm import AudibleRule
+from voicebench.pipeline.protocols import Synthesizer
 from voicebench.remote import Remote
 from voicebench.remote.clients.openai_chat import OpenAiChat
 from voicebench.remote.clients.openai_speech import OpenAiSpeech
@@ -136,7 +137,7 @@ def test_the_whole_turn_has_one_limit_for_both_engines() -> None:
 
 def test_every_remote_engine_and_target_can_be_checked_and_prepared() -> None:
     dialect = SocketDialect(chunk=("{text}",), done={"done": True})
-    remotes = [
+    remotes: list[OpenAiChat | Synthesizer | Target] = [
         OpenAiChat("http://host/v1", "m"),
         OpenAiSpeech("http://host/v1", "m", "v"),
         PlainSpeech(SpeechRoute("http://host/?text={text}")),
@@ -145,5 +146,5 @@ def test_every_remote_engine_and_target_can_be_checked_and_prepared() -> None:
         Realtime("ws://host"),
     ]
     for remote in remotes:
-        assert isinstance(remote, Remote)
         remote.close()
+        assert isinstance(remote, Remote)

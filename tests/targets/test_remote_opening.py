@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 from loopback import Peer, serving
@@ -57,13 +58,18 @@ def test_a_header_that_no_key_can_have_is_refused_for_every_server(
             f"{section}.key_header": "not a header",
         },
     ).settings
-    open_it = {
+
+    def open_server_of_the_settings() -> None:
+        check_target(settings)
+        open_server(settings)
+
+    openings: dict[str, Callable[[], object]] = {
         "llm": lambda: open_remote_llm(settings, None),
         "tts": lambda: open_remote_tts(settings, None),
-        "server": lambda: check_target(settings) or open_server(settings),
-    }[section]
+        "server": open_server_of_the_settings,
+    }
     with pytest.raises(Exception, match="'not a header' is no name of a header"):
-        open_it()
+        openings[section]()
 
 
 def test_what_a_result_will_keep_is_known_but_for_the_names_that_servers_give() -> None:

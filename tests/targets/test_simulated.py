@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -20,8 +21,9 @@ from voicebench.targets.simulated import (
     plan_turn,
 )
 from voicebench.text.chunking import Chunker
+from voicebench.turn.playback import Arrival
 from voicebench.turn.recorder import Recorder
-from voicebench.turn.timeline import Failure, Timeline
+from voicebench.turn.timeline import Failure, TimedText, Timeline
 
 MS = 1_000_000
 WINDOW = 1600  # samples in 100 ms at 16 kHz
@@ -38,9 +40,10 @@ def played(text: str, turns: int = 1) -> list[Timeline]:
     return timelines
 
 
-def stamps(timed: tuple) -> list[tuple[float, object]]:
+def stamps(timed: Sequence[TimedText | Arrival]) -> list[tuple[float, object]]:
     return [
-        (moment.at_ns / MS, getattr(moment, "text", None) or moment.samples) for moment in timed
+        (moment.at_ns / MS, moment.text if isinstance(moment, TimedText) else moment.samples)
+        for moment in timed
     ]
 
 

@@ -6,7 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from encoded_sound import RATE, pcm16, voiced
@@ -115,7 +115,7 @@ def speech_turn(*, in_base64: bool) -> Iterator[Turn]:
     ids=["voice", "realtime", "speech in base64", "speech"],
 )
 def test_the_first_byte_is_that_of_the_first_message_of_sound(
-    opened: Callable[[], Iterator[Turn]],
+    opened: Callable[[], AbstractContextManager[Turn]],
 ) -> None:
     recorder = Recorder()
     with opened() as take_turn:

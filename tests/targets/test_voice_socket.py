@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ TURN: list[Event] = [
 ]
 
 
-def plays(*events: Event | str | bytes) -> Callable[[SocketPeer], None]:
+def plays(*events: Event | str | bytes) -> Callable[[SocketPeer], object]:
     """Return the script of a server that answers every turn with ``events``."""
 
     def script(peer: SocketPeer) -> None:
@@ -63,7 +64,7 @@ def plays(*events: Event | str | bytes) -> Callable[[SocketPeer], None]:
 
 @contextmanager
 def target_at(
-    script: Callable[[SocketPeer], None], **access: object
+    script: Callable[[SocketPeer], object], **access: Any
 ) -> Iterator[tuple[VoiceSocket, Loopback]]:
     with serving(socket_script(script, [wire.SUBPROTOCOL])) as server:
         target = VoiceSocket(f"ws://127.0.0.1:{server.port}/v1/voice", Access(**access))
@@ -79,7 +80,7 @@ def turn_of(target: VoiceSocket, prompt: str = "What time is it?") -> list[Event
     return events
 
 
-def failure_of(script: Callable[[SocketPeer], None], **access: object) -> TurnFailed:
+def failure_of(script: Callable[[SocketPeer], object], **access: object) -> TurnFailed:
     with target_at(script, **access) as (target, _):
         began = time.monotonic()
         events = turn_of(target)
@@ -132,8 +133,10 @@ def test_the_servers_duration_stands_beside_the_turns() -> None:
     timeline = recorder.seal(1, "measured", AudibleRule()).timeline
     figures = compute(timeline)
     assert figures["server_ms"] == 90
-    assert figures["transport_ms"] == pytest.approx(timeline.end_ns / 1e6 - 90)
-    assert figures["transport_ms"] >= 10
+    transport = figures["transport_ms"]
+    assert transport == pytest.approx(timeline.end_ns / 1e6 - 90)
+    assert transport is not None
+    assert transport >= 10
 
 
 def test_tokens_that_were_there_together_are_joined() -> None:
@@ -145,7 +148,9 @@ def test_tokens_that_were_there_together_are_joined() -> None:
         peer.send(wire.encode(Token("c")), wire.encode(TurnFinished()))
 
     def arrival() -> int:
-        return target._line._open.connection.arrivals
+        connected = target._line._open
+        assert connected is not None
+        return connected.connection.arrivals
 
     tokens, arrivals = [], []
 

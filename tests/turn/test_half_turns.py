@@ -9,6 +9,7 @@ from voicebench.errors import EngineError
 from voicebench.events import (
     AudioChunk,
     Event,
+    Stage,
     TextChunk,
     Token,
     TurnFailed,
@@ -63,7 +64,7 @@ def test_the_speech_of_a_text_is_one_turn_of_one_chunk() -> None:
 
 
 @pytest.mark.parametrize("stage", ["llm", "tts"])
-def test_an_engine_that_fails_ends_the_turn_as_failed(stage: str) -> None:
+def test_an_engine_that_fails_ends_the_turn_as_failed(stage: Stage) -> None:
     events: list[Event] = []
     broken = Scripted([EngineError("it broke")])
     if stage == "llm":

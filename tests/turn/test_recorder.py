@@ -16,7 +16,7 @@ from voicebench.events import AudioChunk, Event, Token, TurnFailed, TurnFinished
 from voicebench.turn.recorder import Clock, Recorder
 
 RULE = AudibleRule()
-LOUD = np.sign(np.sin(np.arange(800))).astype(np.float32) / 2
+LOUD = np.sign(np.sin(np.arange(800))).astype(np.float32) / np.float32(2)
 
 
 def ticks(*readings: int) -> Clock:

@@ -177,7 +177,7 @@ def test_what_was_not_seen_is_none_and_not_zero() -> None:
     assert turn.silence_trimmed_ms is None
     assert turn.speaker_ns is None
     assert turn.failure is None
-    assert turn.tokens == turn.chunks == turn.connections == turn.server_timings == ()
+    assert (turn.tokens, turn.chunks, turn.connections, turn.server_timings) == ((), (), (), ())
 
 
 def test_the_first_of_several_first_bytes_counts() -> None:
@@ -347,7 +347,7 @@ def test_a_turn_whose_audio_is_no_speech_is_failed() -> None:
 
 def test_floats_that_are_taken_for_integers_fail_the_turn_and_are_named() -> None:
     floats = synthetic_voice(RATE, RATE).tobytes()
-    pcm = np.frombuffer(floats, "<i2").astype(np.float32) / 32768
+    pcm = np.frombuffer(floats, "<i2").astype(np.float32) / np.float32(32768)
     pieces = [AudioChunk(piece, RATE) for piece in np.split(pcm, 8)]
     turn = sealed((0, START), *((1.0, piece) for piece in pieces), (2, END))
     assert turn.failure == Failure(
@@ -377,7 +377,7 @@ def test_samples_that_are_no_numbers_fail_the_turn_and_its_levels_stay_numbers(
 
 def test_what_was_heard_is_sealed_and_gives_the_same_verdict_again() -> None:
     voice = sealed((0, START), (1, AudioChunk(synthetic_voice(RATE, RATE), RATE)), (2, END))
-    noise = np.random.default_rng(0).standard_normal(RATE).astype(np.float32) / 10
+    noise = np.random.default_rng(0).standard_normal(RATE).astype(np.float32) / np.float32(10)
     for turn in (voice, sealed((0, START), (1, AudioChunk(noise, RATE)), (2, END))):
         assert turn.sound is not None
         assert turn.sound.hearing is not None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from typing import Any
 
 import pytest
 from small_models import byte_level_tokenizer
@@ -11,7 +12,7 @@ from voicebench.events import LlmEvent, Remark, Token, Usage
 from voicebench.text.chat_template import PastMessage
 
 TOKENIZER = byte_level_tokenizer()
-END = TOKENIZER.token_to_id("<|im_end|>")
+END = int(TOKENIZER.token_to_id("<|im_end|>") or 0)
 OPENS, CLOSES = 1000, 1001
 
 
@@ -58,6 +59,9 @@ class ScriptedTokenizer:
     ) -> list[int]:
         return self.prompt_ids
 
+    def encode_text(self, text: str) -> list[int]:
+        return ids_of(text)
+
     def decode(self, ids: Sequence[int]) -> str:
         return TOKENIZER.decode(list(ids))
 
@@ -71,7 +75,7 @@ def answer(
     *,
     rules: ReplyRules | None = None,
     engine: ScriptedEngine | None = None,
-    **tokenizer: object,
+    **tokenizer: Any,
 ) -> list[LlmEvent]:
     model = InProcessLanguageModel(
         "scripted",
@@ -90,7 +94,7 @@ def test_a_reply_is_its_tokens_then_their_number() -> None:
     ids = ids_of("Hello world.")
     events = answer([*ids, END, *ids])
     assert text_of(events) == "Hello world."
-    assert all(event.text for event in events[:-1])
+    assert all(isinstance(event, Token) and event.text for event in events[:-1])
     assert events[-1] == Usage(len(ids))
 
 
@@ -110,6 +114,7 @@ def test_closing_the_reply_closes_the_engine() -> None:
     reply = model.reply("hello")
     next(reply)
     assert not engine.closed
+    assert isinstance(reply, Generator)
     reply.close()
     assert engine.closed
 
@@ -135,6 +140,7 @@ def test_the_hard_limit_holds_where_no_sentence_ends() -> None:
 def test_leading_white_space_comes_with_the_first_visible_text() -> None:
     ids = ids_of("\n\n", "Hello")
     events = answer([*ids, END])
+    assert isinstance(events[0], Token)
     assert events[0].text.startswith("\n\nH")
     assert text_of(events) == "\n\nHello"
 

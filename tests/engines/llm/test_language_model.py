@@ -5,8 +5,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from small_models import tiny_llama_config, write_model, write_tokenizer
 
 from voicebench.engines.llm import agreement as quality
 from voicebench.engines.llm.generation import SPOKEN_SYSTEM_PROMPT, InProcessLanguageModel
+from voicebench.engines.llm.held_out import HELD_OUT_TURNS
 from voicebench.engines.llm.language_model import load_language_model, measure_quality
 from voicebench.engines.native.library import NoLibrary
 from voicebench.errors import DeviceError, ModelError, SettingsError
@@ -34,12 +36,18 @@ def other_family(tmp_path: Path) -> Path:
     from transformers import GPT2Config
 
     write_tokenizer(tmp_path)
-    sizes = {"vocab_size": 400, "n_positions": 256, "n_embd": 32, "n_layer": 2, "n_head": 2}
+    sizes: dict[str, Any] = {
+        "vocab_size": 400,
+        "n_positions": 256,
+        "n_embd": 32,
+        "n_layer": 2,
+        "n_head": 2,
+    }
     write_model(tmp_path, GPT2Config(**sizes, eos_token_id=2))
     return tmp_path
 
 
-def load(folder: Path, **settings: object) -> InProcessLanguageModel:
+def load(folder: Path | str, **settings: Any) -> InProcessLanguageModel:
     return load_language_model(str(folder), device="cpu", **settings)
 
 
@@ -135,7 +143,10 @@ def test_a_dtype_is_a_precision_in_torchs_words(tiny_llama: Path) -> None:
 def test_the_system_prompts_frame_is_computed_before_the_first_turn(tiny_llama: Path) -> None:
     short = load(tiny_llama, precision="fp32", system_prompt="Be brief.").describe()
     long = load(tiny_llama, precision="fp32", system_prompt="Be brief. " * 10).describe()
-    assert 0 < short["kept_prefix_tokens"] < long["kept_prefix_tokens"]
+    few, many = short["kept_prefix_tokens"], long["kept_prefix_tokens"]
+    assert isinstance(few, int)
+    assert isinstance(many, int)
+    assert 0 < few < many
 
 
 def test_a_system_prompt_longer_than_the_context_leaves_an_error_for_the_turn(
@@ -158,7 +169,7 @@ def test_every_way_to_compute_is_measured_and_the_result_kept(
     exact = next(one for one in measured if one.name == "plain fp32")
     assert exact.quality.agreement == 1.0
     assert exact.quality.passes
-    said = []
+    said: list[str] = []
     load(tiny_llama, say=said.append)
     assert said == []
 
@@ -223,6 +234,7 @@ def test_a_cancelled_reply_leaves_the_model_as_it_was(tiny_llama: Path) -> None:
     for _ in range(3):
         reply = model.reply("The quick brown fox")
         next(reply)
+        assert isinstance(reply, Generator)
         reply.close()
     assert text_of(model) == expected
 
@@ -270,6 +282,6 @@ def test_c_that_was_asked_for_and_cannot_be_had_is_said_with_the_reason(
 
 
 def test_a_model_that_only_transformers_can_compute_is_said_to_be_one(other_family: Path) -> None:
-    said = []
+    said: list[str] = []
     load(other_family, say=said.append)
     assert "the fast engine cannot run" in said[0]

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,11 +15,11 @@ from voicebench.engines.llm.language_model import load_language_model
 from voicebench.engines.llm.transformers_engine import TransformersEngine
 from voicebench.engines.llm.transformers_tokenizer import TransformersTokenizer
 from voicebench.errors import EngineError, ModelError
-from voicebench.events import LlmEvent, Token, Usage
+from voicebench.events import Token, Usage
 from voicebench.text.chat_template import plain_turn
 
 
-def load(folder: Path, **settings: object) -> InProcessLanguageModel:
+def load(folder: Path, **settings: Any) -> InProcessLanguageModel:
     settings = {"device": "cpu", "dtype": "float32", "engine": "transformers"} | settings
     return load_language_model(str(folder), **settings)
 
@@ -31,8 +32,9 @@ def load_parts(folder: Path) -> tuple[TransformersEngine, TransformersTokenizer]
 
 def reply(
     model: InProcessLanguageModel, prompt: str = "What is the capital of France?"
-) -> tuple[str, LlmEvent]:
+) -> tuple[str, Usage]:
     events = list(model.reply(prompt))
+    assert isinstance(events[-1], Usage)
     return "".join(event.text for event in events if isinstance(event, Token)), events[-1]
 
 
@@ -41,7 +43,7 @@ def test_the_reply_is_the_greedy_reply_of_transformers(tiny_llama: Path) -> None
 
     engine, tokenizer = load_parts(tiny_llama)
     prompt_ids = tokenizer.encode_turn("Be brief.", "Hello world?")
-    reference = AutoModelForCausalLM.from_pretrained(tiny_llama)
+    reference: Any = AutoModelForCausalLM.from_pretrained(tiny_llama)
     expected = reference.generate(
         torch.tensor([prompt_ids]), max_new_tokens=40, do_sample=False, eos_token_id=-1
     )[0, len(prompt_ids) :].tolist()
@@ -63,10 +65,12 @@ def test_the_shown_text_is_the_decoded_reply(tiny_llama: Path) -> None:
 def test_no_id_is_sampled_before_it_is_asked_for(
     tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    passes = []
+    passes: list[int] = []
     forward = transformers_engine.TransformersEngine._forward
 
-    def counted(self, ids: torch.Tensor, cache: Path) -> tuple[torch.Tensor, object]:
+    def counted(
+        self: TransformersEngine, ids: torch.Tensor, cache: Any
+    ) -> tuple[torch.Tensor, object]:
         passes.append(ids.shape[1])
         return forward(self, ids, cache)
 
@@ -85,6 +89,7 @@ def test_the_caller_of_a_reply_keeps_its_gradients(tiny_llama: Path) -> None:
     next(events)
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
+    assert isinstance(events, Generator)
     events.close()
 
 

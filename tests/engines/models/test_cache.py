@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -156,7 +157,7 @@ def test_every_file_is_on_the_disk_before_the_folder_gets_its_name(
             synced.add(os.fstat(descriptor).st_ino)
         real(descriptor)
 
-    monkeypatch.setattr(cache_module.os, "fsync", watched)
+    monkeypatch.setattr(os, "fsync", watched)
     build_once(folder, weights)
     assert {path.stat().st_ino for path in folder.iterdir()} <= synced
     assert folder.stat().st_ino in synced
@@ -289,8 +290,8 @@ def test_other_models_with_a_longer_name_are_not_discarded(tmp_path: Path) -> No
 def test_a_model_that_does_not_fit_is_refused_before_it_is_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage = type(cache_module.shutil.disk_usage(tmp_path))(100_000_000, 90_000_000, 10_000_000)
-    monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda path: usage)
+    usage = type(shutil.disk_usage(tmp_path))(100_000_000, 90_000_000, 10_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     require_space(tmp_path / "model", 10_000_000)
     with pytest.raises(ModelError, match=r"^model needs 50 MB .* has 10 MB free"):
         require_space(tmp_path / "not" / "yet" / ".model.partial-0123abcd", 50_000_000)

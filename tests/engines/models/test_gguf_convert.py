@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,8 +28,8 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "tiny.gguf"
 
 
-def read(folder: Path, name: str) -> dict:
-    return json.loads((folder / name).read_text(encoding="utf-8"))
+def read(folder: Path, name: str) -> dict[str, Any]:
+    return dict(json.loads((folder / name).read_text(encoding="utf-8")))
 
 
 def stored(folder: Path) -> dict[str, np.ndarray]:
@@ -106,7 +107,7 @@ def test_the_converted_model_loads_and_computes_what_the_weights_say(
             num_key_value_heads=shape.kv_heads,
             max_position_embeddings=shape.context,
             rms_norm_eps=1e-5,
-            rope_theta=10000.0,
+            rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
             tie_word_embeddings=True,
         )
     ).eval()
@@ -126,7 +127,7 @@ def test_the_converted_model_loads_and_computes_what_the_weights_say(
     ],
 )
 def test_every_token_that_ends_a_reply_is_kept(
-    source: Path, folder: Path, settings: dict[str, object], ends: int | list[int]
+    source: Path, folder: Path, settings: dict[str, int], ends: int | list[int]
 ) -> None:
     shape = Shape(layers=1)
     write_gguf(source, shape, weights=llama_weights(shape), settings=settings)

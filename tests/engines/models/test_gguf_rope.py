@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from voicebench.errors import ModelError
 SHAPE = Shape(layers=1)
 
 
-def header_with(tmp_path: Path, factors: object, **options: object) -> Header:
+def header_with(tmp_path: Path, factors: object, **options: Any) -> Header:
     weights = llama_weights(SHAPE)
     if factors is not None:
         weights["rope_freqs.weight"] = np.asarray(factors, np.float32)

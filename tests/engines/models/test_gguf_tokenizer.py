@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_gguf import CHAT_TEMPLATE, TOKENS, Shape, llama_weights, write_gguf
@@ -10,6 +11,7 @@ from tiny_gguf import CHAT_TEMPLATE, TOKENS, Shape, llama_weights, write_gguf
 from voicebench.engines.models.gguf_header import Header, read_header
 from voicebench.engines.models.gguf_tokenizer import (
     SPLIT_RULES,
+    SplitRule,
     build_tokenizer,
     split_rule,
     tokenizer_config,
@@ -19,7 +21,7 @@ from voicebench.engines.models.gguf_tokenizer import (
 
 @pytest.fixture
 def header(tmp_path: Path) -> Callable[..., Header]:
-    def make(**options: object) -> Header:
+    def make(**options: Any) -> Header:
         shape = Shape(layers=1)
         path = tmp_path / "tiny.gguf"
         write_gguf(path, shape, weights=llama_weights(shape), **options)
@@ -28,10 +30,14 @@ def header(tmp_path: Path) -> Callable[..., Header]:
     return make
 
 
-def pieces(header: Header, text: str) -> list[str]:
+def rule_of(header: Header) -> SplitRule:
     rule = split_rule(header)
     assert rule is not None
-    return build_tokenizer(header, rule).encode(text).tokens
+    return rule
+
+
+def pieces(header: Header, text: str) -> list[str]:
+    return list(build_tokenizer(header, rule_of(header)).encode(text).tokens)
 
 
 def test_merges_are_applied_within_words(header: Callable[..., Header]) -> None:
@@ -63,7 +69,7 @@ def test_special_tokens_are_never_split_and_have_their_own_numbers(
     header: Callable[..., Header],
 ) -> None:
     made = header()
-    rule = split_rule(made)
+    rule = rule_of(made)
     encoding = build_tokenizer(made, rule).encode("<|im_start|>hello<|im_end|>")
     assert encoding.ids == [1, TOKENS.index("hello"), 2]
 
@@ -74,7 +80,7 @@ def test_what_is_encoded_decodes_to_the_same_text(
     header: Callable[..., Header], pre: str, text: str
 ) -> None:
     made = header(pre=pre)
-    rule = split_rule(made)
+    rule = rule_of(made)
     tokenizer = build_tokenizer(made, rule)
     assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False).ids) == text
 
@@ -133,7 +139,7 @@ def test_transformers_reads_the_folder_and_makes_the_same_tokens(
     made = header()
     folder = tmp_path / "folder"
     folder.mkdir()
-    rule = split_rule(made)
+    rule = rule_of(made)
     write_tokenizer(made, rule, folder)
     loaded = AutoTokenizer.from_pretrained(folder)
     text = "<|im_start|>hello  12<|im_end|>"

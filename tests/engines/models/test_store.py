@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_gguf import Shape, llama_weights, write_gguf
@@ -143,7 +144,7 @@ def test_a_disk_that_fills_while_unpacking_leaves_nothing(
     def full(*arguments: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(store.manifest, "write", full)
+    monkeypatch.setattr(manifest, "write", full)
     with pytest.raises(ModelError, match="disk is full") as caught:
         models.ensure("tiny-voice")
     assert "VOICEBENCH_CACHE" in caught.value.remedy
@@ -188,7 +189,7 @@ def test_a_changed_byte_is_found_at_the_next_use_named_and_made_anew(voice: Entr
     assert models.state("tiny-voice") == "damaged"
     with pytest.raises(ModelError, match=r"tiny\.onnx is not what it was when it was made"):
         models.path("tiny-voice")
-    steps = []
+    steps: list[Step] = []
     assert models.ensure("tiny-voice", steps.append) == folder
     assert (folder / "tiny.onnx").read_bytes() == MODEL_FILE
     assert [step for step in steps if step.stage == "damaged"] == [
@@ -225,11 +226,14 @@ def test_a_damaged_model_that_cannot_be_had_again_is_named_as_damaged(
 
 
 def test_what_an_engine_made_of_a_voice_is_part_of_its_state(voice: Entry, cache: Path) -> None:
+    def write_weights(place: Path) -> None:
+        (place / "weights.safetensors").write_bytes(b"weights")
+
     models.ensure("tiny-voice")
     (member,) = [one for one in voice.members if one.name == "tiny.onnx"]
     made = build_once(
         cache / "voices" / f"{member.sha256[:32]}-2",
-        lambda place: (place / "weights.safetensors").write_bytes(b"weights") and None,
+        write_weights,
     )
     assert models.state("tiny-voice") == "ready"
     change(made / "weights.safetensors")
@@ -351,9 +355,9 @@ def test_the_embedded_language_model_answers_and_ends() -> None:
 
     folder = models.ensure("smollm2-135m-instruct")
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     chat = [{"role": "user", "content": "What is the capital of France?"}]
-    prompt = tokenizer.apply_chat_template(
+    prompt: Any = tokenizer.apply_chat_template(
         chat, add_generation_prompt=True, return_tensors="pt", return_dict=True
     )
     reply = model.generate(**prompt, max_new_tokens=20, do_sample=False)[0]

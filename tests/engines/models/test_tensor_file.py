@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from voicebench.engines.models.tensor_file import FORMATS, TensorFile
 from voicebench.errors import ModelError
 
-STORED = {
+STORED: dict[str, NDArray[Any]] = {
     "wide": np.arange(6, dtype=np.float64).reshape(2, 3),
     "plain": np.arange(3, dtype=np.float32),
     "half": np.arange(4, dtype=np.float16).reshape(2, 2),

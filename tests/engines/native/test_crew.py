@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from voicebench.engines.llm.fast.decoder_trial import trial_model
 from voicebench.engines.llm.fast.native_decoder import NativeDecoder
@@ -33,7 +34,7 @@ def test_callers_on_any_core_get_the_same_and_no_thread_is_left_without_one(
     decoder = NativeDecoder(c_library, *trial_model(), threads=3)
     expected = decoder.forward(IDS, decoder.new_cache(32), 0)
     ours = os.sched_getaffinity(0)
-    found = []
+    found: list[NDArray[np.float32]] = []
 
     def compute(core: int) -> None:
         os.sched_setaffinity(0, {core})  # of this thread alone

@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def test_where_too_few_files_may_be_open_that_is_the_remedy(
     def run_out(*_: object, **__: object) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    monkeypatch.setattr(module.subprocess, "run", run_out)
+    monkeypatch.setattr(subprocess, "run", run_out)
     with pytest.raises(NoLibrary, match="Too many open files") as caught:
         native_library()
     assert "ulimit -n" in caught.value.remedy
@@ -107,7 +108,7 @@ def test_a_library_that_cannot_be_loaded_is_told_with_its_remedy(
     def refuse(_: object) -> None:
         raise OSError(said)  # as the loader does it, without a number
 
-    monkeypatch.setattr(module.ctypes, "CDLL", refuse)
+    monkeypatch.setattr(ctypes, "CDLL", refuse)
     with pytest.raises(NoLibrary, match=said) as caught:
         native_library()
     assert remedy in caught.value.remedy

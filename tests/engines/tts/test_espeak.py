@@ -49,7 +49,7 @@ def test_a_language_that_espeak_does_not_know_is_named() -> None:
 def test_many_threads_with_two_languages_get_their_own_phonemes() -> None:
     expected = {voice: espeak.phonemize(voice, "Paris, 25") for voice in ("en-us", "fr")}
     assert expected["en-us"] != expected["fr"]
-    wrong = []
+    wrong: list[list[list[str]]] = []
 
     def speak(voice: str) -> None:
         heard = [espeak.phonemize(voice, "Paris, 25") for _ in range(30)]

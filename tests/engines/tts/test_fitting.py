@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def test_a_shorter_decoder_that_is_refused_leaves_the_weights_exact(
 
 @pytest.mark.usefixtures("own_cache")
 def test_c_computes_a_voice_where_it_can_and_torch_where_not(
-    mms_folder: Path, monkeypatch: pytest.MonkeyPatch, c_library: object
+    mms_folder: Path, monkeypatch: pytest.MonkeyPatch, c_library: ctypes.CDLL
 ) -> None:
     voice = open_voice(str(mms_folder))
     assert choose_arithmetic(voice, CPU).kernels == "native"
@@ -85,7 +86,7 @@ def test_c_computes_a_voice_where_it_can_and_torch_where_not(
 
 @pytest.mark.usefixtures("own_cache")
 def test_a_short_decoder_in_c_is_taken_where_the_audio_stays_above_its_error(
-    mms_folder: Path, monkeypatch: pytest.MonkeyPatch, c_library: object
+    mms_folder: Path, monkeypatch: pytest.MonkeyPatch, c_library: ctypes.CDLL
 ) -> None:
     voice = open_voice(str(mms_folder))
     if not multiplies_bfloats(c_library):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from voicebench.engines.tts.mms import open_vits_folder
 from voicebench.engines.tts.vits.arithmetic import Arithmetic
 from voicebench.engines.tts.voice import Voice
 
-KINDS: dict[str, dict[str, object]] = {
+KINDS: dict[str, Any] = {
     "one speaker": {},
     "older names of weight norm": {"legacy_names": True},
     "two speakers": {"num_speakers": 2, "speaker_embedding_size": 5},
@@ -40,7 +41,7 @@ def test_a_voice_equals_transformers(
     arithmetic = exactly(replace(voice, manner=manner))
     symbols = next(voice.symbols("hello my friend, it's ok"))
 
-    draws = []
+    draws: list[torch.Tensor] = []
     originals = {name: getattr(torch, name) for name in ("randn", "randn_like")}
 
     def recorded(name: str) -> Callable[..., torch.Tensor]:

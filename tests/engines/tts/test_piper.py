@@ -54,7 +54,7 @@ def test_sentences_become_symbols_as_in_piper(piper_file: Path) -> None:
     from piper import PiperConfig, PiperVoice
 
     stored = json.loads(piper_file.with_name(piper_file.name + ".json").read_text("utf-8"))
-    reference = PiperVoice(session=None, config=PiperConfig.from_dict(stored))  # type: ignore[arg-type]
+    reference = PiperVoice(session=None, config=PiperConfig.from_dict(stored))
     text = "Hello there. How are you, Dr. Smith? It's 9:45!"
     theirs = [reference.phonemes_to_ids(sentence) for sentence in reference.phonemize(text)]
     assert len(theirs) > 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import pytest
 from chat_server import (
@@ -356,7 +356,7 @@ def no_http(peer: Peer) -> None:
     ],
 )
 def test_a_server_that_does_not_go_on_is_a_failure_within_its_time(
-    script: Callable[[Peer], None], limits: dict[str, float], said: str, fault: str
+    script: Callable[[Peer], object], limits: dict[str, float], said: str, fault: str
 ) -> None:
     failure = failure_of(script, timeouts=Timeouts(**limits))
     assert said in str(failure)
@@ -399,6 +399,7 @@ def test_giving_up_a_reply_hangs_up_so_that_the_server_can_stop() -> None:
     with chat(script) as (model, _):
         reply = model.reply("x")
         assert next(event for event in reply if isinstance(event, Token)) == Token("It")
+        assert isinstance(reply, Generator)
         reply.close()
         until(lambda: hung_up)
     assert hung_up == [True]
@@ -430,7 +431,7 @@ def drips_comments(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("then", [stays_open, breaks_off, drips_comments])
-def test_a_finished_reply_needs_no_end_of_its_stream(then: Callable[[Peer], None]) -> None:
+def test_a_finished_reply_needs_no_end_of_its_stream(then: Callable[[Peer], object]) -> None:
     def script(peer: Peer) -> None:
         peer.request()
         peer.head(content_type="text/event-stream", transfer_encoding="chunked")

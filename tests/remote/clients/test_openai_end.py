@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections.abc import Sequence
 
 import pytest
 from chat_server import DONE, STOP, chat, delta, events_of, failure_of, sse, streams, texts
@@ -40,7 +41,7 @@ def paced(*chunks: bytes, gap_s: float = 0.04, last: bytes = DONE) -> Script:
     return script
 
 
-def kinds(events: list[object]) -> list[str]:
+def kinds(events: Sequence[object]) -> list[str]:
     return [event.kind for event in events if isinstance(event, Remark)]
 
 

@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def delta(sound: bytes) -> dict[str, str]:
 
 @contextmanager
 def voice(
-    script: Script, options: SpeechOptions | None = None, **access: object
+    script: Script, options: SpeechOptions | None = None, **access: Any
 ) -> Iterator[tuple[OpenAiSpeech, Loopback]]:
     with serving(script) as server:
         made = OpenAiSpeech(f"{server.url}/v1/", "tts-1", "alloy", options, Access(**access))

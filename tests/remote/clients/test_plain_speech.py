@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,8 +55,8 @@ def voice(
     script: Script,
     sound: SoundFormat | None = None,
     path: str = "/tts/stream?text={text}",
-    route: dict[str, object] | None = None,
-    **access: object,
+    route: Mapping[str, Any] | None = None,
+    **access: Any,
 ) -> Iterator[tuple[PlainSpeech, Loopback]]:
     with serving(script) as server:
         made = PlainSpeech(SpeechRoute(server.url + path, **(route or {})), sound, Access(**access))
@@ -74,7 +75,7 @@ def samples_of(events: list[TtsEvent]) -> NDArray[np.float32]:
     return np.concatenate([event.pcm for event in events if isinstance(event, AudioChunk)])
 
 
-def failure_of(script: Script, sound: SoundFormat | None = RAW, **access: object) -> RemoteError:
+def failure_of(script: Script, sound: SoundFormat | None = RAW, **access: Any) -> RemoteError:
     with voice(script, sound, **access) as (made, _):
         made.prepare()
         return failure_in_time(lambda: list(made.speak("Good evening.")))
@@ -167,6 +168,7 @@ def test_compressed_sound_is_audio_as_it_can_be_decoded(kind: str, name: str) ->
     with voice(script) as (made, _):
         speech = made.speak("Good evening.")
         first = next(event for event in speech if isinstance(event, AudioChunk))
+        assert isinstance(speech, Generator)
         speech.close()
     assert first.pcm.size > 0.5 * first.sample_rate
 
@@ -214,7 +216,7 @@ def test_the_text_may_be_the_body() -> None:
         {"url": "http://host/", "body": "{text}"},
     ],
 )
-def test_a_template_without_exactly_one_way_in_is_refused(route: dict[str, str]) -> None:
+def test_a_template_without_exactly_one_way_in_is_refused(route: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=r"\{text\}"):
         SpeechRoute(**route)
 
@@ -371,7 +373,7 @@ def does_not_even_read(peer: Peer) -> None:
     ],
 )
 def test_a_server_that_does_not_go_on_is_a_failure_within_its_time(
-    script: Callable[[Peer], None], limits: dict[str, float], said: str, fault: str
+    script: Callable[[Peer], object], limits: dict[str, float], said: str, fault: str
 ) -> None:
     failure = failure_of(script, timeouts=Timeouts(**limits))
     assert said in str(failure)
@@ -436,6 +438,7 @@ def test_giving_up_hangs_up_so_that_the_server_can_stop() -> None:
     with voice(script, RAW) as (made, _):
         speech = made.speak("Good evening.")
         next(event for event in speech if isinstance(event, AudioChunk))
+        assert isinstance(speech, Generator)
         speech.close()
         until(lambda: hung_up)
     assert hung_up == [True]

@@ -6,8 +6,9 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,10 +62,10 @@ def contexts(peer: SocketPeer) -> None:
 
 @contextmanager
 def voice(
-    script: Callable[[SocketPeer], None],
+    script: Callable[[SocketPeer], object],
     dialect: SocketDialect = BINARY,
     sound: SoundFormat = RAW,
-    **access: object,
+    **access: Any,
 ) -> Iterator[tuple[SocketSpeech, Loopback]]:
     with serving(socket_script(script)) as server:
         made = SocketSpeech(f"ws://127.0.0.1:{server.port}/tts", dialect, sound, Access(**access))
@@ -80,7 +81,7 @@ def samples_of(events: list[TtsEvent] | list[Event]) -> np.ndarray:
 
 @pytest.mark.parametrize(("script", "dialect"), [(flushes, BINARY), (contexts, BASE64)])
 def test_a_text_goes_in_and_its_sound_comes_out(
-    script: Callable[[SocketPeer], None], dialect: SocketDialect
+    script: Callable[[SocketPeer], object], dialect: SocketDialect
 ) -> None:
     with voice(script, dialect) as (made, server):
         made.prepare()
@@ -239,6 +240,7 @@ def test_giving_up_hangs_up_so_that_the_server_can_stop() -> None:
     with voice(script) as (made, _):
         speech = made.speak("Good evening.")
         next(event for event in speech if isinstance(event, AudioChunk))
+        assert isinstance(speech, Generator)
         speech.close()
         until(lambda: hung_up)
     assert hung_up == [True]

@@ -85,7 +85,7 @@ def first_moments_s(made: SocketSpeech, *, is_first: bool) -> tuple[float, float
     [(named, NAMED, 1), (in_base64, NAMED_BASE64, 1), (late_after_the_end, BINARY, 3)],
 )
 def test_sound_of_the_text_before_moves_no_figure(
-    script: Callable[[SocketPeer], None], dialect: SocketDialect, connections: int
+    script: Callable[[SocketPeer], object], dialect: SocketDialect, connections: int
 ) -> None:
     with voice(script, dialect) as (made, server):
         made.check()

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from queue import Queue
 from select import select
+from typing import Any
 
 import h2.config
 import h2.connection
@@ -21,9 +22,8 @@ from loopback import GIVEN_UP_S, LONGEST_S, Loopback, Peer, Script, closed_port,
 from loopback_h2 import Http2Peer, over_http2
 
 from voicebench.errors import UsageError
-from voicebench.remote.connection import connecting
 from voicebench.remote.connection.access import Access, ApiKey
-from voicebench.remote.connection.answer import Answer
+from voicebench.remote.connection.answer import Answer, Piece
 from voicebench.remote.connection.http import HttpService
 from voicebench.remote.connection.timeouts import Timeouts, TurnDeadline, WaitBudget
 from voicebench.remote.failure import RemoteError
@@ -50,7 +50,7 @@ def slow_tls_server(sock: socket.socket) -> socket.socket:
 
 
 @contextmanager
-def service_at(url: str, **access: object) -> Iterator[HttpService]:
+def service_at(url: str, **access: Any) -> Iterator[HttpService]:
     service = HttpService(url, Access(**access), "tts")
     try:
         yield service
@@ -199,7 +199,7 @@ def test_the_rest_of_a_tls_record_is_waited_for_and_the_wait_is_an_arrival() -> 
         service_at(f"https://localhost:{server.port}", ca_file=CERTIFICATE) as made,
         made.exchange("GET", made.shown_url) as answer,
     ):
-        pieces = []
+        pieces: list[Piece] = []
         while len(pieces) < 4:
             # A part of the next record is there.
             assert select([answer._connection.socket], [], [], LONGEST_S)[0]
@@ -220,7 +220,11 @@ class TlsRecords:
         self._peer = peer
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_side=True)
-        self._pumped(self._tls.do_handshake)
+        self._pumped(self._shake_hands)
+
+    def _shake_hands(self) -> bytes:
+        self._tls.do_handshake()
+        return b""
 
     def read_until(self, end: bytes) -> None:
         got = b""
@@ -363,7 +367,7 @@ def test_a_name_lookup_that_hangs_is_given_up_in_time(monkeypatch: pytest.Monkey
         released.wait(10)
         return []
 
-    monkeypatch.setattr(connecting.socket, "getaddrinfo", hang)
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
     with (
         service_at("http://slow.example", timeouts=Timeouts(connect_s=0.2)) as made,
         pytest.raises(RemoteError, match=r"http://slow\.example did not take a connection"),
@@ -376,7 +380,7 @@ def test_an_unknown_name_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*args: object, **kwargs: object) -> list[object]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(connecting.socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with (
         service_at("http://no-such-host.invalid") as made,
         pytest.raises(RemoteError, match="its name is not known") as caught,
@@ -393,7 +397,7 @@ def test_a_host_with_a_dead_and_a_living_address_is_reached(
         return [(*kind, ("127.0.0.1", dead)), (*kind, ("127.0.0.1", port))]
 
     dead = closed_port()
-    monkeypatch.setattr(connecting.socket, "getaddrinfo", both)
+    monkeypatch.setattr(socket, "getaddrinfo", both)
     with serving(hello) as server, service_at(f"http://two.example:{server.port}") as made:
         made.check()
 
@@ -611,7 +615,7 @@ def test_the_key_is_in_no_log_however_much_is_logged(
 
 
 def test_pieces_over_http2_come_as_they_arrive() -> None:
-    pieces = []
+    pieces: list[Piece] = []
 
     def script(peer: Peer) -> None:
         peer.request()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from loopback import (
@@ -28,6 +29,7 @@ from loopback_ws import SocketPeer, socket_script
 from voicebench.errors import CannotMeasure, UsageError
 from voicebench.remote.connection import websocket
 from voicebench.remote.connection.access import Access, ApiKey
+from voicebench.remote.connection.open_socket import Incoming, OpenSocket
 from voicebench.remote.connection.timeouts import Timeouts, TurnDeadline, WaitBudget
 from voicebench.remote.connection.websocket import SocketService
 from voicebench.remote.failure import RemoteError
@@ -68,7 +70,7 @@ def take_all(line: SocketService) -> None:
         line.receive(patience)
 
 
-def failure_of(script: Callable[[SocketPeer], None], **limits: float) -> RemoteError:
+def failure_of(script: Callable[[SocketPeer], object], **limits: float) -> RemoteError:
     """Return the failure of a turn whose server goes on with ``script`` once it is asked.
 
     Of the limits only the one under test is small, so that no other can run out before it.
@@ -116,10 +118,10 @@ def test_messages_that_were_there_together_have_one_arrival_and_later_ones_anoth
         peer.receive()
         peer.send("a", "b")
         # The client has both and waits for more.
-        until(lambda: len(taken) == 2 and line._open.connection.arrivals > taken[1].arrival)
+        until(lambda: len(taken) == 2 and open_of(line).connection.arrivals > taken[1].arrival)
         peer.send("c")
 
-    taken = []
+    taken: list[Incoming] = []
     with line_to(socket_script(script)) as (line, _):
         _, patience = line.begin()
         line.send("hello", patience)
@@ -130,7 +132,7 @@ def test_messages_that_were_there_together_have_one_arrival_and_later_ones_anoth
 
 
 def test_over_tls_too() -> None:
-    def tls(sock: object) -> object:
+    def tls(sock: socket.socket) -> socket.socket:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(CERTIFICATE)
         return context.wrap_socket(sock, server_side=True)
@@ -204,7 +206,7 @@ def test_a_connection_that_the_server_closed_between_turns_is_opened_again(farew
         for _ in range(2):
             line.prepare()
             assert ask(line) == "hello"
-            until(line._open.lapsed)
+            until(open_of(line).lapsed)
     assert server.connections == 2
 
 
@@ -336,7 +338,7 @@ def test_a_handshake_inside_the_turn_ends_with_the_turn() -> None:
         assert time.monotonic() - began < GIVEN_UP_S
 
 
-def greeted(script: Callable[[SocketPeer], None], access: Access) -> RemoteError:
+def greeted(script: Callable[[SocketPeer], object], access: Access) -> RemoteError:
     """Return the failure of a turn that waits for the greeting of a new connection."""
     with serving(socket_script(script)) as server:
         line = SocketService(
@@ -414,7 +416,7 @@ def test_a_connection_says_whether_the_turn_waited_for_it() -> None:
 
 
 @pytest.mark.parametrize("setting", [{"http2": True}, {"proxy": "http://proxy:3128"}])
-def test_what_a_websocket_cannot_use_is_refused(setting: dict[str, object]) -> None:
+def test_what_a_websocket_cannot_use_is_refused(setting: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="neither a proxy nor HTTP/2"):
         SocketService("ws://127.0.0.1:1", Access(**setting), "turn")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,8 +14,14 @@ from numpy.typing import NDArray
 from voicebench.remote.failure import RemoteError
 from voicebench.remote.sound.compressed import AacStream, FlacStream, Mp3Stream, OggOpusStream
 from voicebench.remote.sound.framing import FlacFrames, Id3Skipper, OggPackets, mp3_frame_bytes
+from voicebench.remote.sound.sound_stream import SoundStream
 
-STREAMS = {"mp3": Mp3Stream, "aac": AacStream, "flac": FlacStream, "opus": OggOpusStream}
+STREAMS: dict[str, Callable[[], SoundStream]] = {
+    "mp3": Mp3Stream,
+    "aac": AacStream,
+    "flac": FlacStream,
+    "opus": OggOpusStream,
+}
 KINDS = sorted(STREAMS)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from encoded_sound import voiced
@@ -85,7 +87,7 @@ def test_a_content_type_says_what_the_samples_are(
     ],
 )
 def test_headers_say_what_the_samples_are(
-    headers: dict[str, str], raw: tuple[PcmEncoding, int, int]
+    headers: dict[str, Any], raw: tuple[PcmEncoding, int, int]
 ) -> None:
     assert described("audio/pcm", **headers) == RawSound(*raw)
     assert described("application/octet-stream", **headers) == RawSound(*raw)
@@ -121,7 +123,7 @@ def test_the_encoding_of_the_settings_goes_before_all_others() -> None:
     ],
 )  # fmt: skip
 def test_what_is_contradictory_or_not_said_is_an_error(
-    head: str, headers: dict[str, str], said: str
+    head: str, headers: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(RemoteError, match=said) as caught:
         described(head, **headers)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import numpy as np
 import pytest
 from encoded_sound import RATE, encoded, pcm16, voiced
@@ -33,7 +35,7 @@ def heard(stream: SoundDecoder, data: bytes, step: int = 1 << 30) -> NDArray[np.
     [("s16le", "<i2"), ("s16be", ">i2"), ("f32le", "<f4")],
 )
 def test_raw_samples_are_whole_however_the_bytes_are_cut(
-    encoding: str, stored: str, step: int
+    encoding: PcmEncoding, stored: str, step: int
 ) -> None:
     scaled = SAMPLES if stored == "<f4" else np.rint(SAMPLES * 32767)
     stream = PcmStream(encoding, RATE, 1)
@@ -266,7 +268,7 @@ def test_what_the_text_says_is_in_the_reason() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["s16le", "s16be", "f32le"])
-def test_sound_is_not_held_back_to_find_out_whether_it_is_text(encoding: str) -> None:
+def test_sound_is_not_held_back_to_find_out_whether_it_is_text(encoding: PcmEncoding) -> None:
     stored = {"s16le": "<i2", "s16be": ">i2", "f32le": "<f4"}[encoding]
     loud = 0.9 * np.sin(np.arange(1, 400) / 3)
     data = (loud if stored == "<f4" else loud * 32767).astype(stored).tobytes()
@@ -296,6 +298,6 @@ def test_less_than_a_mark_can_still_be_a_sample() -> None:
 
 
 @pytest.mark.parametrize("settings", [{"sample_rate": 10}, {"sample_rate": 10**6}, {"channels": 0}])
-def test_settings_that_no_sound_can_have_are_refused(settings: dict[str, int]) -> None:
+def test_settings_that_no_sound_can_have_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         SoundFormat(**settings)

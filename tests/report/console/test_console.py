@@ -14,7 +14,14 @@ from pathlib import Path
 
 import pytest
 from handmade import failed_turn, make_turn, sprint_turns
-from outcomes import lines_of, simulated_turns, sprint_run, sprint_with_warmup, varied_turns
+from outcomes import (
+    lines_of,
+    repeated,
+    simulated_turns,
+    sprint_run,
+    sprint_with_warmup,
+    varied_turns,
+)
 from recorded_folders import made_run, write_result
 from rich.cells import cell_len
 from rich.console import Console
@@ -58,7 +65,7 @@ def interrupted() -> Golden:
 
 def stalling() -> Golden:
     script = "sim:ttft=220ms,token=60ms,ttfb=170ms,speed=0.9x,silence=80ms,fail=7"
-    return Golden(simulated_turns(script, ["cold", *(["measured"] * 9)]))
+    return Golden(simulated_turns(script, ["cold", *repeated("measured", 9)]))
 
 
 def varied() -> Golden:

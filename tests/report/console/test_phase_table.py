@@ -10,6 +10,7 @@ from voicebench.events import Connected
 from voicebench.judging.digest import digest_of
 from voicebench.report.console.phase_table import phase_sheet
 from voicebench.report.console.run_table import run_sheet
+from voicebench.report.console.style import Sheet
 from voicebench.report.console.waterfall import GUTTER, Waterfall
 from voicebench.turn.timeline import Timeline
 
@@ -26,8 +27,14 @@ TURNS = [
 ]
 
 
+def sheet_of(turns: list[Timeline]) -> Sheet:
+    sheet = phase_sheet(digest_of(turns))
+    assert sheet is not None
+    return sheet
+
+
 def test_the_phases_stand_in_order_of_time_beside_the_measured_turns() -> None:
-    text = shown(phase_sheet(digest_of(TURNS)), 80)
+    text = shown(sheet_of(TURNS), 80)
     assert row_of(text, "cold") == "cold 1 0 900 +714 2.5 0 %"
     assert row_of(text, "measured") == "measured 3 0 186 – 2.5 100 %"
     assert row_of(text, "idle") == "idle 1 0 216 +30.0 3.5 0 %"
@@ -37,7 +44,7 @@ def test_the_phases_stand_in_order_of_time_beside_the_measured_turns() -> None:
 
 def test_in_process_there_are_no_connections_to_speak_of() -> None:
     turns = [make_turn(1, phase="cold"), make_turn(2)]
-    assert "connect" not in shown(phase_sheet(digest_of(turns)), 80)
+    assert "connect" not in shown(sheet_of(turns), 80)
 
 
 def test_measured_turns_alone_need_no_table() -> None:

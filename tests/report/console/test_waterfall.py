@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 from handmade import failed_turn, make_turn, sprint_turns
-from outcomes import UNDER_300, lines_of, shown, simulated_turns
+from outcomes import UNDER_300, lines_of, repeated, shown, simulated_turns
 from rich.cells import cell_len
 
 from voicebench.judging.digest import digest_of
@@ -143,7 +143,7 @@ def test_without_a_measured_turn_nothing_is_drawn() -> None:
 def test_no_line_is_wider_than_the_console(width: int) -> None:
     turns = simulated_turns(
         "sim:ttft=120ms,token=30ms,ttfb=70ms,speed=0.9x,silence=30ms,fail=4",
-        ["cold", *(["measured"] * 12)],
+        ["cold", *repeated("measured", 12)],
     )
     lines = picture(turns, width)
     assert max(cell_len(line) for line in lines) <= width

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
@@ -45,15 +45,15 @@ HOSTILE = (
 )
 
 
-def table(runs: list[RecordedRun]) -> str:
+def table(runs: Sequence[RecordedRun]) -> str:
     console = Console(file=io.StringIO(), width=110, legacy_windows=False, _environ={})
-    print_runs(console, runs)
+    print_runs(console, list(runs))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
-def csv_of(write: Callable[[TextIO, list[Path]], None]) -> Callable[[list[RecordedRun]], str]:
-    def made(runs: list[RecordedRun]) -> str:
+def csv_of(write: Callable[[TextIO, list[Path]], None]) -> Callable[[Sequence[RecordedRun]], str]:
+    def made(runs: Sequence[RecordedRun]) -> str:
         file = io.StringIO(newline="")
         write(file, [run.path for run in runs])
         return file.getvalue()
@@ -159,7 +159,9 @@ def test_junit_has_a_case_for_each_gate_with_its_figures(sprint: RecordedRun) ->
 
 
 def test_junit_is_xml_whatever_a_run_is_called(sprint: RecordedRun) -> None:
-    sprint.settings["run"]["name"] = "a\x00b<&\ud800"
+    section = sprint.settings["run"]
+    assert isinstance(section, dict)
+    section["name"] = "a\x00b<&\ud800"
     assert ElementTree.fromstring(junit_report([sprint]))[0].get("name") == "a�b<&�"
 
 

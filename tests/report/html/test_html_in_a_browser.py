@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     turns = [*sprint_turns(), make_turn(prompt=HOSTILE, chunks=((116, HOSTILE),))]
     folder = write_result(results, turns)
     (folder / "audio").mkdir()
-    tone = np.sin(np.arange(24_000) / 8).astype(np.float32) / 4
+    tone = np.sin(np.arange(24_000) / 8).astype(np.float32) / np.float32(4)
     for number in (1, 2):
         write_wav(folder / "audio" / f"turn-{number:03d}.wav", tone, 16_000)
     path = results / "report.html"
@@ -53,7 +54,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
+def browser() -> Iterator[Browser]:
     with playwright.sync_playwright() as driver:
         opened = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield opened
@@ -61,17 +62,34 @@ def browser() -> Iterator[object]:
 
 
 @pytest.fixture
-def page(browser: Browser, report: Path) -> Iterator[object]:
+def requests() -> list[str]:
+    """The URLs that the page asked for."""
+    return []
+
+
+@pytest.fixture
+def trouble() -> list[str]:
+    """What the page wrote to its console, and its errors."""
+    return []
+
+
+@pytest.fixture
+def page(browser: Browser, report: Path, requests: list[str], trouble: list[str]) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1200, "height": 900})
     opened = context.new_page()
-    opened.trouble = []
-    opened.asked = []
-    opened.on("console", lambda message: opened.trouble.append(message.text))
-    opened.on("pageerror", lambda error: opened.trouble.append(str(error)))
-    opened.on("request", lambda request: opened.asked.append(request.url))
+    opened.on("console", lambda message: trouble.append(message.text))
+    opened.on("pageerror", lambda error: trouble.append(str(error)))
+    opened.on("request", lambda request: requests.append(request.url))
     opened.goto(report.as_uri())
     yield opened
     context.close()
+
+
+def attribute(page: Page, selector: str, name: str) -> str:
+    """Return an attribute of the first element that the selector finds."""
+    value = page.locator(selector).first.get_attribute(name)
+    assert value is not None
+    return value
 
 
 def order(page: Page) -> list[str]:
@@ -79,10 +97,12 @@ def order(page: Page) -> list[str]:
     return [head.strip() for head in heads]
 
 
-def test_no_request_leaves_the_file_and_nothing_is_complained_of(page: Page, report: Path) -> None:
+def test_no_request_leaves_the_file_and_nothing_is_complained_of(
+    page: Page, report: Path, requests: list[str], trouble: list[str]
+) -> None:
     page.wait_for_timeout(200)
-    assert [url for url in page.asked if not url.startswith("data:")] == [report.as_uri()]
-    assert page.trouble == []
+    assert [url for url in requests if not url.startswith("data:")] == [report.as_uri()]
+    assert trouble == []
 
 
 def test_the_words_of_a_result_run_nothing(page: Page) -> None:
@@ -90,13 +110,13 @@ def test_the_words_of_a_result_run_nothing(page: Page) -> None:
     assert page.locator("img").count() == 0
 
 
-def test_what_the_policy_forbids_does_not_run(page: Page) -> None:
+def test_what_the_policy_forbids_does_not_run(page: Page, trouble: list[str]) -> None:
     page.evaluate(
         "document.body.append(Object.assign(document.createElement('script'), "
         "{textContent: 'window.pwned = 1'}))"
     )
     assert page.evaluate("window.pwned") is None
-    assert "Content Security Policy" in page.trouble[0]
+    assert "Content Security Policy" in trouble[0]
 
 
 def test_turns_are_sorted_by_keyboard_and_put_back(page: Page) -> None:
@@ -125,10 +145,9 @@ def test_the_playhead_stands_where_the_listener_hears(page: Page) -> None:
     page.wait_for_function("document.querySelector('audio').readyState >= 1")
     page.evaluate("document.querySelector('audio').currentTime = 0.5")
     page.wait_for_selector(".playhead.on", state="attached")
-    drawn = page.locator(".playhead").first.get_attribute("d")
-    table = page.locator(".fall").first
-    end, span = (float(table.get_attribute(f"data-{name}")) for name in ("end", "span"))
-    heard = json.loads(page.locator("audio").first.get_attribute("data-heard"))
+    drawn = attribute(page, ".playhead", "d")
+    end, span = (float(attribute(page, ".fall", f"data-{name}")) for name in ("end", "span"))
+    heard = json.loads(attribute(page, "audio", "data-heard"))
     assert heard[0] == [0, 338]
     assert float(drawn.removeprefix("M").split()[0]) == pytest.approx((338 + 500) / end * span)
 
@@ -158,7 +177,7 @@ def test_a_phone_needs_no_scrolling_sideways(browser: Browser, report: Path, wid
 
 @pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
 def test_the_page_takes_the_reader_s_colours(
-    browser: Browser, report: Path, scheme: str, dark: bool
+    browser: Browser, report: Path, scheme: Literal["light", "dark"], dark: bool
 ) -> None:
     context = browser.new_context(color_scheme=scheme)
     opened = context.new_page()

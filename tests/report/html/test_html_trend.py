@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from handmade import failed_turn, make_turn
@@ -19,7 +20,7 @@ FIGURE = parse_figure("first_audio.p50")
 ERRORS = parse_figure("errors.rate")
 
 
-def point(value: float | None, *, at: str = "2026-01-05T10:15:00Z", **more: object) -> Point:
+def point(value: float | None, *, at: str = "2026-01-05T10:15:00Z", **more: Any) -> Point:
     values = {"first_audio.p50": value, "errors.rate": 0.25}
     return Point("20260105T101500Z-x", "x", at, "0123456789abcdef", 20, 5, "PASS", values, **more)
 
@@ -34,8 +35,8 @@ def results(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def values_of(spec: dict) -> list[dict]:
-    return spec["data"]["values"]
+def values_of(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(spec["data"]["values"])
 
 
 def test_runs_are_numbered_from_the_oldest_and_a_gap_stays_a_gap() -> None:
@@ -57,8 +58,12 @@ def test_shares_are_drawn_in_percent() -> None:
 def test_the_limit_is_that_of_the_latest_run() -> None:
     limits = [{"first_audio.p50": limit} for limit in (200.0, 320.0)]
     spec = chart([point(1.0, limits=limits[0]), point(2.0, limits=limits[1])], FIGURE)
-    assert spec["layer"][0]["data"] == {"values": [{"value": 320.0}]}
-    assert len(chart([point(1.0)], FIGURE)["layer"]) == 2
+    layers = spec["layer"]
+    assert isinstance(layers, list)
+    assert layers[0]["data"] == {"values": [{"value": 320.0}]}
+    more = chart([point(1.0)], FIGURE)["layer"]
+    assert isinstance(more, list)
+    assert len(more) == 2
 
 
 def test_the_trend_is_told_in_words() -> None:

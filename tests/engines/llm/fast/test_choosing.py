@@ -4,6 +4,7 @@ import ctypes
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Never, cast
 
 import ml_dtypes
 import numpy as np
@@ -53,11 +54,9 @@ def offer(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
     def option(name: str, precision: Precision) -> DecoderOption:
         def build(shape: Shape, weights: Weights) -> TorchDecoder:
-            decoder = TorchDecoder(shape, weights, plain("fp32"), CPU)
-            decoder.name = name
-            return decoder
+            return Named(name, shape, weights)
 
-        return DecoderOption(name, precision, build)
+        return DecoderOption(name, cast(Precision, precision), build)
 
     offered = [option(name, name.split()[1]) for name in names]
     monkeypatch.setattr(choosing, "decoder_options", lambda *_: offered)
@@ -67,15 +66,22 @@ def choose(model: Model, precision: str = "auto", kernels: str = "auto") -> Deco
     return choose_decoder(model, precision=precision, kernels=kernels, threads=1)
 
 
+def chosen(model: Model, precision: str = "auto") -> str:
+    """Return the name of the offered decoder that is chosen."""
+    decoder = choose(model, precision)
+    assert isinstance(decoder, Named)
+    return decoder.name
+
+
 def test_auto_takes_the_fastest_whose_quality_passes(
     monkeypatch: pytest.MonkeyPatch, model: Model
 ) -> None:
     offer(monkeypatch, "fast int8", "middle bf16", "slow fp32")
     model.findings.add_quality("fast int8", BAD)
     model.findings.add_quality("middle bf16", GOOD)
-    assert choose(model).name == "middle bf16"
+    assert chosen(model) == "middle bf16"
     model.findings.add_quality("fast int8", GOOD)
-    assert choose(model).name == "fast int8"
+    assert chosen(model) == "fast int8"
 
 
 def test_auto_needs_no_quality_measured_for_float32(
@@ -90,13 +96,14 @@ def test_a_quality_that_is_not_known_is_measured_once_and_kept(
     monkeypatch: pytest.MonkeyPatch, model: Model
 ) -> None:
     offer(monkeypatch, "only int8")
-    assert choose(model).name == "only int8"
+    assert chosen(model) == "only int8"
     measured = model.findings.quality("only int8")
+    assert measured is not None
     assert measured.agreement == 1.0
     assert measured.divergence == pytest.approx(0.0, abs=1e-6)
     assert measured.positions == 4
     monkeypatch.setattr(choosing, "compare", lambda *_: pytest.fail("measured again"))
-    assert choose(model).name == "only int8"
+    assert chosen(model) == "only int8"
 
 
 def test_a_precision_that_is_asked_for_is_taken_whatever_its_quality(
@@ -104,7 +111,7 @@ def test_a_precision_that_is_asked_for_is_taken_whatever_its_quality(
 ) -> None:
     offer(monkeypatch, "a int8", "b bf16")
     model.findings.add_quality("a int8", BAD)
-    assert choose(model, precision="int8").name == "a int8"
+    assert chosen(model, "int8") == "a int8"
 
 
 def test_nothing_that_passes_leaves_float32(monkeypatch: pytest.MonkeyPatch, model: Model) -> None:
@@ -140,11 +147,11 @@ def test_a_candidate_whose_sizes_do_not_suit_is_passed_over(
     offer(monkeypatch, "odd int8", "plain fp32")
     odd = choosing.decoder_options("cpu", "auto", 1)
 
-    def refuse(shape: Shape, weights: Weights) -> None:
+    def refuse(shape: Shape, weights: Weights) -> Never:
         raise Unsupported("odd sizes")
 
-    odd[0] = dataclasses.replace(odd[0], build=refuse)
-    assert choose(model).name == "plain fp32"
+    offered[0] = dataclasses.replace(offered[0], build=refuse)
+    assert chosen(model) == "plain fp32"
     with pytest.raises(Unsupported, match="odd sizes"):
         choose(model, precision="int8")
 
@@ -161,7 +168,7 @@ def test_a_large_model_keeps_the_numbers_it_is_stored_in_until_measured(
     offer(monkeypatch, "a int8", "b bf16", "c fp32")
     assert choose(model).name == "b bf16"
     model.findings.add_quality("a int8", GOOD)
-    assert choose(model).name == "a int8"
+    assert chosen(model) == "a int8"
 
 
 TORCH_ON_A_CPU = [
@@ -261,7 +268,7 @@ def test_a_damaged_state_of_the_prefix_is_said_and_made_anew(
     (file,) = (tmp_path / "cache" / "prefixes").rglob("*.state")
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
-    said = []
+    said: list[str] = []
     model.say = said.append
     again = model.exact_prefix([1, 2, 3])
     assert said == [
@@ -276,6 +283,7 @@ def test_the_exact_prefix_is_kept_with_its_ids(model: Model) -> None:
     keys, values = model.exact_prefix([1, 2, 3])
     assert keys.shape == (2, 2, 3, 16)
     again = model.findings.prefix([1, 2, 3], say_nothing)
+    assert again is not None
     assert np.array_equal(again[0], keys)
     assert np.array_equal(again[1], values)
     assert model.findings.prefix([1, 2], say_nothing) is None

@@ -48,7 +48,7 @@ def test_several_files_with_an_index_are_one_model(folder: Path) -> None:
     expected = read_weights(folder, shape_in(folder))
     stored = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
-    index = {}
+    index: dict[str, str] = {}
     for number, names in enumerate((list(stored)[::2], list(stored)[1::2])):
         file = f"model-{number}.safetensors"
         save_file({name: stored[name] for name in names}, folder / file)

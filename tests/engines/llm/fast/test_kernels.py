@@ -72,7 +72,8 @@ def test_a_kind_that_computes_wrong_is_not_offered(monkeypatch: pytest.MonkeyPat
 
 def test_a_kind_whose_operator_is_gone_is_not_offered() -> None:
     def gone(weight: torch.Tensor, bias: torch.Tensor | None) -> Linear:
-        return torch.ops.aten.no_such_operator(weight)
+        product: Linear = torch.ops.aten.no_such_operator(weight)
+        return product
 
     assert not works(dataclasses.replace(plain("fp32"), prepare=gone))
 

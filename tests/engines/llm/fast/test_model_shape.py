@@ -147,6 +147,6 @@ def test_what_is_not_known_is_unsupported_with_its_reason(
 )
 def test_stretched_frequencies_are_those_of_transformers(settings: dict[str, float | str]) -> None:
     config = LlamaConfig(hidden_size=256, num_attention_heads=2, rope_parameters=settings)
-    expected, _ = ROPE_INIT_FUNCTIONS[settings["rope_type"]](config, "cpu")
+    expected, _ = ROPE_INIT_FUNCTIONS[str(settings["rope_type"])](config, "cpu")
     rope = read_shape(LLAMA | {"rope_parameters": settings}).rope
     torch.testing.assert_close(torch.tensor(inverse_frequencies(rope, 128)), expected)

@@ -1,22 +1,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from small_models import tiny_llama_config, write_model
-from transformers import MistralConfig, Qwen2Config, Qwen3Config
+from transformers import MistralConfig, PretrainedConfig, Qwen2Config, Qwen3Config
 
 from voicebench.engines.llm.fast.decoder_weights import read_weights
 from voicebench.engines.llm.fast.engine import FastEngine
 from voicebench.engines.llm.fast.graph_decoder import GraphDecoder
-from voicebench.engines.llm.fast.kernels import plain
+from voicebench.engines.llm.fast.kernels import Precision, plain
 from voicebench.engines.llm.fast.model_shape import read_shape
 from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
 
 CPU = torch.device("cpu")
-SIZES = {
+SIZES: dict[str, Any] = {
     "vocab_size": 400,
     "hidden_size": 64,
     "intermediate_size": 96,
@@ -34,7 +36,7 @@ LLAMA3_ROPE = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 64,
 }
-FAMILIES = {
+FAMILIES: dict[str, Callable[[], PretrainedConfig]] = {
     "llama": tiny_llama_config,
     "llama with one key head and untied": lambda: tiny_llama_config(
         num_key_value_heads=1, tie_word_embeddings=False
@@ -56,7 +58,7 @@ FAMILIES = {
 
 
 def decoder_of(
-    folder: Path, precision: str = "fp32", decoder: type[TorchDecoder] = TorchDecoder
+    folder: Path, precision: Precision = "fp32", decoder: type[TorchDecoder] = TorchDecoder
 ) -> TorchDecoder:
     shape = read_shape(json.loads((folder / "config.json").read_text()))
     return decoder(shape, read_weights(folder, shape), plain(precision), CPU)
@@ -121,12 +123,12 @@ def test_every_score_of_a_text_is_that_of_its_beginnings(tmp_path: Path) -> None
         torch.testing.assert_close(every[length - 1], last, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("decoder", [TorchDecoder, GraphDecoder])
+@pytest.mark.parametrize("kind", [TorchDecoder, GraphDecoder])
 def test_what_a_cache_holds_can_be_copied_and_filled_into_another(
-    decoder: type[TorchDecoder], tmp_path: Path
+    kind: type[TorchDecoder], tmp_path: Path
 ) -> None:
     write_model(tmp_path, tiny_llama_config())
-    decoder = decoder_of(tmp_path, decoder=decoder)
+    decoder = decoder_of(tmp_path, decoder=kind)
     ids = list(range(50, 60))
     cache = decoder.new_cache(16)
     expected = decoder.forward(ids[:9], cache, 0), decoder.forward(ids[9:], cache, 9).clone()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,9 +15,10 @@ from voicebench.engines.tts.vits.carry import Carry
 from voicebench.engines.tts.vits.layers import Convolution, Upsampling
 
 LENGTH = 40
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
-def drawn(module: nn.Module) -> nn.Module:
+def drawn(module: Layer) -> Layer:
     generator = torch.Generator().manual_seed(3)
     for parameter in module.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator)
