@@ -51,7 +51,9 @@ def rows_of_voices(speech: list[Spoken]) -> Iterator[tuple[str, int, int, list[s
         yield counted(voice, found)
 
 
-def rows_of_harm(speech: list[Spoken], harms: dict) -> Iterator[tuple[str, int, int, list[str]]]:
+def rows_of_harm(
+    speech: list[Spoken], harms: dict[str, Harm]
+) -> Iterator[tuple[str, int, int, list[str]]]:
     """Yield each kind of damage: how many utterances were still audible, and how many failed."""
     for seed, (name, harm) in enumerate(harms.items()):
         chosen, drawn = some(speech, seed)

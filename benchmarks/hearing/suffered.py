@@ -130,7 +130,7 @@ def encoded(pcm: Samples, rate: int, codec: Codec) -> bytes:
 
 def compressed(pcm: Samples, rate: int, codec: Codec) -> tuple[Samples, int]:
     """Return ``pcm`` after a codec."""
-    with av.open(io.BytesIO(encoded(scaled(pcm), rate, codec))) as file:
+    with av.open(io.BytesIO(encoded(scaled(pcm), rate, codec)), "r") as file:
         frames = [frame.to_ndarray().reshape(-1) for frame in file.decode(audio=0)]
     joined = np.concatenate(frames).astype(np.float64)
     return (joined / 32768 if np.abs(joined).max() > 8 else joined), codec.rate

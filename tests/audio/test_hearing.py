@@ -242,7 +242,7 @@ def test_samples_that_are_no_numbers_are_no_speech(wild: float) -> None:
 
 
 def test_every_form_has_words() -> None:
-    assert all(in_words(form) for form in (*get_args(PcmEncoding), "text", "stereo", "wide"))  # type: ignore[arg-type]
+    assert all(in_words(form) for form in (*get_args(PcmEncoding), "text", "stereo", "wide"))
 
 
 @pytest.mark.parametrize("samples", [0, 1, 15, 100, 2000])

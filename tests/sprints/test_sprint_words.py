@@ -77,7 +77,7 @@ def test_every_noise_and_every_advice_has_french_words() -> None:
         for call in ast.walk(ast.parse(source))
         if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Noise"
     ]
-    kinds = {call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)}
+    kinds = {str(call.args[0].value) for call in calls if isinstance(call.args[0], ast.Constant)}
     assert len(kinds) == len(calls) > 7
     assert {f"noise.{kind}" for kind in kinds} <= FOUND.keys()
 

@@ -22,6 +22,7 @@ from voicebench.remote.clients.socket_speech import SocketSpeech
 from voicebench.remote.connection.access import Access
 from voicebench.remote.connection.timeouts import Timeouts, TurnDeadline
 from voicebench.remote.sound.sound_format import SoundFormat
+from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.realtime import Realtime
 from voicebench.targets.voice_socket import VoiceSocket

@@ -15,7 +15,6 @@ from small_models import tiny_llama_config, write_model, write_tokenizer
 
 from voicebench.engines.llm import agreement as quality
 from voicebench.engines.llm.generation import SPOKEN_SYSTEM_PROMPT, InProcessLanguageModel
-from voicebench.engines.llm.held_out import HELD_OUT_TURNS
 from voicebench.engines.llm.language_model import load_language_model, measure_quality
 from voicebench.engines.native.library import NoLibrary
 from voicebench.errors import DeviceError, ModelError, SettingsError
@@ -124,7 +123,7 @@ def test_auto_says_that_it_measures_and_does_so_once(
 ) -> None:
     two_pairs = quality.held_out_pairs()[:2]
     monkeypatch.setattr(quality, "held_out_pairs", lambda: two_pairs)
-    said = []
+    said: list[str] = []
     first = load(tiny_llama, say=said.append)
     assert any("measuring" in message for message in said)
     said.clear()

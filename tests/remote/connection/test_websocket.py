@@ -44,7 +44,7 @@ def echo(peer: SocketPeer) -> None:
 
 @contextmanager
 def line_to(
-    script: Script, wrap: Callable[..., object] | None = None, **access: object
+    script: Script, wrap: Callable[[socket.socket], socket.socket] | None = None, **access: Any
 ) -> Iterator[tuple[SocketService, Loopback]]:
     with serving(script, wrap) as server:
         scheme, host = ("wss", "localhost") if wrap else ("ws", "127.0.0.1")
@@ -53,6 +53,16 @@ def line_to(
             yield line, server
         finally:
             line.drop()
+
+
+def open_of(line: SocketService) -> OpenSocket:
+    connected = line._open
+    assert connected is not None
+    return connected
+
+
+def take_greeting(line: SocketService, patience: WaitBudget) -> None:
+    line.receive(patience)
 
 
 def ask(line: SocketService, message: str | bytes = "hello") -> str | bytes:
@@ -345,7 +355,7 @@ def greeted(script: Callable[[SocketPeer], object], access: Access) -> RemoteErr
             f"ws://127.0.0.1:{server.port}",
             access,
             "turn",
-            set_up=lambda line, patience: line.receive(patience),
+            set_up=take_greeting,
         )
         return failure_in_time(line.begin)
 
@@ -369,7 +379,7 @@ def test_a_greeting_between_turns_does_not_end_with_the_turn_before() -> None:
             f"ws://127.0.0.1:{server.port}",
             Access(deadline=deadline),
             "tts",
-            set_up=lambda line, patience: line.receive(patience),
+            set_up=take_greeting,
         )
         line.prepare()
         line.drop()

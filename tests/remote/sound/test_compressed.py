@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from voicebench.remote.failure import RemoteError
 from voicebench.remote.sound.compressed import AacStream, FlacStream, Mp3Stream, OggOpusStream
 from voicebench.remote.sound.framing import FlacFrames, Id3Skipper, OggPackets, mp3_frame_bytes
-from voicebench.remote.sound.sound_stream import SoundStream
+from voicebench.remote.sound.sound_stream import SoundDecoder
 
-STREAMS: dict[str, Callable[[], SoundStream]] = {
+STREAMS: dict[str, Callable[[], SoundDecoder]] = {
     "mp3": Mp3Stream,
     "aac": AacStream,
     "flac": FlacStream,

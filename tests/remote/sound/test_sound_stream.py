@@ -9,10 +9,12 @@ import pytest
 from encoded_sound import RATE, encoded, pcm16, voiced
 from numpy.typing import NDArray
 
+from voicebench.audio.encodings import PcmEncoding
 from voicebench.audio.wav_writer import wav_header
 from voicebench.errors import UsageError
 from voicebench.remote.failure import RemoteError
 from voicebench.remote.sound.raw_pcm import PcmStream
+from voicebench.remote.sound.signatures import SoundKind
 from voicebench.remote.sound.sound_format import SoundFormat
 from voicebench.remote.sound.sound_stream import SoundDecoder, SoundStream
 
@@ -229,7 +231,9 @@ def test_silence_is_samples_from_its_first_on(size: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["auto", "wav", "pcm"])
-def test_a_container_that_has_another_rate_than_the_settings_is_an_error(kind: str) -> None:
+def test_a_container_that_has_another_rate_than_the_settings_is_an_error(
+    kind: SoundKind | Literal["auto"],
+) -> None:
     stream = SoundStream(SoundFormat(kind=kind, sample_rate=16_000), "audio/wav")
     with pytest.raises(RemoteError, match=f"the settings: 16000, the sound's own header: {RATE}"):
         heard(stream, WAV)

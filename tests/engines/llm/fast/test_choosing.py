@@ -49,10 +49,16 @@ def model(findings: Findings) -> Model:
     return Model(shape, weights, "cpu", lambda: turns, findings)
 
 
-def offer(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+class Named(TorchDecoder):
+    def __init__(self, name: str, shape: Shape, weights: Weights) -> None:
+        super().__init__(shape, weights, plain("fp32"), CPU)
+        self.name = name
+
+
+def offer(monkeypatch: pytest.MonkeyPatch, *names: str) -> list[DecoderOption]:
     """Put options of these names in the table, the fastest first."""
 
-    def option(name: str, precision: Precision) -> DecoderOption:
+    def option(name: str, precision: str) -> DecoderOption:
         def build(shape: Shape, weights: Weights) -> TorchDecoder:
             return Named(name, shape, weights)
 
@@ -60,6 +66,7 @@ def offer(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
     offered = [option(name, name.split()[1]) for name in names]
     monkeypatch.setattr(choosing, "decoder_options", lambda *_: offered)
+    return offered
 
 
 def choose(model: Model, precision: str = "auto", kernels: str = "auto") -> Decoder:
@@ -88,7 +95,7 @@ def test_auto_needs_no_quality_measured_for_float32(
     monkeypatch: pytest.MonkeyPatch, model: Model
 ) -> None:
     offer(monkeypatch, "fast fp32", "slow int8")
-    assert choose(model).name == "fast fp32"
+    assert chosen(model) == "fast fp32"
     assert model.findings.quality("fast fp32") is None
 
 
@@ -117,7 +124,7 @@ def test_a_precision_that_is_asked_for_is_taken_whatever_its_quality(
 def test_nothing_that_passes_leaves_float32(monkeypatch: pytest.MonkeyPatch, model: Model) -> None:
     offer(monkeypatch, "only int8", "exact fp32")
     model.findings.add_quality("only int8", BAD)
-    assert choose(model).name == "exact fp32"
+    assert chosen(model) == "exact fp32"
     offer(monkeypatch, "only int8")
     with pytest.raises(SettingsError, match="change the replies of this model too much"):
         choose(model)
@@ -129,8 +136,8 @@ def test_what_is_slower_than_float32_is_taken_only_on_request(
     offer(monkeypatch, "slow bf16", "plain fp32")
     options = choosing.decoder_options("cpu", "auto", 1)
     options[0] = dataclasses.replace(options[0], on_request=True)
-    assert choose(model).name == "plain fp32"
-    assert choose(model, precision="bf16").name == "slow bf16"
+    assert chosen(model) == "plain fp32"
+    assert chosen(model, "bf16") == "slow bf16"
 
 
 def test_a_precision_that_a_device_does_not_have_is_refused(
@@ -144,8 +151,7 @@ def test_a_precision_that_a_device_does_not_have_is_refused(
 def test_a_candidate_whose_sizes_do_not_suit_is_passed_over(
     monkeypatch: pytest.MonkeyPatch, model: Model
 ) -> None:
-    offer(monkeypatch, "odd int8", "plain fp32")
-    odd = choosing.decoder_options("cpu", "auto", 1)
+    offered = offer(monkeypatch, "odd int8", "plain fp32")
 
     def refuse(shape: Shape, weights: Weights) -> Never:
         raise Unsupported("odd sizes")
@@ -166,7 +172,7 @@ def test_a_large_model_keeps_the_numbers_it_is_stored_in_until_measured(
     )
     model.weights = dataclasses.replace(model.weights, layers=stored)
     offer(monkeypatch, "a int8", "b bf16", "c fp32")
-    assert choose(model).name == "b bf16"
+    assert chosen(model) == "b bf16"
     model.findings.add_quality("a int8", GOOD)
     assert chosen(model) == "a int8"
 
