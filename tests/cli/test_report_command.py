@@ -126,7 +126,7 @@ BROKEN = {
     "an unknown schema": "has schema 99, and this voicebench reads schema 1",
     "no turns at all": "is not a results folder: it has no turns.jsonl",
     "an empty file": "holds no finished turn",
-    "two runs in one": "the file holds the turns of several runs",
+    "two runs in one": "the file has the turns of several runs",
     "something else": "line 1",
     "no text": "is not UTF-8 text",
     "no settings": "settings.json cannot be read",
@@ -229,9 +229,7 @@ def test_verify_is_exit_5_where_something_differs(voicebench: Command, folder: P
     assert ran.code == 5
     document = json.loads(ran.out)
     assert not document["holds"]
-    assert {"file": "runs.csv", "what": "is not what it was when the run ended"} in (
-        document["findings"]
-    )
+    assert {"file": "runs.csv", "what": "has changed since the run ended"} in (document["findings"])
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_a_folder_that_is_removed_in_mid_run_ends_the_run_at_the_next_turn(
     more = ("--against", str(config)) if against else ("--runs", "50")
     ran = voicebench(*sim(tmp_path / "results", *more))
     assert ran.code == 4
-    assert "was removed or moved while the run went on; leave it in its place" in ran.err
+    assert "was removed or moved during the run; leave it in its place" in ran.err
     assert "Traceback" not in ran.err
     assert len(taken) == 1
     assert not (tmp_path / "results").exists()

@@ -75,7 +75,7 @@ def test_the_latest_run_of_another_target_or_meaning_is_passed_over(tmp_path: Pa
     with pytest.raises(ResultsError) as refused:
         latest(tmp_path, run={"target": "cascade"})
     assert str(refused.value) == (
-        f"no complete run of 'default' lies in {tmp_path} that can be held against; "
+        f"no complete run of 'default' lies in {tmp_path} that can be a baseline; "
         "20260104T000000Z-default measured another target "
         "(run.target: sim:ttft=9ms \u2192 cascade); measure once without --baseline"
     )
@@ -169,7 +169,7 @@ def test_what_may_not_be_a_baseline_is_refused_with_its_reason(
 def test_a_noisy_run_is_a_baseline_where_that_is_allowed(tmp_path: Path) -> None:
     noisy = [replace(turn, machine=MachineState(throttled=1)) for turn in GOOD]
     result = record(tmp_path / "20260101T000000Z-default", noisy)
-    with pytest.raises(ResultsError, match="--allow-noise keeps it all the same"):
+    with pytest.raises(ResultsError, match="--allow-noise accepts it"):
         set_baseline(result, tmp_path)
     kept = set_baseline(result, tmp_path, allow_noise=True)
     assert (kept / "turns.jsonl").is_file()
@@ -207,7 +207,7 @@ def test_a_noisy_run_that_was_kept_or_is_allowed_now_may_be_named(tmp_path: Path
 
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
     result = record(tmp_path / "run", name="../../outside")
-    with pytest.raises(ResultsError, match="no folder may have"):
+    with pytest.raises(ResultsError, match="no folder can have"):
         set_baseline(result, tmp_path)
 
 

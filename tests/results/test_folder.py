@@ -201,7 +201,7 @@ def test_a_folder_that_is_gone_is_noticed_at_the_next_turn(
             folder.append(recording(2))
         error = folder.finish({"schema": 1}, complete=True)
     assert error is not None
-    assert "was removed or moved while the run went on" in error.message
+    assert "was removed or moved during the run" in error.message
     assert not folder.path.exists()
 
 

@@ -162,7 +162,7 @@ def test_a_line_without_end_fills_no_memory(
     monkeypatch.setattr(batches, "MAX_LINE_BYTES", 1000)
     folder = folder_of(tmp_path / "run")
     (folder / "turns.jsonl").write_bytes(b"x" * 5000)
-    with pytest.raises(ResultsError, match="longer than any turn"):
+    with pytest.raises(ResultsError, match="too long for a turn"):
         read_run(folder)
 
 

@@ -58,7 +58,7 @@ def test_checksums_hold_what_the_run_wrote(tmp_path: Path) -> None:
 def test_a_changed_word_is_found_by_the_checksums(tmp_path: Path) -> None:
     made = write_result(tmp_path, sprint_turns())
     replace(made / "turns.jsonl", " today.", " todaz.")
-    assert "turns.jsonl: is not what it was when the run ended" in findings(made)
+    assert "turns.jsonl: has changed since the run ended" in findings(made)
 
 
 def test_a_file_taken_away_is_found_by_the_checksums(tmp_path: Path) -> None:

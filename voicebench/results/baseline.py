@@ -1,11 +1,15 @@
-"""The baseline: the run that later runs may not be slower than.
+"""The baseline: the run that later runs must not be slower than.
 
-It can be named in four ways: a run folder's path; ``latest``, the last run of the same name and
-target that may be one; ``set``, the copy that ``voicebench baseline set`` keeps under
-``results/baseline/<name>`` (so that old run folders can be deleted, and a build can store just that
-one); and ``sprint:N``, the run of that sprint's report. A run that was interrupted, has failed or
-flagged turns, or was measured on a machine too noisy for it (unless it was allowed to be), cannot
-be a baseline, however it is named: every later run would be held against it.
+There are four ways to name it:
+
+* the path of a run folder;
+* ``latest``: the last usable run of the same name and target;
+* ``set``: the copy that ``voicebench baseline set`` keeps in ``results/baseline/<name>``, so that
+  old run folders can be deleted and a build can store this one alone;
+* ``sprint:N``: the run of that sprint's report.
+
+A run cannot be a baseline if it was interrupted, has failed or flagged turns, or was measured on a
+machine that was too noisy (unless noise was allowed).
 """
 
 from __future__ import annotations
@@ -19,7 +23,15 @@ from voicebench.errors import ResultsError
 from voicebench.judging.comparability import other_target
 from voicebench.judging.noise import find_noise
 from voicebench.results.folder import SETTINGS, TURNS
-from voicebench.results.reading import name_in, object_in, read_document, run_folders
+from voicebench.results.reading import (
+    name_in,
+    number_in,
+    object_in,
+    objects_in,
+    read_document,
+    run_folders,
+    texts_in,
+)
 from voicebench.results.run import RecordedRun, read_run
 
 FOLDER = "baseline"
@@ -28,7 +40,7 @@ _SPRINT = re.compile(r"^sprint:(?P<number>[0-9]{1,6})$")
 
 
 def find_baseline(wanted: str, results: Path, name: str) -> Path:
-    """Return the folder of a baseline but ``latest``. Raises `ResultsError` where there is none."""
+    """Return the folder of any baseline but ``latest``. Raises `ResultsError` if there is none."""
     sprint = _SPRINT.match(wanted)
     if sprint is not None:
         return _of_sprint(results, int(sprint["number"]), name)
@@ -46,9 +58,9 @@ def find_baseline(wanted: str, results: Path, name: str) -> Path:
 def read_baseline(
     wanted: str, results: Path, name: str, settings: Mapping[str, object]
 ) -> RecordedRun:
-    """Read the baseline of the run called ``name`` that will be measured with ``settings``.
+    """Read the baseline for a run called ``name`` with these ``settings``.
 
-    Raises `ResultsError` where there is none, or where the run may not be one.
+    Raises `ResultsError` if there is none, or if the run cannot be a baseline.
     """
     if wanted == "latest":
         return _latest(results, name, settings)
@@ -56,9 +68,9 @@ def read_baseline(
     if not run.complete or run.cut_line:
         raise ResultsError(
             f"baseline {run.path} is incomplete: its run was interrupted",
-            "name a run that went to its end",
+            "name a run that was finished",
         )
-    # What was kept by `set` was looked at then, and may have been allowed to be noisy.
+    # A baseline that was `set` was checked then, and noise may have been allowed.
     why = _why_not(run, allow_noise=wanted == "set" or _allows_noise(settings))
     if why:
         raise ResultsError(
@@ -68,17 +80,17 @@ def read_baseline(
 
 
 def set_baseline(result: Path, results: Path, *, allow_noise: bool = False) -> Path:
-    """Keep a copy of the run in ``result`` as the baseline of its name; return the copy.
+    """Copy the run in ``result``, without its audio, as the baseline of its name; return the copy.
 
-    The audio is left behind. ``allow_noise`` lets a noisy machine's run be one, for those who have
-    no other. Raises `ResultsError` for a run that may not be one.
+    ``allow_noise`` accepts a run of a noisy machine. Raises `ResultsError` for a run that cannot be
+    a baseline.
     """
     run = read_run(result)
     why = _why_not(run, allow_noise=allow_noise)
     if why:
         raise ResultsError(f"{result} cannot be a baseline: {why}", "measure again")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", run.name):
-        raise ResultsError(f"{result} has a name that no folder may have: {run.name!r}")
+        raise ResultsError(f"{result} has a name that no folder can have: {run.name!r}")
     target = results / FOLDER / run.name
     fresh = target.with_name(f".{run.name}.new")
     try:
@@ -99,7 +111,7 @@ def set_baseline(result: Path, results: Path, *, allow_noise: bool = False) -> P
 
 
 def _why_not(run: RecordedRun, *, allow_noise: bool) -> str:
-    """Return why a run may not be a baseline; nothing where it may."""
+    """Return why a run cannot be a baseline; empty if it can."""
     if not run.complete or run.cut_line:
         return "its run was interrupted"
     if run.summary.failed:
@@ -114,35 +126,28 @@ def _why_not(run: RecordedRun, *, allow_noise: bool) -> str:
         return ""
     found = find_noise(run.columns, lag_of(run.environment))
     noise = [one.finding for one in found if one.invalidates]
-    return f"{noise[0]}; --allow-noise keeps it all the same" if noise else ""
+    return f"{noise[0]}; --allow-noise accepts it" if noise else ""
 
 
 def _allows_noise(settings: Mapping[str, object]) -> bool:
-    """Return whether a run with these settings may be judged on a machine too noisy for it."""
-    judged = settings.get("judge")
-    return isinstance(judged, dict) and judged.get("allow_noise") is True
+    """Return whether a run with these settings is judged also on a noisy machine."""
+    return object_in(settings, "judge").get("allow_noise") is True
 
 
 def _stored_flags(stored: Mapping[str, object]) -> list[str]:
-    """Return what the run said of its audio; not all of it can be told from the turns."""
-    flagged = object_in(stored, "judgement").get("flagged")
-    return [
-        f"run {one.get('run')}: {one.get('finding')}"
-        for one in (flagged if isinstance(flagged, list) else [])
-        if isinstance(one, dict)
-    ]
+    """Return the stored flags of the audio; not all can be computed from the turns."""
+    flagged = objects_in(object_in(stored, "judgement"), "flagged")
+    return [f"run {flag.get('run')}: {flag.get('finding')}" for flag in flagged]
 
 
 def lag_of(environment: Mapping[str, object]) -> float | None:
-    """Return the instrument's own error (95th percentile, ms) that a run was stored with."""
-    instrument = environment.get("instrument")
-    lag = instrument.get("p95_ms") if isinstance(instrument, dict) else None
-    return float(lag) if isinstance(lag, int | float) else None
+    """Return the instrument's own error (95th percentile, ms) in a run's environment."""
+    return number_in(object_in(environment, "instrument"), "p95_ms")
 
 
 def _latest(results: Path, name: str, settings: Mapping[str, object]) -> RecordedRun:
-    """Return the last run of ``name`` that measured the target of ``settings`` and may be one."""
-    passed_over = ""
+    """Return the last run of ``name`` with the target of ``settings`` that can be a baseline."""
+    skipped = ""
     for folder in reversed(run_folders(results, name)):
         try:
             stored = read_document(folder / SETTINGS)
@@ -150,7 +155,7 @@ def _latest(results: Path, name: str, settings: Mapping[str, object]) -> Recorde
                 continue
             other = [str(found) for found in other_target(stored, settings)]
             if other:
-                passed_over = passed_over or f"{folder.name} measured another target ({other[0]})"
+                skipped = skipped or f"{folder.name} measured another target ({other[0]})"
                 continue
             run = read_run(folder)
             why = _why_not(run, allow_noise=_allows_noise(settings))
@@ -158,34 +163,29 @@ def _latest(results: Path, name: str, settings: Mapping[str, object]) -> Recorde
             why = error.message
         if not why:
             return run
-        passed_over = passed_over or f"{folder.name} cannot be a baseline: {why}"
+        skipped = skipped or f"{folder.name} cannot be a baseline: {why}"
     raise ResultsError(
         f"no complete run of {name!r} lies in {results}"
-        + (f" that can be held against; {passed_over}" if passed_over else ""),
+        + (f" that can be a baseline; {skipped}" if skipped else ""),
         "measure once without --baseline",
     )
 
 
 def _of_sprint(results: Path, number: int, name: str) -> Path:
-    """Return the run of a sprint's report: the one of ``name`` if it names several."""
+    """Return the run of a sprint's report; the one of ``name`` if there are several."""
     path = results / "sprints" / f"sprint-{number:03d}.json"
     if not path.is_file():
         raise ResultsError(
             f"there is no report of sprint {number} ({path})",
             f"write it: voicebench sprint {number}",
         )
-    named = read_document(path).get("results")
-    folders = [Path(str(folder)) for folder in named] if isinstance(named, list) else []
+    folders = [Path(folder) for folder in texts_in(read_document(path), "results")]
     if not folders:
         raise ResultsError(
             f"sprint {number} was entered by hand and has no turns ({path})",
             "name a run folder with --baseline",
         )
     ours = [folder for folder in folders if folder.name.partition("-")[2] == name]
-    return _where_it_lies((ours or folders)[0], results)
-
-
-def _where_it_lies(folder: Path, results: Path) -> Path:
-    """Return ``folder``, or the one of its name in ``results`` where a result was moved."""
+    folder = (ours or folders)[0]
     moved = results / folder.name
     return moved if not folder.is_dir() and moved.is_dir() else folder

@@ -1,9 +1,9 @@
-"""Very many turns, read in batches by all cores.
+"""Read many turns in batches, on all cores.
 
-Reading a turn's line and computing its metrics takes some 200 µs. Of a hundred thousand turns that
-is long enough to be shared out: the lines go in batches to as many processes as there are cores,
-and what comes back is taken in order. Only a few batches are under way at a time, so the memory
-does not grow with the file. Smaller files are read in this process, which is quicker.
+Reading a turn's line and computing its metrics takes some 200 µs. The lines of a large file go in
+batches to one process per core, and the results come back in order. Only a few batches are in work
+at a time, so the memory does not grow with the file. Small files are read in this process, which is
+faster.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from voicebench.turn.timeline import Timeline
 
 BATCH = 500
 SHARED_FROM_BYTES = 16_000_000
-"""From this size on it pays to start further processes, each of which takes half a second."""
+"""From this size on it pays to start more processes, which takes half a second each."""
 MOST_PROCESSES = 8
 HEAD_BYTES = 64
-"""A turn's number stands within so many bytes from the beginning of its line."""
+"""The number of a turn is within this many bytes of the beginning of its line."""
 MAX_LINE_BYTES = 16_000_000
-"""A longer line is no turn; reading stops there, so that a foreign file fills no memory."""
+"""A longer line is not a turn. Reading stops there, so that a foreign file fills no memory."""
 
 Made = TypeVar("Made")
 Work = Callable[[Sequence[Timeline]], Made]
@@ -40,7 +40,7 @@ Line = tuple[int, bytes]
 
 
 class _Batch(NamedTuple):
-    """Lines of one file, and which was the first."""
+    """Lines of one file, and the number of the first."""
 
     path: Path
     first: int
@@ -48,7 +48,7 @@ class _Batch(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """What was made of a batch, and the numbers of its turns that others have to fit to."""
+    """The result of a batch, and the numbers of its first and last turn."""
 
     made: object
     first_turn: int
@@ -56,12 +56,12 @@ class _Answer(NamedTuple):
 
 
 def regular(path: Path) -> Path:
-    """Return ``path``. Raises `OSError` for a pipe in the place of a file: it would be waited for.
+    """Return ``path``. Raises `OSError` if it is not a file: reading a pipe would wait for ever.
 
-    A file that is not there is left to whoever opens it.
+    If it does not exist, opening it raises the error.
     """
     if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "it is no file", str(path))
+        raise OSError(errno.EINVAL, "it is not a file", str(path))
     return path
 
 
@@ -74,12 +74,12 @@ def is_cut(turns: Path) -> bool:
 
 
 def map_turns(folder: Path, work: Work[Made], *, finished_only: bool = False) -> Iterator[Made]:
-    """Yield what ``work`` makes of the whole turns of ``folder``, batch by batch, in order.
+    """Yield the result of ``work`` for each batch of turns in ``folder``, in order.
 
-    ``work`` is a function of a module (or a `functools.partial` of one), so that other processes
-    can call it. A last line that was cut off is left out; with ``finished_only`` so is a last turn
-    that the user broke off. Raises `ResultsError` for a line that is no turn, and where turns of
-    several runs stand in one file.
+    ``work`` must be a function of a module (or a `functools.partial` of one), so that other
+    processes can call it. A last line that was cut off is skipped. With ``finished_only`` so is a
+    last turn that the user interrupted. Raises `ResultsError` for a line that is not a turn, and
+    for a file with turns of several runs.
     """
     path = folder / TURNS
     lines = whole_lines(path)
@@ -92,10 +92,9 @@ def map_turns(folder: Path, work: Work[Made], *, finished_only: bool = False) ->
 
 
 def stream_turns(folder: Path) -> Iterator[Timeline]:
-    """Yield the whole turns of the run folder, one at a time, in order.
+    """Yield the turns of the run folder, one at a time, in order.
 
-    A last line that was cut off is left out. Raises `ResultsError` for a line that is no turn, and
-    where turns of several runs stand in one file.
+    Skips and raises as `map_turns` does.
     """
     yield from turns_of(folder / TURNS, whole_lines(folder / TURNS))
 
@@ -109,7 +108,7 @@ def turn_numbered(folder: Path, turn: int) -> Timeline:
             found = decode_line(line, f"{path}, line {number}")
             if found.turn == turn:
                 return found
-    raise ResultsError(f"{path} has no turn {turn} any more", "read it when nothing writes to it")
+    raise ResultsError(f"{path} no longer has turn {turn}", "read it when nothing writes to it")
 
 
 def whole_lines(path: Path) -> Iterator[Line]:
@@ -121,9 +120,9 @@ def whole_lines(path: Path) -> Iterator[Line]:
 
 
 def numbered_lines(path: Path) -> Iterator[Line]:
-    """Yield each line with its number, the last one even if it was cut off.
+    """Yield each line with its number, also a last line that was cut off.
 
-    Raises `ResultsError` where the file cannot be read, or a line is longer than any turn.
+    Raises `ResultsError` if the file cannot be read or a line is too long for a turn.
     """
     try:
         with regular(path).open("rb") as file:
@@ -132,7 +131,7 @@ def numbered_lines(path: Path) -> Iterator[Line]:
                 number += 1
                 if len(line) > MAX_LINE_BYTES:
                     raise ResultsError(
-                        f"{path}, line {number} is longer than any turn",
+                        f"{path}, line {number} is too long for a turn",
                         "name a folder that `voicebench run` made",
                     )
                 yield number, line
@@ -141,7 +140,7 @@ def numbered_lines(path: Path) -> Iterator[Line]:
 
 
 def turns_of(path: Path, lines: Iterable[Line]) -> Iterator[Timeline]:
-    """Yield the turns of ``lines``, which rise. Raises `ResultsError`."""
+    """Yield the turns of ``lines``. Raises `ResultsError` unless their numbers rise."""
     last = 0
     for number, line in lines:
         turn = decode_line(_checked(line, path), f"{path}, line {number}")
@@ -154,7 +153,7 @@ def turns_of(path: Path, lines: Iterable[Line]) -> Iterator[Timeline]:
 def _mixed(path: Path, line: int, turn: int, last: int) -> ResultsError:
     return ResultsError(
         f"{path}, line {line}: turn {turn} comes after turn {last}",
-        "the file holds the turns of several runs; compare their own folders",
+        "the file has the turns of several runs; compare their own folders",
     )
 
 
@@ -167,25 +166,22 @@ def _checked(line: bytes, path: Path) -> bytes:
 
 
 def _finished(path: Path, lines: Iterable[Line]) -> Iterator[Line]:
-    """Yield ``lines`` without the last one where it is of a turn that the user broke off."""
+    """Yield ``lines`` without a last one of a turn that the user interrupted."""
     held: Line | None = None
     for line in lines:
         if held is not None:
             yield held
         held = line
-    if held is not None and not _is_broken_off(path, held):
+    if held is not None and not _is_interrupted(path, held):
         yield held
 
 
-def _is_broken_off(path: Path, line: Line) -> bool:
+def _is_interrupted(path: Path, line: Line) -> bool:
     number, content = line
-    if BROKEN_OFF not in content:
+    if b'"fault":"interrupted"' not in content:
         return False
     failure = decode_line(content, f"{path}, line {number}").failure
     return failure is not None and failure.fault == "interrupted"
-
-
-BROKEN_OFF = b'"fault":"interrupted"'
 
 
 def _answers(path: Path, lines: Iterable[Line], work: Work[Made]) -> Iterator[tuple[int, _Answer]]:
@@ -196,7 +192,7 @@ def _answers(path: Path, lines: Iterable[Line], work: Work[Made]) -> Iterator[tu
         yield from ((batch.first, _answer(work, batch)) for batch in batches)
         return
     waiting: deque[tuple[int, Future[_Answer]]] = deque()
-    # Spawned, since a forked copy of a process with threads may wait for a lock for ever.
+    # Not forked, because a forked copy of a process with threads may wait for a lock for ever.
     with ProcessPoolExecutor(
         processes, mp_context=get_context("spawn"), initializer=_prepare
     ) as pool:
@@ -225,6 +221,6 @@ def _answer(work: Work[Made], batch: _Batch) -> _Answer:
 
 
 def _prepare() -> None:
-    """Leave Ctrl-C to the process that asked, and collect nothing: turns hold no cycles."""
+    """Leave Ctrl-C to the main process, and collect no garbage: turns have no cycles."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()

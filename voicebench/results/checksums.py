@@ -1,8 +1,7 @@
-"""``SHA256SUMS``: what every file of a run held when the run had ended.
+"""``SHA256SUMS``: the checksum of every file of a run at its end.
 
-The format is that of ``sha256sum``, so ``sha256sum --check SHA256SUMS`` in the folder tells the
-same as `voicebench verify`. Figures that are computed anew show a changed number; the checksums
-also show a changed word.
+The format is that of ``sha256sum``, so ``sha256sum --check SHA256SUMS`` in the folder finds the
+same changes. Computing the figures again shows changed numbers; checksums also show changed words.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ def write_checksums(folder: Path) -> None:
 
 
 def read_checksums(folder: Path) -> dict[str, str] | None:
-    """Return each file's checksum by its name; None where none were written.
+    """Return each file's checksum by its name; None if none were written.
 
-    Raises `ResultsError` for a file that holds something else.
+    Raises `ResultsError` for a file of another form.
     """
     path = folder / NAME
     if not path.is_file():
@@ -44,7 +43,7 @@ def read_checksums(folder: Path) -> dict[str, str] | None:
         for line in path.read_text(encoding="utf-8").splitlines():
             match = _LINE.match(line)
             if match is None:
-                raise ResultsError(f"{path} holds a line that is no checksum")
+                raise ResultsError(f"{path} has a line that is not a checksum")
             found[match[2]] = match[1]
     except (OSError, UnicodeDecodeError) as error:
         raise ResultsError(f"{path} cannot be read ({error})") from None
@@ -52,7 +51,7 @@ def read_checksums(folder: Path) -> dict[str, str] | None:
 
 
 def changed_files(folder: Path, checksums: dict[str, str]) -> list[tuple[str, str]]:
-    """Return each file that is missing or holds something else, with what is wrong."""
+    """Return each file that is missing or changed, with what is wrong."""
     found = []
     for name, digest in checksums.items():
         path = folder / name
@@ -60,7 +59,7 @@ def changed_files(folder: Path, checksums: dict[str, str]) -> list[tuple[str, st
         if not inside or not path.is_file():
             found.append((name, "is missing"))
         elif _digest(path) != digest:
-            found.append((name, "is not what it was when the run ended"))
+            found.append((name, "has changed since the run ended"))
     return found
 
 

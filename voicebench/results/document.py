@@ -1,7 +1,7 @@
-"""``summary.json``: everything a program wants to know of a run, as one JSON document.
+"""``summary.json``: the results of a run as one JSON document.
 
 ``voicebench run --json`` prints the same document. Its ``schema`` rises when a field changes its
-meaning or goes; fields may be added without.
+meaning or is removed. Fields may be added without that.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OTHER_PHASES: tuple[Phase, ...] = ("cold", "warmup", "idle")
 def summary_document(
     run: Mapping[str, object], digest: Digest, results: Sequence[GateResult], final: Final
 ) -> dict[str, object]:
-    """Return the document. ``run`` says which run this is and what it measured."""
+    """Return the document. ``run`` names the run and what it measured."""
     summary = digest.summary
     return {
         "schema": SCHEMA,

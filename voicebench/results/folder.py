@@ -1,10 +1,9 @@
 """The run folder, while it is being written.
 
-``results/<UTC time>-<name>/`` holds the settings, the environment, one line per finished turn and,
-at the end, the summary. Every turn is on disk (flushed and synced) before the next one begins, and
-the marker ``INCOMPLETE`` lies in the folder from its first moment until the run has ended well, so
-that neither Ctrl-C, a crash, a full disk nor a power cut can lose a finished turn or make half a
-run look whole.
+``results/<UTC time>-<name>/`` has the settings, the environment, one line per finished turn and, at
+the end, the summary. Every turn is on disk (flushed and synced) before the next one begins. The
+marker ``INCOMPLETE`` is in the folder until the run has ended well. So Ctrl-C, a crash, a full disk
+or a power cut cannot lose a finished turn or make half a run look whole.
 """
 
 from __future__ import annotations
@@ -46,11 +45,11 @@ MARK = """\
 This run has not come to its end. The turns that were finished are in turns.jsonl;
 `voicebench report` reads them. The summary may be missing.
 """
-"""What ``INCOMPLETE`` says to whoever finds it."""
+"""The text in ``INCOMPLETE``."""
 
 
 class RunFolder:
-    """Writes one run; use as a context manager. Leaving it early leaves the marker in place."""
+    """Writes one run; use as a context manager. The marker stays unless `finish` is called."""
 
     def __init__(self, path: Path, *, save_audio: bool) -> None:
         self.path = path
@@ -72,7 +71,7 @@ class RunFolder:
     def append(self, recording: Recording) -> None:
         """Put a finished turn on disk.
 
-        Raises `CannotMeasure` when the disk takes no more, or the folder is no longer there.
+        Raises `CannotMeasure` if the disk is full or the folder is no longer there.
         """
         turn = recording.timeline
         run = self._runs.of(turn.phase)
@@ -83,14 +82,14 @@ class RunFolder:
                 self._write_audio(audio_name(turn, run), recording.pcm, turn.sound.sample_rate)
 
     def check_in_place(self) -> None:
-        """Raise `CannotMeasure` where the folder was removed or moved while the run went on."""
+        """Raise `CannotMeasure` if the folder was removed or moved during the run."""
         with self._naming(SUMMARY):
             pass
 
     def finish(self, summary: Mapping[str, object], *, complete: bool) -> CannotMeasure | None:
-        """Write ``summary.json``; of a complete run also the checksums, and take the marker away.
+        """Write ``summary.json``; for a complete run also the checksums, and remove the marker.
 
-        Returns why that could not be done; the marker stays then.
+        Return the error if that fails; then the marker stays.
         """
         try:
             with self._naming(SUMMARY):
@@ -109,16 +108,16 @@ class RunFolder:
         try:
             write_wav(folder / name, pcm, sample_rate)
         except UsageError:
-            (folder / name).unlink(missing_ok=True)  # half of a turn's sound is no use to anybody
+            (folder / name).unlink(missing_ok=True)
             raise
 
     @contextmanager
     def _naming(self, what: str) -> Iterator[None]:
-        """Turn what a disk refuses into one sentence that names the file and the remedy."""
+        """Raise errors of the disk as `CannotMeasure` that names ``what`` could not be written."""
         if not self._turns.is_in_place():
             raise CannotMeasure(
                 f"{what} cannot be written: the run's folder {self.path} was removed or moved "
-                "while the run went on",
+                "during the run",
                 "leave it in its place until the run has ended, and measure again",
             )
         try:
@@ -137,9 +136,9 @@ def audio_name(turn: Timeline, run: int | None) -> str:
 
 
 def audio_file(result: Path, turn: int) -> Path | None:
-    """Return the WAV of a turn of ``result``; None where its audio was not kept."""
+    """Return the WAV of a turn of ``result``; None if its audio was not kept."""
     folder = result / AUDIO
-    # Results from before the runs' numbers have the turn's alone.
+    # Older results have only the number of the turn.
     found = [folder / f"turn-{turn:03d}.wav", *sorted(folder.glob(f"turn-{turn:03d}-*.wav"))]
     return next((path for path in found if path.is_file()), None)
 
@@ -152,7 +151,7 @@ def create_run_folder(
     environment: Mapping[str, object],
     save_audio: bool = False,
 ) -> RunFolder:
-    """Make a new run folder under ``results``. Raises `ResultsError` where that cannot be done."""
+    """Make a new run folder under ``results``. Raises `ResultsError` if that fails."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     try:
         path = _make_folder(results, f"{stamp}-{name}")
@@ -186,7 +185,7 @@ def check_writable(results: Path) -> None:
 
 
 def _make_folder(results: Path, name: str) -> Path:
-    """Make ``results/name``; with a number behind it where two runs began in the same second."""
+    """Make ``results/name``, with a number at the end if another run began in the same second."""
     results.mkdir(parents=True, exist_ok=True)
     for attempt in range(1, 1000):
         path = results / (name if attempt == 1 else f"{name}-{attempt}")

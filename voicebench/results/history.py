@@ -1,12 +1,11 @@
 """The trend: figures of every run of a name, or of every sprint, oldest first.
 
-Runs of one name that measured another target or on other prompts, or whose numbers mean other
-things (`voicebench.judging.comparability`), are a *series* of their own: one line through all of
-them would draw the change of the target as a trend.
+Runs of one name with another target or other prompts (`voicebench.judging.comparability`) form a
+*series* of their own. One line through all of them would show the change of the target as a trend.
 
-Read from the turns that were recorded, so a figure that nobody asked for at the time can be drawn
-over all old runs. What cannot be read is left out and said; runs that were broken off are left out
-too, since they cover another mix of turns.
+Figures are computed from the recorded turns, so a new figure can be drawn over old runs. Runs that
+cannot be read are skipped, with a note. Interrupted runs are skipped because their turns are a
+different mix of prompts.
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from voicebench.errors import ResultsError, UsageError
-from voicebench.figures.columns import Columns, columns_of
+from voicebench.figures.columns import columns_of
+from voicebench.figures.comparison import side_of
 from voicebench.figures.figure import Figure, parse_figure
 from voicebench.figures.intervals import Interval
 from voicebench.format import one_line
@@ -25,7 +25,13 @@ from voicebench.judging.comparability import Measured, hardware_of, other_series
 from voicebench.judging.final import Word
 from voicebench.judging.gates import Gate, parse_gate
 from voicebench.results.folder import SETTINGS
-from voicebench.results.reading import read_document, run_folders
+from voicebench.results.reading import (
+    number_in,
+    objects_in,
+    read_document,
+    run_folders,
+    texts_in,
+)
 from voicebench.results.run import RecordedRun, read_run
 
 USUAL = (
@@ -37,7 +43,7 @@ USUAL = (
     "gapless_start.p50",
     "errors.rate",
 )
-"""What a trend shows where nothing is asked for."""
+"""The figures of a trend by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +61,17 @@ class Point:
     """The final verdict of a run; None for a sprint."""
     values: Mapping[str, float | None]
     ranges: Mapping[str, Interval] = field(default_factory=dict)
-    """How far each value may be off, where it has an interval."""
+    """The interval of each value that has one."""
     limits: Mapping[str, float] = field(default_factory=dict)
-    """What the run's own gates allowed each figure."""
+    """The limit of each figure in the run's own gates."""
     machine: Mapping[str, object] = field(default_factory=dict)
-    """The hardware that it was measured on, as far as it is known."""
+    """The hardware, as far as it is known."""
     series: str = ""
-    """What tells its series from the others of its name; empty where there is one."""
+    """What distinguishes its series from others of its name; empty if there is only one."""
 
     @property
     def title(self) -> str:
-        """What its series is called."""
+        """The name of its series."""
         return f"{self.name}: {self.series}" if self.series else self.name
 
     def as_dict(self) -> dict[str, object]:
@@ -85,32 +91,23 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A trend, and what was left out of it, one sentence each."""
+    """A trend, and a sentence for each run that was left out."""
 
     points: tuple[Point, ...]
     figures: tuple[Figure, ...]
     left_out: tuple[str, ...]
 
     def by_series(self) -> dict[str, list[Point]]:
-        """Return the points of each series by its title, in the order in which it first came."""
+        """Return the points of each series by its title, in order of the first point."""
         found: dict[str, list[Point]] = {}
         for point in self.points:
             found.setdefault(point.title, []).append(point)
         return found
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Conditions:
-    """What a point was measured with, as far as it decides through which points a line may go."""
-
-    settings: Mapping[str, object]
-    environment: Mapping[str, object]
-    columns: Columns
-
-
 @dataclass(slots=True)
 class _Series:
-    """Points of one name that one line may be drawn through."""
+    """Comparable points of one name: one line goes through them."""
 
     name: str
     latest: Measured
@@ -122,7 +119,7 @@ def run_history(
 ) -> History:
     """Return the trend of the complete runs in ``results``, of one ``name`` if given.
 
-    Raises `ResultsError` where there is none.
+    Raises `ResultsError` if there is none.
     """
     wanted = tuple(figures or (parse_figure(text) for text in USUAL))
     points: list[Point] = []
@@ -188,7 +185,7 @@ def _point(run: RecordedRun, figures: Sequence[Figure]) -> Point:
 
 
 def _put(point: Point, measured: Measured, series: list[_Series]) -> None:
-    """Add ``point`` to the series whose latest one it may be held against, else to a new one."""
+    """Add ``point`` to the series whose latest point is comparable, or else to a new series."""
     for one in series:
         if one.name == point.name and not other_series(one.latest, measured):
             one.points.append(point)
@@ -198,13 +195,13 @@ def _put(point: Point, measured: Measured, series: list[_Series]) -> None:
 
 
 def _in_series(points: Sequence[Point], series: Sequence[_Series]) -> tuple[Point, ...]:
-    """Return ``points``, each with what its series is called."""
+    """Return ``points``, each with the label of its series."""
     labels = {id(point): label for one, label in _labelled(series) for point in one.points}
     return tuple(replace(point, series=labels[id(point)]) for point in points)
 
 
 def _labelled(series: Sequence[_Series]) -> Iterator[tuple[_Series, str]]:
-    """Yield each series with what tells it from the others of its name."""
+    """Yield each series with a label that distinguishes it from others of its name."""
     for name in dict.fromkeys(one.name for one in series):
         ours = [one for one in series if one.name == name]
         settings = [series_settings(one.latest.settings) for one in ours]
@@ -213,51 +210,45 @@ def _labelled(series: Sequence[_Series]) -> Iterator[tuple[_Series, str]]:
             for key in dict.fromkeys(key for one in settings for key in one)
             if any(one.get(key) != settings[0].get(key) for one in settings)
         ]
-        told: list[str] = []
+        labels: list[str] = []
         for one, chosen in zip(ours, settings, strict=True):
             label = ", ".join(f"{key}={chosen[key]}" for key in keys if chosen.get(key) is not None)
-            if len(ours) > 1 and (not label or label in told):
+            if len(ours) > 1 and (not label or label in labels):
                 label = ", ".join(filter(None, (label, f"prompts of {one.points[0].label}")))
-            told.append(label)
+            labels.append(label)
             yield one, one_line(label)
 
 
 def _gates(settings: Mapping[str, object]) -> Iterator[Gate]:
-    """Yield the run's gates; one of another version of voicebench is no reason to leave it out."""
-    gates = settings.get("gates")
-    for text in gates if isinstance(gates, list) else []:
+    """Yield the run's gates, except those that this version cannot read."""
+    for text in texts_in(settings, "gates"):
         with suppress(UsageError):
-            yield parse_gate(str(text))
+            yield parse_gate(text)
 
 
 def _sprint_conditions(document: Mapping[str, object], results: Path) -> Measured:
-    """Return what a sprint's first run was measured with; nothing where it is not there."""
-    named = document.get("results")
+    """Return the settings of a sprint's first run, as far as they are known."""
     settings: Mapping[str, object] = {}
-    if isinstance(named, list) and named:
-        path = results / Path(str(named[0])).name / SETTINGS
+    for named in texts_in(document, "results")[:1]:
+        path = results / Path(named).name / SETTINGS
         settings = read_document(path) if path.is_file() else {}
-    return _Conditions(settings, {}, columns_of(()))
+    return side_of(columns_of(()), settings, {})
 
 
 def _sprint_point(path: Path, document: Mapping[str, object], figures: dict[str, Figure]) -> Point:
-    """Return a sprint's readings; those that are figures join ``figures``."""
-    readings = document.get("readings")
-    if not isinstance(readings, list):
-        raise ResultsError(f"{path} is no sprint of voicebench")
+    """Return a sprint's readings, and add those that are figures to ``figures``."""
+    if not isinstance(document.get("readings"), list):
+        raise ResultsError(f"{path} is not a sprint of voicebench")
     verdict = document.get("verdict")
     if any(word == verdict and word.is_obstacle for word in Word):
         raise ResultsError(f"its run is {verdict}")
     values: dict[str, float | None] = {}
-    for reading in readings:
-        if not isinstance(reading, dict):
-            continue
-        figure, value = _sprint_figure(reading), reading.get("value")
+    for reading in objects_in(document, "readings"):
+        figure = _sprint_figure(reading)
         if figure is not None and reading.get("judged", True):
             figures.setdefault(figure.name, figure)
-            # Of several results the first one is drawn: its settings decide which series it is.
-            known = float(value) if isinstance(value, int | float) else None
-            values.setdefault(figure.name, known)
+            # Of several results the first one is drawn, because its settings define the series.
+            values.setdefault(figure.name, number_in(reading, "value"))
     commit, started = document.get("commit"), document.get("started_at")
     return Point(
         label=path.stem,
@@ -272,21 +263,17 @@ def _sprint_point(path: Path, document: Mapping[str, object], figures: dict[str,
 
 
 def _sprint_figure(reading: Mapping[str, object]) -> Figure | None:
-    """Return the figure of a sprint's reading; None where nobody said which statistic it is.
+    """Return the figure of a sprint's reading; None if its statistic is unknown.
 
-    A range stands at its high end, which is the slowest turn, not the median; and so does a
-    percentile that its turns were too few for.
+    The value of a range is its high end, so it counts as a maximum. So does a percentile of too few
+    turns.
     """
     metric, _, statistic = str(reading.get("name")).partition(".")
     is_range = not statistic and reading.get("high") is not None
     if reading.get("limited") or is_range:
         statistic = "max"
-    return _figure(f"{metric}.{statistic}")
-
-
-def _figure(name: str) -> Figure | None:
     try:
-        return parse_figure(name)
+        return parse_figure(f"{metric}.{statistic}")
     except UsageError:
         return None
 

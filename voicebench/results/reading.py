@@ -1,4 +1,4 @@
-"""The files of a run folder but its turns; what cannot be read is said in a sentence."""
+"""Read the files of a run folder, except its turns, and values in them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from voicebench.results.strict_json import parse_json
 
 
 def check_folder(path: Path, *, may_be_empty: bool = False) -> Path:
-    """Return the run folder that ``path`` names, itself or by its turns.
+    """Return the run folder at ``path``, which may also be the path of its turns.
 
-    Raises `ResultsError` where there is none, or where it holds no turn and may not be empty.
+    Raises `ResultsError` if it is not a run folder, or has no turn unless it ``may_be_empty``.
     """
     folder = path.parent if path.name == TURNS else path
     turns = folder / TURNS
@@ -30,7 +30,7 @@ def check_folder(path: Path, *, may_be_empty: bool = False) -> Path:
 
 
 def run_folders(results: Path, name: str | None = None) -> list[Path]:
-    """Return the complete run folders under ``results``, oldest first; of one name if given."""
+    """Return the complete run folders under ``results`` (of ``name``, if given), oldest first."""
     found = []
     for turns in sorted(results.glob(f"*/{TURNS}")):
         folder = turns.parent
@@ -42,19 +42,38 @@ def run_folders(results: Path, name: str | None = None) -> list[Path]:
 
 
 def name_in(settings: Mapping[str, object]) -> str | None:
-    """Return the name of the run that was stored with ``settings``."""
+    """Return the name of the run with these stored ``settings``."""
     name = object_in(settings, "run").get("name")
     return name if isinstance(name, str) else None
 
 
 def object_in(document: Mapping[str, object], name: str) -> Mapping[str, object]:
-    """Return the object called ``name`` in ``document``; an empty one where there is none."""
+    """Return the object called ``name`` in ``document``; an empty one if there is none."""
     found = document.get(name)
     return found if isinstance(found, dict) else {}
 
 
+def objects_in(document: Mapping[str, object], name: str) -> list[dict[str, object]]:
+    """Return the objects in the list called ``name``; none if there is no such list."""
+    found = document.get(name)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def texts_in(document: Mapping[str, object], name: str) -> list[str]:
+    """Return the entries of the list called ``name`` as texts; none if there is no such list."""
+    found = document.get(name)
+    return [str(one) for one in found] if isinstance(found, list) else []
+
+
+def number_in(document: Mapping[str, object], name: str) -> float | None:
+    """Return the number called ``name``; None if there is none."""
+    found = document.get(name)
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    return float(found) if is_number else None  # type: ignore[arg-type]
+
+
 def read_rows(run: Path) -> str:
-    """Return the table of a run folder, one row a turn. Raises `ResultsError`."""
+    """Return the text of ``runs.csv``. Raises `ResultsError`."""
     path = run / CSV
     try:
         return regular(path).read_text(encoding="utf-8")
@@ -63,7 +82,7 @@ def read_rows(run: Path) -> str:
 
 
 def read_summary(path: Path) -> dict[str, object]:
-    """Read a ``summary.json``. Raises `ResultsError` for anything else, and for another schema."""
+    """Read a ``summary.json``. Raises `ResultsError` for anything else or another schema."""
     summary = read_document(path)
     check_schema(summary, str(path))
     return summary
@@ -76,7 +95,7 @@ def read_document(path: Path) -> dict[str, object]:
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path} cannot be read ({error})") from None
     if not isinstance(document, dict):
-        raise ResultsError(f"{path} is no JSON object")
+        raise ResultsError(f"{path} is not a JSON object")
     return document
 
 
@@ -89,4 +108,4 @@ def _content(path: Path) -> bytes:
 
 
 MOST_DOCUMENT_BYTES = 64_000_000
-"""A larger file is none of a run's documents, and fills no memory."""
+"""A larger file is not read: it is not a document of a run, and would fill the memory."""

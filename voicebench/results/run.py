@@ -1,10 +1,9 @@
-"""One recorded run, read back: what is judged, compared, drawn and told of it, wherever that is.
+"""One recorded run, read from its folder. Every report and comparison uses it.
 
-``turns.jsonl`` is the measurement. Its lines are read once, on all cores where there are many, and
-become a digest (`voicebench.judging.digest`): the figures of all turns, and a few turns whole.
-Twenty turns and two hundred thousand go the same way. The gates are judged anew from the figures;
-what cannot be told from the turns, such as the comparison with a baseline, is read from
-``summary.json``.
+``turns.jsonl`` is the measurement. Its lines are read once, on all cores if there are many, and
+become a digest (`voicebench.judging.digest`): the figures of all turns, and a few whole turns. This
+is the same for 20 turns and for 200,000. The gates are judged again from the figures. What cannot
+be computed from the turns, such as the comparison with a baseline, is read from ``summary.json``.
 """
 
 from __future__ import annotations
@@ -33,6 +32,7 @@ from voicebench.results.judged import Judged
 from voicebench.results.reading import (
     check_folder,
     name_in,
+    number_in,
     object_in,
     read_document,
     read_summary,
@@ -51,22 +51,22 @@ class RecordedRun:
     digest: Digest
     complete: bool
     cut_line: bool
-    """Whether the last line of the turns was cut off in the middle of being written."""
+    """Whether the last line of the turns was cut off while it was being written."""
     stored: Mapping[str, object]
-    """``summary.json``; empty where there is none."""
+    """``summary.json``; empty if there is none."""
     gates: tuple[str, ...] | None = None
-    """What the run is judged by; None for the gates of its own settings."""
+    """The gates to judge by; None for those of the run's settings."""
     not_kept: str | None = None
-    """Why the folder of a run that has just ended could not be finished."""
+    """Why the folder could not be finished when the run ended; None if it could."""
 
     @property
     def name(self) -> str:
-        """The run's name; the folder's where the settings do not say."""
+        """The run's name; the folder's name if the settings have none."""
         return name_in(self.settings) or self.path.name
 
     @property
     def target(self) -> str | None:
-        """What was measured, as the settings name it."""
+        """The kind of target in the settings."""
         target = object_in(self.settings, "run").get("target")
         return None if target is None else str(target)
 
@@ -87,7 +87,7 @@ class RecordedRun:
 
     @property
     def taken(self) -> Taken:
-        """How many turns were measured, and whether they are all."""
+        """How many turns were measured, of how many planned."""
         return Taken(
             self.summary.turns,
             self.summary.failed,
@@ -98,12 +98,12 @@ class RecordedRun:
 
     @cached_property
     def gate_results(self) -> tuple[GateResult, ...]:
-        """What the gates say. Raises `UsageError` for a gate that this version cannot read."""
+        """The verdicts of the gates. Raises `UsageError` if this version cannot read one."""
         return judge_gates(self.settings, self.summary, self.gates)
 
     @cached_property
     def judged(self) -> Judged:
-        """What the run's own judgement said beside its gates."""
+        """The stored part of the judgement."""
         return Judged.of(self.stored)
 
     @cached_property
@@ -114,12 +114,12 @@ class RecordedRun:
 
     @cached_property
     def advice(self) -> tuple[Advice, ...]:
-        """What is off in the run, and what to do about it, the gravest first."""
+        """What is wrong in the run and what to do about it, the most serious first."""
         return advise(self.digest, self.gate_results, self.environment)
 
     @property
     def word(self) -> Word | None:
-        """What the run is called; None where it has a gate that this version cannot read."""
+        """The word of the final verdict; None if this version cannot read one of the gates."""
         try:
             return self.final.word
         except UsageError:
@@ -127,14 +127,14 @@ class RecordedRun:
 
     @property
     def previous(self) -> Mapping[str, float]:
-        """The figures that the run before this one showed for this one's gates, by name."""
-        figures = object_in(self.stored, "previous").get("figures")
-        found = figures if isinstance(figures, dict) else {}
-        return {str(name): float(value) for name, value in found.items() if _is_number(value)}
+        """The figures of the previous run for this run's gates, by name."""
+        figures = object_in(object_in(self.stored, "previous"), "figures")
+        known = {name: number_in(figures, name) for name in figures}
+        return {name: value for name, value in known.items() if value is not None}
 
     @property
     def is_over_a_socket(self) -> bool:
-        """Whether the whole turn, or its voice, came over a WebSocket."""
+        """Whether the whole turn, or its audio, came over a WebSocket."""
         voice = object_in(self.settings, "tts")
         return self.target in WHOLE_TURN or (
             self.target == "cascade" and bool(voice.get("url")) and voice.get("api") == "socket"
@@ -142,7 +142,7 @@ class RecordedRun:
 
     @property
     def is_over_a_wire(self) -> bool:
-        """Whether the target or one of its engines was reached over a connection."""
+        """Whether the target or one of its engines has a URL."""
         behind = any(object_in(self.settings, name).get("url") for name in ("llm", "tts"))
         return self.target in WHOLE_TURN or (self.target == "cascade" and behind)
 
@@ -152,7 +152,7 @@ class RecordedRun:
         return Side(self.columns, self.settings, self.environment, self.summary)
 
     def document(self) -> dict[str, object]:
-        """Return the figures as ``summary.json`` has them, computed anew."""
+        """Return the figures in the form of ``summary.json``, computed again."""
         about = {"folder": str(self.path), **object_in(self.stored, "run"), **self._about()}
         document = summary_document(about, self.digest, self.gate_results, self.final)
         return {**document, "advice": self._advice()}
@@ -163,10 +163,10 @@ class RecordedRun:
         judgement: Mapping[str, object],
         previous: Mapping[str, object] | None,
     ) -> dict[str, object]:
-        """Return what ``summary.json`` shall hold of a run that has just ended.
+        """Return the content of ``summary.json`` for a run that has just ended.
 
-        ``about`` is what is said of the run besides its settings, ``judgement`` what is said of it
-        beside its gates, and ``previous`` the figures of the run before.
+        ``about`` describes the run beside its settings, ``judgement`` is what is judged beside the
+        gates, and ``previous`` has the figures of the previous run.
         """
         judged = Judged.of({"judgement": judgement})
         final = judged.final(self.taken, [result.verdict for result in self.gate_results])
@@ -190,20 +190,20 @@ class RecordedRun:
         return [{"finding": one.finding, "remedy": one.remedy} for one in self.advice]
 
     def audio_of(self, turn: Timeline) -> Path | None:
-        """Return the WAV of a turn; None where its audio was not kept."""
+        """Return the WAV of a turn; None if its audio was not kept."""
         return audio_file(self.path, turn.turn)
 
 
 def read_run(
     path: Path, gates: Sequence[str] | None = None, *, may_be_empty: bool = False
 ) -> RecordedRun:
-    """Read the run folder at ``path``, to be judged by ``gates``, else by its own.
+    """Read the run folder at ``path``. It is judged by ``gates``, or else by its own gates.
 
-    Raises `ResultsError` for what is no readable run, and for a run without a finished turn unless
-    it ``may_be_empty``.
+    Raises `ResultsError` if it is not a readable run folder, or has no finished turn unless it
+    ``may_be_empty``.
     """
     folder = check_folder(path, may_be_empty=may_be_empty)
-    # Versions before the final verdict wrote down the turn that the user broke off.
+    # Older versions, without a final verdict, also wrote the turn that the user interrupted.
     before = (folder / INCOMPLETE).exists() and "exit_code" not in _stored(folder)
     digest = read_digest(folder, finished_only=before)
     if not digest.phases and not may_be_empty:
@@ -212,7 +212,7 @@ def read_run(
 
 
 def read_documents(folder: Path, digest: Digest, gates: Sequence[str] | None = None) -> RecordedRun:
-    """Read what stands beside the turns of ``folder``, whose ``digest`` is known."""
+    """Read the documents beside the turns of ``folder``, whose ``digest`` is known."""
     return RecordedRun(
         path=folder,
         settings=read_document(folder / SETTINGS),
@@ -228,21 +228,21 @@ def read_documents(folder: Path, digest: Digest, gates: Sequence[str] | None = N
 def read_digest(folder: Path, *, finished_only: bool) -> Digest:
     """Read the turns of ``folder``, each line once. Raises `ResultsError`.
 
-    A last line that was cut off is left out; with ``finished_only`` so is a last turn that the user
-    broke off, and that is written down as a failed one: it is neither failed nor measured.
+    A last line that was cut off is skipped. With ``finished_only`` so is a last turn that the user
+    interrupted: it is stored as a failed turn, but is neither failed nor measured.
     """
     parts = map_turns(folder, part_of, finished_only=finished_only)
     try:
         return merged(parts, partial(turn_numbered, folder))
     except (TypeError, ValueError, ArithmeticError) as error:
-        raise ResultsError(f"{folder / TURNS} holds figures that are none ({error})") from None
+        raise ResultsError(f"{folder / TURNS} has impossible values ({error})") from None
 
 
 def previous_run(results: Path, name: str, before: Path, like: Measured) -> RecordedRun | None:
-    """Return the latest complete run of ``name`` that began before the one in ``before``.
+    """Return the latest complete run of ``name`` that began before the run in ``before``.
 
-    A run of another target, on other prompts, or whose numbers mean other things is not the one
-    before ``like``, which is the run in ``before``.
+    ``like`` is the run in ``before``. Runs of another series (another target, other prompts) are
+    skipped.
     """
     earlier = [folder for folder in run_folders(results, name) if folder.name < before.name]
     for folder in reversed(earlier):
@@ -268,7 +268,3 @@ def _stored(folder: Path) -> Mapping[str, object]:
         if (folder / INCOMPLETE).exists():
             return {}  # the run was stopped while it was writing this file
         raise
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

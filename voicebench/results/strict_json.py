@@ -1,8 +1,7 @@
-"""JSON of a file, read such that nothing in it can break its reader later.
+"""JSON of a file, checked so that no value in it breaks its reader later.
 
-The standard library reads numbers that are none (``NaN``, ``1e999``), and raises `RecursionError`
-where values are nested thousands deep. Both are refused here as `ValueError`, like any other text
-that is no JSON.
+The standard library accepts ``NaN`` and ``1e999``, and raises `RecursionError` for values nested
+thousands deep. Here both raise `ValueError`, like any other text that is not JSON.
 """
 
 from __future__ import annotations
@@ -11,13 +10,13 @@ import json
 import math
 
 MOST_DEPTH = 100
-"""Levels of lists and objects inside each other; what voicebench writes has eight."""
+"""Levels of nested lists and objects; voicebench itself writes eight."""
 
 MOST_DIGITS = 400
 
 
 def parse_json(text: str | bytes) -> object:
-    """Return the value that ``text`` holds. Raises `ValueError` where it is no such JSON."""
+    """Return the value in ``text``. Raises `ValueError` if it is not such JSON."""
     try:
         value: object = json.loads(
             text, parse_constant=_no_number, parse_float=_finite, parse_int=_whole
@@ -38,7 +37,7 @@ def _check_depth(value: object) -> None:
 
 
 def _inside(value: object) -> list[object]:
-    """Return the lists and objects that lie directly in ``value``."""
+    """Return the lists and objects directly in ``value``."""
     if isinstance(value, dict):
         return [inner for inner in value.values() if isinstance(inner, dict | list)]
     if isinstance(value, list):
@@ -47,7 +46,7 @@ def _inside(value: object) -> list[object]:
 
 
 def _no_number(text: str) -> object:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")
 
 
 def _finite(text: str) -> float:

@@ -1,4 +1,4 @@
-"""Steps that belong together, and are done together, though somebody asks the program to end."""
+"""Steps that Ctrl-C and SIGTERM must not separate."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _REQUESTS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Put a request to end off until the steps inside are done; then it has its way.
+    """Delay signals that end the program until the steps inside are done.
 
-    A turn would otherwise be on disk and missing in the summary, or be half a row of a table.
-    Only the main thread is ever interrupted, so elsewhere there is nothing to put off.
+    Otherwise a turn could be on disk and missing in the summary, or be half a row of a table. Only
+    the main thread is interrupted by signals, so other threads need nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""Files of a run folder: each is whole or not there, whatever ends the process."""
+"""Write files of a run folder. Each is whole or missing, even if the process is killed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voicebench.quoting import as_json
 
 
 class Appended:
-    """A file that grows by whole texts; where the disk takes no more, it stays as it was."""
+    """A file that grows by whole texts. If the disk is full, it stays as it was."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -21,10 +21,7 @@ class Appended:
         self._length = 0
 
     def append(self, text: str, *, synced: bool = False) -> None:
-        """Write ``text`` behind what is there; ``synced`` waits until it is on the disk.
-
-        Raises `OSError`.
-        """
+        """Write ``text`` at the end; ``synced`` waits until it is on the disk. Raises `OSError`."""
         content = memoryview(text.encode("utf-8", HALF_PAIRS))
         length = self._length + len(content)
         try:
@@ -39,22 +36,22 @@ class Appended:
         self._length = length
 
     def is_in_place(self) -> bool:
-        """Tell whether the file still lies where it was made: not removed, moved or replaced."""
+        """Return whether the file is still at its path: not removed, moved or replaced."""
         try:
             return os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
         except (FileNotFoundError, NotADirectoryError):
             return False
 
     def close(self) -> None:
-        """Close the file; what was appended is on the disk already."""
+        """Close the file. Everything appended is in it already."""
         with suppress(OSError):
             self._file.close()
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file through to the disk, in the place of the one that was there.
+    """Write a file to the disk, replacing the old one. Raises `OSError`.
 
-    Whatever ends it, ``path`` is whole: as it was, or as it shall be. Raises `OSError`.
+    If the process is killed meanwhile, the old file stays whole.
     """
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:

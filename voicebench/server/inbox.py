@@ -39,7 +39,7 @@ async def accepted(socket: WebSocket, subprotocol: str | None = None) -> AsyncIt
             await inbox.close()
 
 
-def object_in(message: Message) -> dict[str, object]:
+def json_object(message: Message) -> dict[str, object]:
     """Return the JSON object in ``message``. Raises `Refusal`."""
     try:
         content = json.loads(message)

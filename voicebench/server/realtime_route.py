@@ -23,7 +23,7 @@ from voicebench.events import AudioChunk, Event, Reply, Token, TurnFailed, Usage
 from voicebench.server.admission import RunningTurn, Turns
 from voicebench.server.clock import note_arrival
 from voicebench.server.http_answer import refusal_of
-from voicebench.server.inbox import Inbox, Message, accepted, object_in
+from voicebench.server.inbox import Inbox, Message, accepted, json_object
 from voicebench.server.realtime_forms import BETA, GA, Dialect, error_event, prompt_of, session_of
 from voicebench.server.refusal import Refusal
 from voicebench.server.resampling import Resampled
@@ -66,7 +66,7 @@ class _Session:
             try:
                 message = await self._inbox.next()
                 note_arrival()
-                await self._take(object_in(message))
+                await self._take(json_object(message))
             except Refusal as refusal:
                 await self._refuse(refusal)
 
@@ -105,7 +105,7 @@ class _Session:
     async def _in_turn(self, message: Message) -> bool:
         """Handle an event that arrives during a response; return whether to go on."""
         try:
-            if object_in(message).get("type") == "response.cancel":
+            if json_object(message).get("type") == "response.cancel":
                 return False
             raise Refusal(400, "a response is under way", code="conversation_already_has_response")
         except Refusal as refusal:

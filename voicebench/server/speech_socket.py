@@ -23,7 +23,7 @@ from voicebench.server.admission import Turns
 from voicebench.server.asking import bounded_text
 from voicebench.server.clock import note_arrival
 from voicebench.server.http_answer import refusal_of
-from voicebench.server.inbox import Inbox, Message, accepted, object_in
+from voicebench.server.inbox import Inbox, Message, accepted, json_object
 from voicebench.server.refusal import Refusal
 from voicebench.server.rendering import NOTHING_TO_SAY, sample_bytes, timings
 from voicebench.server.served import Served
@@ -102,7 +102,7 @@ def _asked(message: Message) -> Asked | Refusal:
     be.
     """
     try:
-        content = object_in(message)
+        content = json_object(message)
         return _text_in(content), _id_in(content)
     except Refusal as refusal:
         return refusal
