@@ -36,7 +36,7 @@ def check(*settings: Mapping[str, object]) -> None:
         (PLAIN | {"tts.url": "http://127.0.0.1:1/tts"}, "no place for the text"),
         (SOCKET, "tts.socket has no 'chunk'"),
         (SOCKET | {"tts.socket": WORDS | {"done": "Flushed"}}, "tts.socket.done = 'Flushed'"),
-        (SOCKET | {"tts.socket": WORDS, "tts.url": "http://127.0.0.1:1/"}, "no URL of ws or wss"),
+        (SOCKET | {"tts.socket": WORDS, "tts.url": "http://127.0.0.1:1/"}, "not a URL of ws"),
         ({"llm.url": "http://127.0.0.1:1/v1?api_key=sk-1"}, "has a key in its query"),
         (PLAIN | {"tts.url": "http://127.0.0.1:1/?t={text}&token=sk-1"}, "has a key in its query"),
         (VOICE | {"llm.model": "smollm2-135m-instruct"}, "llm.model has no effect with target"),

@@ -68,7 +68,7 @@ def test_a_header_that_no_key_can_have_is_refused_for_every_server(
         "tts": lambda: open_remote_tts(settings, None),
         "server": open_server_of_the_settings,
     }
-    with pytest.raises(Exception, match="'not a header' is no name of a header"):
+    with pytest.raises(Exception, match="'not a header' is not the name of a header"):
         openings[section]()
 
 
