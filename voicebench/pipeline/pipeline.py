@@ -13,7 +13,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 from voicebench.errors import EngineError, VoicebenchError
@@ -293,9 +293,14 @@ def steps(
         yield item
 
 
-def _closed(source: Iterator[object]) -> AbstractContextManager[object]:
+@contextmanager
+def _closed(source: Iterator[object]) -> Iterator[None]:
     """Close ``source`` at the end of the block, if it can be closed."""
-    return closing(source) if hasattr(source, "close") else nullcontext()
+    try:
+        yield
+    finally:
+        if hasattr(source, "close"):
+            source.close()
 
 
 def _failed_turn(failure: StageError) -> TurnFailed:
