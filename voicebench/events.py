@@ -195,9 +195,6 @@ Event = (
     | TurnFailed
 )
 
-WHOLE_TURN = ("voice", "realtime")
-"""Targets of which one endpoint does the whole turn."""
-
 Emit = Callable[[Event], None]
 """Take one event, now. Safe to call from any thread."""
 

@@ -54,7 +54,7 @@ def loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(language_models, "load_language_model", refuse)
     monkeypatch.setattr(voices, "load_synthesizer", refuse)
-    monkeypatch.setattr("voicebench.targets.opening.ensure", refuse)
+    monkeypatch.setattr("voicebench.targets.kinds.ensure", refuse)
     monkeypatch.setattr(store, "ensure", refuse)
 
 

@@ -14,9 +14,9 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any, Literal
 
@@ -25,29 +25,24 @@ from voicebench.checks.selftest import SCRIPT, InstrumentError, summarize_errors
 from voicebench.errors import CannotMeasure
 from voicebench.events import Emit, Event, TurnFailed, TurnFinished, TurnStarted
 from voicebench.pipeline.pipeline import speak_turn, write_turn
+from voicebench.targets.cascade import CHAT
 from voicebench.targets.load import Load
-from voicebench.targets.simulated import (
-    PREFIX,
-    SAMPLE_RATE,
-    Script,
-    Simulated,
-    VirtualClock,
-    plan_speech,
+from voicebench.targets.script import Script, script_text
+from voicebench.targets.simulated import SAMPLE_RATE, Simulated, VirtualClock, plan_speech
+from voicebench.targets.speech_servers import (
+    HTTP_EVENTS,
+    HTTP_ONE_WAV,
+    HTTP_SAMPLES,
+    HTTP_WAVS,
+    SPEECH_SOCKET,
 )
+from voicebench.targets.whole_turn import REALTIME, VOICE_SOCKET
 from voicebench.turn.recorder import Recorder
 from voicebench.turn.timeline import Timeline
 
 START_S = 60.0
 """The longest that the server's process may take until it listens."""
 WARMUP_TURNS = 2
-CHAT = "chat, SSE"
-SPEECH = "speech, HTTP chunks of PCM"
-SPEECH_EVENTS = "speech, SSE"
-PLAIN = "speech, HTTP chunks of WAV"
-ONE_WAV = "speech, one WAV that grows"
-SPEECH_SOCKET = "speech, WebSocket"
-VOICE_SOCKET = "voice, WebSocket"
-REALTIME = "Realtime, WebSocket"
 PROMPT = "What will the weather be?"
 TEXT = "The weather will stay clear and mild today."
 
@@ -103,31 +98,6 @@ def measure_used(
     return tuple(replace(error, transport=error.transport + beside) for error in errors)
 
 
-def transports_of(description: Mapping[str, object]) -> tuple[str, ...]:
-    """Return the names of the transports of a target with this ``description``; none in process.
-
-    A plain route may answer with one WAV or with several, so it has both transports.
-    """
-    whole = {"voice-socket": VOICE_SOCKET, "realtime": REALTIME}.get(str(description.get("target")))
-    if whole is not None:
-        return (whole,)
-    llm, tts = (_part(description, name) for name in ("llm", "tts"))
-    names = [CHAT] if llm.get("engine") == "openai-http" else []
-    if tts.get("engine") == "openai-http":
-        whole = ONE_WAV if tts.get("response_format") == "wav" else SPEECH
-        names.append(SPEECH_EVENTS if tts.get("stream_format") == "sse" else whole)
-    elif tts.get("engine") == "plain-http":
-        names += [PLAIN, ONE_WAV]
-    elif tts.get("engine") == "socket":
-        names.append(SPEECH_SOCKET)
-    return tuple(names)
-
-
-def _part(description: Mapping[str, object], name: str) -> Mapping[str, object]:
-    part = description.get(name)
-    return part if isinstance(part, Mapping) else {}
-
-
 @contextmanager
 def scripted_server(script: Script) -> Iterator[str]:
     """Serve ``script`` in a process of its own; yields the URL."""
@@ -144,16 +114,6 @@ def scripted_server(script: Script) -> Iterator[str]:
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
-
-
-def script_text(script: Script) -> str:
-    """Return ``script`` as a command-line target."""
-    parts = []
-    for field in fields(Script):
-        name, value = field.name, getattr(script, field.name)
-        unit = {"_s": "s", "_x": "x"}.get(name[-2:], "")
-        parts.append(f"{name.partition('_')[0]}={value}{unit}")
-    return PREFIX + ",".join(parts)
 
 
 def _url_from(process: subprocess.Popen[str]) -> str:
@@ -306,10 +266,10 @@ def _socket_url(url: str, path: str) -> str:
 
 TRANSPORTS: Sequence[Transport] = (
     Transport(CHAT, _chat, _write),
-    Transport(SPEECH, _speech, _speak),
-    Transport(SPEECH_EVENTS, partial(_speech, stream_format="sse"), _speak),
-    Transport(PLAIN, partial(_plain, form="wav-chunks"), _speak),
-    Transport(ONE_WAV, partial(_plain, form="wav"), _speak),
+    Transport(HTTP_SAMPLES, _speech, _speak),
+    Transport(HTTP_EVENTS, partial(_speech, stream_format="sse"), _speak),
+    Transport(HTTP_WAVS, partial(_plain, form="wav-chunks"), _speak),
+    Transport(HTTP_ONE_WAV, partial(_plain, form="wav"), _speak),
     Transport(SPEECH_SOCKET, _speech_socket, _speak),
     Transport(VOICE_SOCKET, _voice_socket, _run),
     Transport(REALTIME, _realtime, _run),

@@ -231,7 +231,7 @@ def _measure(effective: Effective, *, quiet: bool) -> RecordedRun:
     from voicebench.cli.models import progress_of_models
     from voicebench.measuring.session import check_session, run_session
     from voicebench.report.console.progress import Progress
-    from voicebench.targets.opening import fetch_models
+    from voicebench.targets.kinds import fetch_models
 
     console = Console(stderr=True, quiet=quiet)
     check_session(effective.settings)

@@ -126,7 +126,7 @@ def _measure(found: Sequence[Candidate], *, quiet: bool) -> Sweep:
     from voicebench.measuring.sweep import check_candidate
     from voicebench.measuring.sweep import tune as measure
     from voicebench.report.console.progress import Progress
-    from voicebench.targets.opening import fetch_models
+    from voicebench.targets.kinds import fetch_models
 
     console = Console(stderr=True, quiet=quiet)
     for candidate in found:
