@@ -76,7 +76,7 @@ class DeviceError(UsageError):
 
 
 class ResultsError(UsageError):
-    """A results folder or file cannot be read or written."""
+    """A run folder or file cannot be read or written."""
 
 
 class EngineError(CannotMeasure):

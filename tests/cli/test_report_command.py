@@ -124,7 +124,7 @@ def broken(folder: Path, how: str) -> None:
 
 BROKEN = {
     "an unknown schema": "has schema 99, and this voicebench reads schema 1",
-    "no turns at all": "is not a results folder: it has no turns.jsonl",
+    "no turns at all": "is not a run folder: it has no turns.jsonl",
     "an empty file": "holds no finished turn",
     "two runs in one": "the file has the turns of several runs",
     "something else": "line 1",

@@ -134,7 +134,7 @@ def test_a_recorded_run_is_replayed_without_a_model(voicebench: Command, tmp_pat
         ),
         (["--set", "judge.max_regression=10%"], "its candidates with each other"),
         (["--set", "judge.baseline=latest"], "its candidates with each other"),
-        (["--replay", "nowhere"], "nowhere is not a results folder"),
+        (["--replay", "nowhere"], "nowhere is not a run folder"),
         (["--replay", "nowhere", "--vary", "run.threads=1,2"], "only how the reply is cut"),
     ],
 )

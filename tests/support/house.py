@@ -140,7 +140,7 @@ ROOMS = (
     ),
     Room(
         "results",
-        "results folders: write one, read a run back from one",
+        "run folders: write one, read a run back from one",
         ("audio", "figures", "judging", "machine", "settings", "turn"),
     ),
     Room(

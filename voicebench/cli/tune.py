@@ -45,7 +45,8 @@ def tune(
         str | None, typer.Option(help="'cascade', or a simulated target 'sim:…'.")
     ] = None,
     results: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Folder in which results folders are made.")
+        str | None,
+        typer.Option(metavar="FOLDER", help="Results folder, in which run folders are made."),
     ] = None,
     replay: Annotated[
         Path | None,

@@ -66,7 +66,7 @@ def advise(
 ) -> tuple[Advice, ...]:
     """Return the advice for a run, the gravest first.
 
-    ``environment`` is that of the results folder; its ``cores``, ``load_1min`` and ``target`` are
+    ``environment`` is that of the run folder; its ``cores``, ``load_1min`` and ``target`` are
     used.
     """
     run = _Run(digest, results, environment)

@@ -2,7 +2,7 @@
 
 `voicebench run` and `voicebench report` print the same, since both print what was recorded: first
 the verdict and the figures against their targets, then the other tables, the waterfall and the
-caveats. The last lines are the instrument's own error, the results folder, and the verdict again,
+caveats. The last lines are the instrument's own error, the run folder, and the verdict again,
 since the end stays on the screen. Advice is printed separately (`print_advice`), so that it can go
 to stderr and the results to stdout.
 
