@@ -53,9 +53,12 @@ def test_a_change_is_a_percentage_or_a_number_below_one(written: str | float, sh
         ("1", "it could mean 1 % or 100 %; write '1%' or '0.01'"),
         (1.0, "it could mean 1 % or 100 %; write '1%' or '0.01'"),
         ("2.5", "it could mean 2.5 % or 250 %; write '2.5%' or '0.025'"),
-        *((text, "it is no limit on a change; write '10%' or '0.1'") for text in ("", "%", "10ms")),
-        *((odd, "it is no limit on a change; write '10%' or '0.1'") for odd in (-0.1, "-10%")),
-        *((odd, "it is no limit") for odd in (float("nan"), float("inf"), "1e-1")),
+        *(
+            (text, "it is not a limit on a change; write '10%' or '0.1'")
+            for text in ("", "%", "10ms")
+        ),
+        *((odd, "it is not a limit on a change; write '10%' or '0.1'") for odd in (-0.1, "-10%")),
+        *((odd, "it is not a limit") for odd in (float("nan"), float("inf"), "1e-1")),
     ],
 )
 def test_a_change_that_could_mean_two_things_is_refused(

@@ -1,11 +1,11 @@
-"""A run's turns of one phase as columns: one array of each figure, in the order of the turns.
+"""A run's turns of one phase as columns: one array per metric, in the order of the turns.
 
-A hundred thousand timelines are gigabytes of objects; their figures are a few megabytes of numbers.
-Whatever compares runs, judges them or draws trends reads turns one by one and keeps only these. A
-failed turn keeps its row, without metrics: it counts, and says nothing about speed.
+A hundred thousand timelines are gigabytes of objects, but their metrics are a few megabytes. So
+turns are read one by one, and only columns are kept to judge, compare and draw runs. A failed turn
+has a row without metrics.
 
-Beside the metrics stand `TRAITS`: what else is asked of every turn, such as what the machine did
-meanwhile. They have no place in tables of metrics, and no gate can name them.
+`TRAITS` are further numbers of every turn, such as the load of the machine. They are not in tables
+of metrics, and gates cannot name them.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ TRAITS: Mapping[str, Callable[[Timeline], float | None]] = {
     "collection_ms": _machine(lambda state: state.collection_ms),
     "gpu_others": _machine(lambda state: state.gpu_others),
 }
-"""``waited_ms`` is how long the turn waited for connections that it had to make. ``tokens_counted``
-and ``tokens_seen`` are of turns whose count of tokens cannot be that of the text. The last six are
-those of `voicebench.turn.timeline.MachineState`."""
+"""``waited_ms`` is how long the turn waited for new connections. ``tokens_counted`` and
+``tokens_seen`` are set only if the model's count of tokens cannot be that of the text. The last six
+are those of `voicebench.turn.timeline.MachineState`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +71,7 @@ class Columns:
         return column[~np.isnan(column)]
 
     def summary(self) -> Summary:
-        """Return the distributions, the same that `summarize` makes of turns."""
+        """Return the distributions, the same as `summarize` gives for turns."""
         distributions = {}
         for metric in METRICS:
             found: tuple[float, ...] = ()
@@ -121,7 +121,7 @@ class GrowingColumns:
 
 
 def columns_of(turns: Iterable[Timeline], metrics: Sequence[Metric] = METRICS) -> Columns:
-    """Read ``turns`` once, and keep ``metrics`` of the measured ones."""
+    """Return the ``metrics`` of the measured turns; ``turns`` are read once."""
     growing = GrowingColumns(metrics)
     for turn in turns:
         if turn.phase == "measured":
@@ -130,7 +130,7 @@ def columns_of(turns: Iterable[Timeline], metrics: Sequence[Metric] = METRICS) -
 
 
 def joined(parts: Sequence[Columns]) -> Columns:
-    """Return the columns of all ``parts``, one after the other; at least one is needed."""
+    """Return the columns of all ``parts``, one after the other; there must be at least one."""
     known: dict[str, str] = {}
     return Columns(
         prompts=tuple(known.setdefault(text, text) for part in parts for text in part.prompts),

@@ -1,15 +1,15 @@
 """Two runs side by side: figures, their difference with its interval, and what that shows.
 
-Whether they may be compared at all is said by `voicebench.judging.comparability`.
+`voicebench.judging.comparability` decides whether they may be compared at all.
 
-**Pairs.** Turns pair up by their prompt (its k-th time in one run with its k-th in the other) where
-at least `PAIRED_FROM` of the turns of the longer run find a partner; then differences are paired.
-Both runs' own figures are always over all their turns, so the paired change may differ a little
-from the difference of the two.
+**Pairs.** Turns are paired by their prompt: the k-th time in one run with the k-th time in the
+other. Differences are paired if at least `PAIRED_FROM` of the longer run's turns have a partner.
+The figures of both runs are always over all their turns, so the paired change may differ a little
+from their difference.
 
-**The verdict** is better or worse where the interval leaves out 0, else no difference shown; where
-the interval is open on the deciding side, too few turns. "No difference shown" is not "no
-difference": the interval says how large one could be.
+**The verdict** is better or worse if the interval excludes 0. If the interval is open, there were
+too few turns. Else no difference is shown, which does not mean that there is none: the interval
+says how large it could be.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Outcome(StrEnum):
     BETTER = "better"
     WORSE = "worse"
     CHANGED = "changed"
-    """A difference is shown in a metric of which neither way is better."""
+    """A difference is shown, and neither direction of the metric is better."""
     NONE_SHOWN = "no difference shown"
     TOO_FEW = "too few turns"
     NOT_MEASURED = "not measured"
@@ -61,7 +61,7 @@ class ComparedFigure:
     difference: Difference | None
     outcome: Outcome
     turns_needed: int | None = None
-    """About how many turns each run needs to show a change of this size, where it is not shown."""
+    """About how many turns each run needs to show a change of this size, if it is not shown."""
 
     @property
     def relative(self) -> float | None:
@@ -106,7 +106,7 @@ def side_of(
 
 
 def default_figures(first: Summary, second: Summary) -> list[Figure]:
-    """Return the median of every metric that both runs show and that can be better, and errors."""
+    """Return the medians of metrics that both runs show and that can be better, and errors."""
     figures = [
         Figure(metric, "p50")
         for metric in METRICS
@@ -119,7 +119,7 @@ def default_figures(first: Summary, second: Summary) -> list[Figure]:
 
 
 def chosen_figure(text: str) -> Figure:
-    """Read ``--metric``: a figure, or a metric, whose median is meant.
+    """Parse ``--metric``: a figure, or a metric, which means its median.
 
     Raises `voicebench.errors.UsageError`.
     """
@@ -163,7 +163,7 @@ def _compare_figure(
 
 
 def _count(figure: Figure, summary: Summary) -> int:
-    """Return of how many turns the figure is; a share is of all of them."""
+    """Return the number of turns in the figure; all turns for a share."""
     if figure.metric is None or figure.argument is not None:
         return summary.turns
     return len(summary.metrics[figure.metric.name].values)
@@ -172,7 +172,7 @@ def _count(figure: Figure, summary: Summary) -> int:
 def _turns_needed(
     figure: Figure, difference: Difference, counts: tuple[int, int], level: float
 ) -> int | None:
-    """Return how many turns each run needs to show the change; None where no number would."""
+    """Return how many turns each run needs to show the change; None if no number would do."""
     if figure.statistic in WITHOUT_INTERVAL:
         return None
     shown_by = turns_to_show(difference, counts)
@@ -185,7 +185,7 @@ def _turns_needed(
 def _paired_values(
     figure: Figure, first: Columns, second: Columns, pairs: Sequence[tuple[int, int]] | None
 ) -> tuple[Values, Values] | None:
-    """Return the values of the pairs in which both turns have one."""
+    """Return the values of the pairs in which both turns have a value."""
     if pairs is None or figure.metric is None:
         return None
     indices = np.array(pairs, dtype=np.intp).reshape(-1, 2)

@@ -1,25 +1,26 @@
 """The difference of one figure between two runs, with its interval.
 
-Two intervals that overlap do not say that there is no difference, so the difference has an interval
-of its own. ``second - first`` throughout; what lies wholly on one side of 0 is *shown*.
+Overlapping intervals of two figures do not mean that there is no difference, so the difference has
+an interval of its own. It is ``second - first``. If it is wholly on one side of 0, a difference is
+*shown*.
 
 **Means** by the bootstrap of `voicebench.figures.intervals`: of two independent samples with
-Welch's standard error, or, where turns pair up (the same prompt in both runs), of the paired
-differences, which takes out what the prompts themselves differ by.
+Welch's standard error, or of the paired differences if turns are paired by their prompts. Pairing
+removes the differences between the prompts.
 
-**Percentiles, shares and deviations** from the two intervals themselves, by the method of variance
-estimates recovery (Zou and Donner 2008, Statistics in Medicine 27; for shares it is Newcombe's
-method 10 of 1998)::
+**Percentiles and shares** from the two intervals, by the method of variance estimates recovery (Zou
+and Donner 2008, Statistics in Medicine 27; for shares it is Newcombe's method 10 of 1998)::
 
     low = d - sqrt((b - low_b)² + (high_a - a)² - 2 r (b - low_b)(high_a - a))
 
-Each side's distance from its own bound stands for its standard error, so uneven intervals stay
-uneven, and an open end stays open. ``r`` is 0 for independent samples; of pairs, the correlation
-of "lies under the percentile" on both sides (the asymptotic correlation of two sample quantiles),
-taken as 0 where under five turns lie beyond the percentile, and never as negative.
+The distance of each figure from its bound takes the place of a standard error. So uneven intervals
+stay uneven, and an open end stays open. ``r`` is 0 for independent samples. For pairs it is the
+correlation of "is under the percentile" on both sides (the asymptotic correlation of two sample
+quantiles); it is taken as 0 if it is negative, or if fewer than five turns are beyond the
+percentile.
 
-**How many turns would show it** (`turns_to_show`) follows from the interval itself, whose reach
-shrinks with the square root of the turns.
+**How many turns would show it** (`turns_to_show`) follows from the interval, whose reach shrinks
+with the square root of the number of turns.
 """
 
 from __future__ import annotations
@@ -44,12 +45,12 @@ from voicebench.figures.intervals import (
 Values = NDArray[np.float64]
 
 SHOWN_IN = 0.9
-"""`turns_to_show` counts the turns with which this share of all pairs of runs shows the change."""
+"""`turns_to_show` returns how many turns show the change in this share of all pairs of runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """``second - first`` of one figure. ``pairs`` is None where the turns do not pair up."""
+    """``second - first`` of one figure. ``pairs`` is None if turns are not paired."""
 
     first: float
     second: float
@@ -59,7 +60,7 @@ class Difference:
 
     @property
     def is_shown(self) -> bool:
-        """Whether the interval rules out that there is no difference."""
+        """Whether the interval excludes 0."""
         if self.interval is None:
             return False
         low, high = self.interval.low, self.interval.high
@@ -105,7 +106,7 @@ def recovered_difference(
 def quantile_correlation(
     first: Values, second: Values, first_quantile: float, second_quantile: float
 ) -> float:
-    """Return the correlation of two paired sample quantiles, 0 where it cannot be known."""
+    """Return the correlation of two paired sample quantiles; 0 if it is unknown."""
     under = first <= first_quantile
     also_under = second <= second_quantile
     n = under.size
@@ -118,8 +119,8 @@ def quantile_correlation(
 def turns_to_show(difference: Difference, turns: tuple[int, int]) -> int | None:
     """Return about how many turns each run needs to show a change as large as the observed one.
 
-    ``turns`` are those that the two runs have. The number is rounded up to two digits. None where
-    nothing has changed, or the interval is open towards 0 and so says nothing of its reach.
+    ``turns`` are the numbers of turns of the two runs. The result is rounded up to two digits. None
+    if nothing has changed, or the interval is open towards 0.
     """
     interval, change = difference.interval, difference.change
     if interval is None or not change or not min(turns):
@@ -132,10 +133,10 @@ def turns_to_show(difference: Difference, turns: tuple[int, int]) -> int | None:
 
 
 def turns_to_reach(known: float, reach: float, distance: float, level: float) -> int:
-    """Return with how many turns an interval of ``level`` no longer reaches so far.
+    """Return how many turns shorten the reach of an interval of ``level`` to ``distance``.
 
-    ``known`` turns gave one that reaches ``reach`` from the figure; with as many as are returned,
-    it stays within ``distance`` (over 0) in `SHOWN_IN` of all runs. Rounded up to two digits.
+    With ``known`` turns it reaches ``reach`` from the figure. With the returned number of turns it
+    stays within ``distance`` (above 0) in `SHOWN_IN` of all runs. Rounded up to two digits.
     """
     normal = NormalDist()
     surplus = 1 + normal.inv_cdf(SHOWN_IN) / normal.inv_cdf((1 + level) / 2)
@@ -145,9 +146,9 @@ def turns_to_reach(known: float, reach: float, distance: float, level: float) ->
 
 
 def pair_up(first: Sequence[str], second: Sequence[str]) -> list[tuple[int, int]]:
-    """Return which turn of ``first`` goes with which of ``second``: the same prompt's k-th time.
+    """Return pairs of indices into ``first`` and ``second``: the same prompt's k-th time.
 
-    Indices into both. A prompt that one side has more often leaves turns over.
+    Turns without a partner are left out.
     """
     waiting: dict[str, list[int]] = {}
     for index, prompt in enumerate(first):
@@ -162,7 +163,7 @@ def pair_up(first: Sequence[str], second: Sequence[str]) -> list[tuple[int, int]
 
 
 def _gap(figure: float, bound: float | None) -> float | None:
-    # The interpolated percentile of a few values may lie a hair outside its interval.
+    # The interpolated percentile of a few values may be slightly outside its interval.
     return None if bound is None else max(abs(figure - bound), 0.0)
 
 

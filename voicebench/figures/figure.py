@@ -1,14 +1,14 @@
 """A figure: one statistic of one metric over a run's turns, such as ``first_audio.p95``.
 
-What a gate limits, what two runs are compared by and what a trend is drawn of. The metric is a name
-of `voicebench.figures.metrics.METRICS` with or without ``_ms``, or ``errors``. The statistic is
+Gates, comparisons and trends use figures. The metric is a name of
+`voicebench.figures.metrics.METRICS` with or without ``_ms``, or ``errors``. The statistic is
 ``mean``, ``min``, ``max``, ``stdev``, any percentile ``pNN``, a share of the turns
-(``under(limit)``: those strictly under the limit, ``within(limit)``: those at the limit too) or,
-for ``errors``, ``rate``. Whatever is unknown is refused when it is read.
+(``under(limit)``: below the limit, ``within(limit)``: at most the limit) or, for ``errors``,
+``rate``.
 
-Each figure has a confidence interval but ``min`` and ``max``, which say something of the turns that
-were taken and nothing of those to come, and ``stdev``, of which no interval is known that holds for
-skewed turns (`voicebench.figures.intervals`).
+Every figure has a confidence interval, except ``min`` and ``max``, which describe only the turns
+that were taken, and ``stdev``, which has no interval that holds for skewed turns
+(`voicebench.figures.intervals`).
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from voicebench.figures.summary import Distribution, Summary
 
 FIGURE = r"""(?P<metric>[a-z0-9_]+)\s*\.\s*
              (?P<statistic>[a-z]+[0-9.]*)\s*(\(\s*(?P<argument>[^)]*?)\s*\))?"""
-"""How a figure is written; for `re.VERBOSE`."""
+"""The pattern of a figure, for `re.VERBOSE`."""
 
 WITHOUT_INTERVAL = ("min", "max", "stdev")
-"""Statistics of the turns that were taken: nothing says how far those to come may be off."""
+"""Statistics that have no confidence interval."""
 SHARES: dict[str, Callable[[float, float], bool]] = {
     "under": operator.lt,
     "within": operator.le,
 }
-"""The statistics that are a share of the turns, and how a turn's value is held to their limit."""
+"""The statistics that are a share of the turns, and how they compare a value with their limit."""
 
 _WHOLE = re.compile(rf"^\s*{FIGURE}\s*$", re.VERBOSE | re.IGNORECASE)
 _QUANTITY = re.compile(r"^(?P<number>[0-9]+(\.[0-9]+)?)\s*(?P<unit>[a-z%/]*)$", re.IGNORECASE)
@@ -58,7 +58,7 @@ _UNIT_FACTORS: dict[str, dict[str, Decimal]] = {
     "bool": {"": Decimal(1), "%": Decimal("0.01")},
     "share": {"": Decimal(1), "%": Decimal("0.01")},
 }
-"""Decimal, because 95 * 0.01 is more than 19 of 20 turns in binary fractions."""
+"""Decimal, because in binary fractions 95 * 0.01 is more than 19 of 20."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Figure:
         return SHARES[self.statistic](value, self.argument)
 
     def observe(self, summary: Summary) -> tuple[float | None, str]:
-        """Return the figure, and what has to be said of it; None where no turn shows it."""
+        """Return the figure and a note on it; None if no turn shows it."""
         if self.metric is None:
             return summary.error_rate, f"{summary.failed} of {summary.turns} turns failed"
         distribution = summary.metrics[self.metric.name]
@@ -123,7 +123,7 @@ class Figure:
         return _moment(distribution, self.statistic), ""
 
     def interval(self, summary: Summary, level: float = LEVEL) -> Interval | None:
-        """Return the interval of the figure; None where it has none."""
+        """Return the interval of the figure; None if it has none."""
         if self.metric is None:
             return share_interval(summary.failed, summary.turns, level)
         distribution = summary.metrics[self.metric.name]
@@ -142,7 +142,7 @@ class Figure:
 
 
 def parse_figure(text: str) -> Figure:
-    """Read ``metric.statistic``. Raises `UsageError`, naming what is unknown and allowed."""
+    """Parse ``metric.statistic``. Raises `UsageError` that names what is unknown and allowed."""
     match = _WHOLE.match(text)
     if match is None:
         raise UsageError(
@@ -152,7 +152,7 @@ def parse_figure(text: str) -> Figure:
 
 
 def read_figure(match: re.Match[str], where: str) -> Figure:
-    """Return the figure that ``match`` (of `FIGURE`) holds; ``where`` begins the errors' text."""
+    """Return the figure in ``match`` (of `FIGURE`). Messages of errors begin with ``where``."""
     metric = find_metric(match["metric"].lower(), where)
     statistic = match["statistic"].lower()
     _check_statistic(statistic, match["argument"], metric, where)
@@ -178,7 +178,7 @@ def find_metric(name: str, where: str) -> Metric | None:
 def read_quantity(text: str, unit: str, where: str) -> float:
     """Return the number in ``text`` in ``unit``.
 
-    Raises `UsageError` for another unit, and for a share above 1: 5 without a sign is no 5 %.
+    Raises `UsageError` for another unit, and for a share above 1: 5 % must have its sign.
     """
     factors = _UNIT_FACTORS[unit]
     match = _QUANTITY.match(text)
@@ -190,7 +190,7 @@ def read_quantity(text: str, unit: str, where: str) -> float:
         raise UsageError(f"{where} has a limit {text!r} of another unit", f"write {examples}")
     value = float(Decimal(match["number"]) * factors[match["unit"].lower()])
     if not math.isfinite(value):
-        raise UsageError(f"{where} has a limit that is no finite number")
+        raise UsageError(f"{where} has a limit that is too large")
     if unit in ("share", "bool") and value > 1:
         percent = match["number"]
         raise UsageError(
@@ -201,15 +201,15 @@ def read_quantity(text: str, unit: str, where: str) -> float:
 
 
 def read_change(value: str | float, where: str) -> float:
-    """Return by which share of itself a figure may change: 0.1 for ``10%``, ``0.1`` or 0.1.
+    """Return the share by which a figure may change: 0.1 for ``10%``, ``0.1`` or 0.1.
 
-    Raises `UsageError` for anything else. 1 and above need the sign: 10 alone could be 10 % and
-    could be ten times as much.
+    Raises `UsageError` for anything else. Numbers from 1 need the sign, because 10 could mean 10 %
+    or ten times as much.
     """
     match = _QUANTITY.match(value.strip() if isinstance(value, str) else f"{value:.15f}")
     unit = match["unit"] if match else None
     if match is None or unit not in ("", "%"):
-        raise UsageError(f"{where} is no limit on a change", "write '10%' or '0.1'")
+        raise UsageError(f"{where} is not a limit on a change", "write '10%' or '0.1'")
     number = Decimal(match["number"])
     if unit == "%":
         return float(number / 100)

@@ -1,30 +1,27 @@
-"""Confidence intervals: how far a figure could be off, given that only so many turns were taken.
+"""Confidence intervals: how far a figure could be off because of the limited number of turns.
 
-**Percentiles** by order statistics, which assume nothing of the distribution. Of ``n`` values the
-``r``-th smallest lies above the true ``p``-quantile with the probability that at most ``r - 1`` of
-``n`` fall under it, which is binomial. Two neighbours rarely give the wanted level exactly, so the
-bound is put between them, following Hettmansperger and Sheather (1986) for the median and Nyblom
-(1992, Statistics & Probability Letters 14) for any quantile: between two neighbours the values are
-taken as evenly spread, which makes the distances from the quantile to both sides exponential.
-Where no order statistic is high enough, the bound is **open** (None): the largest of 20 values is
-above the true p95 in 64 % of the cases only, so 20 turns bound a p95 from below and not from above
-(`values_to_bound`: 72 turns do).
+**Percentiles** by order statistics, which assume nothing about the distribution. The ``r``-th
+smallest of ``n`` values is above the true ``p``-quantile with the binomial probability that at most
+``r - 1`` of ``n`` values are below it. Two neighbours rarely have the wanted level exactly, so the
+bound is interpolated between them, following Hettmansperger and Sheather (1986) for the median and
+Nyblom (1992, Statistics & Probability Letters 14) for any quantile. If no order statistic is high
+enough, the bound is **open** (None): the largest of 20 values is above the true p95 in only 64 % of
+the cases, so 20 turns bound a p95 from below but not from above (`values_to_bound`: 72 turns do).
 
-**Means** by a bootstrap: the studentized one, symmetric (Hall 1988), of values smoothed with a
-normal kernel at Silverman's bandwidth (Polansky and Schucany 1997). Simpler kinds were tried and
-left: the BCa bootstrap covers 83 to 88 % at 8 turns and 90 % of skewed values at 20, Student's t
-93 % on two modes, and the studentized one without smoothing 98 % there; ``docs/statistics.md`` says
-what this one covers. It is seeded, so a result gives the same interval each time. Above
-`BOOTSTRAP_UP_TO` values it has become Student's t, which is then used.
+**Means** by the symmetric studentized bootstrap (Hall 1988) of values smoothed with a normal kernel
+at Silverman's bandwidth (Polansky and Schucany 1997). Simpler methods cover less: the BCa bootstrap
+83 to 88 % with 8 turns and 90 % with 20 skewed values, Student's t 93 % with two modes.
+``docs/statistics.md`` has the coverage of this one. It is seeded, so a result always gives the same
+interval. Above `BOOTSTRAP_UP_TO` values it equals Student's t, which is used then.
 
 **Shares** (of turns under a limit, of failed turns) by Wilson's score interval (1927), which stays
-inside 0 to 1 and says something of 0 out of 20.
+within 0 to 1 and is meaningful for 0 of 20.
 
-**Standard deviations** have none. Bonett's interval (2006), which does not take the values for
-normal, was tried and left: it covers 86 to 89 % on strongly skewed values, of 100 turns too.
+**Standard deviations** have none: Bonett's interval (2006) covers only 86 to 89 % of strongly
+skewed values, even with 100 turns.
 
-All of them take turns as independent draws; a drift over the run breaks that, and is tested for
-elsewhere (`voicebench.judging.noise`).
+All of them assume that turns are independent. `voicebench.judging.noise` tests for a drift over the
+run, which would break this.
 """
 
 from __future__ import annotations
@@ -64,7 +61,7 @@ class Interval:
 
 
 def percentile_interval(values: Sequence[float], q: float, level: float = LEVEL) -> Interval | None:
-    """Return the interval of the ``q``-th percentile (0 < q < 100); None without a value."""
+    """Return the interval of the ``q``-th percentile (0 < q < 100); None without values."""
     if not len(values):
         return None
     ordered = np.sort(np.asarray(values, dtype=np.float64))
@@ -90,20 +87,17 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval | N
 
 
 def at_least_zero(interval: Interval | None) -> Interval | None:
-    """Return ``interval`` without what lies under 0, where no value of the quantity can lie.
-
-    It holds the true figure as often as before.
-    """
+    """Return ``interval`` without its part below 0, for a quantity that cannot be negative."""
     if interval is None or interval.low is None or interval.low >= 0:
         return interval
     return replace(interval, low=0.0)
 
 
 def is_doubtful_mean(values: Sequence[float]) -> bool:
-    """Return whether the interval of this mean may hold less often than it says.
+    """Return whether the interval of this mean covers less than its level.
 
-    Under `FEW_IF_SKEWED` strongly skewed values it covers 92 % instead of 95 %
-    (``docs/statistics.md``): the tail that moves the mean is then hardly in the sample.
+    With fewer than `FEW_IF_SKEWED` strongly skewed values it covers 92 % instead of 95 %
+    (``docs/statistics.md``), because the tail that moves the mean is hardly in the sample.
     """
     sample = np.asarray(values, dtype=np.float64)
     spread = float(sample.std()) if sample.size else 0.0
@@ -120,7 +114,7 @@ def share_interval(hits: int, n: int, level: float = LEVEL) -> Interval | None:
     share, pull = hits / n, z * z / n
     centre = (share + pull / 2) / (1 + pull)
     reach = z / (1 + pull) * math.sqrt(share * (1 - share) / n + pull / (4 * n))
-    # At the ends the formula gives 0 and 1 but for rounding.
+    # At the ends the formula gives 0 and 1, except for rounding.
     low = 0.0 if hits == 0 else centre - reach
     high = 1.0 if hits == n else centre + reach
     return Interval(low, high, level)
@@ -145,14 +139,14 @@ def bootstrapped_t(samples: Sequence[NDArray[np.float64]], level: float = LEVEL)
 
 
 def _upper_bound(ordered: NDArray[np.float64], share: float, beta: float) -> float | None:
-    """Return what lies above the ``share``-quantile with probability ``beta``; None: nothing does.
+    """Return a bound that is above the ``share``-quantile with probability ``beta``; None if open.
 
-    ``ordered`` rises.
+    ``ordered`` are the values in rising order.
     """
     from scipy.special import bdtr
 
     n = ordered.size
-    # reached[r - 1]: the chance that the r-th smallest lies above the quantile.
+    # reached[r - 1]: the probability that the r-th smallest value is above the quantile.
     reached = bdtr(np.arange(n, dtype=np.float64), n, share)
     rank = int(np.searchsorted(reached, beta)) + 1
     if rank > n:
@@ -193,9 +187,9 @@ def _resample(
 class _Draws:
     """The resamples of ``n`` values, the same for every sample of that size.
 
-    ``counts[b, i]`` is how often resample ``b`` drew value ``i``, ``pulls[b, i]`` the kernel's
-    noise that fell on it; ``noise`` and ``noise_squared`` are the sums of that noise and of its
-    squares. Sums over a resample are then products with these, without drawing again.
+    ``counts[b, i]`` is how often resample ``b`` drew value ``i``, and ``pulls[b, i]`` the sum of
+    the kernel's noise on it. ``noise`` and ``noise_squared`` are the sums of all noise and of its
+    squares. So sums over a resample are matrix products.
     """
 
     counts: NDArray[np.float64]
@@ -206,7 +200,7 @@ class _Draws:
 
 @lru_cache(maxsize=4)
 def _draws(n: int, stream: int) -> _Draws:
-    """Draw the resamples of ``n`` values; ``stream`` tells independent ones apart."""
+    """Draw the resamples of ``n`` values; each ``stream`` is independent of the others."""
     generator = np.random.default_rng([SEED, stream])
     place = generator.integers(0, n, (RESAMPLES, n))
     noise = generator.standard_normal((RESAMPLES, n))

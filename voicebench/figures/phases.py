@@ -1,48 +1,40 @@
-"""What the turns outside the statistics took, beside the measured ones.
+"""The figures of cold and idle turns, beside those of the measured turns.
 
-The first turn after loading (``cold``) and the first after a silence (``idle``) are what a user
-meets who does not come in a steady stream. They are too few for percentiles and are never mixed
-with the measured turns; what one wants to know of them is how much later they are heard, and
-whether their connections had survived.
+The first turn after loading (``cold``) and the first after a silence (``idle``) are what an
+occasional user experiences. They are too few for percentiles and are never mixed with the measured
+turns. Their figures show how much later they are heard, and whether their connections were reused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from voicebench.events import Phase
 from voicebench.figures.columns import Columns
 from voicebench.figures.summary import Summary
 
 FIRST_TURNS: tuple[Phase, ...] = ("cold", "idle")
-"""Phases whose figures stand beside the measured ones; warm-up turns stand for nothing."""
+"""Phases whose figures are shown beside the measured ones; warm-up turns are not."""
 
 
 @dataclass(frozen=True, slots=True)
 class PhaseFigures:
-    """The figures of one phase; medians, over its turns that show them."""
+    """The figures of one phase: medians over its turns that show them."""
 
     phase: Phase
     turns: int
     failed: int
     first_audio_ms: float | None
     over_measured_ms: float | None
-    """First audio less that of the measured turns, median less median."""
+    """The median of first audio minus that of the measured turns."""
     connect_ms: float | None
     connection_reused: float | None
-    """The share of turns whose every connection had served before."""
+    """The share of turns that reused all their connections."""
 
     def as_dict(self) -> dict[str, object]:
         """Return the entry of ``summary.json``."""
-        return {
-            "turns": self.turns,
-            "failed": self.failed,
-            "first_audio_ms": self.first_audio_ms,
-            "over_measured_ms": self.over_measured_ms,
-            "connect_ms": self.connect_ms,
-            "connection_reused": self.connection_reused,
-        }
+        return {name: value for name, value in asdict(self).items() if name != "phase"}
 
 
 def phase_figures(phases: Mapping[Phase, Columns], measured: Summary) -> list[PhaseFigures]:

@@ -1,12 +1,11 @@
-"""From turns to distributions: one definition of mean and percentile, used everywhere.
+"""From turns to distributions: the only definition of mean and percentile.
 
-Only ``measured`` turns enter; the other phases have rows of their own. A failed turn counts in
-``n`` and as ``missing``: its figures say nothing about speed, and dropping it silently would. No
-value is removed as an outlier.
+A failed turn counts in ``n`` and as ``missing``; its metrics are not used. No value is removed as
+an outlier.
 
 Percentiles interpolate linearly between order statistics (numpy's default, Hyndman and Fan 1996,
-type 7). A percentile that ``n`` cannot carry is the maximum, and is listed in ``limited``: the
-q-quantile needs at least 1 / (1 - q) values, so p95 needs 20 and p99 needs 100.
+type 7). The q-quantile needs at least 1 / (1 - q) values, so p95 needs 20 and p99 needs 100. With
+fewer values the maximum takes its place, and the percentile is listed in ``limited``.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def percentile(values: Sequence[float], q: float) -> float:
 
 
 def carries(count: int, q: float) -> bool:
-    """Return whether ``count`` values can carry the ``q``-th percentile."""
+    """Return whether ``count`` values are enough for the ``q``-th percentile."""
     return q < 100 and count >= values_needed(q)
 
 
@@ -48,11 +47,11 @@ class Distribution:
 
     @property
     def n(self) -> int:
-        """Measured turns, failed ones and those without a value included."""
+        """The number of turns, failed ones and those without a value included."""
         return len(self.values) + self.missing
 
     def mean(self) -> float | None:
-        """Return the arithmetic mean; None without a value."""
+        """Return the arithmetic mean; None without values."""
         return float(np.mean(self.values)) if self.values else None
 
     def deviation(self) -> float | None:
@@ -60,9 +59,9 @@ class Distribution:
         return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
 
     def quantile(self, q: float) -> tuple[float | None, bool]:
-        """Return the ``q``-th percentile and whether the values carry it.
+        """Return the ``q``-th percentile, and whether there are enough values for it.
 
-        Where they do not, the value is the maximum.
+        Without enough values it is the maximum.
         """
         if not self.values:
             return None, False

@@ -1,6 +1,7 @@
-"""Interfaces of a language model and a synthesizer, as the pipeline uses them.
+"""What the pipeline expects of its two engines: a language model and a synthesizer.
 
-Engines in this process and clients of a server have the same interfaces.
+An engine of this process and a client of a server follow the same protocols, so the pipeline does
+not know which it drives.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ if TYPE_CHECKING:
 
 
 class LanguageModel(Protocol):
-    """Answers a prompt as a stream of tokens."""
+    """Anything that answers a prompt as a stream of tokens, in process or over a wire."""
 
     def reply(self, prompt: str) -> Iterator[LlmEvent]:
-        """Yield the reply to ``prompt``, each token as soon as it is available.
+        """Yield the reply to ``prompt``, each token the moment it is in hand.
 
         Closing the iterator cancels the reply. Raises `voicebench.errors.EngineError`.
         """
         ...
 
     def describe(self) -> dict[str, object]:
-        """Return what the results record: engine, model, device, dtype, …"""
+        """Return what a reader of the results must know: engine, model, device, dtype, …"""
         ...
 
     def close(self) -> None:
@@ -36,38 +37,38 @@ class LanguageModel(Protocol):
 
 @runtime_checkable
 class LooksBack(Protocol):
-    """A language model that can check, after a reply, whether it was really complete."""
+    """A language model whose reply may turn out not to be over after it has ended."""
 
     def look_back(self) -> None:
-        """Raise `voicebench.errors.EngineError` if later data shows that the reply was not over.
+        """Raise `voicebench.errors.EngineError` where what came since belies the reply's end.
 
-        Called after the reply has been spoken, so that it delays nothing.
+        Called when the reply has been spoken, so that nobody waits for it.
         """
         ...
 
 
 @runtime_checkable
 class Interruptible(Protocol):
-    """A language model whose wait for the next token can be interrupted."""
+    """A language model whose next token may be long in coming, and that can be woken up."""
 
     def interrupt(self) -> None:
-        """Make a running `reply` fail at once. Called from another thread."""
+        """Make a running `reply` fail at once; called from another thread."""
         ...
 
 
 class Synthesizer(Protocol):
-    """Speaks a text chunk as a stream of samples."""
+    """Anything that speaks a text chunk as a stream of samples, in process or over a wire."""
 
     def speak(self, text: str) -> Iterator[TtsEvent]:
-        """Yield the speech of ``text``, each `AudioChunk` as soon as its samples are on the host.
+        """Yield the speech of ``text``; each `AudioChunk` the moment its samples are on the host.
 
-        Yields nothing for a chunk without a pronunciation (an emoji, a dash). Closing the iterator
+        A chunk with nothing to pronounce (an emoji, a dash) yields nothing. Closing the iterator
         cancels the rest. Raises `voicebench.errors.EngineError`.
         """
         ...
 
     def describe(self) -> dict[str, object]:
-        """Return what the results record: engine, voice, device, sample rate, …"""
+        """Return what a reader of the results must know: engine, voice, device, rate, …"""
         ...
 
     def close(self) -> None:
@@ -80,16 +81,16 @@ class OpeningSpeaker(Protocol):
     """A synthesizer that can leave out the silence before a reply's first sound."""
 
     def speak_opening(self, text: str) -> Iterator[TtsEvent]:
-        """Yield the speech of a reply's first chunk as `Synthesizer.speak`, from its first sound.
+        """Yield the speech of a reply's first chunk: as `Synthesizer.speak`, from the first sound.
 
-        A `SilenceTrimmed` before the first audio has the length of the removed silence.
+        A `SilenceTrimmed` before the first audio says how much was left out.
         """
         ...
 
 
 @runtime_checkable
 class WholeSpeaker(Protocol):
-    """A synthesizer that can also compute a text in one piece, to check its streaming."""
+    """A synthesizer that can also speak a text in one piece, to compare its streaming with."""
 
     def speak_whole(self, text: str) -> NDArray[np.float32]:
         """Return the speech of ``text``, ``(samples,)``, untrimmed, with the noise of `speak`."""
@@ -98,11 +99,11 @@ class WholeSpeaker(Protocol):
 
 @runtime_checkable
 class PacedSpeaker(Protocol):
-    """A synthesizer that has measured its speed on this machine."""
+    """A synthesizer that knows its own pace on this machine."""
 
     @property
     def longest_step_s(self) -> float:
-        """The time of its longest step (a window of speech), in seconds."""
+        """How long its longest step (a window of speech) takes, in seconds."""
         ...
 
 
@@ -111,9 +112,9 @@ class TextStreamSpeaker(Protocol):
     """A synthesizer that takes the next text chunk while it still speaks the one before."""
 
     def speak_stream(self, chunks: Iterator[str], emit: Emit) -> None:
-        """Speak ``chunks``, each sent and emitted as `TextChunk` when it comes.
+        """Speak ``chunks``, each handed over and emitted as `TextChunk` the moment it comes.
 
-        Emits nothing after it has returned or raised. Raises `voicebench.errors.EngineError`, and
-        what ``chunks`` raises.
+        Emits nothing more once it has returned or raised. Raises `voicebench.errors.EngineError`,
+        and what ``chunks`` raises.
         """
         ...

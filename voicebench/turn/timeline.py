@@ -21,10 +21,11 @@ timeline is small, and figures computed from the live turn equal those computed 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,76 +172,6 @@ class Timeline:
         return "".join(token.text for token in self.tokens)
 
 
-@dataclass(slots=True)
-class _Draft:
-    """The fields of the timeline while its events are read one after the other."""
-
-    tokens: list[TimedText] = field(default_factory=list)
-    whole_reply: TimedText | None = None
-    chunks: list[TimedText] = field(default_factory=list)
-    audio: list[Arrival] = field(default_factory=list)
-    pcm: list[NDArray[np.float32]] = field(default_factory=list)
-    sample_rate: int | None = None
-    failure: Failure | None = None
-    usage: Usage | None = None
-    remarks: list[TimedRemark] = field(default_factory=list)
-    first_byte_ns: int | None = None
-    connections: list[Connected] = field(default_factory=list)
-    server_timings: list[ServerTiming] = field(default_factory=list)
-    silence_trimmed_ms: float | None = None
-    speaker_ns: int | None = None
-
-    def take(self, at_ns: int, event: Event) -> None:
-        match event:
-            case Token() | Reply() | TextChunk():
-                self._take_text(at_ns, event)
-            case AudioChunk(pcm, sample_rate):
-                self._take_audio(at_ns, pcm, sample_rate)
-            case Usage():
-                self.usage = event
-            case Remark(kind, said):
-                if all(kind != known.kind for known in self.remarks):
-                    self.remarks.append(TimedRemark(at_ns, kind, said))
-            case FirstByte():
-                if not self.audio:
-                    self.first_byte_ns = at_ns
-            case Connected(number=number):
-                if not number or all(number != known.number for known in self.connections):
-                    self.connections.append(event)
-            case ServerTiming():
-                self.server_timings.append(event)
-            case SilenceTrimmed(duration_ms):
-                self.silence_trimmed_ms = (self.silence_trimmed_ms or 0.0) + duration_ms
-            case SpeakerStarted(delay_ms):
-                self.speaker_ns = at_ns + round(delay_ms * 1e6)
-            case TurnFailed(reason, fault, stage):
-                self.failure = Failure(reason, fault, stage)
-            case TurnStarted() | TurnFinished():
-                pass
-
-    def _take_text(self, at_ns: int, event: Token | Reply | TextChunk) -> None:
-        if not event.text:
-            raise IllegalEvent(f"{type(event).__name__} without text")
-        match event:
-            case Token(text, joined=True) if self.tokens:
-                self.tokens.append(TimedText(self.tokens[-1].at_ns, text))
-            case Token(text):
-                self.tokens.append(TimedText(at_ns, text))
-            case Reply(text):
-                self.whole_reply = TimedText(at_ns, text)
-            case TextChunk(text):
-                self.chunks.append(TimedText(at_ns, text))
-
-    def _take_audio(self, at_ns: int, pcm: NDArray[np.float32], sample_rate: int) -> None:
-        if pcm.ndim != 1 or pcm.size == 0:
-            raise IllegalEvent(f"AudioChunk of shape {pcm.shape}, not (samples,)")
-        if self.sample_rate not in (None, sample_rate):
-            raise IllegalEvent(f"audio at {sample_rate} Hz after audio at {self.sample_rate} Hz")
-        self.sample_rate = sample_rate
-        self.audio.append(Arrival(at_ns, int(pcm.size)))
-        self.pcm.append(pcm)
-
-
 def check_order(events: Sequence[Stamped]) -> None:
     """Raise `IllegalEvent` unless ``events`` keep rules 1 to 3."""
     if not events or not isinstance(events[0].event, TurnStarted):
@@ -270,45 +201,94 @@ def seal(
     `IllegalEvent` when a rule is broken.
     """
     check_order(events)
-    first = events[0]
-    assert isinstance(first.event, TurnStarted)
-    draft = _Draft()
+    start_ns = events[0].at_ns
+    found: defaultdict[type[Event], list[tuple[int, Any]]] = defaultdict(list)
     for stamped in events:
-        draft.take(stamped.at_ns - first.at_ns, stamped.event)
-    pcm = np.concatenate(draft.pcm) if draft.pcm else np.zeros(0, dtype=np.float32)
-    sound = _describe_sound(draft.pcm, pcm, draft.sample_rate, rule)
+        if isinstance(stamped.event, FirstByte) and AudioChunk in found:
+            continue
+        found[type(stamped.event)].append((stamped.at_ns - start_ns, stamped.event))
+    for kind in (Token, Reply, TextChunk):
+        if not all(event.text for _, event in found[kind]):
+            raise IllegalEvent(f"{kind.__name__} without text")
+    pieces = [_checked_audio(event, found[AudioChunk][0][1]) for _, event in found[AudioChunk]]
+    pcm = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.float32)
+    sound = None
+    if pieces:
+        sound = _describe_sound(pieces, pcm, found[AudioChunk][0][1].sample_rate, rule)
+    failures = [Failure(made.reason, made.fault, made.stage) for _, made in found[TurnFailed]]
+    usage = found[Usage][-1][1] if found[Usage] else None
+    trimmed = [event.duration_ms for _, event in found[SilenceTrimmed]]
     timeline = Timeline(
         turn=turn,
         phase=phase,
-        prompt=first.event.prompt,
+        prompt=found[TurnStarted][0][1].prompt,
         started_at=started_at,
-        end_ns=events[-1].at_ns - first.at_ns,
-        tokens=tuple(draft.tokens),
-        whole_reply=draft.whole_reply,
-        chunks=tuple(draft.chunks),
-        audio=tuple(draft.audio),
+        end_ns=events[-1].at_ns - start_ns,
+        tokens=_tokens(found[Token]),
+        whole_reply=_last([TimedText(at_ns, event.text) for at_ns, event in found[Reply]]),
+        chunks=tuple(TimedText(at_ns, event.text) for at_ns, event in found[TextChunk]),
+        audio=tuple(Arrival(at_ns, int(event.pcm.size)) for at_ns, event in found[AudioChunk]),
         sound=sound,
-        failure=draft.failure or _failure_of_audio(sound, pcm),
-        usage_tokens=None if draft.usage is None else draft.usage.tokens,
-        usage_with_hidden=draft.usage is not None and draft.usage.hidden is None,
-        remarks=tuple(draft.remarks),
-        first_byte_ns=draft.first_byte_ns,
-        connections=tuple(draft.connections),
-        server_timings=tuple(draft.server_timings),
-        silence_trimmed_ms=draft.silence_trimmed_ms,
-        speaker_ns=draft.speaker_ns,
+        failure=_last(failures) or _failure_of_audio(sound, pcm),
+        usage_tokens=None if usage is None else usage.tokens,
+        usage_with_hidden=usage is not None and usage.hidden is None,
+        remarks=_first_of_each_kind(found[Remark]),
+        first_byte_ns=_last([at_ns for at_ns, _ in found[FirstByte]]),
+        connections=_first_of_each_number(found[Connected]),
+        server_timings=tuple(event for _, event in found[ServerTiming]),
+        silence_trimmed_ms=sum(trimmed) if trimmed else None,
+        speaker_ns=_last(
+            [at_ns + round(event.delay_ms * 1e6) for at_ns, event in found[SpeakerStarted]]
+        ),
     )
     return timeline, pcm
+
+
+Item = TypeVar("Item")
+
+
+def _last(items: Sequence[Item]) -> Item | None:
+    return items[-1] if items else None
+
+
+def _checked_audio(event: AudioChunk, first: AudioChunk) -> NDArray[np.float32]:
+    """Return the samples of ``event``. Raises `IllegalEvent` if they break rule 4."""
+    if event.pcm.ndim != 1 or event.pcm.size == 0:
+        raise IllegalEvent(f"AudioChunk of shape {event.pcm.shape}, not (samples,)")
+    if event.sample_rate != first.sample_rate:
+        raise IllegalEvent(f"audio at {event.sample_rate} Hz after audio at {first.sample_rate} Hz")
+    return event.pcm
+
+
+def _tokens(stamped: Iterable[tuple[int, Token]]) -> tuple[TimedText, ...]:
+    """Return the tokens; a joined one has the stamp of the token before it."""
+    tokens: list[TimedText] = []
+    for at_ns, event in stamped:
+        tokens.append(TimedText(tokens[-1].at_ns if event.joined and tokens else at_ns, event.text))
+    return tuple(tokens)
+
+
+def _first_of_each_kind(stamped: Iterable[tuple[int, Remark]]) -> tuple[TimedRemark, ...]:
+    first: dict[RemarkKind, TimedRemark] = {}
+    for at_ns, event in stamped:
+        first.setdefault(event.kind, TimedRemark(at_ns, event.kind, event.said))
+    return tuple(first.values())
+
+
+def _first_of_each_number(stamped: Sequence[tuple[int, Connected]]) -> tuple[Connected, ...]:
+    """Return each connection as its first request reported it; number 0 is unknown."""
+    first: dict[object, Connected] = {}
+    for place, (_, event) in enumerate(stamped):
+        first.setdefault(event.number or (place, "unknown"), event)
+    return tuple(first.values())
 
 
 def _describe_sound(
     pieces: Sequence[NDArray[np.float32]],
     pcm: NDArray[np.float32],
-    sample_rate: int | None,
+    sample_rate: int,
     rule: AudibleRule,
-) -> Sound | None:
-    if sample_rate is None:
-        return None
+) -> Sound:
     onset = analysis.first_audible_sample(pcm, sample_rate, rule)
     # NaN and infinities count as 0, as in all of the analysis: a level must be a number.
     heard = np.nan_to_num(pcm, nan=0.0, posinf=0.0, neginf=0.0)

@@ -52,6 +52,7 @@ class ChatOptions:
     seed: int | None = None
     system_prompt: str | None = None
     stream: bool = True
+    usage: bool = True
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -153,7 +154,7 @@ class OpenAiChat(HttpClient):
             "temperature": options.temperature,
             "seed": options.seed,
         }
-        if options.stream:
+        if options.stream and options.usage:
             request["stream_options"] = {"include_usage": True}
         request |= options.extra
         if "max_completion_tokens" in request:
