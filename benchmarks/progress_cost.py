@@ -24,7 +24,8 @@ from voicebench.checks.selftest import stamp_errors_ms
 from voicebench.events import Event, Token
 from voicebench.figures.summary import percentile
 from voicebench.report.console.progress import REFRESH_S, Progress
-from voicebench.targets.simulated import Script, Simulated, VirtualClock
+from voicebench.targets.script import Script
+from voicebench.targets.simulated import Simulated, VirtualClock
 from voicebench.turn.recorder import Recorder
 from voicebench.turn.timeline import Timeline
 

@@ -42,8 +42,7 @@ from voicebench.remote.sound.sound_format import SoundFormat
 from voicebench.server.running import serving
 from voicebench.server.served import ServedCascade
 from voicebench.settings import Settings, load_settings
-from voicebench.targets.cascade import Cascade
-from voicebench.targets.opening import open_cascade
+from voicebench.targets.cascade import Cascade, open_cascade
 from voicebench.targets.realtime import Realtime
 from voicebench.targets.voice_socket import VoiceSocket
 from voicebench.text.prompts import load

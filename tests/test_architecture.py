@@ -58,7 +58,7 @@ MAY_LOAD_SLOW = ("engines", "remote", "audio", "targets", "server")
 """Rooms in which a module may import them at once; nothing outside imports that module at once."""
 
 NEVER_SLOW = (
-    *("targets.opening", "targets.cascade", "targets.simulated"),
+    *("targets.kinds", "targets.cascade", "targets.simulated"),
     *("engines.tts.synthesizer", "engines.tts.fitting", "engines.tts.finding"),
     "engines.tts.vits.voice_trial",
 )

@@ -14,7 +14,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +27,9 @@ from house import as_markdown, as_picture  # noqa: E402
 
 from voicebench.figures.metrics import METRICS  # noqa: E402
 from voicebench.report.console.console import print_runs  # noqa: E402
+from voicebench.results.csv_rows import COLUMNS  # noqa: E402
 from voicebench.results.run import read_run  # noqa: E402
+from voicebench.results.tables import EVENT_COLUMN_DOCS, LONG_COLUMN_DOCS  # noqa: E402
 from voicebench.settings import DEFAULT_GATES, load_settings  # noqa: E402
 
 DOCS = ROOT / "docs"
@@ -51,6 +53,27 @@ def metrics_table() -> str:
         meaning = metric.doc.replace("|", "\\|")
         unit, better = UNITS[metric.unit], BETTER[metric.better]
         rows.append(f"| `{metric.name}` | {unit} | {better} | {meaning} |")
+    return "\n".join(rows)
+
+
+def turn_columns() -> str:
+    """Return the columns of the CSV with one row for each turn as a Markdown table."""
+    return _columns_table((LONG_COLUMN_DOCS[0], *COLUMNS))
+
+
+def metric_columns() -> str:
+    """Return the columns of the CSV with one row for each metric as a Markdown table."""
+    return _columns_table(LONG_COLUMN_DOCS)
+
+
+def event_columns() -> str:
+    """Return the columns of the CSV with one row for each event as a Markdown table."""
+    return _columns_table(EVENT_COLUMN_DOCS)
+
+
+def _columns_table(columns: Iterable[tuple[str, str]]) -> str:
+    rows = ["| column | meaning |", "|---|---|"]
+    rows += [f"| `{name}` | {doc.replace('|', chr(92) + '|')} |" for name, doc in columns]
     return "\n".join(rows)
 
 
@@ -95,6 +118,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "architecture.md": {"layers": as_picture, "rooms": as_markdown},
     "metrics.md": {"metrics": metrics_table, "default gates": default_gates},
     "configuration.md": {"settings": settings_table},
+    "csv.md": {"turns": turn_columns, "metrics": metric_columns, "events": event_columns},
     "reading-a-run.md": {"example": example_run},
     "../README.md": {"example summary": example_summary},
 }

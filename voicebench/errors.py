@@ -1,8 +1,8 @@
-"""Everything that can go wrong for a user, as one tree.
+"""The errors that a user can get, as one tree of classes.
 
-An error says what was wrong, where (file and key, URL, device) and what to do about it. The
-command line prints it as one sentence and exits with `exit_code`; whatever is not in this tree is
-a defect of voicebench and shows its traceback.
+An error says what was wrong, where (file and key, URL, device) and what to do. The command line
+prints it as one sentence and exits with `exit_code`. Any other exception is a defect of voicebench
+and shows its traceback.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ExitCode(IntEnum):
-    """What a command says to the shell that called it."""
+    """The exit codes of all commands."""
 
     PASSED = 0
     DEFECT = 1
@@ -31,13 +31,13 @@ OUT_OF_MEMORY = (
     "there is too little memory for this; "
     "end other programs, raise the limit (ulimit -v), or take a smaller model"
 )
-"""What is said where Python has no memory left."""
+"""The message for a `MemoryError`."""
 
 
 class VoicebenchError(Exception):
-    """A mistake or mishap that one sentence can explain.
+    """An error with a message for the user.
 
-    ``message`` names what was wrong and where; ``remedy`` says what to do.
+    ``message`` says what was wrong and where; ``remedy`` says what to do.
     """
 
     exit_code = ExitCode.DEFECT
@@ -52,7 +52,7 @@ class VoicebenchError(Exception):
 
 
 class UsageError(VoicebenchError):
-    """The command line, a setting, a gate or an input file is not what it may be."""
+    """The command line, a setting, a gate or an input file is wrong."""
 
     exit_code = ExitCode.BAD_USAGE
 
@@ -68,7 +68,7 @@ class CannotMeasure(VoicebenchError):
 
 
 class ModelError(CannotMeasure):
-    """A model is missing, broken, of another format, or could not be fetched."""
+    """A model is missing, damaged, in an unknown format, or could not be fetched."""
 
 
 class DeviceError(UsageError):
@@ -76,13 +76,13 @@ class DeviceError(UsageError):
 
 
 class ResultsError(UsageError):
-    """A results folder or file cannot be read or written."""
+    """A run folder or file cannot be read or written."""
 
 
 class EngineError(CannotMeasure):
     """An engine failed in the middle of its work; the turn fails, the run goes on.
 
-    ``fault`` is the kind of failure; ``stage`` is where it happened, None for the engine's own
+    ``fault`` is the kind of failure. ``stage`` is where it happened; None for the engine's own
     stage.
     """
 
@@ -91,10 +91,10 @@ class EngineError(CannotMeasure):
 
 
 class TooLong(EngineError):
-    """What was asked does not fit the engine: its caller's doing, not a fault of the engine."""
+    """The request is too long for the engine. This is the caller's fault, not the engine's."""
 
     fault: Fault = "refused"
 
 
 class IllegalEvent(Exception):
-    """A target broke the rules of the timeline: a defect of voicebench, never a user's mistake."""
+    """A target broke the rules of the timeline. This is a defect of voicebench."""

@@ -1,9 +1,8 @@
-"""The vocabulary of a voice turn: what a target can say happened, and nothing about when.
+"""The events of a voice turn. They say what happened, not when.
 
-A target *pushes* these events through `Emit` from whatever thread they arise in. It never sees a
-clock: the recorder stamps each event as it is emitted. Everything that is measured later is a
-function of the stamped sequence, so an event must be emitted exactly when the thing it names is
-in hand (see each class).
+A target pushes events through `Emit`, from the thread in which they happen. It never reads a clock:
+the recorder stamps each event when it is emitted. All figures are computed from the stamped events,
+so a target has to emit an event at the moment that its class describes.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Phase = Literal["cold", "warmup", "idle", "measured"]
-"""Which statistic a turn belongs to; phases are never mixed in one."""
+"""The phase of a turn. No statistic mixes two phases."""
 
 Stage = Literal["connect", "llm", "chunker", "tts", "audio", "transport", "turn"]
 """The part of the turn in which a failure happened."""
 
 Fault = Literal["engine", "audio", "timeout", "protocol", "refused", "interrupted"]
-"""The kind of failure: a model broke, the audio is unusable, time ran out, the peer broke its
-protocol, the peer refused, or the user stopped the turn."""
+"""The kind of failure: an engine failed, the audio is unusable, a time limit passed, the server
+broke its protocol, the server refused, or the user interrupted the turn."""
 
 RemarkKind = Literal[
     "reasoning",
@@ -38,27 +37,29 @@ RemarkKind = Literal[
     "late sound",
     "unknown",
 ]
-"""What a `Remark` is about. Withheld from the listener: the model's reasoning, white space before
-the first word, special tokens written as text, tool calls, a refusal in a field of its own, content
-that is not text. About the stream: an end that later text disproved, a stream that stayed open
-after the reply's end, sound that is not the turn's (of one before, after that one's end, or before
-the turn's response was announced), an event that the protocol does not know."""
+"""What a `Remark` is about.
+
+Content that is not spoken: ``reasoning``; ``blank``, white space before the first word; ``mark``, a
+special token written as text; ``tool calls``; ``refusal``, in its own field; ``non-text``.
+
+Oddities of the stream: ``false end``, text came after an end; ``open end``, the stream stayed open
+after the reply's end; ``late sound``, sound that does not belong to this turn (of an earlier turn,
+or before the turn's response was announced); ``unknown``, an event unknown to the protocol."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnStarted:
-    """The user's words are in hand and the request is about to be made."""
+    """The prompt is there, and the request is about to be made."""
 
     prompt: str
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A non-empty visible text delta of the reply is in hand (for a local model: on the host).
+    """A non-empty visible text delta of the reply is in memory (for a local model: on the host).
 
-    ``joined``: it had come with the token before (in one network read, or while this process was
-    busy with that one), so the time between the two is not the model's, and the timeline gives
-    both the same stamp.
+    ``joined``: it came together with the token before, in one network read or while this process
+    was busy with that token. The time between the two is unknown, so both get the same stamp.
     """
 
     text: str
@@ -67,17 +68,17 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The whole reply came at once; when its first token was made cannot be observed."""
+    """The whole reply came in one piece; the time of its first token is unknown."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The model's own count of the reply's tokens, where it reports one.
+    """The model's own count of the reply's tokens.
 
-    ``hidden`` is how many more it made that no listener hears (see `Remark`). None: ``tokens``
-    includes some of them, and nobody says how many.
+    ``hidden`` is the number of further tokens that are not spoken (see `Remark`). None if
+    ``tokens`` includes an unknown number of them.
     """
 
     tokens: int
@@ -86,10 +87,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something that is no part of the reply came, and bears on how its figures are read.
+    """Something came that is not part of the reply, but matters for its figures.
 
-    Emitted when it first comes, once for each ``kind`` in a turn. ``said`` is a peer's own words,
-    fit to be shown, where they are what matters.
+    Emitted at the first occurrence, once for each ``kind`` in a turn. ``said`` has the server's
+    words if they matter, made safe to print.
     """
 
     kind: RemarkKind
@@ -105,11 +106,11 @@ class TextChunk:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The turn's connection: what opening it took, and whether it was reused.
+    """The connection of a request: the time that opening it took, and whether it was reused.
 
-    Said once for each request. ``number`` tells connections apart (0: unknown), so that several
-    requests over one connection count it once, as the first of them found it. ``in_turn``: it was
-    opened while the turn waited; else it was open before.
+    Emitted once for each request. ``number`` identifies the connection (0: unknown), so that
+    several requests over one connection count it once, with the values of the first. ``in_turn``:
+    it was opened while the turn waited, not before the turn.
     """
 
     connect_ms: float
@@ -120,11 +121,10 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class FirstByte:
-    """The first body byte of an audio response is in hand; a container header counts here.
+    """The first body byte of an audio response is in memory; a container header counts here.
 
-    Whether a message holds sound is known when it is whole, and its first byte comes before that.
-    So this may be said of a message that turns out to hold none: the last one before the first
-    `AudioChunk` counts.
+    A message shows only at its end whether it has sound, so this event may come for a message
+    without sound. The last one before the first `AudioChunk` counts.
     """
 
 
@@ -138,7 +138,7 @@ class AudioChunk:
 
 @dataclass(frozen=True, slots=True)
 class SilenceTrimmed:
-    """The synthesizer left out this much silence at the head of the reply."""
+    """The synthesizer cut this much silence at the beginning of the reply."""
 
     duration_ms: float
 
@@ -147,9 +147,9 @@ class SilenceTrimmed:
 class ServerTiming:
     """A duration that the server measured on its own clock, and reports.
 
-    ``stage`` says of what: the whole turn, or one request of the language model or of the voice up
-    to its first token or sound. ``our_ms`` is ours for the same request, from when it was sent,
-    where it is less than the turn.
+    ``stage`` is ``turn`` for the whole turn, or ``llm`` or ``tts`` for one request up to its first
+    token or sound. ``our_ms`` is our own duration of this request, from the moment it was sent;
+    None for the whole turn.
     """
 
     duration_ms: float
@@ -166,12 +166,12 @@ class SpeakerStarted:
 
 @dataclass(frozen=True, slots=True)
 class TurnFinished:
-    """The last sample is in hand."""
+    """The last sample is in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnFailed:
-    """The turn ended without a usable answer: one sentence why, what kind of fault, and where."""
+    """The turn ended without a usable answer. ``reason`` is one sentence."""
 
     reason: str
     fault: Fault
@@ -195,14 +195,11 @@ Event = (
     | TurnFailed
 )
 
-WHOLE_TURN = ("voice", "realtime")
-"""Targets of which one endpoint does the whole turn."""
-
 Emit = Callable[[Event], None]
 """Take one event, now. Safe to call from any thread."""
 
 LlmEvent = Token | Reply | Usage | Remark | Connected | ServerTiming
-"""What a language model yields while it answers."""
+"""The events that a language model yields for one prompt."""
 
 TtsEvent = AudioChunk | FirstByte | Remark | Connected | ServerTiming | SilenceTrimmed
-"""What a synthesizer yields while it speaks one text chunk."""
+"""The events that a synthesizer yields for one text chunk."""

@@ -49,6 +49,11 @@ def quantity(value: float | None, unit: str) -> str:
     return NOTHING if value is None else number(value, unit) + UNITS[unit]
 
 
+def unit_name(unit: str) -> str:
+    """Return ``unit`` for the head of a column: ``ms``, ``×``, ``%``; empty for a count."""
+    return UNITS[unit].strip()
+
+
 def ms(value: float | None) -> str:
     """Return milliseconds, without the unit."""
     return number(value, "ms")

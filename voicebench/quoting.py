@@ -1,15 +1,15 @@
-"""Words from outside, made fit to be shown: this is the one place through which they go.
+"""Make text from outside safe to show. All such text goes through this module.
 
-Words from outside are what a peer sent (a reply, an error, a header, a model's name), what a file
-holds that somebody else wrote, and names of files. They may be long, may hold escape sequences
-that a terminal obeys, characters that reverse the writing direction, and the key that the peer was
-sent. What is done about it depends on where they are shown:
+Text from outside is what a server sent (a reply, an error, a header, a model's name), the content
+of files that others wrote, and file names. It may be long. It may contain escape sequences for the
+terminal, characters that reverse the writing direction, and the server's key. Each place needs its
+own treatment:
 
 ===================  ============================================================================
-`quote`              in a sentence of ours: one line, bounded, without the secrets
+`quote`              in one of our sentences: one line, shortened, without secrets
 `one_line`           in a table or a title
-`neutral`            a whole document or a cell: line ends and tabs stay
-`as_json`            JSON: every character stays what it was, written as an escape
+`neutral`            in a document or a cell: line ends and tabs stay
+`as_json`            in JSON: every character is kept, as an escape if it does not print
 ===================  ============================================================================
 """
 
@@ -23,18 +23,18 @@ from functools import lru_cache
 from voicebench.secrecy import Secrets
 
 MAX_QUOTE = 300
-"""Characters of a peer's own words that a sentence may repeat."""
+"""Longest quote of a server's words, in characters."""
 _MAX_READ = 1 << 16
-"""Characters that are looked at to find them."""
+"""Characters that are read to make a quote."""
 
 _TURNING = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-"""Characters that change the writing direction: what follows reads as something else."""
+"""Characters that change the writing direction, which makes the following text misleading."""
 _OBEYED = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{_TURNING}]")
 _BEYOND_ASCII = re.compile(r"[^\x20-\x7e\n]")
 
 
 def quote(text: str, *secrets: str | Secrets) -> str:
-    """Return a peer's words on one line: bounded, without control characters or ``secrets``."""
+    """Return a server's words on one short line, without control characters and ``secrets``."""
     text = text[:_MAX_READ]
     for secret in secrets:
         text = (secret if isinstance(secret, Secrets) else Secrets([secret])).hidden_in(text)
@@ -44,25 +44,24 @@ def quote(text: str, *secrets: str | Secrets) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return ``text`` as one line that a terminal prints and does not obey.
+    """Return ``text`` as one line without effects on the terminal.
 
-    Line ends and tabs become spaces; control characters (an escape sequence would recolour, move or
-    rename the terminal) become ``�``; characters without a shape of their own, such as those that
-    reverse the writing direction, are left out.
+    Line ends and tabs become spaces. Control characters become ``�``. Invisible characters, such as
+    those that reverse the writing direction, are removed.
     """
     return "".join(map(_printed, " ".join(text.split())))
 
 
 def neutral(text: str) -> str:
-    """Return ``text`` without what a terminal obeys or what turns the writing direction.
+    """Return ``text`` without control characters and changes of the writing direction.
 
-    Line ends (``\\n``) and tabs stay. Control characters and half surrogate pairs become ``�``.
+    Line ends (``\\n``) and tabs stay. Control characters and lone surrogates become ``�``.
     """
     return _OBEYED.sub(_made_harmless, text)
 
 
 def as_json(document: object, *, indent: int | None = None) -> str:
-    """Return ``document`` as JSON in which whatever does not print is an escape (``\\u202e``)."""
+    """Return ``document`` as JSON; characters that do not print are escapes (``\\u202e``)."""
     text = json.dumps(
         document,
         ensure_ascii=False,
@@ -93,5 +92,5 @@ def _escaped_character(character: str) -> str:
 
 
 def _prints(character: str) -> bool:
-    """Tell whether ``character`` has a shape or is a space."""
+    """Return whether ``character`` is visible or a space."""
     return character.isprintable() or unicodedata.category(character) == "Zs"

@@ -1,10 +1,10 @@
-"""Keys and passwords that are known, and how they are kept out of what is shown.
+"""Remove known keys and passwords from text.
 
-`Secrets.hidden_in` takes the values out of any text. A server that repeats a key may cut it, write
-it in small letters (a content type is read so), in percent-encoding or in base64 (``Authorization:
-Basic …``). So a long value is found by any `PIECE` letters of it in a row, in each of these forms
-and without regard to capitals. A short value is found as a whole word alone. Words that people give
-as a key to servers that check none (``EMPTY``) are no secrets.
+`Secrets.hidden_in` replaces the values in any text. A server that repeats a key may cut it, or
+write it in lower case, in percent-encoding or in base64 (``Authorization: Basic …``). So a long
+value is found by any `PIECE` consecutive characters of it, in each of these forms and in any case.
+A short value is found only as a whole word. Words that people use as a key for servers that check
+none (``EMPTY``) are not secrets.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from urllib.parse import quote as percent_encoded
 from urllib.parse import quote_plus
 
 HIDDEN = "***"
-"""Stands where a secret was."""
+"""The text that replaces a secret."""
 SHORTEST = 4
-"""Letters of a value below which it is no secret: it would be found in every sentence."""
+"""Shortest secret, in characters. A shorter one would be found in every sentence."""
 PIECE = 8
-"""Letters in a row of a long secret that give it away."""
+"""Consecutive characters of a long secret that are hidden."""
 
 _NO_SECRETS = frozenset(
     {
@@ -29,13 +29,13 @@ _NO_SECRETS = frozenset(
         *("not-required", "null", "ollama", "sk-no-key-required", "test", "unused"),
     }
 )
-"""What people give as a key to a server that asks for one and checks none."""
+"""Words that people use as a key for servers that need one but do not check it."""
 _SMALL = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
-# Not str.lower: it makes two letters of some, and places would shift.
+# Not str.lower: it makes two letters of some, which would move the positions.
 
 
 class Secrets:
-    """The values that nothing that is shown or kept may repeat. Their own `repr` shows none."""
+    """Values that must not be shown or stored. The `repr` does not show them."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._values = frozenset(filter(_is_secret, values))
@@ -52,7 +52,7 @@ class Secrets:
         )
 
     def __repr__(self) -> str:
-        """Say how many there are."""
+        """Return the number of values."""
         return f"Secrets({len(self._values)})"
 
     def __or__(self, other: Secrets) -> Secrets:
@@ -60,11 +60,11 @@ class Secrets:
         return Secrets(self._values | other._values)
 
     def __bool__(self) -> bool:
-        """Tell whether there is any."""
+        """Return whether there is a value."""
         return bool(self._values)
 
     def spans_in(self, text: str) -> list[tuple[int, int]]:
-        """Return where secrets stand in ``text``, in order and apart: from, to (exclusive)."""
+        """Return the (start, end) of each secret in ``text``, in order and without overlap."""
         found = [match.span() for match in self._word.finditer(text)] if self._has_words else []
         if self._pieces and len(text) >= PIECE:
             small = text.translate(_SMALL)
@@ -81,9 +81,9 @@ class Secrets:
         return cut_out(text, self.spans_in(text))
 
     def hidden_in_parts(self, parts: Iterable[str]) -> list[str]:
-        """Return ``parts`` of one text without the secrets, also those that lie across parts.
+        """Return the ``parts`` of one text without secrets, also those that span two parts.
 
-        No part that held text is left empty.
+        No part that had text becomes empty.
         """
         kept = list(parts)
         text = "".join(kept)
@@ -96,7 +96,7 @@ class Secrets:
         ]
 
     def hidden_within(self, document: object) -> object:
-        """Return ``document`` (dicts, lists, plain values) with no secret in any value of it."""
+        """Return ``document`` (dicts, lists, plain values) without secrets in its values."""
         if isinstance(document, str):
             return self.hidden_in(document)
         if isinstance(document, Mapping):
@@ -111,7 +111,7 @@ def _is_secret(value: str) -> bool:
 
 
 def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return ``spans`` in order, those joined that touch."""
+    """Return ``spans`` in order; spans that touch are joined."""
     merged: list[tuple[int, int]] = []
     for begin, end in sorted(spans):
         if merged and begin <= merged[-1][1]:
@@ -128,7 +128,7 @@ def cut_out(text: str, spans: list[tuple[int, int]]) -> str:
 
 
 def _forms(value: str) -> Iterator[str]:
-    """Yield ``value`` as it may be written by whoever repeats it, in small letters."""
+    """Yield each form in which a server may repeat ``value``, in lower case."""
     data = value.encode("utf-8", "surrogatepass")
     written = {
         value,
@@ -143,10 +143,10 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def _in_base64(data: bytes) -> Iterator[str]:
-    """Yield what base64 of any text with ``data`` in it holds: it may begin at three places."""
+    """Yield the base64 of ``data`` inside a longer text, for each of its three alignments."""
     for before in range(3):
         coded = base64.b64encode(b"\0" * before + data).decode("ascii").rstrip("=")
-        # The letters at both ends also hold bits of what stands beside the value.
+        # The characters at both ends also depend on the text beside the value.
         inner = coded[(0, 2, 3)[before] : len(coded) - 1]
         yield inner
         yield inner.replace("+", "-").replace("/", "_")
@@ -160,7 +160,7 @@ def _begins(parts: list[str]) -> Iterator[int]:
 
 
 def _without(text: str, begin: int, end: int, spans: list[tuple[int, int]]) -> Iterator[str]:
-    """Yield ``text[begin:end]`` less ``spans`` of the whole text, each hidden where it begins."""
+    """Yield ``text[begin:end]`` without the ``spans`` of the whole text; a mark replaces each."""
     at = begin
     for first, last in spans:
         if last <= at or first >= end:

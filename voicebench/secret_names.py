@@ -1,8 +1,7 @@
-"""What is a secret by its name or by its looks: in tables, in texts, in URLs.
+"""Recognise secrets by their name or their form, in tables, texts and URLs.
 
-A value is taken for a key where it stands under a name such as ``api_key`` or ``password``
-(`names_secret`), or where it looks like a key that a well-known service gives out
-(`looks_like_key`).
+A value is a secret if its name is like ``api_key`` or ``password`` (`names_secret`), or if it looks
+like the key of a well-known service (`looks_like_key`).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _SECRET_NAMES = frozenset(
 _NO_SECRET_NAMES = frozenset(
     {"bos", "cache", "eos", "idempotency", "max", "min", "pad", "public", "stop", "unk"}
 )
-"""Words beside which a key or a token is another thing: ``prompt_cache_key``, ``eos_token``."""
+"""Words that show that a key or token is not a secret: ``prompt_cache_key``, ``eos_token``."""
 _WITHIN_A_WORD = re.compile(r"api-?key|authorization|cookie|password|secret", re.IGNORECASE)
 _GIVEN_KEY = re.compile(
     r"(?<![A-Za-z0-9])(?:"
@@ -37,7 +36,7 @@ _NAMED = re.compile(
     r"""(?<![\w.-])(?=(?P<name>[A-Za-z][\w.-]{0,99})\\?["']?\s{0,9}[:=]\s{0,9}\\?["']?"""
     r"""(?:(?:Bearer|Basic)\s+)?(?P<value>[^\s"'&,;{}\\]{1,4096}))"""
 )
-"""A name and its value in a text: of JSON, a form, a query, a header. Looked for at each word."""
+"""A name and its value in JSON, a form, a query or a header. Tried at each word."""
 _URL = re.compile(
     r"(?P<scheme>(?>[a-z][a-z0-9+.-]*://|//|))"
     r"(?P<user>(?:[^/?#]*|[^/?#:@]*:(?!\d+/)[^?#]*)@|)"
@@ -47,7 +46,7 @@ _URL = re.compile(
 
 
 def names_secret(name: str) -> bool:
-    """Tell whether what stands under ``name`` (a key, a header, a parameter) is a secret."""
+    """Return whether the value of ``name`` (a key, a header, a parameter) is a secret."""
     apart = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name)
     words = set(re.split(r"[\W_]+", apart.lower()))
     if words & _NO_SECRET_NAMES:
@@ -56,20 +55,20 @@ def names_secret(name: str) -> bool:
 
 
 def looks_like_key(value: str) -> bool:
-    """Tell whether ``value`` holds what a service gives out as a key: ``sk-…``, a web token."""
+    """Return whether ``value`` contains a key of a well-known service: ``sk-…``, a web token."""
     return _GIVEN_KEY.search(value) is not None
 
 
 def looks_drawn(text: str, letters: int = 12) -> bool:
-    """Tell whether ``text`` looks drawn by lot, as keys are: long, with digits here and there."""
+    """Return whether ``text`` looks random like a key: long, with some digits."""
     digits = sum(character.isdigit() for character in text)
     return len(text) >= letters and 4 <= digits < len(text) - 4 and not set(text) & set(" /;,")
 
 
 def hidden_by_name(value: object, name: str = "") -> object:
-    """Return a setting's ``value`` without what looks like a secret by its name or by its shape.
+    """Return a setting's ``value`` without secrets, recognised by name or form.
 
-    In tables and lists at any depth, and in texts that hold names and values themselves: a JSON
+    It looks into tables and lists at any depth, and into texts with names and values: a JSON
     document, a form, a query.
     """
     if names_secret(name) and value not in (None, "", False, True):
@@ -82,12 +81,12 @@ def hidden_by_name(value: object, name: str = "") -> object:
 
 
 def hidden_in_words(text: str) -> str:
-    """Return ``text`` with `HIDDEN` for each value under a secret's name, and for each key."""
+    """Return ``text`` with `HIDDEN` for each value with a secret's name, and for each key."""
     return cut_out(text, _spans_by_name(text))
 
 
 def hidden_in_url(url: str) -> str:
-    """Return ``url`` without user, password, and what its query and fragment name as secrets."""
+    """Return ``url`` without user, password, and the secrets in its query and fragment."""
     parts = _URL.fullmatch(url)
     if parts is None:
         return hidden_in_words(url)
@@ -97,9 +96,9 @@ def hidden_in_url(url: str) -> str:
 
 
 def secrets_in_url(url: str) -> Iterator[str]:
-    """Yield the password in ``url`` (the user where there is none), and what `hidden_in_url` hides.
+    """Yield the password in ``url`` (without one, the user), and what `hidden_in_url` hides.
 
-    Each as it is written, and as it reads.
+    Each is yielded as written, and decoded.
     """
     parts = _URL.fullmatch(url)
     if parts is None:

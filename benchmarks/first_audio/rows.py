@@ -25,8 +25,7 @@ from voicebench.machine.devices import usable_cores
 from voicebench.pipeline.protocols import LanguageModel
 from voicebench.pipeline.scheduling import TurnTaking
 from voicebench.settings import Settings, load_settings
-from voicebench.targets.cascade import Cascade
-from voicebench.targets.opening import open_cascade
+from voicebench.targets.cascade import Cascade, open_cascade
 
 LLM = "smollm2-135m-instruct"
 VOICE = "en_US-joe-medium"

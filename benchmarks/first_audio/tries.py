@@ -24,8 +24,7 @@ from voicebench.figures.summary import percentile
 from voicebench.measuring.plan import PlannedTurn, take_turns
 from voicebench.settings import load_settings
 from voicebench.targets import Target
-from voicebench.targets.cascade import Cascade
-from voicebench.targets.opening import open_cascade
+from voicebench.targets.cascade import Cascade, open_cascade
 from voicebench.turn.timeline import Timeline
 
 WARMUPS = (0, 1, 3, 10)

@@ -6,7 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.first_audio import rounds
-from voicebench.targets.simulated import Script, Simulated
+from voicebench.targets.script import Script
+from voicebench.targets.simulated import Simulated
 
 ROWS = ["a", "b", "c", "d3", "d2"]
 PROMPTS = [f"prompt {number}" for number in range(10)]

@@ -8,7 +8,8 @@ from benchmarks.transport import IN_PROCESS, difference_of_medians, interleaved,
 from voicebench.server.scripted import ScriptedModel, ScriptedVoice
 from voicebench.settings import load_settings
 from voicebench.targets.cascade import Cascade
-from voicebench.targets.simulated import RealClock, parse_script
+from voicebench.targets.script import parse_script
+from voicebench.targets.simulated import RealClock
 
 
 def test_every_way_is_taken_in_every_round() -> None:

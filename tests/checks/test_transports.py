@@ -6,23 +6,20 @@ import pytest
 
 from voicebench.audio.pcm import AudibleRule
 from voicebench.checks.selftest import SCRIPT
-from voicebench.checks.transports import (
-    CHAT,
-    ONE_WAV,
-    PLAIN,
-    REALTIME,
-    SPEECH,
-    SPEECH_EVENTS,
-    SPEECH_SOCKET,
-    TRANSPORTS,
-    VOICE_SOCKET,
-    measure_transports,
-    script_text,
-    transports_of,
-    wire_errors_ms,
-)
+from voicebench.checks.transports import TRANSPORTS, measure_transports, wire_errors_ms
 from voicebench.events import AudioChunk, Event, TextChunk, Token, TurnFinished, TurnStarted
-from voicebench.targets.simulated import Script, parse_script
+from voicebench.settings import load_settings
+from voicebench.targets.cascade import CHAT
+from voicebench.targets.kinds import kind_of
+from voicebench.targets.script import Script, parse_script, script_text
+from voicebench.targets.speech_servers import (
+    HTTP_EVENTS,
+    HTTP_ONE_WAV,
+    HTTP_SAMPLES,
+    HTTP_WAVS,
+    SPEECH_SOCKET,
+)
+from voicebench.targets.whole_turn import REALTIME, VOICE_SOCKET
 from voicebench.turn.recorder import Recorder
 from voicebench.turn.timeline import Timeline
 
@@ -56,28 +53,31 @@ SCRIPTED = recorded(
 )
 
 
-OPENAI = {"engine": "openai-http"}
+LLM = {"llm.url": "http://127.0.0.1:1/v1"}
+TTS = {"tts.url": "http://127.0.0.1:1/v1"}
 
 
 @pytest.mark.parametrize(
-    ("description", "names"),
+    ("settings", "names"),
     [
-        ({"target": "simulated"}, ()),
-        ({"target": "cascade", "llm": {"engine": "fast"}, "tts": {"engine": "vits"}}, ()),
-        ({"target": "cascade", "llm": OPENAI, "tts": {"engine": "vits"}}, (CHAT,)),
-        ({"target": "cascade", "llm": OPENAI, "tts": OPENAI}, (CHAT, SPEECH)),
-        ({"llm": OPENAI, "tts": OPENAI | {"stream_format": "sse"}}, (CHAT, SPEECH_EVENTS)),
-        ({"llm": {"engine": "fast"}, "tts": OPENAI | {"response_format": "wav"}}, (ONE_WAV,)),
-        ({"llm": {"engine": "fast"}, "tts": {"engine": "plain-http"}}, (PLAIN, ONE_WAV)),
-        ({"llm": {"engine": "fast"}, "tts": {"engine": "socket"}}, (SPEECH_SOCKET,)),
-        ({"target": "voice-socket"}, (VOICE_SOCKET,)),
-        ({"target": "realtime"}, (REALTIME,)),
+        ({"run.target": "sim:"}, ()),
+        ({}, ()),
+        (LLM, (CHAT,)),
+        (LLM | TTS | {"tts.format": "pcm"}, (CHAT, HTTP_SAMPLES)),
+        (LLM | TTS | {"tts.stream_format": "sse"}, (CHAT, HTTP_EVENTS)),
+        (TTS, (HTTP_ONE_WAV,)),
+        (TTS | {"tts.api": "plain"}, (HTTP_WAVS, HTTP_ONE_WAV)),
+        (TTS | {"tts.api": "socket"}, (SPEECH_SOCKET,)),
+        ({"tts.api": "socket"}, ()),
+        ({"run.target": "voice"}, (VOICE_SOCKET,)),
+        ({"run.target": "realtime"}, (REALTIME,)),
     ],
 )
-def test_a_target_is_reached_over_the_transports_that_its_description_shows(
-    description: dict[str, object], names: tuple[str, ...]
+def test_the_kind_of_target_says_which_wires_it_uses_and_each_can_be_measured(
+    settings: dict[str, object], names: tuple[str, ...]
 ) -> None:
-    assert transports_of(description) == names
+    wanted = load_settings(None, settings).settings
+    assert kind_of(wanted).wires(wanted) == names
     assert {transport.name for transport in TRANSPORTS} >= set(names)
 
 

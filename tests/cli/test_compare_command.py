@@ -79,7 +79,7 @@ def test_what_is_no_run_is_one_sentence(voicebench: Command, tmp_path: Path, bro
     (tmp_path / "empty").mkdir()
     ran = voicebench("compare", record(tmp_path / "a", FAST), str(tmp_path / broken))
     assert ran.code == 2
-    assert "is not a results folder" in ran.err
+    assert "is not a run folder" in ran.err
     assert len(ran.err.strip().splitlines()) == 1
 
 

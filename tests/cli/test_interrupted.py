@@ -70,7 +70,7 @@ def test_the_first_and_the_last_line_say_interrupted_after_2_of_12(
     assert told == f"{only_folder(tmp_path).name} ! INTERRUPTED after 2 of 12 turns"
     assert lines[-1] == "! INTERRUPTED  after 2 of 12 turns"
     assert "2 measured turns, 0 failed" in ran.out
-    assert "interrupted after 2 of 12 turns: the figures cover these" in ran.out
+    assert "interrupted after 2 of 12 turns: the figures cover only these" in ran.out
     assert "Traceback" not in ran.err
 
 

@@ -191,7 +191,7 @@ def test_a_baseline_of_another_meaning_is_exit_5(voicebench: Command, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--baseline", "nowhere"], "nowhere is not a results folder"),
+        (["--baseline", "nowhere"], "nowhere is not a run folder"),
         (["--baseline", "latest"], "no complete run of 'default'"),
         (["--max-regression", "10ms"], "write '10%' or '0.1'"),
         (["--max-regression", "10"], "'10' could mean 10 % or 1000 %; write '10%' or '0.1'"),

@@ -15,6 +15,7 @@ from voicebench.checks import selftest, transports
 from voicebench.engines.native.library import NoLibrary
 from voicebench.figures.metrics import METRICS
 from voicebench.settings import describe_keys
+from voicebench.targets.speech_servers import HTTP_SAMPLES
 
 
 def test_config_shows_where_each_value_came_from(voicebench: Command, tmp_path: Path) -> None:
@@ -91,7 +92,7 @@ def test_selftest_holds_every_transport_to_a_bound(
     voicebench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     near = selftest.InstrumentError("in process", 90, 0.01, 0.06, 0.2)
-    far = selftest.InstrumentError(transports.SPEECH, 500, 1.1, 12.5, 103.0)
+    far = selftest.InstrumentError(HTTP_SAMPLES, 500, 1.1, 12.5, 103.0)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(selftest, "measure_in_process", lambda _turns: near)
     monkeypatch.setattr(transports, "measure_transports", lambda _turns, say: [far])
@@ -101,7 +102,7 @@ def test_selftest_holds_every_transport_to_a_bound(
     assert "p95 under 2 ms: kept by 1 of 2 transports" in ran.out
     rows = {line.strip().split("  ")[0]: line for line in ran.out.splitlines() if line.strip()}
     assert "kept" in rows["in process"]
-    assert "missed" in rows[transports.SPEECH]  # the longest name fits a terminal
+    assert "missed" in rows[HTTP_SAMPLES]  # the longest name fits a terminal
 
     assert voicebench("selftest", "--max", "2ms", "--in-process").code == 0
     assert voicebench("selftest").code == 0

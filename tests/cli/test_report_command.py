@@ -124,7 +124,7 @@ def broken(folder: Path, how: str) -> None:
 
 BROKEN = {
     "an unknown schema": "has schema 99, and this voicebench reads schema 1",
-    "no turns at all": "is not a results folder: it has no turns.jsonl",
+    "no turns at all": "is not a run folder: it has no turns.jsonl",
     "an empty file": "holds no finished turn",
     "two runs in one": "the file has the turns of several runs",
     "something else": "line 1",
@@ -156,7 +156,7 @@ def test_a_cut_last_line_is_left_out_and_said(voicebench: Command, folder: Path)
     turns.write_bytes(turns.read_bytes()[:-9])
     ran = voicebench("report", str(folder), "-f", "markdown")
     assert ran.code == 0
-    assert "the last line of turns.jsonl was cut off, and is left out" in ran.out
+    assert "the last line of turns.jsonl was cut off and is ignored" in ran.out
     assert "8 measured turns, 0 failed" in ran.out
 
 
@@ -166,7 +166,7 @@ def test_a_broken_off_run_is_told_as_one(voicebench: Command, folder: Path) -> N
     ran = voicebench("report", str(folder))
     told = " ".join(ran.out.splitlines()[0].split())
     assert told == "20260105T101500Z-made ! INTERRUPTED after 9 of 9 turns"
-    assert "interrupted after 9 of 9 turns: the figures cover these" in ran.out
+    assert "interrupted after 9 of 9 turns: the figures cover only these" in ran.out
 
 
 def test_a_file_of_turns_names_its_folder(voicebench: Command, folder: Path) -> None:

@@ -220,7 +220,7 @@ def test_a_run_of_another_script_is_not_the_previous_one(
     ("arguments", "sentence"),
     [
         (["--runs", "0"], "run.runs = 0 is not allowed"),
-        (["--device", "gpu7"], "'gpu7' is no device name"),
+        (["--device", "gpu7"], "'gpu7' is not a device name"),
         (["--target", "sim:nonsense=1"], "unknown part 'nonsense=1'"),
         (["--target", "telepathy"], "unknown target 'telepathy'"),
         (["--prompt", ""], "empty"),

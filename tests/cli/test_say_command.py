@@ -15,7 +15,7 @@ from wav_files import read_wav
 from voicebench.audio import loudspeakers
 from voicebench.cli.say import MAX_TEXT_CHARACTERS, arriving_text
 from voicebench.errors import UsageError
-from voicebench.targets import opening
+from voicebench.targets import engine_opening, kinds
 
 SIMULATED = ("--set", "run.target=sim:ttft=1ms,token=0ms,ttfb=1ms,speed=1000x,words=6")
 
@@ -24,7 +24,7 @@ SIMULATED = ("--set", "run.target=sim:ttft=1ms,token=0ms,ttfb=1ms,speed=1000x,wo
 def voice(monkeypatch: pytest.MonkeyPatch) -> Scripted:
     """Put a voice of three prepared chunks in the place of the models."""
     scripted = Scripted([sound()], [sound()], [sound()])
-    monkeypatch.setattr(opening, "open_voice", lambda settings, say: scripted)
+    monkeypatch.setattr(engine_opening, "open_voice", lambda settings, say: scripted)
     return scripted
 
 
@@ -33,8 +33,8 @@ def nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(settings: object, say: object) -> None:
         raise AssertionError("a model would have been loaded")
 
-    monkeypatch.setattr(opening, "open_voice", load)
-    monkeypatch.setattr(opening, "open_target", load)
+    monkeypatch.setattr(engine_opening, "open_voice", load)
+    monkeypatch.setattr(kinds, "open_target", load)
 
 
 def type_in(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +115,7 @@ def test_quiet_leaves_nothing_but_the_file(voicebench: Command, tmp_path: Path) 
 def test_a_text_without_anything_to_pronounce_could_not_be_said(
     voicebench: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(opening, "open_voice", lambda settings, say: Scripted([]))
+    monkeypatch.setattr(engine_opening, "open_voice", lambda settings, say: Scripted([]))
     ran = voicebench("say", "🙂", "-o", str(tmp_path / "x.wav"))
     assert ran.code == 4
     assert "without any audio" in ran.err
@@ -126,7 +126,7 @@ def test_ctrl_c_exits_130_and_keeps_what_was_written(
     voicebench: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     interrupted = Scripted([sound(), KeyboardInterrupt()])
-    monkeypatch.setattr(opening, "open_voice", lambda settings, say: interrupted)
+    monkeypatch.setattr(engine_opening, "open_voice", lambda settings, say: interrupted)
     ran = voicebench("say", "Hello there.", "-o", str(tmp_path / "x.wav"))
     assert ran.code == 130
     assert ran.err.splitlines()[-1] == "voicebench: interrupted"
@@ -194,7 +194,7 @@ def test_what_is_typed_and_is_no_text_is_refused(
     tmp_path: Path,
 ) -> None:
     answers = [[sound()] for _ in range(5000)]
-    monkeypatch.setattr(opening, "open_voice", lambda settings, say: Scripted(*answers))
+    monkeypatch.setattr(engine_opening, "open_voice", lambda settings, say: Scripted(*answers))
     type_in(typed, monkeypatch)
     ran = voicebench("say", "-o", str(tmp_path / "x.wav"))
     assert ran.code == 2

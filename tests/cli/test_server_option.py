@@ -54,7 +54,7 @@ def loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(language_models, "load_language_model", refuse)
     monkeypatch.setattr(voices, "load_synthesizer", refuse)
-    monkeypatch.setattr("voicebench.targets.opening.ensure", refuse)
+    monkeypatch.setattr("voicebench.targets.kinds.ensure", refuse)
     monkeypatch.setattr(store, "ensure", refuse)
 
 
@@ -96,7 +96,7 @@ def test_what_two_servers_say_is_of_what_first_audio_waits_for(
     assert figures["server_ms"] == figures["server_llm_ms"] + figures["server_tts_ms"]
     assert figures["server_ms"] < figures["first_audio_ms"] < figures["llm_total_ms"]
     assert 0 < figures["transport_ms"] < figures["first_audio_ms"]
-    table = ran.out[ran.out.index("What servers say, in ms") :]
+    table = ran.out[ran.out.index("Durations reported by servers, in ms") :]
     assert "LLM: first token" in table
     assert "voice: first sound" in table
 
@@ -108,7 +108,7 @@ def test_what_one_server_says_is_of_the_whole_turn(
     with server() as url:
         ran = voicebench(*run(tmp_path, "--server", url.replace("http", "ws", 1) + path))
     assert ran.code == 0, ran.err
-    table = ran.out[ran.out.index("What servers say, in ms") :]
+    table = ran.out[ran.out.index("Durations reported by servers, in ms") :]
     assert "whole turn" in table
 
 

@@ -78,7 +78,7 @@ def test_a_sprint_is_not_overwritten_unless_asked(voicebench: Command) -> None:
         (["46", "--import", IMPORT, "--junit", "x.xml"], "--import brings its own figures"),
         (["46", "--import", "none.toml"], "none.toml cannot be read"),
         (["46", "--import", IMPORT, "--score", "charm=3"], "'charm=3' is not an aspect"),
-        (["46", "--result", "none"], "none is not a results folder"),
+        (["46", "--result", "none"], "none is not a run folder"),
     ],
 )
 def test_bad_usage_is_one_sentence_and_exit_2(

@@ -92,7 +92,7 @@ def test_a_target_that_fails_turns_is_not_chosen(voicebench: Command, tmp_path: 
     failing = ("--target", f"{SIM},fail=3", "--runs", "9")
     ran = voicebench(*command(tmp_path / "results", *TWO_CANDIDATES, *failing))
     assert ran.code == 5
-    assert "no candidate is chosen: each has failed turns" in ran.out
+    assert "no candidate is chosen: all have failed turns" in ran.out
 
 
 def test_the_candidates_are_measured_in_rotation(voicebench: Command, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_recorded_run_is_replayed_without_a_model(voicebench: Command, tmp_pat
         ),
         (["--set", "judge.max_regression=10%"], "its candidates with each other"),
         (["--set", "judge.baseline=latest"], "its candidates with each other"),
-        (["--replay", "nowhere"], "nowhere is not a results folder"),
+        (["--replay", "nowhere"], "nowhere is not a run folder"),
         (["--replay", "nowhere", "--vary", "run.threads=1,2"], "only how the reply is cut"),
     ],
 )

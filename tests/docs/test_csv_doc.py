@@ -15,9 +15,9 @@ from voicebench.results.tables import EVENT_COLUMN_DOCS, FROM_TURNS, LONG_COLUMN
 
 PAGE = (Path(__file__).parents[2] / "docs" / "csv.md").read_text(encoding="utf-8")
 TABLES = {
-    "One row a turn": (("result", "Name of the results folder."), *COLUMNS),
-    "One row a metric": LONG_COLUMN_DOCS,
-    "One row an event": EVENT_COLUMN_DOCS,
+    "One row for each turn": (("result", "Name of the run folder."), *COLUMNS),
+    "One row for each metric": LONG_COLUMN_DOCS,
+    "One row for each event": EVENT_COLUMN_DOCS,
 }
 
 

@@ -11,8 +11,9 @@ from loopback import closed_port
 from voicebench.cli import main
 from voicebench.errors import CannotMeasure
 from voicebench.settings import Settings, load_settings
-from voicebench.targets.opening import check_target
-from voicebench.targets.remote_opening import open_remote_llm, open_remote_tts, open_server
+from voicebench.targets.engine_opening import open_remote_llm, open_remote_tts
+from voicebench.targets.kinds import check_target, kind_of
+from voicebench.targets.whole_turn import WholeTurnKind
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs" / "servers").glob("*.toml"))
@@ -27,8 +28,9 @@ def peers_of(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[object
         if section.key_env is not None:
             monkeypatch.setenv(section.key_env, KEY)
     check_target(settings)
-    if settings.run.target != "cascade":
-        return [open_server(settings)]
+    kind = kind_of(settings)
+    if isinstance(kind, WholeTurnKind):
+        return [kind.client(settings)]
     peers: list[object] = []
     if settings.llm.url is not None:
         peers.append(open_remote_llm(settings, None))

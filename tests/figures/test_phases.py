@@ -12,7 +12,8 @@ from voicebench.figures.summary import summarize
 from voicebench.judging.digest import digest_of
 from voicebench.measuring.plan import plan_idle_turns, plan_turns, take_turns
 from voicebench.results.document import phases_document
-from voicebench.targets.simulated import Simulated, VirtualClock, parse_script
+from voicebench.targets.script import parse_script
+from voicebench.targets.simulated import Simulated, VirtualClock
 from voicebench.turn.timeline import Timeline
 
 MEASURED = [

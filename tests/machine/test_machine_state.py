@@ -14,7 +14,7 @@ from voicebench.machine.machine_state import Counters, MachineWatch
 
 @pytest.fixture
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(under_test, "_cores", lambda: [0, 1])
+    monkeypatch.setattr(under_test, "usable_core_numbers", lambda: [0, 1])
 
 
 def watch_between(before: Counters, after: Counters) -> MachineWatch:
@@ -96,7 +96,7 @@ def test_clocks_and_throttle_counts_of_the_cores_are_read(
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"{text}\n")
     monkeypatch.setattr(under_test, "CPU_FOLDER", tmp_path)
-    monkeypatch.setattr(under_test, "_cores", lambda: [0, 1, 2])
+    monkeypatch.setattr(under_test, "usable_core_numbers", lambda: [0, 1, 2])
     under_test._paths.cache_clear()
     try:
         assert under_test.clock_mhz() == 2500

@@ -11,7 +11,8 @@ from voicebench.audio.pcm import AudibleRule
 from voicebench.errors import ResultsError
 from voicebench.figures.metrics import compute
 from voicebench.measuring.what_if import fit_voice, replay_turn
-from voicebench.targets.simulated import SECONDS_PER_WORD, Simulated, VirtualClock, parse_script
+from voicebench.targets.script import parse_script
+from voicebench.targets.simulated import SECONDS_PER_WORD, Simulated, VirtualClock
 from voicebench.text.chunking import Chunker
 from voicebench.turn.recorder import Recorder
 from voicebench.turn.timeline import Timeline

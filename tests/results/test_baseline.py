@@ -110,7 +110,7 @@ def test_a_sprints_run_is_found_where_its_report_names_it(tmp_path: Path) -> Non
         ("latest", "no complete run of 'default'"),
         ("set", "no baseline is set for 'default'"),
         ("sprint:7", "there is no report of sprint 7"),
-        ("nowhere", "nowhere is not a results folder"),
+        ("nowhere", "nowhere is not a run folder"),
     ],
 )
 def test_a_baseline_that_is_not_there_is_said(tmp_path: Path, wanted: str, sentence: str) -> None:

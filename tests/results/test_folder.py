@@ -265,7 +265,7 @@ def test_a_cut_last_line_is_told_apart_from_a_broken_file(tmp_path: Path) -> Non
 
 
 def test_a_folder_without_turns_is_no_result(tmp_path: Path) -> None:
-    with pytest.raises(ResultsError, match=r"is not a results folder: it has no turns\.jsonl"):
+    with pytest.raises(ResultsError, match=r"is not a run folder: it has no turns\.jsonl"):
         read_run(tmp_path)
     with make(tmp_path) as folder:
         pass

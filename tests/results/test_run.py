@@ -127,7 +127,7 @@ def test_a_cut_last_line_is_left_out_and_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (None, "is not a results folder: it has no turns.jsonl"),
+        (None, "is not a run folder: it has no turns.jsonl"),
         ("", "holds no finished turn"),
         ('{"schema": 99}\n', "line 1 has schema 99"),
         ("hello\n", "line 1 is no turn of voicebench"),

@@ -180,7 +180,7 @@ def test_a_broken_off_run_is_checked_as_far_as_it_goes(folder: Path) -> None:
 
 
 def test_what_is_no_result_is_said_in_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ResultsError, match="not a results folder"):
+    with pytest.raises(ResultsError, match="not a run folder"):
         verify(tmp_path)
 
 

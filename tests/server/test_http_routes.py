@@ -26,7 +26,8 @@ from voicebench.remote.formats.server_timing import parse_server_timing
 from voicebench.server.asking import MAX_TEXT_CHARACTERS
 from voicebench.server.request_gate import MAX_BODY_BYTES
 from voicebench.server.served import Asked, ServedCascade, ServedScript
-from voicebench.targets.simulated import parse_script, plan_speech
+from voicebench.targets.script import parse_script
+from voicebench.targets.simulated import plan_speech
 from voicebench.text.chat_template import PastMessage
 
 SAYS = {"model": "simulated", "input": "Hello there", "voice": "default"}

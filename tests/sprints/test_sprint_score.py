@@ -51,9 +51,9 @@ def test_scores_are_computed_by_their_formulas(tmp_path: Path) -> None:
 def test_connectivity_counts_what_was_lost_on_the_wire(tmp_path: Path) -> None:
     lost = replace(failed_turn(2), failure=replace(failed_turn().failure, stage="transport"))  # type: ignore[type-var]
     folder = write_result(tmp_path, [make_turn(1), lost, failed_turn(3), make_turn(4)])
-    settings = json.loads((folder / "settings.json").read_text())
-    settings["run"]["target"] = "voice"
-    (folder / "settings.json").write_text(json.dumps(settings))
+    environment = json.loads((folder / "environment.json").read_text())
+    environment["target"] = {"target": "voice-socket", "url": "ws://host/v1/voice"}
+    (folder / "environment.json").write_text(json.dumps(environment))
     run = read_run(folder)
     readings = measured.readings_of([run])
     score = card(run)["connectivity"]
@@ -62,28 +62,25 @@ def test_connectivity_counts_what_was_lost_on_the_wire(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "over_a_wire", "over_a_socket"),
+    ("target", "over_a_wire", "over_a_socket"),
     [
-        ({"run.target": "cascade"}, False, False),
-        ({"run.target": "sim:"}, False, False),
-        ({"run.target": "voice"}, True, True),
-        ({"run.target": "realtime"}, True, True),
-        ({"llm.url": "http://host/v1"}, True, False),
-        ({"tts.url": "http://host/v1", "tts.api": "openai"}, True, False),
-        ({"tts.url": "wss://host/v1", "tts.api": "socket"}, True, True),
-        ({"tts.url": None, "tts.api": "socket"}, False, False),
-        ({"run.target": "sim:", "tts.url": "http://host"}, False, False),
+        ({"target": "cascade", "llm": {"engine": "fast"}, "tts": {}}, False, False),
+        ({"target": "simulated"}, False, False),
+        ({"target": "voice-socket", "url": "ws://host/v1/voice"}, True, True),
+        ({"target": "realtime", "url": "wss://host/v1/realtime"}, True, True),
+        ({"llm": {"url": "http://host/v1"}, "tts": {"engine": "vits"}}, True, False),
+        ({"llm": {"engine": "fast"}, "tts": {"url": "https://host/v1"}}, True, False),
+        ({"llm": {"engine": "fast"}, "tts": {"url": "wss://host/v1"}}, True, True),
+        ({"llm": {"url": "http://host/v1"}, "tts": {"url": "ws://host/v1"}}, True, True),
+        (None, False, False),
     ],
 )
-def test_what_ran_over_a_connection_is_seen_in_its_settings(
-    tmp_path: Path, changes: dict[str, object], over_a_wire: bool, over_a_socket: bool
+def test_what_ran_over_a_connection_is_seen_in_the_description_of_its_target(
+    tmp_path: Path, target: dict[str, object] | None, over_a_wire: bool, over_a_socket: bool
 ) -> None:
     folder = write_result(tmp_path, [make_turn(1)])
-    settings = json.loads((folder / "settings.json").read_text())
-    for key, value in changes.items():
-        section, _, name = key.partition(".")
-        settings.setdefault(section, {})[name] = value
-    (folder / "settings.json").write_text(json.dumps(settings))
+    environment = json.loads((folder / "environment.json").read_text())
+    (folder / "environment.json").write_text(json.dumps(environment | {"target": target}))
     run = read_run(folder)
     assert (run.is_over_a_wire, run.is_over_a_socket) == (over_a_wire, over_a_socket)
     found = [reading.name for reading in measured.readings_of([run])]

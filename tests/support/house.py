@@ -140,7 +140,7 @@ ROOMS = (
     ),
     Room(
         "results",
-        "results folders: write one, read a run back from one",
+        "run folders: write one, read a run back from one",
         ("audio", "figures", "judging", "machine", "settings", "turn"),
     ),
     Room(
@@ -260,12 +260,14 @@ def layers() -> list[list[str]]:
 
 
 def as_picture() -> str:
-    """Return the layers of docs/architecture.md, the highest first, as a block of text."""
+    """Return the layers of docs/architecture.md, the highest first, and how many there are."""
+    arrows = sum(len(room.uses) for room in ROOMS)
+    counted = f"{len(ROOMS)} rooms, {arrows} arrows, {len(layers())} layers:"
     lines = []
     for level, rooms in reversed(list(enumerate(layers()))):
         names = ("top of the package" if room == VOCABULARY else room for room in rooms)
         lines.append(f"{level:>2}  {' · '.join(names).replace('.', '/')}")
-    return "\n".join(["```text", *lines, "```"])
+    return "\n".join([counted, "", "```text", *lines, "```"])
 
 
 def as_markdown(rooms: Iterable[Room] = ROOMS) -> str:

@@ -17,7 +17,8 @@ from voicebench.figures.summary import summarize
 from voicebench.report.console.style import Printable
 from voicebench.report.runs import TurnLimit
 from voicebench.results.run import RecordedRun
-from voicebench.targets.simulated import Simulated, VirtualClock, parse_script
+from voicebench.targets.script import parse_script
+from voicebench.targets.simulated import Simulated, VirtualClock
 from voicebench.turn.recorder import Recorder
 from voicebench.turn.timeline import Timeline
 

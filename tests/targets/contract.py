@@ -19,10 +19,11 @@ import numpy as np
 import pytest
 
 from voicebench.audio.pcm import AudibleRule
-from voicebench.events import AudioChunk, TextChunk, Token
+from voicebench.events import AudioChunk, Event, TextChunk, Token
 from voicebench.figures.metrics import BY_NAME, compute
-from voicebench.targets import Target
-from voicebench.targets.simulated import Script, Scripted, plan_turn
+from voicebench.targets import Target, TargetKind
+from voicebench.targets.script import Script
+from voicebench.targets.simulated import Scripted, plan_turn
 from voicebench.text.chunking import Chunker
 from voicebench.turn.recorder import Clock, Recorder, Recording
 
@@ -67,6 +68,12 @@ class Subject:
                 target.run(PROMPT, recorder.emit)
                 recordings.append(recorder.seal(number, "measured", AudibleRule()))
         return recordings
+
+
+def hidden_by(kind: TargetKind) -> frozenset[Hidden]:
+    """Return what cannot be seen because the kind of target hides its events."""
+    events: dict[Hidden, type[Event]] = {"tokens": Token, "chunks": TextChunk}
+    return frozenset(what for what, event in events.items() if event in kind.hides)
 
 
 def plan(script: Script, *, fails: bool = False) -> list[Scripted]:

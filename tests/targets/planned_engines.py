@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from voicebench.errors import EngineError
 from voicebench.events import AudioChunk, TextChunk, Token, TurnFailed
-from voicebench.targets.simulated import RealClock, Script, Scripted, plan_turn
+from voicebench.targets.script import Script
+from voicebench.targets.simulated import RealClock, Scripted, plan_turn
 from voicebench.text.chunking import Chunker
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from unittest import mock
 
 import numpy as np
-from contract import Hidden, Subject
+from contract import Hidden, Subject, hidden_by
 from loopback import Peer, serving
 from loopback_h2 import over_http2
 from loopback_ws import SocketPeer, socket_script
@@ -31,8 +31,10 @@ from voicebench.remote.sound.sound_format import SoundFormat
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.realtime import Realtime
-from voicebench.targets.simulated import SAMPLE_RATE, RealClock, Script, plan_turn
+from voicebench.targets.script import Script
+from voicebench.targets.simulated import SAMPLE_RATE, RealClock, plan_turn
 from voicebench.targets.voice_socket import VoiceSocket
+from voicebench.targets.whole_turn import RealtimeKind, VoiceKind
 from voicebench.text.chunking import Chunker
 from voicebench.turn import wire
 
@@ -275,6 +277,6 @@ SUBJECTS = (
         "speech socket, one text at a time",
         cascade(speech_socket_server, lambda at: SocketSpeech(f"ws://{at}", SERIAL, RAW)),
     ),
-    Subject("voice socket", voice_socket),
-    Subject("realtime", realtime, frozenset({"chunks", "stages"})),
+    Subject("voice socket", voice_socket, hidden_by(VoiceKind())),
+    Subject("realtime", realtime, hidden_by(RealtimeKind()) | {"stages"}),
 )

@@ -13,7 +13,8 @@ from planned_engines import PlannedTurns
 from voicebench.pipeline.scheduling import FreeForAll, TurnTaking
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
-from voicebench.targets.simulated import Script, Simulated, VirtualClock
+from voicebench.targets.script import Script
+from voicebench.targets.simulated import Simulated, VirtualClock
 from voicebench.turn.recorder import Clock
 
 

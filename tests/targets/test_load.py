@@ -20,10 +20,11 @@ from voicebench.remote.clients.openai_chat import OpenAiChat
 from voicebench.remote.clients.plain_speech import PlainSpeech, SpeechRoute
 from voicebench.remote.connection.access import Access
 from voicebench.settings import load_settings
-from voicebench.targets import opening
-from voicebench.targets.cascade import Cascade
+from voicebench.targets import engine_opening
+from voicebench.targets.cascade import CHAT, Cascade
 from voicebench.targets.load import Load, load_beside_clients
-from voicebench.targets.simulated import Simulated, parse_script
+from voicebench.targets.script import parse_script
+from voicebench.targets.simulated import Simulated
 
 
 class Local:
@@ -115,10 +116,10 @@ def test_the_instrument_is_measured_while_the_engine_is_at_work(
 
     monkeypatch.setattr(transports, "_measure", measure)
     # A number of turns that no other test asks for: what was measured is remembered.
-    used = measure_used((transports.CHAT,), 97, load)
+    used = measure_used((CHAT,), 97, load)
     assert seen == [name is not None]
     assert [error.transport for error in used] == [
-        transports.CHAT if name is None else f"{transports.CHAT}, beside {name}"
+        CHAT if name is None else f"{CHAT}, beside {name}"
     ]
 
 
@@ -139,5 +140,5 @@ def test_a_core_is_left_to_the_client_where_one_side_is_remote(
     threads: int | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(opening, "usable_cores", lambda: cores)
-    assert opening.engine_threads(load_settings(None, settings).settings) == threads
+    monkeypatch.setattr(engine_opening, "usable_cores", lambda: cores)
+    assert engine_opening.engine_threads(load_settings(None, settings).settings) == threads

@@ -12,14 +12,8 @@ from voicebench.audio.pcm import AudibleRule
 from voicebench.errors import UsageError
 from voicebench.events import AudioChunk, Event, Token, TurnFailed, TurnFinished, TurnStarted
 from voicebench.figures.metrics import compute
-from voicebench.targets.simulated import (
-    RealClock,
-    Script,
-    Simulated,
-    VirtualClock,
-    parse_script,
-    plan_turn,
-)
+from voicebench.targets.script import Script, parse_script
+from voicebench.targets.simulated import RealClock, Simulated, VirtualClock, plan_turn
 from voicebench.text.chunking import Chunker
 from voicebench.turn.playback import Arrival
 from voicebench.turn.recorder import Recorder
@@ -241,33 +235,35 @@ def test_spaces_between_parts_and_a_speed_without_x_are_free() -> None:
         ),
         (
             "sim:ttft=120",
-            "ttft=120 in 'sim:ttft=120' is no duration of 0 to 60 s; write for example 'ttft=70ms'",
+            "ttft=120 in 'sim:ttft=120' is not a duration of 0 to 60 s; "
+            "write for example 'ttft=70ms'",
         ),
         (
             "sim:ttfb=61s",
-            "ttfb=61s in 'sim:ttfb=61s' is no duration of 0 to 60 s; write for example 'ttfb=70ms'",
+            "ttfb=61s in 'sim:ttfb=61s' is not a duration of 0 to 60 s; "
+            "write for example 'ttfb=70ms'",
         ),
         (
             "sim:token=-1ms",
-            "token=-1ms in 'sim:token=-1ms' is no duration of 0 to 60 s; "
+            "token=-1ms in 'sim:token=-1ms' is not a duration of 0 to 60 s; "
             "write for example 'token=70ms'",
         ),
         (
             "sim:speed=0x",
-            "speed=0x in 'sim:speed=0x' is no speed of 0.01x to 10000x; "
+            "speed=0x in 'sim:speed=0x' is not a speed of 0.01x to 10000x; "
             "write for example 'speed=4x'",
         ),
         (
             "sim:words=0",
-            "words=0 in 'sim:words=0' is no count; write for example 'words=12'",
+            "words=0 in 'sim:words=0' is not a count; write for example 'words=12'",
         ),
         (
             "sim:words=1001",
-            "words=1001 in 'sim:words=1001' is no count; write for example 'words=12'",
+            "words=1001 in 'sim:words=1001' is not a count; write for example 'words=12'",
         ),
         (
             "sim:fail=often",
-            "fail=often in 'sim:fail=often' is no count; write for example 'words=12'",
+            "fail=often in 'sim:fail=often' is not a count; write for example 'words=12'",
         ),
     ],
 )

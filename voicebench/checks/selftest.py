@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from voicebench.audio.pcm import AudibleRule
 from voicebench.figures.summary import percentile
-from voicebench.targets.simulated import Script, Simulated, VirtualClock
+from voicebench.targets.script import Script
+from voicebench.targets.simulated import Simulated, VirtualClock
 from voicebench.turn.playback import Arrival
 from voicebench.turn.recorder import Recorder
 from voicebench.turn.timeline import TimedText, Timeline

@@ -1,11 +1,11 @@
-"""The instrument's own error over a wire: what real clients recorded minus what was scripted.
+"""The instrument's own error over a wire: recorded times minus scripted times.
 
-A simulated target is served on loopback, by a process of its own, and the very clients that measure
-other people's servers take turns there. What they stamp is compared with the script: what is left
-is the error of client, wire and server together, on this machine, at this moment.
+A process serves a simulated target on loopback. The clients that measure real servers take turns
+there, and their stamps are compared with the script. The difference is the error of client, wire
+and server together, on this machine at this moment.
 
-A piece of sound is compared by its first sample, for a wire may join or split pieces. Tokens that
-came joined are left out: when each of them came, nobody knows.
+A piece of sound is compared by its first sample, because a wire may join or split pieces. Of tokens
+that arrived together only the first is compared: the times of the others are unknown.
 """
 
 from __future__ import annotations
@@ -14,140 +14,93 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Protocol
+from typing import Any, Literal
 
 from voicebench.audio.pcm import AudibleRule
 from voicebench.checks.selftest import SCRIPT, InstrumentError, summarize_errors
 from voicebench.errors import CannotMeasure
 from voicebench.events import Emit, Event, TurnFailed, TurnFinished, TurnStarted
 from voicebench.pipeline.pipeline import speak_turn, write_turn
+from voicebench.targets.cascade import CHAT
 from voicebench.targets.load import Load
-from voicebench.targets.simulated import (
-    PREFIX,
-    SAMPLE_RATE,
-    Script,
-    Simulated,
-    VirtualClock,
-    plan_speech,
+from voicebench.targets.script import Script, script_text
+from voicebench.targets.simulated import SAMPLE_RATE, Simulated, VirtualClock, plan_speech
+from voicebench.targets.speech_servers import (
+    HTTP_EVENTS,
+    HTTP_ONE_WAV,
+    HTTP_SAMPLES,
+    HTTP_WAVS,
+    SPEECH_SOCKET,
 )
+from voicebench.targets.whole_turn import REALTIME, VOICE_SOCKET
 from voicebench.turn.recorder import Recorder
 from voicebench.turn.timeline import Timeline
 
 START_S = 60.0
-"""How long the server's process may take to listen."""
+"""The longest that the server's process may take until it listens."""
 WARMUP_TURNS = 2
-CHAT = "chat, SSE"
-SPEECH = "speech, HTTP chunks of PCM"
-SPEECH_EVENTS = "speech, SSE"
-PLAIN = "speech, HTTP chunks of WAV"
-ONE_WAV = "speech, one WAV that grows"
-SPEECH_SOCKET = "speech, WebSocket"
-VOICE_SOCKET = "voice, WebSocket"
-REALTIME = "Realtime, WebSocket"
 PROMPT = "What will the weather be?"
 TEXT = "The weather will stay clear and mild today."
 
 
-class ClientUnderTest(Protocol):
-    """What a client is to this module: something that is prepared for a turn, and closed."""
-
-    def prepare(self) -> None:
-        """Bring the connection into the state in which the next turn shall find it."""
-        ...
-
-    def close(self) -> None:
-        """Close the connection."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """A client whose connection is open, and how it takes a turn."""
-
-    connection: ClientUnderTest
-    turn: Callable[[Emit], None]
-
-
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """One way over the wire: its name, and a client that takes a turn over it.
+    """One way over the wire.
 
-    ``open`` takes the server's URL. ``speaks``: it is given a text to speak, not a question.
+    ``open`` takes the server's URL and returns a client with ``check``, ``prepare`` and ``close``;
+    ``take_turn`` takes one turn with it. With ``speaks`` the client gets a text, not a question.
     """
 
     name: str
-    open: Callable[[str], Client]
-    speaks: bool = False
+    open: Callable[[str], Any]
+    take_turn: Callable[[Any, Emit], None]
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the client speaks a given text."""
+        return self.take_turn is _speak
 
 
 def measure_transports(
     turns: int, script: Script = SCRIPT, say: Callable[[str], None] = lambda _line: None
 ) -> list[InstrumentError]:
-    """Take ``turns`` turns over each transport and compare the stamps.
+    """Return the error of each transport over ``turns`` turns.
 
-    Raises `CannotMeasure` where the server does not start or a turn fails.
+    Raises `CannotMeasure` if the server does not start or a turn fails.
     """
     say("starting a simulated server")
     with scripted_server(script) as url:
-        return [_measure(transport, url, turns, script, say) for transport in TRANSPORTS]
+        errors = []
+        for transport in TRANSPORTS:
+            say(transport.name)
+            errors.append(_measure(transport, url, turns, script))
+        return errors
 
 
 @cache
 def measure_used(
     names: tuple[str, ...], turns: int, load: Load | None = None
 ) -> tuple[InstrumentError, ...]:
-    """Take ``turns`` turns over each of the transports with these names; once in a process.
+    """Return the error of the named transports over ``turns`` turns, once in a process.
 
     ``load`` is at work meanwhile. Raises as `measure_transports`.
     """
     if not names:
         return ()
     used = [transport for transport in TRANSPORTS if transport.name in names]
-    with scripted_server(SCRIPT) as url:
-        if load is None:
-            return tuple(_measure(one, url, turns, SCRIPT, _tell_nobody) for one in used)
-        with load.at_work():
-            errors = tuple(_measure(one, url, turns, SCRIPT, _tell_nobody) for one in used)
-    return tuple(replace(one, transport=f"{one.transport}, beside {load.name}") for one in errors)
-
-
-def _tell_nobody(_line: str) -> None:
-    """Follow nothing."""
-
-
-def transports_of(description: Mapping[str, object]) -> tuple[str, ...]:
-    """Return the names of the transports over which a target is reached; none in process.
-
-    ``description`` is the target's own. A plain route may answer with one WAV or with several, so
-    both stand for it.
-    """
-    whole = {"voice-socket": VOICE_SOCKET, "realtime": REALTIME}.get(str(description.get("target")))
-    if whole is not None:
-        return (whole,)
-    llm, tts = (_part(description, name) for name in ("llm", "tts"))
-    names = [CHAT] if llm.get("engine") == "openai-http" else []
-    if tts.get("engine") == "openai-http":
-        whole = ONE_WAV if tts.get("response_format") == "wav" else SPEECH
-        names.append(SPEECH_EVENTS if tts.get("stream_format") == "sse" else whole)
-    elif tts.get("engine") == "plain-http":
-        names += [PLAIN, ONE_WAV]
-    elif tts.get("engine") == "socket":
-        names.append(SPEECH_SOCKET)
-    return tuple(names)
-
-
-def _part(description: Mapping[str, object], name: str) -> Mapping[str, object]:
-    part = description.get(name)
-    return part if isinstance(part, Mapping) else {}
+    with scripted_server(SCRIPT) as url, load.at_work() if load else nullcontext():
+        errors = [_measure(transport, url, turns, SCRIPT) for transport in used]
+    beside = f", beside {load.name}" if load else ""
+    return tuple(replace(error, transport=error.transport + beside) for error in errors)
 
 
 @contextmanager
 def scripted_server(script: Script) -> Iterator[str]:
-    """Serve ``script`` from a process of its own; gives the URL."""
+    """Serve ``script`` in a process of its own; yields the URL."""
     command = [sys.executable, "-m", "voicebench", "serve", "--target", script_text(script)]
     command += ["--port", "0", "--json", "--quiet"]
     with subprocess.Popen(
@@ -161,16 +114,6 @@ def scripted_server(script: Script) -> Iterator[str]:
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
-
-
-def script_text(script: Script) -> str:
-    """Return ``script`` as the command line takes it."""
-    parts = []
-    for field in fields(Script):
-        name, value = field.name, getattr(script, field.name)
-        unit = {"_s": "s", "_x": "x"}.get(name[-2:], "")
-        parts.append(f"{name.partition('_')[0]}={value}{unit}")
-    return PREFIX + ",".join(parts)
 
 
 def _url_from(process: subprocess.Popen[str]) -> str:
@@ -189,18 +132,16 @@ def _url_from(process: subprocess.Popen[str]) -> str:
         watchdog.cancel()
 
 
-def _measure(
-    transport: Transport, url: str, turns: int, script: Script, say: Callable[[str], None]
-) -> InstrumentError:
-    say(transport.name)
+def _measure(transport: Transport, url: str, turns: int, script: Script) -> InstrumentError:
     scripted = _scripted(transport, script)
     errors: list[float] = []
     client = transport.open(url)
-    with closing(client.connection):
+    with closing(client):
+        client.check()
         for number in range(WARMUP_TURNS + turns):
-            client.connection.prepare()
+            client.prepare()
             recorder = Recorder(watch=_refuse_failure)
-            client.turn(recorder.emit)
+            transport.take_turn(client, recorder.emit)
             recorded = recorder.seal(number + 1, "measured", AudibleRule()).timeline
             if number >= WARMUP_TURNS:
                 errors += wire_errors_ms(recorded, scripted)
@@ -228,9 +169,9 @@ def _scripted(transport: Transport, script: Script) -> Timeline:
 
 
 def wire_errors_ms(recorded: Timeline, scripted: Timeline) -> list[float]:
-    """Return recorded minus scripted for what the wire lets one see.
+    """Return recorded minus scripted times, in ms, of tokens, text chunks and audio.
 
-    ``recorded`` may have no tokens, no text chunks or no audio; where it has some, it has all.
+    ``recorded`` has either all tokens or none; the same for text chunks and audio.
     """
     errors: list[int] = []
     before_ns = -1
@@ -248,7 +189,7 @@ def wire_errors_ms(recorded: Timeline, scripted: Timeline) -> list[float]:
 
 
 def _sound_errors_ns(recorded: Timeline, scripted: Timeline) -> list[int]:
-    """Compare the moments at which the first sample of each scripted piece was in hand."""
+    """Return recorded minus scripted times, in ns, of the first sample of each scripted piece."""
     assert recorded.sound is not None
     ratio = recorded.sound.sample_rate / SAMPLE_RATE
     errors: list[int] = []
@@ -264,41 +205,38 @@ def _sound_errors_ns(recorded: Timeline, scripted: Timeline) -> list[int]:
     return errors
 
 
-def _open_chat(url: str) -> Client:
+def _write(chat: Any, emit: Emit) -> None:
+    write_turn(PROMPT, emit, llm=chat)
+
+
+def _speak(speech: Any, emit: Emit) -> None:
+    speak_turn(TEXT, emit, tts=speech)
+
+
+def _run(target: Any, emit: Emit) -> None:
+    target.run(PROMPT, emit)
+
+
+def _chat(url: str) -> object:
     from voicebench.remote.clients.openai_chat import OpenAiChat
 
-    chat = OpenAiChat(f"{url}/v1", "simulated")
-    chat.check()
-    return Client(chat, lambda emit: write_turn(PROMPT, emit, llm=chat))
+    return OpenAiChat(f"{url}/v1", "simulated")
 
 
-def _open_speech(url: str) -> Client:
-    from voicebench.remote.clients.openai_speech import OpenAiSpeech
-
-    speech = OpenAiSpeech(f"{url}/v1", "simulated", "default")
-    speech.check()
-    return Client(speech, lambda emit: speak_turn(TEXT, emit, tts=speech))
-
-
-def _open_speech_events(url: str) -> Client:
+def _speech(url: str, stream_format: Literal["sse"] | None = None) -> object:
     from voicebench.remote.clients.openai_speech import OpenAiSpeech, SpeechOptions
 
-    options = SpeechOptions(stream_format="sse")
-    speech = OpenAiSpeech(f"{url}/v1", "simulated", "default", options)
-    speech.check()
-    return Client(speech, lambda emit: speak_turn(TEXT, emit, tts=speech))
+    options = SpeechOptions(stream_format=stream_format)
+    return OpenAiSpeech(f"{url}/v1", "simulated", "default", options)
 
 
-def _open_plain(url: str, form: str) -> Client:
+def _plain(url: str, form: str) -> object:
     from voicebench.remote.clients.plain_speech import PlainSpeech, SpeechRoute
 
-    route = SpeechRoute(f"{url}/tts/stream?format={form}&text={{text}}")
-    speech = PlainSpeech(route)
-    speech.check()
-    return Client(speech, lambda emit: speak_turn(TEXT, emit, tts=speech))
+    return PlainSpeech(SpeechRoute(f"{url}/tts/stream?format={form}&text={{text}}"))
 
 
-def _open_speech_socket(url: str) -> Client:
+def _speech_socket(url: str) -> object:
     from voicebench.remote.clients.socket_dialect import SocketDialect
     from voicebench.remote.clients.socket_speech import SocketSpeech
     from voicebench.remote.sound.sound_format import SoundFormat
@@ -307,25 +245,19 @@ def _open_speech_socket(url: str) -> Client:
         chunk=({"text": "{text}", "id": "{id}"},), done={"done": True}, own={"id": "{id}"}
     )
     sound = SoundFormat("pcm", "s16le", SAMPLE_RATE)
-    speech = SocketSpeech(_socket_url(url, "/tts/socket"), dialect, sound)
-    speech.check()
-    return Client(speech, lambda emit: speak_turn(TEXT, emit, tts=speech))
+    return SocketSpeech(_socket_url(url, "/tts/socket"), dialect, sound)
 
 
-def _open_voice(url: str) -> Client:
+def _voice_socket(url: str) -> object:
     from voicebench.targets.voice_socket import VoiceSocket
 
-    socket = VoiceSocket(_socket_url(url, "/v1/voice"))
-    socket.check()
-    return Client(socket, lambda emit: socket.run(PROMPT, emit))
+    return VoiceSocket(_socket_url(url, "/v1/voice"))
 
 
-def _open_realtime(url: str) -> Client:
+def _realtime(url: str) -> object:
     from voicebench.targets.realtime import Realtime
 
-    socket = Realtime(_socket_url(url, "/v1/realtime?model=simulated"))
-    socket.check()
-    return Client(socket, lambda emit: socket.run(PROMPT, emit))
+    return Realtime(_socket_url(url, "/v1/realtime?model=simulated"))
 
 
 def _socket_url(url: str, path: str) -> str:
@@ -333,12 +265,12 @@ def _socket_url(url: str, path: str) -> str:
 
 
 TRANSPORTS: Sequence[Transport] = (
-    Transport(CHAT, _open_chat),
-    Transport(SPEECH, _open_speech, speaks=True),
-    Transport(SPEECH_EVENTS, _open_speech_events, speaks=True),
-    Transport(PLAIN, partial(_open_plain, form="wav-chunks"), speaks=True),
-    Transport(ONE_WAV, partial(_open_plain, form="wav"), speaks=True),
-    Transport(SPEECH_SOCKET, _open_speech_socket, speaks=True),
-    Transport(VOICE_SOCKET, _open_voice),
-    Transport(REALTIME, _open_realtime),
+    Transport(CHAT, _chat, _write),
+    Transport(HTTP_SAMPLES, _speech, _speak),
+    Transport(HTTP_EVENTS, partial(_speech, stream_format="sse"), _speak),
+    Transport(HTTP_WAVS, partial(_plain, form="wav-chunks"), _speak),
+    Transport(HTTP_ONE_WAV, partial(_plain, form="wav"), _speak),
+    Transport(SPEECH_SOCKET, _speech_socket, _speak),
+    Transport(VOICE_SOCKET, _voice_socket, _run),
+    Transport(REALTIME, _realtime, _run),
 )

@@ -28,7 +28,7 @@ def run_against(first: Effective, second: Effective, *, as_json: bool, quiet: bo
     from voicebench.cli.models import progress_of_models
     from voicebench.measuring.versus import check_both, run_versus
     from voicebench.report.console.progress import Progress
-    from voicebench.targets.opening import fetch_models
+    from voicebench.targets.kinds import fetch_models
 
     console = Console(stderr=True, quiet=quiet)
     check_both(first, second)

@@ -14,13 +14,15 @@ app = typer.Typer(help="Keep the run that later runs are compared with.", no_arg
 
 Results = Annotated[
     Path,
-    typer.Option("--results", metavar="FOLDER", help="Folder in which results folders are made."),
+    typer.Option(
+        "--results", metavar="FOLDER", help="Results folder, in which run folders are made."
+    ),
 ]
 
 
 @app.command("set")
 def set_baseline(
-    result: Annotated[Path, typer.Argument(metavar="RESULT", help="A results folder.")],
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="A run folder.")],
     results: Results = Path("results"),
     allow_noise: Annotated[
         bool,

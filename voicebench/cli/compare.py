@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 def compare(
     first: Annotated[
-        Path, typer.Argument(metavar="A", help="Results folder of the run to compare with.")
+        Path, typer.Argument(metavar="A", help="Run folder of the run to compare with.")
     ],
     second: Annotated[
-        Path, typer.Argument(metavar="B", help="Results folder of the run that is compared.")
+        Path, typer.Argument(metavar="B", help="Run folder of the run that is compared.")
     ],
     metrics: Annotated[
         list[str] | None,

@@ -22,7 +22,10 @@ def history(
         str | None, typer.Argument(metavar="[NAME]", help="Name of the runs. Default: all runs.")
     ] = None,
     results: Annotated[
-        Path, typer.Option("--results", metavar="FOLDER", help="Folder with the results folders.")
+        Path,
+        typer.Option(
+            "--results", metavar="FOLDER", help="Results folder, which has the run folders."
+        ),
     ] = Path("results"),
     metrics: Annotated[
         list[str] | None,

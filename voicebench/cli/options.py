@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit, urlunsplit
 
 import typer
 
 from voicebench.cli.shown import keep_secret
-from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
     from voicebench.settings import Effective
@@ -102,41 +100,12 @@ def seconds(text: str | None, option: str) -> float | None:
 
 
 def server_settings(url: str | None) -> dict[str, object]:
-    """Return the settings that ``--server URL`` stands for. Raises `UsageError`.
-
-    ``http`` and ``https``: OpenAI's chat and speech routes below the URL, or, with ``{text}`` in
-    it, a plain route that speaks. ``ws`` and ``wss``: one endpoint for the whole turn; OpenAI's
-    Realtime protocol where the path says so, else our own.
-    """
+    """Return the settings that ``--server URL`` stands for. Raises `UsageError`."""
     if url is None:
         return {}
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise _no_server(url) from None
-    if parts.scheme in ("http", "https") and "{text}" in url:
-        return {"run.target": "cascade", "tts.api": "plain", "tts.url": url}
-    if parts.scheme in ("http", "https"):
-        base = url if parts.path.rstrip("/") else urlunsplit(parts._replace(path="/v1"))
-        if not parts.query:
-            base = base.rstrip("/")
-        return {"run.target": "cascade", "llm.url": base, "tts.url": base, "tts.api": "openai"}
-    if parts.scheme in ("ws", "wss"):
-        whole = url if parts.path.rstrip("/") else f"{url.rstrip('/')}/v1/voice"
-        return {
-            "run.target": "realtime" if "realtime" in parts.path else "voice",
-            "server.url": whole,
-        }
-    raise _no_server(url)
+    from voicebench.targets.kinds import settings_from_url
 
-
-def _no_server(url: str) -> UsageError:
-    from voicebench.secret_names import hidden_in_url
-
-    return UsageError(
-        f"--server {hidden_in_url(url)!r} is no URL of a server",
-        "write for example http://127.0.0.1:8765 or ws://127.0.0.1:8765",
-    )
+    return settings_from_url(url)
 
 
 def effective_settings(

@@ -33,7 +33,7 @@ class Format(StrEnum):
 
 Results = Annotated[
     list[Path],
-    typer.Argument(metavar="RESULT…", help="Results folders.", show_default=False),
+    typer.Argument(metavar="RESULT…", help="Run folders.", show_default=False),
 ]
 
 

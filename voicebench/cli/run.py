@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 def run(
     config: Config = None,
     name: Annotated[
-        str | None, typer.Option(help="Name of the run, part of its results folder's name.")
+        str | None, typer.Option(help="Name of the run, part of its run folder's name.")
     ] = None,
     target: Annotated[
         str | None,
@@ -98,7 +98,8 @@ def run(
     ] = None,
     no_gate: Annotated[bool, typer.Option("--no-gate", help="Judge by no gate.")] = False,
     results: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Folder in which results folders are made.")
+        str | None,
+        typer.Option(metavar="FOLDER", help="Results folder, in which run folders are made."),
     ] = None,
     save_audio: Annotated[
         bool | None, typer.Option("--save-audio", help="Save the audio of each turn as a WAV file.")
@@ -130,7 +131,7 @@ def run(
         typer.Option(
             "--result-file",
             metavar="PATH",
-            help="Write the path of the results folder to this file, for scripts.",
+            help="Write the path of the run folder to this file, for scripts.",
         ),
     ] = None,
     quiet: Annotated[
@@ -231,7 +232,7 @@ def _measure(effective: Effective, *, quiet: bool) -> RecordedRun:
     from voicebench.cli.models import progress_of_models
     from voicebench.measuring.session import check_session, run_session
     from voicebench.report.console.progress import Progress
-    from voicebench.targets.opening import fetch_models
+    from voicebench.targets.kinds import fetch_models
 
     console = Console(stderr=True, quiet=quiet)
     check_session(effective.settings)

@@ -102,7 +102,7 @@ def say(
     from rich.console import Console
 
     from voicebench.cli.models import progress_of_models
-    from voicebench.targets.opening import fetch_models
+    from voicebench.targets.kinds import fetch_models
 
     if list_speakers:
         _print_speakers(as_json)
@@ -205,7 +205,7 @@ def _check(
 ) -> None:
     """Refuse what cannot work before a model is loaded."""
     from voicebench.audio.loudspeakers import find_speaker
-    from voicebench.targets.opening import check_target
+    from voicebench.targets.kinds import check_target
 
     check_target(settings)
     if aloud:
@@ -241,7 +241,8 @@ def _speak(
     from voicebench.measuring.session import audible_rule
     from voicebench.measuring.speaking import Listener, read_aloud, silenced_by_signals
     from voicebench.settings import secrets_of
-    from voicebench.targets.opening import open_target, open_voice
+    from voicebench.targets.engine_opening import open_voice
+    from voicebench.targets.kinds import open_target
     from voicebench.text.chunking import Chunker
 
     printer = _ReplyPrinter()

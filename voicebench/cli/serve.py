@@ -136,7 +136,7 @@ def _opened(settings: Settings, *, quiet: bool) -> Iterator[Served]:
 
     from voicebench.cli.models import progress_of_models
     from voicebench.server.served import open_served, warm_up
-    from voicebench.targets.opening import fetch_models
+    from voicebench.targets.kinds import fetch_models
 
     console = Console(stderr=True, quiet=quiet)
 

@@ -35,7 +35,7 @@ def sprint(
         typer.Option(
             "--result",
             metavar="RESULT",
-            help="Results folder of a run. Repeatable. Default: the latest.",
+            help="Run folder of a run. Repeatable. Default: the latest.",
         ),
     ] = None,
     imported: Annotated[

@@ -45,7 +45,8 @@ def tune(
         str | None, typer.Option(help="'cascade', or a simulated target 'sim:…'.")
     ] = None,
     results: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Folder in which results folders are made.")
+        str | None,
+        typer.Option(metavar="FOLDER", help="Results folder, in which run folders are made."),
     ] = None,
     replay: Annotated[
         Path | None,
@@ -126,7 +127,7 @@ def _measure(found: Sequence[Candidate], *, quiet: bool) -> Sweep:
     from voicebench.measuring.sweep import check_candidate
     from voicebench.measuring.sweep import tune as measure
     from voicebench.report.console.progress import Progress
-    from voicebench.targets.opening import fetch_models
+    from voicebench.targets.kinds import fetch_models
 
     console = Console(stderr=True, quiet=quiet)
     for candidate in found:

@@ -19,7 +19,7 @@ SHOWN = 20
 
 
 def verify(
-    result: Annotated[Path, typer.Argument(metavar="RESULT", help="A results folder.")],
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="A run folder.")],
     reports: Annotated[
         list[Path] | None,
         typer.Option(

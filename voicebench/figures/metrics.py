@@ -263,28 +263,29 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "llm_total_ms",
-        "Turn start to the last token, or to the reply if it arrives in one piece. Includes time "
-        "in which the model waited for a synthesizer on the same device.",
+        "Turn start to the last token, when the reply's text is complete; for a reply in one "
+        "piece, to the reply. Includes the time in which the model waited for a synthesizer on "
+        "the same device.",
         lambda turn: _ms(_reply_complete(turn)),
     ),
     Metric(
         "llm_itl_ms",
-        "Median gap between two tokens of the reply; missing if most tokens arrived together with "
-        "others in one read.",
+        "Median gap between two tokens of the reply. Missing if most tokens came together with "
+        "others in one read, because their own moments are unknown.",
         _inter_token,
     ),
     Metric(
         "llm_tokens",
-        "Tokens of the reply: the model's own count if it is plausible for the text, else visible "
-        "deltas.",
+        "Tokens of the reply: the model's own count if it fits the text, else the visible deltas.",
         _token_count,
         unit="count",
         better="neither",
     ),
     Metric(
         "llm_tokens_per_s",
-        "Decode rate after the first token: (tokens - 1) over first token to last token; missing "
-        "if the model's count includes hidden tokens or contradicts the text.",
+        "Decode rate after the first token: (tokens - 1) over the time from the first to the last "
+        "token. Missing if the model's count includes hidden tokens or contradicts the tokens "
+        "seen.",
         _token_rate,
         unit="per_s",
         better="higher",
@@ -292,13 +293,13 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "first_chunk_ms",
         "Turn start to the moment the first text chunk is handed to the synthesizer. Includes the "
-        "language model's first tokens and the chunker's wait for a word's end.",
+        "language model's first tokens and the chunker's wait for the end of a word.",
         lambda turn: _ms(_first_chunk(turn)),
     ),
     Metric(
         "tts_ttfb_ms",
-        "First text chunk handed over to the first PCM sample in host memory. A container header "
-        "is not a sample.",
+        "First text chunk handed to the synthesizer to the first PCM sample in host memory. A "
+        "container header is not a sample.",
         lambda turn: _between(_first_chunk(turn), _first_audio(turn)),
     ),
     Metric(
@@ -308,7 +309,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "leading_silence_ms",
-        "Silence at the head of the audio, before the first audible sample.",
+        "Silence at the beginning of the audio, before the first audible sample.",
         _leading_silence,
     ),
     Metric(
@@ -319,23 +320,23 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "gapless_start_ms",
-        "Turn start to the earliest moment at which playing could begin and never starve.",
+        "Turn start to the earliest moment at which playback can begin and never stall.",
         _gapless_start,
     ),
     Metric(
         "stall_count",
-        "How often a listener who starts at first audio finds the buffer empty and pauses.",
+        "Number of stalls: a listener who starts at first audio finds the buffer empty and pauses.",
         _of_stalls(len),
         unit="count",
     ),
     Metric(
         "stall_ms",
-        "All pauses of a listener who starts at first audio, added up.",
+        "Total length of the stalls of a listener who starts at first audio.",
         _of_stalls(sum),
     ),
     Metric(
         "longest_stall_ms",
-        "The longest pause of a listener who starts at first audio.",
+        "Length of the longest stall of a listener who starts at first audio.",
         _of_stalls(lambda stalls: max(stalls, default=0.0)),
     ),
     Metric(
@@ -346,7 +347,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "turn_ms",
-        "Turn start to the last sample in hand.",
+        "Turn start to the last sample in host memory.",
         lambda turn: _ms(turn.audio[-1].at_ns) if turn.audio else None,
     ),
     Metric(
@@ -358,48 +359,49 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "synth_speed_x",
-        "Seconds of audio per second of synthesis; a chunk's synthesis lasts from its hand-over "
-        "to its last samples.",
+        "Seconds of audio per second of synthesis. The synthesis of a chunk lasts from its "
+        "hand-over to its last samples.",
         _synthesis_speed,
         unit="x",
         better="higher",
     ),
     Metric(
         "connect_ms",
-        "DNS, TCP and TLS of the turn's connections. Not part of other figures, unless the turn "
-        "had to wait for a connection; the run's advice then says so.",
+        "DNS, TCP and TLS of the turn's connections. Not part of any other figure, unless the "
+        "turn itself had to wait for a connection; then the advice says so.",
         _connect,
     ),
     Metric(
         "connection_reused",
-        "1 if every connection of the turn was used before, else 0.",
+        "1 if every connection of the turn had been used before, else 0.",
         _reused,
         unit="bool",
         better="neither",
     ),
     Metric(
         "first_byte_ms",
-        "Turn start to the first body byte of the audio response, container header included; for "
+        "Turn start to the first body byte of the audio response, container header included. For "
         "comparison with tools that stop there.",
         lambda turn: _ms(turn.first_byte_ns),
     ),
     Metric(
         "server_ms",
         "The server's own duration, on its clock, if it reports one: of the whole turn if one "
-        "endpoint does it, else of the language model's first token and the first text chunk's "
-        "first sound, as far as their servers report them.",
+        "endpoint does it, else of the requests that first audio waits for (the first token, and "
+        "the first sound of the first text chunk), as far as their servers report them.",
         _server_of("turn", "llm", "tts"),
     ),
     Metric(
         "transport_ms",
-        "Our duration of what server_ms covers (the turn, or the same requests from when each was "
-        "sent), minus the server's own.",
+        "Our duration of what server_ms covers, minus server_ms. Each request counts from the "
+        "moment it was sent.",
         _transport_of("turn", "llm", "tts"),
         may_be_negative=True,
     ),
     Metric(
         "speaker_ms",
-        "Turn start to the first sample leaving the sound device (its DAC time); in `say`.",
+        "Turn start to the moment the first sample leaves the sound device (its DAC time); only "
+        "in `say`.",
         lambda turn: _ms(turn.speaker_ns),
     ),
     Metric(
@@ -411,24 +413,25 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "server_llm_ms",
         "The language model server's own time to its first token: its Server-Timing up to the "
-        "answer's head, or the prompt's part of llama.cpp's timings.",
+        "head of the answer, or the prompt's part of llama.cpp's timings.",
         _server_of("llm"),
     ),
     Metric(
         "transport_llm_ms",
-        "Our duration of the same, request sent to head or first token in hand, minus server_llm.",
+        "Our duration of the same, from the request to the head of the answer or to the first "
+        "token, minus server_llm.",
         _transport_of("llm"),
         may_be_negative=True,
     ),
     Metric(
         "server_tts_ms",
-        "The voice server's own time to its first sound: its Server-Timing up to the head of the "
+        "The speech server's own time to its first sound: its Server-Timing up to the head of the "
         "answer to the first text chunk.",
         _server_of("tts"),
     ),
     Metric(
         "transport_tts_ms",
-        "Our duration of the same, request sent to head in hand, minus server_tts.",
+        "Our duration of the same, from the request to the head of the answer, minus server_tts.",
         _transport_of("tts"),
         may_be_negative=True,
     ),

@@ -66,7 +66,7 @@ def advise(
 ) -> tuple[Advice, ...]:
     """Return the advice for a run, the gravest first.
 
-    ``environment`` is that of the results folder; its ``cores``, ``load_1min`` and ``target`` are
+    ``environment`` is that of the run folder; its ``cores``, ``load_1min`` and ``target`` are
     used.
     """
     run = _Run(digest, results, environment)
@@ -189,7 +189,7 @@ def _noise(run: _Run) -> Iterator[Advice]:
 
 def _connects_in_the_turn(run: _Run) -> Iterator[Advice]:
     """Find turns that connected although the settings did not ask for it."""
-    if _connects_on_purpose(run.environment.get("target")):
+    if connects_in_every_turn(run.environment.get("target")):
         return
     columns = run.digest.columns
     waited = columns.traits["waited_ms"][~columns.failed]
@@ -199,11 +199,12 @@ def _connects_in_the_turn(run: _Run) -> Iterator[Advice]:
         yield advice("connects in the turn", **figures)
 
 
-def _connects_on_purpose(target: object) -> bool:
+def connects_in_every_turn(target: object) -> bool:
+    """Return whether the settings of ``target`` ask for a new connection in every turn."""
     if not isinstance(target, Mapping):
         return False
     return bool(target.get("cold_connection")) or any(
-        _connects_on_purpose(target.get(engine)) for engine in ("llm", "tts")
+        connects_in_every_turn(target.get(engine)) for engine in ("llm", "tts")
     )
 
 

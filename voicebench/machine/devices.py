@@ -1,8 +1,8 @@
-"""Where models compute: everything that differs between CUDA, Apple's MPS and the plain CPU.
+"""Computing devices: everything that differs between CUDA, Apple's MPS and the CPU.
 
 A device is named ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``. A name is checked before any
-model is loaded, and without importing torch (which takes seconds): whether a CUDA device exists is
-asked of the driver library itself, and whether torch can use it is read from torch's version file.
+model is loaded, and without importing torch, which takes seconds: the driver library lists the CUDA
+devices, and torch's version file says whether torch can use them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicebench.errors import DeviceError, SettingsError
+from voicebench.machine.environment import core_count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,13 +35,13 @@ _NATIVE_BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def check_device(name: str) -> None:
-    """Raise `DeviceError` unless ``name`` is a device of this machine; takes milliseconds.
+    """Raise `DeviceError` unless ``name`` is a device of this machine, or ``auto``.
 
-    ``auto`` and ``cpu`` always are. Torch is not imported.
+    Takes milliseconds; does not import torch.
     """
     match = _DEVICE_PATTERN.fullmatch(name)
     if match is None:
-        raise DeviceError(f"device {name!r} is no device name", f"write {DEVICE_GRAMMAR}")
+        raise DeviceError(f"device {name!r} is not a device name", f"write {DEVICE_GRAMMAR}")
     if name == "mps" and not _has_mps():
         raise DeviceError(
             "device 'mps' exists only on a Mac with an Apple processor", _choose_from_what_exists()
@@ -50,11 +51,10 @@ def check_device(name: str) -> None:
 
 
 def resolve_device(name: str) -> str:
-    """Return the device that ``name`` means, as torch calls it: ``cpu``, ``mps`` or ``cuda:N``.
+    """Return the device that ``name`` means, as torch names it: ``cpu``, ``mps`` or ``cuda:N``.
 
-    ``auto`` takes CUDA before MPS before the CPU. Torch is imported only where the machine has
-    more than its CPU. Raises `DeviceError` as `check_device` does, or where torch itself refuses
-    the device.
+    ``auto`` prefers CUDA to MPS, and MPS to the CPU. Torch is imported only if the machine has more
+    than its CPU. Raises `DeviceError` as `check_device` does, and if torch cannot use the device.
     """
     check_device(name)
     if name == "cpu" or (name == "auto" and available_devices() == ["cpu"]):
@@ -78,7 +78,7 @@ def resolve_device(name: str) -> str:
 
 
 def unused_gpu(name: str, resolved: str) -> Slower | None:
-    """Return why a GPU of this machine is not used, where ``auto`` came down to its CPU."""
+    """Return why ``auto`` took the CPU of a machine with a GPU; None if it did not."""
     if (name, resolved) != ("auto", "cpu") or cuda_device_count() == 0:
         return None
     from voicebench.machine.slower import Slower
@@ -91,11 +91,11 @@ def unused_gpu(name: str, resolved: str) -> Slower | None:
 
 
 def resolve_dtype(name: str, device: str) -> str:
-    """Return the number format that ``name`` means on ``device``, as torch calls it.
+    """Return the number format that ``name`` means on ``device``, as torch names it.
 
-    ``auto`` is what is fast and right there. CUDA: bfloat16 where the GPU has it (compute
-    capability 8.0), else float16. MPS: float16. CPU: bfloat16 where the processor multiplies it
-    directly, else float32, because elsewhere bfloat16 is emulated.
+    ``auto`` is the fast and exact enough format of the device. CUDA: bfloat16 from compute
+    capability 8.0 on, else float16. MPS: float16. CPU: bfloat16 if the processor multiplies it
+    directly, else float32, because bfloat16 is emulated there.
     """
     if name not in DTYPE_NAMES:
         raise SettingsError(f"dtype {name!r} is unknown", f"write {_either(DTYPE_NAMES)}")
@@ -112,11 +112,10 @@ def resolve_dtype(name: str, device: str) -> str:
 
 
 def to_host(tensor: torch.Tensor) -> NDArray[np.float32]:
-    """Return a float32, contiguous copy of ``tensor`` that is on the host when this returns.
+    """Return a contiguous float32 copy of ``tensor`` on the host, complete at return.
 
-    The copy shares no memory with ``tensor``. From CUDA it goes through a pinned buffer on a
-    stream of its own, which waits for the work queued so far on the current stream and for
-    nothing that is queued later; this function waits for that copy alone.
+    It shares no memory with ``tensor``. On CUDA the copy runs on its own stream into a pinned
+    buffer. It waits for the work that is queued on the current stream now, not for later work.
     """
     import torch
 
@@ -140,7 +139,7 @@ def to_host(tensor: torch.Tensor) -> NDArray[np.float32]:
 
 
 def available_devices() -> list[str]:
-    """Return the names of this machine's devices, the fastest kind first; torch is not imported."""
+    """Return the names of this machine's devices, the fastest kind first; no torch import."""
     names = [f"cuda:{index}" for index in range(cuda_device_count())] if _torch_has_cuda() else []
     if _has_mps():
         names.append("mps")
@@ -148,27 +147,27 @@ def available_devices() -> list[str]:
 
 
 def let_waiting_threads_sleep() -> None:
-    """Have torch's threads sleep, not spin, while they wait; call it before torch is loaded.
+    """Let torch's threads sleep while they wait, instead of spinning; call before importing torch.
 
-    Spinning wins nothing that we could measure on an idle machine. Beside one other busy process on
-    two cores, spinning threads keep the one they wait for off its core: a sentence took 1.9 s
-    instead of 0.9 s. Whoever sets the variable (OpenMP 5.2, section 21.4) is heeded.
+    Spinning gained nothing measurable on an idle machine. Beside a busy process on two cores,
+    spinning threads block the thread that they wait for: a sentence took 1.9 s instead of 0.9 s. A
+    value that the user set (OpenMP 5.2, section 21.4) is kept.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 _untold: list[int] = []
-"""The number of threads that torch is to be told once it is imported; empty where it was told."""
+"""The number of threads to set in torch when it is imported; empty if nothing is to be set."""
 
 
 def set_threads(count: int | None) -> int:
-    """Let the engines compute with ``count`` CPU threads, or one per usable core; return how many.
+    """Let the engines use ``count`` CPU threads, or one for each usable core; return how many.
 
-    Torch alone counts the machine's cores, also where a container may use only some of them. It is
-    told at once where it has been imported, else by `tell_torch_its_threads`.
+    Torch by itself counts all cores, also in a container that may use only some. If it is not yet
+    imported, `tell_torch_its_threads` sets the number later.
     """
     if count is not None and count < 1:
-        raise SettingsError(f"{count} CPU threads cannot compute", "write 1 or more")
+        raise SettingsError(f"the number of CPU threads is {count}", "write 1 or more")
     wanted = count if count is not None else usable_cores()
     _untold[:] = [wanted]
     if "torch" in sys.modules:
@@ -177,7 +176,7 @@ def set_threads(count: int | None) -> int:
 
 
 def tell_torch_its_threads() -> None:
-    """Let torch compute with the threads that were set before it was imported, if they were."""
+    """Set the number of threads in torch, if `set_threads` was called before it was imported."""
     import torch
 
     while _untold:
@@ -187,30 +186,27 @@ def tell_torch_its_threads() -> None:
 
 
 def threads() -> int:
-    """Return with how many CPU threads the engines compute: as set, else as torch has it."""
+    """Return how many CPU threads the engines use: as set, else torch's number."""
     if _untold:
         return _untold[0]
-    # Another thread may be importing torch just now: then it has no such function yet.
+    # While another thread imports torch, the function does not exist yet.
     counted = getattr(sys.modules.get("torch"), "get_num_threads", usable_cores)
     return int(counted())
 
 
 def usable_cores() -> int:
-    """Return how many CPU cores this process may keep busy: its affinity and its cgroup's quota."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
+    """Return how many CPU cores this process may use, by its affinity and its cgroup's quota."""
+    cores = core_count()
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
         cores = min(cores, max(1, int(quota) // int(period)))
     except (OSError, ValueError):
-        pass  # no such control group, or the quota is "max": the affinity stands
+        pass  # no such control group, or the quota is "max"
     return cores
 
 
 def cpu_has_bfloat16() -> bool:
-    """Return whether this processor multiplies bfloat16 directly (told on Linux; else False)."""
+    """Return whether this processor multiplies bfloat16 directly; False except on Linux."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -224,8 +220,8 @@ def cpu_has_bfloat16() -> bool:
 def cuda_device_count() -> int:
     """Return how many CUDA devices the driver shows this process; 0 without a driver.
 
-    Asked of the driver library (``cuInit``, ``cuDeviceGetCount`` of NVIDIA's driver API), which
-    honours CUDA_VISIBLE_DEVICES as torch does.
+    The driver library (``cuInit``, ``cuDeviceGetCount`` of NVIDIA's driver API) respects
+    CUDA_VISIBLE_DEVICES, as torch does.
     """
     library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
@@ -267,7 +263,7 @@ def _has_mps() -> bool:
 
 
 def _torch_has_cuda() -> bool:
-    """Read from torch's version file whether it was built with CUDA."""
+    """Return whether torch was built with CUDA, by its version file."""
     found = importlib.util.find_spec("torch")
     if found is None or found.origin is None:
         return False

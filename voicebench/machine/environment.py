@@ -1,10 +1,9 @@
-"""The machine and the software a result was measured on, as far as the system tells."""
+"""The machine and the software that a result was measured on."""
 
 from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 import time
 from importlib import metadata
@@ -29,7 +28,7 @@ _GIT_TIMEOUT_S = 2.0
 def describe_environment() -> dict[str, object]:
     """Return versions, processor, memory, load and commit; unknown values are None.
 
-    Imports no engine, and takes a few milliseconds.
+    Imports no engine. Takes a few milliseconds.
     """
     return {
         "voicebench": voicebench.__version__,
@@ -49,7 +48,7 @@ def describe_environment() -> dict[str, object]:
 
 
 def package_version(name: str) -> str | None:
-    """Return the installed version of a distribution; None where it is missing."""
+    """Return the installed version of a distribution; None if it is missing."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -57,7 +56,7 @@ def package_version(name: str) -> str | None:
 
 
 def cpu_name() -> str | None:
-    """Return the processor's name as the system gives it."""
+    """Return the processor's name."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -67,22 +66,27 @@ def cpu_name() -> str | None:
     return platform.processor() or None
 
 
-def core_count() -> int | None:
-    """Return how many cores this process may use."""
+def usable_core_numbers() -> list[int]:
+    """Return the numbers of the cores that this process may use, in order."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def core_count() -> int:
+    """Return how many cores this process may use."""
+    return len(usable_core_numbers())
 
 
 def memory_bytes() -> int | None:
-    """Return the machine's memory."""
+    """Return the size of the machine's memory."""
     import psutil
 
     return int(psutil.virtual_memory().total)
 
 
 def address_space_limit() -> int | None:
-    """Return how many bytes this process may map (``ulimit -v``); None where it is not limited."""
+    """Return how many bytes this process may map (``ulimit -v``); None if unlimited."""
     if sys.platform == "win32":
         return None
     import resource
@@ -109,14 +113,14 @@ def load_average() -> float | None:
 
 
 def clock_resolution_ns() -> int:
-    """Return the smallest step seen between two readings of the clock."""
+    """Return the smallest difference between two readings of the clock."""
     readings = [time.perf_counter_ns() for _ in range(200)]
     steps = [later - earlier for earlier, later in pairwise(readings)]
     return min((step for step in steps if step > 0), default=0)
 
 
 def git_commit(folder: Path) -> str | None:
-    """Return the commit checked out in ``folder``, with ``+changes`` where files differ."""
+    """Return the commit checked out in ``folder``, with ``+changes`` if files differ."""
     commit = _git(folder, "rev-parse", "--short=12", "HEAD")
     if not commit:
         return None
@@ -124,6 +128,8 @@ def git_commit(folder: Path) -> str | None:
 
 
 def _git(folder: Path, *arguments: str) -> str:
+    import subprocess
+
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *arguments],

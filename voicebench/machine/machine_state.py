@@ -1,10 +1,9 @@
-"""What the machine was doing while a turn ran, read between turns.
+"""What the machine did during a turn: load of others, clocks, throttling, garbage collection.
 
-Counters are read before and after each turn, never during one; the difference is what happened in
-it. Reading takes a few hundred microseconds, and whatever a system does not tell is None: the
-throttle counters and clocks of ``/sys`` and the CPU quota of cgroups are Linux's, the GPU's
-processes NVIDIA's (NVML). The garbage collector alone reports by itself while a turn runs; noting
-its pauses takes two readings of the clock.
+Counters are read before and after each turn, never during one. Reading takes a few hundred
+microseconds. A value that the system does not have is None: clocks and throttle counters
+(``/sys``) and the CPU quota (cgroups) exist on Linux, the processes of GPUs with NVIDIA's NVML.
+Only the garbage collector calls back during a turn; its pauses cost two readings of the clock.
 """
 
 from __future__ import annotations
@@ -17,18 +16,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
+from voicebench.machine.environment import load_average, usable_core_numbers
 from voicebench.turn.timeline import MachineState
 
 CPU_FOLDER = Path("/sys/devices/system/cpu")
 CGROUP_STAT = Path("/sys/fs/cgroup/cpu.stat")
 MOST_CORES = 16
-"""The clocks and counters of so many cores are read; reading those of 128 would take too long."""
+"""Clocks and counters are read for this many cores; for 128 it would take too long."""
+
+
+_Number = TypeVar("_Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What only ever rises: read twice, the difference is what happened in between."""
+    """Counters that only rise; the difference of two readings is what happened in between."""
 
     at_s: float
     busy_s: float | None
@@ -38,10 +42,7 @@ class Counters:
 
 
 class MachineWatch:
-    """Samples the machine around turns; use as a context manager.
-
-    ``read`` is for tests.
-    """
+    """Read the machine's state around turns; a context manager. Tests replace ``read``."""
 
     def __init__(self, read: Callable[[], Counters] | None = None) -> None:
         self._read = read or read_counters
@@ -50,18 +51,18 @@ class MachineWatch:
         self._collection_ns = 0
 
     def __enter__(self) -> MachineWatch:
-        """Begin to note garbage collections."""
+        """Begin to record garbage collections."""
         gc.callbacks.append(self._collection)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Stop."""
+        """Stop recording them."""
         gc.callbacks.remove(self._collection)
 
     def before_turn(self) -> None:
-        """Read the counters that the coming turn starts from."""
+        """Read the counters before a turn."""
         self._before = self._read()
-        self._collection_ns = 0  # what reading the counters collected is not the turn's
+        self._collection_ns = 0  # collections while reading are not the turn's
 
     def after_turn(self) -> MachineState:
         """Return what happened since `before_turn`."""
@@ -70,10 +71,10 @@ class MachineWatch:
         before = self._before or after
         return MachineState(
             cpu_others=_share_of_others(before, after),
-            load_1min=_load(),
+            load_1min=load_average(),
             clock_mhz=clock_mhz(),
             quota_ms=_rise(before.quota_ms, after.quota_ms),
-            throttled=_whole_rise(before.throttled, after.throttled),
+            throttled=_rise(before.throttled, after.throttled),
             collection_ms=collection_ns / 1e6,
             gpu_others=foreign_gpu_processes(),
         )
@@ -87,7 +88,7 @@ class MachineWatch:
 
 
 def read_counters() -> Counters:
-    """Read the system's counters, now."""
+    """Return the system's counters."""
     return Counters(
         at_s=time.perf_counter(),
         busy_s=_busy_s(),
@@ -98,17 +99,17 @@ def read_counters() -> Counters:
 
 
 def clock_mhz() -> float | None:
-    """Return the mean clock of the cores, where Linux tells it."""
+    """Return the mean clock of the cores; None except on Linux."""
     found = [_number(path) for path in _paths("cpufreq/scaling_cur_freq")]
     known = [value for value in found if value]
     return sum(known) / len(known) / 1000 if known else None
 
 
 def foreign_gpu_processes() -> int | None:
-    """Return how many other processes compute on NVIDIA's GPUs; None where that cannot be told.
+    """Return how many other processes compute on NVIDIA's GPUs; None if unknown.
 
-    In a container the system may hide process numbers; where GPUs list processes, but not ours
-    though it computes there, nothing is said.
+    A container may hide process numbers. So if GPUs list processes, but not this one, the number is
+    unknown.
     """
     nvml = _nvml()
     if nvml is None:
@@ -119,44 +120,31 @@ def foreign_gpu_processes() -> int | None:
     return len(listed - {os.getpid()}) if os.getpid() in listed or not listed else None
 
 
-def _cores() -> list[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
 def _busy_s() -> float | None:
-    """Return how long the cores that we may use were busy, all processes together."""
+    """Return how long all processes together kept this process's cores busy."""
     import psutil
 
     try:
         times = psutil.cpu_times(percpu=True)
     except (OSError, RuntimeError, NotImplementedError):
         return None
-    cores = [times[core] for core in _cores() if core < len(times)]
+    cores = [times[core] for core in usable_core_numbers() if core < len(times)]
     return float(
         sum(sum(core) - core.idle - getattr(core, "iowait", 0.0) - _guest(core) for core in cores)
     )
 
 
 def _guest(core: object) -> float:
-    """Return guest time, which Linux counts within user and nice time too."""
+    """Return guest time, which Linux also counts in user and nice time."""
     return float(getattr(core, "guest", 0.0)) + float(getattr(core, "guest_nice", 0.0))
 
 
 def _share_of_others(before: Counters, after: Counters) -> float | None:
-    elapsed = (after.at_s - before.at_s) * len(_cores())
+    elapsed = (after.at_s - before.at_s) * len(usable_core_numbers())
     if before.busy_s is None or after.busy_s is None or elapsed <= 0:
         return None
     others = (after.busy_s - before.busy_s) - (after.own_s - before.own_s)
     return min(max(others / elapsed, 0.0), 1.0)
-
-
-def _load() -> float | None:
-    try:
-        return os.getloadavg()[0]
-    except (OSError, AttributeError):
-        return None
 
 
 def _quota_ms() -> float | None:
@@ -177,7 +165,7 @@ def _throttle_count() -> int | None:
 
 @cache
 def _paths(name: str) -> tuple[Path, ...]:
-    paths = [CPU_FOLDER / f"cpu{core}" / name for core in _cores()[:MOST_CORES]]
+    paths = [CPU_FOLDER / f"cpu{core}" / name for core in usable_core_numbers()[:MOST_CORES]]
     return tuple(path for path in paths if path.exists())
 
 
@@ -188,12 +176,8 @@ def _number(path: Path) -> int | None:
         return None
 
 
-def _rise(before: float | None, after: float | None) -> float | None:
-    return None if before is None or after is None else max(after - before, 0.0)
-
-
-def _whole_rise(before: int | None, after: int | None) -> int | None:
-    return None if before is None or after is None else max(after - before, 0)
+def _rise(before: _Number | None, after: _Number | None) -> _Number | None:
+    return None if before is None or after is None else max(after - before, type(after)(0))
 
 
 class _GpuProcess(ctypes.Structure):
@@ -212,7 +196,7 @@ _MOST_GPU_PROCESSES = 256
 
 @cache
 def _nvml() -> ctypes.CDLL | None:
-    """Return NVIDIA's management library, ready for use; None where there is none."""
+    """Return NVIDIA's management library (NVML), initialised; None if there is none."""
     try:
         library = ctypes.CDLL("libnvidia-ml.so.1")
         return library if library.nvmlInit_v2() == 0 else None

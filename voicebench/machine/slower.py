@@ -1,9 +1,9 @@
-"""Slow ways of computing that nobody asked for: which engines take one, why, and what helps.
+"""Slow ways of computing that the user did not choose: which engine, why, and the remedy.
 
-An engine takes the fastest way that this machine offers, and goes on where one is missing: in torch
-without a C compiler, on the CPU where torch cannot use the GPU. Its figures are then those of
-another machine. So it says so in its description, which every result keeps; what is said of a
-result reads it from there.
+An engine takes the fastest way to compute on this machine. If one is missing it takes a slower one:
+torch without a C compiler, the CPU if torch cannot use the GPU. Its figures are then not those of
+the machine. So the engine says so in its description, which every result keeps, and reports read it
+from there.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 ENGINES = {"llm": "the language model", "tts": "the voice"}
-"""The engines of a target's description, and how they are called."""
+"""The engines in a target's description, and their names in sentences."""
 _BECAUSE, _REMEDY = "slower_because", "faster_with"
 
 
 @dataclass(frozen=True, slots=True)
 class Slower:
-    """Why an engine computes more slowly than it could: "computed in …: …"; and the remedy."""
+    """Why an engine computes slowly, as in "computed in …: …", and the remedy."""
 
     because: str
     remedy: str
 
     def describe(self) -> dict[str, object]:
-        """Return what an engine's description holds of it."""
+        """Return the entries for an engine's description."""
         return {_BECAUSE: self.because, _REMEDY: self.remedy}
 
 
 def described(slower: Slower | None) -> dict[str, object]:
-    """Return what an engine's description holds of ``slower``; nothing of None."""
+    """Return the entries for an engine's description; none for None."""
     return {} if slower is None else slower.describe()
 
 
 def slower_in(description: object) -> Slower | None:
-    """Return what an engine's ``description`` says of it, None where it says nothing."""
+    """Return the slow way in an engine's ``description``; None if it has none."""
     if not isinstance(description, Mapping):
         return None
     because, remedy = description.get(_BECAUSE), description.get(_REMEDY)
@@ -44,9 +44,9 @@ def slower_in(description: object) -> Slower | None:
 
 
 def slower_engines(target: object) -> list[tuple[str, str]]:
-    """Return a sentence and its remedy for each slow way that a ``target`` takes.
+    """Return (sentence, remedy) for each slow way in ``target``, a target's description.
 
-    ``target`` is its description; engines that are slow for the same reason share a sentence.
+    Engines that are slow for the same reason share a sentence.
     """
     if not isinstance(target, Mapping):
         return []
@@ -62,5 +62,5 @@ def slower_engines(target: object) -> list[tuple[str, str]]:
 
 
 def sentence(name: str, slower: Slower, *, many: bool = False) -> str:
-    """Return ``slower`` as a sentence about what is called ``name``."""
+    """Return ``slower`` as a sentence about ``name``."""
     return f"{name} {'are' if many else 'is'} {slower.because}"

@@ -23,7 +23,7 @@ from voicebench.checks.selftest import (
     InstrumentError,
     measure_in_process,
 )
-from voicebench.checks.transports import measure_used, transports_of
+from voicebench.checks.transports import measure_used
 from voicebench.errors import CannotMeasure, UsageError
 from voicebench.events import Event
 from voicebench.figures.columns import GrowingColumns
@@ -42,13 +42,12 @@ from voicebench.results.run import RecordedRun, previous_run, read_digest, read_
 from voicebench.results.uninterrupted import uninterrupted
 from voicebench.settings import AudibleSettings, Effective, Settings, secrets_of
 from voicebench.targets import Target
+from voicebench.targets.kinds import check_target, kind_of, open_target
 from voicebench.targets.load import Load, load_beside_clients
-from voicebench.targets.opening import (
-    check_target,
+from voicebench.targets.recorded_names import (
     described,
     expected_settings,
     named_by_servers,
-    open_target,
     recorded_settings,
 )
 from voicebench.text.prompts import PromptSet, check_prompt, from_prompts, language_of
@@ -134,7 +133,8 @@ def measure_open(
     effective = named_by_servers(effective, description)
     settings = effective.settings
     recorded = recorded_settings(effective, description)
-    errors = _instrument_errors(description, load_beside_clients(target), observer)
+    wires = kind_of(settings).wires(settings)
+    errors = _instrument_errors(wires, load_beside_clients(target), observer)
     instrument = max(errors, key=lambda error: error.p95_ms)
     environment = describe_environment() | {
         "instrument": instrument.as_dict(),
@@ -166,19 +166,18 @@ def measure_open(
 
 
 def _instrument_errors(
-    description: Mapping[str, object], load: Load | None, observer: Observer
+    wires: tuple[str, ...], load: Load | None, observer: Observer
 ) -> list[InstrumentError]:
     """Measure the instrument's own error, in process and over what the target is reached by.
 
     Over the wire it is measured beside the engine that computes here during a turn.
     """
     errors = [measure_in_process(QUICK_TURNS)]
-    over = transports_of(description)
-    if over:
+    if wires:
         observer.say("measuring the instrument's own error over the wire")
         try:
             turns = QUICK_TURNS_OVER_THE_WIRE if load is None else QUICK_TURNS_BESIDE_AN_ENGINE
-            errors += measure_used(over, turns, load)
+            errors += measure_used(wires, turns, load)
         except CannotMeasure as error:
             observer.say(f"it could not be measured: {error}")
     return errors

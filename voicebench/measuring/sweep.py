@@ -30,7 +30,7 @@ from voicebench.measuring.session import (
 from voicebench.settings import Effective, Settings, load_settings, parse_override
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
-from voicebench.targets.opening import open_target
+from voicebench.targets.kinds import open_target
 
 MOST_CANDIDATES = 24
 USUAL = ("chunker.first_words=1,2,3,4",)
@@ -184,30 +184,29 @@ def _named(effective: Effective, name: str) -> Effective:
 def _open_all(found: Sequence[Candidate], observer: Observer, stack: ExitStack) -> list[Target]:
     """Open a target for each candidate; those that differ in their chunks alone share engines."""
     opened: dict[str, Target] = {}
-    targets = []
+    targets: list[Target] = []
     for candidate in found:
         settings = candidate.effective.settings
-        engines = _engines_of(settings)
-        if engines not in opened:
-            opened[engines] = stack.enter_context(closing(open_target(settings, observer.say)))
-        target = opened[engines]
-        if isinstance(target, Cascade):
-            target = target.with_chunks(settings.chunker.first_words, settings.chunker.later_words)
+        shared = opened.get(_engines_of(settings))
+        if isinstance(shared, Cascade):
+            chunker = settings.chunker
+            targets.append(shared.with_chunks(chunker.first_words, chunker.later_words))
+            continue
+        target = stack.enter_context(closing(open_target(settings, observer.say)))
+        opened[_engines_of(settings)] = target
         targets.append(target)
     return targets
 
 
 def _engines_of(settings: Settings) -> str:
     """Return what has to be equal for two candidates to share their engines."""
-    if settings.run.target != "cascade":
-        return settings.model_dump_json()
     run = settings.run.model_copy(update={"name": ""})
     return settings.model_copy(update={"run": run}).model_dump_json(exclude={"chunker"})
 
 
 def _use_threads(run: OpenRun) -> None:
     """Give the engines the threads that the run asks for: one number for the whole process."""
-    if run.settings.run.threads is not None and run.settings.run.target == "cascade":
+    if run.settings.run.threads is not None:
         from voicebench.machine.devices import set_threads
 
         set_threads(run.settings.run.threads)

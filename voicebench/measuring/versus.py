@@ -28,8 +28,7 @@ from voicebench.measuring.session import (
 )
 from voicebench.results.run import RecordedRun
 from voicebench.settings import Effective
-from voicebench.targets.opening import engine_threads
-from voicebench.targets.simulated import PREFIX
+from voicebench.targets.engine_opening import engine_threads
 
 SHARED = ("runs", "warmup", "prompts", "prompt", "pause_s", "results", "save_audio")
 """Settings of ``[run]`` that the first set-up gives both."""
@@ -117,7 +116,7 @@ def _figures(one: RecordedRun, other: RecordedRun) -> Sequence[Figure]:
 def _use_threads(run: OpenRun, first: Effective, second: Effective) -> None:
     """Give the engines the threads that the run asks for: one number for the whole process."""
     wanted = {engine_threads(side.settings) for side in (first, second)}
-    if len(wanted) > 1 and not run.settings.run.target.startswith(PREFIX):
+    if len(wanted) > 1:
         from voicebench.machine.devices import set_threads
 
         set_threads(engine_threads(run.settings))

@@ -1,22 +1,20 @@
 """The pipeline: a language model, the chunker and a synthesizer at work together.
 
-The reply's tokens come in one thread; the synthesizer speaks in the calling thread. Between them
-is the chunker and a queue of text chunks, so the first chunk is spoken while the reply is still
-being written. With ``sequential`` the first chunk is handed over only when the reply is complete,
-as a naive pipeline does it.
+One thread reads the reply's tokens, and the calling thread speaks. The chunker and a queue of text
+chunks are between them, so the first chunk is spoken while the reply is still being written. With
+``sequential`` the queue stays empty until the reply is complete, as in a naive pipeline.
 
-Every event is emitted in the thread in which it arose, the moment it is in hand. A text chunk is
-"handed over" when the synthesizer takes it from the queue and begins.
+Every event is emitted at once, in the thread in which it arose. The event of a text chunk is
+emitted when the synthesizer takes it from the queue and begins.
 """
 
 from __future__ import annotations
 
-import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
-from typing import TypeVar, cast
+from contextlib import AbstractContextManager, contextmanager
+from typing import TypeVar
 
 from voicebench.errors import EngineError, VoicebenchError
 from voicebench.events import (
@@ -46,7 +44,7 @@ _Yielded = TypeVar("_Yielded")
 
 
 class StageError(Exception):
-    """An engine failed: which stage, and the error itself."""
+    """An engine failed: the stage, and its error."""
 
     def __init__(self, stage: Stage, error: BaseException) -> None:
         super().__init__(str(error))
@@ -64,10 +62,10 @@ def run_turn(
     sequential: bool = False,
     schedule: FreeForAll | None = None,
 ) -> None:
-    """Answer ``prompt`` aloud: push the events of one whole turn.
+    """Answer ``prompt`` aloud, and emit the events of one whole turn.
 
-    An engine's `VoicebenchError` ends the turn as failed. Any other exception is a defect: the
-    turn is ended as failed, so that it is on record, and the exception goes on.
+    An engine's `VoicebenchError` ends the turn as failed. Any other exception is a defect: it ends
+    the turn as failed too, so that it is recorded, and is raised again.
     """
     with whole_turn(prompt, emit):
         _Turn(
@@ -83,14 +81,14 @@ def run_turn(
 def write_turn(
     prompt: str, emit: Emit, *, llm: LanguageModel, schedule: FreeForAll | None = None
 ) -> None:
-    """Answer ``prompt`` in text alone: push the events of one whole turn without a voice.
+    """Answer ``prompt`` in text only, and emit the events of one whole turn without a voice.
 
-    Failures end the turn as `run_turn` does it.
+    Errors end the turn as in `run_turn`.
     """
     schedule = schedule or FreeForAll()
     with whole_turn(prompt, emit), _stage("llm", schedule):
         reply = llm.reply(prompt)
-        with closing(_closable(reply)):
+        with _closed(reply):
             for event in steps(reply, schedule.token_step):
                 emit(event)
                 if isinstance(event, Token):
@@ -100,9 +98,9 @@ def write_turn(
 def speak_turn(
     text: str, emit: Emit, *, tts: Synthesizer, schedule: FreeForAll | None = None
 ) -> None:
-    """Speak ``text`` as it is: push the events of one whole turn of one text chunk.
+    """Speak ``text`` as one text chunk, and emit the events of one whole turn.
 
-    Failures end the turn as `run_turn` does it.
+    Errors end the turn as in `run_turn`.
     """
     schedule = schedule or FreeForAll()
     with whole_turn(text, emit), _stage("tts", schedule):
@@ -111,7 +109,7 @@ def speak_turn(
 
 @contextmanager
 def whole_turn(prompt: str, emit: Emit) -> Iterator[None]:
-    """Begin a turn, and end it as finished or failed by what happens within."""
+    """Emit the start of a turn, and its end: finished, or failed by an error in the block."""
     emit(TurnStarted(prompt))
     try:
         yield
@@ -128,7 +126,7 @@ def whole_turn(prompt: str, emit: Emit) -> Iterator[None]:
 
 @contextmanager
 def _stage(stage: Stage, schedule: FreeForAll) -> Iterator[None]:
-    """Blame ``stage`` for an error within, and let others go when it is over."""
+    """Raise an error in the block as one of ``stage``; release the device at the end."""
     try:
         yield
     except Exception as error:
@@ -144,24 +142,25 @@ def speak_text(
     tts: Synthesizer,
     chunker: Chunker,
 ) -> None:
-    """Speak text as it arrives, without a language model; the pieces are not tokens of a reply.
+    """Speak text as it arrives, without a language model.
 
-    Emits text chunks and audio only; the caller starts and ends the turn. Raises what the
+    Emits only text chunks and audio; the caller starts and ends the turn. Raises what the
     synthesizer raises.
     """
     heard = False
-    closed = itertools.chain.from_iterable(map(chunker.feed, pieces))
-    for chunk in itertools.chain(closed, _last_chunks(chunker)):
+    for chunk in _chunks(pieces, chunker):
         heard |= _speak_chunk(chunk, emit, tts, FreeForAll(), is_opening=not heard)
 
 
-def _last_chunks(chunker: Chunker) -> Iterator[str]:
-    """Yield what the chunker still holds, once that is asked for."""
+def _chunks(pieces: Iterator[str], chunker: Chunker) -> Iterator[str]:
+    """Yield the text chunks of ``pieces``."""
+    for piece in pieces:
+        yield from chunker.feed(piece)
     yield from chunker.finish()
 
 
 class _Turn:
-    """One turn's two threads and the queue between them."""
+    """The two threads of a turn, and the queue between them."""
 
     def __init__(
         self,
@@ -204,19 +203,19 @@ class _Turn:
                 raise StageError("llm", error) from error
 
     def _break_off_reply(self) -> None:
-        """Wake a model up that waits for a peer: its next token may be long in coming."""
+        """Interrupt a model that waits for a server, whose next token may take long."""
         self._cancelled.set()
         if isinstance(self._llm, Interruptible):
             self._llm.interrupt()
 
     def _write(self, prompt: str) -> None:
-        """Run the language model to its end, and queue text chunks as they close."""
+        """Read the reply to its end, and queue its text chunks."""
         held_back: list[str] = []
         try:
             reply = self._llm.reply(prompt)
-            with closing(_closable(reply)):
+            with _closed(reply):
                 for event in steps(reply, self._schedule.token_step):
-                    # Nothing may come after the turn's end, however often the user asks for it.
+                    # No event may follow the turn's end.
                     if self._cancelled.is_set():
                         return
                     self._emit(event)
@@ -240,7 +239,7 @@ class _Turn:
     def _speak(self) -> None:
         if isinstance(self._tts, TextStreamSpeaker):
             try:
-                self._tts.speak_stream(self._chunks_as_they_come(), self._emit)
+                self._tts.speak_stream(self._queued_chunks(), self._emit)
             except Exception as error:
                 raise StageError("tts", error) from error
             return
@@ -255,9 +254,9 @@ class _Turn:
             finally:
                 self._schedule.chunk_spoken()
 
-    def _chunks_as_they_come(self) -> Iterator[str]:
+    def _queued_chunks(self) -> Iterator[str]:
         while (chunk := self._chunks.get()) is not None:
-            # Such a voice is elsewhere: it needs no turn on a device here.
+            # Such a voice is remote and does not use a device of this machine.
             self._schedule.chunk_spoken()
             yield chunk
 
@@ -265,14 +264,14 @@ class _Turn:
 def _speak_chunk(
     chunk: str, emit: Emit, tts: Synthesizer, schedule: FreeForAll, *, is_opening: bool
 ) -> bool:
-    """Speak a chunk, from the first sound on where nothing was heard before; say if audio came."""
+    """Speak a chunk; return whether audio came. The opening chunk starts at its first sound."""
     emit(TextChunk(chunk))
     if is_opening and isinstance(tts, OpeningSpeaker):
         speech = tts.speak_opening(chunk)
     else:
         speech = tts.speak(chunk)
     heard = False
-    with closing(_closable(speech)):
+    with _closed(speech):
         for event in steps(speech, schedule.speech_step):
             emit(event)
             if isinstance(event, AudioChunk):
@@ -284,7 +283,7 @@ def _speak_chunk(
 def steps(
     source: Iterator[_Yielded], step: Callable[[], AbstractContextManager[None]]
 ) -> Iterator[_Yielded]:
-    """Yield from ``source``, drawing each item while ``step()`` is held."""
+    """Yield from ``source``; each item is computed inside ``step()``."""
     while True:
         with step():
             try:
@@ -294,14 +293,14 @@ def steps(
         yield item
 
 
-class _Closable:
-    """Something with a ``close``: every generator has one, a plain iterator has not."""
-
-    def close(self) -> None: ...
-
-
-def _closable(source: Iterator[object]) -> _Closable:
-    return cast(_Closable, source) if hasattr(source, "close") else _Closable()
+@contextmanager
+def _closed(source: Iterator[object]) -> Iterator[None]:
+    """Close ``source`` at the end of the block, if it can be closed."""
+    try:
+        yield
+    finally:
+        if hasattr(source, "close"):
+            source.close()
 
 
 def _failed_turn(failure: StageError) -> TurnFailed:
@@ -309,10 +308,7 @@ def _failed_turn(failure: StageError) -> TurnFailed:
     stage = failure.stage
     if isinstance(failure.error, EngineError):
         fault, stage = failure.error.fault, failure.error.stage or failure.stage
-    return TurnFailed(_reason(failure.error), fault, stage)
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, VoicebenchError):
-        return str(error)
-    return f"{type(error).__name__}: {error}"
+    reason = str(failure.error)
+    if not isinstance(failure.error, VoicebenchError):
+        reason = f"{type(failure.error).__name__}: {reason}"
+    return TurnFailed(reason, fault, stage)

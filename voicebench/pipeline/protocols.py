@@ -1,7 +1,6 @@
-"""What the pipeline expects of its two engines: a language model and a synthesizer.
+"""Interfaces of a language model and a synthesizer, as the pipeline uses them.
 
-An engine of this process and a client of a server follow the same protocols, so the pipeline does
-not know which it drives.
+Engines in this process and clients of a server have the same interfaces.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ if TYPE_CHECKING:
 
 
 class LanguageModel(Protocol):
-    """Anything that answers a prompt as a stream of tokens, in process or over a wire."""
+    """Answers a prompt as a stream of tokens."""
 
     def reply(self, prompt: str) -> Iterator[LlmEvent]:
-        """Yield the reply to ``prompt``, each token the moment it is in hand.
+        """Yield the reply to ``prompt``, each token as soon as it is available.
 
         Closing the iterator cancels the reply. Raises `voicebench.errors.EngineError`.
         """
         ...
 
     def describe(self) -> dict[str, object]:
-        """Return what a reader of the results must know: engine, model, device, dtype, …"""
+        """Return what the results record: engine, model, device, dtype, …"""
         ...
 
     def close(self) -> None:
@@ -37,38 +36,38 @@ class LanguageModel(Protocol):
 
 @runtime_checkable
 class LooksBack(Protocol):
-    """A language model whose reply may turn out not to be over after it has ended."""
+    """A language model that can check, after a reply, whether it was really complete."""
 
     def look_back(self) -> None:
-        """Raise `voicebench.errors.EngineError` where what came since belies the reply's end.
+        """Raise `voicebench.errors.EngineError` if later data shows that the reply was not over.
 
-        Called when the reply has been spoken, so that nobody waits for it.
+        Called after the reply has been spoken, so that it delays nothing.
         """
         ...
 
 
 @runtime_checkable
 class Interruptible(Protocol):
-    """A language model whose next token may be long in coming, and that can be woken up."""
+    """A language model whose wait for the next token can be interrupted."""
 
     def interrupt(self) -> None:
-        """Make a running `reply` fail at once; called from another thread."""
+        """Make a running `reply` fail at once. Called from another thread."""
         ...
 
 
 class Synthesizer(Protocol):
-    """Anything that speaks a text chunk as a stream of samples, in process or over a wire."""
+    """Speaks a text chunk as a stream of samples."""
 
     def speak(self, text: str) -> Iterator[TtsEvent]:
-        """Yield the speech of ``text``; each `AudioChunk` the moment its samples are on the host.
+        """Yield the speech of ``text``, each `AudioChunk` as soon as its samples are on the host.
 
-        A chunk with nothing to pronounce (an emoji, a dash) yields nothing. Closing the iterator
+        Yields nothing for a chunk without a pronunciation (an emoji, a dash). Closing the iterator
         cancels the rest. Raises `voicebench.errors.EngineError`.
         """
         ...
 
     def describe(self) -> dict[str, object]:
-        """Return what a reader of the results must know: engine, voice, device, rate, …"""
+        """Return what the results record: engine, voice, device, sample rate, …"""
         ...
 
     def close(self) -> None:
@@ -81,16 +80,16 @@ class OpeningSpeaker(Protocol):
     """A synthesizer that can leave out the silence before a reply's first sound."""
 
     def speak_opening(self, text: str) -> Iterator[TtsEvent]:
-        """Yield the speech of a reply's first chunk: as `Synthesizer.speak`, from the first sound.
+        """Yield the speech of a reply's first chunk as `Synthesizer.speak`, from its first sound.
 
-        A `SilenceTrimmed` before the first audio says how much was left out.
+        A `SilenceTrimmed` before the first audio has the length of the removed silence.
         """
         ...
 
 
 @runtime_checkable
 class WholeSpeaker(Protocol):
-    """A synthesizer that can also speak a text in one piece, to compare its streaming with."""
+    """A synthesizer that can also compute a text in one piece, to check its streaming."""
 
     def speak_whole(self, text: str) -> NDArray[np.float32]:
         """Return the speech of ``text``, ``(samples,)``, untrimmed, with the noise of `speak`."""
@@ -99,11 +98,11 @@ class WholeSpeaker(Protocol):
 
 @runtime_checkable
 class PacedSpeaker(Protocol):
-    """A synthesizer that knows its own pace on this machine."""
+    """A synthesizer that has measured its speed on this machine."""
 
     @property
     def longest_step_s(self) -> float:
-        """How long its longest step (a window of speech) takes, in seconds."""
+        """The time of its longest step (a window of speech), in seconds."""
         ...
 
 
@@ -112,9 +111,9 @@ class TextStreamSpeaker(Protocol):
     """A synthesizer that takes the next text chunk while it still speaks the one before."""
 
     def speak_stream(self, chunks: Iterator[str], emit: Emit) -> None:
-        """Speak ``chunks``, each handed over and emitted as `TextChunk` the moment it comes.
+        """Speak ``chunks``, each sent and emitted as `TextChunk` when it comes.
 
-        Emits nothing more once it has returned or raised. Raises `voicebench.errors.EngineError`,
-        and what ``chunks`` raises.
+        Emits nothing after it has returned or raised. Raises `voicebench.errors.EngineError`, and
+        what ``chunks`` raises.
         """
         ...

@@ -1,16 +1,16 @@
-"""Who may use the computing device next, when a language model and a synthesizer share it.
+"""The order in which a language model and a synthesizer use the device that they share.
 
-Two engines on one device slow each other down, and the order of their work decides when the
-listener hears something. `TurnTaking` hands the device out one step at a time (a token, a window
-of frames) by one rule: **what leads to the first audio goes first; after it, speech goes before
-tokens while the listener's buffer is short, and tokens before speech while it is not.** So the
-reply's text is complete as early as playing without a stall allows.
+Two engines on one device slow each other down, and their order decides when the listener hears
+something. `TurnTaking` gives the device to one step at a time (a token, a window of frames), by one
+rule: **what leads to the first audio goes first; after it, speech goes before tokens while the
+listener's buffer is short, and tokens before speech otherwise.** So the reply's text is complete as
+early as playback without stalls allows.
 
-A server has several turns at once on the same device. Their `TurnTaking`s share one `DeviceQueue`,
-and the rule goes on between them: a turn that nobody hears yet goes before turns that sound
-already, the oldest first; of those that sound, the one whose listener runs dry first.
+A server computes several turns at once on one device. Their `TurnTaking`s share a `DeviceQueue`: a
+turn without audio goes before turns with audio, the oldest first. Among turns with audio, the one
+whose listener runs out of audio first goes first.
 
-Engines on different devices, or behind a wire, need no such order: `FreeForAll`.
+Engines on different devices, or remote ones, need no order: `FreeForAll`.
 """
 
 from __future__ import annotations
@@ -23,55 +23,55 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 BUFFER_S = 0.6
-"""Audio that the listener should have in hand before tokens go first again: a few token steps and
-one window of speech on a slow CPU."""
+"""Audio in the listener's buffer from which on tokens go first: a few token steps and one window of
+speech on a slow CPU."""
 
 LEAST_BUFFER_S = 0.15
-"""The same on a fast machine: what a moment of another program's work may take."""
+"""The same on a fast machine: as long as another program may delay a step."""
 
 STEPS_IN_HAND = 8
-"""How many of the longest steps of speech the buffer lasts, where their time is known."""
+"""The buffer lasts for this many of the longest steps of speech, if their time is known."""
 
 HOLD_S = 0.005
-"""How long the device is kept free for the next step that should go before others. The thread of
-the language model needs some microseconds between two tokens; without this, a window of speech, of
-another turn or of the same, would slip in after every token."""
+"""How long the device is reserved for the next step of a turn that goes first. The language model's
+thread needs some microseconds between two tokens. Without this, a window of speech would start
+after every token."""
 
 PATIENCE_STEPS = 64
-"""Steps after which a turn that still brought nothing goes behind newer ones."""
+"""After this many steps without output a turn goes behind newer ones."""
 
 _Rank = tuple[int, int, int]
 
 
 def buffer_for(longest_step_s: float) -> float:
-    """Return the audio, in seconds, to have in hand where steps of speech take so long at most."""
+    """Return the length of the buffer, in seconds, for a longest step of speech, in seconds."""
     return min(max(STEPS_IN_HAND * longest_step_s, LEAST_BUFFER_S), BUFFER_S)
 
 
 class TurnCancelled(BaseException):
-    """Raised in the threads of a turn that nobody waits for any more; no error of anyone's."""
+    """Raised in the threads of a turn that was cancelled; not an error."""
 
 
 class FreeForAll:
-    """No order: every step may be taken at once."""
+    """No order: every step may start at once."""
 
     def chunk_waits(self) -> None:
-        """Note that a text chunk waits for the synthesizer."""
+        """Record that a text chunk waits for the synthesizer."""
 
     def chunk_spoken(self) -> None:
-        """Note that the synthesizer is done with a text chunk, or gave it up."""
+        """Record that the synthesizer has finished a text chunk, or has given up."""
 
     def audio_out(self, seconds: float) -> None:
-        """Note that so much audio came out."""
+        """Record that this much audio came out."""
 
     def text_out(self) -> None:
-        """Note that a token came out of a turn that is only read."""
+        """Record a token of a turn without audio."""
 
     def give_way(self) -> None:
-        """Let whoever waits go: the turn is over, or is being given up."""
+        """Let all waiting steps go: the turn is over or given up."""
 
     def cancel(self) -> None:
-        """Let no further step begin: those that wait or come raise `TurnCancelled`."""
+        """Start no further step: waiting and later steps raise `TurnCancelled`."""
 
     @contextmanager
     def token_step(self) -> Iterator[None]:
@@ -86,7 +86,7 @@ class FreeForAll:
 
 @dataclass(eq=False, slots=True)
 class _Step:
-    """A step that waits: whose it is, of which kind, on which lane, and whether it may go."""
+    """A waiting step: its turn, its kind, the lane it needs, and whether it may start."""
 
     turn: TurnTaking
     kind: str
@@ -95,12 +95,11 @@ class _Step:
 
 
 class DeviceQueue:
-    """The steps of all turns that wait for the same engines.
+    """The waiting steps of all turns that use the same engines.
 
-    ``one_device`` is False where the language model and the voice each have a device of their
-    own: then a token and a window of speech may run at once, and only turns compete.
-    ``buffer_s`` is the audio that each turn's listener should have in hand. ``clock`` gives
-    nanoseconds on a monotonic clock.
+    ``one_device`` is False if the language model and the voice have different devices: then a token
+    and a window of speech may run at the same time, and only turns compete. ``buffer_s`` is the
+    length of each listener's buffer, ``clock`` a monotonic clock in nanoseconds.
     """
 
     def __init__(
@@ -120,16 +119,16 @@ class DeviceQueue:
         self._numbers = itertools.count()
 
     def turn(self) -> TurnTaking:
-        """Return the order of work for one more turn."""
+        """Return the schedule of a new turn."""
         return TurnTaking(self._buffer_s, self.clock, self)
 
     def next_number(self) -> int:
-        """Return the number of a new turn: older turns have smaller ones."""
+        """Return the number of a new turn; older turns have smaller numbers."""
         return next(self._numbers)
 
     @contextmanager
     def step(self, turn: TurnTaking, kind: str, may_go: Callable[[], bool]) -> Iterator[None]:
-        """Hold the device of ``kind`` for one step of ``turn``, once it is its turn."""
+        """Wait until ``turn`` goes first, then hold the device of ``kind`` for one step."""
         step = _Step(turn, kind, "device" if self.one_device else kind, may_go)
         with self.changed:
             self._waiting.append(step)
@@ -151,11 +150,11 @@ class DeviceQueue:
                 self.changed.notify_all()
 
     def let_go(self, turn: TurnTaking) -> None:
-        """Keep the device free for ``turn`` no longer; the lock is held."""
+        """End the reservation of the device for ``turn``; the lock is held."""
         self._held = {lane: held for lane, held in self._held.items() if held[0] is not turn}
 
     def _goes(self, step: _Step) -> bool:
-        """Tell whether ``step`` may go now; the lock is held."""
+        """Return whether ``step`` may start now; the lock is held."""
         if step.turn.is_cancelled:
             return True
         if step.lane in self._busy or not step.may_go() or self._held_for_s(step) is not None:
@@ -164,10 +163,10 @@ class DeviceQueue:
         return min(able, key=_place) is step
 
     def _look_again_in_s(self, step: _Step) -> float | None:
-        """Return when to look whether ``step`` may go though nobody said so; the lock is held.
+        """Return after how long `_goes` must be checked again without a notification; locked.
 
-        Who has the device says when it is free. As long as nobody has it, time alone can change
-        who goes next: what was found a moment ago may not hold any more, and nobody would say so.
+        A step that holds the device notifies when it ends. While no step holds it, the order may
+        change by time alone, without a notification.
         """
         if step.lane in self._busy:
             return None
@@ -175,7 +174,7 @@ class DeviceQueue:
         return HOLD_S if held_s is None else held_s
 
     def _held_for_s(self, step: _Step) -> float | None:
-        """Return how long the device is still kept free for a turn that goes before ``step``."""
+        """Return how long the device is still reserved for a turn that goes before ``step``."""
         turn, until_ns = self._held.get(step.lane, (step.turn, 0))
         left_ns = until_ns - self.clock()
         before = _speech_can_wait(step) if turn is step.turn else turn.rank() < step.turn.rank()
@@ -183,7 +182,7 @@ class DeviceQueue:
 
 
 def _place(step: _Step) -> tuple[_Rank, bool]:
-    """Return the place of a waiting step among all: the smallest goes first."""
+    """Return the place of a waiting step; the smallest goes first."""
     return step.turn.rank(), _speech_can_wait(step)
 
 
@@ -192,11 +191,11 @@ def _speech_can_wait(step: _Step) -> bool:
 
 
 class TurnTaking(FreeForAll):
-    """One step at a time, for the duration of one voice turn.
+    """The schedule of one voice turn: one step at a time.
 
-    ``clock`` (nanoseconds, monotonic) tells how much of the audio that came out has been played
-    by a listener who started at first audio and pauses whenever the buffer is empty. ``device`` is
-    what other turns compete for, where there are others.
+    The listener is assumed to start at first audio, and to pause whenever the buffer is empty;
+    ``clock`` (monotonic, nanoseconds) gives how much has been played. ``device`` is the queue that
+    other turns share.
     """
 
     def __init__(
@@ -217,74 +216,74 @@ class TurnTaking(FreeForAll):
 
     @property
     def is_unheard(self) -> bool:
-        """Whether nothing came out of this turn yet."""
+        """Whether this turn has had no output yet."""
         return self._played_out_ns is None
 
     def has_enough(self) -> bool:
-        """Whether the listener has so much audio in hand that tokens go before speech."""
+        """Return whether the listener's buffer is long enough for tokens to go first."""
         if self._played_out_ns is None:
             return False
         return (self._played_out_ns - self._clock()) / 1e9 >= self._buffer_s
 
     def rank(self) -> _Rank:
-        """Return the turn's place among all: the smallest goes first."""
+        """Return the turn's place among all turns; the smallest goes first."""
         if self._played_out_ns is None:
             return 0, self._steps // PATIENCE_STEPS, self._number
         return 1, self._played_out_ns, self._number
 
     def refuse_if_cancelled(self) -> None:
-        """Raise `TurnCancelled` if the turn is; count the step otherwise."""
+        """Raise `TurnCancelled` if the turn is cancelled; otherwise count the step."""
         if self.is_cancelled:
             raise TurnCancelled
         self._steps += 1
 
     def chunk_waits(self) -> None:
-        """Note that a text chunk waits for the synthesizer."""
+        """Record that a text chunk waits for the synthesizer."""
         with self._changed:
             self._chunks_waiting += 1
 
     def chunk_spoken(self) -> None:
-        """Note that the synthesizer is done with a text chunk, or gave it up."""
+        """Record that the synthesizer has finished a text chunk, or has given up."""
         with self._changed:
             self._chunks_waiting -= 1
             self._changed.notify_all()
 
     def audio_out(self, seconds: float) -> None:
-        """Note that so much audio came out."""
+        """Record that this much audio came out."""
         with self._changed:
             now_ns = self._clock()
-            # Out of audio, the listener pauses: a wait in the past makes nothing urgent now.
+            # A listener without audio pauses, so an earlier stall makes nothing urgent now.
             empty_ns = now_ns if self._played_out_ns is None else max(self._played_out_ns, now_ns)
             self._played_out_ns = empty_ns + round(seconds * 1e9)
             self._device.let_go(self)
             self._changed.notify_all()
 
     def text_out(self) -> None:
-        """Note that a token came out of a turn that is only read."""
+        """Record a token of a turn without audio."""
         self.audio_out(0.0)
 
     def give_way(self) -> None:
-        """Let whoever waits go: the turn is over, or is being given up."""
+        """Let all waiting steps go: the turn is over or given up."""
         with self._changed:
             self._chunks_waiting = 0
             self._device.let_go(self)
             self._changed.notify_all()
 
     def cancel(self) -> None:
-        """Let no further step begin: those that wait or come raise `TurnCancelled`."""
+        """Start no further step: waiting and later steps raise `TurnCancelled`."""
         with self._changed:
             self.is_cancelled = True
         self.give_way()
 
     @contextmanager
     def token_step(self) -> Iterator[None]:
-        """Hold the device for one token, once speech does not need it more."""
+        """Hold the device for one token, unless speech goes first."""
         with self._device.step(self, "token", lambda: not self._speech_goes_first()):
             yield
 
     @contextmanager
     def speech_step(self) -> Iterator[None]:
-        """Hold the device for one window of speech, once no token goes before it."""
+        """Hold the device for one window of speech, unless a token goes first."""
         with self._device.step(self, "speech", lambda: True):
             yield
 

@@ -1,7 +1,7 @@
-"""What went wrong on the other side or on the way, said in one sentence.
+"""Errors of a peer, or of the way to it, as one sentence.
 
-A peer's own words in such a sentence go through `voicebench.quoting`, the whole sentence too: no
-control character gets into one, and whoever knows the peer's key (`Access.secrets`) takes it out.
+A peer's words in that sentence go through `voicebench.quoting`, and so does the whole sentence, so
+it holds no control characters. `voicebench.remote.connection.peer.Peer` removes the keys.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from voicebench.errors import EngineError
 from voicebench.events import Fault, Stage
 from voicebench.quoting import MAX_QUOTE, one_line, quote
 
-__all__ = ["MAX_QUOTE", "RemoteError", "message_in", "quote"]
+__all__ = ["MAX_QUOTE", "RemoteError", "message_in", "quote", "sound_error"]
 
 _MESSAGE_KEYS = (
     *("error", "errors", "error_message", "error_msg", "errorMessage"),
     *("detail", "message", "msg"),
 )
 MAX_SENTENCE = 2000
-"""Characters of a whole sentence, whatever it repeats of a peer."""
+"""Characters of a whole sentence."""
 
 
 class RemoteError(EngineError):
@@ -34,11 +34,16 @@ class RemoteError(EngineError):
         self.stage: Stage | None = stage
 
 
+def sound_error(message: str, remedy: str = "") -> RemoteError:
+    """Return the error that the sound of a peer is wrong."""
+    return RemoteError(message, remedy, fault="audio")
+
+
 def message_in(body: str) -> str:
     """Return the message in the body of an error answer.
 
-    OpenAI's shape ``{"error": {"message": …}}`` and its many cousins (``error`` as text,
-    FastAPI's ``detail``, ``message``); a web page's title; else the text as it is.
+    That is the message in OpenAI's ``{"error": {"message": …}}`` and similar shapes (``error`` as
+    text, FastAPI's ``detail``, ``message``), or a web page's title, else the whole text.
     """
     try:
         found = json.loads(body)

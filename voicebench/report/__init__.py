@@ -1,1 +1,1 @@
-"""What people read: tables in the terminal, CSV, Markdown. Reads results, never targets."""
+"""Reports on recorded runs: tables in the terminal, Markdown, HTML, formats for programs."""

@@ -1,51 +1,44 @@
-"""What stands in a report's head beside the verdict: what changes the meaning of its figures."""
+"""The notes in the head of a report: facts that change the meaning of its figures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from voicebench.judging.advice import connects_in_every_turn
 from voicebench.judging.final import TOO_NOISY
 from voicebench.machine.slower import slower_engines
 from voicebench.results.folder import TURNS
 from voicebench.results.run import RecordedRun
 
 COLD_CONNECTIONS = (
-    "connections were opened inside the turns, as asked for (--cold-connection): every figure that "
-    "begins with the turn includes connecting"
+    "connections were opened inside the turns (--cold-connection): every figure that begins with "
+    "the turn includes connecting"
 )
 
 
 def notes_on(environment: Mapping[str, object]) -> list[str]:
-    """Return what a reader must know of how a run's target was reached, and how it computed."""
+    """Return notes on how the target of a run was reached and how its engines computed."""
     target = environment.get("target")
-    notes = [COLD_CONNECTIONS] if _connects_anew(target) else []
+    notes = [COLD_CONNECTIONS] if connects_in_every_turn(target) else []
     return [*notes, *(sentence for sentence, _ in slower_engines(target))]
 
 
 def head_notes(run: RecordedRun) -> list[str]:
-    """Return what stands in the head of a report: how far the run went, and `notes_on` it."""
+    """Return the notes in the head of a report: whether the run is complete, and `notes_on`."""
     found = []
     if not run.complete:
-        found.append(f"interrupted after {run.taken.progress()}: the figures cover these")
+        found.append(f"interrupted after {run.taken.progress()}: the figures cover only these")
     if run.cut_line:
-        found.append(f"the last line of {TURNS} was cut off, and is left out")
+        found.append(f"the last line of {TURNS} was cut off and is ignored")
     return [*found, *notes_on(run.environment)]
 
 
 def warnings_of(run: RecordedRun) -> list[str]:
-    """Return what a reader has to know before any figure, where there are no other places for it.
+    """Return all warnings for a report that has no table of caveats.
 
-    A noisy machine, bad audio, another baseline, how far the run went.
+    They are the notes of the head, a noisy machine, bad audio and another baseline.
     """
-    found = [one.text for one in run.judged.caveats]
+    found = [caveat.text for caveat in run.judged.caveats]
     if run.judged.invalid:
         found.insert(0, f"INVALID: {TOO_NOISY}")
     return [*head_notes(run), *found]
-
-
-def _connects_anew(target: object) -> bool:
-    """Return whether the target, or one of its engines, was connected to anew in every turn."""
-    if not isinstance(target, Mapping):
-        return False
-    parts = (target, target.get("llm"), target.get("tts"))
-    return any(isinstance(part, Mapping) and part.get("cold_connection") is True for part in parts)

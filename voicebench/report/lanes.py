@@ -1,8 +1,8 @@
-"""What of a turn goes where on a time axis: spans and marks, in milliseconds; nothing is drawn.
+"""A turn as spans and marks on a time axis, in milliseconds, for all drawings.
 
-A turn is shown in two ways. Its *path* is one lane, the stages that lead to the first audio one
-after the other and then the listening. Its *lanes* are three, for what happens at the same time:
-the language model, the voice, and the listener who plays from the first audio on.
+A turn is shown in two ways. Its *path* is one lane: the stages up to the first audio one after the
+other, then the listening. Its three *lanes* show what happens at the same time: the language model,
+the voice, and the listener, who plays from the first audio on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from voicebench.turn.timeline import Timeline
 
 
 class Kind(Enum):
-    """What a stretch or a moment of a turn is: its name in the legend."""
+    """The kind of a span or a mark, with its name in the legend."""
 
     PREFILL = "waiting for the reply to begin"
     WRITING = "writing"
@@ -36,7 +36,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of a lane; drawn at least one cell wide."""
+    """A period of a lane; it is drawn at least one cell wide."""
 
     start_ms: float
     end_ms: float
@@ -45,7 +45,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A moment of a lane."""
+    """A moment on a lane."""
 
     at_ms: float
     kind: Kind
@@ -53,14 +53,14 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One line of a waterfall; later spans lie over earlier ones, marks over all."""
+    """One line of a waterfall. Later spans cover earlier ones, and marks cover all."""
 
     name: str
     spans: tuple[Span, ...]
     marks: tuple[Mark, ...] = ()
 
     def kinds(self) -> set[Kind]:
-        """Return what is in the lane."""
+        """Return the kinds of all spans and marks."""
         return {span.kind for span in self.spans} | {mark.kind for mark in self.marks}
 
 
@@ -84,13 +84,13 @@ def path(turn: Timeline) -> Lane:
 
 
 def lanes(turn: Timeline) -> list[Lane]:
-    """Return the turn as the lanes that it shows: language model, voice, listener."""
+    """Return the lanes of the turn that are not empty: language model, voice, listener."""
     drawn = [_llm_lane(turn), _voice_lane(turn), _listener_lane(turn)]
     return [lane for lane in drawn if lane.spans or lane.marks]
 
 
 def start_ms(turn: Timeline) -> float:
-    """Return when the turn has begun to speak and its reply is complete, or when it failed."""
+    """Return when speech is heard and the reply is complete, or when the turn failed."""
     if turn.failed:
         return turn.end_ns / NS_PER_MS
     reply = BY_NAME["llm_total_ms"].of(turn) or 0.0
@@ -99,20 +99,20 @@ def start_ms(turn: Timeline) -> float:
 
 
 def whole_ms(turn: Timeline) -> float:
-    """Return until when something comes in or is missing: the last sample, the last stall."""
+    """Return the end of the last sample or the last stall."""
     stalled_until = max((stall.end_ms for stall in _stalls(turn)), default=0.0)
     return max(start_ms(turn), stalled_until, turn.end_ns / NS_PER_MS)
 
 
 def heard_until_ms(turn: Timeline) -> float | None:
-    """Return when the listener has heard everything; None without audio."""
+    """Return when the listener has heard all audio; None without audio."""
     if turn.sound is None:
         return None
     return listen(turn.audio, turn.sound.sample_rate).end_ns / NS_PER_MS
 
 
 def _moments(turn: Timeline) -> tuple[float | None, float | None, float | None]:
-    """Return when the reply began (or came, if in one piece), the first chunk, the first audio."""
+    """Return when the reply began (or came in one piece), the first chunk, the first audio."""
     texts = turn.tokens or ([turn.whole_reply] if turn.whole_reply else [])
     return (
         _first_ms(text.at_ns for text in texts),
@@ -214,7 +214,7 @@ def _stalls(turn: Timeline) -> list[Span]:
 
 
 def _until_failure(turn: Timeline) -> Span:
-    """Return the stretch from the last thing that came to the failure."""
+    """Return the span from the last event to the failure."""
     stamps = [text.at_ns for text in (*turn.tokens, *turn.chunks)]
     stamps += [arrival.at_ns for arrival in turn.audio]
     kind = Kind.SYNTHESIS if turn.chunks else Kind.WAIT if turn.tokens else Kind.PREFILL

@@ -1,8 +1,8 @@
-"""Which turn is which run, and how many runs kept the limit.
+"""The runs of a report: which are shown, and how many keep the limit on first audio.
 
-A *run* is a measured turn; runs count from 1, as people count them, while a turn's own number also
-counts the cold and the warm-up turns before it. A run keeps the limit when its first audio came
-under it, or at it where the gate says so; a failed run does not, and stays in the count.
+A *run* is a measured turn. Runs are numbered from 1; the number of a turn also counts the cold and
+warm-up turns. A run keeps the limit if its first audio is under it, or at it if the gate says so. A
+failed run does not keep it, and stays in the count.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from voicebench.judging.digest import SLOWEST_WHOLE, Digest, MeasuredRun
 from voicebench.judging.gates import GateResult
 
 FIRST_AUDIO_LIMIT_MS = 300.0
-"""What a run is held to where no gate says otherwise: the target of the sprint of reference."""
+"""The limit if no gate sets one; every sprint has the same target."""
 
 MOST_SHOWN = 60
 SLOWEST_SHOWN = SLOWEST_WHOLE
-"""Of more than `MOST_SHOWN` runs, a table or picture shows this many: the failed and slowest."""
+"""Of more than `MOST_SHOWN` runs, a table or picture shows this many failed and slowest ones."""
 
 Status = Literal["first audio ✓", "first audio ✗", "! failed"]
 
 
 @dataclass(frozen=True, slots=True)
 class TurnLimit:
-    """What the first audio of each run is held to."""
+    """The limit on the first audio of each run."""
 
     ms: float
     at_most: bool = False
-    """Whether a run at the limit keeps it too."""
+    """Whether a run exactly at the limit keeps it."""
 
     def keeps(self, first_audio_ms: float) -> bool:
         """Return whether a run with this first audio keeps the limit."""
         return first_audio_ms <= self.ms if self.at_most else first_audio_ms < self.ms
 
     def __str__(self) -> str:
-        """Return ``under 300 ms``, or ``within 300 ms`` where the limit itself is kept."""
+        """Return ``under 300 ms``, or ``within 300 ms`` if the limit itself is allowed."""
         return f"{'within' if self.at_most else 'under'} {form.limit(self.ms, 'ms')}"
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many runs kept the limit, and the best of them."""
+    """The number of runs that keep the limit, and the best run."""
 
     runs: int
     kept: int
@@ -68,34 +68,34 @@ class Tally:
 
 
 def keeps(run: MeasuredRun, limit: TurnLimit) -> bool:
-    """Return whether the first audio of ``run`` kept ``limit``; a failed run did not."""
+    """Return whether the first audio of ``run`` keeps ``limit``; False for a failed run."""
     first_audio = run.first_audio_ms()
     return first_audio is not None and limit.keeps(first_audio)
 
 
 def status(run: MeasuredRun, limit: TurnLimit) -> Status:
-    """Return what a row says of a run. It judges first audio alone, and says so."""
+    """Return the status of a run. It names first audio, the only limit that it judges."""
     if run.turn.failed:
         return "! failed"
     return "first audio ✓" if keeps(run, limit) else "first audio ✗"
 
 
 def shortlist(digest: Digest) -> Sequence[MeasuredRun]:
-    """Return the runs that a person can look at one by one: all, or the failed and slowest ones."""
+    """Return the runs to show one by one: all, or the failed and slowest ones of many."""
     if digest.summary.turns <= MOST_SHOWN:
         return digest.runs
     return digest.slowest(SLOWEST_SHOWN)
 
 
 def shortlist_note(digest: Digest) -> str:
-    """Return what `shortlist` left out; an empty text where it left out nothing."""
+    """Return a note if `shortlist` left out runs; else an empty text."""
     if digest.summary.turns <= MOST_SHOWN:
         return ""
     return f"the {SLOWEST_SHOWN} slowest of {digest.summary.turns} runs; runs.csv has all"
 
 
 def tally(columns: Columns, limit: TurnLimit) -> Tally:
-    """Count the runs whose first audio kept ``limit``; of equal runs the first is best."""
+    """Count the runs whose first audio keeps ``limit``; of equal runs the first is the best."""
     first_audio = columns.values["first_audio_ms"]
     timed = first_audio[~np.isnan(first_audio)]
     best = int(np.nanargmin(first_audio)) if timed.size else None
@@ -109,7 +109,7 @@ def tally(columns: Columns, limit: TurnLimit) -> Tally:
 
 
 def first_audio_limit(results: Iterable[GateResult]) -> TurnLimit:
-    """Return the limit that the first gate on first audio sets, else under 300 ms."""
+    """Return the limit of the first gate on first audio, else under 300 ms."""
     for result in results:
         gate = result.gate
         if gate.metric is not FIRST_AUDIO or gate.statistic == "stdev":
@@ -122,5 +122,5 @@ def first_audio_limit(results: Iterable[GateResult]) -> TurnLimit:
 
 
 def phase_label(phase: Phase) -> str:
-    """Return what a turn of ``phase`` is called where there is room for one word."""
+    """Return a one-word label of ``phase``."""
     return {"warmup": "warm-up"}.get(phase, phase)

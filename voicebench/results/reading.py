@@ -21,7 +21,7 @@ def check_folder(path: Path, *, may_be_empty: bool = False) -> Path:
     turns = folder / TURNS
     if not turns.is_file():
         raise ResultsError(
-            f"{path} is not a results folder: it has no {TURNS}",
+            f"{path} is not a run folder: it has no {TURNS}",
             "name a folder that `voicebench run` made",
         )
     if turns.stat().st_size == 0 and not may_be_empty:

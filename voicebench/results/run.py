@@ -14,7 +14,6 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from voicebench.errors import ResultsError, UsageError
-from voicebench.events import WHOLE_TURN
 from voicebench.figures.columns import Columns
 from voicebench.figures.comparison import Side
 from voicebench.figures.summary import Summary
@@ -133,18 +132,21 @@ class RecordedRun:
         return {name: value for name, value in known.items() if value is not None}
 
     @property
+    def server_urls(self) -> tuple[str, ...]:
+        """The URLs of the servers that the target, or an engine of it, was reached at."""
+        target = object_in(self.environment, "target")
+        described = (target, object_in(target, "llm"), object_in(target, "tts"))
+        return tuple(str(part["url"]) for part in described if part.get("url"))
+
+    @property
     def is_over_a_socket(self) -> bool:
         """Whether the whole turn, or its audio, came over a WebSocket."""
-        voice = object_in(self.settings, "tts")
-        return self.target in WHOLE_TURN or (
-            self.target == "cascade" and bool(voice.get("url")) and voice.get("api") == "socket"
-        )
+        return any(url.startswith(("ws:", "wss:")) for url in self.server_urls)
 
     @property
     def is_over_a_wire(self) -> bool:
-        """Whether the target or one of its engines has a URL."""
-        behind = any(object_in(self.settings, name).get("url") for name in ("llm", "tts"))
-        return self.target in WHOLE_TURN or (self.target == "cascade" and behind)
+        """Whether the target or one of its engines was reached over a connection."""
+        return bool(self.server_urls)
 
     @property
     def side(self) -> Side:

@@ -28,7 +28,7 @@ from voicebench.turn.timeline import TimedText, Timeline
 TURN_COLUMNS = ("result", *CSV_COLUMNS)
 
 LONG_COLUMN_DOCS: tuple[tuple[str, str], ...] = (
-    ("result", "Name of the results folder."),
+    ("result", "Name of the run folder."),
     ("turn", "Number of the turn within the run, from 1."),
     ("phase", "cold, warmup, idle or measured."),
     ("status", "ok or failed."),
@@ -37,7 +37,7 @@ LONG_COLUMN_DOCS: tuple[tuple[str, str], ...] = (
     ("value", "The value; a metric that the turn does not show has no row."),
 )
 EVENT_COLUMN_DOCS: tuple[tuple[str, str], ...] = (
-    ("result", "Name of the results folder."),
+    ("result", "Name of the run folder."),
     ("turn", "Number of the turn within the run, from 1."),
     ("phase", "cold, warmup, idle or measured."),
     (

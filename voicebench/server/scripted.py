@@ -14,7 +14,8 @@ from functools import lru_cache, partial
 
 from voicebench.errors import EngineError
 from voicebench.events import AudioChunk, LlmEvent, TtsEvent, Usage
-from voicebench.targets.simulated import SAMPLE_RATE, Script, WaitingClock, plan_speech, plan_tokens
+from voicebench.targets.script import Script
+from voicebench.targets.simulated import SAMPLE_RATE, WaitingClock, plan_speech, plan_tokens
 from voicebench.text.speakable import speakable
 
 

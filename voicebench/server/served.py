@@ -10,23 +10,18 @@ from pathlib import Path
 
 from voicebench.engines.llm.generation import InProcessLanguageModel
 from voicebench.errors import UsageError
-from voicebench.events import WHOLE_TURN, Emit
+from voicebench.events import Emit
 from voicebench.pipeline.pipeline import speak_turn, write_turn
 from voicebench.pipeline.protocols import LanguageModel, Synthesizer
 from voicebench.pipeline.scheduling import DeviceQueue, FreeForAll
 from voicebench.server.clock import arrived_s
 from voicebench.server.scripted import ScriptedModel, ScriptedVoice
 from voicebench.settings import Settings
-from voicebench.targets import Target
+from voicebench.targets import Say, Target
 from voicebench.targets.cascade import Cascade, listening_buffer_s
-from voicebench.targets.opening import Say, check_target, open_cascade
-from voicebench.targets.simulated import (
-    NS_PER_S,
-    PREFIX,
-    RealClock,
-    Simulated,
-    parse_script,
-)
+from voicebench.targets.kinds import check_target, kind_of, open_target
+from voicebench.targets.script import parse_script
+from voicebench.targets.simulated import NS_PER_S, RealClock, Simulated
 from voicebench.text.chat_template import PastMessage
 from voicebench.text.chunking import Chunker
 from voicebench.text.prompts import language_of
@@ -155,8 +150,7 @@ class ServedScript(Served):
 def check_served(settings: Settings) -> None:
     """Raise `UsageError` for settings that cannot be served, before anything is loaded."""
     check_target(settings)
-    whole_turn = settings.run.target in WHOLE_TURN
-    if whole_turn or settings.llm.url is not None or settings.tts.url is not None:
+    if kind_of(settings).wires(settings):
         raise UsageError(
             "an engine behind a URL cannot be served", "measure its own server instead"
         )
@@ -164,10 +158,16 @@ def check_served(settings: Settings) -> None:
 
 def open_served(settings: Settings, say: Say) -> Served:
     """Load what ``settings`` name. Raises a `VoicebenchError` if that fails."""
-    if settings.run.target.startswith(PREFIX):
+    target = open_target(settings, say)
+    if isinstance(target, Simulated):
         chunker = partial(Chunker, settings.chunker.first_words, settings.chunker.later_words)
         return ServedScript(settings.run.target, chunker)
-    return ServedCascade(open_cascade(settings, say))
+    if isinstance(target, Cascade):
+        return ServedCascade(target)
+    target.close()
+    raise UsageError(
+        f"target {settings.run.target!r} cannot be served", "serve a cascade or a script, 'sim:…'"
+    )
 
 
 def warm_up(served: Served, say: Say, turns: int = 2) -> None:

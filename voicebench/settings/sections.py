@@ -35,7 +35,7 @@ class RunSettings(SettingsSection):
     """What is measured, how often, and where the results go."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "default"
-    """Name of the run, part of the results folder's name. Letters, digits, '.', '_', '-'."""
+    """Name of the run, part of the run folder's name. Letters, digits, '.', '_', '-'."""
     target: str = "cascade"
     """'cascade' (a language model, the chunker and a synthesizer, each in process or behind a URL),
     'voice' or 'realtime' (server.url does the whole turn), or a simulated target,
@@ -65,7 +65,7 @@ class RunSettings(SettingsSection):
     """CPU threads of the engines in process. Default: one per usable core; one less where the other
     engine is remote, for its client."""
     results: Annotated[str, Field(min_length=1)] = "results"
-    """Folder for the run folders."""
+    """Results folder: the folder in which run folders are made."""
     save_audio: bool = False
     """Keep each turn's audio as a WAV file."""
 

@@ -12,17 +12,16 @@ pretends to be an engine.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Protocol
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voicebench.audio.synthetic_voice import synthetic_voice
-from voicebench.errors import UsageError
 from voicebench.events import (
     AudioChunk,
     Emit,
@@ -33,9 +32,13 @@ from voicebench.events import (
     TurnFinished,
     TurnStarted,
 )
+from voicebench.targets import Say, TargetKind
+from voicebench.targets.script import PREFIX, Script, parse_script
 from voicebench.text.chunking import Chunker
 
-PREFIX = "sim:"
+if TYPE_CHECKING:
+    from voicebench.settings import Settings
+
 SAMPLE_RATE = 16_000
 WINDOW_S = 0.1
 """Each piece of audio is at most this long."""
@@ -48,69 +51,6 @@ _REPLY = (
     "The weather will stay clear and mild today, with a light wind from the west. "
     "Take a jacket along for the evening."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """The delays of one simulated turn.
-
-    ``ttft_s`` turn start to first token; ``token_s`` between tokens; ``ttfb_s`` chunk handed over
-    to first samples; ``speed_x`` audio seconds per second of synthesis; ``silence_s`` at the head
-    of the reply's audio; ``words`` of the reply (one token each); every ``fail``-th turn fails
-    after its first token (0: none).
-    """
-
-    ttft_s: float = 0.120
-    token_s: float = 0.008
-    ttfb_s: float = 0.070
-    speed_x: float = 4.0
-    silence_s: float = 0.0
-    words: int = 16
-    fail: int = 0
-
-
-_KEYS = {field.name.split("_")[0]: field.name for field in fields(Script)}
-_DURATION = re.compile(r"^(?P<number>[0-9]+(\.[0-9]+)?)(?P<unit>ms|s)$")
-_SPEED = re.compile(r"^(?P<number>[0-9]+(\.[0-9]+)?)x?$")
-_COUNT = re.compile(r"^[0-9]{1,6}$")
-_MAX_DURATION_S = 60.0
-_MAX_WORDS = 1000
-
-
-def parse_script(text: str) -> Script:
-    """Read ``sim:key=value,…``. Raises `UsageError`, naming the key and what is allowed."""
-    values: dict[str, float | int] = {}
-    for item in filter(None, (part.strip() for part in text.removeprefix(PREFIX).split(","))):
-        key, separator, value = item.partition("=")
-        if not separator or key not in _KEYS:
-            raise UsageError(
-                f"simulated target {text!r} has an unknown part {item!r}",
-                f"use {', '.join(f'{known}=…' for known in _KEYS)}",
-            )
-        values[_KEYS[key]] = _parse_value(key, value, text)
-    return Script(**values)  # type: ignore[arg-type]
-
-
-def _parse_value(key: str, value: str, text: str) -> float | int:
-    if key in ("words", "fail"):
-        if _COUNT.match(value) and (key == "fail" or 1 <= int(value) <= _MAX_WORDS):
-            return int(value)
-        raise UsageError(f"{key}={value} in {text!r} is no count", "write for example 'words=12'")
-    if key == "speed":
-        if (match := _SPEED.match(value)) and 0.01 <= float(match["number"]) <= 10_000:
-            return float(match["number"])
-        raise UsageError(
-            f"speed={value} in {text!r} is no speed of 0.01x to 10000x",
-            "write for example 'speed=4x'",
-        )
-    match = _DURATION.match(value)
-    seconds = float(match["number"]) * (0.001 if match["unit"] == "ms" else 1.0) if match else -1.0
-    if not 0 <= seconds <= _MAX_DURATION_S:
-        raise UsageError(
-            f"{key}={value} in {text!r} is no duration of 0 to {_MAX_DURATION_S:.0f} s",
-            f"write for example '{key}=70ms'",
-        )
-    return seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,9 +218,26 @@ class Simulated:
 
     def describe(self) -> dict[str, object]:
         """Return the script."""
-        return {"target": "simulated"} | {
-            field.name: getattr(self.script, field.name) for field in fields(Script)
-        }
+        return {"target": "simulated"} | asdict(self.script)
 
     def close(self) -> None:
         """Nothing to release."""
+
+
+class SimulatedKind(TargetKind):
+    """A script of delays, written after ``sim:``."""
+
+    name = PREFIX
+    example = "sim:ttft=120ms,…"
+
+    def check(self, settings: Settings) -> None:
+        """Raise `UsageError` for a script that cannot be read."""
+        parse_script(settings.run.target)
+
+    def open(self, settings: Settings, say: Say) -> Simulated:  # noqa: ARG002
+        """Return the target that plays the script; the settings' chunker cuts its text."""
+        chunker = settings.chunker
+        return Simulated(
+            parse_script(settings.run.target),
+            new_chunker=partial(Chunker, chunker.first_words, chunker.later_words),
+        )

@@ -77,7 +77,7 @@ def test_a_setting_out_of_range_is_refused_before_the_model_is_looked_for(
 
 
 def test_a_wrong_device_is_refused_before_the_model_is_looked_for() -> None:
-    with pytest.raises(DeviceError, match="no device name"):
+    with pytest.raises(DeviceError, match="not a device name"):
         load_language_model("no/such/model/anywhere", device="gpu")
 
 

@@ -20,7 +20,7 @@ from voicebench.errors import DeviceError, EngineError, ModelError, SettingsErro
 from voicebench.events import AudioChunk, SilenceTrimmed
 from voicebench.machine.slower import slower_in
 from voicebench.settings import load_settings
-from voicebench.targets.opening import open_voice
+from voicebench.targets.engine_opening import open_voice
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

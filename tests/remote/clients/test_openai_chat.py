@@ -380,7 +380,7 @@ def test_a_server_that_is_down_is_named_at_once() -> None:
 
 
 def test_a_url_that_is_none_is_refused_when_it_is_read() -> None:
-    with pytest.raises(UsageError, match="no URL"):
+    with pytest.raises(UsageError, match="not a URL"):
         OpenAiChat("localhost:8000/v1", "m")
 
 

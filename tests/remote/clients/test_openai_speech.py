@@ -66,7 +66,7 @@ RAW = SpeechOptions(sample_rate=RATE)
 
 def test_the_request_holds_what_is_set_and_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_KEY", "sk-secret")
-    options = SpeechOptions("wav", speed=1.2, extra={"lang": "en"})
+    options = SpeechOptions("wav", extra={"speed": 1.2, "lang": "en"})
     with voice(sends("audio/wav", WAV), options, key=ApiKey("SOME_KEY")) as (made, server):
         list(made.speak(" Good evening. "))
         assert "sk-secret" not in repr(made.describe())

@@ -129,7 +129,7 @@ def test_a_broken_flac_frame_is_an_error_and_not_silence() -> None:
 
 def test_ogg_of_another_kind_is_said_so() -> None:
     head = encoded("opus").replace(b"OpusHead", b"\x01vorbis\x00")
-    with pytest.raises(RemoteError, match="another kind than Opus"):
+    with pytest.raises(RemoteError, match="that is not Opus"):
         decoded("opus", head)
 
 

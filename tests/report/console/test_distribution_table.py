@@ -6,7 +6,7 @@ from handmade import failed_turn, make_turn, ns, sprint_turns
 from outcomes import row_of, shown
 
 from voicebench.figures.summary import summarize
-from voicebench.report.console.distribution_table import distribution_sheet
+from voicebench.report.console.figure_tables import distribution_sheet
 from voicebench.turn.timeline import TimedText, Timeline
 
 

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from voicebench.events import Connected
 from voicebench.judging.digest import digest_of
-from voicebench.report.console.phase_table import phase_sheet
+from voicebench.report.console.figure_tables import phase_sheet
 from voicebench.report.console.run_table import run_sheet
 from voicebench.report.console.style import Sheet
 from voicebench.report.console.waterfall import GUTTER, Waterfall

@@ -7,7 +7,7 @@ from outcomes import row_of, shown
 
 from voicebench.events import ServerTiming
 from voicebench.figures.summary import summarize
-from voicebench.report.console.server_table import server_sheet
+from voicebench.report.console.figure_tables import server_sheet
 
 
 def told(*timings: ServerTiming, count: int = 3) -> str:

@@ -41,7 +41,7 @@ def test_the_sprint_of_reference_reads_as_it_did() -> None:
 def test_a_percentile_that_the_turns_cannot_carry_is_called_the_maximum_and_says_so() -> None:
     text = table(sprint_turns(), "first_audio.p95 < 300ms")
     assert "(max of 8)" in text
-    assert "p95 needs 20 values; of 8 the largest is shown, and judged" in text
+    assert "p95 needs 20 turns: the maximum of 8 is shown and judged" in text
 
 
 def test_a_percentile_that_the_turns_carry_keeps_its_name() -> None:

@@ -15,9 +15,9 @@ from voicebench.report.console.waterfall import (
     TARGET,
     Axis,
     Waterfall,
+    chosen_runs,
     fit_axis,
     paint,
-    telling,
 )
 from voicebench.report.lanes import Kind, Lane, Mark, Span
 from voicebench.turn.timeline import Timeline
@@ -104,7 +104,7 @@ def test_a_run_with_stalls_says_how_many() -> None:
 
 
 def test_the_fastest_the_median_and_the_slowest_run_are_shown_in_detail() -> None:
-    chosen = [(why, run.number) for why, run in telling(digest_of(sprint_turns()))]
+    chosen = [(why, run.number) for why, run in chosen_runs(digest_of(sprint_turns()))]
     assert chosen == [("the fastest", 3), ("the median", 2), ("the slowest", 8)]
     lines = picture(sprint_turns())
     assert "run 3, the fastest  first audio 252 ms · heard until 1.8 s" in lines
@@ -112,8 +112,8 @@ def test_the_fastest_the_median_and_the_slowest_run_are_shown_in_detail() -> Non
 
 
 def test_a_single_run_is_shown_in_detail_once() -> None:
-    assert [why for why, _ in telling(digest_of([make_turn()]))] == ["the fastest"]
-    assert len(telling(digest_of([make_turn(1), make_turn(2)]))) == 2
+    assert [why for why, _ in chosen_runs(digest_of([make_turn()]))] == ["the fastest"]
+    assert len(chosen_runs(digest_of([make_turn(1), make_turn(2)]))) == 2
 
 
 def test_a_failed_run_is_drawn_up_to_its_failure() -> None:

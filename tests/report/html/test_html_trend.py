@@ -12,7 +12,7 @@ from recorded_folders import write_result
 from voicebench.figures.figure import parse_figure
 from voicebench.figures.intervals import Interval
 from voicebench.report.html import html_report, trend_of, trend_sections
-from voicebench.report.html.trend import MOST_ROWS, chart, told
+from voicebench.report.html.trend import MOST_ROWS, chart, in_words
 from voicebench.results.history import Point, run_history
 from voicebench.results.run import read_run
 
@@ -67,7 +67,7 @@ def test_the_limit_is_that_of_the_latest_run() -> None:
 
 
 def test_the_trend_is_told_in_words() -> None:
-    assert told([point(400.0), point(None), point(300.0), point(350.0)], FIGURE) == (
+    assert in_words([point(400.0), point(None), point(300.0), point(350.0)], FIGURE) == (
         "3 runs, 300 ms to 400 ms, latest 350 ms, +17 % against the run before."
     )
 

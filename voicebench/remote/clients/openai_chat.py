@@ -52,7 +52,6 @@ class ChatOptions:
     seed: int | None = None
     system_prompt: str | None = None
     stream: bool = True
-    usage: bool = True
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -154,7 +153,7 @@ class OpenAiChat(HttpClient):
             "temperature": options.temperature,
             "seed": options.seed,
         }
-        if options.stream and options.usage:
+        if options.stream:
             request["stream_options"] = {"include_usage": True}
         request |= options.extra
         if "max_completion_tokens" in request:

@@ -42,8 +42,6 @@ class SpeechOptions:
     sample_rate: int | None = None
     encoding: PcmEncoding | None = None
     channels: int | None = None
-    speed: float | None = None
-    instructions: str | None = None
     stream_format: Literal["audio", "sse"] | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
 
@@ -89,7 +87,6 @@ class OpenAiSpeech(HttpSpeech):
             "response_format": options.response_format,
             "stream_format": options.stream_format,
             "sample_rate": self._sample_rate,
-            "speed": options.speed,
             "extra": sorted(options.extra),
         }
         return self._described("openai-http", facts)
@@ -113,8 +110,6 @@ class OpenAiSpeech(HttpSpeech):
             "input": text,
             "voice": self._voice,
             "response_format": options.response_format,
-            "speed": options.speed,
-            "instructions": options.instructions,
             "stream_format": options.stream_format,
         }
         request |= options.extra

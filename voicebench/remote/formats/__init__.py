@@ -1,1 +1,1 @@
-"""What bytes of a peer mean: server-sent events, JSON, headers; and templates of what is sent."""
+"""What a peer's bytes mean: server-sent events, JSON, headers; and templates of requests."""

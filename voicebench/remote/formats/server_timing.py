@@ -1,11 +1,10 @@
-"""What a server says of its own durations: the ``Server-Timing`` header, read by its standard.
+"""The duration that a server reports for itself, in the ``Server-Timing`` header.
 
-``Server-Timing: total;dur=123.4;desc="all of it", model;dur=98`` (W3C, "Server Timing", 2023).
-The entries of one header overlap as their server likes, so they are never added up: the one called
-*total* is the server's duration, else the longest is, for it contains the others or is at least
-no more than the whole.
+``Server-Timing: total;dur=123.4;desc="all of it", model;dur=98`` (W3C, "Server Timing", 2023). The
+entries may overlap, so they are never added up. The one named *total* is the server's duration,
+else the longest one: it contains the others, or is at most the whole.
 
-OpenAI's API says the same in a header of its own, ``openai-processing-ms``.
+OpenAI's API has a header of its own, ``openai-processing-ms``.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ import re
 from collections.abc import Mapping
 
 MAX_ENTRIES = 50
-# Parts between commas or semicolons; what is in quotes holds neither.
+# Parts between commas or semicolons outside of quotes.
 _ENTRY = re.compile(r"""(?:[^,"]|"(?:[^"\\]|\\.)*")+""")
 _PART = re.compile(r"""(?:[^;"]|"(?:[^"\\]|\\.)*")+""")
 
 
 def server_duration_ms(headers: Mapping[str, str]) -> float | None:
-    """Return the server's own duration in ms as ``headers`` (any case) tell it, or None."""
+    """Return the server's duration in ms by ``headers`` (any case), or None."""
     by_name = {name.lower(): value for name, value in headers.items()}
     entries = parse_server_timing(by_name.get("server-timing", ""))
     if entries:
@@ -30,7 +29,7 @@ def server_duration_ms(headers: Mapping[str, str]) -> float | None:
 
 
 def parse_server_timing(value: str) -> dict[str, float]:
-    """Return the durations in ms by lower-case name; what has none, or a broken one, is left out.
+    """Return the durations in ms by lower-case name, without missing and broken ones.
 
     A name that comes twice keeps its first duration.
     """
@@ -38,8 +37,8 @@ def parse_server_timing(value: str) -> dict[str, float]:
     for match in list(_ENTRY.finditer(value[:8192]))[:MAX_ENTRIES]:
         name, *parameters = (part.strip() for part in _PART.findall(match[0]))
         for parameter in parameters:
-            key, _, value = parameter.partition("=")
-            duration = _duration(value.strip().strip('"'))
+            key, _, text = parameter.partition("=")
+            duration = _duration(text.strip().strip('"'))
             if name and key.strip().lower() == "dur" and duration is not None:
                 durations.setdefault(name.lower(), duration)
     return durations

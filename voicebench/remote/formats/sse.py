@@ -1,23 +1,25 @@
 """Server-sent events, read as the bytes arrive.
 
 The format (WHATWG, HTML standard, "Server-sent events"): lines of ``field: value`` in UTF-8, ended
-by LF, CR or CRLF; a blank line ends the event; lines that begin with a colon are comments; several
-``data`` lines are one text with line feeds between. An event is given out at the line end that
-completes it, never later; what the end of the stream leaves incomplete is no event.
+by LF, CR or CRLF. A blank line ends the event. Lines that begin with a colon are comments. Several
+``data`` lines are one text with line feeds between. An event is returned with the line end that
+completes it. An event that the end of the stream leaves incomplete is ignored.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from voicebench.remote.failure import RemoteError
 
 MAX_STRAY_BYTES = 1 << 10
-"""Bytes that are kept of lines that belong to no event."""
-_FIELDS = ("data", "event", "id", "retry", "")
+"""Bytes that are kept of lines outside all events."""
 MAX_EVENT_BYTES = 4 << 20
 """Bytes of one line, and of one event's data: a second of speech in base64 takes 130,000."""
+_FIELDS = ("data", "event", "id", "retry", "")
+_LINE_END = re.compile(rb"[\r\n]")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -30,7 +32,7 @@ class ServerSentEvent:
 
 
 class EventStream:
-    """Feed it bytes, take events. Raises `RemoteError` for bytes that cannot be such a stream."""
+    """Takes bytes and returns events. Raises `RemoteError` for bytes that are no such stream."""
 
     def __init__(self) -> None:
         self._line = bytearray()
@@ -43,32 +45,32 @@ class EventStream:
 
     @property
     def stray(self) -> str:
-        """What came beside all events: a page or a JSON document that is called an event stream."""
+        """The text outside all events: a page or a JSON document labelled as an event stream."""
         rest = bytes(self._line[:MAX_STRAY_BYTES]).decode("utf-8", "replace")
         is_field = rest.partition(":")[0] in _FIELDS
         return (self._stray if is_field else self._stray + rest).strip()
 
     def feed(self, data: bytes) -> Iterator[ServerSentEvent]:
         """Take the next bytes and yield the events that they complete."""
-        if self._after_cr and data:
-            # The LF of a CRLF that was cut in two; the line was ended by its CR already.
-            data = data[1:] if data[:1] == b"\n" else data
-            self._after_cr = False
         position = 0
-        while (end := _line_end(data, position)) >= 0:
-            self._line += data[position:end]
+        if self._after_cr and data:
+            # The LF of a CRLF that was cut in two; its CR has ended the line already.
+            position = int(data.startswith(b"\n"))
+            self._after_cr = False
+        while end := _LINE_END.search(data, position):
+            self._line += data[position : end.start()]
             event = self._take_line()
-            position = end + 1
-            if data[end : end + 2] == b"\r\n":
-                position += 1
-            elif data[end:] == b"\r":
-                self._after_cr = True
+            position = end.end()
+            if end[0] == b"\r":
+                self._after_cr = position == len(data)
+                position += data.startswith(b"\n", position)
             if event is not None:
                 yield event
         self._line += data[position:]
         self._check_size(len(self._line))
 
     def _take_line(self) -> ServerSentEvent | None:
+        """Read the line, and return the event that it completes, if any."""
         self._check_size(len(self._line))
         raw = bytes(self._line)
         self._line.clear()
@@ -84,7 +86,10 @@ class EventStream:
                 fault="protocol",
             ) from None
         if not line:
-            return self._complete()
+            event = ServerSentEvent(self._name, "\n".join(self._data)) if self._data else None
+            self._name, self._data_size = "", 0
+            self._data.clear()
+            return event
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if name == "data":
@@ -97,21 +102,9 @@ class EventStream:
             self._stray += f"{line[:MAX_STRAY_BYTES]}\n"
         return None
 
-    def _complete(self) -> ServerSentEvent | None:
-        event = ServerSentEvent(self._name, "\n".join(self._data)) if self._data else None
-        self._name, self._data_size = "", 0
-        self._data.clear()
-        return event
-
     def _check_size(self, size: int) -> None:
         if size > MAX_EVENT_BYTES:
             raise RemoteError(
                 f"the event stream has a line or an event of more than {MAX_EVENT_BYTES} bytes",
                 fault="protocol",
             )
-
-
-def _line_end(data: bytes, position: int) -> int:
-    """Return where the first LF or CR is, or -1."""
-    ends = [end for end in (data.find(b"\n", position), data.find(b"\r", position)) if end >= 0]
-    return min(ends, default=-1)

@@ -1,7 +1,6 @@
-"""Templates of what is sent to a server: JSON or text with named places, such as ``{text}``.
+"""Templates of requests: JSON or text with named places, such as ``{text}``.
 
-Only the places named are filled; every other brace stays what it is, so that JSON written as text
-needs no escaping.
+Only the named places are filled. Other braces stay, so JSON written as text needs no escaping.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Mapping
 def filled(template: object, values: Mapping[str, str]) -> object:
     """Return ``template`` with ``values`` in their places, in every string of it.
 
-    What is filled in is not looked at again: a text that holds ``{id}`` keeps it.
+    Values are not searched for places: a text that holds ``{id}`` keeps it.
     """
     if isinstance(template, str):
         places = "|".join(re.escape(name) for name in values)
@@ -26,7 +25,7 @@ def filled(template: object, values: Mapping[str, str]) -> object:
 
 
 def holds_place(template: object, name: str) -> bool:
-    """Whether any string of ``template`` has a place of this name."""
+    """Tell whether any string of ``template`` has a place of this name."""
     if isinstance(template, str):
         return f"{{{name}}}" in template
     if isinstance(template, Mapping):

@@ -1,13 +1,12 @@
 """Compressed sound decoded as it streams: MP3, AAC (ADTS), FLAC and Opus in Ogg, by PyAV (FFmpeg).
 
-Each stream takes bytes cut anywhere and gives back the samples that can be decoded by then. No
-container reader of FFmpeg is used: those fill their buffers first (1 KiB for MP3, a quarter of a
-second at 32 kbit/s), and that wait would be taken for the server's.
+Each stream takes bytes cut anywhere and returns the samples that can be decoded by then. FFmpeg's
+container readers are not used: they fill their buffers first (1 KiB for MP3, a quarter of a second
+at 32 kbit/s), and that wait would count as the server's.
 
-What an encoder puts before the speech (MP3's and AAC's about 50 ms of priming) is in the stream
-and is played by a simple player; it counts as audio, and as leading silence. Opus says how much to
-leave out, and the decoder does. The silent frame that carries an MP3's table of contents is no
-sound and is left out.
+An encoder may put silence before the speech (about 50 ms for MP3 and AAC). Simple players play it,
+so it counts as audio, and as leading silence. Opus declares how much to skip, and the decoder does.
+The silent frame with an MP3's table of contents is not sound and is skipped.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import av.error
 import numpy as np
 
 from voicebench.audio.pcm import mix_down
-from voicebench.remote.failure import RemoteError
+from voicebench.remote.failure import RemoteError, sound_error
 from voicebench.remote.sound.framing import FlacFrames, Id3Skipper, OggPackets, mp3_frame_bytes
 
 if TYPE_CHECKING:
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
 _MP3_TABLE_OF_CONTENTS = (b"Xing", b"Info")
 
 
-class _Decoded:
-    """What the streams share: a decoder, and the one rate of all that it gives."""
+class _Decoder:
+    """An FFmpeg decoder, and the one rate of all that it decodes."""
 
     def __init__(self, codec: str) -> None:
         self.sample_rate: int | None = None
@@ -46,15 +45,14 @@ class _Decoded:
         return decoder
 
     def _decode(self, packet: Any) -> Iterator[NDArray[np.float32]]:
-        """Yield the samples of ``packet``; of None: what the decoder holds back."""
+        """Yield the samples of ``packet``; None: those that the decoder holds back."""
         if isinstance(packet, bytes):
             packet = av.Packet(packet)
         for frame in self._decoder.decode(packet):
             if self.sample_rate not in (None, frame.sample_rate):
-                raise RemoteError(
+                raise sound_error(
                     f"the sample rate changes from {self.sample_rate} to {frame.sample_rate} Hz "
-                    "in mid-stream",
-                    fault="audio",
+                    "in mid-stream"
                 )
             self.sample_rate = frame.sample_rate
             yield _mono(frame)
@@ -64,45 +62,42 @@ class _Decoded:
         try:
             return list(self._decode(packet))
         except av.error.FFmpegError as error:
-            raise RemoteError(
-                f"the compressed sound cannot be decoded ({error.strerror})", fault="audio"
+            raise sound_error(
+                f"the compressed sound cannot be decoded ({error.strerror})"
             ) from None
 
 
-class _Parsed(_Decoded):
-    """Frames that tell their length in their head, which FFmpeg's parser cuts with the last byte.
+class _ParsedStream(_Decoder):
+    """Frames with their length in their header: FFmpeg's parser returns each with its last byte.
 
-    A packet that cannot be decoded is passed over, as every player does: a tag between two files
-    on one connection is cut into such.
+    A packet that cannot be decoded is skipped, as players do: a tag between two files on one
+    connection results in such packets.
     """
 
     def feed(self, data: bytes) -> NDArray[np.float32]:
         """Take the next bytes and return the samples that are decoded by now."""
-        return _joined(self._pass_over_junk(self._decoder.parse(data)))
+        return _joined(self._decode_valid(self._decoder.parse(data)))
 
     def finish(self) -> NDArray[np.float32]:
-        """Say that no byte follows. Raises `RemoteError` where a frame is cut or none came."""
+        """End the stream. Raises `RemoteError` where a frame is cut or none came."""
         parts: list[NDArray[np.float32]] = []
         for packet in self._decoder.parse(None):
             try:
-                whole = self._is_whole(bytes(packet))
+                is_whole = self._is_whole(bytes(packet))
                 parts += self._decode(packet)
             except av.error.InvalidDataError:
-                whole = bytes(packet)[:1] != b"\xff"  # No frame at all, such as a closing tag.
-            if not whole:
-                raise RemoteError(
-                    "the compressed sound ends in the middle of a frame", fault="audio"
-                )
+                is_whole = bytes(packet)[:1] != b"\xff"  # Not a frame, such as a closing tag.
+            if not is_whole:
+                raise sound_error("the compressed sound ends in the middle of a frame")
         parts += self._decode(None)
-        samples = _joined(parts)
         if self.sample_rate is None:
-            raise RemoteError("nothing in the compressed sound could be decoded", fault="audio")
-        return samples
+            raise sound_error("nothing in the compressed sound could be decoded")
+        return _joined(parts)
 
     def _is_whole(self, packet: bytes) -> bool:  # noqa: ARG002 (the decoder finds out)
         return True
 
-    def _pass_over_junk(self, packets: Iterable[Any]) -> Iterator[NDArray[np.float32]]:
+    def _decode_valid(self, packets: Iterable[Any]) -> Iterator[NDArray[np.float32]]:
         for packet in packets:
             try:
                 yield from self._decode(packet)
@@ -110,36 +105,36 @@ class _Parsed(_Decoded):
                 continue
 
 
-class AacStream(_Parsed):
+class AacStream(_ParsedStream):
     """AAC in ADTS frames."""
 
     def __init__(self) -> None:
         super().__init__("aac")
 
 
-class Mp3Stream(_Parsed):
+class Mp3Stream(_ParsedStream):
     """MP3, with or without an ID3 tag."""
 
     def __init__(self) -> None:
         super().__init__("mp3float")
         self._tag = Id3Skipper()
-        self._first = True
+        self._is_first = True
 
     def feed(self, data: bytes) -> NDArray[np.float32]:
         """Take the next bytes and return the samples that are decoded by now."""
         packets = self._decoder.parse(rest) if (rest := self._tag.feed(data)) else []
-        if packets and self._first:
-            self._first = False
+        if packets and self._is_first:
+            self._is_first = False
             if any(mark in bytes(packets[0])[:64] for mark in _MP3_TABLE_OF_CONTENTS):
                 packets = packets[1:]
-        return _joined(self._pass_over_junk(packets))
+        return _joined(self._decode_valid(packets))
 
     def _is_whole(self, packet: bytes) -> bool:
-        # The decoder makes a whole frame's samples of half a frame.
+        # The decoder returns a whole frame's samples even for half a frame.
         return len(packet) >= (mp3_frame_bytes(packet) or 0)
 
 
-class FlacStream(_Decoded):
+class FlacStream(_Decoder):
     """FLAC."""
 
     def __init__(self) -> None:
@@ -148,19 +143,18 @@ class FlacStream(_Decoded):
 
     def feed(self, data: bytes) -> NDArray[np.float32]:
         """Take the next bytes and return the samples that are decoded by now."""
-        return _joined(self._read(data))
-
-    def finish(self) -> NDArray[np.float32]:
-        """Say that no byte follows. Raises `RemoteError` where a frame is cut."""
-        self._frames.finish()
-        return _joined([])
-
-    def _read(self, data: bytes) -> Iterator[NDArray[np.float32]]:
+        parts: list[NDArray[np.float32]] = []
         for packet in self._frames.feed(data):
             if packet.stream_info:
                 self._decoder = self._new_decoder(packet.data)
             else:
-                yield from self._decode_whole(packet.data)
+                parts += self._decode_whole(packet.data)
+        return _joined(parts)
+
+    def finish(self) -> NDArray[np.float32]:
+        """End the stream. Raises `RemoteError` where a frame is cut."""
+        self._frames.finish()
+        return _joined([])
 
     def _decodes(self, frame: bytes) -> bool:
         try:
@@ -169,7 +163,7 @@ class FlacStream(_Decoded):
             return False
 
 
-class OggOpusStream(_Decoded):
+class OggOpusStream(_Decoder):
     """Opus in Ogg (RFC 7845); always decoded at 48 kHz."""
 
     def __init__(self) -> None:
@@ -179,16 +173,7 @@ class OggOpusStream(_Decoded):
 
     def feed(self, data: bytes) -> NDArray[np.float32]:
         """Take the next bytes and return the samples that are decoded by now."""
-        return _joined(self._read(data))
-
-    def finish(self) -> NDArray[np.float32]:
-        """Say that no byte follows. Raises `RemoteError` where a page is cut or none came."""
-        self._packets.finish()
-        if self.sample_rate is None:
-            raise RemoteError("the Ogg stream holds no sound", fault="audio")
-        return _joined(self._decode_whole(None))
-
-    def _read(self, data: bytes) -> Iterator[NDArray[np.float32]]:
+        parts: list[NDArray[np.float32]] = []
         for packet in self._packets.feed(data):
             if packet.startswith(b"OpusHead"):
                 self._decoder = self._new_decoder(packet)
@@ -196,16 +181,20 @@ class OggOpusStream(_Decoded):
             elif self._tags_follow:
                 self._tags_follow = False
             elif self._decoder.extradata is None:
-                raise RemoteError(
-                    f"an Ogg stream of another kind than Opus: {packet[:8]!r}", fault="audio"
-                )
+                raise sound_error(f"an Ogg stream that is not Opus: {packet[:8]!r}")
             else:
-                yield from self._decode_whole(packet)
+                parts += self._decode_whole(packet)
+        return _joined(parts)
+
+    def finish(self) -> NDArray[np.float32]:
+        """End the stream. Raises `RemoteError` where a page is cut or none came."""
+        self._packets.finish()
+        if self.sample_rate is None:
+            raise sound_error("the Ogg stream holds no sound")
+        return _joined(self._decode_whole(None))
 
 
-def _joined(
-    parts: Iterable[NDArray[np.float32]],
-) -> NDArray[np.float32]:
+def _joined(parts: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
     return np.concatenate([np.zeros(0, dtype=np.float32), *parts])
 
 
@@ -214,8 +203,7 @@ def _mono(frame: AudioFrame) -> NDArray[np.float32]:
     array = frame.to_ndarray()
     if not frame.format.is_planar:
         array = array.reshape(-1, frame.layout.nb_channels).T
+    scaled = array.astype(np.float32)
     if array.dtype.kind == "i":
-        scaled = array.astype(np.float32) / np.float32(1 << (8 * array.dtype.itemsize - 1))
-    else:
-        scaled = array.astype(np.float32)
+        scaled /= np.float32(1 << (8 * array.dtype.itemsize - 1))
     return mix_down(scaled.T)

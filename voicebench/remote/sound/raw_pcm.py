@@ -15,7 +15,7 @@ import numpy as np
 
 from voicebench.audio.encodings import SAMPLE_BYTES, PcmEncoding, decode_pcm
 from voicebench.audio.pcm import mix_down
-from voicebench.remote.failure import RemoteError, message_in
+from voicebench.remote.failure import RemoteError, message_in, sound_error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +49,7 @@ class PcmStream:
     def finish(self) -> NDArray[np.float32]:
         """End the stream. Raises `RemoteError` where a sample is cut."""
         if self._rest:
-            raise RemoteError("the sound ends in the middle of a sample", fault="audio")
+            raise sound_error("the sound ends in the middle of a sample")
         return np.zeros(0, dtype=np.float32)
 
 

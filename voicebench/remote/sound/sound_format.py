@@ -26,7 +26,7 @@ from typing import Literal, TypeVar, get_args
 from voicebench.audio.encodings import SAMPLE_BYTES, PcmEncoding
 from voicebench.audio.pcm import SAMPLE_RATES
 from voicebench.errors import UsageError
-from voicebench.remote.failure import RemoteError
+from voicebench.remote.failure import RemoteError, sound_error
 from voicebench.remote.sound.signatures import SoundKind
 
 T = TypeVar("T", int, str)
@@ -178,10 +178,8 @@ def describe_raw(
     rates = {in_settings: declared.sample_rate} | head.numbers("rate", SAMPLE_RATES)
     rate = _agreed("sample rate", rates) or (8000 if content_type in _TELEPHONE_TYPES else None)
     if rate is None:
-        raise RemoteError(
-            "sends raw PCM and nothing says its sample rate",
-            "set the sample rate, or ask for wav",
-            fault="audio",
+        raise sound_error(
+            "sends raw PCM and nothing says its sample rate", "set the sample rate, or ask for wav"
         )
     channels = {in_settings: declared.channels} | head.numbers("channels", CHANNELS)
     return RawSound(
@@ -216,10 +214,8 @@ class _Head:
             is_number = text.isascii() and text.isdigit() and len(text) <= 9
             if not is_number or int(text) not in allowed:
                 shown = name if source.startswith("the content type") else source
-                raise RemoteError(
-                    f"declares {shown}={text[:20]}, not a number from {allowed[0]} to "
-                    f"{allowed[-1]}",
-                    fault="audio",
+                raise sound_error(
+                    f"declares {shown}={text[:20]}, not a number from {allowed[0]} to {allowed[-1]}"
                 )
             numbers[source] = int(text)
         return numbers
@@ -262,19 +258,18 @@ def _encoding(number_type: str | None, width: int | None, is_big: int) -> PcmEnc
     if number_type in ("mulaw", "alaw"):
         return "mulaw" if number_type == "mulaw" else "alaw"
     if width not in (None, *_WIDTHS):
-        raise RemoteError(f"declares samples of {width} bits, which cannot be read", fault="audio")
+        raise sound_error(f"declares samples of {width} bits, which cannot be read")
     if number_type is None and width in (8, 32, 64):
         can_be = "u8, s8, mulaw or alaw" if width == 8 else f"s{width}le or f{width}le"
-        raise RemoteError(
+        raise sound_error(
             f"declares samples of {width} bits but not their encoding",
             f"set the encoding, one of {can_be}",
-            fault="audio",
         )
     letter = {"float": "f", "unsigned": "u"}.get(number_type or "", "s")
     width = width or {"f": 32, "u": 8, "s": 16}[letter]
     name = f"{letter}{width}" if width == 8 else f"{letter}{width}{'be' if is_big else 'le'}"
     if name not in SAMPLE_BYTES:
-        raise RemoteError(f"declares samples of {name}, which cannot be read", fault="audio")
+        raise sound_error(f"declares samples of {name}, which cannot be read")
     return name
 
 
@@ -295,5 +290,5 @@ def _agreed(
         listed = ", ".join(
             f"{source}: {in_words[value] if in_words else value}" for source, value in known.items()
         )
-        raise RemoteError(f"the {what} is contradictory: {listed}", fault="audio")
+        raise sound_error(f"the {what} is contradictory: {listed}")
     return next(iter(known.values()), None)

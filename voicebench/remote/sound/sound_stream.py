@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 
 from voicebench.audio.wav import WavStream
-from voicebench.remote.failure import RemoteError
+from voicebench.remote.failure import RemoteError, sound_error
 from voicebench.remote.sound.raw_pcm import PcmStream, is_sound
 from voicebench.remote.sound.signatures import (
     SIGNATURE_BYTES,
@@ -137,10 +137,8 @@ class SoundStream:
     def _start(self, kind: SoundKind | None) -> bytes:
         """Choose the decoder for ``kind`` and return the bytes that were held back for it."""
         if kind is None:
-            raise RemoteError(
-                "sends sound of which nothing says the format",
-                "set the format and the sample rate",
-                fault="audio",
+            raise sound_error(
+                "sends sound of which nothing says the format", "set the format and the sample rate"
             )
         if kind == "opus":
             self._expected_rate = None  # Decoded at 48 kHz, at any rate of the encoder.
@@ -150,11 +148,10 @@ class SoundStream:
 
     def _check_rate(self) -> None:
         if self._expected_rate is not None and self.sample_rate not in (None, self._expected_rate):
-            raise RemoteError(
+            raise sound_error(
                 f"the sample rate is contradictory: the settings: {self._expected_rate}, "
                 f"the sound's own header: {self.sample_rate}",
                 "correct the sample rate in the settings, or leave it out",
-                fault="audio",
             )
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from voicebench.events import AudioChunk, FirstByte, Remark, TtsEvent
 from voicebench.remote.connection.answer import Answer
-from voicebench.remote.failure import RemoteError
+from voicebench.remote.failure import sound_error
 from voicebench.remote.sound.signatures import SIGNATURE_BYTES, SoundKind, kind_by_signature
 from voicebench.remote.sound.sound_format import SoundFormat, may_be_sound
 from voicebench.remote.sound.sound_stream import SoundDecoder, SoundStream, load_decoder
@@ -97,9 +97,7 @@ class SharedRate:
     def check(self, rate: int) -> None:
         """Keep the first ``rate``. Raises `RemoteError` for another one later."""
         if self.known not in (None, rate):
-            raise RemoteError(
-                f"the sound has {rate} Hz after sound of {self.known} Hz", fault="audio"
-            )
+            raise sound_error(f"the sound has {rate} Hz after sound of {self.known} Hz")
         self.known = rate
 
 
@@ -150,9 +148,7 @@ class AnswerSpeech:
         self._rate.check(rate)
         self.samples += pcm.size
         if self.samples > MAX_SPEECH_S * rate:
-            raise RemoteError(
-                f"sound without end: more than {MAX_SPEECH_S:g} s in one answer", fault="audio"
-            )
+            raise sound_error(f"sound without end: more than {MAX_SPEECH_S:g} s in one answer")
         if not np.isfinite(pcm).all():
-            raise RemoteError("the sound holds samples that are not finite numbers", fault="audio")
+            raise sound_error("the sound holds samples that are not finite numbers")
         yield AudioChunk(pcm, rate)

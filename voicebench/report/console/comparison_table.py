@@ -1,6 +1,7 @@
-"""Two runs side by side, one row a figure: both values, the change with its interval, the verdict.
+"""Tables of two runs, one row a figure: side by side, and a run against its baseline.
 
-Below the table stand what the runs differ in, and what was paired with what.
+A row has both values, the change with its interval, and the verdict. The notes list the differences
+of the two runs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from voicebench import format as form
 from voicebench.figures.comparison import ComparedFigure, Outcome
 from voicebench.figures.intervals import Interval
 from voicebench.judging.comparability import Comparability, Disagreement
+from voicebench.judging.gates import OPEN
 from voicebench.report.console.style import BAD, GOOD, NEAR, QUIET, UNSURE, Column, Sheet
+from voicebench.report.console.verdicts import verdict_text
+from voicebench.results.judged import Judged
 
 STYLES = {
     Outcome.BETTER: f"bold {GOOD}",
@@ -29,73 +33,104 @@ MOST_LISTED = 12
 def comparison_sheet(
     compared: Sequence[ComparedFigure], names: tuple[str, str], found: Comparability
 ) -> Sheet:
-    """Return the table; ``names`` are what the two runs are called."""
+    """Return the table of two runs side by side; ``names`` are the names of the runs."""
+    units = [one.figure.unit for one in compared]
+    changes = [one.difference for one in compared]
     columns = [
         Column("figure", [Text(one.figure.name) for one in compared], "left"),
-        Column("unit", [Text(_unit(one), QUIET) for one in compared], "left", spare=3),
+        Column("unit", [Text(form.unit_name(unit), QUIET) for unit in units], "left", spare=3),
         Column(names[0], [Text(form.number(one.first, one.figure.unit)) for one in compared]),
         Column(names[1], [Text(form.number(one.second, one.figure.unit)) for one in compared]),
-        Column("change", [Text(_change(one)) for one in compared]),
-        Column("interval", [Text(_interval(one)) for one in compared], spare=1),
+        Column(
+            "change",
+            [
+                Text(_signed(change.change, unit) if change else form.NOTHING)
+                for change, unit in zip(changes, units, strict=True)
+            ],
+        ),
+        Column(
+            "interval",
+            [
+                Text(_signed_interval(change.interval if change else None, unit))
+                for change, unit in zip(changes, units, strict=True)
+            ],
+            spare=1,
+        ),
         Column("", [Text(_relative(one), QUIET) for one in compared], spare=2, extra=True),
         Column(
-            "verdict",
-            [Text(one.outcome.value, STYLES[one.outcome]) for one in compared],
-            "left",
+            "verdict", [Text(one.outcome.value, STYLES[one.outcome]) for one in compared], "left"
         ),
     ]
     if any(one.turns_needed for one in compared):
         needed = [Text(str(one.turns_needed or ""), QUIET) for one in compared]
         columns.insert(-1, Column("turns to\nshow it", needed, spare=4, extra=True))
-    return Sheet("Side by side", columns, _notes(compared, found))
+    notes = _levels([change.interval for change in changes if change])
+    pairs = [change.pairs for change in changes if change and change.pairs]
+    if pairs:
+        notes.append(Text(f"turns are paired by their prompts: {max(pairs)} pairs", QUIET))
+    notes += [Text(f"the numbers mean other things: {line}", BAD) for line in found.refused]
+    notes += [Text(line, NEAR) for line in _disagreements("other machine", found.warned)]
+    notes += [Text(line) for line in _disagreements("differs", found.shown)]
+    return Sheet("Side by side", columns, notes)
 
 
-def signed_interval(interval: Interval | None, unit: str) -> str:
-    """Return ``-12.0 … +3.1``; an end that the turns cannot bound is called open."""
-    if interval is None or (interval.low is None and interval.high is None):
-        return form.NOTHING
-    ends = ["open" if end is None else _signed(end, unit) for end in (interval.low, interval.high)]
-    return " … ".join(ends)
+def against_sheet(judged: Judged) -> Sheet | None:
+    """Return the table of a run against its baseline; None if no baseline was named."""
+    rows = judged.regressions
+    if not rows:
+        return None
+    columns = [
+        Column("figure", [Text(row.figure) for row in rows], "left"),
+        Column("baseline", [Text(form.quantity(row.before, row.unit), QUIET) for row in rows]),
+        Column("this\nrun", [Text(form.quantity(row.now, row.unit), "bold") for row in rows]),
+        Column("change", [Text(row.change_text()) for row in rows]),
+        Column(
+            "interval of\nthe change",
+            [Text(_signed_interval(row.around, row.unit)) for row in rows],
+            spare=2,
+        ),
+        Column(
+            "allowed",
+            [
+                Text(form.NOTHING if row.allowed is None else form.limit(row.allowed, "share"))
+                for row in rows
+            ],
+            spare=1,
+        ),
+        Column("status", [verdict_text(row.verdict) for row in rows], "left"),
+    ]
+    figures: dict[tuple[str, bool], list[str]] = {}
+    for row in rows:
+        if row.note:
+            figures.setdefault((row.note, row.verdict in OPEN), []).append(row.figure)
+    notes = [
+        Text(f"{', '.join(named)}: {note}", UNSURE if is_open else QUIET)
+        for (note, is_open), named in figures.items()
+    ]
+    notes += _levels([row.around for row in rows])
+    notes += [Text(f"baseline: {judged.baseline}", QUIET)] if judged.baseline else []
+    return Sheet("Against the baseline", columns, notes)
 
 
-def disagreement_lines(title: str, found: Sequence[Disagreement]) -> list[str]:
-    """Return what two runs differ in, one line each; the longest tails are counted."""
+def _disagreements(title: str, found: Sequence[Disagreement]) -> list[str]:
+    """Return the differences of two runs, one line each; of a long list, the rest is counted."""
     lines = [f"{title}: {form.one_line(str(one))}" for one in found[:MOST_LISTED]]
     if len(found) > MOST_LISTED:
         lines.append(f"{title}: and {len(found) - MOST_LISTED} more")
     return lines
 
 
-def _notes(compared: Sequence[ComparedFigure], found: Comparability) -> list[Text]:
-    pairs = [one.difference.pairs for one in compared if one.difference and one.difference.pairs]
-    levels = {
-        one.difference.interval.level
-        for one in compared
-        if one.difference and one.difference.interval
-    }
-    notes = [
-        Text(f"{form.percent(level)} intervals of the change", QUIET) for level in sorted(levels)
-    ]
-    if pairs:
-        notes.append(Text(f"turns are paired by their prompts: {max(pairs)} pairs", QUIET))
-    notes += [Text(f"the numbers mean other things: {line}", BAD) for line in found.refused]
-    notes += [Text(line, NEAR) for line in disagreement_lines("other machine", found.warned)]
-    notes += [Text(line) for line in disagreement_lines("differs", found.shown)]
-    return notes
+def _levels(intervals: Sequence[Interval | None]) -> list[Text]:
+    levels = sorted({interval.level for interval in intervals if interval is not None})
+    return [Text(f"{form.percent(level)} intervals of the change", QUIET) for level in levels]
 
 
-def _unit(one: ComparedFigure) -> str:
-    return {"ms": "ms", "s": "s", "x": "×", "per_s": "/s", "share": "%", "bool": "%"}.get(
-        one.figure.unit, ""
-    )
-
-
-def _change(one: ComparedFigure) -> str:
-    return _signed(one.difference.change, one.figure.unit) if one.difference else form.NOTHING
-
-
-def _interval(one: ComparedFigure) -> str:
-    return signed_interval(one.difference.interval if one.difference else None, one.figure.unit)
+def _signed_interval(interval: Interval | None, unit: str) -> str:
+    """Return ``-12.0 … +3.1``; an end that the turns cannot bound is ``open``."""
+    if interval is None or (interval.low is None and interval.high is None):
+        return form.NOTHING
+    ends = ["open" if end is None else _signed(end, unit) for end in (interval.low, interval.high)]
+    return " … ".join(ends)
 
 
 def _relative(one: ComparedFigure) -> str:

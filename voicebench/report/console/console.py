@@ -1,14 +1,12 @@
-"""Recorded runs as people read them in the terminal: one told in full, several side by side.
+"""Recorded runs in the terminal: one run in full, or several side by side.
 
-`voicebench run` and `voicebench report` print the same, since both print what was recorded. The
-verdict and the figures against their targets come first, then every run, the cold and idle turns
-beside the measured ones, what the voice takes for a text, what servers say of themselves, the
-distributions, the waterfall, and what is said of the machine, the audio and the baseline; last, the
-instrument's own error, where the results lie, and the verdict once more, since the end is what is
-left on the screen. Advice is printed by itself (`print_advice`), so that it can go to stderr beside
-results on stdout.
+`voicebench run` and `voicebench report` print the same, since both print what was recorded: first
+the verdict and the figures against their targets, then the other tables, the waterfall and the
+caveats. The last lines are the instrument's own error, the run folder, and the verdict again,
+since the end stays on the screen. Advice is printed separately (`print_advice`), so that it can go
+to stderr and the results to stdout.
 
-The console is passed in and decides width, colour and encoding.
+The console is passed in; it decides width, colour and encoding.
 """
 
 from __future__ import annotations
@@ -42,35 +40,33 @@ from voicebench.results.reading import object_in
 from voicebench.results.run import RecordedRun
 
 WIDEST = 160
-"""Nothing is drawn wider; longer lines are not read."""
+"""The largest width of all output: longer lines are hard to read."""
 CAVEAT_STYLES = {"grave": BAD, "doubtful": NEAR, "mentioned": ""}
 
 
 def print_runs(console: Console, runs: Sequence[RecordedRun]) -> None:
-    """Print one run in full, or several side by side, in the width that the console has."""
-    width = min(console.width, WIDEST)
-    for section in _one(runs[0]) if len(runs) == 1 else _several(runs):
-        console.print(Printable(section), width=width, highlight=False)
+    """Print one run in full, or several side by side."""
+    _print(console, _one(runs[0]) if len(runs) == 1 else _several(runs))
 
 
 def print_short(console: Console, name: str, run: RecordedRun) -> None:
-    """Print the verdict, the figures against their targets, and what a reader has to know."""
-    width = min(console.width, WIDEST)
+    """Print the verdict, the warnings, and the figures against their targets."""
     parts: list[RenderableType] = [_short_title(name, run)]
     if run.gate_results:
         parts.append(verdict_sheet(run.gate_results, run.summary))
-    for part in parts:
-        console.print(Printable(part), width=width, highlight=False)
+    _print(console, parts)
 
 
 def print_advice(console: Console, run: RecordedRun) -> None:
-    """Print what is off in a run and its remedy; nothing where nothing is off."""
-    advice = run.advice
-    if advice:
-        width = min(console.width, WIDEST)
-        console.print(Printable(Group(Text(), heading("Advice"))), width=width)
-        listed = _advice_list(advice, console.encoding)
-        console.print(Printable(listed), width=width, highlight=False)
+    """Print each finding in a run and its remedy; nothing if there is no advice."""
+    if run.advice:
+        listed = _advice_list(run.advice, console.encoding)
+        _print(console, [Group(Text(), heading("Advice")), listed])
+
+
+def _print(console: Console, parts: Sequence[RenderableType]) -> None:
+    for part in parts:
+        console.print(Printable(part), width=min(console.width, WIDEST), highlight=False)
 
 
 def _one(run: RecordedRun) -> list[RenderableType]:
@@ -81,19 +77,14 @@ def _one(run: RecordedRun) -> list[RenderableType]:
         lines = [Text(one.text, CAVEAT_STYLES[one.weight]) for one in run.judged.caveats]
         sections.append(Group(heading("Caveats"), *lines))
     sections.append(_closing(run))
-    told = [sections[0]]
-    for section in sections[1:]:
-        told += [Text(), section]
-    return told
+    return [part for section in sections for part in (Text(), section)][1:]
 
 
 def _several(runs: Sequence[RecordedRun]) -> list[RenderableType]:
-    told: list[RenderableType] = []
-    for name, run in zip(names(runs), runs, strict=True):
-        told.append(_short_title(form.one_line(name), run))
-    for sheet in side_by_side(runs):
-        told += [Text(), sheet]
-    return told
+    titles = [
+        _short_title(form.one_line(name), run) for name, run in zip(names(runs), runs, strict=True)
+    ]
+    return [*titles, *(part for sheet in side_by_side(runs) for part in (Text(), sheet))]
 
 
 def _short_title(name: str, run: RecordedRun) -> Text:

@@ -1,7 +1,6 @@
-"""The trend in the terminal: a sparkline for each figure, and where it stands.
+"""The trend in the terminal: a sparkline of each figure over all runs, and its main values.
 
-Each line is scaled from its own lowest to its own highest value; a gap is a run that did not show
-the figure. "Best" is the run's that was best, by the way the metric is better.
+Each sparkline is scaled from its lowest to its highest value. A gap is a run without the figure.
 """
 
 from __future__ import annotations
@@ -20,20 +19,21 @@ from voicebench.report.console.style import (
     VERDICT_STYLES,
     Column,
     Sheet,
+    can_print,
 )
 from voicebench.results.history import Point
 
 RAMP = "▁▂▃▄▅▆▇█"
 PLAIN_RAMP = "_.-=+*%#"
-"""For terminals whose encoding has no blocks."""
+"""For terminals whose encoding has no block characters."""
 LONGEST = 40
-"""More runs than fit are shown by their latest."""
+"""Of more runs, only the latest are in the sparkline."""
 
 
 def history_sheet(
     title: str, points: Sequence[Point], figures: Sequence[Figure], encoding: str = "utf-8"
 ) -> Sheet:
-    """Return the table of one series' trend."""
+    """Return the table of one series of runs."""
     shown = [figure for figure in figures if _values(points, figure.name)]
     series = [[point.values.get(figure.name) for point in points] for figure in shown]
     columns = [
@@ -44,32 +44,32 @@ def history_sheet(
         Column("before", [_cell(figure, points, -2) for figure in shown], spare=1),
         Column("latest", [_cell(figure, points, -1) for figure in shown]),
         Column("change", [Text(_change(values)) for values in series]),
-        Column("unit", [Text(_UNITS.get(figure.unit, ""), QUIET) for figure in shown], "left"),
+        Column("unit", [Text(form.unit_name(figure.unit), QUIET) for figure in shown], "left"),
     ]
     notes = [Text(f"{form.plural(len(points), 'run')}, oldest first", QUIET)]
     notes += _verdicts(points)
     machines = {str(sorted(point.machine.items())) for point in points if point.machine}
     if len(machines) > 1:
-        notes.append(Text(f"measured on {len(machines)} machines, whose figures differ", NEAR))
+        notes.append(Text(f"measured on {len(machines)} machines, so figures may differ", NEAR))
     if len(points) > LONGEST:
         notes.append(Text(f"the trend shows the latest {LONGEST}", QUIET))
     return Sheet(title, columns, notes)
 
 
 def _verdicts(points: Sequence[Point]) -> list[Text]:
-    """Return how the runs were called, where they have verdicts: ``FAIL 2, PASS 5; latest PASS``"""
+    """Return the verdicts of the runs, if they have any: ``FAIL 2, PASS 5; the latest is PASS``."""
     words = [point.verdict for point in points if point.verdict is not None]
     if not words:
         return []
     counts = Counter(words)
-    told = ", ".join(f"{word} {counts[word]}" for word in VERDICT_SIGNS if word in counts)
-    note = Text(f"verdicts: {told}; the latest is ", QUIET)
+    counted = ", ".join(f"{word} {counts[word]}" for word in VERDICT_SIGNS if word in counts)
+    note = Text(f"verdicts: {counted}; the latest is ", QUIET)
     return [note.append(words[-1], VERDICT_STYLES[words[-1]])]
 
 
 def sparkline(values: Sequence[float | None], encoding: str = "utf-8") -> str:
-    """Return one character a value, low to high; a space where there is none."""
-    ramp = RAMP if _has_blocks(encoding) else PLAIN_RAMP
+    """Return one character a value, low to high; a space for a missing value."""
+    ramp = RAMP if can_print(RAMP, encoding) else PLAIN_RAMP
     latest = values[-LONGEST:]
     known = [value for value in latest if value is not None]
     if not known:
@@ -80,20 +80,9 @@ def sparkline(values: Sequence[float | None], encoding: str = "utf-8") -> str:
     )
 
 
-_UNITS = {"ms": "ms", "s": "s", "x": "×", "per_s": "/s", "share": "%", "bool": "%"}
-
-
 def _step(above: float, span: float, steps: int) -> int:
-    """Return which of ``steps`` stands for a value; the middle one where all are equal."""
+    """Return the step of a value; the middle one if all values are equal."""
     return min(int(above / span * steps), steps - 1) if span else steps // 2
-
-
-def _has_blocks(encoding: str) -> bool:
-    try:
-        RAMP.encode(encoding)
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
 
 
 def _values(points: Sequence[Point], name: str) -> list[float]:

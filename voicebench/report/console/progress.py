@@ -1,14 +1,13 @@
-"""Progress while a run goes on: a row for each turn that has ended, and one line of what goes on.
+"""Shows the progress of a run: a row for each finished turn, and one line for the present state.
 
-Whatever is drawn while a turn runs costs processor time that the turn may need, so next to nothing
-is. An event only sets a variable, in well under a microsecond. A thread looks at it four times a
-second, puts the line together from prepared pieces and writes it, without Rich, and only if it
-reads differently than before; rows are drawn by Rich, between two turns. The thread is there, and
-not the emitting one, because a terminal that is paused (Ctrl-S) blocks whoever writes to it, and a
-blocked token would be a slow token. ``benchmarks/progress_cost.py`` measures what is left.
+Drawing during a turn costs processor time that the turn may need, so it is kept to a minimum. An
+event only sets a variable, in well under a microsecond. A thread reads it four times a second and
+writes the line without Rich, only if it changed. Rich draws the rows, between two turns. The thread
+that emits the events does not write, because a paused terminal (Ctrl-S) blocks the writing thread,
+and would delay tokens. ``benchmarks/progress_cost.py`` measures the remaining cost.
 
-Where the console is no terminal there is one plain line for each finished turn, and nothing else
-that would fill a log; with ``quiet`` there is nothing at all.
+If the console is not a terminal, each finished turn gets one plain line, and nothing else fills the
+log. With ``quiet`` nothing is shown.
 """
 
 from __future__ import annotations
@@ -53,8 +52,8 @@ STAGES: dict[type[Event], tuple[int, str]] = {
     TurnFinished: (4, BETWEEN),
     TurnFailed: (4, BETWEEN),
 }
-"""What is going on after an event of a turn, in order: tokens that come while the voice speaks do
-not lead back to writing."""
+"""The stage after each event, with its rank: tokens that come while the voice speaks do not lead
+back to ``writing``."""
 
 COLUMNS = (
     ("LLM first token", "llm_ttft_ms"),
@@ -69,7 +68,7 @@ _RUN_WIDTH = 8
 
 
 class Planned(Protocol):
-    """A turn that will be taken."""
+    """A planned turn."""
 
     @property
     def phase(self) -> Phase:
@@ -78,7 +77,7 @@ class Planned(Protocol):
 
 
 class Progress:
-    """Shows how a run goes on; a context manager.
+    """Shows the progress of a run; a context manager.
 
     ``console`` is usually stderr's. ``clock`` returns seconds and is only used for the time left.
     """
@@ -117,7 +116,7 @@ class Progress:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Take the line away and stop."""
+        """Remove the line and stop."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -126,7 +125,7 @@ class Progress:
             self._erase()
 
     def say(self, line: str) -> None:
-        """Show what goes on outside the turns, such as loading a model."""
+        """Show a step outside the turns, such as loading a model."""
         if self._live:
             self._stage = (0, form.one_line(line))
             self.draw()
@@ -134,7 +133,7 @@ class Progress:
             self._print(Text(form.one_line(line), QUIET))
 
     def planned(self, turns: Sequence[Planned]) -> None:
-        """Learn which turns will be taken."""
+        """Set the planned turns, and print the heads of the rows."""
         self._total = len(turns)
         self._measured = sum(turn.phase == "measured" for turn in turns)
         self._began_s = self._last_done_s = self._clock()
@@ -144,7 +143,7 @@ class Progress:
             self._print(Text(f"{'run':>{_RUN_WIDTH}}{heads}  (ms)", QUIET))
 
     def event(self, _at_ns: int, event: Event) -> None:
-        """See an event of the present turn; costs the turn next to nothing."""
+        """Note an event of the present turn, at almost no cost."""
         stage = STAGES.get(type(event))
         if stage is not None and (stage[0] == 0 or stage[0] > self._stage[0]):
             self._stage = stage
@@ -160,7 +159,7 @@ class Progress:
         self._print(self._row(turn) if self._live else self._plain_line(turn))
 
     def line(self) -> str:
-        """Return the line of what goes on: the run, its stage, the time left."""
+        """Return the line for the present state: the run, its stage, the time left."""
         parts = [self._stage[1]]
         if self._total and self._done >= self._total:
             return "judging"
@@ -172,7 +171,7 @@ class Progress:
         return " · ".join(part for part in parts if part)
 
     def time_left_s(self) -> float | None:
-        """Return about how many seconds the turns to come will take; None before the second."""
+        """Return an estimate of the seconds left; None until two turns are finished."""
         if self._done < 2 or self._done >= self._total:
             return None
         each_s = (self._last_done_s - self._began_s) / self._done
@@ -180,7 +179,7 @@ class Progress:
         return max(each_s * (self._total - self._done) - already_s, 0.0)
 
     def draw(self) -> None:
-        """Write the line, if it reads differently than before."""
+        """Write the line if it changed."""
         if not self._live:
             return
         width = self._console.width - 1
@@ -196,7 +195,7 @@ class Progress:
             try:
                 self.draw()
             except OSError:
-                return  # nobody is there to look any more; the run goes on
+                return  # the terminal is gone; the run goes on
 
     def _position(self) -> str:
         if self._done < self._total - self._measured:

@@ -1,11 +1,10 @@
-"""The per-run table: one row a turn, what the turn took and whether its first audio came in time.
+"""The per-run table: one row a turn, with its durations and whether its first audio was in time.
 
-No row says that a turn passed: of the limits that a run is judged by, only that of first audio can
-be seen in one row.
+The status names first audio, since the other limits of a run do not apply to a single turn.
 
-The rows stand in order of time: cold and warm-up turns on top, those after a silence at the end.
-They are dimmed, and are in no figure below the table. A failed turn shows what was observed before
-it failed; its reason stands below the table.
+The rows are in order of time. The cold and warm-up turns above and the turns after a silence below
+are dimmed, and are in no figure below the table. A failed turn shows what was observed before it
+failed; its reason is below the table.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from voicebench.turn.timeline import Timeline
 
 MOST_LISTED = 10
 MOST_REASONS = 5
-"""Failures beyond these are counted, not listed; ``runs.csv`` holds them all."""
+"""More reasons are counted, not listed; ``runs.csv`` has them all."""
 
 
 STATUS_STYLES: dict[Status, str] = {
@@ -52,7 +51,7 @@ class _Row:
 
 
 def run_sheet(digest: Digest, limit: TurnLimit) -> Sheet:
-    """Return the table; first audio is in time where it kept ``limit``."""
+    """Return the table; first audio is in time if it keeps ``limit``."""
     rows = [_row_apart(turn) for turn in digest.before]
     rows += [_row(run, limit) for run in shortlist(digest)]
     rows += [_row_apart(turn) for turn in digest.after]
@@ -70,7 +69,7 @@ def run_sheet(digest: Digest, limit: TurnLimit) -> Sheet:
         _figures("TTS\nfirst\nbyte", "tts_ttfb_ms", rows, spare=2),
         _figures("first\naudio", "first_audio_ms", rows),
         _figures("first\nsound", "first_sound_ms", rows, spare=1),
-        Column("stalls", [Text(_stalls(row.values), row.style) for row in rows], spare=1),
+        _figures("stalls", "stall_count", rows, spare=1, unit="count"),
         _figures("stalled", "stall_ms", rows, spare=6, extra=True),
         Column("status", [row.status for row in rows], "left"),
     ]
@@ -78,12 +77,12 @@ def run_sheet(digest: Digest, limit: TurnLimit) -> Sheet:
 
 
 def first_chunk(turn: Timeline) -> str:
-    """Return the words of the first text chunk; a dash where it cannot be seen."""
+    """Return the first text chunk; a dash if it cannot be seen."""
     return form.one_line(turn.chunks[0].text) if turn.chunks else form.NOTHING
 
 
 def failure_lines(failures: Sequence[FailedRun]) -> list[str]:
-    """Return which runs failed, gathered by where and why, in the order they first happened."""
+    """Return which runs failed, one line for each stage and reason, in order of time."""
     gathered: dict[str, list[str]] = {}
     for failed in failures:
         why = f"in {failed.stage}: {form.one_line(failed.reason)}"
@@ -101,25 +100,27 @@ def _listed(numbers: Sequence[str]) -> str:
 
 
 def _row(run: MeasuredRun, limit: TurnLimit) -> _Row:
-    said = status(run, limit)
-    told = Text(said, STATUS_STYLES[said])
-    return _Row(run.turn, compute(run.turn), str(run.number), "", told)
+    word = status(run, limit)
+    cell = Text(word, STATUS_STYLES[word])
+    return _Row(run.turn, compute(run.turn), str(run.number), "", cell)
 
 
 def _row_apart(turn: Timeline) -> _Row:
-    told = Text("! failed" if turn.failed else form.NOTHING, QUIET)
-    return _Row(turn, compute(turn), phase_label(turn.phase), QUIET, told)
+    cell = Text("! failed" if turn.failed else form.NOTHING, QUIET)
+    return _Row(turn, compute(turn), phase_label(turn.phase), QUIET, cell)
 
 
 def _figures(
-    head: str, name: str, rows: Sequence[_Row], spare: int = 0, *, extra: bool = False
+    head: str,
+    name: str,
+    rows: Sequence[_Row],
+    spare: int = 0,
+    *,
+    extra: bool = False,
+    unit: str = "ms",
 ) -> Column:
-    cells = [Text(form.ms(row.values[name]), row.style) for row in rows]
+    cells = [Text(form.number(row.values[name], unit), row.style) for row in rows]
     return Column(head, cells, spare=spare, extra=extra)
-
-
-def _stalls(values: dict[str, float | None]) -> str:
-    return form.number(values["stall_count"], "count")
 
 
 def _notes(digest: Digest, limit: TurnLimit) -> list[Text]:

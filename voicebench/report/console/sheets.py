@@ -1,6 +1,6 @@
-"""Which tables tell a recorded run, and how several runs stand side by side.
+"""The tables of one recorded run, and of several runs side by side.
 
-The terminal, Markdown and HTML print the same sheets, so a figure reads the same everywhere.
+The terminal, Markdown and HTML show the same sheets, so a figure reads the same everywhere.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from voicebench.figures.metrics import METRICS, Metric
 from voicebench.figures.summary import Distribution
 from voicebench.judging.final import Final
 from voicebench.judging.gates import GateResult, judge, parse_gate
-from voicebench.report.console.against_table import against_sheet
 from voicebench.report.console.chunk_table import chunk_sheet
-from voicebench.report.console.distribution_table import UNITS, distribution_sheet
-from voicebench.report.console.phase_table import phase_sheet
+from voicebench.report.console.comparison_table import against_sheet
+from voicebench.report.console.figure_tables import (
+    TAIL,
+    distribution_sheet,
+    phase_sheet,
+    server_sheet,
+)
 from voicebench.report.console.run_table import run_sheet
-from voicebench.report.console.server_table import server_sheet
 from voicebench.report.console.style import QUIET, VERDICT_SIGNS, Column, Sheet
 from voicebench.report.console.verdicts import verdict_sheet, verdict_text
 from voicebench.report.runs import first_audio_limit
 from voicebench.results.run import RecordedRun
 
-TAIL = 95
-
 
 def sheets_of(run: RecordedRun) -> list[Sheet]:
-    """Return the tables that tell one run, in order."""
+    """Return the tables of one run, in order."""
     digest, gates = run.digest, run.gate_results
     sheets = [
         verdict_sheet(gates, run.summary, run.previous) if gates else None,
@@ -44,13 +45,13 @@ def sheets_of(run: RecordedRun) -> list[Sheet]:
 
 
 def side_by_side(runs: Sequence[RecordedRun]) -> list[Sheet]:
-    """Return the tables of several runs: what the gates say of each, and each metric of each."""
+    """Return the tables of several runs: the verdicts of all gates, and all metrics."""
     sheets = [_gates(runs)] if any(run.gate_results for run in runs) else []
     return [*sheets, _metrics(runs)]
 
 
 def names(runs: Sequence[RecordedRun]) -> list[str]:
-    """Return a name for each run, none of them twice."""
+    """Return a different name for each run: its name, its folder or its path."""
     plain = [run.name for run in runs]
     if len(set(plain)) == len(plain):
         return plain
@@ -70,12 +71,12 @@ def filled_columns(sheet: Sheet) -> list[Column]:
 
 
 def final_line(final: Final) -> str:
-    """Return a run's final verdict in a line: ``✗ FAIL: 1 of 4 gates passed``."""
+    """Return a run's final verdict in one line: ``✗ FAIL: 1 of 4 gates passed``."""
     return f"{VERDICT_SIGNS[final.word]} {final.word}: {final.why()}"
 
 
 def first_audio_line(run: RecordedRun) -> str:
-    """Return a run's turns, failures and first audio in a line."""
+    """Return a run's turns, failures and first audio in one line."""
     counts = f"{form.plural(run.summary.turns, 'measured turn')}, {run.summary.failed} failed"
     found = run.summary.metrics["first_audio_ms"]
     if not found.values:
@@ -89,12 +90,12 @@ def first_audio_line(run: RecordedRun) -> str:
 
 
 def observed_text(result: GateResult) -> str:
-    """Return what a gate saw, with its interval: ``287 ms (260 to 330)``."""
+    """Return the figure that a gate observed, with its interval: ``287 ms (95 %: 260 to 330)``."""
     gate = result.gate
     if result.observed is None:
         return "not measured"
     text = form.beside(result.observed, gate.limit, gate.unit)
-    unit = form.quantity(0.0, gate.unit).removeprefix(form.number(0.0, gate.unit))
+    unit = form.UNITS[gate.unit]
     interval = result.interval
     if interval is None or (interval.low is None and interval.high is None):
         return f"{text}{unit}"
@@ -114,7 +115,7 @@ def _gates(runs: Sequence[RecordedRun]) -> Sheet:
 
 
 def _verdict(run: RecordedRun, text: str, own: GateResult | None) -> Text:
-    """Return what a gate says of a run, in brackets where it is none of the run's own."""
+    """Return the verdict of a gate on a run, in brackets if the run has no such gate."""
     result = own or judge(parse_gate(text), run.summary)
     gate = result.gate
     figure = form.beside(result.observed, gate.limit, gate.unit)
@@ -132,7 +133,7 @@ def _metrics(runs: Sequence[RecordedRun]) -> Sheet:
     columns = [
         Column("metric", [Text(metric.short_name) for metric, _ in shown], "left"),
         Column("figure", [Text(statistic, QUIET) for _, statistic in shown], "left"),
-        Column("unit", [Text(UNITS[metric.unit], QUIET) for metric, _ in shown], "left"),
+        Column("unit", [Text(form.unit_name(metric.unit), QUIET) for metric, _ in shown], "left"),
     ]
     for name, run in zip(names(runs), runs, strict=True):
         cells = [_figure(metric, statistic, run) for metric, statistic in shown]

@@ -1,13 +1,13 @@
-"""The look of everything in the terminal: a few colours, sheets that fit, characters that print.
+"""The style of all terminal output: colours, tables that fit, characters that can be printed.
 
-Colours are the terminal's own eight, so a person's light or dark palette decides how they look;
-each stands beside a word or a character that says the same, for terminals and people that see no
-colour. Nothing is drawn in white or black, which one of the two palettes would swallow.
+The colours are the terminal's own eight, so they fit a light and a dark palette. White and black
+are not used: one of the palettes would hide them. A word or a character beside each colour says the
+same, for terminals without colours and people who cannot see them.
 
-A `Sheet` is a table that knows which of its columns can be missed, and leaves them out, saying so,
-where the terminal is narrow. `Printable` keeps a terminal or pipe whose encoding lacks a character
-from failing on it: each such character is replaced by a plain one of the same width. Where one sign
-alone would say something else (``<`` for ``≤``), two stand for it, and sheets make room for them.
+A `Sheet` is a table that hides its least important columns in a narrow terminal, and says so.
+`Printable` replaces each character that the encoding lacks by a plain one of the same width. If a
+single plain character would change the meaning (``<`` for ``≤``), two are used, and sheets make
+room for them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ VERDICT_STYLES: Mapping[str, str] = {
     Word.NOT_KEPT: BAD,
     Word.NOT_JUDGED: QUIET,
 }
-"""The colour of each word that a run, or a gate of it, is called by."""
+"""The colour of each verdict on a run or a gate."""
 VERDICT_SIGNS: Mapping[str, str] = {
     Word.PASS: "✓",
     Word.CLOSE: "≈",
@@ -65,7 +65,7 @@ GAP = 2
 """Spaces between two columns of a sheet."""
 
 SQUEEZED = 8
-"""No column of text gets narrower than this."""
+"""No column of text becomes narrower."""
 
 PLAIN = {
     "–": "-",
@@ -98,21 +98,21 @@ PLAIN = {
     "│": "|",
     "»": "}",
 }
-"""What stands for a character where it cannot be printed; `?` for all others."""
+"""The replacement of each character that cannot be printed; ``?`` for all others."""
 
 WIDER = {"≥": ">=", "≤": "<=", "→": "->"}
-"""Characters that no single plain one stands for: ``<`` would change the limit ``≤ 5 %``."""
+"""Characters that need two plain ones: ``<`` would change the limit ``≤ 5 %``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Printable:
-    """Draws ``content`` in the characters that the console's encoding has."""
+    """Draws ``content`` with characters that the console's encoding has."""
 
     content: RenderableType
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the content's segments, each character replaced that cannot be printed."""
-        # Rich would fall back to heavy ASCII frames; what is drawn here is translated instead.
+        """Yield the segments of the content, without characters that cannot be printed."""
+        # In ASCII, Rich would draw heavy frames; instead, light ones are drawn and then replaced.
         drawn = options.copy()
         drawn.encoding = "utf-8"
         content = self.content
@@ -122,47 +122,50 @@ class Printable:
             if segment.control:
                 yield segment
             else:
-                # Last of all, so that no cell of any table can bring what a terminal obeys.
+                # The last step, so that no cell can send control characters to the terminal.
                 yield Segment(spell(neutral(segment.text), options.encoding), segment.style)
 
 
 def spell(text: str, encoding: str) -> str:
-    """Return ``text`` in characters that ``encoding`` has, as wide as before but for `WIDER`."""
-    if _fits(text, encoding):
+    """Return ``text`` in characters of ``encoding``; only those of `WIDER` change the width."""
+    if can_print(text, encoding):
         return text
     plain = PLAIN | WIDER
     return "".join(
-        character if _fits(character, encoding) else plain.get(character, "?" * cell_len(character))
+        character
+        if can_print(character, encoding)
+        else plain.get(character, "?" * cell_len(character))
         for character in text
     )
 
 
 def widened(text: Text, encoding: str) -> Text:
-    """Return ``text`` with the signs of `WIDER` spelled out where ``encoding`` lacks them.
+    """Return ``text`` with the characters of `WIDER` replaced if ``encoding`` lacks them.
 
-    What is laid out afterwards has room for them.
+    This is done before the layout, which then makes room for them.
     """
     for sign, plain in WIDER.items():
-        if sign in text.plain and not _fits(sign, encoding):
+        if sign in text.plain and not can_print(sign, encoding):
             text = Text(plain, text.style).join(text.split(sign, allow_blank=True))
     return text
 
 
-def _fits(text: str, encoding: str) -> bool:
+def can_print(text: str, encoding: str) -> bool:
+    """Return whether ``encoding`` has every character of ``text``."""
     try:
         text.encode(encoding)
-    except UnicodeEncodeError:
+    except (UnicodeEncodeError, LookupError):
         return False
     return True
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a sheet: its head, its cells, and how much it would be missed.
+    """A column of a sheet.
 
-    ``spare`` is 0 for a column that always stays; of the others the highest goes first.
-    ``least`` is set for a column of text that may be squeezed to that width, and further only where
-    leaving out every spare column was not enough.
+    ``spare`` is 0 for a column that is always shown; of the others, the highest is hidden first.
+    ``least`` is the width to which a column of text may be cut. It is cut further only if hiding
+    every spare column was not enough.
     """
 
     head: str
@@ -171,20 +174,20 @@ class Column:
     spare: int = 0
     least: int | None = None
     extra: bool = False
-    """Leaving it out is not worth a word."""
+    """Whether the column is hidden without a note."""
 
     def natural(self) -> int:
-        """Return the width at which nothing is squeezed."""
+        """Return the width at which nothing is cut."""
         head = max(cell_len(line) for line in self.head.split("\n"))
         return max([head, *(cell.cell_len for cell in self.cells)])
 
     def spelled(self, encoding: str) -> Column:
-        """Return the column with the signs of `WIDER` spelled out where ``encoding`` lacks them."""
+        """Return the column with the characters of `WIDER` replaced if ``encoding`` lacks them."""
         cells = [widened(cell, encoding) for cell in self.cells]
         return replace(self, head=widened(Text(self.head), encoding).plain, cells=cells)
 
     def smallest(self) -> int:
-        """Return the width that the column cannot do with less than."""
+        """Return the smallest width before spare columns are hidden."""
         if self.least is None:
             return self.natural()
         head = max(cell_len(line) for line in self.head.split("\n"))
@@ -200,8 +203,8 @@ class Sheet:
     notes: Sequence[Text] = ()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the table in the columns that the width has room for."""
-        # Not the options' encoding: `Printable` draws as if every character could be printed.
+        """Yield the table with the columns that fit."""
+        # The encoding of the console: `Printable` sets that of the options to UTF-8.
         columns = [column.spelled(console.encoding) for column in self.columns]
         shown = fitting(columns, options.max_width)
         left_out = [column.head for column in columns if not (column in shown or column.extra)]
@@ -220,7 +223,7 @@ def heading(title: str) -> Text:
 
 
 def fitting(columns: Sequence[Column], width: int) -> list[Column]:
-    """Return the columns that fit in ``width``, leaving out first what is missed least."""
+    """Return the columns that fit in ``width``, without the sparest ones."""
     shown = list(columns)
     while _total(shown) > width and any(column.spare for column in shown):
         shown.remove(max(shown, key=lambda column: column.spare))
@@ -232,7 +235,7 @@ def _total(columns: Sequence[Column]) -> int:
 
 
 def _widths(columns: Sequence[Column], width: int) -> list[int]:
-    """Hand ``width`` out: first what every column needs, then the rest from the left."""
+    """Divide ``width``: first the smallest width of each column, then the rest from the left."""
     widths = [column.smallest() for column in columns]
     room = width - _total(columns)
     for index, column in enumerate(columns):

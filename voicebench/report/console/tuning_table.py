@@ -1,8 +1,8 @@
-"""The trade-off of a sweep: how early sound comes, against how steadily and in what pieces.
+"""The table of a sweep: earliness against steadiness and the length of the chunks.
 
-One row a candidate. First audio is what a listener waits for, with the interval that says how far
-it may be off; gapless start and the deficit say whether it lasts; the words of the chunks are what
-the voice can make a melody of. The last column says how the candidate stands beside the others.
+One row a candidate. First audio is the time that a listener waits, with its interval. Gapless start
+and the deficit say whether the audio then goes on without a stall. Longer chunks give the voice a
+better melody. The last column compares the candidate with the others.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class TradeOffRow:
     failed: int
     first_audio_ms: float | None
     first_audio_around: Interval | None
-    """How far first audio may be off."""
+    """The interval of first audio."""
     gapless_start_ms: float | None
     deficit_ms: float | None
     first_chunk_words: float | None
@@ -79,9 +79,9 @@ def choice_line(
     invalid: bool = False,
     interrupted: str | None = None,
 ) -> str:
-    """Return which candidate was chosen and by which rule, or why none was.
+    """Return the chosen candidate and the rule, or the reason why none was chosen.
 
-    ``interrupted`` says after how many turns the user broke the sweep off.
+    ``interrupted`` says after how many turns the user interrupted the sweep.
     """
     if interrupted:
         return (
@@ -94,17 +94,17 @@ def choice_line(
         label = rows[choice.best].label
         if len(rows) == 1:
             return f"{label}: the only candidate"
-        by = "gapless start, since none keeps up" if choice.figure == GAPLESS else "first audio"
+        by = "gapless start, since all starve" if choice.figure == GAPLESS else "first audio"
         return f"{label}: the longest chunks of those that are as early as the others (by {by})"
     if choice.turns_needed is None:
-        return "no candidate is chosen: each has failed turns"
+        return "no candidate is chosen: all have failed turns"
     about = "at least" if choice.at_least else "about"
     needed = form.plural(choice.turns_needed, "turn")
     return f"too few turns to choose: {about} {needed} of each candidate would decide (--runs)"
 
 
 def tuning_sheet(rows: Sequence[TradeOffRow], title: str, line: str) -> Sheet:
-    """Return the table; ``line`` says what was chosen (`choice_line`)."""
+    """Return the table; ``line`` is the result of `choice_line`."""
     columns = [
         Column("candidate", [_text(row, row.label) for row in rows], "left"),
         Column("turns", [Text(_turns(row), QUIET) for row in rows], spare=4),
@@ -118,10 +118,9 @@ def tuning_sheet(rows: Sequence[TradeOffRow], title: str, line: str) -> Sheet:
     ]
     chosen = any(row.is_best for row in rows)
     notes = [Text("medians, in ms", QUIET), Text(line, "bold" if chosen else f"bold {UNSURE}")]
-    told = dict.fromkeys(text for row in rows for text in row.noise)
     notes += [
         Text(f"{', '.join(row.label for row in rows if text in row.noise)}: {text}", NEAR)
-        for text in told
+        for text in dict.fromkeys(text for row in rows for text in row.noise)
     ]
     return Sheet(title, columns, notes)
 

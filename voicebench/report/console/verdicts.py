@@ -1,13 +1,12 @@
-"""The summary against the targets: one row for each gate, as the sprint of reference has it.
+"""The table of the gates: figures against their targets, one row a gate.
 
 A row shows the figure of this run with its interval, the same figure of the previous run of the
-same name, the target and the verdict. For a limit that every single turn can be held to, it also
-says how many turns kept it. A percentile that the turns are too few for is named for what it is,
-the maximum; an end of an interval that they cannot bound is left open (``≥ 332``).
+same name, the target and the verdict. If the limit applies to single turns, the row also says how
+many turns keep it. A percentile of too few turns is labelled as the maximum; an end of an interval
+that the turns cannot bound is open (``≥ 332``).
 
-**Against the previous run** a figure is *maintained* while it stays within a tenth of what it was,
-else *improved* or *regressed*; the change itself stands beside the word. This compares two runs
-that were not measured in turn, so it describes and decides nothing: no verdict depends on it.
+Against the previous run a figure is *maintained* if it changed by at most a tenth, else *improved*
+or *regressed*. The two runs were not measured in turn, so no verdict depends on this.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from voicebench.report.console.style import (
 )
 
 MAINTAINED_WITHIN = 0.10
-"""A figure that moved by at most this share of what it was counts as maintained."""
+"""A figure that changed by at most this share counts as maintained."""
 
 Trend = Literal["maintained", "improved", "regressed"]
 
@@ -50,13 +49,13 @@ LABELS = {
     "turn_ms": "Whole turn",
     "synth_speed_x": "Synthesis speed",
 }
-"""What the tables call a metric; the sprint of reference calls the complete reply E2E latency."""
+"""The labels of the metrics. E2E latency is the time until the reply's text is complete."""
 
 ERRORS = "Failed turns"
 
 
 def label(metric_name: str) -> str:
-    """Return what the tables call a metric."""
+    """Return the label of a metric."""
     plain = metric_name.removesuffix("_ms").removesuffix("_s").removesuffix("_x").replace("_", " ")
     return LABELS.get(metric_name, plain.capitalize())
 
@@ -64,31 +63,20 @@ def label(metric_name: str) -> str:
 def verdict_sheet(
     results: Sequence[GateResult], summary: Summary, previous: Mapping[str, float] | None = None
 ) -> Sheet:
-    """Return the table of gates; ``previous`` has the figures of the run before, by their names."""
-    earlier = [(previous or {}).get(result.gate.figure.name) for result in results]
+    """Return the table of gates; ``previous`` has the figures of the previous run by name."""
+    gates = [result.gate for result in results]
+    earlier = [(previous or {}).get(gate.figure.name) for gate in gates]
     columns = [
         Column("metric", [_title(result, summary) for result in results], "left", least=26),
-        Column(
-            "name",
-            [Text(_name(result.gate), QUIET) for result in results],
-            "left",
-            spare=5,
-            extra=True,
-        ),
-        Column(
-            "this\nrun",
-            [_beside_limit(result.observed, result.gate, "bold") for result in results],
-        ),
+        Column("name", [Text(_name(gate), QUIET) for gate in gates], "left", spare=5, extra=True),
+        Column("this\nrun", [_beside_limit(one.observed, one.gate, "bold") for one in results]),
         Column(_interval_head(results), [_interval(result) for result in results], spare=3),
         Column(
             "previous\nrun",
-            [
-                _beside_limit(value, result.gate, QUIET)
-                for value, result in zip(earlier, results, strict=True)
-            ],
+            [_beside_limit(was, gate, QUIET) for was, gate in zip(earlier, gates, strict=True)],
             spare=2,
         ),
-        Column("target", [Text(_target(result.gate)) for result in results], spare=1),
+        Column("target", [Text(_target(gate)) for gate in gates], spare=1),
         Column("status", [verdict_text(result.verdict) for result in results], "left"),
         Column("pass", [_passing(result, summary) for result in results], spare=3),
     ]
@@ -104,7 +92,7 @@ def verdict_sheet(
 
 
 def trend(gate: Gate, before: float, now: float) -> Trend:
-    """Return how ``now`` stands against ``before``, the gate's operator saying which is better."""
+    """Return the trend from ``before`` to ``now``; the gate's operator says which is better."""
     moved = now - before
     tolerance = 0.0 if gate.metric is None else MAINTAINED_WITHIN * abs(before)
     if abs(moved) <= tolerance:
@@ -114,10 +102,10 @@ def trend(gate: Gate, before: float, now: float) -> Trend:
 
 
 def kept_by(gate: Gate, summary: Summary) -> tuple[int, int] | None:
-    """Return how many turns kept the gate's limit by themselves, of how many; failed ones did not.
+    """Return how many turns keep the gate's limit, and how many there are, failed ones included.
 
-    None where a single turn cannot be held to it: a mean, a deviation. A turn keeps the limit on
-    errors by not failing.
+    None for a mean and a deviation, which do not apply to single turns. A turn keeps the limit on
+    errors if it does not fail.
     """
     if gate.metric is None:
         return summary.turns - summary.failed, summary.turns
@@ -133,7 +121,7 @@ def kept_by(gate: Gate, summary: Summary) -> tuple[int, int] | None:
 
 
 def carried(gate: Gate, summary: Summary) -> bool:
-    """Return whether the turns are enough for the gate's percentile; True where it has none."""
+    """Return whether the turns are enough for the gate's percentile; True if it has none."""
     quantile = gate.percentile
     if quantile is None or gate.metric is None:
         return True
@@ -141,7 +129,7 @@ def carried(gate: Gate, summary: Summary) -> bool:
 
 
 def verdict_text(word: Verdict | Word) -> Text:
-    """Return the sign and the word of a gate's verdict, or of a run's, in its colour."""
+    """Return the sign and the word of a verdict in its colour."""
     return Text(f"{VERDICT_SIGNS[word]} {word.value}", f"bold {VERDICT_STYLES[word]}")
 
 
@@ -172,7 +160,7 @@ def _interval_head(results: Sequence[GateResult]) -> str:
 
 
 def _interval(result: GateResult) -> Text:
-    """Return how far the figure may be off; an end that the turns cannot bound is left open."""
+    """Return the interval of the figure; an end that the turns cannot bound is open."""
     interval = result.interval
     if interval is None or (interval.low is None and interval.high is None):
         return Text(form.NOTHING, QUIET)
@@ -223,8 +211,8 @@ def _notes(results: Sequence[GateResult], summary: Summary) -> list[Text]:
         assert result.gate.metric is not None
         count = len(summary.metrics[result.gate.metric.name].values)
         note = (
-            f"{result.gate.statistic} needs {values_needed(quantile)} values; "
-            f"of {count} the largest is shown, and judged"
+            f"{result.gate.statistic} needs {values_needed(quantile)} turns: "
+            f"the maximum of {count} is shown and judged"
         )
         if note not in [text.plain for text in notes]:
             notes.append(Text(note, QUIET))

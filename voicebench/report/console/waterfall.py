@@ -1,13 +1,11 @@
 """The waterfall: turns drawn in the terminal on one time axis.
 
-First every turn as one line, the stages to the first audio one after the other, so that turns can
-be compared at a glance; then the fastest, the median and the slowest run with the language model,
-the voice and the listener side by side. Each kind of stretch has a character of its own, so the
-picture is read without colour too, and `voicebench.report.console.style.Printable` has a plain
-character for each where the terminal has no blocks.
+First, every turn is one line with the stages up to the first audio one after the other, to compare
+turns at a glance. Then the fastest, the median and the slowest run have a line each for the
+language model, the voice and the listener. Each kind of span has its own character, so no colour is
+needed; `voicebench.report.console.style.Printable` replaces the characters that a terminal lacks.
 
-A cell shows what lies over it; a stall and a mark are never thinner than a cell. What goes on past
-the axis ends in ``»``.
+A stall and a mark are at least one cell wide. A line that goes on past the axis ends in ``»``.
 """
 
 from __future__ import annotations
@@ -60,7 +58,7 @@ MARGIN = 10
 """Columns right of the axis: the first audio, the number of stalls."""
 NARROWEST_AXIS = 16
 LONGEST_AXIS = 4.0
-"""An axis shows at most so many times what the median turn needs; slower turns run off its end."""
+"""The longest axis, in multiples of the median turn; slower turns go past its end."""
 _TICK_GAP = 4
 
 
@@ -72,14 +70,14 @@ class Axis:
     columns: int
 
     def cell(self, at_ms: float) -> int:
-        """Return the cell in which a moment falls; ``columns`` or more is past the end."""
+        """Return the cell of a moment; ``columns`` or more is past the end."""
         return math.floor(at_ms / self.end_ms * self.columns)
 
     def cells(self, span: Span) -> range:
-        """Return the cells of a stretch, at least one, cut at the end of the axis.
+        """Return the cells of a span, at least one, cut at the end of the axis.
 
-        A stall gets as many cells as it is long, since it lies over the speech that it interrupts;
-        any other stretch gets all cells that it touches, and the next one lies over its last.
+        A stall covers the speech that it interrupts, so its length is rounded. Any other span gets
+        all cells that it touches; the next span covers its last one.
         """
         first = self.cell(span.start_ms)
         if span.kind is Kind.STALL:
@@ -90,7 +88,7 @@ class Axis:
 
 
 def fit_axis(needs_ms: Sequence[float], target_ms: float, columns: int) -> Axis:
-    """Return an axis for turns that need so long, and for the target line."""
+    """Return an axis for turns of these lengths and for the target line."""
     typical = max(median(needs_ms), target_ms)
     longest = min(max(needs_ms), LONGEST_AXIS * typical)
     return Axis(max(longest, target_ms) * 1.05 or 1.0, columns)
@@ -98,13 +96,13 @@ def fit_axis(needs_ms: Sequence[float], target_ms: float, columns: int) -> Axis:
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """All turns as one line each, and the telling ones in detail."""
+    """All turns as one line each, and three of them in detail."""
 
     digest: Digest
     limit: TurnLimit
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the picture in the width there is."""
+        """Yield the drawing in the width of the console."""
         columns = max(options.max_width - GUTTER - MARGIN, NARROWEST_AXIS)
         few = shortlist(self.digest)
         if not few:
@@ -114,7 +112,7 @@ class Waterfall:
         if shortlist_note(self.digest):
             yield Text(shortlist_note(self.digest), QUIET)
         yield Text()
-        yield from self._details(telling(self.digest), columns)
+        yield from self._details(chosen_runs(self.digest), columns)
         kinds = {kind for run in few for kind in _kinds_shown(run.turn)}
         yield from legend(kinds, self.limit.ms, options.max_width)
 
@@ -142,7 +140,7 @@ class Waterfall:
         needs = [whole_ms(run.turn) for _, run in chosen]
         axis = fit_axis(needs, self.limit.ms, columns)
         for why, run in chosen:
-            yield Text.assemble((f"run {run.number}, {why}", HEAD), ("  " + story(run), QUIET))
+            yield Text.assemble((f"run {run.number}, {why}", HEAD), ("  " + in_figures(run), QUIET))
             yield _ruler(axis, "")
             for lane in lanes(run.turn):
                 yield self._line(lane.name, lane, axis)
@@ -154,7 +152,7 @@ class Waterfall:
 
 
 def paint(lane: Lane, axis: Axis, target_ms: float) -> Text:
-    """Return a lane as ``axis.columns`` cells, the target's line behind its marks."""
+    """Return a lane as ``axis.columns`` cells; marks cover the target's line."""
     cells: list[tuple[str, str]] = [(" ", "")] * axis.columns
     beyond = False
     for span in lane.spans:
@@ -169,8 +167,8 @@ def paint(lane: Lane, axis: Axis, target_ms: float) -> Text:
     return Text.assemble(*cells)
 
 
-def telling(digest: Digest) -> list[tuple[str, MeasuredRun]]:
-    """Return the fastest, the median and the slowest run by first audio, each once."""
+def chosen_runs(digest: Digest) -> list[tuple[str, MeasuredRun]]:
+    """Return the fastest, the median and the slowest run by first audio, each only once."""
     names = ("the fastest", "the median", "the slowest")
     chosen: dict[int, tuple[str, MeasuredRun]] = {}
     for name, run in zip(names, digest.extremes(), strict=True):
@@ -179,8 +177,8 @@ def telling(digest: Digest) -> list[tuple[str, MeasuredRun]]:
     return list(chosen.values())
 
 
-def story(run: MeasuredRun) -> str:
-    """Return a run's figures in a line."""
+def in_figures(run: MeasuredRun) -> str:
+    """Return the figures of a run in one line."""
     turn = run.turn
     stalls = [span for span in path(turn).spans if span.kind is Kind.STALL]
     parts = [f"first audio {form.quantity(run.first_audio_ms(), 'ms')}"]
@@ -194,7 +192,7 @@ def story(run: MeasuredRun) -> str:
 
 
 def legend(kinds: Iterable[Kind], target_ms: float, width: int) -> Iterable[Text]:
-    """Yield what each character means, in as many lines as ``width`` asks for."""
+    """Yield the meaning of each character, in lines of at most ``width``."""
     shown = set(kinds)
     entries = [(glyph, kind.value) for kind, glyph in GLYPHS.items() if kind in shown]
     entries.append((TARGET, f"target {form.limit(target_ms, 'ms')}"))
@@ -219,7 +217,7 @@ def _put(cells: list[tuple[str, str]], index: int, glyph: tuple[str, str]) -> No
 
 
 def _margin(turn: Timeline, style: str) -> Text:
-    """Return a turn's first audio and, where it stalls, how often."""
+    """Return a turn's first audio and its number of stalls."""
     if turn.failed:
         return Text(f"{'failed':>{MARGIN}}", BAD)
     margin = Text(f"{form.ms(BY_NAME['first_audio_ms'].of(turn)):>5}", style)
@@ -231,7 +229,7 @@ def _margin(turn: Timeline, style: str) -> Text:
 
 
 def _ruler(axis: Axis, margin_head: str) -> Text:
-    """Return the axis' numbers, each beginning at its cell, none of them cut."""
+    """Return the numbers of the axis, each starting at its cell and none of them cut."""
     apart = len(f"{axis.end_ms:.0f}") + _TICK_GAP
     step = _round_step(axis.end_ms * apart / axis.columns)
     ruler = ""
@@ -244,6 +242,6 @@ def _ruler(axis: Axis, margin_head: str) -> Text:
 
 
 def _round_step(least: float) -> float:
-    """Return the smallest of 1, 2, 5, 10, 20, 50, … that is not under ``least``."""
+    """Return the smallest of 1, 2, 5, 10, 20, 50, … that is at least ``least``."""
     power = 10.0 ** math.floor(math.log10(least))
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least * (1 - 1e-9))

@@ -1,4 +1,4 @@
-"""An SVG badge: first audio and the verdict, for a README. One file, no font and no request."""
+"""An SVG badge for a README: first audio and the verdict. It loads no font and no other file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from html import escape
 
 from voicebench import format as form
 from voicebench.judging.final import Word
-from voicebench.report.console.sheets import TAIL
+from voicebench.report.console.figure_tables import TAIL
 from voicebench.report.console.style import (
     BAD,
     GOOD,
@@ -19,12 +19,15 @@ from voicebench.report.console.style import (
 from voicebench.results.run import RecordedRun
 
 COLOURS = {GOOD: "#1a7f37", NEAR: "#9a6700", BAD: "#cf222e", UNSURE: "#8250df", QUIET: "#57606a"}
-"""White letters stand out from each of them by at least 4.5 to 1 (WCAG AA)."""
+"""White letters have a contrast of at least 4.5 to 1 on each of them (WCAG AA)."""
 NAMED = (
-    *(Word.INVALID, Word.INTERRUPTED, Word.NOTHING_MEASURED),
-    *(Word.NOT_SHOWN, Word.UNDECIDED),
+    Word.INVALID,
+    Word.INTERRUPTED,
+    Word.NOTHING_MEASURED,
+    Word.NOT_SHOWN,
+    Word.UNDECIDED,
 )
-"""Words that no sign says: the badge spells them."""
+"""Verdicts that the badge spells out, since no sign stands for them alone."""
 LABEL = "first audio"
 _CHARACTER = 6.6
 _PADDING = 12
@@ -38,13 +41,13 @@ def badge(run: RecordedRun) -> str:
         value += f" {word.value.lower()}"
     elif word is not Word.NOT_JUDGED:
         value += f" {VERDICT_SIGNS[word]}"
-    told = f"{LABEL}: {value}" + ("" if word in (*NAMED, Word.NOT_JUDGED) else f" {word}")
+    title = f"{LABEL}: {value}" + ("" if word in (*NAMED, Word.NOT_JUDGED) else f" {word}")
     left, right = _width(LABEL), _width(value)
     colour = COLOURS[VERDICT_STYLES[word]]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" '
-        f'role="img" aria-label="{escape(told)}">\n'
-        f"<title>{escape(told)}</title>\n"
+        f'role="img" aria-label="{escape(title)}">\n'
+        f"<title>{escape(title)}</title>\n"
         f'<clipPath id="r"><rect width="{left + right}" height="20" rx="3"/></clipPath>\n'
         f'<g clip-path="url(#r)"><rect width="{left}" height="20" fill="#424a53"/>'
         f'<rect x="{left}" width="{right}" height="20" fill="{colour}"/></g>\n'

@@ -1,8 +1,7 @@
-"""What a CI service is told by itself: GitHub's step summary and annotations.
+"""Reports that go to a CI service without being asked for: GitHub's step summary and annotations.
 
-GitHub reads *workflow commands* from a step's output, a line that begins with ``::``; everything in
-one is escaped as its documentation says, so a reply or a server's message cannot give a command of
-its own.
+GitHub reads *workflow commands* from a step's output: lines that begin with ``::``. All content is
+escaped as GitHub documents it, so a reply or a server's message cannot add a command.
 """
 
 from __future__ import annotations
@@ -19,27 +18,27 @@ from voicebench.report.console.sheets import observed_text
 from voicebench.results.run import RecordedRun
 
 SUMMARY_LIMIT_BYTES = 1_000_000
-"""GitHub refuses a step's summary of more than 1 MiB."""
+"""GitHub refuses a step summary of more than 1 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What of a CI service the environment shows."""
+    """The CI service that the environment variables describe."""
 
     step_summary: Path | None
     annotates: bool
 
 
 def surroundings(environ: Mapping[str, str]) -> Surroundings:
-    """Return where to tell: the step summary's file, and whether annotations are read."""
+    """Return the file of the step summary, and whether annotations are read."""
     summary = environ.get("GITHUB_STEP_SUMMARY")
     return Surroundings(Path(summary) if summary else None, environ.get("GITHUB_ACTIONS") == "true")
 
 
 def workflow_commands(run: RecordedRun) -> list[str]:
-    """Return a workflow command for each gate and each figure against the baseline that failed.
+    """Return a workflow command for each failed gate and each figure worse than the baseline.
 
-    What stands in the way of a verdict (an interrupt, a noisy machine) comes first.
+    Obstacles to a verdict (an interrupt, a noisy machine) come first.
     """
     name = run.name
     commands = [
@@ -58,7 +57,7 @@ def workflow_commands(run: RecordedRun) -> list[str]:
 
 
 def failure_command(word: str, sentence: str) -> str:
-    """Return a workflow command for a run that ended without an outcome."""
+    """Return the workflow command for a run that ended with an error."""
     return f"::error title={_property(f'voicebench: {word}')}::{_data(sentence)}"
 
 
@@ -75,9 +74,9 @@ def _command(level: str, name: str, word: str, message: str) -> str:
 
 
 def append_step_summary(path: Path, markdown: str) -> None:
-    """Append ``markdown`` to the step's summary, cut where GitHub would refuse it whole.
+    """Append ``markdown`` to the step summary, cut to the size that GitHub accepts.
 
-    Raises `UsageError` where the file cannot be written.
+    Raises `UsageError` if the file cannot be written.
     """
     content = markdown.encode("utf-8", HALF_PAIRS)
     try:

@@ -1,14 +1,14 @@
-"""What other programs draw and compare: JSON, and the formats of three trackers of benchmarks.
+"""Formats for other programs: JSON, and the formats of three benchmark trackers.
 
-* ``json``: the documents of ``summary.json``, computed anew from the turns.
-* ``github-benchmark``: the list that github-action-benchmark reads as ``customSmallerIsBetter``. It
-  knows one direction for a whole file, so figures of which more is better are left out.
-* ``bencher``: Bencher Metric Format. Each figure is a benchmark; durations are the built-in measure
-  ``latency``, which is in nanoseconds, everything else has a measure of its unit.
-* ``gitlab``: OpenMetrics text, for GitLab's ``artifacts:reports:metrics``. GitLab compares values
-  as text, so they have six digits.
+* ``json``: the documents of ``summary.json``, computed again from the turns.
+* ``github-benchmark``: the list that github-action-benchmark reads as ``customSmallerIsBetter``. A
+  file has one direction, so figures of which more is better are left out.
+* ``bencher``: Bencher Metric Format. Each figure is a benchmark. Durations use the built-in measure
+  ``latency``, in nanoseconds; every other unit has its own measure.
+* ``gitlab``: OpenMetrics text for GitLab's ``artifacts:reports:metrics``. GitLab compares values as
+  text, so they have six digits.
 
-All three hold the figures of the gates and, of the metrics in `ALWAYS`, p50 and p95.
+The trackers get the figures of the gates, and p50 and p95 of the metrics in `ALWAYS`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MEASURES = {
 
 @dataclass(frozen=True, slots=True)
 class ExportedFigure:
-    """A figure of a run, as it was observed."""
+    """An observed figure of a run."""
 
     run: str
     figure: Figure
@@ -48,7 +48,7 @@ class ExportedFigure:
 
 
 def json_report(runs: Sequence[RecordedRun]) -> str:
-    """Return the documents of all runs as one."""
+    """Return the documents of all runs as one document."""
     document = {"schema": SCHEMA, "results": [run.document() for run in runs]}
     return as_json(document, indent=2) + "\n"
 
@@ -56,20 +56,20 @@ def json_report(runs: Sequence[RecordedRun]) -> str:
 def github_benchmark(runs: Sequence[RecordedRun]) -> str:
     """Return github-action-benchmark's list."""
     entries = []
-    for told in _told(runs):
-        if told.figure.better != "lower":
+    for exported in _figures(runs):
+        if exported.figure.better != "lower":
             continue
         entry: dict[str, object] = {
-            "name": f"{told.run}: {told.figure.name}",
-            "unit": told.figure.unit,
-            "value": told.value,
+            "name": f"{exported.run}: {exported.figure.name}",
+            "unit": exported.figure.unit,
+            "value": exported.value,
         }
-        if told.interval is not None and told.interval.is_closed:
-            assert told.interval.low is not None
-            assert told.interval.high is not None
-            entry["range"] = f"{told.interval.low:.6g} to {told.interval.high:.6g}"
-        if told.note:
-            entry["extra"] = told.note
+        if exported.interval is not None and exported.interval.is_closed:
+            assert exported.interval.low is not None
+            assert exported.interval.high is not None
+            entry["range"] = f"{exported.interval.low:.6g} to {exported.interval.high:.6g}"
+        if exported.note:
+            entry["extra"] = exported.note
         entries.append(entry)
     return as_json(entries, indent=2) + "\n"
 
@@ -77,26 +77,26 @@ def github_benchmark(runs: Sequence[RecordedRun]) -> str:
 def bencher(runs: Sequence[RecordedRun]) -> str:
     """Return the figures in Bencher Metric Format."""
     document: dict[str, dict[str, dict[str, float]]] = {}
-    for told in _told(runs):
-        unit = told.figure.unit
+    for exported in _figures(runs):
+        unit = exported.figure.unit
         measure, factor = ("latency", _NS_PER_MS) if unit == "ms" else (_MEASURES[unit], 1.0)
-        metric = {"value": told.value * factor}
-        if told.interval is not None:
-            low, high = told.interval.low, told.interval.high
+        metric = {"value": exported.value * factor}
+        if exported.interval is not None:
+            low, high = exported.interval.low, exported.interval.high
             metric |= {} if low is None else {"lower_value": low * factor}
             metric |= {} if high is None else {"upper_value": high * factor}
-        document[f"{told.run}: {told.figure.name}"] = {measure: metric}
+        document[f"{exported.run}: {exported.figure.name}"] = {measure: metric}
     return as_json(document, indent=2) + "\n"
 
 
 def gitlab_metrics(runs: Sequence[RecordedRun]) -> str:
     """Return the figures as OpenMetrics text."""
     samples: dict[str, list[str]] = {}
-    for told in _told(runs):
-        name = "voicebench_" + re.sub(r"[^a-z0-9]+", "_", told.figure.name.lower()).strip("_")
-        run = told.run.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        samples.setdefault(f"{name}_{told.figure.unit}", []).append(
-            f'{{run="{run}"}} {told.value:.6g}'
+    for exported in _figures(runs):
+        name = "voicebench_" + re.sub(r"[^a-z0-9]+", "_", exported.figure.name.lower()).strip("_")
+        run = exported.run.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        samples.setdefault(f"{name}_{exported.figure.unit}", []).append(
+            f'{{run="{run}"}} {exported.value:.6g}'
         )
     lines = []
     for name, values in samples.items():
@@ -105,7 +105,7 @@ def gitlab_metrics(runs: Sequence[RecordedRun]) -> str:
     return "\n".join([*lines, "# EOF"]) + "\n"
 
 
-def _told(runs: Sequence[RecordedRun]) -> Iterator[ExportedFigure]:
+def _figures(runs: Sequence[RecordedRun]) -> Iterator[ExportedFigure]:
     for name, run in zip(names(runs), runs, strict=True):
         figures = [result.gate.figure for result in run.gate_results]
         figures += [

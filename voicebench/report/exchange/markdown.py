@@ -1,7 +1,7 @@
 """A run as Markdown: for a pull request, a step summary, a wiki.
 
-The words of models and prompts may hold anything; `escape` leaves them no Markdown, no HTML, no
-mention and no link, so a reply cannot draw a picture in a pull request or call people to it.
+The words of models and prompts may contain anything. `escape` removes the effect of Markdown, HTML,
+mentions and links, so a reply cannot add a picture to a pull request or notify people.
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ _MARKUP = str.maketrans(
     }
 )
 _TAG = re.compile("<(?! )")
-"""What could begin a tag; a sign before a space, as in ``< 300 ms``, cannot."""
+"""The beginning of a tag. A sign before a space, as in ``< 300 ms``, is none."""
 FOLDED = frozenset(
     {
         "Runs, in ms",
         "Phases, in ms",
         "TTS first byte by text length",
-        "What servers say, in ms",
+        "Durations reported by servers, in ms",
         "Distributions",
     }
 )
-"""Sheets that a short report folds away."""
+"""Sheets that a short report shows only on a click."""
 
 
 def escape(text: str) -> str:
-    """Return ``text`` as one line that Markdown prints as it is."""
+    """Return ``text`` as one line that Markdown shows unchanged."""
     plain = _TAG.sub("&lt;", form.one_line(text).replace("&", "&amp;"))
     return plain.translate(_MARKUP).replace("://", "&#58;//").replace("www.", "www&#46;")
 
 
 def markdown_failure(word: str, sentence: str) -> str:
-    """Return what is told of a run that ended without an outcome."""
+    """Return the report on a run that ended with an error."""
     return f"# voicebench: {escape(word)}\n\n{escape(sentence)}\n"
 
 
 def markdown_table(
     head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool]
 ) -> str:
-    """Return a table; the cells are escaped here. ``right``: which columns are numbers."""
+    """Return a table with escaped cells; the columns in ``right`` are numbers."""
     lines = [
         _row(head),
         "|" + "|".join("---:" if number else "---" for number in right) + "|",
@@ -68,7 +68,7 @@ def markdown_table(
 
 
 def sheet_markdown(sheet: Sheet) -> str:
-    """Return a sheet with its notes, without its title."""
+    """Return the table of a sheet with its notes, without its title."""
     columns = filled_columns(sheet)
     table = markdown_table(
         [column.head.replace("\n", " ") for column in columns],
@@ -80,9 +80,9 @@ def sheet_markdown(sheet: Sheet) -> str:
 
 
 def markdown_report(runs: Sequence[RecordedRun], *, fold: bool = False) -> str:
-    """Return one run told in full, or several side by side.
+    """Return one run in full, or several side by side.
 
-    ``fold`` puts all but the verdicts into a part that opens on a click, for a pull request.
+    ``fold`` hides the long tables until a click, for a pull request.
     """
     if len(runs) == 1:
         return _one(runs[0], fold=fold)

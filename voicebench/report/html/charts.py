@@ -1,9 +1,9 @@
-"""The distribution of one metric as SVG: ECDF above, every value below, targets drawn in.
+"""The distribution of one metric as SVG: the ECDF above, every value below, and the targets.
 
-The *ECDF* says which share of the turns took at most so long: where it crosses a target's line is
-the share that kept it. It is a share of all turns, so one that failed keeps the line under 100 %.
-The *strip* shows each turn as a dot, so outliers and clusters are seen. Colours are the page's CSS
-variables, so one picture serves light and dark.
+The *ECDF* is the share of turns at or under a value: it crosses a target's line at the share that
+kept the target. It is a share of all turns, so it stays under 100 % if a turn failed. The *strip*
+shows each turn as a dot, so outliers and clusters are visible. Colours are CSS variables of the
+page, so one chart fits the light and the dark style.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from voicebench import format as form
 from voicebench.errors import UsageError
 from voicebench.figures.metrics import Metric
 from voicebench.machine.environment import address_space_limit
-from voicebench.report.console.distribution_table import UNITS
 
 WIDTH = 280
 HEIGHT = 130
 STRIP_HEIGHT = 22
 MOST_POINTS = 400
-"""Of more values, so many evenly ranked ones are drawn, the smallest and the largest among them."""
+"""Of more values, evenly ranked ones are drawn, with the smallest and the largest."""
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
-"""Several runs differ by their dashes too, for people who see no colour."""
+"""Runs differ by their dashes too, for people who cannot see the colours."""
 INK = "var(--ink)"
 QUIET = "var(--muted)"
 LINE = "var(--line)"
@@ -37,7 +37,7 @@ Spec = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The values of one run, and of how many turns they are."""
+    """The values of one run, and the number of its turns, failed ones included."""
 
     run: str
     values: Values
@@ -46,7 +46,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class LimitLine:
-    """A limit to be drawn: where, and what its line is called."""
+    """A limit to be drawn, and the name of its line."""
 
     at: float
     name: str
@@ -54,7 +54,7 @@ class LimitLine:
 
 def chart(metric: Metric, samples: Sequence[Sample], targets: Sequence[LimitLine]) -> Spec:
     """Return the Vega-Lite specification."""
-    unit = UNITS[metric.unit]
+    unit = form.unit_name(metric.unit)
     title = f"{metric.short_name}, {unit}" if unit else metric.short_name
     steps = [row for sample in samples for row in _steps(sample)]
     dots = [row for sample in samples for row in _dots(sample)]
@@ -125,14 +125,14 @@ def chart(metric: Metric, samples: Sequence[Sample], targets: Sequence[LimitLine
 
 
 DRAWING_BYTES = 70_000_000_000
-"""What vl-convert's engine (V8) reserves; it uses a thousandth of it."""
+"""The address space that vl-convert's engine (V8) reserves; it uses a thousandth of it."""
 
 
 def draw(spec: Spec) -> str:
-    """Return ``spec`` as SVG without a size of its own, hidden from what reads aloud.
+    """Return ``spec`` as SVG without a size of its own, hidden from screen readers.
 
-    The page says the same in words beside it. Raises `UsageError` where the address space is
-    limited to less than the program that draws sets aside: it would end this process.
+    The page says the same in words beside it. Raises `UsageError` if the limit on the address space
+    is too low for vl-convert, which would end this process.
     """
     limit = address_space_limit()
     if limit is not None and limit < DRAWING_BYTES:
@@ -148,7 +148,7 @@ def draw(spec: Spec) -> str:
 
 
 def _steps(sample: Sample) -> list[dict[str, object]]:
-    """Return the corners of the ECDF. A turn without a value is at or under nothing."""
+    """Return the corners of the ECDF. A turn without a value counts as above all values."""
     name, ordered = sample.run, np.sort(sample.values)
     kept = _evenly(ordered.size)
     rows: list[dict[str, object]] = [{"run": name, "x": _short(ordered[0]), "y": 0.0}]
@@ -160,7 +160,7 @@ def _steps(sample: Sample) -> list[dict[str, object]]:
 
 
 def _dots(sample: Sample) -> list[dict[str, object]]:
-    """Return the values, moved apart a little across the strip, the same way each time."""
+    """Return the values, spread a little across the strip, the same way each time."""
     ordered = np.sort(sample.values)
     return [
         {"run": sample.run, "x": _short(ordered[rank]), "spread": index * 7 % 5}
@@ -181,7 +181,7 @@ def _short(value: float) -> float:
 def _domain(samples: Sequence[Sample], targets: Sequence[LimitLine]) -> tuple[float, float]:
     everything = np.concatenate([sample.values for sample in samples])
     low, high = float(everything.min()), float(everything.max())
-    # A target far off would squeeze the values into a corner; its line is left out then.
+    # A distant target would squeeze the values into a corner, so its line is left out.
     for target in targets:
         if target.at <= 3 * high:
             low, high = min(low, target.at), max(high, target.at)
@@ -195,9 +195,9 @@ def _target_lines(
     across: Spec,
     domain: tuple[float, float],
 ) -> list[Spec]:
-    """Return the targets' lines, and their names where there is room beside them.
+    """Return the lines of the targets, and their names on the side with room.
 
-    Where most values lie above a target the curve is low there, and its name goes to the top.
+    If most values lie above a target, the curve is low there, so its name goes to the top.
     """
     middle = sum(domain) / 2
     everything = np.concatenate([sample.values for sample in samples])

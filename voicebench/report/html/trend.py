@@ -1,8 +1,8 @@
-"""The trend on the page: each figure over all runs of a name, with its interval, and a table.
+"""The trend on the page: a chart of each figure over all runs of a name, and a table.
 
-Every point stands for a run, in the order in which they were made; runs come at all hours, so the
-axis counts them rather than days. The bar through a point is the figure's interval: two points
-whose bars overlap may be the same. The dashed line is the limit that the latest run's gates set.
+Every point is a run. The axis counts runs rather than days, since they come at irregular times. The
+bar through a point is the figure's interval: two points whose bars overlap may be equal. The dashed
+line is the limit that the gates of the latest run set.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from rich.text import Text
 
 from voicebench import format as form
 from voicebench.figures.figure import Figure
-from voicebench.report.console.distribution_table import UNITS
 from voicebench.report.console.style import QUIET, Column, Sheet
 from voicebench.report.html.charts import CONFIG, Spec
 from voicebench.report.html.page import Section
@@ -25,18 +24,18 @@ from voicebench.results.run import RecordedRun
 WIDTH = 280
 HEIGHT = 150
 MOST_POINTS = 300
-"""Of more runs the latest are drawn."""
+"""Of more runs, only the latest are drawn."""
 MOST_ROWS = 60
 INTRO = (
-    "A point is a run, oldest on the left; the bar through it is its 95 % interval: where two bars "
-    "overlap, no difference may be there. A bar that ends at its point is open on that side, for "
-    "want of turns. Dashed: the limit that the latest run's gates set. Runs of different days "
-    "differ in more than their settings; voicebench run --against measures two set-ups in turn."
+    "Each point is a run, the oldest on the left. The bar through it is its 95 % interval: if two "
+    "bars overlap, the runs may be equal. A bar that ends at its point is open on that side, since "
+    "the turns are too few. Dashed: the limit that the latest run's gates set. Runs of different "
+    "days differ in more than settings; voicebench run --against measures two set-ups in turn."
 )
 
 
 def trend_sections(history: History) -> list[Section]:
-    """Return a section for each series of the trend."""
+    """Return a section for each series of runs."""
     return [
         Section(
             title=f"History: {form.one_line(title)}",
@@ -50,20 +49,22 @@ def trend_sections(history: History) -> list[Section]:
 
 
 def trend_of(runs: Sequence[RecordedRun]) -> list[Section]:
-    """Return the trend of each run's series over the runs beside it, up to the run itself.
+    """Return the trend of each run's series, up to the run itself.
 
-    So the page of a result stays what it was when later runs have come.
+    So the page of a result does not change when later runs are made.
     """
     latest: dict[tuple[Path, str], RecordedRun] = {}
-    for run in sorted(runs, key=lambda one: one.path.resolve().name):
+    for run in sorted(runs, key=lambda run: run.path.resolve().name):
         latest[run.path.resolve().parent, run.name] = run
     sections = []
     for (results, name), run in latest.items():
         history = run_history(results, name)
         label = run.path.resolve().name
-        own = next((one.title for one in history.points if one.label == label), None)
-        upto = [one for one in history.points if one.label <= label and one.title == own]
-        sections += trend_sections(replace(history, points=tuple(upto)))
+        title = next((point.title for point in history.points if point.label == label), None)
+        points = [
+            point for point in history.points if point.label <= label and point.title == title
+        ]
+        sections += trend_sections(replace(history, points=tuple(points)))
     return sections
 
 
@@ -77,11 +78,11 @@ def _shown(points: Sequence[Point], figures: Sequence[Figure]) -> list[Figure]:
 
 def _charts(points: Sequence[Point], figures: Sequence[Figure]) -> Iterator[tuple[str, str, Spec]]:
     for figure in figures:
-        yield figure.name, told(points, figure), chart(points, figure)
+        yield figure.name, in_words(points, figure), chart(points, figure)
 
 
-def told(points: Sequence[Point], figure: Figure) -> str:
-    """Return the trend of a figure in a sentence."""
+def in_words(points: Sequence[Point], figure: Figure) -> str:
+    """Return the trend of a figure in one sentence."""
     known = [value for point in points if (value := point.values.get(figure.name)) is not None]
     parts = [
         form.plural(len(known), "run"),
@@ -98,7 +99,7 @@ def chart(points: Sequence[Point], figure: Figure) -> Spec:
     factor = 100.0 if figure.unit in ("share", "bool") else 1.0
     rows = [_row(number, point, figure, factor) for number, point in enumerate(points, start=1)]
     limit = points[-1].limits.get(figure.name)
-    unit = _unit(figure)
+    unit = form.unit_name(figure.unit)
     across: Spec = {
         "field": "run",
         "type": "quantitative",
@@ -154,7 +155,7 @@ def _row(number: int, point: Point, figure: Figure, factor: float) -> dict[str, 
     row: dict[str, object] = {"run": number, "value": None if value is None else value * factor}
     if value is None or around is None:
         return row
-    # An end that the turns cannot bound is left off: the bar begins at the value.
+    # If the turns cannot bound an end, the bar ends at the value.
     low = value if around.low is None else around.low
     high = value if around.high is None else around.high
     return row | {"low": low * factor, "high": high * factor}
@@ -173,15 +174,13 @@ def _runs(points: Sequence[Point], figures: Sequence[Figure]) -> Sheet:
     ]
     for figure in figures:
         cells = [Text(form.number(point.values.get(figure.name), figure.unit)) for point in listed]
-        columns.append(Column(", ".join(filter(None, (figure.name, _unit(figure)))), cells))
+        columns.append(
+            Column(", ".join(filter(None, (figure.name, form.unit_name(figure.unit)))), cells)
+        )
     notes = []
     if len(points) > MOST_ROWS:
         notes.append(Text(f"the latest {MOST_ROWS} of {len(points)} runs", QUIET))
     return Sheet("Runs, the latest first", columns, notes)
-
-
-def _unit(figure: Figure) -> str:
-    return "%" if figure.unit == "share" else UNITS[figure.unit]
 
 
 def _when(point: Point) -> str:

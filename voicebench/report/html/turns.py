@@ -120,7 +120,7 @@ def _audio_note(run: RecordedRun, runs: Sequence[MeasuredRun], embedded: Mapping
         return ""
     return (
         f"This page contains the audio of {len(embedded)} of {saved} runs, the slowest ones; the "
-        "results folder has all of it."
+        "run folder has all of it."
     )
 
 

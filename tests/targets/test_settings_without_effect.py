@@ -8,8 +8,8 @@ import pytest
 
 from voicebench.errors import UsageError
 from voicebench.settings import load_settings
-from voicebench.targets.opening import check_target
-from voicebench.targets.remote_opening import open_remote_tts
+from voicebench.targets.engine_opening import open_remote_tts
+from voicebench.targets.kinds import check_target
 
 OPENAI = {"tts.url": "http://127.0.0.1:1/v1"}
 PLAIN = {"tts.api": "plain", "tts.url": "http://127.0.0.1:1/tts?text={text}"}
@@ -28,15 +28,18 @@ def check(*settings: Mapping[str, object]) -> None:
     [
         (OPENAI | {"tts.body": {"text": "{text}"}}, "tts.body has no effect with tts.api"),
         (OPENAI | {"tts.method": "POST"}, "tts.method has no effect"),
-        (OPENAI | {"tts.encoding": "f32le"}, "tts.encoding is of raw PCM and has no effect on wav"),
-        (OPENAI | {"tts.format": "mp3", "tts.channels": 2}, "tts.channels is of raw PCM"),
+        (
+            OPENAI | {"tts.encoding": "f32le"},
+            "tts.encoding describes raw PCM",
+        ),
+        (OPENAI | {"tts.format": "mp3", "tts.channels": 2}, "tts.channels describes raw PCM"),
         (PLAIN | {"tts.voice": "alloy"}, "tts.voice has no effect"),
         (PLAIN | {"tts.extra": {"speed": 2}}, "tts.extra has no effect"),
         (PLAIN | {"tts.socket": WORDS}, "tts.socket has no effect"),
         (PLAIN | {"tts.url": "http://127.0.0.1:1/tts"}, "no place for the text"),
         (SOCKET, "tts.socket has no 'chunk'"),
         (SOCKET | {"tts.socket": WORDS | {"done": "Flushed"}}, "tts.socket.done = 'Flushed'"),
-        (SOCKET | {"tts.socket": WORDS, "tts.url": "http://127.0.0.1:1/"}, "no URL of ws or wss"),
+        (SOCKET | {"tts.socket": WORDS, "tts.url": "http://127.0.0.1:1/"}, "not a URL of ws"),
         ({"llm.url": "http://127.0.0.1:1/v1?api_key=sk-1"}, "has a key in its query"),
         (PLAIN | {"tts.url": "http://127.0.0.1:1/?t={text}&token=sk-1"}, "has a key in its query"),
         (VOICE | {"llm.model": "smollm2-135m-instruct"}, "llm.model has no effect with target"),

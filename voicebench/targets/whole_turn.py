@@ -1,0 +1,129 @@
+"""Kinds of target of which one endpoint does the whole turn: text goes in, speech comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from voicebench.errors import UsageError
+from voicebench.events import TextChunk
+from voicebench.remote.connection.access import Access, shown
+from voicebench.settings import Settings
+from voicebench.targets import Say, Target, TargetKind
+from voicebench.targets.reaching import access_to, reached
+
+VOICE_SOCKET = "voice, WebSocket"
+REALTIME = "Realtime, WebSocket"
+_OF_A_CASCADE = ("llm", "chunker", "tts")
+
+
+class WholeTurnKind(TargetKind):
+    """What the kinds have in common: ``server.url`` does the whole turn with what it has."""
+
+    own_settings: tuple[str, ...] = ()
+    """Settings of ``[server]`` that not every kind has."""
+
+    def new_client(self, url: str, settings: Settings, access: Access) -> Target:
+        """Return a client of the endpoint at ``url``; it connects later."""
+        raise NotImplementedError
+
+    def client(self, settings: Settings) -> Target:
+        """Return a client of the endpoint at ``server.url``; it connects later."""
+        if settings.server.url is None:
+            raise UsageError(
+                f"target {self.name!r} needs the server's URL",
+                "give --server ws://127.0.0.1:8765/v1/voice",
+            )
+        return self.new_client(settings.server.url, settings, access_to(settings.server, settings))
+
+    def settings_from_url(self, url: str) -> dict[str, object] | None:
+        """Take a WebSocket's URL; without a path it gets ours, ``/v1/voice``."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("ws", "wss"):
+            return None
+        url = url if parts.path.rstrip("/") else f"{url.rstrip('/')}/v1/voice"
+        return {"run.target": self.name, "server.url": url}
+
+    def check(self, settings: Settings) -> None:
+        """Raise `UsageError` for settings of a cascade, or of another kind of endpoint."""
+        for section in _OF_A_CASCADE:
+            for name in sorted(getattr(settings, section).model_fields_set):
+                raise UsageError(
+                    f"{section}.{name} has no effect with target {self.name!r}: "
+                    "the server does the whole turn with what it has",
+                    "take it out, or measure the server's chat and speech routes: "
+                    "--server http://…",
+                )
+        for name in RealtimeKind.own_settings:
+            if name in settings.server.model_fields_set and name not in self.own_settings:
+                raise UsageError(
+                    f"server.{name} has no effect with target {self.name!r}: it is of a "
+                    "Realtime session",
+                    "take it out, or set run.target = 'realtime'",
+                )
+        self.client(settings).close()
+
+    def reach(self, settings: Settings, *, voice_only: bool) -> None:
+        """Connect to the endpoint, and hang up."""
+        del voice_only
+        reached(self.client(settings)).close()
+
+    def open(self, settings: Settings, say: Say) -> Target:
+        """Connect to the endpoint."""
+        say(f"connecting to {shown(settings.server.url or '')}")
+        return reached(self.client(settings))
+
+    def served_names(
+        self,
+        settings: Settings,  # noqa: ARG002
+        description: Mapping[str, object],
+    ) -> dict[str, object]:
+        """Return the language model's name, if the endpoint says it; no voice has a name here."""
+        return {"llm.model": description.get("model"), "tts.model": None, "tts.voice": None}
+
+
+class RealtimeKind(WholeTurnKind):
+    """OpenAI's Realtime protocol (`voicebench.targets.realtime`)."""
+
+    name = "realtime"
+    example = "realtime"
+    hides = (TextChunk,)
+    own_settings = ("dialect", "instructions", "out_of_band", "voice")
+
+    def settings_from_url(self, url: str) -> dict[str, object] | None:
+        """Take a WebSocket's URL with ``realtime`` in its path."""
+        return super().settings_from_url(url) if "realtime" in urlsplit(url).path else None
+
+    def new_client(self, url: str, settings: Settings, access: Access) -> Target:
+        """Return a client of the endpoint at ``url``; it connects later."""
+        from voicebench.targets.realtime import Realtime, RealtimeOptions
+
+        server = settings.server
+        options = RealtimeOptions(
+            dialect=server.dialect,
+            voice=server.voice,
+            instructions=server.instructions,
+            out_of_band=server.out_of_band,
+        )
+        return Realtime(url, options, access)
+
+    def wires(self, settings: Settings) -> tuple[str, ...]:  # noqa: ARG002
+        """Return the socket."""
+        return (REALTIME,)
+
+
+class VoiceKind(WholeTurnKind):
+    """Our own voice WebSocket (`voicebench.targets.voice_socket`)."""
+
+    name = "voice"
+    example = "voice"
+
+    def new_client(self, url: str, settings: Settings, access: Access) -> Target:  # noqa: ARG002
+        """Return a client of the endpoint at ``url``; it connects later."""
+        from voicebench.targets.voice_socket import VoiceSocket
+
+        return VoiceSocket(url, access)
+
+    def wires(self, settings: Settings) -> tuple[str, ...]:  # noqa: ARG002
+        """Return the socket."""
+        return (VOICE_SOCKET,)
