@@ -92,7 +92,7 @@ def test_deltas_of_one_read_are_tokens_of_which_all_but_the_first_are_joined() -
         peer.send(b"%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(first), first, len(second), second))
 
     def waits() -> int:
-        return model._service._pool._made[-1].arrivals
+        return model._pool._made[-1].arrivals
 
     with chat(script) as (model, _):
         tokens = [event for event in model.reply("x") if isinstance(event, Token)]

@@ -107,7 +107,7 @@ def spoken_in_step(
         peer.chunk(b"")
 
     def waits() -> int:
-        return made._service._pool._made[-1].arrivals
+        return made._pool._made[-1].arrivals
 
     with voice(script, sound) as (made, _):
         return [(event, len(sent)) for event in made.speak("Good evening.")]

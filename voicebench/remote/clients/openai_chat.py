@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 
 from voicebench.errors import UsageError
 from voicebench.events import LlmEvent
-from voicebench.remote.clients.http_client import HttpClient
+from voicebench.remote.clients.http_engine import HttpEngine
 from voicebench.remote.clients.offered_models import offered_models, only_model_for
 from voicebench.remote.clients.openai_reply import ReplyReader, read_whole, until_the_end
 from voicebench.remote.connection.access import Access, base_of, below
@@ -55,7 +55,7 @@ class ChatOptions:
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
-class OpenAiChat(HttpClient):
+class OpenAiChat(HttpEngine):
     """A `LanguageModel` behind OpenAI's protocol.
 
     ``base_url`` is what comes before ``/chat/completions``: ``http://127.0.0.1:8000/v1``. ``model``
@@ -82,7 +82,7 @@ class OpenAiChat(HttpClient):
         Closing the iterator hangs up, which tells the server to stop. Raises `RemoteError`.
         """
         self._ended = None
-        with self._service.exchange("POST", self._url, json=self._request(prompt)) as answer:
+        with self.exchange("POST", self._url, json=self._body(prompt)) as answer:
             self._http_version = answer.http_version
             yield answer.connected
             answer.require_success()
@@ -106,12 +106,11 @@ class OpenAiChat(HttpClient):
         or names none.
         """
         if self._model is None:
-            service = self._service
-            offered = offered_models(self._base_url, service.access, "llm")
-            found = only_model_for("text-generation", offered, service.shown_url, "--llm NAME")
+            offered = offered_models(self._base_url, self.access, "llm")
+            found = only_model_for("text-generation", offered, self.shown_url, "--llm NAME")
             if found is None:
                 raise UsageError(
-                    f"{service.shown_url} does not say which model it serves",
+                    f"{self.shown_url} does not say which model it serves",
                     "name it: --llm NAME",
                 )
             self._model = found.name
@@ -124,7 +123,7 @@ class OpenAiChat(HttpClient):
         """
         if self._ended is not None:
             stream, reader = self._ended
-            reader.check_rest(stream.feed(self._service.rest_of_last()))
+            reader.check_rest(stream.feed(self.rest_of_last()))
 
     def describe(self) -> dict[str, object]:
         """Return what a reader of the results must know."""
@@ -140,7 +139,7 @@ class OpenAiChat(HttpClient):
         }
         return self._described("openai-http", facts)
 
-    def _request(self, prompt: str) -> dict[str, object]:
+    def _body(self, prompt: str) -> dict[str, object]:
         options = self._options
         messages = [{"role": "user", "content": prompt}]
         if options.system_prompt:

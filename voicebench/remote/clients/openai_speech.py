@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from voicebench.audio.encodings import PcmEncoding
-from voicebench.remote.clients.http_client import HttpSpeech
+from voicebench.remote.clients.http_engine import HttpSpeech
 from voicebench.remote.clients.offered_models import Offered, offered_models, only_model_for
 from voicebench.remote.connection.access import Access, base_of, below
 from voicebench.remote.connection.answer import Answer
@@ -75,7 +75,7 @@ class OpenAiSpeech(HttpSpeech):
         Raises `RemoteError` naming the URL, `UsageError` where the server offers several models.
         """
         if self._model is None or self._voice is None:
-            self._learn_names(offered_models(self._base_url, self._service.access, "tts"))
+            self._learn_names(offered_models(self._base_url, self.access, "tts"))
         super().check()
 
     def describe(self) -> dict[str, object]:
@@ -98,12 +98,12 @@ class OpenAiSpeech(HttpSpeech):
             model = by_name.get(wanted)
         else:
             setting = "--set tts.model=NAME"
-            model = only_model_for("text-to-speech", offered, self._service.shown_url, setting)
+            model = only_model_for("text-to-speech", offered, self.shown_url, setting)
         self._model = wanted or (model.name if model else WELL_KNOWN_MODEL)
         voices = model.voices if model else ()
         self._voice = self._voice or next(iter(voices), WELL_KNOWN_VOICE)
 
-    def _request(self, text: str) -> AbstractContextManager[Answer]:
+    def _ask(self, text: str) -> AbstractContextManager[Answer]:
         options = self._options
         request: dict[str, object] = {
             "model": self._model,
@@ -114,4 +114,4 @@ class OpenAiSpeech(HttpSpeech):
         }
         request |= options.extra
         json = {key: value for key, value in request.items() if value is not None}
-        return self._service.exchange("POST", self._url, json=json)
+        return self.exchange("POST", self._url, json=json)

@@ -15,7 +15,7 @@ from typing import Literal
 from urllib.parse import quote as percent_encoded
 
 from voicebench.errors import UsageError
-from voicebench.remote.clients.http_client import HttpSpeech
+from voicebench.remote.clients.http_engine import HttpSpeech
 from voicebench.remote.connection.access import Access
 from voicebench.remote.connection.answer import Answer
 from voicebench.remote.formats.template import filled, holds_place
@@ -67,11 +67,11 @@ class PlainSpeech(HttpSpeech):
         }
         return self._described("plain-http", facts)
 
-    def _request(self, text: str) -> AbstractContextManager[Answer]:
+    def _ask(self, text: str) -> AbstractContextManager[Answer]:
         route = self._route
         body = filled(route.body, {"text": text})
         is_text = isinstance(body, str)
-        return self._service.exchange(
+        return self.exchange(
             route.method,
             route.url.replace(PLACE, percent_encoded(text, safe="")),
             json=None if is_text else body,

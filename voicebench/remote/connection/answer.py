@@ -131,13 +131,7 @@ class Answer:
 
     def beginning(self) -> str:
         """Return the beginning of the body as text, also where the body breaks off."""
-        body = bytearray()
-        with contextlib.suppress(RemoteError):
-            for piece in self.pieces():
-                body += piece.data
-                if len(body) > MAX_ERROR_BYTES:
-                    break
-        return bytes(body[:MAX_ERROR_BYTES]).decode("utf-8", "replace")
+        return self._rest(MAX_ERROR_BYTES).decode("utf-8", "replace")
 
     def quoted_beginning(self) -> str:
         """Return `beginning` as an error may show it."""
@@ -154,11 +148,18 @@ class Answer:
         within ``seconds``.
         """
         self.end_within(seconds)
+        rest = self._rest(MAX_REST_BYTES, to_the_end=True)
+        self._response.close()
+        return rest
+
+    def _rest(self, limit: int, *, to_the_end: bool = False) -> bytes:
+        """Return the first ``limit`` bytes that are left, also where the body breaks off."""
         rest = bytearray()
         with contextlib.suppress(RemoteError):
             for piece in self.pieces():
-                rest += piece.data[: MAX_REST_BYTES - len(rest)]
-        self._response.close()
+                rest += piece.data[: limit - len(rest)]
+                if len(rest) == limit and not to_the_end:
+                    break
         return bytes(rest)
 
     def _read(self) -> Iterator[Piece]:

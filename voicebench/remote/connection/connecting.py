@@ -12,8 +12,10 @@ import threading
 import time
 from typing import Any
 
+from voicebench.events import Fault
 from voicebench.remote.connection.access import Address
-from voicebench.remote.connection.timeouts import ConnectLimit
+from voicebench.remote.connection.peer import Peer
+from voicebench.remote.connection.timeouts import WaitBudget
 from voicebench.remote.failure import RemoteError
 
 NO_CONNECTION = "did not take a connection"
@@ -21,14 +23,16 @@ _Resolved = list[tuple[Any, ...]]
 
 
 class ConnectionAttempt:
-    """The opening of one connection, from now on, within ``limit``.
+    """The opening of one connection to ``peer``, from now on.
 
-    ``peer`` is the URL as it may be shown.
+    ``budget`` is that of the turn that waits for it, None between turns. Raises `RemoteError` if
+    the turn has no time left.
     """
 
-    def __init__(self, peer: str, limit: ConnectLimit) -> None:
+    def __init__(self, peer: Peer, budget: WaitBudget | None = None) -> None:
         self.peer = peer
-        self.limit = limit
+        self.in_turn = budget is not None
+        self._limit = budget.to_connect() if budget else peer.access.timeouts.to_connect()
         self._began = time.monotonic()
 
     def took_ms(self) -> float:
@@ -40,35 +44,22 @@ class ConnectionAttempt:
 
         Raises `RemoteError` if no time is left: the peer ``what`` (a verb and its object) in time.
         """
-        left = self._began + self.limit.seconds - time.monotonic()
+        left = self._began + self._limit.seconds - time.monotonic()
         if left <= 0:
             raise self.timeout_error(what)
         return left
 
     def timeout_error(self, what: str = NO_CONNECTION) -> RemoteError:
         """Return the error that the peer ``what`` (a verb and its object) within the limit."""
-        return RemoteError(
-            f"{self.peer} {what} within {self.limit.words}",
-            f"check the URL and the network, or raise {self.limit.setting}",
+        return self.failure(
+            f"{what} within {self._limit.words}",
+            f"check the URL and the network, or raise {self._limit.setting}",
             fault="timeout",
-            stage="connect",
         )
 
-    def tls_failure(self, error: OSError) -> RemoteError:
-        """Return the error for a TLS handshake that ended in ``error``."""
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return RemoteError(
-                f"the certificate of {self.peer} is not trusted ({error.verify_message})",
-                "name the file of its certificate authority",
-                fault="refused",
-                stage="connect",
-            )
-        return RemoteError(
-            f"no TLS with {self.peer} ({cause_of(error)})",
-            "does the server speak http:// or ws:// instead?",
-            fault="protocol",
-            stage="connect",
-        )
+    def failure(self, what: str, remedy: str, *, fault: Fault = "refused") -> RemoteError:
+        """Return the error that the peer did ``what`` (a verb and its object)."""
+        return self.peer.failure(what, remedy, fault=fault, stage="connect")
 
 
 def resolve(address: Address, attempt: ConnectionAttempt) -> _Resolved:
@@ -89,11 +80,9 @@ def resolve(address: Address, attempt: ConnectionAttempt) -> _Resolved:
     lookup.start()
     lookup.join(attempt.left_s())
     if failures:
-        raise RemoteError(
-            f"{attempt.peer} cannot be reached: its name is not known ({failures[0]})",
+        raise attempt.failure(
+            f"cannot be reached: its name is not known ({failures[0]})",
             "correct the URL, or check the network",
-            fault="refused",
-            stage="connect",
         )
     if not found:
         raise attempt.timeout_error()
@@ -120,11 +109,22 @@ def connect_tcp(resolved: _Resolved, attempt: ConnectionAttempt) -> socket.socke
             failure = error
     if isinstance(failure, TimeoutError):
         raise attempt.timeout_error()
-    raise RemoteError(
-        f"{attempt.peer} cannot be reached ({cause_of(failure)})",
-        "start the server, or correct the URL",
-        fault="refused",
-        stage="connect",
+    raise attempt.failure(
+        f"cannot be reached ({cause_of(failure)})", "start the server, or correct the URL"
+    )
+
+
+def tls_failure(attempt: ConnectionAttempt, error: OSError) -> RemoteError:
+    """Return the error for a TLS handshake that ended in ``error``."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return attempt.failure(
+            f"has a certificate that is not trusted ({error.verify_message})",
+            "name the file of its certificate authority",
+        )
+    return attempt.failure(
+        f"fails the TLS handshake ({cause_of(error)})",
+        "does the server speak http:// or ws:// instead?",
+        fault="protocol",
     )
 
 

@@ -31,9 +31,10 @@ from voicebench.remote.connection.connecting import (
     cause_of,
     connect_tcp,
     resolve,
+    tls_failure,
 )
 from voicebench.remote.connection.response_heads import ResponseHeads
-from voicebench.remote.connection.timeouts import BudgetedTimeout, ConnectLimit, seconds_left
+from voicebench.remote.connection.timeouts import BudgetedTimeout, seconds_left
 
 _NO_TLS = "took the connection and did not end the TLS handshake"
 _NOTHING_THERE = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -61,7 +62,7 @@ class Connection(httpcore.NetworkStream):
         """Count one more exchange, and return the event that describes the connection to it."""
         self.uses += 1
         is_reused = self.uses > 1
-        in_turn = self._attempt.limit.in_turn and not is_reused
+        in_turn = self._attempt.in_turn and not is_reused
         return Connected(self.connect_ms, is_reused, self.number, in_turn=in_turn)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -134,7 +135,7 @@ class Connection(httpcore.NetworkStream):
             raise self._attempt.timeout_error(_NO_TLS) from None
         except OSError as error:
             self.close()
-            raise self._attempt.tls_failure(error) from None
+            raise tls_failure(self._attempt, error) from None
         self.connect_ms = self._attempt.took_ms()
         if isinstance(timeout, BudgetedTimeout):
             timeout.budget.begin_exchange()
@@ -184,13 +185,9 @@ class Connection(httpcore.NetworkStream):
 
 
 def connect(
-    address: Address, *, peer: str, limit: ConnectLimit, tls: ssl.SSLContext | None = None
+    address: Address, attempt: ConnectionAttempt, tls: ssl.SSLContext | None = None
 ) -> Connection:
-    """Open a connection within ``limit``. ``peer`` is the URL as it may be shown.
-
-    Raises `RemoteError` with stage ``connect``.
-    """
-    attempt = ConnectionAttempt(peer, limit)
+    """Open a connection, encrypted if there is ``tls``. Raises `RemoteError`, stage ``connect``."""
     connection = Connection(connect_tcp(resolve(address, attempt), attempt), attempt)
     return connection if tls is None else connection.start_tls(tls, address.host)
 

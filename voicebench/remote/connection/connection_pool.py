@@ -16,10 +16,11 @@ import time
 
 import httpcore
 
-from voicebench.remote.connection.access import Access, Address, address_of
+from voicebench.remote.connection.access import Address, address_of
+from voicebench.remote.connection.connecting import ConnectionAttempt
 from voicebench.remote.connection.connection import Connection, connect, tls_context
-from voicebench.remote.connection.timeouts import BudgetedTimeout, ConnectLimit
-from voicebench.remote.failure import RemoteError
+from voicebench.remote.connection.peer import Peer
+from voicebench.remote.connection.timeouts import BudgetedTimeout, WaitBudget
 
 _HTTP2_BEGINS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
 """The client's preface and an empty SETTINGS frame (RFC 9113, section 3.4)."""
@@ -31,9 +32,9 @@ _FRAME_HEAD_BYTES = 9
 class ConnectionPool(httpcore.NetworkBackend):
     """The connections to one origin: at most one is opened ahead of the request that takes it."""
 
-    def __init__(self, address: Address, peer: str, access: Access) -> None:
+    def __init__(self, address: Address, peer: Peer) -> None:
         self._peer = peer
-        self._access = access
+        self._access = access = peer.access
         self._tls = tls_context(access.ca_file) if address.tls else None
         self._proxy = address_of(access.proxy, "http") if access.proxy else None
         # The connection to a proxy is not encrypted; TLS with the server behind it begins later.
@@ -73,7 +74,7 @@ class ConnectionPool(httpcore.NetworkBackend):
             tls = None if self._proxy else self._tls
             if tls is not None:
                 tls.set_alpn_protocols(["http/1.1", "h2"] if self._access.http2 else ["http/1.1"])
-            self._ready = self._connect(self._access.timeouts.to_connect(), tls)
+            self._ready = self._connect(None, tls)
 
     def drop(self) -> None:
         """Close every connection."""
@@ -91,12 +92,12 @@ class ConnectionPool(httpcore.NetworkBackend):
 
     def _check_http2(self) -> None:
         """Begin HTTP/2 on a connection of its own, and require that the peer does."""
-        limit = self._access.timeouts.to_connect()
-        until = time.monotonic() + limit.seconds
-        connection = connect(self._first_stop, peer=self._peer, limit=limit)
+        limit_s = self._access.timeouts.connect_s
+        until = time.monotonic() + limit_s
+        connection = connect(self._first_stop, ConnectionAttempt(self._peer))
         answer = b""
         try:
-            connection.write(_HTTP2_BEGINS, limit.seconds)
+            connection.write(_HTTP2_BEGINS, limit_s)
             while len(answer) < _FRAME_HEAD_BYTES:
                 if not connection.wait(max(0.0, until - time.monotonic())):
                     break
@@ -110,10 +111,9 @@ class ConnectionPool(httpcore.NetworkBackend):
             connection.close()
         if answer[3:5] != _HTTP2_SETTINGS:
             speaks = "HTTP/1.1" if answer.startswith(b"HTTP/1") else "no HTTP/2"
-            raise RemoteError(
-                f"{self._peer} speaks {speaks}, but wire.http2 needs it over http://",
+            raise self._peer.failure(
+                f"speaks {speaks}, but wire.http2 needs it over http://",
                 "set wire.http2 = false, or use the server's https:// address",
-                fault="protocol",
                 stage="connect",
             )
 
@@ -134,21 +134,20 @@ class ConnectionPool(httpcore.NetworkBackend):
                 and not ready.encrypted
                 and ready.get_extra_info("is_readable")
             ):
-                raise RemoteError(
-                    f"{self._peer} sends before anything was asked for",
+                raise self._peer.failure(
+                    "sends before anything was asked for",
                     "see what listens at that address",
-                    fault="protocol",
                     stage="connect",
                 )
             return ready
         if not isinstance(timeout, BudgetedTimeout):
-            return self._connect(self._access.timeouts.to_connect(), None)
-        connection = self._connect(timeout.budget.to_connect(), None)
+            return self._connect(None)
+        connection = self._connect(timeout.budget)
         timeout.budget.begin_exchange()
         return connection
 
-    def _connect(self, limit: ConnectLimit, tls: ssl.SSLContext | None) -> Connection:
-        connection = connect(self._first_stop, peer=self._peer, limit=limit, tls=tls)
+    def _connect(self, budget: WaitBudget | None, tls: ssl.SSLContext | None = None) -> Connection:
+        connection = connect(self._first_stop, ConnectionAttempt(self._peer, budget), tls)
         self._made = [made for made in self._made if not made.closed]
         self._made.append(connection)
         return connection

@@ -42,7 +42,7 @@ class HttpService(Peer):
 
     def __init__(self, url: str, access: Access, stage: Stage) -> None:
         super().__init__(url, access, stage)
-        self._pool = ConnectionPool(address_of(url, "http", "https"), self.shown_url, access)
+        self._pool = ConnectionPool(address_of(url, "http", "https"), self)
         self._unsettled: Answer | None = None
         self._headers = {
             "accept": "*/*",

@@ -49,14 +49,10 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class ConnectLimit:
-    """How long opening a connection may take, the same in words, and whether a turn waits for it.
-
-    ``setting`` is the key that sets the limit.
-    """
+    """How long opening a connection may take, in seconds and in words; ``setting`` is its key."""
 
     seconds: float
     words: str
-    in_turn: bool = False
     setting: str = "wire.connect_s"
 
 
@@ -112,8 +108,8 @@ class WaitBudget:
             raise self.timeout_error()
         if left < limit.seconds:
             words = f"what was left of the turn's {self._timeouts.turn_s:g} s"
-            return ConnectLimit(left, words, in_turn=True, setting="wire.turn_s")
-        return ConnectLimit(limit.seconds, limit.words, in_turn=True)
+            return ConnectLimit(left, words, "wire.turn_s")
+        return limit
 
     def answer_began(self) -> None:
         """Note that the first byte of the answer has arrived."""

@@ -156,9 +156,8 @@ class SocketService(Peer):
         if self._open is not None and not self._open.lapsed():
             return self._open
         self.drop()
-        limit = budget.to_connect() if budget else self.access.timeouts.to_connect()
-        attempt = ConnectionAttempt(self.shown_url, limit)
-        connection = connect(self._address, peer=self.shown_url, limit=limit, tls=self._tls)
+        attempt = ConnectionAttempt(self, budget)
+        connection = connect(self._address, attempt, self._tls)
         try:
             protocol, first_frames = self._handshake(connection, attempt)
         except BaseException:

@@ -1,4 +1,4 @@
-"""What all engines behind HTTP have in common: one URL, its connections, and a description."""
+"""What all engines behind HTTP have in common, and all synthesizers behind HTTP."""
 
 from __future__ import annotations
 
@@ -15,40 +15,20 @@ from voicebench.remote.sound.speech import SpeechReader
 from voicebench.text.speakable import speakable
 
 
-class HttpClient:
-    """An engine behind one HTTP route.
-
-    Raises `voicebench.errors.UsageError` for a URL or a key that cannot be used.
-    """
+class HttpEngine(HttpService):
+    """An engine behind one HTTP route; ``stage`` is its own."""
 
     def __init__(self, url: str, access: Access | None, stage: Stage) -> None:
-        self._service = HttpService(url, access or Access(), stage)
+        super().__init__(url, access or Access(), stage)
         self._http_version: str | None = None
-
-    def check(self) -> None:
-        """Open the connection now, or raise `RemoteError` naming the URL."""
-        self._service.check()
-
-    def prepare(self) -> None:
-        """Bring the connection into the state in which the next turn has to find it."""
-        self._service.prepare()
-
-    def interrupt(self) -> None:
-        """Make a running answer fail at once; called from another thread."""
-        self._service.interrupt()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._service.close()
 
     def _described(self, engine: str, facts: dict[str, object]) -> dict[str, object]:
         """Return what a reader of the results must know, ``facts`` included."""
-        head = {"engine": engine, "url": self._service.shown_url, "device": "remote"}
-        tail = {"http_version": self._http_version}
-        return head | facts | tail | self._service.access.describe()
+        head = {"engine": engine, "url": self.shown_url, "device": "remote"}
+        return head | facts | {"http_version": self._http_version} | self.access.describe()
 
 
-class HttpSpeech(HttpClient):
+class HttpSpeech(HttpEngine):
     """A `Synthesizer` behind HTTP: one request a text; the answer is its speech.
 
     ``declared`` is what the settings say about the sound, ``asked`` the format that requests ask
@@ -74,11 +54,11 @@ class HttpSpeech(HttpClient):
         """
         if not speakable(text):
             return
-        with self._request(text.strip()) as answer:
+        with self._ask(text.strip()) as answer:
             self._http_version = answer.http_version
             yield from self._speech.read(answer)
 
-    def _request(self, text: str) -> AbstractContextManager[Answer]:
+    def _ask(self, text: str) -> AbstractContextManager[Answer]:
         """Send the request for the speech of ``text``."""
         raise NotImplementedError
 
