@@ -26,6 +26,7 @@ from voicebench.report.html import Section, html_report
 from voicebench.report.html import page as page_module
 from voicebench.report.html.charts import MOST_POINTS, LimitLine, Sample, Spec, chart, draw
 from voicebench.report.html.picture import SPAN, in_words, picture, playhead
+from voicebench.report.html.templating import TEMPLATES
 from voicebench.results.run import RecordedRun, read_run
 
 GOLDEN = Path(__file__).parent / "golden" / "html"
@@ -281,7 +282,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_words_stand_out_from_the_paper_in_both_schemes(scheme: int) -> None:
-    style = (page_module.TEMPLATES / "style.css").read_text(encoding="utf-8")
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     palette = dict(
         re.findall(
             r"--([\w-]+): (#[0-9a-f]{6});", re.findall(r":root {(.*?)}", style, re.S)[scheme]

@@ -19,6 +19,7 @@ from voicebench import format as form
 from voicebench.errors import UsageError
 from voicebench.figures.metrics import Metric
 from voicebench.machine.environment import address_space_limit
+from voicebench.report.html.templating import filled
 
 WIDTH = 280
 HEIGHT = 130
@@ -27,9 +28,6 @@ MOST_POINTS = 400
 """Of more values, evenly ranked ones are drawn, with the smallest and the largest."""
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 """Runs differ by their dashes too, for people who cannot see the colours."""
-INK = "var(--ink)"
-QUIET = "var(--muted)"
-LINE = "var(--line)"
 
 Values = NDArray[np.float64]
 Spec = dict[str, object]
@@ -53,75 +51,33 @@ class LimitLine:
 
 
 def chart(metric: Metric, samples: Sequence[Sample], targets: Sequence[LimitLine]) -> Spec:
-    """Return the Vega-Lite specification."""
-    unit = form.unit_name(metric.unit)
-    title = f"{metric.short_name}, {unit}" if unit else metric.short_name
-    steps = [row for sample in samples for row in _steps(sample)]
-    dots = [row for sample in samples for row in _dots(sample)]
+    """Return the Vega-Lite specification: ``distribution.vl.json.j2``, filled in.
+
+    The name of a target stands on the side of its line that has room. If most values lie above the
+    target, the curve is low there, so the name goes to the top.
+    """
     low, high = _domain(samples, targets)
-    across: Spec = {
-        "field": "x",
-        "type": "quantitative",
-        "scale": {"domain": [low, high], "nice": True, "zero": False},
-    }
-    names = [sample.run for sample in samples]
-    run: Spec = {"field": "run", "type": "nominal", "legend": None}
-    colour = run | {
-        "scale": {"domain": names, "range": [f"var(--run-{i % 4})" for i in range(len(names))]}
-    }
-    dash = run | {
-        "scale": {"domain": names, "range": [DASHES[i % len(DASHES)] for i in range(len(names))]}
-    }
-    upper: Spec = {
-        "width": WIDTH,
-        "height": HEIGHT,
-        "layer": [
-            *_target_lines(targets, samples, across, (low, high)),
-            {
-                "data": {"values": steps},
-                "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2},
-                "encoding": {
-                    "x": across | {"axis": {"labels": False, "ticks": False, "title": None}},
-                    "y": {
-                        "field": "y",
-                        "type": "quantitative",
-                        "scale": {"domain": [0, 1]},
-                        "axis": {"format": ".0%", "title": "share of turns", "tickCount": 5},
-                    },
-                    "color": colour,
-                    "strokeDash": dash,
-                },
-            },
-        ],
-    }
-    lower: Spec = {
-        "width": WIDTH,
-        "height": STRIP_HEIGHT * len(samples),
-        "data": {"values": dots},
-        "mark": {"type": "point", "filled": True, "size": 22, "opacity": 0.55},
-        "encoding": {
-            "x": across
-            | {
-                "axis": {
-                    "title": title,
-                    "tickCount": 5,
-                    "format": "~f",
-                    "labelFlush": False,
-                    "labelOverlap": True,
-                }
-            },
-            "y": {"field": "run", "type": "nominal", "sort": names, "axis": _run_axis(names)},
-            "yOffset": {"field": "spread", "type": "quantitative"},
-            "color": colour,
-        },
-    }
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "vconcat": [upper, lower],
-        "spacing": 6,
-        "resolve": {"scale": {"x": "shared"}},
-        "config": CONFIG,
-    }
+    shown = [target for target in targets if target.at <= high]
+    runs = range(len(samples))
+    text = filled(
+        "distribution.vl.json.j2",
+        title=", ".join(filter(None, (metric.short_name, form.unit_name(metric.unit)))),
+        width=WIDTH,
+        height=HEIGHT,
+        strip_height=STRIP_HEIGHT,
+        domain=[low, high],
+        middle=(low + high) / 2,
+        median=float(np.median(np.concatenate([sample.values for sample in samples]))),
+        names=[sample.run for sample in samples],
+        colours=[f"var(--run-{run % 4})" for run in runs],
+        dashes=[DASHES[run % len(DASHES)] for run in runs],
+        targets=shown,
+        target_values=[{"x": target.at} for target in shown],
+        steps=[row for sample in samples for row in _steps(sample)],
+        dots=[row for sample in samples for row in _dots(sample)],
+    )
+    spec: Spec = json.loads(text)
+    return spec
 
 
 DRAWING_BYTES = 70_000_000_000
@@ -187,75 +143,3 @@ def _domain(samples: Sequence[Sample], targets: Sequence[LimitLine]) -> tuple[fl
             low, high = min(low, target.at), max(high, target.at)
     margin = 0.03 * (high - low) or max(abs(high) * 0.1, 0.5)
     return _short(low - margin), _short(high + margin)
-
-
-def _target_lines(
-    targets: Sequence[LimitLine],
-    samples: Sequence[Sample],
-    across: Spec,
-    domain: tuple[float, float],
-) -> list[Spec]:
-    """Return the lines of the targets, and their names on the side with room.
-
-    If most values lie above a target, the curve is low there, so its name goes to the top.
-    """
-    middle = sum(domain) / 2
-    everything = np.concatenate([sample.values for sample in samples])
-    targets = [target for target in targets if target.at <= domain[1]]
-    if not targets:
-        return []
-    data: Spec = {"values": [{"x": target.at} for target in targets]}
-    hidden: Spec = {"axis": {"labels": False, "ticks": False, "title": None}}
-    return [
-        {
-            "data": data,
-            "mark": {"type": "rule", "color": "var(--target)", "strokeWidth": 1.5, "clip": False},
-            "encoding": {"x": across | hidden},
-        },
-        *(
-            {
-                "data": {"values": [{"x": target.at, "name": target.name}]},
-                "mark": {
-                    "type": "text",
-                    "color": "var(--target)",
-                    "align": "left" if target.at < middle else "right",
-                    "dx": 4 if target.at < middle else -4,
-                    "baseline": "bottom",
-                },
-                "encoding": {
-                    "x": across | hidden,
-                    "y": {"value": _name_height(index, target.at < np.median(everything))},
-                    "text": {"field": "name", "type": "nominal"},
-                },
-            }
-            for index, target in enumerate(targets)
-        ),
-    ]
-
-
-def _name_height(index: int, at_the_top: bool) -> int:
-    return 12 + 14 * index if at_the_top else HEIGHT - 4 - 14 * index
-
-
-def _run_axis(names: Sequence[str]) -> Spec | None:
-    if len(names) == 1:
-        return None
-    return {"title": None, "ticks": False, "domain": False, "grid": False}
-
-
-CONFIG: Spec = {
-    "background": None,
-    "font": "sans-serif",
-    "view": {"stroke": None},
-    "axis": {
-        "labelColor": INK,
-        "titleColor": INK,
-        "labelFontSize": 11,
-        "titleFontSize": 11,
-        "titleFontWeight": "normal",
-        "gridColor": LINE,
-        "domainColor": QUIET,
-        "tickColor": QUIET,
-    },
-    "text": {"fontSize": 11},
-}

@@ -7,10 +7,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import cycle
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -31,6 +28,7 @@ from voicebench.report.console.verdicts import label
 from voicebench.report.head import warnings_of
 from voicebench.report.html.charts import MOST_POINTS, LimitLine, Sample, Spec, chart, draw
 from voicebench.report.html.picture import HEIGHT, SPAN
+from voicebench.report.html.templating import TEMPLATES, filled
 from voicebench.report.html.turns import (
     AUDIO_BYTES,
     AudioBudget,
@@ -40,9 +38,6 @@ from voicebench.report.html.turns import (
     waterfall,
 )
 from voicebench.results.run import RecordedRun
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 SLOWEST = 5
 FIRST_METRICS = (
@@ -54,7 +49,6 @@ FIRST_METRICS = (
     "llm_ttft_ms",
 )
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-TEMPLATES = Path(__file__).parent / "templates"
 PHONE_SPARE = 2
 """On a phone, columns of the verdicts that are spared more easily than this are hidden."""
 CLASSES = {
@@ -125,31 +119,37 @@ def html_report(
         metric for metric in METRICS if any(run.summary.metrics[metric.name].values for run in runs)
     ]
     first = [*FIRST_METRICS, *sorted(gated - set(FIRST_METRICS))]
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            title=" · ".join(one.name for one in shown) or sections[0].title,
-            runs=shown,
-            compared=side_by_side(runs) if len(runs) > 1 else [],
-            first_charts=[
-                _chart(BY_NAME[name], shown, drawer) for name in first if BY_NAME[name] in observed
-            ],
-            other_charts=[
-                _chart(metric, shown, drawer) for metric in observed if metric.name not in first
-            ],
-            points=MOST_POINTS,
-            sections=sections,
-            drawer=drawer,
-            metrics=observed,
-            version=runs[0].environment.get("voicebench") if runs else None,
-            sort=sort,
-            span=SPAN,
-            height=HEIGHT,
-            script=script,
-            style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
-            digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        )
+    return filled(
+        "report.html.j2",
+        css=_css,
+        facts=_facts,
+        filled_columns=filled_columns,
+        final_line=final_line,
+        first_audio_line=first_audio_line,
+        phone_spare=PHONE_SPARE,
+        verdict_class=lambda word: CLASSES[VERDICT_STYLES[word]],
+        warnings_of=warnings_of,
+        zip=zip,
+        title=" · ".join(one.name for one in shown) or sections[0].title,
+        runs=shown,
+        compared=side_by_side(runs) if len(runs) > 1 else [],
+        first_charts=[
+            _chart(BY_NAME[name], shown, drawer) for name in first if BY_NAME[name] in observed
+        ],
+        other_charts=[
+            _chart(metric, shown, drawer) for metric in observed if metric.name not in first
+        ],
+        points=MOST_POINTS,
+        sections=sections,
+        drawer=drawer,
+        metrics=observed,
+        version=runs[0].environment.get("voicebench") if runs else None,
+        sort=sort,
+        span=SPAN,
+        height=HEIGHT,
+        script=script,
+        style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
+        digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
 
 
@@ -228,29 +228,3 @@ def _facts(tree: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     for key, value in flattened(tree).items():
         parts = value if isinstance(value, list) else [] if value in (None, {}) else [value]
         yield key, shortened(", ".join(map(str, parts))) or form.NOTHING
-
-
-@cache
-def _environment() -> Environment:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.globals.update(
-        css=_css,
-        facts=_facts,
-        filled_columns=filled_columns,
-        final_line=final_line,
-        first_audio_line=first_audio_line,
-        phone_spare=PHONE_SPARE,
-        verdict_class=lambda word: CLASSES[VERDICT_STYLES[word]],
-        warnings_of=warnings_of,
-        zip=zip,
-    )
-    return environment

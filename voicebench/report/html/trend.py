@@ -7,6 +7,7 @@ line is the limit that the gates of the latest run set.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,9 @@ from rich.text import Text
 from voicebench import format as form
 from voicebench.figures.figure import Figure
 from voicebench.report.console.style import QUIET, Column, Sheet
-from voicebench.report.html.charts import CONFIG, Spec
+from voicebench.report.html.charts import Spec
 from voicebench.report.html.page import Section
+from voicebench.report.html.templating import filled
 from voicebench.results.history import History, Point, run_history
 from voicebench.results.run import RecordedRun
 
@@ -95,59 +97,19 @@ def in_words(points: Sequence[Point], figure: Figure) -> str:
 
 
 def chart(points: Sequence[Point], figure: Figure) -> Spec:
-    """Return the Vega-Lite specification of one figure's trend."""
+    """Return the Vega-Lite specification of one figure's trend: ``trend.vl.json.j2``, filled in."""
     factor = 100.0 if figure.unit in ("share", "bool") else 1.0
-    rows = [_row(number, point, figure, factor) for number, point in enumerate(points, start=1)]
     limit = points[-1].limits.get(figure.name)
-    unit = form.unit_name(figure.unit)
-    across: Spec = {
-        "field": "run",
-        "type": "quantitative",
-        "scale": {"domain": [0.5, len(points) + 0.5], "nice": False},
-        "axis": {"title": "run", "format": "d", "tickMinStep": 1, "grid": False, "tickCount": 8},
-    }
-    up: Spec = {"type": "quantitative", "scale": {"zero": False}, "title": unit or None}
-    colour = "var(--run-0)"
-    layer: list[Spec] = [
-        {
-            "transform": [{"filter": "isValid(datum.low)"}],
-            "mark": {"type": "rule", "color": colour, "opacity": 0.35, "strokeWidth": 3},
-            "encoding": {"x": across, "y": up | {"field": "low"}, "y2": {"field": "high"}},
-        },
-        {
-            "mark": {
-                "type": "line",
-                "color": colour,
-                "strokeWidth": 1.5,
-                "invalid": "break-paths-filter-domains",
-                "point": {"color": colour, "size": 26, "filled": True},
-            },
-            "encoding": {"x": across, "y": up | {"field": "value"}},
-        },
-    ]
-    if limit is not None:
-        mark: Spec = {
-            "type": "rule",
-            "color": "var(--target)",
-            "strokeWidth": 1.5,
-            "strokeDash": [4, 2],
-        }
-        layer.insert(
-            0,
-            {
-                "data": {"values": [{"value": limit * factor}]},
-                "mark": mark,
-                "encoding": {"y": up | {"field": "value"}},
-            },
-        )
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "width": WIDTH,
-        "height": HEIGHT,
-        "data": {"values": rows},
-        "layer": layer,
-        "config": CONFIG,
-    }
+    text = filled(
+        "trend.vl.json.j2",
+        width=WIDTH,
+        height=HEIGHT,
+        unit=form.unit_name(figure.unit),
+        rows=[_row(number, point, figure, factor) for number, point in enumerate(points, start=1)],
+        limit=None if limit is None else limit * factor,
+    )
+    spec: Spec = json.loads(text)
+    return spec
 
 
 def _row(number: int, point: Point, figure: Figure, factor: float) -> dict[str, object]:
