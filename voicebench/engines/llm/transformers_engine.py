@@ -12,16 +12,15 @@ import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from voicebench.engines.llm.out_of_memory import out_of_memory_told
 from voicebench.engines.llm.sampling import TensorSampler
 from voicebench.engines.llm.transformers_tokenizer import TransformersTokenizer
 from voicebench.errors import ModelError
 from voicebench.machine.devices import tell_torch_its_threads
-
-if TYPE_CHECKING:
-    import torch
 
 
 class TransformersEngine:
@@ -43,8 +42,6 @@ class TransformersEngine:
 
     def generate(self, prompt_ids: Sequence[int]) -> Generator[int]:
         """Yield sampled ids, each once it is on the host, until closed or the context is full."""
-        import torch
-
         device = self._model.device
         sampler = TensorSampler(self._temperature, self._seed)
         fed = torch.tensor([list(prompt_ids)], device=device)
@@ -59,8 +56,6 @@ class TransformersEngine:
 
     def _forward(self, ids: torch.Tensor, cache: Any) -> tuple[torch.Tensor, Any]:
         """Return the scores after the last of ``ids``, and the cache that holds all ids so far."""
-        import torch
-
         # Entered per pass: a generator that yields inside would leave the mode on for its caller.
         with torch.inference_mode(), out_of_memory_told(self._model.device):
             output = self._model(

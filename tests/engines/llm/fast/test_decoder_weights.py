@@ -10,9 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from small_models import tiny_llama_config, write_model
 
-from voicebench.engines.llm.fast.decoder_weights import read_weights
+from voicebench.engines.llm.fast.decoder_weights import as_tensor, read_weights
 from voicebench.engines.llm.fast.model_shape import Shape, read_shape
-from voicebench.engines.llm.fast.tensors import as_tensor
 from voicebench.errors import ModelError
 
 

@@ -29,7 +29,6 @@ from voicebench.engines.llm.fast.kernels import (
 )
 from voicebench.engines.llm.fast.model_shape import Shape, Unsupported
 from voicebench.engines.llm.fast.native_decoder import NativeDecoder
-from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
 from voicebench.engines.models.fetch_progress import Say, say_nothing
 from voicebench.engines.native.library import NoLibrary, tried_library
 from voicebench.errors import SettingsError
@@ -38,6 +37,8 @@ from voicebench.machine.devices import cpu_has_bfloat16
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 KERNELS = ("auto", "native", "torch")
@@ -88,6 +89,8 @@ class Model:
     def exact(self) -> TorchDecoder:
         """The model in float32, with which all others are compared."""
         import torch
+
+        from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
 
         return TorchDecoder(self.shape, self.weights, plain("fp32"), torch.device(self.device))
 
@@ -238,6 +241,8 @@ def _in_torch(name: str, device: str, *, on_request: bool = False) -> DecoderOpt
 
     def build(shape: Shape, weights: Weights) -> Decoder:
         import torch
+
+        from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
 
         return TorchDecoder(shape, weights, working_kind(name), torch.device(device))
 

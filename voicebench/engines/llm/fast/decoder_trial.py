@@ -11,7 +11,6 @@ from voicebench.engines.llm.fast.decoder_weights import LayerWeights, Weights
 from voicebench.engines.llm.fast.kernels import plain
 from voicebench.engines.llm.fast.model_shape import Rope, Shape
 from voicebench.engines.llm.fast.native_decoder import GROUP, NativeDecoder
-from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
 
 if TYPE_CHECKING:
     from voicebench.engines.llm.fast.decoder_weights import Array
@@ -24,6 +23,8 @@ def llama_works(library: ctypes.CDLL, threads: int = 2) -> bool:
     output of its own, 8-bit and 4-bit weights. Only rounding may tell the two apart.
     """
     import torch
+
+    from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
 
     shape, weights = trial_model()
     exact = TorchDecoder(shape, weights, plain("fp32"), torch.device("cpu"))

@@ -15,6 +15,7 @@ from voicebench.engines.models.tensor_file import FORMATS, TensorFile
 from voicebench.errors import ModelError
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
@@ -107,6 +108,15 @@ def read_weights(folder: Path, shape: Shape) -> Weights:
     if not shape.tied_embeddings:
         head = stored.take("lm_head.weight", shape.vocabulary, hidden)
     return Weights(embedding, tuple(layers), stored.take("model.norm.weight", hidden), head)
+
+
+def as_tensor(array: Array) -> torch.Tensor:
+    """Return ``array`` as a tensor of the same numbers, in the same memory, on the CPU."""
+    import torch
+
+    if array.dtype.name == "bfloat16":  # numpy's is a type of its own, which torch does not know
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
 
 
 class _Stored:

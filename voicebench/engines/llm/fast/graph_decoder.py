@@ -15,16 +15,15 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from voicebench.engines.llm.fast.decoder_weights import Weights
 from voicebench.engines.llm.fast.kernels import LinearKind
 from voicebench.engines.llm.fast.model_shape import Shape
 from voicebench.engines.llm.fast.torch_decoder import TorchCache, TorchDecoder
 from voicebench.engines.llm.out_of_memory import out_of_memory_told
-
-if TYPE_CHECKING:
-    import torch
 
 _WARM_UPS = 3
 """Passes before capturing, in which libraries choose kernels and lay out their own memory."""
@@ -50,8 +49,6 @@ class GraphDecoder(TorchDecoder):
     def __init__(
         self, shape: Shape, weights: Weights, kind: LinearKind, device: torch.device
     ) -> None:
-        import torch
-
         super().__init__(shape, weights, kind, device)
         self._stream = None
         if device.type == "cuda":
@@ -59,8 +56,6 @@ class GraphDecoder(TorchDecoder):
 
     def new_cache(self, capacity: int) -> GraphCache:
         """Lay out memory for ``capacity`` positions, and for one id."""
-        import torch
-
         plain = super().new_cache(capacity)
         numbers = torch.zeros(2, dtype=torch.long, device=self.device)
         return GraphCache(plain.keys, plain.values, numbers[:1], numbers[1:])
@@ -80,8 +75,6 @@ class GraphDecoder(TorchDecoder):
     @contextmanager
     def _beside(self) -> Iterator[None]:
         """Compute on the decoder's own stream, in order with the caller's."""
-        import torch
-
         if self._stream is None:
             yield
             return
@@ -92,8 +85,6 @@ class GraphDecoder(TorchDecoder):
         current.wait_stream(self._stream)
 
     def _token(self, token_id: int, cache: GraphCache, start: int) -> torch.Tensor:
-        import torch
-
         with torch.inference_mode(), out_of_memory_told(self.device):
             cache.token.fill_(token_id)
             cache.position.fill_(start)
@@ -115,8 +106,6 @@ class GraphDecoder(TorchDecoder):
 
     def _fixed_pass(self, cache: GraphCache) -> torch.Tensor:
         """Compute the token in ``cache`` at its position: no shape depends on either."""
-        import torch
-
         hidden = torch.nn.functional.embedding(cache.token, self.embedding).to(self.dtype)
         cosine = self.cosine.index_select(0, cache.position)[:, None]
         sine = self.sine.index_select(0, cache.position)[:, None]
@@ -132,8 +121,6 @@ class GraphDecoder(TorchDecoder):
 
     def _mask(self, cache: GraphCache, window: int | None) -> torch.Tensor:
         """Return what to add to the scores ``(1, capacity)`` of a query at the cache's position."""
-        import torch
-
         places = torch.arange(cache.keys.shape[2], device=self.device)[None]
         unseen = places > cache.position
         if window is not None:

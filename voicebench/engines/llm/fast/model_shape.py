@@ -13,7 +13,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 
@@ -126,6 +131,19 @@ def inverse_frequencies(rope: Rope, head_size: int) -> list[float]:
     if rope.kind == "linear":
         return [frequency / rope.factor for frequency in plain]
     return [_llama3_frequency(frequency, rope) for frequency in plain]
+
+
+def rotary_tables(shape: Shape, positions: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return cosine and signed sine, each float32 of shape ``(positions, head_size)``.
+
+    A vector ``x`` of one head at a position becomes ``x * cosine + swapped(x) * sine``, where
+    ``swapped`` exchanges its halves; the sine is negative in its first half. This is the
+    arrangement of Llama's weights as transformers stores them: pair ``i`` is ``(i, i + half)``.
+    """
+    frequencies = np.array(inverse_frequencies(shape.rope, shape.head_size), np.float32)
+    angles = np.outer(np.arange(positions, dtype=np.float32), frequencies)
+    cosine, sine = np.cos(angles), np.sin(angles)
+    return np.concatenate((cosine, cosine), axis=1), np.concatenate((-sine, sine), axis=1)
 
 
 def _llama3_frequency(frequency: float, rope: Rope) -> float:

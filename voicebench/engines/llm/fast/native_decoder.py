@@ -17,8 +17,7 @@ import numpy as np
 
 from voicebench.engines.llm.fast.decoder_weights import LayerWeights, Weights
 from voicebench.engines.llm.fast.kernels import Precision
-from voicebench.engines.llm.fast.model_shape import Shape, Unsupported
-from voicebench.engines.llm.fast.positions import rotary_tables
+from voicebench.engines.llm.fast.model_shape import Shape, Unsupported, rotary_tables
 from voicebench.engines.llm.sampling import Sampler
 
 if TYPE_CHECKING:

@@ -16,18 +16,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voicebench.engines.llm.fast.decoder_weights import LayerWeights, Weights
+import torch
+
+from voicebench.engines.llm.fast.decoder_weights import LayerWeights, Weights, as_tensor
 from voicebench.engines.llm.fast.kernels import Linear, LinearKind
-from voicebench.engines.llm.fast.model_shape import Shape
-from voicebench.engines.llm.fast.positions import rotary_tables
-from voicebench.engines.llm.fast.tensors import as_tensor
+from voicebench.engines.llm.fast.model_shape import Shape, rotary_tables
 from voicebench.engines.llm.out_of_memory import out_of_memory_told
 from voicebench.engines.llm.sampling import TensorSampler
 from voicebench.machine.devices import tell_torch_its_threads, to_host
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
     from numpy.typing import NDArray
 
     from voicebench.engines.llm.fast.decoder_weights import Array
@@ -89,8 +88,6 @@ class TorchDecoder:
 
     def new_cache(self, capacity: int) -> TorchCache:
         """Lay out memory for ``capacity`` positions."""
-        import torch
-
         size = (self.shape.layers, self.shape.kv_heads, capacity, self.shape.head_size)
         with out_of_memory_told(self.device):
             keys = torch.zeros(size, dtype=self.dtype, device=self.device)
@@ -105,8 +102,6 @@ class TorchDecoder:
         self, cache: TorchCache, keys: NDArray[np.float32], values: NDArray[np.float32]
     ) -> None:
         """Set the first positions: both are ``(layers, kv_heads, positions, head_size)``."""
-        import torch
-
         positions = keys.shape[2]
         cache.keys[:, :, :positions] = torch.from_numpy(keys).to(self.dtype)
         cache.values[:, :, :positions] = torch.from_numpy(values).to(self.dtype)
@@ -145,8 +140,6 @@ class TorchDecoder:
     def _scores(
         self, ids: Sequence[int], cache: TorchCache, start: int, *, every: bool
     ) -> torch.Tensor:
-        import torch
-
         with torch.inference_mode(), out_of_memory_told(self.device):
             at = torch.tensor(list(ids), device=self.device)
             hidden = torch.nn.functional.embedding(at, self.embedding).to(self.dtype)
@@ -181,8 +174,6 @@ class TorchDecoder:
         self, layer: TorchLayer, hidden: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return queries, keys and values, ``(heads, count, head_size)`` each, turned."""
-        import torch
-
         count, shape = hidden.shape[0], self.shape
         qkv = layer.qkv(self.normal(hidden)).view(count, -1, shape.head_size)
         turned = qkv[:, : shape.heads + shape.kv_heads]
@@ -209,8 +200,6 @@ class TorchDecoder:
         scores ``(count, positions)``. The query heads that share a key head are taken as further
         rows of it, so that keys are never copied out.
         """
-        import torch
-
         heads, count, size = query.shape
         kv_heads, positions, _ = keys.shape
         rows = query.reshape(kv_heads, heads // kv_heads * count, size)
@@ -222,16 +211,12 @@ class TorchDecoder:
 
     def behind(self, layer: TorchLayer, hidden: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
         """Return a layer's result: what was seen is joined in, and the two wide products follow."""
-        import torch
-
         hidden = hidden + layer.output(seen)
         gate, up = layer.gate_up(self.normal(hidden)).chunk(2, dim=-1)
         return hidden + layer.down(torch.nn.functional.silu(gate) * up)
 
     def normal(self, hidden: torch.Tensor) -> torch.Tensor:
         """Divide by the root mean square, computed in float32; the weight is multiplied later."""
-        import torch
-
         wide = hidden.float()
         mean = wide.square().mean(dim=-1, keepdim=True)
         return (wide * torch.rsqrt(mean + self.shape.norm_epsilon)).to(hidden.dtype)
@@ -259,8 +244,6 @@ class TorchDecoder:
         kind: LinearKind,
         after_norm: Array | None = None,
     ) -> Linear:
-        import torch
-
         weight = torch.cat([as_tensor(part).float() for part in parts])
         if after_norm is not None:
             weight = weight * as_tensor(after_norm).float()
@@ -276,8 +259,6 @@ def _mask(
     The query at a position sees the positions up to its own, of these the latest ``window``.
     None where every query sees all.
     """
-    import torch
-
     if count == 1 and (window is None or end <= window):
         return None
     at = torch.arange(start, start + count, device=device)[:, None]
