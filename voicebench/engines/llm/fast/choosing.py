@@ -21,10 +21,8 @@ from voicebench.engines.llm.fast.decoder_weights import Weights
 from voicebench.engines.llm.fast.engine import Decoder
 from voicebench.engines.llm.fast.findings import Findings
 from voicebench.engines.llm.fast.kernels import (
-    CPU_KINDS,
     Precision,
     plain,
-    precision_of,
     working_kind,
 )
 from voicebench.engines.llm.fast.model_shape import Shape, Unsupported
@@ -38,13 +36,23 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from voicebench.engines.llm.fast.kernels import Precision
     from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 KERNELS = ("auto", "native", "torch")
 
 NATIVE_PRECISION: Precision = "int8"
-_GPU_PRECISIONS: tuple[Precision, ...] = ("fp16", "bf16", "fp32")
+_ON_GPU: tuple[Precision, ...] = ("fp16", "bf16", "fp32")
+_TORCH_ON_CPU: dict[str, Precision] = {
+    "weight-only int8": "int8",
+    "packed fp16": "fp16",
+    "packed bf16": "bf16",
+    "packed fp32": "fp32",
+    "plain fp32": "fp32",
+    "plain bf16": "bf16",
+    "plain fp16": "fp16",
+}
 
 LARGEST_MEASURED = 1_000_000_000
 """The quality of a model with more parameters is not measured at load: its float32 copy takes too
@@ -214,16 +222,17 @@ def decoder_options(device: str, kernels: str, threads: int) -> list[DecoderOpti
     token. Torch is imported only when a decoder that needs it is built.
     """
     if device == "mps":
-        return [_in_torch(f"plain {precision}", device) for precision in _GPU_PRECISIONS]
+        return [_in_torch(f"plain {precision}", precision, device) for precision in _ON_GPU]
     if device != "cpu":
-        return [_graphed(precision, device) for precision in _GPU_PRECISIONS]
+        return [_graphed(precision, device) for precision in _ON_GPU]
     native = [] if kernels == "torch" else [_native(threads)]
     if kernels == "native":
         return native
-    slow = {"plain bf16", "plain fp16"}
-    if not cpu_has_bfloat16():
-        slow.add("packed bf16")
-    return native + [_in_torch(name, device, on_request=name in slow) for name in CPU_KINDS]
+    slow = {"plain bf16", "plain fp16"} | (set() if cpu_has_bfloat16() else {"packed bf16"})
+    return native + [
+        _in_torch(name, precision, device, on_request=name in slow)
+        for name, precision in _TORCH_ON_CPU.items()
+    ]
 
 
 def _native(threads: int) -> DecoderOption:
@@ -236,7 +245,9 @@ def _native(threads: int) -> DecoderOption:
     return DecoderOption(f"native {NATIVE_PRECISION}", NATIVE_PRECISION, build)
 
 
-def _in_torch(name: str, device: str, *, on_request: bool = False) -> DecoderOption:
+def _in_torch(
+    name: str, precision: Precision, device: str, *, on_request: bool = False
+) -> DecoderOption:
     """Return the decoder whose products are torch's kind ``name``."""
 
     def build(shape: Shape, weights: Weights) -> Decoder:
@@ -246,7 +257,7 @@ def _in_torch(name: str, device: str, *, on_request: bool = False) -> DecoderOpt
 
         return TorchDecoder(shape, weights, working_kind(name), torch.device(device))
 
-    return DecoderOption(name, precision_of(name), build, on_request)
+    return DecoderOption(name, precision, build, on_request)
 
 
 def _graphed(precision: Precision, device: str) -> DecoderOption:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voicebench.engines.llm.fast.decoder_weights import LayerWeights, Weights
-from voicebench.engines.llm.fast.kernels import plain
 from voicebench.engines.llm.fast.model_shape import Rope, Shape
 from voicebench.engines.llm.fast.native_decoder import GROUP, NativeDecoder
 
@@ -24,6 +23,7 @@ def llama_works(library: ctypes.CDLL, threads: int = 2) -> bool:
     """
     import torch
 
+    from voicebench.engines.llm.fast.kernels import plain
     from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
 
     shape, weights = trial_model()

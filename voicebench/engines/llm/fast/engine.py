@@ -13,13 +13,14 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from voicebench.engines.llm.fast.kernels import Precision
 from voicebench.engines.llm.fast.model_shape import Shape
 from voicebench.machine.slower import Slower, described
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from voicebench.engines.llm.fast.kernels import Precision
 
 _BLOCK = 256
 """Ids computed in one pass: a longer prompt is cut, so that its attention scores stay small."""

@@ -1,37 +1,37 @@
-"""Products of activations with a fixed matrix, as torch offers them.
+"""Torch's products of activations with a fixed matrix.
 
-A token's time is the time to read the weights, so the narrower they are stored the faster it is;
-and which of torch's products reads them fastest differs by processor and release. Every private
-operator of torch that this engine uses is in this file, each as one `LinearKind`. A kind is offered
-only where it exists and computes what it should (`works`); the plain kinds exist everywhere.
+A token takes as long as reading the weights, so weights in narrower numbers are faster. Torch has
+several private operators for such products, and which of them exist differs by processor and
+release. Each is a `LinearKind` here, and is used only if it computes right (`works`). The plain
+kinds exist everywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from functools import partial
+from typing import Literal
+
+import torch
 
 from voicebench.engines.llm.fast.model_shape import Unsupported
-
-if TYPE_CHECKING:
-    import torch
 
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
 Linear = Callable[["torch.Tensor"], "torch.Tensor"]
-"""Take activations ``(count, in)`` and return ``(count, out)``, in the same dtype."""
+"""Takes activations ``(count, in)`` and returns ``(count, out)`` in the same dtype."""
 
 _TOLERANCE: dict[Precision, float] = {"fp32": 1e-5, "fp16": 2e-3, "bf16": 2e-2, "int8": 3e-2}
-"""Relative error that the rounding of a precision explains; a wrong product is far beyond it."""
+"""The largest relative error by rounding; a wrong product is far above it."""
 
 
 @dataclass(frozen=True)
 class LinearKind:
     """A way to store a matrix and multiply by it.
 
-    ``prepare(weight, bias)`` gets a float32 matrix ``(out, in)`` on the device that computes, and
-    returns its product. ``activations`` is the dtype of what goes in and comes out.
+    ``prepare(weight, bias)`` takes a float32 matrix ``(out, in)`` on the computing device and
+    returns its product. ``activations`` is the dtype of the input and the output.
     """
 
     name: str
@@ -41,9 +41,7 @@ class LinearKind:
 
 
 def plain(precision: Precision) -> LinearKind:
-    """Return the kind that stores weights as they are; every device and release has it."""
-    import torch
-
+    """Return the kind of torch's public product; every device and release has it."""
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
     def prepare(weight: torch.Tensor, bias: torch.Tensor | None) -> Linear:
@@ -54,42 +52,12 @@ def plain(precision: Precision) -> LinearKind:
     return LinearKind(f"plain {precision}", precision, dtype, prepare)
 
 
-CPU_KINDS = (
-    *("weight-only int8", "packed fp16", "packed bf16", "packed fp32"),
-    *("plain fp32", "plain bf16", "plain fp16"),
-)
-"""The kinds for a CPU, the fastest first."""
-
-
-def precision_of(name: str) -> Precision:
-    """Return the precision of a kind's name: its last word."""
-    return cast(Precision, name.rsplit(maxsplit=1)[-1])
-
-
-def working_kind(name: str) -> LinearKind:
-    """Return the kind of that name; raises `Unsupported` if it is missing or wrong here."""
-    precision = precision_of(name)
-    if name.startswith("plain"):
-        return plain(precision)
-    if name == "packed fp16":
-        kind = _packed_fp16()
-    elif name == "weight-only int8":
-        kind = _weight_only_int8()
-    else:
-        kind = _packed_by_onednn(precision)
-    if not works(kind):
-        raise Unsupported(f"this processor or torch has no {name} products")
-    return kind
-
-
 def works(kind: LinearKind) -> bool:
-    """Return whether ``kind`` exists here and agrees with float32 up to its rounding.
+    """Return whether ``kind`` exists here and agrees with float32 except for rounding.
 
-    Tried on a small matrix, for one row of activations and for several: operators take other
-    paths for them.
+    It multiplies a small matrix by one row and by several rows: operators have different code for
+    the two.
     """
-    import torch
-
     draws = torch.Generator().manual_seed(0)
     weight = torch.randn(96, 64, generator=draws)
     bias = torch.randn(96, generator=draws)
@@ -105,19 +73,17 @@ def works(kind: LinearKind) -> bool:
                 error = torch.dist(got.float(), expected[:rows]) / expected[:rows].norm()
                 if not error <= _TOLERANCE[kind.precision]:
                     return False
-    # A private operator that is gone or refuses this processor raises whatever its release does.
+    # A private operator that is missing or refuses this processor raises any kind of error.
     except Exception:
         return False
     return True
 
 
 def _packed_by_onednn(precision: Precision) -> LinearKind:
-    """Return the kind that lets oneDNN lay out the matrix for its own product beforehand.
+    """Return oneDNN's product with a matrix that it has rearranged before.
 
-    The operators are those that torch's compiler uses for frozen weights on a CPU.
+    Torch's compiler uses the same operators for frozen weights on a CPU.
     """
-    import torch
-
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
 
     def prepare(weight: torch.Tensor, bias: torch.Tensor | None) -> Linear:
@@ -136,7 +102,6 @@ def _packed_by_onednn(precision: Precision) -> LinearKind:
 
 def _packed_fp16() -> LinearKind:
     """Return FBGEMM's product of float32 activations with a packed float16 matrix (x86)."""
-    import torch
 
     def prepare(weight: torch.Tensor, bias: torch.Tensor | None) -> Linear:
         if not bool((weight.abs() <= torch.finfo(torch.float16).max).all()):
@@ -155,12 +120,11 @@ def _packed_fp16() -> LinearKind:
 
 
 def _weight_only_int8() -> LinearKind:
-    """Return torch's product with 8-bit weights, one scale per output, for single rows.
+    """Return torch's product with 8-bit weights and one scale for each output.
 
-    Several rows at once (a prompt) are bound by arithmetic and not by reading, so they go through
-    bfloat16 weights, which also keeps the prompt more exact.
+    It is used for single rows. Several rows (a prompt) are limited by arithmetic, not by reading,
+    so they are multiplied with bfloat16 weights, which is also more exact.
     """
-    import torch
 
     def prepare(weight: torch.Tensor, bias: torch.Tensor | None) -> Linear:
         scales = (weight.abs().amax(dim=1) / 127).clamp_min(1e-12)
@@ -179,3 +143,22 @@ def _weight_only_int8() -> LinearKind:
         return product
 
     return LinearKind("weight-only int8", "int8", torch.bfloat16, prepare)
+
+
+KINDS: dict[str, Callable[[], LinearKind]] = {
+    "weight-only int8": _weight_only_int8,
+    "packed fp16": _packed_fp16,
+    "packed bf16": partial(_packed_by_onednn, "bf16"),
+    "packed fp32": partial(_packed_by_onednn, "fp32"),
+    "plain fp32": partial(plain, "fp32"),
+    "plain bf16": partial(plain, "bf16"),
+    "plain fp16": partial(plain, "fp16"),
+}
+
+
+def working_kind(name: str) -> LinearKind:
+    """Return a kind of `KINDS`; raises `Unsupported` if it is missing or wrong here."""
+    kind = KINDS[name]()
+    if not works(kind):
+        raise Unsupported(f"this processor or torch has no {name} products")
+    return kind

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voicebench.engines.llm.fast.decoder_weights import LayerWeights, Weights
-from voicebench.engines.llm.fast.kernels import Precision
 from voicebench.engines.llm.fast.model_shape import Shape, Unsupported, rotary_tables
 from voicebench.engines.llm.sampling import Sampler
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from voicebench.engines.llm.fast.decoder_weights import Array
+    from voicebench.engines.llm.fast.kernels import Precision
 
 GROUP = 32
 _LINE = 16
