@@ -4,45 +4,28 @@ A setting is named by its section and key (``llm.max_tokens``). `sections` and `
 declare the keys; `origins` reads files and the command line; `shown` hides secrets.
 """
 
-from voicebench.settings.engine_sections import (
-    LlmSettings,
-    PeerSettings,
-    ServerSettings,
-    TtsSettings,
-    WireSettings,
-)
-from voicebench.settings.origins import Effective, Setting, load_settings, parse_override
+from voicebench.settings.engine_sections import PeerSettings, TtsSettings
+from voicebench.settings.origins import Effective, load_settings, parse_override
 from voicebench.settings.sections import (
     DEFAULT_GATES,
     AudibleSettings,
-    ChunkerSettings,
-    JudgeSettings,
-    RunSettings,
     Settings,
     describe_keys,
     lookup,
 )
-from voicebench.settings.shown import secrets_of, shown_settings, shown_value
+from voicebench.settings.shown import secrets_of, shown_settings
 
 __all__ = [
     "DEFAULT_GATES",
     "AudibleSettings",
-    "ChunkerSettings",
     "Effective",
-    "JudgeSettings",
-    "LlmSettings",
     "PeerSettings",
-    "RunSettings",
-    "ServerSettings",
-    "Setting",
     "Settings",
     "TtsSettings",
-    "WireSettings",
     "describe_keys",
     "load_settings",
     "lookup",
     "parse_override",
     "secrets_of",
     "shown_settings",
-    "shown_value",
 ]

@@ -26,13 +26,13 @@ class Clock:
 LIMITS = Timeouts(connect_s=1, first_byte_s=5, between_bytes_s=2, turn_s=8)
 
 
-def patience(clock: Clock, deadline: TurnDeadline | None = None) -> WaitBudget:
+def budget(clock: Clock, deadline: TurnDeadline | None = None) -> WaitBudget:
     return WaitBudget(LIMITS, peer="http://server", stage="tts", deadline=deadline, clock=clock)
 
 
 def test_until_the_first_byte_the_wait_is_cut_to_what_is_left_of_its_limit() -> None:
     clock = Clock()
-    waiting = patience(clock)
+    waiting = budget(clock)
     assert waiting.left_s() == 5
     clock.now += 4
     assert waiting.left_s() == 1
@@ -40,7 +40,7 @@ def test_until_the_first_byte_the_wait_is_cut_to_what_is_left_of_its_limit() -> 
 
 def test_a_read_that_brings_only_headers_does_not_stop_the_first_bytes_limit() -> None:
     clock = Clock()
-    waiting = patience(clock)
+    waiting = budget(clock)
     clock.now += 5
     with pytest.raises(RemoteError, match=r"no byte of an answer within 5 s") as caught:
         waiting.left_s()
@@ -49,7 +49,7 @@ def test_a_read_that_brings_only_headers_does_not_stop_the_first_bytes_limit() -
 
 def test_in_mid_answer_each_read_has_the_limit_between_bytes() -> None:
     clock = Clock()
-    waiting = patience(clock)
+    waiting = budget(clock)
     waiting.answer_began()
     clock.now += 4
     assert waiting.left_s() == 2
@@ -58,7 +58,7 @@ def test_in_mid_answer_each_read_has_the_limit_between_bytes() -> None:
 
 def test_a_steady_drip_ends_at_the_turns_limit() -> None:
     clock = Clock()
-    waiting = patience(clock)
+    waiting = budget(clock)
     waiting.answer_began()
     clock.now += 7
     assert waiting.left_s() == 1
@@ -69,12 +69,12 @@ def test_a_steady_drip_ends_at_the_turns_limit() -> None:
 
 def test_who_is_woken_late_is_told_the_limit_that_the_wait_was_cut_to() -> None:
     clock = Clock()
-    waiting = patience(clock)
+    waiting = budget(clock)
     assert waiting.left_s() == 5
     clock.now += 9
     assert "no byte of an answer within 5 s" in str(waiting.timeout_error())
 
-    waiting = patience(clock)
+    waiting = budget(clock)
     waiting.answer_began()
     assert waiting.left_s() == 2
     clock.now += 9
@@ -86,20 +86,20 @@ def test_a_turn_that_began_earlier_ends_earlier() -> None:
     deadline = TurnDeadline(8, clock)
     deadline.start()
     clock.now += 7
-    waiting = patience(clock, deadline)
+    waiting = budget(clock, deadline)
     assert waiting.left_s() == 1
 
 
 def test_before_any_turn_has_begun_the_exchanges_own_limit_holds() -> None:
     clock = Clock()
-    waiting = patience(clock, TurnDeadline(8, clock))
+    waiting = budget(clock, TurnDeadline(8, clock))
     waiting.answer_began()
     assert waiting.left_s() == 2
 
 
 def test_the_end_can_be_brought_forward_and_not_put_off_beyond_the_turn() -> None:
     clock = Clock()
-    waiting = patience(clock)
+    waiting = budget(clock)
     waiting.end_within(0.5)
     assert waiting.left_s() == 0.5
     waiting.end_within(3)
@@ -112,7 +112,7 @@ def test_the_end_can_be_brought_forward_and_not_put_off_beyond_the_turn() -> Non
 
 def test_a_connect_is_cut_to_what_is_left_of_the_turn() -> None:
     clock = Clock()
-    waiting = patience(clock)
+    waiting = budget(clock)
     assert (waiting.to_connect().seconds, waiting.to_connect().words) == (1, "1 s")
     clock.now += 7.5
     assert waiting.to_connect().seconds == 0.5
@@ -124,7 +124,7 @@ def test_a_connect_is_cut_to_what_is_left_of_the_turn() -> None:
 
 def test_the_wait_for_the_first_byte_begins_with_the_exchange() -> None:
     clock = Clock()
-    waiting = patience(clock)
+    waiting = budget(clock)
     waiting.answer_began()
     clock.now += 2
     waiting.begin_exchange()
@@ -133,12 +133,12 @@ def test_the_wait_for_the_first_byte_begins_with_the_exchange() -> None:
 
 def test_an_allowance_is_a_number_that_asks_its_patience_at_each_read() -> None:
     clock = Clock()
-    allowance = BudgetedTimeout(patience(clock), 2)
+    timeout = BudgetedTimeout(budget(clock), 2)
     clock.now += 3
-    assert float(allowance) == 2
-    assert seconds_left(allowance) == 2
+    assert float(timeout) == 2
+    assert seconds_left(timeout) == 2
     clock.now += 1
-    assert seconds_left(allowance) == 1
+    assert seconds_left(timeout) == 1
     assert (seconds_left(7.5), seconds_left(None)) == (7.5, None)
 
 

@@ -61,23 +61,23 @@ def open_of(line: SocketService) -> OpenSocket:
     return connected
 
 
-def take_greeting(line: SocketService, patience: WaitBudget) -> None:
-    line.receive(patience)
+def take_greeting(line: SocketService, budget: WaitBudget) -> None:
+    line.receive(budget)
 
 
 def ask(line: SocketService, message: str | bytes = "hello") -> str | bytes:
-    _, patience = line.begin()
-    line.send(message, patience)
-    answer = line.receive(patience).data
+    _, budget = line.begin()
+    line.send(message, budget)
+    answer = line.receive(budget).data
     line.end()
     return answer
 
 
 def take_all(line: SocketService) -> None:
-    _, patience = line.begin()
-    line.send("hello", patience)
+    _, budget = line.begin()
+    line.send("hello", budget)
     while True:
-        line.receive(patience)
+        line.receive(budget)
 
 
 def failure_of(script: Callable[[SocketPeer], object], **limits: float) -> RemoteError:
@@ -133,10 +133,10 @@ def test_messages_that_were_there_together_have_one_arrival_and_later_ones_anoth
 
     taken: list[Incoming] = []
     with line_to(socket_script(script)) as (line, _):
-        _, patience = line.begin()
-        line.send("hello", patience)
+        _, budget = line.begin()
+        line.send("hello", budget)
         while len(taken) < 3:
-            taken.append(line.receive(patience))
+            taken.append(line.receive(budget))
     first, second, third = taken
     assert first.arrival == second.arrival < third.arrival
 
@@ -160,9 +160,9 @@ def test_the_connection_is_opened_before_the_turn_and_reused() -> None:
         line.prepare()
         connections = []
         for _ in range(2):
-            connected, patience = line.begin()
-            line.send("x", patience)
-            line.receive(patience)
+            connected, budget = line.begin()
+            line.send("x", budget)
+            line.receive(budget)
             line.end()
             connections.append(connected)
             line.prepare()
@@ -183,7 +183,7 @@ def test_connect_ms_holds_the_greeting_too() -> None:
             f"ws://127.0.0.1:{server.port}",
             Access(),
             "turn",
-            set_up=lambda line, patience: greeted.append(line.receive(patience).data),
+            set_up=lambda line, budget: greeted.append(line.receive(budget).data),
         )
         line.check()
         connected, _ = line.begin()
@@ -196,9 +196,9 @@ def test_cold_connects_anew_in_every_turn() -> None:
     with line_to(socket_script(echo), cold=True) as (line, server):
         for _ in range(2):
             line.prepare()
-            connected, patience = line.begin()
-            line.send("x", patience)
-            line.receive(patience)
+            connected, budget = line.begin()
+            line.send("x", budget)
+            line.receive(budget)
             line.end()
             assert connected.reused is False
     assert server.connections == 2
@@ -395,9 +395,9 @@ def test_the_wait_for_a_greeting_begins_when_the_connection_stands(
         now[0] += 30
         return sock
 
-    def greet(line: SocketService, patience: WaitBudget) -> None:
-        line.send("hello", patience)
-        line.receive(patience)
+    def greet(line: SocketService, budget: WaitBudget) -> None:
+        line.send("hello", budget)
+        line.receive(budget)
 
     with serving(socket_script(echo), slow_by_the_clock) as server:
         line = SocketService(
@@ -538,10 +538,10 @@ def test_a_peer_that_reads_nothing_cannot_hold_up_who_sends() -> None:
 
     with line_to(socket_script(script), timeouts=Timeouts(first_byte_s=0.4)) as (line, _):
         line.prepare()
-        _, patience = line.begin()
+        _, budget = line.begin()
         began = time.monotonic()
         with pytest.raises(RemoteError) as caught:
-            line.send(b"x" * (64 << 20), patience)
+            line.send(b"x" * (64 << 20), budget)
         took = time.monotonic() - began
         over.set()
     assert took < GIVEN_UP_S
@@ -550,11 +550,11 @@ def test_a_peer_that_reads_nothing_cannot_hold_up_who_sends() -> None:
 
 def test_whoever_receives_can_be_interrupted_from_another_thread() -> None:
     with line_to(socket_script(lambda peer: peer.peer.wait_for_hangup())) as (line, _):
-        _, patience = line.begin()
+        _, budget = line.begin()
         threading.Timer(0.1, line.interrupt).start()
         began = time.monotonic()
         with pytest.raises(RemoteError):
-            line.receive(patience)
+            line.receive(budget)
         assert time.monotonic() - began < GIVEN_UP_S
 
 

@@ -6,8 +6,9 @@ error at once, because later it would only look like a server that does not answ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from voicebench.errors import UsageError
 from voicebench.remote.formats.reported_failure import reported_failure
@@ -62,32 +63,27 @@ class SocketDialect:
 
 def read_dialect(words: Table) -> SocketDialect:
     """Return the dialect that the table ``[tts.socket]`` describes. Raises `UsageError`."""
-    known = [field.name for field in fields(SocketDialect)]
     for name in words:
-        if name not in known:
-            raise UsageError(f"unknown key 'tts.socket.{name}'", f"use {', '.join(sorted(known))}")
+        if name not in _READERS:
+            known = ", ".join(sorted(_READERS))
+            raise UsageError(f"unknown key 'tts.socket.{name}'", f"use {known}")
     for name in ("chunk", "done"):
         if name not in words:
             raise UsageError(
                 f"tts.socket has no {name!r}", "see docs/servers.md for the messages of each server"
             )
-    chunk = _messages("chunk", words["chunk"])
-    if not holds_place(chunk, "text"):
+    dialect = SocketDialect(**{name: _READERS[name](name, words[name]) for name in words})
+    if not holds_place(dialect.chunk, "text"):
         raise UsageError(
             "tts.socket.chunk has no place for the text", "write '{text}' into one of its messages"
         )
-    ready = words.get("ready")
-    failed = words.get("failed", "error")
-    return SocketDialect(
-        chunk=chunk,
-        done=_table("done", words["done"]),
-        sound=_path(words.get("sound", ())),
-        opening=_messages("opening", words.get("opening", ())),
-        ready=None if ready is None else _table("ready", ready),
-        failed=failed if isinstance(failed, str) and failed else _table("failed", failed),
-        in_order=_flag("in_order", words.get("in_order", True)),
-        own=_own(words.get("own"), chunk),
-    )
+    own = dialect.own
+    if own is not None and not (holds_place(own, "id") and holds_place(dialect.chunk, "id")):
+        raise UsageError(
+            "tts.socket.own needs the text's number, in what is sent and in what comes back",
+            "write '{id}' into one of its values and into a message of tts.socket.chunk",
+        )
+    return dialect
 
 
 def _messages(name: str, value: object) -> tuple[Table | str, ...]:
@@ -106,22 +102,14 @@ def _table(name: str, value: object) -> Table:
     return value
 
 
-def _own(value: object, chunk: object) -> Table | None:
-    if value is None:
-        return None
-    own = _table("own", value)
-    if not holds_place(own, "id") or not holds_place(chunk, "id"):
-        raise UsageError(
-            "tts.socket.own needs the text's number, in what is sent and in what comes back",
-            "write '{id}' into one of its values and into a message of tts.socket.chunk",
-        )
-    return own
+def _key_or_table(name: str, value: object) -> str | Table:
+    return value if isinstance(value, str) and value else _table(name, value)
 
 
-def _path(value: object) -> tuple[str, ...]:
+def _path(name: str, value: object) -> tuple[str, ...]:
     steps = [value] if isinstance(value, str) else value
     if not isinstance(steps, Sequence) or not all(isinstance(step, str) for step in steps):
-        raise _not_allowed("sound", value, 'write the names on the way to it, such as ["audio"]')
+        raise _not_allowed(name, value, 'write the names on the way to it, such as ["audio"]')
     return tuple(steps)
 
 
@@ -129,6 +117,19 @@ def _flag(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise _not_allowed(name, value, "write true or false")
     return value
+
+
+_READERS: Mapping[str, Callable[[str, object], Any]] = {
+    "chunk": _messages,
+    "done": _table,
+    "sound": _path,
+    "opening": _messages,
+    "ready": _table,
+    "failed": _key_or_table,
+    "in_order": _flag,
+    "own": _table,
+}
+"""How each key of ``[tts.socket]`` is checked."""
 
 
 def _not_allowed(name: str, value: object, remedy: str) -> UsageError:

@@ -13,6 +13,7 @@ import json as json_format
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import httpcore
@@ -32,6 +33,16 @@ SETTLE_S = 0.25
 SETTLE_IN_TURN_S = 0.02
 """The same, while a turn waits."""
 _REDIRECTS = (301, 302, 303, 307, 308)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A request; ``headers`` are those beside the service's own."""
+
+    method: str
+    url: httpx.URL
+    headers: Mapping[str, str]
+    content: bytes | None
 
 
 class HttpService(Peer):
@@ -95,7 +106,7 @@ class HttpService(Peer):
             text = json_format.dumps(json, ensure_ascii=False, separators=(",", ":"))
             content = text.encode()
         with http_errors_of(self):
-            response = self._send(method, _parsed(url), fields, content, budget)
+            response = self._send(_Request(method, _parsed(url), fields, content), budget)
         answer = Answer(response, self, budget, sent_at)
         try:
             yield answer
@@ -114,56 +125,45 @@ class HttpService(Peer):
         answer, self._unsettled = self._unsettled, None
         return b"" if answer is None else answer.settle(seconds)
 
-    def _send(
-        self,
-        method: str,
-        url: httpx.URL,
-        headers: Mapping[str, str],
-        content: bytes | None,
-        budget: WaitBudget,
-    ) -> httpcore.Response:
-        """Send a request, follow allowed redirects, and return the last response."""
+    def _send(self, request: _Request, budget: WaitBudget) -> httpcore.Response:
+        """Send ``request``, follow allowed redirects, and return the last response."""
         for _ in range(MAX_REDIRECTS):
-            response = self._pool.send(self._request(method, url, headers, content, budget))
+            response = self._pool.send(self._encoded(request, budget))
             where = header_fields(response).get("location", "")
             if not (self.access.redirects and where and response.status in _REDIRECTS):
                 return response
             response.close()
-            following = url.join(where)
-            if _origin(following) != _origin(url):
+            url = request.url.join(where)
+            if _origin(url) != _origin(request.url):
                 # The key would go there too, and no connection to it is open.
                 raise self.failure(
-                    f"redirects to another server, {shown(str(following))}",
+                    f"redirects to another server, {shown(str(url))}",
                     "use that URL",
                     fault="refused",
                 )
-            url = following
-            if response.status == 303 or (response.status in (301, 302) and method == "POST"):
-                method, headers, content = "GET", {}, None
+            request = replace(request, url=url)
+            if response.status == 303 or (
+                response.status in (301, 302) and request.method == "POST"
+            ):
+                request = _Request("GET", url, {}, None)
         raise self.failure(f"redirects more than {MAX_REDIRECTS} times")
 
-    def _request(
-        self,
-        method: str,
-        url: httpx.URL,
-        headers: Mapping[str, str],
-        content: bytes | None,
-        budget: WaitBudget,
-    ) -> httpcore.Request:
-        fields = {"host": url.netloc.decode("ascii")} | self._headers | dict(headers)
-        if content is not None:
-            fields["content-length"] = str(len(content))
+    def _encoded(self, request: _Request, budget: WaitBudget) -> httpcore.Request:
+        url = request.url
+        fields = {"host": url.netloc.decode("ascii")} | self._headers | dict(request.headers)
+        if request.content is not None:
+            fields["content-length"] = str(len(request.content))
         timeouts = dict.fromkeys(
             ("connect", "read", "write"),
             BudgetedTimeout(budget, self.access.timeouts.between_bytes_s),
         )
         return httpcore.Request(
-            method,
+            request.method,
             httpcore.URL(
                 scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
             ),
             headers=[(name.encode(), value.encode()) for name, value in fields.items()],
-            content=content,
+            content=request.content,
             extensions={"timeout": {**timeouts, "pool": self.access.timeouts.connect_s}},
         )
 
