@@ -1,4 +1,4 @@
-"""How values look, in one place: every table, sentence and line of progress writes them this way.
+"""How values are written in every table, sentence and line of progress.
 
 * milliseconds: no decimals from 100 up, one below (``252``, ``71.4``);
 * seconds, factors, rates: one decimal below 100 (two for factors below 10);
@@ -6,9 +6,9 @@
 * counts: whole where they are whole;
 * what was not observed: ``–``, never 0.
 
-The decimal sign is always a point, thousands are not grouped, and no locale is asked. The numbers
-stand apart from their units (`number`), for a column whose head names the unit, or with them
-(`quantity`), for a sentence.
+The decimal sign is always a point, thousands are not grouped, and the locale does not matter.
+`number` writes a value without its unit, for a column whose head names the unit. `quantity` writes
+it with the unit, for a sentence.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from __future__ import annotations
 from voicebench.quoting import one_line as one_line  # noqa: PLC0414 (a form among the others)
 
 NOTHING = "–"
-"""Stands where there is no value."""
+"""Written where there is no value."""
 
 NO_CHANGE = "+0 %"
 
 HALF_PAIRS = "backslashreplace"
-"""How a file in UTF-8 holds half a surrogate pair, which no UTF-8 has: as JSON's own escape.
+"""How to encode half a surrogate pair, which UTF-8 does not have: as JSON's escape.
 
-It is a byte of a file's name that is not UTF-8 (``\\udce9``), or comes from a server.
+It comes from a server, or from a byte in a file's name that is not UTF-8 (``\\udce9``).
 """
 
 UNITS = {
@@ -75,13 +75,13 @@ def percent(share: float | None) -> str:
 
 
 def limit(value: float, unit: str) -> str:
-    """Return a limit with its unit, as short as it can be: people choose round ones (``3 ms``)."""
+    """Return a limit with its unit, as short as possible: ``3 ms``."""
     exact = _fixed(100 * value if unit in ("share", "bool") else value, _MAX_EXTRA_DECIMALS)
     return _without_zeros(exact) + UNITS[unit]
 
 
 def change(before: float, after: float) -> str:
-    """Return how far ``after`` is from ``before``, in percent of it: ``+12 %``; signed, rounded.
+    """Return the change from ``before`` to ``after`` in percent, signed and rounded: ``+12 %``.
 
     A change from 0 has no percentage.
     """
@@ -91,9 +91,9 @@ def change(before: float, after: float) -> str:
 
 
 def beside(value: float | None, limit: float, unit: str) -> str:
-    """Return ``value`` without its unit, in as many decimals as set it apart from ``limit``.
+    """Return ``value`` without its unit, with enough decimals to differ from ``limit``.
 
-    300.2 beside a limit of 300 must not read "300": the verdict would look wrong.
+    300.2 beside a limit of 300 must not be written as 300: the verdict would look wrong.
     """
     if value is None:
         return NOTHING
@@ -108,7 +108,7 @@ def beside(value: float | None, limit: float, unit: str) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """Return ``1 turn``, ``2 turns``: a noun that takes an s."""
+    """Return ``1 turn``, ``2 turns``, for a noun with a plural in s."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
@@ -123,9 +123,9 @@ def _number(value: float, unit: str, extra: int) -> str:
 
 
 def _decimals(value: float, *steps: tuple[float, int]) -> int:
-    """Return the decimals of the first step whose bound ``value`` stays under once it is rounded.
+    """Return the decimals of the first (bound, decimals) that the rounded ``value`` stays below.
 
-    99.96 would be written as 100.0; what is written as 100 has none.
+    So 99.96 is written as 100, not as 100.0.
     """
     return next((places for bound, places in steps if abs(round(value, places)) < bound), 0)
 

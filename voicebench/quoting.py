@@ -57,7 +57,7 @@ def neutral(text: str) -> str:
 
     Line ends (``\\n``) and tabs stay. Control characters and lone surrogates become ``�``.
     """
-    return _OBEYED.sub(_made_harmless, text)
+    return _OBEYED.sub(lambda match: _printed(match[0]), text)
 
 
 def as_json(document: object, *, indent: int | None = None) -> str:
@@ -68,7 +68,9 @@ def as_json(document: object, *, indent: int | None = None) -> str:
         indent=indent,
         separators=(",", ":") if indent is None else None,
     )
-    return text if text.isascii() and "\x7f" not in text else _BEYOND_ASCII.sub(_escape, text)
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return _BEYOND_ASCII.sub(lambda match: _escaped(match[0]), text)
 
 
 @lru_cache(maxsize=4096)
@@ -78,19 +80,7 @@ def _printed(character: str) -> str:
     return "" if unicodedata.category(character) == "Cf" else "\N{REPLACEMENT CHARACTER}"
 
 
-def _made_harmless(match: re.Match[str]) -> str:
-    return _printed(match[0])
-
-
-def _escape(match: re.Match[str]) -> str:
-    return _escaped_character(match[0])
-
-
 @lru_cache(maxsize=4096)
-def _escaped_character(character: str) -> str:
-    return character if _prints(character) else json.dumps(character)[1:-1]
-
-
-def _prints(character: str) -> bool:
-    """Return whether ``character`` is visible or a space."""
-    return character.isprintable() or unicodedata.category(character) == "Zs"
+def _escaped(character: str) -> str:
+    prints = character.isprintable() or unicodedata.category(character) == "Zs"  # a space
+    return character if prints else json.dumps(character)[1:-1]

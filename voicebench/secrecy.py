@@ -13,6 +13,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
 from urllib.parse import quote as percent_encoded
 from urllib.parse import quote_plus
 
@@ -92,7 +93,7 @@ class Secrets:
             return kept
         return [
             "".join(_without(text, begin, begin + len(part), spans))
-            for part, begin in zip(kept, _begins(kept), strict=True)
+            for part, begin in zip(kept, accumulate(map(len, kept), initial=0), strict=False)
         ]
 
     def hidden_within(self, document: object) -> object:
@@ -150,13 +151,6 @@ def _in_base64(data: bytes) -> Iterator[str]:
         inner = coded[(0, 2, 3)[before] : len(coded) - 1]
         yield inner
         yield inner.replace("+", "-").replace("/", "_")
-
-
-def _begins(parts: list[str]) -> Iterator[int]:
-    at = 0
-    for part in parts:
-        yield at
-        at += len(part)
 
 
 def _without(text: str, begin: int, end: int, spans: list[tuple[int, int]]) -> Iterator[str]:

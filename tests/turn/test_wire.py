@@ -65,11 +65,10 @@ def test_every_event_of_the_vocabulary_has_a_message() -> None:
     assert {type(event) for event in EVENTS} | {AudioChunk} == set(get_args(Event))
 
 
-@pytest.mark.parametrize("samples", ["int16", "float32"])
-def test_samples_survive_the_wire(samples: wire.Samples) -> None:
-    message = encode(AudioChunk(SAMPLES, 22_050), samples)
+def test_samples_survive_the_wire() -> None:
+    message = encode(AudioChunk(SAMPLES, 22_050))
     assert isinstance(message, bytes)
-    assert len(message) == 8 + SAMPLES.size * (2 if samples == "int16" else 4)
+    assert len(message) == 8 + SAMPLES.size * 2
     event = decode(message)
     assert isinstance(event, AudioChunk)
     assert event.sample_rate == 22_050
@@ -79,7 +78,7 @@ def test_samples_survive_the_wire(samples: wire.Samples) -> None:
 
 def test_float32_loses_nothing() -> None:
     exact = np.array([1e-7, 1.7, -0.123456789], dtype=np.float32)
-    event = decode(encode(AudioChunk(exact, 48_000), "float32"))
+    event = decode(b"VB\x01\x02" + (48_000).to_bytes(4, "little") + exact.tobytes())
     assert isinstance(event, AudioChunk)
     np.testing.assert_array_equal(event.pcm, exact)
 

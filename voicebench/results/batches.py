@@ -14,6 +14,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -112,29 +113,21 @@ def turn_numbered(folder: Path, turn: int) -> Timeline:
 
 
 def whole_lines(path: Path) -> Iterator[Line]:
-    """Yield each whole line of ``path`` with its number. Raises `ResultsError`."""
-    for number, line in numbered_lines(path):
-        if not line.endswith(b"\n"):
-            return
-        yield number, line
-
-
-def numbered_lines(path: Path) -> Iterator[Line]:
-    """Yield each line with its number, also a last line that was cut off.
+    """Yield each line of ``path`` with its number, except a last one that was cut off.
 
     Raises `ResultsError` if the file cannot be read or a line is too long for a turn.
     """
     try:
         with regular(path).open("rb") as file:
-            number = 0
-            while line := file.readline(MAX_LINE_BYTES + 1):
-                number += 1
+            lines = iter(partial(file.readline, MAX_LINE_BYTES + 1), b"")
+            for number, line in enumerate(lines, start=1):
                 if len(line) > MAX_LINE_BYTES:
                     raise ResultsError(
                         f"{path}, line {number} is too long for a turn",
                         "name a folder that `voicebench run` made",
                     )
-                yield number, line
+                if line.endswith(b"\n"):
+                    yield number, line
     except OSError as error:
         raise ResultsError(f"{path} cannot be read ({error.strerror})") from None
 
@@ -143,7 +136,7 @@ def turns_of(path: Path, lines: Iterable[Line]) -> Iterator[Timeline]:
     """Yield the turns of ``lines``. Raises `ResultsError` unless their numbers rise."""
     last = 0
     for number, line in lines:
-        turn = decode_line(_checked(line, path), f"{path}, line {number}")
+        turn = decode_line(line, f"{path}, line {number}")
         if turn.turn <= last:
             raise _mixed(path, number, turn.turn, last)
         last = turn.turn
@@ -155,14 +148,6 @@ def _mixed(path: Path, line: int, turn: int, last: int) -> ResultsError:
         f"{path}, line {line}: turn {turn} comes after turn {last}",
         "the file has the turns of several runs; compare their own folders",
     )
-
-
-def _checked(line: bytes, path: Path) -> bytes:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        raise ResultsError(f"{path} is not UTF-8 text") from None
-    return line
 
 
 def _finished(path: Path, lines: Iterable[Line]) -> Iterator[Line]:

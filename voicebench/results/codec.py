@@ -53,6 +53,8 @@ def decode_line(line: str | bytes, where: str) -> Timeline:
         check_schema(stored, where)
         turn: Timeline = read_as(Timeline, _in_todays_form(stored))
         _check_turn(turn)
+    except UnicodeDecodeError:
+        raise ResultsError(f"{where} is not UTF-8 text") from None
     except _UNREADABLE as error:
         raise ResultsError(f"{where} is no turn of voicebench ({error})") from None
     return turn
@@ -65,7 +67,7 @@ def _load(line: str | bytes) -> dict[str, object]:
     try:
         found: object = orjson.loads(line)
     except ValueError:
-        found = parse_json(line)
+        found = parse_json(line if isinstance(line, str) else line.decode("utf-8"))
     if not isinstance(found, dict):
         raise ValueError("it is not a JSON object")
     return found

@@ -12,10 +12,10 @@ from voicebench.results.folder import CSV, INCOMPLETE, TURNS
 from voicebench.results.strict_json import parse_json
 
 
-def check_folder(path: Path, *, may_be_empty: bool = False) -> Path:
+def check_folder(path: Path) -> Path:
     """Return the run folder at ``path``, which may also be the path of its turns.
 
-    Raises `ResultsError` if it is not a run folder, or has no turn unless it ``may_be_empty``.
+    Raises `ResultsError` if it is not a run folder, or has no finished turn.
     """
     folder = path.parent if path.name == TURNS else path
     turns = folder / TURNS
@@ -24,7 +24,7 @@ def check_folder(path: Path, *, may_be_empty: bool = False) -> Path:
             f"{path} is not a run folder: it has no {TURNS}",
             "name a folder that `voicebench run` made",
         )
-    if turns.stat().st_size == 0 and not may_be_empty:
+    if turns.stat().st_size == 0:
         raise ResultsError(f"{path} holds no finished turn", "the run was interrupted at once")
     return folder
 

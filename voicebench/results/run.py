@@ -196,19 +196,16 @@ class RecordedRun:
         return audio_file(self.path, turn.turn)
 
 
-def read_run(
-    path: Path, gates: Sequence[str] | None = None, *, may_be_empty: bool = False
-) -> RecordedRun:
+def read_run(path: Path, gates: Sequence[str] | None = None) -> RecordedRun:
     """Read the run folder at ``path``. It is judged by ``gates``, or else by its own gates.
 
-    Raises `ResultsError` if it is not a readable run folder, or has no finished turn unless it
-    ``may_be_empty``.
+    Raises `ResultsError` if it is not a readable run folder or has no finished turn.
     """
-    folder = check_folder(path, may_be_empty=may_be_empty)
+    folder = check_folder(path)
     # Older versions, without a final verdict, also wrote the turn that the user interrupted.
     before = (folder / INCOMPLETE).exists() and "exit_code" not in _stored(folder)
     digest = read_digest(folder, finished_only=before)
-    if not digest.phases and not may_be_empty:
+    if not digest.phases:
         raise ResultsError(f"{path} holds no finished turn")
     return read_documents(folder, digest, gates)
 

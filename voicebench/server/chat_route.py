@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
 
 from voicebench.events import Event, Reply, Token, Usage
 from voicebench.server.admission import RunningTurn
 from voicebench.server.asking import ChatRequest
 from voicebench.server.clock import unix_time
 from voicebench.server.refusal import Refusal
-from voicebench.server.rendering import server_sent
+from voicebench.server.rendering import Rendering, server_sent
 from voicebench.server.served import Asked, Served
 
 
-class ChatForm:
+class ChatForm(Rendering):
     """What streamed and whole answers have in common: names, text so far, counts."""
-
-    headers: Mapping[str, str] = {}
 
     def __init__(self, served: Served, asked: Asked) -> None:
         self._served = served
@@ -140,10 +137,6 @@ class WholeChat(ChatForm):
         document = self._document("chat.completion", [choice])
         content = document | {"usage": self._usage(), "timings": chat_timings(turn)}
         return json.dumps(content, ensure_ascii=False).encode()
-
-    def fail(self, _refusal: Refusal) -> bytes | None:
-        """Return None. It is never called, because nothing is sent before the end."""
-        return None
 
 
 def chat_form(served: Served, request: ChatRequest, asked: Asked) -> StreamedChat | WholeChat:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
 
 from voicebench.audio.pcm import to_int16
 from voicebench.audio.wav_writer import wav_header
@@ -28,38 +30,34 @@ NOTHING_TO_SAY = Refusal(
 )
 
 
-class Rendering(Protocol):
+class Rendering(ABC):
     """How one turn is written; one object per turn."""
 
     content_type: str
-    """Known once `take` or `finish` has given the first bytes."""
+    """Known when `take` or `finish` has returned the first bytes."""
+    headers: Mapping[str, str] = MappingProxyType({})
+    """Further headers; known at the same moment."""
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Return further headers; known at the same moment."""
-        ...
-
+    @abstractmethod
     def take(self, event: Event) -> bytes:
         """Return the bytes to send for ``event``, maybe none."""
-        ...
 
-    def finish(self, turn: RunningTurn, /) -> bytes:
+    @abstractmethod
+    def finish(self, turn: RunningTurn) -> bytes:
         """Return the last bytes. Raises `Refusal` if there is no answer."""
-        ...
 
-    def fail(self, refusal: Refusal, /) -> bytes | None:
+    def fail(self, refusal: Refusal) -> bytes | None:  # noqa: ARG002
         """Return bytes that report a failure; None if the form has no way to."""
-        ...
+        return None
 
 
-class SoundWriter:
+class SoundWriter(Rendering):
     """16-bit mono samples: raw, as one WAV of unknown length, or as a WAV for each piece."""
 
     def __init__(self, form: SoundForm) -> None:
         self._form = form
         self._began = False
         self.content_type = "audio/wav"
-        self.headers: dict[str, str] = {}
 
     def take(self, event: Event) -> bytes:
         """Return the samples of a piece of audio, after a header if the form needs one."""
@@ -77,18 +75,14 @@ class SoundWriter:
         self._began = True
         return data
 
-    def finish(self, _turn: RunningTurn | None = None) -> bytes:
+    def finish(self, turn: RunningTurn) -> bytes:  # noqa: ARG002
         """Return nothing. Raises `Refusal` if there was no sound."""
         if not self._began:
             raise NOTHING_TO_SAY
         return b""
 
-    def fail(self, _refusal: Refusal) -> bytes | None:
-        """Return None: sound cannot report a failure."""
-        return None
 
-
-class SpeechEvents:
+class SpeechEvents(Rendering):
     """Sound in base64 in server-sent events, as with OpenAI's ``stream_format: "sse"``."""
 
     content_type = "text/event-stream; charset=utf-8"
@@ -98,23 +92,19 @@ class SpeechEvents:
         self._input_tokens = input_tokens
         self._pieces = 0
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Return the header with the sample rate."""
-        return self._sound.headers
-
     def take(self, event: Event) -> bytes:
         """Return the event that holds a piece of audio."""
         data = self._sound.take(event)
         if not data:
             return b""
+        self.headers = self._sound.headers
         self._pieces += 1
         audio = base64.b64encode(data).decode("ascii")
         return server_sent({"type": "speech.audio.delta", "audio": audio})
 
     def finish(self, turn: RunningTurn) -> bytes:
         """Return the event that ends the speech, with this server's durations."""
-        self._sound.finish()
+        self._sound.finish(turn)
         return server_sent(
             {
                 "type": "speech.audio.done",

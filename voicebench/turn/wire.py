@@ -22,7 +22,7 @@ A **binary message** is an `AudioChunk`: a header, then samples, little-endian m
     then    samples
     ======  ====================================================
 
-int16 halves what is sent and is what most voices have; float32 loses nothing.
+voicebench sends int16, which is half the size and what most voices have. It reads both.
 
 A turn on the wire: the client sends `TurnStarted`. The server answers with the events as they
 happen, and ends with `ServerTiming` (its own duration of the turn) and `TurnFinished`, or with
@@ -46,7 +46,7 @@ import re
 import struct
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,14 +64,11 @@ MAX_MESSAGE_BYTES = 4 << 20
 
 LARGEST_NUMBER = 1e12
 
-Samples = Literal["int16", "float32"]
-"""How the samples of an `AudioChunk` are stored on the wire."""
-
 _HEADER = struct.Struct("<2sBBI")
 _NUMBER = struct.Struct("<I")
 _MAGIC = b"VB"
 _WITHOUT_TURN, _WITH_TURN = 1, 2
-_STORED = {"int16": 1, "float32": 2}
+_INT16, _FLOAT32 = 1, 2
 _NAMES = {kind: re.sub(r"\B([A-Z])", r"_\1", kind.__name__).lower() for kind in get_args(Event)}
 """The ``type`` of each event's message: ``turn_started`` for `TurnStarted`."""
 _KINDS = {name: kind for kind, name in _NAMES.items() if kind is not AudioChunk}
@@ -90,13 +87,13 @@ class OfTurn(NamedTuple):
     turn: int | None
 
 
-def encode(event: Event, samples: Samples = "int16", turn: int | None = None) -> str | bytes:
+def encode(event: Event, turn: int | None = None) -> str | bytes:
     """Return ``event`` as a message of turn number ``turn``, if given.
 
     Raises `WireError` if the message would be longer than `MAX_MESSAGE_BYTES`.
     """
     if isinstance(event, AudioChunk):
-        message: str | bytes = _encode_audio(event, samples, turn)
+        message: str | bytes = _encode_audio(event, turn)
     else:
         message = _encode(event, turn)
     _check_size(message)
@@ -124,12 +121,11 @@ def _encode(event: Event, turn: int | None) -> str:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
 
-def _encode_audio(event: AudioChunk, samples: Samples, turn: int | None) -> bytes:
-    stored = to_int16(event.pcm).astype("<i2") if samples == "int16" else event.pcm.astype("<f4")
+def _encode_audio(event: AudioChunk, turn: int | None) -> bytes:
     form = _WITHOUT_TURN if turn is None else _WITH_TURN
-    header = _HEADER.pack(_MAGIC, form, _STORED[samples], event.sample_rate)
+    header = _HEADER.pack(_MAGIC, form, _INT16, event.sample_rate)
     number = b"" if turn is None else _NUMBER.pack(turn)
-    return header + number + stored.tobytes()
+    return header + number + to_int16(event.pcm).astype("<i2").tobytes()
 
 
 def _decode_audio(message: bytes) -> OfTurn:
@@ -157,9 +153,9 @@ def _no_sample(message: bytes) -> WireError:
 
 
 def _samples_in(body: memoryview, stored: int) -> NDArray[np.float32]:
-    if stored == _STORED["int16"] and len(body) % 2 == 0:
+    if stored == _INT16 and len(body) % 2 == 0:
         return from_int16(np.frombuffer(body, dtype="<i2"))
-    if stored == _STORED["float32"] and len(body) % 4 == 0:
+    if stored == _FLOAT32 and len(body) % 4 == 0:
         pcm = np.frombuffer(body, dtype="<f4").astype(np.float32)
         if not np.isfinite(pcm).all():
             raise WireError("some samples are not finite numbers")
