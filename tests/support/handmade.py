@@ -68,7 +68,7 @@ def failed_turn(
 
 
 def sprint_turns() -> list[Timeline]:
-    """Return the eight runs of the sprint of reference: the whole reply first, then the voice."""
+    """Return the eight turns of sprint 46, the reference: the whole reply first, then the voice."""
     figures = zip(SPRINT_LLM_MS, SPRINT_TTFB_MS, SPRINT_FIRST_AUDIO_MS, strict=True)
     turns = []
     for number, (llm, ttfb, first_audio) in enumerate(figures, start=1):

@@ -26,7 +26,7 @@ UNDER_300 = TurnLimit(300.0)
 
 
 def sprint_with_warmup() -> list[Timeline]:
-    """The runs of the sprint of reference, with a cold turn and a warm-up turn before them."""
+    """Return the turns of sprint 46, the reference, after a cold turn and a warm-up turn."""
     cold = make_turn(
         1, phase="cold", tokens=((300, "The"),), chunks=((320, "The"),), audio=((900, 400),)
     )
@@ -34,7 +34,7 @@ def sprint_with_warmup() -> list[Timeline]:
 
 
 def sprint_run() -> RecordedRun:
-    """The sprint of reference after a run like it."""
+    """Return a run of these turns after a previous run of the same figures."""
     return made_run(sprint_with_warmup(), previous=summarize(sprint_turns()))
 
 

@@ -249,7 +249,7 @@ def _work(work: Work, turn: RunningTurn) -> None:
     except VoicebenchError as error:
         _LOG.error("a turn of %s: %s", turn.figures.route, error)
     except Exception:
-        # A defect: the turn has failed already, or its reader sees that it broke off.
+        # A defect: the turn has failed already, or its reader sees that it was interrupted.
         _LOG.exception("a turn of %s broke", turn.figures.route)
     finally:
         turn.channel.end()

@@ -69,7 +69,7 @@ class Gathered:
 
     def _flush(self) -> None:
         data, self._written = b"".join(self._written), []
-        # The connection may have been broken off since.
+        # The connection may have been closed meanwhile.
         if data and not self._transport.is_closing():
             self.sent += len(data)
             self._transport.write(data)

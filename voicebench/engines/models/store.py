@@ -43,7 +43,7 @@ def ensure(name: str, report: Report = ignore) -> Path:
 
     For a language model: `model.safetensors`, `config.json`, `generation_config.json`,
     `tokenizer.json`, `tokenizer_config.json`. For a voice: its `.onnx` and `.onnx.json`.
-    Raises `UsageError` for an unknown name, `ModelError` if it cannot be had.
+    Raises `UsageError` for an unknown name, `ModelError` if it is not available.
     """
     model = entry(name)
     folder = _folder(model)
