@@ -245,7 +245,7 @@ def failure_of(
     with target_at(script) as (target, _):
         target.prepare()
         if limits is not None:
-            target._line.access = replace(target._line.access, timeouts=limits)
+            target._service.access = replace(target._service.access, timeouts=limits)
         began = time.monotonic()
         failure = turn_of(target)[-1]
         assert time.monotonic() - began < GIVEN_UP_S

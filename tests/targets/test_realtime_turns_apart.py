@@ -133,7 +133,7 @@ def test_what_came_before_the_request_is_no_answer_though_its_end_comes_after_it
     with target_at(script) as (target, _):
         target.check()
         assert half_sent.wait(LONGEST_S)
-        connected = target._line._open
+        connected = target._service._open
         assert connected is not None
         until(lambda: connected._heads.begun)
         events = turn_of(target)

@@ -148,7 +148,7 @@ def test_tokens_that_were_there_together_are_joined() -> None:
         peer.send(wire.encode(Token("c")), wire.encode(TurnFinished()))
 
     def arrival() -> int:
-        connected = target._line._open
+        connected = target._service._open
         assert connected is not None
         return connected.connection.arrivals
 

@@ -72,58 +72,58 @@ class Realtime:
         access = access or Access()
         if self._options.dialect == "beta":
             access = replace(access, headers={**access.headers, "OpenAI-Beta": "realtime=v1"})
-        self._line = SocketService(url, access, "turn", set_up=self._set_up)
+        self._service = SocketService(url, access, "turn", set_up=self._set_up)
         self._model: str | None = None
         self._earlier: str | None = None
 
     def run(self, prompt: str, emit: Emit) -> None:
         """Send ``prompt`` and emit what comes back, to the response's end."""
-        run_remote_turn(prompt, emit, self._line, self._answer(prompt))
+        run_remote_turn(prompt, emit, self._service, self._answer(prompt))
 
     def check(self) -> None:
         """Open the connection and a session now, or raise `RemoteError` naming the URL."""
-        self._line.check()
+        self._service.check()
 
     def prepare(self) -> None:
         """Bring connection and session into the state in which the next turn shall find them."""
         if not self._options.out_of_band:
-            self._line.drop_used()
-        self._line.prepare()
+            self._service.drop_used()
+        self._service.prepare()
 
     def describe(self) -> dict[str, object]:
         """Return what a reader of the results must know."""
         options = self._options
         return {
             "target": "realtime",
-            "url": self._line.shown_url,
+            "url": self._service.shown_url,
             "model": self._model,
             "dialect": options.dialect,
             "voice": options.voice,
             "instructions": options.instructions,
             "out_of_band": options.out_of_band,
             "sample_rate": PCM_RATE,
-        } | self._line.access.describe()
+        } | self._service.access.describe()
 
     def close(self) -> None:
         """Say goodbye and hang up."""
-        self._line.close()
+        self._service.close()
 
-    def _set_up(self, line: SocketService, patience: WaitBudget) -> None:
+    def _set_up(self, service: SocketService, budget: WaitBudget) -> None:
         """Wait for the new session, and make it what was asked for."""
-        self._await(line, patience, "session.created")
-        line.send(json.dumps({"type": "session.update", "session": self._session()}), patience)
-        updated = self._await(line, patience, "session.updated")
+        self._await(service, budget, "session.created")
+        service.send(json.dumps({"type": "session.update", "session": self._session()}), budget)
+        updated = self._await(service, budget, "session.updated")
         self._model = text_at(updated, "session", "model") or None
 
-    def _await(self, line: SocketService, patience: WaitBudget, kind: str) -> Mapping[str, object]:
+    def _await(self, service: SocketService, budget: WaitBudget, kind: str) -> Mapping[str, object]:
         for _ in range(MAX_GREETINGS):
-            event = event_in(line.receive(patience).data, line)
+            event = event_in(service.receive(budget).data, service)
             if event.get("type") == kind:
                 return event
             if event.get("type") == "error":
-                said = line.quote(message_in(json.dumps(event)))
-                raise line.failure(f"refuses the session: {said}", fault="refused")
-        raise line.failure(f"sends no {kind}")
+                said = service.quote(message_in(json.dumps(event)))
+                raise service.failure(f"refuses the session: {said}", fault="refused")
+        raise service.failure(f"sends no {kind}")
 
     def _session(self) -> dict[str, object]:
         options = self._options
@@ -163,18 +163,18 @@ class Realtime:
             yield {"type": "response.create"}
 
     def _answer(self, prompt: str) -> Iterator[Event]:
-        connected, patience = self._line.begin()
+        connected, budget = self._service.begin()
         yield connected
         for message in self._request(prompt):
-            self._line.send(json.dumps(message), patience)
-        response = Response(self._line, PCM_RATE, self._earlier)
+            self._service.send(json.dumps(message), budget)
+        response = Response(self._service, PCM_RATE, self._earlier)
         for _ in range(MAX_EVENTS):
-            yield from response.take(self._line.receive_part(patience))
+            yield from response.take(self._service.receive_part(budget))
             if response.done:
                 self._earlier = response.id
-                for more in self._line.received():
+                for more in self._service.received():
                     yield from response.take(more)
-                yield from told_late(self._line.set_aside.take())
+                yield from told_late(self._service.set_aside.take())
                 yield TurnFinished()
                 return
-        raise self._line.failure(f"sends more than {MAX_EVENTS} events in one turn")
+        raise self._service.failure(f"sends more than {MAX_EVENTS} events in one turn")

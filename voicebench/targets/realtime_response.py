@@ -38,11 +38,11 @@ class Response:
     ``rate`` is the rate of the sound, ``earlier`` the id of the response before.
     """
 
-    def __init__(self, line: SocketService, rate: int, earlier: str | None) -> None:
+    def __init__(self, service: SocketService, rate: int, earlier: str | None) -> None:
         self.id: str | None = None
         self.done = False
         self._announced = False
-        self._line = line
+        self._service = service
         self._earlier = earlier
         self._sound = PcmStream("s16le", rate, 1)
         self._heard = AnswerSpeech(SharedRate())
@@ -58,7 +58,7 @@ class Response:
             if self._announced:
                 yield from self._heard.message_begins()
             return
-        event = event_in(incoming.data, self._line)
+        event = event_in(incoming.data, self._service)
         kind = text_at(event, "type")
         self._raise_failure(event, kind)
         if kind == "response.created" and not self._announced:
@@ -66,7 +66,7 @@ class Response:
             self.id = _response_id(event) or None
         elif self._is_own(event, kind):
             if self.done and _holds_content(event, kind):
-                raise self._line.failure(f"sends {kind} after the response's end")
+                raise self._service.failure(f"sends {kind} after the response's end")
             yield from self._take(event, kind, incoming.arrival)
         elif is_sound(event):
             yield Remark("late sound")
@@ -78,8 +78,8 @@ class Response:
             return
         said = reported_failure(event)
         if said is not None and (kind == "error" or self._is_own(event, kind)):
-            raise self._line.failure(
-                f"answers with an error: {self._line.quote(said)}",
+            raise self._service.failure(
+                f"answers with an error: {self._service.quote(said)}",
                 fault="refused" if kind == "error" else "engine",
             )
 
@@ -109,7 +109,7 @@ class Response:
     def _finish(self, event: Mapping[str, object]) -> Iterator[Event]:
         self._raise_unless_complete(event)
         if not self._announced:
-            raise self._line.failure(
+            raise self._service.failure(
                 "ends a response that it has not announced: it sends no response.created",
                 "a sound of an earlier response could else be taken for this one's",
             )
@@ -133,8 +133,8 @@ class Response:
         if status in ("", "completed") or (status, reason) == ("incomplete", "max_output_tokens"):
             return
         said = text_at(details, "error", "message") or reason
-        raise self._line.failure(
-            f"ended the response as {status}" + (f": {self._line.quote(said)}" if said else ""),
+        raise self._service.failure(
+            f"ended the response as {status}" + (f": {self._service.quote(said)}" if said else ""),
             fault="engine",
         )
 
@@ -157,10 +157,10 @@ def _holds_content(event: Mapping[str, object], kind: str) -> bool:
     return kind in (*_AUDIO, *_TEXT) and bool(text_at(event, "delta"))
 
 
-def event_in(message: str | bytes, line: SocketService) -> Mapping[str, object]:
+def event_in(message: str | bytes, service: SocketService) -> Mapping[str, object]:
     """Return the event that a message is. Raises `RemoteError` where it is none."""
     if isinstance(message, bytes):
-        raise line.failure(
+        raise service.failure(
             f"sends a binary message of {len(message)} bytes where an event in JSON is due"
         )
     return json_object(message)

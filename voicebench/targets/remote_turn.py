@@ -23,8 +23,10 @@ from voicebench.remote.connection.websocket import SocketService
 from voicebench.text.visible import Remarks, VisibleText, visible_reply
 
 
-def run_remote_turn(prompt: str, emit: Emit, line: SocketService, answer: Iterator[Event]) -> None:
-    """Push the events of one turn whose ``answer`` comes over ``line``.
+def run_remote_turn(
+    prompt: str, emit: Emit, service: SocketService, answer: Iterator[Event]
+) -> None:
+    """Push the events of one turn whose ``answer`` comes over ``service``.
 
     ``answer`` yields what comes in, a terminal event last, or none where it simply ends. A failure
     hangs up, so that nothing that is still under way can fall into the next turn; the turn ends as
@@ -34,28 +36,28 @@ def run_remote_turn(prompt: str, emit: Emit, line: SocketService, answer: Iterat
     try:
         with closing(cast("_Closable", answer)):
             ended, letters = False, 0
-            for event in _visible(answer, line):
+            for event in _visible(answer, service):
                 letters += len(event.text) if isinstance(event, Token | Reply) else 0
                 if letters > MAX_REPLY_CHARS:
-                    raise line.failure(f"sends a reply of more than {MAX_REPLY_CHARS} letters")
+                    raise service.failure(f"sends a reply of more than {MAX_REPLY_CHARS} letters")
                 emit(event)
                 ended = isinstance(event, TurnFinished | TurnFailed)
             if not ended:
                 emit(TurnFinished())
     except EngineError as error:
-        line.drop()
-        emit(_failed(error, line))
+        service.drop()
+        emit(_failed(error, service))
     except BaseException as error:
-        line.drop()
+        service.drop()
         fault: Fault = "interrupted" if isinstance(error, KeyboardInterrupt) else "engine"
         what = "interrupted by the user" if fault == "interrupted" else f"{type(error).__name__}"
         emit(TurnFailed(what, fault, "turn"))
         raise
     else:
-        line.end()
+        service.end()
 
 
-def _visible(answer: Iterator[Event], line: SocketService) -> Iterator[Event]:
+def _visible(answer: Iterator[Event], service: SocketService) -> Iterator[Event]:
     """Yield ``answer`` without text that nobody should hear (`voicebench.text.visible`)."""
     text, remarks = VisibleText(), Remarks()
     begins_anew = False
@@ -72,20 +74,20 @@ def _visible(answer: Iterator[Event], line: SocketService) -> Iterator[Event]:
                 reply = visible_reply(whole)
                 yield from remarks.of(reply.withheld)
                 if not reply.text:
-                    raise line.failure("sent a reply with nothing to speak", fault="engine")
+                    raise service.failure("sent a reply with nothing to speak", fault="engine")
                 yield Reply(reply.text)
             case Usage(tokens, hidden=0) if text.had_thought:
                 yield Usage(tokens, hidden=None)
             case TurnFinished():
-                yield from _rest(text, line)
+                yield from _rest(text, service)
                 yield event
             case _:
                 yield event
 
 
-def _rest(text: VisibleText, line: SocketService) -> Iterator[Token]:
+def _rest(text: VisibleText, service: SocketService) -> Iterator[Token]:
     if text.is_thinking:
-        raise line.failure("ended the reply in the middle of its reasoning", fault="engine")
+        raise service.failure("ended the reply in the middle of its reasoning", fault="engine")
     rest = text.finish()
     if rest:
         yield Token(rest)
@@ -97,8 +99,8 @@ class _Closable:
     def close(self) -> None: ...
 
 
-def _failed(error: EngineError, line: SocketService) -> TurnFailed:
+def _failed(error: EngineError, service: SocketService) -> TurnFailed:
     reason = str(error)
-    if not reason.startswith(line.shown_url):
-        reason = f"{line.shown_url}: {line.quote(reason)}"
-    return TurnFailed(reason, error.fault, error.stage or line.stage)
+    if not reason.startswith(service.shown_url):
+        reason = f"{service.shown_url}: {service.quote(reason)}"
+    return TurnFailed(reason, error.fault, error.stage or service.stage)

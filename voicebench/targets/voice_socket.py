@@ -55,48 +55,48 @@ class VoiceSocket:
     """
 
     def __init__(self, url: str, access: Access | None = None) -> None:
-        self._line = SocketService(url, access or Access(), "turn", subprotocol=wire.SUBPROTOCOL)
+        self._service = SocketService(url, access or Access(), "turn", subprotocol=wire.SUBPROTOCOL)
         self._rate = SharedRate()
         self._numbers = itertools.count(1)
         self._repeats_numbers: bool | None = None
 
     def run(self, prompt: str, emit: Emit) -> None:
         """Send ``prompt`` and emit what comes back, to the turn's end."""
-        run_remote_turn(prompt, emit, self._line, self._answer(prompt))
+        run_remote_turn(prompt, emit, self._service, self._answer(prompt))
 
     def check(self) -> None:
         """Open the connection now, or raise `RemoteError` naming the URL."""
-        self._line.check()
+        self._service.check()
 
     def prepare(self) -> None:
         """Bring the connection into the state in which the next turn shall find it."""
         if self._repeats_numbers is False:
-            self._line.drop_used(LINGER_S)
-        self._line.prepare()
+            self._service.drop_used(LINGER_S)
+        self._service.prepare()
 
     def describe(self) -> dict[str, object]:
         """Return what a reader of the results must know."""
         return {
             "target": "voice-socket",
-            "url": self._line.shown_url,
+            "url": self._service.shown_url,
             "sample_rate": self._rate.known,
-        } | self._line.access.describe()
+        } | self._service.access.describe()
 
     def close(self) -> None:
         """Say goodbye and hang up."""
-        self._line.close()
+        self._service.close()
 
     def _answer(self, prompt: str) -> Iterator[Event]:
-        connected, patience = self._line.begin()
+        connected, budget = self._service.begin()
         yield connected
         number = next(self._numbers)
-        self._line.send(wire.encode(TurnStarted(prompt), turn=number), patience)
-        answer = _Answer(self._line, AnswerSpeech(self._rate), number, self._repeats_numbers)
+        self._service.send(wire.encode(TurnStarted(prompt), turn=number), budget)
+        answer = _Answer(self._service, AnswerSpeech(self._rate), number, self._repeats_numbers)
         for _ in range(MAX_EVENTS):
-            for event in answer.take(self._line.receive_part(patience)):
+            for event in answer.take(self._service.receive_part(budget)):
                 if isinstance(event, TurnFinished):
-                    answer.check_end(self._line.received())
-                    if any(isinstance(late, bytes) for late in self._line.set_aside.take()):
+                    answer.check_end(self._service.received())
+                    if any(isinstance(late, bytes) for late in self._service.set_aside.take()):
                         yield Remark("late sound")
                 yield event
                 if isinstance(event, TurnFinished | TurnFailed):
@@ -113,10 +113,10 @@ class _Answer:
     """
 
     def __init__(
-        self, line: SocketService, heard: AnswerSpeech, number: int, repeats_number: bool | None
+        self, service: SocketService, heard: AnswerSpeech, number: int, repeats_number: bool | None
     ) -> None:
         self.repeats_number = repeats_number
-        self._line = line
+        self._service = service
         self._heard = heard
         self._number = number
         self._token_arrival: int | None = None
@@ -150,9 +150,9 @@ class _Answer:
                 pass
             case TurnFailed(reason, fault, stage):
                 # The server lives and said so: the connection serves on.
-                yield TurnFailed(self._line.quote(reason), fault, stage)
+                yield TurnFailed(self._service.quote(reason), fault, stage)
             case Remark(kind, said):
-                yield Remark(kind, self._line.quote(said))
+                yield Remark(kind, self._service.quote(said))
             case TurnStarted():
                 raise RemoteError("sends a turn of its own", fault="protocol")
             case _:
@@ -175,8 +175,8 @@ class _Answer:
             said = _failure_in(incoming.data)
             if said is None:
                 raise
-            raise self._line.failure(
-                f"answers with an error: {self._line.quote(said)}", fault="engine"
+            raise self._service.failure(
+                f"answers with an error: {self._service.quote(said)}", fault="engine"
             ) from None
         if turn is not None:
             self.repeats_number = True
