@@ -204,7 +204,7 @@ def test_an_unfinished_character_is_shown_when_the_reply_ends() -> None:
 
 def test_a_prompt_that_leaves_no_room_for_a_reply_is_refused_in_one_sentence() -> None:
     engine = ScriptedEngine(ids_of("a b"), context_tokens=3)
-    with pytest.raises(EngineError, match=r"takes 3 tokens .* context of 3; shorten the prompt"):
+    with pytest.raises(EngineError, match=r"has 3 tokens .* context of 3; shorten the prompt"):
         answer([], engine=engine)
 
 

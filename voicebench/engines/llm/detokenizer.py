@@ -1,9 +1,9 @@
-"""Turning sampled ids into text one id at a time, without tearing a character.
+"""Decode sampled ids one by one, without splitting a character.
 
-A tokenizer's `decode` is a function of all ids: one emoji may be spread over four byte tokens, and
-a SentencePiece token carries its space in front, except at the very start. So the text of one more
-id is what `decode` says now minus what it said before, and a tail that is still an incomplete
-character (`decode` shows U+FFFD for it) is held back until it is whole.
+The text of an id depends on the ids around it: an emoji may need four byte tokens, and a
+SentencePiece token begins with a space, except at the start. So the text of a new id is the text of
+all ids minus the text before. An incomplete character at the end (`decode` gives U+FFFD for it) is
+kept back until it is complete.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 REPLACEMENT = "\ufffd"
-"""What a decoder puts for bytes that are not (yet) a character."""
+"""A decoder's sign for bytes that are not (yet) a character."""
 
 _CONTEXT_IDS = 8
 _WINDOW_IDS = 64
 
 
 class Detokenizer:
-    """The text of a growing list of ids; the pieces joined are `decode` of all ids.
+    """Text from a growing list of ids; the joined pieces are `decode` of all ids.
 
-    ``decode`` must be stable: decoding more ids only ever appends to the text, incomplete
-    characters at its end aside. Byte-level BPE and SentencePiece decoders are, as long as the old
-    clean-up of spaces before punctuation is off.
+    ``decode`` must be stable: more ids only append to the text, except for an incomplete character
+    at its end. Byte-level BPE and SentencePiece decoders are stable, if the clean-up of spaces
+    before punctuation is off.
 
-    Only the latest ids are decoded anew (with some before them as context), so that the cost of
-    one more id does not grow with the length of the reply.
+    Only the latest ids are decoded again, with some context, so the cost of an id does not grow
+    with the reply.
     """
 
     def __init__(self, decode: Callable[[Sequence[int]], str]) -> None:
@@ -34,7 +34,7 @@ class Detokenizer:
         self._shown = ""
 
     def push(self, token_id: int) -> str:
-        """Return the text that is complete with ``token_id`` in hand; often one word, or ``""``."""
+        """Return the text that ``token_id`` completes: often one word, or ``""``."""
         self._ids.append(token_id)
         text = self._decode(self._ids)
         whole = text.rstrip(REPLACEMENT)
@@ -45,7 +45,7 @@ class Detokenizer:
         return fresh
 
     def finish(self) -> str:
-        """Return what was held back: an incomplete character is shown as U+FFFD."""
+        """Return the text that was kept back; an incomplete character becomes U+FFFD."""
         return self._beyond_shown(self._decode(self._ids))
 
     def _beyond_shown(self, text: str) -> str:

@@ -1,9 +1,8 @@
-"""Where a spoken answer may end before the model ends it.
+"""End a spoken reply at the end of a sentence, once it has enough words.
 
-A listener wants a whole sentence, not the whole essay. Once an answer has enough words it ends at
-the next end of a sentence, never inside one. That a full stop ends a sentence ("3.14", "Dr. Smith",
-"e.g. this" do not) is only sure when the text after it is known, so the rule looks at the next
-piece of text before it decides; that piece is then not shown.
+Whether a full stop ends a sentence (it does not in "3.14", "Dr. Smith", "e.g. this") depends on the
+text after it. So the rule looks at the next piece of text before it decides; if the reply ends,
+that piece is not shown.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ _CERTAIN_END = re.compile(rf"[。！？][{_CLOSERS}]*$")
 _LIKELY_END = re.compile(rf"[.!?…][{_CLOSERS}]*$")
 _LAST_WORD = re.compile(rf"(\S+?)[{_CLOSERS}]*$")
 _INITIAL = re.compile(r"(?:[^\W\d_]\.)+")
-"""``J.`` or ``U.S.`` or ``e.g.``: letters each with its stop."""
+"""Letters with a full stop each: ``J.``, ``U.S.``, ``e.g.``"""
 _ABBREVIATIONS = frozenset(
     (
         *("mr.", "mrs.", "ms.", "dr.", "prof.", "st.", "jr.", "sr.", "vs.", "etc.", "inc.", "ltd."),
@@ -26,22 +25,22 @@ _ABBREVIATIONS = frozenset(
 _LIST_NUMBER = re.compile(r"\d+\.$")
 _CJK = r"\u3040-\u30ff\u3400-\u9fff"
 _WORD = re.compile(rf"[{_CJK}]|[^\s{_CJK}]+")
-"""A word between spaces; where a script writes no spaces, each of its characters counts."""
+"""A word between spaces, or one character of a script without spaces."""
 
 
 class SentenceEnding:
-    """Tells when a reply of at least ``end_after_words`` words has come to a sentence's end."""
+    """Decides where a reply with at least ``end_after_words`` words ends; None: nowhere."""
 
     def __init__(self, end_after_words: int | None) -> None:
         self._end_after_words = end_after_words
         self._text = ""
 
     def push(self, text: str) -> None:
-        """Take the next piece of the reply that is shown."""
+        """Add the next visible piece of the reply."""
         self._text += text
 
     def ends_before(self, following: str) -> bool:
-        """Return whether the reply may end where it is, ``following`` being what comes next."""
+        """Return whether the reply ends before the next piece, ``following``."""
         if self._end_after_words is None or not following:
             return False
         if count_words(self._text) < self._end_after_words:
@@ -50,7 +49,7 @@ class SentenceEnding:
 
 
 def is_sentence_end(text: str, following: str) -> bool:
-    """Return whether a sentence ends with ``text``, seen what follows it directly."""
+    """Return whether ``text`` ends a sentence, given the text ``following`` it."""
     text = text.rstrip(" ")
     if _CERTAIN_END.search(text):
         return True
@@ -69,5 +68,5 @@ def count_words(text: str) -> int:
 
 
 def _starts_line(text: str, word: str) -> bool:
-    """Tell the ``1.`` of a list from a sentence that ends in a number."""
+    """Return whether ``word`` is alone on its line, as the ``1.`` of a list is."""
     return text.rsplit("\n", 1)[-1].strip() == word

@@ -1,12 +1,12 @@
-"""How a language model in this process answers: one loop for every engine.
+"""The reply of a language model in this process: one loop for every engine.
 
-An engine samples ids, a tokenizer turns words into ids and back, and the rules say when a reply
-ends. What lies between is here, once: which ids are text, when text is visible, what is shown the
-moment it is in hand and what is held back.
+An engine samples ids, a tokenizer converts between text and ids, and the rules say when a reply
+ends. This module joins them: it decides which ids are visible text, and emits each piece of text as
+soon as it is complete.
 
-What is not shown: turn-end and other special tokens, the reasoning between ``<think>`` and
-``</think>`` where the tokenizer has ids of their own for these marks, and what the text itself
-marks as reasoning (`voicebench.text.visible`, which the clients of remote models use too).
+Not shown are turn-end and other special tokens, reasoning between ``<think>`` and ``</think>`` if
+the tokenizer has ids for these marks, and text that is marked as reasoning
+(`voicebench.text.visible`, which the clients of remote models use too).
 """
 
 from __future__ import annotations
@@ -24,18 +24,17 @@ from voicebench.text.chat_template import PastMessage
 from voicebench.text.visible import Remarks, VisibleText, visible_start
 
 SPOKEN_SYSTEM_PROMPT = "You are a friendly AI assistant. Give a short answer in plain words."
-"""Asks for short, whole, spoken sentences. Of some twenty wordings it is the one that the embedded
-model follows best: no lists, no markdown, and fourteen words on average where replies may end after
-eight."""
+"""Asks for short, whole, spoken sentences. The embedded model follows it best of twenty:
+no lists, no markdown, and fourteen words on average if replies may end after eight."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyRules:
-    """What a reply may be: its limits, and how its ids are sampled.
+    """The limits of a reply, and how its ids are sampled.
 
-    ``max_tokens`` is hard and may cut a sentence. ``end_after_words`` is soft: once the reply has
-    so many words it ends with the sentence it is in; None leaves the end to the model.
-    ``temperature`` 0 takes the likeliest id; above 0 the same seed and prompt give the same reply.
+    ``max_tokens`` may cut a sentence. After ``end_after_words`` words the reply ends with its
+    sentence; with None the model ends it. ``temperature`` 0 takes the likeliest id; above 0 the
+    same seed and prompt give the same reply.
     """
 
     max_tokens: int = 128
@@ -46,7 +45,7 @@ class ReplyRules:
 
 
 class Generating(Protocol):
-    """What samples ids: a loaded model without its tokenizer."""
+    """An engine: a loaded model without its tokenizer."""
 
     @property
     def context_tokens(self) -> int:
@@ -56,12 +55,12 @@ class Generating(Protocol):
     def generate(self, prompt_ids: Sequence[int]) -> Generator[int]:
         """Yield sampled ids, each once it is on the host, until closed or the context is full.
 
-        Raises `EngineError` where the model breaks in the middle of a reply.
+        Raises `EngineError` if the model fails during a reply.
         """
         ...
 
     def describe(self) -> dict[str, object]:
-        """Return what a reader of the results must know of the engine."""
+        """Return what the results record about the engine."""
         ...
 
     def close(self) -> None:
@@ -70,7 +69,7 @@ class Generating(Protocol):
 
 
 class ChatTokenizing(Protocol):
-    """What turns a conversation into ids, and ids into text."""
+    """A tokenizer: a conversation becomes ids, and ids become text."""
 
     @property
     def turn_ends(self) -> frozenset[int]:
@@ -79,12 +78,12 @@ class ChatTokenizing(Protocol):
 
     @property
     def reasoning_marks(self) -> tuple[int, int] | None:
-        """The ids that open and close a model's reasoning, where it has such ids."""
+        """The ids that open and close a model's reasoning, if it has such ids."""
         ...
 
     @property
     def ends_at_line(self) -> bool:
-        """Whether a reply is one line, because the model knows no turns (no chat template)."""
+        """Whether a reply is one line, because the model has no chat template."""
         ...
 
     def encode_turn(
@@ -92,16 +91,16 @@ class ChatTokenizing(Protocol):
     ) -> list[int]:
         """Return the ids after which the model's answer to ``prompt`` begins.
 
-        ``earlier`` is what was said before it: user and model in turn, the user first.
+        ``earlier`` are the messages before it: user and model in turn, the user first.
         """
         ...
 
     def encode_text(self, text: str) -> list[int]:
-        """Return the ids of plain text, nothing added."""
+        """Return the ids of plain text, without special tokens."""
         ...
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ``ids`` without special tokens, spaces untouched."""
+        """Return the text of ``ids`` without special tokens, with all spaces."""
         ...
 
 
@@ -123,16 +122,16 @@ class InProcessLanguageModel:
         self._rules = rules
 
     def reply(self, prompt: str) -> Iterator[LlmEvent]:
-        """Yield the reply to ``prompt``: its tokens, each the moment it is in hand, then `Usage`.
+        """Yield the reply to ``prompt``: each token as soon as it is complete, then `Usage`.
 
-        Closing the iterator cancels the reply. Raises `TooLong` for a prompt that does not fit
+        Closing the iterator cancels the reply. Raises `TooLong` for a prompt that does not fit into
         the model's context.
         """
         prompt_ids = self._prompt_ids(prompt)
         room = self._engine.context_tokens - len(prompt_ids)
         if room < 1:
             raise TooLong(
-                f"the prompt takes {len(prompt_ids)} tokens with all that goes before it, and "
+                f"the prompt has {len(prompt_ids)} tokens with the messages before it, and "
                 f"{self._model} has a context of {self._engine.context_tokens}",
                 "shorten the prompt, or take a model with a longer context",
             )
@@ -170,9 +169,9 @@ class InProcessLanguageModel:
     def with_rules(
         self, *, system_prompt: str | None = None, max_tokens: int | None = None
     ) -> InProcessLanguageModel:
-        """Return the same model under other rules; None leaves a rule as it is.
+        """Return the same model with other rules; None keeps a rule.
 
-        ``max_tokens`` only ever lowers the limit. Both share the engine: close one of them.
+        ``max_tokens`` can only lower the limit. Both share the engine: close only one of them.
         """
         rules = self._rules
         if system_prompt is not None:
@@ -184,16 +183,16 @@ class InProcessLanguageModel:
         )
 
     def in_conversation(self, earlier: Sequence[PastMessage]) -> InProcessLanguageModel:
-        """Return the same model in a conversation of which this much was said.
+        """Return the same model after the messages ``earlier``.
 
-        User and model in turn, the user first. Both share the engine: close one of them.
+        User and model in turn, the user first. Both share the engine: close only one of them.
         """
         return InProcessLanguageModel(
             self._model, self._engine, self._tokenizer, self._rules, earlier
         )
 
     def prompt_tokens(self, prompt: str) -> int:
-        """Return how many tokens the model reads before it answers ``prompt``."""
+        """Return how many tokens ``prompt`` has, with all messages before it."""
         return len(self._prompt_ids(prompt))
 
     def describe(self) -> dict[str, object]:
@@ -217,7 +216,7 @@ class InProcessLanguageModel:
 
 
 class VisibleIds:
-    """The part of the sampled ids that is shown, piece by piece."""
+    """Turns sampled ids into visible text, piece by piece."""
 
     def __init__(self, tokenizer: ChatTokenizing, prompt_ids: Sequence[int]) -> None:
         self._decode = tokenizer.decode
@@ -233,39 +232,39 @@ class VisibleIds:
 
     @property
     def withheld(self) -> tuple[RemarkKind, ...]:
-        """What was not shown so far and is worth a remark.
+        """The kinds of text that were hidden so far and deserve a remark.
 
-        White space before the first word is not: it is part of the token that it is shown with.
+        White space before the first word is not one: it belongs to the first visible token.
         """
         reasoning: tuple[RemarkKind, ...] = ("reasoning",) if self._had_thought else ()
         return (*reasoning, *(kind for kind in self._text.withheld if kind != "blank"))
 
     @property
     def is_thinking(self) -> bool:
-        """Whether a thought is open."""
+        """Whether the model is in the middle of reasoning."""
         return self._reasoning or self._text.is_thinking
 
     def push(self, token_id: int) -> str:
-        """Return what becomes visible with ``token_id`` in hand."""
+        """Return the text that becomes visible with ``token_id``."""
         is_mark = self._marks is not None and token_id in self._marks
         if is_mark:
             assert self._marks is not None
             self._reasoning = token_id == self._marks[0]
         if is_mark or self._reasoning:
             self._hidden_ids += 1
-            # Between the marks may be nothing but line ends, from a model that was told not to.
+            # A model with reasoning switched off writes only line ends between the marks.
             self._had_thought |= not is_mark and bool(self._decode((token_id,)).strip())
             return ""
         return self._shown(self._text.push(self._detokenizer.push(token_id)))
 
     def finish(self) -> str:
-        """Return what was held back, now that nothing follows."""
+        """Return the rest of the text, after the last id."""
         if self.line_is_over:
             return ""
         return self._shown(self._text.push(self._detokenizer.finish()) + self._text.finish())
 
     def usage(self, sampled: int) -> Usage:
-        """Return the count of ``sampled`` ids: which of them a listener hears, and which not."""
+        """Return how many of the ``sampled`` ids are visible and how many are hidden."""
         hidden = None if self._text.had_thought else self._hidden_ids
         return Usage(sampled - self._hidden_ids, hidden)
 
@@ -279,7 +278,7 @@ class VisibleIds:
 
 
 def _is_open(prompt_ids: Sequence[int], opens: int, closes: int) -> bool:
-    """Return whether the prompt's template leaves the model in the middle of its reasoning."""
+    """Return whether the prompt ends inside reasoning that its template has opened."""
     last = next(
         (token_id for token_id in reversed(prompt_ids) if token_id in (opens, closes)), None
     )

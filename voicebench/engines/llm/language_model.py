@@ -1,4 +1,4 @@
-"""The door to language models in this process: from a model's name to a model that answers."""
+"""Load a language model in this process, by its name and settings."""
 
 from __future__ import annotations
 
@@ -40,21 +40,20 @@ def load_language_model(
     kernels: str = "auto",
     say: Say = say_nothing,
 ) -> InProcessLanguageModel:
-    """Load ``model`` so that it answers prompts, token by token.
+    """Load ``model``, ready to answer prompts.
 
     ``model`` is a folder as transformers writes it, a GGUF file, a hub id, or a name of the
-    catalogue. The limits and the sampling are those of `ReplyRules`; ``system_prompt`` None asks
-    for short spoken sentences, and an empty one is left out.
+    catalogue. Limits and sampling are those of `ReplyRules`. A ``system_prompt`` of None asks for
+    short spoken sentences; an empty one is left out.
 
-    ``engine`` "fast" computes Llama-family models, "transformers" all; "auto" takes the fast one
-    where it can. ``precision`` is auto, fp32, bf16, fp16 or int8 (fast engine only); "auto" is the
-    fastest whose quality passes (fast), or what is right on the device (transformers). ``dtype``
-    says the same in torch's words: auto, float32, bfloat16 or float16.
-    ``kernels`` (fast engine): "native" is the C decoder for CPUs, "torch" its products, "auto" the
-    better one. ``say`` is told what takes long.
+    ``engine`` "fast" computes Llama-family models, "transformers" all; "auto" prefers the fast one.
+    ``precision`` is auto, fp32, bf16, fp16 or int8 (fast engine only). "auto" is the fastest whose
+    quality passes (fast engine), or the format that suits the device (transformers). ``dtype`` sets
+    the same by torch's names: auto, float32, bfloat16 or float16. ``kernels`` (fast engine) is
+    "native" (C, for CPUs), "torch" or "auto". ``say`` gets a line before slow work.
 
-    Raises `SettingsError` for a setting out of range, `DeviceError` for a device that is not
-    there, `ModelError` for a model that is missing, broken or of another kind.
+    Raises `SettingsError` for a setting out of range, `DeviceError` for a device that does not
+    exist, `ModelError` for a model that is missing, broken or of another kind.
     """
     if system_prompt is None:
         system_prompt = SPOKEN_SYSTEM_PROMPT
@@ -106,7 +105,7 @@ def load_language_model(
 
 
 def _precision(precision: str, dtype: str) -> str:
-    """Return the precision that both settings ask for."""
+    """Return the precision that both settings mean."""
     if dtype == "auto":
         return precision
     named = next(short for short, long in _DTYPES.items() if long == dtype)

@@ -1,4 +1,4 @@
-"""What is said when a device has no memory left for a model that torch computes."""
+"""The error of a device without memory for a language model in torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def out_of_memory_told(device: torch.device) -> Iterator[None]:
-    """Raise `EngineError` where torch runs out of memory on ``device``."""
+    """Turn torch's out-of-memory error on ``device`` into `EngineError`."""
     import torch
 
     try:

@@ -1,4 +1,4 @@
-"""From the model's scores for every id to the one id that is next."""
+"""Pick the next id by the model's scores."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Sampler:
-    """Picks the next id: the likeliest (temperature 0), or one drawn by its likelihood.
+    """Picks the next id: the likeliest (temperature 0), or a random one by its likelihood.
 
-    A sampler serves one reply. It draws from a generator of its own, seeded anew, so that a reply
-    depends on its prompt and the seed and not on the replies before it.
+    Each reply has its own sampler with a newly seeded generator, so a reply depends only on its
+    prompt and the seed.
     """
 
     def __init__(self, temperature: float, seed: int) -> None:
@@ -28,7 +28,7 @@ class Sampler:
     def pick(self, scores: NDArray[np.float32]) -> int:
         """Return the next id for ``scores`` of shape ``(vocabulary,)``.
 
-        Raises `EngineError` where the scores are no numbers, as after an overflow in float16.
+        Raises `EngineError` if the scores are not finite, as after an overflow in float16.
         """
         likeliest = int(scores.argmax())
         top = float(scores[likeliest])
@@ -40,11 +40,11 @@ class Sampler:
 
 
 class TensorSampler:
-    """A `Sampler` for scores that are a tensor, on whatever device.
+    """A `Sampler` for scores in a tensor, on any device.
 
-    The likeliest id is looked for on a GPU itself. All else goes to the host: the same seed draws
-    the same reply on every device, and on a CPU numpy looks in this thread, where torch would wake
-    its other threads, which then stay busy for a while and take a core from the next token.
+    A GPU finds the likeliest id itself. Otherwise numpy picks the id on the host: so the same seed
+    gives the same reply on every device. On a CPU, torch would also wake its other threads, which
+    stay busy for a while and take a core from the next token.
     """
 
     def __init__(self, temperature: float, seed: int) -> None:
@@ -52,7 +52,7 @@ class TensorSampler:
         self._on_host = Sampler(temperature, seed)
 
     def pick(self, scores: torch.Tensor) -> int:
-        """Return the next id for ``scores`` of shape ``(vocabulary,)``; it is then on the host.
+        """Return the next id for ``scores`` of shape ``(vocabulary,)``.
 
         Raises as `Sampler.pick`.
         """
@@ -68,5 +68,5 @@ class TensorSampler:
 def _check(top: float) -> None:
     if not math.isfinite(top):
         raise EngineError(
-            "the model's scores are no finite numbers", "take another precision: bf16 or fp32"
+            "the model's scores are not finite numbers", "take another precision: bf16 or fp32"
         )

@@ -1,7 +1,7 @@
 """The transformers library as an engine: any architecture it knows, one forward pass per token.
 
-The loop is ours, so that a token is in hand the moment it is sampled: `generate` of transformers
-hands tokens over through a second thread, which a reader sees late and in bunches.
+This module has its own loop, because `generate` of transformers passes tokens through a second
+thread, so they would arrive late and in groups.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class TransformersEngine:
             length += 1
 
     def _forward(self, ids: torch.Tensor, cache: Any) -> tuple[torch.Tensor, Any]:
-        """Return the scores after the last of ``ids``, and the cache that holds all ids so far."""
-        # Entered per pass: a generator that yields inside would leave the mode on for its caller.
+        """Return the scores after the last of ``ids``, and the cache with all ids so far."""
+        # Entered in each pass: a generator that yields inside would leave it on for its caller.
         with torch.inference_mode(), out_of_memory_told(self._model.device):
             output = self._model(
                 input_ids=ids, past_key_values=cache, use_cache=True, **self._last_only
@@ -88,10 +88,10 @@ def load(
     temperature: float,
     seed: int,
 ) -> tuple[TransformersEngine, TransformersTokenizer]:
-    """Load the model in ``folder``, which the user calls ``name``, and its tokenizer.
+    """Load the model in ``folder``, which errors call ``name``, and its tokenizer.
 
-    Only safetensors weights are read, and no code that lies beside them is run. Raises
-    `ModelError` where the folder holds no causal language model, or a broken or incomplete one.
+    Only safetensors weights are read, and no code in the folder is run. Raises `ModelError` if the
+    folder holds no causal language model, or a broken or incomplete one.
     """
     if not (folder / "config.json").is_file():
         raise ModelError(
@@ -106,8 +106,7 @@ def load(
     tell_torch_its_threads()
     with _quiet_transformers():
         transformers: Any = importlib.import_module("transformers")
-        # Everything that is raised in here is about foreign files: the libraries raise bare
-        # exceptions of many kinds for a truncated or unsuitable one.
+        # The libraries raise many kinds of exceptions for a truncated or unsuitable file.
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
             model, report = transformers.AutoModelForCausalLM.from_pretrained(
@@ -147,7 +146,7 @@ def _first_line(error: Exception) -> str:
 
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """Keep the library's progress bars and advice, which are not about the user's doing, away."""
+    """Hide the library's progress bars and warnings."""
     logging: Any = importlib.import_module("transformers.utils.logging")
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

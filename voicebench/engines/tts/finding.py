@@ -1,4 +1,4 @@
-"""From what a user calls a voice to the voice."""
+"""Find and open a voice by the name that the user gave."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _HUB_FILES = ("config.json", "model.safetensors", "vocab.json", "tokenizer_confi
 
 
 def open_voice(voice: str, family: Family = "auto", say: Say = say_nothing) -> Voice:
-    """Load the voice called ``voice`` into the CPU's memory.
+    """Load ``voice`` into the CPU's memory.
 
-    It is a name of the catalogue, the path of a Piper ``.onnx`` file, or the folder or hub id of a
-    transformers ``VitsModel``; what exists as a path is taken as one. ``say`` is told what had to
-    be made anew. Raises `ModelError`.
+    ``voice`` is the path of a Piper ``.onnx`` file, a name of the catalogue, or the folder or hub
+    id of a transformers ``VitsModel``; an existing path comes first. ``say`` gets a line if
+    something in the cache is damaged. Raises `ModelError`.
     """
     from voicebench.engines.models import catalogue, store
     from voicebench.engines.tts.mms import open_vits_folder

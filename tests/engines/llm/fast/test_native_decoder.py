@@ -205,5 +205,5 @@ def test_two_threads_may_compute_on_one_model(c_library: ctypes.CDLL) -> None:
 
 def test_widths_that_do_not_divide_into_groups_are_unsupported(c_library: ctypes.CDLL) -> None:
     shape, weights = trial_model()
-    with pytest.raises(Unsupported, match="a width of 40 does not divide into groups of 32"):
+    with pytest.raises(Unsupported, match="a width of 40 is not a multiple of 32"):
         NativeDecoder(c_library, dataclasses.replace(shape, hidden=40), weights, threads=1)

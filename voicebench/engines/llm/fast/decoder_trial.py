@@ -1,4 +1,4 @@
-"""Whether the C decoder, as it was compiled here, computes what torch computes."""
+"""Check that the C decoder, as compiled here, computes the same as torch."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def llama_works(library: ctypes.CDLL, threads: int = 2) -> bool:
-    """Return whether the C decoder computes what torch computes, on a small random model.
+    """Return whether the C decoder and torch agree, except for rounding, on a small random model.
 
-    The model has what differs between families: biases, norms on queries and keys, a window, an
-    output of its own, 8-bit and 4-bit weights. Only rounding may tell the two apart.
+    The model has all variations of the families: biases, norms on queries and keys, a window, a
+    separate output embedding, 8-bit and 4-bit weights.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""The weights of a decoder, read from safetensors: one file, or several with an index."""
+"""A decoder's weights, read from safetensors: one file, or several with an index."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _INDEX = "model.safetensors.index.json"
 
 @dataclass(frozen=True, slots=True)
 class LayerWeights:
-    """One layer. Matrices are ``(out, in)``; a bias or norm that the family does not have is None.
+    """One layer. Matrices are ``(out, in)``; a bias or norm is None if the family has none.
 
-    ``qkv`` are the matrices of queries, keys and values, ``gate_up`` those of gate and up; their
-    biases are joined.
+    ``qkv`` are the matrices of queries, keys and values, ``gate_up`` those of gate and up. The
+    biases of each group are one array.
     """
 
     input_norm: Array
@@ -47,7 +47,7 @@ class LayerWeights:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A decoder's weights as they are stored; ``head`` is ``embedding`` itself where tied."""
+    """A decoder's weights as stored; ``head`` is ``embedding`` itself if they are tied."""
 
     embedding: Array
     layers: tuple[LayerWeights, ...]
@@ -56,7 +56,7 @@ class Weights:
 
     @property
     def parameters(self) -> int:
-        """How many numbers the model has learnt."""
+        """The number of the model's parameters."""
         arrays = [self.embedding, self.norm]
         if self.head is not self.embedding:
             arrays.append(self.head)
@@ -68,10 +68,10 @@ class Weights:
 
 
 def read_weights(folder: Path, shape: Shape) -> Weights:
-    """Read the weights of a model of ``shape`` from ``folder``, in the numbers they are stored in.
+    """Return the weights of a model of ``shape`` in ``folder``, in the format they are stored in.
 
-    Raises `ModelError` for a file that is cut short or no safetensors, and for a weight that is
-    missing or of another size than the config says.
+    Raises `ModelError` for a file that is cut short or not safetensors, and for a weight that is
+    missing or has another size than in the config.
     """
     stored = _Stored(folder)
     hidden, query, kv = shape.hidden, shape.query_size, shape.kv_size
@@ -111,16 +111,16 @@ def read_weights(folder: Path, shape: Shape) -> Weights:
 
 
 def as_tensor(array: Array) -> torch.Tensor:
-    """Return ``array`` as a tensor of the same numbers, in the same memory, on the CPU."""
+    """Return ``array`` as a CPU tensor in the same memory."""
     import torch
 
-    if array.dtype.name == "bfloat16":  # numpy's is a type of its own, which torch does not know
+    if array.dtype.name == "bfloat16":  # torch does not know numpy's type
         return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
     return torch.from_numpy(array)
 
 
 class _Stored:
-    """Arrays by name, each checked for its size and numbers when it is taken."""
+    """The arrays of a folder by name; size and number format are checked at access."""
 
     def __init__(self, folder: Path) -> None:
         files = [TensorFile(file) for file in _weight_files(folder)]
@@ -148,13 +148,13 @@ class _Stored:
         return file.array(name)
 
     def several(self, prefix: str, rows: Mapping[str, int], columns: int) -> tuple[Array, ...]:
-        """Take several matrices with the same input."""
+        """Return several matrices with the same input."""
         return tuple(
             self.take(f"{prefix}{name}.weight", size, columns) for name, size in rows.items()
         )
 
     def biases(self, prefix: str, rows: Mapping[str, int]) -> Array:
-        """Take several biases as one."""
+        """Return several biases as one array."""
         return np.concatenate(
             [self.take(f"{prefix}{name}.bias", size) for name, size in rows.items()]
         )
@@ -168,7 +168,7 @@ def _weight_files(folder: Path) -> Iterator[Path]:
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelError(f"{index} is no index of weights", "fetch the model again") from error
+        raise ModelError(f"{index} is not an index of weights", "fetch the model again") from error
     for name in names:
         if not isinstance(name, str) or Path(name).name != name:
             raise ModelError(f"{index} names a file outside its folder", "fetch the model again")

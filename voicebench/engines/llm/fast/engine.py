@@ -1,13 +1,15 @@
-"""The fast engine: a decoder, its caches, and the part of every prompt that is computed once.
+"""The fast engine: a decoder, its caches, and the prefix of all prompts, which is computed once.
 
-Every turn begins with the same ids (the system prompt, in the template's frame). Their keys and
-values are computed when the engine is loaded and stay at the head of each cache; a reply computes
-only what follows. A cache belongs to one reply at a time and serves the next one again, so that
-several turns may run at once and none pays for laying out memory.
+Every prompt begins with the same ids: the system prompt in the chat template. Their keys and values
+are computed when the engine is loaded, and every cache begins with them; a reply computes only the
+rest. Several turns may run at once, each with its own cache. A free cache is used again, so a turn
+does not wait for new memory.
 """
 
 from __future__ import annotations
 
+import itertools
+import operator
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from voicebench.engines.llm.fast.kernels import Precision
 
 _BLOCK = 256
-"""Ids computed in one pass: a longer prompt is cut, so that its attention scores stay small."""
+"""Ids in one pass; a longer prompt is split to keep its attention scores small."""
 
 _SMALLEST_CACHE = 512
 
@@ -32,12 +34,12 @@ class Sampling(Protocol):
     """Picks ids for one reply."""
 
     def pick(self, scores: Any) -> int:
-        """Return the next id for a decoder's scores; raises `EngineError` where they are none."""
+        """Return the next id for these scores; raises `EngineError` if they are not finite."""
         ...
 
 
 class Decoder(Protocol):
-    """A loaded model without tokenizer. Its caches and scores are its own kind of object."""
+    """A loaded model without tokenizer. Caches and scores are of the decoder's own types."""
 
     @property
     def shape(self) -> Shape:
@@ -46,11 +48,11 @@ class Decoder(Protocol):
 
     @property
     def precision(self) -> Precision:
-        """The numbers that the weights are multiplied in."""
+        """The number format of the products."""
         ...
 
     def new_cache(self, capacity: int) -> Any:
-        """Lay out memory for the keys and values of ``capacity`` positions."""
+        """Return memory for the keys and values of ``capacity`` positions."""
         ...
 
     def copy_cache(self, source: Any, target: Any, positions: int) -> None:
@@ -58,22 +60,22 @@ class Decoder(Protocol):
         ...
 
     def fill(self, cache: Any, keys: NDArray[np.float32], values: NDArray[np.float32]) -> None:
-        """Set the first positions of a cache from keys and values that were computed elsewhere.
+        """Set the first positions of a cache from keys and values of another decoder.
 
-        Both are of shape ``(layers, kv_heads, positions, head_size)``.
+        Both have the shape ``(layers, kv_heads, positions, head_size)``.
         """
         ...
 
     def forward(self, ids: Sequence[int], cache: Any, start: int) -> Any:
-        """Return the scores ``(vocabulary,)`` after ``ids``, which stand at ``start`` and beyond.
+        """Return the scores ``(vocabulary,)`` after ``ids``, which begin at position ``start``.
 
-        Their keys and values are added to ``cache``, which holds those of all earlier positions.
-        Raises `EngineError` where memory runs out.
+        Their keys and values are added to ``cache``, which has those of all earlier positions.
+        Raises `EngineError` if there is not enough memory.
         """
         ...
 
     def sampler(self, temperature: float, seed: int) -> Sampling:
-        """Return what picks the ids of one reply by the scores of `forward`."""
+        """Return the sampler of one reply, for the scores of `forward`."""
         ...
 
     def describe(self) -> dict[str, object]:
@@ -84,9 +86,9 @@ class Decoder(Protocol):
 class FastEngine:
     """A decoder as an engine; implements `voicebench.engines.llm.generation.Generating`.
 
-    ``prefix`` is what all prompts begin with; a prompt that does not costs its whole length.
-    ``kept`` are its exact keys and values (see `Decoder.fill`); without them the decoder computes
-    them itself, in its own precision. ``slower`` says why no faster decoder was taken.
+    ``prefix`` are the ids that all prompts begin with; a prompt without them is computed whole.
+    ``kept`` are the exact keys and values of the prefix (see `Decoder.fill`); None computes them in
+    the decoder's own precision. ``slower`` says why no faster decoder was taken.
     """
 
     def __init__(
@@ -131,7 +133,7 @@ class FastEngine:
                 fed = [token_id]
 
     def describe(self) -> dict[str, object]:
-        """Return what the decoder says of itself, and the length of the kept prefix."""
+        """Return the decoder's description, with the length of the kept prefix."""
         return {
             "engine": "fast",
             **self._decoder.describe(),
@@ -146,9 +148,9 @@ class FastEngine:
 
     @contextmanager
     def _cache(self) -> Iterator[_Positions]:
-        """Lend a cache that begins with the prefix: an idle one, or a new one."""
+        """Lend a cache that begins with the prefix: a free one, or a new one."""
         with self._lock:
-            # One always stays, for its prefix: it is the source of new ones.
+            # One always stays: new caches copy its prefix.
             lent = self._idle.pop() if len(self._idle) > 1 else None
             source = self._idle[0]
         if lent is None:
@@ -161,7 +163,7 @@ class FastEngine:
 
 
 class _Positions:
-    """A cache that grows: how many positions are filled, and room for more on demand."""
+    """A cache that grows when it is full; ``filled`` is its number of positions."""
 
     def __init__(self, decoder: Decoder, capacity: int) -> None:
         self._decoder = decoder
@@ -170,14 +172,14 @@ class _Positions:
         self.filled = 0
 
     def copy(self, positions: int) -> _Positions:
-        """Return a cache of its own that holds the first ``positions`` of this one."""
+        """Return a new cache with the first ``positions`` of this one."""
         twin = _Positions(self._decoder, self._capacity)
         self._decoder.copy_cache(self._cache, twin._cache, positions)
         twin.filled = positions
         return twin
 
     def fill(self, keys: NDArray[np.float32], values: NDArray[np.float32]) -> None:
-        """Begin with keys and values that were computed elsewhere."""
+        """Begin with keys and values of another decoder."""
         self._decoder.fill(self._cache, keys, values)
         self.filled = int(keys.shape[2])
 
@@ -200,15 +202,11 @@ class _Positions:
 
 
 def common_prefix(first: Sequence[int], second: Sequence[int]) -> list[int]:
-    """Return the ids with which both begin."""
+    """Return the ids that both begin with."""
     return list(first[: _common(first, second)])
 
 
 def _common(first: Sequence[int], second: Sequence[int]) -> int:
-    """Return with how many same ids both begin."""
-    same = 0
-    for one, other in zip(first, second, strict=False):
-        if one != other:
-            break
-        same += 1
-    return same
+    """Return how many ids both have in common at their start."""
+    equal = map(operator.eq, first, second)
+    return sum(1 for _ in itertools.takewhile(bool, equal))

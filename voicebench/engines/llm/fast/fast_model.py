@@ -1,4 +1,4 @@
-"""From a model folder to the fast engine, ready to answer."""
+"""Load a model folder into the fast engine."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def load(
     """Load the model in ``folder`` and its tokenizer.
 
     ``slower`` says why ``device`` is not the fastest one. Raises `Unsupported` for a model outside
-    the Llama family, `ModelError` for a broken one, `SettingsError` where the device has nothing
-    for ``precision`` and ``kernels``.
+    the Llama family, `ModelError` for a broken one, `SettingsError` if the device cannot compute
+    with ``precision`` and ``kernels``.
     """
     model, tokenizer, threads = open_model(folder, device, say)
     prefix = common_prefix(
@@ -60,7 +60,7 @@ def load(
 def open_model(
     folder: Path, device: str, say: Callable[[str], None]
 ) -> tuple[Model, FolderTokenizer, int]:
-    """Read the model in ``folder``; return it, its tokenizer, and the CPU threads to compute with.
+    """Return the model in ``folder``, its tokenizer, and the number of CPU threads for it.
 
     Raises as `load`.
     """
@@ -81,7 +81,7 @@ def open_model(
 
 
 MOST_THREADS = 16
-"""More threads than this wait for each other longer than they compute, in a small model."""
+"""With more threads a small model is slower: they wait for each other more than they compute."""
 
 
 def _read_config(folder: Path) -> dict[str, object]:

@@ -1,12 +1,12 @@
-"""The decoder on a GPU: one token is one captured graph.
+"""The decoder on a CUDA device: each token is one captured graph.
 
-A small model's token is some three hundred short kernels, and a processor that launches them one by
-one is slower than the GPU that runs them. So the pass of one token is written with fixed shapes
-(the id and its position are tensors, every query looks at the whole cache through a mask), captured
-once for each cache, and then launched as a whole. Prompts, of whatever length, go the usual way.
+A token of a small model needs some three hundred short kernels. Launching them one by one takes
+longer than running them. So the pass of one token has fixed shapes: the id and its position are
+tensors, and every query sees the whole cache through a mask. It is captured once for each cache,
+and then launched as a whole. Prompts are computed as usual.
 
-All of it runs on a stream of its own, beside the synthesizer's. Without a GPU the same pass runs
-uncaptured, so that its arithmetic is tested anywhere.
+The decoder has its own stream, beside the synthesizer's. Without a GPU the same pass runs without a
+graph, so that its arithmetic can be tested.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from voicebench.engines.llm.fast.torch_decoder import TorchCache, TorchDecoder
 from voicebench.engines.llm.out_of_memory import out_of_memory_told
 
 _WARM_UPS = 3
-"""Passes before capturing, in which libraries choose kernels and lay out their own memory."""
+"""Passes before capturing, in which libraries choose kernels and reserve memory."""
 
 
 @dataclass(slots=True)
 class GraphCache(TorchCache):
-    """Keys and values, and what the captured pass reads (an id, its position) and writes."""
+    """Keys and values, and the captured pass with its input (an id, its position) and output."""
 
     token: torch.Tensor
     position: torch.Tensor
@@ -40,10 +40,9 @@ class GraphCache(TorchCache):
 
 
 class GraphDecoder(TorchDecoder):
-    """A decoder whose single tokens are captured; implements
-    `voicebench.engines.llm.fast.engine.Decoder`.
+    """A decoder that captures the pass of a single token.
 
-    The scores of a token are overwritten by the next token on the same cache.
+    The next token on the same cache overwrites the scores.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class GraphDecoder(TorchDecoder):
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def new_cache(self, capacity: int) -> GraphCache:
-        """Lay out memory for ``capacity`` positions, and for one id."""
+        """Return memory for ``capacity`` positions and one id."""
         plain = super().new_cache(capacity)
         numbers = torch.zeros(2, dtype=torch.long, device=self.device)
         return GraphCache(plain.keys, plain.values, numbers[:1], numbers[1:])
@@ -91,12 +90,12 @@ class GraphDecoder(TorchDecoder):
             if self._stream is None:
                 return self._fixed_pass(cache)
             if cache.graph is None or cache.scores is None:
-                # Passes may be repeated: they write the same keys and values to the same place.
+                # Repeated passes write the same keys and values to the same place.
                 for _ in range(_WARM_UPS):
                     self._fixed_pass(cache)
                 self._stream.synchronize()
                 cache.graph = torch.cuda.CUDAGraph()
-                # Another thread may use the GPU meanwhile: only this thread must not disturb.
+                # "thread_local" lets other threads use the GPU meanwhile.
                 with torch.cuda.graph(
                     cache.graph, stream=self._stream, capture_error_mode="thread_local"
                 ):
@@ -105,7 +104,7 @@ class GraphDecoder(TorchDecoder):
             return cache.scores
 
     def _fixed_pass(self, cache: GraphCache) -> torch.Tensor:
-        """Compute the token in ``cache`` at its position: no shape depends on either."""
+        """Compute the token in ``cache``; no shape depends on the token or its position."""
         hidden = torch.nn.functional.embedding(cache.token, self.embedding).to(self.dtype)
         cosine = self.cosine.index_select(0, cache.position)[:, None]
         sine = self.sine.index_select(0, cache.position)[:, None]
@@ -120,7 +119,7 @@ class GraphDecoder(TorchDecoder):
         return self.head(self.normal(hidden))[-1]
 
     def _mask(self, cache: GraphCache, window: int | None) -> torch.Tensor:
-        """Return what to add to the scores ``(1, capacity)`` of a query at the cache's position."""
+        """Return the mask ``(1, capacity)`` of a query at the cache's position."""
         places = torch.arange(cache.keys.shape[2], device=self.device)[None]
         unseen = places > cache.position
         if window is not None:

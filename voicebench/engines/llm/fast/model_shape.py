@@ -1,9 +1,9 @@
-"""What a Llama-family model is made of, read from its ``config.json``.
+"""The sizes and variations of a Llama-family model, from its ``config.json``.
 
 The families differ in few things: biases (Qwen2), a norm on queries and keys (Qwen3), a sliding
-window (Mistral), how the rotary frequencies are stretched to a longer context, and whether input
-and output share one embedding. A setting that this engine does not know makes the model
-`Unsupported`; computing it approximately would give wrong answers.
+window (Mistral), the scaling of rotary frequencies for a longer context, and whether input and
+output share one embedding. An unknown setting makes the model `Unsupported`, because ignoring it
+would give wrong replies.
 
 Source: the model cards and configuration classes of transformers (Llama, Mistral, Qwen2, Qwen3).
 """
@@ -24,12 +24,12 @@ FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 
 
 class Unsupported(Exception):
-    """The fast engine cannot compute this model; the message says which part it does not know."""
+    """The fast engine cannot compute this model; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rope:
-    """How positions turn queries and keys: the kind of stretching and its numbers."""
+    """The rotary position settings: the kind of scaling and its numbers."""
 
     kind: str
     theta: float
@@ -43,7 +43,7 @@ class Rope:
 class Shape:
     """The sizes and the variations of one decoder.
 
-    ``windows`` has one entry per layer: how many latest positions it sees, or None for all.
+    ``windows`` has one entry for each layer: how many latest positions it sees, or None for all.
     """
 
     family: str
@@ -66,20 +66,20 @@ class Shape:
 
     @property
     def query_size(self) -> int:
-        """Width of all queries together."""
+        """The width of all queries together."""
         return self.heads * self.head_size
 
     @property
     def kv_size(self) -> int:
-        """Width of all keys together, and of all values."""
+        """The width of all keys together, and of all values."""
         return self.kv_heads * self.head_size
 
 
 def read_shape(config: Mapping[str, Any]) -> Shape:
-    """Return the shape that ``config`` (the content of ``config.json``) describes.
+    """Return the shape in ``config``, the content of ``config.json``.
 
-    Raises `Unsupported` for another family or a variation that is not known here, and for a
-    config whose numbers do not fit together.
+    Raises `Unsupported` for another family, an unknown variation, and numbers that do not fit
+    together.
     """
     family = config.get("model_type")
     if family not in FAMILIES:
@@ -120,10 +120,10 @@ def read_shape(config: Mapping[str, Any]) -> Shape:
 
 
 def inverse_frequencies(rope: Rope, head_size: int) -> list[float]:
-    """Return how far each pair of a head turns per position, in radians; ``head_size / 2`` values.
+    """Return the rotation of each pair of a head per position, in radians (head_size / 2,).
 
-    ``linear`` stretches all frequencies alike. ``llama3`` leaves the fast ones, stretches the slow
-    ones, and blends between (Llama 3.1 model card and transformers' ``rope_type`` "llama3").
+    ``linear`` scales all frequencies. ``llama3`` keeps the fast ones, scales the slow ones, and
+    interpolates between (Llama 3.1 model card and transformers' ``rope_type`` "llama3").
     """
     plain = [rope.theta ** (-2 * pair / head_size) for pair in range(head_size // 2)]
     if rope.kind == "default":
@@ -159,7 +159,7 @@ def _llama3_frequency(frequency: float, rope: Rope) -> float:
 
 
 def _rope(config: Mapping[str, Any]) -> Rope:
-    """Read the rotary settings, in the words of transformers 5 or of the releases before it."""
+    """Return the rotary settings, as transformers 5 or earlier releases name them."""
     settings = config.get("rope_parameters") or config.get("rope_scaling") or {}
     if not isinstance(settings, Mapping):
         raise Unsupported("its rotary settings are of an unknown kind")

@@ -1,8 +1,8 @@
-"""The Llama-family decoder in C (`voicebench/engines/native/llama`), called once per pass.
+"""The Llama-family decoder in C (`voicebench/engines/native/llama`): one call for each pass.
 
-What torch's products leave on the table on a CPU: its 8-bit and 4-bit products are slower than
-memory on processors without AVX-512, each costs a call, and there are some four hundred calls per
-token. Here a token is one call, and costs little more than reading the weights once.
+Torch needs some four hundred calls for a token, and on processors without AVX-512 its 8-bit and
+4-bit products are slower than reading the weights. Here a token is one call, and takes little more
+time than reading the weights once.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 GROUP = 32
 _LINE = 16
-"""float32 numbers in a line of the processor's cache."""
+"""How many float32 numbers fit into a line of the processor's cache."""
 _FORMATS = {"float32": 0, "float16": 1, "bfloat16": 2}
-"""What C calls the number formats that it reads."""
+"""The numbers of the formats in C."""
 _QKV, _OUTPUT, _GATE_UP, _DOWN, _HEAD = range(5)
 _INPUT_NORM, _QUERY_NORM, _KEY_NORM, _MLP_NORM, _LAST_NORM = range(5)
 
@@ -47,21 +47,21 @@ class NativeCache:
 
 
 class NativeDecoder:
-    """A decoder in C with integer weights; implements `Decoder` of the engine."""
+    """A decoder in C with integer weights; implements `engine.Decoder`."""
 
     def __init__(
         self, library: ctypes.CDLL, shape: Shape, weights: Weights, *, threads: int
     ) -> None:
-        """Store the weights. Raises `Unsupported` for sizes that do not divide into groups."""
+        """Store the weights. Raises `Unsupported` if a size is not a multiple of `GROUP`."""
         for size in (shape.hidden, shape.query_size, shape.intermediate):
             if size % GROUP:
-                raise Unsupported(f"a width of {size} does not divide into groups of {GROUP}")
+                raise Unsupported(f"a width of {size} is not a multiple of {GROUP}")
         self.shape = shape
         self.precision: Precision = "int8"
         self.parameters = weights.parameters
         self.threads = threads
         self._library = library
-        # C reads these where they are, so they must live; a copy, else the whole file would.
+        # C reads these arrays, so they must stay. The copy lets the file's mapping go.
         self._embedding = _readable((weights.embedding,))[0].copy()
         self._tables = rotary_tables(shape, shape.context)
         sizes = (ctypes.c_int32 * 7)(
@@ -92,15 +92,15 @@ class NativeDecoder:
         self._store(0, _HEAD, (weights.head,), None)
 
     def __del__(self) -> None:
-        """Free what C holds."""
+        """Free the memory in C."""
         if getattr(self, "_model", None):
             self._library.voicebench_close(self._model)
             self._model = None
 
     def new_cache(self, capacity: int) -> NativeCache:
-        """Lay out memory for ``capacity`` positions."""
-        # An odd number of lines: with a power of two the numbers of one position, one in each row,
-        # would all want the same place in the processor's cache.
+        """Return memory for at least ``capacity`` positions."""
+        # An odd number of lines: with a power of two, the numbers of a position, which are in
+        # different rows, would all map to the same place in the processor's cache.
         capacity = (-(-capacity // _LINE) | 1) * _LINE
         heads = (self.shape.layers, self.shape.kv_heads)
         return NativeCache(
@@ -122,9 +122,9 @@ class NativeDecoder:
         cache.values[:, :, :positions] = values
 
     def forward(self, ids: Sequence[int], cache: NativeCache, start: int) -> NDArray[np.float32]:
-        """Return the scores ``(vocabulary,)`` after ``ids``, which stand at ``start`` and on.
+        """Return the scores ``(vocabulary,)`` after ``ids``, which begin at position ``start``.
 
-        At most 256 ids; their keys and values are added to ``cache``.
+        Takes at most 256 ids, and adds their keys and values to ``cache``.
         """
         scores = np.empty(self.shape.vocabulary, np.float32)
         self._library.voicebench_forward(
@@ -140,7 +140,7 @@ class NativeDecoder:
         return scores
 
     def sampler(self, temperature: float, seed: int) -> Sampler:
-        """Return what picks ids by these scores."""
+        """Return a sampler for these scores."""
         return Sampler(temperature, seed)
 
     def describe(self) -> dict[str, object]:
@@ -194,7 +194,7 @@ class NativeDecoder:
 
 
 def _readable(parts: tuple[Array, ...]) -> tuple[Array, ...]:
-    """Return ``parts`` in one number format that C reads, each in one piece."""
+    """Return ``parts`` as contiguous arrays in one number format that C reads."""
     formats = {part.dtype.name for part in parts}
     if len(formats) > 1 or not formats <= _FORMATS.keys():
         return tuple(map(_float32, parts))
@@ -202,7 +202,7 @@ def _readable(parts: tuple[Array, ...]) -> tuple[Array, ...]:
 
 
 def _from_a_line_on(*size: int) -> NDArray[np.float32]:
-    """Return memory whose rows begin with a line of the cache, if they are whole lines long."""
+    """Return an array of shape ``size`` that begins at a line of the processor's cache."""
     count = math.prod(size)
     memory = np.empty(count + _LINE, np.float32)
     begin = -(memory.ctypes.data // memory.itemsize) % _LINE

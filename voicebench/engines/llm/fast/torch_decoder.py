@@ -1,12 +1,12 @@
-"""The Llama-family decoder in plain torch: any device, any precision of its kernels.
+"""The Llama-family decoder in torch, for any device and precision.
 
-It is both the portable engine and the measure of the others: in float32 its greedy replies are
-those of transformers, id by id.
+All other decoders are compared with it: in float32 its greedy replies are those of transformers, id
+by id.
 
-What it does otherwise than a general library: queries, keys and values are one product, and so are
-gate and up; a norm's weight is multiplied into the matrix behind it when the model is loaded; keys
-and values are written into memory that was laid out beforehand; of the last layer only the last
-position is computed further than its keys and values.
+It differs from a general library in four points. Queries, keys and values are one product, and so
+are gate and up. A norm's weight is multiplied into the next matrix when the model is loaded. Keys
+and values are written into memory that was reserved before. In the last layer, only keys and values
+are computed for positions before the last one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class TorchCache:
 
 @dataclass(frozen=True, slots=True)
 class TorchLayer:
-    """One layer's products; norms that are not part of them; how far back it sees."""
+    """One layer: its products, its separate norms, and how many positions it sees."""
 
     qkv: Linear
     query_norm: torch.Tensor | None
@@ -55,7 +55,7 @@ class TorchLayer:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """The positions that one pass computes, and how they turn."""
+    """The positions of one pass, and their rotary tables."""
 
     start: int
     end: int
@@ -64,7 +64,7 @@ class _Span:
 
 
 class TorchDecoder:
-    """A decoder whose products are `Linear` kernels of one kind, the rest plain torch."""
+    """A decoder in torch; all products are of one kind."""
 
     def __init__(
         self, shape: Shape, weights: Weights, kind: LinearKind, device: torch.device
@@ -87,7 +87,7 @@ class TorchDecoder:
         self._scale = 1 / math.sqrt(shape.head_size)
 
     def new_cache(self, capacity: int) -> TorchCache:
-        """Lay out memory for ``capacity`` positions."""
+        """Return memory for ``capacity`` positions."""
         size = (self.shape.layers, self.shape.kv_heads, capacity, self.shape.head_size)
         with out_of_memory_told(self.device):
             keys = torch.zeros(size, dtype=self.dtype, device=self.device)
@@ -113,7 +113,7 @@ class TorchDecoder:
         return to_host(cache.keys[:, :, :positions]), to_host(cache.values[:, :, :positions])
 
     def sampler(self, temperature: float, seed: int) -> TensorSampler:
-        """Return what picks ids by these scores."""
+        """Return a sampler for these scores."""
         return TensorSampler(temperature, seed)
 
     def describe(self) -> dict[str, object]:
@@ -127,14 +127,14 @@ class TorchDecoder:
         }
 
     def forward(self, ids: Sequence[int], cache: TorchCache, start: int) -> torch.Tensor:
-        """Return the scores ``(vocabulary,)`` after ``ids``, which stand at ``start`` and beyond.
+        """Return the scores ``(vocabulary,)`` after ``ids``, which begin at position ``start``.
 
-        Their keys and values are added to ``cache``, which holds those of all earlier positions.
+        Their keys and values are added to ``cache``, which has those of all earlier positions.
         """
         return self._scores(ids, cache, start, every=False)[-1]
 
     def every_score(self, ids: Sequence[int], cache: TorchCache, start: int) -> torch.Tensor:
-        """Return the scores ``(len(ids), vocabulary)`` after each of ``ids``; else as `forward`."""
+        """Return the scores ``(len(ids), vocabulary)`` after each of ``ids``; see `forward`."""
         return self._scores(ids, cache, start, every=True)
 
     def _scores(
@@ -173,7 +173,7 @@ class TorchDecoder:
     def heads(
         self, layer: TorchLayer, hidden: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return queries, keys and values, ``(heads, count, head_size)`` each, turned."""
+        """Return rotated queries and keys, and values: ``(heads, count, head_size)`` each."""
         count, shape = hidden.shape[0], self.shape
         qkv = layer.qkv(self.normal(hidden)).view(count, -1, shape.head_size)
         turned = qkv[:, : shape.heads + shape.kv_heads]
@@ -194,11 +194,11 @@ class TorchDecoder:
         values: torch.Tensor,
         mask: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Return what each query sees, ``(count, heads * head_size)``.
+        """Return the attention of each query, ``(count, heads * head_size)``.
 
-        ``keys`` and ``values`` are ``(kv_heads, positions, head_size)``, ``mask`` is added to the
-        scores ``(count, positions)``. The query heads that share a key head are taken as further
-        rows of it, so that keys are never copied out.
+        ``keys`` and ``values`` are ``(kv_heads, positions, head_size)``; ``mask`` is added to the
+        scores ``(count, positions)``. Query heads that share a key head become more rows of it, so
+        keys are not copied.
         """
         heads, count, size = query.shape
         kv_heads, positions, _ = keys.shape
@@ -210,13 +210,13 @@ class TorchDecoder:
         return seen.view(heads, count, size).transpose(0, 1).reshape(count, heads * size)
 
     def behind(self, layer: TorchLayer, hidden: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
-        """Return a layer's result: what was seen is joined in, and the two wide products follow."""
+        """Return a layer's output: its input plus the attention ``seen``, through the MLP."""
         hidden = hidden + layer.output(seen)
         gate, up = layer.gate_up(self.normal(hidden)).chunk(2, dim=-1)
         return hidden + layer.down(torch.nn.functional.silu(gate) * up)
 
     def normal(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Divide by the root mean square, computed in float32; the weight is multiplied later."""
+        """Return ``hidden`` over its root mean square, computed in float32, without the weight."""
         wide = hidden.float()
         mean = wide.square().mean(dim=-1, keepdim=True)
         return (wide * torch.rsqrt(mean + self.shape.norm_epsilon)).to(hidden.dtype)
@@ -254,10 +254,10 @@ class TorchDecoder:
 def _mask(
     count: int, start: int, end: int, window: int | None, device: torch.device
 ) -> torch.Tensor | None:
-    """Return what to add to the scores ``(count, end)``: minus infinity where a query may not look.
+    """Return the mask ``(count, end)`` to add to the scores; None if every query sees all.
 
-    The query at a position sees the positions up to its own, of these the latest ``window``.
-    None where every query sees all.
+    A query sees the positions up to its own, and of these only the latest ``window``. Others are
+    minus infinity.
     """
     if count == 1 and (window is None or end <= window):
         return None

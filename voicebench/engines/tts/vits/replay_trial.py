@@ -1,4 +1,4 @@
-"""Whether recorded windows, as they were recorded here, give the samples of unrecorded ones."""
+"""Check that recorded windows give the same samples as computed ones."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TOLERANCE = 1e-3
-"""Of samples in [-1, 1]."""
+"""The largest error of samples in [-1, 1]."""
 
 
 def replay_on_cuda(
     arithmetic: TorchArithmetic, frames: NDArray[np.float32], sizes: tuple[int, ...]
 ) -> None:
-    """Have ``arithmetic`` replay windows of ``sizes`` frames if they give the same samples.
+    """Let ``arithmetic`` replay windows of ``sizes`` frames, if that gives the same samples.
 
-    They are tried on ``frames`` (time, channels), longer than the largest of them.
+    The check uses ``frames`` (time, channels), which must be more than the largest size.
     """
     try:
         replays = Replays(arithmetic.decode, sizes, record_cuda_graph)
@@ -37,7 +37,7 @@ def replay_on_cuda(
 def replays_agree(
     arithmetic: TorchArithmetic, replays: Replays, frames: NDArray[np.float32]
 ) -> bool:
-    """Return whether each recorded window gives the samples of an unrecorded one."""
+    """Return whether each recorded window gives the samples of a computed one."""
     with arithmetic.computing():
         for size in replays.sizes:
             plain, recorded = (TorchStream(arithmetic) for _ in range(2))

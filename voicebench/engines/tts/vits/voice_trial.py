@@ -1,6 +1,6 @@
-"""Whether the C code for voices, as it was compiled here, computes what torch computes.
+"""Check that the C code for voices, as compiled here, computes the same as torch.
 
-Torch is imported only by what compares with it: the answer is remembered for each library.
+The result is kept for each library, so torch is imported only for the first check.
 """
 
 from __future__ import annotations
@@ -27,21 +27,20 @@ if TYPE_CHECKING:
     from voicebench.engines.tts.vits.arithmetic import Arithmetic
 
 TOLERANCE = 1e-3
-"""Of samples in [-1, 1], and of what a text is encoded to."""
+"""The largest error of samples in [-1, 1] and of encoded text."""
 
 LEAST_SNR_DB = 30.0
-"""How far samples of a bfloat16 decoder are above their error, in any network that is sane."""
+"""The least signal-to-noise ratio of a correct bfloat16 decoder."""
 
 _FRAMES = 90
 _CUTS = (5, 17, 18, 70)
 
 
 def vits_works(library: ctypes.CDLL, threads: int = 2) -> bool:
-    """Return whether C computes what torch computes, on two small random networks.
+    """Return whether C and torch agree on two small random networks, at once and in windows.
 
-    The networks have what differs between voices: both kinds of residual blocks, several speakers,
-    widths that fill whole tiles and widths that do not. An utterance is spoken at once and in
-    windows.
+    The networks have all variations of the voices: both kinds of residual blocks, several speakers,
+    widths that fill whole tiles and widths that do not.
     """
     kinds: tuple[Literal[1, 2], ...] = (1, 2)
     return all(_agrees(library, kind, threads) for kind in kinds)
@@ -80,7 +79,7 @@ def _agrees(library: ctypes.CDLL, kind: Literal[1, 2], threads: int) -> bool:
 
 
 def snr_db(exact: NDArray[np.float32], rough: NDArray[np.float32]) -> float:
-    """Return how far, in dB, the samples ``exact`` are above the error of ``rough``."""
+    """Return the signal-to-noise ratio of ``rough`` against ``exact``, in dB; infinite if equal."""
     signal = np.square(exact, dtype=np.float64).sum()
     error = np.square(exact.astype(np.float64) - rough).sum()
     with np.errstate(divide="ignore", invalid="ignore"):  # no error: infinitely far above it
@@ -90,7 +89,7 @@ def snr_db(exact: NDArray[np.float32], rough: NDArray[np.float32]) -> float:
 def spoken(
     arithmetic: Arithmetic, frames: NDArray[np.float32], cuts: Sequence[int]
 ) -> NDArray[np.float32]:
-    """Return the samples of an utterance of ``frames``, spoken in windows that end at ``cuts``."""
+    """Return the samples of ``frames`` (time, channels), in windows that end at ``cuts``."""
     stream, begun, windows = arithmetic.stream(), 0, []
     for cut in (*cuts, frames.shape[0]):
         windows.append(stream.window(frames[begun:cut], last=cut == frames.shape[0]))
@@ -99,12 +98,12 @@ def spoken(
 
 
 def drawn_weights(shape: VitsShape, seed: int) -> dict[str, NDArray[np.float32]]:
-    """Return random weights for a voice of ``shape`` that keep its signals at a sensible level."""
+    """Return random weights for a voice of ``shape``, scaled so that its signals stay moderate."""
     draws = np.random.default_rng(seed)
     weights = {}
     for name, size in weight_shapes(shape).items():
         drawn = draws.standard_normal(size, np.float32)
-        # Sums of as many numbers as there are inputs keep their size; gains stay around one.
+        # Divided by the root of the inputs, sums keep their size; gains are about one.
         inputs = size[0] * size[1] if len(size) == 3 else size[-1]
         weight = drawn / np.float32(inputs**0.5) if len(size) > 1 else np.float32(0.1) * drawn
         weights[name] = weight + np.float32(name.endswith("norm.weight"))
