@@ -109,7 +109,7 @@ def test_a_response_comes_in_the_protocols_order(url: str) -> None:
         ),
         ({"type": "conversation.item.create", "item": {"type": "message"}}, "item"),
         ({"type": "response.create"}, "response.input"),
-        ({"type": "response.create", "response": {"input": [said(" ")]}}, "the prompt"),
+        ({"type": "response.create", "response": {"input": [said(" ")]}}, "prompt"),
         ({"type": "response.cancel"}, None),
         ({"type": "session.update", "session": {"instructions": "\ud800"}}, "session.instructions"),
         ({}, "type"),

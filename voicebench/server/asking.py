@@ -99,7 +99,8 @@ class ChatRequest(_Request):
         """Return the request as the model gets it. Raises `Refusal`."""
         self._check_unsupported()
         texts = [
-            (message.role, spoken_text(message.text(), "messages")) for message in self.messages
+            (message.role, spoken_text(message.text(), "messages", MAX_PARTS * MAX_TEXT_CHARACTERS))
+            for message in self.messages
         ]
         letters = sum(len(text) for _, text in texts)
         if letters > MAX_CONVERSATION_CHARACTERS:
@@ -191,34 +192,20 @@ class PlainRequest(BaseModel):
     ] = "wav"
 
 
-def bounded_text(text: str, param: str, name: str) -> str:
-    """Return ``text`` as `spoken_text` does, if it is not too long. Raises `Refusal`.
+def spoken_text(text: str, param: str, most: int = MAX_TEXT_CHARACTERS) -> str:
+    """Return ``text`` without the spaces around it. Raises `Refusal` if it cannot be spoken.
 
-    ``name`` is what messages call the text.
+    It may have ``most`` characters. ``param`` is what messages call the text.
     """
-    if len(text) > MAX_TEXT_CHARACTERS:
-        raise Refusal(
-            400,
-            f"the {param} has {len(text):,} characters; "
-            f"at most {MAX_TEXT_CHARACTERS:,} are allowed",
-            param=param,
-            code="string_too_long",
-        )
-    return spoken_text(text, name)
-
-
-def spoken_text(text: str, param: str) -> str:
-    """Return ``text`` without the spaces around it. Raises `Refusal` if it cannot be spoken."""
+    if len(text) > most:
+        why = f"{param} has {len(text):,} characters; at most {most:,} are allowed"
+        raise Refusal(400, why, param=param, code="string_too_long")
     spoken = text.strip()
     if not spoken:
         raise Refusal(400, f"{param} is empty", param=param, code="empty_text")
     for character in spoken:
         category = unicodedata.category(character)
         if category == "Cs" or (category == "Cc" and character not in "\n\r\t\f"):
-            raise Refusal(
-                400,
-                f"{param} has a character that is not text (U+{ord(character):04X})",
-                param=param,
-                code="invalid_text",
-            )
+            why = f"{param} has a character that is not text (U+{ord(character):04X})"
+            raise Refusal(400, why, param=param, code="invalid_text")
     return spoken

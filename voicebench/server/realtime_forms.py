@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from voicebench.server.asking import MAX_TEXT_CHARACTERS, spoken_text
+from voicebench.server.asking import spoken_text
 from voicebench.server.refusal import Refusal
 from voicebench.server.resampling import PROTOCOL_RATE
 
@@ -60,8 +60,6 @@ def session_of(fields: Mapping[str, object], instructions: str | None) -> str | 
     wanted = fields.get("instructions", instructions)
     if wanted is not None and not isinstance(wanted, str):
         raise Refusal(400, "instructions is not text", param="session.instructions")
-    if wanted and len(wanted) > MAX_TEXT_CHARACTERS:
-        raise Refusal(400, "the instructions are too long", param="session.instructions")
     if wanted and wanted.strip():
         spoken_text(wanted, "session.instructions")
     if fields.get("tools"):
@@ -71,7 +69,7 @@ def session_of(fields: Mapping[str, object], instructions: str | None) -> str | 
         if kinds is not None and (not isinstance(kinds, list) or "audio" not in kinds):
             raise Refusal(400, "this server answers only in speech", param=f"session.{name}")
     _check_format(fields)
-    return wanted or None
+    return wanted if wanted and wanted.strip() else None
 
 
 def prompt_of(item: object) -> str:

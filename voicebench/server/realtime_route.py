@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket
 
 from voicebench.events import AudioChunk, Event, Reply, Token, TurnFailed, Usage
 from voicebench.server.admission import RunningTurn, Turns
+from voicebench.server.asking import spoken_text
 from voicebench.server.clock import note_arrival
 from voicebench.server.http_answer import refusal_of
 from voicebench.server.inbox import Inbox, Message, accepted, json_object
@@ -28,7 +29,6 @@ from voicebench.server.realtime_forms import BETA, GA, Dialect, error_event, pro
 from voicebench.server.refusal import Refusal
 from voicebench.server.resampling import Resampled
 from voicebench.server.served import Asked, Served
-from voicebench.server.voice_route import prompt_in
 
 ROUTE = "/v1/realtime"
 MAX_ERRORS = 20
@@ -79,7 +79,7 @@ class _Session:
             self._instructions = session_of(session, self._instructions)
             await self._send("session.updated", session=self._described())
         elif kind == "conversation.item.create":
-            self._item = prompt_in(prompt_of(event.get("item")))
+            self._item = spoken_text(prompt_of(event.get("item")), "prompt")
             item = {"id": f"item_{secrets.token_hex(8)}", **_user_item(self._item)}
             await self._send(self._dialect.item_created, previous_item_id=None, item=item)
         elif kind == "response.create":
@@ -100,7 +100,8 @@ class _Session:
         if said is None:
             raise Refusal(400, "there is no prompt yet", param="response.input")
         self._item = None
-        return Asked(prompt_in(said), system_prompt=session_of(fields, self._instructions))
+        instructions = session_of(fields, self._instructions)
+        return Asked(spoken_text(said, "prompt"), system_prompt=instructions)
 
     async def _in_turn(self, message: Message) -> bool:
         """Handle an event that arrives during a response; return whether to go on."""

@@ -56,6 +56,12 @@ _NO_KEY = Refusal(
     code="invalid_api_key",
     headers={"WWW-Authenticate": "Bearer"},
 )
+_TOO_LARGE = Refusal(
+    413,
+    f"the body is larger than {MAX_BODY_BYTES} bytes",
+    code="body_too_large",
+    headers={"Connection": "close"},
+)
 
 
 class RequestGate:
@@ -122,7 +128,7 @@ class RequestGate:
         if self._token is not None and not self._has_key(scope, headers):
             return _NO_KEY
         if scope["type"] == "http" and _length(headers) > MAX_BODY_BYTES:
-            return _too_large()
+            return _TOO_LARGE
         return None
 
     def _has_key(self, scope: Scope, headers: Headers) -> bool:
@@ -163,7 +169,7 @@ class _Bounded:
                 note_arrival()  # it came later than the head
             self._size += len(message.get("body", b""))
             if self._size > MAX_BODY_BYTES:
-                raise HTTPException(413, _too_large().message, {"Connection": "close"})
+                raise HTTPException(413, _TOO_LARGE.message, {"Connection": "close"})
         return message
 
 
@@ -191,15 +197,6 @@ class _Answer:
             self.began = True
             self._note(self.route, message["status"])
         await self._send(message)
-
-
-def _too_large() -> Refusal:
-    return Refusal(
-        413,
-        f"the body is larger than {MAX_BODY_BYTES} bytes",
-        code="body_too_large",
-        headers={"Connection": "close"},
-    )
 
 
 def _length(headers: Headers) -> int:

@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket
 
 from voicebench.events import AudioChunk, TurnFailed
 from voicebench.server.admission import Turns
-from voicebench.server.asking import bounded_text
+from voicebench.server.asking import spoken_text
 from voicebench.server.clock import note_arrival
 from voicebench.server.http_answer import refusal_of
 from voicebench.server.inbox import Inbox, Message, accepted, json_object
@@ -119,4 +119,4 @@ def _text_in(content: dict[str, object]) -> str:
     text = content.get("text")
     if not isinstance(text, str):
         raise Refusal(400, 'a message is {"text": "…"}', param="text")
-    return bounded_text(text, "text", "text")
+    return spoken_text(text, "text")

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 
 from voicebench.events import Event, Fault, ServerTiming, TurnFailed, TurnFinished, TurnStarted
 from voicebench.server.admission import Turns
-from voicebench.server.asking import bounded_text
+from voicebench.server.asking import spoken_text
 from voicebench.server.clock import note_arrival
 from voicebench.server.inbox import Inbox, Message, accepted
 from voicebench.server.refusal import Refusal
@@ -53,7 +53,7 @@ async def _take_turn(socket: WebSocket, inbox: Inbox, served: Served, turns: Tur
         return False
 
     try:
-        prompt = prompt_in(started.prompt)
+        prompt = spoken_text(started.prompt, "prompt")
         sending = _send_turn(socket, prompt, number, served, turns)
         await inbox.listen_during(sending, interrupted)
     except Refusal as refusal:
@@ -73,11 +73,6 @@ async def _send_turn(
             await _send(socket, event, number)
         if turn.figures.outcome == "cancelled":
             await _send(socket, _failure("the turn was interrupted", "engine"), number)
-
-
-def prompt_in(text: str) -> str:
-    """Return the prompt without the spaces around it. Raises `Refusal`."""
-    return bounded_text(text, "prompt", "the prompt")
 
 
 def _failure(reason: str, fault: Fault) -> TurnFailed:
