@@ -81,7 +81,7 @@ def test_a_closing_mark_before_any_text_is_a_mark_and_no_more() -> None:
 def test_a_closing_mark_after_text_that_was_shown_says_that_it_was_a_thought() -> None:
     text = VisibleText()
     assert text.push("They ask for the time.") == "They ask for the time."
-    with pytest.raises(EngineError, match="thought aloud") as caught:
+    with pytest.raises(EngineError, match="contains reasoning") as caught:
         text.push(" Hm.</think>It is late.")
     assert "--reasoning-parser" in caught.value.remedy
 

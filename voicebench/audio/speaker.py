@@ -112,11 +112,7 @@ class Speaker:
             rate, _ = self._resampler
             self._put(self._resampled(np.zeros(0, dtype=np.float32), rate, last=True))
         self._playout.close()
-        taken = -1
-        while not self._over.wait(STUCK_AFTER_S):
-            if taken == self._playout.taken:
-                raise self._broken("stopped taking samples")
-            taken = self._playout.taken
+        self._wait(self._over.wait)
         if self._defect is not None:
             raise self._defect
         if self._stopped:
@@ -202,9 +198,13 @@ class Speaker:
         self._over.set()
 
     def _put(self, pcm: NDArray[np.float32]) -> None:
-        taken = self._playout.taken
-        while not self._playout.put(pcm, STUCK_AFTER_S):
-            if self._playout.taken == taken:
+        self._wait(lambda timeout_s: self._playout.put(pcm, timeout_s))
+
+    def _wait(self, is_done: Callable[[float], bool]) -> None:
+        """Call ``is_done(timeout_s)`` until it is true, as long as the device takes samples."""
+        taken = -1
+        while not is_done(STUCK_AFTER_S):
+            if taken == self._playout.taken:
                 raise self._broken("stopped taking samples")
             taken = self._playout.taken
 

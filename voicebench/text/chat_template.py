@@ -1,7 +1,7 @@
-"""What a conversation looks like to a language model: roles, turn ends and reasoning marks.
+"""The text of a conversation for a language model: roles, ends of turns and reasoning marks.
 
-A model that was trained to chat brings a template that lays out the turns. A model without one
-knows only text that goes on, so its turn is laid out plainly, and its answer is one line:
+A chat model has a template that lays out the turns. A model without a template only continues text,
+so its turn is plain, and its answer is one line:
 
     {system prompt}
 
@@ -25,7 +25,7 @@ TURN_END_TOKENS = (
     "<end_of_turn>",
     "</s>",
 )
-"""Special tokens with which known model families end a turn, whatever their settings file says:
+"""Special tokens with which known model families end a turn, whatever their configuration says:
 ChatML (SmolLM, Qwen), Llama 3, Phi, Gemma, Llama 2 and Mistral."""
 
 REASONING_MARKS = ("<think>", "</think>")
@@ -33,9 +33,9 @@ REASONING_MARKS = ("<think>", "</think>")
 
 @dataclass(frozen=True, slots=True)
 class PastMessage:
-    """What was said earlier in a conversation, and by whom.
+    """An earlier message of a conversation.
 
-    The user begins, and the two take turns: that is what every template can lay out.
+    The user begins, and the two alternate, because every template supports that.
     """
 
     role: Literal["user", "assistant"]
@@ -45,33 +45,31 @@ class PastMessage:
 def messages(
     system_prompt: str, prompt: str, earlier: Sequence[PastMessage] = ()
 ) -> list[dict[str, str]]:
-    """Return the conversation in which the user has just said ``prompt``."""
-    told = [{"role": "system", "content": system_prompt}] if system_prompt else []
-    said = [{"role": it.role, "content": it.text} for it in (*earlier, PastMessage("user", prompt))]
-    return told + said
+    """Return the conversation that ends with the user's ``prompt``."""
+    system = [{"role": "system", "content": system_prompt}] if system_prompt else []
+    spoken = (*earlier, PastMessage("user", prompt))
+    return system + [{"role": message.role, "content": message.text} for message in spoken]
 
 
 def messages_without_system(
     system_prompt: str, prompt: str, earlier: Sequence[PastMessage] = ()
 ) -> list[dict[str, str]]:
-    """Return the same for a template that knows no system role: its words go before the user's."""
-    first, *rest = messages("", prompt, earlier)
-    content = first["content"]
-    return [
-        first | {"content": f"{system_prompt}\n\n{content}" if system_prompt else content},
-        *rest,
-    ]
+    """Return the same for a template without a system role: the first message begins with it."""
+    conversation = messages("", prompt, earlier)
+    if system_prompt:
+        conversation[0]["content"] = f"{system_prompt}\n\n{conversation[0]['content']}"
+    return conversation
 
 
 def plain_turn(system_prompt: str, prompt: str, earlier: Sequence[PastMessage] = ()) -> str:
-    """Return the text after which a model without a chat template answers, on the same line."""
+    """Return the text that a model without a chat template continues with its answer."""
     opening = f"{system_prompt}\n\n" if system_prompt else ""
-    said = "".join(f"{it.role.capitalize()}: {it.text}\n" for it in earlier)
-    return f"{opening}{said}User: {prompt}\nAssistant:"
+    past = "".join(f"{message.role.capitalize()}: {message.text}\n" for message in earlier)
+    return f"{opening}{past}User: {prompt}\nAssistant:"
 
 
 def eos_ids(*settings: object) -> set[int]:
-    """Return the ids of ``eos_token_id`` settings, each of which is an id, a list, or missing."""
+    """Return the ids of ``eos_token_id`` settings; each is an id, a list of ids, or missing."""
     ids: set[int] = set()
     for setting in settings:
         if isinstance(setting, int):

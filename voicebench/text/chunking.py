@@ -1,46 +1,46 @@
-"""Text chunks: where a reply that is still being written can be cut and handed to the synthesizer.
+"""Text chunks: where to cut a reply that is still being written, for the synthesizer.
 
 A synthesizer speaks a piece of text, not a token. The first chunk is short (3 words) so that sound
-starts early; the later ones are longer (about 8) so that they sound like speech. Sentence ends,
-clause marks and line ends close a chunk before it has all its words; a clause mark only where half
-the words are there, or a list would be spoken one word at a time.
+starts early. Later chunks are longer (about 8 words) so that they sound like speech. Ends of
+sentences, clauses and lines close a chunk early. A clause mark does so only after half the words:
+otherwise a list would be spoken one word at a time.
 
-The text is read one character at a time and nothing is read twice, so text that comes token by
-token gives the chunks of the same text at once, whatever the tokens are. The chunks joined are
-the text: nothing is stripped or rewritten. The spaces between two chunks belong to the first one
-as far as they are known when it closes, else to the second.
+The text is read one character at a time, and nothing is read twice. So the chunks do not depend on
+how the text is cut into tokens. The chunks joined are the text: nothing is stripped or rewritten.
+Spaces between two chunks belong to the first, as far as they are known when it closes.
 
-**How early a chunk closes** is first-audio latency, so each rule waits only for what it needs:
+**How early a chunk closes** is part of the time to first audio, so each rule waits only for the
+characters that it needs:
 
 ===============================  ==================================================================
 what closes the chunk            the last character it has to see
 ===============================  ==================================================================
 a line end                       the line end
-``,`` ``;`` after a letter       the mark itself, in a first chunk of nothing but words and spaces:
-                                 no number, URL or open quote can be waiting there
+``,`` ``;`` after a letter       the mark itself, in a first chunk of only words and spaces: no
+                                 number, URL or open quote is possible there
 a mark (``.`` ``!`` ``?``        the space after it: "3.14", "10:30", "?!", ``."`` and URLs go on
 ``,`` ``:`` ``—`` …) elsewhere   there. Short forms that end no sentence ("Dr.", "U.S.") are known.
-                                 A mark torn off would be heard: espeak-ng reads a lone "!" aloud
+                                 A mark in the next chunk would be heard: espeak-ng reads a lone "!"
 ``.`` after "No", "fig", "Jan"   the character after the space: a digit makes it "No. 5"
 any mark inside ``« »``          the character after the space, which may be the ``»``
 ``。`` ``！`` ``、`` …              the next character, which may be a closing bracket
 the number of words              the character after the space: a mark there belongs to the last
-                                 word ("ça va ?", "so — "). Tokens that carry their word's space in
-                                 front bring both at once
+                                 word ("ça va ?", "so — "). Tokens that begin with their space bring
+                                 both at once
 ===============================  ==================================================================
 
-**What is bound together** (`voicebench.text.orthography.is_bound_to`) may lengthen a chunk, to at
-most twice its words: "Dr." and "Smith", initials, "100 000".
+**Bound words** (`voicebench.text.orthography.is_bound_to`) may lengthen a chunk, to at most twice
+its words: "Dr." and "Smith", initials, "100 000".
 
-**What counts**: a word is what stands between two spaces or em dashes and has a letter or a digit
-in it; no-break spaces are inside a word. In Chinese and Japanese two characters count as a word.
-(Thai, Lao and Khmer, which write no spaces either, are cut at their spaces and by length.) A chunk
-without any word (spaces, an emoji, a list's bullet) is not closed: it waits for the next word, and
-only the end of the reply or the length limit lets it go alone.
+**Counting words**: a word stands between two spaces or em dashes and has a letter or a digit;
+no-break spaces are inside a word. In Chinese and Japanese two characters count as a word. (Thai,
+Lao and Khmer, also without spaces between words, are cut at their spaces and by length.) A chunk
+without a word (spaces, an emoji, a bullet) waits for the next word; only the end of the reply or
+the length limit closes it.
 
 **Length**: a chunk of `MAX_CHARACTERS` is cut: before its last word if it has others, otherwise
-inside the word, and never inside what a reader sees as one character (accents, emoji sequences,
-flags) unless that is as long again.
+inside the word. It is never cut inside what a reader sees as one character (accents, emoji
+sequences, flags), unless that is as long again.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ from voicebench.text.orthography import (
 )
 
 MAX_CHARACTERS = 200
-"""The length from which a chunk is cut wherever it stands."""
+"""A chunk of this length is cut."""
 
 _MARKS_THAT_CLOSE_AT_ONCE = frozenset(",;，、；")
 _PLAIN_MARKS = _MARKS_THAT_CLOSE_AT_ONCE | frozenset("!?！？。¿¡")
@@ -77,7 +77,7 @@ class Chunker:
     """Cuts one reply into text chunks while it is being written.
 
     ``first_words`` and ``later_words`` are the sizes of the first chunk and of all others.
-    Raises `voicebench.errors.UsageError` for a size under 1.
+    Raises `voicebench.errors.UsageError` for a size below 1.
     """
 
     def __init__(self, first_words: int = 3, later_words: int = 8) -> None:
@@ -87,22 +87,19 @@ class Chunker:
         self._words = first_words
         self._later_words = later_words
         self._is_first = True
-        self._is_plain = True  # nothing but words, spaces and their marks so far
+        self._is_plain = True  # only words, spaces and their marks so far
         self._held: list[str] = []
         self._half_words = 0  # a word counts 2, a Chinese or Japanese character 1
         self._in_word = False
         self._mark = ""  # the last mark after the last word
         self._token_start = 0  # where in _held the last run without a space begins
         self._half_words_before_token = 0
-        self._guillemets = 0  # how many « are open; under 0 inside »German« quotes
+        self._guillemets = 0  # open «; below 0 inside »German« quotes
         self._half_flag = False  # the second half of a flag may follow
         self._on_new_line = True  # the first word of the chunk begins a line
 
     def feed(self, text: str) -> list[str]:
-        """Take the next piece of the reply, of any length; return the chunks that are now closed.
-
-        A chunk is returned by the very call that brings the character which decides it.
-        """
+        """Take the next piece of the reply, of any length, and return the chunks that it closes."""
         closed: list[str] = []
         for char in text:
             if len(self._held) >= MAX_CHARACTERS and self._may_cut_before(char):
@@ -115,11 +112,11 @@ class Chunker:
         return closed
 
     def finish(self) -> list[str]:
-        """End the reply: return what is left as one chunk, or nothing."""
+        """End the reply: return the rest as one chunk, or nothing."""
         return [self._close()] if self._held else []
 
     def _take(self, char: str) -> None:
-        """Add ``char`` to the open chunk and keep count of what it says."""
+        """Add ``char`` to the open chunk, and update the counts."""
         if is_space(char):
             self._in_word = False
         else:
@@ -135,7 +132,7 @@ class Chunker:
         self._held.append(char)
 
     def _take_visible(self, char: str) -> None:
-        """Keep count of the words and of the mark behind the last one."""
+        """Count words, and keep the mark after the last one."""
         begins_token = not self._held or is_space(self._held[-1])
         if begins_token:
             self._token_start = len(self._held)
@@ -162,9 +159,9 @@ class Chunker:
             self._guillemets -= 1
 
     def _close(self) -> str:
-        """Hand over all that is held and start the next chunk."""
+        """Return all that is held, and start the next chunk."""
         text = "".join(self._held)
-        if self._half_words:  # what has no word is not yet the first chunk
+        if self._half_words:  # a chunk without a word is not the first chunk
             self._words = self._later_words
             self._is_first = False
             self._on_new_line = self._held[-1] in LINE_ENDS
@@ -177,7 +174,7 @@ class Chunker:
         return text
 
     def _cut(self) -> str:
-        """Hand over a chunk that is too long, less its last word if it has others."""
+        """Return a chunk that is too long, without its last word if it has others."""
         words_before = self._half_words_before_token
         if is_space(self._held[-1]) or not words_before:
             return self._close()
@@ -189,7 +186,7 @@ class Chunker:
         return text
 
     def _may_cut_before(self, char: str) -> bool:
-        """Tell whether a chunk that is too long may be cut before ``char``."""
+        """Return whether a chunk that is too long may be cut before ``char``."""
         if len(self._held) >= 2 * MAX_CHARACTERS:
             return True
         if self._half_flag and is_regional_indicator(char):
@@ -197,7 +194,7 @@ class Chunker:
         return not is_one_character(self._held[-1], char)
 
     def _ends_before(self, char: str) -> bool:
-        """Tell whether ``char`` shows that the open chunk is complete without it."""
+        """Return whether ``char`` shows that the open chunk is complete without it."""
         if not self._half_words or is_space(char):
             return False
         last = self._held[-1]
@@ -209,7 +206,7 @@ class Chunker:
         """Decide at ``char``, the first character after a space."""
         if self._half_words >= 4 * self._words:
             return True
-        if self._is_finished():  # and only the character after the space could tell
+        if self._is_finished():  # the character after the space decides
             is_closing = char == "»" and self._guillemets > 0
             return not (is_closing or (char.isdigit() and leads_a_number(word_in(self._token()))))
         if self._half_words < 2 * self._words:
@@ -217,7 +214,7 @@ class Chunker:
         return not (self._trails(char) or is_bound_to(self._token(), char))
 
     def _trails(self, char: str) -> bool:
-        """Tell whether ``char``, after a space, belongs to what stands before the space."""
+        """Return whether ``char``, after a space, belongs to what stands before the space."""
         if char == "»":
             return self._guillemets > 0
         if char in UNITS_AFTER_A_SPACE:
@@ -241,7 +238,7 @@ class Chunker:
         return not is_bound_without_space(last, char)
 
     def _ends_after(self, char: str) -> bool:
-        """Tell whether the chunk is complete now that ``char`` is in it."""
+        """Return whether the chunk is complete now that ``char`` is in it."""
         if not self._half_words:
             return False
         if char in LINE_ENDS:
@@ -257,7 +254,7 @@ class Chunker:
         )
 
     def _is_finished(self) -> bool:
-        """Tell whether the words so far end with a mark that closes a sentence or a clause."""
+        """Return whether the words so far end with a mark that closes a sentence or a clause."""
         if not self._mark:
             return False
         if self._mark in CLAUSE_MARKS:
@@ -265,7 +262,7 @@ class Chunker:
         return self._mark != "." or not self._is_period_of_word()
 
     def _is_period_of_word(self) -> bool:
-        """Tell whether the period after the last word is a part of it: "Dr.", "U.S.", "1."."""
+        """Return whether the period after the last word is part of it: "Dr.", "U.S.", "1."."""
         word = word_in(self._token())
         is_list_number = (
             self._on_new_line and self._half_words == 2 and word.isdigit() and len(word) <= 2
@@ -273,13 +270,13 @@ class Chunker:
         return is_list_number or is_short_form(word)
 
     def _may_go_on_after_space(self) -> bool:
-        """Tell whether the sentence or clause may still have a part behind the space."""
+        """Return whether the sentence or clause may go on after the space."""
         return self._guillemets > 0 or (
             self._mark == "." and leads_a_number(word_in(self._token()))
         )
 
     def _is_digit_before(self) -> bool:
-        """Tell whether a digit stands before the last character."""
+        """Return whether a digit stands before the last character."""
         return len(self._held) > 1 and self._held[-2].isdigit()
 
     def _token(self) -> str:

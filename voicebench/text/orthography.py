@@ -1,8 +1,7 @@
-"""How words, marks and characters are written: the facts that the chunker decides by.
+"""How words, marks and characters are written: facts that the chunker needs.
 
-English and French short forms, the marks of the scripts that have their own, which characters a
-space does not divide, and what a reader sees as one character (UAX #29, as far as `unicodedata`
-goes). Nothing here knows of chunks.
+English and French short forms, the marks of several scripts, which characters a space does not
+divide, and what a reader sees as one character (UAX #29, as far as `unicodedata` goes).
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import unicodedata
 
 WIDE_CLAUSE_MARKS = frozenset("、，；：､")
 WIDE_MARKS = WIDE_CLAUSE_MARKS | frozenset("。！？｡")
-"""Marks of Chinese and Japanese, which need no space after them."""
+"""Marks of Chinese and Japanese, which have no space after them."""
 
 DASHES = frozenset("-—–")
 CLAUSE_MARKS = frozenset(",;:،؛") | DASHES | WIDE_CLAUSE_MARKS
@@ -19,7 +18,7 @@ MARKS = CLAUSE_MARKS | WIDE_MARKS | frozenset(".!?…‽؟।॥")
 OPENERS = frozenset("([{“‘«„¿¡「『（《〈【〔［｛")
 CLOSERS = frozenset(")]}”»」』）》〉】〕］｝")
 UNITS_AFTER_A_SPACE = frozenset("%€°‰")
-"""What French and German write behind a number and a space."""
+"""French and German write these after a number and a space."""
 
 LINE_ENDS = frozenset("\n\u2028\u2029")
 
@@ -43,20 +42,20 @@ _INSIDE_A_SENTENCE = frozenset(
 
 
 def is_space(char: str) -> bool:
-    """Tell whether a word ends at ``char``; a no-break space is a part of its word."""
+    """Return whether a word ends at ``char``; a no-break space is part of its word."""
     return char.isspace() and char not in _NO_BREAK_SPACES
 
 
 def word_in(token: str) -> str:
-    """Return ``token`` as the tables of short forms have it.
+    """Return ``token`` as in the tables of short forms: "(Dr." gives "dr".
 
-    Without quotes, brackets, markup and its last period, in lower case: "(Dr." gives "dr".
+    Lower case, without quotes, brackets, markup and its last period.
     """
     return token.strip(_AROUND_A_WORD).removesuffix(".").lower()
 
 
 def is_short_form(word: str) -> bool:
-    """Tell whether a period behind ``word`` belongs to it and ends no sentence: "Dr.", "U.S."."""
+    """Return whether a period after ``word`` does not end a sentence: "Dr.", "U.S."."""
     return (
         _is_initial(word)
         or _is_dotted(word)
@@ -67,14 +66,14 @@ def is_short_form(word: str) -> bool:
 
 
 def leads_a_number(word: str) -> bool:
-    """Tell whether a period behind ``word`` belongs to it if a number follows: "No. 5"."""
+    """Return whether a period after ``word`` belongs to it if a number follows: "No. 5"."""
     return word in _BEFORE_A_NUMBER
 
 
 def is_bound_to(token: str, char: str) -> bool:
-    """Tell whether ``token`` should not be parted from the word that begins with ``char``.
+    """Return whether ``token`` should stay with the next word, which begins with ``char``.
 
-    A title and its name ("Dr Smith" too), an initial, "e.g." and its example, digit groups
+    A title and its name ("Dr Smith"), an initial, "e.g." and its example, digit groups
     ("100 000"), "fig. 3".
     """
     word = word_in(token)
@@ -87,7 +86,7 @@ def is_bound_to(token: str, char: str) -> bool:
 
 
 def is_unspaced(char: str) -> bool:
-    """Tell whether ``char`` is a letter of Chinese or Japanese: no spaces between words."""
+    """Return whether ``char`` is a letter of Chinese or Japanese: no spaces between words."""
     if char < "\u3005":
         return False
     return (
@@ -102,10 +101,10 @@ def is_unspaced(char: str) -> bool:
 
 
 def is_bound_without_space(last: str, char: str) -> bool:
-    """Tell whether two characters of Chinese or Japanese text look like parts of one word.
+    """Return whether two characters of Chinese or Japanese text seem to be parts of one word.
 
-    Without a dictionary: an ending in hiragana stays with its stem, a foreign word in katakana
-    stays whole, a counter stays with its number ("3年").
+    Without a dictionary: a hiragana ending stays with its stem, a katakana word stays whole, and a
+    counter stays with its number ("3年").
     """
     if char in "々ー〻ｰ" or "\u3040" <= char <= "\u309f":
         return True
@@ -113,14 +112,14 @@ def is_bound_without_space(last: str, char: str) -> bool:
 
 
 def is_regional_indicator(char: str) -> bool:
-    """Tell whether ``char`` is half of a flag."""
+    """Return whether ``char`` is half of a flag."""
     return "\U0001f1e6" <= char <= "\U0001f1ff"
 
 
 def is_one_character(last: str, char: str) -> bool:
-    """Tell whether a reader sees ``char`` as a part of the character that ends in ``last``.
+    """Return whether a reader sees ``char`` as part of the character that ends in ``last``.
 
-    The halves of a flag look the same on both sides, so they need counting and are not seen here.
+    Not for the halves of a flag: both halves look alike, so they have to be counted.
     """
     if char < "\u0300":
         return last == "\r" and char == "\n"
@@ -137,12 +136,12 @@ def is_one_character(last: str, char: str) -> bool:
 
 
 def _is_initial(word: str) -> bool:
-    """Tell whether ``word`` is one letter, as in "J. R. Tolkien"."""
+    """Return whether ``word`` is one letter, as in "J. R. Tolkien"."""
     return len(word) == 1 and word.isalpha() and not is_unspaced(word)
 
 
 def _is_dotted(word: str) -> bool:
-    """Tell whether ``word`` is short parts between periods: "u.s", "e.g", "ph.d", "j.-c"."""
+    """Return whether ``word`` is short parts between periods: "u.s", "e.g", "ph.d", "j.-c"."""
     parts = word.replace("-", "").split(".")
     return len(parts) > 1 and all(part.isalpha() and len(part) <= 2 for part in parts)
 

@@ -1,8 +1,8 @@
-"""What of a text can be spoken at all.
+"""Removes what cannot be spoken from a text.
 
-A reply holds things that no voice should say: emoji (espeak-ng would read their names), dashes
-and bullets on their own, control characters. They are left out before any synthesizer of this
-package sees the text; the words stay as they are.
+A reply contains things that no voice should say: emoji (espeak-ng would read their names), lone
+dashes and bullets, control characters. They are removed before a synthesizer of this package gets
+the text. The words stay as they are.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import unicodedata
 from collections.abc import Iterator
 
 MOST_CHARACTERS = 2000
-"""A longer text is spoken in parts, so that memory stays bounded whatever comes in."""
+"""A longer text is spoken in parts, so that memory stays bounded."""
 
 _JOINERS = frozenset("\u200d\ufe0e\ufe0f\u20e3")
 _SPOKEN_SIGNS = frozenset("%&@#°")
 
 
 def speakable(text: str) -> str:
-    """Return ``text`` without what is not spoken; "" if nothing in it can be pronounced.
+    """Return ``text`` without what is not spoken; "" if nothing can be pronounced.
 
-    Spoken are letters, digits, signs of money and arithmetic, and a few signs with a name
-    (per cent, at, …).
+    Letters, digits, signs of money and arithmetic, and a few signs with a name (per cent, at, …)
+    are spoken.
     """
     kept = "".join(_kept(character) for character in text).strip()
     return kept if any(_is_spoken(character) for character in kept) else ""

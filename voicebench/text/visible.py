@@ -1,19 +1,17 @@
-"""The part of a model's text that a listener hears: not its reasoning, nor white space before it.
+"""The part of a model's text that a listener hears: without reasoning, and white space before it.
 
-A reasoning model thinks before it answers. Some servers send the thought in a field of its own;
-others leave it in the text, between marks that depend on the model (`_THOUGHTS`). A mark may be cut
-in two by the pieces in which text comes, so the end of a piece that may be the beginning of a mark
-is held back until the next piece decides.
+A reasoning model thinks before it answers. Some servers send the thought in a field of its own.
+Others leave it in the text, between marks that depend on the model (`_THOUGHTS`). A mark may be
+split over two pieces of text, so the end of a piece that may begin a mark waits for the next piece.
 
 Three cases need a rule:
 
-- A thought is opened and never closed: what follows the opening mark is never shown.
-- A closing mark comes without an opening one, because the chat template has opened the thought.
-  Then all text before the mark was a thought. Where some of it was shown already, that cannot be
-  taken back, and `VisibleText.push` raises.
-- White space before the first visible character is no reply yet: it is shown together with it.
+- A thought is opened and never closed: nothing after the opening mark is shown.
+- A closing mark has no opening mark, because the chat template has opened the thought. Then all
+  text before it was a thought. If some was shown already, `VisibleText.push` raises.
+- White space before the first visible character waits, and is shown together with it.
 
-Everything else is shown as it is; nothing is stripped or rewritten.
+Everything else is shown as it is.
 """
 
 from __future__ import annotations
@@ -45,7 +43,7 @@ _THOUGHTS = {
     "<|channel|>analysis": "<|channel|>final",  # gpt-oss
     "<|channel|>commentary": "<|channel|>final",
 }
-"""What opens a thought, and what closes it; in lower case, for models do not keep to one."""
+"""Opening and closing marks of thoughts, in lower case: models use either case."""
 _SILENT = (
     "<|start|>assistant",
     "<|message|>",
@@ -59,17 +57,17 @@ _SILENT = (
     "</answer>",
     *TURN_END_TOKENS,
 )
-"""Marks around the answer itself, and special tokens that a server has written out as text."""
+"""Marks around the answer itself, and special tokens that a server has sent as text."""
 _CLOSERS = frozenset(_THOUGHTS.values()) - frozenset(_SILENT)
 _MARKS = tuple(sorted({*_THOUGHTS, *_CLOSERS, *_SILENT}, key=len, reverse=True))
 _ANY_MARK = re.compile("|".join(map(re.escape, _MARKS)))
 _FIRST_LETTERS = {mark[0] for mark in _MARKS}
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
-"""ASCII alone: other letters may become two, and every place in the text would shift."""
+"""Only ASCII: other letters may become two, which would shift positions in the text."""
 
 
 class Remarks:
-    """Lets the first remark of each kind through."""
+    """Passes on the first remark of each kind."""
 
     def __init__(self) -> None:
         self._made: set[RemarkKind] = set()
@@ -83,10 +81,10 @@ class Remarks:
 
 
 class VisibleText:
-    """Takes a reply's text in pieces and gives back what of it is visible.
+    """Takes a reply's text in pieces, and returns the visible part.
 
-    ``withheld`` is what was not shown so far, by its kinds. ``had_thought`` says whether there was
-    a thought, be it empty: its marks are tokens too.
+    ``withheld`` are the kinds of text that were not shown so far. ``had_thought`` says whether
+    there was a thought, even an empty one: its marks are tokens too.
     """
 
     def __init__(self) -> None:
@@ -102,9 +100,9 @@ class VisibleText:
         return self._closer is not None
 
     def push(self, text: str) -> str:
-        """Return what becomes visible with ``text`` in hand.
+        """Return the text that becomes visible with ``text``.
 
-        Raises `EngineError` where ``text`` tells that what was shown before was a thought.
+        Raises `EngineError` if ``text`` shows that text returned before was a thought.
         """
         self._held += text
         shown = ""
@@ -116,7 +114,7 @@ class VisibleText:
         return shown
 
     def finish(self) -> str:
-        """Return what was held back, now that nothing follows."""
+        """Return the text that waited for the next piece, because none follows."""
         held, self._held = self._held, ""
         if self.is_thinking:
             self._note_thought(held)
@@ -124,7 +122,7 @@ class VisibleText:
         return self._after_blank(held)
 
     def _next_piece(self) -> tuple[str, bool]:
-        """Take the visible text up to the next mark, and the mark; say whether all is taken."""
+        """Take the visible text up to the next mark, and the mark; return whether all is taken."""
         lowered = self._held.translate(_LOWER)
         found = _ANY_MARK.search(lowered)
         if found is None:
@@ -144,7 +142,7 @@ class VisibleText:
         return piece, False
 
     def _hidden_piece(self) -> tuple[str, bool]:
-        """Take the thought up to its closing mark; say whether all is taken."""
+        """Take the thought up to its closing mark; return whether all is taken."""
         assert self._closer is not None
         lowered = self._held.translate(_LOWER)
         at = lowered.find(self._closer)
@@ -162,8 +160,8 @@ class VisibleText:
         self._note_thought(before)
         if self._blank is None:
             raise EngineError(
-                f"the model thought aloud: {mark!r} came after text that was taken for speech",
-                "let the server keep reasoning apart (vLLM and SGLang: --reasoning-parser, "
+                f"the reply contains reasoning: {mark!r} came after text that was taken for speech",
+                "let the server separate reasoning (vLLM and SGLang: --reasoning-parser, "
                 "llama.cpp: --reasoning-format deepseek), or switch reasoning off",
             )
 
@@ -172,7 +170,7 @@ class VisibleText:
             self.withheld["reasoning"] = None
 
     def _after_blank(self, piece: str) -> str:
-        """Return ``piece``; white space before the first visible character waits for that."""
+        """Return ``piece``; white space before the first visible character waits for it."""
         if self._blank is None or not piece:
             return piece
         piece = self._blank + piece
@@ -185,7 +183,7 @@ class VisibleText:
 
 
 class VisibleReply(NamedTuple):
-    """A reply that came in one piece: its visible text, and what was withheld of it."""
+    """A reply that arrived in one piece: its visible text, and the kinds of text withheld."""
 
     text: str
     withheld: tuple[RemarkKind, ...]
@@ -193,9 +191,9 @@ class VisibleReply(NamedTuple):
 
 
 def visible_reply(text: str) -> VisibleReply:
-    """Return what is visible of a reply that came in one piece.
+    """Return the visible part of a reply that arrived in one piece.
 
-    Nothing of it was shown before, so a thought that the chat template has opened can be left out.
+    None of it was shown before, so a thought that the chat template has opened can be left out.
     """
     answer = _after_unopened_thought(text)
     visible = VisibleText()
@@ -220,7 +218,7 @@ def _after_unopened_thought(text: str) -> str:
 
 
 def visible_start(text: str) -> int:
-    """Return how many characters of ``text`` come before the first that can be seen or heard."""
+    """Return how many characters come before the first that can be seen or heard."""
     for at, char in enumerate(text):
         if not char.isspace() and unicodedata.category(char) not in ("Cc", "Cf"):
             return at
@@ -228,7 +226,7 @@ def visible_start(text: str) -> int:
 
 
 def _possible_mark(lowered: str) -> int:
-    """Return how many characters at the end of ``lowered`` may be the beginning of a mark."""
+    """Return how many characters at the end of ``lowered`` may begin a mark."""
     at = max(lowered.rfind(letter) for letter in _FIRST_LETTERS)
     tail = lowered[at:] if at >= 0 else ""
     return len(tail) if tail and any(mark.startswith(tail) for mark in _MARKS) else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from drawn_voices import write_mms_voice, write_piper_voice
 
 from voicebench.engines.tts.fitting import choose_arithmetic
+from voicebench.engines.tts.synthesizer import LocalSynthesizer, load_synthesizer
 from voicebench.engines.tts.vits.arithmetic import Arithmetic
 from voicebench.engines.tts.voice import Voice
 
@@ -20,8 +22,8 @@ def small_voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def voice_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the cache that converted small voices go to."""
+def voice_cache(tmp_path_factory: pytest.TempPathFactory, c_library_or_none: object) -> Path:
+    """Return the cache of the small voices; the C library comes from the user's cache."""
     return tmp_path_factory.mktemp("cache")
 
 
@@ -43,6 +45,19 @@ def mms_folder(small_voices: Path) -> Path:
     return write_mms_voice(small_voices / "mms-small")
 
 
+@pytest.fixture(scope="session")
+def loaded(mms_folder: Path, voice_cache: Path) -> Callable[..., LocalSynthesizer]:
+    """Load the small MMS voice on the CPU, once for each set of settings."""
+
+    @functools.cache
+    def load(**settings: object) -> LocalSynthesizer:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("VOICEBENCH_CACHE", str(voice_cache))
+            return load_synthesizer(str(mms_folder), device="cpu", **settings)  # type: ignore[arg-type]
+
+    return load
+
+
 @pytest.fixture(params=["torch", "native"])
 def kernels(request: pytest.FixtureRequest) -> str:
     """Return each of the kernels that compute a voice; without a C compiler torch alone."""
@@ -53,7 +68,7 @@ def kernels(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def exactly(kernels: str) -> Callable[[Voice], Arithmetic]:
-    """Have a voice computed in float32 by each of the kernels."""
+    """Return a function that loads a voice in float32, for each of the kernels."""
 
     def computed(voice: Voice) -> Arithmetic:
         arithmetic = choose_arithmetic(voice, "cpu", dtype="float32", kernels=kernels)

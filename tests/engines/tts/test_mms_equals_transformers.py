@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import torch
 from drawn_voices import FixedNoise, spoken_at_once, write_mms_voice
+from numpy.typing import NDArray
 from transformers import VitsModel, VitsTokenizer
 
+from voicebench.engines.tts.characters import read_characters
 from voicebench.engines.tts.mms import open_vits_folder
 from voicebench.engines.tts.vits.arithmetic import Arithmetic
 from voicebench.engines.tts.voice import Voice
@@ -26,21 +28,25 @@ KINDS: dict[str, Any] = {
 }
 
 
-@pytest.mark.usefixtures("own_cache")
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_voice_equals_transformers(
-    kind: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    exactly: Callable[[Voice], Arithmetic],
-) -> None:
-    folder = write_mms_voice(tmp_path, **KINDS[kind])
-    voice = open_vits_folder(folder)
-    speaker = 1 if voice.speakers > 1 else None
-    manner = voice.manner if speaker is None else voice.manner.__class__(0.667, 1.25, 0.8, speaker)
-    arithmetic = exactly(replace(voice, manner=manner))
-    symbols = next(voice.symbols("hello my friend, it's ok"))
+@dataclass(frozen=True)
+class Spoken:
+    """A voice, and what transformers makes of it: samples, and the noise that it drew."""
 
+    folder: Path
+    symbols: list[int]
+    speaker: int | None
+    durations: NDArray[np.float32]
+    frames: NDArray[np.float32]
+    samples: NDArray[np.float32]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def spoken(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Spoken:
+    """Have transformers speak with a voice of each kind."""
+    settings = KINDS[request.param]
+    folder = write_mms_voice(tmp_path_factory.mktemp("mms"), **settings)
+    symbols = next(read_characters(folder).symbols("hello my friend, it's ok"))
+    speaker = 1 if "num_speakers" in settings else None
     draws: list[torch.Tensor] = []
     originals = {name: getattr(torch, name) for name in ("randn", "randn_like")}
 
@@ -54,17 +60,31 @@ def test_a_voice_equals_transformers(
     reference = VitsModel.from_pretrained(folder).eval()
     # With other noise a length may lie on the edge of a whole frame, and rounding alone tips it.
     torch.manual_seed(0)
-    with monkeypatch.context() as patched, torch.inference_mode():
+    with pytest.MonkeyPatch.context() as patched, torch.inference_mode():
         for name in originals:
             patched.setattr(torch, name, recorded(name))
-        theirs = reference(torch.tensor([symbols]), speaker_id=speaker).waveform[0].numpy()
-
+        samples = reference(torch.tensor([symbols]), speaker_id=speaker).waveform[0].numpy()
     *durations, frames = draws
-    noise = FixedNoise(
+    return Spoken(
+        folder,
+        symbols,
+        speaker,
         durations[0][0].t().numpy() if durations else np.zeros((len(symbols), 2), np.float32),
         frames[0].t().numpy(),
+        samples,
     )
-    ours = spoken_at_once(arithmetic, symbols, manner, noise)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_voice_equals_transformers(
+    spoken: Spoken, exactly: Callable[[Voice], Arithmetic]
+) -> None:
+    voice = open_vits_folder(spoken.folder)
+    assert next(voice.symbols("hello my friend, it's ok")) == spoken.symbols
+    manner = replace(voice.manner, speaker=spoken.speaker)
+    arithmetic = exactly(replace(voice, manner=manner))
+    noise = FixedNoise(spoken.durations, spoken.frames)
+    ours, theirs = spoken_at_once(arithmetic, spoken.symbols, manner, noise), spoken.samples
     assert np.abs(theirs).max() > 0.01
     assert ours.shape == theirs.shape
     assert np.corrcoef(ours, theirs)[0, 1] > 0.999

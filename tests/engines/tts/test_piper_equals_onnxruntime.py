@@ -21,8 +21,7 @@ Exactly = Callable[[Voice], Arithmetic]
 
 KINDS: dict[str, dict[str, Any]] = {
     "medium, one speaker": {},
-    "high, three speakers": {"kind": "1", "speakers": 3},
-    "plain durations": {"sdp": False},
+    "high, three speakers, plain durations": {"kind": "1", "speakers": 3, "sdp": False},
 }
 
 
@@ -40,18 +39,18 @@ def speak_both(
     return ours, reference.speak(symbols, scales, durations, frames, manner.speaker)
 
 
+@pytest.fixture(scope="module", params=KINDS)
+def built(request: pytest.FixtureRequest, small_voices: Path, piper_file: Path) -> Path:
+    """Return the file of a voice of each kind."""
+    if not (kind := KINDS[request.param]):
+        return piper_file
+    return write_piper_voice(small_voices / f"{request.param}.onnx", **kind)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_cache")
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_voice_of_any_build_equals_onnxruntime(
-    kind: str, request: pytest.FixtureRequest, exactly: Exactly
-) -> None:
-    if KINDS[kind]:
-        folder = request.getfixturevalue("small_voices")
-        path = write_piper_voice(folder / f"{kind}.onnx", **KINDS[kind])
-    else:
-        path = request.getfixturevalue("piper_file")
-    voice, reference = open_piper(path), OnnxVoice(path)
+def test_a_voice_of_any_build_equals_onnxruntime(built: Path, exactly: Exactly) -> None:
+    voice, reference = open_piper(built), OnnxVoice(built)
     speaker = voice.speakers - 1 if voice.speakers > 1 else None
     manner = Manner(0.7, 1.3, 0.9, speaker)
     arithmetic = exactly(replace(voice, manner=manner))
@@ -63,30 +62,40 @@ def test_a_voice_of_any_build_equals_onnxruntime(
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
-@pytest.mark.models
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "text",
-    ["Yes.", "What is the weather like in Paris?", "Twenty two trains leave at 9:45, every day!"],
-)
-def test_the_embedded_voice_equals_onnxruntime(text: str, joe_file: Path, exactly: Exactly) -> None:
-    voice, reference = open_piper(joe_file), OnnxVoice(joe_file)
-    symbols = next(voice.symbols(text))
-    ours, theirs = speak_both(exactly(voice), reference, symbols, voice.manner)
-    assert ours.shape == theirs.shape
-    assert np.corrcoef(ours, theirs)[0, 1] > 0.999
-    np.testing.assert_allclose(ours, theirs, atol=1e-3)
+@pytest.fixture(scope="module")
+def joe(joe_file: Path) -> Voice:
+    return open_piper(joe_file)
+
+
+@pytest.fixture(scope="module")
+def joe_in_onnxruntime(joe_file: Path) -> OnnxVoice:
+    return OnnxVoice(joe_file)
 
 
 @pytest.mark.models
 @pytest.mark.slow
-def test_without_noise_the_embedded_voice_equals_the_untouched_file(joe_file: Path) -> None:
+def test_the_embedded_voice_equals_onnxruntime(
+    joe: Voice, joe_in_onnxruntime: OnnxVoice, exactly: Exactly
+) -> None:
+    arithmetic = exactly(joe)
+    for text in ("Yes.", "Trains leave at 9:45!"):
+        symbols = next(joe.symbols(text))
+        ours, theirs = speak_both(arithmetic, joe_in_onnxruntime, symbols, joe.manner)
+        assert ours.shape == theirs.shape
+        assert np.corrcoef(ours, theirs)[0, 1] > 0.999
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
+@pytest.mark.models
+@pytest.mark.slow
+def test_without_noise_the_embedded_voice_equals_the_untouched_file(
+    joe: Voice, joe_file: Path
+) -> None:
     import onnxruntime
 
-    voice = open_piper(joe_file)
-    symbols = next(voice.symbols("Good morning."))
+    symbols = next(joe.symbols("Yes."))
     noise = FixedNoise(np.zeros((len(symbols), 2), np.float32), np.zeros((2000, 192), np.float32))
-    ours = spoken_at_once(torch_arithmetic(voice), symbols, Manner(0.0, 1.0, 0.0), noise)
+    ours = spoken_at_once(torch_arithmetic(joe), symbols, Manner(0.0, 1.0, 0.0), noise)
     session = onnxruntime.InferenceSession(joe_file, providers=["CPUExecutionProvider"])
     inputs = {
         "input": np.array([symbols]),

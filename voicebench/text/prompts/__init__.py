@@ -1,19 +1,18 @@
 """Prompts: what the user says in the turns of a run.
 
-A set has the prompts that are *measured*, in the order in which they are asked, and other prompts
-of the same shape for the turns before (cold and warm-up): warming up on the very prompt that is
-measured would leave its words in the model's caches. The set keeps that promise itself.
+A set has the prompts that are *measured*, in their order, and other prompts of the same shape for
+the turns before (cold and warm-up). A warm-up prompt is never measured too: it would leave its
+words in the model's caches.
 
 Three sets are built in: ``english`` and ``french`` (48 short spoken requests each) and
-``reference`` (8 prompts of 65 to 78 characters, as long as the texts of the reference sprint). A
-set of one's own is a UTF-8 file:
+``reference`` (8 prompts of 65 to 78 characters). Your own set is a UTF-8 file:
 
 - text: one prompt a line; blank lines and lines that begin with ``#`` are skipped;
-- JSONL (``.jsonl``, ``.ndjson``): each line a string, or an object whose ``prompt`` (or ``text``)
-  is one.
+- JSONL (``.jsonl``, ``.ndjson``): each line a string, or an object with a string as its ``prompt``
+  (or ``text``).
 
-A prompt is one line of at most `MAX_CHARACTERS`: control characters (a tab and a line break inside
-the prompt too) are refused rather than read aloud or dropped. Spaces around it are not part of it.
+A prompt is one line of at most `MAX_CHARACTERS`. Control characters, including tabs and line breaks
+inside the prompt, are errors. Spaces around a prompt are removed.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from pathlib import Path
 from voicebench.errors import UsageError
 
 MAX_CHARACTERS = 8_000
-"""The longest prompt: what a person can say in ten minutes."""
+"""The longest prompt: about ten minutes of speech."""
 
 MAX_FILE_BYTES = 16 * 2**20
 """The largest file of prompts."""
@@ -36,15 +35,7 @@ MAX_FILE_BYTES = 16 * 2**20
 _HERE = Path(__file__).parent
 _BUILT_IN = {"english": "en", "french": "fr", "reference": "en"}
 _SET_OF_LANGUAGE = {"en": "english", "fr": "french"}
-_LANGUAGES = {
-    "en": "en",
-    "eng": "en",
-    "english": "en",
-    "fr": "fr",
-    "fra": "fr",
-    "fre": "fr",
-    "french": "fr",
-}
+_FRENCH = frozenset({"fr", "fra", "fre", "french"})
 _JSON_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json"})
 _LINE_BREAKS = frozenset({"Zl", "Zp"})
 _INVISIBLE = frozenset({"Zs", "Cf"})
@@ -52,9 +43,9 @@ _INVISIBLE = frozenset({"Zs", "Cf"})
 
 @dataclass(frozen=True, slots=True)
 class PromptSet:
-    """The prompts of a run; ``warmup`` loses what is also measured, whatever its case and spaces.
+    """The prompts of a run. Prompts that are also measured are removed from ``warmup``.
 
-    Raises `voicebench.errors.UsageError` if a list is empty, the warm-up prompts after that.
+    Raises `voicebench.errors.UsageError` if one of the two is then empty.
     """
 
     measured: tuple[str, ...]
@@ -84,8 +75,8 @@ class PromptSet:
 def load(source: str | Path | None = None, language: str = "en") -> PromptSet:
     """Return the prompts of a file, of a built-in set by name, or of the set of ``language``.
 
-    ``language`` is any tag `language_of` takes; it also chooses the warm-up prompts for a file.
-    A file that has a built-in set's name is reached as ``./english``. Raises
+    ``language`` is any tag that `language_of` takes; it also selects the warm-up prompts for a
+    file. For a file that has the name of a built-in set, write ``./english``. Raises
     `voicebench.errors.UsageError` with the file and the line.
     """
     if source is None:
@@ -102,10 +93,10 @@ def from_prompts(prompts: Iterable[str], language: str = "en") -> PromptSet:
 
 
 def check_prompt(text: str, where: str) -> str:
-    """Return ``text`` without the spaces around it if it can be asked.
+    """Return ``text`` without the spaces around it. Raises `UsageError` if it is not a prompt.
 
-    ``where`` names its place for the error, as in "--prompt" or "my.txt, line 3". Anything a
-    reader can see is a legal prompt, an emoji too. Raises `voicebench.errors.UsageError`.
+    ``where`` is its place, for the error: "--prompt" or "my.txt, line 3". Anything that a reader
+    can see is allowed, also an emoji.
     """
     if len(text) > MAX_CHARACTERS:
         raise UsageError(
@@ -117,7 +108,7 @@ def check_prompt(text: str, where: str) -> str:
         category = unicodedata.category(char)
         if category == "Cs":
             raise UsageError(
-                f"{where}: character {position} of the prompt is no text (U+{ord(char):04X})",
+                f"{where}: character {position} of the prompt is not text (U+{ord(char):04X})",
                 "write the prompt in UTF-8",
             )
         if category == "Cc" or category in _LINE_BREAKS:
@@ -132,13 +123,13 @@ def check_prompt(text: str, where: str) -> str:
 
 
 def language_of(tag: str | None) -> str:
-    """Return "en" or "fr" for a language tag ("fr-fr", "fr_CA", "fra"); "en" if it is neither."""
+    """Return "en" or "fr" for a language tag ("fr-fr", "fr_CA", "fra"); "en" for others."""
     first = (tag or "").lower().replace("_", "-").partition("-")[0]
-    return _LANGUAGES.get(first, "en")
+    return "fr" if first in _FRENCH else "en"
 
 
 def _spoken(prompt: str) -> str:
-    """Return ``prompt`` such that two that sound the same are equal: no case, single spaces."""
+    """Return ``prompt`` without case and extra spaces, to find prompts that sound the same."""
     return " ".join(unicodedata.normalize("NFC", prompt).casefold().split())
 
 
@@ -151,7 +142,7 @@ def _built_in(name: str) -> tuple[str, ...]:
 
 
 def _with_warmup_of(name: str, measured: tuple[str, ...]) -> PromptSet:
-    """Warm up with the set ``name``: its warm-up prompts, or its others if all are measured."""
+    """Add the warm-up prompts of the set ``name``, or its others if all of them are measured."""
     taken = {_spoken(prompt) for prompt in measured}
     warmup = _built_in(f"{name}-warmup")
     if all(_spoken(prompt) in taken for prompt in warmup):
@@ -160,7 +151,7 @@ def _with_warmup_of(name: str, measured: tuple[str, ...]) -> PromptSet:
 
 
 def _read(path: Path, shown: str) -> tuple[str, ...]:
-    """Read the prompts of one file; ``shown`` is how an error names it."""
+    """Read the prompts of one file; errors call it ``shown``."""
     lines = _lines(_bytes_of(path, shown), shown)
     if path.suffix.lower() in _JSON_SUFFIXES:
         prompts = tuple(_json_prompt(line, where) for where, line in lines)
@@ -174,7 +165,7 @@ def _read(path: Path, shown: str) -> tuple[str, ...]:
 
 
 def _bytes_of(path: Path, shown: str) -> bytes:
-    """Return what is in the file, if it is one and not too large."""
+    """Return the content of the file, if it is a file and not too large."""
     try:
         if path.is_dir():
             raise UsageError(f"{shown} is a folder", "name a file of prompts in it")
@@ -197,9 +188,10 @@ def _bytes_of(path: Path, shown: str) -> bytes:
 
 
 def _lines(data: bytes, shown: str) -> Iterator[tuple[str, str]]:
-    """Yield where each line with something in it is, and the line.
+    """Yield the place and the text of each line that is not blank.
 
-    Split at line feeds only: a form feed or another control character must not pass for a line end.
+    Only line feeds end a line: a form feed or another control character inside a prompt is an
+    error.
     """
     for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         where = f"{shown}, line {number}"
@@ -225,16 +217,15 @@ def _json_prompt(line: str, where: str) -> str:
         value = value.get("prompt", value.get("text"))
     if not isinstance(value, str):
         raise UsageError(
-            f"{where} is no prompt in JSON",
+            f"{where} is not a prompt in JSON",
             'write a string, or an object with a string as its "prompt", on each line',
         )
     return check_prompt(value, where)
 
 
 def _parsed(line: str) -> object:
-    """Return the JSON value of ``line``, or None if it is none (nested too deeply included)."""
+    """Return the JSON value of ``line``; None if it is not JSON, or too deeply nested."""
     try:
-        value: object = json.loads(line)
+        return json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return value

@@ -34,25 +34,14 @@ class Stream(Protocol):
 class Arithmetic(Protocol):
     """A voice's network, ready to compute."""
 
-    @property
-    def shape(self) -> VitsShape:
-        """The sizes of the network."""
-        ...
-
-    @property
-    def device(self) -> str:
-        """The device that computes, as torch names it: ``cpu``, ``cuda:0``."""
-        ...
-
-    @property
-    def kernels(self) -> str:
-        """The code that computes: ``torch`` or ``native``."""
-        ...
-
-    @property
-    def dtype(self) -> str:
-        """The number format of the decoder: ``float32``, ``bfloat16`` or ``float16``."""
-        ...
+    shape: VitsShape
+    """The sizes of the network."""
+    device: str
+    """The device that computes, as torch names it: ``cpu``, ``cuda:0``."""
+    kernels: str
+    """The code that computes: ``torch`` or ``native``."""
+    dtype: str
+    """The number format of the decoder: ``float32``, ``bfloat16`` or ``float16``."""
 
     @property
     def replayed(self) -> bool:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from voicebench.engines.tts.vits.carry import Carry
-from voicebench.engines.tts.vits.layers import Convolution, Upsampling
+from voicebench.engines.tts.vits.layers import Convolution, Upsampling, speaker_layer
 from voicebench.engines.tts.vits.voice_shape import DecoderShape, VitsShape
 
 LAST_SLOPE = 0.01
@@ -113,9 +113,7 @@ class HifiganDecoder(nn.Module):
         super().__init__()
         sizes = shape.decoder
         self.pre = Convolution(shape.flow.channels, sizes.channels, sizes.first_kernel)
-        self.speaker = (
-            nn.Linear(shape.speaker_channels, sizes.channels) if shape.speaker_channels else None
-        )
+        self.speaker = speaker_layer(shape, sizes.channels)
         self.stages = nn.ModuleList(Stage(sizes, i) for i in range(len(sizes.rates)))
         last = sizes.channels >> len(sizes.rates)
         self.post = Convolution(last, 1, sizes.last_kernel, bias=False)

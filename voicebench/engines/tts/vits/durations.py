@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voicebench.engines.tts.vits.layers import SymbolConvolution
+from voicebench.engines.tts.vits.layers import SymbolConvolution, speaker_layer
 from voicebench.engines.tts.vits.splines import inverse_spline
 from voicebench.engines.tts.vits.voice_shape import DurationShape, VitsShape
 
@@ -90,9 +90,7 @@ class StochasticDurations(nn.Module):
         super().__init__()
         sizes = shape.durations
         self.pre = nn.Linear(shape.text.channels, sizes.channels)
-        self.speaker = (
-            nn.Linear(shape.speaker_channels, sizes.channels) if shape.speaker_channels else None
-        )
+        self.speaker = speaker_layer(shape, sizes.channels)
         self.layers = _separable_layers(sizes, shape.norm_eps)
         self.project = nn.Linear(sizes.channels, sizes.channels)
         self.flows = nn.ModuleList(SplineFlow(sizes, shape.norm_eps) for _ in range(sizes.flows))
@@ -118,7 +116,7 @@ class PlainDurations(nn.Module):
     def __init__(self, shape: VitsShape) -> None:
         super().__init__()
         sizes, hidden = shape.durations, shape.text.channels
-        self.speaker = nn.Linear(shape.speaker_channels, hidden) if shape.speaker_channels else None
+        self.speaker = speaker_layer(shape, hidden)
         self.first = SymbolConvolution(hidden, sizes.channels, sizes.kernel)
         self.first_norm = nn.LayerNorm(sizes.channels, eps=shape.norm_eps)
         self.second = SymbolConvolution(sizes.channels, sizes.channels, sizes.kernel)

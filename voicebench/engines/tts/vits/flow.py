@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from voicebench.engines.tts.vits.carry import Carry
-from voicebench.engines.tts.vits.layers import Convolution
+from voicebench.engines.tts.vits.layers import Convolution, speaker_layer
 from voicebench.engines.tts.vits.voice_shape import VitsShape
 
 
@@ -19,11 +19,7 @@ class Coupling(nn.Module):
         half = sizes.channels // 2
         self.hidden = sizes.hidden
         self.pre = nn.Linear(half, sizes.hidden)
-        self.speaker = (
-            nn.Linear(shape.speaker_channels, 2 * sizes.hidden * sizes.layers)
-            if shape.speaker_channels
-            else None
-        )
+        self.speaker = speaker_layer(shape, 2 * sizes.hidden * sizes.layers)
         self.gates = nn.ModuleList(
             Convolution(sizes.hidden, 2 * sizes.hidden, sizes.kernel, sizes.dilation_rate**i)
             for i in range(sizes.layers)

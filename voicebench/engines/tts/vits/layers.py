@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from voicebench.engines.tts.vits.carry import Carry
 from voicebench.engines.tts.vits.tiles import LEAST_ROWS, Tiles
-from voicebench.engines.tts.vits.voice_shape import crop, reach
+from voicebench.engines.tts.vits.voice_shape import VitsShape, crop, reach
 
 
 class Taps(nn.Module):
@@ -158,3 +158,8 @@ class Upsampling(nn.Module):
         for block in range(self.overlap + 1):
             blocks[block : block + count].addmm_(extended, self.weight[block])
         return blocks.view(-1, outputs)[start:stop]
+
+
+def speaker_layer(shape: VitsShape, outputs: int) -> nn.Linear | None:
+    """Return a layer for the speaker's embedding; None in a voice of one speaker."""
+    return nn.Linear(shape.speaker_channels, outputs) if shape.speaker_channels else None

@@ -48,7 +48,10 @@ class NativeArithmetic:
         threads: int,
     ) -> None:
         self.shape = shape
-        self.bfloats = bfloats
+        self.device = "cpu"
+        self.kernels = "native"
+        self.dtype = "bfloat16" if bfloats else "float32"
+        self.replayed = False  # starting a window costs nothing in C
         self._library = library
         self._weights = weights
         self._speaker = speaker
@@ -69,26 +72,6 @@ class NativeArithmetic:
         if getattr(self, "_voice", None):
             self._library.voicebench_voice_close(self._voice)
             self._voice = None
-
-    @property
-    def device(self) -> str:
-        """The device: always the CPU."""
-        return "cpu"
-
-    @property
-    def kernels(self) -> str:
-        """The code that computes."""
-        return "native"
-
-    @property
-    def dtype(self) -> str:
-        """The number format of the decoder."""
-        return "bfloat16" if self.bfloats else "float32"
-
-    @property
-    def replayed(self) -> bool:
-        """Always False: starting a window costs nothing in C."""
-        return False
 
     def encode(
         self, symbols: NDArray[np.int64], drawn: NDArray[np.float32]

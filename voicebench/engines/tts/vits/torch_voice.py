@@ -42,6 +42,9 @@ class TorchArithmetic:
         tell_torch_its_threads()
         self.network = network
         self.replays: Replays | None = None
+        self.shape: VitsShape = network.shape
+        self.device = device
+        self.kernels = "torch"
         self.dtype = dtype
         self._device = torch.device(device)
         self._stream = (
@@ -54,21 +57,6 @@ class TorchArithmetic:
             network.decoder.to(getattr(torch, dtype))
             network.prepare()
             self._speaker = network.speaker(speaker)
-
-    @property
-    def shape(self) -> VitsShape:
-        """The sizes of the network."""
-        return self.network.shape
-
-    @property
-    def device(self) -> str:
-        """The device that computes."""
-        return str(self._device)
-
-    @property
-    def kernels(self) -> str:
-        """The code that computes."""
-        return "torch"
 
     @property
     def replayed(self) -> bool:
