@@ -30,18 +30,19 @@ class FrameHeads:
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the connection."""
-        while data:
+        rest = memoryview(data)
+        while rest:
             if self._left:
-                taken = min(self._left, len(data))
+                taken = min(self._left, len(rest))
                 if self._in_message():
                     self.begun = self._kind
                 self._left -= taken
             else:
                 taken = self._missing()
-                self._head += data[:taken]
+                self._head += rest[:taken]
                 if not self._missing():
                     self._end_head()
-            data = data[taken:]
+            rest = rest[taken:]
             if not self._left and not self._missing():
                 if self._in_message() and self._head[0] & _FINAL:
                     self.begun = None
