@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from itertools import product
+from typing import Any, Literal
 
 import httpx
 import pytest
-from playwright.sync_api import Page
+from chromium import launched, needs_chromium
+from playwright.sync_api import Browser, Page, expect
 from served_somewhere import QUICK, REPLY, server
 
 from voicebench.server.page_files import FILES, FOLDER
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-]
-
-in_browser = pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
 LONG = "sim:ttft=4ms,token=1ms,ttfb=3ms,speed=1x,words=60"
 
 
@@ -51,46 +38,44 @@ def test_every_file_of_the_page_is_served() -> None:
     assert {path.name for path in FOLDER.iterdir()} == {name for name, _ in FILES.values()}
 
 
-@contextmanager
-def open_page(url: str, profile: Path, **context: Any) -> Iterator[Page]:
-    """Open the page in a browser of its own; no error and no stranger may come up."""
-    from playwright.sync_api import expect, sync_playwright
-
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
     expect.set_options(timeout=20_000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch_persistent_context(
-            str(profile), executable_path=BROWSER, headless=True, args=FLAGS, **context
-        )
-        try:
-            page = browser.pages[0]
-            page.set_default_timeout(20_000)
-            errors: list[str] = []
-            asked: list[str] = []
-            page.on("pageerror", lambda error: errors.append(str(error)))
-            page.on(
-                "console",
-                lambda line: (
-                    errors.append(line.text) if line.type in ("error", "warning") else None
-                ),
-            )
-            page.on("request", lambda request: asked.append(request.url))
-            page.goto(url)
-            yield page
-            # What is refused for want of a key, the browser reports as an error by itself.
-            refused = ("401", "403")
-            assert [error for error in errors if not any(one in error for one in refused)] == []
-            strangers = [one for one in asked if not one.startswith((url, "data:"))]
-            assert strangers == []
-        finally:
-            browser.close()
+    with launched() as browser:
+        yield browser
+
+
+@contextmanager
+def open_page(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
+    """Open the page in a profile of its own; no error and no stranger may come up."""
+    context = browser.new_context(**options)
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    errors: list[str] = []
+    asked: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on(
+        "console",
+        lambda line: errors.append(line.text) if line.type in ("error", "warning") else None,
+    )
+    page.on("request", lambda request: asked.append(request.url))
+    try:
+        page.goto(url)
+        yield page
+    finally:
+        context.close()
+    # What is refused for want of a key, the browser reports as an error by itself.
+    refused = ("401", "403")
+    assert [error for error in errors if not any(one in error for one in refused)] == []
+    assert [one for one in asked if not one.startswith((url, "data:"))] == []
 
 
 @pytest.mark.slow
-@in_browser
-def test_a_question_typed_is_answered_in_words_sound_and_picture(tmp_path: Path, url: str) -> None:
-    from playwright.sync_api import expect
-
-    with open_page(url, tmp_path) as page:
+@needs_chromium
+def test_a_question_typed_is_answered_in_words_sound_and_picture(
+    browser: Browser, url: str
+) -> None:
+    with open_page(browser, url) as page:
         expect(page.get_by_text("simulated · simulated")).to_be_visible()
         question = page.get_by_label("Your question")
         question.fill("What will the weather be?")
@@ -118,11 +103,9 @@ def test_a_question_typed_is_answered_in_words_sound_and_picture(tmp_path: Path,
 
 
 @pytest.mark.slow
-@in_browser
-def test_the_next_question_is_asked_over_the_same_connection(tmp_path: Path, url: str) -> None:
-    from playwright.sync_api import expect
-
-    with open_page(url, tmp_path) as page:
+@needs_chromium
+def test_the_next_question_is_asked_over_the_same_connection(browser: Browser, url: str) -> None:
+    with open_page(browser, url) as page:
         opened: list[str] = []
         page.on("websocket", lambda socket: opened.append(socket.url))
         for _ in range(2):
@@ -132,12 +115,10 @@ def test_the_next_question_is_asked_over_the_same_connection(tmp_path: Path, url
 
 
 @pytest.mark.slow
-@in_browser
+@needs_chromium
 @pytest.mark.parametrize("by", ["button", "escape"])
-def test_stopping_silences_the_page_and_stops_the_server(tmp_path: Path, by: str) -> None:
-    from playwright.sync_api import expect
-
-    with server(LONG) as url, open_page(url, tmp_path) as page:
+def test_stopping_silences_the_page_and_stops_the_server(browser: Browser, by: str) -> None:
+    with server(LONG) as url, open_page(browser, url) as page:
         page.get_by_role("button", name="Ask").click()
         expect(page.get_by_role("status")).to_have_text("Speaking …")
         if by == "button":
@@ -153,11 +134,9 @@ def test_stopping_silences_the_page_and_stops_the_server(tmp_path: Path, by: str
 
 
 @pytest.mark.slow
-@in_browser
-def test_a_locked_server_asks_for_its_key_and_takes_it(tmp_path: Path) -> None:
-    from playwright.sync_api import expect
-
-    with server(QUICK, token="s3cret") as url, open_page(url, tmp_path) as page:
+@needs_chromium
+def test_a_locked_server_asks_for_its_key_and_takes_it(browser: Browser) -> None:
+    with server(QUICK, token="s3cret") as url, open_page(browser, url) as page:
         key = page.get_by_label("Key of this server")
         expect(key).to_be_visible()
         key.fill("wrong")
@@ -170,11 +149,11 @@ def test_a_locked_server_asks_for_its_key_and_takes_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@in_browser
+@needs_chromium
 def test_everything_is_reached_by_keyboard_in_the_order_of_reading(
-    tmp_path: Path, url: str
+    browser: Browser, url: str
 ) -> None:
-    with open_page(url, tmp_path) as page:
+    with open_page(browser, url) as page:
         reached = []
         for _ in range(2):
             page.keyboard.press("Tab")
@@ -216,31 +195,28 @@ CONTRAST = """
 
 
 @pytest.mark.slow
-@in_browser
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1100, 360])
+@needs_chromium
 def test_all_text_can_be_read_on_every_ground_and_nothing_sticks_out(
-    tmp_path: Path, url: str, scheme: str, width: int
+    browser: Browser, url: str
 ) -> None:
-    from playwright.sync_api import expect
-
-    viewport = {"width": width, "height": 900}
-    with open_page(url, tmp_path, color_scheme=scheme, viewport=viewport) as page:
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    with open_page(browser, url) as page:
         page.get_by_role("button", name="Ask").click()
         expect(page.get_by_role("status")).to_have_text("Done.")
-        assert page.evaluate(CONTRAST) == []
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        folder = os.environ.get("VOICEBENCH_SCREENSHOTS")
-        if folder:
-            page.screenshot(path=f"{folder}/page-{scheme}-{width}.png", full_page=True)
+        for scheme, width in product(schemes, (1100, 360)):
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate(CONTRAST) == [], (scheme, width)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            folder = os.environ.get("VOICEBENCH_SCREENSHOTS")
+            if folder:
+                page.screenshot(path=f"{folder}/page-{scheme}-{width}.png", full_page=True)
 
 
 @pytest.mark.slow
-@in_browser
-def test_who_asks_for_calm_gets_the_picture_when_it_is_complete(tmp_path: Path, url: str) -> None:
-    from playwright.sync_api import expect
-
-    with open_page(url, tmp_path, reduced_motion="reduce") as page:
+@needs_chromium
+def test_who_asks_for_calm_gets_the_picture_when_it_is_complete(browser: Browser, url: str) -> None:
+    with open_page(browser, url, reduced_motion="reduce") as page:
         page.evaluate("() => { window.requestAnimationFrame = () => { throw new Error('moved') } }")
         page.get_by_role("button", name="Ask").click()
         expect(page.get_by_role("status")).to_have_text("Done.")
