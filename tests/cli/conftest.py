@@ -12,7 +12,7 @@ from ran_command import Command, Ran
 from searched_output import Searched
 
 from voicebench.cli import main
-from voicebench.measuring import session
+from voicebench.measuring import open_run
 from voicebench.measuring.plan import take_turns
 from voicebench.targets import simulated
 
@@ -39,12 +39,12 @@ def scripted_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Play simulated turns on a clock that no machine can hold up: they take what is scripted."""
     clock = simulated.VirtualClock()
     monkeypatch.setattr(simulated, "RealClock", lambda *_spin: clock)
-    monkeypatch.setattr(session, "take_turns", partial(take_turns, clock=clock.now_ns))
+    monkeypatch.setattr(open_run, "take_turns", partial(take_turns, clock=clock.now_ns))
 
 
 @pytest.fixture
 def searched(voicebench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Searched:
     monkeypatch.setenv("SOME_KEY", KEY)
-    monkeypatch.setattr("voicebench.measuring.session.QUICK_TURNS", 1)
-    monkeypatch.setattr("voicebench.measuring.session.QUICK_TURNS_OVER_THE_WIRE", 1)
+    monkeypatch.setattr("voicebench.measuring.open_run.QUICK_TURNS", 1)
+    monkeypatch.setattr("voicebench.measuring.open_run.QUICK_TURNS_OVER_THE_WIRE", 1)
     return Searched(voicebench, tmp_path / "results")

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from ran_command import Command
 
-from voicebench.measuring import session
+from voicebench.measuring import open_run
 
 pytestmark = pytest.mark.usefixtures("scripted_time")
 
@@ -109,7 +109,7 @@ def test_a_defect_leaves_its_reports(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(session, "measure_in_process", broken)
+    monkeypatch.setattr(open_run, "measure_in_process", broken)
     with pytest.raises(ZeroDivisionError):
         voicebench(*job.arguments())
     kind, message = job.problem()
@@ -122,7 +122,7 @@ def test_an_interrupt_before_the_first_turn_leaves_its_reports(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(session, "measure_in_process", interrupted)
+    monkeypatch.setattr(open_run, "measure_in_process", interrupted)
     ran = voicebench(*job.arguments())
     assert ran.code == 130
     assert job.problem()[0] == "INTERRUPTED"

@@ -12,7 +12,7 @@ from ran_command import Command, Ran
 from voicebench.checks import transports
 from voicebench.events import Emit, Token, TurnFailed, TurnStarted
 from voicebench.judging.streaming_check import StreamingCheck
-from voicebench.measuring import session
+from voicebench.measuring import open_run
 from voicebench.targets.simulated import Simulated
 
 pytestmark = pytest.mark.usefixtures("scripted_time")
@@ -162,7 +162,7 @@ def test_an_interrupt_while_the_voice_is_asked_again_leaves_the_rest(
     def impatient(*_: object) -> StreamingCheck:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(session, "check_streaming", impatient)
+    monkeypatch.setattr(open_run, "check_streaming", impatient)
     ran = run_of_12(voicebench, tmp_path)
     assert ran.code == 130
     assert ran.out.splitlines()[-1] == "! INTERRUPTED  after 12 of 12 turns"
@@ -231,7 +231,7 @@ def test_an_interrupt_while_models_are_loaded_says_so(
     def impatient(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(session, "open_target", impatient)
+    monkeypatch.setattr(open_run, "open_target", impatient)
     ran = run_of_12(voicebench, tmp_path)
     assert (ran.code, ran.out) == (130, "")
     assert ran.err.splitlines()[-1] == "voicebench: interrupted"

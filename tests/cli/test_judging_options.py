@@ -13,7 +13,7 @@ from ran_command import Command
 from voicebench.judging import judgement
 from voicebench.judging.noise import Noise
 from voicebench.judging.regression import Regressions
-from voicebench.measuring import session
+from voicebench.measuring import open_run
 
 pytestmark = pytest.mark.usefixtures("scripted_time")
 
@@ -215,7 +215,7 @@ def test_a_noisy_machine_is_exit_5_with_the_remedy_unless_allowed(
     voicebench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noise = Noise("other processes", "others used it all", "stop them", invalidates=True)
-    monkeypatch.setattr(session, "find_noise", lambda turns, lag: [noise])
+    monkeypatch.setattr(open_run, "find_noise", lambda turns, lag: [noise])
     gate = ("--gate", "first_audio.mean < 10s")
     ran = voicebench(*command(tmp_path / "a", *gate))
     assert ran.code == 5

@@ -112,7 +112,7 @@ def test_what_a_system_refuses_of_anybody_is_no_defect(
     def refused() -> None:
         raise OSError(number, os.strerror(number), "the/file")
 
-    monkeypatch.setattr("voicebench.measuring.session.describe_environment", refused)
+    monkeypatch.setattr("voicebench.measuring.open_run.describe_environment", refused)
     ran = voicebench("run", "--target", QUICK, "--results", str(tmp_path), "--quiet")
     assert ran.code == code
     assert ran.err == f"voicebench: the/file: {os.strerror(number)}; {remedy}\n"
@@ -164,7 +164,7 @@ def test_a_defect_still_shows_its_traceback(
     def broken() -> None:
         raise ValueError("a defect")
 
-    monkeypatch.setattr("voicebench.measuring.session.describe_environment", broken)
+    monkeypatch.setattr("voicebench.measuring.open_run.describe_environment", broken)
     with pytest.raises(ValueError, match="a defect"):
         voicebench("run", "--target", QUICK, "--results", str(tmp_path))
 
@@ -178,7 +178,7 @@ def test_an_error_that_an_interrupt_led_to_is_an_interrupt(
         except KeyboardInterrupt as interrupt:
             raise ImportError("cannot load module more than once per process") from interrupt
 
-    monkeypatch.setattr("voicebench.measuring.session.describe_environment", broken)
+    monkeypatch.setattr("voicebench.measuring.open_run.describe_environment", broken)
     ran = voicebench("run", "--target", QUICK, "--results", str(tmp_path), "--quiet")
     assert ran.code == 130
     assert ran.err == "voicebench: interrupted\n"
@@ -190,7 +190,7 @@ def test_memory_that_runs_out_in_mid_run_is_one_sentence(
     def full() -> None:
         raise MemoryError
 
-    monkeypatch.setattr("voicebench.measuring.session.describe_environment", full)
+    monkeypatch.setattr("voicebench.measuring.open_run.describe_environment", full)
     ran = voicebench("run", "--target", QUICK, "--results", str(tmp_path), "--quiet")
     assert ran.code == 4
     assert ran.err.startswith("voicebench: there is too little memory for this; ")

@@ -15,7 +15,7 @@ import pytest
 from ran_command import Command
 
 from voicebench.judging.noise import Noise
-from voicebench.measuring import session
+from voicebench.measuring import open_run
 
 pytestmark = pytest.mark.usefixtures("scripted_time")
 
@@ -68,7 +68,7 @@ def test_every_document_and_the_exit_code_say_the_same_word(
     voicebench: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     case, results = CASES[name], tmp_path / "results"
-    monkeypatch.setattr(session, "find_noise", lambda *_: list(case.noise))
+    monkeypatch.setattr(open_run, "find_noise", lambda *_: list(case.noise))
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step.md"))
     junit = tmp_path / "junit.xml"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from ran_command import Command
 
-from voicebench.measuring import plan, session
+from voicebench.measuring import open_run, plan
 from voicebench.results import folder as folder_module
 from voicebench.turn.recorder import Recording
 
@@ -117,7 +117,7 @@ def test_a_csv_that_was_lost_takes_nothing_with_it(
 ) -> None:
     rows, junit = tmp_path / "rows" / "rows.csv", tmp_path / "junit.xml"
     rows.parent.mkdir()
-    monkeypatch.setattr(session, "take_turns", removing(rows.parent, plan.take_turns))
+    monkeypatch.setattr(open_run, "take_turns", removing(rows.parent, plan.take_turns))
     ran = voicebench(
         *sim(tmp_path / "results", "--json", "--csv", str(rows), "--junit", str(junit))
     )
@@ -174,7 +174,7 @@ def test_a_folder_that_is_removed_in_mid_run_ends_the_run_at_the_next_turn(
                 shutil.rmtree(tmp_path / "results")
 
     take: Callable[..., Iterator[Recording]] = plan.take_turns
-    monkeypatch.setattr(session, "take_turns", taking)
+    monkeypatch.setattr(open_run, "take_turns", taking)
     config = tmp_path / "other.toml"
     config.write_text("")
     more = ("--against", str(config)) if against else ("--runs", "50")

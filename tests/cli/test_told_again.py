@@ -10,7 +10,7 @@ from ran_command import Command
 
 from voicebench.events import Emit, TurnStarted
 from voicebench.judging.noise import Noise
-from voicebench.measuring import session
+from voicebench.measuring import open_run
 from voicebench.targets.simulated import Simulated
 
 pytestmark = pytest.mark.usefixtures("scripted_time")
@@ -103,7 +103,7 @@ def test_the_run_before_is_told_again_even_where_it_is_gone(
 def test_an_invalid_run_is_told_again_as_it_was(
     voicebench: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(session, "find_noise", lambda *_: NOISE)
+    monkeypatch.setattr(open_run, "find_noise", lambda *_: NOISE)
     ran, told = told_again(voicebench, tmp_path, "--target", QUICK)
     assert "it drifts; let it cool" in ran[0]
     assert told == ran

@@ -9,7 +9,7 @@ import pytest
 from ran_command import Command
 
 from voicebench.judging.noise import Noise
-from voicebench.measuring import session
+from voicebench.measuring import open_run
 from voicebench.measuring.sweep import parse_variation
 from voicebench.settings import load_settings
 
@@ -76,7 +76,7 @@ def test_on_a_machine_that_is_too_noisy_nothing_is_chosen(
     voicebench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noise = Noise("other processes", "others used it all", "stop them", invalidates=True)
-    monkeypatch.setattr(session, "find_noise", lambda turns, lag: [noise])
+    monkeypatch.setattr(open_run, "find_noise", lambda turns, lag: [noise])
     ran = voicebench(*command(tmp_path / "results", *TWO_CANDIDATES, "--runs", "7"))
     assert ran.code == 5
     assert "INVALID: the machine was too noisy for a choice" in ran.out
@@ -105,7 +105,7 @@ def test_the_candidates_are_measured_in_rotation(voicebench: Command, tmp_path: 
             if turn["phase"] == "measured":
                 turns.append((turn["started_at"], folder.name[-2:], turn["prompt"]))
     turns.sort()
-    assert [letter for _, letter, _ in turns] == ["01", "02", "01", "02", "01", "02"]
+    assert [letter for _, letter, _ in turns] == ["01", "02", "02", "01", "02", "01"]
     assert [prompt for _, _, prompt in turns[::2]] == [prompt for _, _, prompt in turns[1::2]]
 
 

@@ -155,8 +155,6 @@ ROOMS = (
             "figures",
             "machine",
             "pipeline",
-            "remote.clients",
-            "remote.sound",
             "settings",
             "targets",
             "text",

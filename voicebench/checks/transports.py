@@ -14,19 +14,23 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from typing import Any, Literal
+from functools import cache
+from typing import Any
 
 from voicebench.audio.pcm import AudibleRule
 from voicebench.checks.selftest import SCRIPT, InstrumentError, summarize_errors
 from voicebench.errors import CannotMeasure
 from voicebench.events import Emit, Event, TurnFailed, TurnFinished, TurnStarted
 from voicebench.pipeline.pipeline import speak_turn, write_turn
+from voicebench.settings import load_settings
 from voicebench.targets.cascade import CHAT
+from voicebench.targets.engine_opening import open_remote_llm, open_remote_tts
+from voicebench.targets.kinds import open_target
 from voicebench.targets.load import Load
+from voicebench.targets.reaching import reached
 from voicebench.targets.script import Script, script_text
 from voicebench.targets.simulated import SAMPLE_RATE, Simulated, VirtualClock, plan_speech
 from voicebench.targets.speech_servers import (
@@ -49,20 +53,64 @@ TEXT = "The weather will stay clear and mild today."
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """One way over the wire.
-
-    ``open`` takes the server's URL and returns a client with ``check``, ``prepare`` and ``close``;
-    ``take_turn`` takes one turn with it. With ``speaks`` the client gets a text, not a question.
-    """
+    """One way over the wire, by the settings of a client for a server at ``{host}``."""
 
     name: str
-    open: Callable[[str], Any]
-    take_turn: Callable[[Any, Emit], None]
+    settings: Mapping[str, object]
 
     @property
     def speaks(self) -> bool:
-        """Whether the client speaks a given text."""
-        return self.take_turn is _speak
+        """Whether the server is sent a text to speak, not a question."""
+        return "tts.url" in self.settings
+
+    def open(self, host: str) -> tuple[Any, Callable[[Emit], None]]:
+        """Connect to ``host``; return the client and what takes one turn with it."""
+        values = {
+            key: value.replace("{host}", host) if isinstance(value, str) else value
+            for key, value in self.settings.items()
+        }
+        settings = load_settings(None, values).settings
+        if self.speaks:
+            tts = reached(open_remote_tts(settings))
+            return tts, lambda emit: speak_turn(TEXT, emit, tts=tts)
+        if settings.llm.url is not None:
+            llm = reached(open_remote_llm(settings))
+            return llm, lambda emit: write_turn(PROMPT, emit, llm=llm)
+        target = open_target(settings, lambda _line: None)
+        return target, lambda emit: target.run(PROMPT, emit)
+
+
+_OPENAI = {
+    "tts.url": "http://{host}/v1",
+    "tts.format": "pcm",
+    "tts.model": "simulated",
+    "tts.voice": "default",
+}
+_PLAIN = {"tts.api": "plain", "tts.url": "http://{host}/tts/stream?format=wav&text={text}"}
+_SOCKET = {
+    "tts.api": "socket",
+    "tts.url": "ws://{host}/tts/socket",
+    "tts.format": "pcm",
+    "tts.encoding": "s16le",
+    "tts.sample_rate": SAMPLE_RATE,
+    "tts.socket": {
+        "chunk": [{"text": "{text}", "id": "{id}"}],
+        "done": {"done": True},
+        "own": {"id": "{id}"},
+    },
+}
+_REALTIME = "ws://{host}/v1/realtime?model=simulated"
+
+TRANSPORTS = (
+    Transport(CHAT, {"llm.url": "http://{host}/v1", "llm.model": "simulated"}),
+    Transport(HTTP_SAMPLES, _OPENAI),
+    Transport(HTTP_EVENTS, _OPENAI | {"tts.stream_format": "sse"}),
+    Transport(HTTP_WAVS, _PLAIN | {"tts.url": _PLAIN["tts.url"].replace("=wav", "=wav-chunks")}),
+    Transport(HTTP_ONE_WAV, _PLAIN),
+    Transport(SPEECH_SOCKET, _SOCKET),
+    Transport(VOICE_SOCKET, {"run.target": "voice", "server.url": "ws://{host}/v1/voice"}),
+    Transport(REALTIME, {"run.target": "realtime", "server.url": _REALTIME}),
+)
 
 
 def measure_transports(
@@ -73,11 +121,11 @@ def measure_transports(
     Raises `CannotMeasure` if the server does not start or a turn fails.
     """
     say("starting a simulated server")
-    with scripted_server(script) as url:
+    with scripted_server(script) as host:
         errors = []
         for transport in TRANSPORTS:
             say(transport.name)
-            errors.append(_measure(transport, url, turns, script))
+            errors.append(_measure(transport, host, turns, script))
         return errors
 
 
@@ -92,22 +140,22 @@ def measure_used(
     if not names:
         return ()
     used = [transport for transport in TRANSPORTS if transport.name in names]
-    with scripted_server(SCRIPT) as url, load.at_work() if load else nullcontext():
-        errors = [_measure(transport, url, turns, SCRIPT) for transport in used]
+    with scripted_server(SCRIPT) as host, load.at_work() if load else nullcontext():
+        errors = [_measure(transport, host, turns, SCRIPT) for transport in used]
     beside = f", beside {load.name}" if load else ""
     return tuple(replace(error, transport=error.transport + beside) for error in errors)
 
 
 @contextmanager
 def scripted_server(script: Script) -> Iterator[str]:
-    """Serve ``script`` in a process of its own; yields the URL."""
+    """Serve ``script`` in a process of its own; yields its host and port."""
     command = [sys.executable, "-m", "voicebench", "serve", "--target", script_text(script)]
     command += ["--port", "0", "--json", "--quiet"]
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
-            yield _url_from(process)
+            yield _host_of(process)
         finally:
             process.terminate()
             try:
@@ -116,14 +164,14 @@ def scripted_server(script: Script) -> Iterator[str]:
                 process.kill()
 
 
-def _url_from(process: subprocess.Popen[str]) -> str:
-    """Return the URL that the server prints once it listens."""
+def _host_of(process: subprocess.Popen[str]) -> str:
+    """Return host and port of the server, which it prints when it listens."""
     assert process.stdout is not None
     watchdog = threading.Timer(START_S, process.kill)
     watchdog.start()
     try:
         line = process.stdout.readline()
-        return str(json.loads(line)["url"])
+        return str(json.loads(line)["url"]).removeprefix("http://")
     except (ValueError, KeyError):
         raise CannotMeasure(
             "the simulated server did not start", "see what `voicebench serve --target sim:` says"
@@ -132,16 +180,15 @@ def _url_from(process: subprocess.Popen[str]) -> str:
         watchdog.cancel()
 
 
-def _measure(transport: Transport, url: str, turns: int, script: Script) -> InstrumentError:
+def _measure(transport: Transport, host: str, turns: int, script: Script) -> InstrumentError:
     scripted = _scripted(transport, script)
     errors: list[float] = []
-    client = transport.open(url)
+    client, take_turn = transport.open(host)
     with closing(client):
-        client.check()
         for number in range(WARMUP_TURNS + turns):
             client.prepare()
             recorder = Recorder(watch=_refuse_failure)
-            transport.take_turn(client, recorder.emit)
+            take_turn(recorder.emit)
             recorded = recorder.seal(number + 1, "measured", AudibleRule()).timeline
             if number >= WARMUP_TURNS:
                 errors += wire_errors_ms(recorded, scripted)
@@ -203,74 +250,3 @@ def _sound_errors_ns(recorded: Timeline, scripted: Timeline) -> list[int]:
         errors.append(arrival.at_ns - piece.at_ns)
         begins += piece.samples
     return errors
-
-
-def _write(chat: Any, emit: Emit) -> None:
-    write_turn(PROMPT, emit, llm=chat)
-
-
-def _speak(speech: Any, emit: Emit) -> None:
-    speak_turn(TEXT, emit, tts=speech)
-
-
-def _run(target: Any, emit: Emit) -> None:
-    target.run(PROMPT, emit)
-
-
-def _chat(url: str) -> object:
-    from voicebench.remote.clients.openai_chat import OpenAiChat
-
-    return OpenAiChat(f"{url}/v1", "simulated")
-
-
-def _speech(url: str, stream_format: Literal["sse"] | None = None) -> object:
-    from voicebench.remote.clients.openai_speech import OpenAiSpeech, SpeechOptions
-
-    options = SpeechOptions(stream_format=stream_format)
-    return OpenAiSpeech(f"{url}/v1", "simulated", "default", options)
-
-
-def _plain(url: str, form: str) -> object:
-    from voicebench.remote.clients.plain_speech import PlainSpeech, SpeechRoute
-
-    return PlainSpeech(SpeechRoute(f"{url}/tts/stream?format={form}&text={{text}}"))
-
-
-def _speech_socket(url: str) -> object:
-    from voicebench.remote.clients.socket_dialect import SocketDialect
-    from voicebench.remote.clients.socket_speech import SocketSpeech
-    from voicebench.remote.sound.sound_format import SoundFormat
-
-    dialect = SocketDialect(
-        chunk=({"text": "{text}", "id": "{id}"},), done={"done": True}, own={"id": "{id}"}
-    )
-    sound = SoundFormat("pcm", "s16le", SAMPLE_RATE)
-    return SocketSpeech(_socket_url(url, "/tts/socket"), dialect, sound)
-
-
-def _voice_socket(url: str) -> object:
-    from voicebench.targets.voice_socket import VoiceSocket
-
-    return VoiceSocket(_socket_url(url, "/v1/voice"))
-
-
-def _realtime(url: str) -> object:
-    from voicebench.targets.realtime import Realtime
-
-    return Realtime(_socket_url(url, "/v1/realtime?model=simulated"))
-
-
-def _socket_url(url: str, path: str) -> str:
-    return url.replace("http", "ws", 1) + path
-
-
-TRANSPORTS: Sequence[Transport] = (
-    Transport(CHAT, _chat, _write),
-    Transport(HTTP_SAMPLES, _speech, _speak),
-    Transport(HTTP_EVENTS, partial(_speech, stream_format="sse"), _speak),
-    Transport(HTTP_WAVS, partial(_plain, form="wav-chunks"), _speak),
-    Transport(HTTP_ONE_WAV, partial(_plain, form="wav"), _speak),
-    Transport(SPEECH_SOCKET, _speech_socket, _speak),
-    Transport(VOICE_SOCKET, _voice_socket, _run),
-    Transport(REALTIME, _realtime, _run),
-)

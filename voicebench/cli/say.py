@@ -238,7 +238,7 @@ def _speak(
     tell: Callable[[str], None],
 ) -> HeardTurn:
     """Load what is needed, take the turn and return when its last sample was heard."""
-    from voicebench.measuring.session import audible_rule
+    from voicebench.measuring.plan import audible_rule
     from voicebench.measuring.speaking import Listener, read_aloud, silenced_by_signals
     from voicebench.settings import secrets_of
     from voicebench.targets.engine_opening import open_voice

@@ -1,8 +1,8 @@
-"""The measurement: which turns are taken, in which order, and under which phase.
+"""Which turns are taken, in which order, and in which phase.
 
-The first turn after loading is ``cold``, then come the ``warmup`` turns, both on prompts that no
-measured turn uses; then the ``measured`` ones, rotating through the prompts; then the ``idle``
-ones, each after a silent gap.
+The first turn after loading is ``cold``; then come the ``warmup`` turns, on prompts that no
+measured turn uses; then the ``measured`` turns, which rotate through the prompts; then the ``idle``
+turns, each after a silence.
 """
 
 from __future__ import annotations
@@ -11,15 +11,22 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 from voicebench.audio.pcm import AudibleRule
 from voicebench.errors import CannotMeasure
 from voicebench.events import Event, Phase
+from voicebench.judging.judgement import look_counts
 from voicebench.machine.machine_state import MachineWatch
 from voicebench.remote import Remote
 from voicebench.secrecy import NO_SECRETS, Secrets
 from voicebench.targets import Target
+from voicebench.text.prompts import PromptSet, check_prompt, from_prompts, load
 from voicebench.turn.recorder import Clock, Recorder, Recording
+from voicebench.turn.timeline import Timeline
+
+if TYPE_CHECKING:
+    from voicebench.settings import AudibleSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,51 @@ class PlannedTurn:
     turn: int
     phase: Phase
     prompt: str
+
+
+class Observer(Protocol):
+    """Follows a run while it goes on. Its methods must be quick."""
+
+    def say(self, line: str) -> None:
+        """Take one line of progress."""
+        ...
+
+    def planned(self, turns: Sequence[PlannedTurn]) -> None:
+        """Take the planned turns; there will be fewer if the gates are decided earlier."""
+        ...
+
+    def event(self, at_ns: int, event: Event) -> None:
+        """Take a stamped event of the current turn, in the thread of its source."""
+        ...
+
+    def turn_done(self, turn: Timeline) -> None:
+        """Take a finished turn, before the next one begins."""
+        ...
+
+
+def prompts_for(settings: Settings, language: str) -> PromptSet:
+    """Return the prompts of the settings, else the built-in set of ``language``."""
+    if settings.run.prompt is not None:
+        return from_prompts([check_prompt(settings.run.prompt, "--prompt")], language)
+    return load(settings.run.prompts, language)
+
+
+def plan_run(settings: Settings, prompts: PromptSet) -> list[PlannedTurn]:
+    """Plan one cold turn, the warm-up turns, and all measured turns that may be needed."""
+    return plan_turns(
+        prompts.rotate_warmup(settings.run.warmup + 1),
+        prompts.rotate(look_counts(settings.model_dump())[-1]),
+    )
+
+
+def audible_rule(settings: AudibleSettings) -> AudibleRule:
+    """Return the rule that ``settings`` describe."""
+    return AudibleRule(
+        threshold=settings.threshold,
+        frame_ms=settings.frame_ms,
+        hop_ms=settings.hop_ms,
+        min_ms=settings.min_ms,
+    )
 
 
 def plan_turns(warmup_prompts: Sequence[str], measured_prompts: Sequence[str]) -> list[PlannedTurn]:
@@ -44,7 +96,7 @@ def plan_turns(warmup_prompts: Sequence[str], measured_prompts: Sequence[str]) -
 
 
 def plan_idle_turns(prompts: Sequence[str], first: int) -> list[PlannedTurn]:
-    """Return the turns that follow the measured ones, each after a silent gap."""
+    """Return the idle turns; ``first`` is the number of the first one."""
     return [PlannedTurn(number, "idle", prompt) for number, prompt in enumerate(prompts, first)]
 
 
@@ -60,15 +112,15 @@ def take_turns(
     machine: MachineWatch | None = None,
     secrets: Secrets = NO_SECRETS,
 ) -> Iterator[Recording]:
-    """Yield each turn sealed, the moment it has ended.
+    """Yield each turn, sealed, as soon as it has ended.
 
-    ``pause_s`` seconds of silence come before each measured turn, and ``idle_gap_s`` before each
-    idle one. Connections are brought into order before every turn but an idle one, which is to find
-    what the silence has left of them. A turn that a defect ended is yielded too, and the exception
-    goes on after it. So is a turn that had ended when the user interrupted; one that the user broke
-    off is neither failed nor measured, and is not yielded. ``machine`` notes what the machine did
-    meanwhile; it is read before a turn starts and after it has ended. No turn holds any of
-    ``secrets``.
+    ``pause_s`` seconds of silence come before each measured turn, ``idle_gap_s`` before each idle
+    one. Connections are prepared before every turn except an idle one: it measures what the silence
+    has left of them. ``machine`` notes what the machine did during a turn; it is read before the
+    turn starts and after it has ended. No turn contains any of ``secrets``.
+
+    A turn that ended by a defect is yielded, and then the exception is raised. The same holds for a
+    turn that had ended when the user interrupted. A turn that the user broke off is not yielded.
     """
     for turn in planned:
         if turn.phase == "idle":
@@ -76,7 +128,7 @@ def take_turns(
         elif turn.phase == "measured":
             time.sleep(pause_s)
         if isinstance(target, Remote) and turn.phase != "idle":
-            # A peer that is gone fails the turn, which says why; the run goes on.
+            # A server that is gone fails the turn, which says why; the run goes on.
             with suppress(CannotMeasure):
                 target.prepare()
         if machine is not None:
@@ -94,5 +146,5 @@ def take_turns(
 
 
 def _broken_off(recorder: Recorder, error: BaseException) -> bool:
-    """Return whether the user ended the turn, which was still under way."""
+    """Return whether the user interrupted a turn that had not ended."""
     return isinstance(error, KeyboardInterrupt) and recorder.fault == "interrupted"

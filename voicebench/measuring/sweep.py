@@ -10,23 +10,19 @@ say.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 
 from voicebench.errors import CannotMeasure, UsageError
 from voicebench.figures.comparison import Side, side_of
 from voicebench.format import plural
 from voicebench.judging.best_setting import Choice, Contender, choose
 from voicebench.judging.digest import Chunks, Digest
-from voicebench.measuring.plan import PlannedTurn
-from voicebench.measuring.session import (
-    Observer,
-    OpenRun,
-    check_session,
-    measure_open,
-    until_interrupted,
-)
+from voicebench.measuring.open_run import OpenRun, open_folder, take_in_turn
+from voicebench.measuring.plan import Observer
+from voicebench.measuring.session import check_session
 from voicebench.settings import Effective, Settings, load_settings, parse_override
 from voicebench.targets import Target
 from voicebench.targets.cascade import Cascade
@@ -115,14 +111,9 @@ def tune(found: Sequence[Candidate], observer: Observer) -> Sweep:
         for candidate, target in zip(found, targets, strict=True):
             prompts = runs[0].prompts if runs else None
             runs.append(
-                stack.enter_context(measure_open(candidate.effective, target, observer, prompts))
+                stack.enter_context(open_folder(candidate.effective, target, observer, prompts))
             )
-        plan = list(in_rotation(runs))
-        observer.planned([planned for _, planned in plan])
-        with until_interrupted(*runs):
-            for run, planned in plan:
-                _use_threads(run)
-                run.take([planned])
+        take_in_turn(runs, partial(rotated, len(runs)), observer)
         recorded = [run.finish() for run in runs]
     for one in recorded:
         if one.not_kept is not None:
@@ -134,7 +125,7 @@ def tune(found: Sequence[Candidate], observer: Observer) -> Sweep:
     if not any(run.interrupted for run in runs):
         return Sweep(tried)
     taken = sum(one.side.columns.turns for one in tried)
-    wanted = sum(turn.phase == "measured" for _, turn in plan)
+    wanted = sum(turn.phase == "measured" for run in runs for turn in run.planned)
     return Sweep(tried, f"{taken} of {plural(wanted, 'turn')}")
 
 
@@ -154,16 +145,13 @@ def tried_of(candidate: Candidate, digest: Digest) -> CandidateResult:
     return CandidateResult(candidate, side_of(digest.columns, settings, {}), digest.chunks)
 
 
-def in_rotation(runs: Sequence[OpenRun]) -> Iterator[tuple[OpenRun, PlannedTurn]]:
-    """Yield whose turn it is: each prompt by all, beginning one further each time, and back."""
-    for run in runs:
-        yield from ((run, planned) for planned in run.planned if planned.phase != "measured")
-    measured = [[turn for turn in run.planned if turn.phase == "measured"] for run in runs]
-    for round_number, turns in enumerate(zip(*measured, strict=True)):
-        order = [(index + round_number) % len(runs) for index in range(len(runs))]
-        if round_number % 2:
-            order.reverse()
-        yield from ((runs[index], turns[index]) for index in order)
+def rotated(count: int, number: int) -> list[int]:
+    """Return the order of ``count`` candidates in round ``number``, from 0.
+
+    Every second round reverses the one before it; every other round starts one candidate further.
+    """
+    order = [(index + number // 2) % count for index in range(count)]
+    return order[::-1] if number % 2 else order
 
 
 def best_of(tried: Sequence[CandidateResult]) -> Choice:
@@ -202,11 +190,3 @@ def _engines_of(settings: Settings) -> str:
     """Return what has to be equal for two candidates to share their engines."""
     run = settings.run.model_copy(update={"name": ""})
     return settings.model_copy(update={"run": run}).model_dump_json(exclude={"chunker"})
-
-
-def _use_threads(run: OpenRun) -> None:
-    """Give the engines the threads that the run asks for: one number for the whole process."""
-    if run.settings.run.threads is not None:
-        from voicebench.machine.devices import set_threads
-
-        set_threads(run.settings.run.threads)

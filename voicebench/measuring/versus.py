@@ -11,24 +11,18 @@ for both; what answers is each one's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from voicebench.errors import UsageError
 from voicebench.figures.comparison import ComparedFigure, compare, default_figures
 from voicebench.figures.figure import Figure
 from voicebench.judging.comparability import Comparability, comparability
-from voicebench.measuring.plan import PlannedTurn
-from voicebench.measuring.session import (
-    Observer,
-    OpenRun,
-    check_session,
-    open_run,
-    until_interrupted,
-)
+from voicebench.measuring.open_run import open_run, take_in_turn
+from voicebench.measuring.plan import Observer
+from voicebench.measuring.session import check_session
 from voicebench.results.run import RecordedRun
 from voicebench.settings import Effective
-from voicebench.targets.engine_opening import engine_threads
 
 SHARED = ("runs", "warmup", "prompts", "prompt", "pause_s", "results", "save_audio")
 """Settings of ``[run]`` that the first set-up gives both."""
@@ -52,12 +46,7 @@ def run_versus(first: Effective, second: Effective, observer: Observer) -> Versu
         open_run(first, observer) as ours,
         open_run(second, observer, ours.prompts) as theirs,
     ):
-        plan = list(in_turn(ours, theirs))
-        observer.planned([planned for _, planned in plan])
-        with until_interrupted(ours, theirs):
-            for run, planned in plan:
-                _use_threads(run, first, second)
-                run.take([planned])
+        take_in_turn((ours, theirs), lambda number: (0, 1) if number % 2 == 0 else (1, 0), observer)
         one, other = ours.finish(), theirs.finish()
         compared = compare(_figures(one, other), one.side, other.side)
         return Versus(one, other, tuple(compared), comparability(one, other))
@@ -95,28 +84,6 @@ def check_both(first: Effective, second: Effective) -> None:
         check_session(settings)
 
 
-def in_turn(ours: OpenRun, theirs: OpenRun) -> Iterator[tuple[OpenRun, PlannedTurn]]:
-    """Yield whose turn it is, A B B A …; warm-up first, each set-up's own in one go."""
-    for run in (ours, theirs):
-        yield from ((run, planned) for planned in run.planned if planned.phase != "measured")
-    for index, (one, other) in enumerate(zip(_measured(ours), _measured(theirs), strict=True)):
-        pair = [(ours, one), (theirs, other)]
-        yield from pair if index % 2 == 0 else reversed(pair)
-
-
-def _measured(run: OpenRun) -> list[PlannedTurn]:
-    return [planned for planned in run.planned if planned.phase == "measured"]
-
-
 def _figures(one: RecordedRun, other: RecordedRun) -> Sequence[Figure]:
     gated = [result.gate.figure for result in one.gate_results]
     return list(dict.fromkeys([*gated, *default_figures(one.summary, other.summary)]))
-
-
-def _use_threads(run: OpenRun, first: Effective, second: Effective) -> None:
-    """Give the engines the threads that the run asks for: one number for the whole process."""
-    wanted = {engine_threads(side.settings) for side in (first, second)}
-    if len(wanted) > 1:
-        from voicebench.machine.devices import set_threads
-
-        set_threads(engine_threads(run.settings))
