@@ -248,5 +248,5 @@ def test_a_sprint_of_the_same_run_has_measured_nothing_new(tmp_path: Path) -> No
     now, before = of_runs([run], 47), of_runs([run], 46)
     page = sprint_page(now, before)
     assert score_gains(now, before) == {}
-    assert "sprint 46 is made of the same run: nothing was measured since" in page
+    assert "sprint 46 has the same run: nothing was measured since then" in page
     assert page.count("maintained") == 1  # the tests

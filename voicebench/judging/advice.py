@@ -58,7 +58,8 @@ class _Run:
         return median(values) if values else None
 
     def missed(self) -> list[GateResult]:
-        return [one for one in self.results if one.verdict in (Verdict.FAIL, Verdict.CLOSE)]
+        missed = (Verdict.FAIL, Verdict.CLOSE)
+        return [result for result in self.results if result.verdict in missed]
 
 
 def advise(
@@ -264,13 +265,6 @@ def _missed_gates(run: _Run) -> Iterator[Advice]:
 
 
 Rule = Callable[[_Run], Iterator[Advice]]
-_OF_PLAYING = (
-    "gapless_start_ms",
-    "stall_count",
-    "stall_ms",
-    "longest_stall_ms",
-    "worst_deficit_ms",
-)
 EXPLAINED_BY: dict[str, Rule] = {
     "first_audio_ms": _slowest_stage,
     "leading_silence_ms": _silence,

@@ -79,7 +79,7 @@ class Choice:
 
 def choose(contenders: Sequence[Contender]) -> Choice:
     """Return the best of ``contenders`` by the rules above."""
-    standings = [_alone(one) for one in contenders]
+    standings = [_alone(contender) for contender in contenders]
     level = family_level(len(contenders) - 1)
     fewest = values_to_bound(50, level)
     pool, figure = _places(standings, CandidateStanding.AS_EARLY), FIRST_AUDIO
@@ -121,13 +121,13 @@ def choose(contenders: Sequence[Contender]) -> Choice:
     return Choice(best, figure, tuple(beside))
 
 
-def _alone(one: Contender) -> CandidateStanding:
+def _alone(contender: Contender) -> CandidateStanding:
     """Return a candidate's standing before the comparison; `AS_EARLY` if nothing is wrong."""
-    if one.median(FIRST_AUDIO) is None:
+    if contender.median(FIRST_AUDIO) is None:
         return CandidateStanding.NOT_MEASURED
-    if one.side.summary.failed:
+    if contender.side.summary.failed:
         return CandidateStanding.FAILED_TURNS
-    deficit = one.median(DEFICIT)
+    deficit = contender.median(DEFICIT)
     starves = deficit is not None and deficit > MOST_DEFICIT_MS
     return CandidateStanding.STARVES if starves else CandidateStanding.AS_EARLY
 
@@ -172,11 +172,13 @@ class _Gap:
         )
 
 
-def _gap(figure: Figure, other: Contender, one: Contender, level: float) -> _Gap:
-    [compared] = compare([figure], other.side, one.side, level)
+def _gap(figure: Figure, other: Contender, contender: Contender, level: float) -> _Gap:
+    [compared] = compare([figure], other.side, contender.side, level)
     difference = compared.difference
     assert difference is not None
-    counts = [len(who.side.summary.metrics["first_audio_ms"].values) for who in (other, one)]
+    counts = [
+        len(each.side.summary.metrics["first_audio_ms"].values) for each in (other, contender)
+    ]
     return _Gap(
         difference.change,
         difference.interval or Interval(None, None, level),
@@ -219,8 +221,8 @@ def _unsteady(
     ]
     found = []
     for place in wanted:
-        one = contenders[place]
-        deficit, around = one.median(DEFICIT), DEFICIT.interval(one.side.summary, level)
+        contender = contenders[place]
+        deficit, around = contender.median(DEFICIT), DEFICIT.interval(contender.side.summary, level)
         if deficit is None or around is None:
             continue
         bound = around.low if deficit > MOST_DEFICIT_MS else around.high
@@ -228,6 +230,6 @@ def _unsteady(
             found.append(values_to_bound(50, level))
         elif (bound > MOST_DEFICIT_MS) != (deficit > MOST_DEFICIT_MS):
             reach, room = abs(bound - deficit), abs(deficit - MOST_DEFICIT_MS)
-            known = len(one.side.summary.metrics["worst_deficit_ms"].values)
+            known = len(contender.side.summary.metrics["worst_deficit_ms"].values)
             found.append(turns_to_reach(known, reach, room or reach, level))
     return found

@@ -109,7 +109,7 @@ def other_series(first: Measured, second: Measured) -> list[str]:
     """Return why two runs are not of one series, such as another target; empty if they are."""
     found = other_target(first.settings, second.settings)
     common = shared_prompts(first.columns.prompts, second.columns.prompts)
-    return [str(one) for one in found] + _other_prompts(common)
+    return [str(setting) for setting in found] + _other_prompts(common)
 
 
 def other_target(first: Mapping[str, object], second: Mapping[str, object]) -> list[Disagreement]:

@@ -67,10 +67,10 @@ def judgement_entry(
     ``against`` is the result of `against_baseline`, if a baseline is named.
     """
     return {
-        "invalid": not allow_noise and any(one.invalidates for one in noise),
+        "invalid": not allow_noise and any(finding.invalidates for finding in noise),
         "baseline": None,
         "regressions": [],
-        "noise": [one.as_dict() for one in noise],
+        "noise": [finding.as_dict() for finding in noise],
         "flagged": [flag.as_dict() for flag in (*flags, *streaming.flags)],
         "streamed_against_whole": streaming.as_dict(),
         "refused": [],
@@ -101,11 +101,13 @@ def against_baseline(
             allowed=cast(float, judged["max_regression"]),
             decide=bool(judged["decide"] or judged["until_decided"]),
         )
-    differing = [f"differs from the baseline: {one}" for one in found.shown[:MOST_DIFFERENCES]]
+    differing = [
+        f"differs from the baseline: {setting}" for setting in found.shown[:MOST_DIFFERENCES]
+    ]
     more = len(found.shown) - MOST_DIFFERENCES
     if more > 0:
         differing.append(f"differs from the baseline: and {more} more settings")
-    machine = [f"other machine: {one}" for one in found.warned]
+    machine = [f"other machine: {setting}" for setting in found.warned]
     return {
         "baseline": baseline,
         "regressions": [result.as_dict() for result in compared.results],

@@ -106,7 +106,7 @@ def check_regressions(
     compared = compare(list(notes), baseline, run, family_level(len(notes)))
     blur_ms = max(instrument_error_ms(side.environment) for side in (baseline, run))
     limits = _Limits(allowed, decide, blur_ms)
-    results = [_result(one, limits, notes[one.figure]) for one in compared]
+    results = [_result(figure, limits, notes[figure.figure]) for figure in compared]
     return Regressions(tuple(results), tuple(left_out))
 
 

@@ -53,7 +53,7 @@ def run_tables(runs: Sequence[RecordedRun]) -> list[RunTable]:
             RunTable(
                 name=name,
                 limit_ms=FIRST_AUDIO_LIMIT_MS,
-                runs=tuple(_run_figures(one) for one in shortlist(run.digest)),
+                runs=tuple(_run_figures(measured) for measured in shortlist(run.digest)),
                 count=counted.runs,
                 kept=counted.kept,
                 best_ms=counted.best_ms,

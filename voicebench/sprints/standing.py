@@ -40,7 +40,7 @@ def _why(word: Word, run: RecordedRun) -> Iterator[Said]:
         yield Said("why.gates", {"passed": passed, "gates": len(run.gate_results)})
     regressions = run.judged.regressions
     if regressions and not word.is_obstacle:
-        kept = sum(one.verdict is Verdict.PASS for one in regressions)
+        kept = sum(found.verdict is Verdict.PASS for found in regressions)
         yield Said("why.baseline", {"kept": kept, "figures": len(regressions)})
     if run.final.nothing_compared and not word.is_obstacle:
         yield Said("why.nothing compared")
@@ -79,4 +79,4 @@ def _noise(entry: Mapping[str, object]) -> Said:
 def _judged(run: RecordedRun, name: str) -> list[Mapping[str, object]]:
     """Return the entries of ``name`` in the stored judgement of the run."""
     found = object_in(run.stored, "judgement").get(name)
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []

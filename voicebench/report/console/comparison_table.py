@@ -34,13 +34,13 @@ def comparison_sheet(
     compared: Sequence[ComparedFigure], names: tuple[str, str], found: Comparability
 ) -> Sheet:
     """Return the table of two runs side by side; ``names`` are the names of the runs."""
-    units = [one.figure.unit for one in compared]
-    changes = [one.difference for one in compared]
+    units = [row.figure.unit for row in compared]
+    changes = [row.difference for row in compared]
     columns = [
-        Column("figure", [Text(one.figure.name) for one in compared], "left"),
+        Column("figure", [Text(row.figure.name) for row in compared], "left"),
         Column("unit", [Text(form.unit_name(unit), QUIET) for unit in units], "left", spare=3),
-        Column(names[0], [Text(form.number(one.first, one.figure.unit)) for one in compared]),
-        Column(names[1], [Text(form.number(one.second, one.figure.unit)) for one in compared]),
+        Column(names[0], [Text(form.number(row.first, row.figure.unit)) for row in compared]),
+        Column(names[1], [Text(form.number(row.second, row.figure.unit)) for row in compared]),
         Column(
             "change",
             [
@@ -56,13 +56,13 @@ def comparison_sheet(
             ],
             spare=1,
         ),
-        Column("", [Text(_relative(one), QUIET) for one in compared], spare=2, extra=True),
+        Column("", [Text(_relative(row), QUIET) for row in compared], spare=2, extra=True),
         Column(
-            "verdict", [Text(one.outcome.value, STYLES[one.outcome]) for one in compared], "left"
+            "verdict", [Text(row.outcome.value, STYLES[row.outcome]) for row in compared], "left"
         ),
     ]
-    if any(one.turns_needed for one in compared):
-        needed = [Text(str(one.turns_needed or ""), QUIET) for one in compared]
+    if any(row.turns_needed for row in compared):
+        needed = [Text(str(row.turns_needed or ""), QUIET) for row in compared]
         columns.insert(-1, Column("turns to\nshow it", needed, spare=4, extra=True))
     notes = _levels([change.interval for change in changes if change])
     pairs = [change.pairs for change in changes if change and change.pairs]
@@ -114,7 +114,7 @@ def against_sheet(judged: Judged) -> Sheet | None:
 
 def _disagreements(title: str, found: Sequence[Disagreement]) -> list[str]:
     """Return the differences of two runs, one line each; of a long list, the rest is counted."""
-    lines = [f"{title}: {form.one_line(str(one))}" for one in found[:MOST_LISTED]]
+    lines = [f"{title}: {form.one_line(str(setting))}" for setting in found[:MOST_LISTED]]
     if len(found) > MOST_LISTED:
         lines.append(f"{title}: and {len(found) - MOST_LISTED} more")
     return lines
@@ -133,8 +133,8 @@ def _signed_interval(interval: Interval | None, unit: str) -> str:
     return " … ".join(ends)
 
 
-def _relative(one: ComparedFigure) -> str:
-    return "" if not one.relative else f"{100 * one.relative:+z.1f} %"
+def _relative(row: ComparedFigure) -> str:
+    return "" if not row.relative else f"{100 * row.relative:+z.1f} %"
 
 
 def _signed(value: float, unit: str) -> str:

@@ -74,7 +74,7 @@ def _one(run: RecordedRun) -> list[RenderableType]:
     if run.summary.turns:
         sections.append(Waterfall(run.digest, first_audio_limit(run.gate_results)))
     if run.judged.caveats:
-        lines = [Text(one.text, CAVEAT_STYLES[one.weight]) for one in run.judged.caveats]
+        lines = [Text(caveat.text, CAVEAT_STYLES[caveat.weight]) for caveat in run.judged.caveats]
         sections.append(Group(heading("Caveats"), *lines))
     sections.append(_closing(run))
     return [part for section in sections for part in (Text(), section)][1:]

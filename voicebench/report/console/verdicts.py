@@ -69,7 +69,9 @@ def verdict_sheet(
     columns = [
         Column("metric", [_title(result, summary) for result in results], "left", least=26),
         Column("name", [Text(_name(gate), QUIET) for gate in gates], "left", spare=5, extra=True),
-        Column("this\nrun", [_beside_limit(one.observed, one.gate, "bold") for one in results]),
+        Column(
+            "this\nrun", [_beside_limit(found.observed, found.gate, "bold") for found in results]
+        ),
         Column(_interval_head(results), [_interval(result) for result in results], spare=3),
         Column(
             "previous\nrun",

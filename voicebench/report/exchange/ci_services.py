@@ -49,8 +49,8 @@ def workflow_commands(run: RecordedRun) -> list[str]:
         note = f" ({result.note})" if result.note else ""
         message = f"{result.gate.text}: {observed_text(result)}{note}"
         commands += _failed(name, result.verdict, message)
-    for one in run.judged.regressions:
-        commands += _failed(name, one.verdict, f"{one.figure}: {one.told()}")
+    for regression in run.judged.regressions:
+        commands += _failed(name, regression.verdict, f"{regression.figure}: {regression.told()}")
     if run.final.nothing_compared:
         commands += _failed(name, Verdict.UNDECIDED, NOTHING_COMPARED)
     return commands

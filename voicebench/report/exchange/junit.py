@@ -67,7 +67,7 @@ def _suite(name: str, run: RecordedRun) -> ElementTree.Element:
         ElementTree.SubElement(properties, "property", name=key, value=_text(value))
     suite.extend(cases)
     if run.advice:
-        advice = "\n".join(f"advice: {one}" for one in run.advice)
+        advice = "\n".join(f"advice: {item}" for item in run.advice)
         ElementTree.SubElement(suite, "system-out").text = _text(advice)
     return suite
 
@@ -86,8 +86,9 @@ def _cases(suite: str, run: RecordedRun) -> Iterator[ElementTree.Element]:
     for result in run.gate_results:
         note = f" ({result.note})" if result.note else ""
         yield _judged(suite, result.gate.text, result.verdict, observed_text(result) + note)
-    for one in run.judged.regressions:
-        yield _judged(suite, f"{one.figure} against the baseline", one.verdict, one.told())
+    for regression in run.judged.regressions:
+        what = f"{regression.figure} against the baseline"
+        yield _judged(suite, what, regression.verdict, regression.told())
     if run.final.nothing_compared:
         yield _judged(suite, "the baseline", Verdict.UNDECIDED, NOTHING_COMPARED)
     for obstacle in run.final.obstacles:

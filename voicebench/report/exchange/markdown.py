@@ -111,7 +111,7 @@ def _one(run: RecordedRun, *, fold: bool) -> str:
         verdicts, *sheets = sheets
         parts += [f"## {escape(verdicts.title)}\n", sheet_markdown(verdicts)]
     if run.advice:
-        advice = [f"- {escape(one.finding)}  \n  → {escape(one.remedy)}" for one in run.advice]
+        advice = [f"- {escape(item.finding)}  \n  → {escape(item.remedy)}" for item in run.advice]
         parts += ["## Advice\n", "\n".join(advice) + "\n"]
     for sheet in sheets:
         if fold and sheet.title in FOLDED:

@@ -130,7 +130,7 @@ def html_report(
         verdict_class=lambda word: CLASSES[VERDICT_STYLES[word]],
         warnings_of=warnings_of,
         zip=zip,
-        title=" · ".join(one.name for one in shown) or sections[0].title,
+        title=" · ".join(page_run.name for page_run in shown) or sections[0].title,
         runs=shown,
         compared=side_by_side(runs) if len(runs) > 1 else [],
         first_charts=[
@@ -173,13 +173,13 @@ def _chart(
 ) -> tuple[str, str, str]:
     """Return the title of a metric's chart, its SVG, and words that say the same."""
     samples = [
-        Sample(one.letter, one.run.columns.usable(metric), one.run.summary.turns)
-        for one in runs
-        if one.run.summary.metrics[metric.name].values
+        Sample(page_run.letter, page_run.run.columns.usable(metric), page_run.run.summary.turns)
+        for page_run in runs
+        if page_run.run.summary.metrics[metric.name].values
     ]
-    results = [result for one in runs for result in one.run.gate_results]
+    results = [result for page_run in runs for result in page_run.run.gate_results]
     svg = drawer(chart(metric, samples, _targets(metric, results)))
-    return label(metric.name), svg, " ".join(_in_words(metric, one, runs) for one in runs)
+    return label(metric.name), svg, " ".join(_in_words(metric, page_run, runs) for page_run in runs)
 
 
 def _targets(metric: Metric, results: Sequence[GateResult]) -> list[LimitLine]:
@@ -197,9 +197,9 @@ def _targets(metric: Metric, results: Sequence[GateResult]) -> list[LimitLine]:
     return [LimitLine(at, name) for at, name in sorted(found.items())]
 
 
-def _in_words(metric: Metric, one: PageRun, runs: Sequence[PageRun]) -> str:
-    found = one.run.summary.metrics[metric.name]
-    who = f"{one.letter}: " if len(runs) > 1 else ""
+def _in_words(metric: Metric, page_run: PageRun, runs: Sequence[PageRun]) -> str:
+    found = page_run.run.summary.metrics[metric.name]
+    who = f"{page_run.letter}: " if len(runs) > 1 else ""
     if not found.values:
         return f"{who}not observed."
     tail, carried = found.quantile(95)

@@ -70,9 +70,11 @@ def waterfall(run: RecordedRun, audio: AudioBudget, *, sort: bool) -> PageWaterf
     total = run.summary.turns
     limit = first_audio_limit(run.gate_results)
     # The playhead of the saved audio goes on to the end of what is heard.
-    needs = [max(whole_ms(one.turn), heard_until_ms(one.turn) or 0.0) for one in runs]
+    needs = [
+        max(whole_ms(measured.turn), heard_until_ms(measured.turn) or 0.0) for measured in runs
+    ]
     axis = fit_axis(needs, limit.ms, SPAN)
-    beginnings = fit_axis([start_ms(one.turn) for one in runs], limit.ms, SPAN)
+    beginnings = fit_axis([start_ms(measured.turn) for measured in runs], limit.ms, SPAN)
     start_end_ms = min(beginnings.end_ms, axis.end_ms)
     embedded = audio.take(run, sorted(runs, key=MeasuredRun.slowness, reverse=True))
     before, after = (
@@ -83,16 +85,16 @@ def waterfall(run: RecordedRun, audio: AudioBudget, *, sort: bool) -> PageWaterf
         for apart in (run.digest.before, run.digest.after)
     )
     ordered = sorted(runs, key=MeasuredRun.slowness, reverse=True) if sort else runs
-    measured = [
+    rows = [
         _row(
-            one.turn,
-            str(one.number),
-            one,
+            measured.turn,
+            str(measured.number),
+            measured,
             limit=limit,
             end_ms=axis.end_ms,
-            audio=embedded.get(one.number, ""),
+            audio=embedded.get(measured.number, ""),
         )
-        for one in ordered
+        for measured in ordered
     ]
     note = ""
     if len(runs) < total:
@@ -101,7 +103,7 @@ def waterfall(run: RecordedRun, audio: AudioBudget, *, sort: bool) -> PageWaterf
             "the median; all figures and distributions on this page include all runs."
         )
     return PageWaterfall(
-        rows=(*before, *measured, *after),
+        rows=(*before, *rows, *after),
         end_ms=axis.end_ms,
         whole_ticks=tuple(_ticks(axis.end_ms)),
         start_ticks=tuple(_ticks(start_end_ms)),
@@ -113,7 +115,7 @@ def waterfall(run: RecordedRun, audio: AudioBudget, *, sort: bool) -> PageWaterf
 
 
 def _audio_note(run: RecordedRun, runs: Sequence[MeasuredRun], embedded: Mapping[int, str]) -> str:
-    saved = sum(run.audio_of(one.turn) is not None for one in runs)
+    saved = sum(run.audio_of(measured.turn) is not None for measured in runs)
     if not saved:
         return "No audio was saved; with --save-audio, the page can play the turns of a run."
     if len(embedded) == saved:
@@ -184,11 +186,11 @@ class AudioBudget:
     def take(self, run: RecordedRun, runs: Sequence[MeasuredRun]) -> dict[int, str]:
         """Return the audio of the ``runs`` that still fit, as data URLs by the run's number."""
         found = {}
-        for one in runs:
-            path = run.audio_of(one.turn)
+        for measured in runs:
+            path = run.audio_of(measured.turn)
             if path is None or path.stat().st_size > self._room:
                 continue
             content = path.read_bytes()
             self._room -= len(content)
-            found[one.number] = f"data:audio/wav;base64,{base64.b64encode(content).decode()}"
+            found[measured.number] = f"data:audio/wav;base64,{base64.b64encode(content).decode()}"
         return found
