@@ -93,7 +93,7 @@ def test_sound_of_the_text_before_moves_no_figure(
             assert min(first_moments_s(made, is_first=number == 0)) >= MADE_AFTER_S
             if connections > 1:
                 # However late it is: between two turns somebody looks after the connection.
-                until(lambda: len(made._service.set_aside))
+                until(lambda: len(made.set_aside))
         assert server.connections == connections
 
 

@@ -39,7 +39,7 @@ LINGER_S = 0.1
 """How long to listen to a connection after its only turn, for sound after the end."""
 
 
-class SocketSpeech:
+class SocketSpeech(SocketService):
     """A `Synthesizer` behind a WebSocket.
 
     ``sound`` describes the sound: these servers send raw PCM, so its rate has to be set. Raises
@@ -51,7 +51,7 @@ class SocketSpeech:
     ) -> None:
         self._dialect = dialect
         self._sound = sound
-        self._service = SocketService(url, access or Access(), "tts", set_up=self._set_up)
+        super().__init__(url, access or Access(), "tts", set_up=self._begin_session)
         self._rate = SharedRate()
         self._numbers = itertools.count(1)
         load_decoder(sound.kind)
@@ -64,15 +64,15 @@ class SocketSpeech:
         if not speakable(text):
             return
         try:
-            with self._service.adding_context():
-                connected, budget = self._service.begin()
+            with self.adding_context():
+                connected, budget = self.begin()
                 yield connected
                 speech = self._speech(self._send(text, budget))
                 yield from speech.events(budget)
                 yield from speech.check_end()
-                self._service.end()
+                self.end()
         except (GeneratorExit, EngineError):
-            self._service.drop()
+            self.drop()
             raise
 
     def speak_stream(self, chunks: Iterator[str], emit: Emit) -> None:
@@ -87,56 +87,44 @@ class SocketSpeech:
                 for event in self.speak(text):
                     emit(event)
             return
-        sender = _Sender(self._send_now, self._service.clear, chunks, emit)
+        sender = _Sender(self._send_now, self.clear, chunks, emit)
         try:
-            with self._service.adding_context():
-                connected, _ = self._service.begin()
+            with self.adding_context():
+                connected, _ = self.begin()
                 emit(connected)
                 sender.start()
                 speech = None
                 while (number := sender.wait_for_unspoken()) is not None:
-                    budget = self._service.wait_budget()
+                    budget = self.wait_budget()
                     speech = self._speech(number)
                     for event in speech.events(budget):
                         emit(event)
                     sender.count_spoken()
                 for remark in speech.check_end() if speech else ():
                     emit(remark)
-                self._service.end()
+                self.end()
         finally:
             if not sender.stop():
-                self._service.drop()
-
-    def check(self) -> None:
-        """Open the connection now, or raise `RemoteError` naming the URL."""
-        self._service.check()
+                self.drop()
 
     def prepare(self) -> None:
         """Bring the connection into the state in which the next turn has to find it."""
         if self._dialect.own is None:
-            self._service.drop_used(LINGER_S)
-        self._service.prepare()
-
-    def interrupt(self) -> None:
-        """Make running speech fail at once; called from another thread."""
-        self._service.interrupt()
+            self.drop_used(LINGER_S)
+        super().prepare()
 
     def describe(self) -> dict[str, object]:
         """Return what a reader of the results must know."""
         return {
             "engine": "socket",
-            "url": self._service.shown_url,
+            "url": self.shown_url,
             "device": "remote",
             "sound": self._sound.kind,
             "sample_rate": self._rate.known or self._sound.sample_rate,
             "turns_apart_by": "connection" if self._dialect.own is None else "id",
-        } | self._service.access.describe()
+        } | self.access.describe()
 
-    def close(self) -> None:
-        """Close the connection properly."""
-        self._service.close()
-
-    def _set_up(self, service: SocketService, budget: WaitBudget) -> None:
+    def _begin_session(self, service: SocketService, budget: WaitBudget) -> None:
         """Send the opening messages, and wait until the server is ready."""
         for message in self._dialect.opening:
             service.send(_encoded(message), budget)
@@ -152,18 +140,18 @@ class SocketSpeech:
 
     def _speech(self, number: str) -> ChunkSpeech:
         speech = AnswerSpeech(self._rate)
-        return ChunkSpeech(self._service, self._dialect, self._sound, speech, number)
+        return ChunkSpeech(self, self._dialect, self._sound, speech, number)
 
     def _send(self, text: str, budget: WaitBudget) -> str:
         """Send a text and return its number."""
         number = str(next(self._numbers))
         for template in self._dialect.chunk:
             message = filled(template, {"text": text, "id": number})
-            self._service.send(_encoded(message), budget)
+            self.send(_encoded(message), budget)
         return number
 
     def _send_now(self, text: str) -> str:
-        return self._send(text, self._service.wait_budget())
+        return self._send(text, self.wait_budget())
 
 
 class _Sender:
