@@ -7,7 +7,7 @@ the voice, and the listener, who plays from the first audio on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -79,8 +79,8 @@ def path(turn: Timeline) -> Lane:
     if turn.failed:
         spans.append(_until_failure(turn))
         marks = [_failure_mark(turn)]
-    listening = _listener_spans(turn)
-    return Lane("", (*spans, *listening), (*marks, *_listener_marks(turn)))
+    heard = _listener_lane(turn)
+    return Lane("", (*spans, *heard.spans), (*marks, *heard.marks))
 
 
 def lanes(turn: Timeline) -> list[Lane]:
@@ -93,15 +93,14 @@ def start_ms(turn: Timeline) -> float:
     """Return when speech is heard and the reply is complete, or when the turn failed."""
     if turn.failed:
         return turn.end_ns / NS_PER_MS
-    reply = BY_NAME["llm_total_ms"].of(turn) or 0.0
-    heard = BY_NAME["first_sound_ms"].of(turn) or 0.0
-    return max(reply, heard)
+    moments = (BY_NAME[name].of(turn) for name in ("llm_total_ms", "first_sound_ms"))
+    return max(at_ms or 0.0 for at_ms in moments)
 
 
 def whole_ms(turn: Timeline) -> float:
     """Return the end of the last sample or the last stall."""
-    stalled_until = max((stall.end_ms for stall in _stalls(turn)), default=0.0)
-    return max(start_ms(turn), stalled_until, turn.end_ns / NS_PER_MS)
+    stalls = [span.end_ms for span in _listener_lane(turn).spans if span.kind is Kind.STALL]
+    return max(start_ms(turn), turn.end_ns / NS_PER_MS, *stalls)
 
 
 def heard_until_ms(turn: Timeline) -> float | None:
@@ -153,7 +152,10 @@ def _voice_lane(turn: Timeline) -> Lane:
         chunk_ms = chunk_ns / NS_PER_MS
         if chunk_ms > free_at:
             spans.append(Span(free_at, chunk_ms, Kind.WAIT))
-        spans += _chunk_spans(chunk_ms, [arrival.at_ns / NS_PER_MS for arrival in audio])
+        first_ms = audio[0].at_ns / NS_PER_MS if audio else chunk_ms
+        spans.append(Span(chunk_ms, first_ms, Kind.SYNTHESIS))
+        if audio:
+            spans.append(Span(first_ms, audio[-1].at_ns / NS_PER_MS, Kind.ARRIVING))
         free_at = max(chunk_ms, spans[-1].end_ms)
     if turn.failure is None or turn.failure.stage == "llm":
         return Lane("voice", tuple(spans))
@@ -162,55 +164,23 @@ def _voice_lane(turn: Timeline) -> Lane:
     return Lane("voice", tuple(spans), (_failure_mark(turn),))
 
 
-def _chunk_spans(chunk_ms: float, audio_ms: Sequence[float]) -> list[Span]:
-    if not audio_ms:
-        return [Span(chunk_ms, chunk_ms, Kind.SYNTHESIS)]
-    return [
-        Span(chunk_ms, audio_ms[0], Kind.SYNTHESIS),
-        Span(audio_ms[0], audio_ms[-1], Kind.ARRIVING),
-    ]
-
-
 def _listener_lane(turn: Timeline) -> Lane:
-    return Lane("heard", tuple(_listener_spans(turn)), tuple(_listener_marks(turn)))
-
-
-def _listener_spans(turn: Timeline) -> list[Span]:
     _, _, first_audio = _moments(turn)
-    end = heard_until_ms(turn)
-    if first_audio is None or end is None:
-        return []
+    if first_audio is None or turn.sound is None:
+        return Lane("heard", ())
+    playback = listen(turn.audio, turn.sound.sample_rate)
+    end = playback.end_ns / NS_PER_MS
     heard = BY_NAME["first_sound_ms"].of(turn)
-    spans = [Span(first_audio, end, Kind.PLAYING)]
-    if heard is None:
-        spans = [Span(first_audio, end, Kind.SILENCE)]
-    elif heard > first_audio:
-        spans.append(Span(first_audio, heard, Kind.SILENCE))
-    return [*spans, *_stalls(turn)]
-
-
-def _listener_marks(turn: Timeline) -> list[Mark]:
-    _, _, first_audio = _moments(turn)
-    heard = BY_NAME["first_sound_ms"].of(turn)
-    marks = []
+    spans = [Span(first_audio, end, Kind.SILENCE if heard is None else Kind.PLAYING)]
+    marks = [Mark(first_audio, Kind.FIRST_AUDIO)]
     if heard is not None:
-        marks.append(Mark(heard, Kind.FIRST_SOUND))
-    if first_audio is not None:
-        marks.append(Mark(first_audio, Kind.FIRST_AUDIO))
-    return marks
-
-
-def _stalls(turn: Timeline) -> list[Span]:
-    if turn.sound is None:
-        return []
-    return [
-        Span(
-            stall.start_ns / NS_PER_MS,
-            (stall.start_ns + stall.duration_ns) / NS_PER_MS,
-            Kind.STALL,
-        )
-        for stall in listen(turn.audio, turn.sound.sample_rate).stalls
-    ]
+        marks.insert(0, Mark(heard, Kind.FIRST_SOUND))
+        if heard > first_audio:
+            spans.append(Span(first_audio, heard, Kind.SILENCE))
+    for stall in playback.stalls:
+        start, stop = stall.start_ns, stall.start_ns + stall.duration_ns
+        spans.append(Span(start / NS_PER_MS, stop / NS_PER_MS, Kind.STALL))
+    return Lane("heard", tuple(spans), tuple(marks))
 
 
 def _until_failure(turn: Timeline) -> Span:
