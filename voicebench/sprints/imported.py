@@ -40,6 +40,7 @@ from voicebench.sprints.sprint import (
     Suite,
     TextLength,
 )
+from voicebench.sprints.test_report import read_given
 
 MOST_BYTES = 1_000_000
 MOST_POINTS = 10.0
@@ -152,13 +153,7 @@ def read_import(path: Path, number: int) -> Sprint:
 
 
 def _read_toml(path: Path) -> dict[str, object]:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"--import {path} cannot be read ({error.strerror})") from None
-    if len(content) > MOST_BYTES:
-        raise UsageError(f"--import {path} is larger than {MOST_BYTES} bytes")
+    content = read_given("--import", path, MOST_BYTES)
     try:
         return tomllib.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:

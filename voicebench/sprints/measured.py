@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from voicebench.report.console.chunk_table import length_rows
 from voicebench.report.console.sheets import names
 from voicebench.report.console.verdicts import carried, kept_by
 from voicebench.report.runs import FIRST_AUDIO_LIMIT_MS, TurnLimit, shortlist, tally
+from voicebench.results.reading import object_in
 from voicebench.results.run import RecordedRun
 from voicebench.sprints.readings import LIMITS_MS, TARGETS, Reading, statistics_of
 from voicebench.sprints.sprint import Basis, RunFigures, RunTable, Setup, TextLength
@@ -74,7 +75,7 @@ def text_lengths(runs: Sequence[RecordedRun]) -> list[TextLength]:
 
 def setup_of(run: RecordedRun) -> Setup:
     """Return the set-up of the assistant, from the settings of the run."""
-    chunker, section = _section(run.settings, "chunker"), _section(run.settings, "run")
+    chunker, section = object_in(run.settings, "chunker"), object_in(run.settings, "run")
     sequential = section.get("sequential")
     return Setup(
         _whole(chunker.get("first_words")),
@@ -161,11 +162,6 @@ def _basis(run: RecordedRun) -> Basis:
 
 def _digest(prompt: str) -> str:
     return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-
-
-def _section(settings: Mapping[str, object], name: str) -> Mapping[str, object]:
-    section = settings.get(name)
-    return section if isinstance(section, dict) else {}
 
 
 def _whole(value: object) -> int | None:

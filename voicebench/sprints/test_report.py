@@ -28,14 +28,20 @@ def read_junit(path: Path) -> tuple[Reading, Suite]:
     return suite_reading(passed, len(run)), Suite(len(cases) - len(run), None, _seconds(root))
 
 
-def _read_xml(path: Path) -> ElementTree.Element:
+def read_given(option: str, path: Path, most_bytes: int) -> bytes:
+    """Return the file that ``option`` names. Raises `UsageError` if it is unreadable or larger."""
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+            content = file.read(most_bytes + 1)
     except OSError as error:
-        raise UsageError(f"--junit {path} cannot be read ({error.strerror})") from None
-    if len(content) > MOST_BYTES:
-        raise UsageError(f"--junit {path} is larger than {MOST_BYTES} bytes")
+        raise UsageError(f"{option} {path} cannot be read ({error.strerror})") from None
+    if len(content) > most_bytes:
+        raise UsageError(f"{option} {path} is larger than {most_bytes} bytes")
+    return content
+
+
+def _read_xml(path: Path) -> ElementTree.Element:
+    content = read_given("--junit", path, MOST_BYTES)
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
         raise UsageError(f"--junit {path} declares entities, which no test report needs")
     try:

@@ -40,7 +40,7 @@ def chunk_sheet(chunks: Chunks) -> Sheet | None:
         Column("audio", [Text(form.seconds(_median(row, "audio_s"))) for row in rows], spare=2),
         Column("speed", [Text(form.times(_speed(row))) for row in rows], spare=4),
     ]
-    return Sheet("TTS first byte by text length", columns, notes)
+    return Sheet("TTS first byte by text length", columns, notes, folds=True)
 
 
 def length_rows(chunks: Chunks) -> list[tuple[str, float, float, int]]:

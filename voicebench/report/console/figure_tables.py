@@ -54,7 +54,7 @@ def distribution_sheet(summary: Summary) -> Sheet | None:
     whole_replies = len(complete) - len(begun)
     if whole_replies:
         notes.append(WHOLE_REPLIES.format(form.plural(whole_replies, "turn")))
-    return Sheet("Distributions", columns, [Text(note, QUIET) for note in notes])
+    return Sheet("Distributions", columns, [Text(note, QUIET) for note in notes], folds=True)
 
 
 def phase_sheet(digest: Digest) -> Sheet | None:
@@ -84,7 +84,7 @@ def phase_sheet(digest: Digest) -> Sheet | None:
             Column("connect", [Text(form.ms(row.connect_ms)) for row in rows]),
             Column("connections\nreused", reused),
         ]
-    return Sheet("Phases, in ms", columns)
+    return Sheet("Phases, in ms", columns, folds=True)
 
 
 def server_sheet(summary: Summary) -> Sheet | None:
@@ -110,7 +110,8 @@ def server_sheet(summary: Summary) -> Sheet | None:
             )
         ),
     ]
-    return Sheet("Durations reported by servers, in ms", columns, [Text(_TRANSPORT, QUIET)])
+    notes = [Text(_TRANSPORT, QUIET)]
+    return Sheet("Durations reported by servers, in ms", columns, notes, folds=True)
 
 
 def _missing(found: Distribution) -> Text:

@@ -73,7 +73,7 @@ def run_sheet(digest: Digest, limit: TurnLimit) -> Sheet:
         _figures("stalled", "stall_ms", rows, spare=6, extra=True),
         Column("status", [row.status for row in rows], "left"),
     ]
-    return Sheet("Runs, in ms", columns, _notes(digest, limit))
+    return Sheet("Runs, in ms", columns, _notes(digest, limit), folds=True)
 
 
 def first_chunk(turn: Timeline) -> str:

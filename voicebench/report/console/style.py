@@ -33,33 +33,23 @@ BAD = "red"
 UNSURE = "magenta"
 HEAD = "bold"
 
-VERDICT_STYLES: Mapping[str, str] = {
-    Word.PASS: GOOD,
-    Word.CLOSE: NEAR,
-    Word.FAIL: BAD,
-    Word.NOT_SHOWN: UNSURE,
-    Word.UNDECIDED: UNSURE,
-    Word.NOT_MEASURED: UNSURE,
-    Word.INVALID: BAD,
-    Word.NOTHING_MEASURED: BAD,
-    Word.INTERRUPTED: UNSURE,
-    Word.NOT_KEPT: BAD,
-    Word.NOT_JUDGED: QUIET,
+_LOOKS = {
+    Word.PASS: ("✓", GOOD),
+    Word.CLOSE: ("≈", NEAR),
+    Word.FAIL: ("✗", BAD),
+    Word.NOT_SHOWN: ("?", UNSURE),
+    Word.UNDECIDED: ("?", UNSURE),
+    Word.NOT_MEASURED: ("?", UNSURE),
+    Word.INVALID: ("!", BAD),
+    Word.NOTHING_MEASURED: ("✗", BAD),
+    Word.INTERRUPTED: ("!", UNSURE),
+    Word.NOT_KEPT: ("!", BAD),
+    Word.NOT_JUDGED: ("–", QUIET),
 }
+VERDICT_SIGNS: Mapping[str, str] = {word: sign for word, (sign, _) in _LOOKS.items()}
+"""The sign of each verdict on a run or a gate."""
+VERDICT_STYLES: Mapping[str, str] = {word: style for word, (_, style) in _LOOKS.items()}
 """The colour of each verdict on a run or a gate."""
-VERDICT_SIGNS: Mapping[str, str] = {
-    Word.PASS: "✓",
-    Word.CLOSE: "≈",
-    Word.FAIL: "✗",
-    Word.NOT_SHOWN: "?",
-    Word.UNDECIDED: "?",
-    Word.NOT_MEASURED: "?",
-    Word.INVALID: "!",
-    Word.NOTHING_MEASURED: "✗",
-    Word.INTERRUPTED: "!",
-    Word.NOT_KEPT: "!",
-    Word.NOT_JUDGED: "–",
-}
 
 GAP = 2
 """Spaces between two columns of a sheet."""
@@ -201,6 +191,8 @@ class Sheet:
     title: str
     columns: Sequence[Column]
     notes: Sequence[Text] = ()
+    folds: bool = False
+    """Whether a short report shows the table only on a click."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the table with the columns that fit."""

@@ -32,16 +32,6 @@ _MARKUP = str.maketrans(
 )
 _TAG = re.compile("<(?! )")
 """The beginning of a tag. A sign before a space, as in ``< 300 ms``, is none."""
-FOLDED = frozenset(
-    {
-        "Runs, in ms",
-        "Phases, in ms",
-        "TTS first byte by text length",
-        "Durations reported by servers, in ms",
-        "Distributions",
-    }
-)
-"""Sheets that a short report shows only on a click."""
 
 
 def escape(text: str) -> str:
@@ -114,7 +104,7 @@ def _one(run: RecordedRun, *, fold: bool) -> str:
         advice = [f"- {escape(item.finding)}  \n  → {escape(item.remedy)}" for item in run.advice]
         parts += ["## Advice\n", "\n".join(advice) + "\n"]
     for sheet in sheets:
-        if fold and sheet.title in FOLDED:
+        if fold and sheet.folds:
             summary = f"<details><summary>{escape(sheet.title)}</summary>\n"
             parts += [summary, sheet_markdown(sheet), "</details>\n"]
         else:

@@ -29,7 +29,6 @@ MOST_POINTS = 400
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 """Runs differ by their dashes too, for people who cannot see the colours."""
 
-Values = NDArray[np.float64]
 Spec = dict[str, object]
 
 
@@ -38,7 +37,7 @@ class Sample:
     """The values of one run, and the number of its turns, failed ones included."""
 
     run: str
-    values: Values
+    values: NDArray[np.float64]
     turns: int
 
 
