@@ -480,7 +480,7 @@ def test_the_reader_follows_imports_and_the_packages_above_them() -> None:
 
 def test_the_reader_sees_the_house_as_it_is() -> None:
     assert f"{PACKAGE}.turn.timeline" in MODULES[f"{PACKAGE}.figures.metrics"].imported("at once")
-    assert "torch" in foreign(loaded_with(f"{PACKAGE}.engines.tts.vits.network", MODULES))
+    assert "torch" in foreign(loaded_with(f"{PACKAGE}.engines.tts.vits.torch_voice", MODULES))
     assert "time.perf_counter_ns" in NAMES[f"{PACKAGE}.turn.recorder"]
 
 

@@ -14,7 +14,7 @@ from voicebench.engines.tts.pace import (
     SHORTEST_MS,
     UNMEASURED_FIRST_MS,
     Pace,
-    Windows,
+    WindowPlan,
     first_window_ms,
     measured_pace,
 )
@@ -26,7 +26,7 @@ PACES = [Pace(3, 0.8), Pace(8, 1.5), Pace(11, 2.8), Pace(0.5, 0.1)]
 
 def windows_ms(pace: Pace, count: int, silent_ms: float = 0.0) -> list[float]:
     first = first_window_ms(pace, FRAME_MS)
-    sizes = Windows(pace, FRAME_MS, RATE, first).sizes(silent_ms)
+    sizes = WindowPlan(pace, FRAME_MS, RATE, first).sizes(silent_ms)
     return [size / RATE * 1000 for size in itertools.islice(sizes, count)]
 
 

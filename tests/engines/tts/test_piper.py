@@ -34,7 +34,7 @@ def change_settings(path: Path, **changes: Any) -> None:
 def test_the_voice_says_what_it_is(piper_file: Path) -> None:
     voice = open_piper(piper_file)
     assert (voice.name, voice.family) == ("en_XX-small-low", "piper")
-    assert (voice.language, voice.sample_rate, voice.speakers) == ("en-us", 8000, 1)
+    assert (voice.language, voice.sample_rate, voice.shape.speakers) == ("en-us", 8000, 1)
     assert (voice.manner.noise_scale, voice.manner.length_scale, voice.manner.noise_w) == (
         0.5,
         1.5,

@@ -51,7 +51,7 @@ def built(request: pytest.FixtureRequest, small_voices: Path, piper_file: Path) 
 @pytest.mark.usefixtures("own_cache")
 def test_a_voice_of_any_build_equals_onnxruntime(built: Path, exactly: Exactly) -> None:
     voice, reference = open_piper(built), OnnxVoice(built)
-    speaker = voice.speakers - 1 if voice.speakers > 1 else None
+    speaker = voice.shape.speakers - 1 if voice.shape.speakers > 1 else None
     manner = Manner(0.7, 1.3, 0.9, speaker)
     arithmetic = exactly(replace(voice, manner=manner))
     symbols = [PHONEMES.index(p) for p in "^_h_ə_l_ˈ_o_ʊ_ _ð_ɛ_a_.$" if p in PHONEMES]

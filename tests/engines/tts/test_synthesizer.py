@@ -14,8 +14,7 @@ import torch
 
 from voicebench.engines.native.library import NoLibrary
 from voicebench.engines.tts.synthesizer import LocalSynthesizer, load_synthesizer
-from voicebench.engines.tts.vits.network import Vits
-from voicebench.engines.tts.vits.torch_voice import TorchArithmetic
+from voicebench.engines.tts.vits.torch_voice import TorchArithmetic, Vits
 from voicebench.errors import DeviceError, EngineError, ModelError, SettingsError
 from voicebench.events import AudioChunk, SilenceTrimmed
 from voicebench.machine.slower import slower_in

@@ -120,11 +120,10 @@ def _in_first_format(
 
 def torch_arithmetic(voice: Voice, device: str = "cpu", dtype: str = "float32") -> TorchArithmetic:
     """Return ``voice`` in torch on ``device``, its decoder in ``dtype`` (as torch names both)."""
-    from voicebench.engines.tts.vits.network import network_of
     from voicebench.engines.tts.vits.torch_voice import TorchArithmetic
 
-    network = network_of(voice.shape, voice.weights)
-    return TorchArithmetic(network, speaker=voice.manner.speaker, device=device, dtype=dtype)
+    speaker = voice.manner.speaker
+    return TorchArithmetic(voice.shape, voice.weights, speaker=speaker, device=device, dtype=dtype)
 
 
 def arithmetic_snr_db(voice: Voice, arithmetic: Arithmetic) -> float:

@@ -85,7 +85,6 @@ def open_vits_folder(folder: Path, name: str | None = None, say: Say = say_nothi
         origin=made.origin,
         symbols=characters.symbols,
         manner=manner,
-        speakers=shape.speakers,
         lead_symbols=1 if characters.blanks else 0,
     )
 

@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from voicebench.engines.tts.vits.network import Vits
+from voicebench.engines.tts.vits.torch_voice import Vits
 from voicebench.engines.tts.vits.voice_shape import VitsShape
 from voicebench.errors import ModelError
 

@@ -52,8 +52,8 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Windows:
-    """The windows of an utterance, in samples. ``frame_ms`` is how long a frame lasts."""
+class WindowPlan:
+    """Plans the sizes of windows. ``frame_ms`` is how long a frame lasts."""
 
     pace: Pace
     frame_ms: float

@@ -106,7 +106,6 @@ def open_piper(path: Path, say: Say = say_nothing) -> Voice:
         origin=made.origin,
         symbols=settings.symbols,
         manner=manner,
-        speakers=made.shape.speakers,
         lead_symbols=len(settings.phoneme_ids["^"]) + len(settings.phoneme_ids["_"]),
     )
 

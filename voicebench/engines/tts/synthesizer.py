@@ -17,7 +17,7 @@ import numpy as np
 
 from voicebench.engines.models.fetch_progress import Say, say_nothing
 from voicebench.engines.tts.opening_silence import OpeningTrimmer
-from voicebench.engines.tts.pace import LONGEST_MS, Windows, first_window_ms
+from voicebench.engines.tts.pace import LONGEST_MS, WindowPlan, first_window_ms
 from voicebench.engines.tts.vits.utterance import encode, seeded_noise, windows
 from voicebench.errors import SettingsError
 from voicebench.events import AudioChunk, SilenceTrimmed, TtsEvent
@@ -43,7 +43,7 @@ class LocalSynthesizer:
         self,
         voice: Voice,
         arithmetic: Arithmetic,
-        windows: Windows,
+        plan: WindowPlan,
         *,
         seed: int,
         trim_silence: bool,
@@ -52,7 +52,7 @@ class LocalSynthesizer:
         """Join a voice and the code that computes it; ``slower`` says why nothing faster does."""
         self._voice = voice
         self._arithmetic = arithmetic
-        self._windows = windows
+        self._plan = plan
         self._seed = seed
         self._trim_silence = trim_silence
         self._slower = slower
@@ -105,10 +105,10 @@ class LocalSynthesizer:
             "dtype": self._arithmetic.dtype,
             "trim_silence": self._trim_silence,
             "windows": {
-                "first_ms": round(self._windows.first_ms, 1),
+                "first_ms": round(self._plan.first_ms, 1),
                 "longest_ms": LONGEST_MS,
-                "cost_ms_per_window": round(self._windows.pace.window_ms, 2),
-                "cost_ms_per_frame": round(self._windows.pace.frame_ms, 3),
+                "cost_ms_per_window": round(self._plan.pace.window_ms, 2),
+                "cost_ms_per_frame": round(self._plan.pace.frame_ms, 3),
                 "replayed": self._arithmetic.replayed,
             },
         } | described(self._slower)
@@ -116,7 +116,7 @@ class LocalSynthesizer:
     @property
     def longest_step_s(self) -> float:
         """How long the longest window takes on this machine, in seconds."""
-        return self._windows.pace.cost_ms(LONGEST_MS / self._windows.frame_ms) / 1000
+        return self._plan.pace.cost_ms(LONGEST_MS / self._plan.frame_ms) / 1000
 
     def close(self) -> None:
         """Do nothing: Python frees the memory of the voice."""
@@ -137,7 +137,7 @@ class LocalSynthesizer:
                 if opening is not None:
                     silent_ms = self._silent_ms(utterance)
                     opening.expect(first_phoneme_ms=silent_ms)
-                sizes = self._windows.sizes(silent_ms)
+                sizes = self._plan.sizes(silent_ms)
             spoken = windows(self._arithmetic, utterance, noise, sizes)
             while True:
                 with self._turn:
@@ -149,7 +149,7 @@ class LocalSynthesizer:
     def _silent_ms(self, utterance: Utterance) -> float:
         """Return how long the silent symbols at the beginning last."""
         lead = min(self._voice.lead_symbols, utterance.ends.size - 1)
-        return int(utterance.ends[lead - 1]) * self._windows.frame_ms if lead > 0 else 0.0
+        return int(utterance.ends[lead - 1]) * self._plan.frame_ms if lead > 0 else 0.0
 
 
 def load_synthesizer(
@@ -189,10 +189,10 @@ def load_synthesizer(
     if threads is not None:
         set_threads(threads)
     opened = open_voice(voice, family, say)
-    if speaker_id is not None and not 0 <= speaker_id < opened.speakers:
+    if speaker_id is not None and not 0 <= speaker_id < opened.shape.speakers:
         raise SettingsError(
             f"the voice {opened.name} has no speaker {speaker_id}",
-            f"it has {opened.speakers}, counted from 0",
+            f"it has {opened.shape.speakers}, counted from 0",
         )
     chosen = {
         "length_scale": length_scale,
@@ -208,12 +208,12 @@ def load_synthesizer(
     pace = voice_pace(opened, arithmetic)
     record_replays(opened, arithmetic)
     frame_ms = opened.shape.decoder.hop / opened.sample_rate * 1000
-    planned = Windows(
+    plan = WindowPlan(
         pace=pace,
         frame_ms=frame_ms,
         sample_rate=opened.sample_rate,
         first_ms=first_window_ms(pace, frame_ms) if first_window is None else first_window,
     )
     return LocalSynthesizer(
-        opened, arithmetic, planned, seed=seed, trim_silence=trim_silence, slower=slower
+        opened, arithmetic, plan, seed=seed, trim_silence=trim_silence, slower=slower
     )

@@ -43,7 +43,6 @@ class Voice:
     """A digest of the file that the weights came from, if known."""
     symbols: Callable[[str], Iterator[list[int]]]
     manner: Manner
-    speakers: int
     lead_symbols: int
     """How many silent symbols a text begins with (a beginning mark, a blank)."""
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from voicebench.engines.tts.vits.native_voice import NativeArithmetic
-from voicebench.engines.tts.vits.network import network_of
 from voicebench.engines.tts.vits.torch_voice import TorchArithmetic
 from voicebench.engines.tts.vits.voice_trial import drawn_weights, spoken, trial_shape, vits_works
 
@@ -43,8 +42,8 @@ def in_c(library: Any, kind: Literal[1, 2], threads: int = 2) -> NativeArithmeti
 
 def in_torch(kind: Literal[1, 2]) -> TorchArithmetic:
     shape = trial_shape(kind)
-    network = network_of(shape, drawn_weights(shape, seed=kind))
-    return TorchArithmetic(network, speaker=2 if shape.speakers > 1 else None)
+    speaker = 2 if shape.speakers > 1 else None
+    return TorchArithmetic(shape, drawn_weights(shape, seed=kind), speaker=speaker)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from voicebench.engines.tts.vits.network import Vits, network_of
-from voicebench.engines.tts.vits.torch_voice import TorchArithmetic
+from voicebench.engines.tts.vits.torch_voice import TorchArithmetic, Vits
 from voicebench.engines.tts.vits.voice_shape import VitsShape
 from voicebench.engines.tts.vits.voice_trial import drawn_weights, trial_shape
 from voicebench.engines.tts.vits.voice_weights import check_weights, weight_shapes
@@ -51,7 +50,7 @@ def test_the_weights_of_a_shape_are_those_of_its_network(shape: VitsShape) -> No
 
 @any_shape
 def test_as_few_frames_as_determine_the_samples_are_asked_for(shape: VitsShape) -> None:
-    arithmetic = TorchArithmetic(network_of(shape, drawn_weights(shape, seed=0)))
+    arithmetic = TorchArithmetic(shape, drawn_weights(shape, seed=0))
     frame = np.zeros((1, shape.flow.channels), np.float32)
     stream = arithmetic.stream()
     counts = [stream.window(frame, last=False).size for _ in range(60)]

@@ -13,8 +13,8 @@ from voicebench.engines.tts.vits.splines import inverse_spline
 from voicebench.engines.tts.vits.voice_shape import DurationShape, VitsShape
 
 
-class Alone(nn.Module):
-    """A depthwise convolution: for each tap, the shifted rows times a gain."""
+class DepthwiseConvolution(nn.Module):
+    """A convolution of each channel alone: for each tap, the shifted rows times a gain."""
 
     def __init__(self, channels: int, kernel: int, dilation: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class SeparableLayer(nn.Module):
 
     def __init__(self, shape: DurationShape, dilation: int, norm_eps: float) -> None:
         super().__init__()
-        self.alone = Alone(shape.channels, shape.kernel, dilation)
+        self.alone = DepthwiseConvolution(shape.channels, shape.kernel, dilation)
         self.alone_norm = nn.LayerNorm(shape.channels, eps=norm_eps)
         self.mix = nn.Linear(shape.channels, shape.channels)
         self.mix_norm = nn.LayerNorm(shape.channels, eps=norm_eps)

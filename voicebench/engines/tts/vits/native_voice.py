@@ -108,10 +108,9 @@ class NativeArithmetic:
 
     @cached_property
     def _in_torch(self) -> TorchArithmetic:
-        from voicebench.engines.tts.vits.network import network_of
         from voicebench.engines.tts.vits.torch_voice import TorchArithmetic
 
-        return TorchArithmetic(network_of(self.shape, self._weights), speaker=self._speaker)
+        return TorchArithmetic(self.shape, self._weights, speaker=self._speaker)
 
 
 class NativeStream:

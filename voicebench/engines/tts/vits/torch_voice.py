@@ -7,9 +7,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from voicebench.engines.tts.vits.carry import Carry
+from voicebench.engines.tts.vits.decoder import HifiganDecoder
+from voicebench.engines.tts.vits.durations import PlainDurations, StochasticDurations
+from voicebench.engines.tts.vits.flow import Flow
+from voicebench.engines.tts.vits.layers import Taps
+from voicebench.engines.tts.vits.text import TextEncoder
+from voicebench.engines.tts.vits.voice_shape import VitsShape
 from voicebench.errors import EngineError
 from voicebench.machine.devices import tell_torch_its_threads, to_host
 
@@ -17,32 +23,54 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from voicebench.engines.tts.vits.network import Vits
     from voicebench.engines.tts.vits.replay import Replays
-    from voicebench.engines.tts.vits.voice_shape import VitsShape
+    from voicebench.engines.tts.vits.voice_weights import Weights
+
+
+class Vits(nn.Module):
+    """The layers of a voice."""
+
+    def __init__(self, shape: VitsShape) -> None:
+        super().__init__()
+        self.text = TextEncoder(shape)
+        durations = StochasticDurations if shape.durations.stochastic else PlainDurations
+        self.durations = durations(shape)
+        self.flow = Flow(shape)
+        self.decoder = HifiganDecoder(shape)
+        self.speakers = (
+            nn.Parameter(torch.empty(shape.speakers, shape.speaker_channels))
+            if shape.speaker_channels
+            else None
+        )
 
 
 class TorchArithmetic:
     """A network in torch; implements `voicebench.engines.tts.vits.arithmetic.Arithmetic`.
 
-    ``network`` is moved to ``device``, and its decoder to the number format ``dtype`` (as torch
-    names both). ``speaker`` matters in a voice of several. CUDA computes on a stream of its own.
-    With ``replays``, which are set once they have been checked, windows in the middle of an
-    utterance have one of their sizes, and only one window may be computed at a time.
+    The decoder computes in the number format ``dtype``, the rest in float32 (``device`` and
+    ``dtype`` are torch's names). ``speaker`` matters in a voice of several. On a CPU the network
+    shares the memory of ``weights``. CUDA computes on a stream of its own. With ``replays``, which
+    are set once they have been checked, windows in the middle of an utterance have one of their
+    sizes, and only one window may be computed at a time.
     """
 
     def __init__(
         self,
-        network: Vits,
+        shape: VitsShape,
+        weights: Weights,
         *,
         speaker: int | None = None,
         device: str = "cpu",
         dtype: str = "float32",
     ) -> None:
         tell_torch_its_threads()
-        self.network = network
+        with torch.device("meta"):
+            network = Vits(shape)
+        tensors = {name: torch.from_numpy(weight) for name, weight in weights.items()}
+        network.load_state_dict(tensors, assign=True)
+        self.network = network.eval().requires_grad_(False)
         self.replays: Replays | None = None
-        self.shape: VitsShape = network.shape
+        self.shape = shape
         self.device = device
         self.kernels = "torch"
         self.dtype = dtype
@@ -55,8 +83,10 @@ class TorchArithmetic:
         with self._own_stream():
             network.to(self._device)
             network.decoder.to(getattr(torch, dtype))
-            network.prepare()
-            self._speaker = network.speaker(speaker)
+            for module in network.modules():
+                if isinstance(module, Taps):
+                    module.prepare()
+            self._speaker = None if network.speakers is None else network.speakers[speaker or 0]
 
     @property
     def replayed(self) -> bool:

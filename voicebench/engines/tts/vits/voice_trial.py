@@ -47,7 +47,6 @@ def vits_works(library: ctypes.CDLL, threads: int = 2) -> bool:
 
 
 def _agrees(library: ctypes.CDLL, kind: Literal[1, 2], threads: int) -> bool:
-    from voicebench.engines.tts.vits.network import network_of
     from voicebench.engines.tts.vits.torch_voice import TorchArithmetic
 
     shape = trial_shape(kind)
@@ -63,7 +62,7 @@ def _agrees(library: ctypes.CDLL, kind: Literal[1, 2], threads: int) -> bool:
             library, shape, weights, speaker=speaker, bfloats=bfloats, threads=threads
         )
 
-    exact = TorchArithmetic(network_of(shape, weights), speaker=speaker)
+    exact = TorchArithmetic(shape, weights, speaker=speaker)
     floats = native(bfloats=False)
     encoded = zip(exact.encode(symbols, noise), floats.encode(symbols, noise), strict=True)
     if not all(np.allclose(found, right, atol=TOLERANCE) for right, found in encoded):

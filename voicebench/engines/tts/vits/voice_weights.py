@@ -1,6 +1,6 @@
 """The weights of a voice by name: which names and shapes a voice of a given shape has.
 
-The names and layouts are those of the network in torch (`engines.tts.vits.network.Vits`),
+The names and layouts are those of the network in torch (`engines.tts.vits.torch_voice.Vits`),
 ``(taps, inputs, outputs)`` for a convolution. They are repeated here without torch, because its
 import takes longer than loading a voice. The order is that in which the C code reads them.
 """
