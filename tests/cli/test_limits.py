@@ -199,5 +199,5 @@ def test_memory_that_runs_out_in_mid_run_is_one_sentence(
 def test_without_a_limit_nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     monkeypatch.setattr("voicebench.machine.environment.address_space_limit", lambda: None)
-    limits.heed_limit_of_memory()
+    limits.check_memory_limit()
     assert "OPENBLAS_NUM_THREADS" not in os.environ

@@ -13,7 +13,7 @@ from scripted_engines import RATE, Scripted, sound
 from wav_files import read_wav
 
 from voicebench.audio import loudspeakers
-from voicebench.cli.say import MAX_TEXT_CHARACTERS, arriving_text
+from voicebench.cli.spoken_text import MAX_TEXT_CHARACTERS, arriving_text
 from voicebench.errors import UsageError
 from voicebench.targets import engine_opening, kinds
 
@@ -139,13 +139,13 @@ def test_ctrl_c_exits_130_and_keeps_what_was_written(
     [
         (("",), "the text is empty"),
         ((" \n ",), "the text is empty"),
-        (("a\x1b[31mb",), "no text (U+001B)"),
+        (("a\x1b[31mb",), "not text (U+001B)"),
         (("word " * 5000,), "25,000 characters"),
         (("hello", "--ask", "what?"), "exclude each other"),
         (("--ask", ""), "--ask"),
         (("--ask", "x" * 100_000), "characters"),
         (("hello", "-o", "."), "is a folder"),
-        (("hello", "-o", "said.mp3"), "only .wav is written"),
+        (("hello", "-o", "said.mp3"), "is not a WAV file"),
         (("hello", "-o", "/no/such/folder/said.wav"), "/no/such/folder first"),
         (("hello", "--speaker", "kitchen"), "no sound device"),
         (("hello",), "no sound device"),
@@ -182,7 +182,7 @@ def test_without_a_sound_device_the_remedy_is_a_file(
         (b" \n\t\n", "standard input has no text"),
         (b"caf\xe9 noir", "not UTF-8"),
         (b"cut off \xe2\x82", "not UTF-8"),
-        (b"PK\x03\x04", "no text (U+0003)"),
+        (b"PK\x03\x04", "not text (U+0003)"),
         (b"word " * 5000, "characters or more"),
     ],
 )

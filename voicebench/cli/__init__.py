@@ -31,12 +31,12 @@ from voicebench.cli import (
     verify,
 )
 from voicebench.cli.limits import (
+    check_memory_limit,
     forget_impossible_width,
-    heed_limit_of_memory,
     is_about_memory,
     refusal,
 )
-from voicebench.cli.shown import forget_secrets, tell
+from voicebench.cli.shown import forget_secrets, to_stderr
 from voicebench.cli.streams import standard_streams
 from voicebench.errors import OUT_OF_MEMORY, CannotMeasure, ExitCode, VoicebenchError
 from voicebench.machine.devices import let_waiting_threads_sleep
@@ -88,8 +88,8 @@ def _voicebench(
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in one sentence and its exit code."""
-    _ask_to_end_like_ctrl_c()
+    """Run the command line; an expected error prints one sentence and sets the exit code."""
+    _handle_end_signals()
     forget_impossible_width()
     forget_secrets()
     let_waiting_threads_sleep()
@@ -106,7 +106,7 @@ def _run() -> int | str | None:
     except KeyboardInterrupt:
         return _explained("interrupted", ExitCode.INTERRUPTED)
     except Exception as error:
-        if _comes_of_an_interrupt(error):  # it came within an import, which cannot be done again
+        if _is_caused_by_interrupt(error):  # during an import, which turned it into another error
             return _explained("interrupted", ExitCode.INTERRUPTED)
         if is_about_memory(error):
             return _explained(OUT_OF_MEMORY, CannotMeasure.exit_code)
@@ -117,17 +117,17 @@ def _run() -> int | str | None:
 
 
 def _run_to_its_end() -> int | str | None:
-    """Run the command, and wait until all that it printed is on its way."""
+    """Run the command, and flush stdout."""
     try:
         if not {"--help", "--version"} & set(sys.argv[1:]):
-            heed_limit_of_memory()
+            check_memory_limit()
         app()
     except SystemExit as ended:
-        # Typer turns an interrupt that nobody handled into the exit code 130, without a word.
-        if ended.code == ExitCode.INTERRUPTED and _comes_of_an_interrupt(ended):
+        # Typer turns an unhandled interrupt into exit code 130 without a message.
+        if ended.code == ExitCode.INTERRUPTED and _is_caused_by_interrupt(ended):
             raise KeyboardInterrupt from None
-        if ended.code == ExitCode.BAD_USAGE:  # of Typer: what is wrong with the arguments
-            ci.tell_of_misuse(sys.argv[1:])
+        if ended.code == ExitCode.BAD_USAGE:  # from Typer: the arguments are wrong
+            ci.report_bad_usage(sys.argv[1:])
         return ended.code
     finally:
         sys.stdout.flush()
@@ -135,11 +135,11 @@ def _run_to_its_end() -> int | str | None:
 
 
 def _explained(message: str, code: int) -> int:
-    tell(f"voicebench: {message}")
+    to_stderr(f"voicebench: {message}")
     return code
 
 
-def _comes_of_an_interrupt(error: BaseException | None) -> bool:
+def _is_caused_by_interrupt(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, KeyboardInterrupt):
             return True
@@ -147,11 +147,11 @@ def _comes_of_an_interrupt(error: BaseException | None) -> bool:
     return False
 
 
-def _ask_to_end_like_ctrl_c() -> None:
-    """Treat a request to end, and a terminal that is closed, like Ctrl-C: keep what is finished."""
+def _handle_end_signals() -> None:
+    """Treat SIGTERM and a closed terminal like Ctrl-C, so that finished turns are kept."""
     signal.signal(signal.SIGTERM, _interrupt)
     hang_up = getattr(signal, "SIGHUP", None)
-    # `nohup` has it ignored, and it stays so.
+    # `nohup` ignores the signal; leave it ignored.
     if hang_up is not None and signal.getsignal(hang_up) is signal.SIG_DFL:
         signal.signal(hang_up, _interrupt)
 

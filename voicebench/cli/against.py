@@ -1,4 +1,4 @@
-"""``voicebench run CONFIG --against CONFIG2``: two set-ups measured in turn."""
+"""``voicebench run CONFIG --against CONFIG2``: measure two set-ups alternately."""
 
 from __future__ import annotations
 
@@ -12,29 +12,27 @@ if TYPE_CHECKING:
     from voicebench.measuring.versus import Versus
     from voicebench.settings import Effective
 
-_BY_WEIGHT = (
+_MOST_SERIOUS_FIRST = (
     ExitCode.INTERRUPTED,
     ExitCode.UNDECIDED,
     ExitCode.GATE_FAILED,
     ExitCode.PASSED,
 )
-"""Which of two exit codes says more."""
+"""The order in which one of two exit codes is chosen."""
 
 
 def run_against(first: Effective, second: Effective, *, as_json: bool, quiet: bool) -> int:
     """Measure both, print what their differences show, and return the exit code."""
     from rich.console import Console
 
-    from voicebench.cli.models import progress_of_models
+    from voicebench.cli.models import fetch_with_progress
     from voicebench.measuring.versus import check_both, run_versus
     from voicebench.report.console.progress import Progress
-    from voicebench.targets.kinds import fetch_models
 
     console = Console(stderr=True, quiet=quiet)
     check_both(first, second)
     for side in (first, second):
-        with progress_of_models(console) as report:
-            fetch_models(side.settings, report)
+        fetch_with_progress(side.settings, console)
     with Progress(console, quiet=quiet) as progress:
         versus = run_versus(first, second, progress)
     if as_json:
@@ -42,7 +40,7 @@ def run_against(first: Effective, second: Effective, *, as_json: bool, quiet: bo
     else:
         _print(versus)
     codes = {exit_code(run) for run in (versus.first, versus.second)}
-    return next(code for code in _BY_WEIGHT if code in codes)
+    return next(code for code in _MOST_SERIOUS_FIRST if code in codes)
 
 
 def document(versus: Versus) -> dict[str, object]:

@@ -1,7 +1,8 @@
-"""What `voicebench run` leaves for a CI service: JUnit, step summary, annotations, a folder's path.
+"""What `voicebench run` writes for a CI service: JUnit, step summary, annotations, a folder's path.
 
-Every exit leaves them. A run that could not begin, or that measured nothing, is one test case with
-an error, one annotation and one paragraph: a job that finds no file, or yesterday's, would go on.
+They are written at every exit. A run that could not begin, or that measured nothing, is one test
+case with an error, one annotation and one paragraph. Otherwise a job would find no file, or an old
+one, and go on.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from voicebench.cli.output import write_text
-from voicebench.cli.shown import shown, tell
+from voicebench.cli.shown import shown, to_stderr
 from voicebench.errors import OUT_OF_MEMORY, ExitCode, VoicebenchError
 
 if TYPE_CHECKING:
@@ -27,15 +28,15 @@ WORDS = {
     ExitCode.COULD_NOT_MEASURE: "NOTHING MEASURED",
     ExitCode.INTERRUPTED: "INTERRUPTED",
 }
-"""What a run without an outcome is called, by its exit code."""
+"""The verdict of a run that could not be measured, by its exit code."""
 NOT_UNDERSTOOD = "the command line was not understood; the log says what is wrong with it"
 
 
 def publish(run: RecordedRun, junit: Path | None) -> None:
-    """Write JUnit XML where it is asked for, and tell GitHub where it listens.
+    """Write JUnit XML to ``junit`` if it is given, and report to GitHub if it runs this job.
 
-    The JUnit file is replaced: a CI job asks for the same path each time. Annotations go to stderr,
-    which GitHub reads too, so that ``--json`` keeps stdout to itself.
+    An existing JUnit file is replaced, because a CI job uses the same path each time. Annotations
+    go to stderr, which GitHub reads too, so that stdout has only the document of ``--json``.
     """
     from voicebench.report.exchange.ci_services import surroundings
 
@@ -52,17 +53,17 @@ def publish(run: RecordedRun, junit: Path | None) -> None:
         append_step_summary(around.step_summary, shown(markdown_report([run], fold=True)))
     if around.annotates:
         for command in workflow_commands(run):
-            tell(command)
+            to_stderr(command)
 
 
 def write_folder(run: RecordedRun, path: Path | None) -> None:
-    """Write the path of the run folder, one line, where it is asked for."""
+    """Write the path of the run folder, one line, to ``path`` if it is given."""
     if path is not None:
         write_text(path, f"{run.path}\n", force=True)
 
 
 def forget(*files: Path | None) -> None:
-    """Remove what an earlier run left in these files, so that nobody takes it for this run's."""
+    """Remove the files of an earlier run, so that nobody takes them for this run's."""
     for file in files:
         if file is not None and file.is_file():
             with suppress(OSError):
@@ -70,34 +71,36 @@ def forget(*files: Path | None) -> None:
 
 
 @contextmanager
-def failures_told(junit: Path | None) -> Iterator[None]:
-    """Tell the CI service of whatever ends a run before it has an outcome."""
+def failures_reported(junit: Path | None) -> Iterator[None]:
+    """Report to the CI service what ends a run before it has a verdict."""
     try:
         yield
     except (typer.Exit, typer.Abort):
         raise
     except VoicebenchError as error:
-        _tell(junit, error.exit_code, str(error))
+        _report_failure(junit, error.exit_code, str(error))
         raise
     except MemoryError:
-        _tell(junit, ExitCode.COULD_NOT_MEASURE, OUT_OF_MEMORY)
+        _report_failure(junit, ExitCode.COULD_NOT_MEASURE, OUT_OF_MEMORY)
         raise
     except KeyboardInterrupt:
-        _tell(junit, ExitCode.INTERRUPTED, "interrupted before a turn was measured")
+        _report_failure(junit, ExitCode.INTERRUPTED, "interrupted before a turn was measured")
         raise
     except Exception as error:
-        _tell(junit, ExitCode.DEFECT, f"a defect of voicebench: {type(error).__name__}: {error}")
+        _report_failure(
+            junit, ExitCode.DEFECT, f"a defect of voicebench: {type(error).__name__}: {error}"
+        )
         raise
 
 
-def tell_of_misuse(arguments: Sequence[str]) -> None:
-    """Tell the CI service that ``voicebench run`` was given arguments that cannot be read."""
+def report_bad_usage(arguments: Sequence[str]) -> None:
+    """Report to the CI service that the arguments of ``voicebench run`` cannot be read."""
     if arguments[:1] == ["run"]:
-        _tell(_junit_in(arguments), ExitCode.BAD_USAGE, NOT_UNDERSTOOD)
+        _report_failure(_junit_in(arguments), ExitCode.BAD_USAGE, NOT_UNDERSTOOD)
 
 
 def _junit_in(arguments: Sequence[str]) -> Path | None:
-    """Return the file that ``--junit`` names in arguments that could not be read as a whole."""
+    """Return the file of ``--junit`` in arguments that could not be parsed."""
     for index, argument in enumerate(arguments):
         if argument == "--junit" and index + 1 < len(arguments):
             return Path(arguments[index + 1])
@@ -106,8 +109,8 @@ def _junit_in(arguments: Sequence[str]) -> Path | None:
     return None
 
 
-def _tell(junit: Path | None, code: ExitCode, sentence: str) -> None:
-    """Write what ended a run, as far as it can be written; stderr has the sentence too."""
+def _report_failure(junit: Path | None, code: ExitCode, sentence: str) -> None:
+    """Write the sentence that ended a run; a file that cannot be written is skipped."""
     from voicebench.report.exchange.ci_services import (
         append_step_summary,
         failure_command,
@@ -125,4 +128,4 @@ def _tell(junit: Path | None, code: ExitCode, sentence: str) -> None:
         with suppress(VoicebenchError):
             append_step_summary(around.step_summary, markdown_failure(word, sentence))
     if around.annotates:
-        tell(failure_command(word, sentence))
+        to_stderr(failure_command(word, sentence))

@@ -9,7 +9,7 @@ import typer
 
 from voicebench.cli.options import Json
 from voicebench.cli.output import print_json
-from voicebench.cli.shown import tell
+from voicebench.cli.shown import to_stderr
 from voicebench.errors import ExitCode, ResultsError
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ def compare(
         _print(runs, compared, found)
     for run in runs:
         if not run.complete or run.cut_line:
-            tell(f"{run.path} is incomplete: its run was interrupted")
+            to_stderr(f"{run.path} is incomplete: its run was interrupted")
     if all(one.outcome is Outcome.NOT_MEASURED for one in compared):
-        tell("nothing was compared: no figure is shown by both runs")
+        to_stderr("nothing was compared: no figure is shown by both runs")
         raise typer.Exit(ExitCode.UNDECIDED)
 
 

@@ -10,7 +10,7 @@ import typer
 
 from voicebench.cli.options import Json
 from voicebench.cli.output import Force, check_free, print_json, write_text, write_with
-from voicebench.cli.shown import tell
+from voicebench.cli.shown import to_stderr
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def history(
     figures = [chosen_figure(text) for text in metrics or []]
     found = sprint_history(results) if sprints else run_history(results, name, figures or None)
     for line in found.left_out:
-        tell(line)
+        to_stderr(line)
     if page is not None:
         _write_page(found, page, force=force)
     if as_json:

@@ -12,18 +12,18 @@ LEAST_COLUMNS = 10
 MOST_COLUMNS = 10_000
 
 LEAST_MEMORY_BYTES = 400_000_000
-"""Address space that every command needs, for numpy above all."""
+"""Address space that every command needs, mostly for numpy."""
 
-_SAID_OF_MEMORY = re.compile(
+_MEMORY_MESSAGES = re.compile(
     r"failed to map segment|cannot allocate memory|can't allocate memory|out of memory|"
     r"can't start new thread|not enough memory|std::bad_alloc",
     re.IGNORECASE,
 )
-"""What the system's loader, torch and threads say, each in an error of its own."""
+"""Messages of the system's loader, torch and threads when memory runs out."""
 
 
 def forget_impossible_width() -> None:
-    """Leave the width to the terminal where ``COLUMNS`` names one in which nothing can be read."""
+    """Remove ``COLUMNS`` if its width is unusable, so that the terminal's own width counts."""
     try:
         fits = LEAST_COLUMNS <= int(os.environ.get("COLUMNS", LEAST_COLUMNS)) <= MOST_COLUMNS
     except ValueError:
@@ -32,12 +32,11 @@ def forget_impossible_width() -> None:
         del os.environ["COLUMNS"]
 
 
-def heed_limit_of_memory() -> None:
-    """Refuse to begin where memory is limited to less than any command needs.
+def check_memory_limit() -> None:
+    """Raise `CannotMeasure` if memory is limited to less than every command needs.
 
-    Where it is just enough, numpy's library gets no memory for further threads, which takes 30 MB
-    for each core: with too little that library ends the process, or waits for ever. Raises
-    `CannotMeasure`.
+    With any limit, OpenBLAS gets one thread: it takes 30 MB for each core, and with too little
+    memory it ends the process or hangs.
     """
     from voicebench.machine.environment import address_space_limit
 
@@ -54,10 +53,10 @@ def heed_limit_of_memory() -> None:
 
 
 def refusal(error: BaseException) -> VoicebenchError | None:
-    """Return the sentence for what a system can refuse of anybody; None for any other error.
+    """Return the error for a limit of the system; None for any other error.
 
-    Whoever opens a file says what was wanted of it, and what to do. This is for the rest: names
-    that are too long, disks and tables of open files that are full at a moment nobody thought of.
+    Most code that opens a file raises its own error. This covers the rest: names that are too long,
+    a full disk, too many open files.
     """
     if not isinstance(error, OSError) or error.errno not in _REFUSED:
         return None
@@ -79,14 +78,14 @@ _REFUSED: dict[int, tuple[type[VoicebenchError], str]] = {
 
 
 def is_about_memory(error: BaseException | None) -> bool:
-    """Tell whether an error, or what led to it, says that there was no memory."""
+    """Return whether an error, or an error that caused it, says that memory ran out."""
     seen = 0
     while error is not None and seen < 20:
         if isinstance(error, MemoryError):
             return True
         if isinstance(error, OSError) and error.errno == errno.ENOMEM:
             return True
-        if isinstance(error, ImportError | OSError | RuntimeError) and _SAID_OF_MEMORY.search(
+        if isinstance(error, ImportError | OSError | RuntimeError) and _MEMORY_MESSAGES.search(
             str(error)
         ):
             return True

@@ -1,8 +1,4 @@
-"""``voicebench models``: list, pull, show the path of, and remove the models that are fetched.
-
-Results go to stdout, progress to stderr. What goes wrong is raised as an error with a sentence;
-`voicebench.cli` turns it into an exit.
-"""
+"""``voicebench models``: list, pull, locate and remove the embedded models."""
 
 from __future__ import annotations
 
@@ -22,6 +18,7 @@ if TYPE_CHECKING:
 
     from voicebench.engines.models import Entry, Standing
     from voicebench.engines.models.fetch_progress import Report, Step
+    from voicebench.settings import Settings
 
 SCHEMA = 1
 
@@ -126,15 +123,26 @@ def remove_model(name: Name) -> None:
 
 
 def megabytes(count: int) -> str:
-    """Return a number of bytes as a reader wants it, in megabytes of a million bytes."""
+    """Return a number of bytes in megabytes of a million bytes."""
     return f"{count / 1e6:.0f} MB" if count >= 1_000_000 else f"{count / 1e6:.1f} MB"
+
+
+def fetch_with_progress(settings: Settings, console: Console, *, voice_only: bool = False) -> None:
+    """Reach the servers of ``settings``, fetch the models, and show the progress on ``console``.
+
+    Raises as `voicebench.targets.kinds.fetch_models`.
+    """
+    from voicebench.targets.kinds import fetch_models
+
+    with progress_of_models(console) as report:
+        fetch_models(settings, report, voice_only=voice_only)
 
 
 @contextmanager
 def progress_of_models(console: Console) -> Iterator[Report]:
-    """Show on ``console`` what is being done to get models; yield what takes the steps.
+    """Yield a function that shows each step of fetching models on ``console``.
 
-    On a terminal as one moving line a model, elsewhere as one plain line a stage.
+    A terminal shows one moving line for each model, anything else one plain line for each stage.
     """
     if not console.is_terminal:
         yield _plain_lines(console)

@@ -1,4 +1,4 @@
-"""Where a command's product goes: to stdout, or to a file that was not there before."""
+"""Where a command writes its result: to stdout, or to a new file."""
 
 from __future__ import annotations
 
@@ -22,31 +22,30 @@ Force = Annotated[bool, typer.Option("--force", help="Replace an existing file."
 
 
 def print_json(document: object, *, indent: int | None = 2) -> None:
-    """Print one JSON document to stdout, in UTF-8 whatever the terminal's encoding is."""
+    """Print one JSON document to stdout, always in UTF-8."""
     from voicebench.quoting import as_json
 
     write_text(None, as_json(document, indent=indent) + "\n", force=False)
 
 
 def print_path(path: Path) -> None:
-    """Print a path as it is called, byte for byte, so that a shell can go on with it."""
+    """Print the exact bytes of a path, so that a shell can use it."""
     with _stdout_in_utf8() as file:
         file.flush()
         file.buffer.write(os.fsencode(path) + b"\n")
 
 
 def write_text(path: Path | None, text: str, *, force: bool) -> None:
-    """Write ``text`` to ``path``, or to stdout where there is none; no terminal obeys any of it."""
+    """Write ``text`` to ``path``, else to stdout, without control characters."""
     from voicebench.quoting import neutral
 
-    write_with(path, lambda file: _write(file, neutral(text)), force=force)
+    write_with(path, lambda file: file.write(neutral(text)), force=force)
 
 
-def write_with(path: Path | None, write: Callable[[TextIO], None], *, force: bool) -> None:
-    """Let ``write`` fill ``path``, or stdout where there is none; all of it or nothing.
+def write_with(path: Path | None, write: Callable[[TextIO], object], *, force: bool) -> None:
+    """Let ``write`` fill ``path``, else stdout, in UTF-8. A file appears whole or not at all.
 
-    A document is UTF-8 wherever it goes: it says so itself, or a program expects it. Raises
-    `UsageError` for a file that is there already unless ``force``, or that cannot be written.
+    Raises `UsageError` for a file that exists, unless ``force``, or that cannot be written.
     """
     if path is None or path == Path("-"):
         with _stdout_in_utf8() as file:
@@ -70,9 +69,9 @@ def _stdout_in_utf8() -> Iterator[TextIOWrapper]:
 
 
 def check_free(path: Path | None, *, force: bool, option: str = "") -> None:
-    """Raise `UsageError` where ``path`` could not be written, before any work is done.
+    """Raise `UsageError` if ``path`` cannot be written, before any work is done.
 
-    ``option`` is how it was named, where a command writes more than one file.
+    ``option`` names the path in the message, for a command that writes several files.
     """
     if path is None or path == Path("-"):
         return
@@ -104,9 +103,9 @@ def _check_place(path: Path, named: str, *, force: bool) -> None:
 
 @contextmanager
 def whole_file(path: Path, *, force: bool) -> Iterator[TextIO]:
-    """Give a file that takes the place of ``path`` once it is whole; a pipe is written to at once.
+    """Yield a file that replaces ``path`` once it is whole; a pipe is written to directly.
 
-    Raises `UsageError` as `check_free` does, and where the disk takes no more.
+    Raises `UsageError` as `check_free` does, and for a full disk.
     """
     from voicebench.format import HALF_PAIRS
 
@@ -133,11 +132,11 @@ def whole_file(path: Path, *, force: bool) -> Iterator[TextIO]:
 
 
 def deliver(*deliveries: Callable[[], None]) -> None:
-    """Make every delivery, whatever becomes of the others; then raise the first one's error."""
+    """Make every delivery, even if one fails; then raise the first error."""
     errors = []
-    for one in deliveries:
+    for delivery in deliveries:
         try:
-            one()
+            delivery()
         except VoicebenchError as error:
             errors.append(error)
     if errors:
@@ -145,14 +144,10 @@ def deliver(*deliveries: Callable[[], None]) -> None:
 
 
 def real_path(path: Path) -> Path:
-    """Return the file that ``path`` means; of a link that leads in a circle, the link itself."""
+    """Return the file that ``path`` links to; a circular link is returned itself."""
     return Path(os.path.realpath(path))
 
 
 def _is_stream(path: Path) -> bool:
-    """Tell whether ``path`` is a pipe or a device, of which nothing can take the place."""
+    """Return whether ``path`` is a pipe or a device, which no file may replace."""
     return path.exists() and not path.is_file() and not path.is_dir()
-
-
-def _write(file: TextIO, text: str) -> None:
-    file.write(text)

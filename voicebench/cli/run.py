@@ -157,9 +157,9 @@ def run(
       voicebench run --target 'sim:ttft=120ms,token=8ms,ttfb=70ms,speed=4x'
     """
     files = {"--csv": csv_path, "--junit": junit, "--result-file": result_file}
-    with ci.failures_told(None):
+    with ci.failures_reported(None):
         _check_apart(files, as_json=as_json)
-    with ci.failures_told(junit):
+    with ci.failures_reported(junit):
         for option, path in files.items():
             check_free(path, force=force or option != "--csv", option=option)
         ci.forget(junit, result_file)
@@ -211,7 +211,7 @@ def run(
 
 
 def _check_apart(files: Mapping[str, Path | None], *, as_json: bool) -> None:
-    """Raise `UsageError` where two products would go to one place."""
+    """Raise `UsageError` if two outputs would go to one place."""
     taken = {Path("-"): "--json"} if as_json else {}
     for option, path in files.items():
         if path is None:
@@ -229,14 +229,12 @@ def _check_apart(files: Mapping[str, Path | None], *, as_json: bool) -> None:
 def _measure(effective: Effective, *, quiet: bool) -> RecordedRun:
     from rich.console import Console
 
-    from voicebench.cli.models import progress_of_models
+    from voicebench.cli.models import fetch_with_progress
     from voicebench.measuring.session import check_session, run_session
     from voicebench.report.console.progress import Progress
-    from voicebench.targets.kinds import fetch_models
 
     console = Console(stderr=True, quiet=quiet)
     check_session(effective.settings)
-    with progress_of_models(console) as report:
-        fetch_models(effective.settings, report)
+    fetch_with_progress(effective.settings, console)
     with Progress(console, quiet=quiet) as progress:
         return run_session(effective, progress)

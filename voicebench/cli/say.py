@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import codecs
 import os
-import sys
-import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict
-from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from voicebench.cli.options import Device, Json, Llm, Set, Voice, effective_settings
 from voicebench.cli.output import Force, print_json
-from voicebench.cli.shown import shown, tell
+from voicebench.cli.shown import shown, to_stderr
+from voicebench.cli.spoken_text import text_or_question
 from voicebench.errors import CannotMeasure, UsageError
 
 if TYPE_CHECKING:
@@ -25,10 +22,6 @@ if TYPE_CHECKING:
     from voicebench.events import Emit
     from voicebench.measuring.speaking import HeardTurn
     from voicebench.settings import Settings
-
-MAX_TEXT_CHARACTERS = 20_000
-"""About twenty minutes of speech, which is kept in memory until the turn is sealed."""
-_READ_BYTES = 4096
 
 
 def say(
@@ -101,23 +94,28 @@ def say(
     """
     from rich.console import Console
 
-    from voicebench.cli.models import progress_of_models
-    from voicebench.targets.kinds import fetch_models
+    from voicebench.audio.loudspeakers import find_speaker
+    from voicebench.cli.models import fetch_with_progress
+    from voicebench.targets.kinds import check_target
 
     if list_speakers:
         _print_speakers(as_json)
         return
-    tell = _silent if quiet else _to_stderr
+    report = _ignore if quiet else to_stderr
     settings = effective_settings(
         config,
         assignments,
         {"run.device": device, "tts.voice": voice, "llm.model": llm},
     ).settings
     aloud = output is None or speaker is not None
-    pieces, question = _what_to_say(text, ask)
-    _check(settings, output, speaker, aloud=aloud, force=force)
-    with progress_of_models(Console(stderr=True, quiet=quiet)) as report:
-        fetch_models(settings, report, voice_only=question is None)
+    pieces, question = text_or_question(text, ask)
+    check_target(settings)
+    if aloud:
+        find_speaker(speaker)
+    if output is not None:
+        _check_output(output, force=force)
+    console = Console(stderr=True, quiet=quiet)
+    fetch_with_progress(settings, console, voice_only=question is None)
     heard = _speak(
         settings,
         pieces,
@@ -127,95 +125,20 @@ def say(
         buffer_ms=buffer_ms,
         output=output,
         print_reply=question is not None and not as_json and not quiet,
-        tell=tell,
+        report=report,
     )
     if as_json:
         print_json(_document(heard, output))
     for line in _figures(heard, output):
-        tell(line)
+        report(line)
 
 
-def _what_to_say(text: str | None, ask: str | None) -> tuple[Iterator[str], str | None]:
-    """Return the text as it arrives, or the question. Raises `UsageError`."""
-    from voicebench.text.prompts import check_prompt
-
-    if ask is not None:
-        if text is not None:
-            raise UsageError("a text and --ask exclude each other", "give one of them")
-        return iter(()), check_prompt(ask, "--ask")
-    if text is not None and text != "-":
-        checked = check_text(text, "the text")
-        if not checked.strip():
-            raise UsageError("the text is empty", "write what is to be said")
-        return iter((checked,)), None
-    if sys.stdin is None or sys.stdin.closed:
-        raise UsageError("there is nothing to say", 'write it: voicebench say "Hello"')
-    if sys.stdin.isatty():
-        _to_stderr("type what is to be said; Ctrl-D ends")
-    return arriving_text(cast(BufferedReader, sys.stdin.buffer).read1), None
-
-
-def arriving_text(read: Callable[[int], bytes]) -> Iterator[str]:
-    """Yield UTF-8 text as it arrives; ``read`` returns what is there, b"" at the end.
-
-    Raises `UsageError` for what is no plain text, for too much of it, and for none.
-    """
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    characters, is_blank = 0, True
-    while True:
-        data = read(_READ_BYTES)
-        try:
-            text = check_text(decoder.decode(data, final=not data), "standard input")
-        except UnicodeDecodeError:
-            raise UsageError("standard input is not UTF-8 text", "convert it first") from None
-        characters += len(text)
-        if characters > MAX_TEXT_CHARACTERS:
-            raise _too_long("standard input", characters)
-        is_blank = is_blank and not text.strip()
-        if text:
-            yield text
-        if not data:
-            break
-    if is_blank:
-        raise UsageError("standard input has no text", "write what is to be said")
-
-
-def check_text(text: str, where: str) -> str:
-    """Return ``text`` if it is plain text that can be spoken in one go. Raises `UsageError`."""
-    if len(text) > MAX_TEXT_CHARACTERS:
-        raise _too_long(where, len(text))
-    for char in text:
-        if unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\r\t\f":
-            raise UsageError(
-                f"{where} has a character that is no text (U+{ord(char):04X})",
-                "give plain text in UTF-8",
-            )
-    return text
-
-
-def _too_long(where: str, characters: int) -> UsageError:
-    return UsageError(
-        f"{where} has {characters:,} characters or more",
-        f"at most {MAX_TEXT_CHARACTERS:,} can be said in one go",
-    )
-
-
-def _check(
-    settings: Settings, output: Path | None, speaker: str | None, *, aloud: bool, force: bool
-) -> None:
-    """Refuse what cannot work before a model is loaded."""
-    from voicebench.audio.loudspeakers import find_speaker
-    from voicebench.targets.kinds import check_target
-
-    check_target(settings)
-    if aloud:
-        find_speaker(speaker)
-    if output is None:
-        return
+def _check_output(output: Path, *, force: bool) -> None:
+    """Raise `UsageError` if the WAV cannot be written, before a model is loaded."""
     if output.is_dir():
         raise UsageError(f"--output {output} is a folder", "name a file in it")
     if output.suffix.lower() not in ("", ".wav", ".wave"):
-        raise UsageError(f"--output {output} is no WAV", "only .wav is written")
+        raise UsageError(f"--output {output} is not a WAV file", "name a file that ends with .wav")
     place = output if output.exists() else output.absolute().parent
     if not place.exists():
         raise UsageError(f"the folder of --output {output} does not exist", f"make {place} first")
@@ -235,9 +158,9 @@ def _speak(
     buffer_ms: float,
     output: Path | None,
     print_reply: bool,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> HeardTurn:
-    """Load what is needed, take the turn and return when its last sample was heard."""
+    """Load what is needed, take the turn, and return when its last sample was played."""
     from voicebench.measuring.plan import audible_rule
     from voicebench.measuring.speaking import Listener, read_aloud, silenced_by_signals
     from voicebench.settings import secrets_of
@@ -248,14 +171,14 @@ def _speak(
     printer = _ReplyPrinter()
     with ExitStack() as stack:
         if question is None:
-            tts = stack.enter_context(closing(open_voice(settings, tell)))
+            tts = stack.enter_context(closing(open_voice(settings, report)))
             description = tts.describe()
             chunker = Chunker(settings.chunker.first_words, settings.chunker.later_words)
 
             def turn(emit: Emit) -> None:
                 read_aloud(pieces, emit, tts=tts, chunker=chunker)
         else:
-            target = stack.enter_context(closing(open_target(settings, tell)))
+            target = stack.enter_context(closing(open_target(settings, report)))
             description = target.describe()
 
             def turn(emit: Emit) -> None:
@@ -279,12 +202,12 @@ def _speak(
         printer.finish()
     failure = heard.recording.timeline.failure
     if failure is not None:
-        raise CannotMeasure(f"nothing usable was said: {failure.reason}")
+        raise CannotMeasure(f"nothing usable was spoken: {failure.reason}")
     return heard
 
 
 def _rate(description: dict[str, object]) -> int | None:
-    """Return the voice's rate, where the description has it: the loudspeaker is opened with it."""
+    """Return the voice's sample rate in Hz, if it is known: the loudspeaker is opened with it."""
     voice = description.get("tts", description)
     rate = voice.get("sample_rate") if isinstance(voice, dict) else None
     return rate if isinstance(rate, int) else None
@@ -306,7 +229,7 @@ def _document(heard: HeardTurn, output: Path | None) -> dict[str, object]:
 
 
 def _figures(heard: HeardTurn, output: Path | None) -> Iterator[str]:
-    """Yield what the user wants to know of the turn, one line each."""
+    """Yield the figures of the turn, one line each."""
     from voicebench.figures.metrics import compute
     from voicebench.format import quantity
 
@@ -318,12 +241,12 @@ def _figures(heard: HeardTurn, output: Path | None) -> Iterator[str]:
             f"speaker_ms   {quantity(figures['speaker_ms'], 'ms')}  "
             f"(DAC time of {played.speaker}; {quantity(played.delay_ms, 'ms')} of it in the device)"
         )
-        yield f"underruns    {_holes(played)}"
+        yield f"underruns    {_underruns(played)}"
     yield f"audio        {quantity(figures['audio_s'], 's')}{f'  in {output}' if output else ''}"
 
 
-def _holes(played: Played) -> str:
-    """Say what the listener missed, and what helps."""
+def _underruns(played: Played) -> str:
+    """Return in words how often the sound broke off, and the remedy."""
     from voicebench.format import plural, quantity
 
     underruns = f"{played.device_underruns} of the device"
@@ -332,7 +255,7 @@ def _holes(played: Played) -> str:
     if played.gaps:
         underruns += (
             f"; {plural(played.gaps, 'gap')} of {quantity(played.gap_ms, 'ms')} in all, "
-            "where the next words were not there yet"
+            "because the next words were not ready"
         )
     return underruns
 
@@ -345,7 +268,7 @@ def _print_speakers(as_json: bool) -> None:
         print_json([asdict(speaker) for speaker in speakers])
         return
     if not speakers:
-        _to_stderr("there is no sound device that can play")
+        to_stderr("there is no sound device that can play")
     for speaker in speakers:
         line = (
             f"{'*' if speaker.is_default else ' '} {speaker.index:>2}  {speaker.name}  "
@@ -355,13 +278,13 @@ def _print_speakers(as_json: bool) -> None:
 
 
 class _ReplyPrinter:
-    """Prints a reply as it comes, word by word: a key that it repeats may come in pieces."""
+    """Prints a reply word by word, because a key that must be hidden may arrive in pieces."""
 
     def __init__(self) -> None:
         self._held = ""
 
     def take(self, text: str) -> None:
-        """Print the words that are whole with ``text``."""
+        """Print the words that ``text`` completes."""
         whole, space, self._held = (self._held + text).rpartition(" ")
         typer.echo(shown(whole + space), nl=False)
 
@@ -370,9 +293,5 @@ class _ReplyPrinter:
         typer.echo(shown(self._held))
 
 
-def _to_stderr(line: str) -> None:
-    tell(line)
-
-
-def _silent(_line: str) -> None:
-    """Say nothing."""
+def _ignore(_line: str) -> None:
+    """Print nothing."""

@@ -134,17 +134,15 @@ def _opened(settings: Settings, *, quiet: bool) -> Iterator[Served]:
     """Load what is served, and take a first turn, so that no client meets a cold engine."""
     from rich.console import Console
 
-    from voicebench.cli.models import progress_of_models
+    from voicebench.cli.models import fetch_with_progress
     from voicebench.server.served import open_served, warm_up
-    from voicebench.targets.kinds import fetch_models
 
     console = Console(stderr=True, quiet=quiet)
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         console.print(shown(line), markup=False, highlight=False)
 
-    with progress_of_models(console) as report:
-        fetch_models(settings, report)
-    with closing(open_served(settings, tell)) as served:
-        warm_up(served, tell)
+    fetch_with_progress(settings, console)
+    with closing(open_served(settings, report)) as served:
+        warm_up(served, report)
         yield served

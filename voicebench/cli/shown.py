@@ -1,4 +1,4 @@
-"""What a command says to people in a line: without keys, and without what a terminal obeys."""
+"""Lines for people: without keys, and without characters that control a terminal."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ if TYPE_CHECKING:
     from voicebench.secrecy import Secrets
 
 _kept: list[Secrets] = []
-"""The keys of the servers that this command was told of."""
+"""The keys in the settings of this command."""
 
 
 def keep_secret(secrets: Secrets) -> None:
-    """Let no line that this command prints from now on repeat any of ``secrets``."""
+    """Hide ``secrets`` in every line that this command prints from now on."""
     _kept.append(secrets)
 
 
 def forget_secrets() -> None:
-    """Begin a command."""
+    """Forget all secrets, when a new command begins."""
     _kept.clear()
 
 
 def shown(text: str) -> str:
-    """Return ``text``, maybe of several lines, as it may be printed."""
+    """Return ``text``, of one line or several, as it may be printed."""
     from voicebench.quoting import neutral
 
     for secrets in _kept:
@@ -31,6 +31,6 @@ def shown(text: str) -> str:
     return neutral(text)
 
 
-def tell(line: str) -> None:
+def to_stderr(line: str) -> None:
     """Print a line to stderr."""
     print(shown(line), file=sys.stderr)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicebench.cli.output import Force, check_free, write_text
-from voicebench.cli.shown import shown, tell
+from voicebench.cli.shown import shown, to_stderr
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def sprint(
     for line in conclusion_lines(made, before, lang.value):
         typer.echo(shown(line))
     for line in advice_lines(made, lang.value):
-        tell(line)
+        to_stderr(line)
     typer.echo(shown(f"{page}\n{data}"))
 
 

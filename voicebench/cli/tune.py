@@ -11,7 +11,7 @@ import typer
 
 from voicebench.cli.options import Config, Json, Set, effective_settings
 from voicebench.cli.output import Force, check_free, print_json, write_text
-from voicebench.cli.shown import tell
+from voicebench.cli.shown import to_stderr
 from voicebench.errors import CannotMeasure, ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 OF_THE_SWEEP = ("run.runs", "run.warmup", "run.results")
-"""Settings that say how the candidates are tried, and nothing of what is tried."""
+"""Settings of the sweep itself, not of a candidate."""
 
 
 def tune(
@@ -87,15 +87,16 @@ def tune(
     base = effective_settings(config, assignments, named)
     found = candidates(base, [parse_variation(text) for text in vary or USUAL])
     sweep = _replay(replay, found) if replay is not None else _measure(found, quiet=quiet)
-    tried = sweep.tried
-    choice = best_of(tried)
+    choice = best_of(sweep.results)
     if not sweep.interrupted and set(choice.standings) <= {CandidateStanding.NOT_MEASURED}:
         raise CannotMeasure("no setting produced audio", "look at the run folders")
-    invalid = any(one.invalid for one in tried)
+    invalid = any(result.invalid for result in sweep.results)
     stands = not (sweep.interrupted or invalid)
-    best = tried[choice.best].candidate if stands and choice.best is not None else None
-    standings = [str(one) if stands else "" for one in choice.standings]
-    rows = [_row(one, standing) for one, standing in zip(tried, standings, strict=True)]
+    best = sweep.results[choice.best].candidate if stands and choice.best is not None else None
+    standings = [str(standing) if stands else "" for standing in choice.standings]
+    rows = [
+        _row(result, standing) for result, standing in zip(sweep.results, standings, strict=True)
+    ]
     line = choice_line(choice, rows, invalid=invalid, interrupted=sweep.interrupted)
     if as_json:
         document: dict[str, object] = {
@@ -111,36 +112,34 @@ def tune(
     else:
         _print(rows, "What if, by replay" if replay is not None else "Measured in turn", line)
     if best is None:
-        tell(line)
+        to_stderr(line)
         raise typer.Exit(ExitCode.INTERRUPTED if sweep.interrupted else ExitCode.UNDECIDED)
     if output is not None:
         write_text(output, _as_toml(best), force=force)
         if not quiet:
             command = _command(base, config, output, best)
-            tell(f"settings: {output}; measure with: {command}")
+            to_stderr(f"settings: {output}; measure with: {command}")
 
 
 def _measure(found: Sequence[Candidate], *, quiet: bool) -> Sweep:
     from rich.console import Console
 
-    from voicebench.cli.models import progress_of_models
+    from voicebench.cli.models import fetch_with_progress
     from voicebench.measuring.sweep import check_candidate
     from voicebench.measuring.sweep import tune as measure
     from voicebench.report.console.progress import Progress
-    from voicebench.targets.kinds import fetch_models
 
     console = Console(stderr=True, quiet=quiet)
     for candidate in found:
         check_candidate(candidate.effective.settings)
-        with progress_of_models(console) as report:
-            fetch_models(candidate.effective.settings, report)
+        fetch_with_progress(candidate.effective.settings, console)
     with Progress(console, quiet=quiet) as progress:
         return measure(found, progress)
 
 
 def _replay(result: Path, found: Sequence[Candidate]) -> Sweep:
     from voicebench.judging.digest import digest_of
-    from voicebench.measuring.sweep import REPLAYED, Sweep, tried_of
+    from voicebench.measuring.sweep import REPLAYED, Sweep, result_of
     from voicebench.measuring.what_if import fit_voice, replay_turn, replayable
     from voicebench.results.batches import stream_turns
     from voicebench.results.run import read_run
@@ -153,10 +152,10 @@ def _replay(result: Path, found: Sequence[Candidate]) -> Sweep:
         )
     run = read_run(result)
     if not run.complete or run.cut_line:
-        tell(f"{result} is incomplete: its run was interrupted")
+        to_stderr(f"{result} is incomplete: its run was interrupted")
     turns = list(stream_turns(run.path))
     voice = fit_voice(turns)
-    tried = []
+    results = []
     for candidate in found:
         chunker = candidate.effective.settings.chunker
         replayed = [
@@ -168,18 +167,18 @@ def _replay(result: Path, found: Sequence[Candidate]) -> Sweep:
             )
             for turn in replayable(turns)
         ]
-        tried.append(tried_of(candidate, digest_of(replayed)))
-    return Sweep(tuple(tried))
+        results.append(result_of(candidate, digest_of(replayed)))
+    return Sweep(tuple(results))
 
 
-def _row(one: CandidateResult, standing: str) -> TradeOffRow:
+def _row(result: CandidateResult, standing: str) -> TradeOffRow:
     from voicebench.judging.best_setting import DEFICIT, FIRST_AUDIO, GAPLESS
     from voicebench.report.console.tuning_table import TradeOffRow, chunk_words
 
-    first, later = chunk_words(one.chunks)
-    summary = one.side.summary
+    first, later = chunk_words(result.chunks)
+    summary = result.side.summary
     return TradeOffRow(
-        label=one.candidate.label,
+        label=result.candidate.label,
         turns=summary.turns,
         failed=summary.failed,
         first_audio_ms=FIRST_AUDIO.observe(summary)[0],
@@ -189,7 +188,7 @@ def _row(one: CandidateResult, standing: str) -> TradeOffRow:
         first_chunk_words=first,
         later_chunk_words=later,
         standing=standing,
-        noise=one.noise,
+        noise=result.noise,
     )
 
 
@@ -223,7 +222,7 @@ def _command(base: Effective, config: Path | None, output: Path, best: Candidate
 
 
 def _as_toml(best: Candidate) -> str:
-    """Return the varied settings as the best candidate has them, and nothing else."""
+    """Return only the varied settings, with the best candidate's values."""
     varied = best.varied
     lines = [f"# What voicebench tune varied, at its best: {best.label}"]
     lines += [f"{key} = {_value(value)}" for key, value in varied.items() if "." not in key]

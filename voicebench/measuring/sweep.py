@@ -1,10 +1,9 @@
-"""The sweep: which settings start to speak soonest without stuttering.
+"""The sweep: find the settings that start to speak earliest without stalls.
 
-Every combination of the varied settings is a *candidate*. All candidates are open at once (those
-that differ only in how the reply is cut share their engines) and answer each prompt in turn, in an
-order that rotates from prompt to prompt, so that no drift favours one. Each leaves a run folder.
-`voicebench.judging.best_setting` says which of them is the best, or that the turns are too few to
-say.
+Every combination of the varied settings is a *candidate*. All candidates are open at once; those
+that differ only in chunk sizes share their engines. All answer each prompt, in an order that
+changes from prompt to prompt, so that no drift favours one. Each has a run folder of its own.
+`voicebench.judging.best_setting` chooses the best, or says that the turns are too few.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ from voicebench.targets.kinds import open_target
 MOST_CANDIDATES = 24
 USUAL = ("chunker.first_words=1,2,3,4",)
 REPLAYED = ("chunker.first_words", "chunker.later_words")
-"""The settings that a recorded run can be replayed with."""
+"""The settings that can be varied in a replay of a recorded run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One combination of the varied settings, and what it is called."""
+    """One combination of the varied settings."""
 
     effective: Effective
     varied: Mapping[str, object]
@@ -49,24 +48,24 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidateResult:
-    """A candidate and its figures."""
+    """The figures of a candidate."""
 
     candidate: Candidate
     side: Side
     chunks: Chunks
     noise: tuple[str, ...] = ()
-    """What the machine did to its turns."""
+    """What disturbed the machine during its turns."""
     invalid: bool = False
-    """Whether that is too much for a choice."""
+    """Whether that was too much for a choice."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sweep:
     """What a sweep measured."""
 
-    tried: tuple[CandidateResult, ...]
+    results: tuple[CandidateResult, ...]
     interrupted: str | None = None
-    """``2 of 12 turns`` where the user interrupted it: the candidates are not comparable then."""
+    """``2 of 12 turns`` if the user interrupted it; the candidates are not comparable then."""
 
 
 def parse_variation(text: str) -> tuple[str, list[object]]:
@@ -89,7 +88,7 @@ def candidates(
     combinations = list(itertools.product(*(values for _, values in variations)))
     if len(combinations) > MOST_CANDIDATES:
         raise UsageError(
-            f"{len(combinations)} combinations are more than the {MOST_CANDIDATES} that are tried",
+            f"{len(combinations)} combinations are more than the {MOST_CANDIDATES} allowed",
             "vary fewer settings at once",
         )
     found: list[Candidate] = []
@@ -102,7 +101,7 @@ def candidates(
 
 
 def tune(found: Sequence[Candidate], observer: Observer) -> Sweep:
-    """Measure the candidates in turn. Raises a `VoicebenchError` where nothing can be."""
+    """Measure the candidates alternately. Raises a `VoicebenchError` if one cannot be measured."""
     for candidate in found:
         check_candidate(candidate.effective.settings)
     with ExitStack() as stack:
@@ -118,19 +117,21 @@ def tune(found: Sequence[Candidate], observer: Observer) -> Sweep:
     for one in recorded:
         if one.not_kept is not None:
             raise CannotMeasure(one.not_kept)
-    tried = tuple(
-        replace(tried_of(candidate, one.digest), noise=one.judged.noise, invalid=one.judged.invalid)
+    results = tuple(
+        replace(
+            result_of(candidate, one.digest), noise=one.judged.noise, invalid=one.judged.invalid
+        )
         for candidate, one in zip(found, recorded, strict=True)
     )
     if not any(run.interrupted for run in runs):
-        return Sweep(tried)
-    taken = sum(one.side.columns.turns for one in tried)
+        return Sweep(results)
+    taken = sum(one.side.columns.turns for one in results)
     wanted = sum(turn.phase == "measured" for run in runs for turn in run.planned)
-    return Sweep(tried, f"{taken} of {plural(wanted, 'turn')}")
+    return Sweep(results, f"{taken} of {plural(wanted, 'turn')}")
 
 
 def check_candidate(settings: Settings) -> None:
-    """Refuse in milliseconds what cannot be measured, or would not be judged as it asks."""
+    """Raise `UsageError` for settings that cannot be measured, or that ask for a baseline."""
     if settings.judge.baseline is not None or settings.judge.is_held_to_nothing:
         raise UsageError(
             "tune compares its candidates with each other, and with no baseline",
@@ -139,8 +140,8 @@ def check_candidate(settings: Settings) -> None:
     check_session(settings)
 
 
-def tried_of(candidate: Candidate, digest: Digest) -> CandidateResult:
-    """Return a candidate with what its turns brought."""
+def result_of(candidate: Candidate, digest: Digest) -> CandidateResult:
+    """Return the figures of a candidate, from the digest of its turns."""
     settings = candidate.effective.settings.model_dump()
     return CandidateResult(candidate, side_of(digest.columns, settings, {}), digest.chunks)
 
@@ -154,9 +155,9 @@ def rotated(count: int, number: int) -> list[int]:
     return order[::-1] if number % 2 else order
 
 
-def best_of(tried: Sequence[CandidateResult]) -> Choice:
-    """Return which of the candidates is the best, or that the turns are too few to say."""
-    return choose([Contender(one.side, _lengths(one.candidate)) for one in tried])
+def best_of(results: Sequence[CandidateResult]) -> Choice:
+    """Return the best candidate, or that the turns are too few to choose one."""
+    return choose([Contender(one.side, _lengths(one.candidate)) for one in results])
 
 
 def _lengths(candidate: Candidate) -> tuple[int, int]:
@@ -170,7 +171,7 @@ def _named(effective: Effective, name: str) -> Effective:
 
 
 def _open_all(found: Sequence[Candidate], observer: Observer, stack: ExitStack) -> list[Target]:
-    """Open a target for each candidate; those that differ in their chunks alone share engines."""
+    """Open a target for each candidate; those that differ only in chunk sizes share engines."""
     opened: dict[str, Target] = {}
     targets: list[Target] = []
     for candidate in found:
@@ -187,6 +188,6 @@ def _open_all(found: Sequence[Candidate], observer: Observer, stack: ExitStack) 
 
 
 def _engines_of(settings: Settings) -> str:
-    """Return what has to be equal for two candidates to share their engines."""
+    """Return a text that is equal for two candidates that can share their engines."""
     run = settings.run.model_copy(update={"name": ""})
     return settings.model_copy(update={"run": run}).model_dump_json(exclude={"chunker"})

@@ -1,12 +1,10 @@
-"""Two set-ups measured in turn on the same prompts: the honest way to compare them.
+"""Two set-ups measured alternately on the same prompts, which compares them fairly.
 
-A machine is another one in the afternoon. So both set-ups are open at once, and each prompt is
-answered by both, one right after the other, in the order A B B A A B B A: whatever drifts over the
-session moves both alike, and neither always goes first. Each set-up leaves a run folder of its own;
-the differences are paired by their prompts.
+A machine drifts over a day. So both set-ups are open at once and answer each prompt one right after
+the other, in the order A B B A A B B A. A drift then moves both alike, and neither always goes
+first. Each set-up has a run folder of its own; differences are paired by prompt.
 
-What is measured (prompts, number of turns, warm-up, pauses, where results go) is the first set-up's
-for both; what answers is each one's own.
+The first set-up's prompts, number of turns, warm-up, pauses and results folder are used for both.
 """
 
 from __future__ import annotations
@@ -25,12 +23,12 @@ from voicebench.results.run import RecordedRun
 from voicebench.settings import Effective
 
 SHARED = ("runs", "warmup", "prompts", "prompt", "pause_s", "results", "save_audio")
-"""Settings of ``[run]`` that the first set-up gives both."""
+"""Settings of ``[run]`` that both take from the first set-up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Versus:
-    """Both runs, and what their differences show."""
+    """Both runs and their differences."""
 
     first: RecordedRun
     second: RecordedRun
@@ -39,7 +37,7 @@ class Versus:
 
 
 def run_versus(first: Effective, second: Effective, observer: Observer) -> Versus:
-    """Measure both set-ups in turn. Raises a `VoicebenchError` where nothing can be."""
+    """Measure both set-ups alternately. Raises a `VoicebenchError` if one cannot be measured."""
     second = fitted(first, second)
     check_both(first, second)
     with (
@@ -53,7 +51,7 @@ def run_versus(first: Effective, second: Effective, observer: Observer) -> Versu
 
 
 def fitted(first: Effective, second: Effective) -> Effective:
-    """Return ``second`` measured as ``first`` is, under a name of its own."""
+    """Return ``second`` with the shared settings of ``first``, under a name of its own."""
     ours, theirs = first.settings.run, second.settings.run
     shared: dict[str, object] = {key: getattr(ours, key) for key in SHARED}
     if theirs.name == ours.name:
@@ -63,7 +61,7 @@ def fitted(first: Effective, second: Effective) -> Effective:
 
 
 def check_both(first: Effective, second: Effective) -> None:
-    """Refuse what cannot be measured in turn, before a model is loaded."""
+    """Raise `UsageError` for set-ups that cannot be compared, before a model is loaded."""
     for settings in (first.settings, second.settings):
         if settings.judge.until_decided:
             raise UsageError(
