@@ -1,7 +1,6 @@
-"""What this machine has, what is missing, and the command that mends it.
+"""Check what this machine has, what is missing, and what to do about it.
 
-Each check looks at one thing and returns one `MachineCheck`. Nothing is downloaded, no model is
-loaded.
+Nothing is downloaded, and no model is loaded.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from voicebench.machine import environment
 State = Literal["ok", "warning", "missing"]
 
 MAX_CLOCK_STEP_NS = 10_000
-"""A clock coarser than 10 µs blurs what voicebench measures."""
+"""A clock with larger steps is too coarse."""
 
 
 @dataclass(frozen=True, slots=True)
 class MachineCheck:
-    """One thing that was looked at. ``missing`` means that `voicebench run` cannot work."""
+    """The result of a check. ``missing`` means that `voicebench run` cannot work."""
 
     what: str
     state: State
@@ -73,7 +72,7 @@ def _devices() -> list[MachineCheck]:
 
 
 def _compiled() -> list[MachineCheck]:
-    """Look at the C code; a missing cache or compiler costs speed, and nothing else."""
+    """Check the C code; a missing cache or compiler only costs speed."""
     from voicebench.engines.native.library import NoLibrary, native_library
 
     try:
@@ -147,7 +146,7 @@ def _clock() -> list[MachineCheck]:
 def _governor() -> list[MachineCheck]:
     governor = environment.cpu_governor()
     if governor is None:
-        return [MachineCheck("CPU governor", "ok", "the system does not tell")]
+        return [MachineCheck("CPU governor", "ok", "unknown on this system")]
     if governor == "performance":
         return [MachineCheck("CPU governor", "ok", governor)]
     return [
@@ -162,8 +161,8 @@ def _governor() -> list[MachineCheck]:
 
 def _load() -> list[MachineCheck]:
     load, cores = environment.load_average(), environment.core_count()
-    if load is None or cores is None:
-        return [MachineCheck("load", "ok", "the system does not tell")]
+    if load is None:
+        return [MachineCheck("load", "ok", "unknown on this system")]
     detail = f"{load:.2f} on {cores} cores"
     if load <= cores / 2:
         return [MachineCheck("load", "ok", detail)]

@@ -1,14 +1,14 @@
-"""The instrument's own error: what was recorded minus what was scripted.
+"""The instrument's own error in process: recorded times minus scripted times.
 
-A simulated target plays a script of short delays on the real clock, and every stamp of the
-recorded timeline is compared with the script. What is left is the error of voicebench itself on
-this machine, at this moment: waking up late, a busy interpreter, a coarse clock.
+A simulated target plays a script of short delays on the real clock, and every stamp of the recorded
+timeline is compared with the script. The difference is the error of voicebench on this machine at
+this moment: a late wake-up, a busy interpreter, a coarse clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from voicebench.audio.pcm import AudibleRule
 from voicebench.figures.summary import percentile
@@ -21,16 +21,15 @@ from voicebench.turn.timeline import TimedText, Timeline
 SCRIPT = Script(ttft_s=0.010, token_s=0.002, ttfb_s=0.005, speed_x=50.0, words=12)
 DEFAULT_TURNS = 20
 QUICK_TURNS = 1
-"""Enough for the figure that travels with every result: half a hundred stamps, in a tenth of a
-second."""
+"""Enough for the figure that is stored with every result: fifty stamps, in a tenth of a second."""
 QUICK_TURNS_OVER_THE_WIRE = 3
 QUICK_TURNS_BESIDE_AN_ENGINE = 10
-"""More of them, because two that share cores meet by chance."""
+"""More turns, because client and engine compete for a core only now and then."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstrumentError:
-    """Recorded minus scripted, over every stamp of every turn, in milliseconds."""
+    """The distribution of |recorded - scripted| over all stamps, in milliseconds."""
 
     transport: str
     stamps: int
@@ -44,13 +43,7 @@ class InstrumentError:
 
     def as_dict(self) -> dict[str, object]:
         """Return the figures that are stored with a result."""
-        return {
-            "transport": self.transport,
-            "stamps": self.stamps,
-            "p50_ms": self.p50_ms,
-            "p95_ms": self.p95_ms,
-            "max_ms": self.max_ms,
-        }
+        return asdict(self)
 
 
 def measure_in_process(turns: int = DEFAULT_TURNS, script: Script = SCRIPT) -> InstrumentError:

@@ -79,9 +79,9 @@ def test_pytorchs_zipped_pickle_is_refused_by_name(tmp_path: Path) -> None:
         (b'{"error": "not found"}', "JSON"),
         (b"\x1c\x00\x00\x00TFL3" + bytes(60), "TensorFlow Lite"),
         (b"", "is empty"),
-        (b"\x00" * 64, "of no known format"),
-        (b"plain text of some length", "of no known format"),
-        (pickle.dumps({"w": 1}, 0), "of no known format"),
+        (b"\x00" * 64, "has an unknown format"),
+        (b"plain text of some length", "has an unknown format"),
+        (pickle.dumps({"w": 1}, 0), "has an unknown format"),
     ],
 )
 def test_what_is_no_weight_file_is_refused_by_name(tmp_path: Path, data: bytes, named: str) -> None:
@@ -92,7 +92,7 @@ def test_what_is_no_weight_file_is_refused_by_name(tmp_path: Path, data: bytes, 
 
 
 def test_a_safetensors_length_beyond_the_file_is_not_believed(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="of no known format"):
+    with pytest.raises(ModelError, match="has an unknown format"):
         weights_format(file(tmp_path, struct.pack("<Q", 10_000) + b'{"w": 1}'))
 
 
@@ -104,5 +104,5 @@ def test_a_folder_and_a_missing_file_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_one_good_format_in_the_place_of_another_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="is onnx, where gguf is wanted"):
+    with pytest.raises(ModelError, match="is onnx, not gguf"):
         require_format(file(tmp_path, GOOD["onnx"]), "gguf")

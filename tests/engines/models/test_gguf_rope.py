@@ -40,7 +40,7 @@ def test_the_numbers_are_found_again_from_the_factors(tmp_path: Path) -> None:
 
 
 def test_factors_of_another_rule_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="by a rule that is not known"):
+    with pytest.raises(ModelError, match="by an unknown rule"):
         stretched_rope(header_with(tmp_path, np.linspace(1, 8, SHAPE.head_width // 2)))
 
 

@@ -1,13 +1,12 @@
-"""The folder in which models are kept, and the one way in which anything gets into it.
+"""The cache: the folder with models and with everything that was made or measured from them.
 
-What is in the cache is either whole or absent. A folder is built under a temporary name beside its
-place, written through to the disk, and renamed: a rename happens or it does not, whatever ends the
-process. A lock file makes two runs at once build once. A temporary that a killed process left
-behind is swept away by the next build of the same folder, which can tell it is stale because it
-holds the lock.
+A folder in the cache is either complete or absent. It is built under a temporary name, flushed to
+the disk, and renamed, so an interrupted build leaves no half folder. With a lock file, two
+processes build it only once. The next build removes temporary folders of a killed process: it holds
+the lock, so nobody else uses them.
 
-The cache is `$VOICEBENCH_CACHE`, else the user's cache folder of the system. Everything in it can
-be deleted at any time; it is fetched or made again.
+The cache is `$VOICEBENCH_CACHE`, or else in the user's cache folder. Everything in it can be
+deleted at any time; it is fetched or made again.
 """
 
 from __future__ import annotations
@@ -60,16 +59,15 @@ def build_once(
     about: Mapping[str, object] | None = None,
     report: Report = ignore,
 ) -> Path:
-    """Return ``folder``, which ``build`` has filled: now, or in an earlier run.
+    """Return ``folder``, filled by ``build`` now or in an earlier run.
 
-    ``build`` gets an empty temporary folder and leaves in it what ``folder`` shall hold. Whatever
-    ends it (an error, Ctrl-C, a kill, a full disk), ``folder`` is absent or whole afterwards.
-    ``folder`` belongs to the cache: what stands there and is not whole (a file cut, missing or
-    changed) is reported, thrown away and built anew. Name it after a hash of what it is made from,
-    so that it never has to be renewed. ``about`` is recorded in its manifest; its ``model`` is how
-    the report calls it.
+    ``build`` gets an empty temporary folder and writes the content into it. After an error, Ctrl-C,
+    a kill or a full disk, ``folder`` is either absent or complete. A damaged ``folder`` (a file
+    cut, missing or changed) is reported and built again. Its name should have a hash of its
+    sources, so that it never needs an update. ``about`` goes into its manifest; reports use its
+    ``model`` as the name.
 
-    Raises `ModelError` when the disk is full or the folder cannot be written, and what ``build``
+    Raises `ModelError` if the disk is full or the folder cannot be written, and what ``build``
     raises.
     """
     if manifest.damage(folder) is None:
@@ -98,7 +96,7 @@ def build_once(
 
 @contextlib.contextmanager
 def locked(folder: Path, report: Report = ignore) -> Iterator[None]:
-    """Hold the right to build or remove ``folder``, among all processes and threads."""
+    """Hold the lock to build or remove ``folder``, for all processes and threads."""
     import filelock
 
     lock = filelock.FileLock(folder.parent / f".{folder.name}.lock")
@@ -114,9 +112,9 @@ def locked(folder: Path, report: Report = ignore) -> Iterator[None]:
 
 
 def discard(folder: Path) -> int:
-    """Remove ``folder`` and the temporaries of it; return the bytes freed. Needs its lock.
+    """Remove ``folder`` and its temporary folders; return the bytes freed. Needs the lock.
 
-    The folder first loses its name, at once; so an interrupted removal leaves no half folder.
+    The folder is renamed first, so an interrupted removal leaves no half folder.
     """
     freed = 0
     if folder.is_dir():
@@ -131,7 +129,7 @@ def discard(folder: Path) -> int:
 
 @contextlib.contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Turn what a disk can refuse into one sentence that names the folder and the remedy."""
+    """Turn a disk's errors into `ModelError` with the folder and the remedy."""
     try:
         yield
     except OSError as error:
@@ -149,9 +147,9 @@ _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXI
 
 
 def _is_about(error: OSError, folder: Path) -> bool:
-    """Tell whether an error names ``folder``, something in it, or one of the folders it is in.
+    """Return whether an error is about ``folder``, something in it, or one of its parents.
 
-    A build also reads files that lie elsewhere; what goes wrong there is not the cache's fault.
+    A build also reads files elsewhere; their errors are not about the cache.
     """
     if not isinstance(error.filename, str | os.PathLike):
         return False
@@ -160,7 +158,7 @@ def _is_about(error: OSError, folder: Path) -> bool:
 
 
 def full_disk(folder: Path) -> ModelError:
-    """Return the error of a disk that was full while ``folder`` was built."""
+    """Return the error for a disk that became full while ``folder`` was built."""
     return ModelError(
         f"the disk is full: {_final_name(folder)} could not be written to {folder.parent}",
         f"free some space there, or set {ENVIRONMENT} to a folder on another disk",
@@ -182,10 +180,10 @@ def require_space(folder: Path, needed: int) -> None:
 
 
 def known_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, from memory if the file has not changed since it was taken.
+    """Return the SHA-256 of a file, from the cache if the file has not changed.
 
-    Hashing gigabytes at every start would cost seconds. The cache remembers the sum beside size,
-    time of change and inode; if one differs, the file is read again.
+    Hashing gigabytes at every start would take seconds. The cache keeps the sum with size, time of
+    change and inode; if one of them differs, the file is read again.
     """
     stat = path.stat()
     seen = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
@@ -218,15 +216,15 @@ def _temporary(folder: Path) -> Path:
 
 
 def _final_name(folder: Path) -> str:
-    """Return the name of a folder, or of the one that a temporary is going to be."""
+    """Return the name of a folder, without the additions of a temporary one."""
     final, partial, _ = folder.name.rpartition(".partial-")
     return final.removeprefix(".") if partial else folder.name
 
 
 def _write_through(folder: Path) -> None:
-    """Wait until the files below ``folder`` are on the disk, before the rename says that they are.
+    """Flush the files below ``folder`` to the disk.
 
-    Without it, a power cut after the rename could leave the right names on empty files.
+    Otherwise a power cut after the rename could leave empty files with the right names.
     """
     for path in folder.rglob("*"):
         if path.is_dir():
@@ -238,7 +236,7 @@ def _write_through(folder: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # elsewhere a folder cannot be opened, and its entries need no sync
+    if os.name != "posix":  # other systems cannot open folders, and need no sync
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:

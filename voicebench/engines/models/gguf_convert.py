@@ -1,15 +1,14 @@
-"""The conversion of a GGUF file, as a program of its own: `python -m … SOURCE FOLDER`.
+"""The program that converts a GGUF file: `python -m … SOURCE FOLDER`.
 
-It runs in a child process (see `gguf.convert`) because it takes gigabytes of short-lived objects
-and several libraries' chatter, and neither belongs in a process that measures. It writes one JSON
-object a line to standard output: ``{"part": n, "of": m}`` as it goes on, and
-``{"error": …, "remedy": …}`` if it fails for a reason that has a sentence. It ends when its
-standard input does, so that it never outlives a parent that was killed.
+It runs in a child process (see `gguf.convert`), because it needs gigabytes of memory for a short
+time and imports libraries that print warnings. It writes one JSON object a line to standard output:
+``{"part": n, "of": m}`` as progress, and ``{"error": …, "remedy": …}`` for a known error. It ends
+when its standard input closes, so it does not outlive a killed parent.
 
-The family-specific part (names, permuted rows, which settings mean what) is transformers'. Here is
-what it leaves open: a model with missing tensors is refused instead of filled with random numbers,
-the tokens that end a reply and the stretching of rotary frequencies are taken from the file, and
-the weights are stored as float16 (see `gguf` for why) unless one of them is too large for it.
+Transformers does the work for each family: names, order of rows, meaning of settings. This program
+adds the rest. It refuses a model with missing tensors instead of filling in random numbers. It
+takes the tokens that end a reply and the scaling of rotary frequencies from the file. And it stores
+the weights as float16 (see `gguf`), unless one of them is too large.
 """
 
 from __future__ import annotations
@@ -31,10 +30,8 @@ from voicebench.errors import ModelError
 PARTS = 4
 
 _VOCABULARY_NOT_NEEDED = ("llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "starcoder2")
-"""Families whose settings and tensors transformers reads without the vocabulary's arrays.
-
-Reading those arrays takes transformers some ten seconds each of several times.
-"""
+"""Families that transformers can read without the vocabulary's arrays, each of which takes
+some ten seconds."""
 
 
 def convert(source: Path, folder: Path) -> None:
@@ -69,10 +66,10 @@ def _tell(part: int) -> None:
 
 
 def _stand_in(source: Path, place: Path) -> None:
-    """Make ``source`` readable in a folder where no other file can be mistaken for its part."""
+    """Link ``source`` into a folder without other files that could be taken for its parts."""
     try:
         place.symlink_to(source.absolute())
-    except OSError:  # a file system or a system without links
+    except OSError:  # no symbolic links here
         shutil.copyfile(source, place)
 
 
@@ -90,7 +87,7 @@ def _write_model(header: Header, slim: Path, folder: Path) -> None:
 
 
 def _load(header: Header, slim: Path, dtype: Any) -> Any:
-    """Return the model, its weights as numbers of ``dtype``; refuse it if any is missing."""
+    """Return the model with weights in ``dtype``; raises `ModelError` if any is missing."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
@@ -118,7 +115,7 @@ def _load(header: Header, slim: Path, dtype: Any) -> Any:
 
 
 def _plain_numbers() -> Any:
-    """Return the option that unpacks all weights, where this transformers can keep them packed."""
+    """Return the option to unpack all weights, if this transformers can keep them packed."""
     try:
         from transformers import GgufConfig
     except ImportError:
@@ -127,7 +124,7 @@ def _plain_numbers() -> Any:
 
 
 def _write_weights(model: Any, target: Path) -> None:
-    """Write the state dict; a weight that two names share is written under the first."""
+    """Write the state dict; a weight with two names is written under the first."""
     seen: set[int] = set()
     weights = {}
     for name, weight in model.state_dict().items():
@@ -149,7 +146,7 @@ _NOT_OF_THE_MODEL = (
     "quantization_config",
     "return_dict",
 )
-"""Settings of transformers that it writes into every config, whatever the model."""
+"""Settings that transformers writes into every config, and that do not describe the model."""
 
 
 def _write_configs(header: Header, model: Any, stored: str, folder: Path) -> None:
@@ -170,7 +167,7 @@ def _write_configs(header: Header, model: Any, stored: str, folder: Path) -> Non
 
 
 def ends_of_reply(header: Header) -> list[int]:
-    """Return the ids of the tokens that end a reply: end of sequence, and end of turn if named."""
+    """Return the ids that end a reply: end of sequence, and end of turn if the file has one."""
     named = (header.get(f"tokenizer.ggml.{key}_token_id") for key in ("eos", "eot", "eom"))
     return list(dict.fromkeys(index for index in named if isinstance(index, int)))
 
@@ -196,7 +193,7 @@ def _short(error: Exception) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Convert; return 0, or 4 after an error that has a sentence."""
+    """Convert; return 0, or 4 after a known error."""
     source, folder = map(Path, arguments)
     try:
         convert(source, folder)
@@ -207,7 +204,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _end_with_parent() -> None:
-    # The bare descriptor: a thread that waits in sys.stdin would break the normal exit.
+    # Not sys.stdin: a thread that waits in it would break the normal exit.
     while os.read(0, 4096):
         pass
     os._exit(1)

@@ -1,18 +1,18 @@
-"""The header of a GGUF file: what it says about its model, and whether the file is whole.
+"""Read and check the header of a GGUF file.
 
-A GGUF file is: magic, version, two counts; key-value pairs (settings, and the whole vocabulary as
-arrays of strings); a table of tensors (name, shape, type, offset); padding; the tensors' bytes.
-Everything is little-endian; lengths are 64-bit. Source: the GGUF specification in the ggml
-project (docs/gguf.md).
+A GGUF file is: magic, version, two counts; key-value pairs (settings, and the vocabulary as arrays
+of strings); a table of tensors (name, shape, type, offset); padding; the tensors' bytes. It is
+little-endian with 64-bit lengths. Source: the GGUF specification in the ggml project
+(docs/gguf.md).
 
-Reading it here takes a fraction of a second, where a general reader that makes an array of every
-string takes many. So a broken file is found before any slow work, and the conversion can hand on
-a copy without the vocabulary. All lengths come from the file and are checked against it before
-they are used.
+Reading it here takes a fraction of a second; a general reader, which makes an array of every
+string, takes many seconds. So a broken file is found before any slow work, and the conversion can
+use a copy without the vocabulary. All lengths in the file are checked before use.
 """
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ _MAX_DIMENSIONS = 8
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One line of the table of tensors; ``shape`` is in torch's order, ``offset`` from the data."""
+    """A tensor in the table; ``shape`` is in torch's order, ``offset`` from the start of data."""
 
     name: str
     shape: tuple[int, ...]
@@ -44,7 +44,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class HeaderField:
-    """A key with its value, and where the pair lies in the file (``start`` to ``end``)."""
+    """A key's value, and the position of the pair in the file (``start`` to ``end``)."""
 
     value: Any
     start: int
@@ -53,7 +53,7 @@ class HeaderField:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Everything in a GGUF file but the tensors' bytes."""
+    """Everything in a GGUF file except the tensors' bytes."""
 
     path: Path
     version: int
@@ -78,8 +78,8 @@ class Header:
 def read_header(path: Path) -> Header:
     """Read and check the header of a GGUF file.
 
-    Raises `ModelError` if it is no GGUF file, of a version that nobody reads, or cut short: in
-    the header, or in the bytes of the tensors that the header promises.
+    Raises `ModelError` if it is not a GGUF file, has an unknown version, or is cut short in the
+    header or in the tensors.
     """
     require_format(path, "gguf")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -93,7 +93,7 @@ def read_header(path: Path) -> Header:
 
 
 class _Reader:
-    """A place in the mapped file that only moves forward, and never past its end."""
+    """A reading position in the mapped file; it never moves past the end."""
 
     def __init__(self, path: Path, data: mmap.mmap) -> None:
         self.path = path
@@ -112,7 +112,7 @@ class _Reader:
         return value
 
     def count(self, smallest: int) -> int:
-        """Read a count of things that take ``smallest`` bytes each, at least."""
+        """Read a count of elements of at least ``smallest`` bytes each."""
         value = int(self.scalar("<Q"))
         if value * smallest > self.size - self.at:
             raise self.broken("it ends inside its header, or its header was damaged")
@@ -146,7 +146,7 @@ def _read(reader: _Reader) -> Header:
     if version not in VERSIONS:
         known = " or ".join(map(str, VERSIONS))
         raise ModelError(
-            f"{reader.path} is GGUF of version {version}, and only version {known} is read",
+            f"{reader.path} is GGUF of version {version}; voicebench reads only version {known}",
             "convert it with a current llama.cpp",
         )
     tensor_count = reader.count(24)
@@ -158,7 +158,7 @@ def _read(reader: _Reader) -> Header:
         value = reader.value(reader.scalar("<I"))
         settings[key] = HeaderField(value, start, reader.at)
     if "general.architecture" not in settings:
-        raise reader.broken("it does not say of which architecture it is")
+        raise reader.broken("it does not name its architecture")
     table_start = reader.at
     tensors = tuple(_read_tensor(reader) for _ in range(tensor_count))
     alignment = settings.get("general.alignment", HeaderField(32, 0, 0)).value
@@ -187,7 +187,7 @@ def _read_tensor(reader: _Reader) -> Tensor:
 
 
 def _check_tensors_are_there(header: Header) -> None:
-    """Raise `ModelError` if a tensor's bytes would lie past the end of the file."""
+    """Raise `ModelError` if a tensor's bytes are beyond the end of the file."""
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
     for tensor in header.tensors:
@@ -199,9 +199,7 @@ def _check_tensors_are_there(header: Header) -> None:
                 f"{tensor.ggml_type}",
                 "update voicebench's dependency `gguf`, or take another quantisation of the model",
             ) from error
-        count = 1
-        for extent in tensor.shape:
-            count *= extent
+        count = math.prod(tensor.shape)
         end = header.data_start + tensor.offset + count // per_block * block_bytes
         if end > header.file_size:
             raise ModelError(
@@ -212,10 +210,10 @@ def _check_tensors_are_there(header: Header) -> None:
 
 
 def write_without_vocabulary(header: Header, target: Path) -> None:
-    """Copy a GGUF file without the arrays that describe its tokenizer.
+    """Copy a GGUF file without the arrays of its tokenizer.
 
-    The model is the same. ``<architecture>.vocab_size`` is added where it is missing, because
-    readers then take it from the vocabulary's length.
+    ``<architecture>.vocab_size`` is added if it is missing, because readers would take it from the
+    length of the vocabulary.
     """
     vocabulary = header.get("tokenizer.ggml.tokens", [])
     kept = [

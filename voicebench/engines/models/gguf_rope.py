@@ -1,10 +1,9 @@
-"""The stretched rotary frequencies of Llama 3.1 and later, as a GGUF file carries them.
+"""The scaled rotary frequencies of Llama 3.1 and later in a GGUF file.
 
-Such a model divides its rotary frequencies by factors that grow with the wavelength. GGUF stores
-the factors as the tensor ``rope_freqs.weight``; a model folder stores the four numbers from which
-they follow. transformers drops the tensor, and then computes slightly wrong without a word. Here
-the numbers are found again, and checked: the factors that follow from them must be those of the
-file.
+Such a model divides its rotary frequencies by factors that grow with the wavelength. GGUF has the
+factors as the tensor ``rope_freqs.weight``; a model folder has the four numbers that give them.
+Transformers drops the tensor and then computes slightly wrong. This module finds the numbers, and
+checks that they give the factors of the file.
 
 Source: the rotary scaling of the type "llama3" in Llama 3.1's published `config.json`.
 """
@@ -54,10 +53,10 @@ def stretched_rope(header: Header) -> dict[str, object] | None:
 
 
 def llama3_factors(base: float, width: int, largest: float) -> NDArray[np.float64]:
-    """Return by what each of ``width / 2`` rotary frequencies is divided.
+    """Return the divisors of the ``width / 2`` rotary frequencies.
 
-    Short waves (more than ``_HIGH`` in the original context) are left alone, long ones (fewer than
-    ``_LOW``) divided by ``largest``, and those between are blended.
+    It is 1 for short waves (more than ``_HIGH`` in the original context), ``largest`` for long ones
+    (fewer than ``_LOW``), and interpolated between.
     """
     frequencies = base ** (-np.arange(0, width, 2) / width)
     waves = _ORIGINAL_CONTEXT * frequencies / (2 * math.pi)
@@ -68,6 +67,6 @@ def llama3_factors(base: float, width: int, largest: float) -> NDArray[np.float6
 
 def _unknown(header: Header) -> ModelError:
     return ModelError(
-        f"{header.path} stretches its rotary frequencies by a rule that is not known",
+        f"{header.path} scales its rotary frequencies by an unknown rule",
         "take the model's safetensors instead of a GGUF",
     )

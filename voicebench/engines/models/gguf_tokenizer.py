@@ -1,12 +1,11 @@
-"""Making `tokenizer.json` from the vocabulary in a GGUF file.
+"""Make `tokenizer.json` from the vocabulary in a GGUF file.
 
-A GGUF file holds a tokenizer's tokens and merges, but only the *name* of the rule by which text is
-split before merging; each reader has to know the rules. A wrong rule gives other tokens than the
-model was trained on, and nothing says so. transformers knows many rules, but takes GPT-2's where
-it does not know the name, which is the case for ``smollm``: there, digits are tokens of their own.
+A GGUF file has a tokenizer's tokens and merges, but only the *name* of the rule that splits text
+before merging. A wrong rule silently gives other tokens than in training. Transformers knows many
+rules, but takes GPT-2's for an unknown name, such as ``smollm``, whose digits are single tokens.
 
-So byte-level BPE with a rule listed here is built directly (and faster); all else is left to
-transformers. Sources of the rules: the published `tokenizer.json` of SmolLM2, Qwen2 and Llama 3,
+So byte-level BPE with a rule in `SPLIT_RULES` is built here, which is also faster; transformers
+does the rest. Sources of the rules: the published `tokenizer.json` of SmolLM2, Qwen2 and Llama 3,
 and the table of pre-tokenizers in llama.cpp, which names them.
 """
 
@@ -20,17 +19,17 @@ from typing import Any
 from voicebench.engines.models.gguf_header import Header
 
 _CONTROL, _USER_DEFINED = 3, 4
-"""Kinds of tokens in ``tokenizer.ggml.token_type`` that are never split nor merged."""
+"""Kinds of tokens in ``tokenizer.ggml.token_type`` that are never split or merged."""
 
 
 @dataclass(frozen=True, slots=True)
 class SplitRule:
-    """How text is cut before byte pairs are merged within each piece.
+    """How text is split into pieces; byte pairs are merged only within a piece.
 
-    ``pattern`` is a regular expression whose matches are pieces; None for GPT-2's own. With
-    ``digits``, every digit is first cut out as a piece. ``nfc``: text is normalised before.
-    ``whole_words``: a piece that is a token is not merged at all. ``begin``: the text begins with
-    the token for that, where the file does not say otherwise.
+    ``pattern`` is a regular expression for pieces; None means GPT-2's. With ``digits`` every digit
+    is a piece, with ``nfc`` the text is normalised before, with ``whole_words`` a piece that is a
+    token is not merged. With ``begin`` the text starts with the begin token, unless the file says
+    otherwise.
     """
 
     pattern: str | None = None
@@ -62,7 +61,7 @@ SPLIT_RULES = {
 
 
 def split_rule(header: Header) -> SplitRule | None:
-    """Return the rule of a byte-level BPE vocabulary, or None if it is not one known here."""
+    """Return the rule of a byte-level BPE vocabulary, or None if it is unknown."""
     byte_level = header.get("tokenizer.ggml.model") == "gpt2"
     if not byte_level or "tokenizer.ggml.merges" not in header.settings:
         return None
@@ -118,7 +117,7 @@ def build_tokenizer(header: Header, rule: SplitRule) -> Any:
 
 
 def tokenizer_config(header: Header) -> dict[str, object]:
-    """Return what `tokenizer_config.json` says: special tokens, chat template, longest text."""
+    """Return the content of `tokenizer_config.json`."""
     tokens: list[str] = header.get("tokenizer.ggml.tokens", [])
     config: dict[str, object] = {
         "tokenizer_class": "PreTrainedTokenizerFast",

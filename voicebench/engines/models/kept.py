@@ -1,7 +1,7 @@
-"""What was found out and is kept between runs: small files, each with a sum of its own content.
+"""Small files in the cache with measured values, each with a checksum of its content.
 
-All of it can be found out again. So a file that cannot be read, or is not what was written, counts
-as one that is not there; one that cannot be written costs time at the next start, and nothing else.
+Everything in them can be measured again. So a damaged file counts as missing, and a file that
+cannot be written only costs time at the next start.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 def read_kept(file: Path) -> object:
-    """Return what was kept in ``file``; None where that is nothing, or no longer what it was."""
+    """Return the content of ``file``; None if it is missing or damaged."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         stored = json.loads(file.read_text(encoding="utf-8"))
         if isinstance(stored, dict) and stored.get("sum") == _sum(stored.get("kept")):
@@ -24,13 +24,13 @@ def read_kept(file: Path) -> object:
 
 
 def write_kept(file: Path, content: object) -> None:
-    """Keep ``content`` (plain JSON) in ``file``."""
+    """Write ``content`` (plain JSON) to ``file``."""
     document = {"sum": _sum(content), "kept": content}
     replace_file(file, json.dumps(document, indent=1).encode())
 
 
 def replace_file(file: Path, content: bytes) -> None:
-    """Write a file whole or not at all; one that cannot be written is no error."""
+    """Write a complete file or none; a file that cannot be written is no error."""
     temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,8 @@
-"""The list of what a finished folder of the cache holds, kept in the folder itself.
+"""The manifest of a finished folder in the cache: its files, their sizes and checksums.
 
-`manifest.json` records the size and two sums of every file at the moment the folder was finished.
-The quick sum is compared whenever the folder is used (`quick_sum`), so a disk that has lost or
-changed a page is noticed before anything is computed with it. The SHA-256, which takes six times as
-long, also tells whether somebody wanted to change something; it is compared when it is asked for.
+`manifest.json` has two sums of every file. The quick sum is compared at every use (`quick_sum`), so
+a disk that has lost or changed a page is noticed before anything is computed. The SHA-256 takes six
+times as long and also finds deliberate changes; it is compared on request.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ NAME = "manifest.json"
 SCHEMA = 1
 
 BLOCK_BYTES = 4096
-"""What is summed on its own: a page, which is what disks and memories lose."""
+"""The size of a page, the unit that disks and memories lose; each page has its own sum."""
 
 READ_BYTES = 1024 * BLOCK_BYTES
-"""What is read at a time: it stays in the processor's cache."""
+"""The size of one read; it fits into the processor's cache."""
 
 _summed: dict[tuple[str, int, int, int], str] = {}
-"""The quick sums that this process has taken, by path, size, time of change and inode."""
+"""The quick sums in this process, by path, size, time of change and inode."""
 
 
 def file_sha256(path: Path) -> str:
@@ -35,11 +34,11 @@ def file_sha256(path: Path) -> str:
 
 
 def quick_sum(path: Path) -> str:
-    """Return a sum of a file that changes with any damage: 270 MB take 50 to 80 ms.
+    """Return a fast checksum of a file: 270 MB take 50 to 80 ms.
 
-    The words of each page are added up, and the pages' sums are hashed. So words that change their
-    places within a page are not noticed, but lost, changed and exchanged pages are. A process sums
-    a file once, unless it changes.
+    The words of each page are added, and the sums of all pages are hashed. This finds lost, changed
+    and exchanged pages, but not words exchanged within a page. A process sums a file once, unless
+    it changes.
     """
     stat = path.stat()
     key = (str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
@@ -65,7 +64,7 @@ def _sum_pages(path: Path) -> str:
 
 
 def write(folder: Path, about: Mapping[str, object]) -> None:
-    """Record every file below ``folder``, and ``about`` (where it came from), in its manifest."""
+    """Write the manifest of ``folder``: every file below it, and ``about``, its origin."""
     (folder / NAME).write_text(_listed(folder, about), encoding="utf-8")
 
 
@@ -84,10 +83,10 @@ def _listed(folder: Path, about: Mapping[str, object]) -> str:
 
 
 def damage(folder: Path, *, hashes: bool = False) -> str | None:
-    """Say what is wrong with a finished folder, or None if it is whole.
+    """Return the damage of a finished folder as words, or None.
 
-    Compares sizes and quick sums; with ``hashes`` also the SHA-256 of every file, which is compared
-    anyway where the folder is of before there were quick sums.
+    Compares sizes and quick sums; with ``hashes`` also the SHA-256 of every file. Folders from
+    before quick sums existed are always compared by SHA-256.
     """
     try:
         document = json.loads((folder / NAME).read_text(encoding="utf-8"))
@@ -107,12 +106,12 @@ def damage(folder: Path, *, hashes: bool = False) -> str | None:
         if difference:
             return f"{name} {difference}"
     if not all(file.has_quick_sum for file in recorded.values()):
-        replace_file(folder / NAME, _listed(folder, about).encode())  # as quick from now on
+        replace_file(folder / NAME, _listed(folder, about).encode())  # with quick sums from now on
     return None
 
 
 class _Recorded:
-    """What a manifest says of one file."""
+    """The entry of one file in a manifest."""
 
     def __init__(self, entry: Mapping[str, object]) -> None:
         self._size = int(str(entry["bytes"]))
@@ -121,11 +120,11 @@ class _Recorded:
 
     @property
     def has_quick_sum(self) -> bool:
-        """Whether the quick sum was taken: not in folders of before there were any."""
+        """Whether the entry has a quick sum; old folders have none."""
         return self._quick is not None
 
     def difference(self, path: Path, *, hashes: bool) -> str | None:
-        """Say how the file at ``path`` differs, or None where it does not."""
+        """Return the difference of the file at ``path`` as words, or None."""
         if not path.is_file():
             return "is missing"
         if (found := path.stat().st_size) != self._size:
@@ -138,5 +137,5 @@ class _Recorded:
 
 
 def size(folder: Path) -> int:
-    """Return the bytes that the files below a folder take."""
+    """Return the size of the files below a folder, in bytes."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

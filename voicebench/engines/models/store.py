@@ -1,9 +1,8 @@
-"""The door to the models: ready when asked for, fetched when needed, and their state told.
+"""The catalogue's models in the cache: fetch, check, convert, list and remove them.
 
-`ensure` is what engines call. A model of the catalogue is ready when its folder in the cache is
-whole (`manifest`); that takes a tenth of a second to see, for both default models. A language model
-takes two steps, each kept when the next is interrupted: its GGUF is fetched, then converted, then
-the GGUF is thrown away.
+Engines call `ensure`. A model is ready if its folder in the cache is undamaged (`manifest`); this
+check takes a tenth of a second for both default models. A language model takes two steps: its GGUF
+file is fetched, then converted and removed. If the second step is interrupted, the first one stays.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from voicebench.engines.models.formats import require_format
 from voicebench.errors import ModelError
 
 Condition = Literal["ready", "fetched", "absent", "damaged"]
-"""Ready to load; fetched, not yet converted; not here; here, but not as it was made."""
+"""Ready to load; fetched but not converted; not in the cache; changed since it was made."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a model stands in the cache: ``folder`` is where it is, or will be; ``size`` in bytes.
+    """The state of a model in the cache: its (future) ``folder``, and its ``size`` in bytes.
 
-    ``detail`` says in words why it is not ready.
+    ``detail`` says why it is not ready.
     """
 
     condition: Condition
@@ -39,10 +38,10 @@ class Standing:
 
 
 def ensure(name: str, report: Report = ignore) -> Path:
-    """Return the folder of a model of the catalogue, ready to load; fetch it first if need be.
+    """Return the folder of a model of the catalogue, fetched first if necessary.
 
-    For a language model: `model.safetensors`, `config.json`, `generation_config.json`,
-    `tokenizer.json`, `tokenizer_config.json`. For a voice: its `.onnx` and `.onnx.json`.
+    For a language model it has `model.safetensors`, `config.json`, `generation_config.json`,
+    `tokenizer.json`, `tokenizer_config.json`; for a voice the `.onnx` and `.onnx.json`.
     Raises `UsageError` for an unknown name, `ModelError` if it is not available.
     """
     model = entry(name)
@@ -54,12 +53,12 @@ def ensure(name: str, report: Report = ignore) -> Path:
         return _make(model, folder, report)
     report(Step(name, "damaged", detail=damage))
 
-    def others(step: Step) -> None:
-        if step.stage != "damaged":  # said already
+    def report_others(step: Step) -> None:
+        if step.stage != "damaged":  # reported above
             report(step)
 
     try:
-        return _make(model, folder, others)
+        return _make(model, folder, report_others)
     except ModelError as error:
         raise ModelError(
             f"the model {name} is damaged in the cache ({damage}), and cannot be made anew: "
@@ -69,21 +68,16 @@ def ensure(name: str, report: Report = ignore) -> Path:
 
 
 def _make(model: Entry, folder: Path, report: Report) -> Path:
-    """Fetch a model into ``folder``, and convert it where it has to be."""
-    if model.convert is None:
-        return build_once(
-            folder,
-            lambda place: _fetch_checked(model, place, report),
-            about=_about(model),
-            report=report,
-        )
-    fetched = _fetched_folder(model)
+    """Fetch a model into ``folder``, and convert it if it is a GGUF file."""
+    fetched = folder if model.convert is None else _fetched_folder(model)
     build_once(
         fetched,
         lambda place: _fetch_checked(model, place, report),
         about=_about(model),
         report=report,
     )
+    if model.convert is None:
+        return folder
     build_once(
         folder,
         lambda place: _convert(model, fetched, place, report),
@@ -95,7 +89,7 @@ def _make(model: Entry, folder: Path, report: Report) -> Path:
 
 
 def pull(name: str, report: Report = ignore) -> Path:
-    """Return the folder of a model whose every byte was checked; fetch it anew if one differs."""
+    """Return a model's folder after checking every byte; fetch it again if one differs."""
     model = entry(name)
     folder = _folder(model)
     if manifest.damage(folder) is None:
@@ -104,12 +98,12 @@ def pull(name: str, report: Report = ignore) -> Path:
             _throw_away(folder)
     for made in _made_of(model):
         if manifest.damage(made, hashes=True) is not None:
-            _throw_away(made)  # it is made anew when it is next needed
+            _throw_away(made)  # it is made again at its next use
     return ensure(name, report)
 
 
 def path(name: str) -> Path:
-    """Return the folder of a model that is ready. Fetches nothing; raises `ModelError` instead."""
+    """Return the folder of a model; raises `ModelError` if it is not ready. Fetches nothing."""
     found = standing(name)
     if found.condition != "ready":
         raise ModelError(
@@ -119,12 +113,12 @@ def path(name: str) -> Path:
 
 
 def state(name: str) -> Condition:
-    """Return in what condition a model is; see `standing`."""
+    """Return the condition of a model; see `standing`."""
     return standing(name).condition
 
 
 def standing(name: str, *, verify: bool = False) -> Standing:
-    """Return how a model stands in the cache, with what was made of it to be loaded sooner.
+    """Return the state of a model in the cache, including files that were made from it.
 
     With ``verify`` the SHA-256 of every file is compared.
     """
@@ -144,13 +138,13 @@ def standing(name: str, *, verify: bool = False) -> Standing:
 
 
 def remove(name: str) -> int:
-    """Remove a model, its earlier revisions and what interrupted pulls left; return bytes freed."""
+    """Remove a model, its earlier revisions and partial downloads; return the bytes freed."""
     model = entry(name)
     freed = 0
     for made in _made_of(model):
         freed += _throw_away(made)
     for parent in (_folder(model).parent, _fetched_folder(model).parent):
-        # A key is twelve hexadecimal digits; another model's name may begin with this one's.
+        # The key of twelve hexadecimal digits excludes models whose name only begins with this one.
         any_key = f"{model.name}-{'[0-9a-f]' * 12}"
         standing = {place.name for place in parent.glob(any_key)}
         hidden = {
@@ -163,7 +157,7 @@ def remove(name: str) -> int:
 
 
 def _folder(model: Entry) -> Path:
-    """Return where a model is kept: another folder for other bytes or another conversion."""
+    """Return the folder of a model; its name depends on the files and the conversion."""
     recipe = "\n".join([model.wheel.sha256, *(member.sha256 for member in model.members)])
     if model.convert is not None:
         recipe += f"\nconverted, revision {gguf.REVISION}"
@@ -172,7 +166,7 @@ def _folder(model: Entry) -> Path:
 
 
 def _made_of(model: Entry) -> list[Path]:
-    """Return the folders with what engines have made of a model's files: a voice's weights."""
+    """Return the folders that engines have made from a model's files: a voice's weights."""
     return [
         place
         for member in model.members

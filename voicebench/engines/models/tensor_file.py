@@ -1,9 +1,9 @@
-"""A safetensors file as arrays that lie in the file: mapped into memory, and not read into it.
+"""A safetensors file as arrays that are mapped into memory.
 
-The library's own reader for numpy copies, so a large model would need its memory twice while an
-engine stores the weights in its own arrangement. The library checks the file; where each array lies
-is read from its header (format: https://huggingface.co/docs/safetensors): eight bytes that say how
-long it is, JSON, and then the numbers.
+The library's reader for numpy copies the arrays, so a large model would need its memory twice while
+an engine rearranges the weights. Here the library only checks the file. The positions of the arrays
+are in its header (https://huggingface.co/docs/safetensors): eight bytes with the header's length,
+JSON, and then the numbers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LENGTH_BYTES = 8
 class TensorFile:
     """The arrays of one file, by name.
 
-    Raises `ModelError` for a file that is missing, cut short or no safetensors.
+    Raises `ModelError` for a file that is missing, cut short or not safetensors.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,7 +38,7 @@ class TensorFile:
         try:
             with safetensors.safe_open(path, framework="numpy"):
                 pass
-            # Private pages: what is written to an array stays in this process.
+            # Private pages: writing to an array does not change the file.
             data = np.memmap(path, np.uint8, "c")
         except (safetensors.SafetensorError, OSError) as error:
             raise ModelError(
@@ -59,20 +59,20 @@ class TensorFile:
         return tuple(self._header[name]["shape"])
 
     def number_format(self, name: str) -> str:
-        """Return the format of an array's numbers as the file names it, such as ``BF16``."""
+        """Return an array's number format as the file names it, such as ``BF16``."""
         return str(self._header[name]["dtype"])
 
     def array(self, name: str) -> NDArray[Any]:
-        """Return an array in the numbers that it is stored in; they must be among `FORMATS`."""
+        """Return an array in the format that it is stored in, which must be in `FORMATS`."""
         begin, end = self._header[name]["data_offsets"]
         stored = self._data[begin:end].view(_number_type(self.number_format(name)))
         return np.asarray(stored.reshape(self.size(name)))
 
 
 def save_tensors(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Write the weights of a torch model to ``path``. Raises `OSError` as every other write does.
+    """Write the weights of a torch model to ``path``; raises `OSError`.
 
-    The library raises an error of its own, which says what the system refused in words alone.
+    The library raises its own error, which has the number of the system's error only in its text.
     """
     import safetensors
     from safetensors.torch import save_file
@@ -89,7 +89,7 @@ def save_tensors(weights: Mapping[str, Tensor], path: Path) -> None:
 
 
 FORMATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-"""The formats of plain numbers, as safetensors and numpy name them."""
+"""The number formats, by safetensors' and numpy's names."""
 
 
 def _number_type(number_format: str) -> np.dtype[Any]:

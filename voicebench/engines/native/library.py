@@ -1,12 +1,12 @@
-"""The C library, compiled for this very processor when it is first used.
+"""The C library, compiled for this processor when it is first used.
 
-A wheel can only carry code for the oldest processor it may meet; the products need the newest
-instructions there are. So the source is shipped, and the C compiler of the machine translates it
-once, in a few seconds; the library is kept in the cache, under a name that says which source,
-compiler and processor it was made from. A machine without a compiler uses torch's products.
+A wheel must run on old processors, but the products need the newest instructions. So the package
+has the source, and the machine's C compiler compiles it once, in a few seconds. The library is kept
+in the cache, under a hash of source, compiler and processor. Without a compiler the engines compute
+in torch.
 
-What is compiled is not believed: each engine tries its part on a small random model, against torch
-(`is_right`), once for each library.
+A compiled library is used only after each engine has compared its part with torch, on a small
+random model, once for each library (`tried_library`).
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ _NAME = "voicebench.so"
 _OPTIONS = (
     *("-O3", "-std=gnu11", "-D_GNU_SOURCE", "-shared", "-fPIC", "-pthread"),
     f"-I{_FOLDER / 'common'}",
-    # Sums may be taken in any order. -ffast-math would do more harm: linked into a library it
-    # changes how the whole process rounds.
+    # These allow sums in any order. -ffast-math would also change rounding in the whole process.
     *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros"),
     *("-fassociative-math", "-freciprocal-math"),
 )
@@ -50,7 +49,7 @@ MORE_FILES = "let more files be open at a time: ulimit -n 1024"
 
 
 class NoLibrary(Exception):
-    """There is no compiled library here, or it computes wrong; the sentence says why."""
+    """The compiled library is missing or computes wrong; the message says why."""
 
     def __init__(self, why: str, remedy: str = GET_A_COMPILER) -> None:
         super().__init__(why)
@@ -58,7 +57,7 @@ class NoLibrary(Exception):
 
     @property
     def slower(self) -> Slower:
-        """What it means for an engine that computes in torch instead."""
+        """The reason and the remedy, for an engine that computes in torch instead."""
         return Slower(f"{IN_TORCH}: {self}", self.remedy)
 
 
@@ -77,13 +76,13 @@ def native_library() -> ctypes.CDLL:
     def build(place: Path) -> None:
         library = place / _NAME
         _run([*command, "-o", str(library), *map(str, _SOURCES), "-lm"])
-        ctypes.CDLL(str(library))  # what cannot be loaded is not kept
+        ctypes.CDLL(str(library))  # a library that cannot be loaded is not kept
 
     folder = cache_folder() / "native" / f"library-{_digest(compiler, command)[:16]}"
     try:
         build_once(folder, build, about={"command": " ".join(command)})
         return _declared(ctypes.CDLL(str(folder / _NAME)))
-    except (ModelError, OSError) as error:  # no room for it, or a folder from which none may run
+    except (ModelError, OSError) as error:  # a full disk, or a folder without permission to execute
         raise NoLibrary(
             f"the C library cannot be loaded from the cache ({error})",
             _remedy(error, f"set {ENVIRONMENT} to a folder that can be written and run from"),
@@ -91,7 +90,7 @@ def native_library() -> ctypes.CDLL:
 
 
 def tried_library(part: str, is_right: Callable[[ctypes.CDLL], bool]) -> ctypes.CDLL:
-    """Return the C library if its ``part`` computes right, as tried now or earlier.
+    """Return the C library if ``is_right`` for its ``part``, checked now or in an earlier run.
 
     Raises `NoLibrary`.
     """
@@ -103,14 +102,14 @@ def tried_library(part: str, is_right: Callable[[ctypes.CDLL], bool]) -> ctypes.
                 f"the C code for {part}, as it was compiled here, computes wrong",
                 "name another compiler, for example CC=clang, and report this one",
             )
-        with contextlib.suppress(OSError):  # tried again next time
+        with contextlib.suppress(OSError):  # otherwise it is checked again next time
             verdict.touch()
     return library
 
 
 @cache
 def native_digest() -> str:
-    """Return what tells this C code from other; it needs no library."""
+    """Return a digest of the C source; works without a library."""
     digest = hashlib.sha256()
     for source in sorted(_FOLDER.glob("*/*.[ch]")):
         digest.update(source.read_bytes())
@@ -123,7 +122,7 @@ def _compiler() -> list[str]:
         chosen = shlex.split(os.environ.get("CC", ""))
     except ValueError as error:
         raise NoLibrary(
-            f"CC is no command ({error})", "set CC to a C compiler's command, or unset it"
+            f"CC is not a command ({error})", "set CC to a C compiler's command, or unset it"
         ) from error
     for command in (chosen, ["cc"], ["gcc"], ["clang"]):
         if command and shutil.which(command[0]):
@@ -139,7 +138,7 @@ def _processor_options() -> list[str]:
 
 
 def _digest(compiler: list[str], command: list[str]) -> str:
-    """Return a digest of all that the library depends on."""
+    """Return a digest of everything that the library depends on."""
     digest = hashlib.sha256(native_digest().encode())
     version = _run([*compiler, "--version"])
     for part in (" ".join(command), version, processor()):
@@ -148,7 +147,7 @@ def _digest(compiler: list[str], command: list[str]) -> str:
 
 
 def processor() -> str:
-    """Return what tells this kind of processor from others: its name and its instructions."""
+    """Return the processor's name and instruction sets."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -159,29 +158,29 @@ def processor() -> str:
 
 
 def _run(command: list[str]) -> str:
-    """Run the compiler and return what it says."""
+    """Run the compiler and return its output."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
         )
     except (OSError, UnicodeDecodeError, subprocess.TimeoutExpired) as error:
         raise NoLibrary(
-            f"the C compiler does not answer ({error})", _remedy(error, GET_A_COMPILER)
+            f"the C compiler cannot be run ({error})", _remedy(error, GET_A_COMPILER)
         ) from error
     if done.returncode != 0:
         said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[0]
-        raise NoLibrary(f"the C compiler refuses to work ({said[:200]})")
+        raise NoLibrary(f"the C compiler fails ({said[:200]})")
     return done.stdout
 
 
 def _remedy(error: Exception, otherwise: str) -> str:
-    """Return what helps against ``error``; a loader tells of too many files in words alone."""
+    """Return the remedy for ``error``; a loader reports too many open files only as text."""
     few_files = os.strerror(errno.EMFILE)
     return MORE_FILES if few_files in str(error) else otherwise
 
 
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
-    """Tell ctypes the arguments of each function: a pointer must not be cut to 32 bits."""
+    """Declare all functions to ctypes, which would otherwise cut pointers to 32 bits."""
     pointer, number, real = ctypes.c_void_p, ctypes.c_int32, ctypes.c_float
     numbers, pointers = ctypes.POINTER(number), ctypes.POINTER(pointer)
     signatures: dict[str, tuple[object, list[object]]] = {
