@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from voicebench.remote.failure import MAX_QUOTE, message_in, quote
+from voicebench.quoting import MAX_QUOTE, quote
+from voicebench.remote.failure import message_in
 
 
 @pytest.mark.parametrize(

@@ -280,7 +280,7 @@ def test_what_is_no_answer_is_a_failure_with_its_reason(
 @pytest.mark.parametrize(
     ("events", "limits", "said"),
     [
-        ([CREATED, sound(BODY)], Timeouts(between_bytes_s=0.3), "stood still for 0.3 s"),
+        ([CREATED, sound(BODY)], Timeouts(between_bytes_s=0.3), "sent nothing for 0.3 s"),
         ([], Timeouts(first_byte_s=0.4), "no byte of an answer within 0.4 s"),
     ],
 )

@@ -242,7 +242,7 @@ def test_what_is_no_answer_is_a_failure_with_its_reason(
     ("events", "limits", "said"),
     [
         ([], Timeouts(first_byte_s=0.4), "no byte of an answer within 0.4 s"),
-        ([Token("a")], Timeouts(between_bytes_s=0.3), "stood still for 0.3 s"),
+        ([Token("a")], Timeouts(between_bytes_s=0.3), "sent nothing for 0.3 s"),
     ],
 )
 def test_a_server_that_does_not_go_on_is_a_failure_within_its_time(

@@ -11,9 +11,7 @@ import re
 
 from voicebench.errors import EngineError
 from voicebench.events import Fault, Stage
-from voicebench.quoting import MAX_QUOTE, one_line, quote
-
-__all__ = ["MAX_QUOTE", "RemoteError", "message_in", "quote", "sound_error"]
+from voicebench.quoting import one_line
 
 _MESSAGE_KEYS = (
     *("error", "errors", "error_message", "error_msg", "errorMessage"),

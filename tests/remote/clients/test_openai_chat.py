@@ -276,8 +276,8 @@ def test_the_key_is_sent_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> Non
          "redirects to http://other.example/v1", "refused"),
         (answers("application/json", b"", "200 OK"), "not JSON", "protocol"),
         (answers("application/json", b'{"choices": []}'), "without text", "engine"),
-        (answers("text/event-stream", b""), "before it was finished", "protocol"),
-        (streams(sse(delta(content="It"))), "before it was finished", "protocol"),
+        (answers("text/event-stream", b""), "before the reply was complete", "protocol"),
+        (streams(sse(delta(content="It"))), "before the reply was complete", "protocol"),
         (streams(sse(delta(role="assistant"), STOP), DONE), "a reply without text", "engine"),
         (streams(sse(delta(reasoning="hm"), STOP), DONE), "nothing but reasoning", "engine"),
         (streams(b"data: {broken\n\n"), "not JSON", "protocol"),
@@ -348,11 +348,11 @@ def no_http(peer: Peer) -> None:
     [
         (silent, {"first_byte_s": 0.4}, "no byte of an answer within 0.4 s", "timeout"),
         (dripping_headers, {"first_byte_s": 0.4}, "no byte of an answer within 0.4 s", "timeout"),
-        (stalled, {"between_bytes_s": 0.3}, "stood still for 0.3 s", "timeout"),
+        (stalled, {"between_bytes_s": 0.3}, "sent nothing for 0.3 s", "timeout"),
         (endless, {"turn_s": 0.6}, "not done within the turn's 0.6 s", "timeout"),
-        (resetting, {}, "broke the connection off", "protocol"),
-        (hanging_up, {}, "broke the rules of HTTP", "protocol"),
-        (no_http, {}, "broke the rules of HTTP", "protocol"),
+        (resetting, {}, "closed the connection early", "protocol"),
+        (hanging_up, {}, "violated the rules of HTTP", "protocol"),
+        (no_http, {}, "violated the rules of HTTP", "protocol"),
     ],
 )
 def test_a_server_that_does_not_go_on_is_a_failure_within_its_time(

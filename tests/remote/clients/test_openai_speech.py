@@ -107,7 +107,7 @@ def test_sound_is_the_same_plain_and_in_events(script: Script, options: SpeechOp
 @pytest.mark.parametrize(
     ("body", "said", "fault"),
     [
-        (sse(delta(BODY)), "before it was done", "audio"),
+        (sse(delta(BODY)), "before the speech was complete", "audio"),
         (sse(DONE), "an event stream without sound", "audio"),
         (b"<html><body>It works!</body></html>", "an event stream without sound", "audio"),
         (b'{"error": {"message": "voice crashed"}}', "without sound: voice crashed", "audio"),
@@ -122,7 +122,7 @@ def test_sound_is_the_same_plain_and_in_events(script: Script, options: SpeechOp
         (sse(delta(BODY)) + b"event: error\ndata: voice crashed\n\n" + sse(DONE),
          "voice crashed", "engine"),
         (sse(delta(BODY)) + b"event: error\ndata:\n\n" + sse(DONE), "without a word", "engine"),
-        (sse(delta(BODY), DONE, delta(BODY)), "before it was done", "audio"),
+        (sse(delta(BODY), DONE, delta(BODY)), "before the speech was complete", "audio"),
         (sse({"type": "error", "message": "overloaded"}), "overloaded", "engine"),
         (b"data: {broken\n\n", "not JSON", "protocol"),
         (sse(delta(BODY[:999]), DONE), "middle of a sample", "audio"),

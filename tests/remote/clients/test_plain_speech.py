@@ -366,10 +366,10 @@ def does_not_even_read(peer: Peer) -> None:
             "no byte of an answer within 0.4 s",
             "timeout",
         ),
-        (stalls, {"between_bytes_s": 0.3}, "stood still for 0.3 s", "timeout"),
+        (stalls, {"between_bytes_s": 0.3}, "sent nothing for 0.3 s", "timeout"),
         (drips, {"turn_s": 0.6}, "not done within the turn's 0.6 s", "timeout"),
-        (resets, {}, "broke the connection off", "protocol"),
-        (ends_early, {}, "broke the rules of HTTP", "protocol"),
+        (resets, {}, "closed the connection early", "protocol"),
+        (ends_early, {}, "violated the rules of HTTP", "protocol"),
     ],
 )
 def test_a_server_that_does_not_go_on_is_a_failure_within_its_time(

@@ -197,11 +197,11 @@ def test_what_is_no_answer_is_a_failure_with_its_reason(
 @pytest.mark.parametrize(
     ("messages", "dialect", "limits", "said"),
     [
-        ([BODY[:1000]], BINARY, {"between_bytes_s": 0.3}, "stood still for 0.3 s"),
+        ([BODY[:1000]], BINARY, {"between_bytes_s": 0.3}, "sent nothing for 0.3 s"),
         ([], BINARY, {"first_byte_s": 0.4}, "no byte of an answer within 0.4 s"),
         ([{"event": "metadata"}, {"event": "over"}], ODD, {"between_bytes_s": 0.3},
-         'stood still for 0.3 s in mid-answer; its last message that is neither sound nor the end: '
-         '{"event": "over"}'),
+         "sent nothing for 0.3 s within an answer; its last message that is neither sound nor the "
+         'end: {"event": "over"}'),
     ],
 )  # fmt: skip
 def test_a_server_that_does_not_go_on_is_a_failure_within_its_time(

@@ -506,7 +506,7 @@ def test_a_body_shorter_than_its_declared_length_is_a_failure() -> None:
     with (
         service(script) as (made, server),
         made.exchange("GET", server.url) as answer,
-        pytest.raises(RemoteError, match="broke the rules of HTTP") as caught,
+        pytest.raises(RemoteError, match="violated the rules of HTTP") as caught,
     ):
         answer.whole(1000)
     assert (caught.value.fault, caught.value.stage) == ("protocol", "tts")

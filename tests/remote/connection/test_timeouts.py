@@ -53,7 +53,7 @@ def test_in_mid_answer_each_read_has_the_limit_between_bytes() -> None:
     waiting.answer_began()
     clock.now += 4
     assert waiting.left_s() == 2
-    assert "stood still for 2 s in mid-answer" in str(waiting.timeout_error())
+    assert "sent nothing for 2 s within an answer" in str(waiting.timeout_error())
 
 
 def test_a_steady_drip_ends_at_the_turns_limit() -> None:
@@ -78,7 +78,7 @@ def test_who_is_woken_late_is_told_the_limit_that_the_wait_was_cut_to() -> None:
     waiting.answer_began()
     assert waiting.left_s() == 2
     clock.now += 9
-    assert "stood still for 2 s in mid-answer" in str(waiting.timeout_error())
+    assert "sent nothing for 2 s within an answer" in str(waiting.timeout_error())
 
 
 def test_a_turn_that_began_earlier_ends_earlier() -> None:

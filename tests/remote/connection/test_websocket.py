@@ -445,7 +445,7 @@ def test_a_stall_is_given_up_in_time() -> None:
         peer.send("one")
         peer.peer.wait_for_hangup()
 
-    assert "stood still for 0.3 s" in str(failure_of(script, between_bytes_s=0.3))
+    assert "sent nothing for 0.3 s" in str(failure_of(script, between_bytes_s=0.3))
 
 
 def test_a_message_that_drips_without_end_ends_with_its_limit() -> None:
@@ -482,12 +482,12 @@ def test_a_reset_is_a_failure() -> None:
         peer.peer.reset()
 
     failure = failure_of(script)
-    assert "broke the connection off" in str(failure)
+    assert "closed the connection early" in str(failure)
     assert failure.fault == "protocol"
 
 
 def test_an_end_without_farewell_is_a_failure() -> None:
-    assert "broke the connection off" in str(failure_of(lambda peer: None))
+    assert "closed the connection early" in str(failure_of(lambda peer: None))
 
 
 def test_a_farewell_in_mid_turn_is_a_failure_with_its_code_and_reason() -> None:
@@ -502,9 +502,9 @@ def test_a_farewell_in_mid_turn_is_a_failure_with_its_code_and_reason() -> None:
     ("raw", "said"),
     [
         (b"\x81\x01\xff", "not UTF-8"),
-        (b"\x83\x01x", "broke the rules of WebSocket"),
-        (b"\x82\x7f" + (1 << 40).to_bytes(8), "broke the rules of WebSocket"),
-        (b"\x80\x01x", "broke the rules of WebSocket"),
+        (b"\x83\x01x", "violated the rules of WebSocket"),
+        (b"\x82\x7f" + (1 << 40).to_bytes(8), "violated the rules of WebSocket"),
+        (b"\x80\x01x", "violated the rules of WebSocket"),
     ],
     ids=["bad UTF-8", "reserved opcode", "endless message", "continuation of nothing"],
 )
@@ -527,7 +527,7 @@ def test_a_message_that_is_too_long_is_not_taken(monkeypatch: pytest.MonkeyPatch
         peer.send()
         peer.peer.wait_for_hangup()
 
-    assert "broke the rules of WebSocket" in str(failure_of(script))
+    assert "violated the rules of WebSocket" in str(failure_of(script))
 
 
 def test_a_peer_that_reads_nothing_cannot_hold_up_who_sends() -> None:

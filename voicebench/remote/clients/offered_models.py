@@ -16,9 +16,10 @@ from typing import Literal
 
 from voicebench.errors import UsageError
 from voicebench.events import Stage
+from voicebench.quoting import quote
 from voicebench.remote.connection.access import Access, below
 from voicebench.remote.connection.http import HttpService
-from voicebench.remote.failure import RemoteError, quote
+from voicebench.remote.failure import RemoteError
 from voicebench.remote.formats.json_text import json_object, list_at, text_at
 
 Task = Literal["text-generation", "text-to-speech"]

@@ -219,7 +219,7 @@ class ReplyReader:
         elif self.complete:
             what = "sent [DONE] and no finish_reason: nothing says that the reply is complete"
         else:
-            what = "broke the reply off before it was finished"
+            what = "stopped before the reply was complete"
         also = f"; it also sent {self._unknown}" if self._unknown else ""
         remedy = 'the last chunk of a reply has "finish_reason": "stop"' if self.complete else ""
         return self._peer.failure(what + also, remedy)

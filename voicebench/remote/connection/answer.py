@@ -126,7 +126,7 @@ class Answer:
         for piece in self.pieces():
             body += piece.data
             if len(body) > limit:
-                raise self.peer.failure(f"sends more than {limit} bytes where fewer were due")
+                raise self.peer.failure(f"sends more than {limit} bytes, which is too much here")
         return bytes(body)
 
     def beginning(self) -> str:
@@ -186,7 +186,7 @@ def http_errors_of(peer: Peer) -> Iterator[None]:
     try:
         yield
     except (httpcore.NetworkError, httpcore.TimeoutException) as error:
-        raise peer.failure(f"broke the connection off ({error})") from None
+        raise peer.failure(f"closed the connection early ({error})") from None
     except httpcore.ProxyError as error:
         raise RemoteError(
             f"the proxy refused {peer.shown_url} ({peer.quote(str(error))})",
@@ -194,7 +194,7 @@ def http_errors_of(peer: Peer) -> Iterator[None]:
             stage="connect",
         ) from None
     except (httpcore.ProtocolError, httpx.InvalidURL) as error:
-        raise peer.failure(f"broke the rules of HTTP ({peer.quote(str(error))})") from None
+        raise peer.failure(f"violated the rules of HTTP ({peer.quote(str(error))})") from None
 
 
 def header_fields(response: httpcore.Response) -> dict[str, str]:

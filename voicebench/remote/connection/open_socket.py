@@ -266,16 +266,16 @@ class OpenSocket:
             with self._lock:
                 yield
         except httpcore.NetworkError as error:
-            raise self._peer.failure(f"broke the connection off ({error})") from None
+            raise self._peer.failure(f"closed the connection early ({error})") from None
 
     def _closed_error(self) -> RemoteError:
         """Return the error that says how the connection ended."""
         protocol = self._protocol
         if protocol.parser_exc is not None and not isinstance(protocol.parser_exc, EOFError):
             broken = self._peer.quote(str(protocol.parser_exc))
-            return self._peer.failure(f"broke the rules of WebSocket ({broken})")
+            return self._peer.failure(f"violated the rules of WebSocket ({broken})")
         if protocol.close_rcvd is None:
-            return self._peer.failure("broke the connection off")
+            return self._peer.failure("closed the connection early")
         code, reason = protocol.close_rcvd.code, self._peer.quote(protocol.close_rcvd.reason)
         return self._peer.failure(
             f"hung up in mid-turn, with code {int(code)}" + (f": {reason}" if reason else "")

@@ -140,7 +140,7 @@ class WaitBudget:
         timeouts = self._timeouts
         reason = {
             "first byte": f"sent no byte of an answer within {timeouts.first_byte_s:g} s",
-            "between bytes": f"stood still for {timeouts.between_bytes_s:g} s in mid-answer",
+            "between bytes": f"sent nothing for {timeouts.between_bytes_s:g} s within an answer",
             "turn": f"was not done within the turn's {timeouts.turn_s:g} s",
         }[self._nearest]
         return RemoteError(f"{self._peer} {reason}", fault="timeout", stage=self._stage)

@@ -204,7 +204,7 @@ class SocketService(Peer):
                 feed(protocol, data)
                 received += data or b""
         except httpcore.NetworkError as error:
-            raise self._refusal(f"broke the connection off ({error})") from None
+            raise self._refusal(f"closed the connection early ({error})") from None
         except httpcore.WriteTimeout:
             raise attempt.timeout_error(_NO_HANDSHAKE) from None
         if protocol.handshake_exc is not None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from voicebench.remote.failure import RemoteError, quote
+from voicebench.quoting import quote
+from voicebench.remote.failure import RemoteError
 
 
 def json_object(text: str | bytes) -> Mapping[str, object]:

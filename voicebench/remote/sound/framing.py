@@ -50,7 +50,7 @@ class OggPackets:
         """Remove a page from the buffer and return the packets it ends; None: no whole page."""
         buffer = self._buffer
         if len(buffer) >= 4 and buffer[:4] != b"OggS":
-            raise sound_error(f"no Ogg page where one is due: {bytes(buffer[:4])!r}")
+            raise sound_error(f"no Ogg page where one is expected: {bytes(buffer[:4])!r}")
         if len(buffer) < _OGG_HEADER_BYTES or len(buffer) < _OGG_HEADER_BYTES + buffer[26]:
             return None
         body = _OGG_HEADER_BYTES + buffer[26]
@@ -135,7 +135,7 @@ class FlacFrames:
             self._in_metadata = True
             return FlacPacket(b"")
         if not _is_flac_sync(buffer, 0):
-            raise sound_error(f"no FLAC frame where one is due: {bytes(buffer[:4])!r}")
+            raise sound_error(f"no FLAC frame where one is expected: {bytes(buffer[:4])!r}")
         crc, table = self._crc, _CRC16
         for at in range(self._checked, len(buffer)):
             crc = (crc << 8 & 0xFFFF) ^ table[crc >> 8 ^ buffer[at]]

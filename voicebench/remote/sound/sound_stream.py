@@ -138,7 +138,7 @@ class SoundStream:
         """Choose the decoder for ``kind`` and return the bytes that were held back for it."""
         if kind is None:
             raise sound_error(
-                "sends sound of which nothing says the format", "set the format and the sample rate"
+                "sends sound, and nothing says the format", "set the format and the sample rate"
             )
         if kind == "opus":
             self._expected_rate = None  # Decoded at 48 kHz, at any rate of the encoder.

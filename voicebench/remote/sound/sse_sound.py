@@ -57,7 +57,7 @@ class SseSound:
                 f"answers with an event stream without sound: {stray}", fault="audio"
             )
         if self._has_types and not self._is_done:
-            raise self._peer.failure("broke the speech off before it was done", fault="audio")
+            raise self._peer.failure("stopped before the speech was complete", fault="audio")
 
     def _read(self, event: ServerSentEvent) -> Iterator[bytes | Remark]:
         fields = self._peer.fields_of(event)
