@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from voicebench import format as form
 from voicebench.report.console.style import VERDICT_SIGNS
-from voicebench.report.exchange.markdown import escape
 from voicebench.sprints.comparing import Compared, compare_sprints, score_gains
 from voicebench.sprints.readings import MET
 from voicebench.sprints.sprint import WORDS, Lang, Sprint
@@ -14,7 +13,6 @@ from voicebench.sprints.sprint_tables import total_text
 from voicebench.sprints.words import Words
 
 MOST_ADVICE = 3
-HASH_LENGTH = 12
 
 
 def title(sprint: Sprint, words: Words) -> str:
@@ -24,47 +22,14 @@ def title(sprint: Sprint, words: Words) -> str:
     return words("sprint titled", n=sprint.number, title=words.text(sprint.title))
 
 
-def front_matter(sprint: Sprint, compared: Sequence[Compared], words: Words) -> str:
-    """Return YAML whose keys are the same in every language."""
-    commits = [commit.hash for commit in sprint.commits]
-    span = f"{commits[-1]}..{commits[0]}" if len(commits) > 1 else next(iter(commits), None)
-    lines = [
-        "---",
-        f"sprint: {sprint.number}",
-        f"title: {_yaml(words.text(sprint.title) if sprint.title else None)}",
-        f"started: {_yaml(sprint.started_at)}",
-        f"status: {_yaml(_status(sprint, compared, words))}",
-        f"commit: {_yaml(sprint.commit)}",
-        f"commits: {len(commits)}",
-        f"range: {_yaml(span)}",
-        "results:" + ("" if sprint.results else " []"),
-        *(f"  - {_yaml(result)}" for result in sprint.results),
-        "---\n",
-    ]
-    return "\n".join(lines)
-
-
-def opening(
+def opening_lines(
     sprint: Sprint, before: Sprint | None, compared: Sequence[Compared], words: Words
-) -> str:
-    """Return the first lines: each result's verdict with its reasons, the targets, the advice."""
-    bold = _verdicts(sprint, words)
+) -> list[str]:
+    """Return each result's verdict with its reasons, then the targets met and the score."""
     sentences = [_targets_met(compared, words)]
     if sprint.total is not None:
         sentences.append(_score(sprint, before, words))
-    bold.append(". ".join(filter(None, sentences)))
-    lines = [f"**{escape(line)}**  " for line in bold if line]
-    lines += [f"\n> {escape(line)}" for line in _advice(sprint, words)]
-    facts = []
-    if sprint.started_at:
-        facts.append(escape(words("started", at=sprint.started_at)))
-    if sprint.commit:
-        facts.append(f"{words('commit')} `{sprint.commit[:HASH_LENGTH].replace('`', '')}`")
-    if facts:
-        lines.append(f"\n{', '.join(facts)}")
-    if sprint.imported:
-        lines.append(f"\n{words('imported')}")
-    return "\n".join(lines) + "\n"
+    return list(filter(None, [*_verdicts(sprint, words), ". ".join(filter(None, sentences))]))
 
 
 def conclusion_lines(sprint: Sprint, before: Sprint | None, lang: Lang = "en") -> list[str]:
@@ -99,12 +64,8 @@ def conclusion_lines(sprint: Sprint, before: Sprint | None, lang: Lang = "en") -
     return lines
 
 
-def advice_lines(sprint: Sprint, lang: Lang = "en") -> list[str]:
-    """Return the most important advice, one line each."""
-    return _advice(sprint, Words(lang))
-
-
-def _status(sprint: Sprint, compared: Sequence[Compared], words: Words) -> str:
+def status(sprint: Sprint, compared: Sequence[Compared], words: Words) -> str:
+    """Return the verdict on the sprint, and how many targets are met."""
     word = [words(f"word.{sprint.word}")] if sprint.word else []
     targets = _targets_met(compared, words)
     return ", ".join([*word, *([targets] if targets else [])])
@@ -132,7 +93,9 @@ def _verdicts(sprint: Sprint, words: Words) -> list[str]:
     return lines
 
 
-def _advice(sprint: Sprint, words: Words) -> list[str]:
+def advice_lines(sprint: Sprint, lang: Lang = "en") -> list[str]:
+    """Return the most important advice, one line each."""
+    words = Words(lang)
     standing = [(table, table.standing) for table in sprint.tables if table.standing is not None]
     found: list[str] = []
     for table, stands in sorted(standing, key=lambda pair: WORDS.index(pair[1].word)):
@@ -150,10 +113,3 @@ def _score(sprint: Sprint, before: Sprint | None, words: Words) -> str:
         return score
     earlier = words("box.before", n=before.number, total=total_text(before, words))
     return words("two", first=score, second=earlier)
-
-
-def _yaml(text: str | None) -> str:
-    if text is None:
-        return "null"
-    quoted = form.one_line(text).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{quoted}"'

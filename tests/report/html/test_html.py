@@ -24,9 +24,16 @@ from voicebench.figures.metrics import BY_NAME
 from voicebench.report.console.style import Column, Sheet
 from voicebench.report.html import Section, html_report
 from voicebench.report.html import page as page_module
-from voicebench.report.html.charts import MOST_POINTS, LimitLine, Sample, Spec, chart, draw
+from voicebench.report.html.charts import (
+    MOST_POINTS,
+    TEMPLATES,
+    LimitLine,
+    Sample,
+    Spec,
+    chart,
+    draw,
+)
 from voicebench.report.html.picture import SPAN, in_words, picture, playhead
-from voicebench.report.html.templating import TEMPLATES
 from voicebench.results.run import RecordedRun, read_run
 
 GOLDEN = Path(__file__).parent / "golden" / "html"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,9 @@ from voicebench import format as form
 from voicebench.errors import UsageError
 from voicebench.figures.metrics import Metric
 from voicebench.machine.environment import address_space_limit
-from voicebench.report.html.templating import filled
+from voicebench.report.templating import filled
 
+TEMPLATES = Path(__file__).parent / "templates"
 WIDTH = 280
 HEIGHT = 130
 STRIP_HEIGHT = 22
@@ -58,24 +60,23 @@ def chart(metric: Metric, samples: Sequence[Sample], targets: Sequence[LimitLine
     low, high = _domain(samples, targets)
     shown = [target for target in targets if target.at <= high]
     runs = range(len(samples))
-    text = filled(
-        "distribution.vl.json.j2",
-        title=", ".join(filter(None, (metric.short_name, form.unit_name(metric.unit)))),
-        width=WIDTH,
-        height=HEIGHT,
-        strip_height=STRIP_HEIGHT,
-        domain=[low, high],
-        middle=(low + high) / 2,
-        median=float(np.median(np.concatenate([sample.values for sample in samples]))),
-        names=[sample.run for sample in samples],
-        colours=[f"var(--run-{run % 4})" for run in runs],
-        dashes=[DASHES[run % len(DASHES)] for run in runs],
-        targets=shown,
-        target_values=[{"x": target.at} for target in shown],
-        steps=[row for sample in samples for row in _steps(sample)],
-        dots=[row for sample in samples for row in _dots(sample)],
-    )
-    spec: Spec = json.loads(text)
+    values = {
+        "title": ", ".join(filter(None, (metric.short_name, form.unit_name(metric.unit)))),
+        "width": WIDTH,
+        "height": HEIGHT,
+        "strip_height": STRIP_HEIGHT,
+        "domain": [low, high],
+        "middle": (low + high) / 2,
+        "median": float(np.median(np.concatenate([sample.values for sample in samples]))),
+        "names": [sample.run for sample in samples],
+        "colours": [f"var(--run-{run % 4})" for run in runs],
+        "dashes": [DASHES[run % len(DASHES)] for run in runs],
+        "targets": shown,
+        "target_values": [{"x": target.at} for target in shown],
+        "steps": [row for sample in samples for row in _steps(sample)],
+        "dots": [row for sample in samples for row in _dots(sample)],
+    }
+    spec: Spec = json.loads(filled(TEMPLATES / "distribution.vl.json.j2", values))
     return spec
 
 

@@ -26,9 +26,16 @@ from voicebench.report.console.sheets import (
 from voicebench.report.console.style import VERDICT_STYLES, Column, Sheet
 from voicebench.report.console.verdicts import label
 from voicebench.report.head import warnings_of
-from voicebench.report.html.charts import MOST_POINTS, LimitLine, Sample, Spec, chart, draw
+from voicebench.report.html.charts import (
+    MOST_POINTS,
+    TEMPLATES,
+    LimitLine,
+    Sample,
+    Spec,
+    chart,
+    draw,
+)
 from voicebench.report.html.picture import HEIGHT, SPAN
-from voicebench.report.html.templating import TEMPLATES, filled
 from voicebench.report.html.turns import (
     AUDIO_BYTES,
     AudioBudget,
@@ -37,6 +44,7 @@ from voicebench.report.html.turns import (
     shortened,
     waterfall,
 )
+from voicebench.report.templating import filled
 from voicebench.results.run import RecordedRun
 
 SLOWEST = 5
@@ -119,38 +127,38 @@ def html_report(
         metric for metric in METRICS if any(run.summary.metrics[metric.name].values for run in runs)
     ]
     first = [*FIRST_METRICS, *sorted(gated - set(FIRST_METRICS))]
-    return filled(
-        "report.html.j2",
-        css=_css,
-        facts=_facts,
-        filled_columns=filled_columns,
-        final_line=final_line,
-        first_audio_line=first_audio_line,
-        phone_spare=PHONE_SPARE,
-        verdict_class=lambda word: CLASSES[VERDICT_STYLES[word]],
-        warnings_of=warnings_of,
-        zip=zip,
-        title=" · ".join(page_run.name for page_run in shown) or sections[0].title,
-        runs=shown,
-        compared=side_by_side(runs) if len(runs) > 1 else [],
-        first_charts=[
+    values = {
+        "css": _css,
+        "facts": _facts,
+        "filled_columns": filled_columns,
+        "final_line": final_line,
+        "first_audio_line": first_audio_line,
+        "phone_spare": PHONE_SPARE,
+        "verdict_class": lambda word: CLASSES[VERDICT_STYLES[word]],
+        "warnings_of": warnings_of,
+        "zip": zip,
+        "title": " · ".join(page_run.name for page_run in shown) or sections[0].title,
+        "runs": shown,
+        "compared": side_by_side(runs) if len(runs) > 1 else [],
+        "first_charts": [
             _chart(BY_NAME[name], shown, drawer) for name in first if BY_NAME[name] in observed
         ],
-        other_charts=[
+        "other_charts": [
             _chart(metric, shown, drawer) for metric in observed if metric.name not in first
         ],
-        points=MOST_POINTS,
-        sections=sections,
-        drawer=drawer,
-        metrics=observed,
-        version=runs[0].environment.get("voicebench") if runs else None,
-        sort=sort,
-        span=SPAN,
-        height=HEIGHT,
-        script=script,
-        style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
-        digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-    )
+        "points": MOST_POINTS,
+        "sections": sections,
+        "drawer": drawer,
+        "metrics": observed,
+        "version": runs[0].environment.get("voicebench") if runs else None,
+        "sort": sort,
+        "span": SPAN,
+        "height": HEIGHT,
+        "script": script,
+        "style": (TEMPLATES / "style.css").read_text(encoding="utf-8"),
+        "digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
+    return filled(TEMPLATES / "report.html.j2", values)
 
 
 def _page_run(

@@ -17,9 +17,9 @@ from rich.text import Text
 from voicebench import format as form
 from voicebench.figures.figure import Figure
 from voicebench.report.console.style import QUIET, Column, Sheet
-from voicebench.report.html.charts import Spec
+from voicebench.report.html.charts import TEMPLATES, Spec
 from voicebench.report.html.page import Section
-from voicebench.report.html.templating import filled
+from voicebench.report.templating import filled
 from voicebench.results.history import History, Point, run_history
 from voicebench.results.run import RecordedRun
 
@@ -100,15 +100,16 @@ def chart(points: Sequence[Point], figure: Figure) -> Spec:
     """Return the Vega-Lite specification of one figure's trend: ``trend.vl.json.j2``, filled in."""
     factor = 100.0 if figure.unit in ("share", "bool") else 1.0
     limit = points[-1].limits.get(figure.name)
-    text = filled(
-        "trend.vl.json.j2",
-        width=WIDTH,
-        height=HEIGHT,
-        unit=form.unit_name(figure.unit),
-        rows=[_row(number, point, figure, factor) for number, point in enumerate(points, start=1)],
-        limit=None if limit is None else limit * factor,
-    )
-    spec: Spec = json.loads(text)
+    values = {
+        "width": WIDTH,
+        "height": HEIGHT,
+        "unit": form.unit_name(figure.unit),
+        "rows": [
+            _row(number, point, figure, factor) for number, point in enumerate(points, start=1)
+        ],
+        "limit": None if limit is None else limit * factor,
+    }
+    spec: Spec = json.loads(filled(TEMPLATES / "trend.vl.json.j2", values))
     return spec
 
 
