@@ -39,7 +39,7 @@ STUCK_AFTER_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What a listener heard."""
+    """The sound that a listener heard."""
 
     speaker: str
     sample_rate: int

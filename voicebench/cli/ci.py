@@ -1,4 +1,4 @@
-"""What `voicebench run` writes for a CI service: JUnit, step summary, annotations, a folder's path.
+"""Files of `voicebench run` for a CI service: JUnit, step summary, annotations, run folder path.
 
 They are written at every exit. A run that could not begin, or that measured nothing, is one test
 case with an error, one annotation and one paragraph. Otherwise a job would find no file, or an old

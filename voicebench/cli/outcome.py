@@ -1,4 +1,4 @@
-"""What a measuring command leaves: tables or one document on stdout, advice on stderr, a code."""
+"""Output of a measuring command: tables or one document on stdout, advice on stderr, exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a command writes its result: to stdout, or to a new file."""
+"""Write the document of a command to stdout, or to a new file."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """What a report can be."""
+    """The forms of a report."""
 
     TABLE = "table"
     MARKDOWN = "markdown"

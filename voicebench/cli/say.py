@@ -246,7 +246,7 @@ def _figures(heard: HeardTurn, output: Path | None) -> Iterator[str]:
 
 
 def _underruns(played: Played) -> str:
-    """Return in words how often the sound broke off, and the remedy."""
+    """Return in words how often the sound stopped, and the remedy."""
     from voicebench.format import plural, quantity
 
     underruns = f"{played.device_underruns} of the device"

@@ -1,4 +1,4 @@
-"""What `voicebench say` is given to speak: a text, a question, or standard input as it arrives."""
+"""Input of `voicebench say`: a text, a question, or standard input as it arrives."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ PAIRED_FROM = 0.9
 
 
 class Outcome(StrEnum):
-    """What a difference shows."""
+    """Result of a comparison: better, worse, or no difference shown."""
 
     BETTER = "better"
     WORSE = "worse"

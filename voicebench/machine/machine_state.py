@@ -1,4 +1,4 @@
-"""What the machine did during a turn: load of others, clocks, throttling, garbage collection.
+"""The machine during a turn: load of other processes, clocks, throttling, garbage collection.
 
 Counters are read before and after each turn, never during one. Reading takes a few hundred
 microseconds. A value that the system does not have is None: clocks and throttle counters

@@ -95,7 +95,7 @@ class OpenRun:
     def take(self, planned: Sequence[PlannedTurn]) -> None:
         """Take these turns, each on disk before the next begins.
 
-        Raises `KeyboardInterrupt`; the turn that it broke off is not kept.
+        Raises `KeyboardInterrupt`; the unfinished turn is not kept.
         """
         recordings = take_turns(
             self.target,

@@ -1,4 +1,4 @@
-"""Which turns are taken, in which order, and in which phase.
+"""Plan the turns of a run (order, phase, prompt), and take them.
 
 The first turn after loading is ``cold``; then come the ``warmup`` turns, on prompts that no
 measured turn uses; then the ``measured`` turns, which rotate through the prompts; then the ``idle``
@@ -120,7 +120,7 @@ def take_turns(
     turn starts and after it has ended. No turn contains any of ``secrets``.
 
     A turn that ended by a defect is yielded, and then the exception is raised. The same holds for a
-    turn that had ended when the user interrupted. A turn that the user broke off is not yielded.
+    turn that had ended when the user interrupted. A turn that was interrupted is not yielded.
     """
     for turn in planned:
         if turn.phase == "idle":

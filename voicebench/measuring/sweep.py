@@ -61,7 +61,7 @@ class CandidateResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sweep:
-    """What a sweep measured."""
+    """Results of a sweep."""
 
     results: tuple[CandidateResult, ...]
     interrupted: str | None = None

@@ -1,4 +1,4 @@
-"""What if the reply had been cut otherwise? Answered from recorded turns, without a model.
+"""Compute from recorded turns how other chunk sizes would have performed, without a model.
 
 A recorded turn says when each token of the reply came. The real chunker cuts those tokens by
 another policy, and a *model of the voice*, fitted to what the voice took for each recorded chunk,

@@ -35,7 +35,7 @@ class _Instrument:
 
 @dataclass(frozen=True)
 class _Environment:
-    """What `voicebench.machine.environment` and a session write; null where it is unknown."""
+    """The environment as a session writes it; null if a value is unknown."""
 
     voicebench: str | None = None
     python: str | None = None

@@ -53,7 +53,7 @@ class Mismatch:
 
 @dataclass(slots=True)
 class Verification:
-    """What was checked, what differs, and what could not be checked."""
+    """Result of a check: files that were checked, that differ, and that could not be checked."""
 
     folder: Path
     turns: int = 0
@@ -125,7 +125,7 @@ def _check_sums(checked: Verification, complete: bool) -> None:
 
 
 class _Batch(NamedTuple):
-    """What is computed from a batch of turns."""
+    """Values that are computed from a batch of turns."""
 
     rows: list[list[str]]
     """Rows of ``runs.csv``."""

@@ -36,7 +36,7 @@ Work = Callable[[Emit, FreeForAll], None]
 
 @dataclass(slots=True)
 class Figures:
-    """What one turn made, and when, in ms since its request arrived; None if not yet."""
+    """Counts and times of one turn, in ms since its request arrived; None if not yet known."""
 
     route: str
     queue_ms: float = 0.0

@@ -52,7 +52,7 @@ from voicebench.server.voice_route import voice_socket
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """Which requests a server accepts, and how many.
+    """Limits of a server: the requests that it accepts, and how many.
 
     Without a ``token`` no key is needed. ``hosts`` are the allowed names in the Host header, None
     for any.

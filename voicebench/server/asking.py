@@ -70,7 +70,7 @@ class ChatMessage(BaseModel):
 
 
 class StreamOptions(BaseModel):
-    """What a streamed answer contains beside the text."""
+    """Options of a streamed answer beside the text."""
 
     include_usage: bool | None = None
 

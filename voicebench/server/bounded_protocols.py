@@ -86,7 +86,7 @@ def socket_protocol(connections: Connections) -> type[WebSocketsSansIOProtocol]:
 
 
 class _Watched:
-    """What both protocols have in common: `Connections` watches clients that do not read."""
+    """Base of both protocols: `Connections` watches clients that do not read."""
 
     known: Connections
     transport: Any

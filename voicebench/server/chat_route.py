@@ -19,7 +19,7 @@ from voicebench.server.served import Asked, Served
 
 
 class ChatForm(Rendering):
-    """What streamed and whole answers have in common: names, text so far, counts."""
+    """Common part of streamed and whole answers: names, text so far, counts."""
 
     def __init__(self, served: Served, asked: Asked) -> None:
         self._served = served

@@ -63,7 +63,7 @@ class Limits:
 
 
 class ClientConnection(Protocol):
-    """What `Connections` needs of a connection."""
+    """Interface of a connection, as `Connections` needs it."""
 
     @property
     def idle_since(self) -> float | None:

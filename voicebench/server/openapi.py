@@ -26,7 +26,7 @@ _WHY = {
 
 
 class ErrorDetail(BaseModel):
-    """What went wrong."""
+    """An error."""
 
     message: str
     type: str
@@ -59,7 +59,7 @@ class ModelList(BaseModel):
 
 
 class Health(BaseModel):
-    """What the server is doing."""
+    """State of the server."""
 
     status: Literal["ok"]
     chat_model: str

@@ -1,4 +1,4 @@
-"""What the server serves: the engines of this process, or a script of delays."""
+"""The pipeline behind the server: the engines of this process, or a script of delays."""
 
 from __future__ import annotations
 

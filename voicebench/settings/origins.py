@@ -1,4 +1,4 @@
-"""Where each setting comes from: the defaults, then a TOML file, then the command line.
+"""Load settings from the defaults, a TOML file and the command line, and record the source of each.
 
 A key that is unknown, or a value of a wrong type or out of range, is an error that names the file,
 the key and what is allowed.

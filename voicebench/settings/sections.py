@@ -32,7 +32,7 @@ DEFAULT_GATES = (
 
 
 class RunSettings(SettingsSection):
-    """What is measured, how often, and where the results go."""
+    """Settings of a run: target, turns, prompts, results."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "default"
     """Name of the run, part of the run folder's name. Letters, digits, '.', '_', '-'."""
@@ -80,7 +80,7 @@ class ChunkerSettings(SettingsSection):
 
 
 class AudibleSettings(SettingsSection):
-    """When a sample counts as audible (see docs/metrics.md)."""
+    """The rule for audible sound (see docs/metrics.md)."""
 
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.01
     """RMS, as a share of full scale."""

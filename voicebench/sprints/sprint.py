@@ -20,7 +20,7 @@ LANGUAGES: tuple[Lang, ...] = get_args(Lang)
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """What a person wrote, in each language."""
+    """A text by a person, in each language."""
 
     en: str
     fr: str
@@ -67,7 +67,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """What the commits did to one file; None where no lines were counted."""
+    """Changes of the commits to one file; None if no lines were counted."""
 
     path: str
     added: int | None = None
@@ -108,7 +108,7 @@ class SprintStanding:
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What has to agree before the figures of two results may be compared."""
+    """Values that have to agree before the figures of two results may be compared."""
 
     settings: Mapping[str, object]
     """The settings that decide what was measured and what its numbers mean, by their flat keys."""

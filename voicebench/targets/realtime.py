@@ -45,7 +45,7 @@ MAX_EVENTS = 200_000
 
 @dataclass(frozen=True, slots=True)
 class RealtimeOptions:
-    """What is asked of the session; None leaves it to the server.
+    """Options of a Realtime session; None leaves the choice to the server.
 
     ``dialect`` is the protocol's version that the server understands; ``extra`` is merged into the
     session last.

@@ -158,7 +158,7 @@ def _holds_content(event: Mapping[str, object], kind: str) -> bool:
 
 
 def event_in(message: str | bytes, service: SocketService) -> Mapping[str, object]:
-    """Return the event that a message is. Raises `RemoteError` where it is none."""
+    """Return the event in a message. Raises `RemoteError` for any other message."""
     if isinstance(message, bytes):
         raise service.failure(
             f"sends a binary message of {len(message)} bytes where an event in JSON is due"

@@ -1,4 +1,4 @@
-"""What a result keeps about its target: a description without keys, and the names in use."""
+"""The part of a result about its target: a description without keys, and the names in use."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ class _Answer:
 
 
 def _failure_in(message: str | bytes) -> str | None:
-    """Return what a message that is none of the protocol says of a failure, None if nothing."""
+    """Return the failure in a message outside the protocol; None if it has none."""
     try:
         return None if isinstance(message, bytes) else reported_failure(json_object(message))
     except RemoteError:

@@ -18,7 +18,7 @@ _OF_A_CASCADE = ("llm", "chunker", "tts")
 
 
 class WholeTurnKind(TargetKind):
-    """What the kinds have in common: ``server.url`` does the whole turn with what it has."""
+    """Base of the kinds in which ``server.url`` does the whole turn."""
 
     own_settings: tuple[str, ...] = ()
     """Settings of ``[server]`` that not every kind has."""

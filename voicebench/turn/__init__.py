@@ -1,1 +1,1 @@
-"""What happened in one turn: its events with their times, sealed into a timeline."""
+"""One turn: its events with their times, sealed into a timeline."""

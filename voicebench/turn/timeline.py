@@ -85,7 +85,7 @@ class TimedRemark:
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """What was measured on the samples of the turn's audio, after the turn."""
+    """Measurements on the samples of the turn's audio, made after the turn."""
 
     sample_rate: int
     first_audible_sample: int | None
@@ -109,7 +109,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class MachineState:
-    """What the machine was doing during a turn, from counters read before and after it.
+    """State of the machine during a turn, from counters that are read before and after it.
 
     None where the system does not say.
     """

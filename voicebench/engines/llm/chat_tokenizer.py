@@ -1,4 +1,4 @@
-"""What the tokenizers of both engines share: how a conversation becomes ids."""
+"""Base of the tokenizers of both engines: a conversation becomes ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What depends on the machine when a voice is loaded: arithmetic, pace, recorded windows."""
+"""Fit a voice to the machine when it is loaded: arithmetic, pace, recorded windows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where each weight of a voice's network is found in the voice's file.
+"""Names of a voice's weights in the voice's file.
 
 There are two kinds of files: transformers' ``VitsModel``, and Piper voices, which keep the names of
 the program that trained them. Both hold the same weights of the same layers.

@@ -1,4 +1,4 @@
-"""What all engines behind HTTP have in common, and all synthesizers behind HTTP."""
+"""Base classes of engines behind HTTP, and of synthesizers behind HTTP."""
 
 from __future__ import annotations
 

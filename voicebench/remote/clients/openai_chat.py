@@ -41,7 +41,7 @@ _PATH = "/chat/completions"
 
 @dataclass(frozen=True, slots=True)
 class ChatOptions:
-    """What is asked of the model; None leaves it to the server.
+    """Options of a chat request; None leaves the choice to the server.
 
     ``extra`` is merged into the request's JSON last; a value of None removes a key from it, for
     servers that refuse the key (for example ``max_tokens``).

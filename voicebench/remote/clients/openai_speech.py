@@ -32,7 +32,7 @@ WELL_KNOWN_VOICE = "alloy"
 
 @dataclass(frozen=True, slots=True)
 class SpeechOptions:
-    """What is asked of the voice; None leaves it to the server.
+    """Options of a speech request; None leaves the choice to the server.
 
     ``sample_rate`` (Hz), ``encoding`` and ``channels`` are what the settings say about raw PCM.
     ``extra`` is merged into the request's JSON last; a value of None removes a key from it.

@@ -26,7 +26,7 @@ PLACE = "{text}"
 
 @dataclass(frozen=True, slots=True)
 class SpeechRoute:
-    """Where to send what. ``body`` is a JSON template, or a text template sent as plain text.
+    """A plain route. ``body`` is a JSON template, or a text template that is sent as text.
 
     Raises `UsageError` unless the text has exactly one place, and for a GET with a body.
     """

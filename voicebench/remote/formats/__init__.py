@@ -1,1 +1,1 @@
-"""What a peer's bytes mean: server-sent events, JSON, headers; and templates of requests."""
+"""Formats of messages: server-sent events, JSON, headers; and templates of requests."""

@@ -1,4 +1,4 @@
-"""Where the packets of a compressed stream begin and end, found while the bytes arrive.
+"""Cut a compressed stream into packets while the bytes arrive.
 
 A decoder needs whole packets. The parsers that come with decoders look far ahead to be sure
 (FFmpeg's for FLAC takes ten frames, over a second of speech), which would count as the server's

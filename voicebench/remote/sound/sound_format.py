@@ -1,4 +1,4 @@
-"""Which sound an answer holds: its format, and for raw PCM the encoding, rate and channels.
+"""The sound format of an answer; for raw PCM the encoding, rate and channels.
 
 The sources are the settings, the content type and, for raw PCM, further headers. Raw PCM does not
 describe itself, and every server has its own way to do so:
@@ -104,7 +104,7 @@ _WIDTHS = (8, 16, 24, 32, 64)
 
 @dataclass(frozen=True, slots=True)
 class SoundFormat:
-    """What the settings say about a server's sound; None and ``auto`` leave it to the answer.
+    """The settings for a server's sound; None and ``auto`` leave it to the answer.
 
     Raises `UsageError` for a sample rate or a number of channels that is out of range.
     """

@@ -31,7 +31,7 @@ _MARKUP = str.maketrans(
     }
 )
 _TAG = re.compile("<(?! )")
-"""The beginning of a tag. A sign before a space, as in ``< 300 ms``, is none."""
+"""The beginning of a tag. ``<`` before a space, as in ``< 300 ms``, does not begin one."""
 
 
 def escape(text: str) -> str:

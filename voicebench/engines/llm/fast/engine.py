@@ -148,7 +148,7 @@ class FastEngine:
 
     @contextmanager
     def _cache(self) -> Iterator[_Positions]:
-        """Lend a cache that begins with the prefix: a free one, or a new one."""
+        """Yield a cache that begins with the prefix: a free one, or a new one."""
         with self._lock:
             # One always stays: new caches copy its prefix.
             lent = self._idle.pop() if len(self._idle) > 1 else None

@@ -1,4 +1,4 @@
-"""What was measured about a model on this machine, kept in the cache between runs.
+"""Measurements of a model on this machine, kept in the cache between runs.
 
 It holds the quality of each way to compute the model, and the exact keys and values of the prefixes
 that its prompts begin with. A file that is missing, damaged or not writable costs time, because it
