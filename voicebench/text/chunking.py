@@ -140,7 +140,7 @@ class Chunker:
         if begins_token and char in DASHES and self._is_digit_before():
             self._mark = ""  # "5 - 3", "10 – 20"
         elif char == "-":
-            # A hyphen is a dash only where it stands alone: "well - you know", "well -- you".
+            # A hyphen is a dash only if it is alone: "well - you know", "well -- you".
             self._mark = "-" if begins_token or self._mark == "-" else ""
         elif char in MARKS:
             self._mark = char
@@ -214,7 +214,7 @@ class Chunker:
         return not (self._trails(char) or is_bound_to(self._token(), char))
 
     def _trails(self, char: str) -> bool:
-        """Return whether ``char``, after a space, belongs to what stands before the space."""
+        """Return whether ``char``, after a space, belongs to the text before the space."""
         if char == "»":
             return self._guillemets > 0
         if char in UNITS_AFTER_A_SPACE:
@@ -276,7 +276,7 @@ class Chunker:
         )
 
     def _is_digit_before(self) -> bool:
-        """Return whether a digit stands before the last character."""
+        """Return whether a digit is before the last character."""
         return len(self._held) > 1 and self._held[-2].isdigit()
 
     def _token(self) -> str:

@@ -2,7 +2,7 @@
 
 The files are those of transformers' ``VitsTokenizer``. ``vocab.json`` maps each character to an id.
 ``tokenizer_config.json`` says whether the text is lower-cased and loses unknown characters
-(``normalize``), whether symbol 0 stands around every character (``add_blank``), and whether
+(``normalize``), whether symbol 0 is around every character (``add_blank``), and whether
 another program has to prepare the text first.
 """
 
@@ -32,11 +32,6 @@ class Characters:
     lowers: bool
     blanks: bool
     unknown: int | None
-
-    @property
-    def most_id(self) -> int:
-        """Return the largest id."""
-        return max(self.ids.values())
 
     def symbols(self, text: str) -> Iterator[list[int]]:
         """Yield the symbol ids of ``text``, in one list unless the text is very long."""

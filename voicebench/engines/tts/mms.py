@@ -11,7 +11,7 @@ pairs of names. They are multiplied here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,12 +66,12 @@ def open_vits_folder(folder: Path, name: str | None = None, say: Say = say_nothi
         # The last flow that was trained speaks first. The first duration flow is not used to speak.
         splines = range(shape.durations.flows + 1, 1, -1)
         names = FileNames("mms", splines, couplings=range(shape.flow.couplings)[::-1])
-        return shape, collect(weights_file, shape, names, _Stored(weights_file).get)
+        return shape, collect(weights_file, shape, names, _read_weights(weights_file))
 
     made = converted(weights_file, convert, shape, say)
-    if characters.most_id >= shape.text.symbols:
+    if (most := max(characters.ids.values())) >= shape.text.symbols:
         raise ModelError(
-            f"{folder / 'vocab.json'} has the symbol {characters.most_id}, but the voice has only "
+            f"{folder / 'vocab.json'} has the symbol {most}, but the voice has only "
             f"{shape.text.symbols} symbols",
             "take all files of the same voice",
         )
@@ -156,38 +156,38 @@ def vits_shape(config: Mapping[str, Any]) -> VitsShape:
     )
 
 
-class _Stored:
-    """The tensors of a safetensors file, with weight norm applied."""
+def _read_weights(path: Path) -> Callable[[str], Tensor]:
+    """Return a function from names to the tensors in a safetensors file, with weight norm applied.
 
-    def __init__(self, path: Path) -> None:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+    The tensors are float32. Raises `ModelError`.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
 
-        from voicebench.engines.models.formats import require_format
+    from voicebench.engines.models.formats import require_format
 
-        require_format(path, "safetensors")
-        try:
-            self._tensors = load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise ModelError(
-                f"{path} cannot be read ({error})", "fetch it again: it may be cut off"
-            ) from None
-        self._path = path
+    require_format(path, "safetensors")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{path} cannot be read ({error})", "fetch it again: it may be cut off"
+        ) from None
 
-    def get(self, name: str) -> Tensor:
-        """Return the tensor ``name`` as float32."""
-        if name in self._tensors:
-            tensor: Tensor = self._tensors[name].float()
-            return tensor
+    def get(name: str) -> Tensor:
+        if name in tensors:
+            return tensors[name].float()
         stem = name.removesuffix(".weight")
         normed = f"{stem}.parametrizations.weight.original"
         for length, direction in (
             (f"{stem}.weight_g", f"{stem}.weight_v"),
             (f"{normed}0", f"{normed}1"),
         ):
-            if name.endswith(".weight") and {length, direction} <= self._tensors.keys():
-                g, v = self._tensors[length].float(), self._tensors[direction].float()
+            if name.endswith(".weight") and {length, direction} <= tensors.keys():
+                g, v = tensors[length].float(), tensors[direction].float()
                 axes = [axis for axis in range(v.dim()) if g.shape[axis] == 1]
                 folded: Tensor = v * (g / v.norm(dim=axes, keepdim=True))
                 return folded
-        raise ModelError(f"{self._path} is not a VitsModel: it has no {name}", REMEDY)
+        raise ModelError(f"{path} is not a VitsModel: it has no {name}", REMEDY)
+
+    return get

@@ -123,7 +123,7 @@ def collect(
     """Return all weights of a network of ``shape``, float32, by our names.
 
     ``get`` returns the tensor that has a name in the file. Dimensions of size 1 may differ: a
-    convolution over one symbol is a linear layer. Raises `ModelError` where a weight is missing,
+    convolution over one symbol is a linear layer. Raises `ModelError` if a weight is missing,
     has another shape, or is not finite.
     """
     with torch.device("meta"):

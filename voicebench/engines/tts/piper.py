@@ -1,7 +1,7 @@
 """Piper voices: an ONNX file with the weights, and a JSON file with the settings beside it.
 
-A Piper voice takes phonemes. Each sentence begins with ``^`` and ends with ``$``, and a pad symbol
-``_`` stands between any two phonemes; the JSON file maps each phoneme to its ids.
+A Piper voice takes phonemes. Each sentence begins with ``^`` and ends with ``$``, with a pad symbol
+``_`` between any two phonemes. The JSON file maps each phoneme to its ids.
 """
 
 from __future__ import annotations

@@ -76,8 +76,8 @@ class PiperGraph:
             raise self.foreign(f"no convolution {scope}")
         attributes = {attribute.name: list(attribute.ints) for attribute in node.attribute}
         return Operation(
-            weight=self._array(node.input[1]),
-            bias=self._array(node.input[2]) if len(node.input) > 2 else None,
+            weight=self.stored(node.input[1]),
+            bias=self.stored(node.input[2]) if len(node.input) > 2 else None,
             dilation=(attributes.get("dilations") or [1])[0],
             stride=(attributes.get("strides") or [1])[0],
         )
@@ -90,7 +90,7 @@ class PiperGraph:
         if scope in ("enc_p.emb", "emb_g"):
             return self.operand(scope, "Gather")
         if "norm" in scope:
-            return self.norm(scope)[0 if field == "weight" else 1]
+            return self._norm(scope)[0 if field == "weight" else 1]
         if field not in ("weight", "bias"):
             return self.stored(name)
         operation = self.convolution(scope)
@@ -101,9 +101,15 @@ class PiperGraph:
 
     def stored(self, name: str) -> Array:
         """Return the tensor that is stored under ``name``."""
+        from onnx import numpy_helper
+
         if name not in self._tensors:
-            raise self.foreign(f"no tensor {name}")
-        return self._array(name)
+            raise self.foreign(f"no stored tensor {name}")
+        try:
+            array = numpy_helper.to_array(self._tensors[name])
+        except (ValueError, TypeError) as error:
+            raise self.foreign(f"the weight {name} cannot be read") from error
+        return np.ascontiguousarray(array, dtype=np.float32)
 
     def operand(self, scope: str, kind: str) -> Array:
         """Return the stored tensor that the last operation of ``kind`` in ``scope`` reads.
@@ -114,7 +120,7 @@ class PiperGraph:
             if node.op_type == kind:
                 for name in node.input:
                     if name in self._tensors and math.prod(self._tensors[name].dims) > 1:
-                        return self._array(name)
+                        return self.stored(name)
         raise self.foreign(f"no {kind} with a weight in {scope}")
 
     def slope(self, scope: str) -> float:
@@ -124,18 +130,18 @@ class PiperGraph:
                 return float(next((a.f for a in node.attribute if a.name == "alpha"), 0.01))
         raise self.foreign(f"no LeakyRelu in {scope}")
 
-    def norm(self, scope: str) -> tuple[Array, Array]:
-        """Return gain and offset of the layer norm ``scope``, whole or taken apart."""
+    def _norm(self, scope: str) -> tuple[Array, Array]:
+        """Return gain and offset of the layer norm ``scope``, one operation or several."""
         for node in self._scopes.get(scope, []):
             if node.op_type == "LayerNormalization":
-                return self._array(node.input[1]), self._array(node.input[2])
+                return self.stored(node.input[1]), self.stored(node.input[2])
         return self.operand(scope, "Mul"), self.operand(scope, "Add")
 
     def _log_scale(self, name: str) -> Array:
         """Return the log scale ``name``; it is stored as such, negated, or as exp(-log scale)."""
         scope = name.rpartition(".")[0]
         if name in self._tensors:
-            return self._array(name)
+            return self.stored(name)
         if any(node.op_type == "Exp" for node in self._scopes[scope]):
             return -self.operand(scope, "Exp")
         return -np.log(self.operand(scope, "Mul"))
@@ -149,17 +155,6 @@ class PiperGraph:
             if kind in ("weight", "bias", "gamma", "beta") and name in self._tensors:
                 return str(stem)
         return ""
-
-    def _array(self, name: str) -> Array:
-        from onnx import numpy_helper
-
-        if name not in self._tensors:
-            raise self.foreign(f"the weight {name} is computed, not stored")
-        try:
-            array = numpy_helper.to_array(self._tensors[name])
-        except (ValueError, TypeError) as error:
-            raise self.foreign(f"the weight {name} cannot be read") from error
-        return np.ascontiguousarray(array, dtype=np.float32)
 
     def foreign(self, what: str) -> ModelError:
         """Return the error that the graph is not a Piper voice; ``what`` is the reason."""
