@@ -106,7 +106,11 @@ def check_regressions(
     compared = compare(list(notes), baseline, run, family_level(len(notes)))
     blur_ms = max(instrument_error_ms(side.environment) for side in (baseline, run))
     limits = _Limits(allowed, decide, blur_ms)
-    results = [_result(figure, limits, notes[figure.figure]) for figure in compared]
+    results = []
+    for found in compared:
+        verdict, why = _verdict(found, limits)
+        note = "; ".join(filter(None, dict.fromkeys((*notes[found.figure], why))))
+        results.append(RegressionResult(found, allowed, verdict, note))
     return Regressions(tuple(results), tuple(left_out))
 
 
@@ -159,38 +163,41 @@ def _comparable(figure: Figure, baseline: Side, run: Side, level: float) -> tupl
     return median, "" if figure == median else f"too few turns to compare {figure.statistic}"
 
 
-def _result(compared: ComparedFigure, limits: _Limits, notes: Iterable[str]) -> RegressionResult:
-    verdict, why = _verdict(compared, limits)
-    note = "; ".join(filter(None, dict.fromkeys((*notes, why))))
-    return RegressionResult(compared, limits.allowed, verdict, note)
-
-
 def _verdict(compared: ComparedFigure, limits: _Limits) -> tuple[Verdict, str]:
-    match compared.outcome:
-        case Outcome.NOT_MEASURED:
-            return Verdict.NOT_MEASURED, "the baseline shows it, and this run does not"
-        case Outcome.BETTER:
-            return Verdict.PASS, ""
-        case Outcome.WORSE if _is_within(compared, limits.blur_ms):
-            blur = f"{limits.blur_ms:.2g} ms"
-            return Verdict.PASS, f"worse, by less than the instrument's own error ({blur})"
-        case Outcome.WORSE if _may_be_larger(compared, limits.allowed):
-            return Verdict.FAIL, ""
-        case Outcome.WORSE:
-            return Verdict.PASS, "worse, by less than is allowed"
-        case _:
-            return _verdict_of_unshown(compared, limits)
-
-
-def _verdict_of_unshown(compared: ComparedFigure, limits: _Limits) -> tuple[Verdict, str]:
-    """Return the verdict on a change whose interval includes 0."""
+    if compared.outcome is Outcome.NOT_MEASURED:
+        return Verdict.NOT_MEASURED, "the baseline shows it, and this run does not"
+    if compared.outcome is Outcome.BETTER:
+        return Verdict.PASS, ""
     assert compared.difference is not None
-    blurred = compared.figure.unit == "ms" and abs(compared.difference.change) <= limits.blur_ms
-    if _is_larger(compared, limits.allowed) and not blurred:
+    change, interval = compared.difference.change, compared.difference.interval
+    ends = (None, None) if interval is None else (interval.low, interval.high)
+    worse, worst = change, ends[1]
+    if compared.figure.better == "higher":
+        worse, worst = -change, None if ends[0] is None else -ends[0]
+    may_be_larger = worst is None or _share_of(compared, worst) >= limits.allowed
+    blur_ms = limits.blur_ms if compared.figure.unit == "ms" else -math.inf
+    if compared.outcome is not Outcome.WORSE:
+        is_larger = _share_of(compared, worse) > limits.allowed and abs(change) > blur_ms
+        return _verdict_of_unshown(compared, limits, is_larger, may_be_larger)
+    if worst is not None and worst <= blur_ms:
+        return Verdict.PASS, f"worse, by less than the instrument's own error ({blur_ms:.2g} ms)"
+    if may_be_larger:
+        return Verdict.FAIL, ""
+    return Verdict.PASS, "worse, by less than is allowed"
+
+
+def _verdict_of_unshown(
+    compared: ComparedFigure, limits: _Limits, is_larger: bool, may_be_larger: bool
+) -> tuple[Verdict, str]:
+    """Return the verdict on a change whose interval includes 0, or is open.
+
+    It may be observed as larger than allowed, or the interval may include such a change.
+    """
+    if is_larger:
         return Verdict.NOT_SHOWN, _too_few(compared, "to show it")
     if compared.outcome is Outcome.TOO_FEW:
         return Verdict.UNDECIDED, _too_few(compared, "to compare")
-    if not _may_be_larger(compared, limits.allowed):
+    if not may_be_larger:
         return Verdict.PASS, ""
     verdict = Verdict.UNDECIDED if limits.decide else Verdict.PASS
     allowed = form.limit(limits.allowed, "share")
@@ -205,35 +212,6 @@ def _too_few(compared: ComparedFigure, what: str) -> str:
     about = "at least" if compared.outcome is Outcome.TOO_FEW else "about"
     needed = form.plural(compared.turns_needed, "turn")
     return f"too few turns {what}: {about} {needed} in each run would decide"
-
-
-def _is_within(compared: ComparedFigure, blur_ms: float) -> bool:
-    """Return whether a duration is shown to have grown by no more than ``blur_ms``."""
-    assert compared.difference is not None
-    interval = compared.difference.interval
-    if compared.figure.unit != "ms" or interval is None or interval.high is None:
-        return False
-    return interval.high <= blur_ms
-
-
-def _is_larger(compared: ComparedFigure, allowed: float) -> bool:
-    """Return whether the observed change is worse by more than ``allowed``."""
-    assert compared.difference is not None
-    change = compared.difference.change
-    return _share_of(compared, -change if compared.figure.better == "higher" else change) > allowed
-
-
-def _may_be_larger(compared: ComparedFigure, allowed: float) -> bool:
-    """Return whether the interval allows a worsening of ``allowed``, or is open there."""
-    assert compared.difference is not None
-    interval = compared.difference.interval
-    if interval is None:
-        return True
-    if compared.figure.better == "higher":
-        worst = None if interval.low is None else -interval.low
-    else:
-        worst = interval.high
-    return worst is None or _share_of(compared, worst) >= allowed
 
 
 def _share_of(compared: ComparedFigure, worsening: float) -> float:
