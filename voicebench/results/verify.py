@@ -10,30 +10,23 @@ figure.
 from __future__ import annotations
 
 import csv
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
-from voicebench.errors import ResultsError, UsageError
+from voicebench.errors import ResultsError
 from voicebench.events import Phase
-from voicebench.figures.columns import Columns, GrowingColumns, columns_of, joined
-from voicebench.figures.intervals import LEVEL, mean_interval
+from voicebench.figures.columns import Columns, GrowingColumns, joined
 from voicebench.figures.metrics import compute
-from voicebench.figures.summary import Summary
-from voicebench.judging.final import Taken
-from voicebench.judging.gates import GateResult, judge, parse_gate, worst
-from voicebench.judging.judgement import planned_turns
 from voicebench.results.batches import is_cut, map_turns, regular
 from voicebench.results.checksums import changed_files, read_checksums
 from voicebench.results.csv_rows import CSV_COLUMNS, RunCount, cells_of, numbered
-from voicebench.results.document import OTHER_PHASES, phases_document
 from voicebench.results.document_checks import wrong_documents
-from voicebench.results.folder import AUDIO, CSV, INCOMPLETE, SETTINGS, SUMMARY, TURNS
-from voicebench.results.judged import Judged
-from voicebench.results.reading import check_folder, object_in, read_document
+from voicebench.results.folder import AUDIO, CSV, INCOMPLETE, SUMMARY, TURNS
+from voicebench.results.reading import check_folder
+from voicebench.results.summary_check import check_summary, shown
 from voicebench.turn.timeline import Timeline
 
 MOST_FINDINGS = 1_000
@@ -105,7 +98,11 @@ def verify(path: Path) -> Verification:
         return checked
     if is_cut(folder / TURNS):
         checked.differs(TURNS, "its last line is cut off")
-    _check_summary(checked, phases, complete=complete)
+    summary = check_summary(folder, phases, complete=complete)
+    checked.figures += summary.figures
+    checked.notes += summary.notes
+    for what in summary.differences:
+        checked.differs(SUMMARY, what)
     return checked
 
 
@@ -215,8 +212,8 @@ def _check_row(
         if not _is_same_cell(cells[index], computed[own]):
             checked.differs(
                 CSV,
-                f"turn {computed[0]}, {name} is {_shown(cells[index])}, "
-                f"and the turn gives {_shown(computed[own])}",
+                f"turn {computed[0]}, {name} is {shown(cells[index])}, "
+                f"and the turn gives {shown(computed[own])}",
             )
 
 
@@ -228,159 +225,3 @@ def _is_same_cell(cell: str, computed: str) -> bool:
         return float(cell) == float(computed)
     except ValueError:
         return False
-
-
-def _check_summary(
-    checked: Verification, phases: Mapping[Phase, Columns], *, complete: bool
-) -> None:
-    path = checked.folder / SUMMARY
-    if not path.is_file():
-        if complete:
-            checked.differs(SUMMARY, "is missing")
-        return
-    try:
-        stored = read_document(path)
-        computed = _computed_summary(checked, stored, phases, complete=complete)
-    except UsageError as error:
-        checked.differs(SUMMARY, error.message)
-        return
-    comparison = _Comparison(checked)
-    for key, value in computed.items():
-        if key in stored:
-            comparison.compare(key, stored[key], value)
-        else:
-            checked.differs(SUMMARY, f"has no {key}")
-    if comparison.unchecked:
-        checked.notes.append(f"{SUMMARY}: not checked: {', '.join(comparison.unchecked)}")
-    if comparison.missing:
-        missing = ", ".join(comparison.missing)
-        checked.notes.append(f"{SUMMARY}: figures that it does not have: {missing}")
-
-
-def _computed_summary(
-    checked: Verification,
-    stored: Mapping[str, object],
-    phases: Mapping[Phase, Columns],
-    *,
-    complete: bool,
-) -> dict[str, object]:
-    """Return what ``summary.json`` should hold; entries of later versions only if it has them."""
-    settings = read_document(checked.folder / SETTINGS)
-    summary = (phases.get("measured") or columns_of(())).summary()
-    entries = _gate_entries(stored)
-    gates = _judge_again(checked, settings, entries, summary)
-    turns = {str(one): phases[one].turns if one in phases else 0 for one in OTHER_PHASES}
-    computed: dict[str, object] = {
-        "turns": {"measured": summary.turns, "failed": summary.failed, **turns},
-        "metrics": {name: found.as_dict() for name, found in summary.metrics.items()},
-        "gates": [
-            _with_stored_interval(result, entry, summary)
-            for result, entry in zip(gates, entries, strict=True)
-        ],
-        "verdict": worst([gate.verdict for gate in gates]).value,
-    }
-    if "exit_code" in stored:  # else the verdict is of the gates alone, as in older results
-        taken = Taken(summary.turns, summary.failed, planned_turns(settings), complete=complete)
-        final = Judged.of(stored).final(taken, [result.verdict for result in gates])
-        computed |= final.as_dict()
-    if "phases" in stored:
-        computed["phases"] = phases_document(phases, summary)
-    return computed
-
-
-def _judge_again(
-    checked: Verification,
-    settings: Mapping[str, object],
-    entries: Sequence[Mapping[str, object]],
-    summary: Summary,
-) -> list[GateResult]:
-    """Judge the stored gates again, and check that they are those of the settings."""
-    named = settings.get("gates")
-    gates = [" ".join(str(gate).split()) for gate in named] if isinstance(named, list) else []
-    judged = [str(entry.get("gate")) for entry in entries]
-    for gate in gates:
-        if gate not in judged:
-            checked.differs(SUMMARY, f"does not judge the gate {gate!r} that {SETTINGS} names")
-    for gate in judged:
-        if gate not in gates:
-            checked.differs(SUMMARY, f"judges a gate {gate!r} that {SETTINGS} does not name")
-    asked = object_in(settings, "judge")
-    decide = bool(asked.get("decide") or asked.get("until_decided"))
-    return [
-        judge(parse_gate(gate), summary, decide=decide, level=_level_of(entry))
-        for gate, entry in zip(judged, entries, strict=True)
-    ]
-
-
-def _gate_entries(stored: Mapping[str, object]) -> list[dict[str, object]]:
-    """Return what the summary says about each gate. Raises `UsageError` if that is not a list."""
-    entries = stored.get("gates")
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise UsageError("gates is not a list of objects")
-    return entries
-
-
-def _level_of(entry: Mapping[str, object]) -> float:
-    """Return the level of a gate's interval; with ``--until-decided`` it is higher than usual."""
-    level = object_in(entry, "interval").get("level")
-    return level if isinstance(level, float) and 0.5 <= level < 1 else LEVEL
-
-
-def _with_stored_interval(
-    result: GateResult, stored: Mapping[str, object], summary: Summary
-) -> dict[str, object]:
-    """Return the entry of ``result``. In older results the interval of a mean may go below 0."""
-    entry = result.as_dict()
-    gate = result.gate
-    if gate.metric is None or gate.statistic != "mean" or result.interval is None:
-        return entry
-    values = summary.metrics[gate.metric.name].values
-    unbounded = mean_interval(values, result.interval.level)
-    if unbounded is not None and stored.get("interval") == unbounded.as_dict():
-        entry["interval"] = stored["interval"]
-    return entry
-
-
-class _Comparison:
-    """Compares the stored summary with the computed one, value by value."""
-
-    def __init__(self, checked: Verification) -> None:
-        self._checked = checked
-        self.unchecked: list[str] = []
-        """What only the file has."""
-        self.missing: list[str] = []
-        """What only the computed summary has."""
-
-    def compare(self, where: str, stored: object, computed: object) -> None:
-        """Compare two values, and all values in them."""
-        if isinstance(stored, dict) and isinstance(computed, dict):
-            self.missing += [f"{where}.{key}" for key in computed if key not in stored]
-            for key, value in stored.items():
-                if key in computed:
-                    self.compare(f"{where}.{key}", value, computed[key])
-                else:
-                    self.unchecked.append(f"{where}.{key}")
-        elif (
-            isinstance(stored, list) and isinstance(computed, list) and len(stored) == len(computed)
-        ):
-            for number, (value, own) in enumerate(zip(stored, computed, strict=True), start=1):
-                self.compare(f"{where}[{number}]", value, own)
-        else:
-            self._checked.figures += 1
-            if not _is_same(stored, computed):
-                what = f"{where} is {_shown(stored)}, and the turns give {_shown(computed)}"
-                self._checked.differs(SUMMARY, what)
-
-
-def _is_same(stored: object, computed: object) -> bool:
-    if isinstance(stored, float) and isinstance(computed, int | float):
-        # Another version of numpy may add in another order.
-        return math.isclose(stored, computed, rel_tol=1e-12, abs_tol=1e-12)
-    return stored == computed and isinstance(stored, bool) == isinstance(computed, bool)
-
-
-def _shown(value: object) -> str:
-    if value is None or value == "":
-        return "nothing"
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
