@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.transport import IN_PROCESS, difference_of_medians, interleaved, report
-from voicebench.server.scripted import ScriptedModel, ScriptedVoice
+from voicebench.server.scripted_engines import ScriptedModel, ScriptedVoice
 from voicebench.settings import load_settings
 from voicebench.targets.cascade import Cascade
 from voicebench.targets.script import parse_script

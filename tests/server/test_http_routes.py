@@ -23,9 +23,9 @@ from voicebench.pipeline.scheduling import FreeForAll
 from voicebench.remote.clients.openai_speech import OpenAiSpeech, SpeechOptions
 from voicebench.remote.failure import RemoteError
 from voicebench.remote.formats.server_timing import parse_server_timing
-from voicebench.server.asking import MAX_TEXT_CHARACTERS
+from voicebench.server.request_bodies import MAX_TEXT_CHARACTERS
 from voicebench.server.request_gate import MAX_BODY_BYTES
-from voicebench.server.served import Asked, ServedCascade, ServedScript
+from voicebench.server.served import AnswerRequest, ServedCascade, ServedScript
 from voicebench.targets.script import parse_script
 from voicebench.targets.simulated import plan_speech
 from voicebench.text.chat_template import PastMessage
@@ -227,15 +227,15 @@ class Remembers(Scripted):
 
     def __init__(self) -> None:
         super().__init__(words("Fine."))
-        self.asked: list[Asked] = []
+        self.asked: list[AnswerRequest] = []
 
     def served(self) -> ServedCascade:
         served = engines(self, Scripted())
         write = served.write
 
-        def written(asked: Asked, emit: Emit, schedule: FreeForAll) -> None:
-            self.asked.append(asked)
-            write(asked, emit, schedule)
+        def written(request: AnswerRequest, emit: Emit, schedule: FreeForAll) -> None:
+            self.asked.append(request)
+            write(request, emit, schedule)
 
         served.write = written  # type: ignore[method-assign]
         return served
@@ -250,7 +250,7 @@ def test_a_conversation_is_what_was_said_before_and_the_last_word_of_the_user() 
         answer = httpx.post(f"{url}/v1/chat/completions", json=body, trust_env=False)
     assert answer.json()["choices"][0]["message"]["content"] == "Fine."
     earlier = (PastMessage("user", "Hello.\n\nAre you there?"), PastMessage("assistant", "Yes."))
-    assert model.asked == [Asked("Well?", "Be brief.\n\nBe kind.", earlier=earlier)]
+    assert model.asked == [AnswerRequest("Well?", "Be brief.\n\nBe kind.", earlier=earlier)]
 
 
 def test_an_odd_conversation_is_refused_in_words(client: httpx.Client) -> None:
@@ -341,7 +341,7 @@ def test_a_defect_is_a_server_error_that_tells_nothing_and_is_logged(
 class Broken(ServedScript):
     """A script, served by a server whose own code has a defect."""
 
-    def prompt_tokens(self, asked: Asked) -> int:
+    def prompt_tokens(self, asked: AnswerRequest) -> int:
         raise ZeroDivisionError("secret detail")
 
 

@@ -12,7 +12,7 @@ from voicebench.engines.llm.generation import InProcessLanguageModel, ReplyRules
 from voicebench.errors import TooLong
 from voicebench.events import Event, Token, TurnFailed, TurnFinished, TurnStarted
 from voicebench.pipeline.scheduling import FreeForAll, TurnTaking
-from voicebench.server.served import Asked, ServedCascade, ServedScript, warm_up
+from voicebench.server.served import AnswerRequest, ServedCascade, ServedScript, warm_up
 from voicebench.text.chat_template import PastMessage
 
 
@@ -62,7 +62,7 @@ def served(letters: Letters) -> ServedCascade:
     return engines(model, Scripted(*[[sound()]] * 9))
 
 
-def written(served: ServedCascade, asked: Asked) -> str:
+def written(served: ServedCascade, asked: AnswerRequest) -> str:
     events: list[Event] = []
     served.write(asked, events.append, served.new_schedule())
     assert isinstance(events[0], TurnStarted)
@@ -73,28 +73,28 @@ def written(served: ServedCascade, asked: Asked) -> str:
 def test_a_request_may_tell_the_system_something_else(
     served: ServedCascade, letters: Letters
 ) -> None:
-    written(served, Asked("hello"))
-    written(served, Asked("hello", system_prompt="Be brief."))
-    written(served, Asked("hello"))
+    written(served, AnswerRequest("hello"))
+    written(served, AnswerRequest("hello", system_prompt="Be brief."))
+    written(served, AnswerRequest("hello"))
     assert letters.told == ["Hi. ", "Be brief.", "Hi. "]
 
 
 def test_a_request_may_lower_the_limit_and_never_raise_it(served: ServedCascade) -> None:
-    assert len(written(served, Asked("hello"))) == 9
-    assert len(written(served, Asked("hello", max_tokens=4))) == 4
-    assert len(written(served, Asked("hello", max_tokens=4000))) == 9
-    assert served.token_limit(Asked("hello", max_tokens=4)) == 4
-    assert served.token_limit(Asked("hello", max_tokens=4000)) == 9
+    assert len(written(served, AnswerRequest("hello"))) == 9
+    assert len(written(served, AnswerRequest("hello", max_tokens=4))) == 4
+    assert len(written(served, AnswerRequest("hello", max_tokens=4000))) == 9
+    assert served.token_limit(AnswerRequest("hello", max_tokens=4)) == 4
+    assert served.token_limit(AnswerRequest("hello", max_tokens=4000)) == 9
 
 
 def test_the_prompts_tokens_are_the_models_own(served: ServedCascade) -> None:
-    assert served.prompt_tokens(Asked("hello")) == len("Hi. hello")
-    assert served.prompt_tokens(Asked("hello", system_prompt="")) == len("hello")
+    assert served.prompt_tokens(AnswerRequest("hello")) == len("Hi. hello")
+    assert served.prompt_tokens(AnswerRequest("hello", system_prompt="")) == len("hello")
 
 
 def test_what_was_said_before_goes_before_the_prompt(served: ServedCascade) -> None:
     earlier = (PastMessage("user", "a"), PastMessage("assistant", "b"))
-    asked = Asked("c", system_prompt="", earlier=earlier)
+    asked = AnswerRequest("c", system_prompt="", earlier=earlier)
     assert written(served, asked) == "u:a|a:b|c"
     assert served.prompt_tokens(asked) == len("u:a|a:b|c")
     assert ServedScript("sim:").prompt_tokens(asked) == 3
@@ -104,7 +104,7 @@ def test_what_does_not_fit_the_context_is_refused_and_not_the_models_fault(
     served: ServedCascade,
 ) -> None:
     events: list[Event] = []
-    served.write(Asked("x" * 100), events.append, served.new_schedule())
+    served.write(AnswerRequest("x" * 100), events.append, served.new_schedule())
     failed = events[-1]
     assert isinstance(failed, TurnFailed)
     assert (failed.fault, failed.stage) == (TooLong.fault, "llm")

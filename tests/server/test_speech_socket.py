@@ -18,7 +18,7 @@ from voicebench.events import AudioChunk, TtsEvent
 from voicebench.remote.clients.socket_dialect import SocketDialect
 from voicebench.remote.clients.socket_speech import SocketSpeech
 from voicebench.remote.sound.sound_format import SoundFormat
-from voicebench.server.asking import MAX_TEXT_CHARACTERS
+from voicebench.server.request_bodies import MAX_TEXT_CHARACTERS
 from voicebench.targets.simulated import SAMPLE_RATE
 
 DIALECT = SocketDialect(chunk=({"text": "{text}"},), done={"done": True})

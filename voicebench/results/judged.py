@@ -38,7 +38,7 @@ class Regression:
     around: Interval | None = None
     """The interval of the change, in the figure's unit."""
 
-    def told(self) -> str:
+    def sentence(self) -> str:
         """Return the comparison as one sentence."""
         change = "" if self.change is None else f" ({self.change_text()})"
         allowed = "" if self.allowed is None else f", {form.limit(self.allowed, 'share')} allowed"

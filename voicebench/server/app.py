@@ -19,17 +19,9 @@ from starlette.websockets import WebSocket
 
 from voicebench import __version__
 from voicebench.server.admission import Turns
-from voicebench.server.asking import (
-    IGNORED,
-    ChatRequest,
-    PlainRequest,
-    SpeechRequest,
-    Text,
-    spoken_text,
-)
 from voicebench.server.chat_route import chat_form
 from voicebench.server.clock import unix_time
-from voicebench.server.counting import CONTENT_TYPE, Counts
+from voicebench.server.counters import CONTENT_TYPE, ServerCounters
 from voicebench.server.http_answer import TurnAnswer
 from voicebench.server.openapi import (
     SOUND,
@@ -44,6 +36,14 @@ from voicebench.server.page_files import FILES, page_file
 from voicebench.server.realtime_route import realtime_socket
 from voicebench.server.refusal import Refusal
 from voicebench.server.rendering import SoundForm, SoundWriter, SpeechEvents
+from voicebench.server.request_bodies import (
+    IGNORED,
+    ChatRequest,
+    PlainRequest,
+    SpeechRequest,
+    Text,
+    spoken_text,
+)
 from voicebench.server.request_gate import RequestGate
 from voicebench.server.served import Served
 from voicebench.server.speech_socket import speech_socket
@@ -66,14 +66,14 @@ class ServeOptions:
 
 def create_app(served: Served, options: ServeOptions) -> FastAPI:
     """Return the application for ``served``; `turns_of` gives its turns."""
-    counts = Counts()
+    counters = ServerCounters()
     turns = Turns(
         most_running=options.most_running,
         most_waiting=options.most_waiting,
         new_schedule=served.new_schedule,
-        observe=counts.note_turn,
+        observe=counters.note_turn,
     )
-    counts.watch(lambda: turns.running, lambda: turns.waiting)
+    counters.watch(lambda: turns.running, lambda: turns.waiting)
 
     app = FastAPI(
         title="voicebench",
@@ -93,11 +93,11 @@ def create_app(served: Served, options: ServeOptions) -> FastAPI:
     _add_error_forms(app)
     _add_openai_routes(app, served, turns)
     _add_plain_routes(app, served, turns)
-    _add_state_routes(app, served, turns, counts)
+    _add_state_routes(app, served, turns, counters)
     _add_sockets(app, served, turns)
     _add_page(app)
     app.add_middleware(
-        RequestGate, token=options.token, hosts=options.hosts, note_answer=counts.note_answer
+        RequestGate, token=options.token, hosts=options.hosts, note_answer=counters.note_answer
     )
     return app
 
@@ -120,9 +120,11 @@ def _add_openai_routes(app: FastAPI, served: Served, turns: Turns) -> None:
     )
     async def chat_completions(request: ChatRequest) -> Response:
         _check_name(request.model, served.chat_model, "model")
-        asked = request.asked()
-        form = chat_form(served, request, asked)
-        return TurnAnswer(turns, "/v1/chat/completions", partial(served.write, asked), form)
+        answer_request = request.answer_request()
+        form = chat_form(served, request, answer_request)
+        return TurnAnswer(
+            turns, "/v1/chat/completions", partial(served.write, answer_request), form
+        )
 
     @app.post(
         "/v1/audio/speech",
@@ -206,7 +208,7 @@ def _add_page(app: FastAPI) -> None:
         app.add_api_route(path, page, include_in_schema=False, response_class=Response)
 
 
-def _add_state_routes(app: FastAPI, served: Served, turns: Turns, counts: Counts) -> None:
+def _add_state_routes(app: FastAPI, served: Served, turns: Turns, counters: ServerCounters) -> None:
     @app.get("/health", summary="Whether turns are taken", responses=refusals(503), tags=["state"])
     async def health() -> Health:
         if turns.draining:
@@ -222,13 +224,13 @@ def _add_state_routes(app: FastAPI, served: Served, turns: Turns, counts: Counts
 
     @app.get(
         "/metrics",
-        summary="Counters in Prometheus' text form",
+        summary="ServerCounters in Prometheus' text form",
         response_class=Response,
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
         tags=["state"],
     )
     async def metrics() -> Response:
-        return Response(counts.text(), headers={"content-type": CONTENT_TYPE})
+        return Response(counters.text(), headers={"content-type": CONTENT_TYPE})
 
 
 def _cards_of(served: Served) -> dict[str, ModelCard]:
@@ -244,11 +246,11 @@ def _cards_of(served: Served) -> dict[str, ModelCard]:
     }
 
 
-def _check_name(asked: str, served: str, param: str) -> None:
-    if asked != served:
+def _check_name(name: str, served: str, param: str) -> None:
+    if name != served:
         raise Refusal(
             404,
-            f"{param} {asked!r} is not served here; {served!r} is",
+            f"{param} {name!r} is not served here; {served!r} is",
             param=param,
             code=f"{param}_not_found",
         )

@@ -11,22 +11,22 @@ import secrets
 
 from voicebench.events import Event, Reply, Token, Usage
 from voicebench.server.admission import RunningTurn
-from voicebench.server.asking import ChatRequest
 from voicebench.server.clock import unix_time
 from voicebench.server.refusal import Refusal
 from voicebench.server.rendering import Rendering, server_sent
-from voicebench.server.served import Asked, Served
+from voicebench.server.request_bodies import ChatRequest
+from voicebench.server.served import AnswerRequest, Served
 
 
 class ChatForm(Rendering):
     """Common part of streamed and whole answers: names, text so far, counts."""
 
-    def __init__(self, served: Served, asked: Asked) -> None:
+    def __init__(self, served: Served, request: AnswerRequest) -> None:
         self._served = served
-        self._asked = asked
+        self._request = request
         self._id = f"chatcmpl-{secrets.token_hex(12)}"
         self._created = unix_time()
-        self._limit = served.token_limit(asked)
+        self._limit = served.token_limit(request)
         self._pieces: list[str] = []
         self._counted: Usage | None = None
 
@@ -60,7 +60,7 @@ class ChatForm(Rendering):
         return self._counted.tokens + (self._counted.hidden or 0)
 
     def _usage(self) -> dict[str, object]:
-        read, written = self._served.prompt_tokens(self._asked), self._reply_tokens()
+        read, written = self._served.prompt_tokens(self._request), self._reply_tokens()
         counts: dict[str, object] = {
             "prompt_tokens": read,
             "completion_tokens": written,
@@ -76,8 +76,8 @@ class StreamedChat(ChatForm):
 
     content_type = "text/event-stream; charset=utf-8"
 
-    def __init__(self, served: Served, asked: Asked, *, include_usage: bool) -> None:
-        super().__init__(served, asked)
+    def __init__(self, served: Served, request: AnswerRequest, *, include_usage: bool) -> None:
+        super().__init__(served, request)
         self._include_usage = include_usage
 
     def take(self, event: Event) -> bytes:
@@ -139,12 +139,14 @@ class WholeChat(ChatForm):
         return json.dumps(content, ensure_ascii=False).encode()
 
 
-def chat_form(served: Served, request: ChatRequest, asked: Asked) -> StreamedChat | WholeChat:
-    """Return the form that ``request`` asks for."""
-    if not request.stream:
-        return WholeChat(served, asked)
-    options = request.stream_options
-    return StreamedChat(served, asked, include_usage=bool(options and options.include_usage))
+def chat_form(
+    served: Served, body: ChatRequest, request: AnswerRequest
+) -> StreamedChat | WholeChat:
+    """Return the form that ``body`` asks for. ``request`` is its turn."""
+    if not body.stream:
+        return WholeChat(served, request)
+    options = body.stream_options
+    return StreamedChat(served, request, include_usage=bool(options and options.include_usage))
 
 
 def chat_timings(turn: RunningTurn) -> dict[str, float]:

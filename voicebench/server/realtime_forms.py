@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from voicebench.server.asking import spoken_text
 from voicebench.server.refusal import Refusal
+from voicebench.server.request_bodies import spoken_text
 from voicebench.server.resampling import PROTOCOL_RATE
 
 

@@ -21,14 +21,14 @@ from starlette.websockets import WebSocket
 
 from voicebench.events import AudioChunk, Event, Reply, Token, TurnFailed, Usage
 from voicebench.server.admission import RunningTurn, Turns
-from voicebench.server.asking import spoken_text
 from voicebench.server.clock import note_arrival
 from voicebench.server.http_answer import refusal_of
 from voicebench.server.inbox import Inbox, Message, accepted, json_object
 from voicebench.server.realtime_forms import BETA, GA, Dialect, error_event, prompt_of, session_of
 from voicebench.server.refusal import Refusal
+from voicebench.server.request_bodies import spoken_text
 from voicebench.server.resampling import Resampled
-from voicebench.server.served import Asked, Served
+from voicebench.server.served import AnswerRequest, Served
 
 ROUTE = "/v1/realtime"
 MAX_ERRORS = 20
@@ -83,9 +83,9 @@ class _Session:
             item = {"id": f"item_{secrets.token_hex(8)}", **_user_item(self._item)}
             await self._send(self._dialect.item_created, previous_item_id=None, item=item)
         elif kind == "response.create":
-            asked = self._asked(event.get("response"))
+            request = self._request_of(event.get("response"))
             response = _Response(self._dialect)
-            await self._inbox.listen_during(self._respond(asked, response), self._in_turn)
+            await self._inbox.listen_during(self._respond(request, response), self._in_turn)
             if not response.ended:
                 await self._send("response.done", **response.cancelled())
         elif kind == "response.cancel":
@@ -93,7 +93,7 @@ class _Session:
         else:
             raise Refusal(400, f"{str(kind)[:60]!r} is not supported", param="type")
 
-    def _asked(self, response: object) -> Asked:
+    def _request_of(self, response: object) -> AnswerRequest:
         fields = response if isinstance(response, dict) else {}
         items = fields.get("input")
         said = prompt_of(items[-1]) if isinstance(items, list) and items else self._item
@@ -101,7 +101,7 @@ class _Session:
             raise Refusal(400, "there is no prompt yet", param="response.input")
         self._item = None
         instructions = session_of(fields, self._instructions)
-        return Asked(spoken_text(said, "prompt"), system_prompt=instructions)
+        return AnswerRequest(spoken_text(said, "prompt"), system_prompt=instructions)
 
     async def _in_turn(self, message: Message) -> bool:
         """Handle an event that arrives during a response; return whether to go on."""
@@ -113,8 +113,8 @@ class _Session:
             await self._refuse(refusal)
             return self._errors < MAX_ERRORS
 
-    async def _respond(self, asked: Asked, response: _Response) -> None:
-        async with self._turns.turn(ROUTE, partial(self._served.answer, asked)) as turn:
+    async def _respond(self, request: AnswerRequest, response: _Response) -> None:
+        async with self._turns.turn(ROUTE, partial(self._served.answer, request)) as turn:
             await self._send("response.created", response=response.described("in_progress"))
             async for event in turn.events():
                 for kind, fields in response.take(event):

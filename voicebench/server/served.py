@@ -15,7 +15,7 @@ from voicebench.pipeline.pipeline import speak_turn, write_turn
 from voicebench.pipeline.protocols import LanguageModel, Synthesizer
 from voicebench.pipeline.scheduling import DeviceQueue, FreeForAll
 from voicebench.server.clock import arrived_s
-from voicebench.server.scripted import ScriptedModel, ScriptedVoice
+from voicebench.server.scripted_engines import ScriptedModel, ScriptedVoice
 from voicebench.settings import Settings
 from voicebench.targets import Say, Target
 from voicebench.targets.cascade import Cascade, listening_buffer_s
@@ -29,7 +29,7 @@ from voicebench.text.prompts import load as load_prompts
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AnswerRequest:
     """A request for an answer. None leaves the server's own setting."""
 
     prompt: str
@@ -64,29 +64,29 @@ class Served(ABC):
         return FreeForAll()
 
     @abstractmethod
-    def answer(self, asked: Asked, emit: Emit, schedule: FreeForAll) -> None:
+    def answer(self, request: AnswerRequest, emit: Emit, schedule: FreeForAll) -> None:
         """Answer aloud."""
 
-    def write(self, asked: Asked, emit: Emit, schedule: FreeForAll) -> None:
+    def write(self, request: AnswerRequest, emit: Emit, schedule: FreeForAll) -> None:
         """Answer in text alone."""
-        write_turn(asked.prompt, emit, llm=self._model_for(asked), schedule=schedule)
+        write_turn(request.prompt, emit, llm=self._model_for(request), schedule=schedule)
 
     def speak(self, text: str, emit: Emit, schedule: FreeForAll) -> None:
         """Speak ``text`` as it is."""
         speak_turn(text, emit, tts=self._voice, schedule=schedule)
 
-    def prompt_tokens(self, asked: Asked) -> int:
+    def prompt_tokens(self, request: AnswerRequest) -> int:
         """Return how many tokens the model reads; the number of words if it does not say."""
-        llm = self._model_for(asked)
+        llm = self._model_for(request)
         if isinstance(llm, InProcessLanguageModel):
-            return llm.prompt_tokens(asked.prompt)
-        texts = [asked.prompt, *(message.text for message in asked.earlier)]
+            return llm.prompt_tokens(request.prompt)
+        texts = [request.prompt, *(message.text for message in request.earlier)]
         return sum(len(text.split()) for text in texts)
 
-    def token_limit(self, asked: Asked) -> int | None:
+    def token_limit(self, request: AnswerRequest) -> int | None:
         """Return the lower of the request's limit and the model's own; None without a limit."""
         own = self._model.describe().get("max_tokens")
-        return min((one for one in (own, asked.max_tokens) if isinstance(one, int)), default=None)
+        return min((one for one in (own, request.max_tokens) if isinstance(one, int)), default=None)
 
     def describe(self) -> dict[str, object]:
         """Return what a reader of results must know."""
@@ -97,7 +97,7 @@ class Served(ABC):
         self._target.close()
 
     @abstractmethod
-    def _model_for(self, asked: Asked) -> LanguageModel:
+    def _model_for(self, request: AnswerRequest) -> LanguageModel:
         """Return the language model with what the request sets itself."""
 
 
@@ -117,16 +117,16 @@ class ServedCascade(Served):
         """Return a place in the queue for the device."""
         return self._device.turn()
 
-    def answer(self, asked: Asked, emit: Emit, schedule: FreeForAll) -> None:
+    def answer(self, request: AnswerRequest, emit: Emit, schedule: FreeForAll) -> None:
         """Answer aloud."""
-        self._cascade.with_model(self._model_for(asked)).run(asked.prompt, emit, schedule)
+        self._cascade.with_model(self._model_for(request)).run(request.prompt, emit, schedule)
 
-    def _model_for(self, asked: Asked) -> LanguageModel:
+    def _model_for(self, request: AnswerRequest) -> LanguageModel:
         llm = self._model
         if not isinstance(llm, InProcessLanguageModel):
             return llm
-        changed = llm.with_rules(system_prompt=asked.system_prompt, max_tokens=asked.max_tokens)
-        return changed.in_conversation(asked.earlier)
+        changed = llm.with_rules(system_prompt=request.system_prompt, max_tokens=request.max_tokens)
+        return changed.in_conversation(request.earlier)
 
 
 class ServedScript(Served):
@@ -139,12 +139,12 @@ class ServedScript(Served):
         target = Simulated(parsed, clock, new_chunker=new_chunker)
         super().__init__(target, self._scripted, ScriptedVoice(parsed, clock))
 
-    def answer(self, asked: Asked, emit: Emit, schedule: FreeForAll) -> None:  # noqa: ARG002
+    def answer(self, request: AnswerRequest, emit: Emit, schedule: FreeForAll) -> None:  # noqa: ARG002
         """Play a whole turn."""
-        self._target.run(asked.prompt, emit)
+        self._target.run(request.prompt, emit)
 
-    def _model_for(self, asked: Asked) -> LanguageModel:
-        return self._scripted.with_limit(asked.max_tokens)
+    def _model_for(self, request: AnswerRequest) -> LanguageModel:
+        return self._scripted.with_limit(request.max_tokens)
 
 
 def check_served(settings: Settings) -> None:
@@ -179,7 +179,7 @@ def warm_up(served: Served, say: Say, turns: int = 2) -> None:
     voice = description.get("tts")
     language = language_of(str(voice.get("language"))) if isinstance(voice, dict) else "en"
     for prompt in load_prompts(None, language).rotate_warmup(turns):
-        served.answer(Asked(prompt), lambda _event: None, served.new_schedule())
+        served.answer(AnswerRequest(prompt), lambda _event: None, served.new_schedule())
 
 
 class _RequestClock(RealClock):

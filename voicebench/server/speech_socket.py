@@ -20,12 +20,12 @@ from starlette.websockets import WebSocket
 
 from voicebench.events import AudioChunk, TurnFailed
 from voicebench.server.admission import Turns
-from voicebench.server.asking import spoken_text
 from voicebench.server.clock import note_arrival
 from voicebench.server.http_answer import refusal_of
 from voicebench.server.inbox import Inbox, Message, accepted, json_object
 from voicebench.server.refusal import Refusal
 from voicebench.server.rendering import NOTHING_TO_SAY, sample_bytes, timings
+from voicebench.server.request_bodies import spoken_text
 from voicebench.server.served import Served
 
 ROUTE = "/tts/socket"
@@ -45,7 +45,7 @@ async def speech_socket(socket: WebSocket, served: Served, turns: Turns) -> None
             await socket.close(POLICY_VIOLATION)
 
 
-Asked = tuple[str, str | None]
+IdentifiedText = tuple[str, str | None]
 """A text and its id, if it has one."""
 
 
@@ -57,22 +57,26 @@ class _Reading:
         self._inbox = inbox
         self._served = served
         self._turns = turns
-        self._waiting: deque[Asked | Refusal] = deque()
+        self._waiting: deque[IdentifiedText | Refusal] = deque()
 
     async def read_aloud(self) -> None:
         """Speak each text. Raises `Refusal`, and `Gone` when the client leaves."""
         while True:
-            asked = self._waiting.popleft() if self._waiting else _asked(await self._inbox.next())
+            text = (
+                self._waiting.popleft()
+                if self._waiting
+                else _text_or_refusal(await self._inbox.next())
+            )
             note_arrival()
-            if isinstance(asked, Refusal):
-                raise asked
-            await self._inbox.listen_during(self._speak(*asked), self._keep)
+            if isinstance(text, Refusal):
+                raise text
+            await self._inbox.listen_during(self._speak(*text), self._keep)
             if len(self._waiting) > MOST_WAITING:
                 raise Refusal(400, f"more than {MOST_WAITING} texts are waiting", param="text")
 
     async def _keep(self, message: Message) -> bool:
-        """Keep a text that arrives too early; return whether more may wait."""
-        self._waiting.append(_asked(message))
+        """Keep a text until its turn; return whether more may wait."""
+        self._waiting.append(_text_or_refusal(message))
         return len(self._waiting) <= MOST_WAITING
 
     async def _speak(self, text: str, text_id: str | None) -> None:
@@ -95,7 +99,7 @@ class _Reading:
         await self._socket.send_text(json.dumps(done))
 
 
-def _asked(message: Message) -> Asked | Refusal:
+def _text_or_refusal(message: Message) -> IdentifiedText | Refusal:
     """Return the text in a message with its id, or why it is refused when its turn comes.
 
     A message is read at once, even if its text must wait: the text is small, the message may not

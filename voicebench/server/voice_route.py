@@ -14,11 +14,11 @@ from starlette.websockets import WebSocket
 
 from voicebench.events import Event, Fault, ServerTiming, TurnFailed, TurnFinished, TurnStarted
 from voicebench.server.admission import Turns
-from voicebench.server.asking import spoken_text
 from voicebench.server.clock import note_arrival
 from voicebench.server.inbox import Inbox, Message, accepted
 from voicebench.server.refusal import Refusal
-from voicebench.server.served import Asked, Served
+from voicebench.server.request_bodies import spoken_text
+from voicebench.server.served import AnswerRequest, Served
 from voicebench.turn import wire
 
 ROUTE = "/v1/voice"
@@ -66,7 +66,7 @@ async def _take_turn(socket: WebSocket, inbox: Inbox, served: Served, turns: Tur
 async def _send_turn(
     socket: WebSocket, prompt: str, number: int | None, served: Served, turns: Turns
 ) -> None:
-    async with turns.turn(ROUTE, partial(served.answer, Asked(prompt))) as turn:
+    async with turns.turn(ROUTE, partial(served.answer, AnswerRequest(prompt))) as turn:
         async for event in turn.events():
             if isinstance(event, TurnFinished):
                 await _send(socket, ServerTiming(turn.elapsed_ms()), number)

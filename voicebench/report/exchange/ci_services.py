@@ -50,7 +50,8 @@ def workflow_commands(run: RecordedRun) -> list[str]:
         message = f"{result.gate.text}: {observed_text(result)}{note}"
         commands += _failed(name, result.verdict, message)
     for regression in run.judged.regressions:
-        commands += _failed(name, regression.verdict, f"{regression.figure}: {regression.told()}")
+        message = f"{regression.figure}: {regression.sentence()}"
+        commands += _failed(name, regression.verdict, message)
     if run.final.nothing_compared:
         commands += _failed(name, Verdict.UNDECIDED, NOTHING_COMPARED)
     return commands

@@ -88,7 +88,7 @@ def _cases(suite: str, run: RecordedRun) -> Iterator[ElementTree.Element]:
         yield _judged(suite, result.gate.text, result.verdict, observed_text(result) + note)
     for regression in run.judged.regressions:
         what = f"{regression.figure} against the baseline"
-        yield _judged(suite, what, regression.verdict, regression.told())
+        yield _judged(suite, what, regression.verdict, regression.sentence())
     if run.final.nothing_compared:
         yield _judged(suite, "the baseline", Verdict.UNDECIDED, NOTHING_COMPARED)
     for obstacle in run.final.obstacles:

@@ -1,6 +1,6 @@
 """The server's counters, in Prometheus' text form at ``/metrics``.
 
-Counters change when a turn is over, so counting delays no turn.
+ServerCounters change when a turn is over, so counting delays no turn.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
-class Counts:
+class ServerCounters:
     """The counters of one server."""
 
     def __init__(self) -> None:

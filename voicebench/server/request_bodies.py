@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from voicebench.server.refusal import Refusal
-from voicebench.server.served import Asked
+from voicebench.server.served import AnswerRequest
 from voicebench.text.chat_template import PastMessage
 
 MAX_TEXT_CHARACTERS = 4096
@@ -95,7 +95,7 @@ class ChatRequest(_Request):
     max_completion_tokens: Annotated[int, Field(ge=1, le=4096)] | None = None
     n: Literal[1] | None = None
 
-    def asked(self) -> Asked:
+    def answer_request(self) -> AnswerRequest:
         """Return the request as the model gets it. Raises `Refusal`."""
         self._check_unsupported()
         texts = [
@@ -112,10 +112,10 @@ class ChatRequest(_Request):
                 code="string_too_long",
             )
         system = list(itertools.takewhile(lambda message: message[0] in _INSTRUCTING, texts))
-        *earlier, asked = _conversation(texts[len(system) :])
+        *earlier, last = _conversation(texts[len(system) :])
         limits = [limit for limit in (self.max_tokens, self.max_completion_tokens) if limit]
-        return Asked(
-            prompt=asked.text,
+        return AnswerRequest(
+            prompt=last.text,
             system_prompt="\n\n".join(text for _, text in system) if system else None,
             max_tokens=min(limits, default=None),
             earlier=tuple(earlier),
