@@ -18,7 +18,7 @@ from voicebench.remote.failure import RemoteError
 from voicebench.remote.formats.json_text import TextDeltas, count_at, json_object, part, text_at
 from voicebench.remote.formats.reported_failure import reported_failure
 from voicebench.remote.formats.server_timing import server_duration_ms
-from voicebench.remote.sound.raw_pcm import PcmStream
+from voicebench.remote.sound.sound_stream import PcmStream
 from voicebench.remote.sound.speech import AnswerSpeech, SharedRate
 from voicebench.remote.sound.sse_sound import decode_base64
 

@@ -13,10 +13,9 @@ from voicebench.audio.encodings import PcmEncoding
 from voicebench.audio.wav_writer import wav_header
 from voicebench.errors import UsageError
 from voicebench.remote.failure import RemoteError
-from voicebench.remote.sound.raw_pcm import PcmStream
 from voicebench.remote.sound.signatures import SoundKind
 from voicebench.remote.sound.sound_format import SoundFormat
-from voicebench.remote.sound.sound_stream import SoundDecoder, SoundStream
+from voicebench.remote.sound.sound_stream import PcmStream, SoundDecoder, SoundStream
 
 AUTO = SoundFormat()
 SAMPLES = voiced(0.1)

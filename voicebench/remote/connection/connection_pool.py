@@ -98,14 +98,12 @@ class ConnectionPool(httpcore.NetworkBackend):
         answer = b""
         try:
             connection.write(_HTTP2_BEGINS, limit_s)
-            while len(answer) < _FRAME_HEAD_BYTES:
-                if not connection.wait(max(0.0, until - time.monotonic())):
+            while len(answer) < _FRAME_HEAD_BYTES and (left := until - time.monotonic()) > 0:
+                data = connection.read(1024, left)
+                if not data:
                     break
-                data = connection.read_now(1024)
-                if data == b"":
-                    break
-                answer += data or b""
-        except (httpcore.NetworkError, httpcore.WriteTimeout):
+                answer += data
+        except (httpcore.NetworkError, httpcore.TimeoutException):
             pass  # An HTTP/1.1 server may just hang up.
         finally:
             connection.close()

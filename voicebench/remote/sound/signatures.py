@@ -3,12 +3,19 @@
 Containers begin with fixed bytes. MP3 and AAC often come without a container, frame after frame. A
 frame's header is recognised by its sync code, and by a second such header where this frame ends.
 Two headers in the right places occur in about one of a thousand million random beginnings.
+
+Raw PCM has no signature. A server that answers 200 with an error page, and labels it ``audio/pcm``
+or not at all, would be heard as noise, and its turn would count as a success. Text has no control
+characters and is valid UTF-8. Speech as 16-bit or float samples breaks one of the two within a few
+bytes.
 """
 
 from __future__ import annotations
 
+import codecs
 from typing import Literal
 
+from voicebench.remote.failure import RemoteError, message_in
 from voicebench.remote.sound.framing import mp3_frame_bytes
 
 SoundKind = Literal["pcm", "wav", "mp3", "aac", "flac", "opus"]
@@ -31,6 +38,13 @@ _UNDECODABLE = {
 }
 _ADTS_HEADER_BYTES = 7
 _MAX_ADTS_FRAME_BYTES = 8191
+TEXT_BYTES = 64
+"""This many bytes that all read as text are text."""
+_LEAST_TEXT_BYTES = 4
+"""A body that ends earlier than `TEXT_BYTES` is text from this length on."""
+_PAGES = (b"<!do", b"<htm", b"<?xm")
+"""How a page begins, in any encoding."""
+_NOT_IN_TEXT = bytes({*range(32), 127} - {*b"\t\n\r"})
 
 
 def kind_by_signature(head: bytes) -> SoundKind | None:
@@ -79,3 +93,31 @@ def _adts_frame_bytes(head: bytes) -> int | None:
         return None
     length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
     return length if _ADTS_HEADER_BYTES < length <= _MAX_ADTS_FRAME_BYTES else None
+
+
+def is_sound(head: bytes, *, ended: bool) -> bool | None:
+    """Tell whether a body that begins with ``head`` can be samples; None: too few bytes to say.
+
+    ``ended`` says that no further byte follows. Raises `RemoteError` for text, and quotes it.
+    """
+    is_text = head[:4].lower() in _PAGES
+    if not is_text and not _may_be_text(head[:TEXT_BYTES]):
+        return True
+    if is_text or len(head) >= (_LEAST_TEXT_BYTES if ended else TEXT_BYTES):
+        raise RemoteError(
+            f"sends text instead of sound: {message_in(head.decode('utf-8', 'replace'))}",
+            "check the URL's path, and what the server logs",
+            fault="protocol",
+        )
+    return True if ended else None
+
+
+def _may_be_text(head: bytes) -> bool:
+    """Tell whether ``head`` can be the beginning of a text, cut within a letter at most."""
+    if len(head.translate(None, _NOT_IN_TEXT)) < len(head):
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
+from voicebench.audio.encodings import SAMPLE_BYTES, PcmEncoding, decode_pcm
+from voicebench.audio.pcm import mix_down
 from voicebench.audio.wav import WavStream
 from voicebench.remote.failure import RemoteError, sound_error
-from voicebench.remote.sound.raw_pcm import PcmStream, is_sound
 from voicebench.remote.sound.signatures import (
     SIGNATURE_BYTES,
     SoundKind,
     framed_kind,
+    is_sound,
     kind_by_signature,
     undecodable_format,
 )
@@ -53,6 +55,30 @@ class SoundDecoder(Protocol):
     def finish(self) -> NDArray[np.float32]:
         """End the stream and return the last samples."""
         ...
+
+
+class PcmStream:
+    """Raw samples: whole frames are returned as they arrive, mixed down to mono."""
+
+    def __init__(self, encoding: PcmEncoding, sample_rate: int, channels: int) -> None:
+        self.sample_rate = sample_rate
+        self._encoding = encoding
+        self._channels = channels
+        self._frame_bytes = SAMPLE_BYTES[encoding] * channels
+        self._rest = b""
+
+    def feed(self, data: bytes) -> NDArray[np.float32]:
+        """Take the next bytes and return the samples that are whole by now."""
+        data = self._rest + data
+        whole = len(data) - len(data) % self._frame_bytes
+        self._rest = data[whole:]
+        return mix_down(decode_pcm(data[:whole], self._encoding).reshape(-1, self._channels))
+
+    def finish(self) -> NDArray[np.float32]:
+        """End the stream. Raises `RemoteError` where a sample is cut."""
+        if self._rest:
+            raise sound_error("the sound ends in the middle of a sample")
+        return np.zeros(0, dtype=np.float32)
 
 
 class SoundStream:
