@@ -12,6 +12,7 @@ from handmade import sprint_turns
 from recorded_folders import write_result
 
 from voicebench.judging.gates import CLOSE_MARGIN
+from voicebench.report.console import verdicts
 from voicebench.sprints import analysis, imported, readings, score
 from voicebench.sprints import first_lines as opening
 from voicebench.sprints.readings import TARGETS
@@ -49,7 +50,7 @@ def test_every_key_of_an_import_is_explained() -> None:
 
 def test_the_bounds_are_the_ones_of_the_code() -> None:
     assert f"at most {CLOSE_MARGIN:.0%} of it".replace("%", " %") in PAGE
-    assert readings.MAINTAINED_WITHIN == 0.10
+    assert verdicts.MAINTAINED_WITHIN == 0.10
     assert "within a tenth of what it was" in PAGE
     assert f"`worst_deficit_ms` ≤ {score.CONTINUITY_MS:.0f} ms" in PAGE
     assert f"10 × ({score.SLOWEST_ANSWER_MS:.0f} ms − median" in PAGE

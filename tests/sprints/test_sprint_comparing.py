@@ -9,8 +9,9 @@ import pytest
 from handmade import failed_turn, sprint_turns
 from made_sprints import imported, invalid, of_runs, quick_turns, recorded, with_settings
 
+from voicebench.report.console.verdicts import MAINTAINED_WITHIN
 from voicebench.sprints.comparing import Compared, compare_sprints, score_gains
-from voicebench.sprints.readings import MAINTAINED_WITHIN, Reading, status, suite_reading
+from voicebench.sprints.readings import Reading, status, suite_reading
 from voicebench.sprints.sprint import Sprint
 from voicebench.sprints.sprint_page import sprint_page
 

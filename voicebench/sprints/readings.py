@@ -23,9 +23,8 @@ import numpy as np
 from voicebench import format as form
 from voicebench.figures.summary import PERCENTILES, Distribution
 from voicebench.judging.gates import CLOSE_MARGIN, OPERATORS
+from voicebench.report.console.verdicts import target_text, trend
 from voicebench.report.runs import FIRST_AUDIO_LIMIT_MS
-
-MAINTAINED_WITHIN = 0.10
 
 Status = Literal[
     "maintained",
@@ -162,8 +161,7 @@ class Reading:
         """Return the target as the table shows it."""
         if self.limit is None:
             return form.NOTHING
-        sign = {"<=": "≤", ">=": "≥"}.get(self.operator, self.operator)
-        return f"{sign} {form.limit(self.limit, self.unit)}"
+        return target_text(self.operator, self.limit, self.unit)
 
     def is_met(self) -> bool | None:
         """Return whether the target is kept; None if nothing was measured."""
@@ -236,13 +234,7 @@ def status(now: Reading, was: float | None = None) -> Status:
         if beyond is not None and beyond <= CLOSE_MARGIN:
             return "close"
         return "partly" if now.kept else "missed"
-    return "met" if was is None else _moved(now, now.value, was)
-
-
-def _moved(now: Reading, value: float, was: float) -> Status:
+    if was is None:
+        return "met"
     exact = now.name in EXACT
-    moved = value - was
-    if abs(moved) <= (0 if exact else MAINTAINED_WITHIN * abs(was)):
-        return "maintained"
-    better = moved > 0 if exact else (moved < 0) == now.lower_is_better
-    return "improved" if better else "regressed"
+    return trend(was, now.value, lower_is_better=now.lower_is_better and not exact, exact=exact)

@@ -116,7 +116,9 @@ def test_the_change_against_the_previous_run_is_a_word_and_a_figure() -> None:
 def test_within_a_tenth_a_figure_is_maintained_and_any_new_failure_is_a_regression(
     gate: str, before: float, now: float, word: str
 ) -> None:
-    assert trend(parse_gate(gate), before, now) == word
+    parsed = parse_gate(gate)
+    lower_is_better, exact = parsed.operator in ("<", "<="), parsed.metric is None
+    assert trend(before, now, lower_is_better=lower_is_better, exact=exact) == word
 
 
 def test_failed_turns_never_keep_a_limit() -> None:

@@ -78,7 +78,11 @@ def verdict_sheet(
             [_beside_limit(was, gate, QUIET) for was, gate in zip(earlier, gates, strict=True)],
             spare=2,
         ),
-        Column("target", [Text(_target(gate)) for gate in gates], spare=1),
+        Column(
+            "target",
+            [Text(target_text(gate.operator, gate.limit, gate.unit)) for gate in gates],
+            spare=1,
+        ),
         Column("status", [verdict_text(result.verdict) for result in results], "left"),
         Column("pass", [_passing(result, summary) for result in results], spare=3),
     ]
@@ -93,13 +97,11 @@ def verdict_sheet(
     return Sheet("Against the targets", columns, _notes(results, summary))
 
 
-def trend(gate: Gate, before: float, now: float) -> Trend:
-    """Return the trend from ``before`` to ``now``; the gate's operator says which is better."""
+def trend(before: float, now: float, *, lower_is_better: bool, exact: bool = False) -> Trend:
+    """Return the trend from ``before`` to ``now``; if ``exact``, any change counts."""
     moved = now - before
-    tolerance = 0.0 if gate.metric is None else MAINTAINED_WITHIN * abs(before)
-    if abs(moved) <= tolerance:
+    if abs(moved) <= (0.0 if exact else MAINTAINED_WITHIN * abs(before)):
         return "maintained"
-    lower_is_better = gate.operator in ("<", "<=")
     return "improved" if (moved < 0) == lower_is_better else "regressed"
 
 
@@ -173,9 +175,10 @@ def _interval(result: GateResult) -> Text:
     return Text(f"≤ {high}" if interval.low is None else f"{low}–{high}", QUIET)
 
 
-def _target(gate: Gate) -> str:
-    sign = {"<=": "≤", ">=": "≥"}.get(gate.operator, gate.operator)
-    return f"{sign} {form.limit(gate.limit, gate.unit)}"
+def target_text(operator: str, limit: float, unit: str) -> str:
+    """Return a limit with its sign: ``≤ 300 ms``."""
+    sign = {"<=": "≤", ">=": "≥"}.get(operator, operator)
+    return f"{sign} {form.limit(limit, unit)}"
 
 
 def _passing(result: GateResult, summary: Summary) -> Text:
@@ -188,7 +191,10 @@ def _passing(result: GateResult, summary: Summary) -> Text:
 def _since(result: GateResult, before: float | None) -> Text:
     if before is None or result.observed is None:
         return Text(form.NOTHING, QUIET)
-    word = trend(result.gate, before, result.observed)
+    gate = result.gate
+    lower_is_better = gate.operator in ("<", "<=")
+    exact = gate.metric is None
+    word = trend(before, result.observed, lower_is_better=lower_is_better, exact=exact)
     return Text(word, {"maintained": "", "improved": GOOD, "regressed": BAD}[word])
 
 
