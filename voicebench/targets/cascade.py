@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -39,8 +40,7 @@ CHAT = "chat, SSE"
 class Cascade:
     """A language model, a chunker and a synthesizer, each local or remote.
 
-    ``new_schedule`` makes the order of work for one turn; engines that share a computing device
-    take turns on it.
+    ``new_schedule`` returns the order of work for one turn: engines on one device take turns.
     """
 
     def __init__(
@@ -68,14 +68,14 @@ class Cascade:
             engine.check()
 
     def prepare(self) -> None:
-        """Bring the connections of remote engines into the state the next turn shall find."""
+        """Bring the connections of remote engines into the state that the next turn has to find."""
         for engine in self._remote_engines():
             engine.prepare()
 
     def run(self, prompt: str, emit: Emit, schedule: FreeForAll | None = None) -> None:
         """Answer ``prompt`` aloud; see `voicebench.pipeline.pipeline.run_turn`.
 
-        ``schedule`` stands in for a new one, where several turns share the engines.
+        ``schedule`` replaces a new one if several turns share the engines.
         """
         if self._deadline is not None:
             self._deadline.start()
@@ -90,35 +90,23 @@ class Cascade:
         )
 
     def speak_whole(self, text: str) -> NDArray[np.float32] | None:
-        """Return the speech of ``text`` computed at once; None for a voice that only streams.
+        """Return the speech of ``text`` in one piece, ``(samples,)``; None if the voice cannot.
 
-        What streamed speech is compared with (`voicebench.judging.streaming_check`).
+        `voicebench.judging.streaming_check` compares streamed speech with it.
         """
         return self.tts.speak_whole(text) if isinstance(self.tts, WholeSpeaker) else None
 
     def with_chunks(self, first_words: int, later_words: int) -> Cascade:
-        """Return the same cascade with the reply cut otherwise; both share their engines."""
-        return Cascade(
-            self.llm,
-            self.tts,
-            first_words=first_words,
-            later_words=later_words,
-            sequential=self._sequential,
-            new_schedule=self._new_schedule,
-            deadline=self._deadline,
-        )
+        """Return the same cascade with other chunk sizes; both share their engines."""
+        cascade = copy(self)
+        cascade._first_words, cascade._later_words = first_words, later_words
+        return cascade
 
     def with_model(self, llm: LanguageModel) -> Cascade:
         """Return the same cascade with another language model; both share the voice."""
-        return Cascade(
-            llm,
-            self.tts,
-            first_words=self._first_words,
-            later_words=self._later_words,
-            sequential=self._sequential,
-            new_schedule=self._new_schedule,
-            deadline=self._deadline,
-        )
+        cascade = copy(self)
+        cascade.llm = llm
+        return cascade
 
     def _remote_engines(self) -> list[Remote]:
         return [engine for engine in (self.llm, self.tts) if isinstance(engine, Remote)]
@@ -141,7 +129,7 @@ class Cascade:
 
 
 def listening_buffer_s(tts: Synthesizer) -> float:
-    """Return how much audio a listener of ``tts`` should have in hand before tokens go first."""
+    """Return how many seconds of audio the listener needs before tokens go first."""
     return buffer_for(tts.longest_step_s) if isinstance(tts, PacedSpeaker) else BUFFER_S
 
 

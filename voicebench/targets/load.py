@@ -1,8 +1,8 @@
-"""The engine in process as load: what it takes from the clients of a remote engine beside it.
+"""An engine in this process as load on the client of a remote engine.
 
-A cascade may have one engine in process and the other one behind a wire. Then the first computes
-while the client of the second waits to be woken, and the client is woken late. What that costs
-belongs to the instrument's own error, which is therefore measured while the engine is at work.
+A cascade may have one engine in this process and the other one behind a URL. While the first
+computes, the client of the second wakes late. That delay is part of the instrument's own error, so
+the error is measured while the engine is at work.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 from voicebench.errors import VoicebenchError
 from voicebench.remote import Remote
@@ -24,17 +24,17 @@ TEXT = "The weather will stay clear and mild today, with a light wind from the w
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """An engine in process that can be kept at work; loads of one ``name`` are alike."""
+    """An engine in this process that can be kept at work; loads of one ``name`` are equal."""
 
     name: str
     work: Callable[[], Iterator[object]] = field(compare=False)
-    """Begin one reply or one piece of speech, and compute it step by step."""
+    """Start one reply or one piece of speech; each step of the iterator computes a part."""
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
-        """Keep the engine at work within; on leaving, the step at hand is waited for."""
+        """Keep the engine at work during the block, then wait for its current step."""
         stopped = threading.Event()
-        thread = threading.Thread(target=self._go_on, args=(stopped,), name="voicebench-load")
+        thread = threading.Thread(target=self._work_until, args=(stopped,), name="voicebench-load")
         thread.start()
         try:
             yield
@@ -42,20 +42,14 @@ class Load:
             stopped.set()
             thread.join()
 
-    def _go_on(self, stopped: threading.Event) -> None:
-        # An engine that breaks is told of by the turns, which say where.
+    def _work_until(self, stopped: threading.Event) -> None:
+        # A turn reports an engine that fails, and where.
         with contextlib.suppress(VoicebenchError):
             while not stopped.is_set():
-                with contextlib.closing(cast("_Closable", self.work())) as steps:
-                    for _ in cast("Iterator[object]", steps):
+                with contextlib.closing(cast(Any, self.work())) as steps:
+                    for _ in steps:
                         if stopped.is_set():
                             break
-
-
-class _Closable:
-    """Something with a ``close``, as every generator is."""
-
-    def close(self) -> None: ...
 
 
 def load_beside_clients(target: Target) -> Load | None:

@@ -3,39 +3,36 @@
 (Format: OpenAI, "Realtime API: client events, server events", general availability of 2025, and the
 beta before it; Speaches, LocalAI and others speak one of the two.) The connection is opened and the
 session set up before the turn: ``session.created``, ``session.update``, ``session.updated``. The
-turn is one ``response.create``; it ends with ``response.done``.
+turn is one ``response.create``; it ends with ``response.done``. `realtime_response` decides which
+events are of this turn.
 
-Nothing is this turn's before ``response.created`` announces its response, and nothing after it that
-carries another id: a server may still send sound of the response before (`realtime_response`).
-
-What comes is read under both names: ``response.output_audio.delta`` and ``response.audio.delta``,
+Events are known by both names: ``response.output_audio.delta`` and ``response.audio.delta``,
 ``response.output_audio_transcript.delta`` and ``response.audio_transcript.delta``,
-``response.output_text.delta`` and ``response.text.delta``. A transcript's delta is a token: the
-text that is in hand. It may come after the sound that it belongs to. The protocol has no word for
-how long the server took; `voicebench serve` puts a ``server_timing`` into the response's metadata,
-in the form of the HTTP header, and what has one is read.
+``response.output_text.delta`` and ``response.text.delta``. A transcript's delta is a token, even if
+it arrives after its sound. The protocol has no field for the server's own duration. `voicebench
+serve` puts ``server_timing`` into the response's metadata, in the form of the HTTP header.
 
 **One turn must not remember another**, or each would be slower than the one before. The prompt is
-therefore sent within ``response.create``, out of band (``conversation: "none"``). A server that
-does not know that gets it as a conversation item, and a new session for each turn
-(``out_of_band=False``), opened before the turn.
+therefore part of ``response.create``, out of band (``conversation: "none"``). For a server without
+that (``out_of_band=False``) it is a conversation item, and each turn has a new session, opened
+before the turn.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from voicebench.events import Emit, Event, TurnFinished
+from voicebench.events import Event, TurnFinished
 from voicebench.remote.connection.access import Access
 from voicebench.remote.connection.timeouts import WaitBudget
 from voicebench.remote.connection.websocket import SocketService
 from voicebench.remote.failure import message_in
 from voicebench.remote.formats.json_text import text_at
-from voicebench.targets.realtime_response import Response, event_in, told_late
-from voicebench.targets.remote_turn import run_remote_turn
+from voicebench.targets.realtime_response import Response, event_in, late_sound
+from voicebench.targets.remote_turn import SocketTarget
 
 PCM_RATE = 24_000
 """The one rate of the protocol's PCM: 16 bits, little-endian, mono."""
@@ -47,8 +44,7 @@ MAX_EVENTS = 200_000
 class RealtimeOptions:
     """Options of a Realtime session; None leaves the choice to the server.
 
-    ``dialect`` is the protocol's version that the server understands; ``extra`` is merged into the
-    session last.
+    ``dialect`` is the server's version of the protocol; ``extra`` is merged into the session last.
     """
 
     dialect: Literal["ga", "beta"] = "ga"
@@ -58,11 +54,11 @@ class RealtimeOptions:
     extra: Mapping[str, object] | None = None
 
 
-class Realtime:
+class Realtime(SocketTarget):
     """A `Target` behind OpenAI's Realtime protocol.
 
     ``url`` holds the model: ``wss://api.openai.com/v1/realtime?model=gpt-realtime``. Raises
-    `voicebench.errors.UsageError` for a URL or a key that cannot be.
+    `voicebench.errors.UsageError` for a URL or a key that cannot be used.
     """
 
     def __init__(
@@ -72,23 +68,15 @@ class Realtime:
         access = access or Access()
         if self._options.dialect == "beta":
             access = replace(access, headers={**access.headers, "OpenAI-Beta": "realtime=v1"})
-        self._service = SocketService(url, access, "turn", set_up=self._set_up)
+        super().__init__(SocketService(url, access, "turn", set_up=self._set_up))
         self._model: str | None = None
         self._earlier: str | None = None
 
-    def run(self, prompt: str, emit: Emit) -> None:
-        """Send ``prompt`` and emit what comes back, to the response's end."""
-        run_remote_turn(prompt, emit, self._service, self._answer(prompt))
-
-    def check(self) -> None:
-        """Open the connection and a session now, or raise `RemoteError` naming the URL."""
-        self._service.check()
-
     def prepare(self) -> None:
-        """Bring connection and session into the state in which the next turn shall find them."""
+        """Open connection and session; new ones if the server would remember the last turn."""
         if not self._options.out_of_band:
             self._service.drop_used()
-        self._service.prepare()
+        super().prepare()
 
     def describe(self) -> dict[str, object]:
         """Return what a reader of the results must know."""
@@ -104,12 +92,8 @@ class Realtime:
             "sample_rate": PCM_RATE,
         } | self._service.access.describe()
 
-    def close(self) -> None:
-        """Say goodbye and hang up."""
-        self._service.close()
-
     def _set_up(self, service: SocketService, budget: WaitBudget) -> None:
-        """Wait for the new session, and make it what was asked for."""
+        """Wait for the new session, and set its options."""
         self._await(service, budget, "session.created")
         service.send(json.dumps({"type": "session.update", "session": self._session()}), budget)
         updated = self._await(service, budget, "session.updated")
@@ -162,7 +146,7 @@ class Realtime:
             yield {"type": "conversation.item.create", "item": item}
             yield {"type": "response.create"}
 
-    def _answer(self, prompt: str) -> Iterator[Event]:
+    def _answer(self, prompt: str) -> Generator[Event]:
         connected, budget = self._service.begin()
         yield connected
         for message in self._request(prompt):
@@ -174,7 +158,7 @@ class Realtime:
                 self._earlier = response.id
                 for more in self._service.received():
                     yield from response.take(more)
-                yield from told_late(self._service.set_aside.take())
+                yield from late_sound(self._service.set_aside.take())
                 yield TurnFinished()
                 return
         raise self._service.failure(f"sends more than {MAX_EVENTS} events in one turn")

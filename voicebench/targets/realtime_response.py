@@ -1,9 +1,8 @@
-"""One response of the Realtime protocol while its events come in: which of them are its own.
+"""One response of the Realtime protocol while its events arrive.
 
-A connection serves one response after the other, and a server may still send sound of the one
-before. Such sound must not be this turn's first audio. So nothing counts before
-``response.created`` has announced the response, and after it nothing that carries another id. A
-server that announces none cannot be measured: its turn fails and says so.
+A server may still send sound of the response before. It must not count as this turn's first audio.
+So an event counts only after ``response.created`` has announced the response, and only if it has no
+other id. If a server announces no response, the turn fails.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _NOT_OF_THE_RESPONSE = ("conversation.", "session.", "mcp", "rate_limits.")
 class Response:
     """The response to one request, from its announcement to its end.
 
-    ``rate`` is the rate of the sound, ``earlier`` the id of the response before.
+    ``rate`` is the sample rate in Hz, ``earlier`` the id of the response before.
     """
 
     def __init__(self, service: SocketService, rate: int, earlier: str | None) -> None:
@@ -50,9 +49,9 @@ class Response:
         self._token_arrival = -1
 
     def take(self, incoming: Incoming | Beginning) -> Iterator[Event]:
-        """Yield what the event in ``incoming`` brings.
+        """Yield the events of the turn in ``incoming``.
 
-        Raises `RemoteError` for a failure, and for what goes on after the response's end.
+        Raises `RemoteError` for a failure, and for content after the response's end.
         """
         if isinstance(incoming, Beginning):
             if self._announced:
@@ -73,7 +72,7 @@ class Response:
         self._heard.message_is_other()
 
     def _raise_failure(self, event: Mapping[str, object], kind: str) -> None:
-        """Raise the failure that ``event`` tells of; a response's end says it by its status."""
+        """Raise the failure that ``event`` reports; `_finish` reads that of a response's end."""
         if kind == "response.done" or kind.startswith(_NOT_OF_THE_RESPONSE):
             return
         said = reported_failure(event)
@@ -84,12 +83,12 @@ class Response:
             )
 
     def _is_own(self, event: Mapping[str, object], kind: str) -> bool:
-        """Whether ``event`` is this response's: announced, and of its id or of none."""
-        told = _response_id(event)
+        """Return whether ``event`` is of this response: announced, with its id or with none."""
+        event_id = _response_id(event)
         if not self._announced:
-            # A response that is refused may end without having begun.
-            return kind == "response.done" and told != self._earlier
-        return not told or self.id in (None, told)
+            # A refused response may end without an announcement.
+            return kind == "response.done" and event_id != self._earlier
+        return not event_id or self.id in (None, event_id)
 
     def _take(self, event: Mapping[str, object], kind: str, arrival: int) -> Iterator[Event]:
         if kind in _AUDIO:
@@ -129,7 +128,7 @@ class Response:
         status = text_at(event, "response", "status")
         details = part(event, "response", "status_details")
         reason = text_at(details, "reason")
-        # Cut off by its length limit, a reply is still a reply.
+        # A reply that was cut off by its length limit still counts.
         if status in ("", "completed") or (status, reason) == ("incomplete", "max_output_tokens"):
             return
         said = text_at(details, "error", "message") or reason
@@ -139,8 +138,8 @@ class Response:
         )
 
 
-def told_late(messages: list[str | bytes]) -> Iterator[Remark]:
-    """Yield the remark on ``messages`` that came between two responses, if one brings sound."""
+def late_sound(messages: list[str | bytes]) -> Iterator[Remark]:
+    """Yield a remark if one of ``messages``, which came between two responses, holds sound."""
     for message in messages:
         with contextlib.suppress(RemoteError):
             if isinstance(message, str) and is_sound(json_object(message)):
@@ -149,7 +148,7 @@ def told_late(messages: list[str | bytes]) -> Iterator[Remark]:
 
 
 def is_sound(event: Mapping[str, object]) -> bool:
-    """Whether ``event`` brings sound."""
+    """Return whether ``event`` holds sound."""
     return text_at(event, "type") in _AUDIO and bool(text_at(event, "delta"))
 
 

@@ -1,16 +1,14 @@
-"""A turn that is taken elsewhere as a whole: emitted as it arrives, and ended whatever happens."""
+"""A turn over a WebSocket: events are emitted as they arrive, and the turn always ends."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import cast
 
 from voicebench.errors import EngineError
 from voicebench.events import (
     Emit,
     Event,
-    Fault,
     Reply,
     Token,
     TurnFailed,
@@ -23,53 +21,82 @@ from voicebench.remote.connection.websocket import SocketService
 from voicebench.text.visible import Remarks, VisibleText, visible_reply
 
 
-def run_remote_turn(
-    prompt: str, emit: Emit, service: SocketService, answer: Iterator[Event]
-) -> None:
-    """Push the events of one turn whose ``answer`` comes over ``service``.
+class SocketTarget:
+    """A `Target` that sends a prompt over a WebSocket and emits the events that come back."""
 
-    ``answer`` yields what comes in, a terminal event last, or none where it simply ends. A failure
-    hangs up, so that nothing that is still under way can fall into the next turn; the turn ends as
-    failed. Any exception that is no `EngineError` goes on after that.
-    """
-    emit(TurnStarted(prompt))
-    try:
-        with closing(cast("_Closable", answer)):
-            ended, letters = False, 0
-            for event in _visible(answer, service):
-                letters += len(event.text) if isinstance(event, Token | Reply) else 0
-                if letters > MAX_REPLY_CHARS:
-                    raise service.failure(f"sends a reply of more than {MAX_REPLY_CHARS} letters")
+    def __init__(self, service: SocketService) -> None:
+        self._service = service
+
+    def _answer(self, prompt: str) -> Generator[Event]:
+        """Send ``prompt``, and yield what comes back.
+
+        The last event is a terminal one, unless the answer simply ends.
+        """
+        raise NotImplementedError
+
+    def run(self, prompt: str, emit: Emit) -> None:
+        """Take one turn.
+
+        After a failure the connection is closed, so that nothing of this turn can fall into the
+        next one. The turn always ends: as failed for an `EngineError`; any other exception is
+        raised after that.
+        """
+        emit(TurnStarted(prompt))
+        try:
+            self._emit_answer(prompt, emit)
+        except EngineError as error:
+            self._service.drop()
+            emit(_failed(error, self._service))
+        except BaseException as error:
+            self._service.drop()
+            if isinstance(error, KeyboardInterrupt):
+                emit(TurnFailed("interrupted by the user", "interrupted", "turn"))
+            else:
+                emit(TurnFailed(type(error).__name__, "engine", "turn"))
+            raise
+        else:
+            self._service.end()
+
+    def _emit_answer(self, prompt: str, emit: Emit) -> None:
+        ended, characters = False, 0
+        with closing(self._answer(prompt)) as answer:
+            for event in _visible(answer, self._service):
+                characters += len(event.text) if isinstance(event, Token | Reply) else 0
+                if characters > MAX_REPLY_CHARS:
+                    raise self._service.failure(
+                        f"sends a reply of more than {MAX_REPLY_CHARS} letters"
+                    )
                 emit(event)
                 ended = isinstance(event, TurnFinished | TurnFailed)
-            if not ended:
-                emit(TurnFinished())
-    except EngineError as error:
-        service.drop()
-        emit(_failed(error, service))
-    except BaseException as error:
-        service.drop()
-        fault: Fault = "interrupted" if isinstance(error, KeyboardInterrupt) else "engine"
-        what = "interrupted by the user" if fault == "interrupted" else f"{type(error).__name__}"
-        emit(TurnFailed(what, fault, "turn"))
-        raise
-    else:
-        service.end()
+        if not ended:
+            emit(TurnFinished())
+
+    def check(self) -> None:
+        """Open the connection now, or raise `RemoteError` naming the URL."""
+        self._service.check()
+
+    def prepare(self) -> None:
+        """Bring the connection into the state in which the next turn has to find it."""
+        self._service.prepare()
+
+    def close(self) -> None:
+        """Close the connection with the closing handshake."""
+        self._service.close()
 
 
 def _visible(answer: Iterator[Event], service: SocketService) -> Iterator[Event]:
-    """Yield ``answer`` without text that nobody should hear (`voicebench.text.visible`)."""
+    """Yield ``answer`` without hidden text (`voicebench.text.visible`)."""
     text, remarks = VisibleText(), Remarks()
-    begins_anew = False
+    after_hidden = False
     for event in answer:
         match event:
             case Token(piece, joined):
                 shown = text.push(piece)
                 yield from remarks.of(text.withheld)
                 if shown:
-                    yield Token(shown, joined and not begins_anew)
-                # What is joined to something withheld has no moment of a token before it.
-                begins_anew = not shown
+                    yield Token(shown, joined and not after_hidden)
+                # A token that arrived together with hidden text has no visible token before it.
+                after_hidden = not shown
             case Reply(whole):
                 reply = visible_reply(whole)
                 yield from remarks.of(reply.withheld)
@@ -91,12 +118,6 @@ def _rest(text: VisibleText, service: SocketService) -> Iterator[Token]:
     rest = text.finish()
     if rest:
         yield Token(rest)
-
-
-class _Closable:
-    """Something with a ``close``, as every generator is."""
-
-    def close(self) -> None: ...
 
 
 def _failed(error: EngineError, service: SocketService) -> TurnFailed:

@@ -1,13 +1,10 @@
-"""The simulated target: a voice assistant whose every delay is written down beforehand.
+"""The simulated target: every delay of a turn is written in a script.
 
-It exists to test the instrument. A script such as
+It tests the instrument. A script such as
 ``sim:ttft=120ms,token=8ms,ttfb=70ms,speed=4x,silence=30ms,fail=7`` says when each token, text
 chunk and piece of audio comes; the real chunker cuts the text. On a `VirtualClock` the recorded
-timeline equals the script to the nanosecond, without waiting; on the real clock the difference is
-the instrument's own error (``voicebench selftest``).
-
-It plays a voice made by arithmetic, so that its audio begins and is judged like speech; it never
-pretends to be an engine.
+timeline equals the script to the nanosecond, without waiting. On the real clock the difference is
+the instrument's own error (``voicebench selftest``). The audio is computed to look like speech.
 """
 
 from __future__ import annotations
@@ -44,7 +41,7 @@ WINDOW_S = 0.1
 """Each piece of audio is at most this long."""
 SECONDS_PER_WORD = 0.3
 LONGEST_SPEECH_S = 30.0
-"""A longer text chunk repeats its sound, so that many at once fit into memory: whole periods."""
+"""A longer text chunk repeats its sound in whole periods, so that it fits into memory."""
 NS_PER_S = 1_000_000_000
 
 _REPLY = (
@@ -90,9 +87,9 @@ def plan_tokens(script: Script) -> list[tuple[int, Token]]:
 
 
 def plan_speech(script: Script, waiting: list[tuple[int, str]]) -> list[Scripted]:
-    """Speak the chunks one after the other, each as soon as it is there and the voice is free.
+    """Return the speech of the chunks, one after the other, each as soon as the voice is free.
 
-    ``waiting`` has each text chunk with the moment from which it can be handed over.
+    ``waiting`` has each text chunk and the nanosecond at which it is complete.
     """
     plan: list[Scripted] = []
     free_ns = 0
@@ -121,7 +118,7 @@ def _speech(seconds: float, silence_s: float) -> NDArray[np.float32]:
 
 
 def _again(voice: NDArray[np.float32], silent: int, begin: int, end: int) -> NDArray[np.float32]:
-    """Return samples ``begin`` to ``end`` of ``voice``, which goes on after its ``silent`` head."""
+    """Return samples ``begin`` to ``end`` of ``voice``, repeated after its ``silent`` head."""
     if end <= voice.size:
         return voice[begin:end]
     first = silent + (begin - silent) % (voice.size - silent)
@@ -147,7 +144,7 @@ class WaitingClock(Protocol):
 
 
 class VirtualClock:
-    """A clock that moves only when somebody waits: a minute of turns takes no time at all."""
+    """A clock that moves only by waiting, so that a minute of turns takes no time."""
 
     def __init__(self) -> None:
         self._now_ns = 0
@@ -162,10 +159,9 @@ class VirtualClock:
 
 
 class RealClock:
-    """The computer's monotonic clock; sleeps, then spins through the last stretch.
+    """The computer's monotonic clock. It sleeps, then spins for the last ``spin_ns``.
 
-    Spinning is exact, and keeps every other thread of the process from running: a process that
-    has to send what it plays spins for ``spin_ns`` of 0.
+    Spinning is exact, but no other thread of the process can run. A server sets it to 0.
     """
 
     def __init__(self, spin_ns: int = 2_000_000) -> None:
@@ -204,14 +200,14 @@ class Simulated:
         self._turns += 1
         fails = self.script.fail > 0 and self._turns % self.script.fail == 0
         emit(TurnStarted(prompt))
-        # Read after the turn's own stamp, so that nothing comes before its moment.
+        # Read after the stamp of `TurnStarted`, so that no event is early.
         start_ns = self.clock.now_ns()
         for scripted in self._plan(fails=fails)[1:]:
             self.clock.wait_until(start_ns + scripted.at_ns)
             emit(scripted.event)
 
     def _plan(self, *, fails: bool) -> list[Scripted]:
-        """Return the plan of every turn, made once: planning takes time that no script has."""
+        """Return the plan of a turn, cached so that planning adds no delay."""
         if fails not in self._plans:
             self._plans[fails] = plan_turn(self.script, "", self._new_chunker(), fails=fails)
         return self._plans[fails]

@@ -1,24 +1,22 @@
 """Our own voice WebSocket as a target: a turn goes in, tokens and sound come out.
 
-The other end is `voicebench serve`, or whatever speaks `voicebench.turn.wire`. What it sends is
-emitted the moment it is in hand. Of what it says about itself, its duration of the turn is kept,
-beside ours. Its own connections, its own loudspeaker, and what it saw of the servers behind it are
-not this turn's.
+The server is `voicebench serve`, or another one that speaks `voicebench.turn.wire`. Its events are
+emitted as they arrive. Of its own measurements only the duration of the turn is kept, beside ours;
+its connections, its loudspeaker and its servers are not part of this turn.
 
-**No clock of this turn is the server's to set.** Which tokens came together is told by our own
-reads. Which turn a message is of is told by the number that the server repeats. A server that
-repeats none gets a connection for each turn, opened before the turn.
+The server cannot set the times of this turn. Which tokens arrived together is known from our own
+reads. Which turn a message belongs to is known from the number that the server repeats. If it
+repeats none, each turn gets a new connection, opened before the turn.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from voicebench.events import (
     AudioChunk,
     Connected,
-    Emit,
     Event,
     FirstByte,
     Remark,
@@ -38,41 +36,34 @@ from voicebench.remote.failure import RemoteError
 from voicebench.remote.formats.json_text import json_object
 from voicebench.remote.formats.reported_failure import reported_failure
 from voicebench.remote.sound.speech import AnswerSpeech, SharedRate
-from voicebench.targets.remote_turn import run_remote_turn
+from voicebench.targets.remote_turn import SocketTarget
 from voicebench.turn import wire
 from voicebench.turn.wire import WireError
 
 MAX_EVENTS = 200_000
-"""Events of one turn; more is a turn without end."""
+"""The limit for the events of one turn."""
 LINGER_S = 0.1
-"""How long a connection is listened to after its only turn, for what comes after the end."""
+"""How long to listen after the only turn of a connection, for messages after its end."""
 
 
-class VoiceSocket:
+class VoiceSocket(SocketTarget):
     """A `Target` behind our own WebSocket, for example ``ws://127.0.0.1:8765/v1/voice``.
 
-    Raises `voicebench.errors.UsageError` for a URL or a key that cannot be.
+    Raises `voicebench.errors.UsageError` for a URL or a key that cannot be used.
     """
 
     def __init__(self, url: str, access: Access | None = None) -> None:
-        self._service = SocketService(url, access or Access(), "turn", subprotocol=wire.SUBPROTOCOL)
+        service = SocketService(url, access or Access(), "turn", subprotocol=wire.SUBPROTOCOL)
+        super().__init__(service)
         self._rate = SharedRate()
         self._numbers = itertools.count(1)
         self._repeats_numbers: bool | None = None
 
-    def run(self, prompt: str, emit: Emit) -> None:
-        """Send ``prompt`` and emit what comes back, to the turn's end."""
-        run_remote_turn(prompt, emit, self._service, self._answer(prompt))
-
-    def check(self) -> None:
-        """Open the connection now, or raise `RemoteError` naming the URL."""
-        self._service.check()
-
     def prepare(self) -> None:
-        """Bring the connection into the state in which the next turn shall find it."""
+        """Open the connection; a new one if the server does not number its messages."""
         if self._repeats_numbers is False:
             self._service.drop_used(LINGER_S)
-        self._service.prepare()
+        super().prepare()
 
     def describe(self) -> dict[str, object]:
         """Return what a reader of the results must know."""
@@ -82,11 +73,7 @@ class VoiceSocket:
             "sample_rate": self._rate.known,
         } | self._service.access.describe()
 
-    def close(self) -> None:
-        """Say goodbye and hang up."""
-        self._service.close()
-
-    def _answer(self, prompt: str) -> Iterator[Event]:
+    def _answer(self, prompt: str) -> Generator[Event]:
         connected, budget = self._service.begin()
         yield connected
         number = next(self._numbers)
@@ -106,10 +93,9 @@ class VoiceSocket:
 
 
 class _Answer:
-    """The answer to one turn while its messages come in.
+    """The answer to one turn while its messages arrive.
 
-    ``repeats_number`` says whether the server repeats the turn's number, None as long as that is
-    not known.
+    ``repeats_number`` says whether the server repeats the turn's number; None if unknown.
     """
 
     def __init__(
@@ -124,7 +110,7 @@ class _Answer:
         self._kinds: set[str] = set()
 
     def take(self, incoming: Incoming | Beginning) -> Iterator[Event]:
-        """Yield what ``incoming`` says of this turn. Raises `RemoteError` or `WireError`."""
+        """Yield the events of this turn in ``incoming``. Raises `RemoteError` or `WireError`."""
         if isinstance(incoming, Beginning):
             if incoming.kind == "binary":
                 yield from self._heard.message_begins()
@@ -149,7 +135,7 @@ class _Answer:
             case ServerTiming():
                 pass
             case TurnFailed(reason, fault, stage):
-                # The server lives and said so: the connection serves on.
+                # The server reported it itself, so the connection can be used again.
                 yield TurnFailed(self._service.quote(reason), fault, stage)
             case Remark(kind, said):
                 yield Remark(kind, self._service.quote(said))
@@ -160,7 +146,7 @@ class _Answer:
         self._heard.message_is_other()
 
     def check_end(self, received: list[Incoming]) -> None:
-        """Raise `RemoteError` where something of this turn is there though it has ended."""
+        """Raise `RemoteError` if one of the messages is of this turn, which has ended."""
         for incoming in received:
             event = self._own(incoming)
             if event is not None:
@@ -168,7 +154,7 @@ class _Answer:
                 raise RemoteError(f"sends {name} after the turn's end", fault="protocol")
 
     def _own(self, incoming: Incoming) -> Event | None:
-        """Return the event that a message is, None where it is another turn's."""
+        """Return the event in a message; None if it is of another turn."""
         try:
             event, turn = wire.decode_of_turn(incoming.data)
         except WireError:
@@ -198,7 +184,7 @@ class _Answer:
         return Reply(text) if is_reply else Token(text, joined)
 
     def _check_order(self, kind: str) -> None:
-        """Refuse sound before the text that it speaks, where it may be an earlier turn's."""
+        """Raise `RemoteError` for sound before its text: it may be an earlier turn's."""
         if kind not in self._kinds and not self._heard.is_empty and not self.repeats_number:
             raise RemoteError(
                 f"sends sound before the turn's first {kind}, and no turn's number with it: it may "
