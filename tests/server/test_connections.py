@@ -23,6 +23,7 @@ from voicebench.server.connections import (
     MOST_CONNECTIONS,
     SLOWEST,
     Arrears,
+    ClientConnection,
     Connections,
     Limits,
     limits_for,
@@ -423,7 +424,7 @@ def test_connections_fit_into_the_descriptors_that_are_left(descriptors: int) ->
         assert limits == Limits()
 
 
-class Known:
+class Known(ClientConnection):
     """A connection of a test."""
 
     def __init__(self, idle_since: float | None) -> None:

@@ -17,7 +17,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 
 from voicebench.server.clock import note_arrival, now_s
-from voicebench.server.connections import MAX_HEAD_BYTES, MAX_HEADERS, Connections
+from voicebench.server.connections import MAX_HEAD_BYTES, MAX_HEADERS, ClientConnection, Connections
 
 MAX_FRAGMENTS = 1024
 """Frames of one message."""
@@ -85,37 +85,7 @@ def socket_protocol(connections: Connections) -> type[WebSocketsSansIOProtocol]:
     return type("Socket", (SocketConnection,), {"known": connections})
 
 
-class _Watched:
-    """Base of both protocols: `Connections` watches clients that do not read."""
-
-    known: Connections
-    transport: Any
-
-    def pause_writing(self) -> None:
-        """Watch a client that does not read."""
-        super().pause_writing()  # type: ignore[misc]
-        self.known.falls_behind(self)
-
-    def resume_writing(self) -> None:
-        """Go on sending."""
-        super().resume_writing()  # type: ignore[misc]
-        self.known.keeps_up(self)
-
-    @property
-    def idle_since(self) -> float | None:
-        """Unknown: the client of a WebSocket may think before its next turn."""
-        return None
-
-    def taken(self) -> int:
-        """Return how many of the written bytes the client has taken."""
-        return int(self.transport.taken())
-
-    def break_off(self) -> None:
-        """Close it at once."""
-        self.transport.abort()
-
-
-class HttpConnection(_Watched, HttpToolsProtocol):
+class HttpConnection(ClientConnection, HttpToolsProtocol):
     """An HTTP connection: notes arrivals, gathers writes, limits the time of a head."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -125,7 +95,7 @@ class HttpConnection(_Watched, HttpToolsProtocol):
         self._became_socket = False
         self._head: asyncio.TimerHandle | None = None
         self._head_bytes = 0
-        self._idle_since: float | None = now_s()
+        self.idle_since = now_s()
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
@@ -160,14 +130,14 @@ class HttpConnection(_Watched, HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Begin the request whose head is complete."""
         self._head_ended()
-        self._idle_since = None
+        self.idle_since = None
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
         """Go on with the next request, or wait for it."""
         super().on_response_complete()
         if not self._answers():
-            self._idle_since = now_s()  # the loop's own clock has steps of a millisecond
+            self.idle_since = now_s()  # the loop's own clock has steps of a millisecond
 
     def handle_websocket_upgrade(self) -> None:
         """Become a WebSocket, if there is room for one."""
@@ -176,11 +146,6 @@ class HttpConnection(_Watched, HttpToolsProtocol):
             super().handle_websocket_upgrade()
         else:
             self._refuse(b"503 Service Unavailable")
-
-    @property
-    def idle_since(self) -> float | None:
-        """Since when no request is under way; None if one is."""
-        return self._idle_since
 
     def _answers(self) -> bool:
         """Return whether a request is under way."""
@@ -206,7 +171,7 @@ class HttpConnection(_Watched, HttpToolsProtocol):
             self.transport.close()
 
 
-class SocketConnection(_Watched, WebSocketsSansIOProtocol):
+class SocketConnection(ClientConnection, WebSocketsSansIOProtocol):
     """A WebSocket whose client cannot make the server store anything without limit."""
 
     def connection_made(self, transport: Any) -> None:

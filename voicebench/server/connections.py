@@ -22,7 +22,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 IDLE_S = 75
 """How long an idle connection stays open: longer than a client pauses between two turns."""
@@ -62,21 +62,32 @@ class Limits:
         return max(1, self.most // 2)
 
 
-class ClientConnection(Protocol):
-    """Interface of a connection, as `Connections` needs it."""
+class ClientConnection:
+    """Base of both protocols of a server: what `Connections` needs of a connection."""
 
-    @property
-    def idle_since(self) -> float | None:
-        """Since when it has no request under way, on `now_s`'s clock; None if it has one."""
-        ...
+    known: Connections
+    transport: Any
+    idle_since: float | None = None
+    """Since when it has no request under way, on `now_s`'s clock. None if it has one, and for a
+    WebSocket, whose client may think before its next turn."""
+
+    def pause_writing(self) -> None:
+        """Watch a client that does not read."""
+        super().pause_writing()  # type: ignore[misc]
+        self.known.falls_behind(self)
+
+    def resume_writing(self) -> None:
+        """Go on sending."""
+        super().resume_writing()  # type: ignore[misc]
+        self.known.keeps_up(self)
 
     def taken(self) -> int:
         """Return how many of the written bytes the client has taken."""
-        ...
+        return int(self.transport.taken())
 
     def break_off(self) -> None:
         """Close it at once, without sending the rest."""
-        ...
+        self.transport.abort()
 
 
 class Connections:

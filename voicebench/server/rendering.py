@@ -11,17 +11,16 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from voicebench.audio.pcm import to_int16
 from voicebench.audio.wav_writer import wav_header
 from voicebench.events import AudioChunk, Event
 from voicebench.server.admission import RunningTurn
 from voicebench.server.refusal import Refusal
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 SoundForm = Literal["pcm", "wav", "wav-chunks"]
 

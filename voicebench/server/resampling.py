@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import numpy as np
+from numpy.typing import NDArray
 
 from voicebench.server.rendering import sample_bytes
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 PROTOCOL_RATE = 24_000
 """Hz, of the Realtime protocol's PCM."""
@@ -36,8 +33,6 @@ class Resampled:
 
     def finish(self) -> bytes:
         """Return the rest of the samples."""
-        import numpy as np
-
         if self._stream is None:
             return b""
         return sample_bytes(self._stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True))
