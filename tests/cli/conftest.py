@@ -43,7 +43,9 @@ def scripted_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def searched(voicebench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Searched:
+def searched(
+    voicebench: Command, undrawn: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Searched:
     monkeypatch.setenv("SOME_KEY", KEY)
     monkeypatch.setattr("voicebench.measuring.open_run.QUICK_TURNS", 1)
     monkeypatch.setattr("voicebench.measuring.open_run.QUICK_TURNS_OVER_THE_WIRE", 1)

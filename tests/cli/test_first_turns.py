@@ -32,7 +32,7 @@ def test_the_turn_after_a_silence_meets_what_keep_alive_left_of_its_connections(
 ) -> None:
     with server(limits=Limits(idle_s=2)) as url:
         ran = voicebench(
-            *run(tmp_path, "--server", url, "--runs", "3", "--idle-gap", "4s"),
+            *run(tmp_path, "--server", url, "--runs", "3", "--idle-gap", "3s"),
             *("--set", "run.idle_turns=2"),
         )
     assert ran.code == 0, ran.err

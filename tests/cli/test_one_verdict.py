@@ -17,6 +17,8 @@ from ran_command import Command
 from voicebench.judging.noise import Noise
 from voicebench.measuring import open_run
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 pytestmark = pytest.mark.usefixtures("scripted_time")
 
 QUICK = "sim:ttft=5ms,token=1ms,ttfb=5ms,speed=100x,words=6"

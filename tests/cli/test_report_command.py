@@ -13,6 +13,8 @@ from handmade import failed_turn, make_turn, sprint_turns
 from ran_command import Command
 from recorded_folders import write_result
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 pytestmark = pytest.mark.usefixtures("scripted_time")
 
 QUICK = "sim:ttft=5ms,token=1ms,ttfb=5ms,speed=100x,words=6"

@@ -69,17 +69,6 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Check the charts' specifications instead of drawing them, which takes most of the time."""
-
-    def check(spec: str) -> str:
-        json.loads(spec, parse_constant=lambda number: pytest.fail(f"{number} in a chart"))
-        return "<svg ></svg>"
-
-    monkeypatch.setattr("vl_convert.vegalite_to_svg", check)
-
-
 def places(value: object, above: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     """Yield the way to ``value`` and to all that is in it; of a list, to its first entry only."""
     yield above
