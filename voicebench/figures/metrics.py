@@ -23,7 +23,7 @@ from voicebench.turn.playback import (
     listen,
     worst_deficit_ns,
 )
-from voicebench.turn.timeline import Timeline
+from voicebench.turn.timeline import TimedText, Timeline
 
 Unit = Literal["ms", "s", "count", "x", "per_s", "bool"]
 Better = Literal["lower", "higher", "neither"]
@@ -54,22 +54,14 @@ def _ms(at_ns: float | None) -> float | None:
     return None if at_ns is None else at_ns / NS_PER_MS
 
 
-def _first_token(turn: Timeline) -> int | None:
-    return turn.tokens[0].at_ns if turn.tokens else None
+def _first(events: Sequence[TimedText | Arrival]) -> int | None:
+    return events[0].at_ns if events else None
 
 
 def _reply_complete(turn: Timeline) -> int | None:
     if turn.whole_reply is not None:
         return turn.whole_reply.at_ns
     return turn.tokens[-1].at_ns if turn.tokens else None
-
-
-def _first_chunk(turn: Timeline) -> int | None:
-    return turn.chunks[0].at_ns if turn.chunks else None
-
-
-def _first_audio(turn: Timeline) -> int | None:
-    return turn.audio[0].at_ns if turn.audio else None
 
 
 def _between(start: float | None, end: float | None) -> float | None:
@@ -247,8 +239,8 @@ def _transport_of(*stages: Stage) -> Callable[[Timeline], float | None]:
 
 
 def _unattributed(turn: Timeline) -> float | None:
-    first_audio, first_chunk = _ms(_first_audio(turn)), _ms(_first_chunk(turn))
-    ttfb = _between(_first_chunk(turn), _first_audio(turn))
+    first_audio, first_chunk = _ms(_first(turn.audio)), _ms(_first(turn.chunks))
+    ttfb = _between(_first(turn.chunks), _first(turn.audio))
     if first_audio is None or first_chunk is None or ttfb is None:
         return None
     return first_audio - first_chunk - ttfb
@@ -259,7 +251,7 @@ METRICS: tuple[Metric, ...] = (
         "llm_ttft_ms",
         "Turn start to the first token: the first non-empty visible text delta. Role-only, empty "
         "and blank deltas before it, reasoning and tool calls do not count.",
-        lambda turn: _ms(_first_token(turn)),
+        lambda turn: _ms(_first(turn.tokens)),
     ),
     Metric(
         "llm_total_ms",
@@ -294,18 +286,18 @@ METRICS: tuple[Metric, ...] = (
         "first_chunk_ms",
         "Turn start to the moment the first text chunk is handed to the synthesizer. Includes the "
         "language model's first tokens and the chunker's wait for the end of a word.",
-        lambda turn: _ms(_first_chunk(turn)),
+        lambda turn: _ms(_first(turn.chunks)),
     ),
     Metric(
         "tts_ttfb_ms",
         "First text chunk handed to the synthesizer to the first PCM sample in host memory. A "
         "container header is not a sample.",
-        lambda turn: _between(_first_chunk(turn), _first_audio(turn)),
+        lambda turn: _between(_first(turn.chunks), _first(turn.audio)),
     ),
     Metric(
         "first_audio_ms",
         "Turn start to the first PCM sample in host memory, audible or not.",
-        lambda turn: _ms(_first_audio(turn)),
+        lambda turn: _ms(_first(turn.audio)),
     ),
     Metric(
         "leading_silence_ms",
