@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -36,147 +36,106 @@ class MachineCheck:
 
 def examine() -> list[MachineCheck]:
     """Run every check."""
-    return [finding for check in CHECKS for finding in check()]
-
-
-def _python() -> list[MachineCheck]:
-    version = platform.python_version()
-    if (3, 11) <= sys.version_info[:2] <= (3, 13):
-        return [MachineCheck("Python", "ok", version)]
     return [
-        MachineCheck("Python", "warning", version, "voicebench is tested on Python 3.11 to 3.13")
+        _python(),
+        *_packages(),
+        _device(),
+        _compiled(),
+        *_models(),
+        _speakers(),
+        _clock(),
+        _governor(),
+        _load(),
     ]
 
 
-def _engines() -> list[MachineCheck]:
-    findings = []
+def _ok_or_warning(what: str, detail: str, remedy: str) -> MachineCheck:
+    """Return a warning if there is a ``remedy``."""
+    return MachineCheck(what, "warning" if remedy else "ok", detail, remedy)
+
+
+def _python() -> MachineCheck:
+    tested = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    remedy = "" if tested else "voicebench is tested on Python 3.11 to 3.13"
+    return _ok_or_warning("Python", platform.python_version(), remedy)
+
+
+def _packages() -> Iterator[MachineCheck]:
     for package in ("torch", "transformers", "piper-tts"):
         version = environment.package_version(package)
         if version is None:
-            remedy = f"pip install {package}"
-            findings.append(MachineCheck(package, "missing", "not installed", remedy))
+            yield MachineCheck(package, "missing", "not installed", f"pip install {package}")
         else:
-            findings.append(MachineCheck(package, "ok", version))
-    return findings
+            yield MachineCheck(package, "ok", version)
 
 
-def _devices() -> list[MachineCheck]:
+def _device() -> MachineCheck:
     from voicebench.machine.devices import available_devices, resolve_device
 
     try:
-        chosen = resolve_device("auto")
-        names = ", ".join(available_devices())
+        detail = f"auto is {resolve_device('auto')}; there are: {', '.join(available_devices())}"
     except (VoicebenchError, ImportError) as error:
-        return [MachineCheck("computing device", "missing", str(error), "pip install torch")]
-    return [MachineCheck("computing device", "ok", f"auto is {chosen}; there are: {names}")]
+        return MachineCheck("computing device", "missing", str(error), "pip install torch")
+    return MachineCheck("computing device", "ok", detail)
 
 
-def _compiled() -> list[MachineCheck]:
+def _compiled() -> MachineCheck:
     """Check the C code; a missing cache or compiler only costs speed."""
     from voicebench.engines.native.library import NoLibrary, native_library
 
     try:
         library = native_library()
     except NoLibrary as error:
-        return [
-            MachineCheck(
-                "C compiler",
-                "warning",
-                f"{error}; the engines compute in torch, which is slower on a CPU",
-                error.remedy,
-            )
-        ]
+        detail = f"{error}; the engines compute in torch, which is slower on a CPU"
+        return MachineCheck("C compiler", "warning", detail, error.remedy)
     wide = "with its wide instructions" if library.voicebench_is_vectorised() else "plainly"
-    return [MachineCheck("C compiler", "ok", f"has compiled for this processor, {wide}")]
+    return MachineCheck("C compiler", "ok", f"has compiled for this processor, {wide}")
 
 
-def _speakers() -> list[MachineCheck]:
+def _models() -> Iterator[MachineCheck]:
+    from voicebench.engines.models import CATALOGUE, state
+
+    for entry in CATALOGUE:
+        condition = state(entry.name)
+        if condition == "ready":
+            yield MachineCheck(entry.name, "ok", "in the cache")
+        else:
+            detail = f"{condition}; it is fetched when first used"
+            remedy = f"voicebench models pull {entry.name}"
+            yield MachineCheck(entry.name, "warning", detail, remedy)
+
+
+def _speakers() -> MachineCheck:
     from voicebench.audio.loudspeakers import list_speakers
 
     try:
         speakers = list_speakers()
     except VoicebenchError as error:
-        return [MachineCheck("sound device", "warning", error.message, error.remedy)]
-    if not speakers:
-        return [
-            MachineCheck(
-                "sound device",
-                "warning",
-                "none found",
-                "only `voicebench say` needs one; it can write a file with --output",
-            )
-        ]
-    return [MachineCheck("sound device", "ok", ", ".join(speaker.name for speaker in speakers))]
+        return MachineCheck("sound device", "warning", error.message, error.remedy)
+    names = ", ".join(speaker.name for speaker in speakers)
+    remedy = "only `voicebench say` needs one; it can write a file with --output"
+    return _ok_or_warning("sound device", names or "none found", "" if names else remedy)
 
 
-def _models() -> list[MachineCheck]:
-    from voicebench.engines.models import CATALOGUE, state
-
-    findings = []
-    for entry in CATALOGUE:
-        present = state(entry.name)
-        if present == "ready":
-            findings.append(MachineCheck(entry.name, "ok", "in the cache"))
-        else:
-            findings.append(
-                MachineCheck(
-                    entry.name,
-                    "warning",
-                    f"{present}; it is fetched when first used",
-                    f"voicebench models pull {entry.name}",
-                )
-            )
-    return findings
-
-
-def _clock() -> list[MachineCheck]:
+def _clock() -> MachineCheck:
     step_ns = environment.clock_resolution_ns()
-    if step_ns <= MAX_CLOCK_STEP_NS:
-        return [MachineCheck("clock", "ok", f"{step_ns} ns between two readings")]
-    return [
-        MachineCheck(
-            "clock",
-            "warning",
-            f"{step_ns} ns between two readings",
-            "measure on a machine with a finer monotonic clock",
-        )
-    ]
+    is_fine = step_ns <= MAX_CLOCK_STEP_NS
+    remedy = "" if is_fine else "measure on a machine with a finer monotonic clock"
+    return _ok_or_warning("clock", f"{step_ns} ns between two readings", remedy)
 
 
-def _governor() -> list[MachineCheck]:
+def _governor() -> MachineCheck:
     governor = environment.cpu_governor()
-    if governor is None:
-        return [MachineCheck("CPU governor", "ok", "unknown on this system")]
-    if governor == "performance":
-        return [MachineCheck("CPU governor", "ok", governor)]
-    return [
-        MachineCheck(
-            "CPU governor",
-            "warning",
-            f"{governor}: the clock follows the load",
-            "sudo cpupower frequency-set -g performance",
-        )
-    ]
+    if governor in (None, "performance"):
+        return MachineCheck("CPU governor", "ok", governor or "unknown on this system")
+    detail = f"{governor}: the clock follows the load"
+    remedy = "sudo cpupower frequency-set -g performance"
+    return MachineCheck("CPU governor", "warning", detail, remedy)
 
 
-def _load() -> list[MachineCheck]:
+def _load() -> MachineCheck:
     load, cores = environment.load_average(), environment.core_count()
     if load is None:
-        return [MachineCheck("load", "ok", "unknown on this system")]
-    detail = f"{load:.2f} on {cores} cores"
-    if load <= cores / 2:
-        return [MachineCheck("load", "ok", detail)]
-    return [MachineCheck("load", "warning", detail, "stop other programs before measuring")]
-
-
-CHECKS: tuple[Callable[[], list[MachineCheck]], ...] = (
-    _python,
-    _engines,
-    _devices,
-    _compiled,
-    _models,
-    _speakers,
-    _clock,
-    _governor,
-    _load,
-)
+        return MachineCheck("load", "ok", "unknown on this system")
+    remedy = "" if load <= cores / 2 else "stop other programs before measuring"
+    return _ok_or_warning("load", f"{load:.2f} on {cores} cores", remedy)

@@ -238,18 +238,15 @@ class TurnTaking(FreeForAll):
         self._steps += 1
 
     def chunk_waits(self) -> None:
-        """Record that a text chunk waits for the synthesizer."""
         with self._changed:
             self._chunks_waiting += 1
 
     def chunk_spoken(self) -> None:
-        """Record that the synthesizer has finished a text chunk, or has given up."""
         with self._changed:
             self._chunks_waiting -= 1
             self._changed.notify_all()
 
     def audio_out(self, seconds: float) -> None:
-        """Record that this much audio came out."""
         with self._changed:
             now_ns = self._clock()
             # A listener without audio pauses, so an earlier stall makes nothing urgent now.
@@ -259,18 +256,15 @@ class TurnTaking(FreeForAll):
             self._changed.notify_all()
 
     def text_out(self) -> None:
-        """Record a token of a turn without audio."""
         self.audio_out(0.0)
 
     def give_way(self) -> None:
-        """Let all waiting steps go: the turn is over or given up."""
         with self._changed:
             self._chunks_waiting = 0
             self._device.let_go(self)
             self._changed.notify_all()
 
     def cancel(self) -> None:
-        """Start no further step: waiting and later steps raise `TurnCancelled`."""
         with self._changed:
             self.is_cancelled = True
         self.give_way()

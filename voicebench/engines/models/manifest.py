@@ -93,47 +93,42 @@ def damage(folder: Path, *, hashes: bool = False) -> str | None:
         if document["schema"] != SCHEMA:
             return f"{NAME} has schema {document['schema']!r}, not {SCHEMA}"
         about = dict(document["about"])
-        recorded = {str(name): _Recorded(file) for name, file in document["files"].items()}
+        entries = {name: _entry(file) for name, file in document["files"].items()}
     except FileNotFoundError:
         return f"{NAME} is missing"
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"{NAME} cannot be read"
-    for name, file in recorded.items():
+    for name, entry in entries.items():
         try:
-            difference = file.difference(folder / name, hashes=hashes)
+            difference = _difference(entry, folder / name, hashes=hashes)
         except OSError as error:
             difference = f"cannot be read ({error.strerror})"
         if difference:
             return f"{name} {difference}"
-    if not all(file.has_quick_sum for file in recorded.values()):
+    if not all("quick" in entry for entry in entries.values()):
         replace_file(folder / NAME, _listed(folder, about).encode())  # with quick sums from now on
     return None
 
 
-class _Recorded:
-    """The entry of one file in a manifest."""
+def _entry(file: Mapping[str, object]) -> dict[str, str]:
+    """Return a file's entry as text; raises `KeyError` if it has no size or no SHA-256."""
+    needed = {"bytes": str(file["bytes"]), "sha256": str(file["sha256"])}
+    return needed | ({"quick": str(file["quick"])} if file.get("quick") is not None else {})
 
-    def __init__(self, entry: Mapping[str, object]) -> None:
-        self._size = int(str(entry["bytes"]))
-        self._sha256 = str(entry["sha256"])
-        self._quick = entry.get("quick")
 
-    @property
-    def has_quick_sum(self) -> bool:
-        """Whether the entry has a quick sum; old folders have none."""
-        return self._quick is not None
-
-    def difference(self, path: Path, *, hashes: bool) -> str | None:
-        """Return the difference of the file at ``path`` as words, or None."""
-        if not path.is_file():
-            return "is missing"
-        if (found := path.stat().st_size) != self._size:
-            return f"has {found} bytes instead of {self._size}"
-        if self._quick is not None and quick_sum(path) != self._quick:
-            return "is not what it was when it was made"
-        if (hashes or self._quick is None) and (sha256 := file_sha256(path)) != self._sha256:
-            return f"has SHA-256 {sha256} instead of {self._sha256}"
-        return None
+def _difference(entry: Mapping[str, str], path: Path, *, hashes: bool) -> str | None:
+    """Return the difference of the file at ``path`` to its entry in words, or None."""
+    if not path.is_file():
+        return "is missing"
+    if str(found := path.stat().st_size) != entry["bytes"]:
+        return f"has {found} bytes instead of {entry['bytes']}"
+    if "quick" in entry and quick_sum(path) != entry["quick"]:
+        return "is not what it was when it was made"
+    if hashes or "quick" not in entry:
+        sha256 = file_sha256(path)
+        if sha256 != entry["sha256"]:
+            return f"has SHA-256 {sha256} instead of {entry['sha256']}"
+    return None
 
 
 def size(folder: Path) -> int:
