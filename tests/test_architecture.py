@@ -61,6 +61,7 @@ NEVER_SLOW = (
     *("targets.kinds", "targets.cascade", "targets.simulated"),
     *("engines.tts.synthesizer", "engines.tts.fitting", "engines.tts.finding"),
     "engines.tts.vits.voice_trial",
+    *("engines.llm.language_model", "engines.llm.fast.fast_model", "engines.llm.fast.choosing"),
 )
 """Modules in those rooms that every run loads, whatever its target and whatever computes it."""
 

@@ -20,11 +20,6 @@ from voicebench.engines.llm.fast.decoder_trial import llama_works
 from voicebench.engines.llm.fast.decoder_weights import Weights
 from voicebench.engines.llm.fast.engine import Decoder
 from voicebench.engines.llm.fast.findings import Findings
-from voicebench.engines.llm.fast.kernels import (
-    Precision,
-    plain,
-    working_kind,
-)
 from voicebench.engines.llm.fast.model_shape import Shape, Unsupported
 from voicebench.engines.llm.fast.native_decoder import NativeDecoder
 from voicebench.engines.models.fetch_progress import Say, say_nothing
@@ -98,6 +93,7 @@ class Model:
         """The model in float32, with which all others are compared."""
         import torch
 
+        from voicebench.engines.llm.fast.kernels import plain
         from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
 
         return TorchDecoder(self.shape, self.weights, plain("fp32"), torch.device(self.device))
@@ -253,6 +249,7 @@ def _in_torch(
     def build(shape: Shape, weights: Weights) -> Decoder:
         import torch
 
+        from voicebench.engines.llm.fast.kernels import working_kind
         from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
 
         return TorchDecoder(shape, weights, working_kind(name), torch.device(device))
@@ -267,6 +264,7 @@ def _graphed(precision: Precision, device: str) -> DecoderOption:
         import torch
 
         from voicebench.engines.llm.fast.graph_decoder import GraphDecoder
+        from voicebench.engines.llm.fast.kernels import plain
 
         return GraphDecoder(shape, weights, plain(precision), torch.device(device))
 
