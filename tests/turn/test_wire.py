@@ -115,6 +115,19 @@ def test_keys_of_a_later_version_are_passed_over() -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "event"),
+    [
+        ('{"type": "connected", "connect_ms": 3}', Connected(3.0, False)),
+        ('{"type": "usage"}', Usage(0)),
+        ('{"type": "server_timing", "duration_ms": 3}', ServerTiming(3.0)),
+        ('{"type": "token", "text": "a"}', Token("a")),
+    ],
+)
+def test_a_server_may_leave_out_what_says_nothing(message: str, event: Event) -> None:
+    assert decode(message) == event
+
+
+@pytest.mark.parametrize(
     "message",
     [
         "",

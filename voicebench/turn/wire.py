@@ -71,6 +71,8 @@ _WITHOUT_TURN, _WITH_TURN = 1, 2
 _INT16, _FLOAT32 = 1, 2
 _NAMES = {kind: re.sub(r"\B([A-Z])", r"_\1", kind.__name__).lower() for kind in get_args(Event)}
 """The ``type`` of each event's message: ``turn_started`` for `TurnStarted`."""
+_IF_MISSING = {"reused": False, "tokens": 0}
+"""Fields that a server may leave out although the events have no default for them."""
 _KINDS = {name: kind for kind, name in _NAMES.items() if kind is not AudioChunk}
 
 
@@ -176,7 +178,7 @@ def _decode(message: str) -> OfTurn:
     if name == "turn_started":
         _check_version(content.get("version"))
     try:
-        event = read_as(_KINDS[name], content)
+        event = read_as(_KINDS[name], {**_IF_MISSING, **content})
         _check_values(event)
         return OfTurn(event, _turn(content))
     except ValueError as error:
