@@ -74,8 +74,8 @@ def test_a_sprint_is_not_overwritten_unless_asked(voicebench: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["46"], "no result lies in results/; name one with --result, or --import"),
-        (["46", "--import", IMPORT, "--junit", "x.xml"], "--import brings its own figures"),
+        (["46"], "there is no result in results/; name one with --result, or --import"),
+        (["46", "--import", IMPORT, "--junit", "x.xml"], "--import has its own figures"),
         (["46", "--import", "none.toml"], "none.toml cannot be read"),
         (["46", "--import", IMPORT, "--score", "charm=3"], "'charm=3' is not an aspect"),
         (["46", "--result", "none"], "none is not a run folder"),

@@ -80,5 +80,5 @@ def test_one_chunk_is_spoken_at_a_time() -> None:
     ids=["none", "no tokens", "one chunk"],
 )
 def test_what_shows_too_little_cannot_be_replayed(turns: list[Timeline]) -> None:
-    with pytest.raises(ResultsError, match="text chunks can be seen"):
+    with pytest.raises(ResultsError, match=r"shows only \d spoken text chunks"):
         fit_voice(turns)

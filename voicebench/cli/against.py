@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from voicebench.cli.outcome import exit_code
-from voicebench.cli.output import print_json
+from voicebench.cli.output import print_json, print_sheet
 from voicebench.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -58,12 +58,11 @@ def _print(versus: Versus) -> None:
     from rich.console import Console
 
     from voicebench.report.console.comparison_table import comparison_sheet
-    from voicebench.report.console.console import WIDEST, print_short
-    from voicebench.report.console.style import Printable
+    from voicebench.report.console.console import print_short
 
     console = Console()
     for letter, run in (("A", versus.first), ("B", versus.second)):
         print_short(console, f"{letter}: {run.path.name}", run)
         console.print()
     sheet = comparison_sheet(versus.compared, ("A", "B"), versus.found)
-    console.print(Printable(sheet), width=min(console.width, WIDEST), highlight=False)
+    print_sheet(console, sheet)

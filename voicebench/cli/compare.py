@@ -1,4 +1,4 @@
-"""``voicebench compare``: two recorded runs, figure by figure, with what the difference shows."""
+"""``voicebench compare``: two recorded runs, figure by figure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicebench.cli.options import Json
-from voicebench.cli.output import print_json
+from voicebench.cli.output import print_json, print_sheet
 from voicebench.cli.shown import to_stderr
 from voicebench.errors import ExitCode, ResultsError
 
@@ -109,7 +109,6 @@ def _print(runs: list[RecordedRun], compared: list[ComparedFigure], found: Compa
 
     from voicebench.format import plural
     from voicebench.report.console.comparison_table import comparison_sheet
-    from voicebench.report.console.console import WIDEST
     from voicebench.report.console.style import BAD, Printable
 
     console = Console()
@@ -122,4 +121,4 @@ def _print(runs: list[RecordedRun], compared: list[ComparedFigure], found: Compa
         console.print(Printable(line), highlight=False)
     console.print()
     sheet = comparison_sheet(compared, ("A", "B"), found)
-    console.print(Printable(sheet), width=min(console.width, WIDEST), highlight=False)
+    print_sheet(console, sheet)

@@ -1,4 +1,4 @@
-"""``voicebench doctor``: what this machine has, what is missing, and what fast arithmetic costs."""
+"""``voicebench doctor``: check this machine, and measure the cost of fast arithmetic."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _quality(
     *,
     as_json: bool,
 ) -> None:
-    """Measure and print what fast arithmetic costs. The figures judge arithmetic, not a run."""
+    """Measure and print what fast arithmetic costs."""
     from rich.console import Console
 
     from voicebench.checks.quality import examine_quality
@@ -120,7 +120,7 @@ def _table(*columns: str) -> Table:
 
 
 def _figures(finding: QualityFigure) -> str:
-    """Return a finding's figures as people read them."""
+    """Return the figures of a finding in words."""
     figures = finding.figures
     if "agreement" in figures:
         return (

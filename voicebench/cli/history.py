@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from voicebench.cli.options import Json
-from voicebench.cli.output import Force, check_free, print_json, write_text, write_with
+from voicebench.cli.output import Force, check_free, print_json, print_sheet, write_text, write_with
 from voicebench.cli.shown import to_stderr
 from voicebench.errors import UsageError
 
@@ -96,7 +96,7 @@ def _print_csv(found: History) -> None:
 
 
 def _cells(point: Point) -> dict[str, object]:
-    """Return a row's cells: names and commits may be anything, and none is a formula."""
+    """Return the cells of a row; a name or commit that looks like a formula is quoted."""
     from voicebench.results.csv_rows import quoted
 
     return {
@@ -114,12 +114,10 @@ def _write_page(found: History, path: Path, *, force: bool) -> None:
 def _print_tables(found: History) -> None:
     from rich.console import Console
 
-    from voicebench.report.console.console import WIDEST
     from voicebench.report.console.history_table import history_sheet
-    from voicebench.report.console.style import Printable
 
     console = Console()
     for title, points in found.by_series().items():
         sheet = history_sheet(title, points, found.figures, console.encoding)
-        console.print(Printable(sheet), width=min(console.width, WIDEST), highlight=False)
+        print_sheet(console, sheet)
         console.print()

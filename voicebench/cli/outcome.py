@@ -27,7 +27,7 @@ def publish(run: RecordedRun, *, as_json: bool, csv_path: Path | None, quiet: bo
 
 
 def write_csv(run: RecordedRun, path: Path | None) -> None:
-    """Write one row a turn where it is asked for: what ``runs.csv`` holds."""
+    """Write ``runs.csv`` of the run to ``path``, if it is given."""
     if path is None:
         return
     from voicebench.results.reading import read_rows
@@ -36,7 +36,7 @@ def write_csv(run: RecordedRun, path: Path | None) -> None:
 
 
 def exit_code(run: RecordedRun) -> ExitCode:
-    """Return the exit code of the final verdict. Raises `CannotMeasure` where no turn succeeded."""
+    """Return the exit code of the verdict. Raises `CannotMeasure` if no turn succeeded."""
     from voicebench.judging.final import Word
 
     if run.not_kept is not None:

@@ -8,11 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from voicebench.errors import UsageError, VoicebenchError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from voicebench.report.console.style import Sheet
 
 Output = Annotated[
     Path | None,
@@ -26,6 +31,14 @@ def print_json(document: object, *, indent: int | None = 2) -> None:
     from voicebench.quoting import as_json
 
     write_text(None, as_json(document, indent=indent) + "\n", force=False)
+
+
+def print_sheet(console: Console, sheet: Sheet) -> None:
+    """Print a table on ``console``, not wider than people read well."""
+    from voicebench.report.console.console import WIDEST
+    from voicebench.report.console.style import Printable
+
+    console.print(Printable(sheet), width=min(console.width, WIDEST), highlight=False)
 
 
 def print_path(path: Path) -> None:

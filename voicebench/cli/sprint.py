@@ -1,4 +1,4 @@
-"""``voicebench sprint``: what a stretch of work did to the figures, as Markdown and JSON."""
+"""``voicebench sprint``: write a sprint report as Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def sprint(
     from voicebench.sprints.stored import previous_sprint, to_json
 
     if imported is not None and (results or junit):
-        raise UsageError("--import brings its own figures", "leave --result and --junit out")
+        raise UsageError("--import has its own figures", "leave --result and --junit out")
     page, data = (folder / f"sprint-{number:03d}{suffix}" for suffix in (".md", ".json"))
     _make(folder)
     for path in (page, data):
@@ -88,9 +88,8 @@ def sprint(
         made = _from_file(number, imported, scores or [])
     else:
         made = _from_runs(number, results or [_latest()], junit, scores or [], since, before)
-    told, kept = sprint_page(made, before, lang.value), to_json(made, before)
-    write_text(page, told, force=force)
-    write_text(data, kept, force=force)
+    write_text(page, sprint_page(made, before, lang.value), force=force)
+    write_text(data, to_json(made, before), force=force)
     for line in conclusion_lines(made, before, lang.value):
         typer.echo(shown(line))
     for line in advice_lines(made, lang.value):
@@ -154,7 +153,7 @@ def _latest() -> Path:
 
     found = run_folders(RESULTS)
     if not found:
-        raise UsageError(f"no result lies in {RESULTS}/", "name one with --result, or --import")
+        raise UsageError(f"there is no result in {RESULTS}/", "name one with --result, or --import")
     return found[-1]
 
 

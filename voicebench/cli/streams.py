@@ -1,13 +1,12 @@
-"""Standard output and error as a shell hands them over: closed, without a reader, full, or plain.
+"""Standard output and error in every state that a shell may give them.
 
-The exit code says what was found out, so nothing that happens to a stream may change it, but one:
-what did not fit on a full disk is missing where somebody will look for it, and that is an error.
+The exit code is the result of the command, so a broken stream must not change it. Only a full disk
+is an error, because output that somebody will look for is missing.
 
-- A stream that is closed (``>&-``) writes nowhere. Its number is taken, so that no file of a run
-  gets it by chance.
-- A reader that has seen enough (``| head -1``), or a terminal that is gone, ends the output and
-  nothing else.
-- A character that the stream's encoding lacks is written in one that it has.
+- Output to a closed stream (``>&-``) is dropped. Its number is taken, so that no file of a run gets
+  it.
+- If the reader ends (``| head -1``) or the terminal is gone, the rest of the output is dropped.
+- A character that the stream's encoding lacks is replaced by a similar one.
 """
 
 from __future__ import annotations
@@ -28,16 +27,16 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 PLAIN = "voicebench.plain"
-"""The error handler of an encoder that writes a plain character for one that it lacks."""
+"""Name of the error handler that replaces characters which an encoding lacks."""
 
 _NO_READER = (errno.EPIPE, errno.EIO, errno.ECONNRESET, errno.ENXIO)
 
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Write to the standard streams, while this lasts, in the way that the module describes.
+    """Replace the standard streams during the block.
 
-    A stream that somebody has put in the place of Python's own is left alone.
+    A stream that is no longer Python's own, such as one of a test, stays.
     """
     _take_closed_numbers()
     codecs.register_error(PLAIN, _plain)
@@ -55,10 +54,10 @@ def standard_streams() -> Iterator[None]:
 
 
 class Descriptor(io.FileIO):
-    """An open file by its number. What nobody takes any more goes to the null device.
+    """An open file by its number. After an error, output goes to the null device.
 
-    ``name_when_full`` is how an error calls the stream, once, where a disk takes no more; None to
-    pass over that too.
+    ``name_when_full`` names the stream in the error for a full disk, which is raised once. With
+    None, a full disk is no error.
     """
 
     def __init__(self, number: int, name_when_full: str | None) -> None:
@@ -66,9 +65,9 @@ class Descriptor(io.FileIO):
         self._name_when_full = name_when_full
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write what there is room for, and wait for room. Raises `UsageError` for a full disk."""
+        """Write what fits now; wait if nothing fits. Raises `UsageError` for a full disk."""
         try:
-            while (written := super().write(data)) is None:  # somebody made it non-blocking
+            while (written := super().write(data)) is None:  # another program made it non-blocking
                 select.select([], [self], [])
         except OSError as error:
             self._write_nowhere()
@@ -95,7 +94,7 @@ def _take_closed_numbers() -> None:
 
 
 def _opened(stream: TextIO | None, number: int, name_when_full: str | None) -> TextIO:
-    """Return a stream of ours in the encoding of Python's; that one is None where it is closed."""
+    """Return a stream in the encoding of Python's ``stream``, which is None if it is closed."""
     raw = Descriptor(number, name_when_full)
     encoding = "utf-8" if stream is None else stream.encoding
     is_shown = raw.isatty() or name_when_full is None
@@ -103,13 +102,13 @@ def _opened(stream: TextIO | None, number: int, name_when_full: str | None) -> T
 
 
 def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Return what stands for the characters that could not be encoded, and where to go on."""
+    """Return the replacement for characters that cannot be encoded, and where to continue."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     from voicebench.report.console.style import spell
 
     lacking = error.object[error.start : error.end]
-    # Half a surrogate pair is a byte of a file's name that is no UTF-8; no encoding has it.
+    # Half a surrogate pair is a byte of a file's name that is not UTF-8; no encoding has it.
     shown = "".join(
         f"\\u{ord(one):04x}" if "\ud800" <= one <= "\udfff" else spell(one, "ascii")
         for one in lacking

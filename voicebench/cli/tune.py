@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicebench.cli.options import Config, Json, Set, effective_settings
-from voicebench.cli.output import Force, check_free, print_json, write_text
+from voicebench.cli.output import Force, check_free, print_json, print_sheet, write_text
 from voicebench.cli.shown import to_stderr
 from voicebench.errors import CannotMeasure, ExitCode, UsageError
 
@@ -78,9 +78,11 @@ def tune(
 
       voicebench tune --replay results/20260101T120000Z-default
     """
+    from rich.console import Console
+
     from voicebench.judging.best_setting import CandidateStanding
     from voicebench.measuring.sweep import USUAL, best_of, candidates, parse_variation
-    from voicebench.report.console.tuning_table import choice_line
+    from voicebench.report.console.tuning_table import choice_line, tuning_sheet
 
     check_free(output, force=force)
     named = {"run.runs": runs, "run.warmup": warmup, "run.target": target, "run.results": results}
@@ -110,7 +112,8 @@ def tune(
         }
         print_json(document | {"candidates": [row.as_dict() for row in rows]})
     else:
-        _print(rows, "What if, by replay" if replay is not None else "Measured in turn", line)
+        title = "What if, by replay" if replay is not None else "Measured in turn"
+        print_sheet(Console(), tuning_sheet(rows, title, line))
     if best is None:
         to_stderr(line)
         raise typer.Exit(ExitCode.INTERRUPTED if sweep.interrupted else ExitCode.UNDECIDED)
@@ -190,18 +193,6 @@ def _row(result: CandidateResult, standing: str) -> TradeOffRow:
         standing=standing,
         noise=result.noise,
     )
-
-
-def _print(rows: Sequence[TradeOffRow], title: str, line: str) -> None:
-    from rich.console import Console
-
-    from voicebench.report.console.console import WIDEST
-    from voicebench.report.console.style import Printable
-    from voicebench.report.console.tuning_table import tuning_sheet
-
-    console = Console()
-    width = min(console.width, WIDEST)
-    console.print(Printable(tuning_sheet(rows, title, line)), width=width, highlight=False)
 
 
 def _command(base: Effective, config: Path | None, output: Path, best: Candidate) -> str:

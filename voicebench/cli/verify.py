@@ -1,4 +1,4 @@
-"""``voicebench verify``: is a result still what was measured?"""
+"""``voicebench verify``: check that a result is still what was measured."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def verify(
     if as_json:
         print_json(checked.as_dict())
     else:
-        _tell(checked)
+        _print(checked)
     if not checked.holds:
         raise typer.Exit(ExitCode.UNDECIDED)
 
 
-def _tell(checked: Verification) -> None:
+def _print(checked: Verification) -> None:
     from voicebench.format import one_line, plural
 
     for finding in checked.findings[:SHOWN]:
@@ -91,7 +91,7 @@ def _check_report(checked: Verification, path: Path) -> None:
 
 
 def _made_again(folder: Path, path: Path) -> list[str]:
-    """Return the report as the turns give it, in each way in which it can be made."""
+    """Return all forms of the report, made from the turns."""
     import io
 
     from voicebench.report.exchange.badge import badge

@@ -1,13 +1,12 @@
-"""A turn that is heard: its audio goes to a loudspeaker or a file while it is being made.
+"""A turn that is played: its audio goes to a loudspeaker or a file while it is being made.
 
-The recorder stamps each event first, then the audio goes out, so listening changes no figure. The
-loudspeaker is open and silent before the turn begins. It says itself when it took the first
-sample (`SpeakerStarted`); a turn that is over before the loudspeaker has begun waits for that
-event, because nothing may come after a turn's end.
+The recorder stamps each event before its audio is played, so playing changes no figure. The
+loudspeaker is open and silent before the turn begins, and reports when it took the first sample
+(`SpeakerStarted`). The end of a short turn waits for that event, because no event may follow it.
 
-Ctrl-C silences at once, also while the main thread computes: Python runs a signal's handler only
-between two steps of its own, which may be a second apart, but the interpreter writes the signal's
-number to a socket immediately (``signal.set_wakeup_fd``), and a thread waits there.
+Ctrl-C silences at once, even while the main thread computes. Python runs a signal's handler only
+between two of its own steps, which may be a second apart. But the interpreter writes the signal's
+number to a socket immediately (``signal.set_wakeup_fd``), where a thread waits.
 """
 
 from __future__ import annotations
@@ -45,18 +44,18 @@ from voicebench.turn.recorder import Recorder, Recording
 
 @dataclass(frozen=True, slots=True)
 class HeardTurn:
-    """A turn that was heard: its record, and what the loudspeaker did (None: there was none)."""
+    """A turn that was played, and the report of the loudspeaker; None without one."""
 
     recording: Recording
     played: Played | None
 
 
 class Listener:
-    """Records one turn and lets its audio out.
+    """Records one turn and plays its audio.
 
-    ``speaker`` is a loudspeaker's name or index, None the default one; ``aloud`` False uses none;
-    ``buffer_ms`` of sound it holds ready.
-    ``output`` is a WAV file to write. ``on_token`` sees the reply's text as it comes.
+    ``speaker`` is a loudspeaker's name or index, None for the default one; with ``aloud`` False
+    none is used. ``buffer_ms`` is the length of its buffer. ``output`` is a WAV file to write.
+    ``on_token`` gets the reply's text as it arrives.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class Listener:
         secrets: Secrets = NO_SECRETS,
     ) -> None:
         """Open the loudspeaker. Raises `voicebench.errors.DeviceError`."""
-        self._recorder = Recorder(watch=self._let_out, secrets=secrets)
+        self._recorder = Recorder(watch=self._play_event, secrets=secrets)
         self._output = output
         self._on_token = on_token
         self._file: WavWriter | None = None
@@ -89,9 +88,9 @@ class Listener:
         )
 
     def listen(self, turn: Callable[[Emit], None], rule: AudibleRule) -> HeardTurn:
-        """Run ``turn`` with the `Emit` to push to, and return when its last sample was heard.
+        """Run ``turn``, which takes an `Emit`, and return when its last sample was played.
 
-        Raises what ``turn`` raises, and `VoicebenchError` where the audio could not be let out.
+        Raises what ``turn`` raises, and `VoicebenchError` if the audio cannot be played or written.
         """
         turn(self._emit)
         if self._broken is not None:
@@ -127,8 +126,8 @@ class Listener:
         if not self._recorder.ended:
             self._recorder.emit(SpeakerStarted(delay_ms))
 
-    def _let_out(self, _at_ns: int, event: Event) -> None:
-        """Hear what was just stamped, in the thread it came from."""
+    def _play_event(self, _at_ns: int, event: Event) -> None:
+        """Play an event that was just stamped, in the thread of its source."""
         if isinstance(event, AudioChunk):
             self._audio_came = True
             try:
@@ -149,9 +148,9 @@ class Listener:
 
 
 def read_aloud(pieces: Iterator[str], emit: Emit, *, tts: Synthesizer, chunker: Chunker) -> None:
-    """Speak text as it arrives, as one turn; it starts when the first words are there.
+    """Speak text as it arrives, as one turn that starts with the first words.
 
-    Raises what the synthesizer or ``pieces`` raise, the turn being ended as failed.
+    If the synthesizer or ``pieces`` raise an error, the turn fails, and the error is raised.
     """
     lead = ""
     for piece in pieces:
@@ -173,9 +172,9 @@ def read_aloud(pieces: Iterator[str], emit: Emit, *, tts: Synthesizer, chunker: 
 
 @contextlib.contextmanager
 def silenced_by_signals(silence: Callable[[], None]) -> Iterator[None]:
-    """Call ``silence`` the moment a SIGINT or SIGTERM arrives, from a thread of its own.
+    """Call ``silence`` from another thread as soon as a SIGINT or SIGTERM arrives.
 
-    The signal's own handler runs as ever. Only for the main thread.
+    The signal's own handler still runs. Only for the main thread.
     """
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)

@@ -1,22 +1,22 @@
 """Compute from recorded turns how other chunk sizes would have performed, without a model.
 
-A recorded turn says when each token of the reply came. The real chunker cuts those tokens by
-another policy, and a *model of the voice*, fitted to what the voice took for each recorded chunk,
-says when the audio of each new chunk would have come. The turns made so are timelines like any
-other, so every metric can be computed of them.
+A recorded turn has the time of each token. The real chunker cuts these tokens into chunks of other
+sizes. A *model of the voice*, fitted to the recorded chunks, computes when the audio of each new
+chunk would have come. The result is a timeline, so every metric can be computed from it.
 
 The model of the voice:
 
-* to the first samples of a chunk: ``base + slope × characters`` milliseconds, by least squares over
-  the recorded chunks (the slope is 0 where they all have one length, and never negative);
-* the chunk's audio: the recorded seconds of audio per character;
-* the samples come in windows as long as the recorded ones (the median of the first windows, and of
-  the others), the later ones at the recorded pace (audio over time, after the first window);
-* one chunk is spoken at a time, as soon as it is closed and the voice is free.
+* The first samples of a chunk come after ``base + slope × characters`` milliseconds, by least
+  squares over the recorded chunks. The slope is 0 if all chunks have one length; it is never
+  negative.
+* A chunk has the recorded seconds of audio per character.
+* Audio comes in windows of the recorded length (the median of the first windows, and of the
+  others). Later windows come at the recorded pace: audio over time, after the first window.
+* One chunk is spoken at a time, as soon as it is complete and the voice is free.
 
-What it leaves out: a voice and a language model that share a device slow each other down, and
-other chunks shift that; tokens keep the moments at which they came. Differences of a few percent
-are for `voicebench tune` to measure.
+Limit: a voice and a language model on one device slow each other down, and other chunks would
+change that. Here tokens keep their recorded times. So measure differences of a few percent with
+`voicebench tune`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FEWEST_CHUNKS = 4
 
 @dataclass(frozen=True, slots=True)
 class VoiceModel:
-    """How long the voice takes; see the module's text."""
+    """How long the voice takes for a chunk; see the module's docstring."""
 
     base_ms: float
     ms_per_character: float
@@ -46,7 +46,7 @@ class VoiceModel:
     first_window_s: float
     window_s: float
     speed_x: float
-    """Seconds of audio per second, after the first window; infinite where it came at once."""
+    """Seconds of audio per second, after the first window; infinite if all came at once."""
     sample_rate: int
 
     def speak(self, text: str, start_ns: int) -> list[Arrival]:
@@ -78,7 +78,7 @@ class _Spoken:
 def fit_voice(turns: Sequence[Timeline]) -> VoiceModel:
     """Return the model of the voice that ``turns`` recorded.
 
-    Raises `ResultsError` where they do not show enough: no chunks, no audio, no tokens.
+    Raises `ResultsError` if too few chunks with tokens and audio were recorded.
     """
     usable = replayable(turns)
     spoken = [
@@ -89,8 +89,8 @@ def fit_voice(turns: Sequence[Timeline]) -> VoiceModel:
     ]
     if len(spoken) < FEWEST_CHUNKS:
         raise ResultsError(
-            f"only {len(spoken)} spoken text chunks can be seen in the result",
-            "replay one that was measured with the cascade, with more turns",
+            f"the result shows only {len(spoken)} spoken text chunks",
+            "replay a run of a cascade, with more turns",
         )
     rates = {turn.sound.sample_rate for turn in usable if turn.sound is not None}
     rate = max(rates)
@@ -126,7 +126,7 @@ def replayable(turns: Sequence[Timeline]) -> list[Timeline]:
 def replay_turn(
     turn: Timeline, voice: VoiceModel, *, first_words: int, later_words: int
 ) -> Timeline:
-    """Return ``turn`` as it would have been with this chunk policy."""
+    """Return ``turn`` as it would have been with these chunk sizes."""
     chunker = Chunker(first_words, later_words)
     closed = [(token.at_ns, text) for token in turn.tokens for text in chunker.feed(token.text)]
     closed += [(turn.tokens[-1].at_ns, text) for text in chunker.finish()]
