@@ -13,7 +13,7 @@ from voicebench.judging.advice_sentences import Advice
 from voicebench.judging.digest import digest_of
 from voicebench.judging.gates import judge, parse_gate
 from voicebench.settings import DEFAULT_GATES
-from voicebench.sprints.sprint import Said
+from voicebench.sprints.sprint import Sentence
 from voicebench.sprints.words import WORDING, Words
 from voicebench.turn.timeline import Failure, Timeline
 
@@ -37,7 +37,7 @@ def assert_french(advice: Advice) -> None:
     """Hold that the sprint's page has French words of its own for this advice and its figures."""
     key = f"advice.{advice.kind}"
     assert key in WORDING, f"give {advice.finding!r} a kind, and that kind words in wording.toml"
-    told = Words("fr").said(Said(key, {**advice.figures, "finding": "?", "remedy": "?"}))
+    told = Words("fr").sentence(Sentence(key, {**advice.figures, "finding": "?", "remedy": "?"}))
     assert "?" not in told
     assert str(advice.finding) not in told
 

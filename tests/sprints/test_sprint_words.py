@@ -16,7 +16,7 @@ from voicebench.figures.figure import SHARES
 from voicebench.figures.metrics import METRICS
 from voicebench.judging import advice_sentences, gate_advice, noise
 from voicebench.sprints.readings import SIGNS, Status
-from voicebench.sprints.sprint import ASPECTS, WORDS, Said, Sprint
+from voicebench.sprints.sprint import ASPECTS, WORDS, Sentence, Sprint
 from voicebench.sprints.sprint_page import sprint_page
 from voicebench.sprints.words import AS_FOUND, FOUND, REMEDIES, WORDING, Words
 
@@ -89,8 +89,8 @@ def test_every_remedy_for_a_missed_gate_has_french_words() -> None:
 
 def test_what_a_run_found_is_french_even_where_nobody_thought_of_it() -> None:
     told = {"finding": "it is late", "remedy": "go home"}
-    assert Words("en").said(Said("advice.new", told)) == "it is late; go home"
-    assert Words("fr").said(Said("advice.new", told)) == FOUND["advice"]
+    assert Words("en").sentence(Sentence("advice.new", told)) == "it is late; go home"
+    assert Words("fr").sentence(Sentence("advice.new", told)) == FOUND["advice"]
 
 
 def sprints(folder: Path) -> list[tuple[Sprint, Sprint | None]]:
@@ -161,7 +161,7 @@ def test_a_place_is_written_as_the_end_of_its_name_says(
 ) -> None:
     WORDING["test"] = ("", "{" + name + "}")
     try:
-        assert Words("fr").said(Said("test", {name: value})) == expected
+        assert Words("fr").sentence(Sentence("test", {name: value})) == expected
     finally:
         del WORDING["test"]
 

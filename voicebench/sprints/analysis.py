@@ -177,7 +177,7 @@ def _to_try(sprint: Sprint, words: Words) -> Iterator[str]:
 
 def _of_runs(sprint: Sprint, words: Words) -> Iterator[str]:
     for table in sprint.tables:
-        sentences = list(map(words.said, table.standing.advice if table.standing else ()))
+        sentences = list(map(words.sentence, table.standing.advice if table.standing else ()))
         if table.judged:
             sentences += _of_table(table, sprint, words)
         yield from (words.of_result(sprint.name_of(table), sentence) for sentence in sentences)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from voicebench.judging.comparability import SAME_PROMPTS_FROM, other_target, shared_prompts
 from voicebench.sprints.readings import EXACT, Reading, Status, status
-from voicebench.sprints.sprint import ASPECTS, Basis, RunTable, Said, Sprint
+from voicebench.sprints.sprint import ASPECTS, Basis, RunTable, Sentence, Sprint
 
 WORKED_ON = ("llm.model", "tts.voice", "tts.model", "server.voice")
 """Settings that a sprint may change and still be a sprint on the same assistant."""
@@ -35,7 +35,7 @@ class Compared:
     before: Reading | None = None
     was: float | None = None
     """The same statistic in the sprint before; None if there is nothing to compare with."""
-    why_not: Said | None = None
+    why_not: Sentence | None = None
     """Why the reading is not compared with ``before``."""
 
 
@@ -108,29 +108,31 @@ def _same_metric(reading: Reading, sprint: Sprint, before: Sprint) -> Reading | 
     )
 
 
-def _why_not(reading: Reading, sprint: Sprint, found: Reading, before: Sprint) -> Said | None:
+def _why_not(reading: Reading, sprint: Sprint, found: Reading, before: Sprint) -> Sentence | None:
     if not (found.judged and reading.judged):
-        return Said("why.not judged", {"n": (sprint if found.judged else before).number})
+        return Sentence("why.not judged", {"n": (sprint if found.judged else before).number})
     theirs, ours = _basis_of(before, found.result), _basis_of(sprint, reading.result)
     if theirs is not None and ours is not None and theirs.result == ours.result:
-        return Said("why.same run", {"n": before.number})
+        return Sentence("why.same run", {"n": before.number})
     if reading.name in _WHOLE:
         return None
     return _differing_basis(before, theirs, ours) or _differing_statistic(before, found, reading)
 
 
-def _differing_statistic(before: Sprint, theirs: Reading, ours: Reading) -> Said | None:
+def _differing_statistic(before: Sprint, theirs: Reading, ours: Reading) -> Sentence | None:
     """Return why the statistics differ, if they do."""
     n, statistic = before.number, ours.statistic
     if statistic not in theirs.known:
         given = "range" if theirs.is_range else theirs.statistic
-        return Said("why.statistic", {"n": n, "their_statistic": given, "our_statistic": statistic})
+        return Sentence(
+            "why.statistic", {"n": n, "their_statistic": given, "our_statistic": statistic}
+        )
     if statistic not in _ENDS or ours.count == theirs.count:
         return None
     if ours.count is None or theirs.count is None:
-        return Said("why.count unknown", {"n": n, "our_statistic": statistic})
+        return Sentence("why.count unknown", {"n": n, "our_statistic": statistic})
     counts = {"theirs": theirs.count, "ours": ours.count}
-    return Said("why.count", {"n": n, "our_statistic": statistic, **counts})
+    return Sentence("why.count", {"n": n, "our_statistic": statistic, **counts})
 
 
 def other_models(sprint: Sprint, before: Sprint) -> list[str]:
@@ -159,7 +161,7 @@ def _basis_of(sprint: Sprint, result: str) -> Basis | None:
     return next((table.basis for table in sprint.tables if table.name == result), None)
 
 
-def _differing_basis(before: Sprint, theirs: Basis | None, ours: Basis | None) -> Said | None:
+def _differing_basis(before: Sprint, theirs: Basis | None, ours: Basis | None) -> Sentence | None:
     """Return the difference by which the figures of two results mean other things, if any."""
     if theirs is None or ours is None:
         return None
@@ -167,9 +169,9 @@ def _differing_basis(before: Sprint, theirs: Basis | None, ours: Basis | None) -
     changed = other_target(theirs.settings, ours.settings)
     differing = [str(setting) for setting in changed if setting.key not in WORKED_ON]
     if differing:
-        return Said("why.target", {"n": n, "differing": ", ".join(differing)})
+        return Sentence("why.target", {"n": n, "differing": ", ".join(differing)})
     if theirs.prompts is not None and ours.prompts is not None:
         common = shared_prompts(theirs.prompts, ours.prompts)
         if common < SAME_PROMPTS_FROM:
-            return Said("why.prompts", {"n": n, "common_share": common})
+            return Sentence("why.prompts", {"n": n, "common_share": common})
     return None

@@ -100,7 +100,7 @@ def advice_lines(sprint: Sprint, lang: Lang = "en") -> list[str]:
     found: list[str] = []
     for table, stands in sorted(standing, key=lambda pair: WORDS.index(pair[1].word)):
         name = sprint.name_of(table)
-        found += [words.of_result(name, words.said(advice)) for advice in stands.advice]
+        found += [words.of_result(name, words.sentence(advice)) for advice in stands.advice]
     found = list(map(form.one_line, dict.fromkeys(found)))
     if len(found) <= MOST_ADVICE:
         return found

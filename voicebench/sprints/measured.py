@@ -14,7 +14,7 @@ from voicebench.judging.digest import MeasuredRun
 from voicebench.judging.gates import Gate, GateResult, judge, parse_gate
 from voicebench.report.console.chunk_table import length_rows
 from voicebench.report.console.sheets import names
-from voicebench.report.console.verdicts import carried, kept_by
+from voicebench.report.console.verdicts import has_enough_turns, kept_by
 from voicebench.report.runs import FIRST_AUDIO_LIMIT_MS, TurnLimit, shortlist, tally
 from voicebench.results.reading import object_in
 from voicebench.results.run import RecordedRun
@@ -118,7 +118,7 @@ def _reading(result: GateResult, own: str, run: RecordedRun, name: str) -> Readi
     if gate.metric is not None and gate.unit == gate.metric.unit:
         values = run.summary.metrics[gate.metric.name]
         known, count = statistics_of(values), len(values.values)
-        limited = result.observed is not None and not carried(gate, run.summary)
+        limited = result.observed is not None and not has_enough_turns(gate, run.summary)
     with_ends = known if gate.statistic not in ("mean", "stdev") else {}
     return Reading(
         name=gate.figure.name,

@@ -29,7 +29,7 @@ from voicebench.errors import UsageError
 from voicebench.figures.metrics import BY_NAME
 from voicebench.results.run import RecordedRun
 from voicebench.sprints.readings import TARGETS, Reading
-from voicebench.sprints.sprint import ASPECTS, Said, Score
+from voicebench.sprints.sprint import ASPECTS, Score, Sentence
 from voicebench.sprints.standing import standing_of
 
 CONTINUITY_MS = 100.0
@@ -62,7 +62,7 @@ def score_card(
     """Return the points of each aspect; ``by_hand`` replaces the formula of an aspect."""
     computed = dict.fromkeys(ASPECTS, NO_POINTS)
     if not all(standing_of(run).judged for run in runs):
-        computed = dict.fromkeys(ASPECTS, (None, (Said("score.not judged"),)))
+        computed = dict.fromkeys(ASPECTS, (None, (Sentence("score.not judged"),)))
     elif any(run.summary.turns > run.summary.failed for run in runs):
         computed = {
             "quality": _quality(runs),
@@ -81,7 +81,7 @@ def score_card(
     return tuple(card)
 
 
-Points = tuple[float | None, tuple[Said, ...]]
+Points = tuple[float | None, tuple[Sentence, ...]]
 NO_POINTS: Points = (None, ())
 
 
@@ -97,18 +97,18 @@ def _quality(runs: Sequence[RecordedRun]) -> Points:
 def _latency(runs: Sequence[RecordedRun], readings: Sequence[Reading]) -> Points:
     held = {target.name: target.limit_ms for target in TARGETS}
     points: list[float] = []
-    why: list[Said] = []
+    why: list[Sentence] = []
     for reading in readings:
         if reading.name in held and reading.value is not None:
             limit_ms = held[reading.name]
             points.append(10 * min(max(2 - reading.value / limit_ms, 0.0), 1.0))
-            why.append(Said("score.duration", {"took_ms": reading.value, "limit_ms": limit_ms}))
+            why.append(Sentence("score.duration", {"took_ms": reading.value, "limit_ms": limit_ms}))
     if not points:
         return NO_POINTS
     turns = sum(run.summary.turns for run in runs)
     succeeded = 1 - sum(run.summary.failed for run in runs) / turns
     if succeeded < 1:
-        why.append(Said("score.succeeded", {"good_share": succeeded}))
+        why.append(Sentence("score.succeeded", {"good_share": succeeded}))
     return succeeded * sum(points) / len(points), tuple(why)
 
 
@@ -118,7 +118,7 @@ def _streaming(runs: Sequence[RecordedRun]) -> Points:
         return NO_POINTS
     count = sum(run.summary.turns for run in runs)
     continuity = float((deficits <= CONTINUITY_MS).sum()) / count
-    lag = Said("score.continuity", {"kept_share": continuity, "limit_ms": CONTINUITY_MS})
+    lag = Sentence("score.continuity", {"kept_share": continuity, "limit_ms": CONTINUITY_MS})
     early = [
         run.columns.values["first_audio_ms"] < run.columns.values["llm_total_ms"]
         for run in runs
@@ -127,7 +127,10 @@ def _streaming(runs: Sequence[RecordedRun]) -> Points:
     if not early:
         return 10 * continuity, (lag,)
     overlap = float(np.concatenate(early).mean())
-    return 10 * (continuity + overlap) / 2, (lag, Said("score.overlap", {"early_share": overlap}))
+    return 10 * (continuity + overlap) / 2, (
+        lag,
+        Sentence("score.overlap", {"early_share": overlap}),
+    )
 
 
 def _humanity(runs: Sequence[RecordedRun]) -> Points:
@@ -138,7 +141,10 @@ def _humanity(runs: Sequence[RecordedRun]) -> Points:
     span = SLOWEST_ANSWER_MS - QUICKEST_ANSWER_MS
     quick = min(max((SLOWEST_ANSWER_MS - middle) / span, 0.0), 1.0)
     smooth = float((stalls == 0).sum()) / sum(run.summary.turns for run in runs)
-    why = Said("score.sound", {"sound_ms": middle}), Said("score.smooth", {"smooth_share": smooth})
+    why = (
+        Sentence("score.sound", {"sound_ms": middle}),
+        Sentence("score.smooth", {"smooth_share": smooth}),
+    )
     return 10 * quick * smooth, why
 
 
@@ -151,8 +157,8 @@ def _connectivity(runs: Sequence[RecordedRun]) -> Points:
     return 10 * (1 - lost / turns), (_counted(turns - lost, turns),)
 
 
-def _counted(good: int, of: int) -> Said:
-    return Said("score.counted", {"good": good, "of": of})
+def _counted(good: int, of: int) -> Sentence:
+    return Sentence("score.counted", {"good": good, "of": of})
 
 
 def _values(runs: Sequence[RecordedRun], name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

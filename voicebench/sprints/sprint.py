@@ -49,7 +49,7 @@ Paragraphs = Annotated[tuple[Prose, ...], BeforeValidator(_listed)]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Sentence:
     """A sentence as data: its key in ``wording.toml``, and the figures for its places."""
 
     key: str
@@ -100,9 +100,9 @@ class SprintStanding:
     word: Word
     judged: bool
     """Whether the figures may be judged; those of an invalid or interrupted run may not."""
-    why: tuple[Said, ...] = ()
+    why: tuple[Sentence, ...] = ()
     """Why nothing is judged, or what besides the gates speaks against the figures."""
-    advice: tuple[Said, ...] = ()
+    advice: tuple[Sentence, ...] = ()
     """What was found in the turns with its remedy, the gravest first."""
 
 
@@ -189,7 +189,7 @@ class Score:
     aspect: str
     points: float | None
     by_hand: bool = False
-    why: tuple[Said, ...] = ()
+    why: tuple[Sentence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,7 @@ def _notes(
     for found in compared:
         if found.why_not is not None:
             label = figure_label(sprint, found.reading, words)
-            reasons.setdefault(words.said(found.why_not), []).append(label)
+            reasons.setdefault(words.sentence(found.why_not), []).append(label)
     notes = [
         words("not compared", labels=", ".join(dict.fromkeys(labels)), why=why)
         for why, labels in reasons.items()
@@ -206,7 +206,7 @@ def _origin(score: Score, words: Words) -> str:
     """Return where the points come from."""
     if score.by_hand:
         return words("by hand")
-    return ", ".join(map(words.said, score.why)) or words("not measured")
+    return ", ".join(map(words.sentence, score.why)) or words("not measured")
 
 
 def _score_notes(sprint: Sprint, before: Sprint | None, words: Words) -> list[str]:

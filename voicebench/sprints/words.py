@@ -13,7 +13,7 @@ from pathlib import Path
 
 from voicebench import format as form
 from voicebench.sprints.readings import whole_or_rounded
-from voicebench.sprints.sprint import LANGUAGES, Lang, Said, Text
+from voicebench.sprints.sprint import LANGUAGES, Lang, Sentence, Text
 
 AS_FOUND = "{finding}; {remedy}"
 """English repeats what the run's own report found."""
@@ -47,20 +47,20 @@ class Words:
             key = f"{key}.one"
         return WORDING[key][self._column].format(**figures)
 
-    def said(self, said: Said) -> str:
+    def sentence(self, stored: Sentence) -> str:
         """Return a stored sentence; the end of a place's name says how its figure is written.
 
         A sentence that this version does not know is replaced by the general one of its kind.
         """
-        places = {name: self._place(name, value) for name, value in said.figures.items()}
+        places = {name: self._place(name, value) for name, value in stored.figures.items()}
         if self.lang == "fr" and "remedy" in places:
             places["remedy"] = REMEDIES.get(places["remedy"], _OTHER_REMEDY)
-        key = said.key if said.key in WORDING else said.key.partition(".")[0]
+        key = stored.key if stored.key in WORDING else stored.key.partition(".")[0]
         return self(key, **places)
 
-    def joined(self, sentences: Sequence[Said]) -> str:
+    def joined(self, sentences: Sequence[Sentence]) -> str:
         """Return several sentences as one."""
-        texts = [self.said(sentence) for sentence in sentences] or [""]
+        texts = [self.sentence(sentence) for sentence in sentences] or [""]
         return reduce(lambda first, second: self("two", first=first, second=second), texts)
 
     def of_result(self, result: str, text: str) -> str:

@@ -124,7 +124,7 @@ def kept_by(gate: Gate, summary: Summary) -> tuple[int, int] | None:
     return kept, distribution.n
 
 
-def carried(gate: Gate, summary: Summary) -> bool:
+def has_enough_turns(gate: Gate, summary: Summary) -> bool:
     """Return whether the turns are enough for the gate's percentile; True if it has none."""
     quantile = gate.percentile
     if quantile is None or gate.metric is None:
@@ -144,7 +144,7 @@ def _title(result: GateResult, summary: Summary) -> Text:
     statistic = gate.statistic
     if gate.argument is not None:
         statistic = f"{statistic} {form.limit(gate.argument, gate.metric.unit)}"
-    elif result.observed is not None and not carried(gate, summary):
+    elif result.observed is not None and not has_enough_turns(gate, summary):
         statistic = f"max of {len(summary.metrics[gate.metric.name].values)}"
     return Text.assemble(label(gate.metric.name), (f" ({statistic})", QUIET))
 
@@ -214,7 +214,7 @@ def _notes(results: Sequence[GateResult], summary: Summary) -> list[Text]:
     ]
     for result in results:
         quantile = result.gate.percentile
-        if quantile is None or result.observed is None or carried(result.gate, summary):
+        if quantile is None or result.observed is None or has_enough_turns(result.gate, summary):
             continue
         assert result.gate.metric is not None
         count = len(summary.metrics[result.gate.metric.name].values)
