@@ -106,7 +106,7 @@ def test_a_damaged_model_is_named_in_the_list_and_fails_the_command_that_verifie
     assert model["state"] == "damaged"
     assert model["detail"] == "damaged: tiny.onnx is not what it was when it was made"
     pulled = run("pull", "tiny-voice")
-    assert "tiny-voice: damaged in the cache, so it is made anew (tiny.onnx is" in pulled.stderr
+    assert "tiny-voice: damaged in the cache, so it is made again (tiny.onnx is" in pulled.stderr
     assert (folder / "tiny.onnx").read_bytes() == VOICE
 
 

@@ -125,7 +125,7 @@ def test_torch_is_told_of_threads_that_were_set_before_it_was_imported() -> None
         "devices.set_threads(3)\n"
         "assert devices.threads() == 3\n"
         "assert 'torch' not in sys.modules\n"
-        "devices.tell_torch_its_threads()\n"
+        "devices.set_torch_threads()\n"
         "import torch\n"
         "assert torch.get_num_threads() == devices.threads() == 3"
     )

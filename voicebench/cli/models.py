@@ -24,7 +24,7 @@ SCHEMA = 1
 
 _STYLES = {"ready": "green", "fetched": "yellow", "absent": "dim", "damaged": "red"}
 _DOING = {
-    "damaged": "damaged in the cache, so it is made anew",
+    "damaged": "damaged in the cache, so it is made again",
     "wait": "waiting for another process that fetches it",
     "fetch": "fetching",
     "check": "checking",

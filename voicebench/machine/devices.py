@@ -164,18 +164,18 @@ def set_threads(count: int | None) -> int:
     """Let the engines use ``count`` CPU threads, or one for each usable core; return how many.
 
     Torch by itself counts all cores, also in a container that may use only some. If it is not yet
-    imported, `tell_torch_its_threads` sets the number later.
+    imported, `set_torch_threads` sets the number later.
     """
     if count is not None and count < 1:
         raise SettingsError(f"the number of CPU threads is {count}", "write 1 or more")
     wanted = count if count is not None else usable_cores()
     _untold[:] = [wanted]
     if "torch" in sys.modules:
-        tell_torch_its_threads()
+        set_torch_threads()
     return wanted
 
 
-def tell_torch_its_threads() -> None:
+def set_torch_threads() -> None:
     """Set the number of threads in torch, if `set_threads` was called before it was imported."""
     import torch
 

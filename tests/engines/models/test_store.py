@@ -221,7 +221,7 @@ def test_a_damaged_model_that_cannot_be_had_again_is_named_as_damaged(
         models.ensure("tiny-voice")
     assert str(refused.value) == (
         "the model tiny-voice is damaged in the cache (tiny.onnx is not what it was when it was "
-        "made), and cannot be made anew: the index cannot be reached; check the network"
+        "made), and cannot be made again: the index cannot be reached; check the network"
     )
 
 

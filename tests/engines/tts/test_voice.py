@@ -65,7 +65,7 @@ def test_changed_weights_in_the_cache_are_said_and_converted_again(source: Path)
     assert weights.read_bytes() == whole
     assert said == [
         f"the voice of {source.name} is damaged in the cache (weights.safetensors is not what it "
-        "was when it was made), and is made anew"
+        "was when it was made), and is made again"
     ]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from voicebench.engines.models.fetch_progress import Say, say_nothing, told
+from voicebench.engines.models.fetch_progress import Say, reporting_damage, say_nothing
 from voicebench.engines.models.hub import HUB_ID, hub_folder
 from voicebench.errors import ModelError
 
@@ -32,9 +32,9 @@ def find_model_folder(model: str, say: Say = say_nothing) -> Path:
     if path.is_dir():
         return path
     if path.is_file():
-        return gguf.converted(path, told(say))
+        return gguf.converted(path, reporting_damage(say))
     if any(entry.name == model for entry in catalogue.CATALOGUE):
-        return store.ensure(model, told(say))
+        return store.ensure(model, reporting_damage(say))
     if not HUB_ID.fullmatch(model) or model.endswith(".gguf"):
         raise ModelError(
             f"language model {model!r} does not exist",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def out_of_memory_told(device: torch.device) -> Iterator[None]:
+def memory_errors(device: torch.device) -> Iterator[None]:
     """Turn torch's out-of-memory error on ``device`` into `EngineError`."""
     import torch
 

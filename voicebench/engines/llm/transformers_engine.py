@@ -16,11 +16,11 @@ from typing import Any
 
 import torch
 
-from voicebench.engines.llm.out_of_memory import out_of_memory_told
+from voicebench.engines.llm.out_of_memory import memory_errors
 from voicebench.engines.llm.sampling import TensorSampler
 from voicebench.engines.llm.transformers_tokenizer import TransformersTokenizer
 from voicebench.errors import ModelError
-from voicebench.machine.devices import tell_torch_its_threads
+from voicebench.machine.devices import set_torch_threads
 
 
 class TransformersEngine:
@@ -57,7 +57,7 @@ class TransformersEngine:
     def _forward(self, ids: torch.Tensor, cache: Any) -> tuple[torch.Tensor, Any]:
         """Return the scores after the last of ``ids``, and the cache with all ids so far."""
         # Entered in each pass: a generator that yields inside would leave it on for its caller.
-        with torch.inference_mode(), out_of_memory_told(self._model.device):
+        with torch.inference_mode(), memory_errors(self._model.device):
             output = self._model(
                 input_ids=ids, past_key_values=cache, use_cache=True, **self._last_only
             )
@@ -103,7 +103,7 @@ def load(
             f"folder {folder} holds no safetensors weights, and pickled ones are never opened",
             "convert the model with transformers' save_pretrained, or name another one",
         )
-    tell_torch_its_threads()
+    set_torch_threads()
     with _quiet_transformers():
         transformers: Any = importlib.import_module("transformers")
         # The libraries raise many kinds of exceptions for a truncated or unsuitable file.

@@ -3,7 +3,7 @@
 A folder in the cache is either complete or absent. It is built under a temporary name, flushed to
 the disk, and renamed, so an interrupted build leaves no half folder. With a lock file, two
 processes build it only once. The next build removes temporary folders of a killed process: it holds
-the lock, so nobody else uses them.
+the lock, so no other process uses them.
 
 The cache is `$VOICEBENCH_CACHE`, or else in the user's cache folder. Everything in it can be
 deleted at any time; it is fetched or made again.

@@ -41,11 +41,11 @@ def say_nothing(line: str) -> None:
     """Show nothing."""
 
 
-def told(say: Say) -> Report:
+def reporting_damage(say: Say) -> Report:
     """Return a `Report` that says only what is damaged."""
 
     def take(step: Step) -> None:
         if step.stage == "damaged":
-            say(f"{step.model} is damaged in the cache ({step.detail}), and is made anew")
+            say(f"{step.model} is damaged in the cache ({step.detail}), and is made again")
 
     return take

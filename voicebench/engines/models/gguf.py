@@ -91,11 +91,11 @@ def convert(source: Path, folder: Path, report: Report = ignore) -> None:
         try:
             with child.stdin, child.stdout:
                 for line in child.stdout:
-                    said = _said(line)
-                    if "error" in said:
-                        failure = said
-                    elif "part" in said:
-                        report(Step(source.stem, "convert", said["part"], said["of"]))
+                    message = _message_in(line)
+                    if "error" in message:
+                        failure = message
+                    elif "part" in message:
+                        report(Step(source.stem, "convert", message["part"], message["of"]))
             child.wait()
         finally:
             fetch.end(child)
@@ -120,10 +120,10 @@ def _import_path() -> str:
     return os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))
 
 
-def _said(line: bytes) -> dict[str, Any]:
+def _message_in(line: bytes) -> dict[str, Any]:
     """Return the message in a line of the child; empty if a library printed the line."""
     try:
-        said = json.loads(line)
+        message = json.loads(line)
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return message if isinstance(message, dict) else {}

@@ -61,7 +61,7 @@ def ensure(name: str, report: Report = ignore) -> Path:
         return _make(model, folder, report_others)
     except ModelError as error:
         raise ModelError(
-            f"the model {name} is damaged in the cache ({damage}), and cannot be made anew: "
+            f"the model {name} is damaged in the cache ({damage}), and cannot be made again: "
             f"{error.message}",
             error.remedy,
         ) from error
@@ -84,7 +84,7 @@ def _make(model: Entry, folder: Path, report: Report) -> Path:
         about=_about(model) | {"converted_from": model.convert, "revision": gguf.REVISION},
         report=report,
     )
-    _throw_away(fetched)
+    _remove(fetched)
     return folder
 
 
@@ -95,10 +95,10 @@ def pull(name: str, report: Report = ignore) -> Path:
     if manifest.damage(folder) is None:
         report(Step(name, "check"))
         if manifest.damage(folder, hashes=True) is not None:
-            _throw_away(folder)
+            _remove(folder)
     for made in _made_of(model):
         if manifest.damage(made, hashes=True) is not None:
-            _throw_away(made)  # it is made again at its next use
+            _remove(made)  # it is made again at its next use
     return ensure(name, report)
 
 
@@ -142,7 +142,7 @@ def remove(name: str) -> int:
     model = entry(name)
     freed = 0
     for made in _made_of(model):
-        freed += _throw_away(made)
+        freed += _remove(made)
     for parent in (_folder(model).parent, _fetched_folder(model).parent):
         # The key of twelve hexadecimal digits excludes models whose name only begins with this one.
         any_key = f"{model.name}-{'[0-9a-f]' * 12}"
@@ -152,7 +152,7 @@ def remove(name: str) -> int:
             for place in parent.glob(f".{any_key}.partial-*")
         }
         for place in sorted(standing | hidden):
-            freed += _throw_away(parent / place)
+            freed += _remove(parent / place)
     return freed
 
 
@@ -212,7 +212,7 @@ def _convert(model: Entry, fetched: Path, place: Path, report: Report) -> None:
             (place / member.name).write_bytes((fetched / member.name).read_bytes())
 
 
-def _throw_away(folder: Path) -> int:
+def _remove(folder: Path) -> int:
     if not folder.parent.is_dir():
         return 0
     with locked(folder):

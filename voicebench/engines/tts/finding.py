@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from voicebench.engines.models.fetch_progress import Say, say_nothing, told
+from voicebench.engines.models.fetch_progress import Say, reporting_damage, say_nothing
 from voicebench.engines.models.hub import HUB_ID, hub_folder
 from voicebench.errors import ModelError
 
@@ -30,7 +30,7 @@ def open_voice(voice: str, family: Family = "auto", say: Say = say_nothing) -> V
 
     path = Path(voice).expanduser()
     if not path.exists() and any(entry.name == voice for entry in catalogue.CATALOGUE):
-        found = next(store.ensure(voice, told(say)).glob("*.onnx"), None)
+        found = next(store.ensure(voice, reporting_damage(say)).glob("*.onnx"), None)
         if found is None:
             raise ModelError(f"{voice} is not a voice", "see `voicebench models list`")
         return open_piper(found, say)

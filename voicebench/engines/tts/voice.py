@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voicebench.engines.models.cache import build_once, cache_folder, known_sha256
-from voicebench.engines.models.fetch_progress import Say, say_nothing, told
+from voicebench.engines.models.fetch_progress import Say, reporting_damage, say_nothing
 from voicebench.engines.models.tensor_file import TensorFile, save_tensors
 from voicebench.engines.tts.vits.utterance import Manner
 from voicebench.engines.tts.vits.voice_shape import VitsShape
@@ -82,7 +82,7 @@ def converted(
         cache_folder() / "voices" / name,
         build,
         about={"source": source.name, "model": f"the voice of {source.name}"},
-        report=told(say),
+        report=reporting_damage(say),
     )
     stored = json.loads((folder / "shape.json").read_text(encoding="utf-8"))
     shape, file = VitsShape.from_json(stored), TensorFile(folder / "weights.safetensors")

@@ -23,7 +23,7 @@ from voicebench.engines.llm.fast.decoder_weights import Weights
 from voicebench.engines.llm.fast.kernels import LinearKind
 from voicebench.engines.llm.fast.model_shape import Shape
 from voicebench.engines.llm.fast.torch_decoder import TorchCache, TorchDecoder
-from voicebench.engines.llm.out_of_memory import out_of_memory_told
+from voicebench.engines.llm.out_of_memory import memory_errors
 
 _WARM_UPS = 3
 """Passes before capturing, in which libraries choose kernels and reserve memory."""
@@ -84,7 +84,7 @@ class GraphDecoder(TorchDecoder):
         current.wait_stream(self._stream)
 
     def _token(self, token_id: int, cache: GraphCache, start: int) -> torch.Tensor:
-        with torch.inference_mode(), out_of_memory_told(self.device):
+        with torch.inference_mode(), memory_errors(self.device):
             cache.token.fill_(token_id)
             cache.position.fill_(start)
             if self._stream is None:

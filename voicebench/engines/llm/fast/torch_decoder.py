@@ -21,9 +21,9 @@ import torch
 from voicebench.engines.llm.fast.decoder_weights import LayerWeights, Weights, as_tensor
 from voicebench.engines.llm.fast.kernels import Linear, LinearKind
 from voicebench.engines.llm.fast.model_shape import Shape, rotary_tables
-from voicebench.engines.llm.out_of_memory import out_of_memory_told
+from voicebench.engines.llm.out_of_memory import memory_errors
 from voicebench.engines.llm.sampling import TensorSampler
-from voicebench.machine.devices import tell_torch_its_threads, to_host
+from voicebench.machine.devices import set_torch_threads, to_host
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +69,7 @@ class TorchDecoder:
     def __init__(
         self, shape: Shape, weights: Weights, kind: LinearKind, device: torch.device
     ) -> None:
-        tell_torch_its_threads()
+        set_torch_threads()
         self.shape = shape
         self.device = device
         self.parameters = weights.parameters
@@ -89,7 +89,7 @@ class TorchDecoder:
     def new_cache(self, capacity: int) -> TorchCache:
         """Return memory for ``capacity`` positions."""
         size = (self.shape.layers, self.shape.kv_heads, capacity, self.shape.head_size)
-        with out_of_memory_told(self.device):
+        with memory_errors(self.device):
             keys = torch.zeros(size, dtype=self.dtype, device=self.device)
             return TorchCache(keys, torch.zeros_like(keys))
 
@@ -140,7 +140,7 @@ class TorchDecoder:
     def _scores(
         self, ids: Sequence[int], cache: TorchCache, start: int, *, every: bool
     ) -> torch.Tensor:
-        with torch.inference_mode(), out_of_memory_told(self.device):
+        with torch.inference_mode(), memory_errors(self.device):
             at = torch.tensor(list(ids), device=self.device)
             hidden = torch.nn.functional.embedding(at, self.embedding).to(self.dtype)
             end = start + len(ids)

@@ -17,7 +17,7 @@ from voicebench.engines.tts.vits.layers import Taps
 from voicebench.engines.tts.vits.text import TextEncoder
 from voicebench.engines.tts.vits.voice_shape import VitsShape
 from voicebench.errors import EngineError
-from voicebench.machine.devices import tell_torch_its_threads, to_host
+from voicebench.machine.devices import set_torch_threads, to_host
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +63,7 @@ class TorchArithmetic:
         device: str = "cpu",
         dtype: str = "float32",
     ) -> None:
-        tell_torch_its_threads()
+        set_torch_threads()
         with torch.device("meta"):
             network = Vits(shape)
         tensors = {name: torch.from_numpy(weight) for name, weight in weights.items()}
