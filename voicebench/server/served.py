@@ -48,6 +48,8 @@ class Served(ABC):
 
     sample_rate: int | None
     """The voice's rate in Hz, if it is known in advance."""
+    needs_warm_up = True
+    """Whether the first turns are slower than later ones."""
 
     def __init__(self, target: Target, model: LanguageModel, voice: Synthesizer) -> None:
         self._target = target
@@ -132,6 +134,8 @@ class ServedCascade(Served):
 class ServedScript(Served):
     """A simulated target: every delay is known, so the transport's own error can be measured."""
 
+    needs_warm_up = False
+
     def __init__(self, script: str, new_chunker: Callable[[], Chunker] = Chunker) -> None:
         """Parse the script. Raises `UsageError`."""
         parsed, clock = parse_script(script), _RequestClock()
@@ -172,11 +176,10 @@ def open_served(settings: Settings, say: Say) -> Served:
 
 def warm_up(served: Served, say: Say, turns: int = 2) -> None:
     """Take some turns without a client, so that the engines are warm for the first one."""
-    description = served.describe()
-    if description.get("target") == "simulated":
+    if not served.needs_warm_up:
         return
     say("warming up")
-    voice = description.get("tts")
+    voice = served.describe().get("tts")
     language = language_of(str(voice.get("language"))) if isinstance(voice, dict) else "en"
     for prompt in load_prompts(None, language).rotate_warmup(turns):
         served.answer(AnswerRequest(prompt), lambda _event: None, served.new_schedule())

@@ -20,6 +20,8 @@ _OF_A_CASCADE = ("llm", "chunker", "tts")
 class WholeTurnKind(TargetKind):
     """Base of the kinds in which ``server.url`` does the whole turn."""
 
+    wire: str
+    """The connection to the endpoint, as `voicebench.checks.transports` names it."""
     own_settings: tuple[str, ...] = ()
     """Settings of ``[server]`` that not every kind has."""
 
@@ -73,6 +75,10 @@ class WholeTurnKind(TargetKind):
         say(f"connecting to {shown(settings.server.url or '')}")
         return reached(self.client(settings))
 
+    def wires(self, settings: Settings) -> tuple[str, ...]:  # noqa: ARG002
+        """Return the one connection."""
+        return (self.wire,)
+
     def served_names(
         self,
         settings: Settings,  # noqa: ARG002
@@ -87,6 +93,7 @@ class RealtimeKind(WholeTurnKind):
 
     name = "realtime"
     example = "realtime"
+    wire = REALTIME
     hides = (TextChunk,)
     own_settings = ("dialect", "instructions", "out_of_band", "voice")
 
@@ -107,23 +114,16 @@ class RealtimeKind(WholeTurnKind):
         )
         return Realtime(url, options, access)
 
-    def wires(self, settings: Settings) -> tuple[str, ...]:  # noqa: ARG002
-        """Return the socket."""
-        return (REALTIME,)
-
 
 class VoiceKind(WholeTurnKind):
     """Our own voice WebSocket (`voicebench.targets.voice_socket`)."""
 
     name = "voice"
     example = "voice"
+    wire = VOICE_SOCKET
 
     def new_client(self, url: str, settings: Settings, access: Access) -> Target:  # noqa: ARG002
         """Return a client of the endpoint at ``url``; it connects later."""
         from voicebench.targets.voice_socket import VoiceSocket
 
         return VoiceSocket(url, access)
-
-    def wires(self, settings: Settings) -> tuple[str, ...]:  # noqa: ARG002
-        """Return the socket."""
-        return (VOICE_SOCKET,)
