@@ -43,6 +43,8 @@ BUFFER_S = 0.3
 """So much that a busy machine does not matter, where underruns are not the question."""
 SILENT = 1e-4
 """What a resampler may leave where there is no speech."""
+REAL_HOME = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
+"""Taken before a fixture changes it."""
 
 
 def missing_part() -> str | None:
@@ -418,8 +420,7 @@ def voicebench(
 
 def in_cache_of_this_user(server: SoundServer) -> SoundServer:
     """Give back the real home: the models' cache is there."""
-    home = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
-    return SoundServer(server.environment | home)
+    return SoundServer(server.environment | REAL_HOME)
 
 
 def test_say_lists_the_loudspeakers(server: SoundServer) -> None:

@@ -21,10 +21,15 @@ from voicebench.engines.tts.voice import Voice
 
 KINDS: dict[str, Any] = {
     "one speaker": {},
-    "older names of weight norm": {"legacy_names": True},
-    "two speakers": {"num_speakers": 2, "speaker_embedding_size": 5},
-    "plain durations": {"use_stochastic_duration_prediction": False},
-    "even kernel in the text encoder": {"ffn_kernel_size": 4},
+    "two speakers, older names of weight norm": {
+        "num_speakers": 2,
+        "speaker_embedding_size": 5,
+        "legacy_names": True,
+    },
+    "plain durations, even kernel in the text encoder": {
+        "use_stochastic_duration_prediction": False,
+        "ffn_kernel_size": 4,
+    },
 }
 
 

@@ -77,13 +77,11 @@ def joe_in_onnxruntime(joe_file: Path) -> OnnxVoice:
 def test_the_embedded_voice_equals_onnxruntime(
     joe: Voice, joe_in_onnxruntime: OnnxVoice, exactly: Exactly
 ) -> None:
-    arithmetic = exactly(joe)
-    for text in ("Yes.", "Trains leave at 9:45!"):
-        symbols = next(joe.symbols(text))
-        ours, theirs = speak_both(arithmetic, joe_in_onnxruntime, symbols, joe.manner)
-        assert ours.shape == theirs.shape
-        assert np.corrcoef(ours, theirs)[0, 1] > 0.999
-        np.testing.assert_allclose(ours, theirs, atol=1e-3)
+    symbols = next(joe.symbols("Trains leave now."))
+    ours, theirs = speak_both(exactly(joe), joe_in_onnxruntime, symbols, joe.manner)
+    assert ours.shape == theirs.shape
+    assert np.corrcoef(ours, theirs)[0, 1] > 0.999
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
 @pytest.mark.models
