@@ -162,5 +162,5 @@ def _embedded(paces: Iterable[float] = (0.6, 1.0, 1.5)) -> Iterator[Spoken]:
         for seed in (0, HELD_OUT_SEED):
             voice = load_synthesizer("en_US-joe-medium", device="cpu", length_scale=pace, seed=seed)
             for text in TEXTS["en"]:
-                pcm = voice.speak_whole(text).astype(np.float64)
+                pcm = voice.speak_whole([text]).astype(np.float64)
                 yield Spoken("the embedded voice", f"{pace} {seed} {text}", 22_050, pcm, seed > 0)

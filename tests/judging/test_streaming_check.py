@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,17 +26,17 @@ def speech(text: str) -> NDArray[np.float32]:
 class Voice:
     """A target whose voice speaks at once."""
 
-    def speak_whole(self, text: str) -> NDArray[np.float32] | None:
-        return speech(text)
+    def speak_whole(self, chunks: Sequence[str]) -> NDArray[np.float32] | None:
+        return np.concatenate([speech(text) for text in chunks])
 
 
 class WithoutMemory(Voice):
-    def speak_whole(self, text: str) -> NDArray[np.float32] | None:
+    def speak_whole(self, chunks: Sequence[str]) -> NDArray[np.float32] | None:
         raise EngineError("no memory left")
 
 
 class Elsewhere(Voice):
-    def speak_whole(self, text: str) -> NDArray[np.float32] | None:
+    def speak_whole(self, chunks: Sequence[str]) -> NDArray[np.float32] | None:
         return None
 
 

@@ -85,11 +85,10 @@ def ways_of_speaking(synthesizer: LocalSynthesizer) -> dict[str, Speak]:
     import numpy as np
 
     def one_shot(text: str) -> NDArray[np.float32]:
-        return synthesizer.speak_whole(text)
+        return synthesizer.speak_whole([text])
 
     def chunked(text: str) -> NDArray[np.float32]:
-        pieces = chunk(text, FIRST_WORDS, LATER_WORDS)
-        return np.concatenate([synthesizer.speak_whole(piece) for piece in pieces])
+        return synthesizer.speak_whole(chunk(text, FIRST_WORDS, LATER_WORDS))
 
     def streamed(text: str) -> NDArray[np.float32]:
         first, *others = chunk(text, FIRST_WORDS, LATER_WORDS)

@@ -123,7 +123,6 @@ def _language_model(settings: Settings, say: Say) -> Iterator[QualityFigure]:
 
 
 def _samples(settings: Settings, say: Say) -> Iterator[QualityFigure]:
-    import numpy as np
 
     from voicebench.checks.intelligibility import SENTENCES
     from voicebench.engines.tts.fitting import LEAST_SNR_DB
@@ -139,7 +138,7 @@ def _samples(settings: Settings, say: Say) -> Iterator[QualityFigure]:
             kernels=settings.tts.kernels,
             trim_silence=False,
         )
-        return np.concatenate([voice.speak_whole(text) for text in SENTENCES[:SNR_SENTENCES]])
+        return voice.speak_whole(SENTENCES[:SNR_SENTENCES])
 
     exact = spoken("float32")
     ratio_db = snr_db(exact, spoken("bfloat16"))

@@ -29,8 +29,11 @@ TOLERANCES = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2}
 class SpeaksAtOnce(Protocol):
     """A target whose voice can speak a text in one piece."""
 
-    def speak_whole(self, text: str) -> NDArray[np.float32] | None:
-        """Return the speech of ``text``, ``(samples,)``, untrimmed; None if the voice cannot."""
+    def speak_whole(self, chunks: Sequence[str]) -> NDArray[np.float32] | None:
+        """Return the speech of a reply's text chunks, each in one piece, ``(samples,)``.
+
+        It is untrimmed. None if the voice cannot.
+        """
         ...
 
 
@@ -102,17 +105,13 @@ def compare_speech(
 
 
 def _spoken_at_once(target: SpeaksAtOnce, chunks: Sequence[str]) -> NDArray[np.float32] | None:
-    spoken = []
-    for text in chunks:
-        try:
-            speech = target.speak_whole(text)
-        except VoicebenchError:
-            # A device without memory for the whole proves nothing about the streamed audio.
-            return None
-        if speech is None:
-            return None
-        spoken.append(speech)
-    return np.concatenate(spoken) if spoken else None
+    if not chunks:
+        return None
+    try:
+        return target.speak_whole(chunks)
+    except VoicebenchError:
+        # A device without memory for the whole proves nothing about the streamed audio.
+        return None
 
 
 def _rate(recording: Recording) -> int:

@@ -30,6 +30,7 @@ from voicebench.events import (
     TurnStarted,
 )
 from voicebench.pipeline.protocols import (
+    ContinuingSpeaker,
     Interruptible,
     LanguageModel,
     LooksBack,
@@ -104,7 +105,7 @@ def speak_turn(
     """
     schedule = schedule or FreeForAll()
     with whole_turn(text, emit), _stage("tts", schedule):
-        _speak_chunk(text, emit, tts, schedule, is_opening=True)
+        _speak_chunk(text, emit, tts, schedule, before=None)
 
 
 @contextmanager
@@ -147,9 +148,10 @@ def speak_text(
     Emits only text chunks and audio; the caller starts and ends the turn. Raises what the
     synthesizer raises.
     """
-    heard = False
+    before: str | None = None
     for chunk in _chunks(pieces, chunker):
-        heard |= _speak_chunk(chunk, emit, tts, FreeForAll(), is_opening=not heard)
+        if _speak_chunk(chunk, emit, tts, FreeForAll(), before):
+            before = chunk
 
 
 def _chunks(pieces: Iterator[str], chunker: Chunker) -> Iterator[str]:
@@ -243,12 +245,11 @@ class _Turn:
             except Exception as error:
                 raise StageError("tts", error) from error
             return
-        heard = False
+        before: str | None = None
         while (chunk := self._chunks.get()) is not None:
             try:
-                heard |= _speak_chunk(
-                    chunk, self._emit, self._tts, self._schedule, is_opening=not heard
-                )
+                if _speak_chunk(chunk, self._emit, self._tts, self._schedule, before):
+                    before = chunk
             except Exception as error:
                 raise StageError("tts", error) from error
             finally:
@@ -262,12 +263,18 @@ class _Turn:
 
 
 def _speak_chunk(
-    chunk: str, emit: Emit, tts: Synthesizer, schedule: FreeForAll, *, is_opening: bool
+    chunk: str, emit: Emit, tts: Synthesizer, schedule: FreeForAll, before: str | None
 ) -> bool:
-    """Speak a chunk; return whether audio came. The opening chunk starts at its first sound."""
+    """Speak a chunk; return whether audio came.
+
+    ``before`` is the chunk that was heard before it. None: it opens the reply, so it starts at its
+    first sound.
+    """
     emit(TextChunk(chunk))
-    if is_opening and isinstance(tts, OpeningSpeaker):
+    if before is None and isinstance(tts, OpeningSpeaker):
         speech = tts.speak_opening(chunk)
+    elif before is not None and isinstance(tts, ContinuingSpeaker):
+        speech = tts.speak_next(chunk, before)
     else:
         speech = tts.speak(chunk)
     heard = False

@@ -5,7 +5,7 @@ Engines in this process and clients of a server have the same interfaces.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from voicebench.events import Emit, LlmEvent, TtsEvent
@@ -88,11 +88,23 @@ class OpeningSpeaker(Protocol):
 
 
 @runtime_checkable
+class ContinuingSpeaker(Protocol):
+    """A synthesizer whose intonation goes on from one text chunk to the next."""
+
+    def speak_next(self, text: str, before: str) -> Iterator[TtsEvent]:
+        """Yield the speech of ``text`` as `Synthesizer.speak`, as it sounds behind ``before``."""
+        ...
+
+
+@runtime_checkable
 class WholeSpeaker(Protocol):
     """A synthesizer that can also compute a text in one piece, to check its streaming."""
 
-    def speak_whole(self, text: str) -> NDArray[np.float32]:
-        """Return the speech of ``text``, ``(samples,)``, untrimmed, with the noise of `speak`."""
+    def speak_whole(self, chunks: Sequence[str]) -> NDArray[np.float32]:
+        """Return the speech of a reply's text chunks, ``(samples,)``, untrimmed.
+
+        The noise is that of `speak`.
+        """
         ...
 
 

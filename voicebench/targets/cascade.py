@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from copy import copy
 from functools import partial
@@ -89,12 +89,12 @@ class Cascade:
             schedule=schedule or self._new_schedule(),
         )
 
-    def speak_whole(self, text: str) -> NDArray[np.float32] | None:
-        """Return the speech of ``text`` in one piece, ``(samples,)``; None if the voice cannot.
+    def speak_whole(self, chunks: Sequence[str]) -> NDArray[np.float32] | None:
+        """Return the speech of text chunks in one piece, ``(samples,)``; None if the voice cannot.
 
         `voicebench.judging.streaming_check` compares streamed speech with it.
         """
-        return self.tts.speak_whole(text) if isinstance(self.tts, WholeSpeaker) else None
+        return self.tts.speak_whole(chunks) if isinstance(self.tts, WholeSpeaker) else None
 
     def with_chunks(self, first_words: int, later_words: int) -> Cascade:
         """Return the same cascade with other chunk sizes; both share their engines."""

@@ -11,10 +11,11 @@ def test_every_entry_can_be_found_by_its_name_and_names_are_unique() -> None:
     assert len({model.name for model in CATALOGUE}) == len(CATALOGUE)
 
 
-def test_the_embedded_default_is_one_language_model_and_one_voice() -> None:
+def test_the_catalogue_has_one_language_model_and_two_voices() -> None:
     assert [(model.name, model.kind) for model in CATALOGUE] == [
         ("smollm2-135m-instruct", "llm"),
         ("en_US-joe-medium", "voice"),
+        ("hibari-heart", "voice"),
     ]
 
 
@@ -55,6 +56,7 @@ def test_a_close_name_is_suggested(asked: str, meant: str) -> None:
 
 @pytest.mark.parametrize("asked", ["", "gpt-5", "../../etc/passwd"])
 def test_a_name_that_is_close_to_nothing_is_answered_with_all_names(asked: str) -> None:
-    with pytest.raises(UsageError, match="smollm2-135m-instruct, en_US-joe-medium") as caught:
+    names = "smollm2-135m-instruct, en_US-joe-medium, hibari-heart"
+    with pytest.raises(UsageError, match=names) as caught:
         entry(asked)
     assert caught.value.exit_code == 2

@@ -10,8 +10,9 @@ import pytest
 from drawn_voices import write_mms_voice, write_piper_voice
 
 from voicebench.engines.tts.fitting import choose_arithmetic
-from voicebench.engines.tts.synthesizer import LocalSynthesizer, load_synthesizer
+from voicebench.engines.tts.synthesizer import load_synthesizer
 from voicebench.engines.tts.vits.arithmetic import Arithmetic
+from voicebench.engines.tts.vits.vits_synthesizer import VitsSynthesizer
 from voicebench.engines.tts.voice import Voice
 
 
@@ -46,14 +47,16 @@ def mms_folder(small_voices: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def loaded(mms_folder: Path, voice_cache: Path) -> Callable[..., LocalSynthesizer]:
+def loaded(mms_folder: Path, voice_cache: Path) -> Callable[..., VitsSynthesizer]:
     """Load the small MMS voice on the CPU, once for each set of settings."""
 
     @functools.cache
-    def load(**settings: object) -> LocalSynthesizer:
+    def load(**settings: object) -> VitsSynthesizer:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("VOICEBENCH_CACHE", str(voice_cache))
-            return load_synthesizer(str(mms_folder), device="cpu", **settings)  # type: ignore[arg-type]
+            made = load_synthesizer(str(mms_folder), device="cpu", **settings)  # type: ignore[arg-type]
+        assert isinstance(made, VitsSynthesizer)
+        return made
 
     return load
 

@@ -15,6 +15,7 @@ import torch
 from voicebench.engines.native.library import NoLibrary
 from voicebench.engines.tts.synthesizer import LocalSynthesizer, load_synthesizer
 from voicebench.engines.tts.vits.torch_voice import TorchArithmetic, Vits
+from voicebench.engines.tts.vits.vits_synthesizer import VitsSynthesizer
 from voicebench.errors import DeviceError, EngineError, ModelError, SettingsError
 from voicebench.events import AudioChunk, SilenceTrimmed
 from voicebench.machine.slower import slower_in
@@ -26,21 +27,23 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 TEXT = "hello my friend, how are you doing on this fine day"
 
 
-Loaded = Callable[..., LocalSynthesizer]
+Loaded = Callable[..., VitsSynthesizer]
 
 
 @pytest.fixture
-def synthesizer(loaded: Loaded, kernels: str) -> LocalSynthesizer:
+def synthesizer(loaded: Loaded, kernels: str) -> VitsSynthesizer:
     return loaded(first_window=20, kernels=kernels)
 
 
 @pytest.fixture
-def in_torch(mms_folder: Path) -> LocalSynthesizer:
+def in_torch(mms_folder: Path) -> VitsSynthesizer:
     """A synthesizer of its own, whose layers a test may watch or change."""
-    return load_synthesizer(str(mms_folder), device="cpu", first_window=20, kernels="torch")
+    made = load_synthesizer(str(mms_folder), device="cpu", first_window=20, kernels="torch")
+    assert isinstance(made, VitsSynthesizer)
+    return made
 
 
-def network_in(synthesizer: LocalSynthesizer) -> Vits:
+def network_in(synthesizer: VitsSynthesizer) -> Vits:
     assert isinstance(synthesizer._arithmetic, TorchArithmetic)
     return synthesizer._arithmetic.network
 
@@ -130,18 +133,18 @@ def test_the_same_text_sounds_the_same_and_another_seed_does_not(loaded: Loaded)
     assert not np.array_equal(first, other[: len(first)])
 
 
-def test_a_text_sounds_the_same_whatever_was_said_before(synthesizer: LocalSynthesizer) -> None:
+def test_a_text_sounds_the_same_whatever_was_said_before(synthesizer: VitsSynthesizer) -> None:
     alone = spoken(synthesizer)
     spoken(synthesizer, "something else")
     assert np.array_equal(alone, spoken(synthesizer))
 
 
 @pytest.mark.parametrize("text", ["", "🙂", "—", "...", "  "])
-def test_nothing_to_pronounce_yields_nothing(text: str, synthesizer: LocalSynthesizer) -> None:
+def test_nothing_to_pronounce_yields_nothing(text: str, synthesizer: VitsSynthesizer) -> None:
     assert list(synthesizer.speak(text)) == []
 
 
-def test_closing_cancels_what_is_left(in_torch: LocalSynthesizer) -> None:
+def test_closing_cancels_what_is_left(in_torch: VitsSynthesizer) -> None:
     decoder = network_in(in_torch).decoder
     computed = []
     decoder.register_forward_hook(lambda *_: computed.append(1))
@@ -153,7 +156,7 @@ def test_closing_cancels_what_is_left(in_torch: LocalSynthesizer) -> None:
     assert list(speech) == []
 
 
-def test_a_long_text_is_not_computed_before_it_is_needed(in_torch: LocalSynthesizer) -> None:
+def test_a_long_text_is_not_computed_before_it_is_needed(in_torch: VitsSynthesizer) -> None:
     encoded = []
     network_in(in_torch).text.register_forward_hook(lambda *_: encoded.append(1))
     speech = in_torch.speak("many words " * 2_000)
@@ -162,9 +165,9 @@ def test_a_long_text_is_not_computed_before_it_is_needed(in_torch: LocalSynthesi
 
 
 def test_the_head_of_a_reply_is_trimmed_and_says_by_how_much(
-    in_torch: LocalSynthesizer, loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+    in_torch: VitsSynthesizer, loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LocalSynthesizer, "_silent_ms", lambda *_: 45.0)  # else a blank's length
+    monkeypatch.setattr(VitsSynthesizer, "_silent_ms", lambda *_: 45.0)  # else a blank's length
     decoder = network_in(in_torch).decoder
     quiet_until = 300
 
@@ -198,7 +201,7 @@ def test_scales_change_the_pace(loaded: Loaded) -> None:
     assert 1.3 * len(fast) < len(slow) < 2.5 * len(fast)
 
 
-def test_describe_says_what_a_reader_must_know(synthesizer: LocalSynthesizer, kernels: str) -> None:
+def test_describe_says_what_a_reader_must_know(synthesizer: VitsSynthesizer, kernels: str) -> None:
     told = synthesizer.describe()
     assert told["engine"] == "vits"
     assert told["family"] == "mms"
@@ -214,7 +217,7 @@ def test_a_voice_gone_wrong_fails_with_a_sentence(loaded: Loaded) -> None:
         list(broken.speak(TEXT))
 
 
-def test_a_device_without_memory_fails_with_a_sentence(in_torch: LocalSynthesizer) -> None:
+def test_a_device_without_memory_fails_with_a_sentence(in_torch: VitsSynthesizer) -> None:
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -223,7 +226,7 @@ def test_a_device_without_memory_fails_with_a_sentence(in_torch: LocalSynthesize
         list(in_torch.speak(TEXT))
 
 
-def test_two_texts_at_once_sound_as_they_do_alone(synthesizer: LocalSynthesizer) -> None:
+def test_two_texts_at_once_sound_as_they_do_alone(synthesizer: VitsSynthesizer) -> None:
     texts = [TEXT, "another text at the very same time"]
     alone = [spoken(synthesizer, text) for text in texts]
     with ThreadPoolExecutor() as pool:

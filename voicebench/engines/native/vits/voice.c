@@ -7,16 +7,10 @@
  * that come in: it only adds to biases.
  */
 
-#include <pthread.h>
-#include <sys/mman.h>
-
+#include "arena.h"
 #include "decoder.h"
 #include "durations.h"
 #include "flow.h"
-
-#if !defined(MAP_NORESERVE)
-#define MAP_NORESERVE 0
-#endif
 
 typedef struct {
     Text text;
@@ -28,24 +22,6 @@ typedef struct {
 } Voice;
 
 /* ------------------------------------------------------------------ memory */
-
-enum { ARENA = 1 << 29, BEHIND = 1 << 22 /* what a tile may read beyond the last row */ };
-
-static char *mapped_arena;
-
-static void map_arena(void) {
-    void *mapped = mmap(NULL, ARENA, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (mapped != MAP_FAILED) mapped_arena = mapped;
-}
-
-/* The memory of the walk at hand: addresses at first, pages once they are used. One walk goes at a
- * time, so there is one, also where two voices are opened at once. */
-static char *arena(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, map_arena);
-    return mapped_arena;
-}
 
 static size_t bytes_of_text(const Voice *voice, int symbols) {
     const Text *text = &voice->text;

@@ -3,7 +3,7 @@
 #ifndef VOICEBENCH_READING_H
 #define VOICEBENCH_READING_H
 
-#include "products.h"
+#include "convolutions.h"
 
 typedef struct {
     const float *const *arrays;

@@ -9,8 +9,8 @@
  *   BFLOATS  bfloat16 on both sides, sums in float32: where the processor multiplies tiles (AMX).
  */
 
-#ifndef VOICEBENCH_VITS_PRODUCTS_H
-#define VOICEBENCH_VITS_PRODUCTS_H
+#ifndef VOICEBENCH_CONVOLUTIONS_H
+#define VOICEBENCH_CONVOLUTIONS_H
 
 #include "crew.h"
 #include "memory.h"

@@ -14,7 +14,7 @@
 #ifndef VOICEBENCH_WALK_H
 #define VOICEBENCH_WALK_H
 
-#include "products.h"
+#include "convolutions.h"
 
 enum { MOST_PLACES = 1024 };
 

@@ -1,0 +1,172 @@
+"""The embedded hibari voice, for real: against onnxruntime, in windows, and what it says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voicebench.engines.models import store
+from voicebench.engines.tts.hibari.hibari_synthesizer import HibariSynthesizer
+from voicebench.engines.tts.hibari.hibari_voice import HibariVoice, SpokenPart, open_hibari
+from voicebench.engines.tts.hibari.planned_sentence import SETTLING, plan
+from voicebench.engines.tts.hibari.sizes import BINS, PARTS
+from voicebench.engines.tts.hibari.torch_network import TorchNetwork
+from voicebench.engines.tts.synthesizer import load_synthesizer
+from voicebench.errors import ModelError, SettingsError
+from voicebench.events import AudioChunk, SilenceTrimmed
+
+pytestmark = pytest.mark.models
+
+NAME = "hibari-heart"
+SENTENCE = "The capital of France is Paris, and it has been so for a very long time."
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    return store.ensure(NAME)
+
+
+@pytest.fixture(scope="module")
+def voice(folder: Path) -> HibariVoice:
+    return open_hibari(folder, NAME)
+
+
+@pytest.fixture(scope="module")
+def synthesizer() -> HibariSynthesizer:
+    loaded = load_synthesizer(NAME, first_window=100)
+    assert isinstance(loaded, HibariSynthesizer)
+    return loaded
+
+
+def test_phonemes_are_those_that_the_voice_was_trained_on(voice: HibariVoice) -> None:
+    assert list(voice.english.sentences("Dr. Smith read 3 books. Did he?")) == [
+        "dˈɑktəɹ smˈɪθ ɹˈɛd θɹˈi bˈʊks.",
+        "dˈɪd hi?",
+    ]
+    assert list(voice.english.sentences("Zyxgorian well-known YouTube U.S. cars")) == [
+        "zɪksɡˈɔɹiən wˌɛlnˈOn jˈutˌub jˌuˈɛs kˈɑɹz"
+    ]
+    for nothing in ("", "…", "🙂", "---", "\n"):
+        assert list(voice.sentences(nothing)) == []
+
+
+def test_a_long_sentence_is_cut_into_parts_the_voice_can_speak(voice: HibariVoice) -> None:
+    parts = list(voice.sentences("and another thing, " * 60 + "was there."))
+    assert len(parts) > 1
+    assert max(len(part.symbols) for part in parts) <= 402
+
+
+def test_the_network_computes_what_onnxruntime_computes(folder: Path, voice: HibariVoice) -> None:
+    """onnxruntime rounds what goes into each product to 8 bits; here all is float32."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        str(folder / "hibari.onnx"), providers=["CPUExecutionProvider"]
+    )
+    [sentence] = voice.sentences(SENTENCE)
+    inputs = {"ids": np.array([sentence.symbols]), "speed": np.ones(1, np.float32)}
+    *spectra, pitch = (output[0] for output in session.run(None, inputs))
+    planned = plan(TorchNetwork(voice.weights), sentence)
+    assert planned.pitch.shape == pitch.shape  # every duration is the same
+    voiced = pitch > 60
+    assert np.abs(planned.pitch - pitch)[voiced].mean() < 2  # Hz
+    parts = TorchNetwork(voice.weights).decode(planned.rows)
+    for number, right in enumerate(spectra):
+        found = parts[:, number * BINS : (number + 1) * BINS]
+        error = np.sqrt(np.square(found - right.T).mean())
+        assert error < 0.1 * right.std(), number
+    assert len(spectra) == PARTS
+
+
+def test_windows_are_the_whole(synthesizer: HibariSynthesizer) -> None:
+    def spoken(windows: HibariSynthesizer) -> np.ndarray:
+        events = [*windows.speak_opening(SENTENCE)]
+        assert isinstance(events[0], SilenceTrimmed)
+        return np.concatenate([event.pcm for event in events if isinstance(event, AudioChunk)])
+
+    in_one = load_synthesizer(NAME, first_window=60_000)
+    assert isinstance(in_one, HibariSynthesizer)
+    assert len([*synthesizer.speak(SENTENCE)]) > 3
+    assert np.abs(spoken(synthesizer) - spoken(in_one)).max() < 1e-3
+
+
+def test_the_first_sound_comes_at_once(synthesizer: HibariSynthesizer) -> None:
+    [trimmed, *chunks] = synthesizer.speak_opening("The capital of")
+    assert isinstance(trimmed, SilenceTrimmed)
+    assert trimmed.duration_ms > 200
+    pcm = np.concatenate([chunk.pcm for chunk in chunks if isinstance(chunk, AudioChunk)])
+    assert np.abs(pcm[:1200]).max() > 0.01  # within 50 ms
+
+
+def test_skipped_silence_changes_the_beginning_by_less_than_35_db(
+    voice: HibariVoice, synthesizer: HibariSynthesizer
+) -> None:
+    network = TorchNetwork(voice.weights)
+    for text in ("The capital of", "France is Paris.", "I think", "She sells sea shells."):
+        [sentence] = voice.sentences(text)
+        planned = plan(network, sentence)
+        exact = network.decode(planned.rows)[planned.first : planned.first + 24]
+        begun = network.stream()
+        found = begun.window(planned.rows[planned.first - SETTLING :], last=True)
+        error = found[SETTLING : SETTLING + 24] - exact
+        loudness = np.exp(np.minimum(exact[:, :BINS], 7))
+        assert np.abs(error[:, :BINS] * loudness).mean() < 0.02 * loudness.mean(), text
+
+
+def test_a_part_of_a_sentence_is_spoken_as_in_the_whole(voice: HibariVoice) -> None:
+    """Pitch and length of the words at a join, against the whole sentence (in semitones)."""
+    network = TorchNetwork(voice.weights)
+    text, before, behind = "The old sailor told us a story", "The old sailor", "told us a story"
+
+    def words(sentence: SpokenPart) -> list[tuple[float, int]]:
+        planned = plan(network, sentence)
+        heard = planned.pitch[planned.first : planned.last]
+        return [(float(12 * np.log2(heard[heard > 60].mean() / 200)), planned.frames)]
+
+    [whole] = voice.sentences(f"{text}.")
+    cut = whole.symbols.index(whole.symbols[-2])
+    assert cut
+    [opening] = voice.sentences(before)
+    [closing] = voice.sentences(f"{behind}.", before)
+    stop = opening.stop
+    [(pitch, frames)] = words(opening)
+    [(wanted, length)] = words(SpokenPart(whole.symbols, 0, stop))
+    assert abs(pitch - wanted) < 1.5
+    assert abs(frames - length) < 0.25 * length
+    [(pitch, frames)] = words(closing)
+    [(wanted, length)] = words(SpokenPart(whole.symbols, stop, len(whole.symbols)))
+    assert abs(pitch - wanted) < 1.0
+    assert abs(frames - length) < 0.15 * length
+
+
+def test_nothing_is_added_behind_a_sentence_that_ends(voice: HibariVoice) -> None:
+    [ended], [open_] = voice.sentences("It is Paris."), voice.sentences("It is Paris")
+    assert ended.stop == len(ended.symbols)
+    assert open_.stop < len(open_.symbols)
+    assert ended.symbols[: open_.stop - 1] == open_.symbols[: open_.stop - 1]
+
+
+def test_settings_that_it_does_not_have_are_refused() -> None:
+    with pytest.raises(SettingsError, match="no speaker_id"):
+        load_synthesizer(NAME, speaker_id=1)
+    with pytest.raises(SettingsError, match="float32"):
+        load_synthesizer(NAME, dtype="bfloat16")
+
+
+def test_a_folder_without_one_of_its_files_is_refused(folder: Path, tmp_path: Path) -> None:
+    for file in folder.iterdir():
+        if file.name != "tagger.json.gz":
+            (tmp_path / file.name).symlink_to(file)
+    with pytest.raises(ModelError, match=r"no tagger\.json\.gz"):
+        open_hibari(tmp_path, "mine")
+    (tmp_path / "tagger.json.gz").write_bytes(b"no gzip")
+    with pytest.raises(ModelError, match="cannot be read"):
+        open_hibari(tmp_path, "mine")
+
+
+def test_what_results_record(synthesizer: HibariSynthesizer) -> None:
+    described = json.loads(json.dumps(synthesizer.describe()))
+    assert (described["engine"], described["sample_rate"]) == ("hibari", 24000)

@@ -1,0 +1,85 @@
+"""The network in C is the network in torch, for any cut of the frames and any threads."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voicebench.engines.tts.hibari.native_network import NativeNetwork
+from voicebench.engines.tts.hibari.sizes import FRAME_CHANNELS, SYMBOLS
+from voicebench.engines.tts.hibari.torch_network import TorchNetwork
+from voicebench.engines.tts.hibari.trial import (
+    TOLERANCE,
+    decoded,
+    drawn_speech_weights,
+    hibari_works,
+)
+from voicebench.errors import EngineError
+
+FRAMES = 70
+ROWS = np.random.default_rng(0).standard_normal((FRAMES, FRAME_CHANNELS), np.float32)
+CUTS = st.lists(st.integers(1, FRAMES - 1), max_size=5).map(
+    lambda cuts: (*sorted(set(cuts)), FRAMES)
+)
+
+
+@pytest.fixture(scope="module")
+def in_torch() -> TorchNetwork:
+    return TorchNetwork(drawn_speech_weights(0))
+
+
+@pytest.fixture(scope="module")
+def in_c(c_library_or_none: ctypes.CDLL | None) -> NativeNetwork:
+    if c_library_or_none is None:
+        pytest.skip("there is no C compiler")
+    return NativeNetwork(c_library_or_none, drawn_speech_weights(0), threads=2)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_c_agrees_with_torch(c_library: ctypes.CDLL, threads: int) -> None:
+    assert hibari_works(c_library, threads)
+
+
+def test_code_that_computes_wrong_is_found_out(c_library: ctypes.CDLL) -> None:
+    class Broken:
+        def __getattr__(self, name: str) -> object:
+            return getattr(c_library, name)
+
+        def voicebench_hibari_decode(self, *arguments: object) -> int:
+            return 0
+
+    assert not hibari_works(Broken())  # type: ignore[arg-type]
+
+
+@settings(max_examples=8, deadline=None)
+@given(cuts=CUTS)
+def test_any_cut_gives_the_same_parts(
+    in_torch: TorchNetwork, in_c: NativeNetwork, cuts: tuple[int, ...]
+) -> None:
+    whole = in_torch.decode(ROWS)
+    for network in (in_torch, in_c):
+        parts = decoded(network, ROWS, cuts)
+        assert parts.shape == whole.shape
+        assert np.abs(parts - whole).max() < TOLERANCE
+
+
+def test_two_utterances_at_once_do_not_mix(in_c: NativeNetwork) -> None:
+    whole = decoded(in_c, ROWS, (FRAMES,))
+    one, other = in_c.stream(), in_c.stream()
+    first, backward = one.window(ROWS[:40], last=False), other.window(ROWS[::-1], last=True)
+    assert np.array_equal(np.concatenate((first, one.window(ROWS[40:], last=True))), whole)
+    assert backward.shape == whole.shape
+
+
+def test_a_text_of_one_symbol_is_read(in_torch: TorchNetwork, in_c: NativeNetwork) -> None:
+    for right, found in zip(in_torch.read(np.array([5])), in_c.read(np.array([5])), strict=True):
+        assert np.allclose(right, found, atol=TOLERANCE)
+
+
+def test_a_text_that_is_too_long_is_refused(in_c: NativeNetwork) -> None:
+    with pytest.raises(EngineError, match="too long"):
+        in_c.read(np.zeros(1 << 17, np.int64) % SYMBOLS)

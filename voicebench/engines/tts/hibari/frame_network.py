@@ -1,0 +1,56 @@
+"""Interface between a hibari voice and the code that computes its network (torch or C)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class FrameStream(Protocol):
+    """The decoder's way through one utterance."""
+
+    def window(self, rows: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
+        """Take the next frames ``rows`` (frames, 130); return the parts (count, 5 * 601).
+
+        A frame's parts come as soon as the 27 frames behind it are known. With ``last`` the
+        utterance ends with these frames, and the parts of all are returned.
+        """
+        ...
+
+
+class FrameNetwork(Protocol):
+    """The network of a hibari voice."""
+
+    @property
+    def device(self) -> str:
+        """Where it is computed, as torch names devices: ``cpu``, ``cuda:0``."""
+        ...
+
+    @property
+    def kernels(self) -> str:
+        """What computes: ``torch`` or ``native``."""
+        ...
+
+    def read(
+        self, symbols: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Encode the phonemes ``symbols`` (n,).
+
+        Return the features for the decoder (n, 128), those for the prosody (n, 192), and log
+        durations (n,). Raises `EngineError` if the text is too long.
+        """
+        ...
+
+    def prosody(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return pitch and energy of the frames ``rows`` (frames of 25 ms, 192).
+
+        The result (frames, 4) has the pitch of both halves of a frame, then their energy.
+        """
+        ...
+
+    def stream(self) -> FrameStream:
+        """Begin an utterance."""
+        ...

@@ -1,0 +1,227 @@
+"""Text-to-speech in this process with a hibari voice, streamed by frames."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voicebench.engines.native.library import NoLibrary, native_digest, processor, tried_library
+from voicebench.engines.tts.hibari.native_network import NativeNetwork
+from voicebench.engines.tts.hibari.planned_sentence import PlannedSentence, plan, windows
+from voicebench.engines.tts.hibari.sizes import DECODER_REACH, FRAME_CHANNELS, HOP, SAMPLE_RATE
+from voicebench.engines.tts.hibari.spectrum import Waveform
+from voicebench.engines.tts.hibari.trial import hibari_works
+from voicebench.engines.tts.pace import LONGEST_MS, Pace, WindowPlan, first_window_ms, measured_pace
+from voicebench.engines.tts.vits.utterance import seeded_noise
+from voicebench.errors import SettingsError
+from voicebench.events import AudioChunk, SilenceTrimmed, TtsEvent
+from voicebench.machine.slower import Slower, described
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from voicebench.engines.tts.hibari.frame_network import FrameNetwork
+    from voicebench.engines.tts.hibari.hibari_voice import HibariVoice
+
+FRAME_MS = HOP / SAMPLE_RATE * 1000
+
+
+class HibariSynthesizer:
+    """Speaks with a hibari voice in this process.
+
+    A lock lets one step (a plan, a window) run at a time: two steps at once on one processor both
+    take longer.
+    """
+
+    def __init__(
+        self,
+        voice: HibariVoice,
+        network: FrameNetwork,
+        plan: WindowPlan,
+        *,
+        seed: int,
+        speed: float = 1.0,
+        trim_silence: bool = True,
+        slower: Slower | None = None,
+    ) -> None:
+        """Join a voice and the code that computes it; ``slower`` says why nothing faster does."""
+        self._voice = voice
+        self._network = network
+        self._plan = plan
+        self._seed = seed
+        self._speed = speed
+        self._trim_silence = trim_silence
+        self._slower = slower
+        self._turn = threading.Lock()
+
+    def speak(self, text: str) -> Iterator[TtsEvent]:
+        """Yield the speech of ``text``, each window as soon as its samples are in host memory.
+
+        Yields nothing if there is nothing to pronounce. Closing the iterator cancels the rest,
+        within one window. Raises `EngineError`.
+        """
+        return self.speak_next(text, before="")
+
+    def speak_next(self, text: str, before: str) -> Iterator[TtsEvent]:
+        """Yield the speech of ``text`` as `speak`; its intonation goes on from ``before``."""
+        for _, pcm in self._spoken(text, before):
+            yield AudioChunk(pcm, SAMPLE_RATE)
+
+    def speak_opening(self, text: str) -> Iterator[TtsEvent]:
+        """Yield the speech of the first text chunk of a reply.
+
+        A `SilenceTrimmed` before the first audio says how much silence was left out.
+        """
+        is_first = True
+        for utterance, pcm in self._spoken(text):
+            if is_first and utterance.first:
+                yield SilenceTrimmed(utterance.first * FRAME_MS)
+            is_first = False
+            yield AudioChunk(pcm, SAMPLE_RATE)
+
+    def speak_whole(self, chunks: Sequence[str]) -> NDArray[np.float32]:
+        """Return the speech of a reply's text chunks, each sentence in one window.
+
+        Zeros stand for the silence at its beginning, which is never computed.
+        """
+        before, silence = "", 0
+        spoken = [np.empty(0, np.float32)]
+        for text in chunks:
+            for utterance, pcm in self._spoken(text, before, whole=True):
+                if len(spoken) == 1:
+                    silence = utterance.first * HOP
+                spoken.append(pcm)
+                before = text
+        return np.concatenate([np.zeros(silence, np.float32), *spoken])
+
+    def describe(self) -> dict[str, object]:
+        """Return what results record of this synthesizer."""
+        return {
+            "engine": "hibari",
+            "family": "hibari",
+            "voice": self._voice.name,
+            "language": self._voice.language,
+            "sample_rate": SAMPLE_RATE,
+            "device": self._network.device,
+            "kernels": self._network.kernels,
+            "dtype": "float32",
+            "trim_silence": self._trim_silence,
+            "windows": {
+                "first_ms": round(self._plan.first_ms, 1),
+                "longest_ms": LONGEST_MS,
+                "cost_ms_per_window": round(self._plan.pace.window_ms, 2),
+                "cost_ms_per_frame": round(self._plan.pace.frame_ms, 3),
+                "replayed": False,
+            },
+        } | described(self._slower)
+
+    @property
+    def longest_step_s(self) -> float:
+        """How long the longest window takes on this machine, in seconds."""
+        return self._plan.pace.cost_ms(LONGEST_MS / FRAME_MS) / 1000
+
+    def close(self) -> None:
+        """Do nothing: Python frees the memory of the voice."""
+
+    def _spoken(
+        self, text: str, before: str = "", *, whole: bool = False
+    ) -> Iterator[tuple[PlannedSentence, NDArray[np.float32]]]:
+        """Yield the samples of ``text`` window by window, each with its sentence."""
+        noise = seeded_noise(self._seed, text)
+        sizes = itertools.repeat(1 << 30) if whole else self._plan.sizes()
+        trims = self._trim_silence
+        for sentence in self._voice.sentences(text, before):
+            with self._turn:
+                utterance = plan(self._network, sentence, speed=self._speed, trim_start=trims)
+            trims = False  # the pause between two sentences is part of the speech
+            spoken = windows(self._network, utterance, noise, sizes)
+            while True:
+                with self._turn:
+                    pcm = next(spoken, None)
+                if pcm is None:
+                    break
+                yield utterance, pcm
+
+
+def fitted_synthesizer(
+    voice: HibariVoice,
+    *,
+    device: str = "cpu",
+    dtype: str = "auto",
+    kernels: str = "auto",
+    speed: float = 1.0,
+    seed: int = 0,
+    first_window: float | None = None,
+    trim_silence: bool = True,
+) -> HibariSynthesizer:
+    """Return a synthesizer that speaks with ``voice`` as fast as this machine can.
+
+    ``first_window`` is in milliseconds of audio; None derives it from the speed measured here.
+    Raises `SettingsError` if ``dtype`` or ``kernels`` cannot be had here.
+    """
+    if dtype not in ("auto", "float32"):
+        raise SettingsError(
+            f"the voice {voice.name} computes float32, not {dtype}", "set tts.dtype to auto"
+        )
+    network, slower = _network(voice, device, kernels)
+    pace = _pace(voice, network)
+    planned = WindowPlan(
+        pace=pace,
+        frame_ms=FRAME_MS,
+        sample_rate=SAMPLE_RATE,
+        first_ms=first_window_ms(pace, FRAME_MS) if first_window is None else first_window,
+    )
+    return HibariSynthesizer(
+        voice,
+        network,
+        planned,
+        seed=seed,
+        speed=speed,
+        trim_silence=trim_silence,
+        slower=slower,
+    )
+
+
+def _network(voice: HibariVoice, device: str, kernels: str) -> tuple[FrameNetwork, Slower | None]:
+    """Return what computes ``voice``: C compiled for this processor, or torch; and why torch."""
+    from voicebench.machine.devices import threads
+
+    refusal = f"they compute on a CPU, and not on {device}"
+    slower = None
+    if device == "cpu" and kernels != "torch":
+        try:
+            library = tried_library("hibari", hibari_works)
+            return NativeNetwork(library, voice.weights, threads=threads()), None
+        except NoLibrary as error:
+            refusal, slower = str(error), error.slower
+    if kernels == "native":
+        raise SettingsError(
+            f"the native kernels cannot speak here ({refusal})", "set tts.kernels to auto"
+        )
+    from voicebench.engines.tts.hibari.torch_network import TorchNetwork
+
+    return TorchNetwork(voice.weights, device), slower
+
+
+def _pace(voice: HibariVoice, network: FrameNetwork) -> Pace:
+    """Return how fast ``network`` speaks here, and warm it up on the way."""
+    from voicebench.machine.devices import threads
+
+    rows = np.random.default_rng(0).standard_normal((256, FRAME_CHANNELS), np.float32)
+
+    def speak_frames(count: int) -> None:
+        stream = network.stream()
+        stream.window(rows[: 2 * DECODER_REACH], last=False)
+        waveform = Waveform(np.full(count, 200, np.float32), seeded_noise(0, "pace"))
+        waveform.add(stream.window(rows[:count], last=False))
+
+    network.read(np.arange(40))
+    speak_frames(40)
+    made_of = (voice.origin, network.kernels, network.device, threads(), processor())
+    key = hashlib.sha256(" ".join(map(str, (*made_of, native_digest()))).encode()).hexdigest()[:32]
+    return measured_pace(key, speak_frames)

@@ -1,0 +1,81 @@
+"""Whether the C code for hibari voices, as it was compiled here, computes what torch computes."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voicebench.engines.tts.hibari.frame_network import FrameNetwork
+from voicebench.engines.tts.hibari.native_network import NativeNetwork
+from voicebench.engines.tts.hibari.onnx_weights import Weights
+from voicebench.engines.tts.hibari.sizes import (
+    BINS,
+    FRAME_CHANNELS,
+    PARTS,
+    PROSODY_CHANNELS,
+    SYMBOLS,
+)
+from voicebench.engines.tts.hibari.weight_shapes import weight_shapes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TOLERANCE = 1e-3
+"""Of numbers that are between -10 and 10."""
+
+_FRAMES = 90
+_CUTS = (5, 17, 70, _FRAMES)
+
+
+def hibari_works(library: ctypes.CDLL, threads: int = 2) -> bool:
+    """Return whether C computes what torch computes, for random weights.
+
+    An utterance is decoded at once and in windows. Torch is imported.
+    """
+    from voicebench.engines.tts.hibari.torch_network import TorchNetwork
+
+    weights = drawn_speech_weights(0)
+    exact, native = TorchNetwork(weights), NativeNetwork(library, weights, threads=threads)
+    draws = np.random.default_rng(1)
+    symbols = draws.integers(SYMBOLS, size=23)
+    features = draws.standard_normal((50, PROSODY_CHANNELS), np.float32)
+    rows = draws.standard_normal((_FRAMES, FRAME_CHANNELS), np.float32)
+    pairs = [
+        *zip(exact.read(symbols), native.read(symbols), strict=True),
+        (exact.prosody(features), native.prosody(features)),
+        (exact.decode(rows), decoded(native, rows, (_FRAMES,))),
+        (exact.decode(rows), decoded(native, rows, _CUTS)),
+    ]
+    return all(
+        found.shape == right.shape and np.allclose(found, right, rtol=0, atol=TOLERANCE)
+        for right, found in pairs
+    )
+
+
+def decoded(
+    network: FrameNetwork, rows: NDArray[np.float32], cuts: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Return the parts of the frames ``rows``, decoded in windows that end at ``cuts``."""
+    stream, start, parts = network.stream(), 0, [np.empty((0, PARTS * BINS), np.float32)]
+    for cut in cuts:
+        parts.append(stream.window(rows[start:cut], last=cut == cuts[-1]))
+        start = cut
+    return np.concatenate(parts)
+
+
+def drawn_speech_weights(seed: int) -> Weights:
+    """Return random weights that keep the signals of a voice at a sensible level."""
+    draws = np.random.default_rng(seed)
+    weights = {}
+    for name, shape in weight_shapes().items():
+        drawn = draws.standard_normal(shape, np.float32)
+        inputs = int(np.prod(shape[:-1])) or 1
+        if name.endswith(".gamma") or ("norm" in name and name.endswith(".weight")):
+            weights[name] = np.float32(0.1) * drawn + 1
+        elif len(shape) > 1 and ".emb." not in name:
+            weights[name] = drawn / np.float32(inputs**0.5)
+        else:
+            weights[name] = np.float32(0.1) * drawn if len(shape) == 1 else drawn
+    return weights

@@ -1,0 +1,148 @@
+"""Text-to-speech in this process: a VITS voice that streams.
+
+A text chunk becomes sentences, and a sentence becomes symbols. The network speaks the sentence
+window by window (see `voicebench.engines.tts.vits`): the first samples leave long before the rest
+is computed. They equal the samples of computing everything at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voicebench.engines.tts.opening_silence import OpeningTrimmer
+from voicebench.engines.tts.pace import LONGEST_MS, WindowPlan
+from voicebench.engines.tts.vits.utterance import encode, seeded_noise, windows
+from voicebench.events import AudioChunk, SilenceTrimmed, TtsEvent
+from voicebench.machine.slower import Slower, described
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from voicebench.engines.tts.vits.arithmetic import Arithmetic
+    from voicebench.engines.tts.vits.utterance import Utterance
+    from voicebench.engines.tts.voice import Voice
+
+
+class VitsSynthesizer:
+    """Speaks with a VITS voice in this process.
+
+    A lock lets one step (an encoding, a window) run at a time: windows may share one memory, and
+    two steps at once on one processor both take longer.
+    """
+
+    def __init__(
+        self,
+        voice: Voice,
+        arithmetic: Arithmetic,
+        plan: WindowPlan,
+        *,
+        seed: int,
+        trim_silence: bool,
+        slower: Slower | None = None,
+    ) -> None:
+        """Join a voice and the code that computes it; ``slower`` says why nothing faster does."""
+        self._voice = voice
+        self._arithmetic = arithmetic
+        self._plan = plan
+        self._seed = seed
+        self._trim_silence = trim_silence
+        self._slower = slower
+        self._turn = threading.Lock()
+
+    def speak(self, text: str) -> Iterator[TtsEvent]:
+        """Yield the speech of ``text``, each window as soon as its samples are in host memory.
+
+        Yields nothing if there is nothing to pronounce. Closing the iterator cancels the rest,
+        within one window. Raises `EngineError`.
+        """
+        for pcm in self._spoken(text):
+            yield AudioChunk(pcm, self._voice.sample_rate)
+
+    def speak_opening(self, text: str) -> Iterator[TtsEvent]:
+        """Yield the speech of the first text chunk of a reply, from its first sound on.
+
+        A `SilenceTrimmed` before the first audio says how much silence was left out.
+        """
+        if not self._trim_silence:
+            yield from self.speak(text)
+            return
+        opening = OpeningTrimmer(self._voice.sample_rate)
+        for pcm in self._spoken(text, opening=opening):
+            was_sounding = opening.sounding
+            kept = opening.take(pcm)
+            if opening.sounding:
+                if not was_sounding:
+                    yield SilenceTrimmed(opening.trimmed_ms)
+                yield AudioChunk(kept, self._voice.sample_rate)
+
+    def speak_whole(self, chunks: Sequence[str]) -> NDArray[np.float32]:
+        """Return the speech of a reply's text chunks, each sentence in one window, untrimmed.
+
+        Checks compare streamed speech with it.
+        """
+        spoken = [pcm for text in chunks for pcm in self._spoken(text, whole=True)]
+        return np.concatenate([np.empty(0, np.float32), *spoken])
+
+    def describe(self) -> dict[str, object]:
+        """Return what results record of this synthesizer."""
+        return {
+            "engine": "vits",
+            "family": self._voice.family,
+            "voice": self._voice.name,
+            "language": self._voice.language,
+            "sample_rate": self._voice.sample_rate,
+            "device": self._arithmetic.device,
+            "kernels": self._arithmetic.kernels,
+            "dtype": self._arithmetic.dtype,
+            "trim_silence": self._trim_silence,
+            "windows": {
+                "first_ms": round(self._plan.first_ms, 1),
+                "longest_ms": LONGEST_MS,
+                "cost_ms_per_window": round(self._plan.pace.window_ms, 2),
+                "cost_ms_per_frame": round(self._plan.pace.frame_ms, 3),
+                "replayed": self._arithmetic.replayed,
+            },
+        } | described(self._slower)
+
+    @property
+    def longest_step_s(self) -> float:
+        """How long the longest window takes on this machine, in seconds."""
+        return self._plan.pace.cost_ms(LONGEST_MS / self._plan.frame_ms) / 1000
+
+    def close(self) -> None:
+        """Do nothing: Python frees the memory of the voice."""
+
+    def _spoken(
+        self, text: str, *, opening: OpeningTrimmer | None = None, whole: bool = False
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield the samples of ``text``, window by window."""
+        noise = seeded_noise(self._seed, text)
+        sizes: Iterator[int] | None = None
+        for symbols in self._voice.symbols(text):
+            with self._turn:
+                utterance = encode(self._arithmetic, symbols, self._voice.manner, noise)
+            if whole:
+                sizes = itertools.repeat(utterance.frames * self._voice.shape.decoder.hop)
+            elif sizes is None:
+                silent_ms = 0.0
+                if opening is not None:
+                    silent_ms = self._silent_ms(utterance)
+                    opening.expect(first_phoneme_ms=silent_ms)
+                sizes = self._plan.sizes(silent_ms)
+            spoken = windows(self._arithmetic, utterance, noise, sizes)
+            while True:
+                with self._turn:
+                    pcm = next(spoken, None)
+                if pcm is None:
+                    break
+                yield pcm
+
+    def _silent_ms(self, utterance: Utterance) -> float:
+        """Return how long the silent symbols at the beginning last."""
+        lead = min(self._voice.lead_symbols, utterance.ends.size - 1)
+        return int(utterance.ends[lead - 1]) * self._plan.frame_ms if lead > 0 else 0.0
