@@ -20,6 +20,8 @@ INSTEAD = {
     r"\bcannot be had\b": "is not available",
     r"can be had\b": "is available",
     r"for want of\b": "because … is missing",
+    r"\bheld against\b": "compared with",
+    r"\b(is|are) held to\b": "is judged by",
     r"hurries any more": "after the time-critical part",
     r"(?<!there )(is|are) (?-i:none)\b": "is not one, is out of range",
     r"is no (results|run) folder\b(?! to)": "is not a results folder",
