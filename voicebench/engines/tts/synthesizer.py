@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class LocalSynthesizer(Protocol):
-    """What every voice of this process can do, whatever network computes it."""
+    """Interface of the voices in this process, for any network."""
 
     def speak(self, text: str) -> Iterator[TtsEvent]:
         """Yield the speech of ``text``, each window as soon as its samples are in host memory.

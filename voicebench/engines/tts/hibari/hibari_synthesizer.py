@@ -162,7 +162,7 @@ def fitted_synthesizer(
     """Return a synthesizer that speaks with ``voice`` as fast as this machine can.
 
     ``first_window`` is in milliseconds of audio; None derives it from the speed measured here.
-    Raises `SettingsError` if ``dtype`` or ``kernels`` cannot be had here.
+    Raises `SettingsError` if ``dtype`` or ``kernels`` is not available here.
     """
     if dtype not in ("auto", "float32"):
         raise SettingsError(

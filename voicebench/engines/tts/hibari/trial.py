@@ -1,4 +1,4 @@
-"""Whether the C code for hibari voices, as it was compiled here, computes what torch computes."""
+"""Compare the C code for hibari voices, as compiled on this machine, with torch."""
 
 from __future__ import annotations
 

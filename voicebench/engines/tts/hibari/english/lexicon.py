@@ -25,7 +25,7 @@ Entry = str | Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """What follows a word."""
+    """The context after a word."""
 
     is_vowel: bool | None
     """Whether the next sound is a vowel; None at the end of a clause."""
