@@ -25,7 +25,7 @@ COMMANDS = [
     for command in re.split(r"^\$ ", block, flags=re.MULTILINE)
     if command.startswith("curl ")
 ]
-MODEL, VOICE = "smollm2-135m-instruct", "en_US-joe-medium"
+MODEL, VOICE = "smollm2-135m-instruct", "hibari-heart"
 pytestmark = [pytest.mark.models, pytest.mark.slow]
 
 
@@ -59,7 +59,7 @@ def typed(command: str, url: str, folder: Path) -> bytes:
 def is_audible(wav: bytes) -> bool:
     stream = WavStream()
     pcm = stream.feed(wav)
-    assert stream.sample_rate == 22_050
+    assert stream.sample_rate == 24_000
     return first_audible_sample(pcm, stream.sample_rate, AudibleRule()) is not None
 
 

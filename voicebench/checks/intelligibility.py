@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicebench.events import AudioChunk
+from voicebench.pipeline.protocols import ContinuingSpeaker
 from voicebench.text.chunking import chunk
 
 if TYPE_CHECKING:
@@ -91,8 +92,13 @@ def ways_of_speaking(synthesizer: LocalSynthesizer) -> dict[str, Speak]:
         return synthesizer.speak_whole(chunk(text, FIRST_WORDS, LATER_WORDS))
 
     def streamed(text: str) -> NDArray[np.float32]:
-        first, *others = chunk(text, FIRST_WORDS, LATER_WORDS)
-        speech = [synthesizer.speak_opening(first), *map(synthesizer.speak, others)]
+        chunks = chunk(text, FIRST_WORDS, LATER_WORDS)
+        speech = [synthesizer.speak_opening(chunks[0])]
+        for before, next_chunk in itertools.pairwise(chunks):
+            if isinstance(synthesizer, ContinuingSpeaker):
+                speech.append(synthesizer.speak_next(next_chunk, before))
+            else:
+                speech.append(synthesizer.speak(next_chunk))
         events = itertools.chain.from_iterable(speech)
         return np.concatenate([event.pcm for event in events if isinstance(event, AudioChunk)])
 

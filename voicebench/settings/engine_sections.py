@@ -107,7 +107,7 @@ class LlmSettings(PeerSettings):
 class TtsSettings(PeerSettings):
     """The synthesizer."""
 
-    voice: Annotated[str, Field(min_length=1)] = "en_US-joe-medium"
+    voice: Annotated[str, Field(min_length=1)] = "hibari-heart"
     """A name of `voicebench models list`, a Piper .onnx file, or a folder or hub id of a
     transformers VitsModel (MMS-TTS); its name on the server where tts.url is set. Default there:
     what /v1/models names, else 'alloy'."""
