@@ -212,7 +212,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         "voice_begin": (pointer, []),
         "voice_end": (None, [pointer]),
         "voice_speak": (number, [pointer, pointer, pointer, number, number, pointer]),
-        "hibari_open": (pointer, [numbers, pointers, number, number]),
+        "hibari_open": (pointer, [numbers, pointers, number, number, number]),
         "hibari_close": (None, [pointer]),
         "hibari_read": (number, [pointer, pointer, number, *[pointer] * 3]),
         "hibari_prosody": (number, [pointer, pointer, number, pointer]),

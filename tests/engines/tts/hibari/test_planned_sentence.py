@@ -32,6 +32,7 @@ class Scripted:
     """Of each frame of 12.5 ms."""
     device: str = "cpu"
     kernels: str = "script"
+    dtype: str = "float32"
     decoded: list[int] = field(default_factory=list)
 
     def read(

@@ -18,14 +18,14 @@ typedef struct {
     Weights widen, narrow;
 } Block;
 
-static void read_block(Reader *reader, Block *block, int channels, int wide_channels, int kernel,
-                       int dilation) {
+static void read_block(Reader *reader, Block *block, int kind, int channels, int wide_channels,
+                       int kernel, int dilation) {
     *block = (Block){ .channels = channels, .kernel = kernel, .dilation = dilation };
     block->taps = read_floats(reader, (size_t)kernel * channels);
     block->bias = read_floats(reader, channels);
     read_norm(reader, &block->norm, channels);
-    read_weights(reader, &block->widen, FLOATS, 1, 1, channels, wide_channels);
-    read_weights(reader, &block->narrow, FLOATS, 1, 1, wide_channels, channels);
+    read_weights(reader, &block->widen, kind, 1, 1, channels, wide_channels);
+    read_weights(reader, &block->narrow, kind, 1, 1, wide_channels, channels);
 }
 
 static void release_block(Block *block) {
@@ -75,9 +75,11 @@ static int run_block(Walk *walk, const Block *block, Place *place, float *to) {
     float *hidden = take(walk, count, channels), *widened = take(walk, count, wide_channels);
     close_place(walk, place, place->count - 2 * reach);
     convolve_rows(block, place->rows, count, hidden);
-    product(&block->widen, hidden, channels, count, &(Goal){ widened, wide_channels, 0, 0, 0 });
+    product(&block->widen, bent(walk, &block->widen, hidden, count, channels, 1), channels, count,
+            &(Goal){ widened, wide_channels, 0, 0, 0 });
     bend_rows(widened, count, wide_channels);
-    product(&block->narrow, widened, wide_channels, count,
+    product(&block->narrow, bent(walk, &block->narrow, widened, count, wide_channels, 1),
+            wide_channels, count,
             &(Goal){ to, channels, place->rows + (size_t)reach * channels, channels, 0 });
     walk->used = mark;
     return count;

@@ -46,7 +46,7 @@ static void read_text(Reader *reader, Text *text, int symbols, int channels, int
     text->layers = layers;
     text->embedding = read_floats(reader, (size_t)symbols * channels);
     for (int i = 0; i < TEXT_BLOCKS; i++)
-        read_block(reader, text->blocks + i, channels, 2 * channels, TEXT_KERNEL, 1);
+        read_block(reader, text->blocks + i, FLOATS, channels, 2 * channels, TEXT_KERNEL, 1);
     read_layer(reader, &text->layer, channels, 2 * channels);
     read_norm(reader, &text->norm, channels);
 }
@@ -76,9 +76,10 @@ void voicebench_hibari_close(Speech *speech) {
 
 /* Return a voice, or NULL if there is no memory or the arrays are not as many as the network has.
  * `sizes`: symbols, channels of text, prosody and decoder, layers of text and prosody, outputs,
- * and the dilations of the prosody. */
+ * and the dilations of the prosody. `kind` is what the decoder multiplies where it can: FLOATS or
+ * BFLOATS. */
 Speech *voicebench_hibari_open(const int32_t *sizes, const float *const *arrays, int32_t count,
-                               int32_t threads) {
+                               int32_t kind, int32_t threads) {
     Speech *speech = calloc(1, sizeof *speech);
     if (!speech) return NULL;
     Reader reader = { arrays, count, !arena() };
@@ -91,13 +92,14 @@ Speech *voicebench_hibari_open(const int32_t *sizes, const float *const *arrays,
     speech->duration_last = read_floats(&reader, prosody + 1);
     read_weights(&reader, &speech->prosody_in, FLOATS, 1, 1, prosody, prosody);
     for (int i = 0; i < PROSODY_BLOCKS; i++)
-        read_block(&reader, speech->prosody + i, prosody, 2 * prosody, KERNEL, sizes[7 + i]);
+        read_block(&reader, speech->prosody + i, FLOATS, prosody, 2 * prosody, KERNEL,
+                   sizes[7 + i]);
     read_weights(&reader, &speech->prosody_out, FLOATS, 1, 1, prosody, PROSODY_OUTPUTS);
     read_weights(&reader, &speech->decoder_in, FLOATS, KERNEL, 1, text + 2, decoder);
     for (int i = 0; i < DECODER_BLOCKS; i++)
-        read_block(&reader, speech->decoder + i, decoder, 3 * decoder, KERNEL, 1);
+        read_block(&reader, speech->decoder + i, kind, decoder, 3 * decoder, KERNEL, 1);
     read_norm(&reader, &speech->decoder_norm, decoder);
-    read_weights(&reader, &speech->head, FLOATS, 1, 1, decoder, sizes[6]);
+    read_weights(&reader, &speech->head, kind, 1, 1, decoder, sizes[6]);
     if (reader.failed || reader.left) {
         voicebench_hibari_close(speech);
         return NULL;
@@ -238,7 +240,7 @@ static void decode(void *task, int thread) {
                 &(Goal){ place.put, channels, 0, 0, 0 });
         count = run_blocks(&walk, speech->decoder, DECODER_BLOCKS, place, &rows);
         normalised(rows, count, channels, &speech->decoder_norm, rows);
-        product(&speech->head, rows, channels, count,
+        product(&speech->head, bent(&walk, &speech->head, rows, count, channels, 1), channels, count,
                 &(Goal){ decoding.parts + (size_t)given * outputs, outputs, 0, 0, 0 });
         given += count;
         if (thread == 0) {

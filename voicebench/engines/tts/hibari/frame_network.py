@@ -34,6 +34,11 @@ class FrameNetwork(Protocol):
         """What computes: ``torch`` or ``native``."""
         ...
 
+    @property
+    def dtype(self) -> str:
+        """The number format of the decoder: ``float32`` or ``bfloat16``."""
+        ...
+
     def read(
         self, symbols: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:

@@ -17,6 +17,7 @@ from voicebench.engines.tts.hibari.sizes import DECODER_REACH, FRAME_CHANNELS, H
 from voicebench.engines.tts.hibari.spectrum import Waveform
 from voicebench.engines.tts.hibari.trial import hibari_works
 from voicebench.engines.tts.pace import LONGEST_MS, Pace, WindowPlan, first_window_ms, measured_pace
+from voicebench.engines.tts.vits.native_voice import multiplies_bfloats
 from voicebench.engines.tts.vits.utterance import seeded_noise
 from voicebench.errors import SettingsError
 from voicebench.events import AudioChunk, SilenceTrimmed, TtsEvent
@@ -109,7 +110,7 @@ class HibariSynthesizer:
             "sample_rate": SAMPLE_RATE,
             "device": self._network.device,
             "kernels": self._network.kernels,
-            "dtype": "float32",
+            "dtype": self._network.dtype,
             "trim_silence": self._trim_silence,
             "windows": {
                 "first_ms": round(self._plan.first_ms, 1),
@@ -164,11 +165,12 @@ def fitted_synthesizer(
     ``first_window`` is in milliseconds of audio; None derives it from the speed measured here.
     Raises `SettingsError` if ``dtype`` or ``kernels`` is not available here.
     """
-    if dtype not in ("auto", "float32"):
+    if dtype not in ("auto", "float32", "bfloat16"):
         raise SettingsError(
-            f"the voice {voice.name} computes float32, not {dtype}", "set tts.dtype to auto"
+            f"the voice {voice.name} computes float32 and bfloat16, not {dtype}",
+            "set tts.dtype to auto",
         )
-    network, slower = _network(voice, device, kernels)
+    network, slower = _network(voice, device, kernels, dtype)
     pace = _pace(voice, network)
     planned = WindowPlan(
         pace=pace,
@@ -187,21 +189,33 @@ def fitted_synthesizer(
     )
 
 
-def _network(voice: HibariVoice, device: str, kernels: str) -> tuple[FrameNetwork, Slower | None]:
-    """Return what computes ``voice``: C compiled for this processor, or torch; and why torch."""
-    from voicebench.machine.devices import threads
+def _network(
+    voice: HibariVoice, device: str, kernels: str, dtype: str
+) -> tuple[FrameNetwork, Slower | None]:
+    """Return what computes ``voice``: C compiled for this processor, or torch; and why torch.
 
+    ``auto`` takes a decoder of bfloat16 where the processor multiplies its tiles: its audio is 46
+    dB or more above the error (measured on 12 sentences).
+    """
     refusal = f"they compute on a CPU, and not on {device}"
     slower = None
     if device == "cpu" and kernels != "torch":
         try:
             library = tried_library("hibari", hibari_works)
-            return NativeNetwork(library, voice.weights, threads=threads()), None
+            bfloats = dtype != "float32" and multiplies_bfloats(library)
+            if dtype == "bfloat16" and not bfloats:
+                raise NoLibrary("this processor has no tiles to multiply bfloat16 with")
+            return NativeNetwork(library, voice.weights, bfloats=bfloats), None
         except NoLibrary as error:
             refusal, slower = str(error), error.slower
     if kernels == "native":
         raise SettingsError(
             f"the native kernels cannot speak here ({refusal})", "set tts.kernels to auto"
+        )
+    if dtype == "bfloat16":
+        raise SettingsError(
+            f"bfloat16 is not to be had for the voice {voice.name} here ({refusal})",
+            "set tts.dtype to auto",
         )
     from voicebench.engines.tts.hibari.torch_network import TorchNetwork
 
@@ -210,8 +224,6 @@ def _network(voice: HibariVoice, device: str, kernels: str) -> tuple[FrameNetwor
 
 def _pace(voice: HibariVoice, network: FrameNetwork) -> Pace:
     """Return how fast ``network`` speaks here, and warm it up on the way."""
-    from voicebench.machine.devices import threads
-
     rows = np.random.default_rng(0).standard_normal((256, FRAME_CHANNELS), np.float32)
 
     def speak_frames(count: int) -> None:
@@ -222,6 +234,6 @@ def _pace(voice: HibariVoice, network: FrameNetwork) -> Pace:
 
     network.read(np.arange(40))
     speak_frames(40)
-    made_of = (voice.origin, network.kernels, network.device, threads(), processor())
+    made_of = (voice.origin, network.kernels, network.dtype, network.device, processor())
     key = hashlib.sha256(" ".join(map(str, (*made_of, native_digest()))).encode()).hexdigest()[:32]
     return measured_pace(key, speak_frames)

@@ -36,6 +36,7 @@ class TorchNetwork:
     """
 
     kernels = "torch"
+    dtype = "float32"
 
     def __init__(self, weights: Weights, device: str = "cpu") -> None:
         self.device = device
