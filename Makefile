@@ -78,6 +78,7 @@ images: $(VENV)/.test ## Draw the pictures of the documentation (needs Chromium)
 bench: $(VENV)/.test ## Measure the promises of speed on this machine
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/progress_cost.py
+	$(BIN)/python -m benchmarks.joins
 	$(BIN)/python -m benchmarks.first_audio
 
 interop: $(VENV)/.voicebench ## Measure servers by others (docs/servers.md)

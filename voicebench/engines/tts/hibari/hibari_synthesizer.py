@@ -51,8 +51,8 @@ class HibariSynthesizer:
         slower: Slower | None = None,
     ) -> None:
         """Join a voice and the code that computes it; ``slower`` says why nothing faster does."""
-        self._voice = voice
-        self._network = network
+        self.voice = voice
+        self.network = network
         self._plan = plan
         self._seed = seed
         self._speed = speed
@@ -105,12 +105,12 @@ class HibariSynthesizer:
         return {
             "engine": "hibari",
             "family": "hibari",
-            "voice": self._voice.name,
-            "language": self._voice.language,
+            "voice": self.voice.name,
+            "language": self.voice.language,
             "sample_rate": SAMPLE_RATE,
-            "device": self._network.device,
-            "kernels": self._network.kernels,
-            "dtype": self._network.dtype,
+            "device": self.network.device,
+            "kernels": self.network.kernels,
+            "dtype": self.network.dtype,
             "trim_silence": self._trim_silence,
             "windows": {
                 "first_ms": round(self._plan.first_ms, 1),
@@ -136,11 +136,11 @@ class HibariSynthesizer:
         noise = seeded_noise(self._seed, text)
         sizes = itertools.repeat(1 << 30) if whole else self._plan.sizes()
         trims = self._trim_silence
-        for sentence in self._voice.sentences(text, before):
+        for sentence in self.voice.sentences(text, before):
             with self._turn:
-                utterance = plan(self._network, sentence, speed=self._speed, trim_start=trims)
+                utterance = plan(self.network, sentence, speed=self._speed, trim_start=trims)
             trims = False  # the pause between two sentences is part of the speech
-            spoken = windows(self._network, utterance, noise, sizes)
+            spoken = windows(self.network, utterance, noise, sizes)
             while True:
                 with self._turn:
                     pcm = next(spoken, None)

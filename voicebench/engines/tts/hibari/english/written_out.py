@@ -10,162 +10,23 @@ import re
 from collections.abc import Callable
 
 from voicebench.engines.tts.hibari.english import numbers
+from voicebench.engines.tts.hibari.english.reading_tables import (
+    ABBREVIATIONS,
+    FRACTIONS,
+    MONEY,
+    MONTHS,
+    PLURALS,
+    ROMAN,
+    SYMBOLS,
+    TITLES,
+    UNITS,
+)
 
 _Match = re.Match[str]
 
-_MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
-_MONTH = "|".join([*_MONTHS, *(f"{month[:3]}(?=[. ])" for month in _MONTHS), "Sept"])
+_MONTH = "|".join([*MONTHS, *(f"{month[:3]}(?=[. ])" for month in MONTHS), "Sept"])
 _BIG = "hundred|thousand|million|billion|trillion"
-_MONEY = {
-    "$": ("dollar", "dollars", "cent", "cents"),
-    "£": ("pound", "pounds", "penny", "pence"),
-    "€": ("euro", "euros", "cent", "cents"),
-    "¥": ("yen", "yen", "", ""),
-    "₹": ("rupee", "rupees", "paisa", "paise"),
-    "USD": ("dollar", "dollars", "cent", "cents"),
-    "EUR": ("euro", "euros", "cent", "cents"),
-    "GBP": ("pound", "pounds", "penny", "pence"),
-}
-_UNITS = {
-    "km": "kilometer",
-    "cm": "centimeter",
-    "mm": "millimeter",
-    "m": "meter",
-    "mi": "mile",
-    "ft": "foot",
-    "kg": "kilogram",
-    "mg": "milligram",
-    "g": "gram",
-    "lb": "pound",
-    "lbs": "pound",
-    "oz": "ounce",
-    "ml": "milliliter",
-    "mL": "milliliter",
-    "L": "liter",
-    "s": "second",
-    "ms": "millisecond",
-    "min": "minute",
-    "mins": "minute",
-    "h": "hour",
-    "hr": "hour",
-    "hrs": "hour",
-    "kB": "kilobyte",
-    "KB": "kilobyte",
-    "MB": "megabyte",
-    "GB": "gigabyte",
-    "TB": "terabyte",
-    "Hz": "hertz",
-    "kHz": "kilohertz",
-    "MHz": "megahertz",
-    "GHz": "gigahertz",
-    "W": "watt",
-    "kW": "kilowatt",
-    "kWh": "kilowatt hour",
-    "V": "volt",
-    "mph": "mile per hour",
-    "km/h": "kilometer per hour",
-    "m/s": "meter per second",
-    "°C": "degree Celsius",
-    "°F": "degree Fahrenheit",
-    "°": "degree",
-}
-_PLURALS = {"foot": "feet", "hertz": "hertz", "kilohertz": "kilohertz", "megahertz": "megahertz"}
-_PLURALS["gigahertz"] = "gigahertz"
-_FRACTIONS = ("", "", "half", "third", "quarter", "fifth", "sixth", "seventh", "eighth", "ninth")
-_TITLES = {
-    "Mr": "Mister",
-    "Mrs": "Missus",
-    "Ms": "Miz",
-    "Dr": "Doctor",
-    "Prof": "Professor",
-    "St": "Saint",
-    "Mt": "Mount",
-    "Gen": "General",
-    "Gov": "Governor",
-    "Sen": "Senator",
-    "Capt": "Captain",
-    "Lt": "Lieutenant",
-    "Col": "Colonel",
-    "Sgt": "Sergeant",
-    "Rev": "Reverend",
-}
-_ABBREVIATIONS = {
-    "St": "Street",
-    "Ave": "Avenue",
-    "Blvd": "Boulevard",
-    "Rd": "Road",
-    "Jr": "Junior",
-    "Sr": "Senior",
-    "Ltd": "Limited",
-    "Inc": "Incorporated",
-    "Corp": "Corporation",
-    "Co": "Company",
-    "Dept": "Department",
-    "Apt": "Apartment",
-    "approx": "approximately",
-    "etc": "et cetera",
-    "e.g": "for example",
-    "i.e": "that is",
-    "vs": "versus",
-    "vol": "volume",
-    "fig": "figure",
-    "Fig": "Figure",
-    "pp": "pages",
-    "Mon": "Monday",
-    "Tue": "Tuesday",
-    "Tues": "Tuesday",
-    "Wed": "Wednesday",
-    "Thu": "Thursday",
-    "Thurs": "Thursday",
-    "Fri": "Friday",
-    "Sat": "Saturday",
-    "Sun": "Sunday",
-    "Jan": "January",
-    "Feb": "February",
-    "Mar": "March",
-    "Apr": "April",
-    "Aug": "August",
-    "Sept": "September",
-    "Sep": "September",
-    "Oct": "October",
-    "Nov": "November",
-    "Dec": "December",
-}
-_SYMBOLS = {
-    "&": "and",
-    "+": "plus",
-    "=": "equals",
-    "@": "at",
-    "%": "percent",
-    "#": "hash",
-    "/": "slash",
-    "*": "",
-    "~": "about",
-    "<": "less than",
-    ">": "greater than",
-    "_": "",
-    "|": "",
-    "^": "",
-    "©": "copyright",
-    "™": "",
-    "®": "",
-    "°": "degrees",
-}
-_ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _TYPOGRAPHY = str.maketrans({"’": "'", "‘": "'", "‒": "-", "−": "-", "\u00a0": " ", "―": "—"})
 
 
@@ -194,7 +55,7 @@ def _clock(match: _Match) -> str:
 def _date(year: str | None, month: int, day: int, otherwise: str) -> str:
     if not (1 <= month <= 12 and 1 <= day <= 31):
         return otherwise
-    words = f"{_MONTHS[month - 1]} {numbers.ordinal(day)}"
+    words = f"{MONTHS[month - 1]} {numbers.ordinal(day)}"
     if year is None:
         return words
     number = int(year)
@@ -204,27 +65,27 @@ def _date(year: str | None, month: int, day: int, otherwise: str) -> str:
 
 
 def _month(name: str) -> int:
-    return next(number for number, month in enumerate(_MONTHS, 1) if month.startswith(name[:3]))
+    return next(number for number, month in enumerate(MONTHS, 1) if month.startswith(name[:3]))
 
 
 def _month_day(match: _Match) -> str:
     if not 1 <= int(match["d"]) <= 31:
         return match[0]
-    words = f"{_MONTHS[_month(match['month']) - 1]} {numbers.ordinal(int(match['d']))}"
+    words = f"{MONTHS[_month(match['month']) - 1]} {numbers.ordinal(int(match['d']))}"
     return words + (f", {numbers.year(int(match['y']))}" if match["y"] else "")
 
 
 def _day_month(match: _Match) -> str:
     if not 1 <= int(match["d"]) <= 31:
         return match[0]
-    month = _MONTHS[_month(match["month"]) - 1]
+    month = MONTHS[_month(match["month"]) - 1]
     words = f"the {numbers.ordinal(int(match['d']))} of {month}"
     return words + (f", {numbers.year(int(match['y']))}" if match["y"] else "")
 
 
 def _money(match: _Match) -> str:
     amount = match["n"].replace(",", "")
-    one, many, small, smalls = _MONEY[match["sign"]]
+    one, many, small, smalls = MONEY[match["sign"]]
     if match["big"]:
         return f"{numbers.decimal(amount)} {match['big']} {many}"
     whole, _, rest = amount.partition(".")
@@ -239,9 +100,9 @@ def _money(match: _Match) -> str:
 
 
 def _unit(match: _Match) -> str:
-    first, *rest = _UNITS[match["unit"]].split(" ")
+    first, *rest = UNITS[match["unit"]].split(" ")
     if match["n"] != "1":
-        first = _PLURALS.get(first, first if first == "kilowatt" else f"{first}s")
+        first = PLURALS.get(first, first if first == "kilowatt" else f"{first}s")
         if first == "kilowatt":
             rest = ["hours"] if rest else []
             first = "kilowatt" if rest else "kilowatts"
@@ -251,9 +112,9 @@ def _unit(match: _Match) -> str:
 
 def _fraction(match: _Match) -> str:
     over, under = int(match["over"]), int(match["under"])
-    if not 0 < over < under < len(_FRACTIONS):
+    if not 0 < over < under < len(FRACTIONS):
         return f"{numbers.cardinal(over)} slash {numbers.cardinal(under)}"
-    name = _FRACTIONS[under]
+    name = FRACTIONS[under]
     if over > 1:
         name = "halves" if name == "half" else f"{name}s"
     whole = f"{numbers.cardinal(int(match['whole']))} and " if match["whole"] else ""
@@ -261,7 +122,7 @@ def _fraction(match: _Match) -> str:
 
 
 def _roman(match: _Match) -> str:
-    values = [_ROMAN[letter] for letter in match["roman"]]
+    values = [ROMAN[letter] for letter in match["roman"]]
     total = sum(
         -value if any(later > value for later in values[place + 1 : place + 2]) else value
         for place, value in enumerate(values)
@@ -290,19 +151,19 @@ def _number(match: _Match) -> str:
 
 
 def _title(match: _Match) -> str:
-    return f"{_TITLES[match[1]]} "
+    return f"{TITLES[match[1]]} "
 
 
 def _abbreviation(match: _Match) -> str:
     is_last = match.end() == len(match.string)
-    return _ABBREVIATIONS[match[1]] + ("." if is_last else "")
+    return ABBREVIATIONS[match[1]] + ("." if is_last else "")
 
 
 def _rules() -> list[tuple[re.Pattern[str], Callable[[_Match], str]]]:
-    titles, short = "|".join(_TITLES), "|".join(map(re.escape, _ABBREVIATIONS))
-    units = "|".join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))
-    signs = "|".join(map(re.escape, _MONEY))
-    symbols = "|".join(map(re.escape, _SYMBOLS))
+    titles, short = "|".join(TITLES), "|".join(map(re.escape, ABBREVIATIONS))
+    units = "|".join(map(re.escape, sorted(UNITS, key=len, reverse=True)))
+    signs = "|".join(map(re.escape, MONEY))
+    symbols = "|".join(map(re.escape, SYMBOLS))
     kings = "Henry|Louis|George|Charles|Edward|James|William|Elizabeth|Richard|Pius|Napoleon"
     things = "Chapter|Part|Section|Volume|Act|Scene|Book|Phase|Type|Title|War|Level|Article"
     half_day = r"(?P<half>[AaPp]\.?[Mm]\b\.?)"
@@ -360,7 +221,7 @@ def _rules() -> list[tuple[re.Pattern[str], Callable[[_Match], str]]]:
         (r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])", lambda _: " "),
         (rf"(?<!\w)(?P<minus>-)?(?P<n>{_NUMBER})", _number),
         (rf"(?P<minus>)(?P<n>{_NUMBER})", _number),
-        (symbols, lambda match: f" {_SYMBOLS[match[0]]} "),
+        (symbols, lambda match: f" {SYMBOLS[match[0]]} "),
     ]
     return [(re.compile(pattern), words) for pattern, words in rules]
 
