@@ -31,7 +31,7 @@ from voicebench.errors import DeviceError
 
 pytestmark = pytest.mark.sound
 
-RATE = 22050
+RATE = 24000
 HALL_RATE = 48000
 ALSA_CONFIG = """
 pcm.!default { type pulse }
@@ -504,6 +504,7 @@ def test_the_embedded_voice_is_heard_as_it_was_synthesized(
         "--json",
         "--speaker-buffer",
         "300",
+        "--force",  # another attempt replaces the file
     )
 
     def attempt() -> None:
