@@ -139,7 +139,9 @@ def test_no_expression_stands_in_a_command_where_it_could_be_one() -> None:
     assert not any("${{" in step.get("run", "") for step in ACTION["runs"]["steps"])
 
 
-def test_the_github_workflow_measures_reports_and_keeps_a_baseline(workplace: Workplace) -> None:
+def test_the_github_workflow_measures_reports_and_compares_with_its_baseline(
+    workplace: Workplace,
+) -> None:
     summary = workplace.folder / "summary.md"
     github = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
     commands = steps(GITHUB)
@@ -157,16 +159,9 @@ def test_the_github_workflow_measures_reports_and_keeps_a_baseline(workplace: Wo
     quiet(workplace.result())
     assert workplace.run(commands["Make this the baseline"]).returncode == 0
     assert (workplace.folder / "results" / "baseline" / "ci" / "turns.jsonl").is_file()
-
-
-def test_the_second_run_is_held_against_the_baseline(workplace: Workplace) -> None:
-    commands = steps(GITHUB)
-    assert workplace.run(commands["Measure"]).returncode == 0
-    quiet(workplace.result())
-    assert workplace.run(commands["Make this the baseline"]).returncode == 0
     first = workplace.result()
     first.rename(first.with_name("20200101T000000Z-ci"))
-    done = workplace.run(commands["Measure"])
+    done = workplace.run(commands["Measure"], **github)
     assert done.returncode in (0, 3, ExitCode.UNDECIDED)
     judgement = json.loads((workplace.result() / "summary.json").read_text())["judgement"]
     assert judgement["baseline"] == "results/baseline/ci"
@@ -196,6 +191,8 @@ def test_the_composite_action_reports_and_gives_the_run_s_exit_code(
         assert set(environment) == set(step["env"])
         done = workplace.run(step["run"], GITHUB_OUTPUT=str(output), **environment)
         assert done.returncode == (code if step["name"] == "Measure" else 0)
+        if code == 0 and step["name"] == "Measure":
+            return  # The reports are the same as those of a run that fails a gate.
     assert workplace.asked("pip") == "voicebench==1\n"
     made = {path.name for path in (workplace.folder / "voicebench-reports").iterdir()}
     if code == 4:
