@@ -52,6 +52,7 @@ def test_a_text_that_holds_no_such_thing_stays_as_it_is(text: str) -> None:
     assert neutral(f"{text}\n\t{text}") == f"{text}\n\t{text}"
 
 
+@pytest.mark.slow
 def test_every_character_that_does_not_print_is_an_escape_in_json() -> None:
     odd = [
         character

@@ -277,6 +277,7 @@ def no_text(path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00" * 100)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("made", [nothing, empty, a_folder, a_loop, a_pipe, no_text])
