@@ -64,6 +64,7 @@ def test_every_character_that_does_not_print_is_an_escape_in_json() -> None:
     assert json.loads(written)["odd"] == odd
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("indent", [None, 2])
 @given(st.recursive(ANY_TEXT | st.none() | st.integers(), st.lists))
 def test_json_gives_back_every_text(indent: int | None, document: object) -> None:

@@ -168,6 +168,7 @@ def test_turns_too_few_for_any_interval_pass_nothing(n: int, now: float) -> None
     assert "at least 6 turns in each run would decide" in result.note
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("figure", ["first_audio.mean", "first_audio.p50"])
 def test_so_many_turns_as_it_says_do_show_the_change(figure: str) -> None:
     rng, wanted = np.random.default_rng(4), parse_figure(figure)

@@ -37,7 +37,7 @@ _PAD = 0
 """The symbol at both ends of a sentence."""
 
 
-CONTINUATION = "the other one"
+CONTINUATION = "the other"
 """Words that are planned behind a text chunk in which no sentence ends, and that are not spoken.
 
 Without them the voice ends its sentence with the chunk: its pitch falls by some 4 semitones and its
