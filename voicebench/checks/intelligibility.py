@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from voicebench.checks.recogniser import Recogniser
-    from voicebench.engines.tts.synthesizer import LocalSynthesizer
+    from voicebench.engines.tts.local_synthesizer import LocalSynthesizer
 
     Speak = Callable[[str], NDArray[np.float32]]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from voicebench.checks.intelligibility import WordErrors
-    from voicebench.engines.tts.synthesizer import LocalSynthesizer
+    from voicebench.engines.tts.local_synthesizer import LocalSynthesizer
     from voicebench.settings import Settings
 
 Say = Callable[[str], None]

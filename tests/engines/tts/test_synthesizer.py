@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from voicebench.engines.native.library import NoLibrary
-from voicebench.engines.tts.synthesizer import LocalSynthesizer, load_synthesizer
+from voicebench.engines.tts.local_synthesizer import LocalSynthesizer
+from voicebench.engines.tts.synthesizer import load_synthesizer
 from voicebench.engines.tts.vits.torch_voice import TorchArithmetic, Vits
 from voicebench.engines.tts.vits.vits_synthesizer import VitsSynthesizer
 from voicebench.errors import DeviceError, EngineError, ModelError, SettingsError

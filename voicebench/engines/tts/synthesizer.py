@@ -2,56 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from voicebench.engines.models.fetch_progress import Say, say_nothing
 from voicebench.engines.tts.pace import WindowPlan, first_window_ms
 from voicebench.errors import SettingsError
-from voicebench.events import TtsEvent
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from voicebench.engines.tts.finding import Family
-
-
-class LocalSynthesizer(Protocol):
-    """Interface of the voices in this process, for any network."""
-
-    def speak(self, text: str) -> Iterator[TtsEvent]:
-        """Yield the speech of ``text``, each window as soon as its samples are in host memory.
-
-        Yields nothing if there is nothing to pronounce. Closing the iterator cancels the rest,
-        within one window. Raises `EngineError`.
-        """
-        ...
-
-    def speak_opening(self, text: str) -> Iterator[TtsEvent]:
-        """Yield the speech of the first text chunk of a reply, from its first sound on.
-
-        A `SilenceTrimmed` before the first audio says how much silence was left out.
-        """
-        ...
-
-    def speak_whole(self, chunks: Sequence[str]) -> NDArray[np.float32]:
-        """Return the speech of a reply's text chunks (samples,), each sentence in one window."""
-        ...
-
-    def describe(self) -> dict[str, object]:
-        """Return what results record of this synthesizer."""
-        ...
-
-    @property
-    def longest_step_s(self) -> float:
-        """How long the longest window takes on this machine, in seconds."""
-        ...
-
-    def close(self) -> None:
-        """Release the voice."""
-        ...
+    from voicebench.engines.tts.local_synthesizer import LocalSynthesizer
 
 
 def load_synthesizer(

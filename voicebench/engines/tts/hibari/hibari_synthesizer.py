@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,12 +15,13 @@ from voicebench.engines.tts.hibari.planned_sentence import PlannedSentence, plan
 from voicebench.engines.tts.hibari.sizes import DECODER_REACH, FRAME_CHANNELS, HOP, SAMPLE_RATE
 from voicebench.engines.tts.hibari.spectrum import Waveform
 from voicebench.engines.tts.hibari.trial import hibari_works
-from voicebench.engines.tts.pace import LONGEST_MS, Pace, WindowPlan, first_window_ms, measured_pace
+from voicebench.engines.tts.local_synthesizer import LocalSynthesizer
+from voicebench.engines.tts.pace import Pace, WindowPlan, first_window_ms, measured_pace
 from voicebench.engines.tts.vits.native_voice import multiplies_bfloats
 from voicebench.engines.tts.vits.utterance import seeded_noise
 from voicebench.errors import SettingsError
 from voicebench.events import AudioChunk, SilenceTrimmed, TtsEvent
-from voicebench.machine.slower import Slower, described
+from voicebench.machine.slower import Slower
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,12 +32,8 @@ if TYPE_CHECKING:
 FRAME_MS = HOP / SAMPLE_RATE * 1000
 
 
-class HibariSynthesizer:
-    """Speaks with a hibari voice in this process.
-
-    A lock lets one step (a plan, a window) run at a time: two steps at once on one processor both
-    take longer.
-    """
+class HibariSynthesizer(LocalSynthesizer):
+    """Speaks with a hibari voice in this process."""
 
     def __init__(
         self,
@@ -51,14 +47,10 @@ class HibariSynthesizer:
         slower: Slower | None = None,
     ) -> None:
         """Join a voice and the code that computes it; ``slower`` says why nothing faster does."""
+        super().__init__(plan, seed=seed, trim_silence=trim_silence, slower=slower)
         self.voice = voice
         self.network = network
-        self._plan = plan
-        self._seed = seed
         self._speed = speed
-        self._trim_silence = trim_silence
-        self._slower = slower
-        self._turn = threading.Lock()
 
     def speak(self, text: str) -> Iterator[TtsEvent]:
         """Yield the speech of ``text``, each window as soon as its samples are in host memory.
@@ -102,7 +94,7 @@ class HibariSynthesizer:
 
     def describe(self) -> dict[str, object]:
         """Return what results record of this synthesizer."""
-        return {
+        facts = {
             "engine": "hibari",
             "family": "hibari",
             "voice": self.voice.name,
@@ -111,23 +103,8 @@ class HibariSynthesizer:
             "device": self.network.device,
             "kernels": self.network.kernels,
             "dtype": self.network.dtype,
-            "trim_silence": self._trim_silence,
-            "windows": {
-                "first_ms": round(self._plan.first_ms, 1),
-                "longest_ms": LONGEST_MS,
-                "cost_ms_per_window": round(self._plan.pace.window_ms, 2),
-                "cost_ms_per_frame": round(self._plan.pace.frame_ms, 3),
-                "replayed": False,
-            },
-        } | described(self._slower)
-
-    @property
-    def longest_step_s(self) -> float:
-        """How long the longest window takes on this machine, in seconds."""
-        return self._plan.pace.cost_ms(LONGEST_MS / FRAME_MS) / 1000
-
-    def close(self) -> None:
-        """Do nothing: Python frees the memory of the voice."""
+        }
+        return self._described(facts, replayed=False)
 
     def _spoken(
         self, text: str, before: str = "", *, whole: bool = False
@@ -140,12 +117,7 @@ class HibariSynthesizer:
             with self._turn:
                 utterance = plan(self.network, sentence, speed=self._speed, trim_start=trims)
             trims = False  # the pause between two sentences is part of the speech
-            spoken = windows(self.network, utterance, noise, sizes)
-            while True:
-                with self._turn:
-                    pcm = next(spoken, None)
-                if pcm is None:
-                    break
+            for pcm in self._steps(windows(self.network, utterance, noise, sizes)):
                 yield utterance, pcm
 
 

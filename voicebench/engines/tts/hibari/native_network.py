@@ -21,6 +21,7 @@ from voicebench.engines.tts.hibari.sizes import (
     TEXT_CHANNELS,
     TEXT_LAYERS,
 )
+from voicebench.engines.tts.native_stream import NativeStream
 from voicebench.errors import EngineError
 
 if TYPE_CHECKING:
@@ -101,45 +102,18 @@ class NativeNetwork:
 
     def stream(self) -> NativeFrameStream:
         """Begin an utterance."""
-        return NativeFrameStream(self, self._library, self._speech)
+        decode = self._library.voicebench_hibari_decode
+        return NativeFrameStream(
+            self, self._library, decode, self._speech, per_row=1, width=_OUTPUTS
+        )
 
 
-class NativeFrameStream:
-    """An utterance; implements `voicebench.engines.tts.hibari.frame_network.FrameStream`.
-
-    The C code keeps what the next window needs, so that no frame is computed twice.
-    """
-
-    def __init__(self, network: NativeNetwork, library: ctypes.CDLL, speech: int) -> None:
-        self._network = network  # its memory must outlive the stream
-        self._library = library
-        self._speech = speech
-        self._waiting = 0
-        self._stream = library.voicebench_voice_begin()
-        if not self._stream:
-            raise MemoryError("no memory for an utterance")
-
-    def __del__(self) -> None:
-        """Free what the stream keeps."""
-        if getattr(self, "_stream", None):
-            self._library.voicebench_voice_end(self._stream)
-            self._stream = None
+class NativeFrameStream(NativeStream):
+    """An utterance; implements `voicebench.engines.tts.hibari.frame_network.FrameStream`."""
 
     def window(self, rows: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
         """Return the parts (count, 5 * 601) of the frames that ``rows`` complete."""
-        rows = np.ascontiguousarray(rows, np.float32)
-        self._waiting += rows.shape[0]
-        parts = np.empty((self._waiting, _OUTPUTS), np.float32)
-        given = self._library.voicebench_hibari_decode(
-            self._speech,
-            self._stream,
-            rows.ctypes.data,
-            rows.shape[0],
-            int(last),
-            parts.ctypes.data,
-        )
-        self._waiting -= given
-        return parts[:given]
+        return self.results(rows, last=last)
 
 
 def _in_order(weights: Weights) -> Iterator[NDArray[np.float32]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voicebench.engines.tts.native_stream import NativeStream
 from voicebench.engines.tts.vits.native_weights import sizes_in_order, weights_in_order
 
 if TYPE_CHECKING:
@@ -102,9 +103,11 @@ class NativeArithmetic:
             log_durations = self._in_torch.log_durations(hidden, noise)
         return prior[:, :channels], prior[:, channels:], log_durations
 
-    def stream(self) -> NativeStream:
+    def stream(self) -> NativeVoiceStream:
         """Begin an utterance."""
-        return NativeStream(self, self._library, self._voice, self.shape.decoder.hop)
+        speak = self._library.voicebench_voice_speak
+        hop = self.shape.decoder.hop
+        return NativeVoiceStream(self, self._library, speak, self._voice, per_row=hop, width=1)
 
     @cached_property
     def _in_torch(self) -> TorchArithmetic:
@@ -113,24 +116,8 @@ class NativeArithmetic:
         return TorchArithmetic(self.shape, self._weights, speaker=self._speaker)
 
 
-class NativeStream:
-    """An utterance in C; implements `voicebench.engines.tts.vits.arithmetic.Stream`."""
-
-    def __init__(self, owner: NativeArithmetic, library: ctypes.CDLL, voice: int, hop: int) -> None:
-        self._owner = owner  # its memory must outlive the stream
-        self._library = library
-        self._voice = voice
-        self._hop = hop
-        self._due = 0
-        self._stream = library.voicebench_voice_begin()
-        if not self._stream:
-            raise MemoryError("no memory for an utterance")
-
-    def __del__(self) -> None:
-        """Free what C holds."""
-        if getattr(self, "_stream", None):
-            self._library.voicebench_voice_end(self._stream)
-            self._stream = None
+class NativeVoiceStream(NativeStream):
+    """An utterance; implements `voicebench.engines.tts.vits.arithmetic.Stream`."""
 
     def size_for(self, frames: int) -> int:
         """Return ``frames``: a window may have any size."""
@@ -138,19 +125,7 @@ class NativeStream:
 
     def window(self, rows: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
         """Return the samples (count,) that the frames ``rows`` (time, channels) add."""
-        rows = np.ascontiguousarray(rows, np.float32)
-        self._due += rows.shape[0] * self._hop
-        samples = np.empty(self._due, np.float32)
-        given = self._library.voicebench_voice_speak(
-            self._voice,
-            self._stream,
-            rows.ctypes.data,
-            rows.shape[0],
-            int(last),
-            samples.ctypes.data,
-        )
-        self._due -= given
-        return samples[:given]
+        return self.results(rows, last=last)[:, 0]
 
 
 def multiplies_bfloats(library: ctypes.CDLL) -> bool:

@@ -8,17 +8,17 @@ is computed. They equal the samples of computing everything at once.
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voicebench.engines.tts.local_synthesizer import LocalSynthesizer
 from voicebench.engines.tts.opening_silence import OpeningTrimmer
-from voicebench.engines.tts.pace import LONGEST_MS, WindowPlan
+from voicebench.engines.tts.pace import WindowPlan
 from voicebench.engines.tts.vits.utterance import encode, seeded_noise, windows
 from voicebench.events import AudioChunk, SilenceTrimmed, TtsEvent
-from voicebench.machine.slower import Slower, described
+from voicebench.machine.slower import Slower
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,12 +28,8 @@ if TYPE_CHECKING:
     from voicebench.engines.tts.voice import Voice
 
 
-class VitsSynthesizer:
-    """Speaks with a VITS voice in this process.
-
-    A lock lets one step (an encoding, a window) run at a time: windows may share one memory, and
-    two steps at once on one processor both take longer.
-    """
+class VitsSynthesizer(LocalSynthesizer):
+    """Speaks with a VITS voice in this process."""
 
     def __init__(
         self,
@@ -46,13 +42,9 @@ class VitsSynthesizer:
         slower: Slower | None = None,
     ) -> None:
         """Join a voice and the code that computes it; ``slower`` says why nothing faster does."""
+        super().__init__(plan, seed=seed, trim_silence=trim_silence, slower=slower)
         self._voice = voice
         self._arithmetic = arithmetic
-        self._plan = plan
-        self._seed = seed
-        self._trim_silence = trim_silence
-        self._slower = slower
-        self._turn = threading.Lock()
 
     def speak(self, text: str) -> Iterator[TtsEvent]:
         """Yield the speech of ``text``, each window as soon as its samples are in host memory.
@@ -90,7 +82,7 @@ class VitsSynthesizer:
 
     def describe(self) -> dict[str, object]:
         """Return what results record of this synthesizer."""
-        return {
+        facts = {
             "engine": "vits",
             "family": self._voice.family,
             "voice": self._voice.name,
@@ -99,23 +91,8 @@ class VitsSynthesizer:
             "device": self._arithmetic.device,
             "kernels": self._arithmetic.kernels,
             "dtype": self._arithmetic.dtype,
-            "trim_silence": self._trim_silence,
-            "windows": {
-                "first_ms": round(self._plan.first_ms, 1),
-                "longest_ms": LONGEST_MS,
-                "cost_ms_per_window": round(self._plan.pace.window_ms, 2),
-                "cost_ms_per_frame": round(self._plan.pace.frame_ms, 3),
-                "replayed": self._arithmetic.replayed,
-            },
-        } | described(self._slower)
-
-    @property
-    def longest_step_s(self) -> float:
-        """How long the longest window takes on this machine, in seconds."""
-        return self._plan.pace.cost_ms(LONGEST_MS / self._plan.frame_ms) / 1000
-
-    def close(self) -> None:
-        """Do nothing: Python frees the memory of the voice."""
+        }
+        return self._described(facts, replayed=self._arithmetic.replayed)
 
     def _spoken(
         self, text: str, *, opening: OpeningTrimmer | None = None, whole: bool = False
@@ -134,13 +111,7 @@ class VitsSynthesizer:
                     silent_ms = self._silent_ms(utterance)
                     opening.expect(first_phoneme_ms=silent_ms)
                 sizes = self._plan.sizes(silent_ms)
-            spoken = windows(self._arithmetic, utterance, noise, sizes)
-            while True:
-                with self._turn:
-                    pcm = next(spoken, None)
-                if pcm is None:
-                    break
-                yield pcm
+            yield from self._steps(windows(self._arithmetic, utterance, noise, sizes))
 
     def _silent_ms(self, utterance: Utterance) -> float:
         """Return how long the silent symbols at the beginning last."""
