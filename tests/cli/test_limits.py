@@ -16,6 +16,7 @@ from recorded_folders import write_result
 
 from voicebench.cli import limits
 from voicebench.cli.limits import is_about_memory
+from voicebench.engines.models import store
 
 QUICK = "sim:ttft=5ms,token=1ms,ttfb=5ms,speed=100x,words=6"
 
@@ -46,6 +47,7 @@ def test_help_needs_less() -> None:
 
 @pytest.mark.models
 def test_less_memory_than_a_model_needs_is_one_sentence(tmp_path: Path) -> None:
+    store.ensure("smollm2-135m-instruct")  # fetching and converting it has sentences of its own
     done = as_program(
         "run", "--runs", "1", "--quiet", "--results", str(tmp_path), prepare=within(600)
     )

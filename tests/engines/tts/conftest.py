@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from voicebench.engines.tts.synthesizer import load_synthesizer
 from voicebench.engines.tts.vits.arithmetic import Arithmetic
 from voicebench.engines.tts.vits.vits_synthesizer import VitsSynthesizer
 from voicebench.engines.tts.voice import Voice
+
+USERS_CACHE = os.environ.get("VOICEBENCH_CACHE")
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +35,15 @@ def voice_cache(tmp_path_factory: pytest.TempPathFactory, c_library_or_none: obj
 def own_cache(voice_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the user's cache free of what these tests convert."""
     monkeypatch.setenv("VOICEBENCH_CACHE", str(voice_cache))
+
+
+@pytest.fixture
+def users_cache(own_cache: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the user's cache again: the embedded voices and the C library are there."""
+    if USERS_CACHE is None:
+        monkeypatch.delenv("VOICEBENCH_CACHE")
+    else:
+        monkeypatch.setenv("VOICEBENCH_CACHE", USERS_CACHE)
 
 
 @pytest.fixture(scope="session")

@@ -80,10 +80,8 @@ def test_windows_of_any_size_give_the_samples_of_one(
 
 @pytest.mark.models
 @pytest.mark.slow
-def test_the_embedded_voice_streams_the_samples_of_one_window(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv("VOICEBENCH_CACHE")
+@pytest.mark.usefixtures("users_cache")
+def test_the_embedded_voice_streams_the_samples_of_one_window() -> None:
     at_once, short, long = (
         load_synthesizer("en_US-joe-medium", device="cpu", first_window=ms) for ms in (1e6, 12, 140)
     )
@@ -94,12 +92,12 @@ def test_the_embedded_voice_streams_the_samples_of_one_window(
             np.testing.assert_allclose(spoken(streaming, text), whole, atol=1e-3)
 
 
-def imported_to_speak(voice: Path, **settings: object) -> set[str]:
+def imported_to_speak(voice: str, **settings: object) -> set[str]:
     """Return what a new process imports to speak with ``voice``, which is in the cache."""
-    load_synthesizer(str(voice), device="cpu", **settings)  # type: ignore[arg-type]
+    load_synthesizer(voice, device="cpu", **settings)  # type: ignore[arg-type]
     program = (
         "import sys; from voicebench.engines.tts.synthesizer import load_synthesizer; "
-        f"voice = load_synthesizer({str(voice)!r}, device='cpu', **{settings!r}); "
+        f"voice = load_synthesizer({voice!r}, device='cpu', **{settings!r}); "
         "assert list(voice.speak_opening('hello')); "
         "print(*sys.modules)"
     )
@@ -111,19 +109,17 @@ def imported_to_speak(voice: Path, **settings: object) -> set[str]:
 
 @pytest.mark.slow
 def test_a_loaded_voice_speaks_without_onnx_or_transformers(piper_file: Path) -> None:
-    imported = imported_to_speak(piper_file, kernels="torch")
+    imported = imported_to_speak(str(piper_file), kernels="torch")
     assert "torch" in imported
     assert not imported & {"onnx", "onnxruntime", "transformers"}
 
 
 @pytest.mark.models
 @pytest.mark.slow
-@pytest.mark.usefixtures("c_library")
-def test_a_loaded_voice_speaks_in_c_without_torch(
-    joe_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("VOICEBENCH_CACHE")  # the C library is compiled in the user's cache
-    imported = imported_to_speak(joe_file)
+@pytest.mark.usefixtures("c_library", "users_cache")
+@pytest.mark.parametrize("voice", ["en_US-joe-medium", "hibari-heart"])
+def test_a_loaded_voice_speaks_in_c_without_torch(voice: str) -> None:
+    imported = imported_to_speak(voice)
     assert "voicebench.engines.tts.vits.native_voice" in imported
     assert not imported & {"torch", "onnx", "onnxruntime", "transformers"}
 
