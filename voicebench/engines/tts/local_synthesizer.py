@@ -1,4 +1,4 @@
-"""What every voice of this process can do, whatever network computes it."""
+"""Base of the voices of this process: steps that run alone, and a description for results."""
 
 from __future__ import annotations
 
