@@ -6,7 +6,6 @@ import os
 import platform
 import sys
 import time
-from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 
@@ -49,6 +48,8 @@ def describe_environment() -> dict[str, object]:
 
 def package_version(name: str) -> str | None:
     """Return the installed version of a distribution; None if it is missing."""
+    from importlib import metadata  # 20 ms, which `--help` need not wait for
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
