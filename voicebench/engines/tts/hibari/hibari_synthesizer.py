@@ -16,6 +16,7 @@ from voicebench.engines.tts.hibari.sizes import DECODER_REACH, FRAME_CHANNELS, H
 from voicebench.engines.tts.hibari.spectrum import Waveform
 from voicebench.engines.tts.hibari.trial import hibari_works
 from voicebench.engines.tts.local_synthesizer import LocalSynthesizer
+from voicebench.engines.tts.opening_silence import OpeningTrimmer
 from voicebench.engines.tts.pace import Pace, WindowPlan, first_window_ms, measured_pace
 from voicebench.engines.tts.vits.native_voice import multiplies_bfloats
 from voicebench.engines.tts.vits.utterance import seeded_noise
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from voicebench.engines.tts.hibari.hibari_voice import HibariVoice
 
 FRAME_MS = HOP / SAMPLE_RATE * 1000
+_BEFORE_SOUND_MS = 25.0
+"""By how much the first window is longer: so far the sound may be from the first frame decoded."""
 
 
 class HibariSynthesizer(LocalSynthesizer):
@@ -66,16 +69,25 @@ class HibariSynthesizer(LocalSynthesizer):
             yield AudioChunk(pcm, SAMPLE_RATE)
 
     def speak_opening(self, text: str) -> Iterator[TtsEvent]:
-        """Yield the speech of the first text chunk of a reply.
+        """Yield the speech of the first text chunk of a reply, from its first sound on.
 
         A `SilenceTrimmed` before the first audio says how much silence was left out.
         """
-        is_first = True
-        for utterance, pcm in self._spoken(text):
-            if is_first and utterance.first:
-                yield SilenceTrimmed(utterance.first * FRAME_MS)
-            is_first = False
-            yield AudioChunk(pcm, SAMPLE_RATE)
+        if not self._trim_silence:
+            yield from self.speak(text)
+            return
+        opening = OpeningTrimmer(SAMPLE_RATE)
+        skipped: int | None = None
+        for utterance, pcm in self._spoken(text, silent_ms=_BEFORE_SOUND_MS):
+            if skipped is None:
+                skipped = utterance.first
+                opening.expect(first_phoneme_ms=max(0, utterance.phoneme - skipped) * FRAME_MS)
+            was_sounding = opening.sounding
+            kept = opening.take(pcm)
+            if opening.sounding:
+                if not was_sounding:
+                    yield SilenceTrimmed(skipped * FRAME_MS + opening.trimmed_ms)
+                yield AudioChunk(kept, SAMPLE_RATE)
 
     def speak_whole(self, chunks: Sequence[str]) -> NDArray[np.float32]:
         """Return the speech of a reply's text chunks, each sentence in one window.
@@ -107,11 +119,11 @@ class HibariSynthesizer(LocalSynthesizer):
         return self._described(facts, replayed=False)
 
     def _spoken(
-        self, text: str, before: str = "", *, whole: bool = False
+        self, text: str, before: str = "", *, whole: bool = False, silent_ms: float = 0.0
     ) -> Iterator[tuple[PlannedSentence, NDArray[np.float32]]]:
         """Yield the samples of ``text`` window by window, each with its sentence."""
         noise = seeded_noise(self._seed, text)
-        sizes = itertools.repeat(1 << 30) if whole else self._plan.sizes()
+        sizes = itertools.repeat(1 << 30) if whole else self._plan.sizes(silent_ms)
         trims = self._trim_silence
         for sentence in self.voice.sentences(text, before):
             with self._turn:

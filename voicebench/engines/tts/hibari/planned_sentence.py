@@ -53,6 +53,8 @@ class PlannedSentence:
     last: int
     """The frame behind the last one that is spoken."""
 
+    phoneme: int = 0
+    """The frame in which its first phoneme begins."""
     fades_in: bool = False
     """Whether it begins within a sentence, where the voice may be sounding."""
     fades_out: bool = False
@@ -93,7 +95,15 @@ def plan(
     if not sentence.start and trim_start:
         first = _first_sound(energy)
     last = 2 * int(counts[: sentence.stop].sum()) if goes_on else pitch.size
-    return PlannedSentence(rows, pitch, first, last, fades_in=sentence.start > 0, fades_out=goes_on)
+    return PlannedSentence(
+        rows,
+        pitch,
+        first,
+        last,
+        phoneme=2 * int(counts[0]),
+        fades_in=sentence.start > 0,
+        fades_out=goes_on,
+    )
 
 
 def windows(
