@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from voicebench.checks.intelligibility import WordErrors
-from voicebench.checks.quality import EXACTLY, WORD_ERROR_MARGIN, examine_quality, judged_words
+from voicebench.checks.quality import (
+    EXACTLY,
+    WORD_ERROR_MARGIN,
+    _samples,
+    examine_quality,
+    judged_words,
+)
 from voicebench.engines.tts.vits.voice_trial import snr_db
 from voicebench.errors import ModelError
 from voicebench.settings import Settings
@@ -30,6 +36,18 @@ def test_a_missing_extra_is_named_before_anything_is_measured(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"faster-whisper.*pip install 'voicebench\[quality\]'"):
         next(examine_quality(Settings(), 10, pytest.fail))
+
+
+@pytest.mark.models
+def test_a_voice_without_bfloat16_on_this_machine_is_not_judged_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "voicebench.engines.tts.hibari.hibari_synthesizer.multiplies_bfloats", lambda library: False
+    )
+    said: list[str] = []
+    assert list(_samples(Settings(), said.append)) == []
+    assert "bfloat16 is not to be had for the voice hibari-heart here" in said[-1]
 
 
 def heard(errors: int) -> WordErrors:

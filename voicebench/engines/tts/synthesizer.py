@@ -53,6 +53,7 @@ def load_synthesizer(
     on = resolve_device(device)
     if threads is not None:
         set_threads(threads)
+    no_gpu = unused_gpu(device, on)
     folder = hibari_folder(voice, say)
     if folder is not None:
         unused = {"noise_scale": noise_scale, "noise_w": noise_w, "speaker_id": speaker_id}
@@ -70,6 +71,7 @@ def load_synthesizer(
             seed=seed,
             first_window=first_window,
             trim_silence=trim_silence,
+            slower=no_gpu,
         )
     opened = open_voice(voice, family, say)
     if speaker_id is not None and not 0 <= speaker_id < opened.shape.speakers:
@@ -87,7 +89,7 @@ def load_synthesizer(
     opened = replace(opened, manner=replace(opened.manner, **given))
     refused: list[NoLibrary] = []
     arithmetic = choose_arithmetic(opened, on, dtype=dtype, kernels=kernels, refused=refused)
-    slower = unused_gpu(device, on) or (refused[0].slower if refused else None)
+    slower = no_gpu or (refused[0].slower if refused else None)
     pace = voice_pace(opened, arithmetic)
     record_replays(opened, arithmetic)
     frame_ms = opened.shape.decoder.hop / opened.sample_rate * 1000

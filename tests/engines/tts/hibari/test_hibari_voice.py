@@ -182,6 +182,17 @@ def test_settings_that_it_does_not_have_are_refused() -> None:
         load_synthesizer(NAME, dtype="float16")
 
 
+def test_a_gpu_that_is_not_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicebench.machine.devices.cuda_device_count", lambda: 1)
+    described = load_synthesizer(NAME, device="auto").describe()
+    assert "though this machine has an NVIDIA GPU" in str(described["slower_because"])
+
+
+def test_a_chunk_goes_on_from_one_that_says_nothing(voice: HibariVoice) -> None:
+    [alone], [behind] = voice.sentences("It is Paris."), voice.sentences("It is Paris.", "🙂")
+    assert alone == behind
+
+
 def test_a_folder_without_one_of_its_files_is_refused(folder: Path, tmp_path: Path) -> None:
     for file in folder.iterdir():
         if file.name != "tagger.json.gz":

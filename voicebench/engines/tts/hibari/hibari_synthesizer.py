@@ -143,10 +143,12 @@ def fitted_synthesizer(
     seed: int = 0,
     first_window: float | None = None,
     trim_silence: bool = True,
+    slower: Slower | None = None,
 ) -> HibariSynthesizer:
     """Return a synthesizer that speaks with ``voice`` as fast as this machine can.
 
     ``first_window`` is in milliseconds of audio; None derives it from the speed measured here.
+    ``slower`` says why ``device`` is not a faster one.
     Raises `SettingsError` if ``dtype`` or ``kernels`` is not available here.
     """
     if dtype not in ("auto", "float32", "bfloat16"):
@@ -154,7 +156,7 @@ def fitted_synthesizer(
             f"the voice {voice.name} computes float32 and bfloat16, not {dtype}",
             "set tts.dtype to auto",
         )
-    network, slower = _network(voice, device, kernels, dtype)
+    network, no_library = _network(voice, device, kernels, dtype)
     pace = _pace(voice, network)
     planned = WindowPlan(
         pace=pace,
@@ -169,7 +171,7 @@ def fitted_synthesizer(
         seed=seed,
         speed=speed,
         trim_silence=trim_silence,
-        slower=slower,
+        slower=slower or no_library,
     )
 
 

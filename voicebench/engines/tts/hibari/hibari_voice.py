@@ -95,7 +95,10 @@ class HibariVoice:
 
     def _lead(self, before: str) -> str:
         """Return the phonemes in ``before`` of the sentence that goes on behind it."""
-        return self._phonemes(before)[-1][0] if before and not ends_sentence(before) else ""
+        if not before or ends_sentence(before):
+            return ""
+        *_, (spoken, _) = self._phonemes(before) or [("", "")]
+        return spoken
 
     def _sentence(self, lead: str, spoken: str, behind: str) -> SpokenPart:
         first = [_PAD, *self._numbers(lead)]
@@ -113,11 +116,6 @@ def ends_sentence(text: str) -> bool:
     """Return whether a sentence ends where ``text`` ends."""
     last = text.rstrip(_QUOTES)[-1:]
     return bool(last) and last in _SENTENCE_ENDS
-
-
-def is_hibari(folder: Path) -> bool:
-    """Return whether ``folder`` has a hibari voice."""
-    return (folder / FILES[0]).is_file()
 
 
 def open_hibari(folder: Path, name: str, say: Say = say_nothing) -> HibariVoice:
