@@ -29,8 +29,8 @@ _SILENT_ENERGY = -1.0
 _LEAD = 1
 """Frames of near silence that are kept before the first sound: 12.5 ms."""
 SETTLING = 6
-"""Frames decoded, and left out, before the first one that is kept. With them the first 0.3 s is at
-least 41 dB closer to the whole sentence than its own level; after 27 frames nothing differs."""
+"""Frames decoded, and left out, before the first one that is kept. With them the error of the first
+0.3 s is 31 to 51 dB below the sound (15 sentences); after 27 frames there is none."""
 
 _OVERLAPPING = 2
 """Frames behind a frame whose spectra reach into it."""
@@ -49,7 +49,7 @@ class PlannedSentence:
     pitch: NDArray[np.float32]
     """(frames,) in Hz; 0 or less where there is no voice."""
     first: int
-    """The first frame that is spoken: the ones before it are silent."""
+    """The first frame that is spoken: the ones before it are silent, or of the chunk before."""
     last: int
     """The frame behind the last one that is spoken."""
 
