@@ -131,7 +131,7 @@ def arithmetic_snr_db(voice: Voice, arithmetic: Arithmetic) -> float:
 
     It is measured on random frames, once for the weights of a voice, and kept in the cache.
     """
-    key = _digest(_weights_digest(voice), arithmetic.kernels, arithmetic.dtype, native_digest())
+    key = digest_of(_weights_digest(voice), arithmetic.kernels, arithmetic.dtype, native_digest())
     known = recall("errors", key)
     if known is not None and "snr_db" in known:
         return known["snr_db"]
@@ -156,17 +156,18 @@ def voice_pace(voice: Voice, arithmetic: Arithmetic) -> Pace:
 
     speak_frames(_PROBE_FRAMES)
     described = (voice.shape, arithmetic.kernels, arithmetic.dtype, arithmetic.device, threads())
-    return measured_pace(_digest(*described, *_computed_by(arithmetic)), speak_frames)
+    code = computed_by(arithmetic.kernels, arithmetic.device)
+    return measured_pace(digest_of(*described, *code), speak_frames)
 
 
-def _computed_by(arithmetic: Arithmetic) -> tuple[str, ...]:
+def computed_by(kernels: str, device: str) -> tuple[str, ...]:
     """Return the hardware and the version of the code that compute."""
-    if arithmetic.kernels == "native":
+    if kernels == "native":
         return processor(), native_digest()
     import torch
 
-    on_cuda = arithmetic.device.startswith("cuda")
-    hardware = torch.cuda.get_device_name(arithmetic.device) if on_cuda else processor()
+    on_cuda = device.startswith("cuda")
+    hardware = torch.cuda.get_device_name(device) if on_cuda else processor()
     return hardware, str(torch.__version__)
 
 
@@ -202,5 +203,6 @@ def _weights_digest(voice: Voice) -> str:
     return digest.hexdigest()
 
 
-def _digest(*parts: object) -> str:
+def digest_of(*parts: object) -> str:
+    """Return a key for figures that depend on ``parts``."""
     return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()[:32]

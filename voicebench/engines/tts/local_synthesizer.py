@@ -7,8 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from voicebench.engines.tts.opening_silence import OpeningTrimmer
 from voicebench.engines.tts.pace import LONGEST_MS, WindowPlan
-from voicebench.events import TtsEvent
+from voicebench.events import AudioChunk, SilenceTrimmed, TtsEvent
 from voicebench.machine.slower import Slower, described
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ class LocalSynthesizer(ABC):
     two steps at once on one processor both take longer.
     """
 
+    sample_rate: int
+    """In Hz."""
+
     def __init__(
         self, plan: WindowPlan, *, seed: int, trim_silence: bool, slower: Slower | None
     ) -> None:
@@ -35,20 +39,31 @@ class LocalSynthesizer(ABC):
         self._slower = slower
         self._turn = threading.Lock()
 
-    @abstractmethod
     def speak(self, text: str) -> Iterator[TtsEvent]:
         """Yield the speech of ``text``, each window as soon as its samples are in host memory.
 
         Yields nothing if there is nothing to pronounce. Closing the iterator cancels the rest,
         within one window. Raises `EngineError`.
         """
+        for pcm in self._spoken(text):
+            yield AudioChunk(pcm, self.sample_rate)
 
-    @abstractmethod
     def speak_opening(self, text: str) -> Iterator[TtsEvent]:
         """Yield the speech of the first text chunk of a reply, from its first sound on.
 
         A `SilenceTrimmed` before the first audio says how much silence was left out.
         """
+        if not self._trim_silence:
+            yield from self.speak(text)
+            return
+        opening = OpeningTrimmer(self.sample_rate)
+        for pcm in self._spoken(text, opening=opening):
+            was_sounding = opening.sounding
+            kept = opening.take(pcm)
+            if opening.sounding:
+                if not was_sounding:
+                    yield SilenceTrimmed(opening.trimmed_ms)
+                yield AudioChunk(kept, self.sample_rate)
 
     @abstractmethod
     def speak_whole(self, chunks: Sequence[str]) -> NDArray[np.float32]:
@@ -60,6 +75,15 @@ class LocalSynthesizer(ABC):
     @abstractmethod
     def describe(self) -> dict[str, object]:
         """Return what results record of this synthesizer."""
+
+    @abstractmethod
+    def _spoken(
+        self, text: str, *, opening: OpeningTrimmer | None = None
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield the samples of ``text``, window by window.
+
+        ``opening`` is given where ``text`` opens a reply, and gets to know where sound begins.
+        """
 
     @property
     def longest_step_s(self) -> float:

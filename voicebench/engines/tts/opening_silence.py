@@ -34,17 +34,22 @@ class OpeningTrimmer:
         self._phoneme: int | None = None
         self._unsure = np.empty(0, np.float32)
         self._trimmed = 0
+        self._skipped_ms = 0.0
         self.sounding = False
         """Whether sound has begun. From then on nothing is left out."""
 
-    def expect(self, first_phoneme_ms: float) -> None:
-        """Set where the voice puts its first phoneme, counted from the beginning of the reply."""
+    def expect(self, first_phoneme_ms: float, skipped_ms: float = 0.0) -> None:
+        """Set where the voice puts its first phoneme, counted from the beginning of the windows.
+
+        ``skipped_ms`` is the silence before them that the voice did not compute.
+        """
+        self._skipped_ms = skipped_ms
         self._phoneme = round(first_phoneme_ms / 1000 * self._sample_rate)
 
     @property
     def trimmed_ms(self) -> float:
         """How much silence was left out so far."""
-        return self._trimmed / self._sample_rate * 1000
+        return self._skipped_ms + self._trimmed / self._sample_rate * 1000
 
     def take(self, pcm: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the part of the next window ``pcm`` (samples,) that is kept; (0,) if silent.

@@ -60,6 +60,15 @@ class WindowPlan:
     sample_rate: int
     first_ms: float
 
+    @classmethod
+    def fitted(
+        cls, pace: Pace, frame_ms: float, sample_rate: int, first_ms: float | None
+    ) -> WindowPlan:
+        """Return the plan for ``pace``, which also decides the first window if None is given."""
+        if first_ms is None:
+            first_ms = first_window_ms(pace, frame_ms)
+        return cls(pace, frame_ms, sample_rate, first_ms)
+
     def sizes(self, silent_ms: float = 0.0) -> Iterator[int]:
         """Yield how many samples each window should have.
 

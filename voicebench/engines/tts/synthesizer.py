@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from voicebench.engines.models.fetch_progress import Say, say_nothing
-from voicebench.engines.tts.pace import WindowPlan, first_window_ms
+from voicebench.engines.tts.pace import WindowPlan
 from voicebench.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -93,12 +93,7 @@ def load_synthesizer(
     pace = voice_pace(opened, arithmetic)
     record_replays(opened, arithmetic)
     frame_ms = opened.shape.decoder.hop / opened.sample_rate * 1000
-    plan = WindowPlan(
-        pace=pace,
-        frame_ms=frame_ms,
-        sample_rate=opened.sample_rate,
-        first_ms=first_window_ms(pace, frame_ms) if first_window is None else first_window,
-    )
+    plan = WindowPlan.fitted(pace, frame_ms, opened.sample_rate, first_window)
     return VitsSynthesizer(
         opened, arithmetic, plan, seed=seed, trim_silence=trim_silence, slower=slower
     )

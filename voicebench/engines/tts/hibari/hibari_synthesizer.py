@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voicebench.engines.native.library import NoLibrary, native_digest, processor, tried_library
+from voicebench.engines.native.library import NoLibrary, tried_library
+from voicebench.engines.tts.fitting import computed_by, digest_of
 from voicebench.engines.tts.hibari.native_network import NativeNetwork
-from voicebench.engines.tts.hibari.planned_sentence import PlannedSentence, plan, windows
+from voicebench.engines.tts.hibari.planned_sentence import plan, windows
 from voicebench.engines.tts.hibari.sizes import DECODER_REACH, FRAME_CHANNELS, HOP, SAMPLE_RATE
 from voicebench.engines.tts.hibari.spectrum import Waveform
 from voicebench.engines.tts.hibari.trial import hibari_works
 from voicebench.engines.tts.local_synthesizer import LocalSynthesizer
 from voicebench.engines.tts.opening_silence import OpeningTrimmer
-from voicebench.engines.tts.pace import Pace, WindowPlan, first_window_ms, measured_pace
+from voicebench.engines.tts.pace import Pace, WindowPlan, measured_pace
 from voicebench.engines.tts.vits.native_voice import multiplies_bfloats
 from voicebench.engines.tts.vits.utterance import seeded_noise
 from voicebench.errors import SettingsError
-from voicebench.events import AudioChunk, SilenceTrimmed, TtsEvent
+from voicebench.events import AudioChunk, TtsEvent
 from voicebench.machine.slower import Slower
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ _BEFORE_SOUND_MS = 25.0
 
 class HibariSynthesizer(LocalSynthesizer):
     """Speaks with a hibari voice in this process."""
+
+    sample_rate = SAMPLE_RATE
 
     def __init__(
         self,
@@ -55,53 +57,26 @@ class HibariSynthesizer(LocalSynthesizer):
         self.network = network
         self._speed = speed
 
-    def speak(self, text: str) -> Iterator[TtsEvent]:
-        """Yield the speech of ``text``, each window as soon as its samples are in host memory.
-
-        Yields nothing if there is nothing to pronounce. Closing the iterator cancels the rest,
-        within one window. Raises `EngineError`.
-        """
-        return self.speak_next(text, before="")
-
     def speak_next(self, text: str, before: str) -> Iterator[TtsEvent]:
         """Yield the speech of ``text`` as `speak`; its intonation goes on from ``before``."""
-        for _, pcm in self._spoken(text, before):
-            yield AudioChunk(pcm, SAMPLE_RATE)
-
-    def speak_opening(self, text: str) -> Iterator[TtsEvent]:
-        """Yield the speech of the first text chunk of a reply, from its first sound on.
-
-        A `SilenceTrimmed` before the first audio says how much silence was left out.
-        """
-        if not self._trim_silence:
-            yield from self.speak(text)
-            return
-        opening = OpeningTrimmer(SAMPLE_RATE)
-        skipped: int | None = None
-        for utterance, pcm in self._spoken(text, silent_ms=_BEFORE_SOUND_MS):
-            if skipped is None:
-                skipped = utterance.first
-                opening.expect(first_phoneme_ms=max(0, utterance.phoneme - skipped) * FRAME_MS)
-            was_sounding = opening.sounding
-            kept = opening.take(pcm)
-            if opening.sounding:
-                if not was_sounding:
-                    yield SilenceTrimmed(skipped * FRAME_MS + opening.trimmed_ms)
-                yield AudioChunk(kept, SAMPLE_RATE)
+        for pcm in self._spoken(text, before=before):
+            yield AudioChunk(pcm, self.sample_rate)
 
     def speak_whole(self, chunks: Sequence[str]) -> NDArray[np.float32]:
         """Return the speech of a reply's text chunks, each sentence in one window.
 
         Zeros stand for the silence at its beginning, which is never computed.
         """
-        before, silence = "", 0
-        spoken = [np.empty(0, np.float32)]
+        opening = OpeningTrimmer(self.sample_rate)
+        before, spoken = "", [np.empty(0, np.float32)]
         for text in chunks:
-            for utterance, pcm in self._spoken(text, before, whole=True):
-                if len(spoken) == 1:
-                    silence = utterance.first * HOP
+            is_first = len(spoken) == 1
+            for pcm in self._spoken(
+                text, before=before, opening=opening if is_first else None, whole=True
+            ):
                 spoken.append(pcm)
                 before = text
+        silence = round(opening.trimmed_ms / 1000 * self.sample_rate)
         return np.concatenate([np.zeros(silence, np.float32), *spoken])
 
     def describe(self) -> dict[str, object]:
@@ -111,7 +86,7 @@ class HibariSynthesizer(LocalSynthesizer):
             "family": "hibari",
             "voice": self.voice.name,
             "language": self.voice.language,
-            "sample_rate": SAMPLE_RATE,
+            "sample_rate": self.sample_rate,
             "device": self.network.device,
             "kernels": self.network.kernels,
             "dtype": self.network.dtype,
@@ -119,18 +94,28 @@ class HibariSynthesizer(LocalSynthesizer):
         return self._described(facts, replayed=False)
 
     def _spoken(
-        self, text: str, before: str = "", *, whole: bool = False, silent_ms: float = 0.0
-    ) -> Iterator[tuple[PlannedSentence, NDArray[np.float32]]]:
-        """Yield the samples of ``text`` window by window, each with its sentence."""
+        self,
+        text: str,
+        *,
+        before: str = "",
+        opening: OpeningTrimmer | None = None,
+        whole: bool = False,
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield the samples of ``text``, which follows the chunk ``before``, window by window."""
         noise = seeded_noise(self._seed, text)
+        silent_ms = _BEFORE_SOUND_MS if opening is not None else 0.0
         sizes = itertools.repeat(1 << 30) if whole else self._plan.sizes(silent_ms)
-        trims = self._trim_silence
-        for sentence in self.voice.sentences(text, before):
+        is_first = True
+        for part in self.voice.sentences(text, before):
             with self._turn:
-                utterance = plan(self.network, sentence, speed=self._speed, trim_start=trims)
-            trims = False  # the pause between two sentences is part of the speech
-            for pcm in self._steps(windows(self.network, utterance, noise, sizes)):
-                yield utterance, pcm
+                # The pause between two sentences is part of the speech.
+                trims = self._trim_silence and is_first
+                planned = plan(self.network, part, speed=self._speed, trim_start=trims)
+            if opening is not None and is_first:
+                phoneme = max(0, planned.phoneme - planned.first)
+                opening.expect(phoneme * FRAME_MS, skipped_ms=planned.first * FRAME_MS)
+            is_first = False
+            yield from self._steps(windows(self.network, planned, noise, sizes))
 
 
 def fitted_synthesizer(
@@ -157,13 +142,7 @@ def fitted_synthesizer(
             "set tts.dtype to auto",
         )
     network, no_library = _network(voice, device, kernels, dtype)
-    pace = _pace(voice, network)
-    planned = WindowPlan(
-        pace=pace,
-        frame_ms=FRAME_MS,
-        sample_rate=SAMPLE_RATE,
-        first_ms=first_window_ms(pace, FRAME_MS) if first_window is None else first_window,
-    )
+    planned = WindowPlan.fitted(_pace(voice, network), FRAME_MS, SAMPLE_RATE, first_window)
     return HibariSynthesizer(
         voice,
         network,
@@ -220,6 +199,6 @@ def _pace(voice: HibariVoice, network: FrameNetwork) -> Pace:
 
     network.read(np.arange(40))
     speak_frames(40)
-    made_of = (voice.origin, network.kernels, network.dtype, network.device, processor())
-    key = hashlib.sha256(" ".join(map(str, (*made_of, native_digest()))).encode()).hexdigest()[:32]
-    return measured_pace(key, speak_frames)
+    described = (voice.origin, network.kernels, network.dtype, network.device)
+    code = computed_by(network.kernels, network.device)
+    return measured_pace(digest_of(*described, *code), speak_frames)

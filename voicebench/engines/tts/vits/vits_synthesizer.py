@@ -17,7 +17,6 @@ from voicebench.engines.tts.local_synthesizer import LocalSynthesizer
 from voicebench.engines.tts.opening_silence import OpeningTrimmer
 from voicebench.engines.tts.pace import WindowPlan
 from voicebench.engines.tts.vits.utterance import encode, seeded_noise, windows
-from voicebench.events import AudioChunk, SilenceTrimmed, TtsEvent
 from voicebench.machine.slower import Slower
 
 if TYPE_CHECKING:
@@ -43,34 +42,9 @@ class VitsSynthesizer(LocalSynthesizer):
     ) -> None:
         """Join a voice and the code that computes it; ``slower`` says why nothing faster does."""
         super().__init__(plan, seed=seed, trim_silence=trim_silence, slower=slower)
+        self.sample_rate = voice.sample_rate
         self._voice = voice
         self._arithmetic = arithmetic
-
-    def speak(self, text: str) -> Iterator[TtsEvent]:
-        """Yield the speech of ``text``, each window as soon as its samples are in host memory.
-
-        Yields nothing if there is nothing to pronounce. Closing the iterator cancels the rest,
-        within one window. Raises `EngineError`.
-        """
-        for pcm in self._spoken(text):
-            yield AudioChunk(pcm, self._voice.sample_rate)
-
-    def speak_opening(self, text: str) -> Iterator[TtsEvent]:
-        """Yield the speech of the first text chunk of a reply, from its first sound on.
-
-        A `SilenceTrimmed` before the first audio says how much silence was left out.
-        """
-        if not self._trim_silence:
-            yield from self.speak(text)
-            return
-        opening = OpeningTrimmer(self._voice.sample_rate)
-        for pcm in self._spoken(text, opening=opening):
-            was_sounding = opening.sounding
-            kept = opening.take(pcm)
-            if opening.sounding:
-                if not was_sounding:
-                    yield SilenceTrimmed(opening.trimmed_ms)
-                yield AudioChunk(kept, self._voice.sample_rate)
 
     def speak_whole(self, chunks: Sequence[str]) -> NDArray[np.float32]:
         """Return the speech of a reply's text chunks, each sentence in one window, untrimmed.
@@ -87,7 +61,7 @@ class VitsSynthesizer(LocalSynthesizer):
             "family": self._voice.family,
             "voice": self._voice.name,
             "language": self._voice.language,
-            "sample_rate": self._voice.sample_rate,
+            "sample_rate": self.sample_rate,
             "device": self._arithmetic.device,
             "kernels": self._arithmetic.kernels,
             "dtype": self._arithmetic.dtype,
