@@ -203,7 +203,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         "set_window": (None, [pointer, number, number]),
         "bytes": (ctypes.c_int64, [pointer]),
         "is_vectorised": (number, []),
-        "forward": (None, [pointer, numbers, number, pointer, pointer, number, number, pointer]),
+        "forward": (None, [pointer, numbers, pointer, number, pointer]),
         "close": (None, [pointer]),
         "voice_open": (pointer, [numbers, ctypes.POINTER(real), pointers, number, number, number]),
         "voice_close": (None, [pointer]),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import json
+import random
 import threading
 from pathlib import Path
 from typing import cast
@@ -20,6 +21,7 @@ from voicebench.engines.llm.fast.engine import FastEngine
 from voicebench.engines.llm.fast.kernels import plain
 from voicebench.engines.llm.fast.model_shape import Shape, Unsupported, read_shape
 from voicebench.engines.llm.fast.native_decoder import NativeDecoder
+from voicebench.engines.llm.fast.segment import Segment
 from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
 
 CPU = torch.device("cpu")
@@ -72,6 +74,51 @@ def test_scores_do_not_depend_on_how_the_prompt_is_cut(
         start += length
     # A long prompt may be multiplied in other numbers than a short one: tiles of bfloat16.
     assert error(scores, whole) < 0.03
+
+
+def test_a_segment_gives_the_same_whoever_shares_the_pass(c_library: ctypes.CDLL) -> None:
+    """To the bit, in scores and keys: prompts of both arithmetics, in pieces, beside single ids."""
+    shape, weights = trial_model()
+    native, _ = both(c_library, shape, weights)
+    draws = random.Random(0)
+    for _ in range(30):
+        lengths = [draws.choice((1, 2, 5, 12, 13, 20, 40)) for _ in range(draws.randint(1, 6))]
+        texts = [[draws.randrange(100) for _ in range(length + 3)] for length in lengths]
+        alone = [native.new_cache(48) for _ in texts]
+        mixed = [native.new_cache(48) for _ in texts]
+        expected: list[list[NDArray[np.float32]]] = []
+        for ids, length, cache in zip(texts, lengths, alone, strict=True):
+            scores = [native.forward(ids[:length], cache, 0)]
+            behind = range(length, length + 3)
+            scores += [native.forward(ids[at : at + 1], cache, at) for at in behind]
+            expected.append(scores)
+        got: list[list[NDArray[np.float32]]] = [[] for _ in texts]
+        filled = [0] * len(texts)
+        while unfinished := [n for n, ids in enumerate(texts) if filled[n] < len(ids)]:
+            joined = draws.sample(unfinished, draws.randint(1, len(unfinished)))
+            segments = []
+            for n in joined:
+                left = lengths[n] - filled[n]
+                rows = draws.randint(1, left) if left > 0 else 1
+                segments.append(
+                    Segment(
+                        texts[n][filled[n] : filled[n] + rows],
+                        mixed[n],
+                        filled[n],
+                        prompt=lengths[n] if left > 0 else 1,
+                        wanted=rows >= left,
+                    )
+                )
+                filled[n] += rows
+            for n, scores_of_n in zip(joined, native.forward_together(segments), strict=True):
+                if scores_of_n is not None:
+                    got[n].append(scores_of_n)
+        for n in range(len(texts)):
+            assert len(got[n]) == len(expected[n])
+            assert all(map(np.array_equal, got[n], expected[n]))
+            held = slice(0, lengths[n] + 3)
+            assert np.array_equal(mixed[n].keys[..., held], alone[n].keys[..., held])
+            assert np.array_equal(mixed[n].values[:, :, held], alone[n].values[:, :, held])
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

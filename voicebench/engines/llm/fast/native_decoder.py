@@ -17,6 +17,7 @@ import numpy as np
 
 from voicebench.engines.llm.fast.decoder_weights import LayerWeights, Weights
 from voicebench.engines.llm.fast.model_shape import Shape, Unsupported, rotary_tables
+from voicebench.engines.llm.fast.segment import Segment
 from voicebench.engines.llm.sampling import Sampler
 
 if TYPE_CHECKING:
@@ -44,6 +45,34 @@ class NativeCache:
 
     keys: NDArray[np.float32]
     values: NDArray[np.float32]
+
+
+class _Place(ctypes.Structure):
+    """``Segment`` in C (`model.h`)."""
+
+    _fields_ = (
+        ("keys", ctypes.c_void_p),
+        ("values", ctypes.c_void_p),
+        ("rows", ctypes.c_int32),
+        ("capacity", ctypes.c_int32),
+        ("start", ctypes.c_int32),
+        ("prompt", ctypes.c_int32),
+        ("wanted", ctypes.c_int32),
+        ("scored", ctypes.c_int32),
+    )
+
+
+def _place(segment: Segment) -> _Place:
+    cache: NativeCache = segment.cache
+    return _Place(
+        cache.keys.ctypes.data,
+        cache.values.ctypes.data,
+        len(segment.ids),
+        cache.keys.shape[3],
+        segment.start,
+        segment.prompt,
+        segment.wanted,
+    )
 
 
 class NativeDecoder:
@@ -126,18 +155,28 @@ class NativeDecoder:
 
         Takes at most 256 ids, and adds their keys and values to ``cache``.
         """
-        scores = np.empty(self.shape.vocabulary, np.float32)
+        (scores,) = self.forward_together([Segment(ids, cache, start, prompt=len(ids))])
+        assert scores is not None
+        return scores
+
+    def forward_together(self, segments: Sequence[Segment]) -> list[NDArray[np.float32] | None]:
+        """Return the wanted scores ``(vocabulary,)`` after each segment; the others are None.
+
+        Takes at most 256 ids in all, and adds their keys and values to the segments' caches. The
+        weights are read once. What a segment gives does not depend on the others, to the bit.
+        """
+        ids = [one for segment in segments for one in segment.ids]
+        wanted = sum(segment.wanted for segment in segments)
+        places = (_Place * len(segments))(*map(_place, segments))
+        scores = np.empty((wanted, self.shape.vocabulary), np.float32)
         self._library.voicebench_forward(
             self._model,
             (ctypes.c_int32 * len(ids))(*ids),
-            len(ids),
-            cache.keys.ctypes.data,
-            cache.values.ctypes.data,
-            cache.keys.shape[3],
-            start,
+            places,
+            len(segments),
             scores.ctypes.data,
         )
-        return scores
+        return [scores[place.scored] if place.wanted else None for place in places]
 
     def sampler(self, temperature: float, seed: int) -> Sampler:
         """Return a sampler for these scores."""

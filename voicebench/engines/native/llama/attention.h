@@ -39,14 +39,15 @@ static void keep_head(Model *model, int number, int head) {
     const Layer *layer = model->layers + number;
     const Pass *pass = &model->pass;
     int size = sizes->head_size;
-    size_t place = ((size_t)number * sizes->kv_heads + head) * pass->capacity * size;
     for (int row = 0; row < pass->rows; row++) {
-        size_t at = pass->start + row;
+        const Segment *own = pass->places[row].segment;
+        size_t at = pass->places[row].at, capacity = own->capacity;
+        size_t place = ((size_t)number * sizes->kv_heads + head) * capacity * size;
         float *key = model->qkv + (size_t)row * qkv_width(sizes) + (sizes->heads + head) * size;
         if (layer->key_norm) normalise(key, layer->key_norm, size, sizes->epsilon, key);
         turn(key, size, model->cosine + at * size, model->sine + at * size);
-        for (int i = 0; i < size; i++) pass->keys[place + (size_t)i * pass->capacity + at] = key[i];
-        memcpy(pass->values + place + at * size, key + sizes->kv_heads * size,
+        for (int i = 0; i < size; i++) own->keys[place + i * capacity + at] = key[i];
+        memcpy(own->values + place + at * size, key + sizes->kv_heads * size,
                size * sizeof *key);
     }
 }
@@ -141,14 +142,15 @@ static inline __attribute__((always_inline)) void gather(
         }
 }
 
-/* Compute what some query heads of one row see, which share their keys; scores is room for the
- * positions of each (head, room). */
+/* Compute what some query heads of one row see, which share their keys, as row `to`; scores is room
+ * for the positions of each (head, room). */
 static inline __attribute__((always_inline)) void attend_heads(
-    const int heads, Model *model, int number, int head, int row, float *scores) {
+    const int heads, Model *model, int number, int head, int row, int to, float *scores) {
     const Sizes *sizes = &model->sizes;
     const Layer *layer = model->layers + number;
-    const Pass *pass = &model->pass;
-    int size = sizes->head_size, at = pass->start + row, first = 0, room = model->attention_room;
+    const Segment *own = model->pass.places[row].segment;
+    int size = sizes->head_size, at = model->pass.places[row].at, first = 0;
+    int room = model->attention_room;
     if (layer->window && at + 1 > layer->window) first = at + 1 - layer->window;
     float *queries = model->qkv + (size_t)row * qkv_width(sizes) + head * size;
     for (int each = 0; each < heads; each++) {
@@ -159,26 +161,27 @@ static inline __attribute__((always_inline)) void attend_heads(
     int skipped = first % LANES; /* whole lanes are computed, from the first one that is seen */
     first -= skipped;
     int shared = sizes->heads / sizes->kv_heads, count = at + 1 - first;
-    size_t place = ((size_t)number * sizes->kv_heads + head / shared) * pass->capacity * size;
-    compare(heads, queries, pass->keys + place, size, pass->capacity, first, count, scores, room);
+    size_t place = ((size_t)number * sizes->kv_heads + head / shared) * own->capacity * size;
+    compare(heads, queries, own->keys + place, size, own->capacity, first, count, scores, room);
     float scales[TOGETHER];
     for (int each = 0; each < heads; each++)
         scales[each] = 1 / share_out(scores + each * room, skipped, count, 1 / sqrtf((float)size));
-    gather(heads, scores, room, pass->values + place + (size_t)first * size, size, count, scales,
-           model->seen + ((size_t)row * sizes->heads + head) * size);
+    gather(heads, scores, room, own->values + place + (size_t)first * size, size, count, scales,
+           model->seen + ((size_t)to * sizes->heads + head) * size);
 }
 
-/* How many query heads are computed at once: in a prompt those that share their keys, of a single
- * row one, so that there is something for every thread. */
+/* How many query heads are computed at once: of many rows those that share their keys, of a single
+ * row one, so that there is something for every thread. Each head's sums are the same in both. */
 static int heads_at_once(const Model *model, int rows) {
     int shared = model->sizes.heads / model->sizes.kv_heads;
     return rows > 1 && shared % TOGETHER == 0 ? TOGETHER : rows > 1 && shared % 2 == 0 ? 2 : 1;
 }
 
-static void attend(int heads, Model *model, int number, int head, int row, float *scores) {
-    if (heads == TOGETHER) attend_heads(TOGETHER, model, number, head, row, scores);
-    else if (heads == 2) attend_heads(2, model, number, head, row, scores);
-    else attend_heads(1, model, number, head, row, scores);
+static void attend(int heads, Model *model, int number, int head, int row, int to,
+                   float *scores) {
+    if (heads == TOGETHER) attend_heads(TOGETHER, model, number, head, row, to, scores);
+    else if (heads == 2) attend_heads(2, model, number, head, row, to, scores);
+    else attend_heads(1, model, number, head, row, to, scores);
 }
 
 #endif

@@ -3,7 +3,8 @@
  *
  * Python reads the files, lays out the memory for keys and values, and samples; what is here is the
  * arithmetic between the embeddings of some ids and the scores after the last of them. "Rows" are
- * positions that are computed together: all of a prompt, one of a reply.
+ * positions that are computed together, of one sequence or of several: all of a prompt or a piece of
+ * it, one of a reply. What a row gives does not depend on the rows beside it.
  */
 
 #include <time.h>
@@ -22,15 +23,14 @@ static int panels_at_once(int panels, int rows) {
 }
 
 /* Multiply and store, as (row, output), or add to what is there. */
-static void product(const Matrix *matrix, const Narrowed *from, int first, int rows, float *to,
-                    int add) {
+static void product(const Matrix *matrix, const Narrowed *from, int rows, float *to, int add) {
     float out[(MOST_ROWS + PANEL) * PANEL];
     int panels = matrix->blocks / (PANEL / SIDE), each = panels_at_once(panels, rows);
-    begin_panels(rows);
+    begin_panels(from, rows);
     SHARED(piece, (panels + each - 1) / each)
     for (int panel = piece * each; panel < (piece + 1) * each && panel < panels; panel++) {
         int left = matrix->outputs - panel * PANEL, sides = left < PANEL ? left : PANEL;
-        multiply_panel(matrix, panel, from, first, rows, out);
+        multiply_panel(matrix, panel, from, rows, out);
         for (int row = 0; row < rows; row++) {
             float *place = to + (size_t)row * matrix->outputs + panel * PANEL;
             const float *sums = out + row * PANEL;
@@ -42,79 +42,86 @@ static void product(const Matrix *matrix, const Narrowed *from, int first, int r
             for (; side < sides; side++) place[side] = sums[side] + (add ? place[side] : 0);
         }
     }
-    end_panels(rows);
+    end_panels(from, rows);
     meet();
 }
 
 /* Multiply by gate and up and join them: silu(gate) * up, as (row, intermediate). The blocks of gate
  * and up take turns, so a panel has what belongs together, twice. */
-static void gated_product(Model *model, const Matrix *matrix, int first, int rows) {
+static void gated_product(Model *model, const Matrix *matrix, int rows) {
     float out[(MOST_ROWS + PANEL) * PANEL];
     int width = model->sizes.intermediate, panels = matrix->blocks / (PANEL / SIDE);
     int each = panels_at_once(panels, rows);
-    begin_panels(rows);
+    begin_panels(&model->narrow, rows);
     SHARED(piece, (panels + each - 1) / each)
     for (int panel = piece * each; panel < (piece + 1) * each && panel < panels; panel++) {
-        multiply_panel(matrix, panel, &model->narrow, first, rows, out);
+        multiply_panel(matrix, panel, &model->narrow, rows, out);
         for (int row = 0; row < rows; row++)
             for (int pair = 0; pair < 2 && (2 * panel + pair) * SIDE < width; pair++) {
                 vec8 number = load8(out + row * PANEL + pair * PAIR);
                 vec8 up = load8(out + row * PANEL + pair * PAIR + SIDE);
                 vec8 opened = number / (all8(1) + exponential8(-number));
-                store8(model->wide + (size_t)(first + row) * width + (2 * panel + pair) * SIDE,
+                store8(model->wide + (size_t)row * width + (2 * panel + pair) * SIDE,
                        opened * up);
             }
     }
-    end_panels(rows);
+    end_panels(&model->narrow, rows);
     meet();
 }
 
-static void normalise_rows(Model *model, const float *weight, int first, int rows) {
+static void normalise_rows(Model *model, const float *weight, int rows) {
     int size = model->sizes.hidden;
     SHARED(row, rows) {
         float normal[size];
-        normalise(model->hidden + (size_t)(first + row) * size, weight, size,
-                  model->sizes.epsilon, normal);
-        narrow(normal, &model->narrow, first + row, rows);
+        normalise(model->hidden + (size_t)row * size, weight, size, model->sizes.epsilon, normal);
+        narrow(normal, &model->narrow, row);
     }
     meet();
 }
 
-static void narrow_rows(const float *numbers, Narrowed *to, int first, int rows) {
-    SHARED(row, rows)
-        narrow(numbers + (size_t)(first + row) * to->inputs, to, first + row, rows);
+static void narrow_rows(const float *numbers, Narrowed *to, int rows) {
+    SHARED(row, rows) narrow(numbers + (size_t)row * to->inputs, to, row);
     meet();
 }
 
 /* ------------------------------------------------------------------ a pass */
 
+/* Go on with the rows whose scores are wanted, which are few: all of them by integers. */
+static void keep_scored_rows(Model *model) {
+    size_t width = model->sizes.hidden;
+    for (int each = 0; each < model->pass.scored; each++)
+        memmove(model->hidden + each * width, model->hidden + model->pass.last[each] * width,
+                width * sizeof(float));
+    model->narrow.tiled = model->broad.tiled = MOST_ROWS;
+}
+
 static void compute_layer(Model *model, int number, int thread) {
     const Sizes *sizes = &model->sizes;
     const Layer *layer = model->layers + number;
-    int rows = model->pass.rows, first = 0;
-    normalise_rows(model, layer->input_norm, 0, rows);
-    product(&layer->qkv, &model->narrow, 0, rows, model->qkv, 0);
+    const Pass *pass = &model->pass;
+    int rows = pass->rows, is_last = number == sizes->layers - 1;
+    normalise_rows(model, layer->input_norm, rows);
+    product(&layer->qkv, &model->narrow, rows, model->qkv, 0);
     SHARED(head, sizes->kv_heads) keep_head(model, number, head);
+    if (is_last && thread == 0) keep_scored_rows(model);
     meet();
-    if (number == sizes->layers - 1) { /* only the last row has scores to give */
-        first = rows - 1;
-        rows = 1;
-    }
+    if (is_last) rows = pass->scored;
     float *scores = model->attention + (size_t)thread * TOGETHER * model->attention_room;
     int heads = heads_at_once(model, rows), groups = sizes->heads / heads;
-    SHARED(piece, groups * rows)
-        attend(heads, model, number, piece % groups * heads, first + piece / groups, scores);
+    SHARED(piece, groups * rows) {
+        int to = piece / groups, row = is_last ? pass->last[to] : to;
+        attend(heads, model, number, piece % groups * heads, row, to, scores);
+    }
     meet();
-    float *hidden = model->hidden + (size_t)first * sizes->hidden;
     Narrowed seen = model->broad, wide = model->broad;
     seen.inputs = sizes->heads * sizes->head_size;
     wide.inputs = sizes->intermediate;
-    narrow_rows(model->seen, &seen, first, rows);
-    product(&layer->output, &seen, first, rows, hidden, 1);
-    normalise_rows(model, layer->mlp_norm, first, rows);
-    gated_product(model, &layer->gate_up, first, rows);
-    narrow_rows(model->wide, &wide, first, rows);
-    product(&layer->down, &wide, first, rows, hidden, 1);
+    narrow_rows(model->seen, &seen, rows);
+    product(&layer->output, &seen, rows, model->hidden, 1);
+    normalise_rows(model, layer->mlp_norm, rows);
+    gated_product(model, &layer->gate_up, rows);
+    narrow_rows(model->wide, &wide, rows);
+    product(&layer->down, &wide, rows, model->hidden, 1);
 }
 
 static void compute_pass(void *task, int thread) {
@@ -127,9 +134,8 @@ static void compute_pass(void *task, int thread) {
     meet();
     for (int number = 0; number < model->sizes.layers; number++)
         compute_layer(model, number, thread);
-    int last = model->pass.rows - 1;
-    normalise_rows(model, model->norm, last, 1);
-    product(&model->head, &model->narrow, last, 1, model->pass.scores, 0);
+    normalise_rows(model, model->norm, model->pass.scored);
+    product(&model->head, &model->narrow, model->pass.scored, model->pass.scores, 0);
 }
 
 /* ------------------------------------------------------------------ what Python calls */
@@ -288,12 +294,34 @@ static void note_pace(Pace *pace, int threads, double took) {
     }
 }
 
-/* Compute the positions of `rows` ids (at most MOST_ROWS); add their keys and values at `start`; write the scores after the last. The capacity is a multiple of LANES.
- * Calls from several threads wait for each other. */
-void voicebench_forward(Model *model, const int32_t *ids, int32_t rows, float *keys,
-                        float *values, int32_t capacity, int32_t start, float *scores) {
+/* Lay out the rows of the segments of one kind of arithmetic, with their ids. */
+static void place_rows(Pass *pass, const int32_t *ids, Segment *segments, int count,
+                       int by_tiles) {
+    for (Segment *one = segments; one < segments + count; ids += one->rows, one++) {
+        if (goes_by_tiles(one->prompt) != by_tiles) continue;
+        for (int row = 0; row < one->rows; row++, pass->rows++) {
+            pass->ids[pass->rows] = ids[row];
+            pass->places[pass->rows] = (Place){ one, one->start + row };
+        }
+        if (!one->wanted) continue;
+        pass->last[pass->scored] = pass->rows - 1;
+        one->scored = pass->scored++;
+    }
+}
+
+/* Compute the rows of some segments (at most MOST_ROWS in all), whose ids stand one behind the
+ * other; add their keys and values to their caches; write the wanted scores as (scored, vocabulary).
+ * Capacities are multiples of LANES. Calls from several threads wait for each other. */
+void voicebench_forward(Model *model, const int32_t *ids, Segment *segments, int32_t count,
+                        float *scores) {
     pthread_mutex_lock(&model->busy);
-    model->pass = (Pass){ ids, keys, values, scores, rows, capacity, start };
+    Pass *pass = &model->pass;
+    pass->scores = scores;
+    pass->rows = pass->scored = 0;
+    place_rows(pass, ids, segments, count, 0);
+    model->narrow.tiled = model->broad.tiled = pass->rows;
+    place_rows(pass, ids, segments, count, 1);
+    int rows = pass->rows;
     model->narrow.rows = model->broad.rows = rows;
     double began = nanoseconds();
     int threads = threads_for_pass(model, rows);

@@ -18,10 +18,29 @@ typedef struct {
     int window; /* how many latest positions are seen; 0 for all */
 } Layer;
 
+/* Consecutive positions of one sequence, with its cache (NativeDecoder has the same in Python).
+ * `prompt` is how many positions the sequence computes in all before it has scores: the arithmetic
+ * depends on it, and not on how they are cut into passes. If the scores after the last row are
+ * `wanted`, the pass writes which of its `scored` rows they are. */
 typedef struct {
-    const int32_t *ids;
-    float *keys, *values, *scores;
-    int rows, capacity, start;
+    float *keys, *values;
+    int32_t rows, capacity, start, prompt, wanted, scored;
+} Segment;
+
+/* Where a row of a pass belongs: its segment and its position. */
+typedef struct {
+    const Segment *segment;
+    int at;
+} Place;
+
+/* The rows of all segments, one segment behind the other. `last` are
+ * the rows whose scores are wanted. */
+typedef struct {
+    float *scores; /* (scored row, vocabulary) */
+    int rows, scored;
+    int32_t ids[MOST_ROWS];
+    Place places[MOST_ROWS];
+    int last[MOST_ROWS];
 } Pass;
 
 /* Whether threads that wait for each other at every step are faster than one alone: not where

@@ -14,19 +14,20 @@
 
 /* Activations, as their product wants them: for a few rows integers (group, row, GROUP) with scale
  * and scaled sum per (group, row), so that what is multiplied by the same weights lies side by side;
- * for more rows, where the processor has tiles, bfloat16 (row, input). `rows` is how many rows the
- * pass at hand has. */
+ * for the rows of longer prompts, where the processor has tiles, bfloat16 (row, input). `rows` is how
+ * many rows the pass at hand has; those from `tiled` on are multiplied by tiles. */
 typedef struct {
-    int inputs, rows;
+    int inputs, rows, tiled;
     int8_t *bytes;
     float *scale, *sum;
     uint16_t *bfloats;
 } Narrowed;
 
-/* Unpacking costs the same for any number of rows: it pays from some on. */
-static int goes_by_tiles(int rows) {
+/* Whether a prompt is multiplied by tiles. Unpacking costs the same for any number of rows: it pays
+ * from some on. */
+static int goes_by_tiles(int prompt) {
     enum { FEWEST = 13 };
-    return rows >= FEWEST && has_tiles();
+    return prompt >= FEWEST && has_tiles();
 }
 
 /* ------------------------------------------------------------------ activations */
@@ -54,9 +55,9 @@ static void narrow_to_integers(const float *numbers, Narrowed *to, int row) {
     }
 }
 
-/* Bring one of `rows` rows into the form that their product wants. */
-static void narrow(const float *numbers, Narrowed *to, int row, int rows) {
-    if (!goes_by_tiles(rows)) {
+/* Bring a row into the form that its product wants. */
+static void narrow(const float *numbers, Narrowed *to, int row) {
+    if (row < to->tiled) {
         narrow_to_integers(numbers, to, row);
         return;
     }
@@ -409,34 +410,34 @@ static void panel_by_tiles(const Matrix *matrix, const uint8_t *data, const Narr
 #endif
 
 /* Around the panels that a thread multiplies. */
-static inline void begin_panels(int rows) {
+static inline void begin_panels(const Narrowed *from, int rows) {
 #if defined(HAVE_TILES)
-    if (goes_by_tiles(rows)) lay_out_tiles(tiling_of_rows(rows));
+    if (rows > from->tiled) lay_out_tiles(tiling_of_rows(rows - from->tiled));
 #endif
-    (void)rows;
+    (void)from, (void)rows;
 }
 
-static inline void end_panels(int rows) {
+static inline void end_panels(const Narrowed *from, int rows) {
 #if defined(HAVE_TILES)
-    if (goes_by_tiles(rows)) _tile_release();
+    if (rows > from->tiled) _tile_release();
 #endif
-    (void)rows;
+    (void)from, (void)rows;
 }
 
-/* Compute the outputs of one panel for some rows of activations; out is (rows, PANEL), with room for
- * PANEL rows more. */
-static void multiply_panel(const Matrix *matrix, int panel, const Narrowed *from, int first,
-                           int rows, float *out) {
+/* Compute the outputs of one panel for the first `rows` rows of activations; out is (rows, PANEL),
+ * with room for PANEL rows more. The sums of a row are the same whichever rows are beside it. */
+static void multiply_panel(const Matrix *matrix, int panel, const Narrowed *from, int rows,
+                           float *out) {
     const uint8_t *data = matrix->data + (size_t)panel * (PANEL / SIDE) * matrix->block_bytes;
-#if defined(HAVE_TILES)
-    if (goes_by_tiles(rows)) {
-        panel_by_tiles(matrix, data, from, first, rows, out);
-    } else
-#endif
-    {
-        pair_of_blocks(matrix, data, from, first, rows, out);
-        pair_of_blocks(matrix, data + 2 * matrix->block_bytes, from, first, rows, out + PAIR);
+    int few = rows < from->tiled ? rows : from->tiled;
+    if (few) {
+        pair_of_blocks(matrix, data, from, 0, few, out);
+        pair_of_blocks(matrix, data + 2 * matrix->block_bytes, from, 0, few, out + PAIR);
     }
+#if defined(HAVE_TILES)
+    if (rows > few)
+        panel_by_tiles(matrix, data, from, few, rows - few, out + (size_t)few * PANEL);
+#endif
     if (!matrix->bias) return;
     for (int row = 0; row < rows; row++)
         for (int side = 0; side < PANEL; side++)
