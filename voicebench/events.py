@@ -78,11 +78,15 @@ class Usage:
     """The model's own count of the reply's tokens.
 
     ``hidden`` is the number of further tokens that are not spoken (see `Remark`). None if
-    ``tokens`` includes an unknown number of them.
+    ``tokens`` includes an unknown number of them. ``prompt_tokens`` counts the prompt with all
+    messages before it; ``cached_tokens`` are those of them that were not computed again. None
+    where the model or its server does not say.
     """
 
     tokens: int
     hidden: int | None = 0
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

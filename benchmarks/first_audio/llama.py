@@ -11,9 +11,11 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
+
+from voicebench.engines.llm.engine_protocols import ignore
 
 CONTEXT = 2048
 INSTALL = "pip install llama-cpp-python"
@@ -45,7 +47,7 @@ def why_not(path: Path) -> str | None:
 
 
 class LlamaEngine:
-    """A GGUF model by llama.cpp; implements `voicebench.engines.llm.generation.Generating`."""
+    """A GGUF model by llama.cpp; implements `Generating` of voicebench's engines."""
 
     def __init__(self, path: Path, threads: int) -> None:
         from llama_cpp import Llama
@@ -64,7 +66,12 @@ class LlamaEngine:
         """How many ids the prompt and the reply may have together."""
         return CONTEXT
 
-    def generate(self, prompt_ids: Sequence[int]) -> Generator[int]:
+    def generate(
+        self,
+        prompt_ids: Sequence[int],
+        scope: str | None = None,  # noqa: ARG002
+        found: Callable[[int], None] = ignore,  # noqa: ARG002 - llama.cpp does not say
+    ) -> Generator[int]:
         """Yield the most likely ids, each when it is on the host, until closed."""
         yield from self._llama.generate(list(prompt_ids), temp=0.0, repeat_penalty=1.0)
 

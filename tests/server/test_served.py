@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import pytest
 from scripted_engines import Scripted, sound, words
 from served_somewhere import engines
 
+from voicebench.engines.llm.engine_protocols import ignore
 from voicebench.engines.llm.generation import InProcessLanguageModel, ReplyRules
 from voicebench.errors import TooLong
 from voicebench.events import Event, Token, TurnFailed, TurnFinished, TurnStarted
@@ -40,7 +41,12 @@ class Letters:
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(map(chr, ids))
 
-    def generate(self, prompt_ids: Sequence[int]) -> Generator[int]:
+    def generate(
+        self,
+        prompt_ids: Sequence[int],
+        scope: str | None = None,
+        found: Callable[[int], None] = ignore,
+    ) -> Generator[int]:
         while True:
             yield from prompt_ids
 

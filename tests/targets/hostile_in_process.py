@@ -46,7 +46,7 @@ class BrokenEngines:
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
 
-    def generate(self, _prompt_ids: Sequence[int]) -> Generator[int]:
+    def generate(self, *_prompt_ids: object) -> Generator[int]:
         for step in self._turns.reply():
             match step:
                 case Say(text):

@@ -27,6 +27,9 @@ from voicebench.text.chunking import Chunker
 from voicebench.text.prompts import language_of
 from voicebench.text.prompts import load as load_prompts
 
+_SERVED = "served"
+"""All requests may find again what earlier ones computed."""
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerRequest:
@@ -128,7 +131,7 @@ class ServedCascade(Served):
         if not isinstance(llm, InProcessLanguageModel):
             return llm
         changed = llm.with_rules(system_prompt=request.system_prompt, max_tokens=request.max_tokens)
-        return changed.in_conversation(request.earlier)
+        return changed.in_conversation(request.earlier, scope=_SERVED)
 
 
 class ServedScript(Served):

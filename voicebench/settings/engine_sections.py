@@ -95,6 +95,10 @@ class LlmSettings(PeerSettings):
     """Seed of the sampling."""
     system_prompt: Annotated[str | None, Field(max_length=8000)] = None
     """Default in process: a request for short spoken answers; with llm.url: none is sent."""
+    kept_mb: Annotated[int, Field(ge=0, le=65_536)] = 128
+    """Memory in MiB for the keys and values of conversations, kept between their turns so that a
+    turn computes only its own words; the conversation that is used least recently goes first. 0
+    keeps none. Fast engine only."""
     url: str | None = None
     """Base URL of a server that speaks OpenAI's chat protocol, such as 'http://127.0.0.1:8000/v1'.
     Default: in process."""

@@ -38,6 +38,7 @@ def open_llm(settings: Settings, say: Say, deadline: TurnDeadline | None = None)
         temperature=settings.llm.temperature,
         seed=settings.llm.seed,
         system_prompt=settings.llm.system_prompt,
+        kept_mb=settings.llm.kept_mb,
         say=say,
     )
     _say_slower(say, "llm", llm.describe())

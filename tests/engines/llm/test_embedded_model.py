@@ -21,6 +21,7 @@ from voicebench.engines.llm.generation import (
 )
 from voicebench.engines.models.fetch_progress import say_nothing
 from voicebench.events import Token, Usage
+from voicebench.text.chat_template import PastMessage
 
 pytestmark = [pytest.mark.models, pytest.mark.slow]
 PROMPTS = [
@@ -118,3 +119,31 @@ def test_a_long_prompt_is_answered(default_model: InProcessLanguageModel) -> Non
     story = "Once upon a time there was a fox who lived near the river. " * 30
     *pieces, _ = default_model.reply(f"{story} Who lived near the river?")
     assert pieces
+
+
+def test_a_conversation_is_the_same_with_its_history_kept_and_computed_anew(
+    default_model: InProcessLanguageModel,
+) -> None:
+    earlier: list[PastMessage] = []
+    kept = lost = 0
+    before = 0
+    for number, prompt in enumerate(PROMPTS[:8]):
+        texts = []
+        for scope in ("a conversation", None):
+            *pieces, usage = default_model.in_conversation(earlier, scope).reply(prompt)
+            assert isinstance(usage, Usage)
+            assert usage.prompt_tokens is not None
+            assert usage.cached_tokens is not None
+            texts.append("".join(piece.text for piece in pieces if isinstance(piece, Token)))
+            if scope is None:
+                assert usage.cached_tokens == default_model.describe()["kept_prefix_tokens"]
+                continue
+            if number:
+                # All but the reply's last id, which was sampled and never fed to the model.
+                lost += max(0, before - 1 - usage.cached_tokens)
+                kept += usage.cached_tokens
+            before = usage.prompt_tokens + usage.tokens
+        assert texts[0] == texts[1]
+        earlier += [PastMessage("user", prompt), PastMessage("assistant", texts[0].strip())]
+    # A reply's text is encoded to the ids that were sampled, with few exceptions.
+    assert lost <= 0.05 * kept

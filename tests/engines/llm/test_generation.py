@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import pytest
 from small_models import byte_level_tokenizer
 
+from voicebench.engines.llm.engine_protocols import ignore
 from voicebench.engines.llm.generation import InProcessLanguageModel, ReplyRules
 from voicebench.errors import EngineError
 from voicebench.events import LlmEvent, Remark, Token, Usage
@@ -25,7 +26,12 @@ class ScriptedEngine:
         self.sampled = 0
         self.closed = False
 
-    def generate(self, prompt_ids: Sequence[int]) -> Generator[int]:
+    def generate(
+        self,
+        prompt_ids: Sequence[int],
+        scope: str | None = None,
+        found: Callable[[int], None] = ignore,
+    ) -> Generator[int]:
         try:
             for token_id in self.ids:
                 self.sampled += 1
@@ -38,6 +44,24 @@ class ScriptedEngine:
 
     def close(self) -> None:
         pass
+
+
+class KeepingEngine(ScriptedEngine):
+    """An engine that knows two ids of every prompt."""
+
+    def __init__(self, ids: Sequence[int]) -> None:
+        super().__init__(ids)
+        self.scopes: list[str | None] = []
+
+    def generate(
+        self,
+        prompt_ids: Sequence[int],
+        scope: str | None = None,
+        found: Callable[[int], None] = ignore,
+    ) -> Generator[int]:
+        self.scopes.append(scope)
+        found(2)
+        return super().generate(prompt_ids)
 
 
 class ScriptedTokenizer:
@@ -86,6 +110,27 @@ def answer(
     return list(model.reply("hello"))
 
 
+def test_an_engine_is_told_whose_keys_and_values_a_reply_may_use() -> None:
+    engine = KeepingEngine([1, END])
+    model = InProcessLanguageModel("scripted", engine, ScriptedTokenizer(), ReplyRules())
+    usages = [
+        list(one.reply("hello"))[-1]
+        for one in (
+            model,
+            model.in_conversation((), scope="talk"),
+            model.in_conversation((), scope="talk").with_rules(max_tokens=9),
+        )
+    ]
+    assert engine.scopes == [None, "talk", "talk"]
+    assert usages == [Usage(1, prompt_tokens=3, cached_tokens=2)] * 3
+
+
+def counted(tokens: int, hidden: int | None = 0) -> Usage:
+    """Return the counts of a reply to `answer`'s prompt by an engine that says nothing of it."""
+    read = len(ScriptedTokenizer().encode_turn("", "hello"))
+    return Usage(tokens, hidden, prompt_tokens=read)
+
+
 def text_of(events: list[LlmEvent]) -> str:
     return "".join(event.text for event in events if isinstance(event, Token))
 
@@ -95,7 +140,7 @@ def test_a_reply_is_its_tokens_then_their_number() -> None:
     events = answer([*ids, END, *ids])
     assert text_of(events) == "Hello world."
     assert all(isinstance(event, Token) and event.text for event in events[:-1])
-    assert events[-1] == Usage(len(ids))
+    assert events[-1] == counted(len(ids))
 
 
 def test_a_token_is_yielded_before_the_next_one_is_sampled() -> None:
@@ -122,7 +167,7 @@ def test_closing_the_reply_closes_the_engine() -> None:
 def test_the_hard_limit_ends_a_reply_and_no_further_id_is_sampled() -> None:
     engine = ScriptedEngine(ids_of("a b c d e f g"))
     events = answer([], engine=engine, rules=ReplyRules(max_tokens=3))
-    assert events[-1] == Usage(3)
+    assert events[-1] == counted(3)
     assert engine.sampled == 3
 
 
@@ -134,7 +179,7 @@ def test_the_soft_limit_ends_a_reply_at_a_sentence_and_not_inside_one() -> None:
 
 def test_the_hard_limit_holds_where_no_sentence_ends() -> None:
     ids = ids_of("a " * 50)
-    assert answer(ids, rules=ReplyRules(max_tokens=20, end_after_words=3))[-1] == Usage(20)
+    assert answer(ids, rules=ReplyRules(max_tokens=20, end_after_words=3))[-1] == counted(20)
 
 
 def test_leading_white_space_comes_with_the_first_visible_text() -> None:
@@ -147,7 +192,7 @@ def test_leading_white_space_comes_with_the_first_visible_text() -> None:
 
 def test_white_space_alone_is_no_reply() -> None:
     ids = ids_of("\n \n")
-    assert answer([*ids, END]) == [Usage(len(ids))]
+    assert answer([*ids, END]) == [counted(len(ids))]
 
 
 def test_reasoning_is_sampled_but_not_shown() -> None:
@@ -155,7 +200,7 @@ def test_reasoning_is_sampled_but_not_shown() -> None:
     events = answer([*ids, END], reasoning_marks=(OPENS, CLOSES))
     assert text_of(events) == "\n\nYes."
     assert events[0] == Remark("reasoning")
-    assert events[-1] == Usage(len(ids_of("\n\nYes.")), hidden=len(ids_of("hm, hm")) + 2)
+    assert events[-1] == counted(len(ids_of("\n\nYes.")), hidden=len(ids_of("hm, hm")) + 2)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +224,7 @@ def test_a_thought_in_plain_text_is_sampled_but_not_shown() -> None:
     events = answer([*ids, END])
     assert text_of(events) == "Yes."
     assert events[0] == Remark("reasoning")
-    assert events[-1] == Usage(len(ids), hidden=None)
+    assert events[-1] == counted(len(ids), hidden=None)
 
 
 def test_a_template_that_opens_the_reasoning_is_followed() -> None:
@@ -210,7 +255,7 @@ def test_a_prompt_that_leaves_no_room_for_a_reply_is_refused_in_one_sentence() -
 
 def test_a_reply_ends_where_the_context_ends() -> None:
     engine = ScriptedEngine(ids_of("a b c d e"), context_tokens=5)
-    assert answer([], engine=engine)[-1] == Usage(2)
+    assert answer([], engine=engine)[-1] == counted(2)
 
 
 def test_a_description_names_model_engine_and_rules() -> None:

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from voicebench.engines.llm.engine_protocols import ChatTokenizing
     from voicebench.engines.llm.fast.engine import Decoder
     from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
-    from voicebench.engines.llm.generation import ChatTokenizing
 
 LEAST_AGREEMENT = 0.95
 MOST_DIVERGENCE = 0.01

@@ -20,7 +20,7 @@ from voicebench.text.chat_template import (
 class ChatTokenizer(ABC):
     """A tokenizer that lays out turns by the model's chat template.
 
-    Implements `voicebench.engines.llm.generation.ChatTokenizing`.
+    Implements `voicebench.engines.llm.engine_protocols.ChatTokenizing`.
     """
 
     def __init__(

@@ -11,13 +11,13 @@ the tokenizer has ids for these marks, and text that is marked as reasoning
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from voicebench.engines.llm.detokenizer import Detokenizer
 from voicebench.engines.llm.ending import SentenceEnding
+from voicebench.engines.llm.engine_protocols import ChatTokenizing, Generating
 from voicebench.errors import EngineError, TooLong
 from voicebench.events import LlmEvent, RemarkKind, Token, Usage
 from voicebench.text.chat_template import PastMessage
@@ -44,66 +44,6 @@ class ReplyRules:
     end_after_words: int | None = None
 
 
-class Generating(Protocol):
-    """An engine: a loaded model without its tokenizer."""
-
-    @property
-    def context_tokens(self) -> int:
-        """How many ids the prompt and the reply may have together."""
-        ...
-
-    def generate(self, prompt_ids: Sequence[int]) -> Generator[int]:
-        """Yield sampled ids, each once it is on the host, until closed or the context is full.
-
-        Raises `EngineError` if the model fails during a reply.
-        """
-        ...
-
-    def describe(self) -> dict[str, object]:
-        """Return what the results record about the engine."""
-        ...
-
-    def close(self) -> None:
-        """Release the model."""
-        ...
-
-
-class ChatTokenizing(Protocol):
-    """A tokenizer: a conversation becomes ids, and ids become text."""
-
-    @property
-    def turn_ends(self) -> frozenset[int]:
-        """The ids that end the model's turn."""
-        ...
-
-    @property
-    def reasoning_marks(self) -> tuple[int, int] | None:
-        """The ids that open and close a model's reasoning, if it has such ids."""
-        ...
-
-    @property
-    def ends_at_line(self) -> bool:
-        """Whether a reply is one line, because the model has no chat template."""
-        ...
-
-    def encode_turn(
-        self, system_prompt: str, prompt: str, earlier: Sequence[PastMessage] = ()
-    ) -> list[int]:
-        """Return the ids after which the model's answer to ``prompt`` begins.
-
-        ``earlier`` are the messages before it: user and model in turn, the user first.
-        """
-        ...
-
-    def encode_text(self, text: str) -> list[int]:
-        """Return the ids of plain text, without special tokens."""
-        ...
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ``ids`` without special tokens, with all spaces."""
-        ...
-
-
 class InProcessLanguageModel:
     """A language model in this process: an engine, a tokenizer and the rules of a reply."""
 
@@ -113,10 +53,13 @@ class InProcessLanguageModel:
         engine: Generating,
         tokenizer: ChatTokenizing,
         rules: ReplyRules,
+        *,
         earlier: Sequence[PastMessage] = (),
+        scope: str | None = None,
     ) -> None:
         self._model = model
         self._earlier = earlier
+        self._scope = scope
         self._engine = engine
         self._tokenizer = tokenizer
         self._rules = rules
@@ -141,7 +84,8 @@ class InProcessLanguageModel:
         remarks = Remarks()
         sampled = 0
         held_back = ""
-        with closing(self._engine.generate(prompt_ids)) as ids:
+        found: list[int] = []
+        with closing(self._engine.generate(prompt_ids, self._scope, found.append)) as ids:
             for token_id in ids:
                 if token_id in self._tokenizer.turn_ends:
                     held_back = text.finish()
@@ -164,7 +108,11 @@ class InProcessLanguageModel:
             )
         if held_back:
             yield Token(held_back)
-        yield text.usage(sampled)
+        yield replace(
+            text.usage(sampled),
+            prompt_tokens=len(prompt_ids),
+            cached_tokens=found[0] if found else None,
+        )
 
     def with_rules(
         self, *, system_prompt: str | None = None, max_tokens: int | None = None
@@ -179,16 +127,29 @@ class InProcessLanguageModel:
         if max_tokens is not None:
             rules = replace(rules, max_tokens=min(max_tokens, rules.max_tokens))
         return InProcessLanguageModel(
-            self._model, self._engine, self._tokenizer, rules, self._earlier
+            self._model,
+            self._engine,
+            self._tokenizer,
+            rules,
+            earlier=self._earlier,
+            scope=self._scope,
         )
 
-    def in_conversation(self, earlier: Sequence[PastMessage]) -> InProcessLanguageModel:
+    def in_conversation(
+        self, earlier: Sequence[PastMessage], scope: str | None = None
+    ) -> InProcessLanguageModel:
         """Return the same model after the messages ``earlier``.
 
-        User and model in turn, the user first. Both share the engine: close only one of them.
+        User and model in turn, the user first. Replies of one ``scope`` may use what the others
+        have computed; None computes all messages anew. Both share the engine: close only one.
         """
         return InProcessLanguageModel(
-            self._model, self._engine, self._tokenizer, self._rules, earlier
+            self._model,
+            self._engine,
+            self._tokenizer,
+            self._rules,
+            earlier=earlier,
+            scope=scope,
         )
 
     def prompt_tokens(self, prompt: str) -> int:

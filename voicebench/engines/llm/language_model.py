@@ -22,6 +22,8 @@ from voicebench.errors import ModelError, SettingsError
 from voicebench.machine.devices import resolve_device, resolve_dtype, unused_gpu
 
 ENGINES = ("auto", "fast", "transformers")
+KEPT_MB = 128
+"""A run stays below half a gigabyte with it; some five conversations of ten turns."""
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
@@ -38,6 +40,7 @@ def load_language_model(
     end_after_words: int | None = None,
     engine: str = "auto",
     kernels: str = "auto",
+    kept_mb: int = KEPT_MB,
     say: Say = say_nothing,
 ) -> InProcessLanguageModel:
     """Load ``model``, ready to answer prompts.
@@ -50,7 +53,8 @@ def load_language_model(
     ``precision`` is auto, fp32, bf16, fp16 or int8 (fast engine only). "auto" is the fastest whose
     quality passes (fast engine), or the format that suits the device (transformers). ``dtype`` sets
     the same by torch's names: auto, float32, bfloat16 or float16. ``kernels`` (fast engine) is
-    "native" (C, for CPUs), "torch" or "auto". ``say`` gets a line before slow work.
+    "native" (C, for CPUs), "torch" or "auto". ``kept_mb`` MiB are the most memory for the keys and
+    values of conversations (fast engine only). ``say`` gets a line before slow work.
 
     Raises `SettingsError` for a setting out of range, `DeviceError` for a device that does not
     exist, `ModelError` for a model that is missing, broken or of another kind.
@@ -59,6 +63,8 @@ def load_language_model(
         system_prompt = SPOKEN_SYSTEM_PROMPT
     rules = ReplyRules(max_tokens, temperature, seed, system_prompt, end_after_words)
     _check_rules(rules)
+    if kept_mb < 0:
+        raise SettingsError(f"kept_mb {kept_mb} is out of range", "write 0 (keep none) or more")
     _check_choice("engine", engine, ENGINES)
     _check_choice("precision", precision, PRECISIONS)
     _check_choice("kernels", kernels, KERNELS)
@@ -79,6 +85,7 @@ def load_language_model(
                 precision=precision,
                 kernels=kernels,
                 rules=rules,
+                kept_bytes=kept_mb << 20,
                 say=say,
                 slower=unused_gpu(device, computing),
             )

@@ -9,13 +9,14 @@ from __future__ import annotations
 import importlib
 import inspect
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from voicebench.engines.llm.engine_protocols import ignore
 from voicebench.engines.llm.out_of_memory import memory_errors
 from voicebench.engines.llm.sampling import TensorSampler
 from voicebench.engines.llm.transformers_tokenizer import TransformersTokenizer
@@ -40,8 +41,14 @@ class TransformersEngine:
         """How many ids the prompt and the reply may have together."""
         return self._context_tokens
 
-    def generate(self, prompt_ids: Sequence[int]) -> Generator[int]:
+    def generate(
+        self,
+        prompt_ids: Sequence[int],
+        scope: str | None = None,  # noqa: ARG002 - every prompt is computed whole
+        found: Callable[[int], None] = ignore,
+    ) -> Generator[int]:
         """Yield sampled ids, each once it is on the host, until closed or the context is full."""
+        found(0)
         device = self._model.device
         sampler = TensorSampler(self._temperature, self._seed)
         fed = torch.tensor([list(prompt_ids)], device=device)

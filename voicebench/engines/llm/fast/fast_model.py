@@ -26,12 +26,14 @@ def load(
     precision: str,
     kernels: str,
     rules: ReplyRules,
+    kept_bytes: int = 0,
     say: Callable[[str], None],
     slower: Slower | None = None,
 ) -> tuple[FastEngine, FolderTokenizer]:
     """Load the model in ``folder`` and its tokenizer.
 
-    ``slower`` says why ``device`` is not the fastest one. Raises `Unsupported` for a model outside
+    ``kept_bytes`` is the most memory for the keys and values of conversations. ``slower`` says why
+    ``device`` is not the fastest one. Raises `Unsupported` for a model outside
     the Llama family, `ModelError` for a broken one, `SettingsError` if the device cannot compute
     with ``precision`` and ``kernels``.
     """
@@ -50,6 +52,7 @@ def load(
         decoder,
         prefix=prefix,
         kept=kept,
+        kept_bytes=kept_bytes,
         temperature=rules.temperature,
         seed=rules.seed,
         slower=slower,
