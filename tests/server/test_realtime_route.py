@@ -8,12 +8,13 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from scripted_engines import PATIENCE_S
-from served_somewhere import QUICK, REPLY, server
+from scripted_engines import PATIENCE_S, sound, words
+from served_somewhere import QUICK, REPLY, engines, prepared, server
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from voicebench.audio.pcm import AudibleRule
+from voicebench.events import Usage
 from voicebench.targets.realtime import PCM_RATE, Realtime, RealtimeOptions
 from voicebench.turn.recorder import Recorder
 
@@ -175,3 +176,21 @@ def test_a_failed_turn_is_a_failed_response() -> None:
         response = session.until("response.done")[-1]["response"]
     assert response["status"] == "failed"
     assert "scripted failure" in response["status_details"]["error"]["message"]
+
+
+def test_the_counts_of_the_prompt_are_given_where_the_model_says_them() -> None:
+    full = Usage(2, prompt_tokens=30, cached_tokens=23)
+    for counted, expected in (
+        (full, {"input_tokens": 30, "total_tokens": 32, "cached_tokens": 23}),
+        (Usage(2), {"input_tokens": None, "total_tokens": None, "cached_tokens": None}),
+    ):
+        llm = prepared([*words("Good evening."), counted])
+        with server(engines(llm, prepared([sound()]))) as url, open_session(url) as connection:
+            session = Session(connection)
+            item = said("hello")
+            session.send(type="response.create", response={"input": [item]})
+            usage = session.until("response.done")[-1]["response"]["usage"]
+        details = usage.get("input_token_details", {})
+        found = {name: usage.get(name, details.get(name)) for name in expected}
+        assert found == expected
+        assert usage["output_tokens"] == 2

@@ -130,6 +130,20 @@ def test_a_turn_is_its_transcript_and_its_sound_under_both_names(names: tuple[st
     assert Usage(9) in events
 
 
+@pytest.mark.parametrize(("said", "expected"), [(30, 30), (41, None), (None, None)])
+def test_it_says_what_of_the_prompt_was_not_computed_again(
+    said: int | None, expected: int | None
+) -> None:
+    usage = {
+        **DONE["response"]["usage"],
+        "input_tokens": 40,
+        "input_token_details": {"cached_tokens": said},
+    }
+    done = DONE | {"response": DONE["response"] | {"usage": usage}}
+    with target_at(Sessions(CREATED, text("It is late."), sound(BODY), done)) as (target, _):
+        assert Usage(9, prompt_tokens=40, cached_tokens=expected) in turn_of(target)
+
+
 def test_a_long_delta_is_sound_from_its_first_piece_on() -> None:
     long = voiced(10.0)
     with target_at(Sessions(CREATED, sound(pcm16(long)), DONE)) as (target, _):

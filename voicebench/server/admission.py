@@ -20,7 +20,16 @@ from dataclasses import dataclass
 from starlette.websockets import WebSocketDisconnect
 
 from voicebench.errors import VoicebenchError
-from voicebench.events import AudioChunk, Emit, Event, Token, TurnFailed, TurnFinished, TurnStarted
+from voicebench.events import (
+    AudioChunk,
+    Emit,
+    Event,
+    Token,
+    TurnFailed,
+    TurnFinished,
+    TurnStarted,
+    Usage,
+)
 from voicebench.pipeline.scheduling import FreeForAll, TurnCancelled
 from voicebench.server.channel import EventChannel, Unread
 from voicebench.server.clock import arrived_s, elapsed_ms, note_arrival
@@ -44,6 +53,8 @@ class Figures:
     first_audio_ms: float | None = None
     tokens: int = 0
     audio_s: float = 0.0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
     outcome: str = "cancelled"
 
     def note(self, event: Event, at_ms: float) -> None:
@@ -56,6 +67,9 @@ class Figures:
             self.audio_s += event.pcm.size / event.sample_rate
             if self.first_audio_ms is None:
                 self.first_audio_ms = at_ms
+        elif isinstance(event, Usage):
+            self.prompt_tokens = event.prompt_tokens or 0
+            self.cached_tokens = event.cached_tokens or 0
         elif isinstance(event, TurnFinished):
             self.outcome = "finished"
         elif isinstance(event, TurnFailed):

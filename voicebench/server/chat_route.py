@@ -60,14 +60,21 @@ class ChatForm(Rendering):
         return self._counted.tokens + (self._counted.hidden or 0)
 
     def _usage(self) -> dict[str, object]:
-        read, written = self._served.prompt_tokens(self._request), self._reply_tokens()
+        counted = self._counted
+        written = self._reply_tokens()
+        if counted is not None and counted.prompt_tokens is not None:
+            read = counted.prompt_tokens
+        else:
+            read = self._served.prompt_tokens(self._request)
         counts: dict[str, object] = {
             "prompt_tokens": read,
             "completion_tokens": written,
             "total_tokens": read + written,
         }
-        if self._counted is not None and self._counted.hidden:
-            counts["completion_tokens_details"] = {"reasoning_tokens": self._counted.hidden}
+        if counted is not None and counted.cached_tokens is not None:
+            counts["prompt_tokens_details"] = {"cached_tokens": counted.cached_tokens}
+        if counted is not None and counted.hidden:
+            counts["completion_tokens_details"] = {"reasoning_tokens": counted.hidden}
         return counts
 
 

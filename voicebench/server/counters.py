@@ -33,6 +33,16 @@ class ServerCounters:
             registry=self._registry,
         )
         self._tokens = Counter("voicebench_tokens", "Tokens written.", registry=self._registry)
+        self._read = Counter(
+            "voicebench_prompt_tokens",
+            "Tokens of prompts, with all messages before them.",
+            registry=self._registry,
+        )
+        self._cached = Counter(
+            "voicebench_cached_tokens",
+            "Tokens of prompts that were not computed again.",
+            registry=self._registry,
+        )
         self._audio = Counter(
             "voicebench_audio_seconds", "Seconds of audio made.", registry=self._registry
         )
@@ -59,6 +69,8 @@ class ServerCounters:
         route = figures.route
         self._turns.labels(route, figures.outcome).inc()
         self._tokens.inc(figures.tokens)
+        self._read.inc(figures.prompt_tokens)
+        self._cached.inc(figures.cached_tokens)
         self._audio.inc(figures.audio_s)
         for histogram, span_ms in (
             (self._queue, figures.queue_ms),

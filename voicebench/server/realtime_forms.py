@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from voicebench.events import Usage
 from voicebench.server.refusal import Refusal
 from voicebench.server.request_bodies import spoken_text
 from voicebench.server.resampling import PROTOCOL_RATE
@@ -86,6 +87,24 @@ def prompt_of(item: object) -> str:
     if fields.get("type") != "message" or fields.get("role") != "user" or not texts:
         raise Refusal(400, "an item must be a message of the user with input_text", param="item")
     return "".join(texts)
+
+
+def usage_of(counted: Usage) -> dict[str, object]:
+    """Return the counts of a response; those of the prompt only if the model says them."""
+    usage: dict[str, object] = {
+        "output_tokens": counted.tokens,
+        "output_token_details": {"text_tokens": counted.tokens},
+    }
+    if counted.prompt_tokens is not None:
+        details = {"text_tokens": counted.prompt_tokens}
+        if counted.cached_tokens is not None:
+            details["cached_tokens"] = counted.cached_tokens
+        usage |= {
+            "total_tokens": counted.prompt_tokens + counted.tokens,
+            "input_tokens": counted.prompt_tokens,
+            "input_token_details": details,
+        }
+    return usage
 
 
 def error_event(refusal: Refusal) -> dict[str, object]:

@@ -24,7 +24,15 @@ from voicebench.server.admission import RunningTurn, Turns
 from voicebench.server.clock import note_arrival
 from voicebench.server.http_answer import refusal_of
 from voicebench.server.inbox import Inbox, Message, accepted, json_object
-from voicebench.server.realtime_forms import BETA, GA, Dialect, error_event, prompt_of, session_of
+from voicebench.server.realtime_forms import (
+    BETA,
+    GA,
+    Dialect,
+    error_event,
+    prompt_of,
+    session_of,
+    usage_of,
+)
 from voicebench.server.refusal import Refusal
 from voicebench.server.request_bodies import spoken_text
 from voicebench.server.resampling import Resampled
@@ -151,7 +159,7 @@ class _Response:
         self._place = {"response_id": self._id, "item_id": self._item_id, "output_index": 0}
         self._sound: Resampled | None = None
         self._transcript: list[str] = []
-        self._tokens: int | None = None
+        self._counted: Usage | None = None
         self._failed: TurnFailed | None = None
         self._began = False
         self.ended = False
@@ -177,7 +185,7 @@ class _Response:
             if data:
                 yield self._dialect.audio + ".delta", self._part(delta=_base64(data))
         elif isinstance(event, Usage):
-            self._tokens = event.tokens
+            self._counted = event
         elif isinstance(event, TurnFailed):
             self._failed = event
 
@@ -206,9 +214,8 @@ class _Response:
         return self._done("cancelled", status_details=details)
 
     def _done(self, status: str, **more: object) -> dict[str, object]:
-        if self._tokens is not None:
-            details = {"text_tokens": self._tokens}
-            more["usage"] = {"output_tokens": self._tokens, "output_token_details": details}
+        if self._counted is not None:
+            more["usage"] = usage_of(self._counted)
         return {"response": self.described(status, **more)}
 
     def _part(self, **fields: object) -> dict[str, object]:

@@ -117,7 +117,11 @@ class Response:
         details = ("response", "usage", "output_token_details", "text_tokens")
         tokens = count_at(event, *details)
         if tokens is not None:
-            yield Usage(tokens)
+            usage = part(event, "response", "usage")
+            read = count_at(usage, "input_tokens")
+            cached = count_at(usage, "input_token_details", "cached_tokens")
+            contradicts = cached is not None and (read is None or cached > read)
+            yield Usage(tokens, prompt_tokens=read, cached_tokens=None if contradicts else cached)
         timing = text_at(event, "response", "metadata", "server_timing")
         duration_ms = server_duration_ms({"server-timing": timing})
         if duration_ms is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import replace
 
 from voicebench.errors import EngineError
 from voicebench.events import (
@@ -103,8 +104,8 @@ def _visible(answer: Iterator[Event], service: SocketService) -> Iterator[Event]
                 if not reply.text:
                     raise service.failure("sent a reply with nothing to speak", fault="engine")
                 yield Reply(reply.text)
-            case Usage(tokens, hidden=0) if text.had_thought:
-                yield Usage(tokens, hidden=None)
+            case Usage(hidden=0) if text.had_thought:
+                yield replace(event, hidden=None)
             case TurnFinished():
                 yield from _rest(text, service)
                 yield event

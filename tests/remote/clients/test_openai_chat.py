@@ -137,6 +137,26 @@ def test_usage_counts_visible_tokens_only() -> None:
     assert [event for event in events if isinstance(event, Usage)] == [Usage(9, hidden=31)]
 
 
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ({"prompt_tokens": 90}, (90, None)),
+        ({"prompt_tokens": 90, "prompt_tokens_details": {"cached_tokens": 70}}, (90, 70)),
+        ({"prompt_tokens": 90, "prompt_tokens_details": {"cached_tokens": 0}}, (90, 0)),
+        ({"prompt_tokens": 90, "prompt_tokens_details": {"cached_tokens": 91}}, (90, None)),
+        ({"prompt_tokens": 90, "prompt_tokens_details": None}, (90, None)),
+        ({"prompt_tokens_details": {"cached_tokens": 7}}, (None, None)),
+        ({"prompt_tokens": "90"}, (None, None)),
+    ],
+)
+def test_usage_says_what_of_the_prompt_was_not_computed_again(
+    prompt: dict[str, object], expected: tuple[int | None, int | None]
+) -> None:
+    usage = {"choices": [], "usage": {"completion_tokens": 1, **prompt}}
+    *_, counted = events_of(streams(sse(delta(content="Yes"), STOP, usage) + DONE))
+    assert counted == Usage(1, 0, *expected)
+
+
 def test_a_usage_that_grows_with_every_chunk_counts_once_as_it_ended() -> None:
     chunks = [delta(content="a") | {"usage": {"completion_tokens": count}} for count in (1, 2, 3)]
     events = events_of(streams(sse(*chunks, STOP)))

@@ -97,17 +97,23 @@ def is_known(document: Mapping[str, object]) -> bool:
 
 
 class TokenCounts(NamedTuple):
-    """The tokens that a server counted: of the answer, and of its reasoning if it says so."""
+    """The tokens that a server counted: of the answer, and of its reasoning if it says so.
+
+    ``prompt`` are those of all messages, ``cached`` those of them that it did not compute again;
+    None where it does not say.
+    """
 
     tokens: int
     reasoning: int
+    prompt: int | None = None
+    cached: int | None = None
 
     def usage(self, withheld: Collection[RemarkKind]) -> Usage:
         """Return the count of a reply of which ``withheld`` was not shown."""
         counted_apart = {"reasoning"} if self.reasoning else set()
         if set(withheld) <= counted_apart:
-            return Usage(self.tokens, self.reasoning)
-        return Usage(self.tokens + self.reasoning, None)
+            return Usage(self.tokens, self.reasoning, self.prompt, self.cached)
+        return Usage(self.tokens + self.reasoning, None, self.prompt, self.cached)
 
 
 def counts_in(document: object) -> TokenCounts | None:
@@ -123,10 +129,13 @@ def counts_in(document: object) -> TokenCounts | None:
     details = count_at(usage, "completion_tokens_details", "reasoning_tokens")
     reasoning = details or count_at(usage, "reasoning_tokens") or 0
     prompt, total = count_at(usage, "prompt_tokens"), count_at(usage, "total_tokens")
+    cached = count_at(usage, "prompt_tokens_details", "cached_tokens")
+    if cached is not None and (prompt is None or cached > prompt):
+        cached = None
     beside = prompt is not None and total == prompt + tokens + reasoning
     if reasoning > tokens or (reasoning and beside):
-        return TokenCounts(tokens, reasoning)
-    return TokenCounts(tokens - reasoning, reasoning)
+        return TokenCounts(tokens, reasoning, prompt, cached)
+    return TokenCounts(tokens - reasoning, reasoning, prompt, cached)
 
 
 def llama_cpp_ms(chunk: object) -> float | None:

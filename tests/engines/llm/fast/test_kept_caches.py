@@ -165,6 +165,13 @@ def test_the_bound_holds_and_the_system_prompt_stays(most_caches: float) -> None
         assert kept.kept_bytes <= most_caches * BYTES
 
 
+def test_with_no_memory_for_it_not_even_a_running_turn_is_found() -> None:
+    kept = caches(most_caches=0)
+    with kept.lent(A, "s") as running:
+        running.forward(A[len(running.ids) :])
+        assert turn(kept, [*A, 5]) == len(ROOT)
+
+
 def test_one_conversation_that_outgrows_the_bound_is_given_up() -> None:
     kept = caches(most_caches=1)
     long = [*ROOT, *range(1000, 1600)]

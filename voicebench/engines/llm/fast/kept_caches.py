@@ -58,7 +58,8 @@ class KeptCaches:
     """Gives each turn a cache; bounded in bytes, the least recently used is given up first.
 
     ``root`` has the ids that all prompts begin with. At most ``most_bytes`` are kept for turns to
-    come. Caches in use, and one blank cache for each turn that ran at once, come on top.
+    come; with 0 no turn finds anything of another. Caches in use, and one blank cache for each turn
+    that ran at once, come on top.
     """
 
     def __init__(self, decoder: CachingDecoder, root: PromptCache, most_bytes: int) -> None:
@@ -78,7 +79,7 @@ class KeptCaches:
         but the root's is found, and nothing is left for others. The cache must not be used after
         the block; what was computed in it is kept.
         """
-        entry = self._take(prompt_ids[:-1], scope)
+        entry = self._take(prompt_ids[:-1], scope if self._most_bytes else None)
         try:
             yield entry.cache
         finally:
