@@ -69,13 +69,20 @@ BYTES: dict[str, Callable[[Samples, int], Samples]] = {
     },
     **{
         f"s16le read as {encoding}": read_as(encoding)
-        for encoding in ("s16be", "s24le", "f32le", "u8", "mulaw", "alaw")
+        for encoding in ("s16be", "s24le", "s32le", "f32le", "u8", "mulaw", "alaw")
     },
     "s16le, off by a byte": lambda pcm, _: as_16_bit(b"\0" + stored(pcm, "s16le")),
     "s16le, a byte lost half way": lambda pcm, _: as_16_bit(
         stored(pcm, "s16le")[: pcm.size // 2 * 2] + stored(pcm, "s16le")[pcm.size // 2 * 2 + 1 :]
     ),
     "two channels, one 3 dB quieter": lambda pcm, _: np.stack([pcm, 0.7 * pcm], axis=1).reshape(-1),
+    "two channels, one 10 dB quieter": lambda pcm, _: np.stack([pcm, 0.3 * pcm], axis=1).reshape(
+        -1
+    ),
+    "unsigned 16 bits read as s16le": lambda pcm, _: as_16_bit(
+        ((scaled(pcm) + 1) * 32767).astype("<u2").tobytes()
+    ),
+    "16-bit floats read as s16le": lambda pcm, _: as_16_bit(pcm.astype("<f2").tobytes()),
     "base64 read as s16le": lambda pcm, _: as_16_bit(base64.b64encode(stored(pcm, "s16le"))),
     "hexadecimal read as s16le": lambda pcm, _: as_16_bit(stored(pcm, "s16le").hex().encode()),
     "zip read as s16le": lambda pcm, _: as_16_bit(zlib.compress(stored(pcm, "s16le"))),

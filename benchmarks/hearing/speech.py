@@ -61,6 +61,7 @@ TEXTS = {
     "sv": ("Nej.", "Det blir klart och torrt i dag."),
     "ar": ("مرحبا كيف حالك",),
 }
+EMBEDDED = {"hibari-heart": "the embedded voice", "en_US-joe-medium": "en_US-joe-medium"}
 VARIANTS = ("", "+f2", "+m3", "+croak", "+klatt", "+UniRobot", "+whisper", "+whisperf")
 WORDS_A_MINUTE = (90, 130, 175, 260, 400)
 
@@ -158,9 +159,10 @@ def _flite() -> Iterator[Spoken]:
 def _embedded(paces: Iterable[float] = (0.6, 1.0, 1.5)) -> Iterator[Spoken]:
     from voicebench.engines.tts.synthesizer import load_synthesizer
 
-    for pace in paces:
-        for seed in (0, HELD_OUT_SEED):
-            voice = load_synthesizer("en_US-joe-medium", device="cpu", length_scale=pace, seed=seed)
-            for text in TEXTS["en"]:
-                pcm = voice.speak_whole([text]).astype(np.float64)
-                yield Spoken("the embedded voice", f"{pace} {seed} {text}", 22_050, pcm, seed > 0)
+    for name, kind in EMBEDDED.items():
+        for pace in paces:
+            for seed in (0, HELD_OUT_SEED):
+                voice = load_synthesizer(name, device="cpu", length_scale=pace, seed=seed)
+                for text in TEXTS["en"]:
+                    pcm = voice.speak_whole([text]).astype(np.float64)
+                    yield Spoken(kind, f"{pace} {seed} {text}", voice.sample_rate, pcm, seed > 0)

@@ -177,6 +177,37 @@ def test_16_bit_samples_that_are_read_as_something_else_are_named(read_as: PcmEn
     assert "16-bit integers" in said
 
 
+@pytest.mark.parametrize(
+    ("stored_as", "read_as", "said"),
+    [
+        ("s16le", "s32le", "16-bit integers"),
+        ("f32le", "s32le", "32-bit floats"),
+        ("mulaw", "s24le", "µ-law"),
+        ("u8", "s32le", "8-bit"),
+    ],
+)
+def test_samples_that_are_read_as_wider_ones_are_named(
+    stored_as: PcmEncoding, read_as: PcmEncoding, said: str
+) -> None:
+    raw = stored(VOICE, stored_as)
+    read = decode_pcm(raw[: len(raw) // 12 * 12], read_as)
+    assert said in (fault(read) or "")
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (((VOICE + 1) * 32767).astype("<u2").tobytes(), "unsigned 16-bit integers"),
+        (VOICE.astype("<f2").tobytes(), "16-bit floats"),
+        ((VOICE * 32767).astype("<f4").tobytes(), "32-bit floats"),
+        ((VOICE * 32767).astype("<i4").tobytes(), "two channels"),
+    ],
+    ids=["unsigned", "half floats", "floats of the scale of integers", "short integers in 32 bits"],
+)
+def test_samples_of_no_usual_encoding_are_no_speech(raw: bytes, said: str) -> None:
+    assert said in (fault(as_16_bit(raw)) or "")
+
+
 def test_a_stream_that_is_off_by_a_byte_is_named() -> None:
     assert "other byte order" in (fault(as_16_bit(b"\x00" + stored(VOICE, "s16le"))) or "")
 
@@ -201,8 +232,8 @@ def test_32_bit_integers_that_hold_16_bits_are_no_speech_though_they_sound_like_
 
 @pytest.mark.parametrize(
     "other",
-    [VOICE * 0.6, VOICE + noise(2, level=0.002), 0 * VOICE],
-    ids=["quieter", "a little different", "silent"],
+    [VOICE * 0.6, VOICE * 0.3, VOICE + noise(2, level=0.002), 0 * VOICE],
+    ids=["quieter", "much quieter", "a little different", "silent"],
 )
 def test_two_channels_in_turn_are_no_speech_though_they_sound_like_it(other: Samples) -> None:
     both = np.stack([VOICE, other], axis=1).reshape(-1)

@@ -31,6 +31,15 @@ def whole(*pieces: str) -> str:
         ("<thought>", "</thought>"),
         ("<reasoning>", "</reasoning>"),
         ("<seed:think>", "</seed:think>"),
+        ("<think >", "</think >"),
+        ("< think\n>", "</ think>"),
+        ('<think effort="low">', "</think>"),
+        ("<|think|>", "<|/think|>"),
+        ("<｜think｜>", "</｜think｜>"),
+        ("<scratch_pad>", "</scratch_pad>"),
+        ("<inner_monologue>", "</inner_monologue>"),
+        ("<|think_start|>", "<|think_end|>"),
+        ("[THINKING]", "[/THINKING]"),
         ("[THINK]", "[/THINK]"),
         ("◁think▷", "◁/think▷"),
         ("<|begin_of_thought|>", "<|end_of_thought|>"),
@@ -44,6 +53,20 @@ def test_a_thought_between_marks_is_not_shown(opens: str, closes: str) -> None:
     assert text.finish() == ""
     assert text.had_thought
     assert "reasoning" in text.withheld
+
+
+def test_a_call_of_a_tool_between_marks_is_not_shown() -> None:
+    text = VisibleText()
+    assert text.push('It is late.<tool_call>{"name": "x"}</tool_call>') == "It is late."
+    assert list(text.withheld) == ["tool calls"]
+
+
+@pytest.mark.parametrize("space", [*"\u2800\u3164\u115f\ufe0f\u034f\u00a0\u200b\x00", "\U000e0100"])
+def test_a_letter_that_cannot_be_seen_or_heard_is_blank(space: str) -> None:
+    text = VisibleText()
+    assert text.push(space) == ""
+    assert list(text.withheld) == ["blank"]
+    assert text.push("Yes") == f"{space}Yes"
 
 
 REPLY = "\n<think>It <b>may</b> be < late</thinking> or not.</think>\n\n4 < 5 [sic] <b>Yes</b>.</s>"

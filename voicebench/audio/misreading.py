@@ -5,11 +5,13 @@ less flat (`voicebench.audio.spectra`). Speech that was read correctly behaves t
 every other reading mixes the samples' low bytes, which are noise, into the high ones. So a reading
 needs no threshold of its own, only a margin over the one in use.
 
-The bytes are known if 16-bit integers, or an 8-bit encoding, can represent every sample. One second
-of sound is examined. Some misreadings still sound like a voice, at another speed:
+The bytes are known if 16-bit or 24-bit integers, or an 8-bit encoding, can represent every sample;
+else they are taken for those of 32-bit integers, of which a float keeps the upper three bytes. One
+second of sound is examined. Some misreadings still sound like a voice, at another speed:
 
 - two signed 8-bit samples read as one: every second sample is heard. Their low and high bytes are
   one smooth signal, while the low bytes of 16-bit samples are noise;
+- 16-bit samples read as 32-bit ones, for the same reason;
 - wider samples read in pieces of 16 bits, every second of which is noise or 0: samples of even and
   odd number differ in power;
 - two channels read as one: a sample is nearer to one of its neighbours than to the other. If both
@@ -30,8 +32,9 @@ from voicebench.audio.spectra import mean_flatness_db
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Form = PcmEncoding | Literal["text", "stereo", "wide"]
+Form = PcmEncoding | Literal["u16le", "f16le", "text", "stereo", "wide"]
 """An encoding, or what else the bytes can be."""
+Reading = PcmEncoding | Literal["u16le", "f16le"]
 
 STRETCH_S = 1.0
 LEAST_SAMPLES = 1024
@@ -39,10 +42,15 @@ MARGIN_DB = 1.5
 """How much flatter the reading in use must be than another one."""
 SURELY_SPEECH_DB = -13.0
 """Audio less flat than this is a voice."""
+SURELY_NOISE_DB = -2.0
+"""Audio flatter than this is noise, whatever the bytes are."""
+LEAST_LEVELS = 64
+"""Bytes behind fewer different levels show no encoding."""
 AS_LOUD = 4.0
 """Low and high bytes whose powers differ by this factor are not one signal."""
-UNEVEN = 2.0
-"""Power of even samples over that of odd ones; at most 1.2 in speech."""
+UNEVEN, VERY_UNEVEN = 2.0, 4.0
+"""Power of even samples over that of odd ones: at most 1.2 in speech, and 2 if its rate was raised
+by interpolation."""
 LOPSIDED, SLIGHTLY_LOPSIDED = 2.5, 1.05
 """How much further one neighbour is than the other, as a power: at most 1.5 in speech, and 1.00 if
 its rate was raised by interpolation."""
@@ -52,28 +60,34 @@ SMOOTH = 0.2
 TEXT_SHARE = 0.999
 LARGEST = 8.0
 """A correct reading stays below this share of full scale; floats of random bytes do not."""
+LARGEST_16_BIT = 65536.0
+"""Floats up to this may have the scale of 16-bit integers."""
 WHOLE_GROUPS = 24
 """The examined stretch begins at a multiple of this many samples: groups of 2, 3, 4 and 8 bytes."""
 
 _CODINGS: tuple[PcmEncoding, ...] = ("u8", "mulaw", "alaw")
-_WIDE: tuple[PcmEncoding, ...] = ("s16be", "s24le", "f32le", "f64le")
+_WIDE: tuple[Reading, ...] = ("s16be", "s24le", "f32le", "f64le")
+_UNUSUAL: tuple[Reading, ...] = ("u16le", "f16le")
 _NARROW: tuple[PcmEncoding, ...] = ("u8", "s8", "mulaw", "alaw")
 _TEXT = np.zeros(256, dtype=np.bool_)
 _TEXT[[*range(32, 127), *b"\t\n\r"]] = True
 
 
+_FORMS_IN_WORDS: dict[Form, str] = {
+    "s16be": "16-bit integers in the other byte order",  # of which it is, they do not show
+    "u16le": "unsigned 16-bit integers",
+    "f16le": "16-bit floats",
+    "text": "text, such as base64, hexadecimal or JSON",
+    "stereo": "two channels, one sample of each in turn",
+    "wide": "samples of more than 16 bits",
+}
+
+
 def in_words(form: Form) -> str:
     """Return the words for this form that complete "its samples look like …"."""
-    match form:
-        case "s16be":  # the samples do not show which of the two they were read as
-            return "16-bit integers in the other byte order"
-        case "text":
-            return "text, such as base64, hexadecimal or JSON"
-        case "stereo":
-            return "two channels, one sample of each in turn"
-        case "wide":
-            return "samples of more than 16 bits"
-    return IN_WORDS[form]
+    if form in SAMPLE_BYTES and form != "s16be":
+        return IN_WORDS[form]
+    return _FORMS_IN_WORDS[form]
 
 
 def misread_as(
@@ -89,13 +103,27 @@ def misread_as(
     heard = mean_flatness_db(stretch, sample_rate)
     if stretch.size < LEAST_SAMPLES or heard is None:
         return None
-    for source, raw in _bytes_behind(stretch):
-        found = _narrow(raw, sample_rate) if source == "s16le" else None
+    found: Form | None = None
+    sources = list(_bytes_behind(stretch))
+    for source, raw in sources:
+        if source in ("s16le", "s24le", "s32le"):
+            found = _narrow(raw, source, sample_rate)
+        if found is None and source == "s32le":
+            found = "s16le" if _smooth(np.frombuffer(raw, "<i2").reshape(-1, 2)) else None
         if found is None and heard > SURELY_SPEECH_DB:
-            found = _less_flat(raw, source, sample_rate, heard - MARGIN_DB)
+            others = _WIDE if source == "s16le" else ("s16le", *_WIDE, *_NARROW)
+            found = _less_flat(raw, source, others, sample_rate, heard - MARGIN_DB)
         if found is not None:
             return found
-    return _in_turn(stretch)
+    found = _in_turn(stretch)
+    if (
+        found is None
+        and SURELY_SPEECH_DB < heard < SURELY_NOISE_DB
+        and sources
+        and sources[-1][0] == "s16le"
+    ):
+        return _less_flat(sources[-1][1], "s16le", _UNUSUAL, sample_rate, heard - MARGIN_DB)
+    return found
 
 
 def doubled_samples(pcm: NDArray[np.float32]) -> bool:
@@ -112,7 +140,10 @@ def _bytes_behind(pcm: NDArray[np.float32]) -> Iterator[tuple[PcmEncoding, bytes
         yield "f32le", pcm.astype("<f4").tobytes()
         return
     steps = pcm.astype(np.float64) * 32768
-    if not np.array_equal(steps, np.rint(steps)) or np.abs(steps).max() > 32768:
+    if np.abs(steps).max() > 32768:
+        return
+    if not np.array_equal(steps, np.rint(steps)):
+        yield from _wide_bytes_behind(steps)
         return
     for source in _CODINGS:
         levels = decode_pcm(bytes(range(256)), source)
@@ -124,18 +155,32 @@ def _bytes_behind(pcm: NDArray[np.float32]) -> Iterator[tuple[PcmEncoding, bytes
     yield "s16le", np.minimum(steps, 32767).astype("<i2").tobytes()
 
 
-def _narrow(raw: bytes, sample_rate: int) -> Form | None:
+def _wide_bytes_behind(steps: NDArray[np.float64]) -> Iterator[tuple[PcmEncoding, bytes]]:
+    """Yield the bytes behind samples of more than 16 bits; ``steps`` are those of 16 bits."""
+    whole = np.minimum(np.rint(steps * 65536), 2**31 - 1).astype("<i4")
+    if np.unique(whole).size < LEAST_LEVELS:
+        return
+    each = whole.view(np.uint8).reshape(-1, 4)
+    if each[:, 0].any():
+        each[:, 0] = each[:, 1]  # It is not kept.
+    else:
+        yield "s24le", each[:, 1:].tobytes()
+    yield "s32le", each.tobytes()
+
+
+def _narrow(raw: bytes, source: PcmEncoding, sample_rate: int) -> Form | None:
     """Return what the bytes are if each stands alone: a letter, or an 8-bit sample."""
     if _TEXT[np.frombuffer(raw, np.uint8)].mean() >= TEXT_SHARE:
         return "text"
-    if not _smooth(np.frombuffer(raw, np.int8)):
+    of_samples = np.frombuffer(raw, np.int8).reshape(-1, SAMPLE_BYTES[source])
+    if not _smooth(of_samples[:, -2:]):
         return None
     return min(_NARROW, key=lambda encoding: _flatness_as(raw, encoding, sample_rate))
 
 
-def _smooth(each: NDArray[np.int8]) -> bool:
-    """Return whether low and high bytes are one signal: equally loud, and alike."""
-    pairs = each.astype(np.float64).reshape(-1, 2)
+def _smooth(low_and_high: NDArray[np.signedinteger]) -> bool:
+    """Return whether low and high parts are one signal, ``(n, 2)``: equally loud, and alike."""
+    pairs = low_and_high.astype(np.float64)
     pairs -= pairs.mean(axis=0)
     low, high = np.square(pairs).mean(axis=0)
     if not 0 < max(low, high) < AS_LOUD * min(low, high):
@@ -144,10 +189,9 @@ def _smooth(each: NDArray[np.int8]) -> bool:
 
 
 def _less_flat(
-    raw: bytes, source: PcmEncoding, sample_rate: int, below_db: float
-) -> PcmEncoding | None:
-    """Return the encoding in which ``raw`` is the least flat; None if not below ``below_db``."""
-    others = _WIDE if source == "s16le" else ("s16le", *_WIDE, *_NARROW)
+    raw: bytes, source: Reading, others: tuple[Reading, ...], sample_rate: int, below_db: float
+) -> Reading | None:
+    """Return the least flat reading among ``others``; None if it is not below ``below_db``."""
     readings = {
         encoding: _flatness_as(raw, encoding, sample_rate)
         for encoding in others
@@ -175,16 +219,35 @@ def _in_turn(pcm: NDArray[np.float32]) -> Form | None:
     alike = (around * between_them).mean() / np.sqrt(power[weak] * np.square(around).mean() or 1)
     if alike < ALIKE:
         return "wide"
-    return "stereo" if lopsided > SLIGHTLY_LOPSIDED else None
+    is_uneven = power.max() > VERY_UNEVEN * power.min()
+    return "stereo" if is_uneven or lopsided > SLIGHTLY_LOPSIDED else None
 
 
-def _flatness_as(raw: bytes, encoding: PcmEncoding, sample_rate: int) -> float:
+def _flatness_as(raw: bytes, reading: Reading, sample_rate: int) -> float:
     """Return how flat ``raw`` is in another encoding, from the best offset for its samples."""
-    width = SAMPLE_BYTES[encoding]
+    match reading:
+        case "u16le" | "f16le":
+            width = 2
+        case _:
+            width = SAMPLE_BYTES[reading]
     found = [0.0]
     for offset in range(0, width, 2 if width in (4, 8) else 1):
         whole = (len(raw) - offset) // width * width
-        read = decode_pcm(raw[offset : offset + whole], encoding)
+        read = _read_as(raw[offset : offset + whole], reading)
         if np.isfinite(read).all() and np.abs(read).max() <= LARGEST:
             found.append(mean_flatness_db(read, sample_rate) or 0.0)
     return min(found)
+
+
+def _read_as(raw: bytes, reading: Reading) -> NDArray[np.float32]:
+    if reading == "u16le":
+        return decode_pcm((np.frombuffer(raw, "<u2") ^ 0x8000).tobytes(), "s16le")
+    if reading == "f16le":
+        return np.frombuffer(raw, "<f2").astype(np.float32)
+    read = decode_pcm(raw, reading)
+    is_float = reading.startswith("f")
+    return read / np.float32(32768) if is_float and _has_scale_of_16_bits(read) else read
+
+
+def _has_scale_of_16_bits(read: NDArray[np.float32]) -> bool:
+    return bool(np.isfinite(read).all() and LARGEST < np.abs(read).max() <= LARGEST_16_BIT)

@@ -1,8 +1,9 @@
 """The part of a model's text that a listener hears: without reasoning, and white space before it.
 
 A reasoning model thinks before it answers. Some servers send the thought in a field of its own.
-Others leave it in the text, between marks that depend on the model (`_THOUGHTS`). A mark may be
-split over two pieces of text, so the end of a piece that may begin a mark waits for the next piece.
+Others leave it in the text, between marks that depend on the model (`voicebench.text.marks`). So do
+some with calls of tools. A mark may be split over two pieces of text, so the end of a piece that
+may begin a mark waits for the next piece.
 
 Three cases need a rule:
 
@@ -16,54 +17,18 @@ Everything else is shown as it is.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from voicebench.errors import EngineError
 from voicebench.events import Remark, RemarkKind
-from voicebench.text.chat_template import TURN_END_TOKENS
+from voicebench.text.marks import TextMark, begun_mark, marks_in
 
-_THOUGHTS = {
-    "<think>": "</think>",  # DeepSeek, Qwen, GLM, Phi, Nemotron, Hunyuan and most others
-    "<thinking>": "</thinking>",
-    "<thought>": "</thought>",  # EXAONE
-    "<reasoning>": "</reasoning>",
-    "<reason>": "</reason>",
-    "<analysis>": "</analysis>",
-    "<reflection>": "</reflection>",
-    "<scratchpad>": "</scratchpad>",
-    "<seed:think>": "</seed:think>",  # Seed-OSS
-    "[think]": "[/think]",  # Magistral
-    "◁think▷": "◁/think▷",  # Kimi
-    "<unused94>": "<unused95>",  # MedGemma
-    "<|begin_of_thought|>": "<|end_of_thought|>",  # OpenThinker
-    "<|start_thinking|>": "<|end_thinking|>",  # Command A
-    "<|channel|>analysis": "<|channel|>final",  # gpt-oss
-    "<|channel|>commentary": "<|channel|>final",
-}
-"""Opening and closing marks of thoughts, in lower case: models use either case."""
-_SILENT = (
-    "<|start|>assistant",
-    "<|message|>",
-    "<|return|>",
-    "<|channel|>final",
-    "<|begin_of_solution|>",
-    "<|end_of_solution|>",
-    "<|start_response|>",
-    "<|end_response|>",
-    "<answer>",
-    "</answer>",
-    *TURN_END_TOKENS,
-)
-"""Marks around the answer itself, and special tokens that a server has sent as text."""
-_CLOSERS = frozenset(_THOUGHTS.values()) - frozenset(_SILENT)
-_MARKS = tuple(sorted({*_THOUGHTS, *_CLOSERS, *_SILENT}, key=len, reverse=True))
-_ANY_MARK = re.compile("|".join(map(re.escape, _MARKS)))
-_FIRST_LETTERS = {mark[0] for mark in _MARKS}
-_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
-"""Only ASCII: other letters may become two, which would shift positions in the text."""
+_UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Letters and marks without a shape (Unicode: default ignorable), and the blank Braille pattern."""
+_SELECTORS = (range(0x180B, 0x1810), range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
+"""Variation selectors."""
 
 
 class Remarks:
@@ -90,14 +55,14 @@ class VisibleText:
     def __init__(self) -> None:
         self.withheld: dict[RemarkKind, None] = {}
         self.had_thought = False
-        self._closer: str | None = None
+        self._opened: TextMark | None = None
         self._held = ""
         self._blank: str | None = ""
 
     @property
     def is_thinking(self) -> bool:
-        """Whether a thought is open."""
-        return self._closer is not None
+        """Whether a thought is open, or a call of a tool."""
+        return self._opened is not None
 
     def push(self, text: str) -> str:
         """Return the text that becomes visible with ``text``.
@@ -117,47 +82,46 @@ class VisibleText:
         """Return the text that waited for the next piece, because none follows."""
         held, self._held = self._held, ""
         if self.is_thinking:
-            self._note_thought(held)
+            self._note_hidden(held)
             return ""
         return self._after_blank(held)
 
     def _next_piece(self) -> tuple[str, bool]:
         """Take the visible text up to the next mark, and the mark; return whether all is taken."""
-        lowered = self._held.translate(_LOWER)
-        found = _ANY_MARK.search(lowered)
-        if found is None:
-            end = len(lowered) - _possible_mark(lowered)
+        mark = next(marks_in(self._held), None)
+        if mark is None:
+            end = len(self._held) - begun_mark(self._held)
             piece, self._held = self._held[:end], self._held[end:]
             return piece, True
-        mark = found[0]
-        piece, self._held = self._held[: found.start()], self._held[found.end() :]
-        if mark in _SILENT:
-            self.withheld["mark"] = None
-            return piece, False
-        self.had_thought = True
-        if mark in _CLOSERS:
-            self._close_unopened(mark, piece)
+        piece, self._held = self._held[: mark.start], self._held[mark.end :]
+        if mark.opens:
+            self.had_thought = True
+            self._opened = mark
+        elif mark.closes and mark.hides == "reasoning":
+            self.had_thought = True
+            self._close_unopened(mark.text, piece)
             return "", False
-        self._closer = _THOUGHTS[mark]
+        else:
+            self.withheld["mark"] = None
         return piece, False
 
     def _hidden_piece(self) -> tuple[str, bool]:
         """Take the thought up to its closing mark; return whether all is taken."""
-        assert self._closer is not None
-        lowered = self._held.translate(_LOWER)
-        at = lowered.find(self._closer)
-        if at < 0:
-            keep = len(self._closer) - 1
-            self._note_thought(self._held[:-keep])
-            self._held = self._held[-keep:]
+        assert self._opened is not None
+        pair = self._opened.opens
+        mark = next((each for each in marks_in(self._held) if each.ends(pair)), None)
+        if mark is None:
+            end = len(self._held) - begun_mark(self._held)
+            self._note_hidden(self._held[:end])
+            self._held = self._held[end:]
             return "", True
-        self._note_thought(self._held[:at])
-        self._held = self._held[at + len(self._closer) :]
-        self._closer = None
+        self._note_hidden(self._held[: mark.start])
+        self._held = self._held[mark.end :]
+        self._opened = None
         return "", False
 
     def _close_unopened(self, mark: str, before: str) -> None:
-        self._note_thought(before)
+        self._note_hidden(before)
         if self._blank is None:
             raise EngineError(
                 f"the reply contains reasoning: {mark!r} came after text that was taken for speech",
@@ -165,9 +129,9 @@ class VisibleText:
                 "llama.cpp: --reasoning-format deepseek), or switch reasoning off",
             )
 
-    def _note_thought(self, text: str) -> None:
+    def _note_hidden(self, text: str) -> None:
         if visible_start(text) < len(text):
-            self.withheld["reasoning"] = None
+            self.withheld["reasoning" if self._opened is None else self._opened.hides] = None
 
     def _after_blank(self, piece: str) -> str:
         """Return ``piece``; white space before the first visible character waits for it."""
@@ -205,28 +169,28 @@ def visible_reply(text: str) -> VisibleReply:
 
 
 def _after_unopened_thought(text: str) -> str:
-    begins, closer = 0, None
-    for found in _ANY_MARK.finditer(text.translate(_LOWER)):
-        mark = found[0]
-        if closer is not None:
-            closer = None if mark == closer else closer
-        elif mark in _CLOSERS:
-            begins = found.end()
+    begins, pair = 0, ""
+    for mark in marks_in(text):
+        if pair:
+            pair = "" if mark.ends(pair) else pair
+        elif mark.closes and mark.hides == "reasoning":
+            begins = mark.end
         else:
-            closer = _THOUGHTS.get(mark)
+            pair = mark.opens
     return text[begins:]
 
 
 def visible_start(text: str) -> int:
     """Return how many characters come before the first that can be seen or heard."""
-    for at, char in enumerate(text):
-        if not char.isspace() and unicodedata.category(char) not in ("Cc", "Cf"):
-            return at
-    return len(text)
+    return next((at for at, char in enumerate(text) if _is_visible(char)), len(text))
 
 
-def _possible_mark(lowered: str) -> int:
-    """Return how many characters at the end of ``lowered`` may begin a mark."""
-    at = max(lowered.rfind(letter) for letter in _FIRST_LETTERS)
-    tail = lowered[at:] if at >= 0 else ""
-    return len(tail) if tail and any(mark.startswith(tail) for mark in _MARKS) else 0
+def _is_visible(char: str) -> bool:
+    if char.isascii():
+        return not char.isspace() and char.isprintable()
+    return not (
+        char.isspace()
+        or char in _UNSEEN
+        or unicodedata.category(char) in ("Cc", "Cf")
+        or any(ord(char) in selectors for selectors in _SELECTORS)
+    )

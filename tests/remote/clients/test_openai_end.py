@@ -112,7 +112,7 @@ def test_a_connection_that_breaks_after_text_with_an_end_does_not_make_the_reply
 def test_text_with_an_end_that_is_followed_by_silence_is_the_reply(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(openai_reply, "END_S", 0.3)
+    monkeypatch.setattr(openai_reply, "END_BESIDE_TEXT_S", 0.3)
 
     def stays(peer: Peer) -> None:
         peer.request()
@@ -123,6 +123,15 @@ def test_text_with_an_end_that_is_followed_by_silence_is_the_reply(
     events = events_of(stays)
     assert texts(events) == ["It is", " late."]
     assert kinds(events) == ["open end"]
+
+
+def test_an_end_beside_the_first_text_is_not_believed_after_a_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(openai_reply, "END_S", 0.05)
+    monkeypatch.setattr(openai_reply, "END_BESIDE_TEXT_S", 0.05)
+    events = events_of(paced(*(sse(ends(word)) for word in WORDS[:3]), gap_s=0.4))
+    assert texts(events) == WORDS[:3]
 
 
 def test_usage_confirms_an_end_that_came_with_text() -> None:
@@ -218,7 +227,9 @@ def test_done_without_a_reason_of_the_protocol_is_no_end(chunks: list[object], s
     assert re.search(said, str(failure))
 
 
-@pytest.mark.parametrize("reason", ["content_filter", "error", "abort", "cancelled"])
+@pytest.mark.parametrize(
+    "reason", ["content_filter", "error", "abort", "cancelled", "network_error", "timeout"]
+)
 def test_a_reason_that_says_that_the_reply_is_not_whole_is_a_failure(reason: str) -> None:
     failure = failure_of(streams(sse(delta(content="It"), ends(None, reason)), DONE))
     assert f"cut the reply short (finish_reason {reason!r})" in str(failure)
@@ -247,6 +258,15 @@ def test_a_reply_that_ends_in_the_middle_of_a_thought_is_not_whole() -> None:
         b'"error":{"code":502,"message":"out of memory"}}]}\n\n',
         b'data: {"choices":[],"error":{"message":"out of memory"}}\n\n',
         b'data: {"choices":[],"status":"failed","message":"out of memory"}\n\n',
+        b'data: {"choices":[],"usage":null,"message":"out of memory"}\n\n',
+        b'data: {"choices":[{"index":0,"delta":{"error":{"message":"out of memory"}}}]}\n\n',
+        b'data: {"choices":[{"index":1,"delta":{},"error":"out of memory"}]}\n\n',
+        b'data: {"choices":[],"x_groq":{"error":"out of memory"}}\n\n',
+        b'data: {"exception":"out of memory"}\n\n',
+        b'data: {"Error":"out of memory"}\n\n',
+        b'error: {"code":500,"message":"out of memory"}\n\n',
+        b'{"error":"out of memory"}\n\n',
+        b"Internal Server Error: out of memory\n\n",
     ],
 )
 @pytest.mark.parametrize("then", [DONE, sse(STOP) + DONE, b""])
@@ -262,7 +282,7 @@ def test_an_error_is_a_failure_whatever_its_shape_and_what_follows(
     "body", [b'{"error": {"message": "out of memory"}}', b'{\n"error": "out of memory"\n}\n']
 )
 def test_a_document_that_is_called_an_event_stream_is_shown(body: bytes) -> None:
-    assert "it also sent out of memory" in str(failure_of(streams(body)))
+    assert "failed in mid-answer: out of memory" in str(failure_of(streams(body)))
 
 
 def test_an_error_event_without_a_word_is_a_failure() -> None:
@@ -270,8 +290,39 @@ def test_an_error_event_without_a_word_is_a_failure() -> None:
     assert "without a word" in str(failure)
 
 
+def test_an_error_event_without_data_is_a_failure() -> None:
+    script = streams(sse(delta(content="It")), b"event: error\n\n", sse(STOP) + DONE)
+    assert "without a word" in str(failure_of(script))
+
+
+def test_a_line_outside_the_events_is_remarked() -> None:
+    events = events_of(streams(sse(delta(content="It")), b"I am tired\n\n", sse(STOP) + DONE))
+    assert texts(events) == ["It"]
+    assert [event for event in events if isinstance(event, Remark)] == [
+        Remark("unknown", "I am tired")
+    ]
+
+
+def test_a_last_chunk_without_its_blank_line_is_read() -> None:
+    """The standard ignores it; but it may be an error, or text that a false end hides."""
+    chunks = [delta(content="It"), STOP]
+    failing = sse(*chunks) + sse({"error": "out of memory"}).rstrip()
+    assert "out of memory" in str(failure_of(streams(failing)))
+    more = sse(*chunks) + sse(ends(" is late.")).rstrip()
+    assert texts(events_of(streams(more))) == ["It", " is late."]
+
+
+def test_an_error_without_its_blank_line_after_the_end_fails_the_turn() -> None:
+    script, goes_on = late(sse({"error": "out of memory"}).rstrip())
+    with chat(script) as (model, _):
+        list(model.reply("x"))
+        goes_on.set()
+        with pytest.raises(RemoteError, match="out of memory"):
+            model.look_back()
+
+
 def test_an_unknown_chunk_is_remarked_with_the_servers_words_and_harms_nothing() -> None:
-    unknown = [{"type": "ping"}, {"progress": 0.5}, {}]
+    unknown = [{"type": "ping"}, {"progress": 0.5}, {"choices": "none"}, {}]
     events = events_of(streams(sse(delta(content="It"), *unknown, STOP), DONE))
     assert texts(events) == ["It"]
     assert [event for event in events if isinstance(event, Remark)] == [

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from voicebench.errors import UsageError
 from voicebench.events import LlmEvent
@@ -123,7 +124,7 @@ class OpenAiChat(HttpEngine):
         """
         if self._ended is not None:
             stream, reader = self._ended
-            reader.check_rest(stream.feed(self.rest_of_last()))
+            reader.check_rest(chain(stream.feed(self.rest_of_last()), stream.last()))
 
     def describe(self) -> dict[str, object]:
         """Return what a reader of the results must know."""
@@ -163,17 +164,23 @@ class OpenAiChat(HttpEngine):
     def _streamed(self, answer: Answer) -> Iterator[LlmEvent]:
         stream = EventStream()
         reader = ReplyReader(answer)
+        arrival = -1
         for piece in until_the_end(answer, reader):
+            arrival = piece.arrival
             with answer.peer.adding_context():
                 events = stream.feed(piece.data)
                 for event in events:
-                    yield from reader.take(event, piece.arrival)
+                    yield from reader.take(event, arrival)
                     if reader.complete:
                         reader.check_rest(events)
             if reader.complete:
                 break
         with answer.peer.adding_context():
-            yield from reader.finish(stream.stray)
+            stray = stream.stray
+            if not reader.complete:
+                for event in stream.last():
+                    yield from reader.take(event, arrival)
+            yield from reader.finish(stray)
         # The body may end later than the reply; that is read after the turn.
         answer.content_complete = True
         self._ended = stream, reader

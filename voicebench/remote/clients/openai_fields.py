@@ -10,12 +10,15 @@ from typing import NamedTuple
 
 from voicebench.events import RemarkKind, Usage
 from voicebench.remote.formats.json_text import count_at, list_at, part, text_at
-from voicebench.remote.formats.reported_failure import reported_failure, words_without_content
+from voicebench.remote.formats.reported_failure import (
+    names_failure,
+    reported_failure,
+    words_without_content,
+)
 
 COMPLETE = ("stop", "length", "tool_calls", "function_call")
 """The finish reasons of a complete reply."""
-CUT = ("content_filter", "error", "abort", "aborted", "cancelled", "canceled", "timeout")
-"""The finish reasons of a reply that was cut."""
+_CUT = ("content_filter", "abort")
 
 _HIDDEN: dict[str, RemarkKind] = {
     "reasoning_content": "reasoning",
@@ -46,16 +49,20 @@ def choice_in(document: Mapping[str, object], key: str) -> ReplyChoice | None:
 
     Servers answer with several choices where ``n`` asks for them; the others are not spoken.
     """
-    choices = list_at(document, "choices")
-    choice = next((each for each in choices if part(each, "index") in (None, 0)), None)
+    choices = [each for each in list_at(document, "choices") if isinstance(each, dict)]
+    choice = next((each for each in choices if each.get("index") in (None, 0)), None)
     if choice is None:
         return None
     # A gateway may add the whole message so far to each delta, so ``message`` is read only where
     # there is no delta at all.
-    has_key = isinstance(choice, dict) and key in choice
-    content = part(choice, key if has_key else "message")
+    content = choice.get(key if key in choice else "message")
     finish_reason = text_at(choice, "finish_reason").strip().lower()
     return ReplyChoice(_text_of(part(content, "content")), _hidden_kinds(content), finish_reason)
+
+
+def is_cut(finish_reason: str) -> bool:
+    """Tell whether ``finish_reason`` says that the reply was cut."""
+    return finish_reason in _CUT or names_failure(finish_reason)
 
 
 def _text_of(content: object) -> str:
@@ -81,19 +88,23 @@ def failure_in(document: Mapping[str, object], event_name: str = "") -> str | No
 
     ``event_name`` is that of the chunk's server-sent event.
     """
-    choices = [each for each in list_at(document, "choices") if isinstance(each, dict)]
-    for choice in choices:
-        if choice.get("error"):
-            return reported_failure(choice)
     words = reported_failure(document, event_name)
-    if words is None and not choices and "usage" not in document:
+    choices = [each for each in list_at(document, "choices") if isinstance(each, dict)]
+    if words is None and not choices and not document.get("usage"):
         words = words_without_content(document)
     return words
 
 
 def is_known(document: Mapping[str, object]) -> bool:
     """Tell whether a chunk that reports no failure has any field of the protocol."""
+    choices = document.get("choices")
+    if choices is not None and not _is_list_of_objects(choices):
+        return False
     return not document or any(key in document for key in ("choices", "usage", "timings"))
+
+
+def _is_list_of_objects(choices: object) -> bool:
+    return isinstance(choices, list) and all(isinstance(each, dict | None) for each in choices)
 
 
 class TokenCounts(NamedTuple):

@@ -5,9 +5,9 @@
 
 - Content after it disproves it (a gateway may write ``"stop"`` into every chunk). From then on only
   ``[DONE]`` or the end of the body ends the reply.
-- Where the stream stays open, the end is believed after a silence of `END_S`. If the stream breaks
-  off, the reply is complete only if its end came in a chunk of its own: an end beside text may be a
-  gateway's.
+- Where the stream stays open, the end is believed after a silence of `END_S`. An end beside text
+  may be a gateway's: it needs a silence of `END_BESIDE_TEXT_S`, and earlier text without one. If
+  the stream breaks off, the reply is complete only if its end came in a chunk of its own.
 - ``[DONE]`` without a finish reason, or after an unknown one, ends nothing: servers close a stream
   so after a failure too. After ``[DONE]`` the turn does not wait for the body's end. What comes
   until the turn's speech is over is checked later (`ReplyReader.check_rest`).
@@ -25,27 +25,30 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from voicebench.events import LlmEvent, Remark, RemarkKind, Reply, ServerTiming, Token
 from voicebench.remote.clients.openai_fields import (
     COMPLETE,
-    CUT,
     ReplyChoice,
     TokenCounts,
     choice_in,
     counts_in,
     failure_in,
+    is_cut,
     is_known,
     llama_cpp_ms,
 )
 from voicebench.remote.connection.answer import Answer, Piece
 from voicebench.remote.failure import RemoteError, message_in
 from voicebench.remote.formats.json_text import TextDeltas, json_object, whole_letters
-from voicebench.remote.formats.reported_failure import names_failure
+from voicebench.remote.formats.reported_failure import failure_outside_events, names_failure
 from voicebench.remote.formats.sse import ServerSentEvent
 from voicebench.text.visible import Remarks, VisibleText, visible_reply
 
 MAX_REPLY_CHARS = 1 << 20
 MAX_ANSWER_BYTES = 16 << 20
 END_S = 1.0
-"""After this much silence the end of a reply is believed. Nearly every server sends ``[DONE]`` at
-once; a gateway that writes an end into every chunk may take this long to its next word."""
+"""After this much silence an end in a chunk of its own is believed. Nearly every server sends
+``[DONE]`` at once."""
+END_BESIDE_TEXT_S = 5.0
+"""The same for an end beside text: a gateway that writes an end into every chunk may take long to
+its next word."""
 _NAMES: Mapping[RemarkKind, str] = {
     "blank": "white space",
     "mark": "special tokens",
@@ -93,6 +96,7 @@ class ReplyReader:
         self._unknown_end = ""
         self._unknown = ""
         self._was_disproved = self._end_stood_alone = self._stayed_open = False
+        self._had_text_without_end = False
         self._counts: TokenCounts | None = None
         self._prompt_ms: float | None = None
         self._first_token_ms: float | None = None
@@ -114,8 +118,11 @@ class ReplyReader:
             self._unknown = self._peer.quote(message_in(stray))
         self._letters.finish()
         yield from self._shown(self._visible.finish(), self._arrival)
+        self._peer.raise_reported(failure_outside_events(stray))
         if not self._end:
             raise self._unfinished()
+        if stray:
+            yield from self._remarks.of(("unknown",), self._unknown)
         if not self._chars:
             raise _no_text(self._answer, tuple(self._withheld))
         if self._visible.is_thinking:
@@ -135,7 +142,7 @@ class ReplyReader:
         else:
             yield from self._answer.server_timing()
 
-    def check_rest(self, events: Iterator[ServerSentEvent]) -> None:
+    def check_rest(self, events: Iterable[ServerSentEvent]) -> None:
         """Raise `RemoteError` where ``events`` after the end show that it was not the end."""
         for event in events:
             data = event.data.strip()
@@ -174,6 +181,8 @@ class ReplyReader:
             yield from self._remarks.of(("unknown",), self._unknown)
         elif self._end:
             self._end_stood_alone = True  # Usage comes after the reply.
+            if not self._was_disproved:
+                self.wait_s = END_S
 
     def _follow_end(self, choice: ReplyChoice) -> Iterator[Remark]:
         """Note whether the reply ends here, and whether an earlier end is disproved."""
@@ -193,8 +202,14 @@ class ReplyReader:
         if not self._end or self._was_disproved or not self._has_content:
             self.wait_s = math.inf
         elif reason:
-            self.wait_s = END_S
             self._end_stood_alone = not goes_on
+            self.wait_s = self._silence_at_end()
+        self._had_text_without_end |= goes_on and not reason
+
+    def _silence_at_end(self) -> float:
+        if self._end_stood_alone:
+            return END_S
+        return END_BESIDE_TEXT_S if self._had_text_without_end else math.inf
 
     def _withhold(self, kinds: Iterable[RemarkKind]) -> Iterator[Remark]:
         self._withheld |= dict.fromkeys(kinds)
@@ -249,7 +264,7 @@ def read_whole(answer: Answer) -> Iterator[LlmEvent]:
 
 
 def _raise_if_cut(finish_reason: str, answer: Answer) -> None:
-    if finish_reason in CUT:
+    if is_cut(finish_reason):
         raise answer.peer.failure(
             f"cut the reply short (finish_reason {finish_reason!r})", fault="engine"
         )

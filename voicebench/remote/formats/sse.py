@@ -3,7 +3,9 @@
 The format (WHATWG, HTML standard, "Server-sent events"): lines of ``field: value`` in UTF-8, ended
 by LF, CR or CRLF. A blank line ends the event. Lines that begin with a colon are comments. Several
 ``data`` lines are one text with line feeds between. An event is returned with the line end that
-completes it. An event that the end of the stream leaves incomplete is ignored.
+completes it. Beyond the standard, two things are kept, because servers report failures in them: an
+event without data whose name is that of a failure, and what the end of the stream leaves incomplete
+(`EventStream.last`).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from voicebench.remote.failure import RemoteError
+from voicebench.remote.formats.reported_failure import names_failure
 
 MAX_STRAY_BYTES = 1 << 10
 """Bytes that are kept of lines outside all events."""
@@ -68,6 +71,14 @@ class EventStream:
         self._line += data[position:]
         self._check_size(len(self._line))
 
+    def last(self) -> Iterator[ServerSentEvent]:
+        """Yield the event that the end of the stream left without its blank line, if any."""
+        if self._line:
+            self._take_line()
+        event = self._take_line()
+        if event is not None:
+            yield event
+
     def _take_line(self) -> ServerSentEvent | None:
         """Read the line, and return the event that it completes, if any."""
         self._check_size(len(self._line))
@@ -85,7 +96,8 @@ class EventStream:
                 fault="protocol",
             ) from None
         if not line:
-            event = ServerSentEvent(self._name, "\n".join(self._data)) if self._data else None
+            is_event = self._data or names_failure(self._name)
+            event = ServerSentEvent(self._name, "\n".join(self._data)) if is_event else None
             self._name, self._data_size = "", 0
             self._data.clear()
             return event

@@ -11,7 +11,7 @@ frameworks label bytes ``text/html`` by default, and Piper's own server leaves i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,15 +77,23 @@ def _read_body(
     for piece in answer.pieces():
         yield from speech.first_byte()
         with answer.peer.adding_context():
-            for data in sse.feed(piece.data) if sse else (piece.data,):
-                if isinstance(data, Remark):
-                    yield data
-                else:
-                    yield from speech.decode(data, stream)
+            parts = sse.feed(piece.data) if sse else (piece.data,)
+            yield from _heard(parts, speech, stream)
     with answer.peer.adding_context():
         if sse is not None:
+            yield from _heard(sse.last(), speech, stream)
             sse.finish(has_sound=speech.samples > 0)
         yield from speech.finish(stream)
+
+
+def _heard(
+    parts: Iterable[bytes | Remark], speech: AnswerSpeech, stream: SoundStream
+) -> Iterator[TtsEvent]:
+    for part in parts:
+        if isinstance(part, Remark):
+            yield part
+        else:
+            yield from speech.decode(part, stream)
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from voicebench.remote.connection.peer import Peer
 from voicebench.remote.failure import RemoteError, message_in
 from voicebench.remote.formats.json_text import text_at
 from voicebench.remote.formats.reported_failure import (
+    failure_outside_events,
     names_failure,
     reported_failure,
     words_without_content,
@@ -32,6 +33,7 @@ class SseSound:
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
         self._events = EventStream()
+        self._stray = ""
         self._has_types = self._is_done = self._has_remarked = False
 
     def feed(self, data: bytes) -> Iterator[bytes | Remark]:
@@ -39,25 +41,34 @@ class SseSound:
 
         Raises `RemoteError` for an event that reports a failure or is not JSON.
         """
-        for event in self._events.feed(data):
-            text = event.data.strip()
-            if text == "[DONE]":
-                self._is_done = True
-            elif text or names_failure(event.name):
-                yield from self._read(event)
+        yield from self._sound_of(self._events.feed(data))
+
+    def last(self) -> Iterator[bytes | Remark]:
+        """Yield the sound of an event that the end of the body left without its blank line."""
+        self._stray = self._events.stray
+        yield from self._sound_of(self._events.last())
 
     def finish(self, *, has_sound: bool) -> None:
         """Raise `RemoteError` where the body ended before the events said so.
 
         ``has_sound`` tells whether there was any sound. If not, text outside the events is quoted.
         """
-        stray = self._peer.quote(message_in(self._events.stray))
+        stray = self._peer.quote(message_in(self._stray))
         if stray and not has_sound:
             raise self._peer.failure(
                 f"answers with an event stream without sound: {stray}", fault="audio"
             )
+        self._peer.raise_reported(failure_outside_events(self._stray))
         if self._has_types and not self._is_done:
             raise self._peer.failure("stopped before the speech was complete", fault="audio")
+
+    def _sound_of(self, events: Iterator[ServerSentEvent]) -> Iterator[bytes | Remark]:
+        for event in events:
+            text = event.data.strip()
+            if text == "[DONE]":
+                self._is_done = True
+            elif text or names_failure(event.name):
+                yield from self._read(event)
 
     def _read(self, event: ServerSentEvent) -> Iterator[bytes | Remark]:
         fields = self._peer.fields_of(event)
