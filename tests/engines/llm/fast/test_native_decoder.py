@@ -121,6 +121,26 @@ def test_a_segment_gives_the_same_whoever_shares_the_pass(c_library: ctypes.CDLL
             assert np.array_equal(mixed[n].values[:, :, held], alone[n].values[:, :, held])
 
 
+@pytest.mark.parametrize("cuts", [[1] * 60, [2, 3, 4, 5, 6, 8, 32], [59, 1], [17, 43]])
+def test_a_row_is_the_same_however_many_share_the_pass(
+    c_library: ctypes.CDLL, cuts: list[int]
+) -> None:
+    """To the bit, with more groups than a product of many rows unpacks at once."""
+    shape, weights = trial_model(384)
+    native, _ = both(c_library, shape, weights)
+    ids = [(11 * position) % 100 for position in range(60)]
+    whole, cut, start = native.new_cache(60), native.new_cache(60), 0
+    expected = native.forward(ids, whole, 0)
+    for length in cuts:
+        segment = Segment(ids[start : start + length], cut, start, prompt=len(ids))
+        (scores,) = native.forward_together([segment])
+        start += length
+    assert native.kinds == {4, 8}
+    assert np.array_equal(scores, expected)
+    assert np.array_equal(cut.keys[..., :60], whole.keys[..., :60])
+    assert np.array_equal(cut.values[:, :, :60], whole.values[:, :, :60])
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_the_number_of_threads_does_not_change_the_scores(
     c_library: ctypes.CDLL, count: int

@@ -41,19 +41,18 @@ def llama_works(library: ctypes.CDLL, threads: int = 2) -> bool:
     return True
 
 
-def trial_model() -> tuple[Shape, Weights]:
-    """Return a small random model."""
+def trial_model(size: int = 64) -> tuple[Shape, Weights]:
+    """Return a small random model of the width ``size``, a multiple of 64."""
     draws = np.random.default_rng(0)
-    size = 64
     shape = Shape(
         family="trial",
         vocabulary=100,
         hidden=size,
-        intermediate=96,
+        intermediate=size + GROUP,
         layers=2,
         heads=4,
         kv_heads=2,
-        head_size=16,
+        head_size=size // 4,
         norm_epsilon=1e-5,
         context=64,
         rope=Rope("default", 100.0),

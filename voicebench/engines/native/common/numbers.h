@@ -34,7 +34,13 @@ static inline vec8 choose8(ivec8 where, vec8 yes, vec8 no) {
     return (vec8)(((ivec8)yes & where) | ((ivec8)no & ~where));
 }
 
-static inline vec8 larger8(vec8 one, vec8 other) { return choose8(one > other, one, other); }
+static inline vec8 larger8(vec8 one, vec8 other) {
+#if defined(HAVE_AVX2)
+    return (vec8)_mm256_max_ps((__m256)one, (__m256)other);
+#else
+    return choose8(one > other, one, other);
+#endif
+}
 
 static inline vec8 size8(vec8 numbers) {
     return (vec8)((ivec8)numbers & (ivec8){ INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX,
@@ -65,9 +71,16 @@ static inline float sum8(vec8 numbers) {
 }
 
 static inline float largest8(vec8 numbers) {
+#if defined(HAVE_AVX2)
+    __m256 half = _mm256_max_ps((__m256)numbers, _mm256_permute2f128_ps((__m256)numbers,
+                                                                        (__m256)numbers, 1));
+    __m256 quarter = _mm256_max_ps(half, _mm256_permute_ps(half, 0x4e)); /* 2, 3, 0, 1 */
+    return _mm256_cvtss_f32(_mm256_max_ps(quarter, _mm256_permute_ps(quarter, 0xb1)));
+#else
     float most = numbers[0];
     for (int i = 1; i < LANES; i++) most = numbers[i] > most ? numbers[i] : most;
     return most;
+#endif
 }
 
 static inline float from_half(uint16_t half) {

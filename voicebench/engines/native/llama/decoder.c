@@ -13,19 +13,18 @@
 
 /* ------------------------------------------------------------------ products, shared out */
 
-/* How many panels a thread takes at once. Of few rows reading the weights is all there is to it, and
- * reading is fastest in one row: so each thread gets three pieces, and can still give one to another
- * if it lost its core. */
-static int panels_at_once(int panels, int rows) {
-    enum { FEW_ROWS = 4, PIECES = 3 };
+/* How many panels a thread takes at once. Weights are read fastest in one row: so each thread gets
+ * three pieces, and can still give one to another if it lost its core. */
+static int panels_at_once(int panels) {
+    enum { PIECES = 3 };
     int each = panels / (PIECES * crew.threads);
-    return rows > FEW_ROWS || each < 1 ? 1 : each;
+    return each < 1 ? 1 : each;
 }
 
 /* Multiply and store, as (row, output), or add to what is there. */
 static void product(const Matrix *matrix, const Narrowed *from, int rows, float *to, int add) {
     float out[(MOST_ROWS + PANEL) * PANEL];
-    int panels = matrix->blocks / (PANEL / SIDE), each = panels_at_once(panels, rows);
+    int panels = matrix->blocks / (PANEL / SIDE), each = panels_at_once(panels);
     begin_panels(from, rows);
     SHARED(piece, (panels + each - 1) / each)
     for (int panel = piece * each; panel < (piece + 1) * each && panel < panels; panel++) {
@@ -51,7 +50,7 @@ static void product(const Matrix *matrix, const Narrowed *from, int rows, float 
 static void gated_product(Model *model, const Matrix *matrix, int rows) {
     float out[(MOST_ROWS + PANEL) * PANEL];
     int width = model->sizes.intermediate, panels = matrix->blocks / (PANEL / SIDE);
-    int each = panels_at_once(panels, rows);
+    int each = panels_at_once(panels);
     begin_panels(&model->narrow, rows);
     SHARED(piece, (panels + each - 1) / each)
     for (int panel = piece * each; panel < (piece + 1) * each && panel < panels; panel++) {
@@ -140,16 +139,16 @@ static void compute_pass(void *task, int thread) {
 
 /* ------------------------------------------------------------------ what Python calls */
 
-static int lay_out(Narrowed *narrowed, int inputs) {
+static int lay_out(Narrowed *narrowed, int inputs, Pool *pool) {
     size_t numbers = (size_t)MOST_ROWS * inputs;
     narrowed->inputs = inputs;
-    narrowed->bytes = aligned(numbers);
-    narrowed->scale = aligned(numbers / GROUP * sizeof(float));
-    narrowed->sum = aligned(numbers / GROUP * sizeof(float));
+    narrowed->bytes = from_pool(pool, numbers);
+    narrowed->scale = from_pool(pool, numbers / GROUP * sizeof(float));
+    narrowed->sum = from_pool(pool, numbers / GROUP * sizeof(float));
+    if (!has_tiles()) return narrowed->bytes && narrowed->scale && narrowed->sum;
     /* The tiles read whole: up to the 32nd row of the last ones. */
-    narrowed->bfloats = has_tiles() ? aligned((numbers + PANEL * inputs) * sizeof(uint16_t)) : NULL;
-    return narrowed->bytes && narrowed->scale && narrowed->sum &&
-           (narrowed->bfloats || !has_tiles());
+    narrowed->bfloats = from_pool(pool, (numbers + PANEL * inputs) * sizeof(uint16_t));
+    return narrowed->bytes && narrowed->scale && narrowed->sum && narrowed->bfloats;
 }
 
 void voicebench_close(Model *model);
@@ -169,17 +168,19 @@ Model *voicebench_open(const int32_t *sizes, float epsilon, const float *cosine,
     pthread_mutex_init(&model->busy, NULL);
     int query = own->heads * own->head_size;
     size_t row = MOST_ROWS * sizeof(float);
+    Pool *pool = &model->pool;
     model->layers = calloc(own->layers, sizeof *model->layers);
-    model->hidden = aligned(row * own->hidden);
-    model->qkv = aligned(row * qkv_width(own));
-    model->seen = aligned(row * query);
-    model->wide = aligned(row * own->intermediate);
-    model->attention = aligned(sizeof(float) * TOGETHER * model->attention_room * model->threads);
+    model->hidden = from_pool(pool, row * own->hidden);
+    model->qkv = from_pool(pool, row * qkv_width(own));
+    model->seen = from_pool(pool, row * query);
+    model->wide = from_pool(pool, row * own->intermediate);
+    model->attention =
+        from_pool(pool, sizeof(float) * TOGETHER * model->attention_room * model->threads);
     int broadest = query > own->intermediate ? query : own->intermediate;
     if (own->hidden > broadest) broadest = own->hidden;
     if (!model->layers || !model->hidden || !model->qkv || !model->seen || !model->wide ||
-        !model->attention || !lay_out(&model->narrow, own->hidden) ||
-        !lay_out(&model->broad, broadest)) {
+        !model->attention || !lay_out(&model->narrow, own->hidden, pool) ||
+        !lay_out(&model->broad, broadest, pool)) {
         voicebench_close(model);
         return NULL;
     }
@@ -211,10 +212,12 @@ int32_t voicebench_store_matrix(Model *model, int32_t layer, int32_t which, int3
     }
     matrix->inputs = inputs;
     matrix->blocks = (matrix->outputs + PANEL - 1) / PANEL * (PANEL / SIDE);
-    int kind = pack(matrix, &source, in_turns, model->threads);
+    int kind = pack(matrix, &source, in_turns, model->threads, &model->pool);
     if (!kind || !bias) return kind;
-    matrix->bias = calloc((size_t)matrix->blocks * SIDE, sizeof(float));
+    size_t bytes = (size_t)matrix->blocks * SIDE * sizeof(float);
+    matrix->bias = from_pool(&model->pool, bytes);
     if (!matrix->bias) return 0;
+    memset(matrix->bias, 0, bytes);
     for (int output = 0; output < matrix->outputs; output++) {
         int row = 0, part = find_row(&source, output, in_turns, &row);
         for (int above = 0; above < part; above++) row += rows[above];
@@ -233,7 +236,7 @@ int32_t voicebench_store_norm(Model *model, int32_t layer, int32_t which, const 
                   : which == QUERY_NORM ? &own->query_norm
                   : which == KEY_NORM ? &own->key_norm
                   : which == MLP_NORM ? &own->mlp_norm : &model->norm;
-    *place = malloc(size * sizeof(float));
+    *place = from_pool(&model->pool, size * sizeof(float));
     if (!*place) return 0;
     memcpy(*place, weight, size * sizeof(float));
     return 1;
@@ -330,34 +333,9 @@ void voicebench_forward(Model *model, const int32_t *ids, Segment *segments, int
     pthread_mutex_unlock(&model->busy);
 }
 
-static void release_narrowed(Narrowed *narrowed) {
-    free(narrowed->bytes);
-    free(narrowed->scale);
-    free(narrowed->sum);
-    free(narrowed->bfloats);
-}
-
-static void release_layer(Layer *layer) {
-    Matrix *matrices[] = { &layer->qkv, &layer->output, &layer->gate_up, &layer->down };
-    for (int which = 0; which < 4; which++) {
-        free(matrices[which]->data);
-        free(matrices[which]->bias);
-    }
-    free(layer->input_norm);
-    free(layer->query_norm);
-    free(layer->key_norm);
-    free(layer->mlp_norm);
-}
-
 void voicebench_close(Model *model) {
     if (!model) return;
-    for (int number = 0; model->layers && number < model->sizes.layers; number++)
-        release_layer(model->layers + number);
-    float *own[] = { (float *)model->head.data, model->head.bias, model->norm, model->hidden,
-                     model->qkv, model->seen, model->wide, model->attention };
-    for (size_t each = 0; each < sizeof own / sizeof *own; each++) free(own[each]);
-    release_narrowed(&model->narrow);
-    release_narrowed(&model->broad);
+    release_pool(&model->pool);
     free(model->layers);
     pthread_mutex_destroy(&model->busy);
     free(model);

@@ -174,14 +174,14 @@ static void *pack_some(void *argument) {
 }
 
 /* Store a matrix as INT4 if it fits, else as INT8; return which, or 0 if there is no memory. */
-static int pack(Matrix *matrix, const Source *source, int in_turns, int threads) {
+static int pack(Matrix *matrix, const Source *source, int in_turns, int threads, Pool *pool) {
     static const int kinds[] = { INT4, INT8 };
     for (int attempt = 0; attempt < 2; attempt++) {
         matrix->kind = kinds[attempt];
         matrix->block_bytes =
             (size_t)(matrix->inputs / GROUP) * (matrix->kind == INT4 ? INT4_GROUP : INT8_GROUP);
         matrix->bytes = matrix->block_bytes * (size_t)matrix->blocks;
-        matrix->data = aligned(matrix->bytes);
+        matrix->data = from_pool(pool, matrix->bytes);
         if (!matrix->data) return 0;
         Packing job = { .matrix = matrix, .source = source, .in_turns = in_turns,
                         .next = 0, .fits = 1 };
@@ -193,7 +193,7 @@ static int pack(Matrix *matrix, const Source *source, int in_turns, int threads)
         pack_some(&job);
         while (started > 0) pthread_join(helpers[--started], NULL);
         if (atomic_load(&job.fits)) return matrix->kind;
-        free(matrix->data);
+        into_pool(pool, matrix->data);
         matrix->data = NULL;
     }
     return 0;

@@ -54,6 +54,7 @@ typedef struct {
 
 typedef struct {
     Sizes sizes;
+    Pool pool; /* everything below but the layers' own table and what is the caller's */
     Layer *layers;
     float *norm;
     Matrix head;
