@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-stalled test-torch lint format bench transport interop docs images clean
+.PHONY: help setup run test test-fast test-stalled test-torch test-gpu lint format bench bench-gpu transport interop docs images clean
 
 help: ## List the targets of this file
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ test-torch: ## Run the engines' tests with another torch: make test-torch TORCH=
 	$(OTHER)/bin/python -m pip install --quiet --constraint $(OTHER)/constraints.txt --editable '.[test]'
 	$(OTHER)/bin/python -m pytest tests/engines
 
+test-gpu: $(VENV)/.test ## Run the tests that compute on a GPU (a CUDA device)
+	$(BIN)/python -m pytest -m gpu tests/engines tests/machine
+
 lint: $(VENV)/.test ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -80,6 +83,9 @@ bench: $(VENV)/.test ## Measure the promises of speed on this machine
 	$(BIN)/python benchmarks/progress_cost.py
 	$(BIN)/python -m benchmarks.joins
 	$(BIN)/python -m benchmarks.first_audio
+
+bench-gpu: $(VENV)/.test ## Measure decoders and voices on a GPU, on models of random weights
+	$(BIN)/python -m benchmarks.gpu --out build/gpu
 
 interop: $(VENV)/.voicebench ## Measure servers by others (docs/servers.md)
 	$(BIN)/python benchmarks/interop.py --python $(INTEROP_PYTHON)

@@ -99,7 +99,8 @@ def test_to_host_takes_half_precision_and_gradients() -> None:
     np.testing.assert_array_equal(devices.to_host(tensor), np.array([0.5, -0.25], np.float32))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 def test_to_host_waits_for_the_work_queued_on_the_gpu() -> None:
     device = devices.resolve_device("cuda")
     matrix = torch.ones(2048, 2048, device=device)

@@ -138,6 +138,18 @@ def to_host(tensor: torch.Tensor) -> NDArray[np.float32]:
     return array
 
 
+def compute_float32_exactly() -> None:
+    """Let cuDNN's convolutions of float32 compute in float32.
+
+    By default they round their inputs to the 10 bits of TF32, while torch's matrix products do not.
+    """
+    import torch
+
+    cudnn = torch.backends.cudnn
+    # If the two differ, torch refuses to say whether cuDNN uses TF32.
+    cudnn.conv.fp32_precision = cudnn.rnn.fp32_precision = "ieee"  # type: ignore[attr-defined]
+
+
 def available_devices() -> list[str]:
     """Return the names of this machine's devices, the fastest kind first; no torch import."""
     names = [f"cuda:{index}" for index in range(cuda_device_count())] if _torch_has_cuda() else []

@@ -6,8 +6,10 @@ import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from drawn_voices import write_mms_voice, write_piper_voice
 
 from voicebench.engines.tts.fitting import choose_arithmetic
@@ -60,34 +62,50 @@ def mms_folder(small_voices: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def loaded(mms_folder: Path, voice_cache: Path) -> Callable[..., VitsSynthesizer]:
-    """Load the small MMS voice on the CPU, once for each set of settings."""
+    """Load the small MMS voice (on the CPU by default), once for each set of settings."""
 
     @functools.cache
     def load(**settings: object) -> VitsSynthesizer:
+        given: dict[str, Any] = {"device": "cpu", **settings}
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("VOICEBENCH_CACHE", str(voice_cache))
-            made = load_synthesizer(str(mms_folder), device="cpu", **settings)  # type: ignore[arg-type]
+            made = load_synthesizer(str(mms_folder), **given)
         assert isinstance(made, VitsSynthesizer)
         return made
 
     return load
 
 
-@pytest.fixture(params=["torch", "native"])
-def kernels(request: pytest.FixtureRequest) -> str:
-    """Return each of the kernels that compute a voice; without a C compiler torch alone."""
-    if request.param == "native":
+WAYS = {
+    "torch": ("cpu", "torch"),
+    "native": ("cpu", "native"),
+    "torch on a GPU": ("cuda", "torch"),
+}
+"""Each way to compute a voice: its device and its kernels."""
+
+
+@pytest.fixture(
+    params=["torch", "native", pytest.param("torch on a GPU", marks=pytest.mark.gpu)],
+)
+def way(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Return device and kernels of each way to compute a voice, if this machine has it."""
+    device, kernels = WAYS[request.param]
+    if kernels == "native":
         request.getfixturevalue("c_library")
-    return str(request.param)
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device")
+    return {"device": device, "kernels": kernels}
 
 
 @pytest.fixture
-def exactly(kernels: str) -> Callable[[Voice], Arithmetic]:
-    """Return a function that loads a voice in float32, for each of the kernels."""
+def exactly(way: dict[str, str]) -> Callable[[Voice], Arithmetic]:
+    """Return a function that loads a voice in float32, for each way to compute it."""
 
     def computed(voice: Voice) -> Arithmetic:
-        arithmetic = choose_arithmetic(voice, "cpu", dtype="float32", kernels=kernels)
-        assert (arithmetic.kernels, arithmetic.dtype) == (kernels, "float32")
+        arithmetic = choose_arithmetic(
+            voice, way["device"], dtype="float32", kernels=way["kernels"]
+        )
+        assert (arithmetic.kernels, arithmetic.dtype) == (way["kernels"], "float32")
         return arithmetic
 
     return computed

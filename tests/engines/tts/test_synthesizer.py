@@ -17,6 +17,7 @@ from voicebench.engines.tts.local_synthesizer import LocalSynthesizer
 from voicebench.engines.tts.synthesizer import load_synthesizer
 from voicebench.engines.tts.vits.torch_voice import TorchArithmetic, Vits
 from voicebench.engines.tts.vits.vits_synthesizer import VitsSynthesizer
+from voicebench.engines.tts.vits.voice_trial import snr_db
 from voicebench.errors import DeviceError, EngineError, ModelError, SettingsError
 from voicebench.events import AudioChunk, SilenceTrimmed
 from voicebench.machine.slower import slower_in
@@ -32,8 +33,8 @@ Loaded = Callable[..., VitsSynthesizer]
 
 
 @pytest.fixture
-def synthesizer(loaded: Loaded, kernels: str) -> VitsSynthesizer:
-    return loaded(first_window=20, kernels=kernels)
+def synthesizer(loaded: Loaded, way: dict[str, str]) -> VitsSynthesizer:
+    return loaded(first_window=20, **way)
 
 
 @pytest.fixture
@@ -69,10 +70,10 @@ def test_audio_comes_in_windows_of_float32_mono(loaded: Loaded) -> None:
 
 @pytest.mark.parametrize("first_window", [0.125, 3, 50, 333])
 def test_windows_of_any_size_give_the_samples_of_one(
-    first_window: float, loaded: Loaded, kernels: str
+    first_window: float, loaded: Loaded, way: dict[str, str]
 ) -> None:
     whole, streamed = (
-        spoken(loaded(dtype="float32", first_window=ms, kernels=kernels))
+        spoken(loaded(dtype="float32", first_window=ms, **way))
         for ms in (1e6, first_window)
     )
     np.testing.assert_allclose(streamed, whole, atol=1e-4)
@@ -193,18 +194,35 @@ def test_only_the_head_of_a_reply_is_trimmed(loaded: Loaded) -> None:
     assert not any(isinstance(event, SilenceTrimmed) for event in opened)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_a_gpu_speaks_as_a_cpu_does(loaded: Loaded) -> None:
+    on_cpu, on_gpu = (
+        spoken(loaded(dtype="float32", kernels="torch", first_window=20, device=device))
+        for device in ("cpu", "cuda")
+    )
+    assert snr_db(on_cpu, on_gpu) > 60  # TF32 reaches some 50
+
+
 def test_scales_change_the_pace(loaded: Loaded) -> None:
     slow, fast = (spoken(loaded(length_scale=scale)) for scale in (10.0, 5.0))
     assert 1.3 * len(fast) < len(slow) < 2.5 * len(fast)
 
 
-def test_describe_says_what_a_reader_must_know(synthesizer: VitsSynthesizer, kernels: str) -> None:
+def test_describe_says_what_a_reader_must_know(
+    synthesizer: VitsSynthesizer, way: dict[str, str]
+) -> None:
     told = synthesizer.describe()
     assert told["engine"] == "vits"
     assert told["family"] == "mms"
     assert told["voice"] == "mms-small"
     assert told["language"] == "eng"
-    assert (told["sample_rate"], told["device"], told["kernels"]) == (8000, "cpu", kernels)
+    assert told["sample_rate"] == 8000
+    assert str(told["device"]).partition(":")[0] == way["device"]
+    assert told["kernels"] == way["kernels"]
+    windows = told["windows"]
+    assert isinstance(windows, dict)
+    assert windows["replayed"] == (way["device"] == "cuda")
     assert told["dtype"] in ("float32", "bfloat16")
 
 

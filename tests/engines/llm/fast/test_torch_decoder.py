@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from voicebench.engines.llm.fast.graph_decoder import GraphDecoder
 from voicebench.engines.llm.fast.kernels import Precision, plain
 from voicebench.engines.llm.fast.model_shape import read_shape
 from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
+from voicebench.errors import EngineError
 
-CPU = torch.device("cpu")
 SIZES: dict[str, Any] = {
     "vocab_size": 400,
     "hidden_size": 64,
@@ -58,21 +59,23 @@ FAMILIES: dict[str, Callable[[], PretrainedConfig]] = {
 
 
 def decoder_of(
-    folder: Path, precision: Precision = "fp32", decoder: type[TorchDecoder] = TorchDecoder
+    folder: Path,
+    precision: Precision = "fp32",
+    decoder: type[TorchDecoder] = TorchDecoder,
+    device: str = "cpu",
 ) -> TorchDecoder:
     shape = read_shape(json.loads((folder / "config.json").read_text()))
-    return decoder(shape, read_weights(folder, shape), plain(precision), CPU)
+    return decoder(shape, read_weights(folder, shape), plain(precision), torch.device(device))
 
 
 @pytest.mark.parametrize("decoder", [TorchDecoder, GraphDecoder])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_greedy_replies_are_those_of_transformers(
-    family: str, decoder: type[TorchDecoder], tmp_path: Path
+    family: str, decoder: type[TorchDecoder], device: str, tmp_path: Path
 ) -> None:
     reference = write_model(tmp_path, FAMILIES[family]())
-    engine = FastEngine(
-        decoder_of(tmp_path, decoder=decoder), prefix=[5, 6, 7], temperature=0.0, seed=0
-    )
+    computing = decoder_of(tmp_path, decoder=decoder, device=device)
+    engine = FastEngine(computing, prefix=[5, 6, 7], temperature=0.0, seed=0)
     for prompt in ([5, 6, 7, 8, 9, 10, 11], [300, 12, 44], list(range(20, 60))):
         expected = reference.generate(
             torch.tensor([prompt]), max_new_tokens=24, do_sample=False, eos_token_id=-1
@@ -84,37 +87,37 @@ def test_greedy_replies_are_those_of_transformers(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_scores_are_those_of_transformers_however_the_prompt_is_cut(
-    family: str, tmp_path: Path
+    family: str, device: str, tmp_path: Path
 ) -> None:
     reference = write_model(tmp_path, FAMILIES[family]())
     ids = torch.randint(0, 400, (20,), generator=torch.Generator().manual_seed(1)).tolist()
     with torch.inference_mode():
         expected = reference(torch.tensor([ids])).logits[0, -1]
-    decoder = decoder_of(tmp_path)
+    decoder = decoder_of(tmp_path, device=device)
     for cuts in ([20], [1, 19], [7, 1, 12], [1] * 20):
         cache = decoder.new_cache(32)
         start = 0
         for length in cuts:
             scores = decoder.forward(ids[start : start + length], cache, start)
             start += length
-        torch.testing.assert_close(scores, expected, atol=2e-4, rtol=1e-4)
+        torch.testing.assert_close(scores.cpu(), expected, atol=2e-4, rtol=1e-4)
 
 
-def test_half_precision_stays_near_float32(tmp_path: Path) -> None:
+def test_half_precision_stays_near_float32(device: str, tmp_path: Path) -> None:
     write_model(tmp_path, tiny_llama_config(), spread=0.05)
     ids = list(range(30, 50))
     exact = decoder_of(tmp_path)
     expected = exact.forward(ids, exact.new_cache(32), 0)
     for precision in ("bf16", "fp16"):
-        decoder = decoder_of(tmp_path, precision)
-        scores = decoder.forward(ids, decoder.new_cache(32), 0)
+        decoder = decoder_of(tmp_path, precision, device=device)
+        scores = decoder.forward(ids, decoder.new_cache(32), 0).cpu()
         error = (scores.float() - expected).norm() / expected.norm()
         assert error < 0.03
 
 
-def test_every_score_of_a_text_is_that_of_its_beginnings(tmp_path: Path) -> None:
+def test_every_score_of_a_text_is_that_of_its_beginnings(device: str, tmp_path: Path) -> None:
     write_model(tmp_path, tiny_llama_config())
-    decoder = decoder_of(tmp_path)
+    decoder = decoder_of(tmp_path, device=device)
     ids = list(range(50, 62))
     every = decoder.every_score(ids, decoder.new_cache(16), 0)
     assert every.shape == (12, 400)
@@ -125,10 +128,10 @@ def test_every_score_of_a_text_is_that_of_its_beginnings(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("kind", [TorchDecoder, GraphDecoder])
 def test_what_a_cache_holds_can_be_copied_and_filled_into_another(
-    kind: type[TorchDecoder], tmp_path: Path
+    kind: type[TorchDecoder], device: str, tmp_path: Path
 ) -> None:
     write_model(tmp_path, tiny_llama_config())
-    decoder = decoder_of(tmp_path, decoder=kind)
+    decoder = decoder_of(tmp_path, decoder=kind, device=device)
     ids = list(range(50, 60))
     cache = decoder.new_cache(16)
     expected = decoder.forward(ids[:9], cache, 0), decoder.forward(ids[9:], cache, 9).clone()
@@ -139,16 +142,68 @@ def test_what_a_cache_holds_can_be_copied_and_filled_into_another(
         torch.testing.assert_close(decoder.forward(ids[9:], other, 9), expected[1])
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_captured_token_is_the_same_as_on_a_cpu(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_one_token_is_what_the_pass_of_several_gives(
+    precision: Precision, device: str, tmp_path: Path
+) -> None:
+    write_model(tmp_path, FAMILIES["qwen3"](), spread=0.05)
+    one_by_one = decoder_of(tmp_path, precision, GraphDecoder, device)
+    ids = list(range(60, 80))
+    cache = one_by_one.new_cache(64)
+    expected = one_by_one.every_score(ids, one_by_one.new_cache(64), 0).float()
+    error = {"fp32": 1e-5, "bf16": 2e-2, "fp16": 3e-3}[precision]
+    for position, token_id in enumerate(ids):
+        scores = one_by_one.forward([token_id], cache, position).float()
+        assert (scores - expected[position]).norm() <= error * expected[position].norm()
+
+
+def test_turns_at_once_do_not_mix(device: str, tmp_path: Path) -> None:
     write_model(tmp_path, tiny_llama_config())
-    shape = read_shape(json.loads((tmp_path / "config.json").read_text()))
-    weights = read_weights(tmp_path, shape)
-    replies = []
-    for device in ("cpu", "cuda"):
-        decoder = GraphDecoder(shape, weights, plain("fp32"), torch.device(device))
-        engine = FastEngine(decoder, prefix=[5, 6], temperature=0.0, seed=0)
-        for _ in range(2):
-            sampled = engine.generate([5, 6, 7, 8])
-            replies.append([next(sampled) for _ in range(30)])
-    assert all(reply == replies[0] for reply in replies)
+    decoder = decoder_of(tmp_path, decoder=GraphDecoder, device=device)
+    engine = FastEngine(decoder, prefix=[5, 6], temperature=0.0, seed=0)
+    prompts = [[5, 6, first, 8] for first in range(20, 26)]
+
+    def reply(prompt: list[int]) -> list[int]:
+        sampled = engine.generate(prompt)
+        return [next(sampled) for _ in range(20)]
+
+    with ThreadPoolExecutor(len(prompts)) as pool:
+        together = list(pool.map(reply, prompts))
+    assert together == [reply(prompt) for prompt in prompts]
+
+
+def test_a_reply_goes_on_as_it_was_when_its_cache_grows(device: str, tmp_path: Path) -> None:
+    write_model(tmp_path, tiny_llama_config(max_position_embeddings=2048))
+    decoder = decoder_of(tmp_path, decoder=GraphDecoder, device=device)
+    engine = FastEngine(decoder, prefix=[5, 6], temperature=0.0, seed=0)
+    sampled = engine.generate([5, 6, 7])
+    ids = [next(sampled) for _ in range(540)]  # the first cache has room for 512
+    whole = decoder.every_score([5, 6, 7, *ids[:-1]], decoder.new_cache(600), 0)
+    for position in range(505, 520):
+        assert int(whole[2 + position].argmax()) == ids[position]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_the_first_reply_finds_its_graph_captured(tmp_path: Path) -> None:
+    write_model(tmp_path, tiny_llama_config())
+    decoder = decoder_of(tmp_path, decoder=GraphDecoder, device="cuda")
+    assert isinstance(decoder, GraphDecoder)
+    engine = FastEngine(decoder, prefix=[5, 6], temperature=0.0, seed=0)
+    captured = []
+    capture = decoder._capture
+    decoder._capture = lambda *given: captured.append(capture(*given))  # type: ignore[method-assign]
+    sampled = engine.generate([5, 6, 7])
+    assert len({next(sampled) for _ in range(20)}) > 1
+    assert captured == []
+    assert decoder.describe()["graphs"] is True
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_a_gpu_without_memory_is_an_error_of_the_engine(tmp_path: Path) -> None:
+    write_model(tmp_path, tiny_llama_config())
+    decoder = decoder_of(tmp_path, decoder=GraphDecoder, device="cuda")
+    with pytest.raises(EngineError, match="ran out of memory on cuda"):
+        decoder.new_cache(1 << 40)
+    assert decoder.forward([5, 6], decoder.new_cache(16), 0).isfinite().all()

@@ -6,6 +6,7 @@ import ctypes
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,6 +74,17 @@ def test_two_utterances_at_once_do_not_mix(in_c: NativeNetwork) -> None:
     first, backward = one.window(ROWS[:40], last=False), other.window(ROWS[::-1], last=True)
     assert np.array_equal(np.concatenate((first, one.window(ROWS[40:], last=True))), whole)
     assert backward.shape == whole.shape
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("cuts", [(FRAMES,), (5, 17, 60, FRAMES)])
+def test_a_gpu_computes_what_a_cpu_does(in_torch: TorchNetwork, cuts: tuple[int, ...]) -> None:
+    on_gpu = TorchNetwork(drawn_speech_weights(0), "cuda")
+    assert np.abs(decoded(on_gpu, ROWS, cuts) - in_torch.decode(ROWS)).max() < TOLERANCE / 10
+    symbols = np.arange(40) % SYMBOLS
+    for right, found in zip(in_torch.read(symbols), on_gpu.read(symbols), strict=True):
+        assert np.abs(found - right).max() < TOLERANCE
 
 
 def test_a_text_of_one_symbol_is_read(in_torch: TorchNetwork, in_c: NativeNetwork) -> None:

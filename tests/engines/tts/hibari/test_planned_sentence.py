@@ -33,6 +33,7 @@ class Scripted:
     device: str = "cpu"
     kernels: str = "script"
     dtype: str = "float32"
+    replayed: bool = False
     decoded: list[int] = field(default_factory=list)
 
     def read(

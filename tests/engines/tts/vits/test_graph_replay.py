@@ -1,6 +1,6 @@
 """Windows that are recorded once and replayed give what computing them anew gives.
 
-A CUDA graph replays work on fixed memory. Here the work is simply done again on that memory,
+A CUDA graph replays work on fixed memory. On a CPU the work is simply done again on that memory,
 which is all that the code around the graph can tell.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from voicebench.engines.tts.finding import open_voice
 from voicebench.engines.tts.fitting import torch_arithmetic
 from voicebench.engines.tts.vits.carry import Carry
-from voicebench.engines.tts.vits.replay import Replays
+from voicebench.engines.tts.vits.replay import Record, Replays, record_cuda_graph
 from voicebench.engines.tts.vits.replay_trial import replays_agree
 from voicebench.engines.tts.vits.torch_voice import TorchArithmetic
 from voicebench.engines.tts.vits.utterance import Manner, encode, seeded_noise
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 TEXT = "a long enough text to have many windows"
 
 
-def record(work: Callable[[], None]) -> Callable[[], None]:
+def record_again(work: Callable[[], None]) -> Callable[[], None]:
     for _ in range(2):  # as a graph's warm-up does, with whatever is in the memory
         work()
     return work
@@ -46,8 +46,13 @@ def plain(voice: Voice) -> TorchArithmetic:
 
 
 @pytest.fixture
-def replaying(voice: Voice) -> TorchArithmetic:
-    arithmetic = torch_arithmetic(voice)
+def record(device: str) -> Record:
+    return record_cuda_graph if device == "cuda" else record_again
+
+
+@pytest.fixture
+def replaying(voice: Voice, device: str, record: Record) -> TorchArithmetic:
+    arithmetic = torch_arithmetic(voice, device)
     arithmetic.replays = Replays(arithmetic.decode, (24, 8), record)
     return arithmetic
 
@@ -104,7 +109,8 @@ def test_a_stream_that_is_given_up_leaves_no_trace(
     np.testing.assert_allclose(found, at_once(plain, voice), atol=1e-4)
 
 
-def test_recordings_are_checked_before_use(plain: TorchArithmetic) -> None:
+def test_recordings_are_checked_before_use(voice: Voice, device: str, record: Record) -> None:
+    plain = torch_arithmetic(voice, device)
     frames = np.random.default_rng(0).standard_normal((60, 8), np.float32)
     assert replays_agree(plain, Replays(plain.decode, (24, 8), record), frames)
 

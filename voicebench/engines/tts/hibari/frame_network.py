@@ -39,6 +39,11 @@ class FrameNetwork(Protocol):
         """The number format of the decoder: ``float32`` or ``bfloat16``."""
         ...
 
+    @property
+    def replayed(self) -> bool:
+        """Whether recorded windows are replayed, on a GPU."""
+        ...
+
     def read(
         self, symbols: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:

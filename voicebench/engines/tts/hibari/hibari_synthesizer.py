@@ -91,7 +91,7 @@ class HibariSynthesizer(LocalSynthesizer):
             "kernels": self.network.kernels,
             "dtype": self.network.dtype,
         }
-        return self._described(facts, replayed=False)
+        return self._described(facts, replayed=self.network.replayed)
 
     def _spoken(
         self,
@@ -182,9 +182,12 @@ def _network(
             f"bfloat16 is not to be had for the voice {voice.name} here ({refusal})",
             "set tts.dtype to auto",
         )
+    from voicebench.engines.tts.hibari.recorded_network import record_network
     from voicebench.engines.tts.hibari.torch_network import TorchNetwork
 
-    return TorchNetwork(voice.weights, device), slower
+    network = TorchNetwork(voice.weights, device)
+    record_network(network)
+    return network, slower
 
 
 def _pace(voice: HibariVoice, network: FrameNetwork) -> Pace:
@@ -199,6 +202,6 @@ def _pace(voice: HibariVoice, network: FrameNetwork) -> Pace:
 
     network.read(np.arange(40))
     speak_frames(40)
-    described = (voice.origin, network.kernels, network.dtype, network.device)
+    described = (voice.origin, network.kernels, network.dtype, network.device, network.replayed)
     code = computed_by(network.kernels, network.device)
     return measured_pace(digest_of(*described, *code), speak_frames)

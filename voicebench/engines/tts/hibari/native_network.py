@@ -45,6 +45,7 @@ class NativeNetwork:
 
     device = "cpu"
     kernels = "native"
+    replayed = False
 
     def __init__(
         self, library: ctypes.CDLL, weights: Weights, *, threads: int = 1, bfloats: bool = False

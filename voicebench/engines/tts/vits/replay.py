@@ -35,7 +35,8 @@ def record_cuda_graph(work: Callable[[], None]) -> Callable[[], None]:
             work()
     torch.cuda.current_stream().wait_stream(warming)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # Other threads may use the GPU meanwhile, and torch's own stream may be on another device.
+    with torch.cuda.graph(graph, stream=warming, capture_error_mode="thread_local"):
         work()
     return graph.replay
 

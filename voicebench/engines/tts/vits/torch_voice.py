@@ -17,7 +17,7 @@ from voicebench.engines.tts.vits.layers import Taps
 from voicebench.engines.tts.vits.text import TextEncoder
 from voicebench.engines.tts.vits.voice_shape import VitsShape
 from voicebench.errors import EngineError
-from voicebench.machine.devices import set_torch_threads, to_host
+from voicebench.machine.devices import compute_float32_exactly, set_torch_threads, to_host
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,11 +75,10 @@ class TorchArithmetic:
         self.kernels = "torch"
         self.dtype = dtype
         self._device = torch.device(device)
-        self._stream = (
-            torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
-            if self._device.type == "cuda"
-            else None
-        )
+        self._stream = None
+        if self._device.type == "cuda":
+            compute_float32_exactly()
+            self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         with self._own_stream():
             network.to(self._device)
             network.decoder.to(getattr(torch, dtype))
