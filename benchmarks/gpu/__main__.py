@@ -84,7 +84,9 @@ def _turns(model: Path, size: str, device: str, out: Path, report: Report) -> No
     for name, voice_device in pairs.items():
         with report.part("whole turn"):
             devices = {"llm": device, "tts": voice_device}
-            whole_turns.measure(model, HIBARI, devices, out, report, f"{size}, {name}")
+            whole_turns.measure(
+                report, f"{size}, {name}", model=model, voice=HIBARI, devices=devices, folder=out
+            )
 
 
 def _at_hand(model: str) -> list[Path]:

@@ -40,6 +40,7 @@ LLAMAS: dict[str, dict[str, Any]] = {
 """The shapes of Llama 3.2 (its config.json), and one for trying the benchmark."""
 
 VOCABULARY = 128_256
+SCORE_SPREAD = 3.0
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 _WORD = re.compile(r"[a-z]{2,9}")
 
@@ -52,7 +53,7 @@ def write_llama(folder: Path, size: str, device: str, tokenizer: Path | None) ->
         **LLAMAS[size],
         vocab_size=VOCABULARY,
         max_position_embeddings=8192,
-        rope_theta=500_000.0,
+        rope_parameters={"rope_type": "default", "rope_theta": 500_000.0},
         tie_word_embeddings=False,
         bos_token_id=1,
         eos_token_id=VOCABULARY - 1,
@@ -62,6 +63,8 @@ def write_llama(folder: Path, size: str, device: str, tokenizer: Path | None) ->
     with torch.device(device), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+        # The scores of trained models are spread about as widely.
+        model.lm_head.weight.normal_(std=SCORE_SPREAD / config.hidden_size**0.5)
         if tokenizer is not None:
             is_word = torch.zeros(VOCABULARY, 1, dtype=torch.bfloat16)
             is_word[_words(tokenizer)] = 1
@@ -92,7 +95,9 @@ def write_vits(folder: Path) -> None:
         model: Any = VitsModel(VitsConfig())
         with torch.no_grad():
             for parameter in model.decoder.parameters():
-                if parameter.dim() > 1:  # so that samples are neither silence nor noise at the rails
+                if (
+                    parameter.dim() > 1
+                ):  # so that samples are neither silence nor noise at the rails
                     parameter.normal_(std=parameter[0].numel() ** -0.5)
         model.save_pretrained(folder)
     letters = "|abcdefghijklmnopqrstuvwxyz '-_234567"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,9 @@ def measure(part: str, voice: str, device: str, report: Report) -> None:
     synthesizers: dict[str, LocalSynthesizer] = {}
     for way in ways(device):
         try:
-            loaded = load_synthesizer(voice, device=way.device, kernels=way.kernels, dtype="float32")
+            loaded = load_synthesizer(
+                voice, device=way.device, kernels=way.kernels, dtype="float32"
+            )
         except SettingsError as error:
             report.add(part, way.name, f"not here: {error}"[:60])
             continue
@@ -113,7 +116,7 @@ def against_transformers(folder: Path, device: str, report: Report) -> None:
     times = []
     for turn in range(ROUNDS + 1):
         for text in OPENINGS:
-            took = milliseconds(lambda text=text: speak(text))
+            took = milliseconds(partial(speak, text))
             times += [took] if turn else []
     middle, high = np.percentile(times, (50, 95))
     name = "samples of 3 words, transformers on the GPU"

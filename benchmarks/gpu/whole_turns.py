@@ -15,7 +15,7 @@ METRICS = ("llm_ttft_ms", "first_chunk_ms", "tts_ttfb_ms", "first_audio_ms", "fi
 
 
 def measure(
-    model: Path, voice: str, devices: dict[str, str], folder: Path, report: Report, name: str
+    report: Report, name: str, *, model: Path, voice: str, devices: dict[str, str], folder: Path
 ) -> None:
     """Run turns; ``devices`` has those of the language model and of the voice."""
     settings = {

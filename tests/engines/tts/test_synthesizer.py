@@ -73,8 +73,7 @@ def test_windows_of_any_size_give_the_samples_of_one(
     first_window: float, loaded: Loaded, way: dict[str, str]
 ) -> None:
     whole, streamed = (
-        spoken(loaded(dtype="float32", first_window=ms, **way))
-        for ms in (1e6, first_window)
+        spoken(loaded(dtype="float32", first_window=ms, **way)) for ms in (1e6, first_window)
     )
     np.testing.assert_allclose(streamed, whole, atol=1e-4)
 

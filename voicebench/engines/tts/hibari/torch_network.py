@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from voicebench.engines.tts.hibari.onnx_weights import Weights
-    from voicebench.engines.tts.hibari.recorded_network import RecordedNetwork
+    from voicebench.engines.tts.hibari.recordings import RecordedParts
 
 
 class TorchNetwork:
@@ -50,7 +50,7 @@ class TorchNetwork:
 
     def __init__(self, weights: Weights, device: str = "cpu") -> None:
         self.device = device
-        self.recorded: RecordedNetwork | None = None
+        self.recorded: RecordedParts | None = None
         self._device = torch.device(device)
         self._stream = None
         if self._device.type == "cuda":
@@ -157,7 +157,7 @@ class TorchNetwork:
         heads = joint.view(1, count, 3, HEADS, channels // HEADS).permute(2, 0, 3, 1, 4)
         seen = None if mask is None else (mask > 0).view(1, 1, 1, count)
         read = (
-            functional.scaled_dot_product_attention(*heads, attn_mask=seen)[0]
+            functional.scaled_dot_product_attention(heads[0], heads[1], heads[2], seen)[0]
             .transpose(0, 1)
             .reshape(count, channels)
         )
