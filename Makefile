@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-stalled test-torch test-gpu lint format bench bench-gpu transport interop docs images clean
+.PHONY: help setup run test test-fast test-stalled test-torch test-gpu lint format bench bench-gpu transport interop docs images wheel clean
 
 help: ## List the targets of this file
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -93,5 +93,10 @@ interop: $(VENV)/.voicebench ## Measure servers by others (docs/servers.md)
 transport: $(VENV)/.voicebench ## Measure what each route of serve costs
 	$(BIN)/python benchmarks/transport.py
 
+# Both are compiled by the package ziglang, and run on every Linux with glibc 2.17 or newer.
+wheel: $(VENV)/.voicebench ## Build the wheels for x86-64 and aarch64 into dist/
+	VOICEBENCH_PLATFORM=linux-x86_64 $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	VOICEBENCH_PLATFORM=linux-aarch64 $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
 clean: ## Remove the environment and caches, never results
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build voicebench/engines/native/built *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -76,6 +76,7 @@ CLOCKS_OF_THE_PATH = {
 }
 
 CLOCKS_ELSEWHERE = {
+    "checks.compiled": "the time of each stage, for `doctor --compile`",
     "engines.llm.fast.choosing": "the time of a token, for `doctor --quality`",
     "machine.machine_state": "counters around a turn, and the pauses of the garbage collector",
     "machine.environment": "measures the clock's own resolution",
@@ -104,7 +105,7 @@ SPEAKERS = {
 
 WRITERS = {
     "results": "the run folder and the baseline",
-    "engines": "the cache: models, what was found out about them, the compiled library",
+    "engines": "the cache: models, what was found out about them; the libraries in C",
     "audio": "WAV files that were asked for",
     "checks.recogniser": "the recogniser's weights, joined in the cache",
     "report.exchange.ci_services": "the step summary of a CI service",

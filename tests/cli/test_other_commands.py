@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import subprocess
@@ -12,7 +13,8 @@ import pytest
 from ran_command import Command
 
 from voicebench.checks import selftest, transports
-from voicebench.engines.native.library import NoLibrary
+from voicebench.checks.compiled import StageTimes
+from voicebench.engines.native.library import NativeLibrary, NoLibrary
 from voicebench.figures.metrics import METRICS
 from voicebench.settings import describe_keys
 from voicebench.targets.speech_servers import HTTP_SAMPLES
@@ -66,9 +68,36 @@ def test_doctor_says_that_a_compiler_is_missing_and_how_to_get_one(
 
     monkeypatch.setattr("voicebench.engines.native.library.native_library", no_compiler)
     findings = {row["what"]: row for row in json.loads(voicebench("doctor", "--json").out)}
-    assert findings["C compiler"]["state"] == "warning"
-    assert "there is no C compiler" in findings["C compiler"]["detail"]
-    assert "apt install gcc" in findings["C compiler"]["remedy"]
+    assert findings["C library"]["state"] == "warning"
+    assert "there is no C compiler" in findings["C library"]["detail"]
+    assert "apt install gcc" in findings["C library"]["remedy"]
+
+
+def test_doctor_names_a_level_that_the_installation_could_not_build(
+    voicebench: Command, monkeypatch: pytest.MonkeyPatch, c_library: ctypes.CDLL
+) -> None:
+    assert isinstance(c_library, NativeLibrary)
+    lower = NativeLibrary(c_library.file, "a lower level")
+    monkeypatch.setattr("voicebench.engines.native.library.native_library", lambda: lower)
+    findings = {row["what"]: row for row in json.loads(voicebench("doctor", "--json").out)}
+    assert findings["C library"]["state"] == "warning"
+    assert findings["C library"]["detail"].startswith("a lower level, which is below ")
+    assert "a newer C compiler" in findings["C library"]["remedy"]
+
+
+@pytest.mark.parametrize(("compiled_ms", "remedy"), [(3.9, ""), (3.0, "set VOICEBENCH_COMPILE=1")])
+def test_doctor_says_what_compiling_here_would_bring(
+    compiled_ms: float, remedy: str, voicebench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = [StageTimes("a token", 4.0, compiled_ms), StageTimes("40 phonemes", 2.0, 2.1)]
+    monkeypatch.setattr("voicebench.checks.compiled.compare_libraries", lambda: times)
+    ran = voicebench("doctor", "--compile", "--json")
+    found = {row["what"]: row for row in json.loads(ran.out)}["compiling here"]
+    assert found["detail"] == (
+        f"a token {compiled_ms:.2f} ms instead of 4.00; 40 phonemes 2.10 ms instead of 2.00"
+    )
+    assert found["remedy"] == remedy
+    assert voicebench("doctor", "--compile", "--quality").code == 2
 
 
 def test_doctor_names_the_command_that_fetches_a_model(

@@ -80,7 +80,7 @@ ROOMS = (
     ),
     Room(
         "engines.native",
-        "the C library, compiled for this processor at first use",
+        "the C library: built for each level of instruction sets, chosen when it is loaded",
         ("engines.models", "machine"),
     ),
     Room(

@@ -40,7 +40,7 @@ def examine() -> list[MachineCheck]:
         _python(),
         *_packages(),
         _device(),
-        _compiled(),
+        _library(),
         *_models(),
         _speakers(),
         _clock(),
@@ -79,17 +79,44 @@ def _device() -> MachineCheck:
     return MachineCheck("computing device", "ok", detail)
 
 
-def _compiled() -> MachineCheck:
-    """Check the C code; a missing cache or compiler only costs speed."""
-    from voicebench.engines.native.library import NoLibrary, native_library
+def _library() -> MachineCheck:
+    """Check the C library; without one, or with a lower level, the engines are only slower."""
+    from voicebench.engines.native.levels import (
+        levels_of,
+        processor_flags,
+        this_platform,
+        usable_levels,
+    )
+    from voicebench.engines.native.library import COMPILED, NoLibrary, native_library
 
     try:
         library = native_library()
     except NoLibrary as error:
         detail = f"{error}; the engines compute in torch, which is slower on a CPU"
-        return MachineCheck("C compiler", "warning", detail, error.remedy)
-    wide = "with its wide instructions" if library.voicebench_is_vectorised() else "plainly"
-    return MachineCheck("C compiler", "ok", f"has compiled for this processor, {wide}")
+        return MachineCheck("C library", "warning", detail, error.remedy)
+    detail = library.origin
+    if library.origin != COMPILED:
+        best = usable_levels(levels_of(*this_platform()), processor_flags())[0].name
+        if library.origin != best:
+            detail += f", which is below {best}, the best for this processor"
+            remedy = "install voicebench again with a newer C compiler"
+            return MachineCheck("C library", "warning", detail, remedy)
+        detail += ", built with the package"
+    return MachineCheck("C library", "ok", detail)
+
+
+def what_compiling_brings() -> MachineCheck:
+    """Compile the C library for this processor, and measure it beside the built one."""
+    from voicebench.checks.compiled import WORTH_IT, compare_libraries
+    from voicebench.engines.native.library import COMPILE, NoLibrary
+
+    try:
+        times = compare_libraries()
+    except NoLibrary as error:
+        return MachineCheck("compiling here", "warning", str(error), error.remedy)
+    is_worth_it = any(stage.ratio >= WORTH_IT for stage in times)
+    remedy = f"set {COMPILE}=1" if is_worth_it else ""
+    return MachineCheck("compiling here", "ok", "; ".join(map(str, times)), remedy)
 
 
 def _models() -> Iterator[MachineCheck]:

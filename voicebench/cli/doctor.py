@@ -29,6 +29,14 @@ def doctor(
             "voice's error, and the words that a recogniser mishears. Takes minutes.",
         ),
     ] = False,
+    compiling: Annotated[
+        bool,
+        typer.Option(
+            "--compile",
+            help="Also compile the C library for this processor, and measure what it would bring "
+            "over the one that came with the package.",
+        ),
+    ] = False,
     sentences: Annotated[
         int, typer.Option(min=1, max=40, help="Number of sentences for the recogniser (--quality).")
     ] = 40,
@@ -45,16 +53,20 @@ def doctor(
 
       voicebench doctor
 
+      voicebench doctor --compile
+
       voicebench doctor --quality --sentences 10
     """
+    if quality and compiling:
+        raise UsageError("--quality and --compile are separate checks", "give one of them")
     if quality:
         _quality(sentences, llm, voice, assignments, as_json=as_json)
         return
     if llm is not None or voice is not None or assignments:
         raise UsageError("--llm, --voice and --set are for --quality", "add --quality")
-    from voicebench.checks.doctor import examine
+    from voicebench.checks.doctor import examine, what_compiling_brings
 
-    findings = examine()
+    findings = [*examine(), *([what_compiling_brings()] if compiling else [])]
     if as_json:
         print_json([finding.as_dict() for finding in findings])
     else:

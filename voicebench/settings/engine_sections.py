@@ -75,7 +75,7 @@ class LlmSettings(PeerSettings):
     """Engine that runs the model: 'fast' for models of the Llama family, 'transformers' for all;
     'auto' is the fast one where possible."""
     kernels: Literal["auto", "native", "torch"] = "auto"
-    """What the fast engine multiplies with on a CPU: C compiled for this processor, or torch;
+    """What the fast engine multiplies with on a CPU: the C library for this processor, or torch;
     'auto' is the better one that is available."""
     device: str | None = None
     """The same as run.device, for this engine only."""
@@ -118,8 +118,8 @@ class TtsSettings(PeerSettings):
     device: str | None = None
     """The same as run.device, for this engine only."""
     kernels: Literal["auto", "native", "torch"] = "auto"
-    """What computes a voice in process on a CPU: C compiled for this processor, or torch; 'auto' is
-    C where there is a C compiler."""
+    """What computes a voice in process on a CPU: the C library for this processor, or torch; 'auto'
+    is the better one that is available."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number format of the weights; 'auto' is the fast one on the device."""
     length_scale: Annotated[float | None, Field(gt=0, le=10)] = None

@@ -1,3 +1,5 @@
-"""Computation in C, compiled on this machine: the token of a language model, the window of a
-voice. `common` has the threads that both share, `llama` and `vits` the two networks.
+"""Computation in C: the token of a language model, the window of a voice.
+
+`common` has the threads that all share, `llama`, `hibari` and `vits` the networks. `built` has the
+libraries that the installation has compiled, one for each level of instruction sets.
 """

@@ -1,194 +1,211 @@
-"""The C library, compiled for this processor when it is first used.
+"""The C library: the best of the built ones for this processor, or one that is compiled here.
 
-A wheel must run on old processors, but the products need the newest instructions. So the package
-has the source, and the machine's C compiler compiles it once, in a few seconds. The library is kept
-in the cache, under a hash of source, compiler and processor. Without a compiler the engines compute
-in torch.
+The package comes with a library for each level of instruction sets (`levels`). The highest that the
+processor can run is loaded. It is used only after the engine has compared its part with torch, on a
+small random model, once for each library and processor (`tried_library`). If the two differ, the
+next lower level is tried, and the engine says so.
 
-A compiled library is used only after each engine has compared its part with torch, on a small
-random model, once for each library (`tried_library`).
+The source is compiled for the processor of this machine, and kept in the cache, if the user sets
+`$VOICEBENCH_COMPILE` to 1, or if no built library is made from this source (in a clone whose C code
+has changed since it was installed). Without any library the engines compute in torch.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import errno
 import hashlib
 import os
 import platform
-import shlex
-import shutil
-import subprocess
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 
-from voicebench.engines.models.cache import ENVIRONMENT, build_once, cache_folder
-from voicebench.errors import ModelError
-from voicebench.machine.slower import Slower
-
-_FOLDER = Path(__file__).parent
-_SOURCES = tuple(
-    _FOLDER / name
-    for name in (
-        "common/arena.c",
-        "common/crew.c",
-        "hibari/speech.c",
-        "llama/decoder.c",
-        "vits/voice.c",
-    )
+from voicebench.engines.models.cache import (
+    ENVIRONMENT,
+    build_once,
+    cache_folder,
+    file_sha256,
+    recall,
+    remember,
 )
+from voicebench.engines.native.compiling import (
+    GET_A_COMPILER,
+    NoLibrary,
+    for_this_processor,
+    library_file,
+    native_digest,
+    remedy_for,
+    system_compiler,
+)
+from voicebench.engines.native.levels import (
+    cpuinfo,
+    levels_of,
+    processor_flags,
+    this_platform,
+    usable_levels,
+)
+from voicebench.errors import ModelError, SettingsError
+from voicebench.machine.slower import described
+
+__all__ = [
+    "COMPILE",
+    "GET_A_COMPILER",
+    "NativeLibrary",
+    "NoLibrary",
+    "built_libraries",
+    "compiled_library",
+    "library_facts",
+    "native_digest",
+    "native_library",
+    "processor",
+    "tried_library",
+]
+
+COMPILE = "VOICEBENCH_COMPILE"
+COMPILED = "compiled for this processor"
+BUILT = Path(__file__).with_name("built")
+"""The folder of the libraries that the installation has built."""
+
 _NAME = "voicebench.so"
-_OPTIONS = (
-    *("-O3", "-std=gnu11", "-D_GNU_SOURCE", "-shared", "-fPIC", "-pthread"),
-    f"-I{_FOLDER / 'common'}",
-    # These allow sums in any order. -ffast-math would also change rounding in the whole process.
-    *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros"),
-    *("-fassociative-math", "-freciprocal-math"),
-)
-_TIMEOUT_S = 120
+_REPORT = f"report this processor; {COMPILE}=1 compiles the library on this machine instead"
 
 
-GET_A_COMPILER = (
-    "install a C compiler (Debian, Ubuntu: apt install gcc libc6-dev; Fedora: dnf install gcc; "
-    "macOS: xcode-select --install)"
-)
-MORE_FILES = "let more files be open at a time: ulimit -n 1024"
+class NativeLibrary(ctypes.CDLL):
+    """A loaded library. ``origin`` is its level, or that it was compiled here.
+
+    ``passed_over`` says why a better one was not taken, if there is one.
+    """
+
+    def __init__(self, file: Path, origin: str) -> None:
+        super().__init__(str(file))
+        _declare(self)
+        self.file = file
+        self.origin = origin
+        self.passed_over: NoLibrary | None = None
 
 
-class NoLibrary(Exception):
-    """The compiled library is missing or computes wrong; the message says why."""
+def native_library() -> NativeLibrary:
+    """Return the best library for this machine that can be loaded. Raises `NoLibrary`.
 
-    def __init__(self, why: str, remedy: str = GET_A_COMPILER) -> None:
-        super().__init__(why)
-        self.remedy = remedy
-
-    @property
-    def slower(self) -> Slower:
-        """The reason and the remedy, for an engine that computes in torch instead."""
-        return Slower(f"{IN_TORCH}: {self}", self.remedy)
+    `SettingsError` if ``$VOICEBENCH_COMPILE`` is neither 0 nor 1.
+    """
+    return _first_right(None, lambda _: True)
 
 
-IN_TORCH = "computed in torch, several times slower than in C that is compiled for this processor"
+def tried_library(part: str, is_right: Callable[[ctypes.CDLL], bool]) -> NativeLibrary:
+    """Return the best library that ``is_right`` for its ``part``, checked now or in an earlier run.
+
+    Raises as `native_library`.
+    """
+    return _first_right(part, is_right)
+
+
+def library_facts(library: ctypes.CDLL) -> dict[str, object]:
+    """Return the entries for an engine's description: the library, and why no better one."""
+    if not isinstance(library, NativeLibrary):
+        return {}
+    refused = library.passed_over
+    return {"library": library.origin, **described(refused.slower if refused else None)}
+
+
+def _first_right(part: str | None, is_right: Callable[[ctypes.CDLL], bool]) -> NativeLibrary:
+    """Return the first candidate that can be loaded and is right."""
+    refused: NoLibrary | None = None
+    for origin, find in _candidates():
+        try:
+            library = _loaded(origin, find)
+            if part is not None:
+                _check(library, part, is_right)
+        except NoLibrary as error:
+            refused = refused or error
+            continue
+        if refused is not None:
+            instead = f"computed in C ({origin})"
+            library.passed_over = NoLibrary(str(refused), refused.remedy, instead)
+        return library
+    assert refused is not None  # there is at least one candidate
+    raise refused
+
+
+def _candidates() -> Iterator[tuple[str, Callable[[], Path]]]:
+    """Yield the libraries for this machine, the best first: origin, and what returns its file."""
+    wanted = os.environ.get(COMPILE, "")
+    if wanted not in {"", "0", "1"}:
+        raise SettingsError(f"{COMPILE} is {wanted!r}, not 0 or 1", f"set {COMPILE}=1, or unset it")
+    if wanted == "1":
+        yield COMPILED, compiled_library
+    yield from built_libraries()
+    if wanted != "1":
+        yield COMPILED, compiled_library
+
+
+def built_libraries() -> list[tuple[str, Callable[[], Path]]]:
+    """Return the built libraries that this processor can run, the best first."""
+    usable = usable_levels(levels_of(*this_platform()), processor_flags())
+    files = [(level.name, library_file(BUILT, level)) for level in usable]
+    return [(name, partial(Path, file)) for name, file in files if file.exists()]
 
 
 @cache
-def native_library() -> ctypes.CDLL:
-    """Return the C library, compiled now or earlier.
-
-    Raises `NoLibrary` on a machine without a C compiler, and where compiling fails.
-    """
-    compiler = _compiler()
-    command = [*compiler, *_OPTIONS, *_processor_options()]
+def compiled_library() -> Path:
+    """Return the library compiled for this processor, now or earlier. Raises `NoLibrary`."""
+    compiler = system_compiler()
+    options = for_this_processor()
 
     def build(place: Path) -> None:
         library = place / _NAME
-        _run([*command, "-o", str(library), *map(str, _SOURCES), "-lm"])
+        compiler.compile(library, options)
         ctypes.CDLL(str(library))  # a library that cannot be loaded is not kept
 
-    folder = cache_folder() / "native" / f"library-{_digest(compiler, command)[:16]}"
+    line = " ".join(compiler.line(options))
+    digest = hashlib.sha256(native_digest().encode())
+    for fact in (line, compiler.version(), processor()):
+        digest.update(fact.encode() + b"\0")
+    folder = cache_folder() / "native" / f"library-{digest.hexdigest()[:16]}"
     try:
-        build_once(folder, build, about={"command": " ".join(command)})
-        return _declared(ctypes.CDLL(str(folder / _NAME)))
+        return build_once(folder, build, about={"command": line}) / _NAME
     except (ModelError, OSError) as error:  # a full disk, or a folder without permission to execute
         raise NoLibrary(
             f"the C library cannot be loaded from the cache ({error})",
-            _remedy(error, f"set {ENVIRONMENT} to a folder that can be written and run from"),
+            remedy_for(error, f"set {ENVIRONMENT} to a folder that can be written and run from"),
         ) from error
 
 
-def tried_library(part: str, is_right: Callable[[ctypes.CDLL], bool]) -> ctypes.CDLL:
-    """Return the C library if ``is_right`` for its ``part``, checked now or in an earlier run.
+def _loaded(origin: str, find: Callable[[], Path]) -> NativeLibrary:
+    file = find()
+    try:
+        return NativeLibrary(file, origin)
+    except (OSError, AttributeError) as error:  # AttributeError: it has no such function
+        raise NoLibrary(
+            f"the C library ({origin}) cannot be loaded ({error})", remedy_for(error, _REPORT)
+        ) from error
 
-    Raises `NoLibrary`.
-    """
-    library = native_library()
-    verdict = Path(library._name).with_name(f"{part}.tried")
-    if not verdict.exists():
-        if not is_right(library):
-            raise NoLibrary(
-                f"the C code for {part}, as it was compiled here, computes wrong",
-                "name another compiler, for example CC=clang, and report this one",
-            )
-        with contextlib.suppress(OSError):  # otherwise it is checked again next time
-            verdict.touch()
-    return library
+
+def _check(library: NativeLibrary, part: str, is_right: Callable[[ctypes.CDLL], bool]) -> None:
+    """Raise `NoLibrary` unless ``is_right`` for the library. The cache keeps what is right."""
+    facts = f"{file_sha256(library.file)} {part} {processor()}"
+    key = hashlib.sha256(facts.encode()).hexdigest()[:32]
+    if recall("tried", key) is not None:
+        return
+    if not is_right(library):
+        is_own = library.origin == COMPILED
+        remedy = "name another compiler, for example CC=clang, and report this one"
+        raise NoLibrary(
+            f"the C library ({library.origin}) computes wrong for {part}",
+            remedy if is_own else _REPORT,
+        )
+    remember("tried", key, {"right": 1.0})
 
 
 @cache
-def native_digest() -> str:
-    """Return a digest of the C source; works without a library."""
-    digest = hashlib.sha256()
-    for source in sorted(_FOLDER.glob("*/*.[ch]")):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _compiler() -> list[str]:
-    """Return the command of the C compiler: ``$CC``, else the system's."""
-    try:
-        chosen = shlex.split(os.environ.get("CC", ""))
-    except ValueError as error:
-        raise NoLibrary(
-            f"CC is not a command ({error})", "set CC to a C compiler's command, or unset it"
-        ) from error
-    for command in (chosen, ["cc"], ["gcc"], ["clang"]):
-        if command and shutil.which(command[0]):
-            return command
-    raise NoLibrary("there is no C compiler")
-
-
-def _processor_options() -> list[str]:
-    machine = platform.machine().lower()
-    if machine in {"x86_64", "amd64", "i686"}:
-        return ["-march=native"]
-    return ["-mcpu=native"] if machine in {"aarch64", "arm64"} else []
-
-
-def _digest(compiler: list[str], command: list[str]) -> str:
-    """Return a digest of everything that the library depends on."""
-    digest = hashlib.sha256(native_digest().encode())
-    version = _run([*compiler, "--version"])
-    for part in (" ".join(command), version, processor()):
-        digest.update(part.encode() + b"\0")
-    return digest.hexdigest()
-
-
 def processor() -> str:
     """Return the processor's name and instruction sets."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return f"{platform.machine()} {platform.processor()}"
     wanted = ("model name", "flags", "features", "cpu part")
-    lines = {line for line in text.splitlines() if line.lower().startswith(wanted)}
-    return "\n".join(sorted(lines))
+    lines = {line for line in cpuinfo().splitlines() if line.lower().startswith(wanted)}
+    return "\n".join(sorted(lines)) or f"{platform.machine()} {platform.processor()}"
 
 
-def _run(command: list[str]) -> str:
-    """Run the compiler and return its output."""
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
-        )
-    except (OSError, UnicodeDecodeError, subprocess.TimeoutExpired) as error:
-        raise NoLibrary(
-            f"the C compiler cannot be run ({error})", _remedy(error, GET_A_COMPILER)
-        ) from error
-    if done.returncode != 0:
-        said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[0]
-        raise NoLibrary(f"the C compiler fails ({said[:200]})")
-    return done.stdout
-
-
-def _remedy(error: Exception, otherwise: str) -> str:
-    """Return the remedy for ``error``; a loader reports too many open files only as text."""
-    few_files = os.strerror(errno.EMFILE)
-    return MORE_FILES if few_files in str(error) else otherwise
-
-
-def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
+def _declare(library: ctypes.CDLL) -> None:
     """Declare all functions to ctypes, which would otherwise cut pointers to 32 bits."""
     pointer, number, real = ctypes.c_void_p, ctypes.c_int32, ctypes.c_float
     numbers, pointers = ctypes.POINTER(number), ctypes.POINTER(pointer)
@@ -221,4 +238,3 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     for name, (result, arguments) in signatures.items():
         function = getattr(library, f"voicebench_{name}")
         function.restype, function.argtypes = result, arguments
-    return library

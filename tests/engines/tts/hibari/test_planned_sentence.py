@@ -34,6 +34,7 @@ class Scripted:
     kernels: str = "script"
     dtype: str = "float32"
     replayed: bool = False
+    library_facts: dict[str, object] = field(default_factory=dict)
     decoded: list[int] = field(default_factory=list)
 
     def read(

@@ -19,6 +19,7 @@ from voicebench.engines.llm.fast.decoder_weights import LayerWeights, Weights
 from voicebench.engines.llm.fast.model_shape import Shape, Unsupported, rotary_tables
 from voicebench.engines.llm.fast.segment import Segment
 from voicebench.engines.llm.sampling import Sampler
+from voicebench.engines.native.library import library_facts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -183,7 +184,7 @@ class NativeDecoder:
         return Sampler(temperature, seed)
 
     def describe(self) -> dict[str, object]:
-        """Return architecture, parameters, device, precision and kernels."""
+        """Return architecture, parameters, device, precision, kernels and library."""
         return {
             "architecture": self.shape.family,
             "parameters": self.parameters,
@@ -192,6 +193,7 @@ class NativeDecoder:
             "kernels": f"native int{'+'.join(map(str, sorted(self.kinds)))}",
             "threads": self.threads,
             "bytes_per_token": self._library.voicebench_bytes(self._model),
+            **library_facts(self._library),
         }
 
     def _store_layer(self, number: int, layer: LayerWeights, window: int | None) -> None:

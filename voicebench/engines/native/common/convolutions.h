@@ -73,6 +73,7 @@ static inline __attribute__((always_inline)) void float_tile(
     const float *numbers = weights->floats + panel * panel_size;
     const float *bias = weights->bias + panel * PANEL;
     wide left[TILE_ROWS], right[TILE_ROWS];
+#pragma GCC unroll 12
     for (int row = 0; row < rows; row++) {
         left[row] = load(bias);
         right[row] = load(bias + WIDE);
@@ -89,13 +90,16 @@ static inline __attribute__((always_inline)) void float_tile(
             }
         }
     }
-    int here = weights->outputs - panel * PANEL;
+    /* Apart from what follows: Clang keeps sums in registers only where it unrolls every loop. */
+    float sums[TILE_ROWS * PANEL];
+#pragma GCC unroll 12
     for (int row = 0; row < rows; row++) {
-        float sums[PANEL];
-        store(sums, left[row]);
-        store(sums + WIDE, right[row]);
-        put_row(goal, first + row, panel * PANEL, here < PANEL ? here : PANEL, sums);
+        store(sums + row * PANEL, left[row]);
+        store(sums + row * PANEL + WIDE, right[row]);
     }
+    int here = weights->outputs - panel * PANEL;
+    for (int row = 0; row < rows; row++)
+        put_row(goal, first + row, panel * PANEL, here < PANEL ? here : PANEL, sums + row * PANEL);
 }
 
 #define FLOAT_TILE(rows)                                                                          \

@@ -10,14 +10,14 @@ static inline void put_inputs(uint16_t *to, __m512 one, __m512 other) {
     __m512i ends = _mm512_set1_epi32(0x8000); /* rounds to nearest */
     __m512i low = _mm512_srli_epi32(_mm512_add_epi32(_mm512_castps_si512(one), ends), 16);
     __m512i high = _mm512_add_epi32(_mm512_castps_si512(other), ends);
-    const int upper_half_of_high_or_low = 0xea; /* (high & mask) | low */
+    enum { upper_half_of_high_or_low = 0xea }; /* (high & mask) | low */
     __m512i mask = _mm512_set1_epi32((int)0xffff0000);
     _mm512_storeu_si512(to, _mm512_ternarylogic_epi32(high, mask, low, upper_half_of_high_or_low));
 }
 
 /* Return 128 + a level that has bits 16 … 19: its bits are the upper ones of the float's own. */
 static inline __m512 from_level(__m512i bits) {
-    const int masked_or_other = 0xea;
+    enum { masked_or_other = 0xea };
     return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(
         bits, _mm512_set1_epi32(0xf0000), _mm512_set1_epi32(0x43000000), masked_or_other));
 }

@@ -44,6 +44,11 @@ class FrameNetwork(Protocol):
         """Whether recorded windows are replayed, on a GPU."""
         ...
 
+    @property
+    def library_facts(self) -> dict[str, object]:
+        """What a description says of the C library; empty for torch."""
+        ...
+
     def read(
         self, symbols: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:

@@ -90,6 +90,7 @@ class HibariSynthesizer(LocalSynthesizer):
             "device": self.network.device,
             "kernels": self.network.kernels,
             "dtype": self.network.dtype,
+            **self.network.library_facts,
         }
         return self._described(facts, replayed=self.network.replayed)
 
@@ -157,7 +158,7 @@ def fitted_synthesizer(
 def _network(
     voice: HibariVoice, device: str, kernels: str, dtype: str
 ) -> tuple[FrameNetwork, Slower | None]:
-    """Return what computes ``voice``: C compiled for this processor, or torch; and why torch.
+    """Return what computes ``voice``, the C library or torch, and why torch.
 
     ``auto`` takes a decoder of bfloat16 where the processor multiplies its tiles: its audio is 46
     dB or more above the error (measured on 12 sentences).

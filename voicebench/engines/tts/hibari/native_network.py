@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voicebench.engines.native.library import library_facts
 from voicebench.engines.tts.hibari.sizes import (
     BINS,
     DECODER_BLOCKS,
@@ -52,6 +53,7 @@ class NativeNetwork:
     ) -> None:
         """Copy ``weights``; with ``bfloats`` the decoder multiplies bfloat16 where it can."""
         self.dtype = "bfloat16" if bfloats else "float32"
+        self.library_facts = library_facts(library)
         self._library = library
         arrays = [np.ascontiguousarray(array, np.float32) for array in _in_order(weights)]
         self._speech = library.voicebench_hibari_open(

@@ -50,6 +50,7 @@ class TorchNetwork:
 
     def __init__(self, weights: Weights, device: str = "cpu") -> None:
         self.device = device
+        self.library_facts: dict[str, object] = {}
         self.recorded: RecordedParts | None = None
         self._device = torch.device(device)
         self._stream = None

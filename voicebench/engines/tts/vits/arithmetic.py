@@ -42,6 +42,8 @@ class Arithmetic(Protocol):
     """The code that computes: ``torch`` or ``native``."""
     dtype: str
     """The number format of the decoder: ``float32``, ``bfloat16`` or ``float16``."""
+    library_facts: dict[str, object]
+    """What a description says of the C library; empty for torch."""
 
     @property
     def replayed(self) -> bool:

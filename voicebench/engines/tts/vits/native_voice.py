@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voicebench.engines.native.library import library_facts
 from voicebench.engines.tts.native_stream import NativeStream
 from voicebench.engines.tts.vits.native_weights import sizes_in_order, weights_in_order
 
@@ -52,6 +53,7 @@ class NativeArithmetic:
         self.device = "cpu"
         self.kernels = "native"
         self.dtype = "bfloat16" if bfloats else "float32"
+        self.library_facts = library_facts(library)
         self.replayed = False  # starting a window costs nothing in C
         self._library = library
         self._weights = weights

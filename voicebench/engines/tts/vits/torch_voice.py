@@ -74,6 +74,7 @@ class TorchArithmetic:
         self.device = device
         self.kernels = "torch"
         self.dtype = dtype
+        self.library_facts: dict[str, object] = {}
         self._device = torch.device(device)
         self._stream = None
         if self._device.type == "cuda":

@@ -65,6 +65,7 @@ class VitsSynthesizer(LocalSynthesizer):
             "device": self._arithmetic.device,
             "kernels": self._arithmetic.kernels,
             "dtype": self._arithmetic.dtype,
+            **self._arithmetic.library_facts,
         }
         return self._described(facts, replayed=self._arithmetic.replayed)
 
