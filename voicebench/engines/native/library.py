@@ -210,7 +210,7 @@ def _declare(library: ctypes.CDLL) -> None:
     pointer, number, real = ctypes.c_void_p, ctypes.c_int32, ctypes.c_float
     numbers, pointers = ctypes.POINTER(number), ctypes.POINTER(pointer)
     signatures: dict[str, tuple[object, list[object]]] = {
-        "open": (pointer, [numbers, real, pointer, pointer, number, number]),
+        "open": (pointer, [numbers, real, pointer, pointer, number]),
         "store_matrix": (
             number,
             [pointer, number, number, number, pointers, numbers, number, number, pointer],

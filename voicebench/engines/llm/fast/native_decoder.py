@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from voicebench.engines.llm.fast.kernels import Precision
 
 GROUP = 32
+_STRIP = 16
+"""How many positions lie side by side in a cache (``STRIP`` in C)."""
 _LINE = 16
 """How many float32 numbers fit into a line of the processor's cache."""
 _FORMATS = {"float32": 0, "float16": 1, "bfloat16": 2}
@@ -40,8 +42,8 @@ _INPUT_NORM, _QUERY_NORM, _KEY_NORM, _MLP_NORM, _LAST_NORM = range(5)
 class NativeCache:
     """Keys and values of one reply, float32.
 
-    Keys are ``(layers, kv_heads, head_size, capacity)``, values ``(layers, kv_heads, capacity,
-    head_size)``; the capacity is an odd multiple of 16.
+    Keys are ``(layers, kv_heads, capacity / 16, head_size, 16)``: strips of 16 positions, whose
+    scores are computed side by side. Values are ``(layers, kv_heads, capacity, head_size)``.
     """
 
     keys: NDArray[np.float32]
@@ -69,7 +71,7 @@ def _place(segment: Segment) -> _Place:
         cache.keys.ctypes.data,
         cache.values.ctypes.data,
         len(segment.ids),
-        cache.keys.shape[3],
+        cache.values.shape[2],
         segment.start,
         segment.prompt,
         segment.wanted,
@@ -107,7 +109,6 @@ class NativeDecoder:
             sizes,
             shape.norm_epsilon,
             *(table.ctypes.data for table in self._tables),
-            shape.context,
             threads,
         )
         if not self._model:
@@ -129,26 +130,30 @@ class NativeDecoder:
 
     def new_cache(self, capacity: int) -> NativeCache:
         """Return memory for at least ``capacity`` positions."""
-        # An odd number of lines: with a power of two, the numbers of a position, which are in
-        # different rows, would all map to the same place in the processor's cache.
-        capacity = (-(-capacity // _LINE) | 1) * _LINE
-        heads = (self.shape.layers, self.shape.kv_heads)
+        strips = _strips(capacity)
+        heads, size = (self.shape.layers, self.shape.kv_heads), self.shape.head_size
         return NativeCache(
-            _from_a_line_on(*heads, self.shape.head_size, capacity),
-            _from_a_line_on(*heads, capacity, self.shape.head_size),
+            _from_a_line_on(*heads, strips, size, _STRIP),
+            _from_a_line_on(*heads, strips * _STRIP, size),
         )
 
     def copy_cache(self, source: NativeCache, target: NativeCache, positions: int) -> None:
         """Copy the keys and values of the first ``positions``."""
-        target.keys[..., :positions] = source.keys[..., :positions]
+        strips = _strips(positions)
+        target.keys[:, :, :strips] = source.keys[:, :, :strips]
         target.values[:, :, :positions] = source.values[:, :, :positions]
 
     def fill(
         self, cache: NativeCache, keys: NDArray[np.float32], values: NDArray[np.float32]
     ) -> None:
         """Set the first positions: both are ``(layers, kv_heads, positions, head_size)``."""
-        positions = keys.shape[2]
-        cache.keys[..., :positions] = keys.swapaxes(2, 3)
+        positions, size = keys.shape[2:]
+        strips = _strips(positions)
+        padded = np.zeros((*keys.shape[:2], strips * _STRIP, size), np.float32)
+        padded[:, :, :positions] = keys
+        cache.keys[:, :, :strips] = padded.reshape(*keys.shape[:2], strips, _STRIP, size).swapaxes(
+            3, 4
+        )
         cache.values[:, :, :positions] = values
 
     def forward(self, ids: Sequence[int], cache: NativeCache, start: int) -> NDArray[np.float32]:
@@ -240,6 +245,10 @@ def _readable(parts: tuple[Array, ...]) -> tuple[Array, ...]:
     if len(formats) > 1 or not formats <= _FORMATS.keys():
         return tuple(map(_float32, parts))
     return tuple(map(np.ascontiguousarray, parts))
+
+
+def _strips(positions: int) -> int:
+    return -(-positions // _STRIP)
 
 
 def _from_a_line_on(*size: int) -> NDArray[np.float32]:

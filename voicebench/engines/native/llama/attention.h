@@ -1,15 +1,22 @@
 /*
  * What a position sees of the positions before it.
  *
- * Keys are kept as (layer, key head, head size, capacity), so that the scores of many positions are
- * computed side by side; values as (layer, key head, capacity, head size).
+ * A block of queries goes through the positions span by span, and keeps of those it has seen only
+ * the largest score, the sum of the shares, and the values by these shares: each span scales them by
+ * what its own largest score changes. (Milakov and Gimelshein, Online normalizer calculation for
+ * softmax; the blocks are the idea of FlashAttention.) So the scores of a long prompt never leave the
+ * near memory. Spans begin at the same positions for every query: what a row gives does not depend on
+ * the rows beside it.
+ *
+ * Keys are kept as (layer, key head, strip, head size, STRIP), values as (layer, key head, capacity,
+ * head size).
  */
 
 #ifndef VOICEBENCH_LLAMA_ATTENTION_H
 #define VOICEBENCH_LLAMA_ATTENTION_H
 
 #include "model.h"
-#include "wide.h"
+#include "spans.h"
 
 static void normalise(const float *numbers, const float *weight, int size, float epsilon,
                       float *out) {
@@ -33,155 +40,139 @@ static int qkv_width(const Sizes *sizes) {
     return (sizes->heads + 2 * sizes->kv_heads) * sizes->head_size;
 }
 
-/* Give the keys and values of one key head their places, for all rows. */
-static void keep_head(Model *model, int number, int head) {
+/* Give the keys and values of one key head their places, for some rows. */
+static void keep_head(Model *model, int number, int head, int first, int rows) {
     const Sizes *sizes = &model->sizes;
     const Layer *layer = model->layers + number;
-    const Pass *pass = &model->pass;
     int size = sizes->head_size;
-    for (int row = 0; row < pass->rows; row++) {
-        const Segment *own = pass->places[row].segment;
-        size_t at = pass->places[row].at, capacity = own->capacity;
-        size_t place = ((size_t)number * sizes->kv_heads + head) * capacity * size;
+    for (int row = first; row < first + rows; row++) {
+        const Segment *own = model->pass.places[row].segment;
+        size_t at = model->pass.places[row].at;
+        size_t place = ((size_t)number * sizes->kv_heads + head) * own->capacity * size;
         float *key = model->qkv + (size_t)row * qkv_width(sizes) + (sizes->heads + head) * size;
         if (layer->key_norm) normalise(key, layer->key_norm, size, sizes->epsilon, key);
         turn(key, size, model->cosine + at * size, model->sine + at * size);
-        for (int i = 0; i < size; i++) own->keys[place + i * capacity + at] = key[i];
-        memcpy(own->values + place + at * size, key + sizes->kv_heads * size,
-               size * sizeof *key);
+        float *kept = own->keys + place + at / STRIP * STRIP * size + at % STRIP;
+        for (int i = 0; i < size; i++) kept[i * STRIP] = key[i];
+        memcpy(own->values + place + at * size, key + sizes->kv_heads * size, size * sizeof *key);
     }
 }
 
-enum { TOGETHER = 3 /* query heads that read the same keys at once: what registers have room for */ };
-
-/* Write to scores (head, room) how well each query (head, size) fits the keys from first on. Whole
- * lanes are computed: first and the capacity are multiples of LANES. `heads` is known when this is
- * compiled. */
-static inline __attribute__((always_inline)) void compare(
-    const int heads, const float *queries, const float *keys, int size, int capacity, int first,
-    int count, float *scores, int room) {
-    enum { BROAD = 2 * WIDE };
-    for (int j = 0; j < count; j += BROAD) {
-        const float *from = keys + first + j;
-        if (j + BROAD <= count) {
-            wide left[TOGETHER], right[TOGETHER];
-            for (int head = 0; head < heads; head++) left[head] = right[head] = all(0);
-            for (int i = 0; i < size; i++) {
-                wide one = load(from + (size_t)i * capacity);
-                wide other = load(from + (size_t)i * capacity + WIDE);
-                for (int head = 0; head < heads; head++) {
-                    wide number = all(queries[head * size + i]);
-                    left[head] += number * one;
-                    right[head] += number * other;
-                }
-            }
-            for (int head = 0; head < heads; head++) {
-                store(scores + head * room + j, left[head]);
-                store(scores + head * room + j + WIDE, right[head]);
-            }
-            continue;
-        }
-        for (int lane = 0; lane < count - j; lane += LANES)
-            for (int head = 0; head < heads; head++) {
-                vec8 one = all8(0), other = all8(0);
-                for (int i = 0; i < size; i += 2) {
-                    const float *key = from + (size_t)i * capacity + lane;
-                    one += all8(queries[head * size + i]) * load8(key);
-                    other += all8(queries[head * size + i + 1]) * load8(key + capacity);
-                }
-                store8(scores + head * room + j + lane, one + other);
-            }
+static void keep_heads(Model *model, int number) {
+    enum { ROWS = 2 * STRIP };
+    int heads = model->sizes.kv_heads, rows = model->pass.rows;
+    SHARED(piece, heads * ((rows + ROWS - 1) / ROWS)) {
+        int first = piece / heads * ROWS;
+        keep_head(model, number, piece % heads, first, rows - first < ROWS ? rows - first : ROWS);
     }
 }
 
 #define NOWHERE -1e30f /* a score whose share is nothing */
 
-/* Turn the scores from `skipped` to `count` into shares that add up to the returned number. */
-static float share_out(float *scores, int skipped, int count, float scale) {
-    float most = scores[skipped];
-    for (int j = skipped; j < count; j++) most = scores[j] > most ? scores[j] : most;
-    for (int j = 0; j < skipped; j++) scores[j] = NOWHERE;
-    for (int j = count; j % LANES; j++) scores[j] = NOWHERE;
-    vec8 sum = all8(0);
-    for (int j = 0; j < count; j += LANES) {
-        vec8 share = exponential8((load8(scores + j) - all8(most)) * all8(scale));
-        store8(scores + j, share);
-        sum += share;
+/* What a query has seen so far. */
+typedef struct {
+    float most, sum;
+} Seen;
+
+/* Turn the scores from `from` to `to` into shares, and all others up to `count` into zeros; return
+ * the factor for what was seen before. */
+static float share_out(float *scores, int from, int to, int count, Seen *so_far) {
+    if (from >= to) {
+        memset(scores, 0, count * sizeof *scores);
+        return 1;
     }
-    return sum8(sum);
+    int begin = from / WIDE * WIDE, end = (to + WIDE - 1) / WIDE * WIDE;
+    for (int j = begin; j < from; j++) scores[j] = NOWHERE;
+    for (int j = to; j < end; j++) scores[j] = NOWHERE;
+    wide largest = load(scores + begin);
+    for (int j = begin + WIDE; j < end; j += WIDE) {
+        wide some = load(scores + j);
+        largest = pick(some > largest, some, largest);
+    }
+    float most = so_far->most;
+    for (int lane = 0; lane < WIDE; lane++) most = largest[lane] > most ? largest[lane] : most;
+    for (int j = begin; j < end; j += WIDE)
+        store(scores + j, exponential(load(scores + j) - all(most)));
+    memset(scores, 0, from * sizeof *scores);
+    int until = count > end ? count : end;
+    memset(scores + to, 0, (until - to) * sizeof *scores);
+    wide shares = all(0);
+    for (int j = begin; j < end; j += WIDE) shares += load(scores + j);
+    float factor = exponential(all(so_far->most - most))[0], sum = 0;
+    for (int lane = 0; lane < WIDE; lane++) sum += shares[lane];
+    *so_far = (Seen){ most, so_far->sum * factor + sum };
+    return factor;
 }
 
-/* Write what each head sees (head, size): the values by its shares, times its scale. */
-static inline __attribute__((always_inline)) void gather(
-    const int heads, const float *shares, int room, const float *values, int size, int count,
-    const float *scales, float *seen) {
-    int i = 0;
-    for (; i + 2 * WIDE <= size; i += 2 * WIDE) {
-        wide left[TOGETHER], right[TOGETHER];
-        for (int head = 0; head < heads; head++) left[head] = right[head] = all(0);
-        for (int j = 0; j < count; j++) {
-            wide one = load(values + (size_t)j * size + i);
-            wide other = load(values + (size_t)j * size + i + WIDE);
-            for (int head = 0; head < heads; head++) {
-                wide share = all(shares[head * room + j]);
-                left[head] += share * one;
-                right[head] += share * other;
-            }
-        }
-        for (int head = 0; head < heads; head++) {
-            store(seen + head * size + i, left[head] * all(scales[head]));
-            store(seen + head * size + i + WIDE, right[head] * all(scales[head]));
-        }
-    }
-    for (; i < size; i++)
-        for (int head = 0; head < heads; head++) {
-            float sum = 0;
-            for (int j = 0; j < count; j++)
-                sum += shares[head * room + j] * values[(size_t)j * size + i];
-            seen[head * size + i] = sum * scales[head];
-        }
+/* Copy a query to where its block is, turned to its position, and so that its products are scores. */
+static void take_query(const Model *model, const Layer *layer, const float *from, size_t at,
+                       float *query) {
+    int size = model->sizes.head_size;
+    float scale = 1 / sqrtf((float)size);
+    if (layer->query_norm) normalise(from, layer->query_norm, size, model->sizes.epsilon, query);
+    else memcpy(query, from, size * sizeof *query);
+    turn(query, size, model->cosine + at * size, model->sine + at * size);
+    for (int i = 0; i < size; i++) query[i] *= scale;
 }
 
-/* Compute what some query heads of one row see, which share their keys, as row `to`; scores is room
- * for the positions of each (head, room). */
-static inline __attribute__((always_inline)) void attend_heads(
-    const int heads, Model *model, int number, int head, int row, int to, float *scores) {
+/* How much room a thread has for a block of queries: for queries and what they see, scores, factors
+ * and what was seen so far. */
+static size_t attention_room(const Sizes *sizes) {
+    size_t queries = (size_t)BLOCK_ROWS * (sizes->heads / sizes->kv_heads);
+    return queries * (2 * sizes->head_size + SPAN + 1 + sizeof(Seen) / sizeof(float));
+}
+
+/* Compute what some query heads of a block of rows see, which share their keys. */
+static void attend(Model *model, int number, const Block *block, int head, int heads, float *room) {
     const Sizes *sizes = &model->sizes;
     const Layer *layer = model->layers + number;
-    const Segment *own = model->pass.places[row].segment;
-    int size = sizes->head_size, at = model->pass.places[row].at, first = 0;
-    int room = model->attention_room;
-    if (layer->window && at + 1 > layer->window) first = at + 1 - layer->window;
-    float *queries = model->qkv + (size_t)row * qkv_width(sizes) + head * size;
-    for (int each = 0; each < heads; each++) {
-        float *query = queries + each * size;
-        if (layer->query_norm) normalise(query, layer->query_norm, size, sizes->epsilon, query);
-        turn(query, size, model->cosine + (size_t)at * size, model->sine + (size_t)at * size);
+    const Place *places = model->pass.places + block->first;
+    const Segment *own = places->segment;
+    int size = sizes->head_size, queries = block->rows * heads;
+    float *query = room, *seen = query + queries * size, *scores = seen + queries * size;
+    float *factors = scores + queries * SPAN;
+    Seen *so_far = (Seen *)(factors + queries);
+    for (int each = 0; each < queries; each++) {
+        int row = each / heads;
+        const float *from = model->qkv + (size_t)(block->first + row) * qkv_width(sizes);
+        take_query(model, layer, from + (head + each % heads) * size, places[row].at,
+                   query + each * size);
+        so_far[each] = (Seen){ NOWHERE, 0 };
     }
-    int skipped = first % LANES; /* whole lanes are computed, from the first one that is seen */
-    first -= skipped;
-    int shared = sizes->heads / sizes->kv_heads, count = at + 1 - first;
-    size_t place = ((size_t)number * sizes->kv_heads + head / shared) * own->capacity * size;
-    compare(heads, queries, own->keys + place, size, own->capacity, first, count, scores, room);
-    float scales[TOGETHER];
-    for (int each = 0; each < heads; each++)
-        scales[each] = 1 / share_out(scores + each * room, skipped, count, 1 / sqrtf((float)size));
-    gather(heads, scores, room, own->values + place + (size_t)first * size, size, count, scales,
-           model->seen + ((size_t)to * sizes->heads + head) * size);
+    memset(seen, 0, (size_t)queries * size * sizeof *seen);
+    size_t key_head = (size_t)number * sizes->kv_heads + head / (sizes->heads / sizes->kv_heads);
+    const float *keys = own->keys + key_head * own->capacity * size;
+    const float *values = own->values + key_head * own->capacity * size;
+    int end = places[block->rows - 1].at + 1, begin = places->at + 1 - layer->window;
+    if (!layer->window || begin < 0) begin = 0;
+    for (int span = begin / SPAN * SPAN; span < end; span += SPAN) {
+        int count = end - span < SPAN ? end - span : SPAN, strips = (count + STRIP - 1) / STRIP;
+        fit(queries, query, keys + (size_t)span * size, size, strips, scores);
+        for (int each = 0; each < queries; each++) {
+            int to = places[each / heads].at + 1, from = layer->window ? to - layer->window : 0;
+            from = from < span ? 0 : from - span;
+            to = to - span < count ? to - span : count;
+            factors[each] = share_out(scores + each * SPAN, from, to, count, so_far + each);
+        }
+        gather(queries, scores, values + (size_t)span * size, size, count, factors, seen);
+    }
+    for (int each = 0; each < queries; each++) {
+        float *to = model->seen + ((size_t)(block->to + each / heads) * sizes->heads + head +
+                                   each % heads) * size;
+        for (int i = 0; i < size; i++) to[i] = seen[each * size + i] / so_far[each].sum;
+    }
 }
 
-/* How many query heads are computed at once: of many rows those that share their keys, of a single
- * row one, so that there is something for every thread. Each head's sums are the same in both. */
-static int heads_at_once(const Model *model, int rows) {
-    int shared = model->sizes.heads / model->sizes.kv_heads;
-    return rows > 1 && shared % TOGETHER == 0 ? TOGETHER : rows > 1 && shared % 2 == 0 ? 2 : 1;
-}
-
-static void attend(int heads, Model *model, int number, int head, int row, int to,
-                   float *scores) {
-    if (heads == TOGETHER) attend_heads(TOGETHER, model, number, head, row, to, scores);
-    else if (heads == 2) attend_heads(2, model, number, head, row, to, scores);
-    else attend_heads(1, model, number, head, row, to, scores);
+/* Share the blocks among the threads: by key head, or, if that gives a thread too few pieces, by
+ * head. The latest blocks see most, and come first. */
+static void attend_blocks(Model *model, int number, const Block *blocks, int count, int thread) {
+    const Sizes *sizes = &model->sizes;
+    int heads = sizes->heads / sizes->kv_heads, groups = sizes->kv_heads;
+    if (count * groups < 4 * crew.threads) groups = sizes->heads, heads = 1;
+    float *room = model->attention + (size_t)thread * attention_room(sizes);
+    SHARED(piece, groups * count)
+        attend(model, number, blocks + count - 1 - piece / groups, piece % groups * heads, heads,
+               room);
 }
 
 #endif

@@ -89,7 +89,7 @@ static void narrow_rows(const float *numbers, Narrowed *to, int rows) {
 static void keep_scored_rows(Model *model) {
     size_t width = model->sizes.hidden;
     for (int each = 0; each < model->pass.scored; each++)
-        memmove(model->hidden + each * width, model->hidden + model->pass.last[each] * width,
+        memmove(model->hidden + each * width, model->hidden + model->pass.last[each].first * width,
                 width * sizeof(float));
     model->narrow.tiled = model->broad.tiled = MOST_ROWS;
 }
@@ -101,16 +101,12 @@ static void compute_layer(Model *model, int number, int thread) {
     int rows = pass->rows, is_last = number == sizes->layers - 1;
     normalise_rows(model, layer->input_norm, rows);
     product(&layer->qkv, &model->narrow, rows, model->qkv, 0);
-    SHARED(head, sizes->kv_heads) keep_head(model, number, head);
+    keep_heads(model, number);
     if (is_last && thread == 0) keep_scored_rows(model);
     meet();
     if (is_last) rows = pass->scored;
-    float *scores = model->attention + (size_t)thread * TOGETHER * model->attention_room;
-    int heads = heads_at_once(model, rows), groups = sizes->heads / heads;
-    SHARED(piece, groups * rows) {
-        int to = piece / groups, row = is_last ? pass->last[to] : to;
-        attend(heads, model, number, piece % groups * heads, row, to, scores);
-    }
+    if (is_last) attend_blocks(model, number, pass->last, rows, thread);
+    else attend_blocks(model, number, pass->block, pass->blocks, thread);
     meet();
     Narrowed seen = model->broad, wide = model->broad;
     seen.inputs = sizes->heads * sizes->head_size;
@@ -155,7 +151,7 @@ void voicebench_close(Model *model);
 
 /* Return a model without weights, or NULL if there is no memory. */
 Model *voicebench_open(const int32_t *sizes, float epsilon, const float *cosine, const float *sine,
-                       int32_t context, int32_t threads) {
+                       int32_t threads) {
     Model *model = calloc(1, sizeof *model);
     if (!model) return NULL;
     Sizes *own = &model->sizes;
@@ -164,7 +160,6 @@ Model *voicebench_open(const int32_t *sizes, float epsilon, const float *cosine,
     model->sine = sine;
     model->threads = crew_of(threads);
     model->pace.alone = 2;
-    model->attention_room = (context + 8 * LANES) / LANES * LANES;
     pthread_mutex_init(&model->busy, NULL);
     int query = own->heads * own->head_size;
     size_t row = MOST_ROWS * sizeof(float);
@@ -175,7 +170,7 @@ Model *voicebench_open(const int32_t *sizes, float epsilon, const float *cosine,
     model->seen = from_pool(pool, row * query);
     model->wide = from_pool(pool, row * own->intermediate);
     model->attention =
-        from_pool(pool, sizeof(float) * TOGETHER * model->attention_room * model->threads);
+        from_pool(pool, sizeof(float) * attention_room(own) * model->threads);
     int broadest = query > own->intermediate ? query : own->intermediate;
     if (own->hidden > broadest) broadest = own->hidden;
     if (!model->layers || !model->hidden || !model->qkv || !model->seen || !model->wide ||
@@ -302,25 +297,29 @@ static void place_rows(Pass *pass, const int32_t *ids, Segment *segments, int co
                        int by_tiles) {
     for (Segment *one = segments; one < segments + count; ids += one->rows, one++) {
         if (goes_by_tiles(one->prompt) != by_tiles) continue;
+        for (int row = 0; row < one->rows; row += BLOCK_ROWS) {
+            int rows = one->rows - row < BLOCK_ROWS ? one->rows - row : BLOCK_ROWS;
+            pass->block[pass->blocks++] = (Block){ pass->rows + row, rows, pass->rows + row };
+        }
         for (int row = 0; row < one->rows; row++, pass->rows++) {
             pass->ids[pass->rows] = ids[row];
             pass->places[pass->rows] = (Place){ one, one->start + row };
         }
         if (!one->wanted) continue;
-        pass->last[pass->scored] = pass->rows - 1;
+        pass->last[pass->scored] = (Block){ pass->rows - 1, 1, pass->scored };
         one->scored = pass->scored++;
     }
 }
 
 /* Compute the rows of some segments (at most MOST_ROWS in all), whose ids stand one behind the
  * other; add their keys and values to their caches; write the wanted scores as (scored, vocabulary).
- * Capacities are multiples of LANES. Calls from several threads wait for each other. */
+ * Capacities are multiples of STRIP. Calls from several threads wait for each other. */
 void voicebench_forward(Model *model, const int32_t *ids, Segment *segments, int32_t count,
                         float *scores) {
     pthread_mutex_lock(&model->busy);
     Pass *pass = &model->pass;
     pass->scores = scores;
-    pass->rows = pass->scored = 0;
+    pass->rows = pass->scored = pass->blocks = 0;
     place_rows(pass, ids, segments, count, 0);
     model->narrow.tiled = model->broad.tiled = pass->rows;
     place_rows(pass, ids, segments, count, 1);

@@ -33,14 +33,22 @@ typedef struct {
     int at;
 } Place;
 
-/* The rows of all segments, one segment behind the other. `last` are
- * the rows whose scores are wanted. */
+enum { BLOCK_ROWS = 8 };
+
+/* Rows of one segment, at most BLOCK_ROWS, whose attention is computed together, as row `to` and the
+ * next ones. */
+typedef struct {
+    int first, rows, to;
+} Block;
+
+/* The rows of all segments, one segment behind the other. `last` are the rows whose scores are
+ * wanted, as a block each. */
 typedef struct {
     float *scores; /* (scored row, vocabulary) */
-    int rows, scored;
+    int rows, scored, blocks;
+    Block block[MOST_ROWS], last[MOST_ROWS];
     int32_t ids[MOST_ROWS];
     Place places[MOST_ROWS];
-    int last[MOST_ROWS];
 } Pass;
 
 /* Whether threads that wait for each other at every step are faster than one alone: not where
@@ -61,8 +69,7 @@ typedef struct {
     const float *cosine, *sine;       /* (position, head size), the caller's */
     Source embedding;                 /* (id, hidden), the caller's */
     float *hidden, *qkv, *seen, *wide; /* (row, width): between the steps of a layer */
-    float *attention;                 /* (thread, head, position) */
-    int attention_room;
+    float *attention;                  /* each thread's room */
     Narrowed narrow, broad; /* of hidden; of seen or wide */
     int threads;
     Pass pass;
