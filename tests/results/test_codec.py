@@ -80,6 +80,32 @@ def test_a_line_of_a_turn_that_waited_for_no_connection_is_what_it_always_was() 
     assert "connected_in_turn" not in line
 
 
+def test_a_turn_of_a_conversation_survives_its_line_and_no_token_is_a_count() -> None:
+    turn = replace(FULL, conversation=3, conversation_turn=1, prompt_tokens=36, cached_tokens=0)
+    assert decode_line(encode_line(turn), "here") == turn
+    assert '"cached_tokens":0' in encode_line(turn)
+    assert "conversation" not in encode_line(FULL)
+    assert "cached_tokens" not in encode_line(FULL)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"conversation": 1},
+        {"conversation_turn": 1},
+        {"conversation": 0, "conversation_turn": 1},
+        {"conversation": 1, "conversation_turn": 0},
+        {"conversation": 1, "conversation_turn": -1},
+        {"conversation": "1", "conversation_turn": 1},
+        {"cached_tokens": -1},
+    ],
+)
+def test_a_place_in_a_conversation_that_cannot_be_is_refused(place: dict[str, object]) -> None:
+    line = json.dumps(json.loads(encode_line(FULL)) | place)
+    with pytest.raises(ResultsError):
+        decode_line(line, "here")
+
+
 def test_a_line_of_a_turn_without_remarks_is_what_it_always_was() -> None:
     line = json.loads(encode_line(FULL))
     assert "remarks" not in line

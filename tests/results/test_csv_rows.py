@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -47,8 +48,9 @@ def test_the_header_is_what_people_have_built_on() -> None:
         "first_chunk_text",
         "first_chunk_words",
     )
-    assert CSV_COLUMNS[9:-1] == tuple(metric.name for metric in METRICS)
-    assert CSV_COLUMNS[-1] == "run"
+    assert CSV_COLUMNS[9:-5] == tuple(metric.name for metric in METRICS)
+    of_conversations = ("conversation", "conversation_turn", "prompt_tokens", "cached_tokens")
+    assert CSV_COLUMNS[-5:] == ("run", *of_conversations)
     assert written([]) == ",".join(CSV_COLUMNS) + "\n"
 
 
@@ -177,3 +179,13 @@ def test_no_cell_holds_what_a_terminal_obeys_or_what_turns_the_writing_direction
 @pytest.mark.parametrize("hidden", ["\u202e", "\u200b", "\ufeff", "\u2066\u200d"])
 def test_a_formula_behind_a_character_that_nobody_sees_is_a_formula(hidden: str) -> None:
     assert quoted(f"{hidden}=1+1").startswith("'")
+
+
+def test_a_turns_place_in_its_conversation_and_its_tokens_have_columns() -> None:
+    turn = replace(
+        make_turn(), conversation=2, conversation_turn=3, prompt_tokens=90, cached_tokens=0
+    )
+    (first, second) = csv.DictReader(io.StringIO(written([turn, make_turn(2)])))
+    names = ("run", "conversation", "conversation_turn", "prompt_tokens", "cached_tokens")
+    assert [first[name] for name in names] == ["1", "2", "3", "90", "0"]
+    assert [second[name] for name in names] == ["2", "", "", "", ""]

@@ -14,6 +14,7 @@ from voicebench.events import AudioChunk, Event, Token, TurnFailed, TurnFinished
 from voicebench.figures.metrics import compute
 from voicebench.targets.script import Script, parse_script
 from voicebench.targets.simulated import RealClock, Simulated, VirtualClock, plan_turn
+from voicebench.text.chat_template import PastMessage
 from voicebench.text.chunking import Chunker
 from voicebench.turn.playback import Arrival
 from voicebench.turn.recorder import Recorder
@@ -143,6 +144,19 @@ def test_nothing_comes_before_its_moment_even_where_the_start_was_stamped_late()
     assert turn.tokens[0].at_ns == 100 * MS
 
 
+def test_each_earlier_turn_of_a_conversation_delays_the_first_token() -> None:
+    target = Simulated(parse_script("sim:ttft=100ms,history=30ms,fail=3"), VirtualClock())
+    said = [PastMessage("user", "a"), PastMessage("assistant", "b")]
+    first_tokens = []
+    for earlier in ([], said, said * 2):
+        recorder = Recorder(target.clock.now_ns)
+        target.in_conversation(earlier, "talk").run("c", recorder.emit)
+        turn = recorder.seal(1, "measured", AudibleRule()).timeline
+        first_tokens.append(turn.tokens[0].at_ns / 1e6)
+    assert first_tokens == [100, 130, 160]
+    assert turn.failed  # it is the third turn of the target, whatever the conversation
+
+
 def test_without_fail_no_turn_fails() -> None:
     assert not any(turn.failed for turn in played(SCRIPT, turns=3))
 
@@ -201,6 +215,7 @@ def test_it_says_what_it_is() -> None:
         "silence_s": 0.0,
         "words": 6,
         "fail": 0,
+        "history_s": 0.0,
     }
 
 
@@ -226,12 +241,12 @@ def test_spaces_between_parts_and_a_speed_without_x_are_free() -> None:
         (
             "sim:latency=3ms",
             "simulated target 'sim:latency=3ms' has an unknown part 'latency=3ms'; "
-            "use ttft=…, token=…, ttfb=…, speed=…, silence=…, words=…, fail=…",
+            "use ttft=…, token=…, ttfb=…, speed=…, silence=…, words=…, fail=…, history=…",
         ),
         (
             "sim:ttft",
             "simulated target 'sim:ttft' has an unknown part 'ttft'; "
-            "use ttft=…, token=…, ttfb=…, speed=…, silence=…, words=…, fail=…",
+            "use ttft=…, token=…, ttfb=…, speed=…, silence=…, words=…, fail=…, history=…",
         ),
         (
             "sim:ttft=120",

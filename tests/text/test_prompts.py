@@ -138,6 +138,34 @@ def test_a_jsonl_file_has_strings_or_objects(tmp_path: Path) -> None:
         assert load(write(tmp_path, content, name)).measured == expected
 
 
+def test_a_text_file_may_hold_conversations(tmp_path: Path) -> None:
+    path = write(tmp_path, "---\nHello\nHow are you?\n---\n# two\n\n  ---  \n- - -\n---")
+    prompts = load(path)
+    assert prompts.conversations == (("Hello", "How are you?"), ("- - -",))
+    assert prompts.measured == ("Hello", "How are you?", "- - -")
+
+
+def test_a_jsonl_file_may_hold_conversations(tmp_path: Path) -> None:
+    path = write(tmp_path, '["Hello", " How are you? "]\n{"prompt": "Alone"}\n["Bye"]', "a.jsonl")
+    assert load(path).conversations == (("Hello", "How are you?"), ("Alone",), ("Bye",))
+    assert load(path).measured == ("Hello", "How are you?", "Alone", "Bye")
+
+
+def test_a_file_without_conversations_has_none(tmp_path: Path) -> None:
+    assert load(write(tmp_path, "Hello\n\nHow are you?")).conversations == ()
+    assert load("english").conversations == ()
+
+
+def test_prompts_are_grouped_into_conversations(tmp_path: Path) -> None:
+    three = PromptSet(("a", "b", "c"), ("x",))
+    assert three.in_conversations(5, 2) == (("a", "b"), ("c", "a"), ("b",))
+    assert three.in_conversations(2, 9) == (("a", "b"),)
+    assert three.in_conversations(0, 2) == ()
+    own = load(write(tmp_path, "a\nb\n---\nc"))
+    assert own.in_conversations(5, 1) == (("a", "b"), ("c",), ("a", "b"))
+    assert own.in_conversations(4, 1) == (("a", "b"), ("c",), ("a",))
+
+
 def test_a_file_warms_up_with_the_built_in_prompts_of_the_language(tmp_path: Path) -> None:
     path = write(tmp_path, "Salut")
     assert load(path, "fr-fr").warmup == load("french").warmup
@@ -190,7 +218,10 @@ def test_the_home_folder_may_be_written_as_a_tilde(
         ("a.jsonl", "null", r"line 1 is not a prompt in JSON"),
         ("a.jsonl", '{"question": "x"}', r"line 1 is not a prompt in JSON"),
         ("a.jsonl", '{"prompt": 3}', r"line 1 is not a prompt in JSON"),
-        ("a.jsonl", '["x"]', r"line 1 is not a prompt in JSON"),
+        ("a.jsonl", '["x", 3]', r"line 1 is not a conversation in JSON"),
+        ("a.jsonl", "[]", r"line 1 is not a conversation in JSON"),
+        ("a.jsonl", '"x"\n["y", " "]', r"line 2, turn 2: the prompt is empty"),
+        ("a.txt", "---\n---", "has no prompts"),
         ("a.json", '[\n"x"\n]', r"line 1 is not a prompt in JSON"),
         ("a.jsonl", "[" * 100_000, r"line 1 is not a prompt in JSON"),
         ("a.jsonl", "9" * 10_000, r"line 1 is not a prompt in JSON"),

@@ -56,6 +56,12 @@ def run(
             metavar="FILE|SET", help="Prompt set: a text or JSONL file, or a built-in set."
         ),
     ] = None,
+    turns_per_conversation: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Group the turns into conversations, each turn with its history."
+        ),
+    ] = None,
     llm: Llm = None,
     voice: Voice = None,
     device: Device = None,
@@ -150,6 +156,8 @@ def run(
 
       voicebench run --baseline latest --max-regression 10%
 
+      voicebench run --turns-per-conversation 10 --runs 100
+
       voicebench run --until-decided --max-runs 200
 
       voicebench run a.toml --against b.toml
@@ -172,6 +180,7 @@ def run(
             "run.warmup": warmup,
             "run.prompt": prompt,
             "run.prompts": prompts,
+            "run.turns_per_conversation": turns_per_conversation,
             "run.device": device,
             "run.sequential": sequential,
             "run.pause_s": pause,

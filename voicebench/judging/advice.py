@@ -19,6 +19,7 @@ from voicebench.events import Phase
 from voicebench.figures.metrics import FIRST_AUDIO
 from voicebench.figures.summary import Summary, percentile, values_needed
 from voicebench.judging.advice_sentences import FAILURE_REMEDIES, Advice, advice
+from voicebench.judging.conversation_advice import late_turns
 from voicebench.judging.digest import Digest
 from voicebench.judging.gate_advice import explain
 from voicebench.judging.gates import GateResult, Verdict
@@ -214,6 +215,10 @@ def _slow_computing(run: _Run) -> Iterator[Advice]:
     return (Advice(*found, "slow computing") for found in slow)
 
 
+def _late_turns(run: _Run) -> Iterator[Advice]:
+    return late_turns(run.digest.columns)
+
+
 def _silence(run: _Run) -> Iterator[Advice]:
     silence = run.middle("leading_silence_ms")
     if silence is not None and silence > LONG_SILENCE_MS:
@@ -282,6 +287,7 @@ RULES: tuple[Rule, ...] = (
     _too_few_runs,
     _remarked,
     _slow_computing,
+    _late_turns,
     _slowest_stage,
     _missed_gates,
     _stalls,

@@ -58,6 +58,18 @@ SENTENCES = {
         "let the server keep connections open: if it closes them after each answer, every later "
         "chunk of a reply needs a new one",
     ),
+    "history computed again": (
+        "from turn {from_turn} of a conversation on, {metric} takes {late_ms:ms}, {factor_x:x} the "
+        "{first_ms:ms} of first turns: the history is probably computed again in every turn",
+        "let the server keep what it has computed of a conversation (prompt or prefix caching); in "
+        "process take the fast engine and a larger llm.kept_mb; or send less history",
+    ),
+    "late turns": (
+        "from turn {from_turn} of a conversation on, {metric} takes {late_ms:ms}, {factor_x:x} the "
+        "{first_ms:ms} of first turns, although the server says that {cached_share:share} of the "
+        "prompt was not computed again",
+        "see if late prompts are longer; if not, ask the server what it does beside computing",
+    ),
     "silence": (
         "the audio begins with {silence_ms:ms} of silence (median): first_sound includes it, "
         "first_audio does not",

@@ -30,6 +30,7 @@ from voicebench.judging.streaming_check import StreamingCheck, check_streaming
 from voicebench.machine.devices import set_threads, threads
 from voicebench.machine.environment import describe_environment
 from voicebench.machine.machine_state import MachineWatch
+from voicebench.measuring.conversation_history import ConversationHistory
 from voicebench.measuring.plan import (
     Observer,
     PlannedTurn,
@@ -75,9 +76,11 @@ class OpenRun:
     _measured: GrowingColumns = field(default_factory=GrowingColumns, init=False)
     _spoken: list[tuple[int, Recording]] = field(default_factory=list, init=False)
     """The first measured turns (number and recording), which the voice will speak again."""
+    _history: ConversationHistory = field(init=False)
 
     def __post_init__(self) -> None:
         """Plan the turns."""
+        self._history = ConversationHistory(self.folder.path.name)
         self.planned = plan_run(self.settings, self.prompts)
 
     def take_until(self, measured: int) -> None:
@@ -106,6 +109,7 @@ class OpenRun:
             watch=self.observer.event,
             machine=self.machine,
             secrets=secrets_of(self.settings),
+            history=self._history,
         )
         for recording in recordings:
             with uninterrupted():

@@ -14,16 +14,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from voicebench.audio.pcm import AudibleRule
-from voicebench.errors import CannotMeasure
+from voicebench.errors import CannotMeasure, UsageError
 from voicebench.events import Event, Phase
 from voicebench.judging.judgement import look_counts
 from voicebench.machine.machine_state import MachineWatch
+from voicebench.measuring.conversation_history import ConversationHistory
 from voicebench.remote import Remote
 from voicebench.secrecy import NO_SECRETS, Secrets
 from voicebench.targets import Target
 from voicebench.text.prompts import PromptSet, check_prompt, from_prompts, load
 from voicebench.turn.recorder import Clock, Recorder, Recording
-from voicebench.turn.timeline import Timeline
+from voicebench.turn.timeline import MachineState, Timeline
 
 if TYPE_CHECKING:
     from voicebench.settings import AudibleSettings, Settings
@@ -36,6 +37,10 @@ class PlannedTurn:
     turn: int
     phase: Phase
     prompt: str
+    conversation: int | None = None
+    """Number of its conversation, from 1; None for a turn that stands alone."""
+    conversation_turn: int | None = None
+    """Its number within the conversation, from 1."""
 
 
 class Observer(Protocol):
@@ -59,18 +64,46 @@ class Observer(Protocol):
 
 
 def prompts_for(settings: Settings, language: str) -> PromptSet:
-    """Return the prompts of the settings, else the built-in set of ``language``."""
+    """Return the prompts of the settings, else the built-in set of ``language``.
+
+    Raises `UsageError` for prompts that cannot be used with these settings.
+    """
     if settings.run.prompt is not None:
         return from_prompts([check_prompt(settings.run.prompt, "--prompt")], language)
-    return load(settings.run.prompts, language)
+    prompts = load(settings.run.prompts, language)
+    if prompts.conversations and settings.run.turns_per_conversation > 1:
+        raise UsageError(
+            f"{settings.run.prompts} has conversations of its own, and "
+            "run.turns_per_conversation makes others",
+            "leave one of them out",
+        )
+    return prompts
 
 
 def plan_run(settings: Settings, prompts: PromptSet) -> list[PlannedTurn]:
-    """Plan one cold turn, the warm-up turns, and all measured turns that may be needed."""
-    return plan_turns(
+    """Plan one cold turn, the warm-up turns, and all measured turns that may be needed.
+
+    Only measured turns are in conversations.
+    """
+    count = look_counts(settings.model_dump())[-1]
+    turns_each = settings.run.turns_per_conversation
+    if turns_each == 1 and not prompts.conversations:
+        return plan_turns(prompts.rotate_warmup(settings.run.warmup + 1), prompts.rotate(count))
+    groups = prompts.in_conversations(count, turns_each)
+    planned = plan_turns(
         prompts.rotate_warmup(settings.run.warmup + 1),
-        prompts.rotate(look_counts(settings.model_dump())[-1]),
+        [prompt for group in groups for prompt in group],
     )
+    places = [
+        (number, place)
+        for number, group in enumerate(groups, 1)
+        for place in range(1, len(group) + 1)
+    ]
+    apart = len(planned) - len(places)
+    return planned[:apart] + [
+        replace(turn, conversation=number, conversation_turn=place)
+        for turn, (number, place) in zip(planned[apart:], places, strict=True)
+    ]
 
 
 def audible_rule(settings: AudibleSettings) -> AudibleRule:
@@ -111,13 +144,15 @@ def take_turns(
     watch: Callable[[int, Event], None] | None = None,
     machine: MachineWatch | None = None,
     secrets: Secrets = NO_SECRETS,
+    history: ConversationHistory | None = None,
 ) -> Iterator[Recording]:
     """Yield each turn, sealed, as soon as it has ended.
 
     ``pause_s`` seconds of silence come before each measured turn, ``idle_gap_s`` before each idle
     one. Connections are prepared before every turn except an idle one: it measures what the silence
     has left of them. ``machine`` notes what the machine did during a turn; it is read before the
-    turn starts and after it has ended. No turn contains any of ``secrets``.
+    turn starts and after it has ended. No turn contains any of ``secrets``. ``history`` has what
+    was said so far in the conversation, if the turns are of one.
 
     A turn that ended by a defect is yielded, and then the exception is raised. The same holds for a
     turn that had ended when the user interrupted. A turn that was interrupted is not yielded.
@@ -133,16 +168,32 @@ def take_turns(
                 target.prepare()
         if machine is not None:
             machine.before_turn()
+        answering = target if history is None else history.target_for(turn.conversation, target)
         recorder = Recorder(clock, watch=watch, secrets=secrets)
         try:
-            target.run(turn.prompt, recorder.emit)
+            answering.run(turn.prompt, recorder.emit)
             state = machine.after_turn() if machine is not None else None
         except BaseException as error:
             if recorder.ended and not _broken_off(recorder, error):
-                yield recorder.seal(turn.turn, turn.phase, rule)
+                yield _sealed(recorder, turn, rule, None)
             raise
-        recording = recorder.seal(turn.turn, turn.phase, rule)
-        yield replace(recording, timeline=replace(recording.timeline, machine=state))
+        recording = _sealed(recorder, turn, rule, state)
+        if history is not None:
+            history.heard(recording.timeline)
+        yield recording
+
+
+def _sealed(
+    recorder: Recorder, turn: PlannedTurn, rule: AudibleRule, state: MachineState | None
+) -> Recording:
+    recording = recorder.seal(turn.turn, turn.phase, rule)
+    timeline = replace(
+        recording.timeline,
+        machine=state,
+        conversation=turn.conversation,
+        conversation_turn=turn.conversation_turn,
+    )
+    return replace(recording, timeline=timeline)
 
 
 def _broken_off(recorder: Recorder, error: BaseException) -> bool:

@@ -12,8 +12,9 @@ from voicebench.results.baseline import read_baseline
 from voicebench.results.folder import check_writable
 from voicebench.results.run import RecordedRun
 from voicebench.settings import Effective, Settings
-from voicebench.targets.kinds import check_target
+from voicebench.targets.kinds import check_target, kind_of
 from voicebench.targets.recorded_names import expected_settings
+from voicebench.text.prompts import PromptSet
 
 
 def run_session(effective: Effective, observer: Observer) -> RecordedRun:
@@ -41,7 +42,7 @@ def check_session(settings: Settings) -> RecordedRun | None:
     is fetched or loaded.
     """
     check_target(settings)
-    prompts_for(settings, "en")
+    check_conversations(settings, prompts_for(settings, "en"))
     results = Path(settings.run.results)
     check_writable(results)
     if settings.judge.is_held_to_nothing:
@@ -54,3 +55,15 @@ def check_session(settings: Settings) -> RecordedRun | None:
     return read_baseline(
         settings.judge.baseline, results, settings.run.name, expected_settings(settings)
     )
+
+
+def check_conversations(settings: Settings, prompts: PromptSet) -> None:
+    """Raise `UsageError` for conversations with a target that cannot be told what was said."""
+    kind = kind_of(settings)
+    is_wanted = settings.run.turns_per_conversation > 1 or prompts.conversations
+    if is_wanted and kind.why_no_history is not None:
+        raise UsageError(
+            f"target {kind.name!r} cannot have conversations: {kind.why_no_history}",
+            "measure a language model in process or a chat server (--server http://…), or leave "
+            "--turns-per-conversation and prompts in conversations out",
+        )

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from voicebench.events import Emit, LlmEvent, TtsEvent
+from voicebench.text.chat_template import PastMessage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +53,19 @@ class Interruptible(Protocol):
 
     def interrupt(self) -> None:
         """Make a running `reply` fail at once. Called from another thread."""
+        ...
+
+
+@runtime_checkable
+class ConversingModel(Protocol):
+    """A language model that can reply after other messages."""
+
+    def in_conversation(self, earlier: Sequence[PastMessage], scope: str) -> LanguageModel:
+        """Return the same model after the messages ``earlier``: user and model in turn.
+
+        Both share the engine or the connection. What was computed for a reply of the same ``scope``
+        may be used again, and nothing else.
+        """
         ...
 
 

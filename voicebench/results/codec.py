@@ -25,7 +25,8 @@ from voicebench.turn.timeline import Timeline
 from voicebench.turn.typed_json import LARGEST, read_as
 
 SCHEMA = 1
-SPARSE = ("remarks", "usage_with_hidden", "connected_in_turn")
+OF_CONVERSATIONS = ("conversation", "conversation_turn", "prompt_tokens", "cached_tokens")
+SPARSE = ("remarks", "usage_with_hidden", "connected_in_turn", *OF_CONVERSATIONS)
 LATER = (*SPARSE, "machine")
 _FIELDS = tuple(field.name for field in fields(Timeline))
 
@@ -42,7 +43,12 @@ def encode_line(turn: Timeline) -> str:
         "server_timings": [astuple(timing) for timing in turn.server_timings],
         "connected_in_turn": [place for place, one in enumerate(made) if one.in_turn],
     }
-    written = {name: value for name, value in line.items() if value or name not in SPARSE}
+    written = {
+        name: value
+        for name, value in line.items()
+        # No token is a count, and not the same as a count that nobody gave.
+        if value or name not in SPARSE or (name in OF_CONVERSATIONS and value is not None)
+    }
     return as_json({"schema": SCHEMA, **written})
 
 
@@ -117,6 +123,8 @@ def _check_turn(turn: Timeline) -> None:
         _check_order(name, texts, turn.end_ns)
         _require(all(text for _, text in texts), f"{name} have a piece without text")
     _check_order("audio", turn.audio, turn.end_ns)
+    place = (turn.conversation, turn.conversation_turn)
+    _require(place == (None, None) or all(place), "its place in a conversation is incomplete")
     samples = [count for _, count in turn.audio]
     _require(min(samples, default=1) >= 1, "audio has a piece without a sample")
     _require(sum(samples) <= LARGEST, "audio has too many samples")

@@ -40,10 +40,23 @@ RUN = (
     "Number of the measured turn among the measured ones, from 1, as tables and pictures count; "
     "empty for any other phase.",
 )
+LAST_COLUMNS: tuple[tuple[str, str], ...] = (
+    ("conversation", "Number of the conversation, from 1; empty for a turn that stands alone."),
+    ("conversation_turn", "Number of the turn within its conversation, from 1."),
+    (
+        "prompt_tokens",
+        "Tokens of the prompt with all messages before it, as the model or its server counts them.",
+    ),
+    (
+        "cached_tokens",
+        "Those of them that were not computed again, as the model or its server says.",
+    ),
+)
 COLUMNS: tuple[tuple[str, str], ...] = (
     *TEXT_COLUMNS,
     *((metric.name, metric.doc) for metric in METRICS),
     RUN,
+    *LAST_COLUMNS,
 )
 """Every column with its description."""
 
@@ -51,6 +64,7 @@ CSV_COLUMNS: tuple[str, ...] = tuple(name for name, _ in COLUMNS)
 """The header."""
 
 _PHASE = CSV_COLUMNS.index("phase")
+_RUN = CSV_COLUMNS.index(RUN[0])
 _FORMULA_STARTS = tuple("=+-@＝＋－＠\t\n")
 _WITHOUT_SHAPE = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
 """Invisible characters, which some programs skip before the sign of a formula."""
@@ -96,7 +110,7 @@ def row(
         "first_chunk_words": None if first_chunk is None else len(first_chunk.split()),
     }
     cells |= {metric.name: _cell(metric, values[metric.name]) for metric in METRICS}
-    return cells | {RUN[0]: run}
+    return cells | {RUN[0]: run} | {name: getattr(turn, name) for name, _ in LAST_COLUMNS}
 
 
 def cells_of(
@@ -109,7 +123,7 @@ def cells_of(
 def numbered(cells: list[str], runs: RunCount) -> list[str]:
     """Return ``cells`` (of `cells_of`, without run) with the number that ``runs`` counts next."""
     run = runs.of(cells[_PHASE])
-    return cells if run is None else [*cells[:-1], str(run)]
+    return cells if run is None else [*cells[:_RUN], str(run), *cells[_RUN + 1 :]]
 
 
 def _cell(metric: Metric, value: float | None) -> float | int | None:

@@ -12,6 +12,7 @@ from voicebench.events import Phase
 from voicebench.figures.columns import Columns
 from voicebench.figures.phases import phase_figures
 from voicebench.figures.summary import Summary
+from voicebench.figures.turn_numbers import by_turn_number
 from voicebench.judging.digest import Digest
 from voicebench.judging.final import Final
 from voicebench.judging.gates import GateResult
@@ -25,6 +26,7 @@ def summary_document(
 ) -> dict[str, object]:
     """Return the document. ``run`` names the run and what it measured."""
     summary = digest.summary
+    conversations = conversations_document(digest.columns)
     return {
         "schema": SCHEMA,
         "run": dict(run),
@@ -34,10 +36,16 @@ def summary_document(
             **{str(phase): digest.turns(phase) for phase in OTHER_PHASES},
         },
         "phases": phases_document(digest.phases, summary),
+        **({"conversations": conversations} if conversations else {}),
         "metrics": {name: distribution.as_dict() for name, distribution in summary.metrics.items()},
         "gates": [result.as_dict() for result in results],
         **final.as_dict(),
     }
+
+
+def conversations_document(measured: Columns) -> list[dict[str, object]]:
+    """Return the figures of conversations by turn number; empty without conversations."""
+    return [found.as_dict() for found in by_turn_number(measured)]
 
 
 def phases_document(phases: Mapping[Phase, Columns], summary: Summary) -> dict[str, object]:

@@ -15,7 +15,7 @@ from voicebench.figures.summary import Summary
 from voicebench.judging.final import Taken
 from voicebench.judging.gates import GateResult, judge, parse_gate, worst
 from voicebench.judging.judgement import planned_turns
-from voicebench.results.document import OTHER_PHASES, phases_document
+from voicebench.results.document import OTHER_PHASES, conversations_document, phases_document
 from voicebench.results.folder import SETTINGS, SUMMARY
 from voicebench.results.judged import Judged
 from voicebench.results.reading import object_in, read_document
@@ -120,6 +120,9 @@ def _computed_summary(
         taken = Taken(summary.turns, summary.failed, planned_turns(settings), complete=complete)
         final = Judged.of(stored).final(taken, [result.verdict for result in gates])
         computed |= final.as_dict()
+    conversations = conversations_document(phases.get("measured") or columns_of(()))
+    if conversations or "conversations" in stored:
+        computed["conversations"] = conversations
     if "phases" in stored:
         computed["phases"] = phases_document(phases, summary)
     return computed

@@ -47,9 +47,14 @@ class RunSettings(SettingsSection):
     and is kept apart."""
     prompts: str | None = None
     """A file of prompts (text, one a line; or JSONL), or a built-in set: 'english', 'french',
-    'reference'. Default: the set of the voice's language."""
+    'reference'. Default: the set of the voice's language. A line '---' in a text file ends a
+    conversation; a list of strings in JSONL is one."""
     prompt: str | None = None
     """One prompt for every turn."""
+    turns_per_conversation: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Turns of each conversation; 1: every turn stands alone. A turn of a conversation is answered
+    after all messages before it, with the replies as they were received. The measured turns are
+    grouped, so 'runs' counts turns, not conversations."""
     sequential: bool = False
     """Begin to synthesize only when the whole reply is there."""
     idle_gap_s: Annotated[float, Field(ge=0, le=3600)] = 0.0

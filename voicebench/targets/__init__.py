@@ -6,10 +6,11 @@ kinds is `voicebench.targets.kinds.KINDS`. docs/extending.md shows how to add on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from voicebench.events import Emit, Event
+from voicebench.text.chat_template import PastMessage
 
 if TYPE_CHECKING:
     from voicebench.settings import Settings
@@ -37,6 +38,19 @@ class Target(Protocol):
         ...
 
 
+@runtime_checkable
+class Conversing(Protocol):
+    """A target that can answer a prompt after other messages."""
+
+    def in_conversation(self, earlier: Sequence[PastMessage], scope: str) -> Target:
+        """Return the same target after the messages ``earlier``: user and model in turn.
+
+        The engines are shared. What was computed in a turn with the same ``scope`` may be used
+        again, and nothing else.
+        """
+        ...
+
+
 class TargetKind:
     """One kind of target: its name, its settings, how it is checked and how it is opened.
 
@@ -48,6 +62,8 @@ class TargetKind:
     """The value of ``run.target``. After a name that ends with ``:`` come parameters."""
     example: str
     """How ``run.target`` is written, for messages."""
+    why_no_history: str | None = None
+    """Why it cannot answer after the messages of a conversation; None if it can (`Conversing`)."""
     hides: tuple[type[Event], ...] = ()
     """The events that cannot be observed; metrics that need them are missing."""
 

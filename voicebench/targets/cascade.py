@@ -12,7 +12,13 @@ from voicebench.errors import UsageError
 from voicebench.events import Emit
 from voicebench.machine.devices import check_device
 from voicebench.pipeline.pipeline import run_turn
-from voicebench.pipeline.protocols import LanguageModel, PacedSpeaker, Synthesizer, WholeSpeaker
+from voicebench.pipeline.protocols import (
+    ConversingModel,
+    LanguageModel,
+    PacedSpeaker,
+    Synthesizer,
+    WholeSpeaker,
+)
 from voicebench.pipeline.scheduling import BUFFER_S, FreeForAll, TurnTaking, buffer_for
 from voicebench.remote import Remote
 from voicebench.remote.connection.access import address_of
@@ -27,6 +33,7 @@ from voicebench.targets.engine_opening import (
 )
 from voicebench.targets.reaching import reached
 from voicebench.targets.speech_servers import SPEECH_SERVERS, check_speech_server, speech_server
+from voicebench.text.chat_template import PastMessage
 from voicebench.text.chunking import Chunker
 
 if TYPE_CHECKING:
@@ -107,6 +114,11 @@ class Cascade:
         cascade = copy(self)
         cascade.llm = llm
         return cascade
+
+    def in_conversation(self, earlier: Sequence[PastMessage], scope: str) -> Cascade:
+        """Return the same cascade after the messages ``earlier``; both share their engines."""
+        assert isinstance(self.llm, ConversingModel)  # every model of this package is one
+        return self.with_model(self.llm.in_conversation(earlier, scope))
 
     def _remote_engines(self) -> list[Remote]:
         return [engine for engine in (self.llm, self.tts) if isinstance(engine, Remote)]

@@ -17,7 +17,8 @@ class Script:
     ``ttft_s`` turn start to first token; ``token_s`` between tokens; ``ttfb_s`` chunk handed over
     to first samples; ``speed_x`` audio seconds per second of synthesis; ``silence_s`` at the head
     of the reply's audio; ``words`` of the reply (one token each); every ``fail``-th turn fails
-    after its first token (0: none).
+    after its first token (0: none); ``history_s`` by which each earlier turn of the conversation
+    delays the first token, as if the history was computed again.
     """
 
     ttft_s: float = 0.120
@@ -27,6 +28,7 @@ class Script:
     silence_s: float = 0.0
     words: int = 16
     fail: int = 0
+    history_s: float = 0.0
 
 
 _KEYS = {field.name.split("_")[0]: field.name for field in fields(Script)}

@@ -10,9 +10,11 @@ the instrument's own error (``voicebench selftest``). The audio is computed to l
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -31,6 +33,7 @@ from voicebench.events import (
 )
 from voicebench.targets import Say, TargetKind
 from voicebench.targets.script import PREFIX, Script, parse_script
+from voicebench.text.chat_template import PastMessage
 from voicebench.text.chunking import Chunker
 
 if TYPE_CHECKING:
@@ -191,14 +194,15 @@ class Simulated:
         self.script = script
         self.clock = clock or RealClock()
         self._new_chunker = new_chunker
-        self._turns = 0
+        self._turns = count(1)
         self._plans: dict[bool, list[Scripted]] = {}
+        self._plans_after: dict[int, dict[bool, list[Scripted]]] = {0: self._plans}
         self._plan(fails=False)
 
     def run(self, prompt: str, emit: Emit) -> None:
         """Emit each event of the script at its moment."""
-        self._turns += 1
-        fails = self.script.fail > 0 and self._turns % self.script.fail == 0
+        turn = next(self._turns)
+        fails = self.script.fail > 0 and turn % self.script.fail == 0
         emit(TurnStarted(prompt))
         # Read after the stamp of `TurnStarted`, so that no event is early.
         start_ns = self.clock.now_ns()
@@ -211,6 +215,17 @@ class Simulated:
         if fails not in self._plans:
             self._plans[fails] = plan_turn(self.script, "", self._new_chunker(), fails=fails)
         return self._plans[fails]
+
+    def in_conversation(self, earlier: Sequence[PastMessage], scope: str) -> Simulated:  # noqa: ARG002
+        """Return the same script, in which each earlier turn delays the first token."""
+        after = copy(self)
+        turns = len(earlier) // 2
+        after.script = replace(
+            self.script, ttft_s=self.script.ttft_s + turns * self.script.history_s
+        )
+        after._plans = self._plans_after.setdefault(turns, {})
+        after._plan(fails=False)
+        return after
 
     def describe(self) -> dict[str, object]:
         """Return the script."""

@@ -22,6 +22,7 @@ class WholeTurnKind(TargetKind):
 
     wire: str
     """The connection to the endpoint, as `voicebench.checks.transports` names it."""
+    why_no_history = "its endpoint takes one prompt in a turn, and no messages before it"
     own_settings: tuple[str, ...] = ()
     """Settings of ``[server]`` that not every kind has."""
 

@@ -158,6 +158,14 @@ class Timeline:
     speaker_ns: int | None = None
     machine: MachineState | None = None
     """None where it was not sampled, as in older results."""
+    conversation: int | None = None
+    """Number of the conversation within the run, from 1; None for a turn that stands alone."""
+    conversation_turn: int | None = None
+    """Number of the turn within its conversation, from 1."""
+    prompt_tokens: int | None = None
+    """Tokens of the prompt with all messages before it, as the model or its server counts them."""
+    cached_tokens: int | None = None
+    """Those of them that were not computed again, as the model or its server says."""
 
     @property
     def failed(self) -> bool:
@@ -232,6 +240,8 @@ def seal(
         failure=_last(failures) or _failure_of_audio(sound, pcm),
         usage_tokens=None if usage is None else usage.tokens,
         usage_with_hidden=usage is not None and usage.hidden is None,
+        prompt_tokens=None if usage is None else usage.prompt_tokens,
+        cached_tokens=None if usage is None else usage.cached_tokens,
         remarks=_first_of_each_kind(found[Remark]),
         first_byte_ns=_last([at_ns for at_ns, _ in found[FirstByte]]),
         connections=_first_of_each_number(found[Connected]),

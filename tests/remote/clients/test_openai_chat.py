@@ -36,6 +36,7 @@ from voicebench.remote.clients.openai_chat import ChatOptions, OpenAiChat
 from voicebench.remote.connection.access import ApiKey
 from voicebench.remote.connection.timeouts import Timeouts
 from voicebench.remote.failure import RemoteError
+from voicebench.text.chat_template import PastMessage
 
 # What is a token.
 
@@ -247,6 +248,24 @@ def test_the_request_asks_for_a_stream_with_usage_and_only_for_what_is_set() -> 
         "max_tokens": 40,
         "top_k": 1,
     }
+
+
+def test_the_messages_of_a_conversation_are_sent_before_the_prompt() -> None:
+    script = streams(sse(delta(content="a"), STOP))
+    with chat(script, ChatOptions(system_prompt="Be brief.")) as (model, server):
+        earlier = [PastMessage("user", "Hello?"), PastMessage("assistant", "a")]
+        after = model.in_conversation(earlier, "talk")
+        for said in (model, after):
+            list(said.reply("Who?"))
+        after.look_back()
+        assert after.describe() == model.describe()
+    system, *said = server.requests[1].json["messages"]
+    assert server.requests[0].json["messages"] == [system, said[-1]]
+    assert said == [
+        {"role": "user", "content": "Hello?"},
+        {"role": "assistant", "content": "a"},
+        {"role": "user", "content": "Who?"},
+    ]
 
 
 def test_extra_can_take_a_key_out_of_the_request() -> None:

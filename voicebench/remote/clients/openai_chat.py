@@ -24,7 +24,8 @@ llama.cpp adds ``timings`` to the last chunk; its ``prompt_ms`` then replaces th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -36,6 +37,8 @@ from voicebench.remote.clients.openai_reply import ReplyReader, read_whole, unti
 from voicebench.remote.connection.access import Access, base_of, below
 from voicebench.remote.connection.answer import Answer
 from voicebench.remote.formats.sse import EventStream
+from voicebench.text.chat_template import PastMessage
+from voicebench.text.chat_template import messages as conversation_with
 
 _PATH = "/chat/completions"
 
@@ -75,6 +78,7 @@ class OpenAiChat(HttpEngine):
         super().__init__(self._url, access, "llm")
         self._model = model
         self._options = options or ChatOptions()
+        self._earlier: tuple[PastMessage, ...] = ()
         self._ended: tuple[EventStream, ReplyReader] | None = None
 
     def reply(self, prompt: str) -> Iterator[LlmEvent]:
@@ -99,6 +103,15 @@ class OpenAiChat(HttpEngine):
                     f"{answer.quoted_beginning()}",
                     "check the URL's path",
                 )
+
+    def in_conversation(self, earlier: Sequence[PastMessage], scope: str = "") -> OpenAiChat:  # noqa: ARG002
+        """Return the same client that sends the messages ``earlier`` before each prompt.
+
+        Both share the connections. The server decides what it computes again.
+        """
+        after = copy(self)
+        after._earlier = tuple(earlier)
+        return after
 
     def check(self) -> None:
         """Open the connection now and learn the model's name, if it is not set.
@@ -142,9 +155,7 @@ class OpenAiChat(HttpEngine):
 
     def _body(self, prompt: str) -> dict[str, object]:
         options = self._options
-        messages = [{"role": "user", "content": prompt}]
-        if options.system_prompt:
-            messages.insert(0, {"role": "system", "content": options.system_prompt})
+        messages = conversation_with(options.system_prompt or "", prompt, self._earlier)
         request: dict[str, object] = {
             "model": self._model,
             "messages": messages,

@@ -24,6 +24,7 @@ from voicebench.report.console.figure_tables import (
 )
 from voicebench.report.console.run_table import run_sheet
 from voicebench.report.console.style import QUIET, VERDICT_SIGNS, Column, Sheet
+from voicebench.report.console.turn_number_table import turn_number_sheet
 from voicebench.report.console.verdicts import verdict_sheet, verdict_text
 from voicebench.report.runs import first_audio_limit
 from voicebench.results.run import RecordedRun
@@ -36,6 +37,7 @@ def sheets_of(run: RecordedRun) -> list[Sheet]:
         verdict_sheet(gates, run.summary, run.previous) if gates else None,
         against_sheet(run.judged),
         run_sheet(digest, first_audio_limit(gates)),
+        turn_number_sheet(run.columns),
         phase_sheet(digest),
         chunk_sheet(digest.chunks),
         server_sheet(run.summary),

@@ -11,6 +11,10 @@ Three sets are built in: ``english`` and ``french`` (48 short spoken requests ea
 - JSONL (``.jsonl``, ``.ndjson``): each line a string, or an object with a string as its ``prompt``
   (or ``text``).
 
+A file may hold conversations: what the user says in the turns of each, one after the other. In a
+text file a line ``---`` ends a conversation. In JSONL a conversation is a line with a list of
+strings; a prompt beside such lists is a conversation of one turn.
+
 A prompt is one line of at most `MAX_CHARACTERS`. Control characters, including tabs and line breaks
 inside the prompt, are errors. Spaces around a prompt are removed.
 """
@@ -21,7 +25,7 @@ import json
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from voicebench.errors import UsageError
@@ -31,6 +35,9 @@ MAX_CHARACTERS = 8_000
 
 MAX_FILE_BYTES = 16 * 2**20
 """The largest file of prompts."""
+
+CONVERSATION_END = "---"
+"""The line that ends a conversation in a text file."""
 
 _HERE = Path(__file__).parent
 _BUILT_IN = {"english": "en", "french": "fr", "reference": "en"}
@@ -45,11 +52,13 @@ _INVISIBLE = frozenset({"Zs", "Cf"})
 class PromptSet:
     """The prompts of a run. Prompts that are also measured are removed from ``warmup``.
 
-    Raises `voicebench.errors.UsageError` if one of the two is then empty.
+    ``conversations`` has the measured prompts by conversation, if the file groups them. Raises
+    `voicebench.errors.UsageError` if ``measured`` or ``warmup`` is then empty.
     """
 
     measured: tuple[str, ...]
     warmup: tuple[str, ...]
+    conversations: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.measured:
@@ -66,6 +75,23 @@ class PromptSet:
     def rotate(self, count: int) -> tuple[str, ...]:
         """Return ``count`` measured prompts in order, from the first again after the last."""
         return _rotate(self.measured, count)
+
+    def in_conversations(self, count: int, turns: int) -> tuple[tuple[str, ...], ...]:
+        """Return ``count`` measured prompts, grouped into conversations.
+
+        They are those of the file, in order, from the first again after the last. Else each has
+        ``turns`` of the prompts of `rotate`. The last conversation may be shorter.
+        """
+        groups = self.conversations
+        if not groups:
+            prompts = self.rotate(count)
+            return tuple(prompts[first : first + turns] for first in range(0, count, turns))
+        taken: list[tuple[str, ...]] = []
+        while count > 0:
+            group = groups[len(taken) % len(groups)][:count]
+            taken.append(group)
+            count -= len(group)
+        return tuple(taken)
 
     def rotate_warmup(self, count: int) -> tuple[str, ...]:
         """Return ``count`` warm-up prompts in order, from the first again after the last."""
@@ -84,7 +110,9 @@ def load(source: str | Path | None = None, language: str = "en") -> PromptSet:
     if isinstance(source, str) and source in _BUILT_IN:
         return PromptSet(_built_in(source), _built_in(f"{source}-warmup"))
     name = _SET_OF_LANGUAGE[language_of(language)]
-    return _with_warmup_of(name, _read(Path(os.path.expanduser(source)), str(source)))
+    groups, are_conversations = _read(Path(os.path.expanduser(source)), str(source))
+    prompts = _with_warmup_of(name, _flat(groups))
+    return replace(prompts, conversations=groups) if are_conversations else prompts
 
 
 def from_prompts(prompts: Iterable[str], language: str = "en") -> PromptSet:
@@ -138,7 +166,11 @@ def _rotate(prompts: tuple[str, ...], count: int) -> tuple[str, ...]:
 
 
 def _built_in(name: str) -> tuple[str, ...]:
-    return _read(_HERE / f"{name}.txt", f"the built-in set '{name}'")
+    return _flat(_read(_HERE / f"{name}.txt", f"the built-in set '{name}'")[0])
+
+
+def _flat(groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(prompt for group in groups for prompt in group)
 
 
 def _with_warmup_of(name: str, measured: tuple[str, ...]) -> PromptSet:
@@ -150,18 +182,27 @@ def _with_warmup_of(name: str, measured: tuple[str, ...]) -> PromptSet:
     return PromptSet(measured, warmup)
 
 
-def _read(path: Path, shown: str) -> tuple[str, ...]:
-    """Read the prompts of one file; errors call it ``shown``."""
-    lines = _lines(_bytes_of(path, shown), shown)
+def _read(path: Path, shown: str) -> tuple[tuple[tuple[str, ...], ...], bool]:
+    """Return the prompts of one file in groups, and whether these are conversations.
+
+    Errors call the file ``shown``.
+    """
+    lines = list(_lines(_bytes_of(path, shown), shown))
     if path.suffix.lower() in _JSON_SUFFIXES:
-        prompts = tuple(_json_prompt(line, where) for where, line in lines)
+        read = [_json_prompts(line, where) for where, line in lines]
+        groups, are_conversations = [group for group, _ in read], any(many for _, many in read)
     else:
-        prompts = tuple(
-            _text_prompt(line, where) for where, line in lines if not line.startswith("#")
-        )
-    if not prompts:
+        groups = [()]
+        for where, line in lines:
+            if line == CONVERSATION_END:
+                groups.append(())
+            elif not line.startswith("#"):
+                groups[-1] += (_text_prompt(line, where),)
+        are_conversations = len(groups) > 1
+    found = tuple(filter(None, groups))
+    if not found:
         raise UsageError(f"{shown} has no prompts", "write one a line")
-    return prompts
+    return found, are_conversations
 
 
 def _bytes_of(path: Path, shown: str) -> bytes:
@@ -211,16 +252,26 @@ def _text_prompt(line: str, where: str) -> str:
     return check_prompt(line, where)
 
 
-def _json_prompt(line: str, where: str) -> str:
+def _json_prompts(line: str, where: str) -> tuple[tuple[str, ...], bool]:
+    """Return the prompts of a line, and whether they are a conversation."""
     value = _parsed(line)
+    if isinstance(value, list):
+        if not value or not all(isinstance(said, str) for said in value):
+            raise UsageError(
+                f"{where} is not a conversation in JSON",
+                "write a list of strings: what the user says, turn by turn",
+            )
+        places = [f"{where}, turn {number}" for number in range(1, len(value) + 1)]
+        return tuple(map(check_prompt, value, places)), True
     if isinstance(value, dict):
         value = value.get("prompt", value.get("text"))
     if not isinstance(value, str):
         raise UsageError(
             f"{where} is not a prompt in JSON",
-            'write a string, or an object with a string as its "prompt", on each line',
+            'write a string, or an object with a string as its "prompt", on each line; a list of '
+            "strings is a conversation",
         )
-    return check_prompt(value, where)
+    return (check_prompt(value, where),), False
 
 
 def _parsed(line: str) -> object:
