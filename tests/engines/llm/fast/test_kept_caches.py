@@ -34,6 +34,7 @@ class IdDecoder:
     """A decoder whose keys and values are the ids themselves, so that a mixed-up cache shows."""
 
     shape = SHAPE
+    block = 256
 
     def __init__(self) -> None:
         self.new_caches = 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from voicebench.engines.llm.fast.engine import FastEngine
 from voicebench.engines.llm.fast.graph_decoder import GraphDecoder
 from voicebench.engines.llm.fast.kernels import Precision, plain
 from voicebench.engines.llm.fast.model_shape import read_shape
-from voicebench.engines.llm.fast.torch_decoder import TorchDecoder
+from voicebench.engines.llm.fast.torch_decoder import TorchDecoder, gathered_at_once
 from voicebench.errors import EngineError
 
 SIZES: dict[str, Any] = {
@@ -56,6 +57,11 @@ FAMILIES: dict[str, Callable[[], PretrainedConfig]] = {
     ),
     "qwen3": lambda: Qwen3Config(**SIZES, head_dim=24),
 }
+
+
+def first_ids(engine: FastEngine, prompt: list[int], count: int) -> list[int]:
+    sampled = (token_id for token_id in engine.generate(prompt) if token_id is not None)
+    return list(itertools.islice(sampled, count))
 
 
 def decoder_of(
@@ -142,6 +148,19 @@ def test_what_a_cache_holds_can_be_copied_and_filled_into_another(
         torch.testing.assert_close(decoder.forward(ids[9:], other, 9), expected[1])
 
 
+@pytest.mark.parametrize(("count", "positions"), [(1, 9), (5, 5), (7, 30)])
+def test_fused_attention_is_attention(count: int, positions: int, tmp_path: Path) -> None:
+    write_model(tmp_path, tiny_llama_config(head_dim=32))
+    decoder = decoder_of(tmp_path)
+    draws = torch.Generator().manual_seed(0)
+    query = torch.randn(4, count, 32, generator=draws)
+    keys, values = torch.randn(2, 2, positions, 32, generator=draws)
+    at = torch.arange(positions - count, positions)[:, None]
+    mask = torch.zeros(count, positions).masked_fill(torch.arange(positions)[None] > at, -torch.inf)
+    expected = decoder.gather(query, keys, values, mask)
+    torch.testing.assert_close(gathered_at_once(query, keys, values, mask), expected)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_one_token_is_what_the_pass_of_several_gives(
     precision: Precision, device: str, tmp_path: Path
@@ -164,8 +183,7 @@ def test_turns_at_once_do_not_mix(device: str, tmp_path: Path) -> None:
     prompts = [[5, 6, first, 8] for first in range(20, 26)]
 
     def reply(prompt: list[int]) -> list[int]:
-        sampled = engine.generate(prompt)
-        return [next(sampled) for _ in range(20)]
+        return first_ids(engine, prompt, 20)
 
     with ThreadPoolExecutor(len(prompts)) as pool:
         together = list(pool.map(reply, prompts))
@@ -176,8 +194,7 @@ def test_a_reply_goes_on_as_it_was_when_its_cache_grows(device: str, tmp_path: P
     write_model(tmp_path, tiny_llama_config(max_position_embeddings=2048))
     decoder = decoder_of(tmp_path, decoder=GraphDecoder, device=device)
     engine = FastEngine(decoder, prefix=[5, 6], temperature=0.0, seed=0)
-    sampled = engine.generate([5, 6, 7])
-    ids = [next(sampled) for _ in range(540)]  # the first cache has room for 512
+    ids = first_ids(engine, [5, 6, 7], 540)  # the first cache has room for 512
     whole = decoder.every_score([5, 6, 7, *ids[:-1]], decoder.new_cache(600), 0)
     for position in range(505, 520):
         assert int(whole[2 + position].argmax()) == ids[position]

@@ -41,6 +41,11 @@ class Decoder(Protocol):
         ...
 
     @property
+    def block(self) -> int:
+        """How many ids one pass takes at most."""
+        ...
+
+    @property
     def precision(self) -> Precision:
         """The number format of the products."""
         ...

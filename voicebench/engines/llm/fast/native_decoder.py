@@ -17,6 +17,7 @@ import numpy as np
 
 from voicebench.engines.llm.fast.decoder_weights import LayerWeights, Weights
 from voicebench.engines.llm.fast.model_shape import Shape, Unsupported, rotary_tables
+from voicebench.engines.llm.fast.prompt_cache import BLOCK
 from voicebench.engines.llm.fast.segment import Segment
 from voicebench.engines.llm.sampling import Sampler
 from voicebench.engines.native.library import library_facts
@@ -90,6 +91,7 @@ class NativeDecoder:
                 raise Unsupported(f"a width of {size} is not a multiple of {GROUP}")
         self.shape = shape
         self.precision: Precision = "int8"
+        self.block = BLOCK
         self.parameters = weights.parameters
         self.threads = threads
         self._library = library

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_BLOCK = 256
-"""Ids in one pass; a longer prompt is split to keep its attention scores small."""
+BLOCK = 256
+"""Ids in one pass on a CPU; a longer prompt is split to keep its attention scores small."""
 
 _FLOAT_BYTES = 4
 
@@ -23,6 +23,11 @@ class CachingDecoder(Protocol):
     @property
     def shape(self) -> Shape:
         """The model's sizes."""
+        ...
+
+    @property
+    def block(self) -> int:
+        """How many ids one pass takes at most."""
         ...
 
     def new_cache(self, capacity: int) -> Any:
@@ -92,8 +97,8 @@ class PromptCache:
     def forward(self, ids: Sequence[int]) -> Any:
         """Append ``ids`` and return the scores after the last."""
         self.make_room(len(ids))
-        for first in range(0, len(ids), _BLOCK):
-            block = ids[first : first + _BLOCK]
+        for first in range(0, len(ids), self._decoder.block):
+            block = ids[first : first + self._decoder.block]
             scores = self._decoder.forward(block, self._memory, len(self.ids))
             self.ids.extend(block)
         return scores

@@ -21,6 +21,7 @@ import torch
 from voicebench.engines.llm.fast.decoder_weights import LayerWeights, Weights, as_tensor
 from voicebench.engines.llm.fast.kernels import Linear, LinearKind
 from voicebench.engines.llm.fast.model_shape import Shape, rotary_tables
+from voicebench.engines.llm.fast.prompt_cache import BLOCK
 from voicebench.engines.llm.out_of_memory import memory_errors
 from voicebench.engines.llm.sampling import TensorSampler
 from voicebench.machine.devices import set_torch_threads, to_host
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from voicebench.engines.llm.fast.decoder_weights import Array
+
+
+BLOCK_ON_GPU = 2048
+"""Ids in one pass: each pass reads all weights and starts all kernels again."""
 
 
 @dataclass(slots=True)
@@ -75,6 +80,7 @@ class TorchDecoder:
         self.parameters = weights.parameters
         self.dtype = kind.activations
         self.precision = kind.precision
+        self.block = BLOCK_ON_GPU if device.type == "cuda" else BLOCK
         self._kernels = kind.name
         self.embedding = as_tensor(weights.embedding).to(device)
         self.layers = tuple(
@@ -168,7 +174,8 @@ class TorchDecoder:
         if only_last and hidden.shape[0] > 1:
             query, hidden, start = query[:, -1:], hidden[-1:], span.end - 1
         mask = _mask(hidden.shape[0], start, span.end, layer.window, hidden.device)
-        return self.behind(layer, hidden, self.gather(query, keys, values, mask))
+        gather = gathered_at_once if hidden.is_cuda and mask is not None else self.gather
+        return self.behind(layer, hidden, gather(query, keys, values, mask))
 
     def heads(
         self, layer: TorchLayer, hidden: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor
@@ -255,6 +262,25 @@ class TorchDecoder:
         if after_norm is not None:
             weight = weight * moved(after_norm).float()
         return kind.prepare(weight, None if bias is None else moved(bias))
+
+
+def gathered_at_once(
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None
+) -> torch.Tensor:
+    """Return what `TorchDecoder.gather` does, by torch's fused attention.
+
+    The scores of a long prompt never stand in memory. Keys and values are copied for each query
+    head that shares them.
+    """
+    heads, count, size = query.shape
+    shared = heads // keys.shape[0]
+    seen = torch.nn.functional.scaled_dot_product_attention(
+        query[None],
+        keys.repeat_interleave(shared, dim=0)[None],
+        values.repeat_interleave(shared, dim=0)[None],
+        None if mask is None else mask.to(query.dtype),
+    )
+    return seen[0].transpose(0, 1).reshape(count, heads * size)
 
 
 def _mask(
