@@ -65,7 +65,7 @@ NEVER_SLOW = (
 )
 """Modules in those rooms that every run loads, whatever its target and whatever computes it."""
 
-MEASURING_PATH = ("turn", "pipeline", "targets", "measuring")
+MEASURING_PATH = ("turn", "pipeline", "targets", "measuring", "load.running")
 """The rooms that a turn passes while it is measured."""
 
 CLOCKS_OF_THE_PATH = {
@@ -232,7 +232,7 @@ def test_a_report_reads_what_was_recorded_and_never_loads_what_made_it() -> None
         assert not {known for known in loaded if is_within(known, MAKERS)}, name
 
 
-MAKERS = ("targets", "pipeline", "engines", "remote", "measuring")
+MAKERS = ("targets", "pipeline", "engines", "remote", "measuring", "load.running")
 
 
 def test_no_file_needs_itself_not_even_for_a_type() -> None:

@@ -26,6 +26,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 from house import as_markdown, as_picture  # noqa: E402
 
 from voicebench.figures.metrics import METRICS  # noqa: E402
+from voicebench.load.level_document import LEVEL_COLUMNS  # noqa: E402
+from voicebench.load.load_gate import LOAD_GATES  # noqa: E402
 from voicebench.report.console.console import print_runs  # noqa: E402
 from voicebench.results.csv_rows import COLUMNS  # noqa: E402
 from voicebench.results.run import read_run  # noqa: E402
@@ -82,6 +84,16 @@ def default_gates() -> str:
     return "\n".join(["```text", *DEFAULT_GATES, "```"])
 
 
+def load_gates() -> str:
+    """Return the default gates of a level as a block of code."""
+    return "\n".join(["```text", *LOAD_GATES, "```"])
+
+
+def level_columns() -> str:
+    """Return the columns of the CSV with one row for each level as a Markdown table."""
+    return _columns_table(LEVEL_COLUMNS)
+
+
 def settings_table() -> str:
     """Return every setting as a row of a Markdown table, by section."""
     rows = ["| setting | default | meaning |", "|---|---|---|"]
@@ -119,6 +131,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "metrics.md": {"metrics": metrics_table, "default gates": default_gates},
     "configuration.md": {"settings": settings_table},
     "csv.md": {"turns": turn_columns, "metrics": metric_columns, "events": event_columns},
+    "load.md": {"load gates": load_gates, "level columns": level_columns},
     "reading-a-run.md": {"example": example_run},
     "../README.md": {"example summary": example_summary},
 }

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Phase = Literal["cold", "warmup", "idle", "measured"]
-"""The phase of a turn. No statistic mixes two phases."""
+Phase = Literal["cold", "warmup", "idle", "measured", "load"]
+"""The phase of a turn. No statistic mixes two phases.
+
+``load`` is a turn of a level: the window of its level (``levels.jsonl``) says whether it is of the
+ramp, measured, or of the drain."""
 
 Stage = Literal["connect", "llm", "chunker", "tts", "audio", "transport", "turn"]
 """The part of the turn in which a failure happened."""

@@ -36,7 +36,12 @@ def walk_below(heading: str) -> list[Step]:
 
 WALKS = {
     heading: walk_below(heading)
-    for heading in ("A prompt to sound", "A timeline to a page", "Bytes to samples")
+    for heading in (
+        "A prompt to sound",
+        "A timeline to a page",
+        "Bytes to samples",
+        "A plan to a capacity",
+    )
 }
 
 

@@ -9,6 +9,7 @@ from drawn_turns import MS, drawn_turn
 
 from voicebench.events import ServerTiming
 from voicebench.figures.metrics import BY_NAME, METRICS, Metric, audio_by_chunk, compute
+from voicebench.turn.load_place import LoadPlace
 from voicebench.turn.timeline import TimedText, Timeline
 
 # One turn with everything in it, in milliseconds; at 1 kHz a sample is a millisecond.
@@ -33,6 +34,9 @@ WHOLE_TURN = drawn_turn(
         ServerTiming(80, 95, "llm"),
     ),
     speaker=215,
+)
+WHOLE_TURN = replace(
+    WHOLE_TURN, load=LoadPlace(1, 0, 0, 0, 5_000_000, 3_000_000, 250_000, 12_000_000)
 )
 
 WHOLE_TURN_BY_EYE = {
@@ -65,6 +69,11 @@ WHOLE_TURN_BY_EYE = {
     "transport_llm_ms": 15,
     "server_tts_ms": 40,
     "transport_tts_ms": 4,
+    "late_ms": 3,
+    "first_audio_due_ms": 203,
+    "first_sound_due_ms": 233,
+    "client_lag_ms": 0.25,
+    "setup_ms": 12,
 }
 
 NOTHING = drawn_turn()

@@ -65,9 +65,16 @@ ROOMS = (
         pure=True,
     ),
     Room(
+        "load",
+        "load as a calculation: the plan of callers and turns, judged levels, the search for "
+        "capacity, and its statistics",
+        ("figures", "judging"),
+        pure=True,
+    ),
+    Room(
         "settings",
         "every setting, its limits, and where its value came from",
-        ("audio", "figures", "judging"),
+        ("audio", "figures", "judging", "load"),
     ),
     Room(
         "pipeline",
@@ -126,6 +133,7 @@ ROOMS = (
             "engines.llm",
             "engines.models",
             "engines.tts",
+            "load",
             "machine",
             "pipeline",
             "remote",
@@ -180,6 +188,23 @@ ROOMS = (
         ),
     ),
     Room(
+        "load.running",
+        "hold levels: engines that take the turns of a plan, and the runs of both commands",
+        (
+            "audio",
+            "figures",
+            "judging",
+            "load",
+            "machine",
+            "measuring",
+            "results",
+            "settings",
+            "targets",
+            "text",
+            "turn",
+        ),
+    ),
+    Room(
         "report",
         "what all forms of a report share",
         ("figures", "judging", "machine", "results", "turn"),
@@ -187,7 +212,7 @@ ROOMS = (
     Room(
         "report.console",
         "tables and drawings for a terminal",
-        ("figures", "judging", "report", "results", "turn"),
+        ("figures", "judging", "load", "report", "results", "turn"),
     ),
     Room(
         "report.exchange",
@@ -218,6 +243,8 @@ ROOMS = (
             "engines.models",
             "figures",
             "judging",
+            "load",
+            "load.running",
             "machine",
             "measuring",
             "remote.connection",

@@ -14,12 +14,14 @@ import typer
 
 from voicebench.cli import (
     baseline,
+    capacity,
     ci,
     compare,
     config,
     doctor,
     export,
     history,
+    load,
     models,
     report,
     run,
@@ -55,6 +57,8 @@ app.command("compare")(compare.compare)
 app.add_typer(baseline.app, name="baseline")
 app.command("history")(history.history)
 app.command("tune")(tune.tune)
+app.command("load")(load.load)
+app.command("capacity")(capacity.capacity)
 app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("sprint")(sprint.sprint)

@@ -45,6 +45,11 @@ SHARES: dict[str, Callable[[float, float], bool]] = {
 }
 """The statistics that are a share of the turns, and how they compare a value with their limit."""
 
+ERRORS = "errors"
+GOOD_RATES = ("good", "good_calls")
+RATES = (ERRORS, *GOOD_RATES, "refused", "unfinished")
+"""Shares of turns or calls that are no metric of a turn. A run of single turns has only errors."""
+
 _WHOLE = re.compile(rf"^\s*{FIGURE}\s*$", re.VERBOSE | re.IGNORECASE)
 _QUANTITY = re.compile(r"^(?P<number>[0-9]+(\.[0-9]+)?)\s*(?P<unit>[a-z%/]*)$", re.IGNORECASE)
 _PERCENTILE = re.compile(r"^p(?P<q>[1-9][0-9]?(\.[0-9])?)$")
@@ -63,17 +68,19 @@ _UNIT_FACTORS: dict[str, dict[str, Decimal]] = {
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One statistic of one metric. ``metric`` is None for the error rate."""
+    """One statistic of one metric. ``metric`` is None for a rate."""
 
     metric: Metric | None
     statistic: str
     argument: float | None = None
     """The limit of ``under`` and ``within``, in the metric's unit."""
+    rate: str = "errors"
+    """Which of `RATES`, if there is no metric."""
 
     @property
     def name(self) -> str:
         """The figure as it is written: ``first_audio.p95``."""
-        metric = "errors" if self.metric is None else self.metric.short_name
+        metric = self.rate if self.metric is None else self.metric.short_name
         if self.argument is None:
             return f"{metric}.{self.statistic}"
         assert self.metric is not None
@@ -96,7 +103,9 @@ class Figure:
     @property
     def better(self) -> Better:
         """Which way the figure is better."""
-        if self.metric is None or self.statistic == "stdev":
+        if self.metric is None:
+            return "higher" if self.rate in GOOD_RATES else "lower"
+        if self.statistic == "stdev":
             return "lower"
         if self.statistic in SHARES:
             return "higher" if self.metric.better == "lower" else "lower"
@@ -109,6 +118,8 @@ class Figure:
 
     def observe(self, summary: Summary) -> tuple[float | None, str]:
         """Return the figure and a note on it; None if no turn shows it."""
+        if self.metric is None and self.rate != ERRORS:
+            return None, "only a level of `load` shows it"
         if self.metric is None:
             return summary.error_rate, f"{summary.failed} of {summary.turns} turns failed"
         distribution = summary.metrics[self.metric.name]
@@ -125,7 +136,8 @@ class Figure:
     def interval(self, summary: Summary, level: float = LEVEL) -> Interval | None:
         """Return the interval of the figure; None if it has none."""
         if self.metric is None:
-            return share_interval(summary.failed, summary.turns, level)
+            seen = summary.turns if self.rate == ERRORS else 0
+            return share_interval(summary.failed, seen, level)
         distribution = summary.metrics[self.metric.name]
         if self.argument is not None and distribution.values:
             hits = sum(map(self.counts, distribution.values))
@@ -153,24 +165,25 @@ def parse_figure(text: str) -> Figure:
 
 def read_figure(match: re.Match[str], where: str) -> Figure:
     """Return the figure in ``match`` (of `FIGURE`). Messages of errors begin with ``where``."""
-    metric = find_metric(match["metric"].lower(), where)
+    name = match["metric"].lower()
+    metric = find_metric(name, where)
     statistic = match["statistic"].lower()
     _check_statistic(statistic, match["argument"], metric, where)
     argument = None
     if statistic in SHARES:
         assert metric is not None
         argument = read_quantity(match["argument"] or "", metric.unit, where)
-    return Figure(metric, statistic, argument)
+    return Figure(metric, statistic, argument, name if metric is None else ERRORS)
 
 
 def find_metric(name: str, where: str) -> Metric | None:
-    """Return the metric called ``name``, with or without its unit; None for ``errors``."""
-    if name == "errors":
+    """Return the metric called ``name``, with or without its unit; None for one of `RATES`."""
+    if name in RATES:
         return None
     names = {known: metric for metric in METRICS for known in (metric.name, metric.short_name)}
     if name in names:
         return names[name]
-    close = difflib.get_close_matches(name, [*names, "errors"], n=1)
+    close = difflib.get_close_matches(name, [*names, *RATES], n=1)
     hint = f"did you mean {close[0]!r}?" if close else "`voicebench config --metrics` lists them"
     raise UsageError(f"{where} names an unknown metric {name!r}", hint)
 

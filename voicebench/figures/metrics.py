@@ -246,6 +246,24 @@ def _unattributed(turn: Timeline) -> float | None:
     return first_audio - first_chunk - ttfb
 
 
+def _late(turn: Timeline) -> float | None:
+    return None if turn.load is None else turn.load.late_ns / NS_PER_MS
+
+
+def _from_due(of: Callable[[Timeline], float | None]) -> Callable[[Timeline], float | None]:
+    """Return what computes a time from the due moment instead of the turn's start."""
+
+    def of_turn(turn: Timeline) -> float | None:
+        late_ms, after_start_ms = _late(turn), of(turn)
+        return None if late_ms is None or after_start_ms is None else late_ms + after_start_ms
+
+    return of_turn
+
+
+def _of_place(name: Literal["client_lag_ns", "setup_ns"]) -> Callable[[Timeline], float | None]:
+    return lambda turn: None if turn.load is None else _ms(getattr(turn.load, name))
+
+
 METRICS: tuple[Metric, ...] = (
     Metric(
         "llm_ttft_ms",
@@ -426,6 +444,33 @@ METRICS: tuple[Metric, ...] = (
         "Our duration of the same, from the request to the head of the answer, minus server_tts.",
         _transport_of("tts"),
         may_be_negative=True,
+    ),
+    Metric(
+        "late_ms",
+        "Due moment to turn start: our own delay in starting the turn, not the server's. Only "
+        "under load, as the next four.",
+        _late,
+    ),
+    Metric(
+        "first_audio_due_ms",
+        "Due moment to the first PCM sample in host memory: late + first_audio. Gated under load.",
+        _from_due(lambda turn: _ms(_first(turn.audio))),
+    ),
+    Metric(
+        "first_sound_due_ms",
+        "Due moment to the first audible sample as heard by a listener who plays at once.",
+        _from_due(_first_sound),
+    ),
+    Metric(
+        "client_lag_ms",
+        "Our stamp minus the kernel's receive time, the largest up to first audio: how long data "
+        "waited for us.",
+        _of_place("client_lag_ns"),
+    ),
+    Metric(
+        "setup_ms",
+        "Dial to ready, once a call: only the first turn of a call has it.",
+        _of_place("setup_ns"),
     ),
 )
 

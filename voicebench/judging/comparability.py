@@ -34,6 +34,7 @@ LEFT_OUT = (
     "origins",
     "gates",
     "judge",
+    "load",
     "run.name",
     "run.results",
     "run.save_audio",

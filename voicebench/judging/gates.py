@@ -72,7 +72,7 @@ SKEWED = "few and skewed values: the interval holds in 92 % only; measure 30, or
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One limit on one statistic of one metric. ``metric`` is None for the error rate."""
+    """One limit on one statistic of one metric. ``metric`` is None for a rate."""
 
     text: str
     metric: Metric | None
@@ -82,11 +82,13 @@ class Gate:
     operator: str
     limit: float
     """In the metric's unit, or a share from 0 to 1."""
+    rate: str = "errors"
+    """The name of the rate, if there is no metric."""
 
     @property
     def figure(self) -> Figure:
         """The figure that the gate limits."""
-        return Figure(self.metric, self.statistic, self.argument)
+        return Figure(self.metric, self.statistic, self.argument, self.rate)
 
     @property
     def unit(self) -> str:
@@ -152,6 +154,7 @@ def parse_gate(text: str) -> Gate:
         figure.argument,
         match["operator"],
         limit,
+        figure.rate,
     )
 
 
@@ -161,7 +164,8 @@ def judge(
     """Return the verdict of ``gate``, by the interval of its figure if ``decide``."""
     observed, note = gate.figure.observe(summary)
     if observed is None:
-        return GateResult(gate, None, Verdict.NOT_MEASURED, "no turn shows this figure")
+        why = note or "no turn shows this figure"
+        return GateResult(gate, None, Verdict.NOT_MEASURED, why)
     interval = gate.figure.interval(summary, level)
     if decide and not gate.allows_no_exception and gate.statistic not in WITHOUT_INTERVAL:
         verdict, why = _decide(gate, interval)

@@ -11,12 +11,12 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from voicebench.audio.wav_writer import write_wav
 from voicebench.errors import CannotMeasure, ResultsError, UsageError
@@ -39,6 +39,8 @@ TURNS = "turns.jsonl"
 CSV = "runs.csv"
 SUMMARY = "summary.json"
 AUDIO = "audio"
+LEVELS = "levels.jsonl"
+"""Only in the folder of a run under load."""
 
 
 MARK = """\
@@ -152,6 +154,30 @@ def create_run_folder(
     save_audio: bool = False,
 ) -> RunFolder:
     """Make a new run folder under ``results``. Raises `ResultsError` if that fails."""
+    return make_run_folder(
+        results,
+        name,
+        settings=settings,
+        environment=environment,
+        opened=lambda path: RunFolder(path, save_audio=save_audio),
+    )
+
+
+Opened = TypeVar("Opened")
+
+
+def make_run_folder(
+    results: Path,
+    name: str,
+    *,
+    settings: Mapping[str, object],
+    environment: Mapping[str, object],
+    opened: Callable[[Path], Opened],
+) -> Opened:
+    """Make a new folder with its marker and documents, and open it by ``opened``.
+
+    Raises `ResultsError` if that fails; then nothing stays behind.
+    """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     try:
         path = _make_folder(results, f"{stamp}-{name}")
@@ -159,7 +185,7 @@ def create_run_folder(
             write_whole(path / INCOMPLETE, MARK)
             write_json(path / SETTINGS, settings)
             write_json(path / ENVIRONMENT, environment)
-            return RunFolder(path, save_audio=save_audio)
+            return opened(path)
         except OSError:
             shutil.rmtree(path, ignore_errors=True)
             raise

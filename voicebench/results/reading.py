@@ -8,7 +8,7 @@ from pathlib import Path
 from voicebench.errors import ResultsError
 from voicebench.results.batches import regular
 from voicebench.results.codec import check_schema
-from voicebench.results.folder import CSV, INCOMPLETE, TURNS
+from voicebench.results.folder import CSV, INCOMPLETE, LEVELS, TURNS
 from voicebench.results.strict_json import parse_json
 
 
@@ -19,6 +19,11 @@ def check_folder(path: Path) -> Path:
     """
     folder = path.parent if path.name == TURNS else path
     turns = folder / TURNS
+    if (folder / LEVELS).is_file():
+        raise ResultsError(
+            f"{path} is the folder of a run under load, whose turns are of several levels",
+            f"see {LEVELS} and load.csv in it",
+        )
     if not turns.is_file():
         raise ResultsError(
             f"{path} is not a run folder: it has no {TURNS}",
@@ -36,7 +41,8 @@ def run_folders(results: Path, name: str | None = None) -> list[Path]:
         folder = turns.parent
         stamp, _, label = folder.name.partition("-")
         wanted = name is None or label == name or label.startswith(f"{name}-")
-        if stamp.endswith("Z") and wanted and not (folder / INCOMPLETE).exists():
+        is_whole = not (folder / INCOMPLETE).exists()
+        if stamp.endswith("Z") and wanted and is_whole and not (folder / LEVELS).exists():
             found.append(folder)
     return found
 

@@ -22,6 +22,7 @@ from voicebench.settings.engine_sections import (
     TtsSettings,
     WireSettings,
 )
+from voicebench.settings.load_section import LoadSettings
 
 DEFAULT_GATES = (
     "llm_total.mean < 200ms",
@@ -145,6 +146,7 @@ class Settings(SettingsSection):
     wire: WireSettings = WireSettings()
     audible: AudibleSettings = AudibleSettings()
     judge: JudgeSettings = JudgeSettings()
+    load: LoadSettings = LoadSettings()
     gates: list[str] = Field(default=list(DEFAULT_GATES))
     """What the run is judged by; see docs/metrics.md."""
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, fields
 
 from voicebench.errors import UsageError
+from voicebench.load.distributions import DurationDistribution, read_duration
 
 PREFIX = "sim:"
 
@@ -19,6 +20,10 @@ class Script:
     of the reply's audio; ``words`` of the reply (one token each); every ``fail``-th turn fails
     after its first token (0: none); ``history_s`` by which each earlier turn of the conversation
     delays the first token, as if the history was computed again.
+
+    The server has ``slots`` turns at once (0: any number); further turns wait, first come first
+    served. A turn holds its slot for a ``service`` time, and then its reply begins with the delays
+    above. Only `load` and `capacity` take several turns at once.
     """
 
     ttft_s: float = 0.120
@@ -29,6 +34,14 @@ class Script:
     words: int = 16
     fail: int = 0
     history_s: float = 0.0
+    slots: int = 0
+    service: str = "0s"
+    """A distribution of durations (`voicebench.load.distributions`): ``exp:1.2s``."""
+
+    @property
+    def service_time(self) -> DurationDistribution:
+        """The distribution of the time in a slot."""
+        return read_duration(self.service, "service")
 
 
 _KEYS = {field.name.split("_")[0]: field.name for field in fields(Script)}
@@ -41,7 +54,7 @@ _MAX_WORDS = 1000
 
 def parse_script(text: str) -> Script:
     """Read ``sim:key=value,…``. Raises `UsageError`, naming the key and what is allowed."""
-    values: dict[str, float | int] = {}
+    values: dict[str, float | int | str] = {}
     for item in filter(None, (part.strip() for part in text.removeprefix(PREFIX).split(","))):
         key, separator, value = item.partition("=")
         if not separator or key not in _KEYS:
@@ -53,9 +66,12 @@ def parse_script(text: str) -> Script:
     return Script(**values)  # type: ignore[arg-type]
 
 
-def _parse_value(key: str, value: str, text: str) -> float | int:
-    if key in ("words", "fail"):
-        if _COUNT.match(value) and (key == "fail" or 1 <= int(value) <= _MAX_WORDS):
+def _parse_value(key: str, value: str, text: str) -> float | int | str:
+    if key == "service":
+        read_duration(value, f"simulated target {text!r}: service")
+        return value
+    if key in ("words", "fail", "slots"):
+        if _COUNT.match(value) and (key != "words" or 1 <= int(value) <= _MAX_WORDS):
             return int(value)
         raise UsageError(
             f"{key}={value} in {text!r} is not a count", "write for example 'words=12'"

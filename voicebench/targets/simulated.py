@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from voicebench.audio.pcm import AudibleRule
 from voicebench.audio.synthetic_voice import synthetic_voice
 from voicebench.events import (
     AudioChunk,
@@ -31,10 +32,12 @@ from voicebench.events import (
     TurnFinished,
     TurnStarted,
 )
+from voicebench.load.draws import ARRIVALS, draws_of
 from voicebench.targets import Say, TargetKind
 from voicebench.targets.script import PREFIX, Script, parse_script
 from voicebench.text.chat_template import PastMessage
 from voicebench.text.chunking import Chunker
+from voicebench.turn.timeline import Stamped, Timeline, seal
 
 if TYPE_CHECKING:
     from voicebench.settings import Settings
@@ -130,6 +133,13 @@ def _again(voice: NDArray[np.float32], silent: int, begin: int, end: int) -> NDA
     return np.concatenate([piece, voice[silent : silent + missing]]) if missing else piece
 
 
+def scripted_turn(plan: Sequence[Scripted], rule: AudibleRule) -> Timeline:
+    """Return the sealed turn of a plan (of `plan_turn`), as if it had been carried out exactly."""
+    stamped = [Stamped(scripted.at_ns, scripted.event) for scripted in plan]
+    label = "1970-01-01T00:00:00.000+00:00"
+    return seal(stamped, turn=1, phase="load", started_at=label, rule=rule)[0]
+
+
 def _ns(seconds: float) -> int:
     return round(seconds * NS_PER_S)
 
@@ -194,6 +204,7 @@ class Simulated:
         self.script = script
         self.clock = clock or RealClock()
         self._new_chunker = new_chunker
+        self._service = script.service_time
         self._turns = count(1)
         self._plans: dict[bool, list[Scripted]] = {}
         self._plans_after: dict[int, dict[bool, list[Scripted]]] = {0: self._plans}
@@ -206,9 +217,15 @@ class Simulated:
         emit(TurnStarted(prompt))
         # Read after the stamp of `TurnStarted`, so that no event is early.
         start_ns = self.clock.now_ns()
+        start_ns += self._service_ns(turn)
         for scripted in self._plan(fails=fails)[1:]:
             self.clock.wait_until(start_ns + scripted.at_ns)
             emit(scripted.event)
+
+    def _service_ns(self, turn: int) -> int:
+        """Return the time in a slot. Turns come one at a time here, so none waits for a slot."""
+        drawn = draws_of(0, ARRIVALS, 0, turn)
+        return _ns(self._service.draw(drawn.service))
 
     def _plan(self, *, fails: bool) -> list[Scripted]:
         """Return the plan of a turn, cached so that planning adds no delay."""

@@ -56,6 +56,7 @@ from voicebench.events import (
     TurnStarted,
     Usage,
 )
+from voicebench.turn.load_place import LoadPlace
 from voicebench.turn.playback import Arrival
 
 
@@ -166,6 +167,8 @@ class Timeline:
     """Tokens of the prompt with all messages before it, as the model or its server counts them."""
     cached_tokens: int | None = None
     """Those of them that were not computed again, as the model or its server says."""
+    load: LoadPlace | None = None
+    """None for a turn that was not taken under load."""
 
     @property
     def failed(self) -> bool:

@@ -17,6 +17,7 @@ from typing import Literal
 from rich.text import Text
 
 from voicebench import format as form
+from voicebench.figures.figure import ERRORS as ERROR_RATE
 from voicebench.figures.summary import Summary, values_needed
 from voicebench.judging.final import Word
 from voicebench.judging.gates import OPERATORS, Gate, GateResult, Verdict
@@ -112,7 +113,8 @@ def kept_by(gate: Gate, summary: Summary) -> tuple[int, int] | None:
     errors if it does not fail.
     """
     if gate.metric is None:
-        return summary.turns - summary.failed, summary.turns
+        is_seen = gate.rate == ERROR_RATE
+        return (summary.turns - summary.failed, summary.turns) if is_seen else None
     if gate.statistic in ("mean", "stdev"):
         return None
     distribution = summary.metrics[gate.metric.name]
@@ -140,7 +142,7 @@ def verdict_text(word: Verdict | Word) -> Text:
 def _title(result: GateResult, summary: Summary) -> Text:
     gate = result.gate
     if gate.metric is None:
-        return Text(ERRORS)
+        return Text(ERRORS if gate.rate == ERROR_RATE else gate.figure.name)
     statistic = gate.statistic
     if gate.argument is not None:
         statistic = f"{statistic} {form.limit(gate.argument, gate.metric.unit)}"
@@ -150,7 +152,7 @@ def _title(result: GateResult, summary: Summary) -> Text:
 
 
 def _name(gate: Gate) -> str:
-    metric = "errors" if gate.metric is None else gate.metric.short_name
+    metric = gate.rate if gate.metric is None else gate.metric.short_name
     return f"{metric}.{gate.statistic}"
 
 

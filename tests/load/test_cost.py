@@ -1,0 +1,42 @@
+"""The price of a level, and whether its longest time can decide its gates."""
+
+from __future__ import annotations
+
+import pytest
+
+from voicebench.load.cost import level_cost
+from voicebench.load.load_gate import load_gates
+
+
+def test_a_share_of_99_percent_takes_about_eight_minutes_at_a_turn_a_second() -> None:
+    gates = load_gates(["first_audio_due.p95 < 300ms", "errors.rate <= 1%"])
+    cost = level_cost(gates, 1.0, first_s=10, block_s=30, longest_s=600, error=0.05)
+    assert [gate.fixed_n for gate in cost.gates] == [59, 299]
+    assert 410 < cost.turns_to_decide < 500
+    assert 7 <= cost.seconds_to_decide / 60 <= 8.5
+    assert cost.can_decide
+    assert cost.blocks == 20
+
+
+def test_a_level_that_is_too_short_cannot_decide() -> None:
+    gates = load_gates(["errors.rate <= 1%"])
+    cost = level_cost(gates, 0.5, first_s=10, block_s=30, longest_s=600, error=0.05)
+    assert not cost.can_decide
+    assert cost.turns == 300
+    quick = load_gates(["errors.rate <= 1%"], quick=True)
+    assert level_cost(quick, 0.5, first_s=10, block_s=30, longest_s=600, error=0.05).can_decide
+
+
+@pytest.mark.parametrize("rate", [0.0, 1000.0])
+def test_the_extremes(rate: float) -> None:
+    gates = load_gates(["errors.rate <= 1%"])
+    cost = level_cost(gates, rate, first_s=10, block_s=30, longest_s=600, error=0.05)
+    assert cost.can_decide is (rate > 0)
+    assert cost.as_dict()["turns_to_decide"] == cost.turns_to_decide
+    if rate:
+        assert cost.seconds_to_decide == 240  # eight blocks, however many turns
+
+
+def test_without_gates_nothing_has_to_be_decided() -> None:
+    cost = level_cost((), 1.0, first_s=10, block_s=30, longest_s=60, error=0.05)
+    assert (cost.turns_to_decide, cost.seconds_to_decide, cost.can_decide) == (0, 0.0, True)

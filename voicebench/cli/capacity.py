@@ -1,0 +1,134 @@
+"""``voicebench capacity``: the highest number of callers at which every gate holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from voicebench.cli.load_options import (
+    DryRun,
+    For,
+    Gates,
+    Name,
+    Quick,
+    Quiet,
+    Ramp,
+    Results,
+    Seed,
+    Target,
+    cost_lines,
+    level_printer,
+    load_settings_of,
+    publish_load,
+)
+from voicebench.cli.options import Config, Json, Set, change, effective_settings
+from voicebench.cli.output import print_json
+from voicebench.errors import UsageError
+
+if TYPE_CHECKING:
+    from voicebench.load.running.load_job import LoadJob
+
+
+def capacity(
+    config: Config = None,
+    most: Annotated[
+        int | None, typer.Option("--max", min=1, max=1_000_000, help="Largest level, in callers.")
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(metavar="CHANGE", help="How far neighbouring levels differ: '10%'."),
+    ] = None,
+    at_least: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Callers that must be carried: exit code 3 if they are shown not to be."
+        ),
+    ] = None,
+    longest: For = None,
+    ramp: Ramp = None,
+    seed: Seed = None,
+    name: Name = None,
+    target: Target = None,
+    gates: Gates = None,
+    quick: Quick = False,
+    results: Results = None,
+    dry_run: DryRun = False,
+    assignments: Set = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find the highest number of callers at which every gate holds.
+
+    It holds 1 caller, then twice as many until a level fails, then levels between. The answer is
+    confirmed on fresh callers, and only that is published.
+
+    Examples:
+
+      voicebench capacity --max 400 --target 'sim:slots=8,service=exp:200ms'
+
+      voicebench capacity S.toml --max 400 --precision 10% --at-least 40
+
+      voicebench capacity S.toml --max 400 --dry-run
+    """
+    from voicebench.load.call_plan import Population
+    from voicebench.load.running.capacity_session import run_capacity
+    from voicebench.load.running.load_job import check_load, load_job
+    from voicebench.load.search import ERROR
+
+    named = load_settings_of(
+        name=name,
+        target=target,
+        results=results,
+        longest=longest,
+        ramp=ramp,
+        seed=seed,
+        gates=gates,
+    )
+    named |= {"load.max_callers": most, "load.precision": _share(precision)}
+    effective = effective_settings(config, assignments, named)
+    load = effective.settings.load
+    if load.trace is not None:
+        raise UsageError("load.trace is of one level, not of a search", "use `voicebench load`")
+    if not load.gates:
+        raise UsageError("capacity needs a gate", "give --gate 'first_audio_due.p95 < 300ms'")
+    if at_least is not None and at_least > load.max_callers:
+        raise UsageError(
+            f"--at-least {at_least} is above --max {load.max_callers}", f"give --max {at_least}"
+        )
+    job = load_job(effective, Population(load.max_callers), quick=quick)
+    if dry_run:
+        _print_cost(job, as_json=as_json)
+        return
+    check_load(job, Population(at_least or load.max_callers), ERROR / 4)
+    outcome = run_capacity(job, at_least, level_printer(quiet=quiet))
+    raise typer.Exit(publish_load(outcome, as_json=as_json, quiet=quiet))
+
+
+def _share(text: str | None) -> float | None:
+    if text is None:
+        return None
+    change(text, "--precision")
+    from voicebench.figures.figure import read_change
+
+    return read_change(text, "--precision")
+
+
+def _print_cost(job: LoadJob, *, as_json: bool) -> None:
+    from voicebench.load.running.load_job import capacity_cost
+    from voicebench.load.search import ERROR
+
+    cost, search = job.cost(job.arrivals, ERROR / 4), capacity_cost(job)
+    if as_json:
+        print_json({"schema": 1, "search": search, "largest_level": cost.as_dict()})
+        return
+    most = job.settings.load.max_callers
+    typer.echo(
+        f"about {search['levels']} levels up to {most} callers; the shortest level takes "
+        f"{search['seconds_of_a_short_level']:.0f} s, the longest "
+        f"{search['seconds_of_a_long_level']:.0f} s"
+    )
+    typer.echo(f"expected time: about {search['seconds_expected'] / 60:.0f} minutes")
+    typer.echo(f"\nthe largest level, {most} callers:")
+    for line in cost_lines(cost):
+        typer.echo(line)

@@ -1,0 +1,148 @@
+"""Options that ``load`` and ``capacity`` share, and what both print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from voicebench.cli.options import seconds
+from voicebench.cli.output import print_json, print_sheet
+from voicebench.errors import CannotMeasure, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from voicebench.load.cost import LevelCost
+    from voicebench.load.running.level_run import LoadOutcome
+
+Target = Annotated[
+    str | None,
+    typer.Option(help="A simulated target, such as 'sim:slots=8,service=exp:200ms'."),
+]
+Name = Annotated[str | None, typer.Option(help="Name of the run, part of its run folder's name.")]
+For = Annotated[
+    str | None,
+    typer.Option("--for", metavar="TIME", help="Longest measured window of a level: 90s, 10m."),
+]
+Ramp = Annotated[str | None, typer.Option(metavar="TIME", help="Time over which the callers join.")]
+Seed = Annotated[int | None, typer.Option(help="Number that all draws come from.")]
+Gates = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--gate",
+        metavar="GATE",
+        help="A limit such as 'first_audio_due.p95 < 300ms' or 'errors.rate <= 1%'. Repeatable.",
+    ),
+]
+Results = Annotated[
+    str | None,
+    typer.Option(metavar="FOLDER", help="Results folder, in which run folders are made."),
+]
+Quick = Annotated[
+    bool,
+    typer.Option("--quick", help="Ask for shares of 95 % at most: a fifth of the turns."),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the plan and what it costs, and hold no level.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
+
+
+def load_settings_of(
+    *,
+    name: str | None,
+    target: str | None,
+    results: str | None,
+    longest: str | None,
+    ramp: str | None,
+    seed: int | None,
+    gates: Sequence[str] | None,
+    no_gate: bool = False,
+) -> dict[str, object]:
+    """Return the settings that the shared options stand for. Raises `UsageError`."""
+    if gates and no_gate:
+        raise UsageError("--gate and --no-gate exclude each other", "give one of them")
+    return {
+        "run.name": name,
+        "run.target": target,
+        "run.results": results,
+        "load.for_s": _time(longest, "--for"),
+        "load.ramp_s": _time(ramp, "--ramp"),
+        "load.seed": seed,
+        "load.gates": [] if no_gate else (list(gates) if gates else None),
+    }
+
+
+def _time(text: str | None, option: str) -> float | None:
+    if text is None:
+        return None
+    if text.strip().endswith("ms"):
+        return seconds(text, option)
+    from voicebench.load.rates import read_time
+
+    return read_time(text, option)
+
+
+def level_printer(*, quiet: bool) -> Callable[[Mapping[str, object]], None]:
+    """Return what prints a line to stderr for each level that has ended."""
+    from voicebench.report.console.level_table import offered
+
+    def done(level: Mapping[str, object]) -> None:
+        if not quiet:
+            standing = level.get("standing") or "so far"
+            typer.echo(
+                f"level {level['level']} ({level['purpose']}), {offered(level)}: {standing}",
+                err=True,
+            )
+
+    return done
+
+
+def publish_load(outcome: LoadOutcome, *, as_json: bool, quiet: bool) -> ExitCode:
+    """Print a run under load, read back from its folder; return its exit code."""
+    if as_json:
+        print_json({**outcome.document, "folder": str(outcome.path)})
+    else:
+        from rich.console import Console
+
+        from voicebench.report.console.level_table import answer_line, gate_lines, level_sheet
+        from voicebench.report.console.style import Printable
+        from voicebench.results.load_folder import read_levels
+
+        console = Console()
+        print_sheet(console, level_sheet(read_levels(outcome.path)))
+        for line in (*gate_lines(outcome.document), *_notes(outcome)):
+            console.print(Printable(line), highlight=False)
+        console.print(Printable(answer_line(outcome.document)), highlight=False)
+    if not quiet:
+        typer.echo(f"run folder: {outcome.path}", err=True)
+    if outcome.word == "NOTHING MEASURED":
+        raise CannotMeasure("no turn was answered", f"the turns are in {outcome.path}")
+    return outcome.word.exit_code
+
+
+def _notes(outcome: LoadOutcome) -> list[Text]:
+    from rich.text import Text as Line
+
+    notes = outcome.document.get("notes")
+    return [Line(str(note)) for note in notes] if isinstance(notes, list) else []
+
+
+def cost_lines(cost: LevelCost) -> list[str]:
+    """Return what a level costs, in sentences."""
+    lines = [
+        f"about {cost.turns_per_s:.3g} turns a second; the first {cost.first_s:.0f} s and more are "
+        "dropped until the level is steady",
+        f"measured for at most {cost.longest_s:.0f} s: {cost.blocks} blocks of "
+        f"{cost.block_s:.0f} s, about {cost.turns:.0f} turns",
+    ]
+    lines += [
+        f"{gate.gate.gate.text}: {100 * gate.gate.share:g} % of the turns; if none is bad, "
+        f"{gate.fixed_n} turns show it, and {gate.turns} with a look after each block"
+        for gate in cost.gates
+    ]
+    if cost.gates:
+        lines.append(f"decided after {cost.seconds_to_decide / 60:.1f} minutes if no turn is bad")
+    return lines

@@ -1,0 +1,107 @@
+"""The price of a level, said before it is held: turns and time until its gates can be decided."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from voicebench.load.evidence import caution, turns_needed, turns_of_a_sequence
+from voicebench.load.level_rule import LEAST_BLOCKS
+from voicebench.load.load_gate import LoadGate
+
+
+@dataclass(frozen=True, slots=True)
+class GateCost:
+    """The turns that one gate needs if none is bad."""
+
+    gate: LoadGate
+    fixed_n: int
+    """Turns that show the share at a number fixed beforehand: 59 for 95 %, 299 for 99 %."""
+    turns: int
+    """Turns that show it to someone who looks after every block, with the caution that a variance
+    between few blocks needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class LevelCost:
+    """The cost of a level."""
+
+    turns_per_s: float
+    first_s: float
+    """Dropped at the beginning, at least."""
+    block_s: float
+    longest_s: float
+    gates: tuple[GateCost, ...]
+
+    @property
+    def blocks(self) -> int:
+        """The blocks of the longest window."""
+        return int(self.longest_s / self.block_s + 1e-9)
+
+    @property
+    def turns(self) -> float:
+        """The expected turns of the longest window."""
+        return self.turns_per_s * self.longest_s
+
+    @property
+    def turns_to_decide(self) -> int:
+        """The turns that the hardest gate needs if none is bad; 0 without gates."""
+        return max([gate.turns for gate in self.gates], default=0)
+
+    @property
+    def seconds_to_decide(self) -> float:
+        """The measured time that every gate needs if no turn is bad."""
+        least = LEAST_BLOCKS * self.block_s
+        needed = self.turns_to_decide / self.turns_per_s if self.turns_per_s > 0 else math.inf
+        blocks = math.ceil(needed / self.block_s - 1e-9) if math.isfinite(needed) else math.inf
+        return max(least, blocks * self.block_s) if self.gates else 0.0
+
+    @property
+    def can_decide(self) -> bool:
+        """Whether the longest window is enough if no turn is bad."""
+        return self.seconds_to_decide <= self.longest_s + 1e-6
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the entry of ``--dry-run --json``."""
+        return {
+            "turns_per_s": self.turns_per_s,
+            "dropped_s": self.first_s,
+            "block_s": self.block_s,
+            "longest_s": self.longest_s,
+            "turns_in_longest": self.turns,
+            "turns_to_decide": self.turns_to_decide,
+            "seconds_to_decide": self.seconds_to_decide if self.turns_per_s > 0 else None,
+            "gates": [
+                {
+                    "gate": cost.gate.gate.text,
+                    "share": cost.gate.share,
+                    "turns_if_none_is_bad": cost.fixed_n,
+                    "turns_to_decide": cost.turns,
+                }
+                for cost in self.gates
+            ],
+        }
+
+
+def level_cost(
+    gates: Sequence[LoadGate],
+    turns_per_s: float,
+    *,
+    first_s: float,
+    block_s: float,
+    longest_s: float,
+    error: float,
+) -> LevelCost:
+    """Return the cost of a level whose result is wrong with a probability of ``error`` at most."""
+    blocks = max(int(longest_s / block_s + 1e-9), LEAST_BLOCKS)
+    widening = caution(blocks, error)
+    costs = tuple(
+        GateCost(
+            gate,
+            turns_needed(gate.share),
+            math.ceil(widening * turns_of_a_sequence(gate.share, error)),
+        )
+        for gate in gates
+    )
+    return LevelCost(turns_per_s, first_s, block_s, longest_s, costs)

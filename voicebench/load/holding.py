@@ -1,0 +1,181 @@
+"""How long a level is held: look after every block, and end it when its gates are decided.
+
+`HeldLevel` is what an engine gives: the level goes on as time passes, and its finished turns are
+returned. `hold` asks for block after block. It never tells the engine what it concluded, so turns
+are not chosen by their results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from voicebench.load.call_plan import LoadPlan
+from voicebench.load.level import LevelJudgement, judge_level
+from voicebench.load.level_rule import ClientState, LevelRule, LevelStanding, Window
+from voicebench.load.loaded_turn import GrowingTurns, LevelTurns, LoadedTurn
+from voicebench.load.steadiness import STEADY_BLOCKS as BLOCKS_TO_BE_STEADY
+from voicebench.load.steadiness import block_means, edges_of, has_trend, steady_from
+
+
+class HeldLevel(Protocol):
+    """A level that an engine has started; its clock is 0 at the start."""
+
+    def advance(self, until_s: float) -> Sequence[LoadedTurn]:
+        """Let the level go on until ``until_s``; return the turns that ended since the last call.
+
+        Raises `KeyboardInterrupt`; the finished turns come with the next call.
+        """
+        ...
+
+    def open_due_s(self) -> Sequence[float]:
+        """Return the due moments of the turns that have started and not ended."""
+        ...
+
+    def drain(self, due_before_s: float, at_most_s: float) -> Sequence[LoadedTurn]:
+        """Go on under full load until every turn that was due before ``due_before_s`` has ended.
+
+        After ``at_most_s`` those that are left are returned as ``unfinished``. Then the level ends.
+        """
+        ...
+
+    def client_state(self) -> ClientState:
+        """Return the state of the client's side so far."""
+        ...
+
+
+class Engine(Protocol):
+    """Carries out a plan: takes its turns when they are due, and yields finished turns."""
+
+    def start(self, plan: LoadPlan, level: int) -> HeldLevel:
+        """Start the level with this number. Raises a `VoicebenchError` if that fails."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The times of a level, in seconds."""
+
+    first_s: float
+    """The earliest start of the window: the ramp, and one mean cycle."""
+    longest_s: float
+    """The longest measured window."""
+    drain_s: float
+    whole: bool = False
+    """Whether the level is held for its longest time even if it is decided before."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldFor:
+    """A level that has ended."""
+
+    judgement: LevelJudgement
+    turns: LevelTurns
+    """The finished turns of all phases."""
+    ended_s: float
+    interrupted: bool = False
+
+
+Look = Callable[[LevelJudgement, float], None]
+"""Follows a level: its judgement so far, and the moment on its clock."""
+
+
+def hold(
+    held: HeldLevel, rule: LevelRule, times: Times, look: Look = lambda _judgement, _at_s: None
+) -> HeldFor:
+    """Hold a level until it is decided, or for its longest time, and judge it."""
+    return _Holding(held, rule, times, look).to_its_end()
+
+
+class _Holding:
+    def __init__(self, held: HeldLevel, rule: LevelRule, times: Times, look: Look) -> None:
+        self._held = held
+        self._rule = rule
+        self._times = times
+        self._look = look
+        self._taken = GrowingTurns(rule.metrics())
+        self._began = False
+        self._now_s = times.first_s
+        self._start_s: float | None = None
+
+    def to_its_end(self) -> HeldFor:
+        try:
+            while not self._ends():
+                pass
+            return self._end(self._window(), self._times.drain_s)
+        except KeyboardInterrupt:
+            judged = self._judged(self._turns(), self._window())
+            return HeldFor(judged, self._turns(), self._now_s, interrupted=True)
+
+    def _ends(self) -> bool:
+        """Go on for a block; return whether the level ends with it."""
+        if not self._began:
+            self._taken.add(self._held.advance(self._now_s))
+            self._began = True
+        self._now_s += self._rule.block_s
+        self._taken.add(self._held.advance(self._now_s))
+        turns = self._turns()
+        if self._start_s is None:
+            self._start_s = steady_from(turns, self._times.first_s, self._rule.block_s, self._now_s)
+        if self._start_s is None:
+            return self._now_s >= self._last_start_s
+        window = self._window()
+        judged = self._judged(turns, window)
+        self._look(judged, self._now_s)
+        if window.length_s >= self._times.longest_s - 1e-6:
+            return True
+        return not self._times.whole and _is_decided(judged, self._rule)
+
+    @property
+    def _last_start_s(self) -> float:
+        """A level that is not steady by then ends."""
+        patience_s = max(self._times.longest_s / 2, BLOCKS_TO_BE_STEADY * self._rule.block_s)
+        return self._times.first_s + patience_s
+
+    def _window(self) -> Window:
+        if self._start_s is None:
+            blocks = BLOCKS_TO_BE_STEADY * self._rule.block_s
+            return Window(max(self._now_s - blocks, 0.0), self._now_s)
+        return Window(self._start_s, min(self._now_s, self._start_s + self._times.longest_s))
+
+    def _end(self, window: Window, drain_s: float) -> HeldFor:
+        self._taken.add(self._held.drain(window.end_s, drain_s))
+        turns = self._turns()
+        judged = judge_level(turns, window, self._rule, client=self._held.client_state())
+        if self._start_s is None:
+            judged = self._never_steady(judged, turns)
+        return HeldFor(judged, turns, self._now_s)
+
+    def _never_steady(self, judged: LevelJudgement, turns: LevelTurns) -> LevelJudgement:
+        """Return the judgement of a level whose trend stayed: a rising trend fails it."""
+        edges = edges_of(judged.window.start_s, self._rule.block_s, BLOCKS_TO_BE_STEADY)
+        means = block_means(turns, edges)
+        rising = any(
+            has_trend(curve) and curve[-1] > curve[0]
+            for curve in (means.in_flight, means.first_audio_ms)
+        )
+        why = "saturated: turns in flight or first audio still rise" if rising else UNSTEADY
+        standing = LevelStanding.FAILS if rising else LevelStanding.UNDECIDED
+        reasons = (*judged.reasons, why)
+        return replace(judged, standing=standing, reasons=reasons, saturated=rising)
+
+    def _judged(self, turns: LevelTurns, window: Window) -> LevelJudgement:
+        return judge_level(
+            turns,
+            window,
+            self._rule,
+            open_due_s=self._held.open_due_s(),
+            client=self._held.client_state(),
+        )
+
+    def _turns(self) -> LevelTurns:
+        return self._taken.columns()
+
+
+UNSTEADY = "it never became steady; hold it for longer"
+
+
+def _is_decided(judgement: LevelJudgement, rule: LevelRule) -> bool:
+    seems = judgement.standing in (LevelStanding.SEEMS_TO_HOLD, LevelStanding.SEEMS_TO_FAIL)
+    return judgement.is_shown or (seems and rule.screen_error is not None)

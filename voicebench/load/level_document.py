@@ -1,0 +1,166 @@
+"""One level as a line of ``levels.jsonl`` and a row of ``load.csv``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from voicebench.figures.summary import PERCENTILES, carries, percentile
+from voicebench.load.call_plan import Arrivals, CallRate, LoadPlan, Population, TurnRate
+from voicebench.load.holding import HeldFor
+from voicebench.load.level_rule import GateStanding, LevelRule, LevelStanding
+from voicebench.load.loaded_turn import ANSWERED, LevelTurns, Values
+
+SCHEMA_OF_LEVELS = 1
+TIMES = ("first_audio_due_ms", "first_sound_due_ms", "late_ms", "client_lag_ms")
+"""The metrics of which every level has percentiles."""
+
+LEVEL_COLUMNS: tuple[tuple[str, str], ...] = (
+    ("level", "Number of the level in its run, from 1."),
+    ("purpose", "load; or climb, narrow, ceiling, again, confirm in a search for capacity."),
+    ("callers", "Callers at once; empty if calls or turns arrive at a rate."),
+    ("calls_per_s", "Calls that arrive a second; empty for callers."),
+    ("turns_per_s", "Single turns that arrive a second; empty for callers."),
+    ("standing", "holds, fails, undecided, invalid, seems to hold or seems to fail."),
+    ("turns", "Turns that were due in the measured window."),
+    ("good_rate", "Share of turns that keep every limit on turns."),
+    ("good_calls_rate", "Share of calls with nothing but good turns."),
+    ("errors_rate", "Share of turns that were not answered."),
+    ("refused_rate", "Share of turns that the server refused (429, 503)."),
+    ("unfinished_rate", "Share of turns that were still open at the end of the level."),
+    ("first_audio_due_p50_ms", "Median of first audio from the due moment, of answered turns."),
+    ("first_audio_due_p95_ms", "Its 95th percentile; empty under 20 turns."),
+    ("first_audio_due_p99_ms", "Its 99th percentile; empty under 100 turns."),
+    ("late_p99_ms", "99th percentile of our own delay in starting a turn."),
+    ("client_lag_p99_ms", "99th percentile of our own delay in reading."),
+    ("in_flight", "Mean number of turns under way."),
+    ("audio_x", "Seconds of audio a second, over all callers."),
+    ("inflation", "Largest variance between blocks over that of independent turns."),
+    ("effective_n", "Smallest n over inflation of the gates."),
+    ("window_start_s", "Begin of the measured window on the level's clock."),
+    ("window_end_s", "End of the measured window."),
+    ("seed", "Seed of the level's plan."),
+)
+"""Every column of ``load.csv`` with its description."""
+
+
+def level_document(
+    number: int, purpose: str, plan: LoadPlan, rule: LevelRule, held: HeldFor
+) -> dict[str, object]:
+    """Return the line of a level in ``levels.jsonl``."""
+    judged, turns = held.judgement, held.turns
+    window = judged.window
+    inside = turns.due_in(window.start_s, window.end_s)
+    return {
+        "schema": SCHEMA_OF_LEVELS,
+        "level": number,
+        "purpose": purpose,
+        **_arrivals(plan.arrivals),
+        "seed": plan.seed,
+        "standing": None if held.interrupted else judged.standing.value,
+        "interrupted": held.interrupted,
+        "saturated": judged.saturated,
+        "reasons": list(judged.reasons),
+        "window": {"start_s": window.start_s, "end_s": window.end_s},
+        "block_s": rule.block_s,
+        "error": rule.error,
+        "turns": {
+            "ramp": int((turns.due_s < window.start_s).sum()),
+            "measured": inside.n,
+            "drain": int((turns.due_s >= window.end_s).sum()),
+        },
+        "gates": [_gate(gate) for gate in judged.gates],
+        "rates": dict(judged.rates),
+        "in_flight": judged.in_flight,
+        "audio_x": judged.audio_x,
+        "metrics": {name: _percentiles(name, inside) for name in TIMES},
+    }
+
+
+def csv_cells(level: Mapping[str, object]) -> list[object]:
+    """Return the row of a level (of `level_document`) in ``load.csv``; None is an empty cell."""
+    rates = _part(level, "rates")
+    metrics = _part(level, "metrics")
+    first, late, lag = (
+        _part(metrics, name) for name in ("first_audio_due_ms", "late_ms", "client_lag_ms")
+    )
+    window, turns = _part(level, "window"), _part(level, "turns")
+    listed = level["gates"]
+    gates = [gate for gate in listed if isinstance(gate, dict)] if isinstance(listed, list) else []
+    cells = {
+        name: level.get(name)
+        for name in ("level", "purpose", "callers", "calls_per_s", "turns_per_s", "standing",
+                     "in_flight", "audio_x", "seed")
+    } | {
+        "turns": turns.get("measured"),
+        **{f"{name}_rate": rates.get(f"{name}.rate")
+           for name in ("good", "good_calls", "errors", "refused", "unfinished")},
+        **{f"first_audio_due_{q}_ms": first.get(q) for q in ("p50", "p95", "p99")},
+        "late_p99_ms": late.get("p99"),
+        "client_lag_p99_ms": lag.get("p99"),
+        "inflation": max((gate["inflation"] for gate in gates), default=None),
+        "effective_n": min((gate["effective_n"] for gate in gates), default=None),
+        "window_start_s": window.get("start_s"),
+        "window_end_s": window.get("end_s"),
+    }  # fmt: skip
+    return [cells[name] for name, _ in LEVEL_COLUMNS]
+
+
+def _part(document: Mapping[str, object], name: str) -> Mapping[str, object]:
+    found = document.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _arrivals(arrivals: Arrivals) -> dict[str, object]:
+    match arrivals:
+        case Population(callers):
+            return {"callers": callers}
+        case CallRate(per_s):
+            return {"calls_per_s": per_s}
+        case TurnRate(per_s):
+            return {"turns_per_s": per_s}
+        case _:
+            return {"trace": len(arrivals.calls)}
+
+
+def _gate(found: GateStanding) -> dict[str, object]:
+    bounds = found.bounds
+    return {
+        "gate": found.gate.gate.text,
+        "share": found.gate.share,
+        "standing": found.standing.value,
+        "good": bounds.good,
+        "n": bounds.n,
+        "observed": bounds.observed,
+        "low": bounds.low,
+        "high": bounds.high,
+        "effective_n": bounds.effective_n,
+        "inflation": bounds.inflation,
+    }
+
+
+def _percentiles(name: str, inside: LevelTurns) -> dict[str, float | None] | None:
+    """Return the percentiles that the answered turns are enough for, and the maximum."""
+    values: Values = inside.values.get(name, np.zeros(0))[inside.outcome == ANSWERED]
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return None
+    found: dict[str, float | None] = {
+        f"p{q}": percentile(known.tolist(), q) if carries(known.size, q) else None
+        for q in PERCENTILES
+    }
+    return found | {"mean": float(known.mean()), "max": float(known.max()), "n": int(known.size)}
+
+
+def above_shares(held: HeldFor) -> bool:
+    """Return whether the observed share of every gate is at least the gate's."""
+    gates = held.judgement.gates
+    return (
+        bool(gates)
+        and held.judgement.standing is not LevelStanding.INVALID
+        and all(
+            gate.bounds.observed is not None and gate.bounds.observed >= gate.gate.share
+            for gate in gates
+        )
+    )

@@ -1,0 +1,144 @@
+"""Turns under load: what an engine says of a finished turn, and all turns of a level as columns.
+
+Times are seconds on the clock of the level, which is 0 when its first caller joins.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Outcome = Literal["answered", "failed", "refused", "unfinished"]
+"""``refused``: the server said that it has no room (429, 503). ``unfinished``: the turn was still
+open when the level ended. None of them is dropped, and only ``answered`` can be good."""
+
+OUTCOMES: tuple[Outcome, ...] = ("answered", "failed", "refused", "unfinished")
+ANSWERED, FAILED, REFUSED, UNFINISHED = range(4)
+"""The codes of the outcomes in `LevelTurns.outcome`."""
+_CODES = {name: code for code, name in enumerate(OUTCOMES)}
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTurn:
+    """One turn that an engine carried out."""
+
+    caller: int
+    call: int
+    number: int
+    """The turn's number in its call, from 0."""
+    due_s: float
+    ended_s: float
+    """When its last sample was in hand, or when it failed."""
+    outcome: Outcome
+    values: Mapping[str, float | None]
+    """Its metrics by name: those that the gates limit, `late_ms` and `first_audio_due_ms`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LevelTurns:
+    """Turns as columns, each of shape ``(turns,)``, in order of their due moments."""
+
+    due_s: Values
+    ended_s: Values
+    outcome: NDArray[np.int8]
+    caller: NDArray[np.int64]
+    call: NDArray[np.int64]
+    values: Mapping[str, Values]
+    """Metrics by name; NaN where a turn does not show it."""
+
+    @property
+    def n(self) -> int:
+        """The number of turns."""
+        return int(self.due_s.size)
+
+    def due_in(self, start_s: float, end_s: float) -> LevelTurns:
+        """Return the turns that are due from ``start_s`` on and before ``end_s``."""
+        first, last = np.searchsorted(self.due_s, [start_s, end_s])
+        part = slice(int(first), int(last))
+        return LevelTurns(
+            self.due_s[part],
+            self.ended_s[part],
+            self.outcome[part],
+            self.caller[part],
+            self.call[part],
+            {name: column[part] for name, column in self.values.items()},
+        )
+
+    def counted(self, marks: NDArray[np.bool_], edges: Values) -> NDArray[np.int64]:
+        """Return how many marked turns are due in each block between two ``edges``."""
+        counts, _ = np.histogram(self.due_s[marks], edges)
+        return counts.astype(np.int64)
+
+
+class GrowingTurns:
+    """Collects the finished turns of a level, and gives them as columns at any time."""
+
+    def __init__(self, metrics: Sequence[str]) -> None:
+        self._due: list[float] = []
+        self._ended: list[float] = []
+        self._outcome: list[int] = []
+        self._caller: list[int] = []
+        self._call: list[int] = []
+        self._values: dict[str, list[float]] = {name: [] for name in metrics}
+
+    def add(self, turns: Iterable[LoadedTurn]) -> None:
+        """Add finished turns, in any order."""
+        for turn in turns:
+            self._due.append(turn.due_s)
+            self._ended.append(turn.ended_s)
+            self._outcome.append(_CODES[turn.outcome])
+            self._caller.append(turn.caller)
+            self._call.append(turn.call)
+            for name, column in self._values.items():
+                value = turn.values.get(name)
+                column.append(math.nan if value is None else value)
+
+    def columns(self) -> LevelTurns:
+        """Return all turns so far, in order of their due moments."""
+        due = np.array(self._due, dtype=np.float64)
+        order = np.argsort(due, kind="stable")
+        return LevelTurns(
+            due[order],
+            np.array(self._ended, dtype=np.float64)[order],
+            np.array(self._outcome, dtype=np.int8)[order],
+            np.array(self._caller, dtype=np.int64)[order],
+            np.array(self._call, dtype=np.int64)[order],
+            {
+                name: np.array(column, dtype=np.float64)[order]
+                for name, column in self._values.items()
+            },
+        )
+
+
+def columns_of_turns(turns: Iterable[LoadedTurn], metrics: Sequence[str]) -> LevelTurns:
+    """Return ``turns`` as columns, with these metrics."""
+    growing = GrowingTurns(metrics)
+    growing.add(turns)
+    return growing.columns()
+
+
+def mean_in_flight(turns: LevelTurns, edges: Values) -> Values:
+    """Return the mean number of turns under way between two edges, shape ``(edges - 1,)``.
+
+    A turn is under way from its due moment to its end.
+    """
+    # Time under way before each edge, summed over all turns; two sorted columns make it fast.
+    before = _covered(turns.due_s, edges) - _covered(np.sort(turns.ended_s), edges)
+    widths = np.diff(edges)
+    result: Values = np.diff(before) / widths
+    return result
+
+
+def _covered(moments: Values, edges: Values) -> Values:
+    """Return the sum over ``moments`` (sorted) of the time from each to every edge behind it."""
+    sums = np.concatenate([[0.0], np.cumsum(moments)])
+    counts = np.searchsorted(moments, edges)
+    covered: Values = counts * edges - sums[counts]
+    return covered

@@ -1,0 +1,120 @@
+"""Levels that are held one after the other, and the run folder that they go to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from voicebench.judging.final import Word
+from voicebench.load.call_plan import (
+    Arrivals,
+)
+from voicebench.load.holding import Engine, HeldFor, Times, hold
+from voicebench.load.level_document import (
+    LEVEL_COLUMNS,
+    SCHEMA_OF_LEVELS,
+    csv_cells,
+    level_document,
+)
+from voicebench.load.level_rule import LevelRule
+from voicebench.load.running.load_job import LoadJob
+from voicebench.load.running.virtual_engine import VirtualEngine
+from voicebench.load.search import (
+    ERROR,
+)
+from voicebench.machine.environment import describe_environment
+from voicebench.measuring.plan import audible_rule, prompts_for
+from voicebench.results.folder import check_writable
+from voicebench.results.load_folder import LoadFolder, create_load_folder
+from voicebench.settings import shown_settings
+from voicebench.targets.script import parse_script
+from voicebench.text.chunking import Chunker
+
+LevelDone = Callable[[Mapping[str, object]], None]
+"""Take the document of a level that has ended."""
+
+
+@dataclass(frozen=True)
+class LoadOutcome:
+    """The end of a run under load: its document, its word and its folder."""
+
+    path: Path
+    document: Mapping[str, object]
+    word: Word
+
+
+@dataclass(eq=False)
+class LevelRun:
+    """The levels of one run, and the folder that they go to."""
+
+    job: LoadJob
+    engine: Engine
+    folder: LoadFolder
+    done: LevelDone
+    prompts: int
+    levels: list[dict[str, object]] = field(default_factory=list)
+
+    def hold(
+        self, arrivals: Arrivals, rule: LevelRule, times: Times, purpose: str, seed: int
+    ) -> HeldFor:
+        """Hold one level and keep it."""
+        number = len(self.levels) + 1
+        plan = self.job.plan(arrivals, self.prompts, seed)
+        held = hold(self.engine.start(plan, number), rule, times, lambda *_: self.folder.sync())
+        document = level_document(number, purpose, plan, rule, held)
+        self.folder.add_level(document, csv_cells(document))
+        self.levels.append(document)
+        self.done(document)
+        return held
+
+
+@contextmanager
+def open_level_run(job: LoadJob, rule: LevelRule, done: LevelDone) -> Iterator[LevelRun]:
+    settings = job.settings
+    check_writable(Path(settings.run.results))
+    prompts = prompts_for(settings, "en")
+    texts = prompts.measured
+    script = parse_script(settings.run.target)
+    chunker = settings.chunker
+    engine = VirtualEngine(
+        script,
+        rule.metrics(),
+        rule=audible_rule(settings.audible),
+        new_chunker=partial(Chunker, chunker.first_words, chunker.later_words),
+        prompts=texts,
+    )
+    environment = describe_environment() | {
+        "target": {"target": "simulated", "script": settings.run.target},
+        "clock": "virtual",
+    }
+    with create_load_folder(
+        Path(settings.run.results),
+        settings.run.name,
+        [name for name, _ in LEVEL_COLUMNS],
+        settings=shown_settings(settings) | {"origins": job.effective.origins},
+        environment=environment,
+    ) as folder:
+        engine.keep = folder.keep
+        yield LevelRun(job, engine, folder, done, len(texts))
+
+
+def answer_head(job: LoadJob, word: Word) -> dict[str, object]:
+    load = job.settings.load
+    return {
+        "schema": SCHEMA_OF_LEVELS,
+        "verdict": word.value,
+        "exit_code": int(word.exit_code),
+        "quick": job.quick,
+        "gates": [{"gate": gate.gate.text, "share": gate.share} for gate in job.gates],
+        "callers_behave": {
+            "think": load.think,
+            "speech": load.speech,
+            "turns": load.turns,
+            "trace": load.trace,
+            "seed": load.seed,
+        },
+        "error": ERROR,
+    }

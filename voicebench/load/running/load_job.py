@@ -1,0 +1,185 @@
+"""The task of `load` or `capacity`: plans, times and costs of its levels, and its refusals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from voicebench.errors import UsageError
+from voicebench.load.call_plan import (
+    Arrivals,
+    Behaviour,
+    CallRate,
+    LoadPlan,
+    Population,
+    Trace,
+    cycle_s,
+    offered_turns_per_s,
+)
+from voicebench.load.cost import LevelCost, level_cost
+from voicebench.load.distributions import read_count, read_duration
+from voicebench.load.holding import Times
+from voicebench.load.level_rule import LEAST_BLOCKS, block_length
+from voicebench.load.load_gate import LoadGate, load_gates
+from voicebench.load.search import (
+    ERROR,
+    planned_levels,
+)
+from voicebench.load.trace_file import read_trace
+from voicebench.measuring.plan import prompts_for
+from voicebench.settings import Effective, Settings
+from voicebench.targets.kinds import check_target
+from voicebench.targets.script import PREFIX
+
+MOST_TRACE_BYTES = 256_000_000
+
+
+@dataclass(frozen=True)
+class LoadJob:
+    """The task of a command: its settings, its gates, and the source of its calls."""
+
+    effective: Effective
+    arrivals: Arrivals
+    gates: tuple[LoadGate, ...]
+    quick: bool = False
+
+    @property
+    def settings(self) -> Settings:
+        """The settings."""
+        return self.effective.settings
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """How callers behave."""
+        load = self.settings.load
+        return Behaviour(
+            read_duration(load.think, "load.think"),
+            read_duration(load.speech, "load.speech"),
+            read_count(load.turns, "load.turns"),
+        )
+
+    @property
+    def cycle_s(self) -> float:
+        """The expected time from one due moment of a caller to the next."""
+        return cycle_s(self.behaviour, self.settings.load.reply_s)
+
+    @property
+    def block_s(self) -> float:
+        """The length of a block."""
+        return block_length(self.cycle_s)
+
+    def plan(self, arrivals: Arrivals, prompts: int, seed: int | None = None) -> LoadPlan:
+        """Return the plan of a level."""
+        load = self.settings.load
+        seed = load.seed if seed is None else seed
+        return LoadPlan(seed, arrivals, self.behaviour, prompts, load.ramp_s)
+
+    def times(self, arrivals: Arrivals) -> Times:
+        """Return the times of a level: whole blocks, the ramp and a mean cycle dropped.
+
+        At a rate of calls a mean call is dropped, because it takes so long until calls end as
+        often as they begin.
+        """
+        load = self.settings.load
+        dropped_s = self.cycle_s
+        if isinstance(arrivals, CallRate):
+            dropped_s *= self.behaviour.turns.mean
+        blocks = max(int(load.for_s / self.block_s + 1e-9), 1)
+        return Times(load.ramp_s + dropped_s, blocks * self.block_s, load.drain_s)
+
+    def cost(self, arrivals: Arrivals, error: float) -> LevelCost:
+        """Return what a level costs."""
+        times = self.times(arrivals)
+        plan = self.plan(arrivals, 1)
+        return level_cost(
+            self.gates,
+            offered_turns_per_s(plan, self.settings.load.reply_s),
+            first_s=times.first_s,
+            block_s=self.block_s,
+            longest_s=times.longest_s,
+            error=error,
+        )
+
+
+def load_job(effective: Effective, arrivals: Arrivals | None, *, quick: bool) -> LoadJob:
+    """Return the job; without ``arrivals``, that of the trace in the settings.
+
+    Raises `UsageError` for a trace that cannot be read.
+    """
+    load = effective.settings.load
+    if arrivals is None:
+        arrivals = _trace(Path(load.trace or ""))
+    return LoadJob(effective, arrivals, load_gates(load.gates, quick=quick), quick)
+
+
+def _trace(path: Path) -> Trace:
+    try:
+        if path.stat().st_size > MOST_TRACE_BYTES:
+            raise UsageError(f"trace {path} is larger than {MOST_TRACE_BYTES} bytes", "use a part")
+        with path.open(encoding="utf-8") as lines:
+            return read_trace(lines, str(path))
+    except OSError as error:
+        raise UsageError(f"trace {path} cannot be read ({error.strerror})", "check it") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"trace {path} is not UTF-8 text", "save it as UTF-8") from None
+
+
+def check_load(job: LoadJob, largest: Arrivals, error: float) -> LevelCost:
+    """Return the cost of the largest level.
+
+    Raises `UsageError` for a target that no engine can take under load, and for gates that the
+    longest level cannot decide.
+    """
+    settings = job.settings
+    check_target(settings)
+    prompts_for(settings, "en")
+    if not settings.run.target.startswith(PREFIX):
+        raise UsageError(
+            f"`load` and `capacity` take simulated targets only, and run.target is "
+            f"{settings.run.target!r}",
+            "give for example --target 'sim:slots=8,service=exp:200ms'",
+        )
+    cost = job.cost(largest, error)
+    if job.gates and cost.blocks < LEAST_BLOCKS:
+        raise UsageError(
+            f"a level of {settings.load.for_s:g} s has {cost.blocks} blocks of {job.block_s:g} s, "
+            f"and {LEAST_BLOCKS} are needed to judge it",
+            f"give --for {LEAST_BLOCKS * job.block_s:.0f}s or longer, or --no-gate",
+        )
+    if not cost.can_decide:
+        hardest = max(cost.gates, key=lambda gate: gate.turns)
+        raise UsageError(
+            f"gate {hardest.gate.gate.text!r} cannot be decided: a level of "
+            f"{cost.longest_s:.0f} s has about {cost.turns:.0f} turns, and {hardest.turns} are "
+            "needed even if none is bad",
+            f"give --for {cost.seconds_to_decide / 60:.0f}m, more callers, or --quick, "
+            "which asks for shares of 95 %",
+        )
+    return cost
+
+
+def least_decidable(job: LoadJob) -> int:
+    """Return the smallest number of callers whose longest level can be confirmed."""
+    low, high = 1, job.settings.load.max_callers
+    while low < high:
+        middle = (low + high) // 2
+        if job.cost(Population(middle), ERROR / 4).can_decide:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def capacity_cost(job: LoadJob) -> dict[str, float]:
+    """Return what a search costs at most: levels, and seconds if each takes its shortest time."""
+    load = job.settings.load
+    levels = planned_levels(load.max_callers, load.precision)
+    times = job.times(Population(1))
+    short_s = times.first_s + LEAST_BLOCKS * job.block_s
+    confirmed = job.cost(Population(load.max_callers), ERROR / 4)
+    return {
+        "levels": levels + 3,
+        "seconds_of_a_short_level": short_s,
+        "seconds_of_a_long_level": times.first_s + times.longest_s,
+        "seconds_expected": (levels + 2) * short_s + times.first_s + confirmed.seconds_to_decide,
+    }

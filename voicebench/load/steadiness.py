@@ -1,0 +1,93 @@
+"""Steady state: from which moment a level is measured, and whether its load is too much.
+
+The beginning of a level is dropped: at least one mean cycle of a caller, then block by block until
+neither the turns in flight nor first audio show a trend over four blocks. A level whose trend stays
+is **saturated**: more turns come than are answered, so an average over it would only describe how
+long it was held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from voicebench.load.loaded_turn import ANSWERED, LevelTurns, Values, mean_in_flight
+
+STEADY_BLOCKS = 4
+LEAST_TREND = 0.10
+"""A smaller change over the four blocks is not a trend."""
+TREND_Z = 3.3
+"""Kendall's statistic over all blocks above which a rise is no chance (one in 2,000)."""
+SATURATED_RISE = 1.3
+"""How much larger the last third of the blocks must be than the first third."""
+
+FIRST_AUDIO_DUE = "first_audio_due_ms"
+
+
+@dataclass(frozen=True, slots=True)
+class BlockMeans:
+    """Two curves of a level: means of each block, shape ``(blocks,)``; NaN for an empty block."""
+
+    in_flight: Values
+    first_audio_ms: Values
+
+
+def block_means(turns: LevelTurns, edges: Values) -> BlockMeans:
+    """Return both curves between ``edges``. First audio is that of the turns due in a block."""
+    marks = turns.outcome == ANSWERED
+    if FIRST_AUDIO_DUE in turns.values:
+        marks = marks & ~np.isnan(turns.values[FIRST_AUDIO_DUE])
+        weights = turns.values[FIRST_AUDIO_DUE][marks]
+    else:
+        weights = np.zeros(int(marks.sum()))
+    sums, _ = np.histogram(turns.due_s[marks], edges, weights=weights)
+    counts = turns.counted(marks, edges)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return BlockMeans(mean_in_flight(turns, edges), sums / counts)
+
+
+def steady_from(turns: LevelTurns, first_s: float, block_s: float, now_s: float) -> float | None:
+    """Return the first moment on a grid of blocks from which four blocks show no trend.
+
+    ``first_s`` is the earliest moment allowed, ``now_s`` the end of what is known. None if there
+    is no such moment yet.
+    """
+    start_s = first_s
+    while start_s + STEADY_BLOCKS * block_s <= now_s + 1e-9:
+        means = block_means(turns, edges_of(start_s, block_s, STEADY_BLOCKS))
+        if not has_trend(means.in_flight) and not has_trend(means.first_audio_ms):
+            return start_s
+        start_s += block_s
+    return None
+
+
+def edges_of(start_s: float, block_s: float, blocks: int) -> Values:
+    """Return the edges of ``blocks`` blocks."""
+    return start_s + block_s * np.arange(blocks + 1, dtype=np.float64)
+
+
+def has_trend(means: Values) -> bool:
+    """Return whether every block is above the one before it, or every one below, by enough."""
+    known = means[~np.isnan(means)]
+    if known.size < STEADY_BLOCKS:
+        return False
+    steps = np.diff(known)
+    if not (np.all(steps > 0) or np.all(steps < 0)):
+        return False
+    largest = float(np.max(np.abs(known)))
+    return abs(float(known[-1] - known[0])) > LEAST_TREND * largest
+
+
+def rises(means: Values) -> bool:
+    """Return whether a curve rises over all its blocks, too clearly for chance (Kendall 1938)."""
+    known = means[~np.isnan(means)]
+    n = known.size
+    if n < 2 * STEADY_BLOCKS:
+        return False
+    later, earlier = np.triu_indices(n, 1)[1], np.triu_indices(n, 1)[0]
+    score = float(np.sign(known[later] - known[earlier]).sum())
+    deviation = np.sqrt(n * (n - 1) * (2 * n + 5) / 18)
+    third = n // 3
+    first, last = float(known[:third].mean()), float(known[-third:].mean())
+    return bool(score / deviation > TREND_Z and last > SATURATED_RISE * first)

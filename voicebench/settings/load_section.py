@@ -1,0 +1,72 @@
+"""Settings of levels: how callers behave, how long a level is held, and how it is judged."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from voicebench.errors import UsageError
+from voicebench.load.distributions import read_count, read_duration
+from voicebench.load.load_gate import LOAD_GATES, load_gates
+from voicebench.settings.engine_sections import SettingsSection
+
+
+class LoadSettings(SettingsSection):
+    """Settings of `load` and `capacity` (see docs/load.md)."""
+
+    think: str = "exp:3s"
+    """Time from the end of playback until the caller speaks: '2s', 'exp:3s', 'uniform:1s:5s' or
+    'lognormal:3s:0.5' (mean and deviation of the logarithm)."""
+    speech: str = "lognormal:2.5s:0.5"
+    """Length of the caller's speech, written in the same way. A turn is due when it ends."""
+    turns: str = "geometric:8"
+    """Turns of a call: '6', 'geometric:8' (mean) or 'uniform:2:10'."""
+    trace: str | None = None
+    """File with calls to repeat, instead of drawn ones (docs/load.md)."""
+    seed: Annotated[int, Field(ge=0, lt=2**62)] = 1
+    """Number that all draws come from."""
+    ramp_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    """Time in seconds over which the callers join. They join in the middle of their calls."""
+    for_s: Annotated[float, Field(ge=1, le=86_400)] = 600.0
+    """Longest measured window of a level, in seconds. It ends sooner if every gate is decided."""
+    drain_s: Annotated[float, Field(ge=0, le=600)] = 60.0
+    """Time in seconds that turns of the window may still take after it. Then they are
+    'unfinished'."""
+    reply_s: Annotated[float, Field(ge=0, le=600)] = 4.5
+    """Expected time in seconds from a due moment to the end of playback. Only used to plan blocks
+    and to say what a level costs."""
+    max_callers: Annotated[int, Field(ge=1, le=1_000_000)] = 64
+    """Largest level of `capacity`."""
+    precision: Annotated[float, Field(ge=0.01, le=1)] = 0.10
+    """Smallest ratio of two neighbouring levels of `capacity`, minus 1."""
+    gates: list[str] = Field(default=list(LOAD_GATES))
+    """What a level is judged by: percentiles, shares and rates of its turns."""
+
+    @field_validator("think", "speech")
+    @classmethod
+    def _durations_can_be_read(cls, text: str) -> str:
+        try:
+            read_duration(text, "it")
+        except UsageError as error:
+            raise PydanticCustomError("duration", f"{error.remedy}: {error.message}") from None
+        return text
+
+    @field_validator("turns")
+    @classmethod
+    def _counts_can_be_read(cls, text: str) -> str:
+        try:
+            read_count(text, "it")
+        except UsageError as error:
+            raise PydanticCustomError("count", f"{error.remedy}: {error.message}") from None
+        return text
+
+    @field_validator("gates")
+    @classmethod
+    def _gates_are_shares(cls, gates: list[str]) -> list[str]:
+        try:
+            load_gates(gates)
+        except UsageError as error:
+            raise PydanticCustomError("gate", f"{error.remedy}: {error.message}") from None
+        return gates
