@@ -5,13 +5,13 @@ of 1.2 s, and callers who pause. A turn is good within a limit. The product's ow
 rule and search run on the virtual clock; everything is seeded.
 
 ``python benchmarks/load_coverage.py`` prints the tables of ``docs/statistics.md`` (half an hour of
-processor time); ``--seeds 20`` gives a quick look.
+processor time); ``--seeds 20`` gives a quick look, ``--table`` and ``--queue`` a part.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,6 @@ from voicebench.figures.intervals import percentile_interval, share_interval
 from voicebench.load.call_plan import Behaviour, LoadPlan, Population
 from voicebench.load.distributions import read_count, read_duration
 from voicebench.load.draws import derived_seed
-from voicebench.load.evidence import block_inflation
 from voicebench.load.holding import HeldFor, Times, hold
 from voicebench.load.level_document import above_shares
 from voicebench.load.level_rule import LevelRule, LevelStanding
@@ -97,7 +96,16 @@ class Case:
         return LevelRule(gates, BLOCK_S, error, screen_error, climbs)
 
 
-CROWDED = Case("8 slots, service 1.2 s, pause 8.8 s, good within 5 s", 8, 1.2, "exp:8.8s", 5.0)
+CROWDED = Case(
+    "8 slots, service 1.2 s, pause 8.8 s, good within 5 s",
+    8,
+    1.2,
+    "exp:8.8s",
+    5.0,
+    600.0,
+    128,
+    0.25,
+)
 SMALL = Case(
     "2 slots, service 0.5 s, pause 4 s, good within 2.5 s", 2, 0.5, "exp:4s", 2.5, 600.0, 64, 0.25
 )
@@ -156,7 +164,8 @@ def coverage(case: Case, callers: int, seeds: int) -> Covered:
     """Return the coverage of three intervals on the same levels.
 
     *naive*: Wilson's interval of n independent turns. *widened*: the normal interval with the
-    variance between blocks and Student's t. *sequence*: the bounds that judge a level.
+    inflation of the level, which has Student's t in it. *sequence*: the bounds that judge a level,
+    which hold at all looks together.
     """
     truth = case.truth(callers)
     hits = np.zeros(3)
@@ -165,25 +174,18 @@ def coverage(case: Case, callers: int, seeds: int) -> Covered:
     for seed in range(seeds):
         level = held(case, callers, seed, case.rule(0.05), case.longest_s, whole=True)
         [gate] = level.judgement.gates
-        window, bounds = level.judgement.window, gate.bounds
+        bounds = gate.bounds
+        inflations.append(bounds.inflation)
         if level.judgement.turns == 0:
             continue
         used += 1
-        inside = level.turns.due_in(window.start_s, window.end_s)
-        blocks = round(window.length_s / BLOCK_S)
-        edges = np.linspace(window.start_s, window.end_s, blocks + 1)
-        bad = ~gate.gate.kept(inside)
-        every = inside.counted(np.ones(inside.n, dtype=np.bool_), edges)
-        inflation = block_inflation(inside.counted(bad, edges), every) or 1.0
-        inflations.append(inflation)
         naive = share_interval(bounds.good, bounds.n)
         assert naive is not None
         assert naive.low is not None
         assert naive.high is not None
         hits[0] += naive.low <= truth <= naive.high
         share = bounds.good / bounds.n
-        # `block_inflation` has Student's t in it, as a factor of the normal quantile.
-        reach = 1.959964 * np.sqrt(max(share * (1 - share), 1e-9) / bounds.n * inflation)
+        reach = 1.959964 * np.sqrt(share * (1 - share) / bounds.effective_n)
         hits[1] += abs(share - truth) <= reach
         hits[2] += bounds.low <= truth <= bounds.high
     naive_hits, widened_hits, sequence_hits = (float(hit) / used for hit in hits)
@@ -253,18 +255,15 @@ def _percent(part: float, whole: float = 1.0) -> str:
 
 def _levels_near(case: Case) -> Iterator[int]:
     true = case.capacity()
-    yield from (round(0.6 * true), round(0.9 * true), true, true + 1, round(1.15 * true))
+    yield from (round(0.6 * true), true, true + 1, round(1.15 * true))
 
 
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=200)
-    seeds = parser.parse_args().seeds
-    print(f"Intervals at 95 % of the share of good turns, {seeds} levels of 600 s each\n")
+def print_intervals(cases: Sequence[Case], seeds: int) -> None:
+    """Print how often intervals include the truth."""
+    print(f"\nIntervals at 95 % of the share of good turns, {seeds} levels of 600 s each\n")
     print("| queue | callers | true share | naive | widened | sequence | median inflation |")
     print("|---|---:|---:|---:|---:|---:|---:|")
-    for case in CASES:
+    for case in cases:
         for callers in _levels_near(case):
             found = coverage(case, callers, seeds)
             print(
@@ -273,12 +272,14 @@ def main() -> None:
                 f"| {_percent(found.sequence)} | {found.inflation:.1f} |",
                 flush=True,
             )
+
+
+def print_levels(cases: Sequence[Case], seeds: int) -> None:
+    """Print the results of levels."""
     print(f"\nResults of a level that ends when it is decided, {seeds} levels each\n")
-    print(
-        "| queue | callers | true share | holds | fails | undecided |\n"
-        "|---|---:|---:|---:|---:|---:|"
-    )
-    for case in CASES:
+    print("| queue | callers | true share | holds | fails | undecided |")
+    print("|---|---:|---:|---:|---:|---:|")
+    for case in cases:
         for callers in _levels_near(case):
             results = standings(case, callers, seeds)
             shown = results[LevelStanding.HOLDS], results[LevelStanding.FAILS]
@@ -288,13 +289,17 @@ def main() -> None:
                 f"| {_percent(seeds - sum(shown), seeds)} |",
                 flush=True,
             )
+
+
+def print_searches(cases: Sequence[Case], seeds: int) -> None:
+    """Print the results of whole searches."""
     print(f"\nWhole searches, {seeds} seeds each\n")
     print(
         "| queue | true capacity | bracketed | false holds | false fails | none confirmed "
         "| no failing level | median capacity | median high |\n"
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     )
-    for case in reversed(CASES):
+    for case in cases:
         total = brackets(case, seeds)
         print(
             f"| {case.name} | {total.true} | {_percent(total.bracketed, seeds)} "
@@ -303,6 +308,22 @@ def main() -> None:
             f"| {total.median:g} | {total.median_high:g} |",
             flush=True,
         )
+
+
+TABLES = {"intervals": print_intervals, "levels": print_levels, "searches": print_searches}
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--table", choices=TABLES, help="only this table")
+    parser.add_argument("--queue", type=int, choices=range(len(CASES)), help="only this queue")
+    asked = parser.parse_args()
+    cases = CASES if asked.queue is None else CASES[asked.queue : asked.queue + 1]
+    for name, table in TABLES.items():
+        if asked.table in (None, name):
+            table(cases, asked.seeds)
 
 
 if __name__ == "__main__":

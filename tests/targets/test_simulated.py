@@ -216,6 +216,8 @@ def test_it_says_what_it_is() -> None:
         "words": 6,
         "fail": 0,
         "history_s": 0.0,
+        "slots": 0,
+        "service": "0s",
     }
 
 
@@ -241,12 +243,14 @@ def test_spaces_between_parts_and_a_speed_without_x_are_free() -> None:
         (
             "sim:latency=3ms",
             "simulated target 'sim:latency=3ms' has an unknown part 'latency=3ms'; "
-            "use ttft=…, token=…, ttfb=…, speed=…, silence=…, words=…, fail=…, history=…",
+            "use ttft=…, token=…, ttfb=…, speed=…, silence=…, words=…, fail=…, history=…, "
+            "slots=…, service=…",
         ),
         (
             "sim:ttft",
             "simulated target 'sim:ttft' has an unknown part 'ttft'; "
-            "use ttft=…, token=…, ttfb=…, speed=…, silence=…, words=…, fail=…, history=…",
+            "use ttft=…, token=…, ttfb=…, speed=…, silence=…, words=…, fail=…, history=…, "
+            "slots=…, service=…",
         ),
         (
             "sim:ttft=120",

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields, is_dataclass
 from datetime import datetime
-from functools import cache
 
 import orjson
 
@@ -55,14 +54,9 @@ def encode_line(turn: Timeline) -> str:
 
 def _plain(value: object) -> object:
     """Return a dataclass of plain values as a dict; four times as fast as `dataclasses.asdict`."""
-    if not is_dataclass(value):
+    if not is_dataclass(value) or isinstance(value, type):
         return value
-    return {name: _plain(getattr(value, name)) for name in _names_of(type(value))}
-
-
-@cache
-def _names_of(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+    return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
 
 
 def decode_line(line: str | bytes, where: str) -> Timeline:
