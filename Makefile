@@ -82,6 +82,7 @@ bench: $(VENV)/.test ## Measure the promises of speed on this machine
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/progress_cost.py
 	$(BIN)/python -m benchmarks.joins
+	$(BIN)/python -m benchmarks.conversations
 	$(BIN)/python -m benchmarks.first_audio
 
 bench-gpu: $(VENV)/.test ## Measure decoders and voices on a GPU, on models of random weights

@@ -75,6 +75,9 @@ class LlamaEngine:
         """Yield the most likely ids, each when it is on the host, until closed."""
         yield from self._llama.generate(list(prompt_ids), temp=0.0, repeat_penalty=1.0)
 
+    def read_ahead(self, ids: Sequence[int], scope: str) -> None:
+        """Do nothing: llama.cpp compares each prompt with the one before."""
+
     def describe(self) -> dict[str, object]:
         """Return what a reader of the results must know."""
         return {"engine": "llama.cpp", "device": "cpu", "threads": self._threads, "dtype": "Q4_1"}

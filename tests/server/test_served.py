@@ -27,6 +27,7 @@ class Letters:
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.ahead: list[str] = []
 
     def encode_turn(
         self, system_prompt: str, prompt: str, earlier: Sequence[PastMessage] = ()
@@ -49,6 +50,9 @@ class Letters:
     ) -> Generator[int]:
         while True:
             yield from prompt_ids
+
+    def read_ahead(self, ids: Sequence[int], scope: str) -> None:
+        self.ahead.append(self.decode(ids))
 
     def describe(self) -> dict[str, object]:
         return {"device": "cpu"}
@@ -135,3 +139,13 @@ def test_warming_up_takes_turns_for_nobody() -> None:
     assert said == ["warming up"]
     warm_up(ServedScript("sim:ttft=60s"), said.append)  # a script has nothing to warm
     assert len(said) == 1
+
+
+def test_the_next_turn_of_a_conversation_is_prepared_after_one_with_a_history(
+    served: ServedCascade, letters: Letters
+) -> None:
+    written(served, AnswerRequest("Hello"))
+    assert letters.ahead == []
+    said = (PastMessage("user", "Hello"), PastMessage("assistant", "Yes"))
+    reply = written(served, AnswerRequest("Well?", earlier=said))
+    assert letters.ahead == [f"Hi. u:Hello|a:Yes|u:Well?|a:{reply}|"]

@@ -46,6 +46,8 @@ class BrokenEngines:
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
 
+    def read_ahead(self, ids: Sequence[int], scope: str) -> None: ...
+
     def generate(self, *_prompt_ids: object) -> Generator[int]:
         for step in self._turns.reply():
             match step:

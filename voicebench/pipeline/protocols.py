@@ -48,6 +48,15 @@ class LooksBack(Protocol):
 
 
 @runtime_checkable
+class PreparesNext(Protocol):
+    """A language model that can do work between turns for the next one."""
+
+    def prepare_next(self) -> None:
+        """Do what the next turn of a conversation would do first. Called after the turn's end."""
+        ...
+
+
+@runtime_checkable
 class Interruptible(Protocol):
     """A language model whose wait for the next token can be interrupted."""
 

@@ -12,7 +12,7 @@ from voicebench.engines.llm.generation import InProcessLanguageModel
 from voicebench.errors import UsageError
 from voicebench.events import Emit
 from voicebench.pipeline.pipeline import speak_turn, write_turn
-from voicebench.pipeline.protocols import LanguageModel, Synthesizer
+from voicebench.pipeline.protocols import LanguageModel, PreparesNext, Synthesizer
 from voicebench.pipeline.scheduling import DeviceQueue, FreeForAll
 from voicebench.server.clock import arrived_s
 from voicebench.server.scripted_engines import ScriptedModel, ScriptedVoice
@@ -125,6 +125,17 @@ class ServedCascade(Served):
     def answer(self, request: AnswerRequest, emit: Emit, schedule: FreeForAll) -> None:
         """Answer aloud."""
         self._cascade.with_model(self._model_for(request)).run(request.prompt, emit, schedule)
+
+    def write(self, request: AnswerRequest, emit: Emit, schedule: FreeForAll) -> None:
+        """Answer in text alone. After a turn of a conversation, prepare its next one."""
+        llm = self._model_for(request)
+        write_turn(request.prompt, emit, llm=llm, schedule=schedule)
+        if request.earlier and isinstance(llm, PreparesNext):
+            try:
+                with schedule.token_step():
+                    llm.prepare_next()
+            finally:
+                schedule.give_way()
 
     def _model_for(self, request: AnswerRequest) -> LanguageModel:
         llm = self._model

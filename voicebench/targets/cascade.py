@@ -16,6 +16,7 @@ from voicebench.pipeline.protocols import (
     ConversingModel,
     LanguageModel,
     PacedSpeaker,
+    PreparesNext,
     Synthesizer,
     WholeSpeaker,
 )
@@ -95,6 +96,8 @@ class Cascade:
             sequential=self._sequential,
             schedule=schedule or self._new_schedule(),
         )
+        if isinstance(self.llm, PreparesNext):
+            self.llm.prepare_next()
 
     def speak_whole(self, chunks: Sequence[str]) -> NDArray[np.float32] | None:
         """Return the speech of text chunks in one piece, ``(samples,)``; None if the voice cannot.

@@ -39,6 +39,8 @@ class ScriptedEngine:
         finally:
             self.closed = True
 
+    def read_ahead(self, ids: Sequence[int], scope: str) -> None: ...
+
     def describe(self) -> dict[str, object]:
         return {"engine": "scripted"}
 
@@ -52,6 +54,7 @@ class KeepingEngine(ScriptedEngine):
     def __init__(self, ids: Sequence[int]) -> None:
         super().__init__(ids)
         self.scopes: list[str | None] = []
+        self.ahead: list[tuple[list[int], str]] = []
 
     def generate(
         self,
@@ -62,6 +65,9 @@ class KeepingEngine(ScriptedEngine):
         self.scopes.append(scope)
         found(2)
         return super().generate(prompt_ids)
+
+    def read_ahead(self, ids: Sequence[int], scope: str) -> None:
+        self.ahead.append((list(ids), scope))
 
 
 class ScriptedTokenizer:
@@ -123,6 +129,41 @@ def test_an_engine_is_told_whose_keys_and_values_a_reply_may_use() -> None:
     ]
     assert engine.scopes == [None, "talk", "talk"]
     assert usages == [Usage(1, prompt_tokens=3, cached_tokens=2)] * 3
+
+
+class Letters(ScriptedTokenizer):
+    """A tokenizer whose ids are letters, and whose template shows who says what."""
+
+    def encode_turn(
+        self, system_prompt: str, prompt: str, earlier: Sequence[PastMessage] = ()
+    ) -> list[int]:
+        said = (*earlier, PastMessage("user", prompt))
+        return [ord(it) for it in "".join(f"<{one.role[0]}:{one.text}>" for one in said) + "<a:"]
+
+
+def test_what_opens_the_next_message_is_read_ahead() -> None:
+    engine = KeepingEngine([*ids_of("Yes."), END])
+    model = InProcessLanguageModel("scripted", engine, Letters(), ReplyRules())
+    talk = model.in_conversation([PastMessage("user", "A"), PastMessage("assistant", "B")], "talk")
+    talk.prepare_next()
+    assert engine.ahead == []
+    list(talk.reply("C"))
+    talk.prepare_next()
+    talk.prepare_next()
+    assert engine.ahead == [([ord(it) for it in "<u:A><a:B><u:C><a:Yes.><u:"], "talk")]
+
+
+def test_nothing_is_read_ahead_after_half_a_reply_or_for_a_turn_that_stands_alone() -> None:
+    engine = KeepingEngine([*ids_of("Yes."), END])
+    model = InProcessLanguageModel("scripted", engine, Letters(), ReplyRules())
+    list(model.reply("C"))
+    model.prepare_next()
+    talk = model.in_conversation((), "talk")
+    half = talk.reply("C")
+    next(half)
+    half.close()  # type: ignore[attr-defined]
+    talk.prepare_next()
+    assert engine.ahead == []
 
 
 def counted(tokens: int, hidden: int | None = 0) -> Usage:

@@ -35,6 +35,14 @@ class Generating(Protocol):
         """
         ...
 
+    def read_ahead(self, ids: Sequence[int], scope: str) -> None:
+        """Compute the keys and values of ``ids``, with which a prompt of ``scope`` will begin.
+
+        For the time between turns: it does nothing while a reply is being generated, or if the
+        engine keeps no keys and values.
+        """
+        ...
+
     def describe(self) -> dict[str, object]:
         """Return what the results record about the engine."""
         ...

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from voicebench.engines.llm.detokenizer import Detokenizer
 from voicebench.engines.llm.ending import SentenceEnding
 from voicebench.engines.llm.engine_protocols import ChatTokenizing, Generating
+from voicebench.engines.llm.fast.prompt_cache import common_length
 from voicebench.errors import EngineError, TooLong
 from voicebench.events import LlmEvent, RemarkKind, Token, Usage
 from voicebench.text.chat_template import PastMessage
@@ -63,6 +64,8 @@ class InProcessLanguageModel:
         self._engine = engine
         self._tokenizer = tokenizer
         self._rules = rules
+        self._answered: tuple[str, str] | None = None
+        """The last prompt and its reply so far."""
 
     def reply(self, prompt: str) -> Iterator[LlmEvent]:
         """Yield the reply to ``prompt``: each token as soon as it is complete, then `Usage`.
@@ -85,6 +88,7 @@ class InProcessLanguageModel:
         sampled = 0
         held_back = ""
         found: list[int] = []
+        said: list[str] = []
         with closing(self._engine.generate(prompt_ids, self._scope, found.append)) as ids:
             for token_id in ids:
                 if token_id in self._tokenizer.turn_ends:
@@ -97,6 +101,7 @@ class InProcessLanguageModel:
                 sampled += 1
                 if piece:
                     ending.push(piece)
+                    said.append(piece)
                     yield Token(piece)
                 if text.line_is_over or sampled >= limit:
                     held_back = text.finish()
@@ -107,7 +112,9 @@ class InProcessLanguageModel:
                 "raise llm.max_tokens, or take a model without reasoning",
             )
         if held_back:
+            said.append(held_back)
             yield Token(held_back)
+        self._answered = prompt, "".join(said).strip()
         yield replace(
             text.usage(sampled),
             prompt_tokens=len(prompt_ids),
@@ -151,6 +158,23 @@ class InProcessLanguageModel:
             earlier=earlier,
             scope=scope,
         )
+
+    def prepare_next(self) -> None:
+        """Read what the next prompt of this conversation will begin with, up to the user's words.
+
+        That is the end of the last reply, and the marks of the chat template around it. Only a
+        conversation that has a ``scope`` is prepared, after a reply that was complete.
+        """
+        answered, self._answered = self._answered, None
+        if self._scope is None or answered is None or not all(answered):
+            return
+        prompt, reply = answered
+        earlier = (*self._earlier, PastMessage("user", prompt), PastMessage("assistant", reply))
+        begins, other = (
+            self._tokenizer.encode_turn(self._rules.system_prompt, word, earlier)
+            for word in ("a", "7")
+        )
+        self._engine.read_ahead(begins[: common_length(begins, other)], self._scope)
 
     def prompt_tokens(self, prompt: str) -> int:
         """Return how many tokens ``prompt`` has, with all messages before it."""

@@ -70,6 +70,9 @@ class TransformersEngine:
             )
         return output.logits[0, -1], output.past_key_values
 
+    def read_ahead(self, ids: Sequence[int], scope: str) -> None:
+        """Do nothing: every prompt is computed whole."""
+
     def describe(self) -> dict[str, object]:
         """Return engine, architecture, parameters, device, dtype and the context."""
         return {

@@ -191,6 +191,53 @@ def test_a_reply_that_was_cut_off_is_kept_as_far_as_it_was_computed() -> None:
     assert turn(kept, [*A, 70, 71, 72]) == len(A) + 1
 
 
+def conversing_engine(kept_bytes: int = 4 * BYTES) -> FastEngine:
+    return FastEngine(
+        cast("Decoder", Counting()), prefix=ROOT, temperature=0, seed=0, kept_bytes=kept_bytes
+    )
+
+
+def known(engine: FastEngine, ids: Sequence[int], scope: str | None = "s") -> int:
+    """Return how many ids of a prompt the engine knew."""
+    found: list[int] = []
+    reply = engine.generate(ids, scope, found.append)
+    next(reply)
+    reply.close()
+    return found[0]
+
+
+def test_what_is_read_ahead_is_known_to_the_next_prompt_of_its_scope() -> None:
+    engine = conversing_engine()
+    known(engine, A)
+    engine.read_ahead([*A, 70, 8, 9], "s")
+    assert known(engine, [*A, 70, 8, 9, 5, 6]) == len(A) + 3
+    assert known(engine, [*A, 70, 8, 9, 5, 6], "other") == len(ROOT)
+
+
+def test_nothing_is_read_ahead_while_a_reply_is_generated() -> None:
+    engine = conversing_engine()
+    known(engine, A)
+    running = engine.generate(B, "s")
+    next(running)
+    engine.read_ahead([*A, 70, 8, 9], "s")
+    assert known(engine, [*A, 70, 8, 9, 5]) == len(A)
+    running.close()
+
+
+def test_a_whole_history_is_not_read_ahead() -> None:
+    engine = conversing_engine()
+    history = [*ROOT, *range(300, 400)]
+    engine.read_ahead(history, "s")
+    assert known(engine, [*history, 5]) == len(ROOT)
+
+
+def test_nothing_is_read_ahead_that_would_not_be_kept_or_does_not_fit() -> None:
+    engine = conversing_engine(kept_bytes=0)
+    engine.read_ahead([*A, 70], "s")
+    assert known(engine, [*A, 70, 5]) == len(ROOT)
+    conversing_engine().read_ahead([*ROOT] * CONTEXT, "s")
+
+
 def test_a_pass_that_fails_adds_nothing() -> None:
     kept = caches()
     with kept.lent(A, "s") as cache:

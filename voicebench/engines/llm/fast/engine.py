@@ -8,6 +8,7 @@ once, each with its own cache. The caches of conversations are kept between thei
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from voicebench.engines.llm.fast.kernels import Precision
+
+
+_MOST_AHEAD = 64
+"""Ids that are computed between two turns: the end of a reply, and what opens the next message. If
+more are missing, the history is not kept, and may never be needed again."""
 
 
 class Sampling(Protocol):
@@ -114,6 +120,7 @@ class FastEngine:
         elif self._prefix:
             root.forward(self._prefix)
         self._caches = KeptCaches(decoder, root, kept_bytes)
+        self._reading_ahead = threading.Lock()
 
     @property
     def context_tokens(self) -> int:
@@ -128,6 +135,8 @@ class FastEngine:
     ) -> Generator[int]:
         """Yield sampled ids, each once it is on the host, until closed or the context is full."""
         sampler = self._decoder.sampler(self._temperature, self._seed)
+        with self._reading_ahead:
+            pass  # what is just being computed is likely the beginning of this prompt
         with self._caches.lent(prompt_ids, scope) as cache:
             found(len(cache.ids))
             fed = list(prompt_ids[len(cache.ids) :])
@@ -135,6 +144,16 @@ class FastEngine:
                 token_id = sampler.pick(cache.forward(fed))
                 yield token_id
                 fed = [token_id]
+
+    def read_ahead(self, ids: Sequence[int], scope: str) -> None:
+        """Compute what is not kept of ``ids``, with which the next prompt of ``scope`` begins."""
+        if self._caches.in_use or not self._kept_bytes or len(ids) >= self.context_tokens:
+            return
+        # A cache is never lent with all ids of a prompt, so the prompt has one more here.
+        with self._reading_ahead, self._caches.lent([*ids, 0], scope) as cache:
+            rest = ids[len(cache.ids) :]
+            if 0 < len(rest) <= _MOST_AHEAD:
+                cache.forward(rest)
 
     def describe(self) -> dict[str, object]:
         """Return the decoder's description, with the length of the kept prefix."""

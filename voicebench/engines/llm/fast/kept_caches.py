@@ -90,6 +90,11 @@ class KeptCaches:
         """The memory that is kept for turns to come."""
         return sum(entry.cache.bytes for entry in self._entries if entry.is_kept)
 
+    @property
+    def in_use(self) -> bool:
+        """Whether a turn has a cache now."""
+        return any(entry.in_use for entry in self._entries)
+
     def clear(self) -> None:
         """Give up all caches that are not in use."""
         with self._lock:
