@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -212,3 +215,18 @@ def test_mixing_down_is_the_mean_of_the_channels() -> None:
 @pytest.mark.parametrize("lead_ms", range(2028, 2060, 3))
 def test_sound_across_the_seam_of_two_blocks_is_found_where_it_begins(lead_ms: int) -> None:
     assert first_audible_sample(joined(silence(lead_ms), tone(60)), 24000) == lead_ms * 24
+
+
+def test_looking_for_the_first_sound_imports_nothing() -> None:
+    """An import would take longer than the rest of a first turn's search."""
+    program = (
+        "import sys, numpy as np\n"
+        "from voicebench.audio.pcm import first_audible_sample\n"
+        "before = set(sys.modules)\n"
+        "sound = np.concatenate((np.zeros(2400), np.tile([0.5, -0.5], 1200))).astype(np.float32)\n"
+        "assert first_audible_sample(sound, 24000) is not None\n"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

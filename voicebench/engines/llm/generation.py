@@ -67,6 +67,11 @@ class InProcessLanguageModel:
         self._answered: tuple[str, str] | None = None
         """The last prompt and its reply so far."""
 
+    @property
+    def engine(self) -> Generating:
+        """What samples the ids."""
+        return self._engine
+
     def reply(self, prompt: str) -> Iterator[LlmEvent]:
         """Yield the reply to ``prompt``: each token as soon as it is complete, then `Usage`.
 
