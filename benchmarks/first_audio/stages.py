@@ -87,7 +87,8 @@ def text_front_end_ms(texts: Sequence[str]) -> float:
     """Return the median time from a text to what the first window is computed from."""
     from voicebench.engines.tts.finding import open_voice
     from voicebench.engines.tts.fitting import choose_arithmetic
-    from voicebench.engines.tts.vits.utterance import encode, seeded_noise
+    from voicebench.engines.tts.speech_noise import seeded_noise
+    from voicebench.engines.tts.vits.utterance import encode
 
     voice = open_voice(VOICE)
     arithmetic = choose_arithmetic(voice, "cpu")

@@ -15,7 +15,7 @@ from voicebench.checks.quality import (
     examine_quality,
     judged_words,
 )
-from voicebench.engines.tts.vits.voice_trial import snr_db
+from voicebench.engines.tts.speech_noise import snr_db
 from voicebench.errors import ModelError
 from voicebench.settings import Settings
 

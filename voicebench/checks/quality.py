@@ -125,8 +125,8 @@ def _language_model(settings: Settings, say: Say) -> Iterator[QualityFigure]:
 def _samples(settings: Settings, say: Say) -> Iterator[QualityFigure]:
     from voicebench.checks.intelligibility import SENTENCES
     from voicebench.engines.tts.fitting import LEAST_SNR_DB
+    from voicebench.engines.tts.speech_noise import snr_db
     from voicebench.engines.tts.synthesizer import load_synthesizer
-    from voicebench.engines.tts.vits.voice_trial import snr_db
 
     def spoken(dtype: str) -> NDArray[np.float32]:
         say(f"speaking with a decoder of {dtype}")

@@ -17,7 +17,7 @@ from voicebench.engines.tts.fitting import (
     record_replays,
     torch_arithmetic,
 )
-from voicebench.engines.tts.vits.native_voice import multiplies_bfloats
+from voicebench.engines.tts.native_stream import multiplies_bfloats
 from voicebench.engines.tts.vits.torch_voice import TorchArithmetic
 from voicebench.errors import SettingsError
 

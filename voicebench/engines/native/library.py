@@ -231,9 +231,12 @@ def _declare(library: ctypes.CDLL) -> None:
         "voice_speak": (number, [pointer, pointer, pointer, number, number, pointer]),
         "hibari_open": (pointer, [numbers, pointers, number, number, number]),
         "hibari_close": (None, [pointer]),
-        "hibari_read": (number, [pointer, pointer, number, *[pointer] * 3]),
-        "hibari_prosody": (number, [pointer, pointer, number, pointer]),
-        "hibari_decode": (number, [pointer, pointer, pointer, number, number, pointer]),
+        "hibari_read": (number, [pointer, number, pointer, number, *[pointer] * 3]),
+        "hibari_prosody": (number, [pointer, number, pointer, number, pointer]),
+        "hibari_decode": (number, [pointer, number, pointer, pointer, number, number, pointer]),
+        "hibari_waveform_begin": (pointer, [pointer, number, number]),
+        "hibari_waveform_add": (number, [pointer, pointer, pointer, number, pointer]),
+        "hibari_waveform_end": (None, [pointer]),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(library, f"voicebench_{name}")

@@ -10,10 +10,12 @@ import numpy as np
 
 from voicebench.engines.models.cache import recall, remember
 from voicebench.engines.native.library import NoLibrary, native_digest, processor, tried_library
+from voicebench.engines.tts.native_stream import multiplies_bfloats
 from voicebench.engines.tts.pace import Pace, measured_pace
-from voicebench.engines.tts.vits.native_voice import NativeArithmetic, multiplies_bfloats
-from voicebench.engines.tts.vits.utterance import encode, frames, seeded_noise
-from voicebench.engines.tts.vits.voice_trial import snr_db, vits_works
+from voicebench.engines.tts.speech_noise import seeded_noise, snr_db
+from voicebench.engines.tts.vits.native_voice import NativeArithmetic
+from voicebench.engines.tts.vits.utterance import encode, frames
+from voicebench.engines.tts.vits.voice_trial import vits_works
 from voicebench.errors import SettingsError
 
 if TYPE_CHECKING:

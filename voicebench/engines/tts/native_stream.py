@@ -1,4 +1,4 @@
-"""An utterance that the C code computes window by window."""
+"""What both kinds of voices share in C: an utterance, window by window, and tiles of bfloat16."""
 
 from __future__ import annotations
 
@@ -62,3 +62,8 @@ class NativeStream:
         )
         self._due -= given
         return found[:given]
+
+
+def multiplies_bfloats(library: ctypes.CDLL) -> bool:
+    """Return whether the processor multiplies tiles of bfloat16."""
+    return bool(library.voicebench_voice_multiplies_bfloats())

@@ -18,10 +18,9 @@ from voicebench.engines.tts.hibari.native_network import NativeNetwork
 from voicebench.engines.tts.hibari.planned_sentence import SETTLING, plan, windows
 from voicebench.engines.tts.hibari.sizes import BINS, PARTS
 from voicebench.engines.tts.hibari.torch_network import TorchNetwork
+from voicebench.engines.tts.native_stream import multiplies_bfloats
+from voicebench.engines.tts.speech_noise import seeded_noise, snr_db
 from voicebench.engines.tts.synthesizer import load_synthesizer
-from voicebench.engines.tts.vits.native_voice import multiplies_bfloats
-from voicebench.engines.tts.vits.utterance import seeded_noise
-from voicebench.engines.tts.vits.voice_trial import snr_db
 from voicebench.errors import ModelError, SettingsError
 from voicebench.events import AudioChunk, SilenceTrimmed
 

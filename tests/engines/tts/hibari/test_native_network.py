@@ -56,6 +56,18 @@ def test_code_that_computes_wrong_is_found_out(c_library: ctypes.CDLL) -> None:
     assert not hibari_works(Broken())  # type: ignore[arg-type]
 
 
+def test_a_waveform_that_is_wrong_is_found_out(c_library: ctypes.CDLL) -> None:
+    class Broken:
+        def __getattr__(self, name: str) -> object:
+            return getattr(c_library, name)
+
+        def voicebench_hibari_waveform_begin(self, pitch: int, frames: int, first: int) -> int:
+            begun: int = c_library.voicebench_hibari_waveform_begin(pitch + 4, frames - 1, first)
+            return begun
+
+    assert not hibari_works(Broken())  # type: ignore[arg-type]
+
+
 @settings(max_examples=8, deadline=None)
 @given(cuts=CUTS)
 def test_any_cut_gives_the_same_parts(
@@ -85,6 +97,16 @@ def test_a_gpu_computes_what_a_cpu_does(in_torch: TorchNetwork, cuts: tuple[int,
     symbols = np.arange(40) % SYMBOLS
     for right, found in zip(in_torch.read(symbols), on_gpu.read(symbols), strict=True):
         assert np.abs(found - right).max() < TOLERANCE
+
+
+def test_a_hurried_step_computes_the_same(in_c: NativeNetwork) -> None:
+    symbols = np.arange(1, 38)
+    for slow, fast in zip(in_c.read(symbols), in_c.read(symbols, hurried=True), strict=True):
+        assert np.allclose(slow, fast, atol=1e-5)
+    curves = ROWS[:, :1].repeat(192, axis=1)
+    assert np.allclose(in_c.prosody(curves), in_c.prosody(curves, hurried=True), atol=1e-5)
+    slow, fast = (in_c.stream(hurried=hurried).window(ROWS, last=True) for hurried in (False, True))
+    assert np.allclose(slow, fast, atol=1e-5)
 
 
 def test_a_text_of_one_symbol_is_read(in_torch: TorchNetwork, in_c: NativeNetwork) -> None:

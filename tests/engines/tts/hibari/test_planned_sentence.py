@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -19,8 +20,12 @@ from voicebench.engines.tts.hibari.sizes import (
     PROSODY_CHANNELS,
     TEXT_CHANNELS,
 )
-from voicebench.engines.tts.vits.utterance import seeded_noise
+from voicebench.engines.tts.hibari.spectrum import Waveform
+from voicebench.engines.tts.speech_noise import seeded_noise
 from voicebench.errors import EngineError
+
+if TYPE_CHECKING:
+    from voicebench.engines.tts.speech_noise import Noise
 
 
 @dataclass
@@ -38,18 +43,18 @@ class Scripted:
     decoded: list[int] = field(default_factory=list)
 
     def read(
-        self, symbols: NDArray[np.int64]
+        self, symbols: NDArray[np.int64], *, hurried: bool = False
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         count = symbols.size
         text = np.tile(np.arange(count, dtype=np.float32)[:, None], (1, TEXT_CHANNELS))
         features = np.zeros((count, PROSODY_CHANNELS), np.float32)
         return text, features, np.log(np.array(self.durations, np.float32) + 1)
 
-    def prosody(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def prosody(self, rows: NDArray[np.float32], *, hurried: bool = False) -> NDArray[np.float32]:
         energy = np.array(self.energy, np.float32).reshape(-1, 2) / 5
         return np.concatenate((np.full_like(energy, 2.0), energy), axis=1)
 
-    def stream(self) -> Scripted:
+    def stream(self, *, hurried: bool = False) -> Scripted:
         self.decoded.append(0)
         self._waiting = 0
         return self
@@ -60,6 +65,9 @@ class Scripted:
         ready = self._waiting if last else max(0, self._waiting - DECODER_REACH)
         self._waiting -= ready
         return np.full((ready, PARTS * BINS), -3, np.float32)
+
+    def waveform(self, pitch: NDArray[np.float32], noise: Noise, first: int = 0) -> Waveform:
+        return Waveform(pitch, noise, first)
 
 
 SILENT, LOUD = -9.0, 5.0

@@ -1,11 +1,16 @@
-"""Pulses and the inverse STFT, against the formulas they are made of."""
+"""Pulses and the inverse STFT, in numpy and in C, against the formulas they are made of."""
 
 from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from voicebench.engines.tts.hibari.frame_network import FrameWaveform
+from voicebench.engines.tts.hibari.native_waveform import NativeWaveform
 from voicebench.engines.tts.hibari.sizes import BINS, FFT, HOP, PARTS, SAMPLE_RATE
 from voicebench.engines.tts.hibari.spectrum import HIGHEST_HARMONIC, Pulses, Waveform
 
@@ -72,25 +77,61 @@ def by_the_formula(
     return whole[FFT // 2 : FFT // 2 + frames * HOP]
 
 
+Begin = Callable[[NDArray[np.float32], Drawn, int], FrameWaveform]
+
+
+@pytest.fixture(params=["numpy", "C"])
+def begin(request: pytest.FixtureRequest, c_library_or_none: ctypes.CDLL | None) -> Begin:
+    if request.param == "numpy":
+        return Waveform
+    if c_library_or_none is None:
+        pytest.skip("there is no C compiler")
+    library = c_library_or_none
+    return lambda pitch, noise, first: NativeWaveform(library, pitch, noise, first)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 23])
 @pytest.mark.parametrize("window", [1, 2, 3, 7, 40])
-def test_windows_of_any_size_give_the_samples_of_the_formula(window: int) -> None:
-    frames = 23
-    pitch = np.linspace(30, 250, frames).astype(np.float32)
+def test_windows_of_any_size_give_the_samples_of_the_formula(
+    begin: Begin, window: int, frames: int
+) -> None:
+    pitch = np.linspace(31, 247, frames).astype(np.float32)
     parts, noise = parts_of(frames), drawn(frames)
-    waveform = Waveform(pitch, Drawn(noise))
+    waveform = begin(pitch, Drawn(noise), 0)
     samples = np.concatenate(
         [waveform.add(parts[start : start + window]) for start in range(0, frames, window)]
     )
-    wanted = by_the_formula(parts, pitch, noise)
+    if frames > 2:
+        wanted = by_the_formula(parts, pitch, noise)
+    else:  # too short to be mirrored as numpy does it
+        wanted = Waveform(pitch, Drawn(noise)).add(parts).astype(float)
     assert samples.shape == wanted.shape
     assert np.abs(samples - wanted).max() < 1e-4 * np.abs(wanted).max()
 
 
-def test_frames_left_out_at_the_beginning_change_nothing_behind_them() -> None:
-    frames, first = 20, 6
-    pitch = np.full(frames, 150, np.float32)
+@pytest.mark.parametrize("first", [2, 6, 17])
+def test_frames_left_out_at_the_beginning_change_nothing_behind_them(
+    begin: Begin, first: int
+) -> None:
+    frames = 30
+    pitch = np.linspace(90, 147, frames).astype(np.float32)
     parts, noise = parts_of(frames), drawn(frames)
-    whole = Waveform(pitch, Drawn(noise)).add(parts)
-    late = Waveform(pitch, Drawn(noise[first:]), first).add(parts[first:])
+    whole = begin(pitch, Drawn(noise), 0).add(parts)
+    late = begin(pitch, Drawn(noise[first:]), first).add(parts[first:])
     settled = FFT // HOP * HOP
     assert np.allclose(whole[first * HOP + settled :], late[settled:], atol=1e-4)
+
+
+@pytest.mark.parametrize("extreme", [-200.0, 50.0])
+def test_c_limits_what_numpy_limits(c_library: ctypes.CDLL, extreme: float) -> None:
+    frames = 9
+    pitch, noise = np.full(frames, 133, np.float32), drawn(frames)
+    parts = np.full((frames, PARTS * BINS), extreme, np.float32)
+    wanted = Waveform(pitch, Drawn(noise)).add(parts)
+    samples = NativeWaveform(c_library, pitch, Drawn(noise)).add(parts)
+    assert np.abs(samples - wanted).max() <= 1e-3 * np.abs(wanted).max() + 1e-30
+
+
+def test_c_gives_nothing_for_no_frames(c_library: ctypes.CDLL) -> None:
+    waveform = NativeWaveform(c_library, np.full(5, 133, np.float32), Drawn(drawn(5)))
+    assert waveform.add(parts_of(0)).size == 0

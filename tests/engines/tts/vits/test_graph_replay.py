@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from voicebench.engines.tts.finding import open_voice
 from voicebench.engines.tts.fitting import torch_arithmetic
+from voicebench.engines.tts.speech_noise import seeded_noise
 from voicebench.engines.tts.vits.carry import Carry
 from voicebench.engines.tts.vits.replay import Record, Replays, record_cuda_graph
 from voicebench.engines.tts.vits.replay_trial import replays_agree
 from voicebench.engines.tts.vits.torch_voice import TorchArithmetic
-from voicebench.engines.tts.vits.utterance import Manner, encode, seeded_noise
+from voicebench.engines.tts.vits.utterance import Manner, encode
 from voicebench.engines.tts.vits.utterance import windows as windows_of
 from voicebench.engines.tts.voice import Voice
 

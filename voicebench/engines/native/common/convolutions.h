@@ -26,6 +26,8 @@ enum {
 #else
     TILE_ROWS = 6,
 #endif
+    AHEAD = 128, /* inputs; weights are asked for so long before they are needed: few rows take less
+                    time than the next panel needs to come from a farther cache */
 };
 
 typedef struct {
@@ -82,6 +84,7 @@ static inline __attribute__((always_inline)) void float_tile(
         const float *row_of = from + (size_t)(first + tap * weights->dilation) * stride;
         for (int input = 0; input < weights->inputs; input++, numbers += PANEL) {
             wide one = load(numbers), other = load(numbers + WIDE);
+            __builtin_prefetch(numbers + AHEAD * PANEL);
 #pragma GCC unroll 12
             for (int row = 0; row < rows; row++) {
                 wide number = all(row_of[(size_t)row * stride + input]);
@@ -111,27 +114,34 @@ FLOAT_TILE(1)
 FLOAT_TILE(2)
 FLOAT_TILE(3)
 FLOAT_TILE(4)
+FLOAT_TILE(5)
 FLOAT_TILE(6)
 #if defined(__AVX512F__)
+FLOAT_TILE(7)
 FLOAT_TILE(8)
+FLOAT_TILE(9)
+FLOAT_TILE(10)
+FLOAT_TILE(11)
 FLOAT_TILE(12)
 #endif
 
-/* Compute rows first … first + count of one panel, in tiles of as many rows as there are. */
+typedef void FloatTile(const Weights *weights, int panel, const float *from, int stride, int first,
+                       const Goal *goal);
+
+static FloatTile *const float_tiles[TILE_ROWS] = {
+    float_tile_1, float_tile_2, float_tile_3, float_tile_4, float_tile_5, float_tile_6,
+#if defined(__AVX512F__)
+    float_tile_7, float_tile_8, float_tile_9, float_tile_10, float_tile_11, float_tile_12,
+#endif
+};
+
+/* Compute rows first … first + count of one panel, in as few tiles as hold them, all of about the same
+ * size: a tile of one row takes as long as one of three, because each sum waits for the one before. */
 static void float_rows(const Weights *weights, int panel, const float *from, int stride, int first,
                        int count, const Goal *goal) {
-    while (count > 0) {
-        int rows;
-#if defined(__AVX512F__)
-        if (count >= 12) float_tile_12(weights, panel, from, stride, first, goal), rows = 12;
-        else if (count >= 8) float_tile_8(weights, panel, from, stride, first, goal), rows = 8;
-        else
-#endif
-        if (count >= 6) float_tile_6(weights, panel, from, stride, first, goal), rows = 6;
-        else if (count >= 4) float_tile_4(weights, panel, from, stride, first, goal), rows = 4;
-        else if (count == 3) float_tile_3(weights, panel, from, stride, first, goal), rows = 3;
-        else if (count == 2) float_tile_2(weights, panel, from, stride, first, goal), rows = 2;
-        else float_tile_1(weights, panel, from, stride, first, goal), rows = 1;
+    for (int tiles = (count + TILE_ROWS - 1) / TILE_ROWS; tiles > 0; tiles--) {
+        int rows = (count + tiles - 1) / tiles;
+        float_tiles[rows - 1](weights, panel, from, stride, first, goal);
         first += rows;
         count -= rows;
     }

@@ -38,31 +38,49 @@ static void release_block(Block *block) {
 
 static int reach_of_block(const Block *block) { return block->kernel / 2 * block->dilation; }
 
+/* Run the statements for rows `first` to `first + some` of `count`, shared among the threads in pieces
+ * of equal size. What follows one row through several layers is done by one thread: to hand rows to
+ * another core takes longer than many a product of few rows. */
+#define SHARED_PIECES(first, some, count)                                                         \
+    for (int each = rows_each(count), first, some, piece_;                                        \
+         (piece_ = atomic_fetch_add_explicit(&crew.next, 1, memory_order_relaxed),                \
+         first = piece_ * each, some = (count) - first < each ? (count) - first : each,           \
+         some > 0);)
+
+static int rows_each(int count) {
+    enum { MOST_EACH = 96 }; /* so that they stay in a core's cache */
+    int each = (count + crew.threads - 1) / crew.threads;
+    return each < 1 ? 1 : each < MOST_EACH ? each : MOST_EACH;
+}
+
+/* Multiply some rows by float32 weights, in this thread alone. */
+static void row_product(const Weights *weights, const float *from, int stride, int first, int some,
+                        const Goal *goal) {
+    for (int panel = 0; panel * PANEL < weights->outputs; panel++)
+        float_rows(weights, panel, from, stride, first, some, goal);
+}
+
+static void bend(float *numbers, size_t count) {
+    for (size_t i = 0; i < count; i += WIDE) store(numbers + i, gelu(load(numbers + i)));
+}
+
 static void bend_rows(float *rows, int count, int channels) {
-    SHARED(row, count) {
-        float *here = rows + (size_t)row * channels;
-        for (int i = 0; i < channels; i += WIDE) store(here + i, gelu(load(here + i)));
-    }
+    SHARED(row, count) bend(rows + (size_t)row * channels, channels);
     meet();
 }
 
-/* Write the normalised depthwise convolution of `count` rows; `rows` begins at the first tap of the
- * first of them. Channels are a multiple of WIDE. */
-static void convolve_rows(const Block *block, const float *rows, int count, float *to) {
+/* Write the normalised depthwise convolution of one row; `from` is its first tap. Channels are a
+ * multiple of WIDE. */
+static void convolve_row(const Block *block, const float *from, float *to) {
     int channels = block->channels;
     size_t step = (size_t)block->dilation * channels;
-    SHARED(row, count) {
-        const float *from = rows + (size_t)row * channels;
-        float *here = to + (size_t)row * channels;
-        for (int i = 0; i < channels; i += WIDE) {
-            wide sum = load(block->bias + i);
-            for (int tap = 0; tap < block->kernel; tap++)
-                sum += load(from + tap * step + i) * load(block->taps + (size_t)tap * channels + i);
-            store(here + i, sum);
-        }
-        normalise_row(here, channels, &block->norm, EPSILON, here);
+    for (int i = 0; i < channels; i += WIDE) {
+        wide sum = load(block->bias + i);
+        for (int tap = 0; tap < block->kernel; tap++)
+            sum += load(from + tap * step + i) * load(block->taps + (size_t)tap * channels + i);
+        store(to + i, sum);
     }
-    meet();
+    normalise_row(to, channels, &block->norm, EPSILON, to);
 }
 
 /* Take the rows of `place`, which has the block's reach as its edge; write to `to` the rows that
@@ -73,14 +91,30 @@ static int run_block(Walk *walk, const Block *block, Place *place, float *to) {
     int count = place->count > 2 * reach ? place->count - 2 * reach : 0;
     size_t mark = walk->used;
     float *hidden = take(walk, count, channels), *widened = take(walk, count, wide_channels);
+    const float *beside = place->rows + (size_t)reach * channels;
     close_place(walk, place, place->count - 2 * reach);
-    convolve_rows(block, place->rows, count, hidden);
-    product(&block->widen, bent(walk, &block->widen, hidden, count, channels, 1), channels, count,
-            &(Goal){ widened, wide_channels, 0, 0, 0 });
-    bend_rows(widened, count, wide_channels);
-    product(&block->narrow, bent(walk, &block->narrow, widened, count, wide_channels, 1),
-            wide_channels, count,
-            &(Goal){ to, channels, place->rows + (size_t)reach * channels, channels, 0 });
+    if (block->widen.kind == FLOATS) {
+        SHARED_PIECES(first, some, count) {
+            for (int row = first; row < first + some; row++)
+                convolve_row(block, place->rows + (size_t)row * channels,
+                             hidden + (size_t)row * channels);
+            row_product(&block->widen, hidden, channels, first, some,
+                        &(Goal){ widened, wide_channels, 0, 0, 0 });
+            bend(widened + (size_t)first * wide_channels, (size_t)some * wide_channels);
+            row_product(&block->narrow, widened, wide_channels, first, some,
+                        &(Goal){ to, channels, beside, channels, 0 });
+        }
+        meet();
+    } else {
+        SHARED(row, count)
+            convolve_row(block, place->rows + (size_t)row * channels, hidden + (size_t)row * channels);
+        meet();
+        product(&block->widen, bent(walk, &block->widen, hidden, count, channels, 1), channels,
+                count, &(Goal){ widened, wide_channels, 0, 0, 0 });
+        bend_rows(widened, count, wide_channels);
+        product(&block->narrow, bent(walk, &block->narrow, widened, count, wide_channels, 1),
+                wide_channels, count, &(Goal){ to, channels, beside, channels, 0 });
+    }
     walk->used = mark;
     return count;
 }
@@ -154,6 +188,13 @@ static void read_symbols(const float *joint, int channels, int count, int symbol
     for (int i = 0; i < width; i++) read[i] /= total;
 }
 
+static void normalise_some(const float *rows, int first, int some, int channels, const Norm *norm,
+                           float *to) {
+    for (int row = first; row < first + some; row++)
+        normalise_row(rows + (size_t)row * channels, channels, norm, EPSILON,
+                      to + (size_t)row * channels);
+}
+
 static void normalised(const float *rows, int count, int channels, const Norm *norm, float *to) {
     SHARED(row, count)
         normalise_row(rows + (size_t)row * channels, channels, norm, EPSILON,
@@ -168,19 +209,26 @@ static void run_layer(Walk *walk, const Layer *layer, float *rows, int count) {
     float *hidden = take(walk, count, channels), *joint = take(walk, count, 3 * channels);
     float *widened = take(walk, count, wide_channels), *read = take(walk, count, channels);
     float *scores = take(walk, crew.threads, count) + (size_t)walk->thread * count;
-    normalised(rows, count, channels, &layer->before, hidden);
-    product(&layer->joint, hidden, channels, count, &(Goal){ joint, 3 * channels, 0, 0, 0 });
-    SHARED(piece, count * HEADS) {
-        int symbol = piece / HEADS, head = piece % HEADS;
-        read_symbols(joint, channels, count, symbol, head, scores,
-                     read + (size_t)symbol * channels + head * (channels / HEADS));
+    SHARED_PIECES(first, some, count) {
+        normalise_some(rows, first, some, channels, &layer->before, hidden);
+        row_product(&layer->joint, hidden, channels, first, some,
+                    &(Goal){ joint, 3 * channels, 0, 0, 0 });
     }
     meet();
-    product(&layer->output, read, channels, count, &(Goal){ rows, channels, 0, 0, 1 });
-    normalised(rows, count, channels, &layer->between, hidden);
-    product(&layer->widen, hidden, channels, count, &(Goal){ widened, wide_channels, 0, 0, 0 });
-    bend_rows(widened, count, wide_channels);
-    product(&layer->narrow, widened, wide_channels, count, &(Goal){ rows, channels, 0, 0, 1 });
+    SHARED_PIECES(first, some, count) {
+        for (int symbol = first; symbol < first + some; symbol++)
+            for (int head = 0; head < HEADS; head++)
+                read_symbols(joint, channels, count, symbol, head, scores,
+                             read + (size_t)symbol * channels + head * (channels / HEADS));
+        row_product(&layer->output, read, channels, first, some, &(Goal){ rows, channels, 0, 0, 1 });
+        normalise_some(rows, first, some, channels, &layer->between, hidden);
+        row_product(&layer->widen, hidden, channels, first, some,
+                    &(Goal){ widened, wide_channels, 0, 0, 0 });
+        bend(widened + (size_t)first * wide_channels, (size_t)some * wide_channels);
+        row_product(&layer->narrow, widened, wide_channels, first, some,
+                    &(Goal){ rows, channels, 0, 0, 1 });
+    }
+    meet();
     walk->used = mark;
 }
 

@@ -9,6 +9,7 @@
 
 #include "arena.h"
 #include "blocks.h"
+#include "waveform.h"
 
 enum {
     TEXT_BLOCKS = 2, TEXT_KERNEL = 5,
@@ -77,7 +78,7 @@ void voicebench_hibari_close(Speech *speech) {
 /* Return a voice, or NULL if there is no memory or the arrays are not as many as the network has.
  * `sizes`: symbols, channels of text, prosody and decoder, layers of text and prosody, outputs,
  * and the dilations of the prosody. `kind` is what the decoder multiplies where it can: FLOATS or
- * BFLOATS. */
+ * BFLOATS. `threads` is the most that a call may ask for. */
 Speech *voicebench_hibari_open(const int32_t *sizes, const float *const *arrays, int32_t count,
                                int32_t kind, int32_t threads) {
     Speech *speech = calloc(1, sizeof *speech);
@@ -151,6 +152,10 @@ static void encode(void *task, int thread) {
     meet();
 }
 
+static int at_most(const Speech *speech, int threads) {
+    return threads < speech->threads ? threads : speech->threads;
+}
+
 static size_t bytes_of_text(const Speech *speech, int symbols) {
     size_t channels = speech->text.channels + speech->prosody_text.channels;
     return ((size_t)symbols + 16) * (16 * channels + MOST_THREADS) * sizeof(float);
@@ -158,11 +163,11 @@ static size_t bytes_of_text(const Speech *speech, int symbols) {
 
 /* Read a text: write the features (symbol, channel) for decoder and prosody and the log durations
  * (symbol,). Return 0 if the text is too long. */
-int32_t voicebench_hibari_read(const Speech *speech, const int64_t *ids, int32_t count, float *text,
-                               float *prosody, float *log_durations) {
+int32_t voicebench_hibari_read(const Speech *speech, int32_t threads, const int64_t *ids,
+                               int32_t count, float *text, float *prosody, float *log_durations) {
     if (bytes_of_text(speech, count) > ARENA - BEHIND) return 0;
     Reading reading = { speech, ids, count, text, prosody, log_durations };
-    crew_works(speech->threads, encode, &reading);
+    crew_works(at_most(speech, threads), encode, &reading);
     return 1;
 }
 
@@ -193,12 +198,12 @@ static void sing(void *task, int thread) {
 
 /* Write the pitch and energy (frame, 4) of all frames (frame, channel) of a text. Return 0 if they
  * are too many. */
-int32_t voicebench_hibari_prosody(const Speech *speech, const float *rows, int32_t count,
-                                  float *curves) {
+int32_t voicebench_hibari_prosody(const Speech *speech, int32_t threads, const float *rows,
+                                  int32_t count, float *curves) {
     size_t floats = ((size_t)count + 256) * speech->prosody_text.channels * 16;
     if (floats * sizeof(float) > ARENA - BEHIND) return 0;
     Prosody prosody = { speech, rows, count, curves };
-    crew_works(speech->threads, sing, &prosody);
+    crew_works(at_most(speech, threads), sing, &prosody);
     return 1;
 }
 
@@ -255,9 +260,9 @@ static void decode(void *task, int thread) {
 
 /* Decode the frames (frame, channel) that come next in a stream; with `last` the utterance ends
  * with them. Write the parts (frame, output) that are determined now; return how many frames. */
-int32_t voicebench_hibari_decode(const Speech *speech, Stream *stream, const float *frames,
-                                 int32_t count, int32_t last, float *parts) {
+int32_t voicebench_hibari_decode(const Speech *speech, int32_t threads, Stream *stream,
+                                 const float *frames, int32_t count, int32_t last, float *parts) {
     Decoding decoding = { speech, stream, frames, count, last, parts, 0 };
-    crew_works(speech->threads, decode, &decoding);
+    crew_works(at_most(speech, threads), decode, &decoding);
     return decoding.given;
 }

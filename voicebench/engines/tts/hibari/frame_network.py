@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from voicebench.engines.tts.speech_noise import Noise
+
 
 class FrameStream(Protocol):
     """The decoder's way through one utterance."""
@@ -21,8 +23,20 @@ class FrameStream(Protocol):
         ...
 
 
+class FrameWaveform(Protocol):
+    """An utterance's samples, made of its frames' parts in order, in windows of any size."""
+
+    def add(self, parts: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the samples (count,) that the next frames' parts (frames, 5 * 601) complete."""
+        ...
+
+
 class FrameNetwork(Protocol):
-    """The network of a hibari voice."""
+    """The network of a hibari voice.
+
+    With ``hurried`` a step uses all the threads that it can: a listener waits for it, and nothing
+    else computes. Elsewhere one thread costs less processor time.
+    """
 
     @property
     def device(self) -> str:
@@ -50,7 +64,7 @@ class FrameNetwork(Protocol):
         ...
 
     def read(
-        self, symbols: NDArray[np.int64]
+        self, symbols: NDArray[np.int64], *, hurried: bool = False
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Encode the phonemes ``symbols`` (n,).
 
@@ -59,13 +73,21 @@ class FrameNetwork(Protocol):
         """
         ...
 
-    def prosody(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def prosody(self, rows: NDArray[np.float32], *, hurried: bool = False) -> NDArray[np.float32]:
         """Return pitch and energy of the frames ``rows`` (frames of 25 ms, 192).
 
         The result (frames, 4) has the pitch of both halves of a frame, then their energy.
         """
         ...
 
-    def stream(self) -> FrameStream:
-        """Begin an utterance."""
+    def stream(self, *, hurried: bool = False) -> FrameStream:
+        """Begin an utterance; its first window is ``hurried``."""
+        ...
+
+    def waveform(self, pitch: NDArray[np.float32], noise: Noise, first: int = 0) -> FrameWaveform:
+        """Begin the samples of an utterance with the pitch in Hz (frames,) of all frames.
+
+        ``noise`` (frames, 1202) is drawn for each frame. The first ``first`` frames (0, or 2 or
+        more) are left out.
+        """
         ...

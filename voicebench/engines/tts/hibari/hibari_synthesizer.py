@@ -13,15 +13,15 @@ from voicebench.engines.tts.fitting import computed_by, digest_of
 from voicebench.engines.tts.hibari.native_network import NativeNetwork
 from voicebench.engines.tts.hibari.planned_sentence import plan, windows
 from voicebench.engines.tts.hibari.sizes import DECODER_REACH, FRAME_CHANNELS, HOP, SAMPLE_RATE
-from voicebench.engines.tts.hibari.spectrum import Waveform
 from voicebench.engines.tts.hibari.trial import hibari_works
 from voicebench.engines.tts.local_synthesizer import LocalSynthesizer
+from voicebench.engines.tts.native_stream import multiplies_bfloats
 from voicebench.engines.tts.opening_silence import OpeningTrimmer
 from voicebench.engines.tts.pace import Pace, WindowPlan, measured_pace
-from voicebench.engines.tts.vits.native_voice import multiplies_bfloats
-from voicebench.engines.tts.vits.utterance import seeded_noise
+from voicebench.engines.tts.speech_noise import seeded_noise
 from voicebench.errors import SettingsError
 from voicebench.events import AudioChunk, TtsEvent
+from voicebench.machine.devices import threads
 from voicebench.machine.slower import Slower
 
 if TYPE_CHECKING:
@@ -111,12 +111,15 @@ class HibariSynthesizer(LocalSynthesizer):
             with self._turn:
                 # The pause between two sentences is part of the speech.
                 trims = self._trim_silence and is_first
-                planned = plan(self.network, part, speed=self._speed, trim_start=trims)
+                hurried = opening is not None and is_first
+                planned = plan(
+                    self.network, part, speed=self._speed, trim_start=trims, hurried=hurried
+                )
             if opening is not None and is_first:
                 phoneme = max(0, planned.phoneme - planned.first)
                 opening.expect(phoneme * FRAME_MS, skipped_ms=planned.first * FRAME_MS)
             is_first = False
-            yield from self._steps(windows(self.network, planned, noise, sizes))
+            yield from self._steps(windows(self.network, planned, noise, sizes, hurried=hurried))
 
 
 def fitted_synthesizer(
@@ -171,7 +174,7 @@ def _network(
             bfloats = dtype != "float32" and multiplies_bfloats(library)
             if dtype == "bfloat16" and not bfloats:
                 raise NoLibrary("this processor has no tiles to multiply bfloat16 with")
-            return NativeNetwork(library, voice.weights, bfloats=bfloats), None
+            return NativeNetwork(library, voice.weights, threads=threads(), bfloats=bfloats), None
         except NoLibrary as error:
             refusal, slower = str(error), error.slower
     if kernels == "native":
@@ -198,7 +201,7 @@ def _pace(voice: HibariVoice, network: FrameNetwork) -> Pace:
     def speak_frames(count: int) -> None:
         stream = network.stream()
         stream.window(rows[: 2 * DECODER_REACH], last=False)
-        waveform = Waveform(np.full(count, 200, np.float32), seeded_noise(0, "pace"))
+        waveform = network.waveform(np.full(count, 200, np.float32), seeded_noise(0, "pace"))
         waveform.add(stream.window(rows[:count], last=False))
 
     network.read(np.arange(40))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voicebench.engines.tts.hibari.sizes import DECODER_REACH, HOP
-from voicebench.engines.tts.hibari.spectrum import Waveform
 from voicebench.errors import EngineError
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from voicebench.engines.tts.hibari.frame_network import FrameNetwork
     from voicebench.engines.tts.hibari.hibari_voice import SpokenPart
-    from voicebench.engines.tts.vits.utterance import Noise
+    from voicebench.engines.tts.speech_noise import Noise
 
 MOST_FRAMES = 1 << 16
 """A sentence of more frames (14 minutes) comes from damaged weights."""
@@ -66,14 +65,22 @@ class PlannedSentence:
 
 
 def plan(
-    network: FrameNetwork, sentence: SpokenPart, *, speed: float = 1.0, trim_start: bool = True
+    network: FrameNetwork,
+    sentence: SpokenPart,
+    *,
+    speed: float = 1.0,
+    trim_start: bool = True,
+    hurried: bool = False,
 ) -> PlannedSentence:
     """Compute durations, pitch and energy of ``sentence``.
 
-    With ``trim_start`` the silent frames at its beginning are left out. Raises `EngineError` if
+    With ``trim_start`` the silent frames at its beginning are left out; ``hurried`` as in
+    `voicebench.engines.tts.hibari.frame_network.FrameNetwork`. Raises `EngineError` if
     the durations cannot be right.
     """
-    text, features, log_durations = network.read(np.array(sentence.symbols, np.int64))
+    text, features, log_durations = network.read(
+        np.array(sentence.symbols, np.int64), hurried=hurried
+    )
     with np.errstate(over="ignore", invalid="ignore"):  # checked below
         lengths = np.maximum(np.round((np.exp(log_durations) - 1) / np.float32(speed)), 1)
     if not lengths.sum() <= MOST_FRAMES // 2:
@@ -83,7 +90,7 @@ def plan(
         )
     counts = lengths.astype(np.int64)
     symbol_of_frame = np.repeat(np.arange(counts.size), counts)
-    curves = network.prosody(features[symbol_of_frame])
+    curves = network.prosody(features[symbol_of_frame], hurried=hurried)
     pitch = curves[:, :2].reshape(-1) * _PITCH_UNIT
     energy = curves[:, 2:].reshape(-1) * _ENERGY_UNIT
     rows = np.empty((pitch.size, text.shape[1] + 2), np.float32)
@@ -107,19 +114,25 @@ def plan(
 
 
 def windows(
-    network: FrameNetwork, utterance: PlannedSentence, noise: Noise, sizes: Iterator[int]
+    network: FrameNetwork,
+    utterance: PlannedSentence,
+    noise: Noise,
+    sizes: Iterator[int],
+    *,
+    hurried: bool = False,
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the samples (count,) of ``utterance``, float32 at 24 kHz, window by window.
 
     ``sizes`` says how many samples the next window must have at least; the last one has what is
-    left. A window is computed when it is asked for.
+    left. A window is computed when it is asked for, and the first one ``hurried``.
     """
     begun = max(0, utterance.first - _OVERLAPPING)
     if begun < _OVERLAPPING:
         begun = 0
     start = max(0, utterance.first - SETTLING)
     stop = min(utterance.last + DECODER_REACH + _OVERLAPPING, utterance.rows.shape[0])
-    stream, waveform = network.stream(), Waveform(utterance.pitch, noise, begun)
+    stream = network.stream(hurried=hurried)
+    waveform = network.waveform(utterance.pitch, noise, begun)
     taken, unsettled = start, begun - start
     leading, left = (utterance.first - begun) * HOP, utterance.frames * HOP
     is_first = True

@@ -1,4 +1,6 @@
-"""From the decoder's numbers to samples, frame by frame: a pulse train, noise and an inverse STFT.
+"""From the decoder's numbers to samples, in numpy: a pulse train, noise and an inverse STFT.
+
+`voicebench.engines.tts.hibari.native_waveform` does the same in C, and is checked against this.
 
 A frame's spectrum is the sum of three parts (model card of hibari-tts 0.2.1): the harmonics of the
 pitch, filtered; noise, shaped; and a part with a phase of its own. With E the spectrum of the pulse
@@ -18,7 +20,7 @@ from voicebench.engines.tts.hibari.sizes import BINS, FFT, HOP, PARTS, SAMPLE_RA
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from voicebench.engines.tts.vits.utterance import Noise
+    from voicebench.engines.tts.speech_noise import Noise
 
 LEAST_PITCH = 40.0
 """Hz; a sample with a lower pitch is unvoiced."""
@@ -88,7 +90,7 @@ def _between(
 
 
 class Waveform:
-    """An utterance's samples, made of its frames' parts in order, in windows of any size."""
+    """A `voicebench.engines.tts.hibari.frame_network.FrameWaveform` in numpy."""
 
     def __init__(self, pitch: NDArray[np.float32], noise: Noise, first: int = 0) -> None:
         """Take the pitch in Hz (frames,) of all frames, and the noise (frames, 1202) to draw.

@@ -25,6 +25,7 @@ from voicebench.engines.tts.hibari.sizes import (
     TEXT_CHANNELS,
     TEXT_LAYERS,
 )
+from voicebench.engines.tts.hibari.spectrum import Waveform
 from voicebench.errors import EngineError
 from voicebench.machine.devices import compute_float32_exactly, to_host
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from voicebench.engines.tts.hibari.onnx_weights import Weights
     from voicebench.engines.tts.hibari.recordings import RecordedParts
+    from voicebench.engines.tts.speech_noise import Noise
 
 
 class TorchNetwork:
@@ -43,6 +45,8 @@ class TorchNetwork:
 
     The private methods compute tensors. Their ``mask`` (rows, 1) is 1 for the rows that there are
     and 0 for rows behind them, which fill a recording's size: they change no other row.
+
+    Torch has its own number of threads, hurried or not.
     """
 
     kernels = "torch"
@@ -66,7 +70,10 @@ class TorchNetwork:
         return self.recorded is not None
 
     def read(
-        self, symbols: NDArray[np.int64]
+        self,
+        symbols: NDArray[np.int64],
+        *,
+        hurried: bool = False,  # noqa: ARG002
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Return the features of ``symbols`` (n,) for decoder and prosody, and log durations."""
         with self.computing():
@@ -78,15 +85,24 @@ class TorchNetwork:
         text, features, durations = np.split(found, (TEXT_CHANNELS, found.shape[1] - 1), axis=1)
         return text, features, durations[:, 0]
 
-    def prosody(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def prosody(
+        self,
+        rows: NDArray[np.float32],
+        *,
+        hurried: bool = False,  # noqa: ARG002
+    ) -> NDArray[np.float32]:
         """Return (frames, 4): pitch, pitch, energy, energy of the two halves of each frame."""
         with self.computing():
             found = self.recorded.prosody(rows) if self.recorded is not None else None
             return to_host(self.prosody_rows(self.on_device(rows))) if found is None else found
 
-    def stream(self) -> TorchFrameStream:
+    def stream(self, *, hurried: bool = False) -> TorchFrameStream:  # noqa: ARG002
         """Begin an utterance."""
         return TorchFrameStream(self)
+
+    def waveform(self, pitch: NDArray[np.float32], noise: Noise, first: int = 0) -> Waveform:
+        """Begin the samples of an utterance, in numpy."""
+        return Waveform(pitch, noise, first)
 
     def decode(
         self, rows: NDArray[np.float32], start: int = 0, stop: int | None = None

@@ -18,8 +18,8 @@ from voicebench.engines.tts.hibari.sizes import (
     SYMBOLS,
 )
 from voicebench.engines.tts.hibari.weight_shapes import weight_shapes
-from voicebench.engines.tts.vits.native_voice import multiplies_bfloats
-from voicebench.engines.tts.vits.voice_trial import snr_db
+from voicebench.engines.tts.native_stream import multiplies_bfloats
+from voicebench.engines.tts.speech_noise import snr_db
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,6 +30,10 @@ TOLERANCE = 1e-3
 LEAST_SNR_DB = 30.0
 """How far numbers of a bfloat16 decoder are above their error, for random weights."""
 
+LEAST_WAVEFORM_SNR_DB = 60.0
+"""The same of samples. Rounding errors are 100 dB below them, and one harmonic more or less, where
+11 kHz are a whole number of them, is 60 dB below."""
+
 _FRAMES = 90
 _CUTS = (5, 17, 70, _FRAMES)
 
@@ -37,7 +41,7 @@ _CUTS = (5, 17, 70, _FRAMES)
 def hibari_works(library: ctypes.CDLL, threads: int = 2) -> bool:
     """Return whether C computes what torch computes, for random weights.
 
-    An utterance is decoded at once and in windows. Torch is imported.
+    An utterance is decoded at once and in windows, and becomes samples. Torch is imported.
     """
     from voicebench.engines.tts.hibari.torch_network import TorchNetwork
 
@@ -49,8 +53,8 @@ def hibari_works(library: ctypes.CDLL, threads: int = 2) -> bool:
     rows = draws.standard_normal((_FRAMES, FRAME_CHANNELS), np.float32)
     whole = exact.decode(rows)
     pairs = [
-        *zip(exact.read(symbols), native.read(symbols), strict=True),
-        (exact.prosody(features), native.prosody(features)),
+        *zip(exact.read(symbols), native.read(symbols, hurried=True), strict=True),
+        (exact.prosody(features), native.prosody(features, hurried=True)),
         (whole, decoded(native, rows, (_FRAMES,))),
         (whole, decoded(native, rows, _CUTS)),
     ]
@@ -58,6 +62,9 @@ def hibari_works(library: ctypes.CDLL, threads: int = 2) -> bool:
         found.shape == right.shape and np.allclose(found, right, rtol=0, atol=TOLERANCE)
         for right, found in pairs
     )
+    exact_samples, samples = (sounded(network, whole) for network in (exact, native))
+    agrees = agrees and exact_samples.shape == samples.shape
+    agrees = agrees and snr_db(exact_samples, samples) >= LEAST_WAVEFORM_SNR_DB
     if not agrees or not multiplies_bfloats(library):
         return agrees
     short = NativeNetwork(library, weights, threads=threads, bfloats=True)
@@ -68,11 +75,29 @@ def decoded(
     network: FrameNetwork, rows: NDArray[np.float32], cuts: tuple[int, ...]
 ) -> NDArray[np.float32]:
     """Return the parts of the frames ``rows``, decoded in windows that end at ``cuts``."""
-    stream, start, parts = network.stream(), 0, [np.empty((0, PARTS * BINS), np.float32)]
+    stream, start, parts = (
+        network.stream(hurried=True),
+        0,
+        [np.empty((0, PARTS * BINS), np.float32)],
+    )
     for cut in cuts:
         parts.append(stream.window(rows[start:cut], last=cut == cuts[-1]))
         start = cut
     return np.concatenate(parts)
+
+
+def sounded(network: FrameNetwork, parts: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the samples of an utterance's parts, in windows that end at `_CUTS`.
+
+    Its pitch rises from no voice to a high one.
+    """
+    draws = np.random.default_rng(2)
+    pitch = np.linspace(31, 247, parts.shape[0]).astype(np.float32)
+    waveform = network.waveform(pitch, lambda shape: draws.standard_normal(shape, np.float32))
+    starts = (0, *_CUTS[:-1])
+    return np.concatenate(
+        [waveform.add(parts[start:cut]) for start, cut in zip(starts, _CUTS, strict=True)]
+    )
 
 
 def drawn_speech_weights(seed: int) -> Weights:

@@ -128,8 +128,3 @@ class NativeVoiceStream(NativeStream):
     def window(self, rows: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
         """Return the samples (count,) that the frames ``rows`` (time, channels) add."""
         return self.results(rows, last=last)[:, 0]
-
-
-def multiplies_bfloats(library: ctypes.CDLL) -> bool:
-    """Return whether the processor multiplies tiles of bfloat16."""
-    return bool(library.voicebench_voice_multiplies_bfloats())

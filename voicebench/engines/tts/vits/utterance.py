@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,23 +13,11 @@ from voicebench.errors import EngineError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from voicebench.engines.tts.speech_noise import Noise
     from voicebench.engines.tts.vits.arithmetic import Arithmetic
-
-    Noise = Callable[[tuple[int, int]], NDArray[np.float32]]
-    """Returns the next normal noise of the wanted shape (rows, columns)."""
 
 MOST_FRAMES = 1 << 18
 """A voice whose utterance has more frames (50 minutes) is damaged."""
-
-
-def seeded_noise(seed: int, text: str) -> Noise:
-    """Return noise that depends on ``seed`` and ``text`` alone, so a text always sounds the same.
-
-    It depends neither on the device nor on how many rows are drawn at once.
-    """
-    digest = hashlib.blake2b(f"{seed}\0{text}".encode(errors="replace"), digest_size=8).digest()
-    generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
-    return lambda shape: generator.standard_normal(shape, np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ import numpy as np
 from voicebench.engines.tts.local_synthesizer import LocalSynthesizer
 from voicebench.engines.tts.opening_silence import OpeningTrimmer
 from voicebench.engines.tts.pace import WindowPlan
-from voicebench.engines.tts.vits.utterance import encode, seeded_noise, windows
+from voicebench.engines.tts.speech_noise import seeded_noise
+from voicebench.engines.tts.vits.utterance import encode, windows
 from voicebench.machine.slower import Slower
 
 if TYPE_CHECKING:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from voicebench.engines.tts.vits.native_voice import NativeArithmetic, multiplies_bfloats
+from voicebench.engines.tts.native_stream import multiplies_bfloats
+from voicebench.engines.tts.speech_noise import snr_db
+from voicebench.engines.tts.vits.native_voice import NativeArithmetic
 from voicebench.engines.tts.vits.voice_shape import (
     DecoderShape,
     DurationShape,
@@ -75,14 +77,6 @@ def _agrees(library: ctypes.CDLL, kind: Literal[1, 2], threads: int) -> bool:
     if not multiplies_bfloats(library):
         return True
     return snr_db(whole, spoken(native(bfloats=True), frames, _CUTS)) >= LEAST_SNR_DB
-
-
-def snr_db(exact: NDArray[np.float32], rough: NDArray[np.float32]) -> float:
-    """Return the signal-to-noise ratio of ``rough`` against ``exact``, in dB; infinite if equal."""
-    signal = np.square(exact, dtype=np.float64).sum()
-    error = np.square(exact.astype(np.float64) - rough).sum()
-    with np.errstate(divide="ignore", invalid="ignore"):  # no error: infinitely far above it
-        return float(10 * np.log10(signal / error))
 
 
 def spoken(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voicebench.engines.tts.vits.utterance import seeded_noise
+from voicebench.engines.tts.speech_noise import seeded_noise
 
 
 @pytest.mark.parametrize("cuts", [(1, 2, 3), (64,), (63, 129), (200,)])
