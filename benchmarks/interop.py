@@ -195,6 +195,13 @@ def interpreter_of(peer: Peer, pythons: list[str]) -> str | None:
 
 @contextmanager
 def serving(peer: Peer, python: str) -> Iterator[int]:
+    """Start the server; its port is ready. Afterwards it is ended."""
+    with started(peer, python) as (port, _):
+        yield port
+
+
+@contextmanager
+def started(peer: Peer, python: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """Start the server on a free port, wait until it answers, and end it afterwards by its id."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -210,7 +217,7 @@ def serving(peer: Peer, python: str) -> Iterator[int]:
         )
     try:
         wait_until_ready(server, f"http://127.0.0.1:{port}{peer.ready}", log)
-        yield port
+        yield port, server
     finally:
         server.terminate()
         try:

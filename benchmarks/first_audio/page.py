@@ -13,7 +13,9 @@ from benchmarks.first_audio.rows import OURS, OURS_2, ROWS
 from voicebench.figures.intervals import Interval, percentile_interval
 from voicebench.figures.summary import percentile
 
-BEGIN, END = "<!-- first audio: begin -->", "<!-- first audio: end -->"
+FIRST_AUDIO = "first audio"
+"""What stands in the marks around this benchmark's part of the page; others have their own."""
+BEGIN, END = (f"<!-- {FIRST_AUDIO}: {where} -->" for where in ("begin", "end"))
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 PEERS = ("a", "b", "c")
 
@@ -33,15 +35,16 @@ def markdown(turns: Turns, parts: Parts) -> str:
     return "\n\n".join(section for section in sections if section)
 
 
-def write(text: str, page: Path = PAGE) -> None:
+def write(text: str, page: Path = PAGE, mark: str = FIRST_AUDIO) -> None:
     """Put ``text`` between the marks of ``page``; make the page if it is missing.
 
     Raises `ValueError` if the marks are missing.
     """
-    old = page.read_text(encoding="utf-8") if page.exists() else f"{BEGIN}\n{END}\n"
-    pattern = re.compile(rf"({BEGIN}\n).*?({END})", re.DOTALL)
+    begin, end = (f"<!-- {mark}: {where} -->" for where in ("begin", "end"))
+    old = page.read_text(encoding="utf-8") if page.exists() else f"{begin}\n{end}\n"
+    pattern = re.compile(rf"({begin}\n).*?({end})", re.DOTALL)
     if len(pattern.findall(old)) != 1:
-        raise ValueError(f"{page} has not exactly one part between {BEGIN} and {END}")
+        raise ValueError(f"{page} has not exactly one part between {begin} and {end}")
     new = pattern.sub(lambda found: f"{found[1]}\n{text}\n\n{found[2]}", old)
     page.write_text(new, encoding="utf-8")
 

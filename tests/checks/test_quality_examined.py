@@ -10,6 +10,7 @@ import pytest
 from voicebench.checks.intelligibility import WordErrors
 from voicebench.checks.quality import (
     EXACTLY,
+    MOST_WORD_ERRORS,
     WORD_ERROR_MARGIN,
     _samples,
     examine_quality,
@@ -57,22 +58,31 @@ def heard(errors: int) -> WordErrors:
 ALLOWED = round(100 * WORD_ERROR_MARGIN)
 
 
+def test_a_voice_that_nobody_understands_passes_in_no_way_of_speaking() -> None:
+    noise = heard(100)
+    found = judged_words({"one-shot": noise, "chunked": noise, "streamed": noise, EXACTLY: noise})
+    assert not any(finding.passes for finding in found)
+    (barely, not_quite) = (heard(round(100 * MOST_WORD_ERRORS) + more) for more in (0, 1))
+    assert judged_words({"one-shot": barely})[0].passes
+    assert not judged_words({"one-shot": not_quite}, "figures and names")[0].passes
+
+
 def test_streamed_speech_may_be_misheard_little_more_often_than_speech_at_once() -> None:
     found = judged_words(
-        {"one-shot": heard(10), "chunked": heard(10 + ALLOWED), "streamed": heard(11 + ALLOWED)}
+        {"one-shot": heard(5), "chunked": heard(5 + ALLOWED), "streamed": heard(6 + ALLOWED)}
     )
     assert [finding.passes for finding in found] == [True, True, False]
     assert found[2].figures == {
-        "word_error_rate": (11 + ALLOWED) / 100,
+        "word_error_rate": (6 + ALLOWED) / 100,
         "words": 100,
-        "errors": 11 + ALLOWED,
+        "errors": 6 + ALLOWED,
     }
 
 
-@pytest.mark.parametrize(("streamed", "passes"), [(10 + ALLOWED, True), (11 + ALLOWED, False)])
+@pytest.mark.parametrize(("streamed", "passes"), [(5 + ALLOWED, True), (6 + ALLOWED, False)])
 def test_short_numbers_may_be_misheard_little_more_often_than_float32(
     streamed: int, passes: bool
 ) -> None:
-    found = judged_words({"one-shot": heard(30), "streamed": heard(streamed), EXACTLY: heard(10)})
+    found = judged_words({"one-shot": heard(30), "streamed": heard(streamed), EXACTLY: heard(5)})
     assert found[1].passes is passes
     assert EXACTLY in found[1].limit

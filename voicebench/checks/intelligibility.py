@@ -7,7 +7,8 @@ transcribes each, and its words are compared with the sentence.
 
 The word error rate is (substitutions + deletions + insertions) / (words of the sentence), by
 Levenshtein distance (jiwer). Both texts are normalised first: lower case, no punctuation, hyphens
-become spaces, apostrophes are dropped, one space between words.
+become spaces, apostrophes are dropped, one space between words. Sentences with figures and names
+have more than one right spelling; `voicebench.checks.spoken_form` brings them to one form.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voicebench.checks.spoken_form import readings, spoken_form
 from voicebench.events import AudioChunk
 from voicebench.pipeline.protocols import ContinuingSpeaker
 from voicebench.text.chunking import chunk
@@ -39,6 +41,18 @@ SENTENCES = tuple(
     Path(__file__).with_name("sentences.txt").read_text(encoding="utf-8").splitlines()
 )
 """Without numbers, abbreviations and words with two spellings, so that only hearing is judged."""
+
+FIGURES_AND_NAMES = tuple(
+    (written, spoken)
+    for written, _, spoken in (
+        line.partition("\t")
+        for line in Path(__file__)
+        .with_name("figures_and_names.txt")
+        .read_text(encoding="utf-8")
+        .splitlines()
+    )
+)
+"""Sentences with numbers, times, abbreviations and names, and the words that are to be heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +95,26 @@ def word_errors(references: Iterable[str], heard: Iterable[str]) -> WordErrors:
     )
 
 
+def figure_errors(references: Iterable[str], heard: Iterable[str]) -> WordErrors:
+    """Return the errors in ``heard`` against ``references``, with figures and initials written out.
+
+    Where a text may stand for several readings, the one with the fewest errors counts.
+    """
+    found = [
+        min(
+            (word_errors([spoken_form(reference)], [reading]) for reading in readings(text)),
+            key=lambda errors: errors.errors,
+        )
+        for reference, text in zip(references, heard, strict=True)
+    ]
+    return WordErrors(
+        words=sum(one.words for one in found),
+        substituted=sum(one.substituted for one in found),
+        deleted=sum(one.deleted for one in found),
+        inserted=sum(one.inserted for one in found),
+    )
+
+
 def ways_of_speaking(synthesizer: LocalSynthesizer) -> dict[str, Speak]:
     """Return by name the three ways to speak a text; each returns its samples (count,)."""
     import numpy as np
@@ -112,9 +146,32 @@ def intelligibility(
     ways: Sequence[str] | None = None,
 ) -> dict[str, WordErrors]:
     """Return the word errors of each way of speaking ``sentences``; None means all ways."""
+    heard = transcribed(synthesizer, recogniser, sentences, ways)
+    return {way: word_errors(sentences, texts) for way, texts in heard.items()}
+
+
+def intelligibility_of_figures(
+    synthesizer: LocalSynthesizer,
+    recogniser: Recogniser,
+    sentences: Sequence[tuple[str, str]] = FIGURES_AND_NAMES,
+    ways: Sequence[str] = ("one-shot", "streamed"),
+) -> dict[str, WordErrors]:
+    """Return the word errors of each way of speaking ``sentences``, pairs of written and spoken."""
+    heard = transcribed(synthesizer, recogniser, [written for written, _ in sentences], ways)
+    spoken = [words for _, words in sentences]
+    return {way: figure_errors(spoken, texts) for way, texts in heard.items()}
+
+
+def transcribed(
+    synthesizer: LocalSynthesizer,
+    recogniser: Recogniser,
+    sentences: Sequence[str],
+    ways: Sequence[str] | None,
+) -> dict[str, list[str]]:
+    """Return what the recogniser hears of ``sentences``, by way of speaking."""
     rate = int(str(synthesizer.describe()["sample_rate"]))
     return {
-        way: word_errors(sentences, [recogniser.words(speak(text), rate) for text in sentences])
+        way: [recogniser.words(speak(text), rate) for text in sentences]
         for way, speak in ways_of_speaking(synthesizer).items()
         if ways is None or way in ways
     }
