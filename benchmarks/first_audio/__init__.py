@@ -1,16 +1,18 @@
 """First audio of several pipelines, side by side in one run on the same prompts.
 
 ``make bench`` (or ``python -m benchmarks.first_audio``) measures voicebench's own pipeline beside
-three others that answer the same prompts with the same language model and the same voice:
+four others that answer the same prompts with the same language model:
 
 - **a** the whole reply by transformers, then the whole text by onnxruntime;
 - **b** the reply streamed by transformers, a text chunk at a time by onnxruntime;
 - **c** llama.cpp, and onnxruntime speaking a window of frames at a time;
+- **e** llama.cpp, and voicebench's voice by its own package (onnxruntime), a chunk at a time;
 - **d** voicebench with its defaults, with 3 and with 2 words in the first text chunk.
 
 Every turn goes through voicebench's recorder, so the same code computes the metrics of all. These
 are the same for all rows: prompts, system prompt, sampling (greedy), limit on tokens, end of the
-reply, chunker, voice file, and number of threads.
+reply, chunker, and number of threads. The voice of (a) to (c) is one for `piper-tts`, which is the
+usual synthesizer beside llama.cpp; (d) and (e) have voicebench's default.
 
 ===========  =====================================================================================
 `rows`       the pipelines, each as a target that voicebench can measure

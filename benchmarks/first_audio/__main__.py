@@ -125,12 +125,11 @@ def measure(bench: Bench, wanted: list[str], until: float) -> None:
         rounds.warm_up(pipelines.targets, bench.prompts.warmup)
         if "rows" in wanted:
             take_rows(bench, pipelines, until)
-        back = rounds.read(bench.folder).get((rows.OURS.key, "back"), [])
         later: dict[str, Callable[[], object]] = {
             "stages": lambda: measure_stages(bench, pipelines),
             "growth": lambda: bench.keep(growth=growth.measure(pipelines, bench.measured)),
             "tries": lambda: bench.keep(
-                tries=tries.measure(pipelines, back, bench.measured, bench.prompts.warmup)
+                tries=tries.measure(pipelines, bench.measured, bench.prompts.warmup)
             ),
         }
         for name, action in later.items():

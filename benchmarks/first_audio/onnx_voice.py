@@ -1,4 +1,4 @@
-"""onnxruntime as a voice: the graph of a Piper voice, whole or cut for speed.
+"""onnxruntime as a voice: the graph of a Piper voice, whole or cut for speed, and hibari's own.
 
 `SentenceVoice` is ``piper-tts`` itself: one run of the graph for each sentence, all samples at
 once.
@@ -9,10 +9,14 @@ sentence. The decoder runs over windows of frames, and so does the flow for the 
 convolutions reach some frames to both sides, so each window is computed with a margin of frames
 whose samples are dropped. The samples are then those of one run (a test compares them). The first
 window is short, so that sound comes early. Each next one is twice as long.
+
+`PackageVoice` is voicebench's default voice by the package that it comes from, ``hibari-tts``: one
+run of its graph for each sentence of a text chunk.
 """
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +63,38 @@ class SentenceVoice:
     def describe(self) -> dict[str, object]:
         """Return what a reader of the results must know."""
         return {"engine": "onnxruntime", "by": "piper-tts", "device": "cpu", "language": "en-us"}
+
+    def close(self) -> None:
+        """Do nothing: the session goes with the object."""
+
+
+class PackageVoice:
+    """The voice hibari-heart by ``hibari-tts``, a sentence of a chunk at a time; a `Synthesizer`.
+
+    ``threads`` are those of onnxruntime.
+    """
+
+    INSTALL = "`pip install hibari-tts`"
+
+    def __init__(self, threads: int) -> None:
+        from hibari import Hibari
+
+        self._voice: Any = Hibari("heart", threads=threads)
+
+    @staticmethod
+    def is_installed() -> bool:
+        """Return whether this interpreter has the package."""
+        return importlib.util.find_spec("hibari") is not None
+
+    def speak(self, text: str) -> Iterator[TtsEvent]:
+        """Yield the speech of ``text`` sentence by sentence."""
+        for pcm in self._voice.stream(text, seed=0):
+            if pcm.size:
+                yield AudioChunk(pcm, self._voice.sample_rate)
+
+    def describe(self) -> dict[str, object]:
+        """Return what a reader of the results must know."""
+        return {"engine": "onnxruntime", "by": "hibari-tts", "device": "cpu", "language": "en-us"}
 
     def close(self) -> None:
         """Do nothing: the session goes with the object."""

@@ -17,7 +17,7 @@ FIRST_AUDIO = "first audio"
 """What stands in the marks around this benchmark's part of the page; others have their own."""
 BEGIN, END = (f"<!-- {FIRST_AUDIO}: {where} -->" for where in ("begin", "end"))
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
-PEERS = ("a", "b", "c")
+PEERS = ("a", "b", "c", "e")
 
 Parts = Mapping[str, object]
 """What the benchmark measured beside the turns, by the name of the part."""

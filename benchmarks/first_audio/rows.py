@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.first_audio import llama
-from benchmarks.first_audio.onnx_voice import FrameVoice, SentenceVoice
+from benchmarks.first_audio.onnx_voice import FrameVoice, PackageVoice, SentenceVoice
 from voicebench.engines.llm.fast.tokenizer import FolderTokenizer
 from voicebench.engines.llm.generation import (
     SPOKEN_SYSTEM_PROMPT,
@@ -28,7 +28,8 @@ from voicebench.settings import Settings, load_settings
 from voicebench.targets.cascade import Cascade, open_cascade
 
 LLM = "smollm2-135m-instruct"
-VOICE = "en_US-joe-medium"
+PEERS_VOICE = "en_US-joe-medium"
+"""A voice for `piper-tts`, the usual synthesizer beside llama.cpp. voicebench has its default."""
 GGUF_FOLDER = Path(__file__).parents[2] / "build" / "interop" / LLM
 TRIAL_PROMPT = "What is a good name for a small brown dog?"
 FIRST_TOKENS = 5
@@ -46,9 +47,10 @@ class Row:
 SEQUENTIAL = Row("a", "transformers, whole reply; then onnxruntime, whole text")
 NAIVE = Row("b", "transformers, streamed; onnxruntime, chunk by chunk")
 STRONGEST = Row("c", "llama.cpp, streamed; onnxruntime, window by window")
+SAME_VOICE = Row("e", "llama.cpp, streamed; voicebench's voice by onnxruntime, chunk by chunk")
 OURS = Row("d3", "voicebench, first chunk of 3 words")
 OURS_2 = Row("d2", "voicebench, first chunk of 2 words")
-ROWS = (SEQUENTIAL, NAIVE, STRONGEST, OURS, OURS_2)
+ROWS = (SEQUENTIAL, NAIVE, STRONGEST, SAME_VOICE, OURS, OURS_2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Pipelines:
     def close(self) -> None:
         """Release all engines."""
         for key, target in self.targets.items():
-            if key != OURS_2.key:  # it shares its engines with the row before
+            if key not in (OURS_2.key, SAME_VOICE.key):  # these share engines with another row
                 target.close()
 
 
@@ -74,7 +76,7 @@ def open_pipelines() -> Pipelines:
     """Load the engines of every row. A row without its packages is skipped, and named."""
     settings = load_settings().settings
     notes = []
-    voice = next(ensure(VOICE).glob("*.onnx"))
+    voice = next(ensure(PEERS_VOICE).glob("*.onnx"))
     targets = {}
     whole, streamed, note = transformers_models(settings)
     notes.append(note)
@@ -91,8 +93,12 @@ def open_pipelines() -> Pipelines:
         )
         llm = InProcessLanguageModel(LLM, engine, FolderTokenizer(ensure(LLM)), rules)
         targets[STRONGEST.key] = _cascade(llm, FrameVoice(voice), settings)
+        if PackageVoice.is_installed():
+            targets[SAME_VOICE.key] = _cascade(llm, PackageVoice(usable_cores()), settings)
+        else:
+            notes.append(f"Row (e) was not measured: {PackageVoice.INSTALL} is needed for it.")
     else:
-        notes.append(f"Row (c) was not measured: {unusable}.")
+        notes.append(f"Rows (c) and (e) were not measured: {unusable}.")
     ours = open_cascade(settings, lambda _: None)
     targets[OURS.key] = ours
     targets[OURS_2.key] = ours.with_chunks(2, settings.chunker.later_words)
@@ -152,7 +158,7 @@ def gguf() -> Path:
 
 def _cascade(
     llm: LanguageModel,
-    voice: SentenceVoice | FrameVoice,
+    voice: SentenceVoice | FrameVoice | PackageVoice,
     settings: Settings,
     *,
     sequential: bool = False,

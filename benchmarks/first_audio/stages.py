@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.first_audio.bandwidth import Bandwidth
 from benchmarks.first_audio.ratios import known, values_of
-from benchmarks.first_audio.rows import VOICE
+from voicebench.engines.tts.hibari.hibari_synthesizer import HibariSynthesizer
+from voicebench.engines.tts.hibari.planned_sentence import plan
 from voicebench.figures.summary import percentile
 from voicebench.targets.cascade import Cascade
 from voicebench.turn.timeline import Timeline
 
 if TYPE_CHECKING:
-    from voicebench.engines.tts.voice import Voice
+    from voicebench.engines.tts.hibari.onnx_weights import Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +47,19 @@ class Stage:
 
 
 def measure(ours: Cascade, turns: Sequence[Timeline], bandwidth: Bandwidth) -> list[Stage]:
-    """Return the stages of ``turns``, back to back; the voice's two are timed on their texts."""
-    from voicebench.engines.tts.finding import open_voice
+    """Return the stages of ``turns``, back to back; the voice's text side is timed on their texts.
 
+    ``ours`` speaks with a hibari voice.
+    """
     language_model = ours.llm.describe()
     once = float(str(language_model["bytes_per_token"]))
-    voice = open_voice(VOICE)
-    text_bytes = _bytes(voice, "text.", "durations.")
-    window_bytes = _bytes(voice, "flow.", "decoder.")
+    voice = ours.tts
+    assert isinstance(voice, HibariSynthesizer)
+    text_bytes = bytes_of(voice.voice.weights, "m.text.", "pn.")
+    window_bytes = bytes_of(voice.voice.weights, "m.dec", "m.head")
     tokens = percentile([float(tokens_to_first_chunk(turn)) for turn in turns], 50)
-    front_ms = text_front_end_ms([turn.chunks[0].text for turn in turns if turn.chunks])
+    texts = [turn.chunks[0].text for turn in turns if turn.chunks]
+    front_ms = text_front_end_ms(voice, texts)
     voice_ms = _median(turns, "tts_ttfb_ms")
     named = (
         ("prompt read (prefill), to the first token", _median(turns, "llm_ttft_ms"), once),
@@ -65,8 +69,8 @@ def measure(ours: Cascade, turns: Sequence[Timeline], bandwidth: Bandwidth) -> l
             _median(turns, "first_chunk_ms"),
             once * tokens,
         ),
-        ("voice: text front end (phonemes, encoder, durations)", front_ms, text_bytes),
-        ("voice: first window (flow and decoder)", voice_ms - front_ms, window_bytes),
+        ("voice: text (phonemes, encoders, durations, pitch, energy)", front_ms, text_bytes),
+        ("voice: first window (decoder, samples)", voice_ms - front_ms, window_bytes),
         (
             "first audio, all of it",
             _median(turns, "first_audio_ms"),
@@ -83,18 +87,11 @@ def tokens_to_first_chunk(turn: Timeline) -> int:
     return sum(token.at_ns <= turn.chunks[0].at_ns for token in turn.tokens)
 
 
-def text_front_end_ms(texts: Sequence[str]) -> float:
+def text_front_end_ms(synthesizer: HibariSynthesizer, texts: Sequence[str]) -> float:
     """Return the median time from a text to what the first window is computed from."""
-    from voicebench.engines.tts.finding import open_voice
-    from voicebench.engines.tts.fitting import choose_arithmetic
-    from voicebench.engines.tts.speech_noise import seeded_noise
-    from voicebench.engines.tts.vits.utterance import encode
-
-    voice = open_voice(VOICE)
-    arithmetic = choose_arithmetic(voice, "cpu")
 
     def begin(text: str) -> None:
-        encode(arithmetic, next(voice.symbols(text)), voice.manner, seeded_noise(0, text))
+        plan(synthesizer.network, next(synthesizer.voice.sentences(text)), hurried=True)
 
     begin(texts[0])
     return percentile([timed_ms(partial(begin, text)) for text in texts], 50)
@@ -111,6 +108,6 @@ def _median(turns: Sequence[Timeline], metric: str) -> float:
     return percentile(known(values_of(turns, metric)), 50)
 
 
-def _bytes(voice: Voice, *parts: str) -> float:
-    named = voice.weights.items()
-    return float(sum(weight.nbytes for name, weight in named if name.startswith(parts)))
+def bytes_of(weights: Weights, *parts: str) -> float:
+    """Return the size of the weights whose names begin with one of ``parts``."""
+    return float(sum(array.nbytes for name, array in weights.items() if name.startswith(parts)))

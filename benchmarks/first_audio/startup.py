@@ -27,6 +27,7 @@ def measure(folder: Path) -> dict[str, float]:
         "first_audio_s": sorted(run["first_audio_s"] for run in runs)[REPEATS // 2],
         "first_measured_s": sorted(run["first_measured_s"] for run in runs)[REPEATS // 2],
         "memory_gb": max(run["memory_gb"] for run in runs),
+        "cold_ms": sorted(run["cold_ms"] for run in runs)[REPEATS // 2],
     }
 
 
@@ -46,12 +47,16 @@ def one_run(results: Path) -> dict[str, float]:
 
 
 def since(begun: float, turns: list[Timeline]) -> dict[str, float]:
-    """Return when the first audio and the first measured turn came, ``begun`` being a wall time."""
+    """Return when the first audio and the first measured turn came, ``begun`` being a wall time.
+
+    ``cold_ms`` is the first audio of the first turn after loading.
+    """
     first_audio_ms = BY_NAME["first_audio_ms"].of(turns[0]) or 0.0
     measured = next(turn for turn in turns if turn.phase == "measured")
     return {
         "first_audio_s": _started(turns[0]) + first_audio_ms / 1000 - begun,
         "first_measured_s": _started(measured) - begun,
+        "cold_ms": first_audio_ms,
     }
 
 

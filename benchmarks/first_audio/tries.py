@@ -9,18 +9,13 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
-
-import numpy as np
 
 from benchmarks.first_audio.growth import Table
 from benchmarks.first_audio.ratios import figure
-from benchmarks.first_audio.rows import VOICE, Pipelines
-from benchmarks.first_audio.stages import timed_ms
+from benchmarks.first_audio.rows import Pipelines
 from voicebench.audio.pcm import AudibleRule
 from voicebench.engines.llm.generation import InProcessLanguageModel
 from voicebench.events import Emit
-from voicebench.figures.summary import percentile
 from voicebench.measuring.plan import PlannedTurn, take_turns
 from voicebench.settings import load_settings
 from voicebench.targets import Target
@@ -35,18 +30,14 @@ GAP_TURNS = 8
 NUDGE_S = 0.1
 NUDGES_S = (0.1, 0.25, 0.5, 1.0)
 NUDGED_GAP_S = 2.0
-DECODER_CHANNELS = (256, 128, 64)
 
 
-def measure(
-    pipelines: Pipelines, turns: Sequence[Timeline], prompts: Sequence[str], warmup: Sequence[str]
-) -> list[Table]:
+def measure(pipelines: Pipelines, prompts: Sequence[str], warmup: Sequence[str]) -> list[Table]:
     """Measure all of them; takes a few minutes."""
     return [
         warm_up(prompts, warmup),
         silence(pipelines.ours, prompts),
         nudges(pipelines.ours, prompts),
-        cheaper_voice(turns),
     ]
 
 
@@ -154,39 +145,6 @@ class KeptWarm:
                 begun = time.process_time()
                 list(self._nudged.reply("Hm."))
                 self.nudge_s += time.process_time() - begun
-
-
-def cheaper_voice(turns: Sequence[Timeline]) -> Table:
-    """Return what a first window costs in decoders of other widths, and the most it could save.
-
-    Their weights are random: a width costs what it costs, whatever it says.
-    """
-    from voicebench.engines.tts.finding import open_voice
-    from voicebench.engines.tts.fitting import choose_arithmetic
-    from voicebench.engines.tts.vits.arithmetic import Arithmetic
-    from voicebench.engines.tts.vits.voice_trial import drawn_weights
-
-    own_voice = open_voice(VOICE)
-    shape = own_voice.shape
-    rows: list[list[object]] = []
-    frames = np.random.default_rng(0).standard_normal((48, shape.flow.channels), np.float32)
-    for channels in DECODER_CHANNELS:
-        narrow = replace(shape, decoder=replace(shape.decoder, channels=channels))
-        weights = drawn_weights(narrow, seed=0)
-        drawn_voice = replace(own_voice, shape=narrow, weights=weights, origin=None)
-        arithmetic = choose_arithmetic(drawn_voice, "cpu", dtype="float32")
-
-        def window(by: Arithmetic = arithmetic) -> None:
-            by.stream().window(frames, last=False)
-
-        window()
-        took = percentile([timed_ms(window) for _ in range(10)], 50)
-        own = " (this voice's)" if channels == shape.decoder.channels else ""
-        rows.append([f"{channels} channels{own}", took])
-    voice = figure(turns, "tts_ttfb_ms", 50)
-    rows.append(["no decoder, no voice at all: the most that can be saved", voice])
-    columns = ["decoder of the first window", "time, ms"]
-    return {"title": "a cheaper voice for the first chunk", "columns": columns, "rows": rows}
 
 
 def take(target: Target, prompts: Sequence[str], pause_s: float = 0.0) -> list[Timeline]:

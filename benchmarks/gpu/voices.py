@@ -16,9 +16,9 @@ from benchmarks.gpu.judged import Report, milliseconds
 from voicebench.engines.tts.fitting import LEAST_SNR_DB
 from voicebench.engines.tts.hibari.hibari_synthesizer import HibariSynthesizer
 from voicebench.engines.tts.local_synthesizer import LocalSynthesizer
+from voicebench.engines.tts.speech_noise import snr_db
 from voicebench.engines.tts.synthesizer import load_synthesizer
 from voicebench.engines.tts.vits.vits_synthesizer import VitsSynthesizer
-from voicebench.engines.tts.vits.voice_trial import snr_db
 from voicebench.errors import SettingsError
 from voicebench.events import AudioChunk
 

@@ -55,6 +55,7 @@ def test_a_start_is_counted_from_the_process_s_own() -> None:
     found = since(begun, [cold, measured])
     assert found["first_audio_s"] == pytest.approx(2.5)
     assert found["first_measured_s"] == pytest.approx(2.0)
+    assert found["cold_ms"] == pytest.approx(500)
 
 
 def test_a_llama_that_ends_its_process_is_left_out_and_named(

@@ -14,10 +14,10 @@ import torch
 
 from voicebench.engines.native.library import NoLibrary
 from voicebench.engines.tts.local_synthesizer import LocalSynthesizer
+from voicebench.engines.tts.speech_noise import snr_db
 from voicebench.engines.tts.synthesizer import load_synthesizer
 from voicebench.engines.tts.vits.torch_voice import TorchArithmetic, Vits
 from voicebench.engines.tts.vits.vits_synthesizer import VitsSynthesizer
-from voicebench.engines.tts.vits.voice_trial import snr_db
 from voicebench.errors import DeviceError, EngineError, ModelError, SettingsError
 from voicebench.events import AudioChunk, SilenceTrimmed
 from voicebench.machine.slower import slower_in
