@@ -1,4 +1,4 @@
-"""What both kinds of voices share in C: an utterance, window by window, and tiles of bfloat16."""
+"""C code that both kinds of voices share: utterances window by window, and tiles of bfloat16."""
 
 from __future__ import annotations
 
