@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.first_audio.onnx_voice import FIRST_FRAMES, FrameVoice, SentenceVoice
-from benchmarks.first_audio.rows import VOICE
+from benchmarks.first_audio.rows import PEERS_VOICE
 from voicebench.engines.models import ensure
 from voicebench.events import AudioChunk
 
@@ -16,7 +16,7 @@ pytest.importorskip("onnxruntime")
 
 @pytest.fixture(scope="module")
 def frame_voice() -> FrameVoice:
-    return FrameVoice(next(ensure(VOICE).glob("*.onnx")))
+    return FrameVoice(next(ensure(PEERS_VOICE).glob("*.onnx")))
 
 
 def test_windows_of_frames_give_the_samples_of_one_run(frame_voice: FrameVoice) -> None:
@@ -30,7 +30,7 @@ def test_windows_of_frames_give_the_samples_of_one_run(frame_voice: FrameVoice) 
 
 
 def test_both_peers_speak_the_same_sentence_about_as_long(frame_voice: FrameVoice) -> None:
-    sentences = SentenceVoice(next(ensure(VOICE).glob("*.onnx")))
+    sentences = SentenceVoice(next(ensure(PEERS_VOICE).glob("*.onnx")))
     seconds = []
     for voice in (frame_voice, sentences):
         pieces = [one for one in voice.speak("Good morning.") if isinstance(one, AudioChunk)]
