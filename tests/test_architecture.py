@@ -71,6 +71,7 @@ MEASURING_PATH = ("turn", "pipeline", "targets", "measuring", "load.running")
 CLOCKS_OF_THE_PATH = {
     "turn.recorder": "the one clock; and the wall clock's label",
     "measuring.plan": "passes the recorder its clock; the silence before a turn",
+    "pipeline.device_queue": "how long a device is kept for a turn, and how much was played by now",
     "pipeline.scheduling": "how much of the audio a listener has played by now",
     "targets.simulated": "the instrument's test target plays against the clock",
 }

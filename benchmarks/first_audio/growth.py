@@ -21,8 +21,8 @@ from voicebench.events import AudioChunk, Usage
 from voicebench.figures.metrics import compute
 from voicebench.figures.summary import percentile
 from voicebench.pipeline.protocols import LanguageModel, Synthesizer
-from voicebench.pipeline.scheduling import DeviceQueue
-from voicebench.targets.cascade import Cascade
+from voicebench.pipeline.scheduling import TurnTaking
+from voicebench.targets.cascade import Cascade, shared_device
 from voicebench.turn.recorder import Recorder
 
 REPEATS = 3
@@ -124,10 +124,10 @@ def turns_at_once(ours: Cascade, prompts: Sequence[str]) -> Table:
 
 def together(ours: Cascade, prompts: Sequence[str]) -> list[Mapping[str, float | None]]:
     """Take one turn for each prompt, all at once, as the server does; return their metrics."""
-    device = DeviceQueue()
+    device = shared_device(ours)
     recorders = [Recorder() for _ in prompts]
     threads = [
-        threading.Thread(target=ours.run, args=(prompt, recorder.emit, device.turn()))
+        threading.Thread(target=ours.run, args=(prompt, recorder.emit, TurnTaking(device=device)))
         for prompt, recorder in zip(prompts, recorders, strict=True)
     ]
     for thread in threads:
@@ -145,7 +145,8 @@ def prompt_of(tokens: int, opening: str) -> str:
 def _first(llm: LanguageModel, tokens: int, openings: Iterator[int]) -> None:
     prompt = prompt_of(tokens, str(next(openings)))
     assert isinstance(llm, InProcessLanguageModel)
-    next(iter(llm.with_rules(max_tokens=1).reply(prompt)))
+    reply = llm.with_rules(max_tokens=1).reply(prompt)
+    next(event for event in reply if event is not None)
 
 
 def _whole(llm: LanguageModel) -> None:

@@ -8,13 +8,15 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from voicebench.pipeline.scheduling import (
+from voicebench.pipeline.device_queue import (
     HOLD_S,
-    PATIENCE_STEPS,
     DeviceQueue,
+    DeviceStep,
+    QueuedTurn,
+    StepKind,
     TurnCancelled,
-    TurnTaking,
 )
+from voicebench.pipeline.scheduling import BUFFER_S, PATIENCE_STEPS, TurnTaking
 
 SOON = 5.0
 NOT_YET = 0.02
@@ -68,26 +70,22 @@ class Step(threading.Thread):
         assert not self.is_alive(), "the step never came to its turn"
 
 
-class NotedWaits(threading.Condition):
-    """A condition that says of a `Step` that it waits."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        thread = threading.current_thread()
-        if isinstance(thread, Step):
-            thread.asked_for.set()
-        return super().wait(timeout)
-
-
 class Device(DeviceQueue):
     """A queue in which a step is seen waiting, and whose turns can all be ended."""
 
     def __init__(self, *, one_device: bool = True, clock: HandClock) -> None:
-        super().__init__(one_device=one_device, clock=clock)
-        self.changed = NotedWaits()
+        super().__init__(one_device=one_device, clock=clock, buffer_s=BUFFER_S)
         self._turns: list[TurnTaking] = []
 
+    def ask(self, turn: QueuedTurn, kind: StepKind, may_go: Callable[[], bool]) -> DeviceStep:
+        step = super().ask(turn, kind, may_go)
+        thread = threading.current_thread()
+        if isinstance(thread, Step):
+            thread.asked_for.set()
+        return step
+
     def turn(self) -> TurnTaking:
-        self._turns.append(super().turn())
+        self._turns.append(TurnTaking(device=self))
         return self._turns[-1]
 
     def close(self) -> None:
@@ -280,7 +278,7 @@ def test_engines_on_two_devices_do_not_wait_for_each_other(clock: HandClock) -> 
 
 
 def test_every_step_of_many_turns_at_once_is_taken() -> None:
-    device = DeviceQueue()
+    device = DeviceQueue(buffer_s=BUFFER_S)
     taken = []
 
     def run(turn: TurnTaking) -> None:
@@ -291,7 +289,7 @@ def test_every_step_of_many_turns_at_once_is_taken() -> None:
                 turn.audio_out(0.01)
         turn.give_way()
 
-    threads = [threading.Thread(target=run, args=(device.turn(),)) for _ in range(8)]
+    threads = [threading.Thread(target=run, args=(TurnTaking(device=device),)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager
 
 import pytest
 
+from voicebench.pipeline.device_queue import HOLD_S
 from voicebench.pipeline.scheduling import (
     BUFFER_S,
-    HOLD_S,
     LEAST_BUFFER_S,
     FreeForAll,
     TurnTaking,

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from voicebench.events import Event, Token, TurnFinished
-from voicebench.pipeline.scheduling import TurnCancelled
+from voicebench.pipeline.device_queue import TurnCancelled
 from voicebench.server.channel import CAPACITY, EventChannel
 
 

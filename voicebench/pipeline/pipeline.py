@@ -91,6 +91,9 @@ def write_turn(
         reply = llm.reply(prompt)
         with _closed(reply):
             for event in steps(reply, schedule.token_step):
+                if event is None:
+                    continue
+                schedule.prompt_read()
                 emit(event)
                 if isinstance(event, Token):
                     schedule.text_out()
@@ -220,6 +223,9 @@ class _Turn:
                     # No event may follow the turn's end.
                     if self._cancelled.is_set():
                         return
+                    if event is None:
+                        continue
+                    self._schedule.prompt_read()
                     self._emit(event)
                     if isinstance(event, Token | Reply):
                         held_back += self._chunker.feed(event.text)
@@ -230,6 +236,7 @@ class _Turn:
         except BaseException as error:
             self._llm_error = error
         finally:
+            self._schedule.reply_written()
             self._chunks.put(None)
 
     def _hand_over(self, chunks: list[str]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from voicebench.events import Emit, LlmEvent, TtsEvent
+from voicebench.pipeline.device_queue import StepSharing
 from voicebench.text.chat_template import PastMessage
 
 if TYPE_CHECKING:
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
 class LanguageModel(Protocol):
     """Answers a prompt as a stream of tokens."""
 
-    def reply(self, prompt: str) -> Iterator[LlmEvent]:
+    def reply(self, prompt: str) -> Iterator[LlmEvent | None]:
         """Yield the reply to ``prompt``, each token as soon as it is available.
 
-        Closing the iterator cancels the reply. Raises `voicebench.errors.EngineError`.
+        None comes between two pieces of work that bring nothing to emit yet, such as the pieces of
+        a long prompt: others may use the device there. Closing the iterator cancels the reply.
+        Raises `voicebench.errors.EngineError`.
         """
         ...
 
@@ -32,6 +35,16 @@ class LanguageModel(Protocol):
 
     def close(self) -> None:
         """Release the model or the connection."""
+        ...
+
+
+@runtime_checkable
+class SharesSteps(Protocol):
+    """A language model that may compute the token steps of several turns in one pass."""
+
+    @property
+    def step_sharing(self) -> StepSharing | None:
+        """Its side of a joint step; None if its turns are computed one after another."""
         ...
 
 

@@ -30,7 +30,8 @@ from voicebench.events import (
     TurnStarted,
     Usage,
 )
-from voicebench.pipeline.scheduling import FreeForAll, TurnCancelled
+from voicebench.pipeline.device_queue import TurnCancelled
+from voicebench.pipeline.scheduling import FreeForAll
 from voicebench.server.channel import EventChannel, Unread
 from voicebench.server.clock import arrived_s, elapsed_ms, note_arrival
 from voicebench.server.refusal import Refusal, busy

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Generator
 
 from voicebench.events import AudioChunk, Event
-from voicebench.pipeline.scheduling import TurnCancelled
+from voicebench.pipeline.device_queue import TurnCancelled
 from voicebench.server.connections import STALL_S
 
 CAPACITY = 256

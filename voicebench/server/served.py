@@ -13,12 +13,12 @@ from voicebench.errors import UsageError
 from voicebench.events import Emit
 from voicebench.pipeline.pipeline import speak_turn, write_turn
 from voicebench.pipeline.protocols import LanguageModel, PreparesNext, Synthesizer
-from voicebench.pipeline.scheduling import DeviceQueue, FreeForAll
+from voicebench.pipeline.scheduling import FreeForAll, TurnTaking
 from voicebench.server.clock import arrived_s
 from voicebench.server.scripted_engines import ScriptedModel, ScriptedVoice
 from voicebench.settings import Settings
 from voicebench.targets import Say, Target
-from voicebench.targets.cascade import Cascade, listening_buffer_s
+from voicebench.targets.cascade import Cascade, shared_device
 from voicebench.targets.kinds import check_target, kind_of, open_target
 from voicebench.targets.script import parse_script
 from voicebench.targets.simulated import NS_PER_S, RealClock, Simulated
@@ -112,15 +112,11 @@ class ServedCascade(Served):
     def __init__(self, cascade: Cascade) -> None:
         super().__init__(cascade, cascade.llm, cascade.tts)
         self._cascade = cascade
-        model, voice = cascade.llm.describe(), cascade.tts.describe()
-        self._device = DeviceQueue(
-            one_device=model.get("device") == voice.get("device"),
-            buffer_s=listening_buffer_s(cascade.tts),
-        )
+        self._device = shared_device(cascade)
 
     def new_schedule(self) -> FreeForAll:
         """Return a place in the queue for the device."""
-        return self._device.turn()
+        return TurnTaking(device=self._device)
 
     def answer(self, request: AnswerRequest, emit: Emit, schedule: FreeForAll) -> None:
         """Answer aloud."""

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from voicebench.errors import UsageError
 from voicebench.events import Emit
 from voicebench.machine.devices import check_device
+from voicebench.pipeline.device_queue import DeviceQueue
 from voicebench.pipeline.pipeline import run_turn
 from voicebench.pipeline.protocols import (
     ConversingModel,
     LanguageModel,
     PacedSpeaker,
     PreparesNext,
+    SharesSteps,
     Synthesizer,
     WholeSpeaker,
 )
@@ -146,6 +148,16 @@ class Cascade:
 def listening_buffer_s(tts: Synthesizer) -> float:
     """Return how many seconds of audio the listener needs before tokens go first."""
     return buffer_for(tts.longest_step_s) if isinstance(tts, PacedSpeaker) else BUFFER_S
+
+
+def shared_device(cascade: Cascade) -> DeviceQueue:
+    """Return the queue for turns that use the engines of ``cascade`` at the same time."""
+    llm, tts = cascade.llm, cascade.tts
+    return DeviceQueue(
+        one_device=llm.describe().get("device") == tts.describe().get("device"),
+        buffer_s=listening_buffer_s(tts),
+        sharing=llm.step_sharing if isinstance(llm, SharesSteps) else None,
+    )
 
 
 class CascadeKind(TargetKind):

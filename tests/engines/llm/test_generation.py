@@ -113,7 +113,7 @@ def answer(
         ScriptedTokenizer(**tokenizer),
         rules or ReplyRules(),
     )
-    return list(model.reply("hello"))
+    return [event for event in model.reply("hello") if event is not None]
 
 
 def test_an_engine_is_told_whose_keys_and_values_a_reply_may_use() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from voicebench.engines.llm.fast.joint_passes import JointPasses
 from voicebench.text.chat_template import PastMessage
 
 
@@ -25,9 +26,10 @@ class Generating(Protocol):
         prompt_ids: Sequence[int],
         scope: str | None = None,
         found: Callable[[int], None] = ignore,
-    ) -> Generator[int]:
+    ) -> Generator[int | None]:
         """Yield sampled ids, each once it is on the host, until closed or the context is full.
 
+        None comes between two pieces of a long prompt, where other turns may go first.
         Turns of one ``scope`` may use each other's keys and values; a turn without one uses no
         other turn's. ``found`` gets, before the first id, how many ids of the prompt were not
         computed again. An engine that does not know calls it never. Raises `EngineError` if the
@@ -49,6 +51,16 @@ class Generating(Protocol):
 
     def close(self) -> None:
         """Release the model."""
+        ...
+
+
+@runtime_checkable
+class SharesPasses(Protocol):
+    """An engine that may compute several turns in one pass."""
+
+    @property
+    def step_sharing(self) -> JointPasses | None:
+        """The passes that turns share; None if they are computed one after another."""
         ...
 
 

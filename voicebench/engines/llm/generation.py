@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 
 from voicebench.engines.llm.detokenizer import Detokenizer
 from voicebench.engines.llm.ending import SentenceEnding
-from voicebench.engines.llm.engine_protocols import ChatTokenizing, Generating
+from voicebench.engines.llm.engine_protocols import ChatTokenizing, Generating, SharesPasses
+from voicebench.engines.llm.fast.joint_passes import JointPasses
 from voicebench.engines.llm.fast.prompt_cache import common_length
 from voicebench.errors import EngineError, TooLong
 from voicebench.events import LlmEvent, RemarkKind, Token, Usage
@@ -72,9 +73,15 @@ class InProcessLanguageModel:
         """What samples the ids."""
         return self._engine
 
-    def reply(self, prompt: str) -> Iterator[LlmEvent]:
+    @property
+    def step_sharing(self) -> JointPasses | None:
+        """The engine's side of steps that several turns share; None if it shares none."""
+        return self._engine.step_sharing if isinstance(self._engine, SharesPasses) else None
+
+    def reply(self, prompt: str) -> Iterator[LlmEvent | None]:
         """Yield the reply to ``prompt``: each token as soon as it is complete, then `Usage`.
 
+        None comes after a pass without text: other turns may go first there.
         Closing the iterator cancels the reply. Raises `TooLong` for a prompt that does not fit into
         the model's context.
         """
@@ -96,6 +103,9 @@ class InProcessLanguageModel:
         said: list[str] = []
         with closing(self._engine.generate(prompt_ids, self._scope, found.append)) as ids:
             for token_id in ids:
+                if token_id is None:
+                    yield None
+                    continue
                 if token_id in self._tokenizer.turn_ends:
                     held_back = text.finish()
                     break
@@ -108,6 +118,8 @@ class InProcessLanguageModel:
                     ending.push(piece)
                     said.append(piece)
                     yield Token(piece)
+                else:
+                    yield None
                 if text.line_is_over or sampled >= limit:
                     held_back = text.finish()
                     break

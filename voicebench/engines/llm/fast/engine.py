@@ -9,10 +9,12 @@ once, each with its own cache. The caches of conversations are kept between thei
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voicebench.engines.llm.engine_protocols import ignore
+from voicebench.engines.llm.fast.joint_passes import JoiningDecoder, JointPasses
 from voicebench.engines.llm.fast.kept_caches import KeptCaches
 from voicebench.engines.llm.fast.model_shape import Shape
 from voicebench.engines.llm.fast.prompt_cache import PromptCache, common_length
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 _MOST_AHEAD = 64
 """Ids that are computed between two turns: the end of a reply, and what opens the next message. If
 more are missing, the history is not kept, and may never be needed again."""
+
+PIECE = 64
+"""Ids of a prompt in one pass, where other turns wait for theirs."""
 
 
 class Sampling(Protocol):
@@ -121,6 +126,14 @@ class FastEngine:
             root.forward(self._prefix)
         self._caches = KeptCaches(decoder, root, kept_bytes)
         self._reading_ahead = threading.Lock()
+        self._passes = JointPasses(decoder) if isinstance(decoder, JoiningDecoder) else None
+        self._turns = 0
+        self._lock = threading.Lock()
+
+    @property
+    def step_sharing(self) -> JointPasses | None:
+        """The passes that several turns share; None if the decoder computes one after another."""
+        return self._passes
 
     @property
     def context_tokens(self) -> int:
@@ -132,18 +145,29 @@ class FastEngine:
         prompt_ids: Sequence[int],
         scope: str | None = None,
         found: Callable[[int], None] = ignore,
-    ) -> Generator[int]:
-        """Yield sampled ids, each once it is on the host, until closed or the context is full."""
+    ) -> Generator[int | None]:
+        """Yield sampled ids, each once it is on the host, until closed or the context is full.
+
+        None comes between two pieces of a long prompt. An id is computed in one pass with what
+        other turns want at the time; it does not depend on them.
+        """
         sampler = self._decoder.sampler(self._temperature, self._seed)
         with self._reading_ahead:
             pass  # what is just being computed is likely the beginning of this prompt
-        with self._caches.lent(prompt_ids, scope) as cache:
+        with self._counted(), self._caches.lent(prompt_ids, scope) as cache:
+            compute = cache.compute_alone if self._passes is None else self._passes.forward
             found(len(cache.ids))
             fed = list(prompt_ids[len(cache.ids) :])
+            cache.make_room(len(fed))
+            prompt = len(fed)
             while len(cache.ids) + len(fed) <= self.context_tokens:
-                token_id = sampler.pick(cache.forward(fed))
+                while len(fed) > (size := self._piece()):
+                    cache.append(fed[:size], compute, prompt=prompt, wanted=False)
+                    del fed[:size]
+                    yield None
+                token_id = sampler.pick(cache.append(fed, compute, prompt=prompt))
                 yield token_id
-                fed = [token_id]
+                fed, prompt = [token_id], 1
 
     def read_ahead(self, ids: Sequence[int], scope: str) -> None:
         """Compute what is not kept of ``ids``, with which the next prompt of ``scope`` begins."""
@@ -168,7 +192,22 @@ class FastEngine:
     def close(self) -> None:
         """Release the model."""
         self._caches.clear()
-        del self._decoder
+        del self._decoder, self._passes
+
+    def _piece(self) -> int:
+        """Return how many ids of a prompt are computed before other turns may go."""
+        return self._decoder.block if self._passes is None or self._turns == 1 else PIECE
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count a turn among those that are running."""
+        with self._lock:
+            self._turns += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._turns -= 1
 
 
 def common_prefix(first: Sequence[int], second: Sequence[int]) -> list[int]:

@@ -82,6 +82,9 @@ def _place(segment: Segment) -> _Place:
 class NativeDecoder:
     """A decoder in C with integer weights; implements `engine.Decoder`."""
 
+    most_rows = 256
+    """``MOST_ROWS`` in C (`matrix.h`)."""
+
     def __init__(
         self, library: ctypes.CDLL, shape: Shape, weights: Weights, *, threads: int
     ) -> None:

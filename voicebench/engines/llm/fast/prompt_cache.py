@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voicebench.engines.llm.fast.model_shape import Shape
+from voicebench.engines.llm.fast.segment import Segment
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,9 +100,29 @@ class PromptCache:
         self.make_room(len(ids))
         for first in range(0, len(ids), self._decoder.block):
             block = ids[first : first + self._decoder.block]
-            scores = self._decoder.forward(block, self._memory, len(self.ids))
-            self.ids.extend(block)
+            scores = self.append(block, self.compute_alone, prompt=len(ids))
         return scores
+
+    def append(
+        self,
+        ids: Sequence[int],
+        compute: Callable[[Segment], Any],
+        *,
+        prompt: int,
+        wanted: bool = True,
+    ) -> Any:
+        """Append ``ids``, computed by ``compute``, and return the scores after the last.
+
+        ``prompt`` and ``wanted`` are those of `Segment`.
+        """
+        self.make_room(len(ids))
+        scores = compute(Segment(ids, self._memory, len(self.ids), prompt, wanted))
+        self.ids.extend(ids)
+        return scores
+
+    def compute_alone(self, segment: Segment) -> Any:
+        """Return the scores after ``segment``, which is computed in a pass of its own."""
+        return self._decoder.forward(segment.ids, segment.cache, segment.start)
 
     def make_room(self, more: int) -> None:
         """Grow, if ``more`` ids do not fit; never beyond the model's context."""

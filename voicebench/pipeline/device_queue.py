@@ -1,0 +1,302 @@
+"""The steps that wait for a device, and which of them go next.
+
+A step is a token, a piece of a prompt or a window of speech. Where the language model computes
+several turns at once, token steps of several turns are one *joint* step: it reads the model's
+weights once. A turn joins it with its next step, and leaves it by not asking for another.
+
+These rules say who goes next:
+
+- A turn without audio goes before turns with audio, and the oldest of them first. Its speech goes
+  before tokens, its own and those of other such turns: it needs no more steps to be heard.
+- Among turns with audio, the one whose listener runs out of audio first goes first.
+- The tokens of all turns without audio are one joint step. A prompt takes as long as many tokens,
+  so it would delay those whose prompts are read. It joins as long as no more turns are delayed than
+  wait: reading some prompts first shares the steps after them, which is sooner for most.
+- A turn with audio joins turns without only if its own buffer is short. Its row in the pass costs
+  them a tenth of a pass; without it, a stream of new turns could keep it waiting for ever.
+- The tokens of all turns with audio are one joint step.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+HOLD_S = 0.005
+"""How long the device is reserved for the next step of a turn that goes first. The language model's
+thread needs some microseconds between two tokens. Without this, a window of speech would start
+after every token."""
+
+GATHER_S = 0.002
+"""How long a token step waits for the turns that shared the last one: their threads come back one
+after another. A pass that went without them would read the weights for one turn only."""
+
+Rank = tuple[int, int, int]
+StepKind = Literal["token", "speech"]
+
+
+class TurnCancelled(BaseException):
+    """Raised in the threads of a turn that was cancelled; not an error."""
+
+
+class StepSharing(Protocol):
+    """A language model that computes the token steps of several turns in one pass."""
+
+    def expect(self, steps: int) -> None:
+        """Announce token steps that begin now: the next pass waits until each asks or has ended."""
+        ...
+
+    def ended(self) -> None:
+        """Record that an announced step has ended."""
+        ...
+
+
+class QueuedTurn(Protocol):
+    """The part of a turn that decides when it goes."""
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it starts no further step."""
+        ...
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether it has had no output yet."""
+        ...
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether its next token step reads the prompt, or a piece of it."""
+        ...
+
+    def has_enough(self) -> bool:
+        """Return whether its listener's buffer is long enough for tokens to go before speech."""
+        ...
+
+    def rank(self) -> Rank:
+        """Return its place among all turns; the smallest goes first."""
+        ...
+
+
+@dataclass(eq=False, slots=True)
+class DeviceStep:
+    """A step: its turn, its kind, the lane it needs, and whether it may start.
+
+    ``goes`` is set when it holds the device. ``wake`` is notified then.
+    """
+
+    turn: QueuedTurn
+    kind: StepKind
+    lane: str
+    may_go: Callable[[], bool]
+    wake: threading.Condition
+    goes: bool = False
+
+
+@dataclass(slots=True)
+class _Lane:
+    """A device: the steps that hold it, and the turns whose next step it waits for.
+
+    Times are in nanoseconds: until when it is kept for a turn, and until when a joint step waits.
+    """
+
+    holding: list[DeviceStep] = field(default_factory=list)
+    kept: dict[QueuedTurn, int] = field(default_factory=dict)
+    joining: dict[QueuedTurn, int] = field(default_factory=dict)
+
+
+class DeviceQueue:
+    """The waiting steps of all turns that use the same engines.
+
+    ``one_device`` is False if the language model and the voice have different devices: then a token
+    and a window of speech may run at the same time, and only turns compete. ``buffer_s`` is the
+    length of each listener's buffer, ``clock`` a monotonic clock in nanoseconds. ``sharing`` is the
+    language model, if it computes the steps of several turns at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        one_device: bool = True,
+        buffer_s: float,
+        clock: Callable[[], int] = time.perf_counter_ns,
+        sharing: StepSharing | None = None,
+    ) -> None:
+        self.one_device = one_device
+        self.buffer_s = buffer_s
+        self.clock = clock
+        self.lock = threading.RLock()
+        self._sharing = sharing
+        self._waiting: list[DeviceStep] = []
+        self._lanes: dict[str, _Lane] = {}
+        self._numbers = itertools.count()
+
+    def next_number(self) -> int:
+        """Return the number of a new turn; older turns have smaller numbers."""
+        return next(self._numbers)
+
+    @contextmanager
+    def step(self, turn: QueuedTurn, kind: StepKind, may_go: Callable[[], bool]) -> Iterator[None]:
+        """Wait until ``turn`` goes, then hold the device of ``kind`` for one step.
+
+        Raises `TurnCancelled` if the turn is cancelled before it goes.
+        """
+        with self.lock:
+            step = self.ask(turn, kind, may_go)
+            try:
+                while not step.goes and not turn.is_cancelled:
+                    step.wake.wait(self._look_again_in_s(step))
+                    self.let_go()
+            finally:
+                if not step.goes:
+                    self._waiting.remove(step)
+                    self.let_go()
+        if not step.goes:
+            raise TurnCancelled
+        try:
+            if turn.is_cancelled:
+                raise TurnCancelled
+            yield
+        finally:
+            self.end(step)
+
+    def ask(self, turn: QueuedTurn, kind: StepKind, may_go: Callable[[], bool]) -> DeviceStep:
+        """Put a step into the queue, and let go who may go now; ``step`` waits for it."""
+        with self.lock:
+            lane = "device" if self.one_device else kind
+            step = DeviceStep(turn, kind, lane, may_go, threading.Condition(self.lock))
+            self._waiting.append(step)
+            self.let_go()
+            return step
+
+    def end(self, step: DeviceStep) -> None:
+        """End a step that held the device, and let go who may go now."""
+        with self.lock:
+            lane, turn, now = self._lane(step.lane), step.turn, self.clock()
+            lane.holding.remove(step)
+            is_shared = step.kind == "token" and self._sharing is not None
+            if self._sharing is not None and is_shared:
+                self._sharing.ended()
+            if not turn.is_cancelled:
+                if turn.is_unheard or (step.kind == "token" and turn.has_enough()):
+                    lane.kept[turn] = now + round(HOLD_S * 1e9)
+                if is_shared:
+                    lane.joining[turn] = now + round(GATHER_S * 1e9)
+            self.let_go()
+
+    def keep_no_longer(self, turn: QueuedTurn) -> None:
+        """Keep no device for ``turn``, and let go who may go now."""
+        with self.lock:
+            for lane in self._lanes.values():
+                lane.kept.pop(turn, None)
+            self.let_go()
+
+    def leave(self, turn: QueuedTurn) -> None:
+        """Let no joint step wait for ``turn``, and let go who may go now."""
+        with self.lock:
+            for lane in self._lanes.values():
+                lane.joining.pop(turn, None)
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Give each free device to the steps that go next."""
+        with self.lock:
+            for step in self._waiting:
+                if step.turn.is_cancelled:
+                    step.wake.notify()
+            for name in {step.lane for step in self._waiting}:
+                chosen = self._next(name)
+                lane = self._lane(name)
+                for step in chosen:
+                    self._waiting.remove(step)
+                    lane.holding.append(step)
+                    lane.kept.pop(step.turn, None)
+                    lane.joining.pop(step.turn, None)
+                    step.goes = True
+                    step.wake.notify()
+                if self._sharing is not None and chosen and chosen[0].kind == "token":
+                    self._sharing.expect(len(chosen))
+                if not lane.holding:
+                    # Nobody will notify; so one of those that wait must look again by itself.
+                    next(step for step in self._waiting if step.lane == name).wake.notify()
+
+    def _lane(self, name: str) -> _Lane:
+        return self._lanes.setdefault(name, _Lane())
+
+    def _next(self, name: str) -> list[DeviceStep]:
+        """Return the steps that go together now; none if others go first, or one is waited for."""
+        lane = self._lane(name)
+        here = [step for step in self._waiting if step.lane == name]
+        able = sorted(
+            (step for step in here if step.may_go() and not step.turn.is_cancelled), key=_place
+        )
+        if not able or lane.holding or self._waits_for_s(able[0], here) is not None:
+            return []
+        if able[0].kind == "speech" or self._sharing is None:
+            return able[:1]
+        return company([step for step in able if step.kind == "token"])
+
+    def _look_again_in_s(self, step: DeviceStep) -> float | None:
+        """Return after how long `let_go` must be called without a notification.
+
+        A step that holds the device lets others go when it ends. While no step holds it, the order
+        may change by time alone.
+        """
+        lane = self._lane(step.lane)
+        if lane.holding:
+            return None
+        ends = [*lane.kept.values(), *lane.joining.values()]
+        left_s = [(end - self.clock()) / 1e9 for end in ends]
+        return min([left for left in left_s if left > 0], default=HOLD_S)
+
+    def _waits_for_s(self, step: DeviceStep, here: list[DeviceStep]) -> float | None:
+        """Return how long the device still waits for a turn that goes before or with ``step``."""
+        lane, now = self._lane(step.lane), self.clock()
+        longest = 0
+        for turn, until in lane.kept.items():
+            if turn is step.turn:
+                goes_before = _speech_can_wait(step)
+            else:
+                is_here = any(other.turn is turn and other.may_go() for other in here)
+                goes_before = not is_here and turn.rank() < step.turn.rank()
+            if goes_before:
+                longest = max(longest, until - now)
+        for turn, until in lane.joining.items():
+            if turn is step.turn or step.kind != "token":
+                continue
+            is_here = any(other.turn is turn and other.kind == "token" for other in here)
+            if not is_here and (turn.is_unheard or not step.turn.is_unheard):
+                longest = max(longest, until - now)
+        return longest / 1e9 if longest > 0 else None
+
+
+def company(tokens: list[DeviceStep]) -> list[DeviceStep]:
+    """Return those of the waiting token steps, in their order, that are one joint step."""
+    if not tokens[0].turn.is_unheard:
+        return tokens
+    unheard = [step for step in tokens if step.turn.is_unheard]
+    reading = [step for step in unheard if step.turn.is_reading]
+    writing = [step for step in unheard if not step.turn.is_reading]
+    urgent = [step for step in tokens if not step.turn.is_unheard and not step.turn.has_enough()]
+    read = 0
+    while read < len(reading) and len(writing) + read <= len(reading) - read:
+        read += 1
+    if not writing:
+        read = max(read, 1)
+    return [*writing, *reading[:read], *urgent]
+
+
+def _place(step: DeviceStep) -> tuple[int, int, bool, int, bool]:
+    """Return the place of a waiting step; the smallest goes first."""
+    group, place, number = step.turn.rank()
+    is_farther = step.turn.is_unheard and step.kind == "token"
+    return group, place, is_farther, number, _speech_can_wait(step)
+
+
+def _speech_can_wait(step: DeviceStep) -> bool:
+    return step.kind == "speech" and step.turn.has_enough()
