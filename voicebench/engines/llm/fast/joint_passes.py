@@ -41,7 +41,7 @@ class JointPasses:
 
     A pass begins when each announced step has asked for a segment or has ended, so that no turn of
     a joint step is left out (see `voicebench.pipeline.device_queue.StepSharing`). Threads without
-    an announced step are computed too: together with whoever waits by then.
+    an announced step are computed too: together with all that wait by then.
     """
 
     def __init__(self, decoder: JoiningDecoder) -> None:
