@@ -17,9 +17,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 help: ## List the targets of this file
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-$(VENV)/.voicebench: pyproject.toml constraints.txt
+$(VENV)/.torch: constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	@touch $@
+
+# Installing builds the C library; again when its source has changed.
+$(VENV)/.voicebench: $(VENV)/.torch pyproject.toml $(wildcard voicebench/engines/native/*/*.[ch])
 	$(PIP) --editable .
 	@touch $@
 
@@ -81,6 +85,7 @@ images: $(VENV)/.test ## Draw the pictures of the documentation (needs Chromium)
 bench: $(VENV)/.test ## Measure the promises of speed on this machine
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/progress_cost.py
+	$(BIN)/python benchmarks/built_library.py
 	$(BIN)/python -m benchmarks.joins
 	$(BIN)/python -m benchmarks.conversations
 	$(BIN)/python -m benchmarks.first_audio

@@ -16,6 +16,7 @@ from voicebench.checks import selftest, transports
 from voicebench.checks.compiled import StageTimes
 from voicebench.engines.native.library import NativeLibrary, NoLibrary
 from voicebench.figures.metrics import METRICS
+from voicebench.machine import environment
 from voicebench.settings import describe_keys
 from voicebench.targets.speech_servers import HTTP_SAMPLES
 
@@ -91,12 +92,18 @@ def test_doctor_says_what_compiling_here_would_bring(
 ) -> None:
     times = [StageTimes("a token", 4.0, compiled_ms), StageTimes("40 phonemes", 2.0, 2.1)]
     monkeypatch.setattr("voicebench.checks.compiled.compare_libraries", lambda: times)
+    monkeypatch.setattr(environment, "load_average", lambda: 0.0)
     ran = voicebench("doctor", "--compile", "--json")
     found = {row["what"]: row for row in json.loads(ran.out)}["compiling here"]
     assert found["detail"] == (
         f"a token {compiled_ms:.2f} ms instead of 4.00; 40 phonemes 2.10 ms instead of 2.00"
     )
     assert found["remedy"] == remedy
+    monkeypatch.setattr(environment, "load_average", lambda: 1000.0)
+    ran = voicebench("doctor", "--compile", "--json")
+    found = {row["what"]: row for row in json.loads(ran.out)}["compiling here"]
+    assert found["state"] == "warning"
+    assert "too busy to compare" in found["remedy"]
     assert voicebench("doctor", "--compile", "--quality").code == 2
 
 

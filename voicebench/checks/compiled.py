@@ -35,7 +35,10 @@ _PROMPT, _CONTEXT, _FRAMES, _SYMBOLS = 16, 128, 64, 40
 
 @dataclass(frozen=True, slots=True)
 class StageTimes:
-    """The median times of a piece of work, by the built and by the compiled library."""
+    """The least times of a piece of work, by the built and by the compiled library.
+
+    Other programs only add to a time, so the least one is the code's own.
+    """
 
     stage: str
     built_ms: float
@@ -64,13 +67,13 @@ def compare_libraries(rounds: int = 40) -> list[StageTimes]:
         for name, file in ((origin, find()), (COMPILED, compiled_library()))
     ]
     return [
-        StageTimes(stage, *_medians([of_one[stage] for of_one in work], rounds))
+        StageTimes(stage, *_least_times([of_one[stage] for of_one in work], rounds))
         for stage in work[0]
     ]
 
 
-def _medians(works: list[Callable[[], object]], rounds: int) -> list[float]:
-    """Return the median time of each, in milliseconds; every second round is in reverse order."""
+def _least_times(works: list[Callable[[], object]], rounds: int) -> list[float]:
+    """Return the least time of each, in milliseconds; every second round is in reverse order."""
     times: list[list[float]] = [[] for _ in works]
     for number in range(rounds + 1):
         numbered = list(enumerate(works))
@@ -79,7 +82,7 @@ def _medians(works: list[Callable[[], object]], rounds: int) -> list[float]:
             work()
             if number:  # the first round fills the caches
                 times[which].append((time.perf_counter_ns() - began) / 1e6)
-    return [float(np.median(of_one)) for of_one in times]
+    return [min(of_one) for of_one in times]
 
 
 def _stages(library: NativeLibrary) -> Iterator[tuple[str, Callable[[], object]]]:

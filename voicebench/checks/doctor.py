@@ -87,7 +87,12 @@ def _library() -> MachineCheck:
         this_platform,
         usable_levels,
     )
-    from voicebench.engines.native.library import COMPILED, NoLibrary, native_library
+    from voicebench.engines.native.library import (
+        COMPILED,
+        NoLibrary,
+        built_libraries,
+        native_library,
+    )
 
     try:
         library = native_library()
@@ -95,6 +100,8 @@ def _library() -> MachineCheck:
         detail = f"{error}; the engines compute in torch, which is slower on a CPU"
         return MachineCheck("C library", "warning", detail, error.remedy)
     detail = library.origin
+    if not built_libraries():
+        detail += ", because this installation has no library of this source"
     if library.origin != COMPILED:
         best = usable_levels(levels_of(*this_platform()), processor_flags())[0].name
         if library.origin != best:
@@ -114,9 +121,13 @@ def what_compiling_brings() -> MachineCheck:
         times = compare_libraries()
     except NoLibrary as error:
         return MachineCheck("compiling here", "warning", str(error), error.remedy)
+    detail = "; ".join(map(str, times))
+    if _load().state != "ok":  # the engines' threads wait for each other
+        remedy = "measure again on a quiet machine: it was too busy to compare the two"
+        return MachineCheck("compiling here", "warning", detail, remedy)
     is_worth_it = any(stage.ratio >= WORTH_IT for stage in times)
     remedy = f"set {COMPILE}=1" if is_worth_it else ""
-    return MachineCheck("compiling here", "ok", "; ".join(map(str, times)), remedy)
+    return MachineCheck("compiling here", "ok", detail, remedy)
 
 
 def _models() -> Iterator[MachineCheck]:

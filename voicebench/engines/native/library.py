@@ -124,7 +124,12 @@ def _first_right(part: str | None, is_right: Callable[[ctypes.CDLL], bool]) -> N
             library.passed_over = NoLibrary(str(refused), refused.remedy, instead)
         return library
     assert refused is not None  # there is at least one candidate
-    raise refused
+    if built_libraries():
+        raise refused
+    raise NoLibrary(
+        f"{refused}, and this installation has no library of this source",
+        f"install voicebench again, or {refused.remedy}",
+    )
 
 
 def _candidates() -> Iterator[tuple[str, Callable[[], Path]]]:
