@@ -194,7 +194,7 @@ static Many *const many_of_kind[2][AT_A_TIME] = {
  * are written. */
 static void pair_of_blocks(const Matrix *matrix, const uint8_t *one, const Narrowed *from, int rows,
                            float *out) {
-    enum { AT_ONCE = 9 };
+    enum { AT_ONCE = 6 };
     const uint8_t *other = one + matrix->block_bytes, *end = other;
     int is_int8 = matrix->kind == INT8, groups = from->inputs / GROUP;
     size_t group_bytes = matrix->block_bytes / groups;
@@ -210,8 +210,8 @@ static void pair_of_blocks(const Matrix *matrix, const uint8_t *one, const Narro
         for (int g = 0; g < count; g++, one += group_bytes, other += group_bytes) {
             /* Behind the end of a block is the other one: the next is a block further. */
             size_t further = one + AHEAD < end ? 0 : matrix->block_bytes;
-            look_ahead(one + further, (int)group_bytes);
-            look_ahead(other + further, (int)group_bytes);
+            look_ahead_from_afar(one + further, (int)group_bytes);
+            look_ahead_from_afar(other + further, (int)group_bytes);
             unpack_group(matrix->kind, one, 0, near + g);
             unpack_group(matrix->kind, other, 1, near + g);
         }
