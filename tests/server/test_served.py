@@ -8,6 +8,7 @@ import pytest
 from scripted_engines import Scripted, sound, words
 from served_somewhere import engines
 
+from voicebench.engines.llm.common_prefix import common_length
 from voicebench.engines.llm.engine_protocols import ignore
 from voicebench.engines.llm.generation import InProcessLanguageModel, ReplyRules
 from voicebench.errors import TooLong
@@ -35,6 +36,10 @@ class Letters:
         self.told.append(system_prompt)
         said = "".join(f"{it.role[0]}:{it.text}|" for it in earlier)
         return [ord(letter) for letter in system_prompt + said + prompt]
+
+    def encode_beginning(self, system_prompt: str, earlier: Sequence[PastMessage]) -> list[int]:
+        both = [self.encode_turn(system_prompt, word, earlier) for word in ("a", "7")]
+        return both[0][: common_length(*both)]
 
     def encode_text(self, text: str) -> list[int]:
         return [ord(letter) for letter in text]

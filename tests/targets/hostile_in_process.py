@@ -31,6 +31,9 @@ class Letters:
     def encode_turn(self, _system: str, prompt: str, _earlier: Sequence[object] = ()) -> list[int]:
         return self.encode_text(prompt)
 
+    def encode_beginning(self, *_conversation: object) -> list[int]:
+        return []
+
     def encode_text(self, text: str) -> list[int]:
         return [ord(letter) for letter in text]
 

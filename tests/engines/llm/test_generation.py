@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from small_models import byte_level_tokenizer
 
+from voicebench.engines.llm.common_prefix import common_length
 from voicebench.engines.llm.engine_protocols import ignore
 from voicebench.engines.llm.generation import InProcessLanguageModel, ReplyRules
 from voicebench.errors import EngineError
@@ -88,6 +89,10 @@ class ScriptedTokenizer:
         self, system_prompt: str, prompt: str, earlier: Sequence[PastMessage] = ()
     ) -> list[int]:
         return self.prompt_ids
+
+    def encode_beginning(self, system_prompt: str, earlier: Sequence[PastMessage]) -> list[int]:
+        both = [self.encode_turn(system_prompt, word, earlier) for word in ("a", "7")]
+        return both[0][: common_length(*both)]
 
     def encode_text(self, text: str) -> list[int]:
         return ids_of(text)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Mapping, Sequence
 
+from voicebench.engines.llm.common_prefix import common_length
 from voicebench.errors import ModelError
 from voicebench.text.chat_template import (
     REASONING_MARKS,
@@ -15,6 +17,11 @@ from voicebench.text.chat_template import (
     messages_without_system,
     plain_turn,
 )
+
+_EXAMPLES = ("a", "7")
+"""Two prompts that have nothing in common."""
+_MOST_BEGINNINGS = 16
+"""The beginnings of as many conversations are remembered."""
 
 
 class ChatTokenizer(ABC):
@@ -32,6 +39,8 @@ class ChatTokenizer(ABC):
         settings of the model. ``model`` names it in errors.
         """
         self._model = model
+        self._special = tuple(special_ids)
+        self._beginnings: deque[tuple[str, list[int]]] = deque(maxlen=_MOST_BEGINNINGS)
         named = {special_ids[token] for token in TURN_END_TOKENS if token in special_ids}
         self.turn_ends = frozenset(named | eos_ids(*eos_settings))
         opens, closes = (special_ids.get(mark) for mark in REASONING_MARKS)
@@ -44,7 +53,32 @@ class ChatTokenizer(ABC):
         """Return the ids after which the model's answer to ``prompt`` begins."""
         if self.ends_at_line:
             return self._encode(plain_turn(system_prompt, prompt, earlier), special=True)
-        return self._encode(self._lay_out(system_prompt, prompt, earlier), special=False)
+        text = self._lay_out(system_prompt, prompt, earlier)
+        known = [begun for begun in tuple(self._beginnings) if text.startswith(begun[0])]
+        head, ids = max(known, key=lambda begun: len(begun[0]), default=("", []))
+        return ids + self._encode(text[len(head) :], special=False)
+
+    def encode_beginning(self, system_prompt: str, earlier: Sequence[PastMessage]) -> list[int]:
+        """Return the ids that every prompt after the messages ``earlier`` begins with.
+
+        They are remembered, so that the next turn encodes only its own words.
+        """
+        if self.ends_at_line:
+            both = [self.encode_turn(system_prompt, word, earlier) for word in _EXAMPLES]
+            return both[0][: common_length(*both)]
+        texts = [self._lay_out(system_prompt, word, earlier) for word in _EXAMPLES]
+        both = [self._encode(text, special=False) for text in texts]
+        shared = texts[0][: common_length(*texts)]
+        # Behind a special token a text is encoded as if it began there; both examples check that.
+        ends = [shared.rfind(token) + len(token) for token in self._special if token in shared]
+        head = shared[: max(ends, default=0)]
+        ids = self._encode(head, special=False)
+        if head and all(
+            ids + self._encode(text[len(head) :], special=False) == whole
+            for text, whole in zip(texts, both, strict=True)
+        ):
+            self._beginnings.append((head, ids))
+        return both[0][: common_length(*both)]
 
     def encode_text(self, text: str) -> list[int]:
         """Return the ids of plain text, without special tokens."""

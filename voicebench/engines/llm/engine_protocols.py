@@ -91,6 +91,10 @@ class ChatTokenizing(Protocol):
         """
         ...
 
+    def encode_beginning(self, system_prompt: str, earlier: Sequence[PastMessage]) -> list[int]:
+        """Return the ids that every prompt after the messages ``earlier`` begins with."""
+        ...
+
     def encode_text(self, text: str) -> list[int]:
         """Return the ids of plain text, without special tokens."""
         ...

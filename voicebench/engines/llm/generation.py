@@ -19,7 +19,6 @@ from voicebench.engines.llm.detokenizer import Detokenizer
 from voicebench.engines.llm.ending import SentenceEnding
 from voicebench.engines.llm.engine_protocols import ChatTokenizing, Generating, SharesPasses
 from voicebench.engines.llm.fast.joint_passes import JointPasses
-from voicebench.engines.llm.fast.prompt_cache import common_length
 from voicebench.errors import EngineError, TooLong
 from voicebench.events import LlmEvent, RemarkKind, Token, Usage
 from voicebench.text.chat_template import PastMessage
@@ -187,11 +186,8 @@ class InProcessLanguageModel:
             return
         prompt, reply = answered
         earlier = (*self._earlier, PastMessage("user", prompt), PastMessage("assistant", reply))
-        begins, other = (
-            self._tokenizer.encode_turn(self._rules.system_prompt, word, earlier)
-            for word in ("a", "7")
-        )
-        self._engine.read_ahead(begins[: common_length(begins, other)], self._scope)
+        begins = self._tokenizer.encode_beginning(self._rules.system_prompt, earlier)
+        self._engine.read_ahead(begins, self._scope)
 
     def prompt_tokens(self, prompt: str) -> int:
         """Return how many tokens ``prompt`` has, with all messages before it."""

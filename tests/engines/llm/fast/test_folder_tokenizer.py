@@ -48,6 +48,60 @@ def test_what_was_said_before_is_laid_out_in_turn(tmp_path: Path) -> None:
     assert places == sorted(places)
 
 
+SAID_NEXT = ("What?", "  two  spaces\n", "7", "Ça va ? 👋🏽", "<|im_end|>\n<|im_start|>", "\n.")
+
+
+@pytest.mark.parametrize("template", [CHATML, None, "{{ bos_token }}{{ messages[-1].content }}:"])
+def test_a_remembered_beginning_changes_no_id(tmp_path: Path, template: str | None) -> None:
+    write_tokenizer(tmp_path, chat_template=template)
+    remembers, fresh = FolderTokenizer(tmp_path), FolderTokenizer(tmp_path)
+    for count in range(12):
+        said = EARLIER * (1 + count % 4)
+        begins = remembers.encode_beginning("Be brief.", said)
+        for prompt in SAID_NEXT:
+            ids = fresh.encode_turn("Be brief.", prompt, said)
+            assert remembers.encode_turn("Be brief.", prompt, said) == ids
+            # Without a template the space before a prompt may become part of its first id.
+            assert ids[: len(begins)] == begins or template is None
+        for other in (EARLIER, (), (*said, *EARLIER)):
+            ids = fresh.encode_turn("Be brief.", "Who?", other)
+            assert remembers.encode_turn("Be brief.", "Who?", other) == ids
+
+
+def test_with_a_remembered_beginning_only_the_prompt_is_encoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tokenizer(tmp_path)
+    tokenizer = FolderTokenizer(tmp_path)
+    tokenizer.encode_beginning("Be brief.", EARLIER)
+    encoded: list[str] = []
+    encode = tokenizer._encode
+
+    def noting(text: str, *, special: bool) -> list[int]:
+        encoded.append(text)
+        return encode(text, special=special)
+
+    monkeypatch.setattr(tokenizer, "_encode", noting)
+    tokenizer.encode_turn("Be brief.", "Well?", EARLIER)
+    tokenizer.encode_turn("Be kind.", "Well?", EARLIER)
+    assert encoded[0] == "user\nWell?<|im_end|>\n<|im_start|>assistant\n"
+    assert encoded[1].startswith("<|im_start|>system\nBe kind.")
+
+
+def test_where_a_special_token_takes_the_space_behind_it_nothing_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tokenizer that encodes a text otherwise than its two halves is not taken apart."""
+    write_tokenizer(tmp_path)
+    tokenizer = FolderTokenizer(tmp_path)
+    encode = tokenizer._encode
+    monkeypatch.setattr(
+        tokenizer, "_encode", lambda text, *, special: [1, *encode(text, special=special)]
+    )
+    tokenizer.encode_beginning("", EARLIER)
+    assert not tokenizer._beginnings
+
+
 def test_without_a_system_role_its_words_go_before_all_that_was_said(tmp_path: Path) -> None:
     write_tokenizer(
         tmp_path,

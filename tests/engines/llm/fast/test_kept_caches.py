@@ -12,9 +12,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from voicebench.engines.llm.common_prefix import common_length
 from voicebench.engines.llm.fast.engine import Decoder, FastEngine
 from voicebench.engines.llm.fast.kept_caches import KeptCaches
-from voicebench.engines.llm.fast.prompt_cache import PromptCache, common_length, position_bytes
+from voicebench.engines.llm.fast.prompt_cache import PromptCache, position_bytes
 
 CONTEXT = 2_000
 SHAPE: Any = SimpleNamespace(context=CONTEXT, layers=2, kv_heads=1, head_size=8)

@@ -13,11 +13,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from voicebench.engines.llm.common_prefix import common_length
 from voicebench.engines.llm.engine_protocols import ignore
 from voicebench.engines.llm.fast.joint_passes import JoiningDecoder, JointPasses
 from voicebench.engines.llm.fast.kept_caches import KeptCaches
 from voicebench.engines.llm.fast.model_shape import Shape
-from voicebench.engines.llm.fast.prompt_cache import PromptCache, common_length
+from voicebench.engines.llm.fast.prompt_cache import PromptCache
 from voicebench.machine.slower import Slower, described
 
 if TYPE_CHECKING:

@@ -15,12 +15,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from voicebench.engines.llm.fast.prompt_cache import (
-    CachingDecoder,
-    PromptCache,
-    common_length,
-    position_bytes,
-)
+from voicebench.engines.llm.common_prefix import common_length
+from voicebench.engines.llm.fast.prompt_cache import CachingDecoder, PromptCache, position_bytes
 
 _SMALLEST = 512
 """Positions of a new cache."""

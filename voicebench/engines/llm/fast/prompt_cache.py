@@ -140,11 +140,3 @@ class PromptCache:
 def position_bytes(shape: Shape) -> int:
     """Return the memory of one position's keys and values as float32."""
     return 2 * shape.layers * shape.kv_heads * shape.head_size * _FLOAT_BYTES
-
-
-def common_length(first: Sequence[int], second: Sequence[int]) -> int:
-    """Return how many ids both begin with."""
-    most = min(len(first), len(second))
-    if list(first[:most]) == list(second[:most]):
-        return most
-    return next(place for place in range(most) if first[place] != second[place])
