@@ -16,7 +16,7 @@ from voicebench.engines.llm.transformers_engine import TransformersEngine
 from voicebench.engines.llm.transformers_tokenizer import TransformersTokenizer
 from voicebench.errors import EngineError, ModelError
 from voicebench.events import Token, Usage
-from voicebench.text.chat_template import plain_turn
+from voicebench.text.chat_template import PastMessage, plain_turn
 
 
 def load(folder: Path, **settings: Any) -> InProcessLanguageModel:
@@ -218,3 +218,17 @@ def test_a_folder_with_pickled_weights_only_is_refused_unread(
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="holds no config"):
         load(tmp_path)
+
+
+def test_a_conversation_is_computed_again_in_every_turn_and_it_says_so(tiny_llama: Path) -> None:
+    model = load(tiny_llama, max_tokens=4)
+    assert model.describe()["kept_mb"] == 0
+    said = (PastMessage("user", "Hello?"), PastMessage("assistant", "Hi."))
+    first = model.in_conversation((), "talk")
+    later = model.in_conversation(said, "talk")
+    usages = []
+    for talk in (first, later):
+        usages.append(reply(talk)[1])
+        talk.prepare_next()
+    assert [usage.cached_tokens for usage in usages] == [0, 0]
+    assert (usages[1].prompt_tokens or 0) > (usages[0].prompt_tokens or 0)

@@ -74,7 +74,11 @@ class TransformersEngine:
         """Do nothing: every prompt is computed whole."""
 
     def describe(self) -> dict[str, object]:
-        """Return engine, architecture, parameters, device, dtype and the context."""
+        """Return engine, architecture, parameters, device, dtype and the context.
+
+        ``kept_mb`` 0: no keys and values are kept, so a conversation's history is computed again in
+        every turn.
+        """
         return {
             "engine": "transformers",
             "architecture": self._model.config.model_type,
@@ -82,6 +86,7 @@ class TransformersEngine:
             "device": str(self._model.device),
             "dtype": str(self._model.dtype).removeprefix("torch."),
             "context_tokens": self._context_tokens,
+            "kept_mb": 0,
         }
 
     def close(self) -> None:
