@@ -12,10 +12,10 @@ from voicebench.pipeline.device_queue import (
     HOLD_S,
     DeviceQueue,
     DeviceStep,
-    QueuedTurn,
     StepKind,
     TurnCancelled,
 )
+from voicebench.pipeline.queued_turn import QueuedTurn
 from voicebench.pipeline.scheduling import BUFFER_S, PATIENCE_STEPS, TurnTaking
 
 SOON = 5.0

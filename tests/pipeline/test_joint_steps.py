@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from voicebench.pipeline.device_queue import GATHER_S, DeviceQueue, DeviceStep, company
-from voicebench.pipeline.scheduling import TurnTaking
+from voicebench.pipeline.scheduling import FIRST_AUDIO_MS, TurnTaking
 
 PASS_S = 0.004
 ROW_S = 0.001
@@ -284,6 +284,13 @@ def test_nobody_starves_under_a_stream_of_new_turns(device: DeviceQueue, clock: 
     heard = sorted(one.first_audio_s or 1e9 for one in everybody)
     assert heard[30] < 0.1
     assert heard[-1] < 0.5
+
+
+def test_a_first_window_lasts_while_others_are_made_to_be_heard(device: DeviceQueue) -> None:
+    first = writing(device)
+    assert first.opening_ms() == 0.0
+    ask(device, first, writing(device), reading(device), heard(device, 1.0))
+    assert first.opening_ms() == 2 * FIRST_AUDIO_MS
 
 
 def test_a_short_buffer_joins_the_steps_of_new_turns(device: DeviceQueue) -> None:

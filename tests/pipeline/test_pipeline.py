@@ -518,7 +518,8 @@ class Trimming(Scripted):
         super().__init__(*answers)
         self.openings: list[str] = []
 
-    def speak_opening(self, text: str) -> Iterator[object]:
+    def speak_opening(self, text: str, longer_ms: float = 0.0) -> Iterator[object]:
+        assert longer_ms == 0.0  # nobody else waits
         self.openings.append(text)
         return self.speak(text)
 

@@ -9,11 +9,10 @@ These rules say who goes next:
 - A turn without audio goes before turns with audio, and the oldest of them first. Its speech goes
   before tokens, its own and those of other such turns: it needs no more steps to be heard.
 - Among turns with audio, the one whose listener runs out of audio first goes first.
-- The tokens of all turns without audio are one joint step. A prompt takes as long as many tokens,
-  so it would delay those whose prompts are read. It joins as long as no more turns are delayed than
-  wait: reading some prompts first shares the steps after them, which is sooner for most.
-- A turn with audio joins turns without only if its own buffer is short. Its row in the pass costs
-  them a tenth of a pass; without it, a stream of new turns could keep it waiting for ever.
+- The tokens of all turns without audio are one joint step. A prompt joins as long as no more turns
+  are delayed by it than wait: then more turns share the steps after it, which is sooner for most.
+- A turn with audio joins turns without only if its own buffer is short: otherwise a stream of new
+  turns could keep it waiting for ever.
 - The tokens of all turns with audio are one joint step.
 """
 
@@ -25,7 +24,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
+
+from voicebench.pipeline.queued_turn import QueuedTurn, StepSharing
 
 HOLD_S = 0.005
 """How long the device is reserved for the next step of a turn that goes first. The language model's
@@ -36,51 +37,11 @@ GATHER_S = 0.002
 """How long a token step waits for the turns that shared the last one: their threads come back one
 after another. A pass that went without them would read the weights for one turn only."""
 
-Rank = tuple[int, int, int]
 StepKind = Literal["token", "speech"]
 
 
 class TurnCancelled(BaseException):
     """Raised in the threads of a turn that was cancelled; not an error."""
-
-
-class StepSharing(Protocol):
-    """A language model that computes the token steps of several turns in one pass."""
-
-    def expect(self, steps: int) -> None:
-        """Announce token steps that begin now: the next pass waits until each asks or has ended."""
-        ...
-
-    def ended(self) -> None:
-        """Record that an announced step has ended."""
-        ...
-
-
-class QueuedTurn(Protocol):
-    """The part of a turn that decides when it goes."""
-
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether it starts no further step."""
-        ...
-
-    @property
-    def is_unheard(self) -> bool:
-        """Whether it has had no output yet."""
-        ...
-
-    @property
-    def is_reading(self) -> bool:
-        """Whether its next token step reads the prompt, or a piece of it."""
-        ...
-
-    def has_enough(self) -> bool:
-        """Return whether its listener's buffer is long enough for tokens to go before speech."""
-        ...
-
-    def rank(self) -> Rank:
-        """Return its place among all turns; the smallest goes first."""
-        ...
 
 
 @dataclass(eq=False, slots=True)
@@ -202,6 +163,18 @@ class DeviceQueue:
             for lane in self._lanes.values():
                 lane.joining.pop(turn, None)
             self.let_go()
+
+    def unheard_beside(self, turn: QueuedTurn) -> int:
+        """Return how many other turns without audio use the device or wait for it."""
+        with self.lock:
+            steps = [
+                *self._waiting,
+                *(step for one in self._lanes.values() for step in one.holding),
+            ]
+            others = {step.turn for step in steps} | {
+                t for one in self._lanes.values() for t in one.kept
+            }
+            return sum(other.is_unheard and other is not turn for other in others)
 
     def let_go(self) -> None:
         """Give each free device to the steps that go next."""

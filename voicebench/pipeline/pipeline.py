@@ -279,7 +279,7 @@ def _speak_chunk(
     """
     emit(TextChunk(chunk))
     if before is None and isinstance(tts, OpeningSpeaker):
-        speech = tts.speak_opening(chunk)
+        speech = tts.speak_opening(chunk, schedule.opening_ms())
     elif before is not None and isinstance(tts, ContinuingSpeaker):
         speech = tts.speak_next(chunk, before)
     else:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from voicebench.events import Emit, LlmEvent, TtsEvent
-from voicebench.pipeline.device_queue import StepSharing
+from voicebench.pipeline.queued_turn import StepSharing
 from voicebench.text.chat_template import PastMessage
 
 if TYPE_CHECKING:
@@ -115,9 +115,10 @@ class Synthesizer(Protocol):
 class OpeningSpeaker(Protocol):
     """A synthesizer that can leave out the silence before a reply's first sound."""
 
-    def speak_opening(self, text: str) -> Iterator[TtsEvent]:
+    def speak_opening(self, text: str, longer_ms: float = 0.0) -> Iterator[TtsEvent]:
         """Yield the speech of a reply's first chunk as `Synthesizer.speak`, from its first sound.
 
+        The first piece is longer by ``longer_ms``, where the next one has to wait for other turns.
         A `SilenceTrimmed` before the first audio has the length of the removed silence.
         """
         ...

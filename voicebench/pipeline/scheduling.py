@@ -19,7 +19,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from voicebench.pipeline.device_queue import DeviceQueue, Rank
+from voicebench.pipeline.device_queue import DeviceQueue
+from voicebench.pipeline.queued_turn import Rank
 
 BUFFER_S = 0.6
 """Audio in the listener's buffer from which on tokens go first: a few token steps and one window of
@@ -30,6 +31,10 @@ LEAST_BUFFER_S = 0.15
 
 STEPS_IN_HAND = 8
 """The buffer lasts for this many of the longest steps of speech, if their time is known."""
+
+FIRST_AUDIO_MS = 30.0
+"""How long each turn without audio may keep the others from their second window: it reads its
+prompt, shares some steps, and speaks its first window."""
 
 PATIENCE_STEPS = 64
 """After this many steps without output a turn goes behind newer ones."""
@@ -60,6 +65,10 @@ class FreeForAll:
 
     def reply_written(self) -> None:
         """Record that no token follows."""
+
+    def opening_ms(self) -> float:
+        """Return how much more audio the first window should have, because others go next."""
+        return 0.0
 
     def give_way(self) -> None:
         """Let all waiting steps go: the turn is over or given up."""
@@ -155,6 +164,9 @@ class TurnTaking(FreeForAll):
 
     def reply_written(self) -> None:
         self._device.leave(self)
+
+    def opening_ms(self) -> float:
+        return FIRST_AUDIO_MS * self._device.unheard_beside(self)
 
     def give_way(self) -> None:
         with self._lock:

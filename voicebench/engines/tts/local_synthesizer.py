@@ -48,15 +48,16 @@ class LocalSynthesizer(ABC):
         for pcm in self._spoken(text):
             yield AudioChunk(pcm, self.sample_rate)
 
-    def speak_opening(self, text: str) -> Iterator[TtsEvent]:
+    def speak_opening(self, text: str, longer_ms: float = 0.0) -> Iterator[TtsEvent]:
         """Yield the speech of the first text chunk of a reply, from its first sound on.
 
+        The first window is longer by ``longer_ms`` than this voice's own.
         A `SilenceTrimmed` before the first audio says how much silence was left out.
         """
         if not self._trim_silence:
             yield from self.speak(text)
             return
-        opening = OpeningTrimmer(self.sample_rate)
+        opening = OpeningTrimmer(self.sample_rate, longer_ms)
         for pcm in self._spoken(text, opening=opening):
             was_sounding = opening.sounding
             kept = opening.take(pcm)

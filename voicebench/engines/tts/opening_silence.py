@@ -27,10 +27,14 @@ window."""
 
 
 class OpeningTrimmer:
-    """Takes the windows of a reply's first chunk, and returns them from the first sound on."""
+    """Takes the windows of a reply's first chunk, and returns them from the first sound on.
 
-    def __init__(self, sample_rate: int) -> None:
+    ``longer_ms`` is by how much the first window is longer than the voice's own.
+    """
+
+    def __init__(self, sample_rate: int, longer_ms: float = 0.0) -> None:
         self._sample_rate = sample_rate
+        self.longer_ms = longer_ms
         self._phoneme: int | None = None
         self._unsure = np.empty(0, np.float32)
         self._trimmed = 0

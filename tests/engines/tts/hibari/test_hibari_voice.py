@@ -128,6 +128,16 @@ def test_the_first_sound_comes_at_once(synthesizer: HibariSynthesizer) -> None:
     assert heard < 0.015 * 24_000
 
 
+def test_a_longer_first_window_is_more_of_the_same_speech(synthesizer: HibariSynthesizer) -> None:
+    short, long = (
+        [e.pcm for e in synthesizer.speak_opening(SENTENCE, ms) if isinstance(e, AudioChunk)]
+        for ms in (0.0, 200.0)
+    )
+    assert abs(long[0].size - short[0].size - 0.2 * 24_000) <= 600  # but for a half frame
+    whole = np.concatenate(short)
+    assert np.abs(np.concatenate(long) - whole).max() < 1e-2
+
+
 def test_skipped_silence_hardly_changes_the_beginning(
     voice: HibariVoice, synthesizer: HibariSynthesizer
 ) -> None:

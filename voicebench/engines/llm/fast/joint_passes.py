@@ -40,7 +40,7 @@ class JointPasses:
     """Computes segments of several threads in common passes.
 
     A pass begins when each announced step has asked for a segment or has ended, so that no turn of
-    a joint step is left out (see `voicebench.pipeline.device_queue.StepSharing`). Threads without
+    a joint step is left out (see `voicebench.pipeline.queued_turn.StepSharing`). Threads without
     an announced step are computed too: together with all that wait by then.
     """
 

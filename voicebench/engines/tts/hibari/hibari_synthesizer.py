@@ -104,7 +104,7 @@ class HibariSynthesizer(LocalSynthesizer):
     ) -> Iterator[NDArray[np.float32]]:
         """Yield the samples of ``text``, which follows the chunk ``before``, window by window."""
         noise = seeded_noise(self._seed, text)
-        silent_ms = _BEFORE_SOUND_MS if opening is not None else 0.0
+        silent_ms = 0.0 if opening is None else _BEFORE_SOUND_MS + opening.longer_ms
         sizes = itertools.repeat(1 << 30) if whole else self._plan.sizes(silent_ms)
         is_first = True
         for part in self.voice.sentences(text, before):

@@ -86,6 +86,7 @@ class VitsSynthesizer(LocalSynthesizer):
                 if opening is not None:
                     silent_ms = self._silent_ms(utterance)
                     opening.expect(first_phoneme_ms=silent_ms)
+                    silent_ms += opening.longer_ms
                 sizes = self._plan.sizes(silent_ms)
             yield from self._steps(windows(self._arithmetic, utterance, noise, sizes))
 
