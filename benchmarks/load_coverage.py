@@ -11,7 +11,7 @@ processor time); ``--seeds 20`` gives a quick look, ``--table`` and ``--queue`` 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +47,8 @@ class Case:
     longest_s: float = 600.0
     most: int = 400
     precision: float = 0.10
+    near: tuple[int, ...] = ()
+    """The numbers of callers of the tables: below, at and above the capacity."""
 
     @property
     def engine(self) -> VirtualEngine:
@@ -107,7 +109,11 @@ CROWDED = Case(
     0.25,
 )
 SMALL = Case(
-    "2 slots, service 0.5 s, pause 4 s, good within 2.5 s", 2, 0.5, "exp:4s", 2.5, 600.0, 64, 0.25
+    "2 slots, service 0.5 s, pause 4 s, good within 2.5 s",
+    *(2, 0.5, "exp:4s", 2.5),
+    most=64,
+    precision=0.25,
+    near=(11, 18, 19, 22),
 )
 CASES = (CROWDED, SMALL)
 
@@ -253,18 +259,13 @@ def _percent(part: float, whole: float = 1.0) -> str:
     return f"{100 * part / whole:.1f} %"
 
 
-def _levels_near(case: Case) -> Iterator[int]:
-    true = case.capacity()
-    yield from (round(0.6 * true), true, true + 1, round(1.15 * true))
-
-
 def print_intervals(cases: Sequence[Case], seeds: int) -> None:
     """Print how often intervals include the truth."""
     print(f"\nIntervals at 95 % of the share of good turns, {seeds} levels of 600 s each\n")
     print("| queue | callers | true share | naive | widened | sequence | median inflation |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     for case in cases:
-        for callers in _levels_near(case):
+        for callers in case.near:
             found = coverage(case, callers, seeds)
             print(
                 f"| {case.name} | {callers} | {_percent(case.truth(callers))} "
@@ -280,7 +281,7 @@ def print_levels(cases: Sequence[Case], seeds: int) -> None:
     print("| queue | callers | true share | holds | fails | undecided |")
     print("|---|---:|---:|---:|---:|---:|")
     for case in cases:
-        for callers in _levels_near(case):
+        for callers in case.near:
             results = standings(case, callers, seeds)
             shown = results[LevelStanding.HOLDS], results[LevelStanding.FAILS]
             print(

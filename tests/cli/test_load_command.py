@@ -144,12 +144,23 @@ def test_bad_input_is_refused_in_a_sentence(
 
 
 @pytest.mark.parametrize("name", [("load", "--callers", "40"), ("capacity",)])
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ((), "would compute in this process"),
+        (("--same-machine",), "take simulated targets only, and run.target is 'cascade'"),
+        (
+            ("--set", "run.target=voice", "--set", "server.url=wss://voice.example.com/ws"),
+            "--permitted voice.example.com",
+        ),
+    ],
+)
 def test_other_targets_are_refused(
-    voicebench: Command, tmp_path: Path, name: tuple[str, ...]
+    voicebench: Command, tmp_path: Path, name: tuple[str, ...], more: tuple[str, ...], says: str
 ) -> None:
-    ran = voicebench(*name, "--target", "cascade", "--results", str(tmp_path))
+    ran = voicebench(*name, "--results", str(tmp_path), *more)
     assert ran.code == 2
-    assert "take simulated targets only, and run.target is 'cascade'" in ran.err
+    assert says in ran.err
 
 
 def test_a_dry_run_says_the_price_and_holds_nothing(voicebench: Command, tmp_path: Path) -> None:

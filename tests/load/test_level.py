@@ -139,8 +139,8 @@ def test_bad_turns_in_runs_prove_less_than_scattered_ones() -> None:
 
 
 def test_a_rise_to_the_end_is_saturated_even_below_the_limit() -> None:
-    turns = [turn(one.due_s, 10 + one.due_s / 2) for one in spread(600, 300)]
-    found = judge_level(columns(turns), WINDOW, rule())
+    turns = [turn(one.due_s, 10 + one.due_s / 2) for one in spread(900, 450)]
+    found = judge_level(columns(turns), Window(0.0, 450.0), rule())
     assert found.standing is LevelStanding.FAILS
     assert found.saturated
     assert "saturated" in found.reasons[-1]

@@ -11,10 +11,12 @@ from voicebench.cli.load_options import (
     For,
     Gates,
     Name,
+    Permitted,
     Quick,
     Quiet,
     Ramp,
     Results,
+    SameMachine,
     Seed,
     Target,
     cost_lines,
@@ -53,6 +55,8 @@ def capacity(
     gates: Gates = None,
     quick: Quick = False,
     results: Results = None,
+    permitted: Permitted = None,
+    same_machine: SameMachine = False,
     dry_run: DryRun = False,
     assignments: Set = None,
     as_json: Json = False,
@@ -96,7 +100,13 @@ def capacity(
         raise UsageError(
             f"--at-least {at_least} is above --max {load.max_callers}", f"give --max {at_least}"
         )
-    job = load_job(effective, Population(load.max_callers), quick=quick)
+    job = load_job(
+        effective,
+        Population(load.max_callers),
+        quick=quick,
+        permitted=permitted,
+        same_machine=same_machine,
+    )
     if dry_run:
         _print_cost(job, as_json=as_json)
         return

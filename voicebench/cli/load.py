@@ -11,10 +11,12 @@ from voicebench.cli.load_options import (
     For,
     Gates,
     Name,
+    Permitted,
     Quick,
     Quiet,
     Ramp,
     Results,
+    SameMachine,
     Seed,
     Target,
     cost_lines,
@@ -61,6 +63,8 @@ def load(
     no_gate: Annotated[bool, typer.Option("--no-gate", help="Judge by no gate.")] = False,
     quick: Quick = False,
     results: Results = None,
+    permitted: Permitted = None,
+    same_machine: SameMachine = False,
     dry_run: DryRun = False,
     assignments: Set = None,
     as_json: Json = False,
@@ -95,7 +99,7 @@ def load(
     )
     effective = effective_settings(config, assignments, named | {"load.trace": trace})
     given = _arrivals(callers, calls, turns, effective.settings.load.trace)
-    job = load_job(effective, given, quick=quick)
+    job = load_job(effective, given, quick=quick, permitted=permitted, same_machine=same_machine)
     if dry_run:
         _print_plan(job, as_json=as_json)
         return

@@ -44,6 +44,20 @@ Quick = Annotated[
     bool,
     typer.Option("--quick", help="Ask for shares of 95 % at most: a fifth of the turns."),
 ]
+Permitted = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--permitted",
+        metavar="HOST",
+        help="A host whose owner allows more than 10 callers. Repeatable.",
+    ),
+]
+SameMachine = Annotated[
+    bool,
+    typer.Option(
+        "--same-machine", help="Let engines in this process share the cores with the client."
+    ),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the plan and what it costs, and hold no level.")
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +22,8 @@ from voicebench.load.distributions import read_count, read_duration
 from voicebench.load.holding import Times
 from voicebench.load.level_rule import LEAST_BLOCKS, block_length
 from voicebench.load.load_gate import LoadGate, load_gates
-from voicebench.load.search import (
-    ERROR,
-    planned_levels,
-)
+from voicebench.load.running.refusals import callers_at_once, check_allowed
+from voicebench.load.search import ERROR, planned_levels
 from voicebench.load.trace_file import read_trace
 from voicebench.measuring.plan import prompts_for
 from voicebench.settings import Effective, Settings
@@ -42,6 +41,10 @@ class LoadJob:
     arrivals: Arrivals
     gates: tuple[LoadGate, ...]
     quick: bool = False
+    permitted: tuple[str, ...] = ()
+    """Hosts whose owner allows the load."""
+    same_machine: bool = False
+    """Whether client and engine may share the cores."""
 
     @property
     def settings(self) -> Settings:
@@ -101,7 +104,14 @@ class LoadJob:
         )
 
 
-def load_job(effective: Effective, arrivals: Arrivals | None, *, quick: bool) -> LoadJob:
+def load_job(
+    effective: Effective,
+    arrivals: Arrivals | None,
+    *,
+    quick: bool = False,
+    permitted: Sequence[str] | None = None,
+    same_machine: bool = False,
+) -> LoadJob:
     """Return the job; without ``arrivals``, that of the trace in the settings.
 
     Raises `UsageError` for a trace that cannot be read.
@@ -109,7 +119,8 @@ def load_job(effective: Effective, arrivals: Arrivals | None, *, quick: bool) ->
     load = effective.settings.load
     if arrivals is None:
         arrivals = _trace(Path(load.trace or ""))
-    return LoadJob(effective, arrivals, load_gates(load.gates, quick=quick), quick)
+    gates = load_gates(load.gates, quick=quick)
+    return LoadJob(effective, arrivals, gates, quick, tuple(permitted or ()), same_machine)
 
 
 def _trace(path: Path) -> Trace:
@@ -133,6 +144,8 @@ def check_load(job: LoadJob, largest: Arrivals, error: float) -> LevelCost:
     settings = job.settings
     check_target(settings)
     prompts_for(settings, "en")
+    at_once = callers_at_once(job.arrivals, job.behaviour, settings.load.reply_s)
+    check_allowed(settings, at_once, job.permitted, same_machine=job.same_machine)
     if not settings.run.target.startswith(PREFIX):
         raise UsageError(
             f"`load` and `capacity` take simulated targets only, and run.target is "

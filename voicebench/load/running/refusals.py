@@ -1,0 +1,127 @@
+"""Loads that are refused before they start, with what would help.
+
+A load can do harm (to someone else's server), or measure itself (engines that share the cores with
+the client), or fail half way (too few file descriptors). Each refusal is one sentence.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from voicebench.errors import UsageError
+from voicebench.load.call_plan import (
+    Arrivals,
+    Behaviour,
+    CallRate,
+    Population,
+    TurnRate,
+    cycle_s,
+)
+from voicebench.secret_names import hidden_in_url
+from voicebench.settings import Settings
+from voicebench.targets.kinds import kind_of
+from voicebench.targets.script import PREFIX
+
+MOST_CALLERS_UNASKED = 10
+"""More callers to a host that may be anyone's need ``--permitted``."""
+DESCRIPTORS_BESIDE = 64
+"""File descriptors that the program needs beside its connections."""
+CONNECTIONS_A_CALLER = 2
+"""A language model and a voice."""
+
+
+def callers_at_once(arrivals: Arrivals, behaviour: Behaviour, reply_s: float) -> int:
+    """Return the expected number of callers at once, by Little's law for a rate; at least 1."""
+    match arrivals:
+        case Population(callers):
+            return callers
+        case CallRate(per_s):
+            mean = per_s * behaviour.turns.mean * cycle_s(behaviour, reply_s)
+        case TurnRate(per_s):
+            mean = per_s * reply_s
+        case _:
+            return _most_at_once(
+                [
+                    (call.at_s, sum(t.think_s + t.speech_s + reply_s for t in call.turns))
+                    for call in arrivals.calls
+                ]
+            )
+    return max(math.ceil(mean), 1)
+
+
+def _most_at_once(calls: list[tuple[float, float]]) -> int:
+    steps = sorted(
+        [(begins_s, 1) for begins_s, _ in calls]
+        + [(begins_s + length_s, -1) for begins_s, length_s in calls]
+    )
+    now = most = 0
+    for _, step in steps:
+        now += step
+        most = max(most, now)
+    return max(most, 1)
+
+
+def check_allowed(
+    settings: Settings, callers: int, permitted: Collection[str], *, same_machine: bool
+) -> None:
+    """Raise `UsageError` for a load of ``callers`` that must not start.
+
+    ``permitted`` are hosts whose owner allows the load. ``same_machine`` says that client and
+    engine may share the cores.
+    """
+    if settings.run.target.startswith(PREFIX):
+        return
+    models = kind_of(settings).models(settings, voice_only=False)
+    if callers > 1 and models and not same_machine:
+        raise UsageError(
+            f"{callers} callers at once would compute in this process ({', '.join(models)}), and "
+            "the client would share its cores with what it measures",
+            "serve the engines with `voicebench serve` on other cores and give --server URL, or "
+            "give --same-machine to measure both together",
+        )
+    for url in _urls(settings):
+        host = urlsplit(url).hostname or ""
+        if callers > MOST_CALLERS_UNASKED and not is_near(host) and host not in permitted:
+            raise UsageError(
+                f"{callers} callers at {hidden_in_url(url)} could harm a server that is not yours",
+                f"give --permitted {host} if its owner allows it",
+            )
+    _check_descriptors(callers)
+
+
+def is_near(host: str) -> bool:
+    """Return whether ``host`` is this machine, or an address of a private network.
+
+    A name other than ``localhost`` may lead anywhere.
+    """
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or (address.is_private and not address.is_unspecified)
+
+
+def _urls(settings: Settings) -> Iterator[str]:
+    for section in (settings.llm, settings.tts, settings.server):
+        if section.url:
+            yield section.url
+
+
+def _check_descriptors(callers: int) -> None:
+    with suppress(ImportError):  # Windows has no such limit
+        import resource
+
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        needed = CONNECTIONS_A_CALLER * callers + DESCRIPTORS_BESIDE
+        if allowed not in (resource.RLIM_INFINITY, -1) and needed > allowed:
+            raise UsageError(
+                f"{callers} callers need about {needed} file descriptors, and {allowed} are "
+                "allowed",
+                f"raise the limit first: ulimit -n {needed}",
+            )
