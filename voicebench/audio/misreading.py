@@ -122,7 +122,8 @@ def misread_as(
         and sources
         and sources[-1][0] == "s16le"
     ):
-        return _less_flat(sources[-1][1], "s16le", _UNUSUAL, sample_rate, heard - MARGIN_DB)
+        below_db = min(heard - MARGIN_DB, SURELY_SPEECH_DB)
+        return _less_flat(sources[-1][1], "s16le", _UNUSUAL, sample_rate, below_db)
     return found
 
 
