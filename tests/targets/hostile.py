@@ -73,9 +73,10 @@ class Filtered(Step):
 
 @dataclass(frozen=True)
 class Fail(Step):
-    """An error in a shape of the server's own, with its words."""
+    """An error in a shape of the server's own, with its words; ``within`` another message."""
 
     said: str = SAID
+    within: bool = False
 
 
 @dataclass(frozen=True)
@@ -207,6 +208,9 @@ BROKEN = (
     Broken("an end with every word", the_whole_reply_counts, (*_ENDS, End())),
     Broken("the reply fails, then ends well", fails(SAID), (Say(), Fail(), End())),
     Broken("the reply ends well, then fails", fails(SAID), (Say(), FalseEnd(), Fail(), Close())),
+    Broken(
+        "an error within a message of the reply", fails(SAID), (Say(), Fail(within=True), End())
+    ),
     Broken("the reply ends with [DONE] alone", fails("no finish_reason"), (Say(), OnlyDone())),
     Broken("the reply is filtered", fails("content_filter"), (Say(), Filtered())),
     Broken("the reply is closed without an end", fails(), (Say(), Close())),
@@ -216,6 +220,11 @@ BROKEN = (
     Broken("the reply is empty", fails(), (EndOfNothing(),)),
     Broken("the reply is blank", fails(), (Say("\n"), Say(" "), EndOfNothing())),
     Broken("a thought in the content", only_the_answer_is_heard, (*_THOUGHT, *GOOD_REPLY)),
+    Broken(
+        "a thought in marks of another spelling",
+        only_the_answer_is_heard,
+        (Say("<think type='x'"), Say(">They ask.<"), Wait(LONG_S), Say("/Think >"), *GOOD_REPLY),
+    ),
     Broken("a thought without end", fails("reasoning"), (Say("<think>They ask."), End())),
     Broken(
         "a blank first delta",
@@ -231,6 +240,11 @@ BROKEN = (
     Broken("silence", fails("silent"), speech=(Silence(), End())),
     Broken("the speech fails at once", fails(SAID), speech=(Fail(), End())),
     Broken("the speech fails, then ends well", fails(SAID), speech=(Sound(), Fail(), End())),
+    Broken(
+        "an error within a message of the speech",
+        fails(SAID),
+        speech=(Sound(), Fail(within=True), End()),
+    ),
     Broken(
         "the speech ends well, then fails",
         fails(SAID),

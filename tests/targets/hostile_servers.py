@@ -81,6 +81,13 @@ def chunk(text: str | None, reason: str | None = None) -> bytes:
 DONE = b"data: [DONE]\n\n"
 
 
+def failure(step: Fail) -> dict[str, object]:
+    """Return an error as servers of their own design report it."""
+    if step.within:
+        return {"id": "x7", "data": {"error": {"message": step.said}}}
+    return {"object": "error", "message": step.said}
+
+
 def chat_event(step: Step) -> bytes:
     """Return what a stream of chat completions has for ``step``."""
     match step:
@@ -94,8 +101,8 @@ def chat_event(step: Step) -> bytes:
             return DONE
         case Filtered():
             return chunk(None, "content_filter") + DONE
-        case Fail(said):
-            return sse({"object": "error", "message": said})
+        case Fail():
+            return sse(failure(step))
         case Chatter():
             return sse({"type": "ping"})
         case Count(tokens):
@@ -111,8 +118,9 @@ def speech_event(step: Step) -> bytes:
             return sse({"type": "speech.audio.delta", "audio": sound})
         case End() | FalseEnd():
             return sse({"type": "speech.audio.done"})
-        case Fail(said):
-            return sse({"type": "speech.audio.error", "message": said})
+        case Fail(said, within):
+            shallow = {"type": "speech.audio.error", "message": said}
+            return sse(failure(step) if within else shallow)
         case Chatter():
             return sse({"type": "ping"})
     return b""
@@ -184,7 +192,7 @@ def whole_chat_server(turns: Turns) -> Callable[[Peer], object]:
         answer: object = {"choices": [{"message": {"content": text}, "finish_reason": reason}]}
         for step in steps:
             if isinstance(step, Fail):
-                answer = {"object": "error", "message": step.said}
+                answer = failure(step)
         body = json.dumps(answer).encode()
         peer.head(content_type="application/json", content_length=str(len(body)))
         if Break() in steps or Stall() in steps:
@@ -238,8 +246,8 @@ def speech_socket_server(turns: Turns) -> Callable[[Peer], object]:
                 return [raw_sound(step)]
             case End():
                 return [json.dumps({"done": True})]
-            case Fail(said):
-                return [json.dumps({"object": "error", "message": said})]
+            case Fail():
+                return [json.dumps(failure(step))]
         return []
 
     def script(peer: SocketPeer) -> None:
@@ -283,7 +291,8 @@ def voice_server(turns: Turns) -> Callable[[Peer], object]:
 
             def of(step: Step, number: int | None = number) -> list[str | bytes]:
                 if isinstance(step, Fail):
-                    return [json.dumps({"type": "error", "message": step.said})]
+                    shallow = {"type": "error", "message": step.said}
+                    return [json.dumps(failure(step) if step.within else shallow)]
                 return [wire.encode(event, turn=number) for event in events_of(step)]
 
             play_on_socket(peer, turns.reply(), of)
@@ -321,8 +330,9 @@ def realtime_server(turns: Turns) -> Callable[[Peer], object]:
                 case Sound() | Silence():
                     sound = base64.b64encode(raw_sound(step)).decode()
                     return said("output_audio.delta", delta=sound)
-                case Fail(words):
-                    return said("error", message=words)
+                case Fail(words, within):
+                    shallow = said("error", message=words)
+                    return said("progress", **failure(step)) if within else shallow
                 case Filtered():
                     details = {"status_details": {"reason": "content_filter"}}
                     response.update(status="incomplete", **details)

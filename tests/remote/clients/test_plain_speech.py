@@ -292,6 +292,7 @@ NOT_A_NUMBER = SoundFormat(encoding="f32le", sample_rate=RATE)
          "text instead of sound: later", "protocol"),
         (fixed("audio/wav", b""), RAW, "with no byte of sound", "audio"),
         (fixed("audio/pcm", b"", "204 No Content"), RAW, "answers 204 with no byte", "audio"),
+        (fixed("audio/pcm", BODY, "206 Partial Content"), RAW, "answers 206: a part", "protocol"),
         (fixed("audio/wav", wav_header(RATE, 0)), RAW, "a header and no sample", "audio"),
         (fixed("audio/wav", WAV[:30]), RAW, "ends in its header", "audio"),
         (fixed("audio/wav", WAV[:1001]), RAW, "middle of a sample", "audio"),

@@ -56,6 +56,8 @@ def described(head: str, declared: SoundFormat = AUTO, **headers: str) -> RawSou
         ("audio/pcm; rate=24000; encoding=float", ("f32le", 24_000, 1)),
         ("audio/pcm; rate=24000; encoding=float; bits=64", ("f64le", 24_000, 1)),
         ("audio/pcm; rate=24000; bits=16; endianness=big-endian", ("s16be", 24_000, 1)),
+        ("audio/pcm; rate=24000; sample_format=f32le", ("f32le", 24_000, 1)),
+        ("audio/pcm; Sample-Rate=24000; dtype=float32; num_channels=2", ("f32le", 24_000, 2)),
     ],
 )
 def test_a_content_type_says_what_the_samples_are(
@@ -84,6 +86,20 @@ def test_a_content_type_says_what_the_samples_are(
             ("f32le", 24_000, 1),
         ),
         ({"x_sample_rate": "24000", "x_audio_format": "wav"}, ("s16le", 24_000, 1)),
+        ({"x_samplerate": "24000", "channels": "2"}, ("s16le", 24_000, 2)),
+        ({"x_audio_rate": "24000", "x_audio_channel_count": "2"}, ("s16le", 24_000, 2)),
+        ({"audio_sample_rate": "24000", "x_number_of_channels": "2"}, ("s16le", 24_000, 2)),
+        ({"x_tts_sample_rate": "24000", "x_bits": "24"}, ("s24le", 24_000, 1)),
+        ({"x_sampling_rate": "24000", "x_sample_format": "f32le"}, ("f32le", 24_000, 1)),
+        # What is about something else.
+        (
+            {"sample_rate": "24000", "x_rate": "slow", "rate": "2", "bits": "9", "format": "f32le"},
+            ("s16le", 24_000, 1),
+        ),
+        (
+            {"sample_rate": "24000", "content_encoding": "alaw", "transfer_encoding": "f32le"},
+            ("s16le", 24_000, 1),
+        ),
     ],
 )
 def test_headers_say_what_the_samples_are(

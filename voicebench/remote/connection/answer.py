@@ -79,7 +79,12 @@ class Answer:
         return (time.monotonic() - self._sent_at) * 1000
 
     def require_success(self) -> None:
-        """Raise `RemoteError` unless the status is 2xx, and quote the server."""
+        """Raise `RemoteError` unless the status is 2xx, and quote the server.
+
+        206 (partial content) is a failure: no request asks for a part.
+        """
+        if self.status == 206:
+            raise self.peer.failure("answers 206: a part of the content, which was not asked for")
         if 200 <= self.status < 300:
             coding = self.headers.get("content-encoding", "identity").strip()
             if coding.lower() not in ("", "identity"):

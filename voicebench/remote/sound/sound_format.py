@@ -10,7 +10,8 @@ describe itself, and every server has its own way to do so:
   spellings, as in ``audio/lpcm; sample-rate=8000; sample-size-bits=16; channel-count=1;
   is-big-endian=false`` or ``audio/pcm;encoding=float;bits=32``;
 - headers: ``X-Sample-Rate``, ``X-Audio-Channels``, ``X-Bit-Depth``, ``X-Sample-Width``,
-  ``X-PCM-Format`` and similar.
+  ``X-PCM-Format`` and similar, with or without ``X-`` and the word for sound, however they are
+  hyphenated.
 
 Two sources that disagree are an error. So is a sample width that fits two encodings: a wrong guess
 would be noise.
@@ -57,37 +58,21 @@ _KINDS: dict[str, SoundKind] = {
 }
 _UNSPECIFIC = ("", "application/octet-stream", "binary/octet-stream", "audio/*", "*/*")
 
-_SPELLINGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "rate": (
-        ("rate", "sample-rate", "samplerate", "sample_rate"),
-        ("x-sample-rate", "x-audio-sample-rate", "x-audio-rate", "sample-rate"),
-    ),
-    "channels": (
-        ("channels", "channel-count", "channel_count"),
-        ("x-channels", "x-audio-channels", "x-channel-count", "x-num-channels"),
-    ),
-    "bits": (
-        ("bits", "bit-depth", "bitdepth", "sample-size-bits", "sample-bits", "bits-per-sample"),
-        (
-            *("x-bits-per-sample", "x-bit-depth", "x-sample-bits"),
-            *("x-audio-bits-per-sample", "x-audio-bit-depth"),
-        ),
-    ),
-    "bytes": ((), ("x-sample-width", "x-audio-sample-width")),
-    "encoding": (
-        ("encoding", "format", "codec", "codecs"),
-        (
-            *("x-pcm-format", "x-audio-encoding", "x-encoding"),
-            *("x-audio-codec", "x-codec", "x-audio-format"),
-        ),
-    ),
-    "order": (
-        ("endianness", "endian", "byte-order"),
-        ("x-audio-endian", "x-audio-endianness", "x-endian", "x-endianness"),
-    ),
-    "big-endian": (("big-endian", "is-big-endian"), ()),
+_NAMES: dict[str, tuple[str, ...]] = {
+    "rate": ("rate", "samplerate", "samplingrate", "sampleratehertz", "sampleratehz"),
+    "channels": ("channels", "channelcount", "numchannels", "numberofchannels", "nchannels"),
+    "bits": ("bits", "bitdepth", "bitspersample", "samplebits", "samplesizebits"),
+    "bytes": ("samplewidth", "bytespersample"),
+    "encoding": ("encoding", "format", "codec", "codecs", "sampleformat", "sampletype", "dtype"),
+    "order": ("endian", "endianness", "byteorder"),
+    "big-endian": ("bigendian", "isbigendian"),
 }
-"""Per property: the names of content type parameters, and the names of headers."""
+"""Names of each property, as `_plain` gives them."""
+_ABOUT_SOUND = re.compile(r"(audio|pcm|tts|voice|sound|speech)[-_]")
+_VAGUE = ("rate", "bits", "encoding", "format", "codec", "codecs")
+"""Names that are about sound only in a content type, or if the header's name says so."""
+_VAGUE_BUT_MARKED = ("bits", "encoding", "format", "codec", "codecs")
+"""Those that are about sound in a header of the server's own (``X-``) too."""
 _NUMBER_TYPES = {
     "mulaw": ("mulaw", "ulaw", "mu-law", "u-law", "pcm_mulaw", "pcm_ulaw", "g711u", "g711_ulaw"),
     "alaw": ("alaw", "a-law", "pcm_alaw", "g711a", "g711_alaw"),
@@ -199,12 +184,14 @@ class _Head:
     def words(self, name: str) -> dict[str, str]:
         """Return the values of a property, in lower case, by the source of each."""
         found: dict[str, str] = {}
-        parameters, headers = _SPELLINGS[name]
-        for spelling in parameters:
-            if spelling in self.parameters:
+        names = _NAMES[name]
+        for spelling, value in self.parameters.items():
+            if _plain(spelling) in names:
                 source = f"the content type's {spelling}" if found else "the content type"
-                found[source] = self.parameters[spelling]
-        found |= {header: self.headers[header] for header in headers if header in self.headers}
+                found[source] = value
+        found |= {
+            header: value for header, value in self.headers.items() if _sound_name(header) in names
+        }
         return {source: text.strip().lower() for source, text in found.items()}
 
     def numbers(self, name: str, allowed: range) -> dict[str, int | None]:
@@ -219,6 +206,20 @@ class _Head:
                 )
             numbers[source] = int(text)
         return numbers
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
+def _sound_name(header: str) -> str:
+    """Return the plain name of the property that a header gives, empty if it may be no sound's."""
+    own = header.lower().removeprefix("x-")
+    name = _ABOUT_SOUND.sub("", own)
+    plain = _plain(name)
+    if name != own or plain not in _VAGUE:
+        return plain
+    return plain if own != header.lower() and plain in _VAGUE_BUT_MARKED else ""
 
 
 def _encoding_in(named: PcmEncoding | None, head: _Head) -> PcmEncoding:
