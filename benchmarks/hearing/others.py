@@ -69,20 +69,13 @@ BYTES: dict[str, Callable[[Samples, int], Samples]] = {
     },
     **{
         f"s16le read as {encoding}": read_as(encoding)
-        for encoding in ("s16be", "s24le", "s32le", "f32le", "u8", "mulaw", "alaw")
+        for encoding in ("s16be", "s24le", "f32le", "u8", "mulaw", "alaw")
     },
     "s16le, off by a byte": lambda pcm, _: as_16_bit(b"\0" + stored(pcm, "s16le")),
     "s16le, a byte lost half way": lambda pcm, _: as_16_bit(
         stored(pcm, "s16le")[: pcm.size // 2 * 2] + stored(pcm, "s16le")[pcm.size // 2 * 2 + 1 :]
     ),
     "two channels, one 3 dB quieter": lambda pcm, _: np.stack([pcm, 0.7 * pcm], axis=1).reshape(-1),
-    "two channels, one 10 dB quieter": lambda pcm, _: np.stack([pcm, 0.3 * pcm], axis=1).reshape(
-        -1
-    ),
-    "unsigned 16 bits read as s16le": lambda pcm, _: as_16_bit(
-        ((scaled(pcm) + 1) * 32767).astype("<u2").tobytes()
-    ),
-    "16-bit floats read as s16le": lambda pcm, _: as_16_bit(pcm.astype("<f2").tobytes()),
     "base64 read as s16le": lambda pcm, _: as_16_bit(base64.b64encode(stored(pcm, "s16le"))),
     "hexadecimal read as s16le": lambda pcm, _: as_16_bit(stored(pcm, "s16le").hex().encode()),
     "zip read as s16le": lambda pcm, _: as_16_bit(zlib.compress(stored(pcm, "s16le"))),
@@ -90,6 +83,14 @@ BYTES: dict[str, Callable[[Samples, int], Samples]] = {
     "AAC read as s16le": of_codec(Codec("adts", "aac", 64, 24_000)),
     "Opus read as s16le": of_codec(Codec("ogg", "libopus", 32, 48_000)),
     "FLAC read as s16le": of_codec(Codec("flac", "flac", 0, 24_000)),
+    "s16le read as s32le": read_as("s32le"),
+    "two channels, one 10 dB quieter": lambda pcm, _: np.stack([pcm, 0.3 * pcm], axis=1).reshape(
+        -1
+    ),
+    "unsigned 16 bits read as s16le": lambda pcm, _: as_16_bit(
+        ((scaled(pcm) + 1) * 32767).astype("<u2").tobytes()
+    ),
+    "16-bit floats read as s16le": lambda pcm, _: as_16_bit(pcm.astype("<f2").tobytes()),
 }
 """Speech whose bytes are read in the wrong way, by name: samples and rate, samples as heard."""
 

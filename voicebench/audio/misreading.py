@@ -40,6 +40,8 @@ STRETCH_S = 1.0
 LEAST_SAMPLES = 1024
 MARGIN_DB = 1.5
 """How much flatter the reading in use must be than another one."""
+WIDE_MARGIN_DB = 4.0
+"""The same for the readings that hardly any server needs."""
 SURELY_SPEECH_DB = -13.0
 """Audio less flat than this is a voice."""
 SURELY_NOISE_DB = -2.0
@@ -106,24 +108,22 @@ def misread_as(
     found: Form | None = None
     sources = list(_bytes_behind(stretch))
     for source, raw in sources:
-        if source in ("s16le", "s24le", "s32le"):
-            found = _narrow(raw, source, sample_rate)
-        if found is None and source == "s32le":
-            found = "s16le" if _smooth(np.frombuffer(raw, "<i2").reshape(-1, 2)) else None
-        if found is None and heard > SURELY_SPEECH_DB:
-            others = _WIDE if source == "s16le" else ("s16le", *_WIDE, *_NARROW)
-            found = _less_flat(raw, source, others, sample_rate, heard - MARGIN_DB)
+        if source in ("s16le", "s24le", "s32le") and _is_text(raw):
+            return "text"
+        if source in ("s24le", "s32le"):
+            found = _narrower(raw, source, sample_rate, heard)
+        else:
+            found = _narrow(raw, sample_rate) if source == "s16le" else None
+            if found is None and heard > SURELY_SPEECH_DB:
+                others = _WIDE if source == "s16le" else ("s16le", *_WIDE, *_NARROW)
+                found = _less_flat(raw, source, others, sample_rate, heard - MARGIN_DB)
         if found is not None:
             return found
     found = _in_turn(stretch)
-    if (
-        found is None
-        and SURELY_SPEECH_DB < heard < SURELY_NOISE_DB
-        and sources
-        and sources[-1][0] == "s16le"
-    ):
-        below_db = min(heard - MARGIN_DB, SURELY_SPEECH_DB)
-        return _less_flat(sources[-1][1], "s16le", _UNUSUAL, sample_rate, below_db)
+    if found is None and SURELY_SPEECH_DB < heard < SURELY_NOISE_DB and sources[-1:]:
+        source, raw = sources[-1]
+        if source == "s16le":
+            return _less_flat(raw, source, _UNUSUAL, sample_rate, heard - WIDE_MARGIN_DB)
     return found
 
 
@@ -169,12 +169,23 @@ def _wide_bytes_behind(steps: NDArray[np.float64]) -> Iterator[tuple[PcmEncoding
     yield "s32le", each.tobytes()
 
 
-def _narrow(raw: bytes, source: PcmEncoding, sample_rate: int) -> Form | None:
-    """Return what the bytes are if each stands alone: a letter, or an 8-bit sample."""
-    if _TEXT[np.frombuffer(raw, np.uint8)].mean() >= TEXT_SHARE:
-        return "text"
-    of_samples = np.frombuffer(raw, np.int8).reshape(-1, SAMPLE_BYTES[source])
-    if not _smooth(of_samples[:, -2:]):
+def _narrower(raw: bytes, source: PcmEncoding, sample_rate: int, heard_db: float) -> Form | None:
+    """Return what ``raw`` is if its samples are not the integers of ``source``."""
+    others: tuple[Reading, ...] = ()
+    if source == "s32le" and _smooth(np.frombuffer(raw, "<i2").reshape(-1, 2)):
+        others = ("s16le",)
+    elif heard_db > SURELY_SPEECH_DB:
+        others = ("f32le", "f64le")
+    return _less_flat(raw, source, others, sample_rate, heard_db - MARGIN_DB) if others else None
+
+
+def _is_text(raw: bytes) -> bool:
+    return bool(_TEXT[np.frombuffer(raw, np.uint8)].mean() >= TEXT_SHARE)
+
+
+def _narrow(raw: bytes, sample_rate: int) -> PcmEncoding | None:
+    """Return the 8-bit encoding of ``raw`` if each byte stands alone."""
+    if not _smooth(np.frombuffer(raw, np.int8).reshape(-1, 2)):
         return None
     return min(_NARROW, key=lambda encoding: _flatness_as(raw, encoding, sample_rate))
 
