@@ -90,6 +90,7 @@ bench: $(VENV)/.test ## Measure the promises of speed on this machine
 	$(BIN)/python -m benchmarks.conversations
 	$(BIN)/python -m benchmarks.first_audio
 	$(BIN)/python -m benchmarks.long_prompts
+	$(BIN)/python -m benchmarks.many_turns
 	$(BIN)/python -m benchmarks.callers
 
 bench-gpu: $(VENV)/.test ## Measure decoders and voices on a GPU, on models of random weights
