@@ -8,9 +8,9 @@ round starts 1, 2, 4 and 8 turns at once, in rotating order, in three ways:
 - *text*: replies without a voice, for the tokens per second of all turns together.
 
 Server and clients share this process, so the figures of *served* are rather too high than too low.
-The promises are those for eight turns: median and last first audio (the median over the rounds), no
-stall, and the tokens per second against one turn, with the 95 % interval from a bootstrap that draws
-whole rounds.
+The promises are those for eight turns: median and last first audio (each the median over rounds),
+no stall, and the tokens per second against one turn. Their 95 % interval is from a bootstrap that
+draws whole rounds.
 """
 
 from __future__ import annotations
