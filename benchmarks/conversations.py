@@ -11,9 +11,10 @@ The prompts rotate: each one is said at every place of a conversation, so that n
 longer prompts. Before each turn comes a short silence, as there is while a user speaks. The first
 token's time is that of the client, from the request on.
 
-The promise is that the first token of turn 10 takes at most 1.3 times as long as that of turn 1, in
-process and served: the ratio of the medians, with its 95 % interval from a bootstrap that draws
-whole conversations.
+The promise is that the first token of turn 10 takes at most 1.3 times as long as that of turn 1,
+in process and served. The speed of a machine drifts by more than that within a conversation. So
+turn 10 is compared with turn 1 of the next conversation, which comes right after it. The figure is
+the median of these ratios, with its 95 % interval from a bootstrap over the pairs.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ class Anew:
     def in_conversation(self, earlier: Sequence[PastMessage], _scope: str) -> LanguageModel:
         return self._model.in_conversation(earlier)
 
-    def reply(self, prompt: str) -> Iterator[LlmEvent]:
+    def reply(self, prompt: str) -> Iterator[LlmEvent | None]:
         return self._model.reply(prompt)
 
     def describe(self) -> dict[str, object]:
@@ -110,7 +111,7 @@ class Anew:
         """Nothing: the model is shared."""
 
 
-def _received(events: Iterator[LlmEvent], began: float) -> tuple[float, str, Usage | None]:
+def _received(events: Iterator[LlmEvent | None], began: float) -> tuple[float, str, Usage | None]:
     first, text, usage = None, "", None
     for event in events:
         if isinstance(event, Token):
@@ -132,7 +133,9 @@ def measure(models: dict[str, LanguageModel], conversations: int) -> dict[str, l
     """Take all conversations, each turn by all sides before the next turn."""
     found: dict[str, list[Talk]] = {side: [] for side in models}
     for conversation in range(conversations):
-        talks = [Talk(side, f"{side} {conversation}", model) for side, model in models.items()]
+        # One conversation shows what a history costs that is computed again.
+        sides = [side for side in models if side in PROMISED or not conversation]
+        talks = [Talk(side, f"{side} {conversation}", models[side]) for side in sides]
         for turn, prompt in enumerate(prompts_of(conversation)):
             shift = (conversation + turn) % len(talks)
             for talk in (*talks[shift:], *talks[:shift]):
@@ -150,11 +153,15 @@ def table_of(talks: Sequence[Talk]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """The first token of the last turn over that of the first, with its 95 % interval."""
+    """First tokens of last turns over those of the first turns right after them.
+
+    ``low`` and ``high`` are the 95 % interval.
+    """
 
     ratio: float
     low: float
     high: float
+    pairs: int
 
     @property
     def word(self) -> str:
@@ -163,18 +170,18 @@ class Ratio:
 
 
 def ratio_of(table: NDArray[np.float64]) -> Ratio:
-    """Return the ratio of the medians of the last and the first turn."""
-    chance = np.random.default_rng(SEED)
-    drawn = chance.integers(0, len(table), (RESAMPLES, len(table)))
-    ratios = np.median(table[drawn, -1], axis=1) / np.median(table[drawn, 0], axis=1)
-    low, high = np.percentile(ratios, [2.5, 97.5])
-    return Ratio(float(np.median(table[:, -1]) / np.median(table[:, 0])), float(low), float(high))
+    """Return the median of each last turn over the first turn of the next conversation."""
+    ratios = table[:-1, -1] / table[1:, 0]
+    drawn = np.random.default_rng(SEED).integers(0, ratios.size, (RESAMPLES, ratios.size))
+    low, high = np.percentile(np.median(ratios[drawn], axis=1), [2.5, 97.5])
+    return Ratio(float(np.median(ratios)), float(low), float(high), ratios.size)
 
 
 def print_page(found: dict[str, list[Talk]]) -> bool:
     """Print the table and the verdicts; return whether every promise is held."""
     sides = list(found)
-    print(f"first token, p50 of {len(found[sides[0]])} conversations, in ms")
+    counts = ", ".join(f"{side}: {len(talks)}" for side, talks in found.items())
+    print(f"first token, p50 of the conversations ({counts}), in ms")
     print(f"{'turn':>6}" + "".join(f"{side:>14}" for side in sides) + f"{'said cached':>14}")
     tables = {side: table_of(talks) for side, talks in found.items()}
     cached = np.median([talk.cached_tokens for talk in found["served"]], axis=0)
@@ -183,19 +190,21 @@ def print_page(found: dict[str, list[Talk]]) -> bool:
         print(f"{turn + 1:6}{cells}{cached[turn]:14.0f}")
     held = True
     for side, table in tables.items():
-        found_ratio = ratio_of(table)
-        interval = f"{found_ratio.low:.2f} to {found_ratio.high:.2f}"
-        line = f"{side}: turn {TURNS} takes {found_ratio.ratio:.2f} × turn 1 ({interval})"
-        if side in PROMISED:
-            held &= found_ratio.ratio <= MOST_RATIO
-            line += f"; promised ≤ {MOST_RATIO:g} ×: {found_ratio.word}"
-        print(line)
+        if side not in PROMISED:
+            print(f"{side}: turn {TURNS} takes {table[0, -1] / table[0, 0]:.1f} × turn 1")
+            continue
+        ratio = ratio_of(table)
+        held &= ratio.ratio <= MOST_RATIO
+        print(
+            f"{side}: turn {TURNS} takes {ratio.ratio:.2f} × turn 1 ({ratio.low:.2f} to "
+            f"{ratio.high:.2f}, {ratio.pairs} pairs); promised ≤ {MOST_RATIO:g} ×: {ratio.word}"
+        )
     return held
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure, and print the page; 1 if a promise is not held."""
-    conversations = int(arguments[0]) if arguments else CONVERSATIONS
+    conversations = max(2, int(arguments[0])) if arguments else CONVERSATIONS
     settings = load_settings(None, {}).settings
     with ExitStack() as opened:
         cascade = opened.enter_context(
@@ -214,7 +223,7 @@ def main(arguments: Sequence[str]) -> int:
             "served": chat,
             "anew": Anew(cascade.llm),
         }
-        measure(models, 1)
+        measure({side: models[side] for side in PROMISED}, 1)
         return 0 if print_page(measure(models, conversations)) else 1
 
 

@@ -41,17 +41,27 @@ def test_every_prompt_comes_at_every_place() -> None:
     assert set(places.values()) == {1}
 
 
-def test_the_ratio_is_that_of_the_medians_with_an_interval() -> None:
-    table = np.array([[10.0, 99.0, 12.0], [20.0, 99.0, 26.0], [10.0, 99.0, 13.0]])
+def test_a_last_turn_is_compared_with_the_first_turn_right_after_it() -> None:
+    table = np.array([[99.0, 99.0, 26.0], [20.0, 99.0, 12.0], [10.0, 99.0, 52.0], [40.0, 0, 0]])
     found = ratio_of(table)
     assert found.ratio == pytest.approx(1.3)
     assert found.low <= found.ratio <= found.high
+    assert (found.low, found.high) == pytest.approx((1.2, 1.3))
+    assert found.pairs == 3
     assert found.word == "held"
     assert ratio_of(table * [1, 1, 1.01]).word == "NOT HELD"
 
 
+def test_a_machine_that_becomes_slower_looks_like_a_history_only_by_one_step() -> None:
+    """Turn 1 takes 10 ms and turn 10 takes 11; the machine takes 3 % longer from turn to turn."""
+    speed = 1.03 ** np.arange(8 * TURNS).reshape(8, TURNS)
+    table = np.linspace(10, 11, TURNS) * speed
+    assert ratio_of(table).ratio == pytest.approx(1.1 / 1.03)
+    assert table[0, -1] / table[0, 0] > 1.4
+
+
 @pytest.mark.parametrize(
-    ("in_process", "served", "held"), [(12, 13, True), (14, 12, False), (12, 90, False)]
+    ("in_process", "served", "held"), [(12, 13, True), (16, 12, False), (12, 90, False)]
 )
 def test_both_promised_sides_have_to_hold_and_the_compared_one_need_not(
     in_process: float, served: float, held: bool, capsys: pytest.CaptureFixture[str]

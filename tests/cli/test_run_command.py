@@ -277,3 +277,28 @@ def test_an_unwritable_results_folder_is_said_before_anything_is_loaded(
 
 def test_an_emoji_is_a_prompt(voicebench: Command, tmp_path: Path) -> None:
     assert voicebench(*sim(tmp_path, "--prompt", "🤔")).code == 0
+
+
+def test_conversations_have_a_table_by_turn_and_a_history_that_costs_is_named(
+    voicebench: Command, tmp_path: Path
+) -> None:
+    talks = ("--turns-per-conversation", "4", "--runs", "16", "--no-gate")
+    ran = voicebench(*sim(tmp_path, *talks, target=f"{QUICK},history=20ms"))
+    assert "By turn of the conversation, in ms" in ran.out
+    assert "the history is probably computed again in every turn" in " ".join(ran.err.split())
+    (folder,) = tmp_path.iterdir()
+    rows = json.loads((folder / "summary.json").read_text())["conversations"]
+    assert [(row["turn"], row["turns"]) for row in rows] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert [round(row["llm_ttft_ms"]["max"]) for row in rows] == [5, 25, 45, 65]
+    assert voicebench("verify", str(folder)).code == 0
+
+
+def test_conversations_with_an_endpoint_that_takes_one_prompt_are_refused(
+    voicebench: Command, tmp_path: Path
+) -> None:
+    url = "ws://127.0.0.1:9/v1/voice"
+    ran = voicebench(
+        *("run", "--server", url, "--turns-per-conversation", "2", "--results", str(tmp_path))
+    )
+    assert ran.code == 2
+    assert "target 'voice' cannot have conversations" in ran.err
