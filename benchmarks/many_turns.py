@@ -5,7 +5,8 @@ round starts 1, 2, 4 and 8 turns at once, in rotating order, in three ways:
 
 - *in process*: whole turns that share one queue for the device, as in the server;
 - *served*: whole turns over the voice socket of ``voicebench serve``, each with its own connection;
-- *text*: replies without a voice, for the tokens per second of all turns together.
+- *text*: replies of 48 tokens without a voice, for the tokens per second of all turns together
+  while all of them write: from the last turn's first token to the first turn's last one.
 
 Server and clients share this process, so the figures of *served* are rather too high than too low.
 The promises are those for eight turns: median and last first audio (each the median over rounds),
@@ -50,6 +51,7 @@ PROMISED_TIMES_TOKENS = 3.0
 STALL_MS = 1.0
 """A shorter one is the clock's, not the listener's."""
 TEXT_TOKENS = 48
+HEROES = ("fox", "king", "robot", "baker", "whale", "child", "witch", "pilot")
 RESAMPLES = 4000
 SEED = 20_260_101
 WAYS = ("in process", "served")
@@ -88,7 +90,7 @@ def start_together(turns: Sequence[Turn], prompts: Sequence[str]) -> list[Record
     recorders = [Recorder() for _ in turns]
     threads = [
         threading.Thread(target=turn, args=(prompt, recorder.emit))
-        for turn, prompt, recorder in zip(turns, prompts, recorders, strict=True)
+        for turn, prompt, recorder in zip(turns, prompts[: len(turns)], recorders, strict=True)
     ]
     for thread in threads:
         thread.start()
@@ -121,23 +123,26 @@ def in_process(cascade: Cascade) -> Turn:
     return run
 
 
-def tokens_per_s(cascade: Cascade, prompts: Sequence[str]) -> float:
-    """Return the tokens of replies that start together over the time until the last of them."""
+def tokens_per_s(cascade: Cascade, number: int) -> float:
+    """Return the tokens per second of replies that start together, while all are written."""
     assert isinstance(cascade.llm, InProcessLanguageModel)
     model = cascade.llm.with_rules(max_tokens=TEXT_TOKENS)
     device = shared_device(cascade)
-    stamps: list[float] = []
-
-    def note(event: Event) -> None:
-        if isinstance(event, Token):
-            stamps.append(time.perf_counter())
+    stamps: list[list[float]] = []
 
     def write(prompt: str, _emit: Emit) -> None:
+        own: list[float] = []
+        stamps.append(own)
+
+        def note(event: Event) -> None:
+            if isinstance(event, Token):
+                own.append(time.perf_counter())
+
         write_turn(prompt, note, llm=model, schedule=TurnTaking(device=device))
 
-    began = time.perf_counter()
-    start_together([write] * len(prompts), prompts)
-    return len(stamps) / (max(stamps) - began)
+    start_together([write] * number, [f"Tell me a long story about a {one}." for one in HEROES])
+    begin, end = max(own[0] for own in stamps), min(own[-1] for own in stamps)
+    return sum(begin < stamp <= end for own in stamps for stamp in own) / (end - begin)
 
 
 def promises(found: dict[tuple[str, int], Found], rates: dict[int, list[float]]) -> list[Promise]:
@@ -221,7 +226,7 @@ def measure(
                 for socket in sockets[:number]:
                     socket.prepare()
                 take(found["served", number], [s.run for s in sockets[:number]], chosen)
-                rates[number].append(tokens_per_s(cascade, chosen))
+                rates[number].append(tokens_per_s(cascade, number))
     return found, rates
 
 
