@@ -95,11 +95,11 @@ def ids_of(tokens: int, opening: int) -> list[int]:
 
 
 def first_token(engine: Generating, ids: Sequence[int]) -> Callable[[], None]:
-    """Return the work from a prompt to its first token."""
+    """Return the work from a prompt to its first token; between pieces of it there is None."""
 
     def work() -> None:
         with closing(engine.generate(ids)) as sampled:
-            next(sampled)
+            next(token_id for token_id in sampled if token_id is not None)
 
     return work
 

@@ -8,7 +8,7 @@ from benchmarks.long_prompts import LLAMA, OURS, Line, faster, ids_of, measure
 
 
 class Noting:
-    """An engine that notes whose turn it is, and which ids it got."""
+    """An engine that notes whose turn it is when it has read a prompt, and which ids it got."""
 
     context_tokens = 4096
 
@@ -21,9 +21,13 @@ class Noting:
         prompt_ids: Sequence[int],
         scope: str | None = None,
         found: Callable[[int], None] = lambda _: None,
-    ) -> Generator[int]:
+    ) -> Generator[int | None]:
+        yield from [None] * (len(prompt_ids) // 16)  # between pieces
         self.turns.append((self.name, list(prompt_ids)))
         yield 1
+
+    def read_ahead(self, ids: Sequence[int], scope: str) -> None:
+        pass
 
     def describe(self) -> dict[str, object]:
         return {}
