@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import interval_coverage
+from benchmarks import interval_coverage, load_coverage
 from benchmarks.hearing import others, suffered
 from voicebench.audio import hearing, misreading, seams
 from voicebench.figures.differences import SHOWN_IN
@@ -18,6 +18,9 @@ from voicebench.judging.comparability import MACHINE, MACHINE_PACKAGES
 from voicebench.judging.final import Word
 from voicebench.judging.gates import Verdict
 from voicebench.judging.regression import USUAL
+from voicebench.load import steadiness
+from voicebench.load.evidence import turns_needed, turns_of_a_sequence
+from voicebench.load.search import SCREEN_ERROR
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
@@ -108,3 +111,42 @@ def test_the_tables_of_speech_and_no_speech_have_every_case_of_the_benchmark() -
         assert int(count) > 40
         if case in suffered.HARMS:
             assert int(wrong) == 0
+
+
+def load_rows(queue: str) -> list[list[str]]:
+    """Return the cells of the rows on load that begin with ``queue``."""
+    rows = [line for line in PAGE.splitlines() if line.startswith(f"| {queue} |")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def test_the_tables_on_load_keep_the_promises() -> None:
+    rows = load_rows(load_coverage.SMALL.name)
+    [search] = [row for row in rows if len(row) == 9]
+    bracketed, false_holds, false_fails = (float(cell.removesuffix(" %")) for cell in search[2:5])
+    assert int(search[1]) == load_coverage.SMALL.capacity()
+    assert bracketed >= 95
+    assert false_holds <= 5
+    assert false_fails <= 5
+    levels = {int(row[1]): row for row in rows if len(row) == 6}
+    for callers, row in levels.items():
+        assert row[2] == f"{100 * load_coverage.SMALL.truth(callers):.1f} %"
+        if callers > load_coverage.SMALL.capacity():
+            assert float(row[3].removesuffix(" %")) <= 5
+    for row in (row for row in rows if len(row) == 7):
+        assert float(row[5].removesuffix(" %")) >= 95
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        f"needs {turns_of_a_sequence(0.95, 0.05)} turns for 95 %",
+        f"{turns_of_a_sequence(0.99, 0.05)} for 99 %",
+        f"{turns_needed(0.95)} turns for 95 %, {turns_needed(0.99)} for 99 %, "
+        f"{turns_needed(0.99, bad=1)} for 99 % with one bad turn",
+        f"Kendall's statistic above {steadiness.TREND_Z}",
+        f"more than {steadiness.SATURATED_RISE} times the first",
+        f"likely (error {100 * SCREEN_ERROR:.0f} %",
+    ],
+)
+def test_every_bound_on_load_is_the_code_s(words: str) -> None:
+    assert words in FLAT
