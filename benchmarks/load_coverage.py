@@ -100,13 +100,10 @@ class Case:
 
 CROWDED = Case(
     "8 slots, service 1.2 s, pause 8.8 s, good within 5 s",
-    8,
-    1.2,
-    "exp:8.8s",
-    5.0,
-    600.0,
-    128,
-    0.25,
+    *(8, 1.2, "exp:8.8s", 5.0),
+    most=128,
+    precision=0.25,
+    near=(45, 75),
 )
 SMALL = Case(
     "2 slots, service 0.5 s, pause 4 s, good within 2.5 s",
