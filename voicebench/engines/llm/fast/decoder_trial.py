@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from voicebench.engines.llm.fast.decoder_weights import LayerWeights, Weights
 from voicebench.engines.llm.fast.model_shape import Rope, Shape
 from voicebench.engines.llm.fast.native_decoder import GROUP, NativeDecoder
+from voicebench.engines.llm.fast.segment import Segment
 
 if TYPE_CHECKING:
     from voicebench.engines.llm.fast.decoder_weights import Array
@@ -19,7 +21,9 @@ def llama_works(library: ctypes.CDLL, threads: int = 2) -> bool:
     """Return whether the C decoder and torch agree, except for rounding, on a small random model.
 
     The model has all variations of the families: biases, norms on queries and keys, a window, a
-    separate output embedding, 8-bit and 4-bit weights.
+    separate output embedding, 8-bit and 4-bit weights. The passes have enough ids for each kind of
+    product: tiles, where the processor has them, multiply 13 rows or more. A pass that two
+    sequences share must give each of them what it gets alone, to the bit.
     """
     import torch
 
@@ -31,14 +35,22 @@ def llama_works(library: ctypes.CDLL, threads: int = 2) -> bool:
     native = NativeDecoder(library, shape, weights, threads=threads)
     if native.kinds != {4, 8}:
         return False
-    ids = [(7 * position + 3) % shape.vocabulary for position in range(21)]
+    ids = [(7 * position + 3) % shape.vocabulary for position in range(41)]
     exact_cache, cache = exact.new_cache(len(ids)), native.new_cache(len(ids))
-    for start, end in ((0, 12), (12, 20), (20, 21)):
+    for start, end in pairwise((0, 18, 32, 40, 41)):
         expected = exact.forward(ids[start:end], exact_cache, start).numpy()
         got = native.forward(ids[start:end], cache, start)
         if not np.linalg.norm(got - expected) <= 0.05 * np.linalg.norm(expected):
             return False
-    return True
+    other = native.new_cache(len(ids))
+    alone = native.forward(ids[:9], other, 0), got
+    shared = native.forward_together(
+        [Segment(ids[:9], other, 0, prompt=9), Segment(ids[40:], cache, 40, prompt=1)]
+    )
+    return all(
+        one is not None and np.array_equal(one, its_own)
+        for one, its_own in zip(shared, alone, strict=True)
+    )
 
 
 def trial_model(size: int = 64) -> tuple[Shape, Weights]:
