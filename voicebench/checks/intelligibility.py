@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 
 FIRST_WORDS, LATER_WORDS = 3, 8
 
+SILENCE_S = 0.3
+"""Silence before and behind what the recogniser hears, in seconds. Whisper may end early if speech
+begins with the first sample: of "The weather will stay warm and dry until the end of the week" it
+then wrote the first eight words."""
+
 SENTENCES = tuple(
     Path(__file__).with_name("sentences.txt").read_text(encoding="utf-8").splitlines()
 )
@@ -169,9 +174,12 @@ def transcribed(
     ways: Sequence[str] | None,
 ) -> dict[str, list[str]]:
     """Return what the recogniser hears of ``sentences``, by way of speaking."""
+    import numpy as np
+
     rate = int(str(synthesizer.describe()["sample_rate"]))
+    silence = round(SILENCE_S * rate)
     return {
-        way: [recogniser.words(speak(text), rate) for text in sentences]
+        way: [recogniser.words(np.pad(speak(text), silence), rate) for text in sentences]
         for way, speak in ways_of_speaking(synthesizer).items()
         if ways is None or way in ways
     }

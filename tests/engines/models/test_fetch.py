@@ -121,7 +121,7 @@ def test_an_environment_without_pip_is_told_how_to_get_it(
     index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = index.add()
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.machinery.PathFinder.find_spec", lambda name: None)
     with pytest.raises(ModelError, match="has none") as caught:
         fetch.fetch(entry, folder)
     assert sys.executable in caught.value.message

