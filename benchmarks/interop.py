@@ -65,6 +65,8 @@ class Peer:
     command: Callable[[str, int], list[str]]
     ready: str
     environment: Callable[[], Mapping[str, str]] = field(default=dict)
+    folder: Path = WORK
+    """Where it is started."""
 
 
 def gguf() -> Path:
@@ -213,7 +215,7 @@ def started(peer: Peer, python: str) -> Iterator[tuple[int, subprocess.Popen[byt
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             env=os.environ | peer.environment() | {"PYTHONPATH": ""},
-            cwd=WORK,
+            cwd=peer.folder,
         )
     try:
         wait_until_ready(server, f"http://127.0.0.1:{port}{peer.ready}", log)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.callers.calls import Line
-from benchmarks.interop import PIPER, WORK, Peer, gguf, interpreter_of, started
+from benchmarks.interop import PIPER, ROOT, WORK, Peer, gguf, interpreter_of, started
 from voicebench.engines.llm.generation import SPOKEN_SYSTEM_PROMPT
 from voicebench.machine.devices import usable_cores
 from voicebench.remote.clients.openai_chat import ChatOptions, OpenAiChat
@@ -59,6 +59,8 @@ def our_server(callers: int) -> Peer:
             *("--set", f"llm.end_after_words={REPLY_TOKENS}"),
         ],
         "/health",
+        # Not beside the peer's weights, whose folder has the name of our model.
+        folder=ROOT,
     )
 
 

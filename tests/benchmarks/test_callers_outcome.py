@@ -84,8 +84,8 @@ def test_the_table_has_a_row_for_each_level_and_the_verdict() -> None:
     text = markdown(levels, "Measured today.")
     rows = [line for line in text.splitlines() if line.startswith("| 1 |")]
     assert rows == [
-        "| 1 | voicebench | 40 | 100 / 100 | 0 (0 %) | 0 | 0 | 0.30 | 0.100 | yes |",
-        "| 1 | llama.cpp and piper | 40 | 900 / 900 | 0 (0 %) | 0 | 0 | 0.30 | 0.100 | no |",
+        "| 1 | voicebench | 40 | 100 / 100 | 1 | 0 (0 %) | 0 | 0 | 0.30 | 0.100 | yes |",
+        "| 1 | llama.cpp and piper | 40 | 900 / 900 | 1 | 0 (0 %) | 0 | 0 | 0.30 | 0.100 | no |",
     ]
     assert "1 against 0 callers: at least 1 ×. NOT HELD." in text
     assert "does not show the energy" in text
