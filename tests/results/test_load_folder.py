@@ -55,6 +55,13 @@ def test_turns_are_written_even_if_the_run_fails(tmp_path: Path) -> None:
     assert (out.path / TURNS).read_text().count("\n") == 1
 
 
+def test_a_folder_that_was_removed_is_named_when_the_next_level_ends(tmp_path: Path) -> None:
+    with create_load_folder(tmp_path, "x", ["level"], settings={}, environment={}) as out:
+        out.path.rename(tmp_path / "elsewhere")
+        with pytest.raises(CannotMeasure, match=r"level 1 .* was removed or moved"):
+            out.add_level({"schema": 1, "level": 1}, [1])
+
+
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = create_load_folder(tmp_path, "x", ["level"], settings={}, environment={})
 

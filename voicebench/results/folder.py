@@ -8,13 +8,11 @@ or a power cut cannot lose a finished turn or make half a run look whole.
 
 from __future__ import annotations
 
-import csv
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,7 +22,7 @@ from voicebench.results.checksums import NAME as CHECKSUMS
 from voicebench.results.checksums import write_checksums
 from voicebench.results.codec import encode_line
 from voicebench.results.csv_rows import CSV_COLUMNS, RunCount, row
-from voicebench.results.writing import Appended, write_json, write_whole
+from voicebench.results.writing import Appended, csv_line, naming, write_json, write_whole
 from voicebench.turn.recorder import Recording
 from voicebench.turn.timeline import Timeline
 
@@ -59,7 +57,7 @@ class RunFolder:
         self._runs = RunCount()
         self._turns = Appended(path / TURNS)
         self._csv = Appended(path / CSV)
-        self._csv.append(_csv_line(CSV_COLUMNS))
+        self._csv.append(csv_line(CSV_COLUMNS))
 
     def __enter__(self) -> RunFolder:
         """Return the open folder."""
@@ -79,7 +77,7 @@ class RunFolder:
         run = self._runs.of(turn.phase)
         with self._naming(f"turn {turn.turn}"):
             self._turns.append(encode_line(turn) + "\n", synced=True)
-            self._csv.append(_csv_line(row(turn, run).values()))
+            self._csv.append(csv_line(row(turn, run).values()))
             if self._save_audio and turn.sound is not None:
                 self._write_audio(audio_name(turn, run), recording.pcm, turn.sound.sample_rate)
 
@@ -113,23 +111,9 @@ class RunFolder:
             (folder / name).unlink(missing_ok=True)
             raise
 
-    @contextmanager
-    def _naming(self, what: str) -> Iterator[None]:
-        """Raise errors of the disk as `CannotMeasure` that names ``what`` could not be written."""
-        if not self._turns.is_in_place():
-            raise CannotMeasure(
-                f"{what} cannot be written: the run's folder {self.path} was removed or moved "
-                "during the run",
-                "leave it in its place until the run has ended, and measure again",
-            )
-        try:
-            yield
-        except (OSError, UsageError) as error:
-            why = error.strerror if isinstance(error, OSError) else error.message
-            raise CannotMeasure(
-                f"{what} cannot be written to {self.path} ({why})",
-                f"free space there; the finished turns are kept (voicebench report {self.path})",
-            ) from None
+    def _naming(self, what: str) -> AbstractContextManager[None]:
+        kept = f"the finished turns are kept (voicebench report {self.path})"
+        return naming(what, self._turns, kept)
 
 
 def audio_name(turn: Timeline, run: int | None) -> str:
@@ -228,9 +212,3 @@ def _unwritable(results: Path, error: OSError) -> ResultsError:
         f"results folder {results} cannot be written ({error.strerror})",
         "name another with --results",
     )
-
-
-def _csv_line(cells: Iterable[object]) -> str:
-    line = StringIO(newline="")
-    csv.writer(line, lineterminator="\n").writerow(cells)
-    return line.getvalue()

@@ -13,19 +13,17 @@ Turns are written as they end. They reach the disk (``fsync``) at the end of eac
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from io import StringIO
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from voicebench.errors import CannotMeasure, ResultsError
+from voicebench.errors import ResultsError
 from voicebench.quoting import as_json
 from voicebench.results.checksums import write_checksums
 from voicebench.results.codec import check_schema, encode_line
 from voicebench.results.folder import INCOMPLETE, LEVELS, TURNS, make_run_folder
 from voicebench.results.strict_json import parse_json
-from voicebench.results.writing import Appended, write_json
+from voicebench.results.writing import Appended, csv_line, naming, write_json
 from voicebench.turn.timeline import Timeline
 
 LOAD_CSV = "load.csv"
@@ -42,7 +40,7 @@ class LoadFolder:
         self._turns = Appended(path / TURNS)
         self._levels = Appended(path / LEVELS)
         self._csv = Appended(path / LOAD_CSV)
-        self._csv.append(_line(columns))
+        self._csv.append(csv_line(columns))
         self._waiting: list[str] = []
 
     def __enter__(self) -> LoadFolder:
@@ -73,7 +71,7 @@ class LoadFolder:
         self.sync()
         with self._naming(f"level {level['level']}"):
             self._levels.append(as_json(level) + "\n", synced=True)
-            self._csv.append(_line("" if cell is None else cell for cell in cells), synced=True)
+            self._csv.append(csv_line("" if cell is None else cell for cell in cells), synced=True)
 
     def finish(self, name: str, document: Mapping[str, object], *, complete: bool) -> None:
         """Write the answer as ``name``; for a complete run also the checksums, without the marker.
@@ -92,15 +90,9 @@ class LoadFolder:
             self._turns.append("".join(self._waiting), synced=synced)
             self._waiting.clear()
 
-    @contextmanager
-    def _naming(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise CannotMeasure(
-                f"{what} cannot be written to {self.path} ({error.strerror})",
-                f"free space there; the levels that ended are kept in {self.path / LEVELS}",
-            ) from None
+    def _naming(self, what: str) -> AbstractContextManager[None]:
+        kept = f"the levels that ended are kept in {self.path / LEVELS}"
+        return naming(what, self._turns, kept)
 
 
 def create_load_folder(
@@ -146,9 +138,3 @@ def _level_of(line: str, where: str) -> dict[str, object]:
         raise ResultsError(f"{where} is not a JSON object")
     check_schema(level, where)
     return level
-
-
-def _line(cells: Iterable[object]) -> str:
-    text = StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()

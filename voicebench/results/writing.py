@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import secrets
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from io import StringIO
 from pathlib import Path
 
+from voicebench.errors import CannotMeasure, UsageError
 from voicebench.format import HALF_PAIRS
 from voicebench.quoting import as_json
 
@@ -46,6 +49,35 @@ class Appended:
         """Close the file. Everything appended is in it already."""
         with suppress(OSError):
             self._file.close()
+
+
+@contextmanager
+def naming(what: str, turns: Appended, kept: str) -> Iterator[None]:
+    """Raise errors of the disk as `CannotMeasure` that names ``what`` could not be written.
+
+    ``turns`` is a file of the run folder, which must be in its place. ``kept`` says what is left.
+    """
+    folder = turns.path.parent
+    if not turns.is_in_place():
+        raise CannotMeasure(
+            f"{what} cannot be written: the run's folder {folder} was removed or moved "
+            "during the run",
+            "leave it in its place until the run has ended, and measure again",
+        )
+    try:
+        yield
+    except (OSError, UsageError) as error:
+        why = error.strerror if isinstance(error, OSError) else error.message
+        raise CannotMeasure(
+            f"{what} cannot be written to {folder} ({why})", f"free space there; {kept}"
+        ) from None
+
+
+def csv_line(cells: Iterable[object]) -> str:
+    """Return a line of CSV with its end."""
+    line = StringIO(newline="")
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
 
 
 def write_whole(path: Path, text: str) -> None:
