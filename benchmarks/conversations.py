@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.promised import word_for
 from voicebench.engines.llm.generation import InProcessLanguageModel
 from voicebench.events import LlmEvent, Token, Usage
 from voicebench.pipeline.protocols import ConversingModel, LanguageModel, PreparesNext
@@ -164,9 +165,14 @@ class Ratio:
     pairs: int
 
     @property
+    def is_held(self) -> bool:
+        """Whether the promise is held."""
+        return self.ratio <= MOST_RATIO
+
+    @property
     def word(self) -> str:
         """Return the verdict on the promise."""
-        return "held" if self.ratio <= MOST_RATIO else "NOT HELD"
+        return word_for(self.is_held)
 
 
 def ratio_of(table: NDArray[np.float64]) -> Ratio:
@@ -194,7 +200,7 @@ def print_page(found: dict[str, list[Talk]]) -> bool:
             print(f"{side}: turn {TURNS} takes {table[0, -1] / table[0, 0]:.1f} × turn 1")
             continue
         ratio = ratio_of(table)
-        held &= ratio.ratio <= MOST_RATIO
+        held &= ratio.is_held
         print(
             f"{side}: turn {TURNS} takes {ratio.ratio:.2f} × turn 1 ({ratio.low:.2f} to "
             f"{ratio.high:.2f}, {ratio.pairs} pairs); promised ≤ {MOST_RATIO:g} ×: {ratio.word}"

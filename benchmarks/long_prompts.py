@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from benchmarks.first_audio import llama
 from benchmarks.first_audio.rows import LLM, gguf
 from benchmarks.first_audio.stages import timed_ms
+from benchmarks.promised import word_for
 from voicebench.engines.llm.language_model import load_language_model
 from voicebench.figures.summary import percentile
 from voicebench.machine.devices import usable_cores
@@ -47,9 +48,7 @@ class Line:
     def verdict(self, other: str) -> str:
         """Return whether the promise about the other one holds at this length."""
         ratio = self.ratio(other)
-        if ratio is None:
-            return "not measured"
-        return "held" if ratio >= LEAST[other] else "NOT HELD"
+        return word_for(None if ratio is None else ratio >= LEAST[other])
 
 
 @contextmanager

@@ -23,8 +23,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from benchmarks.first_audio.ratios import ratio
+from benchmarks.promised import Judged
 from voicebench.audio.pcm import AudibleRule
 from voicebench.engines.llm.generation import InProcessLanguageModel
 from voicebench.events import Emit, Event, Token
@@ -52,8 +52,6 @@ STALL_MS = 1.0
 """A shorter one is the clock's, not the listener's."""
 TEXT_TOKENS = 48
 HEROES = ("fox", "king", "robot", "baker", "whale", "child", "witch", "pilot")
-RESAMPLES = 4000
-SEED = 20_260_101
 WAYS = ("in process", "served")
 
 
@@ -65,20 +63,6 @@ class Found:
     last_ms: list[float] = field(default_factory=list)
     stalls_ms: list[float] = field(default_factory=list)
     """Of every turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """A promise, what was found here, and whether it is held."""
-
-    promise: str
-    found: str
-    held: bool
-
-    @property
-    def word(self) -> str:
-        """Return the verdict."""
-        return "held" if self.held else "NOT HELD"
 
 
 Turn = Callable[[str, Emit], None]
@@ -145,7 +129,7 @@ def tokens_per_s(cascade: Cascade, number: int) -> float:
     return sum(begin < stamp <= end for own in stamps for stamp in own) / (end - begin)
 
 
-def promises(found: dict[tuple[str, int], Found], rates: dict[int, list[float]]) -> list[Promise]:
+def promises(found: dict[tuple[str, int], Found], rates: dict[int, list[float]]) -> list[Judged]:
     """Judge every promise by what was found."""
     judged = []
     for way in WAYS:
@@ -153,33 +137,28 @@ def promises(found: dict[tuple[str, int], Found], rates: dict[int, list[float]])
         median, last = percentile(many.median_ms, 50), percentile(many.last_ms, 50)
         stalled = sum(stall > STALL_MS for stall in many.stalls_ms)
         judged += [
-            Promise(
+            Judged(
                 f"{way}: median first audio of {MANY} ≤ {PROMISED_MEDIAN_MS:g} ms",
                 f"{median:.0f} ms",
                 median <= PROMISED_MEDIAN_MS,
             ),
-            Promise(
+            Judged(
                 f"{way}: last first audio of {MANY} ≤ {PROMISED_LAST_MS:g} ms",
                 f"{last:.0f} ms",
                 last <= PROMISED_LAST_MS,
             ),
-            Promise(
+            Judged(
                 f"{way}: no stall in {MANY} turns at once",
                 f"{stalled} of {len(many.stalls_ms)} turns",
                 stalled == 0,
             ),
         ]
-    one, many_rates = np.array(rates[1]), np.array(rates[MANY])
-    drawn = np.random.default_rng(SEED).integers(0, one.size, (RESAMPLES, one.size))
-    low, high = np.percentile(
-        np.median(many_rates[drawn], axis=1) / np.median(one[drawn], axis=1), [2.5, 97.5]
-    )
-    ratio = float(np.median(many_rates) / np.median(one))
+    faster = ratio(rates[MANY], rates[1], 50)
     judged.append(
-        Promise(
+        Judged(
             f"tokens per second of {MANY} at least {PROMISED_TIMES_TOKENS:g} × those of 1",
-            f"{ratio:.2f} × ({low:.2f} to {high:.2f})",
-            ratio >= PROMISED_TIMES_TOKENS,
+            "–" if faster is None else str(faster),
+            None if faster is None else faster.ratio >= PROMISED_TIMES_TOKENS,
         )
     )
     return judged

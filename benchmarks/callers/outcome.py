@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from benchmarks.callers.calls import Turn
 from benchmarks.callers.consumed import Reading
 from benchmarks.callers.sides import OURS, PEER
+from benchmarks.promised import word_for
 from voicebench.figures.summary import percentile
 
 FIRST_AUDIO_MS = 300.0
@@ -106,7 +107,7 @@ def markdown(levels: Sequence[Level], about: str) -> str:
     rows = [_row(level, energy=energy) for level in levels]
     lines = [columns, ["---:", "---", *["---:"] * (len(columns) - 2)], *rows]
     text, held = promise(levels)
-    word = {None: "not measured", True: "held", False: "NOT HELD"}[held]
+    word = word_for(held)
     notes = [
         about,
         "\n".join("| " + " | ".join(cells) + " |" for cells in lines),

@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.first_audio.promises import NAMES, Judged, judge_all
+from benchmarks.first_audio.promises import NAMES, judge_all
 from benchmarks.first_audio.ratios import METRICS, figure, known, ratio, values_of
 from benchmarks.first_audio.rounds import Turns
 from benchmarks.first_audio.rows import OURS, OURS_2, ROWS
+from benchmarks.promised import Judged
 from voicebench.figures.intervals import Interval, percentile_interval
 from voicebench.figures.summary import percentile
 

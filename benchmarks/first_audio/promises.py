@@ -8,12 +8,12 @@ misses them, and the table says so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.first_audio.ratios import figure, known, ratio, values_of
 from benchmarks.first_audio.rounds import Turns
+from benchmarks.promised import Judged
 from voicebench.engines.llm.ending import count_words, is_sentence_end
+from voicebench.engines.native.levels import processor_flags
 from voicebench.figures.summary import summarize
 from voicebench.judging.gates import Verdict, judge, parse_gate
 from voicebench.settings import DEFAULT_GATES
@@ -39,20 +39,6 @@ FIRST_AUDIO_OF_PROCESS_S = 2.5
 NAMES = {"back": "back to back", "rested": "after 0.7 s of silence"}
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A promise, the measured value, and whether it is held; None if it was not measured."""
-
-    promise: str
-    found: str
-    held: bool | None
-
-    @property
-    def word(self) -> str:
-        """Return the word for the table."""
-        return "not measured" if self.held is None else "held" if self.held else "NOT HELD"
-
-
 def judge_all(
     turns: Turns, startup: Mapping[str, float] | None = None, *, wide: bool | None = None
 ) -> list[Judged]:
@@ -62,7 +48,7 @@ def judge_all(
     """
     found = [_ratio(turns, other, least) for other, least in TIMES_FASTER.items()]
     back, rested = (turns.get((OURS, condition), []) for condition in NAMES)
-    grade = has_avx512() if wide is None else wide
+    grade = "avx512f" in processor_flags() if wide is None else wide
     of = f"of two cores with {'AVX-512' if grade else 'AVX2'}"
     for kind, limits in ((f" {of}", FIRST_AUDIO_MS[grade]), (" (stretch)", STRETCH_MS)):
         for q, most in zip((50, 95), limits, strict=True):
@@ -84,18 +70,7 @@ def _ratio(turns: Turns, other: str, least: float) -> Judged:
     found = ratio(slow, fast, 50)
     if found is None:
         return Judged(promise, "–", None)
-    text = f"{found.ratio:.2f} ×"
-    if found.interval is not None:
-        text += f" ({found.interval.low:.2f} to {found.interval.high:.2f})"
-    return Judged(promise, text, found.ratio >= least)
-
-
-def has_avx512() -> bool:
-    """Return whether the processor has AVX-512, as far as the system says."""
-    try:
-        return " avx512f " in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
+    return Judged(promise, str(found), found.ratio >= least)
 
 
 def _after_silence(back: Sequence[Timeline], rested: Sequence[Timeline]) -> Judged:

@@ -30,6 +30,12 @@ class Ratio:
     ratio: float
     interval: Interval | None
 
+    def __str__(self) -> str:
+        """Return the ratio with its interval, for a table."""
+        within = self.interval
+        between = f" ({within.low:.2f} to {within.high:.2f})" if within is not None else ""
+        return f"{self.ratio:.2f} ×{between}"
+
 
 def values_of(turns: Sequence[Timeline], metric: str) -> list[float | None]:
     """Return ``metric`` of each turn; None if the turn failed or does not show it."""

@@ -100,7 +100,11 @@ def write_vits(folder: Path) -> None:
                 ):  # so that samples are neither silence nor noise at the rails
                     parameter.normal_(std=parameter[0].numel() ** -0.5)
         model.save_pretrained(folder)
-    letters = "|abcdefghijklmnopqrstuvwxyz '-_234567"
+    write_vits_tokenizer(folder, "|abcdefghijklmnopqrstuvwxyz '-_234567")
+
+
+def write_vits_tokenizer(folder: Path, letters: str) -> None:
+    """Write the tokenizer of a voice that speaks ``letters``; the first one is the blank."""
     vocabulary = {letter: number for number, letter in enumerate(letters)}
     vocabulary["<unk>"] = len(letters)
     (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
@@ -111,7 +115,7 @@ def write_vits(folder: Path) -> None:
         "normalize": True,
         "phonemize": False,
         "is_uroman": False,
-        "pad_token": "|",
+        "pad_token": letters[0],
         "unk_token": "<unk>",
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 from handmade import make_turn
 
-from benchmarks.first_audio.promises import Judged, judge_all
+from benchmarks.first_audio.promises import judge_all
 from benchmarks.first_audio.rounds import Turns
+from benchmarks.promised import Judged
 from voicebench.turn.timeline import Timeline
 
 REPLY = "Water boils at a hundred degrees when you are at the level of the sea."

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmarks.gpu.random_models import write_vits_tokenizer
 from voicebench.engines.tts.vits.arithmetic import Arithmetic
 from voicebench.engines.tts.vits.utterance import Manner, encode, windows
 
@@ -229,17 +230,5 @@ def write_mms_voice(folder: Path, *, legacy_names: bool = False, **changes: Any)
                 name = name.replace(new, old)  # noqa: PLW2901
             tensors[name] = tensor
         save_file(tensors, folder / "model.safetensors")
-    vocabulary = {letter: i for i, letter in enumerate(letters)} | {"<unk>": len(letters)}
-    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
-    tokenizer = {
-        "tokenizer_class": "VitsTokenizer",
-        "language": "eng",
-        "add_blank": True,
-        "normalize": True,
-        "phonemize": False,
-        "is_uroman": False,
-        "pad_token": "|",
-        "unk_token": "<unk>",
-    }
-    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    write_vits_tokenizer(folder, letters)
     return folder

@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voicebench.engines.llm.fast.decoder_trial import weights_on_a_grid
 from voicebench.engines.llm.fast.decoder_weights import LayerWeights, Weights
 from voicebench.engines.llm.fast.model_shape import Rope, Shape
-from voicebench.engines.llm.fast.native_decoder import GROUP, NativeDecoder
+from voicebench.engines.llm.fast.native_decoder import NativeDecoder
 from voicebench.engines.native.library import (
     COMPILED,
     NativeLibrary,
@@ -26,6 +28,9 @@ from voicebench.engines.tts.hibari.native_network import NativeNetwork
 from voicebench.engines.tts.hibari.sizes import FRAME_CHANNELS
 from voicebench.engines.tts.hibari.trial import drawn_speech_weights
 from voicebench.machine.devices import threads
+
+if TYPE_CHECKING:
+    from voicebench.engines.llm.fast.decoder_weights import Array
 
 WORTH_IT = 1.05
 """From this ratio of times on, compiling is advised."""
@@ -127,10 +132,8 @@ def _language_model() -> tuple[Shape, Weights]:
     )
     draws = np.random.default_rng(0)
 
-    def four_bits(outputs: int, inputs: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        levels = draws.integers(0, 16, (outputs, inputs // GROUP, GROUP)).astype(np.float32)
-        levels[..., 0], levels[..., 1] = 0, 15
-        return ((levels - 8) * np.float32(2**-7)).reshape(outputs, inputs)
+    def four_bits(outputs: int, inputs: int) -> Array:
+        return weights_on_a_grid(draws, outputs, inputs, step=2**-7)
 
     ones = np.ones(shape.hidden, np.float32)
     sizes = (shape.query_size, shape.kv_size, shape.kv_size)

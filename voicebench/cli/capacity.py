@@ -24,7 +24,7 @@ from voicebench.cli.load_options import (
     load_settings_of,
     publish_load,
 )
-from voicebench.cli.options import Config, Json, Set, change, effective_settings
+from voicebench.cli.options import Config, Json, Set, effective_settings
 from voicebench.cli.output import print_json
 from voicebench.errors import UsageError
 
@@ -118,10 +118,9 @@ def capacity(
 def _share(text: str | None) -> float | None:
     if text is None:
         return None
-    change(text, "--precision")
     from voicebench.figures.figure import read_change
 
-    return read_change(text, "--precision")
+    return read_change(text, f"--precision {text!r}")
 
 
 def _print_cost(job: LoadJob, *, as_json: bool) -> None:

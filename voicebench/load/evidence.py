@@ -23,6 +23,8 @@ Student's t to the normal quantile.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -57,17 +59,7 @@ def turns_needed(share: float, error: float = 0.05, bad: int = 0) -> int:
 
     59 for 95 %, 299 for 99 %, 473 for 99 % with one bad turn. ``share`` is above 0 and below 1.
     """
-    low, high = bad + 1, 2
-    while _at_most(bad, high, 1 - share) > error:
-        high *= 2
-    low = max(low, high // 2)
-    while low < high:
-        middle = (low + high) // 2
-        if _at_most(bad, middle, 1 - share) > error:
-            low = middle + 1
-        else:
-            high = middle
-    return high
+    return _least(bad + 1, lambda n: _at_most(bad, n, 1 - share) <= error)
 
 
 def _at_most(bad: int, n: int, rate: float) -> float:
@@ -84,16 +76,15 @@ def _at_most(bad: int, n: int, rate: float) -> float:
 
 def turns_of_a_sequence(share: float, error: float) -> int:
     """Return how many turns, all good, show ``share`` by a sequence that may end at any turn."""
-    low, high = 1, 2
-    while _log_ratio(high, 0.0, share, share) < -math.log(error):
+    return _least(1, lambda n: _log_ratio(n, 0.0, share, share) >= -math.log(error))
+
+
+def _least(low: int, is_enough: Callable[[int], bool]) -> int:
+    """Return the smallest number from ``low`` that is enough; all larger ones are enough too."""
+    high = max(low, 2)
+    while not is_enough(high):
         high *= 2
-    while low < high:
-        middle = (low + high) // 2
-        if _log_ratio(middle, 0.0, share, share) < -math.log(error):
-            low = middle + 1
-        else:
-            high = middle
-    return high
+    return low + bisect_left(range(low, high), True, key=is_enough)
 
 
 def share_bounds(

@@ -76,6 +76,12 @@ class HeldFor:
     ended_s: float
     interrupted: bool = False
 
+    @property
+    def measured(self) -> LevelTurns:
+        """The finished turns that were due in the window."""
+        window = self.judgement.window
+        return self.turns.due_in(window.start_s, window.end_s)
+
 
 Look = Callable[[LevelJudgement, float], None]
 """Follows a level: its judgement so far, and the moment on its clock."""

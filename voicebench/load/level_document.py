@@ -51,7 +51,7 @@ def level_document(
     """Return the line of a level in ``levels.jsonl``."""
     judged, turns = held.judgement, held.turns
     window = judged.window
-    inside = turns.due_in(window.start_s, window.end_s)
+    inside = held.measured
     return {
         "schema": SCHEMA_OF_LEVELS,
         "level": number,

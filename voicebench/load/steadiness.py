@@ -90,7 +90,7 @@ def rises(means: Values) -> bool:
     n = known.size
     if n < 2 * STEADY_BLOCKS:
         return False
-    later, earlier = np.triu_indices(n, 1)[1], np.triu_indices(n, 1)[0]
+    earlier, later = np.triu_indices(n, 1)
     score = float(np.sign(known[later] - known[earlier]).sum())
     deviation = np.sqrt(n * (n - 1) * (2 * n + 5) / 18)
     third = n // 3

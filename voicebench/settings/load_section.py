@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from pydantic import Field, field_validator
@@ -47,26 +49,29 @@ class LoadSettings(SettingsSection):
     @field_validator("think", "speech")
     @classmethod
     def _durations_can_be_read(cls, text: str) -> str:
-        try:
+        with _refused_as("duration"):
             read_duration(text, "it")
-        except UsageError as error:
-            raise PydanticCustomError("duration", f"{error.remedy}: {error.message}") from None
         return text
 
     @field_validator("turns")
     @classmethod
     def _counts_can_be_read(cls, text: str) -> str:
-        try:
+        with _refused_as("count"):
             read_count(text, "it")
-        except UsageError as error:
-            raise PydanticCustomError("count", f"{error.remedy}: {error.message}") from None
         return text
 
     @field_validator("gates")
     @classmethod
     def _gates_are_shares(cls, gates: list[str]) -> list[str]:
-        try:
+        with _refused_as("gate"):
             load_gates(gates)
-        except UsageError as error:
-            raise PydanticCustomError("gate", f"{error.remedy}: {error.message}") from None
         return gates
+
+
+@contextmanager
+def _refused_as(kind: str) -> Iterator[None]:
+    """Raise a `UsageError` as the error of a setting."""
+    try:
+        yield
+    except UsageError as error:
+        raise PydanticCustomError(kind, f"{error.remedy}: {error.message}") from None

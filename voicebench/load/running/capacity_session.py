@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from voicebench.figures.intervals import percentile_interval
 from voicebench.judging.final import Word
-from voicebench.load.call_plan import (
-    Population,
-)
+from voicebench.load.call_plan import Population
 from voicebench.load.draws import derived_seed
 from voicebench.load.holding import HeldFor, Times
-from voicebench.load.level_document import (
-    above_shares,
-)
+from voicebench.load.level_document import above_shares
 from voicebench.load.level_rule import LEAST_BLOCKS, LevelRule
 from voicebench.load.loaded_turn import ANSWERED
 from voicebench.load.running.level_run import (
@@ -78,7 +74,7 @@ def _hold_probe(run: LevelRun, probe: Probe) -> HeldFor:
 
 def _result_of(held: HeldFor) -> ProbeResult:
     judged = held.judgement
-    inside = held.turns.due_in(judged.window.start_s, judged.window.end_s)
+    inside = held.measured
     values = inside.values["first_audio_due_ms"][inside.outcome == ANSWERED]
     return ProbeResult(
         judged.standing, above_shares(held), percentile_interval(values.tolist(), 50, 0.99)

@@ -9,9 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from voicebench.judging.final import Word
-from voicebench.load.call_plan import (
-    Arrivals,
-)
+from voicebench.load.call_plan import Arrivals
 from voicebench.load.holding import Engine, HeldFor, Times, hold
 from voicebench.load.level_document import (
     LEVEL_COLUMNS,
@@ -22,9 +20,7 @@ from voicebench.load.level_document import (
 from voicebench.load.level_rule import LevelRule
 from voicebench.load.running.load_job import LoadJob
 from voicebench.load.running.virtual_engine import VirtualEngine
-from voicebench.load.search import (
-    ERROR,
-)
+from voicebench.load.search import ERROR
 from voicebench.machine.environment import describe_environment
 from voicebench.measuring.plan import audible_rule, prompts_for
 from voicebench.results.folder import check_writable
@@ -73,6 +69,10 @@ class LevelRun:
 
 @contextmanager
 def open_level_run(job: LoadJob, rule: LevelRule, done: LevelDone) -> Iterator[LevelRun]:
+    """Make the run folder and the engine of a run under load.
+
+    Raises `ResultsError` if there can be no folder. ``rule`` names the metrics that are kept.
+    """
     settings = job.settings
     check_writable(Path(settings.run.results))
     prompts = prompts_for(settings, "en")
@@ -102,6 +102,7 @@ def open_level_run(job: LoadJob, rule: LevelRule, done: LevelDone) -> Iterator[L
 
 
 def answer_head(job: LoadJob, word: Word) -> dict[str, object]:
+    """Return the beginning of the answer's document: verdict, gates and how callers behave."""
     load = job.settings.load
     return {
         "schema": SCHEMA_OF_LEVELS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,14 +174,10 @@ def check_load(job: LoadJob, largest: Arrivals, error: float) -> LevelCost:
 
 def least_decidable(job: LoadJob) -> int:
     """Return the smallest number of callers whose longest level can be confirmed."""
-    low, high = 1, job.settings.load.max_callers
-    while low < high:
-        middle = (low + high) // 2
-        if job.cost(Population(middle), ERROR / 4).can_decide:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    most = job.settings.load.max_callers
+    return 1 + bisect_left(
+        range(1, most), True, key=lambda n: job.cost(Population(n), ERROR / 4).can_decide
+    )
 
 
 def capacity_cost(job: LoadJob) -> dict[str, float]:

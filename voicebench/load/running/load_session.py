@@ -10,9 +10,7 @@ from voicebench.load.level_rule import LevelRule, LevelStanding
 from voicebench.load.loaded_turn import ANSWERED
 from voicebench.load.running.level_run import LevelDone, LoadOutcome, answer_head, open_level_run
 from voicebench.load.running.load_job import LoadJob
-from voicebench.load.search import (
-    ERROR,
-)
+from voicebench.load.search import ERROR
 from voicebench.results.load_folder import LOAD
 
 
@@ -32,8 +30,7 @@ def _word_of_level(held: HeldFor, job: LoadJob) -> Word:
     if held.interrupted:
         return Word.INTERRUPTED
     judged = held.judgement
-    inside = held.turns.due_in(judged.window.start_s, judged.window.end_s)
-    if not (inside.outcome == ANSWERED).any():
+    if not (held.measured.outcome == ANSWERED).any():
         return Word.NOTHING_MEASURED
     words = {
         LevelStanding.HOLDS: Word.PASS,

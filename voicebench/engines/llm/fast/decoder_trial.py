@@ -80,9 +80,7 @@ def trial_model(size: int = 64) -> tuple[Shape, Weights]:
         return 0.3 * draws.standard_normal(sizes, np.float32)
 
     def on_a_grid(outputs: int, inputs: int) -> Array:
-        levels = draws.integers(0, 16, (outputs, inputs // GROUP, GROUP)).astype(np.float32)
-        levels[..., 0], levels[..., 1] = 0, 15
-        return ((levels - 8) * np.float32(0.0625)).reshape(outputs, inputs)
+        return weights_on_a_grid(draws, outputs, inputs, step=0.0625)
 
     def norm(width: int) -> Array:
         return 1 + 0.3 * draws.random(width, np.float32)
@@ -109,3 +107,13 @@ def trial_model(size: int = 64) -> tuple[Shape, Weights]:
     )
     embedding, head = drawn(shape.vocabulary, size), drawn(shape.vocabulary, size)
     return shape, Weights(embedding, layers, norm(size), head)
+
+
+def weights_on_a_grid(draws: np.random.Generator, outputs: int, inputs: int, step: float) -> Array:
+    """Return random weights ``(outputs, inputs)`` that 4 bits store exactly.
+
+    ``step`` is the distance of two levels.
+    """
+    levels = draws.integers(0, 16, (outputs, inputs // GROUP, GROUP)).astype(np.float32)
+    levels[..., 0], levels[..., 1] = 0, 15
+    return ((levels - 8) * np.float32(step)).reshape(outputs, inputs)

@@ -17,8 +17,7 @@ from voicebench.engines.llm.common_prefix import common_length
 from voicebench.engines.llm.engine_protocols import ignore
 from voicebench.engines.llm.fast.joint_passes import JoiningDecoder, JointPasses
 from voicebench.engines.llm.fast.kept_caches import KeptCaches
-from voicebench.engines.llm.fast.model_shape import Shape
-from voicebench.engines.llm.fast.prompt_cache import PromptCache
+from voicebench.engines.llm.fast.prompt_cache import CachingDecoder, PromptCache
 from voicebench.machine.slower import Slower, described
 
 if TYPE_CHECKING:
@@ -44,45 +43,12 @@ class Sampling(Protocol):
         ...
 
 
-class Decoder(Protocol):
+class Decoder(CachingDecoder, Protocol):
     """A loaded model without tokenizer. Caches and scores are of the decoder's own types."""
-
-    @property
-    def shape(self) -> Shape:
-        """The model's sizes."""
-        ...
-
-    @property
-    def block(self) -> int:
-        """How many ids one pass takes at most."""
-        ...
 
     @property
     def precision(self) -> Precision:
         """The number format of the products."""
-        ...
-
-    def new_cache(self, capacity: int) -> Any:
-        """Return memory for the keys and values of ``capacity`` positions."""
-        ...
-
-    def copy_cache(self, source: Any, target: Any, positions: int) -> None:
-        """Copy the keys and values of the first ``positions``."""
-        ...
-
-    def fill(self, cache: Any, keys: NDArray[np.float32], values: NDArray[np.float32]) -> None:
-        """Set the first positions of a cache from keys and values of another decoder.
-
-        Both have the shape ``(layers, kv_heads, positions, head_size)``.
-        """
-        ...
-
-    def forward(self, ids: Sequence[int], cache: Any, start: int) -> Any:
-        """Return the scores ``(vocabulary,)`` after ``ids``, which begin at position ``start``.
-
-        Their keys and values are added to ``cache``, which has those of all earlier positions.
-        Raises `EngineError` if there is not enough memory.
-        """
         ...
 
     def sampler(self, temperature: float, seed: int) -> Sampling:

@@ -19,7 +19,7 @@ _FLOAT_BYTES = 4
 
 
 class CachingDecoder(Protocol):
-    """The part of a decoder that fills caches; see `voicebench.engines.llm.fast.engine.Decoder`."""
+    """The part of a decoder that fills caches; all of it is `engine.Decoder`."""
 
     @property
     def shape(self) -> Shape:
@@ -40,11 +40,18 @@ class CachingDecoder(Protocol):
         ...
 
     def fill(self, cache: Any, keys: NDArray[np.float32], values: NDArray[np.float32]) -> None:
-        """Set the first positions of a cache from keys and values of another decoder."""
+        """Set the first positions of a cache from keys and values of another decoder.
+
+        Both have the shape ``(layers, kv_heads, positions, head_size)``.
+        """
         ...
 
     def forward(self, ids: Sequence[int], cache: Any, start: int) -> Any:
-        """Return the scores after ``ids``, which begin at position ``start``."""
+        """Return the scores ``(vocabulary,)`` after ``ids``, which begin at position ``start``.
+
+        Their keys and values are added to ``cache``, which has those of all earlier positions.
+        Raises `EngineError` if there is not enough memory.
+        """
         ...
 
 
