@@ -126,6 +126,16 @@ ROOMS = (
         ("audio", "remote", "remote.connection", "remote.formats", "remote.sound", "text"),
     ),
     Room(
+        "calls",
+        "spoken calls as a calculation: events, scripts, what was heard, and what follows from it",
+        pure=True,
+    ),
+    Room(
+        "agents",
+        "everything that can be called and spoken to: one interface, one table of kinds",
+        ("calls", "settings"),
+    ),
+    Room(
         "targets",
         "everything that can answer a prompt with speech: one interface, one table of kinds",
         (

@@ -1,0 +1,84 @@
+"""Agents: everything that can be called and spoken to.
+
+`Agent` is the contract. `AgentKind` is what a kind of agent says of itself; the table of all kinds
+is `voicebench.agents.kinds.KINDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from voicebench.calls.agent_events import EmitAgentEvent
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from voicebench.settings import Settings
+
+FRAME_MS = 20
+"""The caller's speech comes in frames of this length."""
+
+
+class AgentCall(Protocol):
+    """One call in progress."""
+
+    def hear(self, frame: NDArray[np.int16]) -> None:
+        """Take the next 20 ms of the caller: int16 mono, ``(sample_rate // 50,)``.
+
+        Called every 20 ms from the caller's thread, silence included, without a gap. It has to
+        return at once: the time that it takes makes the caller late. A failure is an `AgentFailed`
+        event, never an exception.
+        """
+        ...
+
+    def hang_up(self) -> None:
+        """End the call. No event is emitted after it has returned. May be called twice."""
+        ...
+
+
+class Agent(Protocol):
+    """Takes calls, one at a time."""
+
+    @property
+    def sample_rate(self) -> int:
+        """The rate in Hz at which it hears the caller; a multiple of 50."""
+        ...
+
+    def open_call(self, emit: EmitAgentEvent) -> AgentCall:
+        """Dial, and return when the agent is ready to hear the first frame.
+
+        Dialling is not part of the call's clock. Events may be emitted from now on: an agent may
+        greet. Raises `voicebench.errors.CannotMeasure` if there is no connection.
+        """
+        ...
+
+    def describe(self) -> dict[str, object]:
+        """Return what a reader of the results must know; ``url`` for a server."""
+        ...
+
+    def close(self) -> None:
+        """Release models and connections."""
+        ...
+
+
+class AgentKind(Protocol):
+    """One kind of agent: how it is named, checked and opened."""
+
+    @property
+    def example(self) -> str:
+        """A value of ``--agent`` that names this kind, for messages and the documentation."""
+        ...
+
+    def takes(self, agent: str) -> bool:
+        """Return whether ``agent`` (of ``--agent``) names this kind."""
+        ...
+
+    def check(self, agent: str, settings: Settings) -> None:
+        """Raise a `voicebench.errors.UsageError` for what cannot work; loads nothing."""
+        ...
+
+    def open(self, agent: str, settings: Settings, say: Callable[[str], None]) -> Agent:
+        """Load or reach the agent. Raises a `voicebench.errors.VoicebenchError`."""
+        ...

@@ -1,0 +1,1 @@
+"""Spoken calls as a calculation: events, scripts, what was heard, and what follows from it."""
