@@ -81,6 +81,7 @@ CLOCKS_ELSEWHERE = {
     "engines.llm.fast.choosing": "the time of a token, for `doctor --quality`",
     "machine.machine_state": "counters around a turn, and the pauses of the garbage collector",
     "machine.environment": "measures the clock's own resolution",
+    "load.pacing.paced_server": "when to send the next step, and the stamp of what was sent",
     "results.folder": "the run folder's name",
     "engines.models.fetch": "progress of a download",
     "remote.connection.connecting": "when to give up, and how long opening a connection took",

@@ -72,6 +72,12 @@ ROOMS = (
         pure=True,
     ),
     Room(
+        "load.pacing",
+        "a paced server in a process of its own: replies at moments known in advance, faults on "
+        "order, and stamps of what was sent",
+        ("audio", "turn"),
+    ),
+    Room(
         "settings",
         "every setting, its limits, and where its value came from",
         ("audio", "figures", "judging", "load"),

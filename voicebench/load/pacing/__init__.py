@@ -1,0 +1,1 @@
+"""A paced server in a process of its own: replies at moments known in advance, with send stamps."""
