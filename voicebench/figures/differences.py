@@ -39,8 +39,8 @@ from voicebench.figures.intervals import (
     Interval,
     bootstrapped_t,
     mean_interval,
-    student_quantile,
 )
+from voicebench.figures.probabilities import student_quantile
 
 Values = NDArray[np.float64]
 

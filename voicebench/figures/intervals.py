@@ -34,6 +34,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from voicebench.figures.probabilities import (
+    binomial_probabilities,
+    normal_quantile,
+    student_quantile,
+)
+
 LEVEL = 0.95
 BOOTSTRAP_UP_TO = 300
 RESAMPLES = 4000
@@ -110,7 +116,7 @@ def share_interval(hits: int, n: int, level: float = LEVEL) -> Interval | None:
     """Return the interval of a share of ``hits`` in ``n``; None for ``n`` of 0."""
     if not n:
         return None
-    z = _normal_quantile((1 + level) / 2)
+    z = normal_quantile((1 + level) / 2)
     share, pull = hits / n, z * z / n
     centre = (share + pull / 2) / (1 + pull)
     reach = z / (1 + pull) * math.sqrt(share * (1 - share) / n + pull / (4 * n))
@@ -143,11 +149,9 @@ def _upper_bound(ordered: NDArray[np.float64], share: float, beta: float) -> flo
 
     ``ordered`` are the values in rising order.
     """
-    from scipy.special import bdtr
-
     n = ordered.size
     # reached[r - 1]: the probability that the r-th smallest value is above the quantile.
-    reached = bdtr(np.arange(n, dtype=np.float64), n, share)
+    reached = binomial_probabilities(n, share)[:-1]
     rank = int(np.searchsorted(reached, beta)) + 1
     if rank > n:
         return None
@@ -217,16 +221,3 @@ def _draws(n: int, stream: int) -> _Draws:
 
 def _standard_error(sample: NDArray[np.float64]) -> float:
     return float(sample.std(ddof=1)) / math.sqrt(sample.size)
-
-
-def student_quantile(probability: float, freedom: float) -> float:
-    """Return Student's t at ``probability`` with ``freedom`` degrees."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, probability))
-
-
-def _normal_quantile(probability: float) -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri(probability))

@@ -39,6 +39,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicebench.figures.columns import Columns
+from voicebench.figures.probabilities import student_probability
 from voicebench.format import plural
 
 FEWEST_TURNS = 8
@@ -135,8 +136,6 @@ def outliers(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def drift_probability(values: NDArray[np.float64]) -> float:
     """Return the probability of such a rank correlation with the order if there is no drift."""
-    from scipy.special import stdtr
-
     n = values.size
     if n < 3 or np.all(values == values[0]):
         return 1.0
@@ -144,7 +143,7 @@ def drift_probability(values: NDArray[np.float64]) -> float:
     if abs(correlation) >= 1:
         return 0.0
     score = abs(correlation) * math.sqrt((n - 2) / (1 - correlation * correlation))
-    return 2 * float(stdtr(n - 2, -score))
+    return 2 * student_probability(n - 2, -score)
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:

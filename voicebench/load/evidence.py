@@ -31,7 +31,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from voicebench.figures.intervals import student_quantile
+from voicebench.figures.probabilities import student_quantile
 
 PRIOR_WEIGHT = 0.5
 """Bad turns that the prior is worth. Smaller values need fewer turns where none is bad."""
