@@ -1,4 +1,4 @@
-# The usual commands. `make run` and `make test` need only Python 3.11 to 3.13.
+# The usual commands. `make run` and `make test` need only Python 3.11 to 3.14.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -24,7 +24,7 @@ $(VENV)/.torch: constraints.txt
 
 # Installing builds the C library; again when its source has changed.
 $(VENV)/.voicebench: $(VENV)/.torch pyproject.toml $(wildcard voicebench/engines/native/*/*.[ch])
-	$(PIP) --editable .
+	$(PIP) --editable '.[all]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.voicebench

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from voicebench.checks.quality import (
     judged_words,
 )
 from voicebench.engines.tts.speech_noise import snr_db
-from voicebench.errors import ModelError
+from voicebench.machine.extras import MissingExtra
 from voicebench.settings import Settings
 
 
@@ -34,8 +35,8 @@ def test_equal_samples_have_no_error() -> None:
 def test_a_missing_extra_is_named_before_anything_is_measured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ModelError, match=r"faster-whisper.*pip install 'voicebench\[quality\]'"):
+    monkeypatch.setitem(sys.modules, "faster_whisper", None)
+    with pytest.raises(MissingExtra, match=r"faster_whisper.*'voicebench-latency\[quality\]'"):
         next(examine_quality(Settings(), 10, pytest.fail))
 
 

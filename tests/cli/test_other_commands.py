@@ -56,7 +56,7 @@ def test_doctor_says_what_there_is(voicebench: Command) -> None:
     ran = voicebench("doctor", "--json")
     findings = {finding["what"]: finding for finding in json.loads(ran.out)}
     assert findings["Python"]["state"] == "ok"
-    assert findings["torch"]["state"] == "ok"
+    assert findings["extra torch"]["state"] == "ok"
     assert {"clock", "load", "CPU governor", "sound device", "computing device"} <= set(findings)
     assert all(finding["remedy"] for finding in findings.values() if finding["state"] != "ok")
 

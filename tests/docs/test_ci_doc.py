@@ -146,7 +146,7 @@ def test_the_github_workflow_measures_reports_and_compares_with_its_baseline(
     github = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
     commands = steps(GITHUB)
     assert workplace.run(commands["Install"], **github).returncode == 0
-    assert workplace.asked("pip") == ".\n"
+    assert workplace.asked("pip") == ".[all]\n"
     assert workplace.run(commands["Measure"], **github).returncode == 0
     suite = ElementTree.parse(workplace.folder / "voice.xml").getroot()[0]
     assert suite.get("tests") == "4"

@@ -13,8 +13,17 @@ from typing import Literal
 
 from voicebench.errors import VoicebenchError
 from voicebench.machine import environment
+from voicebench.machine.extras import (
+    EXTRAS,
+    NAMESAKE,
+    Extra,
+    install_command,
+    is_installed,
+    namesake,
+    namesake_remedy,
+)
 
-State = Literal["ok", "warning", "missing"]
+State = Literal["ok", "warning", "missing", "absent"]
 
 MAX_CLOCK_STEP_NS = 10_000
 """A clock with larger steps is too coarse."""
@@ -22,7 +31,10 @@ MAX_CLOCK_STEP_NS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class MachineCheck:
-    """The result of a check. ``missing`` means that `voicebench run` cannot work."""
+    """The result of a check.
+
+    ``missing`` means that what is installed cannot work; ``absent`` that an extra is not installed.
+    """
 
     what: str
     state: State
@@ -35,18 +47,14 @@ class MachineCheck:
 
 
 def examine() -> list[MachineCheck]:
-    """Run every check."""
-    return [
-        _python(),
-        *_packages(),
-        _device(),
-        _library(),
-        *_models(),
-        _speakers(),
-        _clock(),
-        _governor(),
-        _load(),
-    ]
+    """Run every check of what is installed."""
+    extras = {extra.name: _extra(extra) for extra in EXTRAS}
+    found = [_python(), *_namesake(), *extras.values()]
+    if extras["local"].state == "ok":
+        found += [_device(), _library(), *_models()]
+    if extras["say"].state == "ok":
+        found.append(_speakers())
+    return [*found, _clock(), _governor(), _load()]
 
 
 def _ok_or_warning(what: str, detail: str, remedy: str) -> MachineCheck:
@@ -55,18 +63,27 @@ def _ok_or_warning(what: str, detail: str, remedy: str) -> MachineCheck:
 
 
 def _python() -> MachineCheck:
-    tested = (3, 11) <= sys.version_info[:2] <= (3, 13)
-    remedy = "" if tested else "voicebench is tested on Python 3.11 to 3.13"
+    tested = (3, 11) <= sys.version_info[:2] <= (3, 14)
+    remedy = "" if tested else "voicebench is tested on Python 3.11 to 3.14"
     return _ok_or_warning("Python", platform.python_version(), remedy)
 
 
-def _packages() -> Iterator[MachineCheck]:
-    for package in ("torch", "transformers", "piper-tts"):
-        version = environment.package_version(package)
-        if version is None:
-            yield MachineCheck(package, "missing", "not installed", f"pip install {package}")
-        else:
-            yield MachineCheck(package, "ok", version)
+def _namesake() -> list[MachineCheck]:
+    """Warn of another distribution that overwrites this one."""
+    version = namesake()
+    if version is None:
+        return []
+    detail = f"{NAMESAKE} {version} is another project with the same command and import"
+    return [MachineCheck("package name", "warning", detail, namesake_remedy())]
+
+
+def _extra(extra: Extra) -> MachineCheck:
+    missing = [module for module in extra.modules if not is_installed(module)]
+    what = f"extra {extra.name}"
+    if not missing:
+        return MachineCheck(what, "ok", extra.purpose)
+    detail = f"{extra.purpose}: not installed (no {', '.join(missing)})"
+    return MachineCheck(what, "absent", detail, install_command(extra.name))
 
 
 def _device() -> MachineCheck:
@@ -75,7 +92,7 @@ def _device() -> MachineCheck:
     try:
         detail = f"auto is {resolve_device('auto')}; there are: {', '.join(available_devices())}"
     except (VoicebenchError, ImportError) as error:
-        return MachineCheck("computing device", "missing", str(error), "pip install torch")
+        return MachineCheck("computing device", "missing", str(error), install_command("torch"))
     return MachineCheck("computing device", "ok", detail)
 
 

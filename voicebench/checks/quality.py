@@ -12,12 +12,12 @@ A setting of ``auto`` may take only what passes the limits here and in those mod
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from voicebench.errors import ModelError, SettingsError
+from voicebench.machine.extras import require
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,13 +63,9 @@ def examine_quality(settings: Settings, sentences: int, say: Say) -> Iterator[Qu
     """Yield the quality of the model and the voice in ``settings``, each when it is measured.
 
     The recogniser hears ``sentences`` sentences, at most forty. Takes minutes. Raises as loading a
-    model does, and `ModelError` if the extra ``quality`` is not installed.
+    model does, and `MissingExtra` if the extra ``quality`` is not installed.
     """
-    if not all(map(importlib.util.find_spec, ("faster_whisper", "jiwer"))):
-        raise ModelError(
-            "word error rates need faster-whisper and jiwer, which are not installed",
-            "pip install 'voicebench[quality]'",
-        )
+    require("quality")
     yield from _language_model(settings, say)
     yield from _samples(settings, say)
     yield from _words(settings, sentences, say)

@@ -42,6 +42,13 @@ from voicebench.cli.shown import forget_secrets, to_stderr
 from voicebench.cli.streams import standard_streams
 from voicebench.errors import OUT_OF_MEMORY, CannotMeasure, ExitCode, VoicebenchError
 from voicebench.machine.devices import let_waiting_threads_sleep
+from voicebench.machine.extras import (
+    DISTRIBUTION,
+    NAMESAKE,
+    missing_extra,
+    namesake,
+    namesake_remedy,
+)
 
 app = typer.Typer(
     name="voicebench",
@@ -75,6 +82,12 @@ def _version(wanted: bool) -> None:
         import voicebench
 
         typer.echo(f"voicebench {voicebench.__version__}")
+        other = namesake()
+        if other is not None:
+            to_stderr(
+                f"the package {NAMESAKE} {other}, another project with the same command, is "
+                f"installed beside {DISTRIBUTION}: {namesake_remedy()}"
+            )
         raise typer.Exit
 
 
@@ -114,7 +127,7 @@ def _run() -> int | str | None:
             return _explained("interrupted", ExitCode.INTERRUPTED)
         if is_about_memory(error):
             return _explained(OUT_OF_MEMORY, CannotMeasure.exit_code)
-        refused = refusal(error)
+        refused = missing_extra(error) or refusal(error)
         if refused is None:
             raise
         return _explained(str(refused), refused.exit_code)

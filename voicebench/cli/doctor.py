@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
     from voicebench.checks.quality import QualityFigure
 
-_MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "missing": "[red]missing[/]"}
+_MARKS = {
+    "ok": "[green]ok[/]",
+    "warning": "[yellow]warning[/]",
+    "missing": "[red]missing[/]",
+    "absent": "[dim]absent[/]",
+}
 
 
 def doctor(

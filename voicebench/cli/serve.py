@@ -13,6 +13,7 @@ from voicebench.cli.options import Config, Device, Json, Llm, Set, Voice, effect
 from voicebench.cli.output import print_json
 from voicebench.cli.shown import keep_secret, shown
 from voicebench.errors import ExitCode
+from voicebench.machine.extras import require
 
 if TYPE_CHECKING:
     from voicebench.server.served import Served
@@ -66,6 +67,7 @@ def serve(
 
       VOICEBENCH_TOKEN=… voicebench serve --host 0.0.0.0 --token-env VOICEBENCH_TOKEN
     """
+    require("serve")
     settings = effective_settings(
         config,
         assignments,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from voicebench.errors import UsageError
 from voicebench.events import Emit
 from voicebench.machine.devices import check_device
+from voicebench.machine.extras import require
 from voicebench.pipeline.device_queue import DeviceQueue
 from voicebench.pipeline.pipeline import run_turn
 from voicebench.pipeline.protocols import (
@@ -175,13 +176,18 @@ class CascadeKind(TargetKind):
         return None
 
     def check(self, settings: Settings) -> None:
-        """Raise `UsageError` for a malformed URL, or a setting that a server cannot be sent."""
+        """Raise `UsageError` for a malformed URL, or a setting that a server cannot be sent.
+
+        Raises `MissingExtra` if something is computed in this process and its packages are missing.
+        """
         for name in sorted(settings.server.model_fields_set):
             raise UsageError(
                 f"server.{name} has no effect with target 'cascade': it is of one endpoint that "
                 "does the whole turn",
                 "set llm.url and tts.url, or run.target = 'voice' or 'realtime'",
             )
+        if settings.llm.url is None or settings.tts.url is None:
+            require("local")
         if settings.llm.url is not None:
             address_of(settings.llm.url, "http", "https")
         else:

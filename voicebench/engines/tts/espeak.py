@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from voicebench.errors import ModelError
+from voicebench.machine.extras import require
 
 _ALIAS = "_voicebench_piper"
 _lock = threading.Lock()
@@ -53,9 +54,10 @@ def with_diacritics(text: str) -> str:
 def piper_module(name: str) -> ModuleType:
     """Return the module ``piper.name`` without running ``piper/__init__.py``."""
     if _ALIAS not in sys.modules:
+        require("piper")
         found = importlib.util.find_spec("piper")
         if found is None or not found.submodule_search_locations:
-            raise ModelError("the phonemizer is not installed", "pip install piper-tts")
+            raise ModelError("the phonemizer is incomplete", "install piper-tts again")
         package = ModuleType(_ALIAS)
         package.__path__ = list(found.submodule_search_locations)
         sys.modules[_ALIAS] = package
