@@ -72,7 +72,7 @@ class Case:
     def _reply(self) -> tuple[float, float]:
         """First audio and the end of playback after the service, in seconds."""
         reply = self.engine.answered
-        first_ms = reply.values(0.0)["first_audio_due_ms"]
+        first_ms = reply.values(0)["first_audio_due_ms"]
         assert first_ms is not None
         return first_ms / 1000, reply.heard_s
 

@@ -68,7 +68,7 @@ ROOMS = (
         "load",
         "load as a calculation: the plan of callers and turns, judged levels, the search for "
         "capacity, and its statistics",
-        ("figures", "judging"),
+        ("figures", "judging", "turn"),
         pure=True,
     ),
     Room(

@@ -20,7 +20,6 @@ from voicebench.cli.load_options import (
     Seed,
     Target,
     cost_lines,
-    level_printer,
     load_settings_of,
     publish_load,
 )
@@ -75,10 +74,13 @@ def capacity(
 
       voicebench capacity S.toml --max 400 --dry-run
     """
+    from rich.console import Console
+
     from voicebench.load.call_plan import Population
     from voicebench.load.running.capacity_session import run_capacity
     from voicebench.load.running.load_job import check_load, load_job
     from voicebench.load.search import ERROR
+    from voicebench.report.console.load_progress import LoadProgress
 
     named = load_settings_of(
         name=name,
@@ -89,16 +91,21 @@ def capacity(
         seed=seed,
         gates=gates,
     )
-    named |= {"load.max_callers": most, "load.precision": _share(precision)}
+    named |= {
+        "load.max_callers": most,
+        "load.precision": _share(precision),
+        "load.at_least": at_least,
+    }
     effective = effective_settings(config, assignments, named)
     load = effective.settings.load
     if load.trace is not None:
         raise UsageError("load.trace is of one level, not of a search", "use `voicebench load`")
     if not load.gates:
         raise UsageError("capacity needs a gate", "give --gate 'first_audio_due.p95 < 300ms'")
-    if at_least is not None and at_least > load.max_callers:
+    wanted = load.at_least
+    if wanted is not None and wanted > load.max_callers:
         raise UsageError(
-            f"--at-least {at_least} is above --max {load.max_callers}", f"give --max {at_least}"
+            f"--at-least {wanted} is above --max {load.max_callers}", f"give --max {wanted}"
         )
     job = load_job(
         effective,
@@ -110,8 +117,9 @@ def capacity(
     if dry_run:
         _print_cost(job, as_json=as_json)
         return
-    check_load(job, Population(at_least or load.max_callers), ERROR / 4)
-    outcome = run_capacity(job, at_least, level_printer(quiet=quiet))
+    check_load(job, Population(wanted or load.max_callers), ERROR / 4)
+    with LoadProgress(Console(stderr=True, quiet=quiet)) as progress:
+        outcome = run_capacity(job, progress)
     raise typer.Exit(publish_load(outcome, as_json=as_json, quiet=quiet))
 
 

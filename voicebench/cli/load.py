@@ -20,7 +20,6 @@ from voicebench.cli.load_options import (
     Seed,
     Target,
     cost_lines,
-    level_printer,
     load_settings_of,
     publish_load,
 )
@@ -83,9 +82,12 @@ def load(
 
       voicebench load S.toml --turns 4/s --dry-run
     """
+    from rich.console import Console
+
     from voicebench.load.running.load_job import check_load, load_job
     from voicebench.load.running.load_session import run_load
     from voicebench.load.search import ERROR
+    from voicebench.report.console.load_progress import LoadProgress
 
     named = load_settings_of(
         name=name,
@@ -104,7 +106,8 @@ def load(
         _print_plan(job, as_json=as_json)
         return
     check_load(job, job.arrivals, ERROR)
-    outcome = run_load(job, level_printer(quiet=quiet))
+    with LoadProgress(Console(stderr=True, quiet=quiet)) as progress:
+        outcome = run_load(job, progress)
     raise typer.Exit(publish_load(outcome, as_json=as_json, quiet=quiet))
 
 

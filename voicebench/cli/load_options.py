@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -97,21 +97,6 @@ def _time(text: str | None, option: str) -> float | None:
     from voicebench.load.rates import read_time
 
     return read_time(text, option)
-
-
-def level_printer(*, quiet: bool) -> Callable[[Mapping[str, object]], None]:
-    """Return what prints a line to stderr for each level that has ended."""
-    from voicebench.report.console.level_table import offered
-
-    def done(level: Mapping[str, object]) -> None:
-        if not quiet:
-            standing = level.get("standing") or "so far"
-            typer.echo(
-                f"level {level['level']} ({level['purpose']}), {offered(level)}: {standing}",
-                err=True,
-            )
-
-    return done
 
 
 def publish_load(outcome: LoadOutcome, *, as_json: bool, quiet: bool) -> ExitCode:

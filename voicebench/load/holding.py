@@ -8,7 +8,7 @@ are not chosen by their results.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from voicebench.load.call_plan import LoadPlan
@@ -75,6 +75,9 @@ class HeldFor:
     """The finished turns of all phases."""
     ended_s: float
     interrupted: bool = False
+    steady: bool = True
+    """False if the level never became steady; then the window is its last blocks."""
+    client: ClientState = field(default_factory=ClientState)
 
     @property
     def measured(self) -> LevelTurns:
@@ -112,7 +115,8 @@ class _Holding:
             return self._end(self._window(), self._times.drain_s)
         except KeyboardInterrupt:
             judged = self._judged(self._turns(), self._window())
-            return HeldFor(judged, self._turns(), self._now_s, interrupted=True)
+            steady = self._start_s is not None
+            return HeldFor(judged, self._turns(), self._now_s, interrupted=True, steady=steady)
 
     def _ends(self) -> bool:
         """Go on for a block; return whether the level ends with it."""
@@ -147,24 +151,10 @@ class _Holding:
 
     def _end(self, window: Window, drain_s: float) -> HeldFor:
         self._taken.add(self._held.drain(window.end_s, drain_s))
-        turns = self._turns()
-        judged = judge_level(turns, window, self._rule, client=self._held.client_state())
-        if self._start_s is None:
-            judged = self._never_steady(judged, turns)
-        return HeldFor(judged, turns, self._now_s)
-
-    def _never_steady(self, judged: LevelJudgement, turns: LevelTurns) -> LevelJudgement:
-        """Return the judgement of a level whose trend stayed: a rising trend fails it."""
-        edges = edges_of(judged.window.start_s, self._rule.block_s, BLOCKS_TO_BE_STEADY)
-        means = block_means(turns, edges)
-        rising = any(
-            has_trend(curve) and curve[-1] > curve[0]
-            for curve in (means.in_flight, means.first_audio_ms)
-        )
-        why = "saturated: turns in flight or first audio still rise" if rising else UNSTEADY
-        standing = LevelStanding.FAILS if rising else LevelStanding.UNDECIDED
-        reasons = (*judged.reasons, why)
-        return replace(judged, standing=standing, reasons=reasons, saturated=rising)
+        turns, client = self._turns(), self._held.client_state()
+        steady = self._start_s is not None
+        judged = judge_ended(turns, window, self._rule, client, steady=steady)
+        return HeldFor(judged, turns, self._now_s, steady=steady, client=client)
 
     def _judged(self, turns: LevelTurns, window: Window) -> LevelJudgement:
         return judge_level(
@@ -177,6 +167,23 @@ class _Holding:
 
     def _turns(self) -> LevelTurns:
         return self._taken.columns()
+
+
+def judge_ended(
+    turns: LevelTurns, window: Window, rule: LevelRule, client: ClientState, *, steady: bool
+) -> LevelJudgement:
+    """Judge a level that has ended, from all its turns. If its trend stayed, a rise fails it."""
+    judged = judge_level(turns, window, rule, client=client)
+    if steady:
+        return judged
+    means = block_means(turns, edges_of(window.start_s, rule.block_s, BLOCKS_TO_BE_STEADY))
+    rising = any(
+        has_trend(curve) and curve[-1] > curve[0]
+        for curve in (means.in_flight, means.first_audio_ms)
+    )
+    why = "saturated: turns in flight or first audio still rise" if rising else UNSTEADY
+    standing = LevelStanding.FAILS if rising else LevelStanding.UNDECIDED
+    return replace(judged, standing=standing, reasons=(*judged.reasons, why), saturated=rising)
 
 
 UNSTEADY = "it never became steady; hold it for longer"

@@ -8,7 +8,7 @@ import numpy as np
 
 from voicebench.figures.summary import PERCENTILES, carries, percentile
 from voicebench.load.call_plan import Arrivals, CallRate, LoadPlan, Population, TurnRate
-from voicebench.load.holding import HeldFor
+from voicebench.load.holding import HeldFor, Times
 from voicebench.load.level_rule import GateStanding, LevelRule, LevelStanding
 from voicebench.load.loaded_turn import ANSWERED, LevelTurns, Values
 
@@ -46,23 +46,38 @@ LEVEL_COLUMNS: tuple[tuple[str, str], ...] = (
 
 
 def level_document(
-    number: int, purpose: str, plan: LoadPlan, rule: LevelRule, held: HeldFor
+    number: int, purpose: str, plan: LoadPlan, times: Times, figures: Mapping[str, object]
 ) -> dict[str, object]:
-    """Return the line of a level in ``levels.jsonl``."""
-    judged, turns = held.judgement, held.turns
-    window = judged.window
-    inside = held.measured
+    """Return the line of a level in ``levels.jsonl``; ``figures`` are of `level_figures`."""
     return {
         "schema": SCHEMA_OF_LEVELS,
         "level": number,
         "purpose": purpose,
-        **_arrivals(plan.arrivals),
+        **offered_load(plan.arrivals),
         "seed": plan.seed,
+        "times": {
+            "first_s": times.first_s,
+            "longest_s": times.longest_s,
+            "drain_s": times.drain_s,
+        },
+        **figures,
+    }
+
+
+def level_figures(rule: LevelRule, held: HeldFor) -> dict[str, object]:
+    """Return the part of `level_document` that follows from the turns of the level."""
+    judged, turns = held.judgement, held.turns
+    window = judged.window
+    inside = held.measured
+    return {
         "standing": None if held.interrupted else judged.standing.value,
         "interrupted": held.interrupted,
+        "steady": held.steady,
         "saturated": judged.saturated,
         "reasons": list(judged.reasons),
         "window": {"start_s": window.start_s, "end_s": window.end_s},
+        "ended_s": held.ended_s,
+        "client": {"busiest_core": held.client.busiest_core, "foreign": held.client.foreign},
         "block_s": rule.block_s,
         "error": rule.error,
         "turns": {
@@ -112,7 +127,8 @@ def _part(document: Mapping[str, object], name: str) -> Mapping[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _arrivals(arrivals: Arrivals) -> dict[str, object]:
+def offered_load(arrivals: Arrivals) -> dict[str, object]:
+    """Return the entries that say what a level offers: callers, a rate, or calls of a trace."""
     match arrivals:
         case Population(callers):
             return {"callers": callers}

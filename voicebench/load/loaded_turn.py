@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from voicebench.turn.timeline import Timeline
+
 Outcome = Literal["answered", "failed", "refused", "unfinished"]
 """``refused``: the server said that it has no room (429, 503). ``unfinished``: the turn was still
 open when the level ended. None of them is dropped, and only ``answered`` can be good."""
@@ -39,6 +41,15 @@ class LoadedTurn:
     outcome: Outcome
     values: Mapping[str, float | None]
     """Its metrics by name: those that the gates limit, `late_ms` and `first_audio_due_ms`."""
+
+
+def outcome_of(turn: Timeline) -> Outcome:
+    """Return the outcome of a turn that was taken under load."""
+    if turn.load is not None and turn.load.unfinished:
+        return "unfinished"
+    if turn.failure is None:
+        return "answered"
+    return "refused" if turn.failure.fault == "refused" else "failed"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -43,6 +43,8 @@ class LoadSettings(SettingsSection):
     """Largest level of `capacity`."""
     precision: Annotated[float, Field(ge=0.01, le=1)] = 0.10
     """Smallest ratio of two neighbouring levels of `capacity`, minus 1."""
+    at_least: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Callers that `capacity` must show to be carried. Null asks for one."""
     gates: list[str] = Field(default=list(LOAD_GATES))
     """What a level is judged by: percentiles, shares and rates of its turns."""
 

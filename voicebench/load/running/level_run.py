@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from voicebench.judging.final import Word
 from voicebench.load.call_plan import Arrivals
 from voicebench.load.holding import Engine, HeldFor, Times, hold
+from voicebench.load.level import LevelJudgement
 from voicebench.load.level_document import (
     LEVEL_COLUMNS,
-    SCHEMA_OF_LEVELS,
     csv_cells,
     level_document,
+    level_figures,
+    offered_load,
 )
 from voicebench.load.level_rule import LevelRule
 from voicebench.load.running.load_job import LoadJob
 from voicebench.load.running.virtual_engine import VirtualEngine
-from voicebench.load.search import ERROR
 from voicebench.machine.environment import describe_environment
 from voicebench.measuring.plan import audible_rule, prompts_for
 from voicebench.results.folder import check_writable
@@ -29,8 +31,21 @@ from voicebench.settings import shown_settings
 from voicebench.targets.script import parse_script
 from voicebench.text.chunking import Chunker
 
-LevelDone = Callable[[Mapping[str, object]], None]
-"""Take the document of a level that has ended."""
+
+class LevelWatch(Protocol):
+    """Follows the levels of a run, to show its progress."""
+
+    def began(self, level: Mapping[str, object]) -> None:
+        """Take a level that begins: its number, purpose and callers (or rate)."""
+        ...
+
+    def looked(self, judgement: LevelJudgement, at_s: float) -> None:
+        """Take the judgement so far of the present level, after each block."""
+        ...
+
+    def ended(self, level: Mapping[str, object]) -> None:
+        """Take the document of a level that has ended."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -49,7 +64,7 @@ class LevelRun:
     job: LoadJob
     engine: Engine
     folder: LoadFolder
-    done: LevelDone
+    watch: LevelWatch
     prompts: int
     levels: list[dict[str, object]] = field(default_factory=list)
 
@@ -59,16 +74,22 @@ class LevelRun:
         """Hold one level and keep it."""
         number = len(self.levels) + 1
         plan = self.job.plan(arrivals, self.prompts, seed)
-        held = hold(self.engine.start(plan, number), rule, times, lambda *_: self.folder.sync())
-        document = level_document(number, purpose, plan, rule, held)
+        self.watch.began({"level": number, "purpose": purpose, **offered_load(arrivals)})
+
+        def look(judgement: LevelJudgement, at_s: float) -> None:
+            self.folder.sync()
+            self.watch.looked(judgement, at_s)
+
+        held = hold(self.engine.start(plan, number), rule, times, look)
+        document = level_document(number, purpose, plan, times, level_figures(rule, held))
         self.folder.add_level(document, csv_cells(document))
         self.levels.append(document)
-        self.done(document)
+        self.watch.ended(document)
         return held
 
 
 @contextmanager
-def open_level_run(job: LoadJob, rule: LevelRule, done: LevelDone) -> Iterator[LevelRun]:
+def open_level_run(job: LoadJob, rule: LevelRule, watch: LevelWatch) -> Iterator[LevelRun]:
     """Make the run folder and the engine of a run under load.
 
     Raises `ResultsError` if there can be no folder. ``rule`` names the metrics that are kept.
@@ -98,24 +119,4 @@ def open_level_run(job: LoadJob, rule: LevelRule, done: LevelDone) -> Iterator[L
         environment=environment,
     ) as folder:
         engine.keep = folder.keep
-        yield LevelRun(job, engine, folder, done, len(texts))
-
-
-def answer_head(job: LoadJob, word: Word) -> dict[str, object]:
-    """Return the beginning of the answer's document: verdict, gates and how callers behave."""
-    load = job.settings.load
-    return {
-        "schema": SCHEMA_OF_LEVELS,
-        "verdict": word.value,
-        "exit_code": int(word.exit_code),
-        "quick": job.quick,
-        "gates": [{"gate": gate.gate.text, "share": gate.share} for gate in job.gates],
-        "callers_behave": {
-            "think": load.think,
-            "speech": load.speech,
-            "turns": load.turns,
-            "trace": load.trace,
-            "seed": load.seed,
-        },
-        "error": ERROR,
-    }
+        yield LevelRun(job, engine, folder, watch, len(texts))

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from voicebench.audio.pcm import AudibleRule
-from voicebench.figures.metrics import BY_NAME
+from voicebench.figures.metrics import BY_NAME, NS_PER_MS
 from voicebench.load.call_plan import Call, DueTurn, LoadPlan
 from voicebench.load.draws import draws_of
 from voicebench.load.level_rule import ClientState
@@ -26,7 +26,7 @@ from voicebench.targets.simulated import plan_turn, scripted_turn
 from voicebench.text.chunking import Chunker
 from voicebench.turn.load_place import LoadPlace
 from voicebench.turn.playback import NS_PER_S, listen
-from voicebench.turn.timeline import TimedText, Timeline
+from voicebench.turn.timeline import Failure, TimedText, Timeline
 
 Keep = Callable[[Timeline], None]
 """Keep a finished turn."""
@@ -50,20 +50,25 @@ class ScriptedReply:
     metrics: tuple[str, ...]
 
     @cached_property
-    def _lines(self) -> list[tuple[str, float | None, float]]:
-        """Each metric at no delay, and how it grows with each second of delay."""
+    def _lines(self) -> list[tuple[str, float | None, bool]]:
+        """Each metric at no delay, and whether it grows by the delay."""
         moved = self.after(NS_PER_S)
-        lines: list[tuple[str, float | None, float]] = []
+        lines: list[tuple[str, float | None, bool]] = []
         for name in self.metrics:
             at_once, later = BY_NAME[name].of(_placed(self.turn)), BY_NAME[name].of(_placed(moved))
-            grows = 0.0 if at_once is None or later is None else later - at_once
+            grows = at_once is not None and later is not None and later - at_once > 1.0
             lines.append((name, at_once, grows))
         return lines
 
-    def values(self, delay_s: float) -> dict[str, float | None]:
-        """Return the metrics of a turn whose reply begins ``delay_s`` after its start."""
+    def values(self, delay_ns: int) -> dict[str, float | None]:
+        """Return the metrics of a turn whose reply begins ``delay_ns`` after its start.
+
+        They are computed in nanoseconds as from the stamps of `after`: the same floats.
+        """
         return {
-            name: None if at_once is None else at_once + grows * delay_s
+            name: (_in_ns(at_once) + delay_ns) / NS_PER_MS
+            if grows and at_once is not None
+            else at_once
             for name, at_once, grows in self._lines
         }
 
@@ -204,7 +209,7 @@ class VirtualLevel:
                 self._serve(at_s)
             case _ if kind == _ENDED:
                 assert isinstance(event, _Answer)
-                self._end(event, at_s)
+                self._end(event)
             case _:
                 assert isinstance(event, DueTurn)
                 following = self._plan.following(event, at_s)
@@ -240,33 +245,64 @@ class VirtualLevel:
         self._later(begins_s + reply.length_s, _ENDED, answer)
         self._later(begins_s + reply.heard_s, _HEARD, turn)
 
-    def _end(self, answer: _Answer, at_s: float) -> None:
+    def _end(self, answer: _Answer) -> None:
         turn, reply, delay_s = answer
         self._open.pop(id(turn), None)
         outcome: Outcome = "failed" if reply.turn.failed else "answered"
-        values = reply.values(delay_s)
-        call = turn.call
-        self._done.append(
-            LoadedTurn(call.caller, call.call, turn.number, turn.due_s, at_s, outcome, values)
-        )
+        delay_ns = round(delay_s * NS_PER_S)
+        took_ns = reply.turn.end_ns + delay_ns
+        self._done.append(_loaded(turn, took_ns, outcome, reply.values(delay_ns)))
         if self._engine.keep is not None:
-            self._engine.keep(self._timeline(turn, reply.after(round(delay_s * NS_PER_S))))
+            self._engine.keep(self._timeline(turn, reply.after(delay_ns)))
 
-    def _timeline(self, turn: DueTurn, timeline: Timeline) -> Timeline:
+    def _timeline(self, turn: DueTurn, timeline: Timeline, *, unfinished: bool = False) -> Timeline:
         engine = self._engine
         engine.kept += 1
         prompt = turn.prompt
         if isinstance(prompt, int):
             prompt = engine.prompts[prompt % len(engine.prompts)] if engine.prompts else ""
-        due_ns = round(turn.due_s * NS_PER_S)
         call = turn.call
-        place = LoadPlace(self._level, call.caller, call.call, turn.number, due_ns, 0)
+        place = LoadPlace(
+            *(self._level, call.caller, call.call, turn.number, _ns(turn.due_s), 0),
+            unfinished=unfinished,
+        )
         return replace(timeline, turn=engine.kept, prompt=prompt, load=place)
 
     def _unfinished(self, turn: DueTurn) -> None:
-        call = turn.call
-        self._done.append(
-            LoadedTurn(
-                call.caller, call.call, turn.number, turn.due_s, self._now_s, "unfinished", {}
+        took_ns = max(_ns(self._now_s) - _ns(turn.due_s), 0)
+        self._done.append(_loaded(turn, took_ns, "unfinished", {"late_ms": 0.0}))
+        if self._engine.keep is not None:
+            answered = self._engine.answered.turn
+            still_open = Timeline(
+                turn=0,
+                phase=answered.phase,
+                prompt="",
+                started_at=answered.started_at,
+                end_ns=took_ns,
+                failure=Failure(STILL_OPEN, "timeout", "turn"),
             )
-        )
+            self._engine.keep(self._timeline(turn, still_open, unfinished=True))
+
+
+STILL_OPEN = "still open at the end of the level"
+
+
+def _loaded(
+    turn: DueTurn, took_ns: int, outcome: Outcome, values: dict[str, float | None]
+) -> LoadedTurn:
+    """Return a turn with the moments that are written to its line, which are whole nanoseconds."""
+    call, due_ns = turn.call, _ns(turn.due_s)
+    return LoadedTurn(
+        *(call.caller, call.call, turn.number, due_ns / NS_PER_S),
+        *((due_ns + took_ns) / NS_PER_S, outcome, values),
+    )
+
+
+def _in_ns(milliseconds: float) -> float:
+    """Return nanoseconds, whole if they were whole before they became milliseconds."""
+    found = milliseconds * NS_PER_MS
+    return round(found) if abs(found - round(found)) < 1e-3 else found
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * NS_PER_S)
