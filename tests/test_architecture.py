@@ -65,18 +65,20 @@ NEVER_SLOW = (
 )
 """Modules in those rooms that every run loads, whatever its target and whatever computes it."""
 
-MEASURING_PATH = ("turn", "pipeline", "targets", "measuring", "load.running")
+MEASURING_PATH = ("turn", "pipeline", "targets", "measuring", "load.reading", "load.running")
 """The rooms that a turn passes while it is measured."""
 
 CLOCKS_OF_THE_PATH = {
     "turn.recorder": "the one clock; and the wall clock's label",
     "measuring.plan": "passes the recorder its clock; the silence before a turn",
+    "load.reading.reading_loop": "stamps what was read, as the recorder would; timers",
     "pipeline.device_queue": "how long a device is kept for a turn, and how much was played by now",
     "pipeline.scheduling": "how much of the audio a listener has played by now",
     "targets.simulated": "the instrument's test target plays against the clock",
 }
 
 CLOCKS_ELSEWHERE = {
+    "checks.many_streams": "when the streams begin, and the processor time of the reader",
     "checks.compiled": "the time of each stage, for `doctor --compile`",
     "engines.llm.fast.choosing": "the time of a token, for `doctor --quality`",
     "machine.machine_state": "counters around a turn, and the pauses of the garbage collector",
@@ -88,6 +90,7 @@ CLOCKS_ELSEWHERE = {
     "remote.connection.http": "our duration of a request that a server reports its own for",
     "remote.connection.answer": "our duration of a request that a server reports its own for",
     "remote.connection.connection_pool": "when to give up",
+    "remote.connection.kernel_stamps": "how long bytes lay in the kernel before they were read",
     "remote.connection.open_socket": "how long opening a connection took, before the turn",
     "remote.connection.timeouts": "when to give up",
     "engines.tts.pace": "how fast this machine synthesizes, measured when a voice is loaded",

@@ -163,6 +163,12 @@ ROOMS = (
         ),
     ),
     Room(
+        "load.reading",
+        "the reader: one thread reads the answers of thousands of turns with kernel stamps, and "
+        "takes only their framing apart",
+        ("remote.connection",),
+    ),
+    Room(
         "results",
         "run folders: write one, read a run back from one",
         ("audio", "figures", "judging", "machine", "settings", "turn"),
@@ -177,8 +183,11 @@ ROOMS = (
             "engines.native",
             "engines.tts",
             "figures",
+            "load.pacing",
+            "load.reading",
             "machine",
             "pipeline",
+            "remote.connection",
             "settings",
             "targets",
             "text",

@@ -29,6 +29,17 @@ def selftest(
             "keeps 2ms.",
         ),
     ] = None,
+    streams: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=20_000,
+            help="Measure the reader of `load` with so many streams of speech at once instead.",
+        ),
+    ] = None,
+    length: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="Length of the streams; 10s.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure the instrument's own error with scripted delays.
@@ -41,9 +52,14 @@ def selftest(
       voicebench selftest --turns 50
 
       voicebench selftest --max 2ms
+
+      voicebench selftest --streams 1000
     """
     limit_s = seconds(most, "--max")
     limit_ms = None if limit_s is None else 1000 * limit_s
+    if streams is not None:
+        _many_streams(streams, seconds(length, "--for"), limit_ms, as_json=as_json)
+        return
     from voicebench.checks.selftest import measure_in_process
 
     errors = [measure_in_process(turns)]
@@ -56,6 +72,23 @@ def selftest(
     else:
         _print_table(errors, limit_ms)
     if limit_ms is not None and not all(error.keeps(limit_ms) for error in errors):
+        raise typer.Exit(ExitCode.GATE_FAILED)
+
+
+def _many_streams(
+    streams: int, length_s: float | None, limit_ms: float | None, *, as_json: bool
+) -> None:
+    from voicebench.checks.many_streams import DEFAULT_SECONDS, described, measure_streams
+
+    found = measure_streams(
+        streams, length_s or DEFAULT_SECONDS, lambda line: typer.echo(line, err=True)
+    )
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        for name, words in described(found).items():
+            typer.echo(f"{name:<25}{words}")
+    if limit_ms is not None and found.p99_ms >= limit_ms:
         raise typer.Exit(ExitCode.GATE_FAILED)
 
 

@@ -1,0 +1,298 @@
+"""The reader's own error with many streams at once: its stamps minus the server's send stamps.
+
+A paced server, in a process of its own on another core, sends each stream 25 pieces of speech a
+second, and stamps each piece just before it gives it to the system. The reader of `load` reads all
+streams in one thread. Both clocks are one clock. So the difference is what the way through the
+system and the reader add; the kernel's stamps show the reader's part of it.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import socket
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicebench.errors import CannotMeasure, UsageError
+from voicebench.load.pacing.paced_process import RunningPacedServer, paced_server, pin
+from voicebench.load.pacing.paced_script import NS_A_SECOND, RATE_HZ, PacedScript
+from voicebench.load.pacing.send_stamps import SendStamp
+from voicebench.load.reading.read_answer import AnswerReader
+from voicebench.load.reading.read_log import UNKNOWN_LAG, KeptSound
+from voicebench.load.reading.reading_loop import ReadConnection, ReadingLoop, Timer
+from voicebench.machine.environment import usable_core_numbers
+from voicebench.remote.connection import kernel_stamps
+
+DEFAULT_SECONDS = 10.0
+TARGET_P99_MS = 2.0
+TARGET_P999_MS = 5.0
+DESCRIPTORS_BESIDE_STREAMS = 64
+CONNECT_S = 30.0
+BEGIN_S = 0.2
+"""From the moment that all connections are open to the first request."""
+OVERTIME_S = 10.0
+PIECE_BYTES = 2 * round(0.04 * RATE_HZ)
+
+Times = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class ManyStreams:
+    """The error of the reader with many streams, in milliseconds."""
+
+    streams: int
+    seconds: float
+    pieces: int
+    p50_ms: float
+    p99_ms: float
+    p999_ms: float
+    max_ms: float
+    reads: int
+    merged: int
+    """Pieces that came in a read with an earlier piece of the same stream."""
+    lag_p99_ms: float | None
+    """From the kernel's receive stamp to the reader's; None where there are no such stamps."""
+    busy: float
+    """Share of a core that the reader used."""
+    processor_ms: float
+    """Processor time of the reader for one second of one stream, in ms."""
+    server_late_p99_ms: float
+    """How late the server was by its script; the figures above do not include it."""
+    readiness: str
+    cores: tuple[int, int] | None
+    """Those of server and reader; None where they could not be kept on different cores."""
+
+    @property
+    def is_on_target(self) -> bool:
+        """Whether the 99th and the 99.9th percentile keep the target."""
+        return self.p99_ms < TARGET_P99_MS and self.p999_ms < TARGET_P999_MS
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the figures that are stored with a result."""
+        return asdict(self) | {"on_target": self.is_on_target}
+
+
+def measure_streams(
+    streams: int,
+    seconds: float = DEFAULT_SECONDS,
+    say: Callable[[str], None] = lambda _line: None,
+) -> ManyStreams:
+    """Read ``streams`` streams of speech for ``seconds``, and compare the stamps.
+
+    Raises `UsageError` if there are too few file descriptors, `CannotMeasure` if a stream fails.
+    """
+    check_descriptors(streams)
+    usable = usable_core_numbers()
+    can_pin = hasattr(os, "sched_setaffinity") and len(usable) > 1
+    cores = (usable[0], usable[-1]) if can_pin else None
+    say("starting a paced server")
+    script = PacedScript(ttfb_s=0.0, audio_s=seconds)
+    kernel_stamps.want()
+    with paced_server(script, core=cores[0] if cores else None) as server:
+        with _on_core(cores[1] if cores else None):
+            say(f"reading {streams} streams for {seconds:g} s")
+            read = _Streams(server, streams, seconds)
+            read.take()
+        return read.compared(server.stamps(), cores)
+
+
+def check_descriptors(streams: int) -> None:
+    """Raise `UsageError` if this process may not open so many connections."""
+    with suppress(ImportError):  # Windows has no such limit
+        import resource
+
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        needed = streams + DESCRIPTORS_BESIDE_STREAMS
+        if allowed not in (resource.RLIM_INFINITY, -1) and needed > allowed:
+            raise UsageError(
+                f"{streams} streams need about {needed} file descriptors, and {allowed} are "
+                "allowed",
+                f"raise the limit first: ulimit -n {needed}",
+            )
+
+
+@contextmanager
+def _on_core(core: int | None) -> Iterator[None]:
+    """Keep this process on a core, without garbage collections, and undo both."""
+    before = set(usable_core_numbers())
+    pin(core)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+        if core is not None:
+            os.sched_setaffinity(0, before)
+
+
+class _Streams:
+    def __init__(self, server: RunningPacedServer, streams: int, seconds: float) -> None:
+        self._streams = streams
+        self._seconds = seconds
+        self._host = server.host
+        self._loop = ReadingLoop()
+        self._left = streams
+        self._failed: list[str] = []
+        self._read: dict[int, AnswerReader] = {}
+        self._busy_s = self._took_s = 0.0
+
+    def take(self) -> None:
+        """Connect, ask for all streams within the time of one piece, and read them."""
+        try:
+            connections = self._connected()
+            begin_ns = time.perf_counter_ns() + round(BEGIN_S * NS_A_SECOND)
+            for number, connection in enumerate(connections):
+                self._read[connection.port] = reader = AnswerReader(KeptSound(0), self._ended)
+                connection.receiver = reader
+                at_ns = begin_ns + number * round(0.04 * NS_A_SECOND) // self._streams
+                self._loop.at(at_ns, partial(connection.send, self._request()))
+            self._end_after(self._seconds + OVERTIME_S)
+            busy_s, took_s = time.process_time(), time.perf_counter()
+            self._loop.run()
+            self._busy_s = time.process_time() - busy_s
+            self._took_s = time.perf_counter() - took_s
+        finally:
+            self._loop.close()
+        if self._failed or self._left:
+            why = self._failed[0] if self._failed else "they did not end in time"
+            raise CannotMeasure(
+                f"{max(len(self._failed), self._left)} of {self._streams} streams failed: {why}",
+                "try fewer streams: the paced server or the reader may be too slow here",
+            )
+
+    def _connected(self) -> list[ReadConnection]:
+        address, _, port = self._host.rpartition(":")
+        where = (int(socket.AF_INET), (address, int(port)))
+        connections = [ReadConnection(self._loop, where) for _ in range(self._streams)]
+        waiting = _Opening(connections, self._loop.end)
+        timer = self._end_after(CONNECT_S)
+        self._loop.run()
+        timer.cancel()
+        if waiting.left:
+            raise CannotMeasure(
+                f"{waiting.left} of {self._streams} connections to the paced server did not open",
+                "try fewer streams",
+            )
+        return connections
+
+    def _end_after(self, seconds: float) -> Timer:
+        return self._loop.at(time.perf_counter_ns() + round(seconds * NS_A_SECOND), self._loop.end)
+
+    def _request(self) -> bytes:
+        body = json.dumps({"input": "a", "response_format": "pcm"}).encode()
+        return (
+            f"POST /v1/audio/speech HTTP/1.1\r\nhost: {self._host}\r\n"
+            f"content-length: {len(body)}\r\n\r\n"
+        ).encode() + body
+
+    def _ended(self, why: str, _at_ns: int) -> None:
+        if why:
+            self._failed.append(why)
+        self._left -= 1
+        if not self._left:
+            self._loop.end()
+
+    def compared(self, stamps: Sequence[SendStamp], cores: tuple[int, int] | None) -> ManyStreams:
+        """Return our stamps minus the server's."""
+        sent: dict[int, list[SendStamp]] = defaultdict(list)
+        for stamp in stamps:
+            if stamp.kind == "sound":
+                sent[stamp.port].append(stamp)
+        errors: list[Times] = []
+        lags: list[int] = []
+        reads = 0
+        for port, reader in self._read.items():
+            log = reader.log
+            at_ns = np.array(log.at_ns, dtype=np.int64)
+            sizes = np.array(log.sizes, dtype=np.int64)
+            sent_ns = np.array([stamp.sent_ns for stamp in sent[port]], dtype=np.int64)
+            errors.append(piece_errors(at_ns, sizes, sent_ns))
+            lags += [lag for lag in log.lag_ns if lag != UNKNOWN_LAG]
+            reads += int(np.unique(at_ns).size)
+        added = np.concatenate(errors) / 1e6
+        p50, p99, p999 = (float(value) for value in np.percentile(added, (50, 99, 99.9)))
+        late = [stamp.sent_ns - stamp.due_ns for found in sent.values() for stamp in found]
+        return ManyStreams(
+            streams=self._streams,
+            seconds=self._seconds,
+            pieces=int(added.size),
+            p50_ms=p50,
+            p99_ms=p99,
+            p999_ms=p999,
+            max_ms=float(added.max()),
+            reads=reads,
+            merged=max(int(added.size) - reads, 0),
+            lag_p99_ms=float(np.percentile(lags, 99)) / 1e6 if lags else None,
+            busy=self._busy_s / self._took_s,
+            processor_ms=1000 * self._busy_s / (self._streams * self._seconds),
+            server_late_p99_ms=float(np.percentile(late, 99)) / 1e6,
+            readiness=self._loop.readiness.name,
+            cores=cores,
+        )
+
+
+def piece_errors(at_ns: Times, sizes: Times, sent_ns: Times) -> Times:
+    """Return, for each piece that was sent, when its first byte was read minus when it was sent.
+
+    ``at_ns`` and ``sizes`` are those of what was read, ``sent_ns`` is that of each piece; in ns.
+    """
+    begins = np.arange(sent_ns.size, dtype=np.int64) * PIECE_BYTES
+    first = np.searchsorted(np.cumsum(sizes), begins, side="right")
+    found: Times = at_ns[first] - sent_ns
+    return found
+
+
+class _Opening:
+    """A `Receiver` that counts the connections that are not open yet."""
+
+    def __init__(self, connections: Sequence[ReadConnection], done: Callable[[], None]) -> None:
+        self.left = len(connections)
+        self._done = done
+        for connection in connections:
+            connection.receiver = self
+
+    def opened(self, _at_ns: int) -> None:
+        self.left -= 1
+        if not self.left:
+            self._done()
+
+    def took(self, data: bytes, at_ns: int, received_ns: int | None) -> None:
+        pass
+
+    def closed(self, _why: str, _at_ns: int) -> None:
+        self._done()
+
+
+def described(found: ManyStreams) -> Mapping[str, str]:
+    """Return the lines of the table: a name and its value in words."""
+    cores = (
+        "server and reader shared the cores"
+        if found.cores is None
+        else f"server on core {found.cores[0]}, reader on core {found.cores[1]}"
+    )
+    lag = "no kernel stamps here" if found.lag_p99_ms is None else f"{found.lag_p99_ms:.3f} ms"
+    return {
+        "streams": f"{found.streams} for {found.seconds:g} s, {found.pieces} pieces",
+        "added error p50": f"{found.p50_ms:.3f} ms",
+        "added error p99": f"{found.p99_ms:.3f} ms (target: under {TARGET_P99_MS:g} ms)",
+        "added error p99.9": f"{found.p999_ms:.3f} ms (target: under {TARGET_P999_MS:g} ms)",
+        "largest": f"{found.max_ms:.3f} ms",
+        "reader behind kernel p99": lag,
+        "reads": f"{found.reads}, {found.merged} pieces merged into earlier ones",
+        "reader": f"{found.busy:.0%} of a core, {found.processor_ms:.3f} ms for each second of a "
+        f"stream, {found.readiness}",
+        "server late p99": f"{found.server_late_p99_ms:.3f} ms (not in the error)",
+        "cores": cores,
+    }

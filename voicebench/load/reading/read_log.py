@@ -1,0 +1,82 @@
+"""Log of one answer: 16 bytes a piece for all of it, and the bytes of its beginning.
+
+A thousand streams of speech bring 48 MB a second, which nobody keeps. The moments, the kernel's
+moments and the sizes of all pieces are kept. Of the bytes themselves the first second of a reply is
+kept (`KeptSound`), or all of them for every k-th turn.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from typing import NamedTuple
+
+UNKNOWN_LAG = 0xFFFFFFFF
+"""In the place of a lag that the kernel did not tell."""
+
+
+class ReadPiece(NamedTuple):
+    """One piece of a body: some or all bytes of one read."""
+
+    at_ns: int
+    lag_ns: int | None
+    data: bytes
+    is_kept: bool
+    """Whether ``data`` are its bytes; else they are zeros, as many."""
+
+
+class KeptSound:
+    """How many more bytes of a turn's sound are kept; None keeps all."""
+
+    def __init__(self, most_bytes: int | None) -> None:
+        self.left = most_bytes
+
+    def takes(self, size: int) -> bool:
+        """Return whether the next ``size`` bytes are kept, as all before them."""
+        if self.left is None:
+            return True
+        keeps = self.left > 0
+        self.left = max(self.left - size, 0)
+        return keeps
+
+
+class ReadLog:
+    """The pieces of one answer, as they are read."""
+
+    __slots__ = ("at_ns", "kept", "kept_pieces", "lag_ns", "sizes")
+
+    def __init__(self) -> None:
+        self.at_ns = array("q")
+        self.lag_ns = array("I")
+        self.sizes = array("I")
+        self.kept = bytearray()
+        self.kept_pieces = 0
+
+    def add(self, at_ns: int, received_ns: int | None, size: int) -> None:
+        """Note a piece; its bytes are kept by `keep`, or not."""
+        self.at_ns.append(at_ns)
+        lag = UNKNOWN_LAG if received_ns is None else min(max(at_ns - received_ns, 0), 0xFFFFFFFE)
+        self.lag_ns.append(lag)
+        self.sizes.append(size)
+
+    def keep(self, data: bytes | memoryview) -> None:
+        """Keep the bytes of the piece that was noted last. All pieces before it are kept too."""
+        self.kept += data
+        self.kept_pieces += 1
+
+    def largest_lag_ns(self) -> int | None:
+        """Return the largest lag of all pieces; None if the kernel told none."""
+        known = [lag for lag in self.lag_ns if lag != UNKNOWN_LAG]
+        return max(known, default=None)
+
+    def pieces(self) -> Iterator[ReadPiece]:
+        """Yield the pieces, those that were not kept as zeros."""
+        begin = 0
+        kept = bytes(self.kept)
+        for number, (at_ns, lag, size) in enumerate(
+            zip(self.at_ns, self.lag_ns, self.sizes, strict=True)
+        ):
+            is_kept = number < self.kept_pieces
+            data = kept[begin : begin + size] if is_kept else bytes(size)
+            begin += size
+            yield ReadPiece(at_ns, None if lag == UNKNOWN_LAG else lag, data, is_kept)
