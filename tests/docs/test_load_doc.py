@@ -31,7 +31,19 @@ BLOCKS = "".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL))
 COMMANDS = re.findall(r"^voicebench (.*)$", BLOCKS, re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+SELFTESTS = [command for command in COMMANDS if command.startswith("selftest")]
+
+
+@pytest.mark.parametrize("command", SELFTESTS)
+def test_the_self_test_works_with_a_few_streams(command: str) -> None:
+    few = command.replace("--streams 1000", "--streams 5 --for 200ms")
+    assert few != command
+    done = as_program(*shlex.split(few))
+    assert done.returncode == 0, done.stderr.decode()
+    assert "5 for 0.2 s, 25 pieces" in done.stdout.decode()
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in SELFTESTS])
 def test_every_command_works(command: str, tmp_path: Path) -> None:
     done = as_program(*shlex.split(command), "--quiet", "--results", str(tmp_path / "results"))
     assert done.returncode == 0, done.stderr.decode()
