@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -88,10 +87,10 @@ def memory_bytes() -> int | None:
 
 def address_space_limit() -> int | None:
     """Return how many bytes this process may map (``ulimit -v``); None if unlimited."""
-    if sys.platform == "win32":
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
         return None
-    import resource
-
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     return None if limit == resource.RLIM_INFINITY else limit
 

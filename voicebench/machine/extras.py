@@ -61,20 +61,24 @@ EXTRAS = (
 class MissingExtra(UsageError):
     """A module is missing because its extra is not installed."""
 
-    def __init__(self, extra: Extra, module: str) -> None:
-        """Name the extra, the module, and the command that installs both."""
+    def __init__(self, extra: Extra, module: str, otherwise: str = "") -> None:
+        """Name the extra, the module, the command that installs both, and another way."""
+        another = f", or {otherwise}" if otherwise else ""
         super().__init__(
             f"{extra.purpose}: not installed (no module {module!r})",
-            f"install it: {install_command(extra.name)}",
+            f"install it: {install_command(extra.name)}{another}",
         )
 
 
-def require(name: str) -> None:
-    """Raise `MissingExtra` if the extra ``name`` is not installed completely."""
+def require(name: str, otherwise: str = "") -> None:
+    """Raise `MissingExtra` if the extra ``name`` is not installed completely.
+
+    ``otherwise`` is what the user can do instead of installing it.
+    """
     extra = next(extra for extra in EXTRAS if extra.name == name)
     for module in extra.modules:
         if not is_installed(module):
-            raise MissingExtra(extra, module)
+            raise MissingExtra(extra, module, otherwise)
 
 
 def is_installed(module: str) -> bool:

@@ -187,7 +187,7 @@ class CascadeKind(TargetKind):
                 "set llm.url and tts.url, or run.target = 'voice' or 'realtime'",
             )
         if settings.llm.url is None or settings.tts.url is None:
-            require("local")
+            require("local", "measure a server: --server URL")
         if settings.llm.url is not None:
             address_of(settings.llm.url, "http", "https")
         else:
