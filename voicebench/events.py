@@ -26,7 +26,11 @@ Stage = Literal["connect", "llm", "chunker", "tts", "audio", "transport", "turn"
 
 Fault = Literal["engine", "audio", "timeout", "protocol", "refused", "interrupted"]
 """The kind of failure: an engine failed, the audio is unusable, a time limit passed, the server
-broke its protocol, the server refused, or the user interrupted the turn."""
+broke its protocol, the server refused, or the user interrupted the run."""
+
+CancelHow = Literal["asked", "hung up"]
+"""How a target is told that the listener interrupts: it is asked to stop, and its answer shows when
+it does; or the connection is closed, and what it goes on to do cannot be seen."""
 
 RemarkKind = Literal[
     "reasoning",
@@ -172,8 +176,26 @@ class SpeakerStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnInterrupted:
+    """The listener interrupts the reply: the request to stop it goes out.
+
+    Sound may still come. The turn ends with `TurnFinished`.
+    """
+
+    how: CancelHow = "asked"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStopped:
+    """The interrupted target says that it has stopped, or has sent the whole reply by then.
+
+    Without this event nothing says when, or whether, it stopped.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class TurnFinished:
-    """The last sample is in memory."""
+    """The last sample is in memory. After an interruption: no further sample will be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +220,8 @@ Event = (
     | SilenceTrimmed
     | ServerTiming
     | SpeakerStarted
+    | TurnInterrupted
+    | TurnStopped
     | TurnFinished
     | TurnFailed
 )

@@ -9,6 +9,7 @@ from drawn_turns import MS, drawn_turn
 
 from voicebench.events import ServerTiming
 from voicebench.figures.metrics import BY_NAME, METRICS, Metric, audio_by_chunk, compute
+from voicebench.turn.cut import Cut, CutHow
 from voicebench.turn.load_place import LoadPlace
 from voicebench.turn.timeline import TimedText, Timeline
 
@@ -76,6 +77,15 @@ WHOLE_TURN_BY_EYE = {
     "setup_ms": 12,
 }
 
+# The same turn, interrupted at 250 ms by a caller who had interrupted the turn before as well. It
+# was asked to stop, and said so at 350: sound came until 340. 50 of 200 ms of sound were heard.
+CUT_TURN = replace(
+    WHOLE_TURN,
+    load=LoadPlace(1, 0, 0, 1, 5_000_000, 3_000_000, interrupts=True),
+    cut=Cut(250 * MS, "asked", 350 * MS),
+)
+CUT_TURN_BY_EYE = {"stop_ms": 90, "wasted_audio_s": 0.15, "interrupting_first_audio_ms": 203}
+
 NOTHING = drawn_turn()
 LLM_METRICS = {"llm_ttft_ms", "llm_total_ms", "llm_itl_ms", "llm_tokens", "llm_tokens_per_s"}
 
@@ -89,7 +99,9 @@ def shown(turn: Timeline) -> set[str]:
 
 
 def test_the_drawn_turn_shows_every_metric() -> None:
-    assert set(WHOLE_TURN_BY_EYE) == {metric.name for metric in METRICS}
+    by_eye = {*WHOLE_TURN_BY_EYE, *CUT_TURN_BY_EYE}
+    assert by_eye == {metric.name for metric in METRICS}
+    assert shown(WHOLE_TURN) == set(WHOLE_TURN_BY_EYE)
 
 
 @pytest.mark.parametrize(("name", "by_eye"), WHOLE_TURN_BY_EYE.items())
@@ -120,6 +132,46 @@ def test_no_two_metrics_share_a_name_in_a_gate() -> None:
         metric.short_name for metric in METRICS if metric.short_name != metric.name
     ]
     assert len(set(names)) == len(names)
+
+
+# A turn that the listener interrupts.
+
+
+@pytest.mark.parametrize(("name", "by_eye"), CUT_TURN_BY_EYE.items())
+def test_an_interruption_is_measured_as_read_by_eye(name: str, by_eye: float) -> None:
+    assert value(name, CUT_TURN) == pytest.approx(by_eye, abs=1e-9)
+
+
+def test_a_turn_that_was_cut_off_shows_no_figure_of_a_whole_reply() -> None:
+    whole = {
+        "llm_total_ms", "llm_tokens", "llm_tokens_per_s", "gapless_start_ms", "stall_count",
+        "stall_ms", "longest_stall_ms", "worst_deficit_ms", "turn_ms", "synth_speed_x",
+    }  # fmt: skip
+    hidden = whole | {"client_lag_ms", "setup_ms"}
+    assert shown(CUT_TURN) == (shown(WHOLE_TURN) - hidden) | set(CUT_TURN_BY_EYE)
+
+
+@pytest.mark.parametrize(
+    ("how", "stopped_ms"), [("asked", None), ("hung up", None), ("complete", 345)]
+)
+def test_nobody_knows_when_it_stopped_unless_it_was_asked_and_said_so(
+    how: CutHow, stopped_ms: int | None
+) -> None:
+    stopped_ns = None if stopped_ms is None else stopped_ms * MS
+    turn = replace(WHOLE_TURN, cut=Cut(250 * MS, how, stopped_ns))
+    assert value("stop_ms", turn) is None
+    assert value("wasted_audio_s", turn) == pytest.approx(0.15)
+
+
+def test_a_target_that_sends_nothing_more_has_stopped_at_once() -> None:
+    turn = replace(WHOLE_TURN, cut=Cut(341 * MS, "asked", 900 * MS))
+    assert value("stop_ms", turn) == 0
+
+
+def test_a_complete_reply_that_was_not_heard_out_shows_the_figures_of_a_whole_one() -> None:
+    turn = replace(WHOLE_TURN, cut=Cut(400 * MS, "complete", 345 * MS))
+    assert shown(turn) == shown(WHOLE_TURN) | {"wasted_audio_s"}
+    assert value("wasted_audio_s", turn) == pytest.approx(0.04)  # 340 to 400 of 100 ms were heard
 
 
 # What a target cannot show is missing.

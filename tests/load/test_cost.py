@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from voicebench.load.cost import level_cost
+from voicebench.errors import UsageError
+from voicebench.load.cost import GateCost, level_cost
 from voicebench.load.load_gate import load_gates
 
 
@@ -40,3 +41,30 @@ def test_the_extremes(rate: float) -> None:
 def test_without_gates_nothing_has_to_be_decided() -> None:
     cost = level_cost((), 1.0, first_s=10, block_s=30, longest_s=60, error=0.05)
     assert (cost.turns_to_decide, cost.seconds_to_decide, cost.can_decide) == (0, 0.0, True)
+
+
+# Callers who interrupt.
+
+
+def interrupted(text: str, cut_share: float) -> GateCost:
+    gates = load_gates([text])
+    cost = level_cost(
+        gates, 1.0, first_s=10, block_s=30, longest_s=600, error=0.05, cut_share=cut_share
+    )
+    return cost.gates[0]
+
+
+def test_a_gate_needs_as_many_turns_more_as_do_not_count_for_it() -> None:
+    assert interrupted("stall_count.within(0) >= 95%", 0.5).fixed_n == 118
+    assert interrupted("first_audio_due.p95 < 1s", 0.5).fixed_n == 59
+    assert interrupted("errors.rate <= 5%", 0.5).fixed_n == 59
+    assert interrupted("stop.p95 < 1s", 0.25).fixed_n == 236
+    assert interrupted("good.rate >= 95%", 0.75).fixed_n == 236
+
+
+@pytest.mark.parametrize(
+    ("text", "cut_share"), [("stop.p95 < 1s", 0.0), ("stall_count.within(0) >= 95%", 1.0)]
+)
+def test_a_gate_for_which_no_turn_counts_is_refused(text: str, cut_share: float) -> None:
+    with pytest.raises(UsageError, match="no turn counts for gate"):
+        interrupted(text, cut_share)

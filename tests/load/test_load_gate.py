@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from loaded_turns import columns, rule, turn
 
 from voicebench.errors import UsageError
 from voicebench.judging.gates import parse_gate
-from voicebench.load.load_gate import LOAD_GATES, good_marks, load_gate, load_gates
+from voicebench.load.load_gate import LOAD_GATES, full_turns, good_marks, load_gate, load_gates
+from voicebench.load.loaded_turn import LoadedTurn, Outcome
 
 
 @pytest.mark.parametrize(
@@ -89,3 +92,55 @@ def test_the_tail_is_the_worst_part_whatever_the_limit() -> None:
         tail = gate.tail(columns(found))
         assert tail is not None
         assert set(tail.nonzero()[0]) == {7, 96, 97, 98, 99}
+
+
+# Turns that the caller interrupts.
+
+
+def counts(text: str, *turns: LoadedTurn) -> tuple[int, int]:
+    """Return how many turns keep the gate, and how many count."""
+    gate, found = load_gate(parse_gate(text)), columns(turns, text)
+    counted = found.rows(gate.counted(found))
+    return int(gate.kept(counted).sum()), counted.n
+
+
+def to_be_cut(outcome: Outcome, **values: float) -> LoadedTurn:
+    made = turn(1.0, outcome=outcome)
+    return replace(made, to_be_cut=True, values={**made.values, "stall_count": None, **values})
+
+
+CUT = to_be_cut("cut", stop_ms=80.0, wasted_audio_s=0.4)
+UNSEEN = to_be_cut("cut", wasted_audio_s=0.4)
+COMPLETE = to_be_cut("answered", stall_count=0.0, wasted_audio_s=1.0)
+BROKEN = to_be_cut("failed")
+WHOLE = turn(2.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "n"),
+    [
+        ("first_audio_due.p95 < 300ms", 4, 5),
+        ("errors.rate <= 1%", 4, 5),
+        ("refused.rate <= 1%", 5, 5),
+        ("stall_count.within(0) >= 99%", 1, 2),  # the whole turn, and the broken one
+        ("stop.p95 < 100ms", 1, 3),  # complete before: there was nothing to stop
+        ("wasted_audio_s.p95 < 500ms", 2, 4),
+    ],
+)
+def test_interrupted_turns_count_for_what_they_show(text: str, kept: int, n: int) -> None:
+    text = text.replace("500ms", "0.5s") if "wasted" in text else text
+    assert counts(text, CUT, UNSEEN, COMPLETE, BROKEN, WHOLE) == (kept, n)
+
+
+def test_an_interrupting_turn_that_fails_keeps_no_limit_on_its_first_audio() -> None:
+    gate = "interrupting_first_audio.p95 < 300ms"
+    values = {"interrupting_first_audio_ms": 100.0}
+    good = replace(WHOLE, interrupts=True, values={**WHOLE.values, **values})
+    failed = replace(turn(3.0, outcome="failed"), interrupts=True)
+    assert counts(gate, good, failed, WHOLE) == (1, 2)
+
+
+def test_a_turn_that_was_cut_off_is_never_good() -> None:
+    gates, turns = load_gates(LOAD_GATES), columns([CUT, COMPLETE, BROKEN, WHOLE], *LOAD_GATES)
+    assert good_marks(gates, turns).tolist() == [False, True, False, True]
+    assert full_turns(turns).tolist() == [False, False, True, True]

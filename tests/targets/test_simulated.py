@@ -218,6 +218,7 @@ def test_it_says_what_it_is() -> None:
         "history_s": 0.0,
         "slots": 0,
         "service": "0s",
+        "stop_s": 0.0,
     }
 
 
@@ -244,13 +245,13 @@ def test_spaces_between_parts_and_a_speed_without_x_are_free() -> None:
             "sim:latency=3ms",
             "simulated target 'sim:latency=3ms' has an unknown part 'latency=3ms'; "
             "use ttft=…, token=…, ttfb=…, speed=…, silence=…, words=…, fail=…, history=…, "
-            "slots=…, service=…",
+            "slots=…, service=…, stop=…",
         ),
         (
             "sim:ttft",
             "simulated target 'sim:ttft' has an unknown part 'ttft'; "
             "use ttft=…, token=…, ttfb=…, speed=…, silence=…, words=…, fail=…, history=…, "
-            "slots=…, service=…",
+            "slots=…, service=…, stop=…",
         ),
         (
             "sim:ttft=120",

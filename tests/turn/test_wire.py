@@ -24,7 +24,9 @@ from voicebench.events import (
     Token,
     TurnFailed,
     TurnFinished,
+    TurnInterrupted,
     TurnStarted,
+    TurnStopped,
     Usage,
 )
 from voicebench.turn import wire
@@ -48,6 +50,8 @@ EVENTS: list[Event] = [
     ServerTiming(412.5),
     ServerTiming(80.0, our_ms=91.25, stage="tts"),
     SpeakerStarted(11.0),
+    TurnInterrupted("hung up"),
+    TurnStopped(),
     TurnFinished(),
     TurnFailed("the voice broke", "engine", "tts"),
 ]

@@ -10,6 +10,7 @@ from voicebench.cli.load_options import (
     DryRun,
     For,
     Gates,
+    Interrupt,
     Name,
     Permitted,
     Quick,
@@ -49,6 +50,7 @@ def capacity(
     longest: For = None,
     ramp: Ramp = None,
     seed: Seed = None,
+    interrupt: Interrupt = None,
     name: Name = None,
     target: Target = None,
     gates: Gates = None,
@@ -89,6 +91,7 @@ def capacity(
         longest=longest,
         ramp=ramp,
         seed=seed,
+        interrupt=interrupt,
         gates=gates,
     )
     named |= {

@@ -10,6 +10,7 @@ from voicebench.cli.load_options import (
     DryRun,
     For,
     Gates,
+    Interrupt,
     Name,
     Permitted,
     Quick,
@@ -56,6 +57,7 @@ def load(
     longest: For = None,
     ramp: Ramp = None,
     seed: Seed = None,
+    interrupt: Interrupt = None,
     name: Name = None,
     target: Target = None,
     gates: Gates = None,
@@ -96,6 +98,7 @@ def load(
         longest=longest,
         ramp=ramp,
         seed=seed,
+        interrupt=interrupt,
         gates=gates,
         no_gate=no_gate,
     )
@@ -153,6 +156,7 @@ def _print_plan(job: LoadJob, *, as_json: bool) -> None:
                         "turn": turn.number,
                         "turns_of_call": turn.call.turns,
                         "speech_s": turn.speech_s,
+                        "cut_after_s": turn.cut_after_s,
                     }
                     for turn in shown
                 ],

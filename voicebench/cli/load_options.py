@@ -28,6 +28,13 @@ For = Annotated[
 ]
 Ramp = Annotated[str | None, typer.Option(metavar="TIME", help="Time over which the callers join.")]
 Seed = Annotated[int | None, typer.Option(help="Number that all draws come from.")]
+Interrupt = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARE MOMENT",
+        help="Turns that the caller interrupts, and when after first audio: '20% exp:1.5s'.",
+    ),
+]
 Gates = Annotated[
     list[str] | None,
     typer.Option(
@@ -72,6 +79,7 @@ def load_settings_of(
     longest: str | None,
     ramp: str | None,
     seed: int | None,
+    interrupt: str | None = None,
     gates: Sequence[str] | None,
     no_gate: bool = False,
 ) -> dict[str, object]:
@@ -85,6 +93,7 @@ def load_settings_of(
         "load.for_s": _time(longest, "--for"),
         "load.ramp_s": _time(ramp, "--ramp"),
         "load.seed": seed,
+        "load.interrupt": interrupt,
         "load.gates": [] if no_gate else (list(gates) if gates else None),
     }
 

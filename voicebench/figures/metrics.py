@@ -2,7 +2,8 @@
 
 `METRICS` is the only place where a metric is named. The tables, the CSV header, the gates and the
 documentation all read it. A metric that a timeline does not show is `None`, never 0. Durations are
-milliseconds from the turn's start unless their ``doc`` says otherwise.
+milliseconds from the turn's start unless their ``doc`` says otherwise. Metrics of the whole reply
+are missing for a turn that the listener cut off: it shows only a part of its reply.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from statistics import median
 from typing import Literal
 
 from voicebench.events import Stage
+from voicebench.turn.listened import wasted_s
 from voicebench.turn.playback import (
     Arrival,
     gapless_start_ns,
@@ -264,6 +266,24 @@ def _of_place(name: Literal["client_lag_ns", "setup_ns"]) -> Callable[[Timeline]
     return lambda turn: None if turn.load is None else _ms(getattr(turn.load, name))
 
 
+def _stop(turn: Timeline) -> float | None:
+    """Return how long sound came after the request to stop; None unless the end of it was seen."""
+    cut = turn.cut
+    if cut is None or turn.failed or cut.how != "asked" or cut.stopped_ns is None:
+        return None
+    last_ns = turn.audio[-1].at_ns if turn.audio else cut.at_ns
+    return max(last_ns - cut.at_ns, 0) / NS_PER_MS
+
+
+def _of_whole(of: Callable[[Timeline], float | None]) -> Callable[[Timeline], float | None]:
+    """Return what computes a metric of the whole reply: None if the reply was cut off."""
+    return lambda turn: of(turn) if turn.is_whole else None
+
+
+def _if_interrupting(of: Callable[[Timeline], float | None]) -> Callable[[Timeline], float | None]:
+    return lambda turn: of(turn) if turn.load is not None and turn.load.interrupts else None
+
+
 METRICS: tuple[Metric, ...] = (
     Metric(
         "llm_ttft_ms",
@@ -276,7 +296,7 @@ METRICS: tuple[Metric, ...] = (
         "Turn start to the last token, when the reply's text is complete; for a reply in one "
         "piece, to the reply. Includes the time in which the model waited for a synthesizer on "
         "the same device.",
-        lambda turn: _ms(_reply_complete(turn)),
+        _of_whole(lambda turn: _ms(_reply_complete(turn))),
     ),
     Metric(
         "llm_itl_ms",
@@ -287,7 +307,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "llm_tokens",
         "Tokens of the reply: the model's own count if it fits the text, else the visible deltas.",
-        _token_count,
+        _of_whole(_token_count),
         unit="count",
         better="neither",
     ),
@@ -296,7 +316,7 @@ METRICS: tuple[Metric, ...] = (
         "Decode rate after the first token: (tokens - 1) over the time from the first to the last "
         "token. Missing if the model's count includes hidden tokens or contradicts the tokens "
         "seen.",
-        _token_rate,
+        _of_whole(_token_rate),
         unit="per_s",
         better="higher",
     ),
@@ -331,34 +351,34 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "gapless_start_ms",
         "Turn start to the earliest moment at which playback can begin and never stall.",
-        _gapless_start,
+        _of_whole(_gapless_start),
     ),
     Metric(
         "stall_count",
         "Number of stalls: a listener who starts at first audio finds the buffer empty and pauses.",
-        _of_stalls(len),
+        _of_whole(_of_stalls(len)),
         unit="count",
     ),
     Metric(
         "stall_ms",
         "Total length of the stalls of a listener who starts at first audio.",
-        _of_stalls(sum),
+        _of_whole(_of_stalls(sum)),
     ),
     Metric(
         "longest_stall_ms",
         "Length of the longest stall of a listener who starts at first audio.",
-        _of_stalls(lambda stalls: max(stalls, default=0.0)),
+        _of_whole(_of_stalls(lambda stalls: max(stalls, default=0.0))),
     ),
     Metric(
         "worst_deficit_ms",
         "The largest lag of the received audio behind a playhead that starts at first audio and "
         "never pauses.",
-        _worst_deficit,
+        _of_whole(_worst_deficit),
     ),
     Metric(
         "turn_ms",
         "Turn start to the last sample in host memory.",
-        lambda turn: _ms(turn.audio[-1].at_ns) if turn.audio else None,
+        _of_whole(lambda turn: _ms(turn.audio[-1].at_ns) if turn.audio else None),
     ),
     Metric(
         "audio_s",
@@ -371,7 +391,7 @@ METRICS: tuple[Metric, ...] = (
         "synth_speed_x",
         "Seconds of audio per second of synthesis. The synthesis of a chunk lasts from its "
         "hand-over to its last samples.",
-        _synthesis_speed,
+        _of_whole(_synthesis_speed),
         unit="x",
         better="higher",
     ),
@@ -471,6 +491,28 @@ METRICS: tuple[Metric, ...] = (
         "setup_ms",
         "Dial to ready, once a call: only the first turn of a call has it.",
         _of_place("setup_ns"),
+    ),
+    Metric(
+        "stop_ms",
+        "The request to stop, sent when the listener interrupts, to the last sound that came after "
+        "it; 0 if none came. Missing if the target never said that it had stopped, if the reply "
+        "was complete by then, and if the client could only hang up: that hides what the server "
+        "goes on to do.",
+        _stop,
+    ),
+    Metric(
+        "wasted_audio_s",
+        "Seconds of sound that came and were never heard, because the listener interrupted. "
+        "Missing if the reply was heard out. What a server makes after the client hung up cannot "
+        "be seen.",
+        wasted_s,
+        unit="s",
+    ),
+    Metric(
+        "interrupting_first_audio_ms",
+        "Due moment to the first PCM sample, of a turn with which the caller interrupts the one "
+        "before. Missing for all other turns.",
+        _if_interrupting(_from_due(lambda turn: _ms(_first(turn.audio)))),
     ),
 )
 

@@ -5,6 +5,8 @@ assistant was heard out, the caller has thought, and has spoken::
 
     next due = end of playback + think time + the caller's speech
 
+A caller who interrupts does not think: the next turn is due when that speech has ended.
+
 The end of playback depends on the assistant, so due times come out as the level goes on. Everything
 else of a turn is fixed by (seed, caller, call, turn) before.
 
@@ -29,6 +31,7 @@ from dataclasses import dataclass, field
 
 from voicebench.load.distributions import CountDistribution, DurationDistribution
 from voicebench.load.draws import ARRIVALS, Draws, draws_of
+from voicebench.load.interruption import Interruption
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +90,18 @@ class Behaviour:
     speech: DurationDistribution
     turns: CountDistribution
     """Turns of a call."""
+    interruption: Interruption | None = None
+    """None: every reply is heard out."""
 
     @property
     def pause_s(self) -> float:
         """The mean time from the end of playback to the next due moment."""
         return self.think.mean_s + self.speech.mean_s
+
+    @property
+    def cut_share(self) -> float:
+        """The share of the turns that callers are to interrupt."""
+        return 0.0 if self.interruption is None else self.interruption.share
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +132,11 @@ class DueTurn:
     """The caller's speech, which ends at the due moment."""
     prompt: int | str
     """The prompt's number in the set, or its text."""
+    cut_after_s: float | None = None
+    """From first audio to the moment at which the caller interrupts, if the reply is still being
+    played then; None: never."""
+    interrupts: bool = False
+    """Whether with it the caller interrupts the turn before."""
 
     @property
     def is_last(self) -> bool:
@@ -163,14 +178,15 @@ class LoadPlan:
                 for number, traced in enumerate(calls):
                     yield Call(number, 0, len(traced.turns), traced.at_s)
 
-    def following(self, turn: DueTurn, heard_s: float) -> DueTurn | None:
+    def following(self, turn: DueTurn, heard_s: float, *, cut: bool = False) -> DueTurn | None:
         """Return the turn that comes after ``turn``; None if nobody replaces its caller.
 
         ``heard_s`` is the end of its playback on the level's clock (of the turn, if it failed).
+        With ``cut`` it is the moment at which the caller interrupted; the speech begins there.
         """
         call = turn.call
         if not turn.is_last:
-            return self._due(call, turn.number + 1, heard_s)
+            return self._due(call, turn.number + 1, heard_s, interrupts=cut)
         if not isinstance(self.arrivals, Population):
             return None
         drawn = draws_of(self.seed, call.caller, call.call + 1, 0)
@@ -182,22 +198,39 @@ class LoadPlan:
         if isinstance(self.arrivals, TurnRate):
             drawn = draws_of(self.seed, call.caller, call.call, 0)
             speech_s = self._speech.draw(drawn.speech)
-            return DueTurn(call, 0, call.begins_s, speech_s, self._prompt(drawn))
+            cut_after_s = self._cut_after(call, 0)
+            return DueTurn(call, 0, call.begins_s, speech_s, self._prompt(drawn), cut_after_s)
         return self._due(call, call.from_turn, call.begins_s)
 
-    def _due(self, call: Call, number: int, after_s: float, drawn: Draws | None = None) -> DueTurn:
+    def _due(
+        self,
+        call: Call,
+        number: int,
+        after_s: float,
+        drawn: Draws | None = None,
+        *,
+        interrupts: bool = False,
+    ) -> DueTurn:
+        cut_after_s = self._cut_after(call, number)
         if isinstance(self.arrivals, Trace):
             traced = self.arrivals.calls[call.caller].turns[number]
-            due_s = after_s + traced.think_s + traced.speech_s
+            due_s = after_s + (0.0 if interrupts else traced.think_s) + traced.speech_s
             prompt = number if traced.prompt is None else traced.prompt
-            return DueTurn(call, number, due_s, traced.speech_s, prompt)
+            return DueTurn(call, number, due_s, traced.speech_s, prompt, cut_after_s, interrupts)
         drawn = drawn or draws_of(self.seed, call.caller, call.call, number)
         if call.running and number == call.from_turn:
             pause_s, speech_s = self._rest_of_a_pause(call, number, drawn)
         else:
             speech_s = self._speech.draw(drawn.speech)
-            pause_s = self._think.draw(drawn.think) + speech_s
-        return DueTurn(call, number, after_s + pause_s, speech_s, self._prompt(drawn))
+            pause_s = speech_s if interrupts else self._think.draw(drawn.think) + speech_s
+        due_s, prompt = after_s + pause_s, self._prompt(drawn)
+        return DueTurn(call, number, due_s, speech_s, prompt, cut_after_s, interrupts)
+
+    def _cut_after(self, call: Call, number: int) -> float | None:
+        interruption = self.behaviour.interruption
+        if interruption is None:
+            return None
+        return interruption.drawn(self.seed, call.caller, call.call, number)
 
     def _prompt(self, drawn: Draws) -> int:
         return min(int(drawn.prompt * self.prompts), self.prompts - 1)

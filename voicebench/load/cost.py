@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from voicebench.errors import UsageError
 from voicebench.load.evidence import caution, turns_needed, turns_of_a_sequence
 from voicebench.load.level_rule import LEAST_BLOCKS
 from voicebench.load.load_gate import LoadGate
@@ -92,16 +93,25 @@ def level_cost(
     block_s: float,
     longest_s: float,
     error: float,
+    cut_share: float = 0.0,
 ) -> LevelCost:
-    """Return the cost of a level whose result is wrong with a probability of ``error`` at most."""
+    """Return the cost of a level whose result is wrong with a probability of ``error`` at most.
+
+    Callers interrupt ``cut_share`` of the turns. Raises `UsageError` for a gate for which no turn
+    counts then.
+    """
     blocks = max(int(longest_s / block_s + 1e-9), LEAST_BLOCKS)
     widening = caution(blocks, error)
-    costs = tuple(
-        GateCost(
-            gate,
-            turns_needed(gate.share),
-            math.ceil(widening * turns_of_a_sequence(gate.share, error)),
-        )
-        for gate in gates
-    )
-    return LevelCost(turns_per_s, first_s, block_s, longest_s, costs)
+    costs = []
+    for gate in gates:
+        counted = gate.counted_share(cut_share)
+        if counted <= 0:
+            raise UsageError(
+                f"no turn counts for gate {gate.gate.text!r} if callers interrupt "
+                f"{100 * cut_share:g} % of the turns",
+                "leave the gate out, or change load.interrupt (--interrupt '20% exp:1.5s')",
+            )
+        needed = widening * turns_of_a_sequence(gate.share, error)
+        fixed_n = math.ceil(turns_needed(gate.share) / counted)
+        costs.append(GateCost(gate, fixed_n, math.ceil(needed / counted)))
+    return LevelCost(turns_per_s, first_s, block_s, longest_s, tuple(costs))

@@ -8,8 +8,8 @@ import numpy as np
 
 from voicebench.load.evidence import ShareBounds, block_inflation, share_bounds
 from voicebench.load.level_rule import GateStanding, LevelRule, LevelStanding
-from voicebench.load.load_gate import LoadGate, Marks, good_marks
-from voicebench.load.loaded_turn import LevelTurns, Values
+from voicebench.load.load_gate import LoadGate, full_turns, good_marks
+from voicebench.load.loaded_turn import LevelTurns, Marks, Values
 
 
 def judge_gate(
@@ -51,27 +51,22 @@ def _kept(
 ) -> tuple[Marks, LevelTurns]:
     """Return which turns, or calls, are good for ``gate``, and what was counted."""
     if gate.limits_turns:
-        return gate.kept(inside), inside
+        counted = inside.rows(gate.counted(inside))
+        return gate.kept(counted), counted
     good = good_marks(gates, inside)
     if not gate.counts_calls or not inside.n:
-        return good, inside
+        full = full_turns(inside)
+        return good[full], inside.rows(full)
     keys = np.stack([inside.caller, inside.call])
     _, first, number = np.unique(keys, axis=1, return_index=True, return_inverse=True)
-    bad = np.bincount(number.ravel(), weights=~good, minlength=first.size)
+    full = full_turns(inside)
+    bad = np.bincount(number.ravel(), weights=full & ~good, minlength=first.size)
+    # An interrupted turn that went well until then makes no call bad, and shows no good one.
+    shown = np.bincount(number.ravel(), weights=full, minlength=first.size) > 0
     # A call is counted in the block in which its first measured turn is due.
     order = np.argsort(first)
-    return bad[order] == 0, _rows(inside, first[order])
-
-
-def _rows(turns: LevelTurns, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> LevelTurns:
-    return LevelTurns(
-        turns.due_s[rows],
-        turns.ended_s[rows],
-        turns.outcome[rows],
-        turns.caller[rows],
-        turns.call[rows],
-        {name: column[rows] for name, column in turns.values.items()},
-    )
+    order = order[shown[order]]
+    return bad[order] == 0, inside.rows(first[order])
 
 
 def _inflation(

@@ -34,9 +34,8 @@ from voicebench.load.level_rule import (
     LevelStanding,
     Window,
 )
-from voicebench.load.load_gate import LoadGate, good_marks
+from voicebench.load.load_gate import LoadGate, full_turns, good_marks
 from voicebench.load.loaded_turn import (
-    ANSWERED,
     REFUSED,
     UNFINISHED,
     LevelTurns,
@@ -171,14 +170,15 @@ def _rates(inside: LevelTurns, gates: Sequence[LoadGate]) -> dict[str, float | N
         return dict.fromkeys(
             ("good.rate", "good_calls.rate", "errors.rate", "refused.rate", "unfinished.rate")
         )
-    good = good_marks(gates, inside)
+    good, full = good_marks(gates, inside), full_turns(inside)
     keys = np.stack([inside.caller, inside.call])
     _, number = np.unique(keys, axis=1, return_inverse=True)
-    bad_turns = np.bincount(number.ravel(), weights=~good)
+    bad_turns = np.bincount(number.ravel(), weights=full & ~good)
+    shown = np.bincount(number.ravel(), weights=full) > 0
     return {
-        "good.rate": float(good.mean()),
-        "good_calls.rate": float((bad_turns == 0).mean()),
-        "errors.rate": float((inside.outcome != ANSWERED).mean()),
+        "good.rate": float(good[full].mean()) if full.any() else None,
+        "good_calls.rate": float((bad_turns[shown] == 0).mean()) if shown.any() else None,
+        "errors.rate": float((~inside.went_well).mean()),
         "refused.rate": float((inside.outcome == REFUSED).mean()),
         "unfinished.rate": float((inside.outcome == UNFINISHED).mean()),
     }

@@ -10,10 +10,17 @@ from voicebench.figures.summary import PERCENTILES, carries, percentile
 from voicebench.load.call_plan import Arrivals, CallRate, LoadPlan, Population, TurnRate
 from voicebench.load.holding import HeldFor, Times
 from voicebench.load.level_rule import GateStanding, LevelRule, LevelStanding
-from voicebench.load.loaded_turn import ANSWERED, LevelTurns, Values
+from voicebench.load.loaded_turn import ANSWERED, CUT, LevelTurns, Values
 
 SCHEMA_OF_LEVELS = 1
-TIMES = ("first_audio_due_ms", "first_sound_due_ms", "late_ms", "client_lag_ms")
+TIMES = (
+    "first_audio_due_ms",
+    "first_sound_due_ms",
+    "late_ms",
+    "client_lag_ms",
+    "stop_ms",
+    "interrupting_first_audio_ms",
+)
 """The metrics of which every level has percentiles."""
 
 LEVEL_COLUMNS: tuple[tuple[str, str], ...] = (
@@ -41,6 +48,10 @@ LEVEL_COLUMNS: tuple[tuple[str, str], ...] = (
     ("window_start_s", "Begin of the measured window on the level's clock."),
     ("window_end_s", "End of the measured window."),
     ("seed", "Seed of the level's plan."),
+    ("cut_rate", "Share of turns that the caller interrupted before the whole reply had come."),
+    ("stop_p95_ms", "95th percentile of stop_ms, where the target said that it had stopped."),
+    ("wasted_audio_s", "Seconds of sound that came and were not heard, over all turns."),
+    ("interrupting_first_audio_p95_ms", "95th percentile of first audio of interrupting turns."),
 )
 """Every column of ``load.csv`` with its description."""
 
@@ -85,6 +96,7 @@ def level_figures(rule: LevelRule, held: HeldFor) -> dict[str, object]:
             "measured": inside.n,
             "drain": int((turns.due_s >= window.end_s).sum()),
         },
+        "interruptions": _interruptions(inside),
         "gates": [_gate(gate) for gate in judged.gates],
         "rates": dict(judged.rates),
         "in_flight": judged.in_flight,
@@ -101,6 +113,7 @@ def csv_cells(level: Mapping[str, object]) -> list[object]:
         _part(metrics, name) for name in ("first_audio_due_ms", "late_ms", "client_lag_ms")
     )
     window, turns = _part(level, "window"), _part(level, "turns")
+    interruptions = _part(level, "interruptions")
     listed = level["gates"]
     gates = [gate for gate in listed if isinstance(gate, dict)] if isinstance(listed, list) else []
     cells = {
@@ -116,6 +129,10 @@ def csv_cells(level: Mapping[str, object]) -> list[object]:
         "client_lag_p99_ms": lag.get("p99"),
         "inflation": max((gate["inflation"] for gate in gates), default=None),
         "effective_n": min((gate["effective_n"] for gate in gates), default=None),
+        "cut_rate": interruptions.get("cut.rate"),
+        "stop_p95_ms": _part(metrics, "stop_ms").get("p95"),
+        "wasted_audio_s": interruptions.get("wasted_audio_s"),
+        "interrupting_first_audio_p95_ms": _part(metrics, "interrupting_first_audio_ms").get("p95"),
         "window_start_s": window.get("start_s"),
         "window_end_s": window.get("end_s"),
     }  # fmt: skip
@@ -125,6 +142,26 @@ def csv_cells(level: Mapping[str, object]) -> list[object]:
 def _part(document: Mapping[str, object], name: str) -> Mapping[str, object]:
     found = document.get(name)
     return found if isinstance(found, dict) else {}
+
+
+def _interruptions(inside: LevelTurns) -> dict[str, object] | None:
+    """Return what became of the turns that the caller was to interrupt; None if there are none."""
+    planned = int(inside.to_be_cut.sum())
+    if not planned:
+        return None
+    cut = inside.outcome == CUT
+    stopped = cut & ~np.isnan(inside.values["stop_ms"])
+    wasted = inside.values["wasted_audio_s"]
+    return {
+        "planned": planned,
+        "cut": int(cut.sum()),
+        "cut.rate": float(cut.mean()),
+        "stopped": int(stopped.sum()),
+        "not seen to stop": int((cut & ~stopped).sum()),
+        "complete before": int(((inside.outcome == ANSWERED) & ~np.isnan(wasted)).sum()),
+        "interrupting turns": int(inside.interrupts.sum()),
+        "wasted_audio_s": float(np.nansum(wasted)),
+    }
 
 
 def offered_load(arrivals: Arrivals) -> dict[str, object]:
@@ -158,7 +195,7 @@ def _gate(found: GateStanding) -> dict[str, object]:
 
 def _percentiles(name: str, inside: LevelTurns) -> dict[str, float | None] | None:
     """Return the percentiles that the answered turns are enough for, and the maximum."""
-    values: Values = inside.values.get(name, np.zeros(0))[inside.outcome == ANSWERED]
+    values: Values = inside.values.get(name, np.zeros(0))[inside.went_well]
     known = values[~np.isnan(values)]
     if not known.size:
         return None

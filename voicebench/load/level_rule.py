@@ -44,6 +44,7 @@ class LevelRule:
     def metrics(self) -> tuple[str, ...]:
         """Return the metrics that a level's turns need."""
         needed = ["late_ms", "client_lag_ms", "first_audio_due_ms", "first_sound_due_ms", "audio_s"]
+        needed += ["stop_ms", "wasted_audio_s", "interrupting_first_audio_ms"]
         needed += [gate.metric for gate in self.gates if gate.metric is not None]
         return tuple(dict.fromkeys(needed))
 

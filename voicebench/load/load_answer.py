@@ -23,7 +23,7 @@ from voicebench.load.search import (
 
 DRIFTED = "the lowest level changed between two probes: machine or server drifted"
 ENDED_BY_CLIENT = "the client was too slow for a level, so it says nothing about the server"
-BEHAVIOUR = ("think", "speech", "turns", "trace", "seed")
+BEHAVIOUR = ("think", "speech", "turns", "interrupt", "trace", "seed")
 """The settings of ``load`` that say how callers behave."""
 
 
@@ -32,7 +32,7 @@ def word_of_level(held: HeldFor) -> Word:
     if held.interrupted:
         return Word.INTERRUPTED
     judged = held.judgement
-    if not (held.measured.outcome == ANSWERED).any():
+    if not held.measured.went_well.any():
         return Word.NOTHING_MEASURED
     words = {
         LevelStanding.HOLDS: Word.PASS,

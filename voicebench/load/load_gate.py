@@ -14,6 +14,13 @@ A turn that failed, was refused or did not end keeps no limit: it counts as bad,
 of single turns a percentile is taken over the turns that were answered.) Means, deviations and
 extremes are not shares of turns and cannot be judged here. A limit that allows no exception cannot
 be shown by any number of turns.
+
+**Turns that the caller interrupts** show only a part of their reply. They count for what they show
+before it (first audio) and for errors. For limits on the whole reply, such as stalls, only turns
+count that the plan does not interrupt: which turns were cut off depends on how long they played,
+so leaving out those alone would favour a slow server. Limits on the interruption itself (``stop``,
+``wasted_audio``) count the turns that were interrupted; one that failed, or whose target never
+said that it stopped, keeps none of them.
 """
 
 from __future__ import annotations
@@ -22,12 +29,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from voicebench.errors import UsageError
 from voicebench.figures.figure import Figure
 from voicebench.judging.gates import Gate, parse_gate
-from voicebench.load.loaded_turn import ANSWERED, REFUSED, UNFINISHED, LevelTurns
+from voicebench.load.loaded_turn import ANSWERED, CUT, REFUSED, UNFINISHED, LevelTurns, Marks
 
 LOAD_GATES = (
     "first_audio_due.p95 < 300ms",
@@ -38,8 +44,15 @@ LOAD_GATES = (
 QUICK_SHARE = 0.95
 """The largest share that ``--quick`` asks for."""
 
+UNTIL_FIRST_AUDIO = frozenset(
+    {"late_ms", "client_lag_ms", "setup_ms", "connect_ms", "first_byte_ms", "llm_ttft_ms"}
+    | {"first_chunk_ms", "tts_ttfb_ms", "first_audio_ms", "first_audio_due_ms"}
+)
+"""Metrics that a turn shows by its first audio, before anyone interrupts it."""
+OF_INTERRUPTED = frozenset({"stop_ms", "wasted_audio_s"})
+OF_INTERRUPTING = frozenset({"interrupting_first_audio_ms"})
+
 _EXAMPLE = "write for example 'first_audio_due.p95 < 300ms' or 'errors.rate <= 1%'"
-Marks = NDArray[np.bool_]
 OPERATORS_ON_COLUMNS = {
     "<=": np.less_equal,
     ">=": np.greater_equal,
@@ -70,16 +83,35 @@ class LoadGate:
         """Whether it says when a single turn is good."""
         return self.gate.figure.rate not in ("good", "good_calls")
 
+    def counted(self, turns: LevelTurns) -> Marks:
+        """Return which turns count for this limit, kept or not, shape ``(turns,)``."""
+        if self.metric in OF_INTERRUPTED:
+            shown = ~np.isnan(turns.values[self.metric])
+            counts: Marks = (turns.outcome == CUT) | (turns.to_be_cut & ~turns.went_well) | shown
+            return counts
+        if self.metric in OF_INTERRUPTING:
+            return turns.interrupts
+        if self.metric in UNTIL_FIRST_AUDIO or (self.metric is None and self.limits_turns):
+            return np.ones(turns.n, dtype=np.bool_)
+        return full_turns(turns)
+
+    def counted_share(self, cut_share: float) -> float:
+        """Return the share of the turns that count, if callers interrupt ``cut_share`` of them."""
+        if self.metric in OF_INTERRUPTED | OF_INTERRUPTING:
+            return cut_share
+        if self.metric in UNTIL_FIRST_AUDIO or (self.metric is None and self.limits_turns):
+            return 1.0
+        return 1.0 - cut_share
+
     def kept(self, turns: LevelTurns) -> Marks:
         """Return which turns keep the limit, shape ``(turns,)``. Not for good turns or calls."""
         return np.asarray(self._kept(turns), dtype=np.bool_)
 
     def _kept(self, turns: LevelTurns) -> Marks:
-        answered: Marks = turns.outcome == ANSWERED
         if self.metric is None:
             wrong = {"refused": REFUSED, "unfinished": UNFINISHED}.get(self.gate.rate)
             ended_well: Marks = turns.outcome != wrong
-            return answered if wrong is None else ended_well
+            return turns.went_well if wrong is None else ended_well
         values, limit = turns.values[self.metric], self.gate.argument
         with np.errstate(invalid="ignore"):
             if limit is None:
@@ -88,7 +120,7 @@ class LoadGate:
                 keeps = np.less(values, limit)
             else:
                 keeps = np.less_equal(values, limit)
-        return np.logical_and(answered, keeps)
+        return np.logical_and(turns.went_well, keeps)
 
     def tail(self, turns: LevelTurns) -> Marks | None:
         """Return which turns are the worst 1 - share of them; None for a rate.
@@ -97,7 +129,7 @@ class LoadGate:
         """
         if self.metric is None or not turns.n:
             return None
-        values = np.where(turns.outcome == ANSWERED, turns.values[self.metric], np.nan)
+        values = np.where(turns.went_well, turns.values[self.metric], np.nan)
         lower = self.gate.argument is not None or self.gate.operator in ("<", "<=")
         badness = np.where(np.isnan(values), np.inf, values if lower else -values)
         marks: Marks = badness > np.quantile(badness, self.share, method="lower")
@@ -105,12 +137,21 @@ class LoadGate:
 
 
 def good_marks(gates: Sequence[LoadGate], turns: LevelTurns) -> Marks:
-    """Return which turns are answered and keep the limit of every gate on turns."""
+    """Return which turns are answered and keep every limit that they count for.
+
+    A turn that was cut off is never good.
+    """
     marks: Marks = turns.outcome == ANSWERED
     for gate in gates:
         if gate.limits_turns:
-            marks = marks & gate.kept(turns)
+            marks = marks & (gate.kept(turns) | ~gate.counted(turns))
     return marks
+
+
+def full_turns(turns: LevelTurns) -> Marks:
+    """Return the turns of which some can be good: not those that the caller was to interrupt,
+    unless they failed, were refused or did not end."""
+    return ~turns.to_be_cut | ~turns.went_well
 
 
 def load_gates(texts: Sequence[str], *, quick: bool = False) -> tuple[LoadGate, ...]:

@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 
 from voicebench.turn.timeline import Timeline
 
-Outcome = Literal["answered", "failed", "refused", "unfinished"]
+Outcome = Literal["answered", "failed", "refused", "unfinished", "cut"]
 """``refused``: the server said that it has no room (429, 503). ``unfinished``: the turn was still
-open when the level ended. None of them is dropped, and only ``answered`` can be good."""
+open when the level ended. ``cut``: the caller interrupted the reply before all of it had come,
+which is neither a failure nor a full turn (`LoadGate.counted`). None of them is dropped."""
 
-OUTCOMES: tuple[Outcome, ...] = ("answered", "failed", "refused", "unfinished")
-ANSWERED, FAILED, REFUSED, UNFINISHED = range(4)
+OUTCOMES: tuple[Outcome, ...] = ("answered", "failed", "refused", "unfinished", "cut")
+ANSWERED, FAILED, REFUSED, UNFINISHED, CUT = range(5)
 """The codes of the outcomes in `LevelTurns.outcome`."""
 _CODES = {name: code for code, name in enumerate(OUTCOMES)}
 
 Values = NDArray[np.float64]
+Marks = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,10 @@ class LoadedTurn:
     outcome: Outcome
     values: Mapping[str, float | None]
     """Its metrics by name: those that the gates limit, `late_ms` and `first_audio_due_ms`."""
+    to_be_cut: bool = False
+    """Whether the plan has the caller interrupt it, whatever happened then."""
+    interrupts: bool = False
+    """Whether with it the caller interrupts the turn before."""
 
 
 def outcome_of(turn: Timeline) -> Outcome:
@@ -48,7 +54,7 @@ def outcome_of(turn: Timeline) -> Outcome:
     if turn.load is not None and turn.load.unfinished:
         return "unfinished"
     if turn.failure is None:
-        return "answered"
+        return "answered" if turn.is_whole else "cut"
     return "refused" if turn.failure.fault == "refused" else "failed"
 
 
@@ -63,6 +69,8 @@ class LevelTurns:
     call: NDArray[np.int64]
     values: Mapping[str, Values]
     """Metrics by name; NaN where a turn does not show it."""
+    to_be_cut: Marks
+    interrupts: Marks
 
     @property
     def n(self) -> int:
@@ -72,15 +80,26 @@ class LevelTurns:
     def due_in(self, start_s: float, end_s: float) -> LevelTurns:
         """Return the turns that are due from ``start_s`` on and before ``end_s``."""
         first, last = np.searchsorted(self.due_s, [start_s, end_s])
-        part = slice(int(first), int(last))
+        return self.rows(slice(int(first), int(last)))
+
+    def rows(self, chosen: slice | Marks | NDArray[np.int64]) -> LevelTurns:
+        """Return the turns at these places, or those that are marked."""
         return LevelTurns(
-            self.due_s[part],
-            self.ended_s[part],
-            self.outcome[part],
-            self.caller[part],
-            self.call[part],
-            {name: column[part] for name, column in self.values.items()},
+            self.due_s[chosen],
+            self.ended_s[chosen],
+            self.outcome[chosen],
+            self.caller[chosen],
+            self.call[chosen],
+            {name: column[chosen] for name, column in self.values.items()},
+            self.to_be_cut[chosen],
+            self.interrupts[chosen],
         )
+
+    @property
+    def went_well(self) -> Marks:
+        """Which turns were answered, to their end or until the caller interrupted."""
+        marks: Marks = (self.outcome == ANSWERED) | (self.outcome == CUT)
+        return marks
 
     def counted(self, marks: NDArray[np.bool_], edges: Values) -> NDArray[np.int64]:
         """Return how many marked turns are due in each block between two ``edges``."""
@@ -97,6 +116,8 @@ class GrowingTurns:
         self._outcome: list[int] = []
         self._caller: list[int] = []
         self._call: list[int] = []
+        self._to_be_cut: list[bool] = []
+        self._interrupts: list[bool] = []
         self._values: dict[str, list[float]] = {name: [] for name in metrics}
 
     def add(self, turns: Iterable[LoadedTurn]) -> None:
@@ -107,6 +128,8 @@ class GrowingTurns:
             self._outcome.append(_CODES[turn.outcome])
             self._caller.append(turn.caller)
             self._call.append(turn.call)
+            self._to_be_cut.append(turn.to_be_cut)
+            self._interrupts.append(turn.interrupts)
             for name, column in self._values.items():
                 value = turn.values.get(name)
                 column.append(math.nan if value is None else value)
@@ -114,18 +137,17 @@ class GrowingTurns:
     def columns(self) -> LevelTurns:
         """Return all turns so far, in order of their due moments."""
         due = np.array(self._due, dtype=np.float64)
-        order = np.argsort(due, kind="stable")
-        return LevelTurns(
-            due[order],
-            np.array(self._ended, dtype=np.float64)[order],
-            np.array(self._outcome, dtype=np.int8)[order],
-            np.array(self._caller, dtype=np.int64)[order],
-            np.array(self._call, dtype=np.int64)[order],
-            {
-                name: np.array(column, dtype=np.float64)[order]
-                for name, column in self._values.items()
-            },
+        turns = LevelTurns(
+            due,
+            np.array(self._ended, dtype=np.float64),
+            np.array(self._outcome, dtype=np.int8),
+            np.array(self._caller, dtype=np.int64),
+            np.array(self._call, dtype=np.int64),
+            {name: np.array(column, dtype=np.float64) for name, column in self._values.items()},
+            np.array(self._to_be_cut, dtype=np.bool_),
+            np.array(self._interrupts, dtype=np.bool_),
         )
+        return turns.rows(np.argsort(due, kind="stable"))
 
 
 def columns_of_turns(turns: Iterable[LoadedTurn], metrics: Sequence[str]) -> LevelTurns:

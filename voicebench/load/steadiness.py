@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voicebench.load.loaded_turn import ANSWERED, LevelTurns, Values, mean_in_flight
+from voicebench.load.loaded_turn import LevelTurns, Values, mean_in_flight
 
 STEADY_BLOCKS = 4
 LEAST_TREND = 0.10
@@ -40,7 +40,7 @@ class BlockMeans:
 
 def block_means(turns: LevelTurns, edges: Values) -> BlockMeans:
     """Return both curves between ``edges``. First audio is that of the turns due in a block."""
-    marks = turns.outcome == ANSWERED
+    marks = turns.went_well
     if FIRST_AUDIO_DUE in turns.values:
         marks = marks & ~np.isnan(turns.values[FIRST_AUDIO_DUE])
         weights = turns.values[FIRST_AUDIO_DUE][marks]

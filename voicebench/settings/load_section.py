@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from voicebench.errors import UsageError
 from voicebench.load.distributions import read_count, read_duration
+from voicebench.load.interruption import read_interruption
 from voicebench.load.load_gate import LOAD_GATES, load_gates
 from voicebench.settings.engine_sections import SettingsSection
 
@@ -25,6 +26,9 @@ class LoadSettings(SettingsSection):
     """Length of the caller's speech, written in the same way. A turn is due when it ends."""
     turns: str = "geometric:8"
     """Turns of a call: '6', 'geometric:8' (mean) or 'uniform:2:10'."""
+    interrupt: str | None = None
+    """Share of the turns that the caller interrupts, and the moment after first audio:
+    '20% exp:1.5s'. None: every reply is heard out."""
     trace: str | None = None
     """File with calls to repeat, instead of drawn ones (docs/load.md)."""
     seed: Annotated[int, Field(ge=0, lt=2**62)] = 1
@@ -60,6 +64,14 @@ class LoadSettings(SettingsSection):
     def _counts_can_be_read(cls, text: str) -> str:
         with _refused_as("count"):
             read_count(text, "it")
+        return text
+
+    @field_validator("interrupt")
+    @classmethod
+    def _interruptions_can_be_read(cls, text: str | None) -> str | None:
+        if text is not None:
+            with _refused_as("interruption"):
+                read_interruption(text, "it")
         return text
 
     @field_validator("gates")

@@ -51,6 +51,19 @@ class Conversing(Protocol):
         ...
 
 
+@runtime_checkable
+class Cancellable(Protocol):
+    """A target whose running turn can be cut off, as by a listener who interrupts."""
+
+    def cancel(self) -> None:
+        """Stop the turn that another thread takes; do nothing if none is under way.
+
+        `TurnInterrupted` is emitted as the request to stop goes out. Sound may still come; then
+        the turn ends with `TurnFinished`, and the target can take the next one.
+        """
+        ...
+
+
 class TargetKind:
     """One kind of target: its name, its settings, how it is checked and how it is opened.
 

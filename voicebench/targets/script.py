@@ -19,7 +19,8 @@ class Script:
     to first samples; ``speed_x`` audio seconds per second of synthesis; ``silence_s`` at the head
     of the reply's audio; ``words`` of the reply (one token each); every ``fail``-th turn fails
     after its first token (0: none); ``history_s`` by which each earlier turn of the conversation
-    delays the first token, as if the history was computed again.
+    delays the first token, as if the history was computed again; ``stop_s`` for which it goes on
+    after it was asked to stop.
 
     The server has ``slots`` turns at once (0: any number); further turns wait, first come first
     served. A turn holds its slot for a ``service`` time, and then its reply begins with the delays
@@ -37,6 +38,7 @@ class Script:
     slots: int = 0
     service: str = "0s"
     """A distribution of durations (`voicebench.load.distributions`): ``exp:1.2s``."""
+    stop_s: float = 0.0
 
     @property
     def service_time(self) -> DurationDistribution:

@@ -9,6 +9,8 @@ the instrument's own error (``voicebench selftest``). The audio is computed to l
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -30,7 +32,9 @@ from voicebench.events import (
     Token,
     TurnFailed,
     TurnFinished,
+    TurnInterrupted,
     TurnStarted,
+    TurnStopped,
 )
 from voicebench.load.draws import ARRIVALS, draws_of
 from voicebench.targets import Say, TargetKind
@@ -151,7 +155,7 @@ class WaitingClock(Protocol):
         """Return the present moment in nanoseconds."""
         ...
 
-    def wait_until(self, at_ns: int) -> None:
+    def wait_until(self, at_ns: float) -> None:
         """Return at ``at_ns``, or at once if it is past."""
         ...
 
@@ -166,9 +170,9 @@ class VirtualClock:
         """Return the present moment in nanoseconds."""
         return self._now_ns
 
-    def wait_until(self, at_ns: int) -> None:
+    def wait_until(self, at_ns: float) -> None:
         """Move the clock to ``at_ns``, unless it is past."""
-        self._now_ns = max(self._now_ns, at_ns)
+        self._now_ns = max(self._now_ns, int(at_ns))
 
 
 class RealClock:
@@ -184,7 +188,7 @@ class RealClock:
         """Return the present moment in nanoseconds."""
         return time.perf_counter_ns()
 
-    def wait_until(self, at_ns: int) -> None:
+    def wait_until(self, at_ns: float) -> None:
         """Return at ``at_ns``, or at once if it is past."""
         while (left_ns := at_ns - time.perf_counter_ns()) > 0:
             if left_ns > self._spin_ns:
@@ -208,6 +212,9 @@ class Simulated:
         self._turns = count(1)
         self._plans: dict[bool, list[Scripted]] = {}
         self._plans_after: dict[int, dict[bool, list[Scripted]]] = {0: self._plans}
+        self._lock = threading.Lock()
+        self._emit: Emit | None = None
+        self._cut_ns: int | None = None
         self._plan(fails=False)
 
     def run(self, prompt: str, emit: Emit) -> None:
@@ -218,9 +225,32 @@ class Simulated:
         # Read after the stamp of `TurnStarted`, so that no event is early.
         start_ns = self.clock.now_ns()
         start_ns += self._service_ns(turn)
-        for scripted in self._plan(fails=fails)[1:]:
-            self.clock.wait_until(start_ns + scripted.at_ns)
+        with self._lock:
+            self._emit, self._cut_ns = emit, None
+        plan = self._plan(fails=fails)
+        for scripted in plan[1:-1]:
+            self.clock.wait_until(min(start_ns + scripted.at_ns, self._stops_ns()))
+            if start_ns + scripted.at_ns > self._stops_ns():
+                break
             emit(scripted.event)
+        self.clock.wait_until(min(start_ns + plan[-1].at_ns, self._stops_ns()))
+        with self._lock:
+            self._emit = None
+            if self._cut_ns is not None and isinstance(plan[-1].event, TurnFinished):
+                emit(TurnStopped())
+            emit(plan[-1].event)
+
+    def cancel(self) -> None:
+        """Ask the running turn to stop; it goes on for the script's ``stop`` time."""
+        with self._lock:
+            if self._emit is not None and self._cut_ns is None:
+                self._emit(TurnInterrupted())
+                self._cut_ns = self.clock.now_ns()
+
+    def _stops_ns(self) -> float:
+        """Return when the turn ends because it was asked to; infinity before that."""
+        cut_ns = self._cut_ns
+        return math.inf if cut_ns is None else cut_ns + _ns(self.script.stop_s)
 
     def _service_ns(self, turn: int) -> int:
         """Return the time in a slot. Turns come one at a time here, so none waits for a slot."""

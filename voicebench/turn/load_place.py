@@ -26,3 +26,8 @@ class LoadPlace:
     """Dial to ready; only in the first turn of a call."""
     unfinished: bool = False
     """Whether it was still open when the level ended."""
+    cut_after_ns: int | None = None
+    """From first audio to the moment at which the caller interrupts by the plan; None: never. The
+    reply may have been heard out before."""
+    interrupts: bool = False
+    """Whether with this turn the caller interrupts the one before."""

@@ -7,12 +7,14 @@ The rules, in words:
 3. Time never runs back.
 4. A `Token`, a `Reply` and a `TextChunk` have text; an `AudioChunk` has at least one sample, and
    all of a turn's audio has one sample rate.
+5. A turn is interrupted at most once, and `TurnStopped` comes after that.
 
 Tokens that arrived joined share one stamp: equal stamps mean that the time between them cannot be
 observed.
 
 A target that breaks a rule has a defect, and `seal` raises `IllegalEvent`. A turn that keeps the
-rules is legal, but *failed* if its audio is silent or is not speech (`voicebench.audio.hearing`).
+rules is legal, but *failed* if its audio is silent or is not speech (`voicebench.audio.hearing`). A
+turn that was interrupted may be silent so far.
 
 Sealing turns the PCM into what the metrics need (sample counts, audible onset, levels). So a
 timeline is small, and figures computed from the live turn equal those computed from its line in
@@ -22,7 +24,7 @@ timeline is small, and figures computed from the live turn equal those computed 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
@@ -53,9 +55,12 @@ from voicebench.events import (
     Token,
     TurnFailed,
     TurnFinished,
+    TurnInterrupted,
     TurnStarted,
+    TurnStopped,
     Usage,
 )
+from voicebench.turn.cut import Cut
 from voicebench.turn.load_place import LoadPlace
 from voicebench.turn.playback import Arrival
 
@@ -169,6 +174,14 @@ class Timeline:
     """Those of them that were not computed again, as the model or its server says."""
     load: LoadPlace | None = None
     """None for a turn that was not taken under load."""
+    cut: Cut | None = None
+    """None for a reply that the listener heard out."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the reply came to its end, unless the turn failed; the listener may not have
+        heard all of it."""
+        return self.cut is None or self.cut.how == "complete"
 
     @property
     def failed(self) -> bool:
@@ -228,6 +241,7 @@ def seal(
         sound = _describe_sound(pieces, pcm, found[AudioChunk][0][1].sample_rate, rule)
     failures = [Failure(made.reason, made.fault, made.stage) for _, made in found[TurnFailed]]
     usage = found[Usage][-1][1] if found[Usage] else None
+    cut = _cut(found)
     trimmed = [event.duration_ms for _, event in found[SilenceTrimmed]]
     timeline = Timeline(
         turn=turn,
@@ -240,7 +254,7 @@ def seal(
         chunks=tuple(TimedText(at_ns, event.text) for at_ns, event in found[TextChunk]),
         audio=tuple(Arrival(at_ns, int(event.pcm.size)) for at_ns, event in found[AudioChunk]),
         sound=sound,
-        failure=_last(failures) or _failure_of_audio(sound, pcm),
+        failure=_last(failures) or _failure_of_audio(sound, pcm, cut),
         usage_tokens=None if usage is None else usage.tokens,
         usage_with_hidden=usage is not None and usage.hidden is None,
         prompt_tokens=None if usage is None else usage.prompt_tokens,
@@ -253,6 +267,7 @@ def seal(
         speaker_ns=_last(
             [at_ns + round(event.delay_ms * 1e6) for at_ns, event in found[SpeakerStarted]]
         ),
+        cut=cut,
     )
     return timeline, pcm
 
@@ -296,6 +311,20 @@ def _first_of_each_number(stamped: Sequence[tuple[int, Connected]]) -> tuple[Con
     return tuple(first.values())
 
 
+def _cut(found: Mapping[type[Event], Sequence[tuple[int, Any]]]) -> Cut | None:
+    """Return the interruption. Raises `IllegalEvent` if the events break rule 5."""
+    cuts = found.get(TurnInterrupted, ())
+    stops = [at_ns for at_ns, _ in found.get(TurnStopped, ())]
+    if len(cuts) > 1:
+        raise IllegalEvent("a turn is interrupted once")
+    if stops and (not cuts or stops[0] < cuts[0][0]):
+        raise IllegalEvent("TurnStopped without TurnInterrupted before it")
+    if not cuts:
+        return None
+    at_ns, event = cuts[0]
+    return Cut(at_ns, event.how, _last(stops))
+
+
 def _describe_sound(
     pieces: Sequence[NDArray[np.float32]],
     pcm: NDArray[np.float32],
@@ -316,8 +345,11 @@ def _describe_sound(
     )
 
 
-def _failure_of_audio(sound: Sound | None, pcm: NDArray[np.float32]) -> Failure | None:
-    reason = _fault_of_sound(sound)
+def _failure_of_audio(
+    sound: Sound | None, pcm: NDArray[np.float32], cut: Cut | None
+) -> Failure | None:
+    is_silent = sound is None or sound.first_audible_sample is None
+    reason = None if cut is not None and is_silent else _fault_of_sound(sound)
     wrong = pcm.size - int(np.isfinite(pcm).sum())
     if reason is None and wrong:
         reason = f"{wrong} of {pcm.size} samples of the audio are not finite numbers"

@@ -21,6 +21,7 @@ from voicebench.load.call_plan import (
 from voicebench.load.cost import LevelCost, level_cost
 from voicebench.load.distributions import read_count, read_duration
 from voicebench.load.holding import Times
+from voicebench.load.interruption import read_interruption
 from voicebench.load.level_rule import LEAST_BLOCKS, block_length
 from voicebench.load.load_gate import LoadGate, load_gates
 from voicebench.load.running.refusals import callers_at_once, check_allowed
@@ -60,6 +61,7 @@ class LoadJob:
             read_duration(load.think, "load.think"),
             read_duration(load.speech, "load.speech"),
             read_count(load.turns, "load.turns"),
+            None if load.interrupt is None else read_interruption(load.interrupt, "load.interrupt"),
         )
 
     @property
@@ -102,6 +104,7 @@ class LoadJob:
             block_s=self.block_s,
             longest_s=times.longest_s,
             error=error,
+            cut_share=plan.behaviour.cut_share,
         )
 
 

@@ -11,22 +11,21 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import NamedTuple
 
 from voicebench.audio.pcm import AudibleRule
-from voicebench.figures.metrics import BY_NAME, NS_PER_MS
 from voicebench.load.call_plan import Call, DueTurn, LoadPlan
 from voicebench.load.draws import draws_of
 from voicebench.load.level_rule import ClientState
 from voicebench.load.loaded_turn import LoadedTurn, Outcome
+from voicebench.load.running.scripted_reply import ScriptedInterruptions, ScriptedReply
 from voicebench.targets.script import Script
 from voicebench.targets.simulated import plan_turn, scripted_turn
 from voicebench.text.chunking import Chunker
 from voicebench.turn.load_place import LoadPlace
-from voicebench.turn.playback import NS_PER_S, listen
-from voicebench.turn.timeline import Failure, TimedText, Timeline
+from voicebench.turn.playback import NS_PER_S
+from voicebench.turn.timeline import Failure, Timeline
 
 Keep = Callable[[Timeline], None]
 """Keep a finished turn."""
@@ -40,64 +39,6 @@ class _Answer(NamedTuple):
     turn: DueTurn
     reply: ScriptedReply
     delay_s: float
-
-
-@dataclass(frozen=True)
-class ScriptedReply:
-    """The reply of a script as a sealed turn, whose stamps can be moved."""
-
-    turn: Timeline
-    metrics: tuple[str, ...]
-
-    @cached_property
-    def _lines(self) -> list[tuple[str, float | None, bool]]:
-        """Each metric at no delay, and whether it grows by the delay."""
-        moved = self.after(NS_PER_S)
-        lines: list[tuple[str, float | None, bool]] = []
-        for name in self.metrics:
-            at_once, later = BY_NAME[name].of(_placed(self.turn)), BY_NAME[name].of(_placed(moved))
-            grows = at_once is not None and later is not None and later - at_once > 1.0
-            lines.append((name, at_once, grows))
-        return lines
-
-    def values(self, delay_ns: int) -> dict[str, float | None]:
-        """Return the metrics of a turn whose reply begins ``delay_ns`` after its start.
-
-        They are computed in nanoseconds as from the stamps of `after`: the same floats.
-        """
-        return {
-            name: (_in_ns(at_once) + delay_ns) / NS_PER_MS
-            if grows and at_once is not None
-            else at_once
-            for name, at_once, grows in self._lines
-        }
-
-    @cached_property
-    def length_s(self) -> float:
-        """From the beginning of the reply to its end."""
-        return self.turn.end_ns / NS_PER_S
-
-    @cached_property
-    def heard_s(self) -> float:
-        """From the beginning of the reply to the end of playback; of the turn, if it failed."""
-        if self.turn.failed or self.turn.sound is None:
-            return self.length_s
-        return listen(self.turn.audio, self.turn.sound.sample_rate).end_ns / NS_PER_S
-
-    def after(self, delay_ns: int) -> Timeline:
-        """Return the turn with everything after its start moved by ``delay_ns``."""
-        turn = self.turn
-        return replace(
-            turn,
-            end_ns=turn.end_ns + delay_ns,
-            tokens=tuple(TimedText(at + delay_ns, text) for at, text in turn.tokens),
-            chunks=tuple(TimedText(at + delay_ns, text) for at, text in turn.chunks),
-            audio=tuple(one._replace(at_ns=one.at_ns + delay_ns) for one in turn.audio),
-        )
-
-
-def _placed(turn: Timeline) -> Timeline:
-    return replace(turn, load=LoadPlace(1, 0, 0, 0, 0, 0))
 
 
 class VirtualEngine:
@@ -117,13 +58,22 @@ class VirtualEngine:
         self.keep = keep
         self.prompts = prompts
         self.kept = 0
-        answered, failed = (
-            scripted_turn(plan_turn(script, "", new_chunker(), fails=fails), rule or AudibleRule())
-            for fails in (False, True)
-        )
+        rule = rule or AudibleRule()
+        plans = [plan_turn(script, "", new_chunker(), fails=fails) for fails in (False, True)]
+        answered, failed = (scripted_turn(plan, rule) for plan in plans)
         names = tuple(metrics)
         self.answered = ScriptedReply(answered, names)
         self.failed = ScriptedReply(failed, names)
+        self._interrupted = ScriptedInterruptions(plans[0], script, rule, self.answered)
+        self._interrupting = replace(self.answered, interrupts=True)
+
+    def reply(self, turn: DueTurn, *, fails: bool) -> ScriptedReply:
+        """Return the reply that ``turn`` gets."""
+        if fails:
+            return self.failed
+        if turn.cut_after_s is not None:
+            return replace(self._interrupted.after(turn.cut_after_s), interrupts=turn.interrupts)
+        return self._interrupting if turn.interrupts else self.answered
 
     def start(self, plan: LoadPlan, level: int) -> VirtualLevel:
         """Start a level."""
@@ -211,8 +161,10 @@ class VirtualLevel:
                 assert isinstance(event, _Answer)
                 self._end(event)
             case _:
-                assert isinstance(event, DueTurn)
-                following = self._plan.following(event, at_s)
+                assert isinstance(event, _Answer)
+                following = self._plan.following(
+                    event.turn, at_s, cut=event.reply.turn.cut is not None
+                )
                 if following is not None:
                     self._later(following.due_s, _DUE, following)
 
@@ -239,19 +191,18 @@ class VirtualLevel:
         self._served += 1
         every = self._engine.script.fail
         fails = every > 0 and self._served % every == 0
-        reply = self._engine.failed if fails else self._engine.answered
+        reply = self._engine.reply(turn, fails=fails)
         begins_s = at_s + turn.number * self._engine.script.history_s
         answer = _Answer(turn, reply, begins_s - turn.due_s)
         self._later(begins_s + reply.length_s, _ENDED, answer)
-        self._later(begins_s + reply.heard_s, _HEARD, turn)
+        self._later(begins_s + reply.heard_s, _HEARD, answer)
 
     def _end(self, answer: _Answer) -> None:
         turn, reply, delay_s = answer
         self._open.pop(id(turn), None)
-        outcome: Outcome = "failed" if reply.turn.failed else "answered"
         delay_ns = round(delay_s * NS_PER_S)
         took_ns = reply.turn.end_ns + delay_ns
-        self._done.append(_loaded(turn, took_ns, outcome, reply.values(delay_ns)))
+        self._done.append(_loaded(turn, took_ns, reply.outcome, reply.values(delay_ns)))
         if self._engine.keep is not None:
             self._engine.keep(self._timeline(turn, reply.after(delay_ns)))
 
@@ -262,9 +213,12 @@ class VirtualLevel:
         if isinstance(prompt, int):
             prompt = engine.prompts[prompt % len(engine.prompts)] if engine.prompts else ""
         call = turn.call
+        cut_s = turn.cut_after_s
         place = LoadPlace(
             *(self._level, call.caller, call.call, turn.number, _ns(turn.due_s), 0),
             unfinished=unfinished,
+            cut_after_ns=None if cut_s is None else _ns(cut_s),
+            interrupts=turn.interrupts,
         )
         return replace(timeline, turn=engine.kept, prompt=prompt, load=place)
 
@@ -295,13 +249,9 @@ def _loaded(
     return LoadedTurn(
         *(call.caller, call.call, turn.number, due_ns / NS_PER_S),
         *((due_ns + took_ns) / NS_PER_S, outcome, values),
+        to_be_cut=turn.cut_after_s is not None,
+        interrupts=turn.interrupts,
     )
-
-
-def _in_ns(milliseconds: float) -> float:
-    """Return nanoseconds, whole if they were whole before they became milliseconds."""
-    found = milliseconds * NS_PER_MS
-    return round(found) if abs(found - round(found)) < 1e-3 else found
 
 
 def _ns(seconds: float) -> int:
