@@ -73,9 +73,10 @@ def test_every_metric_an_in_process_target_can_show_is_there(overlapped: Recorde
     under_load = {"late_ms", "client_lag_ms", "setup_ms"} | {
         name for name in BY_NAME if name.endswith("_due_ms")
     }
+    of_interruptions = {"stop_ms", "wasted_audio_s", "interrupting_first_audio_ms"}
     for turn in measured(overlapped):
         missing = {name for name, value in compute(turn).items() if value is None}
-        assert missing == over_a_wire | under_load | {"speaker_ms"}
+        assert missing == over_a_wire | under_load | of_interruptions | {"speaker_ms"}
 
 
 def test_nothing_is_left_unattributed(overlapped: RecordedRun, sequential: RecordedRun) -> None:

@@ -13,7 +13,6 @@ from voicebench.load.holding import HeldFor
 from voicebench.load.level_document import SCHEMA_OF_LEVELS, above_shares
 from voicebench.load.level_rule import LevelStanding
 from voicebench.load.load_gate import LoadGate
-from voicebench.load.loaded_turn import ANSWERED
 from voicebench.load.search import (
     ERROR,
     CapacityAnswer,
@@ -59,7 +58,7 @@ def word_of_answer(answer: CapacityAnswer | None, at_least: int | None) -> Word:
 def probe_result(held: HeldFor) -> ProbeResult:
     """Return the result of a level as the search takes it."""
     inside = held.measured
-    values = inside.values["first_audio_due_ms"][inside.outcome == ANSWERED]
+    values = inside.values["first_audio_due_ms"][inside.went_well]
     return ProbeResult(
         held.judgement.standing,
         above_shares(held),
