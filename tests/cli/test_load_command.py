@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
+from loopback import closed_port
 from ran_command import Command
+from served_process import served_process
 
 from voicebench.load.level_document import LEVEL_COLUMNS
 from voicebench.results.load_folder import read_levels
@@ -148,19 +150,59 @@ def test_bad_input_is_refused_in_a_sentence(
     ("more", "says"),
     [
         ((), "would compute in this process"),
-        (("--same-machine",), "take simulated targets only, and run.target is 'cascade'"),
-        (
-            ("--set", "run.target=voice", "--set", "server.url=wss://voice.example.com/ws"),
-            "--permitted voice.example.com",
-        ),
+        (("--server", "wss://voice.example.com/ws"), "--permitted voice.example.com"),
+        (("--server", "ws://127.0.0.1:9", "--set", "load.processes=1000"), "load.processes = 1000"),
     ],
 )
-def test_other_targets_are_refused(
+def test_loads_that_must_not_start_are_refused(
     voicebench: Command, tmp_path: Path, name: tuple[str, ...], more: tuple[str, ...], says: str
 ) -> None:
     ran = voicebench(*name, "--results", str(tmp_path), *more)
     assert ran.code == 2
     assert says in ran.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_more_replies_than_can_be_timed_are_refused(voicebench: Command, tmp_path: Path) -> None:
+    one = ("--set", "load.processes=1", "--set", "load.reply_s=600")
+    ran = voicebench(
+        "load", "--callers", "200", "--server", "ws://127.0.0.1:9", *one, "--results", str(tmp_path)
+    )
+    assert ran.code == 2
+    assert "replies would come in at once, and 1 client process can time 150" in ran.err
+
+
+def test_a_server_that_is_down_is_named(voicebench: Command, tmp_path: Path) -> None:
+    url = f"ws://127.0.0.1:{closed_port()}"
+    ran = voicebench(
+        "load", "--callers", "5", "--server", url, "--no-gate", "--results", str(tmp_path)
+    )
+    assert ran.code == 4
+    assert url in ran.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_level_against_a_server(voicebench: Command, tmp_path: Path) -> None:
+    with served_process("sim:ttft=40ms,token=2ms,ttfb=20ms,speed=20x,words=3") as served:
+        brisk = ("load.think=exp:100ms", "load.speech=200ms", "load.reply_s=1")
+        ran = voicebench(
+            *("load", "--server", served.voice_url, "--callers", "4", "--for", "3s", "--no-gate"),
+            *(part for one in brisk for part in ("--set", one)),
+            *("--results", str(tmp_path), "--json"),
+        )
+    # A busy machine makes the level invalid, which is what it has to say then.
+    assert ran.code in (0, 5)
+    folder = folder_of(tmp_path)
+    [level] = read_levels(folder)
+    turns = level["turns"]
+    assert isinstance(turns, dict)
+    assert turns["measured"] > 4
+    lines = (folder / "turns.jsonl").read_text().splitlines()
+    assert len(lines) == sum(turns.values())
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["clock"] == "real"
+    assert environment["client"]["server_on_this_machine"] is True
+    assert environment["target"]["url"] == served.voice_url
 
 
 def test_a_dry_run_says_the_price_and_holds_nothing(voicebench: Command, tmp_path: Path) -> None:

@@ -23,16 +23,21 @@ class Steady:
         *,
         stuck_at_s: float | None = None,
         interrupted_at_s: float | None = None,
+        broken_at_s: float | None = None,
     ) -> None:
         self.first_audio = first_audio
         self.stuck_at_s = stuck_at_s
         self.interrupted_at_s = interrupted_at_s
+        self.broken_at_s = broken_at_s
+        self.broken: tuple[str, ...] = ()
         self.now_s = 0.0
         self.drained: tuple[float, float] | None = None
 
     def advance(self, until_s: float) -> Sequence[LoadedTurn]:
         if self.interrupted_at_s is not None and until_s > self.interrupted_at_s:
             raise KeyboardInterrupt
+        if self.broken_at_s is not None and until_s > self.broken_at_s:
+            self.broken = ("a process of the client failed",)
         found = [
             turn(number / 2, self.first_audio(number / 2), caller=number % 9)
             for number in range(int(2 * self.now_s), int(2 * until_s))
@@ -50,7 +55,13 @@ class Steady:
         return [turn(due_s, None, "unfinished") for due_s in self.open_due_s()]
 
     def client_state(self) -> ClientState:
-        return ClientState()
+        return ClientState(broken=self.broken)
+
+    def abandon(self) -> Sequence[LoadedTurn]:
+        return [turn(self.now_s, fast(self.now_s))]
+
+    def close(self) -> None:
+        pass
 
 
 def fast(due_s: float) -> float:
@@ -114,7 +125,24 @@ def test_a_turn_that_never_ends_is_unfinished_and_counted() -> None:
 def test_ctrl_c_keeps_what_was_taken_so_far() -> None:
     held: HeldFor = hold(Steady(fast, interrupted_at_s=200.0), rule(), TIMES)
     assert held.interrupted
-    assert held.turns.n == 2 * 190
+    assert held.turns.n == 2 * 190 + 1
     early: HeldFor = hold(Steady(fast, interrupted_at_s=5.0), rule(), TIMES)
     assert early.interrupted
-    assert early.turns.n == 0
+    assert early.turns.n == 1
+
+
+@pytest.mark.parametrize("at_s", [5.0, 60.0, 300.0])
+def test_a_client_that_breaks_ends_the_level_as_invalid(at_s: float) -> None:
+    engine = Steady(fast, broken_at_s=at_s)
+    held = hold(engine, rule(), Times(10.0, 600.0, 60.0, whole=True))
+    assert held.judgement.standing is LevelStanding.INVALID
+    assert held.judgement.reasons[0] == "a process of the client failed"
+    assert engine.drained is not None
+    assert held.ended_s < at_s + 60
+
+
+def test_a_level_that_is_not_judged_may_be_shorter_than_a_trend() -> None:
+    held = hold(Steady(fast), rule(), Times(10.0, 60.0, 60.0, whole=True))
+    assert held.judgement.window.start_s == 10.0
+    assert held.judgement.window.length_s == 60.0
+    assert held.ended_s == 70.0

@@ -19,8 +19,10 @@ from voicebench.cli.load_options import (
     Results,
     SameMachine,
     Seed,
+    Server,
     Target,
     cost_lines,
+    fetch_models_of,
     load_settings_of,
     publish_load,
 )
@@ -53,6 +55,7 @@ def capacity(
     interrupt: Interrupt = None,
     name: Name = None,
     target: Target = None,
+    server: Server = None,
     gates: Gates = None,
     quick: Quick = False,
     results: Results = None,
@@ -87,6 +90,7 @@ def capacity(
     named = load_settings_of(
         name=name,
         target=target,
+        server=server,
         results=results,
         longest=longest,
         ramp=ramp,
@@ -121,6 +125,7 @@ def capacity(
         _print_cost(job, as_json=as_json)
         return
     check_load(job, Population(wanted or load.max_callers), ERROR / 4)
+    fetch_models_of(job, quiet=quiet)
     with LoadProgress(Console(stderr=True, quiet=quiet)) as progress:
         outcome = run_capacity(job, progress)
     raise typer.Exit(publish_load(outcome, as_json=as_json, quiet=quiet))

@@ -19,8 +19,10 @@ from voicebench.cli.load_options import (
     Results,
     SameMachine,
     Seed,
+    Server,
     Target,
     cost_lines,
+    fetch_models_of,
     load_settings_of,
     publish_load,
 )
@@ -60,6 +62,7 @@ def load(
     interrupt: Interrupt = None,
     name: Name = None,
     target: Target = None,
+    server: Server = None,
     gates: Gates = None,
     no_gate: Annotated[bool, typer.Option("--no-gate", help="Judge by no gate.")] = False,
     quick: Quick = False,
@@ -94,6 +97,7 @@ def load(
     named = load_settings_of(
         name=name,
         target=target,
+        server=server,
         results=results,
         longest=longest,
         ramp=ramp,
@@ -109,6 +113,7 @@ def load(
         _print_plan(job, as_json=as_json)
         return
     check_load(job, job.arrivals, ERROR)
+    fetch_models_of(job, quiet=quiet)
     with LoadProgress(Console(stderr=True, quiet=quiet)) as progress:
         outcome = run_load(job, progress)
     raise typer.Exit(publish_load(outcome, as_json=as_json, quiet=quiet))

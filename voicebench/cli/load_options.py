@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voicebench.cli.options import seconds
+from voicebench.cli.options import seconds, server_settings
 from voicebench.cli.output import print_json, print_sheet
 from voicebench.errors import CannotMeasure, ExitCode, UsageError
 
@@ -16,10 +16,22 @@ if TYPE_CHECKING:
 
     from voicebench.load.cost import LevelCost
     from voicebench.load.running.level_run import LoadOutcome
+    from voicebench.load.running.load_job import LoadJob
 
 Target = Annotated[
     str | None,
-    typer.Option(help="A simulated target, such as 'sim:slots=8,service=exp:200ms'."),
+    typer.Option(
+        help="'cascade', 'voice' or 'realtime' as the settings have it, or a simulated target such "
+        "as 'sim:slots=8,service=exp:200ms'."
+    ),
+]
+Server = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Load a server. http(s)://…: OpenAI's chat and speech routes. ws(s)://…: one endpoint "
+        "for the whole turn.",
+    ),
 ]
 Name = Annotated[str | None, typer.Option(help="Name of the run, part of its run folder's name.")]
 For = Annotated[
@@ -75,6 +87,7 @@ def load_settings_of(
     *,
     name: str | None,
     target: str | None,
+    server: str | None,
     results: str | None,
     longest: str | None,
     ramp: str | None,
@@ -95,7 +108,7 @@ def load_settings_of(
         "load.seed": seed,
         "load.interrupt": interrupt,
         "load.gates": [] if no_gate else (list(gates) if gates else None),
-    }
+    } | server_settings(server)
 
 
 def _time(text: str | None, option: str) -> float | None:
@@ -106,6 +119,15 @@ def _time(text: str | None, option: str) -> float | None:
     from voicebench.load.rates import read_time
 
     return read_time(text, option)
+
+
+def fetch_models_of(job: LoadJob, *, quiet: bool) -> None:
+    """Fetch the models of engines in process. Raises `CannotMeasure` for a server that is down."""
+    from rich.console import Console
+
+    from voicebench.cli.models import fetch_with_progress
+
+    fetch_with_progress(job.settings, Console(stderr=True, quiet=quiet))
 
 
 def publish_load(outcome: LoadOutcome, *, as_json: bool, quiet: bool) -> ExitCode:

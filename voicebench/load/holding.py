@@ -25,7 +25,8 @@ class HeldLevel(Protocol):
     def advance(self, until_s: float) -> Sequence[LoadedTurn]:
         """Let the level go on until ``until_s``; return the turns that ended since the last call.
 
-        Raises `KeyboardInterrupt`; the finished turns come with the next call.
+        Returns at once if the client's side failed (`ClientState.broken`). Raises
+        `KeyboardInterrupt`; the finished turns come with the next call.
         """
         ...
 
@@ -42,6 +43,14 @@ class HeldLevel(Protocol):
 
     def client_state(self) -> ClientState:
         """Return the state of the client's side so far."""
+        ...
+
+    def abandon(self) -> Sequence[LoadedTurn]:
+        """End the level at once; return the turns that ended, and drop the open ones."""
+        ...
+
+    def close(self) -> None:
+        """Release what the level uses. It has ended, or an error ends it."""
         ...
 
 
@@ -114,6 +123,7 @@ class _Holding:
                 pass
             return self._end(self._window(), self._times.drain_s)
         except KeyboardInterrupt:
+            self._taken.add(self._held.abandon())
             judged = self._judged(self._turns(), self._window())
             steady = self._start_s is not None
             return HeldFor(judged, self._turns(), self._now_s, interrupted=True, steady=steady)
@@ -125,8 +135,12 @@ class _Holding:
             self._began = True
         self._now_s += self._rule.block_s
         self._taken.add(self._held.advance(self._now_s))
+        if self._held.client_state().broken:
+            return True
         turns = self._turns()
-        if self._start_s is None:
+        if self._is_too_short_to_see_steadiness:
+            self._start_s = self._times.first_s
+        elif self._start_s is None:
             self._start_s = steady_from(turns, self._times.first_s, self._rule.block_s, self._now_s)
         if self._start_s is None:
             return self._now_s >= self._last_start_s
@@ -136,6 +150,11 @@ class _Holding:
         if window.length_s >= self._times.longest_s - 1e-6:
             return True
         return not self._times.whole and _is_decided(judged, self._rule)
+
+    @property
+    def _is_too_short_to_see_steadiness(self) -> bool:
+        """Whether it is shorter than the blocks that show a trend. Such a level is not judged."""
+        return self._times.longest_s < BLOCKS_TO_BE_STEADY * self._rule.block_s - 1e-6
 
     @property
     def _last_start_s(self) -> float:
@@ -174,7 +193,7 @@ def judge_ended(
 ) -> LevelJudgement:
     """Judge a level that has ended, from all its turns. If its trend stayed, a rise fails it."""
     judged = judge_level(turns, window, rule, client=client)
-    if steady:
+    if steady or client.broken:
         return judged
     means = block_means(turns, edges_of(window.start_s, rule.block_s, BLOCKS_TO_BE_STEADY))
     rising = any(

@@ -92,6 +92,8 @@ def judge_level(
     if saturated:
         reasons = (*reasons, "saturated: turns in flight or first audio rise to the end")
     standing = _of_level(standings, inside, blocks, saturated=saturated, invalid=bool(reasons))
+    if client is not None and client.broken:
+        standing = LevelStanding.INVALID
     return LevelJudgement(
         standing,
         window,
@@ -146,7 +148,7 @@ def _fails_without(gate: GateStanding, unfinished: int) -> bool:
 
 
 def _invalid(inside: LevelTurns, client: ClientState) -> tuple[str, ...]:
-    reasons = []
+    reasons = list(client.broken)
     for name, what in (("late_ms", "turns began late"), ("client_lag_ms", "the client read late")):
         values = inside.values.get(name, np.zeros(0))
         known = values[~np.isnan(values)]

@@ -88,7 +88,11 @@ def level_figures(rule: LevelRule, held: HeldFor) -> dict[str, object]:
         "reasons": list(judged.reasons),
         "window": {"start_s": window.start_s, "end_s": window.end_s},
         "ended_s": held.ended_s,
-        "client": {"busiest_core": held.client.busiest_core, "foreign": held.client.foreign},
+        "client": {
+            "busiest_core": held.client.busiest_core,
+            "foreign": held.client.foreign,
+            "broken": list(held.client.broken),
+        },
         "block_s": rule.block_s,
         "error": rule.error,
         "turns": {

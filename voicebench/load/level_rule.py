@@ -75,6 +75,8 @@ class ClientState:
     """The share of time that the busiest core of a client was at work, 0 to 1."""
     foreign: float | None = None
     """The share of the cores that neither client nor server used, 0 to 1."""
+    broken: tuple[str, ...] = ()
+    """Why the level could not be carried out as planned, for example a process that ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,9 @@ class LoadSettings(SettingsSection):
     reply_s: Annotated[float, Field(ge=0, le=600)] = 4.5
     """Expected time in seconds from a due moment to the end of playback. Only used to plan blocks
     and to say what a level costs."""
+    processes: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Client processes, each on a core of its own. Unset: as many as the callers need, on cores
+    that a server on this machine does not need."""
     max_callers: Annotated[int, Field(ge=1, le=1_000_000)] = 64
     """Largest level of `capacity`."""
     precision: Annotated[float, Field(ge=0.01, le=1)] = 0.10

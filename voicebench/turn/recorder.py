@@ -34,6 +34,23 @@ class Recording:
     pcm: NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class Unsealed:
+    """The stamped events of a turn, which can be sealed in another process."""
+
+    events: tuple[Stamped, ...]
+    started_at: str
+
+    def seal(
+        self, turn: int, phase: Phase, rule: AudibleRule, secrets: Secrets = NO_SECRETS
+    ) -> Recording:
+        """Return the finished turn. Raises `voicebench.errors.IllegalEvent` if it breaks a rule."""
+        timeline, pcm = seal(
+            self.events, turn=turn, phase=phase, started_at=self.started_at, rule=rule
+        )
+        return Recording(without_secrets(timeline, secrets), pcm)
+
+
 class Recorder:
     """Records the events of one turn.
 
@@ -81,7 +98,9 @@ class Recorder:
 
     def seal(self, turn: int, phase: Phase, rule: AudibleRule) -> Recording:
         """Return the finished turn. Raises `voicebench.errors.IllegalEvent` if it breaks a rule."""
+        return self.unsealed().seal(turn, phase, rule, self._secrets)
+
+    def unsealed(self) -> Unsealed:
+        """Return the events so far."""
         with self._lock:
-            events = tuple(self._events)
-        timeline, pcm = seal(events, turn=turn, phase=phase, started_at=self._started_at, rule=rule)
-        return Recording(without_secrets(timeline, self._secrets), pcm)
+            return Unsealed(tuple(self._events), self._started_at)

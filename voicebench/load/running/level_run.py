@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -22,14 +21,10 @@ from voicebench.load.level_document import (
 )
 from voicebench.load.level_rule import LevelRule
 from voicebench.load.running.load_job import LoadJob
-from voicebench.load.running.virtual_engine import VirtualEngine
+from voicebench.load.running.opened_engine import engine_for
 from voicebench.machine.environment import describe_environment
-from voicebench.measuring.plan import audible_rule, prompts_for
 from voicebench.results.folder import check_writable
 from voicebench.results.load_folder import LoadFolder, create_load_folder
-from voicebench.settings import shown_settings
-from voicebench.targets.script import parse_script
-from voicebench.text.chunking import Chunker
 
 
 class LevelWatch(Protocol):
@@ -80,7 +75,8 @@ class LevelRun:
             self.folder.sync()
             self.watch.looked(judgement, at_s)
 
-        held = hold(self.engine.start(plan, number), rule, times, look)
+        with closing(self.engine.start(plan, number)) as level:
+            held = hold(level, rule, times, look)
         document = level_document(number, purpose, plan, times, level_figures(rule, held))
         self.folder.add_level(document, csv_cells(document))
         self.levels.append(document)
@@ -96,27 +92,13 @@ def open_level_run(job: LoadJob, rule: LevelRule, watch: LevelWatch) -> Iterator
     """
     settings = job.settings
     check_writable(Path(settings.run.results))
-    prompts = prompts_for(settings, "en")
-    texts = prompts.measured
-    script = parse_script(settings.run.target)
-    chunker = settings.chunker
-    engine = VirtualEngine(
-        script,
-        rule.metrics(),
-        rule=audible_rule(settings.audible),
-        new_chunker=partial(Chunker, chunker.first_words, chunker.later_words),
-        prompts=texts,
-    )
-    environment = describe_environment() | {
-        "target": {"target": "simulated", "script": settings.run.target},
-        "clock": "virtual",
-    }
+    opened = engine_for(job, rule)
     with create_load_folder(
         Path(settings.run.results),
         settings.run.name,
         [name for name, _ in LEVEL_COLUMNS],
-        settings=shown_settings(settings) | {"origins": job.effective.origins},
-        environment=environment,
+        settings={**opened.settings, "origins": job.effective.origins},
+        environment={**describe_environment(), **opened.environment},
     ) as folder:
-        engine.keep = folder.keep
-        yield LevelRun(job, engine, folder, watch, len(texts))
+        opened.keep_with(folder.keep)
+        yield LevelRun(job, opened.engine, folder, watch, opened.prompts)

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from voicebench.errors import UsageError
 from voicebench.load.call_plan import (
@@ -24,12 +25,18 @@ from voicebench.load.holding import Times
 from voicebench.load.interruption import read_interruption
 from voicebench.load.level_rule import LEAST_BLOCKS, block_length
 from voicebench.load.load_gate import LoadGate, load_gates
-from voicebench.load.running.refusals import callers_at_once, check_allowed
+from voicebench.load.running.client_cores import ClientCores, choose_cores
+from voicebench.load.running.refusals import (
+    callers_at_once,
+    check_allowed,
+    receiving_at_once,
+    server_urls,
+)
 from voicebench.load.search import ERROR, planned_levels
 from voicebench.load.trace_file import read_trace
 from voicebench.measuring.plan import prompts_for
 from voicebench.settings import Effective, Settings
-from voicebench.targets.kinds import check_target
+from voicebench.targets.kinds import check_target, kind_of
 from voicebench.targets.script import PREFIX
 
 MOST_TRACE_BYTES = 256_000_000
@@ -71,8 +78,9 @@ class LoadJob:
 
     @property
     def block_s(self) -> float:
-        """The length of a block."""
-        return block_length(self.cycle_s)
+        """The length of a block; without gates at most the level's, because nothing is judged."""
+        usual_s = block_length(self.cycle_s)
+        return usual_s if self.gates else min(usual_s, self.settings.load.for_s)
 
     def plan(self, arrivals: Arrivals, prompts: int, seed: int | None = None) -> LoadPlan:
         """Return the plan of a level."""
@@ -142,8 +150,8 @@ def _trace(path: Path) -> Trace:
 def check_load(job: LoadJob, largest: Arrivals, error: float) -> LevelCost:
     """Return the cost of the largest level.
 
-    Raises `UsageError` for a target that no engine can take under load, and for gates that the
-    longest level cannot decide.
+    Raises `UsageError` for a load that must not start (`refusals`), for too few cores, and for
+    gates that the longest level cannot decide.
     """
     settings = job.settings
     check_target(settings)
@@ -151,11 +159,7 @@ def check_load(job: LoadJob, largest: Arrivals, error: float) -> LevelCost:
     at_once = callers_at_once(job.arrivals, job.behaviour, settings.load.reply_s)
     check_allowed(settings, at_once, job.permitted, same_machine=job.same_machine)
     if not settings.run.target.startswith(PREFIX):
-        raise UsageError(
-            f"`load` and `capacity` take simulated targets only, and run.target is "
-            f"{settings.run.target!r}",
-            "give for example --target 'sim:slots=8,service=exp:200ms'",
-        )
+        client_cores(job, job.arrivals)
     cost = job.cost(largest, error)
     if job.gates and cost.blocks < LEAST_BLOCKS:
         raise UsageError(
@@ -173,6 +177,17 @@ def check_load(job: LoadJob, largest: Arrivals, error: float) -> LevelCost:
             "which asks for shares of 95 %",
         )
     return cost
+
+
+def client_cores(job: LoadJob, arrivals: Arrivals) -> ClientCores:
+    """Return the cores of the client for a level. Raises `UsageError` if they are too few."""
+    settings = job.settings
+    return choose_cores(
+        receiving_at_once(arrivals, job.behaviour, settings.load.reply_s),
+        [urlsplit(url).hostname or "" for url in server_urls(settings)],
+        wanted=settings.load.processes,
+        in_process=bool(kind_of(settings).models(settings, voice_only=False)),
+    )
 
 
 def least_decidable(job: LoadJob) -> int:

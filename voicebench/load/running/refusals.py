@@ -53,6 +53,19 @@ def callers_at_once(arrivals: Arrivals, behaviour: Behaviour, reply_s: float) ->
     return max(math.ceil(mean), 1)
 
 
+def receiving_at_once(arrivals: Arrivals, behaviour: Behaviour, reply_s: float) -> float:
+    """Return about how many replies come in at once, if each comes as fast as it is heard."""
+    match arrivals:
+        case Population(callers):
+            return callers * reply_s / cycle_s(behaviour, reply_s)
+        case CallRate(per_s):
+            return per_s * behaviour.turns.mean * reply_s
+        case TurnRate(per_s):
+            return per_s * reply_s
+        case _:
+            return float(callers_at_once(arrivals, behaviour, reply_s))
+
+
 def _most_at_once(calls: list[tuple[float, float]]) -> int:
     steps = sorted(
         [(begins_s, 1) for begins_s, _ in calls]
@@ -83,7 +96,7 @@ def check_allowed(
             "serve the engines with `voicebench serve` on other cores and give --server URL, or "
             "give --same-machine to measure both together",
         )
-    for url in _urls(settings):
+    for url in server_urls(settings):
         host = urlsplit(url).hostname or ""
         if callers > MOST_CALLERS_UNASKED and not is_near(host) and host not in permitted:
             raise UsageError(
@@ -107,7 +120,8 @@ def is_near(host: str) -> bool:
     return address.is_loopback or (address.is_private and not address.is_unspecified)
 
 
-def _urls(settings: Settings) -> Iterator[str]:
+def server_urls(settings: Settings) -> Iterator[str]:
+    """Yield the URLs of the target's servers."""
     for section in (settings.llm, settings.tts, settings.server):
         if section.url:
             yield section.url

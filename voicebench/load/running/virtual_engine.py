@@ -137,6 +137,14 @@ class VirtualLevel:
         """Return nothing: there is no client beside the clock."""
         return ClientState()
 
+    def abandon(self) -> Sequence[LoadedTurn]:
+        """Return the turns that ended."""
+        done, self._done = self._done, []
+        return done
+
+    def close(self) -> None:
+        """Nothing to release."""
+
     def _step(self) -> None:
         at_s, _, kind, event = heapq.heappop(self._events)
         self._now_s = max(self._now_s, at_s)

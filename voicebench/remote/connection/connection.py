@@ -25,6 +25,7 @@ import httpcore
 
 from voicebench.errors import UsageError
 from voicebench.events import Connected
+from voicebench.remote.connection import kernel_stamps
 from voicebench.remote.connection.access import Address
 from voicebench.remote.connection.connecting import (
     ConnectionAttempt,
@@ -54,6 +55,7 @@ class Connection(httpcore.NetworkStream):
         self.arrivals = 0
         self.closed = False
         self.socket = sock
+        kernel_stamps.ask(sock)
         self._attempt = attempt
         self._heads = ResponseHeads()
         self.connect_ms = attempt.took_ms()
@@ -78,10 +80,10 @@ class Connection(httpcore.NetworkStream):
         try:
             self.socket.settimeout(0)
             with contextlib.suppress(*_NOTHING_THERE):
-                return self.socket.recv(max_bytes)
+                return kernel_stamps.receive(self.socket, max_bytes)
             self.arrivals += 1
             self.socket.settimeout(seconds)
-            return self.socket.recv(max_bytes)
+            return kernel_stamps.receive(self.socket, max_bytes)
         except TimeoutError:
             raise _timeout_error(timeout, httpcore.ReadTimeout()) from None
         except OSError as error:
@@ -99,7 +101,7 @@ class Connection(httpcore.NetworkStream):
         """Return what is there; None where nothing is, no bytes where the peer hung up."""
         try:
             self.socket.settimeout(0)
-            return self.socket.recv(max_bytes)
+            return kernel_stamps.receive(self.socket, max_bytes)
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
         except OSError as error:

@@ -1,0 +1,48 @@
+"""Our own server in a process of its own, which plays a script."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass
+class ServedProcess:
+    """A running ``voicebench serve``."""
+
+    process: subprocess.Popen[str]
+    url: str
+    """``http://127.0.0.1:PORT``."""
+
+    @property
+    def voice_url(self) -> str:
+        """The URL of the voice socket."""
+        return self.url.replace("http://", "ws://") + "/v1/voice"
+
+    def kill(self) -> None:
+        """End it without a farewell."""
+        self.process.kill()
+        self.process.wait()
+
+
+@contextmanager
+def served_process(script: str, *options: str) -> Iterator[ServedProcess]:
+    """Serve ``script`` (``sim:…``) on a free port of this machine."""
+    command = [sys.executable, "-m", "voicebench", "serve", "--target", script, "--port", "0"]
+    process = subprocess.Popen(
+        [*command, "--turns", "64", "--json", "--quiet", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        yield ServedProcess(process, str(json.loads(process.stdout.readline())["url"]))
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()

@@ -1,0 +1,110 @@
+"""The cores of the client: how many processes it gets, where they stay, and who gives way.
+
+Each client process stays on one core. If the server is on this machine, half of the cores are left
+to it, because a server that computes on the client's core would delay the client's reads.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from voicebench.errors import UsageError
+from voicebench.machine.environment import usable_core_numbers
+
+MOST_RECEIVING = 150
+"""Replies that one process can receive at once and time exactly (docs/load.md)."""
+COMFORTABLE = 75
+"""Receiving turns of a process before another process is started, if a core is free."""
+LEAST_PRIORITY = 19
+CAN_PIN = hasattr(os, "sched_setaffinity")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCores:
+    """The cores of the client processes: one each, None for a process that may use any core."""
+
+    of_processes: tuple[int | None, ...]
+    server_is_here: bool
+    usable: int
+    """The cores that this program may use."""
+
+    def describe(self) -> dict[str, object]:
+        """Return the entry of the environment."""
+        pinned = [core for core in self.of_processes if core is not None]
+        return {
+            "processes": len(self.of_processes),
+            "cores": pinned or None,
+            "pinned": bool(pinned),
+            "server_on_this_machine": self.server_is_here,
+        }
+
+
+def choose_cores(
+    receiving: float, hosts: Iterable[str], *, wanted: int | None = None, in_process: bool = False
+) -> ClientCores:
+    """Return the cores for about ``receiving`` replies at once from servers at ``hosts``.
+
+    ``wanted`` is the number of processes, if the user chose it. ``in_process``: the engines are in
+    the client's process, so there is one, on all cores. Raises `UsageError` if the cores are too
+    few.
+    """
+    usable = usable_core_numbers()
+    is_here = any(is_this_machine(host) for host in hosts)
+    if in_process:
+        return ClientCores((None,), True, len(usable))
+    free = usable[len(usable) // 2 :] if is_here else usable
+    if wanted is not None and wanted > len(free):
+        left = ", and half of them are left to the server on this machine" if is_here else ""
+        raise UsageError(
+            f"load.processes = {wanted}, and this program may use {len(usable)} cores{left}",
+            f"set load.processes = {len(free)} or less",
+        )
+    processes = wanted or min(len(free), max(math.ceil(receiving / COMFORTABLE), 1))
+    if receiving > MOST_RECEIVING * processes:
+        raise UsageError(
+            f"about {receiving:.0f} replies would come in at once, and {processes} client "
+            f"process{'es' if processes > 1 else ''} can time {MOST_RECEIVING} each",
+            "use a machine with more cores for the client, or fewer callers",
+        )
+    cores: list[int | None] = [*free[-processes:]] if CAN_PIN else [None] * processes
+    return ClientCores(tuple(cores), is_here, len(usable))
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether ``host`` is an address of this machine. No name is looked up but localhost."""
+    import psutil
+
+    if host == "localhost" or host.endswith(".localhost") or host.startswith("127."):
+        return True
+    with suppress(OSError):
+        addresses = {
+            one.address.partition("%")[0]
+            for found in psutil.net_if_addrs().values()
+            for one in found
+            if one.family in (socket.AF_INET, socket.AF_INET6)
+        }
+        return host in addresses
+    return False
+
+
+def stay_on(core: int | None) -> None:
+    """Keep this process on one core, where the system can do that."""
+    if core is not None and CAN_PIN:
+        with suppress(OSError):  # the core may have been taken away since
+            os.sched_setaffinity(0, {core})
+
+
+def give_way() -> None:
+    """Let this process run only when its core has nothing else to do, or with least priority."""
+    if hasattr(os, "SCHED_IDLE"):
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            return
+    if hasattr(os, "nice"):
+        with suppress(OSError):
+            os.nice(LEAST_PRIORITY)

@@ -1,0 +1,92 @@
+"""A client process: carries out its share of a level's calls on one core.
+
+Python's garbage collector is frozen and off from the moment the level begins, so that it cannot
+hold up a read. The process ends with its level, and its memory with it.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+import threading
+from contextlib import suppress
+from multiprocessing.connection import Connection
+
+from voicebench.errors import VoicebenchError
+from voicebench.load.running.call_lines import CallLines
+from voicebench.load.running.call_threads import CallThreads
+from voicebench.load.running.client_cores import stay_on
+from voicebench.load.running.level_clock import LevelClock
+from voicebench.load.running.level_task import (
+    Begin,
+    Broke,
+    End,
+    Ended,
+    OpenTurns,
+    ProcessTask,
+    Ready,
+    TakenTurn,
+    TellOpen,
+)
+from voicebench.remote.connection import kernel_stamps
+
+SWITCH_S = 0.0005
+"""How long a thread keeps Python's lock while others wait for it; 5 ms by default."""
+
+
+def run_client(task: ProcessTask, control: Connection, turns: Connection) -> None:
+    """Carry out ``task``; the main function of a client process.
+
+    Requests come and answers go over ``control``. Turns that have ended go to ``turns``. It ends
+    when the parent closes ``control``.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when the level ends
+    stay_on(task.core)
+    sys.setswitchinterval(SWITCH_S)
+    kernel_stamps.want()
+    with suppress(EOFError, OSError):  # the parent is gone
+        _Client(task, control, turns).run()
+
+
+class _Client:
+    def __init__(self, task: ProcessTask, control: Connection, turns: Connection) -> None:
+        self._control = control
+        self._turns = turns
+        self._answering = threading.Lock()
+        self._giving = threading.Lock()
+        self._calls = CallThreads(task, CallLines(task.level.settings), self._give)
+        self._calls.broke = lambda why: self._say(Broke(why))
+
+    def run(self) -> None:
+        try:
+            self._calls.open()
+        except VoicebenchError as error:
+            self._say(Broke(str(error), error))
+            self._control.recv()
+            return
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        self._say(Ready())
+        while True:
+            match self._control.recv():
+                case Begin(start_ns):
+                    self._calls.begin(LevelClock(start_ns))
+                case TellOpen(received):
+                    self._say(OpenTurns(self._calls.open_due_s(received)))
+                case End(keep_open):
+                    self._calls.end(keep_open=keep_open)
+                    with self._giving:
+                        self._turns.close()
+                    self._say(Ended(self._calls.most_in_flight))
+
+    def _give(self, turn: TakenTurn) -> None:
+        """Hand a turn to the sealing process; wait while its pipe is full."""
+        with self._giving, suppress(BrokenPipeError):  # the parent sees that it has ended
+            if not self._turns.closed:
+                self._turns.send(turn)
+
+    def _say(self, answer: object) -> None:
+        with self._answering:
+            self._control.send(answer)

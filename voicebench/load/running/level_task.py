@@ -1,0 +1,119 @@
+"""Messages between the processes of a level: the task, finished turns, and requests.
+
+The parent gives each client process a `LevelTask` and a moment to start. A client process gives its
+finished turns (`TakenTurn`) to its sealing process, which gives them sealed (`SealedTurn`) to the
+parent. All messages go through pipes between processes of one user.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voicebench.audio.pcm import AudibleRule
+from voicebench.load.call_plan import LoadPlan
+from voicebench.load.loaded_turn import LoadedTurn
+from voicebench.load.shares import Share
+from voicebench.secrecy import NO_SECRETS, Secrets
+from voicebench.settings import Settings
+from voicebench.turn.load_place import LoadPlace
+from voicebench.turn.recorder import Unsealed
+from voicebench.turn.timeline import Timeline
+
+
+@dataclass(frozen=True)
+class LevelTask:
+    """One level for client processes: its plan, the target, and how its turns are sealed."""
+
+    plan: LoadPlan
+    level: int
+    settings: Settings
+    prompts: tuple[str, ...]
+    """The texts that the plan's numbers stand for."""
+    metrics: tuple[str, ...]
+    """The metrics that the judgement of the level needs."""
+    rule: AudibleRule
+    secrets: Secrets = NO_SECRETS
+    """Hidden in every turn."""
+
+
+@dataclass(frozen=True)
+class ProcessTask:
+    """The part of a level that one client process carries out."""
+
+    level: LevelTask
+    share: Share
+    core: int | None = None
+    """The core that it stays on; None: any core."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenTurn:
+    """A turn that has ended, or was still open when the level ended; not sealed yet."""
+
+    number: int
+    """The number in its process, from 1."""
+    place: LoadPlace
+    events: Unsealed
+
+
+@dataclass(frozen=True, slots=True)
+class SealedTurn:
+    """A turn as it is kept and as it is judged. The timeline has no number yet."""
+
+    number: int
+    """The number of its `TakenTurn`."""
+    timeline: Timeline
+    turn: LoadedTurn
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The connections of the callers who are there from the start are open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Start the level at this moment of the recorder's clock."""
+
+    start_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class TellOpen:
+    """Name the turns that have started and that the parent does not have.
+
+    ``received`` is the number of turns that it has from this process.
+    """
+
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTurns:
+    """The due moments of those turns, in seconds on the level's clock."""
+
+    due_s: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """End the level. ``keep_open``: hand over the open turns as unfinished, else drop them."""
+
+    keep_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Every turn was handed to the sealing process."""
+
+    most_in_flight: int
+    """The largest number of turns that were under way at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broke:
+    """The process cannot go on, and why."""
+
+    why: str
+    error: Exception | None = None
+    """An error for the user, if it is one."""

@@ -1,0 +1,124 @@
+"""The engine for the target of the settings: on the virtual clock, or pinned processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import urlsplit
+
+from voicebench.load.call_plan import LoadPlan
+from voicebench.load.holding import Engine
+from voicebench.load.level_rule import LevelRule
+from voicebench.load.running.client_cores import is_this_machine
+from voicebench.load.running.level_task import LevelTask
+from voicebench.load.running.load_job import LoadJob, client_cores
+from voicebench.load.running.local_engine import LocalEngine
+from voicebench.load.running.refusals import server_urls
+from voicebench.load.running.virtual_engine import VirtualEngine
+from voicebench.measuring.plan import audible_rule, prompts_for
+from voicebench.settings import Settings, secrets_of, shown_settings
+from voicebench.targets.kinds import open_target
+from voicebench.targets.recorded_names import described, named_by_servers, recorded_settings
+from voicebench.targets.script import PREFIX, parse_script
+from voicebench.text.chunking import Chunker
+from voicebench.turn.timeline import Timeline
+
+
+@dataclass(frozen=True)
+class OpenedEngine:
+    """An engine, and what a run folder keeps about it."""
+
+    engine: Engine
+    keep_with: Callable[[Callable[[Timeline], None]], None]
+    """Says who takes each finished turn."""
+    prompts: int
+    """The number of prompts that turns choose from."""
+    settings: Mapping[str, object]
+    environment: Mapping[str, object]
+
+
+def engine_for(job: LoadJob, rule: LevelRule) -> OpenedEngine:
+    """Return the engine for the job's target.
+
+    A real target is opened and closed once, so that it says what it is. Raises a `VoicebenchError`
+    if it cannot be opened.
+    """
+    if job.settings.run.target.startswith(PREFIX):
+        return _virtual(job, rule)
+    return _local(job, rule)
+
+
+def _virtual(job: LoadJob, rule: LevelRule) -> OpenedEngine:
+    settings = job.settings
+    texts = prompts_for(settings, "en").measured
+    chunker = settings.chunker
+    engine = VirtualEngine(
+        parse_script(settings.run.target),
+        rule.metrics(),
+        rule=audible_rule(settings.audible),
+        new_chunker=partial(Chunker, chunker.first_words, chunker.later_words),
+        prompts=texts,
+    )
+
+    def keep_with(keep: Callable[[Timeline], None]) -> None:
+        engine.keep = keep
+
+    return OpenedEngine(
+        engine,
+        keep_with,
+        len(texts),
+        shown_settings(settings),
+        {
+            "target": {"target": "simulated", "script": settings.run.target},
+            "clock": "virtual",
+        },
+    )
+
+
+def _local(job: LoadJob, rule: LevelRule) -> OpenedEngine:
+    with closing(open_target(job.settings, _ignore)) as target:
+        description = described(target, job.settings)
+    effective = named_by_servers(job.effective, description)
+    settings = effective.settings
+    texts = prompts_for(settings, "en").measured
+    cores = client_cores(job, job.arrivals)
+
+    def new_task(plan: LoadPlan, level: int) -> LevelTask:
+        return LevelTask(
+            plan,
+            level,
+            settings,
+            tuple(texts),
+            rule.metrics(),
+            audible_rule(settings.audible),
+            secrets_of(settings),
+        )
+
+    engine = LocalEngine(new_task, cores, _ports_here(settings))
+
+    def keep_with(keep: Callable[[Timeline], None]) -> None:
+        engine.keep = keep
+
+    return OpenedEngine(
+        engine,
+        keep_with,
+        len(texts),
+        recorded_settings(effective, description),
+        {"target": description, "clock": "real", "client": cores.describe()},
+    )
+
+
+def _ports_here(settings: Settings) -> set[int]:
+    """Return the ports of the target's servers on this machine."""
+    found = set()
+    for url in server_urls(settings):
+        parts = urlsplit(url)
+        if is_this_machine(parts.hostname or ""):
+            found.add(parts.port or (443 if parts.scheme in ("https", "wss") else 80))
+    return found
+
+
+def _ignore(_line: str) -> None:
+    """Say nothing."""

@@ -1,0 +1,100 @@
+"""A turn of a level while it is under way: its recorder, its delay, and the client's lag."""
+
+from __future__ import annotations
+
+from voicebench.events import AudioChunk, Event, TurnFailed, TurnFinished, TurnStarted
+from voicebench.load.call_plan import DueTurn
+from voicebench.load.running.level_clock import LevelClock, recorder_ns
+from voicebench.remote.connection import kernel_stamps
+from voicebench.turn.load_place import LoadPlace
+from voicebench.turn.playback import NS_PER_S, Arrival, listen
+from voicebench.turn.recorder import Recorder, Unsealed
+from voicebench.turn.timeline import Stamped
+
+STILL_OPEN = "it was still open when the level ended"
+
+
+class TurnUnderWay:
+    """One turn that has started, or is about to."""
+
+    def __init__(
+        self, due: DueTurn, prompt: str, level: int, clock: LevelClock, setup_ns: int | None
+    ) -> None:
+        self.due = due
+        self._prompt = prompt
+        self._level = level
+        self._clock = clock
+        self._setup_ns = setup_ns
+        self._recorder = Recorder(watch=self._watch)
+        self._lag_ns: int | None = None
+        self._has_audio = False
+        self._cut_off: tuple[Stamped, ...] | None = None
+        kernel_stamps.take()  # what this thread read before is not of this turn
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its terminal event was emitted."""
+        return self._recorder.ended
+
+    def emit(self, event: Event) -> None:
+        """Stamp an event."""
+        self._recorder.emit(event)
+
+    def _watch(self, at_ns: int, event: Event) -> None:
+        """Note how long the bytes of an event lay there, up to first audio."""
+        if self._has_audio:
+            return
+        received_ns = kernel_stamps.take()
+        if received_ns is not None:
+            self._lag_ns = max(self._lag_ns or 0, at_ns - received_ns, 0)
+        self._has_audio = isinstance(event, AudioChunk)
+
+    def cut_off(self) -> None:
+        """End it as unfinished, in another thread; later events do not count."""
+        events = self._recorder.unsealed().events
+        if not events:
+            due_ns = self._clock.start_ns + round(self.due.due_s * NS_PER_S)
+            events = (Stamped(due_ns, TurnStarted(self._prompt)),)
+        if isinstance(events[-1].event, TurnFinished | TurnFailed):
+            self._cut_off = events
+            return
+        ended_ns = max(recorder_ns(), events[-1].at_ns)
+        failed = TurnFailed(STILL_OPEN, "timeout", "turn")
+        self._cut_off = (*events, Stamped(ended_ns, failed))
+
+    def unsealed(self) -> Unsealed:
+        """Return its stamped events."""
+        found = self._recorder.unsealed()
+        return found if self._cut_off is None else Unsealed(self._cut_off, found.started_at)
+
+    def place(self) -> LoadPlace:
+        """Return its place in the level, once it has ended."""
+        events = self.unsealed().events
+        call = self.due.call
+        due_ns = round(self.due.due_s * NS_PER_S)
+        last = events[-1].event
+        return LoadPlace(
+            self._level,
+            call.caller,
+            call.call,
+            self.due.number,
+            due_ns,
+            max(events[0].at_ns - self._clock.start_ns - due_ns, 0),
+            self._lag_ns,
+            self._setup_ns,
+            unfinished=isinstance(last, TurnFailed) and last.reason == STILL_OPEN,
+        )
+
+    def heard_ns(self) -> int:
+        """Return the end of its playback on the recorder's clock; of the turn, if it failed."""
+        events = self._recorder.unsealed().events
+        ended = events[-1]
+        sound = [
+            (stamped.at_ns, stamped.event)
+            for stamped in events
+            if isinstance(stamped.event, AudioChunk)
+        ]
+        if not sound or isinstance(ended.event, TurnFailed):
+            return ended.at_ns
+        arrivals = [Arrival(at_ns, int(chunk.pcm.size)) for at_ns, chunk in sound]
+        return max(round(listen(arrivals, sound[0][1].sample_rate).end_ns), ended.at_ns)
