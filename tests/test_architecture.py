@@ -113,7 +113,6 @@ WRITERS = {
     "results": "the run folder and the baseline",
     "engines": "the cache: models, what was found out about them; the libraries in C",
     "audio": "WAV files that were asked for",
-    "checks.recogniser": "the recogniser's weights, joined in the cache",
     "report.exchange.ci_services": "the step summary of a CI service",
     "cli": "what a command was told to write",
 }

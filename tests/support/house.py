@@ -107,6 +107,11 @@ ROOMS = (
         ("audio", "engines.models", "engines.native", "machine", "text"),
     ),
     Room(
+        "engines.ears",
+        "ears computed in this process: voice activity, end of turn, recognition",
+        ("engines.models", "machine"),
+    ),
+    Room(
         "remote",
         "rules for all clients: when to connect, how failures are worded",
     ),

@@ -154,6 +154,8 @@ def _models() -> Iterator[MachineCheck]:
         condition = state(entry.name)
         if condition == "ready":
             yield MachineCheck(entry.name, "ok", "in the cache")
+        elif condition == "absent" and entry.kind == "ears":
+            yield MachineCheck(entry.name, "ok", "absent; only spoken calls fetch it")
         else:
             detail = f"{condition}; it is fetched when first used"
             remedy = f"voicebench models pull {entry.name}"

@@ -211,7 +211,7 @@ def _as_json(model: Entry, standing: Standing) -> dict[str, object]:
         "name": model.name,
         "kind": model.kind,
         "about": model.about,
-        "download_bytes": model.wheel.size,
+        "download_bytes": model.download_size,
         "bytes": standing.size,
         "licence": model.licence,
         "licence_note": model.licence_note,

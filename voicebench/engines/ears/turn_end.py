@@ -1,0 +1,47 @@
+"""End of turn: whether a speaker who pauses has finished, by Smart Turn v3.2.
+
+The model hears the last 8 s, and answers from intonation and words. It was trained on speech with
+some 200 ms of silence behind it. A pause is judged before it has lasted so long: the missing
+silence is put behind it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from voicebench.engines.ears import SAMPLE_RATE
+from voicebench.engines.ears.ear_models import TURN_END, onnx_session
+from voicebench.engines.ears.log_mel import log_mel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+HEARD_SAMPLES = 8 * SAMPLE_RATE
+"""The model hears this much; shorter speech gets silence before it."""
+SILENCE_SAMPLES = SAMPLE_RATE // 5
+"""The silence behind speech that the model expects: 200 ms."""
+
+
+class TurnEnd:
+    """Smart Turn: the probability that the speaker has finished.
+
+    Raises as `voicebench.engines.ears.ear_models.onnx_session`.
+    """
+
+    def __init__(self, session: Any = None) -> None:
+        self._session = onnx_session(TURN_END) if session is None else session
+
+    def probability(self, pcm: NDArray[np.float32], silent: int) -> float:
+        """Return the probability that the turn is over after ``pcm``, ``(samples,)`` at 16 kHz.
+
+        ``pcm`` ends with ``silent`` samples without speech; they are made up to 200 ms.
+        """
+        behind = max(SILENCE_SAMPLES - silent, 0)
+        heard = pcm[-(HEARD_SAMPLES - behind) :]
+        padded = np.pad(heard, (HEARD_SAMPLES - behind - heard.size, behind))
+        spread = np.sqrt(padded.var() + np.float32(1e-7))
+        features = log_mel((padded - padded.mean()) / spread)
+        (found,) = self._session.run(None, {"input_features": features[None]})
+        return float(found[0, 0])
