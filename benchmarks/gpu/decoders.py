@@ -147,7 +147,7 @@ def agree(llama: Llama, report: Report, *, on_cpu: bool) -> None:
     if on_cpu:
         other = llama.decoder(TorchDecoder, "fp32", "cpu")
         same = compare(reference, other)
-        right = reference.expected[0]
+        right = torch.from_numpy(reference.expected[0])
         turn = turns[0]
         rows = other.every_score([*turn.prompt, *turn.answer[:-1]], other.new_cache(128), 0)
         error = rows[len(turn.prompt) - 1 :] - right

@@ -5,10 +5,11 @@ time and imports libraries that print warnings. It writes one JSON object a line
 ``{"part": n, "of": m}`` as progress, and ``{"error": …, "remedy": …}`` for a known error. It ends
 when its standard input closes, so it does not outlive a killed parent.
 
-Transformers does the work for each family: names, order of rows, meaning of settings. This program
-adds the rest. It refuses a model with missing tensors instead of filling in random numbers. It
-takes the tokens that end a reply and the scaling of rotary frequencies from the file. And it stores
-the weights as float16 (see `gguf`), unless one of them is too large.
+A file of Llama's architecture is read by `gguf_llama`. For the other families transformers does the
+work: names, order of rows, meaning of settings. This program adds the rest. It refuses a model with
+missing tensors instead of filling in random numbers. It takes the tokens that end a reply and the
+scaling of rotary frequencies from the file. And it stores the weights as float16 (see `gguf`),
+unless one of them is too large.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import os
 import shutil
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from voicebench.engines.models.gguf_header import Header, read_header, write_without_vocabulary
+from voicebench.engines.models.gguf_llama import is_known, llama_config, llama_weights
 from voicebench.engines.models.gguf_rope import stretched_rope
 from voicebench.engines.models.gguf_tokenizer import split_rule, write_tokenizer
 from voicebench.engines.models.tensor_file import save_tensors
@@ -44,12 +47,15 @@ def convert(source: Path, folder: Path) -> None:
     work.mkdir()
     try:
         _tell(0)
-        slim = work / "model.gguf"
-        if header.family in _VOCABULARY_NOT_NEEDED:
-            write_without_vocabulary(header, slim)
+        if is_known(header):
+            weights = llama_weights(header)
+            _tell(1)
+            save_tensors(weights, folder / "model.safetensors")
+            _tell(2)
+            stored = next(iter(weights.values())).dtype.name
+            _write_configs(header, llama_config(header), "LlamaForCausalLM", stored, folder)
         else:
-            _stand_in(source, slim)
-        _write_model(header, slim, folder)
+            _convert_by_transformers(header, work, folder)
         _tell(3)
         rule = split_rule(header)
         if rule is not None:
@@ -59,6 +65,15 @@ def convert(source: Path, folder: Path) -> None:
         _tell(4)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _convert_by_transformers(header: Header, work: Path, folder: Path) -> None:
+    slim = work / "model.gguf"
+    if header.family in _VOCABULARY_NOT_NEEDED:
+        write_without_vocabulary(header, slim)
+    else:
+        _stand_in(header.path, slim)
+    _write_model(header, slim, folder)
 
 
 def _tell(part: int) -> None:
@@ -83,7 +98,7 @@ def _write_model(header: Header, slim: Path, folder: Path) -> None:
     _tell(2)
     _write_weights(model, folder / "model.safetensors")
     stored = str(next(model.parameters()).dtype).removeprefix("torch.")
-    _write_configs(header, model, stored, folder)
+    _write_configs(header, model.config.to_dict(), type(model).__name__, stored, folder)
 
 
 def _load(header: Header, slim: Path, dtype: Any) -> Any:
@@ -149,13 +164,15 @@ _NOT_OF_THE_MODEL = (
 """Settings that transformers writes into every config, and that do not describe the model."""
 
 
-def _write_configs(header: Header, model: Any, stored: str, folder: Path) -> None:
+def _write_configs(
+    header: Header, settings: Mapping[str, object], architecture: str, stored: str, folder: Path
+) -> None:
     config = {
         key: value
-        for key, value in model.config.to_dict().items()
+        for key, value in settings.items()
         if not key.startswith("_") and key not in _NOT_OF_THE_MODEL
     }
-    config |= {"architectures": [type(model).__name__], "dtype": stored}
+    config |= {"architectures": [architecture], "dtype": stored}
     if rope := stretched_rope(header):
         config["rope_parameters"] = rope
     if ends := ends_of_reply(header):

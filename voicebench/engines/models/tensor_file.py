@@ -69,16 +69,21 @@ class TensorFile:
         return np.asarray(stored.reshape(self.size(name)))
 
 
-def save_tensors(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Write the weights of a torch model to ``path``; raises `OSError`.
+def save_tensors(weights: Mapping[str, Tensor] | Mapping[str, NDArray[Any]], path: Path) -> None:
+    """Write weights, all tensors or all contiguous arrays, to ``path``; raises `OSError`.
 
     The library raises its own error, which has the number of the system's error only in its text.
     """
     import safetensors
-    from safetensors.torch import save_file
+
+    save: Any
+    if all(isinstance(weight, np.ndarray) for weight in weights.values()):
+        from safetensors.numpy import save_file as save
+    else:
+        from safetensors.torch import save_file as save
 
     try:
-        save_file(dict(weights), path, metadata={"format": "pt"})
+        save(dict(weights), path, metadata={"format": "pt"})
     except safetensors.SafetensorError as error:
         number = re.search(r"os error (\d+)", str(error))
         if number is None:

@@ -1,9 +1,9 @@
 """The C library: the best of the built ones for this processor, or one that is compiled here.
 
 The package comes with a library for each level of instruction sets (`levels`). The highest that the
-processor can run is loaded. It is used only after the engine has compared its part with torch, on a
-small random model, once for each library and processor (`tried_library`). If the two differ, the
-next lower level is tried, and the engine says so.
+processor can run is loaded. It is used only after the engine has compared its part with slow
+arithmetic, on a small random model, once for each library and processor (`tried_library`). If the
+two differ, the next lower level is tried, and the engine says so.
 
 The source is compiled for the processor of this machine, and kept in the cache, if the user sets
 `$VOICEBENCH_COMPILE` to 1, or if no built library is made from this source (in a clone whose C code

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from voicebench.engines.llm.agreement import Quality, Reference, Turn, compare, refer
 from voicebench.engines.llm.fast.decoder_trial import llama_works
@@ -22,10 +22,12 @@ from voicebench.engines.llm.fast.engine import Decoder
 from voicebench.engines.llm.fast.findings import Findings
 from voicebench.engines.llm.fast.model_shape import Shape, Unsupported
 from voicebench.engines.llm.fast.native_decoder import NativeDecoder
+from voicebench.engines.llm.fast.numpy_decoder import NumpyDecoder
 from voicebench.engines.models.fetch_progress import Say, say_nothing
 from voicebench.engines.native.library import NoLibrary, tried_library
 from voicebench.errors import SettingsError
 from voicebench.machine.devices import cpu_has_bfloat16
+from voicebench.machine.extras import is_installed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,8 +91,10 @@ class Model:
         return self.weights.parameters > LARGEST_MEASURED
 
     @cached_property
-    def exact(self) -> TorchDecoder:
+    def exact(self) -> TorchDecoder | NumpyDecoder:
         """The model in float32, with which all others are compared."""
+        if not is_installed("torch"):
+            return NumpyDecoder(self.shape, self.weights)
         import torch
 
         from voicebench.engines.llm.fast.kernels import plain
@@ -109,7 +113,7 @@ class Model:
         """Return the exact keys and values of a prefix, computed now or in an earlier run."""
         known = self.findings.prefix(ids, self.say)
         if known is None:
-            cache = self.exact.new_cache(len(ids))
+            cache: Any = self.exact.new_cache(len(ids))
             self.exact.forward(ids, cache, 0)
             known = self.exact.content(cache, len(ids))
             self.findings.add_prefix(ids, *known)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ class Findings:
         for file in sorted([*model_folder.glob("*.safetensors"), *model_folder.glob("*.json")]):
             digest.update(f"{file.name} {known_sha256(file)}\n".encode())
         model = digest.hexdigest()
-        machine = f"{REVISION} {version('torch')} {device} {processor()} {native_digest()}"
+        machine = f"{REVISION} {_version_of_torch()} {device} {processor()} {native_digest()}"
         self._key = f"{model} {machine}"
         self._prefixes = cache_folder() / "prefixes" / model[:32]
 
@@ -96,3 +96,10 @@ class Findings:
     def _prefix_file(self, ids: Sequence[int]) -> Path:
         digest = hashlib.sha256(f"{REVISION} {list(ids)}".encode()).hexdigest()
         return self._prefixes / f"{digest[:32]}.state"
+
+
+def _version_of_torch() -> str:
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return "none"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import orjson
 
 from voicebench.engines.models.cache import build_once, cache_folder, known_sha256
@@ -145,11 +146,8 @@ def _converted(source: Path, say: Say) -> tuple[Weights, str]:
     """Return the weights of an ONNX file, converted now or earlier, and a digest of the file."""
 
     def build(place: Path) -> None:
-        import torch
-
-        arrays = read_weights(source)
-        tensors = {name: torch.from_numpy(array).contiguous() for name, array in arrays.items()}
-        save_tensors(tensors, place / "weights.safetensors")
+        arrays = {name: np.ascontiguousarray(array) for name, array in read_weights(source).items()}
+        save_tensors(arrays, place / "weights.safetensors")
 
     folder = build_once(
         cache_folder() / "voices" / f"{known_sha256(source)[:32]}-hibari-{_FORMAT}",

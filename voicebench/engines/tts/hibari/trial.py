@@ -1,4 +1,4 @@
-"""Compare the C code for hibari voices, as compiled on this machine, with torch."""
+"""Compare the C code for hibari voices, as compiled on this machine, with numpy."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from voicebench.engines.tts.hibari.frame_network import FrameNetwork
 from voicebench.engines.tts.hibari.native_network import NativeNetwork
+from voicebench.engines.tts.hibari.numpy_network import NumpyNetwork
 from voicebench.engines.tts.hibari.onnx_weights import Weights
 from voicebench.engines.tts.hibari.sizes import (
     BINS,
@@ -39,14 +40,12 @@ _CUTS = (5, 17, 70, _FRAMES)
 
 
 def hibari_works(library: ctypes.CDLL, threads: int = 2) -> bool:
-    """Return whether C computes what torch computes, for random weights.
+    """Return whether C computes what numpy computes, for random weights.
 
-    An utterance is decoded at once and in windows, and becomes samples. Torch is imported.
+    An utterance is decoded at once and in windows, and becomes samples.
     """
-    from voicebench.engines.tts.hibari.torch_network import TorchNetwork
-
     weights = drawn_speech_weights(0)
-    exact, native = TorchNetwork(weights), NativeNetwork(library, weights, threads=threads)
+    exact, native = NumpyNetwork(weights), NativeNetwork(library, weights, threads=threads)
     draws = np.random.default_rng(1)
     symbols = draws.integers(SYMBOLS, size=23)
     features = draws.standard_normal((50, PROSODY_CHANNELS), np.float32)
@@ -86,7 +85,9 @@ def decoded(
     return np.concatenate(parts)
 
 
-def sounded(network: FrameNetwork, parts: NDArray[np.float32]) -> NDArray[np.float32]:
+def sounded(
+    network: FrameNetwork | NumpyNetwork, parts: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """Return the samples of an utterance's parts, in windows that end at `_CUTS`.
 
     Its pitch rises from no voice to a high one.
