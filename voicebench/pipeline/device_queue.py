@@ -203,12 +203,13 @@ class DeviceQueue:
 
     def _next(self, name: str) -> list[DeviceStep]:
         """Return the steps that go together now; none if others go first, or one is waited for."""
-        lane = self._lane(name)
+        if self._lane(name).holding:
+            return []
         here = [step for step in self._waiting if step.lane == name]
         able = sorted(
             (step for step in here if step.may_go() and not step.turn.is_cancelled), key=_place
         )
-        if not able or lane.holding or self._waits_for_s(able[0], here) is not None:
+        if not able or self._waits_for_s(able[0], here) is not None:
             return []
         if able[0].kind == "speech" or self._sharing is None:
             return able[:1]
@@ -239,11 +240,11 @@ class DeviceQueue:
                 goes_before = not is_here and turn.rank() < step.turn.rank()
             if goes_before:
                 longest = max(longest, until - now)
+        if step.kind != "token":
+            return longest / 1e9 if longest > 0 else None
+        asking = {other.turn for other in here if other.kind == "token"}
         for turn, until in lane.joining.items():
-            if turn is step.turn or step.kind != "token":
-                continue
-            is_here = any(other.turn is turn and other.kind == "token" for other in here)
-            if not is_here and (turn.is_unheard or not step.turn.is_unheard):
+            if turn not in asking and (turn.is_unheard or not step.turn.is_unheard):
                 longest = max(longest, until - now)
         return longest / 1e9 if longest > 0 else None
 

@@ -11,7 +11,7 @@ the tokenizer has ids for these marks, and text that is marked as reasoning
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -78,11 +78,11 @@ class InProcessLanguageModel:
         return self._engine.step_sharing if isinstance(self._engine, SharesPasses) else None
 
     def reply(self, prompt: str) -> Iterator[LlmEvent | None]:
-        """Yield the reply to ``prompt``: each token as soon as it is complete, then `Usage`.
+        """Return the reply to ``prompt``: each token as soon as it is complete, then `Usage`.
 
-        None comes after a pass without text: other turns may go first there.
-        Closing the iterator cancels the reply. Raises `TooLong` for a prompt that does not fit into
-        the model's context.
+        None comes after a pass without text: other turns may go first there. The prompt's ids are
+        found now, and nothing is computed before the first item is asked for. Closing the iterator
+        cancels the reply. Raises `TooLong` for a prompt that does not fit into the model's context.
         """
         prompt_ids = self._prompt_ids(prompt)
         room = self._engine.context_tokens - len(prompt_ids)
@@ -92,7 +92,12 @@ class InProcessLanguageModel:
                 f"{self._model} has a context of {self._engine.context_tokens}",
                 "shorten the prompt, or take a model with a longer context",
             )
-        limit = min(room, self._rules.max_tokens)
+        return self._events(prompt, prompt_ids, min(room, self._rules.max_tokens))
+
+    def _events(
+        self, prompt: str, prompt_ids: Sequence[int], limit: int
+    ) -> Generator[LlmEvent | None]:
+        """Yield the reply to ``prompt``, of at most ``limit`` ids."""
         text = VisibleIds(self._tokenizer, prompt_ids)
         ending = SentenceEnding(self._rules.end_after_words)
         remarks = Remarks()

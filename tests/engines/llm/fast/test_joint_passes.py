@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
 from voicebench.engines.llm.fast.joint_passes import JointPasses
 from voicebench.engines.llm.fast.segment import Segment
+from voicebench.errors import EngineError
 
 SOON = 5.0
 NOT_YET = 0.02
@@ -36,9 +38,11 @@ class NotedPasses:
 class Asking(threading.Thread):
     """A thread that asks for one segment."""
 
-    def __init__(self, passes: JointPasses, *ids: int) -> None:
+    def __init__(
+        self, passes: JointPasses, *ids: int, pick: Callable[[Any], object] = list
+    ) -> None:
         super().__init__(daemon=True)
-        self._passes, self._ids = passes, list(ids)
+        self._passes, self._ids, self._pick = passes, list(ids), pick
         self.done = threading.Event()
         self.scores: object = None
         self.error: BaseException | None = None
@@ -46,8 +50,9 @@ class Asking(threading.Thread):
 
     def run(self) -> None:
         try:
-            self.scores = self._passes.forward(Segment(self._ids, None, 0, len(self._ids)))
-        except MemoryError as error:
+            segment = Segment(self._ids, None, 0, len(self._ids))
+            self.scores = self._passes.forward(segment, self._pick)
+        except (MemoryError, EngineError) as error:
             self.error = error
         self.done.set()
 
@@ -146,3 +151,35 @@ def test_an_error_reaches_everybody_in_the_pass_and_nobody_else(
         passes.ended()
     decoder.fails = False
     assert Asking(passes, 3).has_scores()
+
+
+def test_ids_that_cannot_be_picked_are_the_error_of_their_own_segment_alone(
+    passes: JointPasses,
+) -> None:
+    def refuse(scores: object) -> object:
+        raise EngineError(f"the scores {scores} are not finite numbers", "take another precision")
+
+    passes.expect(2)
+    broken, other = Asking(passes, 1, pick=refuse), Asking(passes, 2)
+    assert other.has_scores()
+    assert broken.done.wait(SOON)
+    assert isinstance(broken.error, EngineError)
+
+
+def test_nothing_is_picked_where_no_scores_are_wanted(passes: JointPasses) -> None:
+    def refuse(_scores: object) -> object:
+        raise AssertionError("there are no scores")
+
+    assert passes.forward(Segment([1], None, 0, 2, wanted=False), refuse) is None
+
+
+def test_a_thread_that_computed_waits_again_if_its_own_segment_did_not_fit(
+    decoder: NotedPasses, passes: JointPasses
+) -> None:
+    """The last one to ask computes, though the first ones fill the pass."""
+    passes.expect(3)
+    threads = [Asking(passes, *range(10 * n, 10 * n + 5)) for n in range(2)]
+    assert all(thread.waits() for thread in threads)
+    threads.append(Asking(passes, 20, 21, 22, 23, 24))
+    assert all(thread.has_scores() for thread in threads)
+    assert len(decoder.passes) == 3

@@ -127,7 +127,18 @@ def test_a_segment_gives_the_same_whoever_shares_the_pass(c_library: ctypes.CDLL
             assert np.array_equal(mixed[n].values[:, :, held], alone[n].values[:, :, held])
 
 
-@pytest.mark.parametrize("cuts", [[1] * 60, [2, 3, 4, 5, 6, 8, 32], [59, 1], [17, 43]])
+@pytest.mark.parametrize(
+    "cuts",
+    [
+        [1] * 60,
+        [2, 3, 4, 5, 6, 7, 33],
+        [8, 9, 10, 11, 22],
+        [12, 13, 14, 21],
+        [15, 16, 29],
+        [17, 43],
+        [59, 1],
+    ],
+)
 def test_a_row_is_the_same_however_many_share_the_pass(
     c_library: ctypes.CDLL, cuts: list[int]
 ) -> None:

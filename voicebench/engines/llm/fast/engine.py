@@ -11,13 +11,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from voicebench.engines.llm.common_prefix import common_length
 from voicebench.engines.llm.engine_protocols import ignore
 from voicebench.engines.llm.fast.joint_passes import JoiningDecoder, JointPasses
 from voicebench.engines.llm.fast.kept_caches import KeptCaches
 from voicebench.engines.llm.fast.prompt_cache import CachingDecoder, PromptCache
+from voicebench.engines.llm.fast.segment import Segment
 from voicebench.machine.slower import Slower, described
 
 if TYPE_CHECKING:
@@ -122,17 +123,23 @@ class FastEngine:
         with self._reading_ahead:
             pass  # what is just being computed is likely the beginning of this prompt
         with self._counted(), self._caches.lent(prompt_ids, scope) as cache:
-            compute = cache.compute_alone if self._passes is None else self._passes.forward
+
+            def picked(segment: Segment) -> int | None:
+                if self._passes is not None:
+                    return cast(int | None, self._passes.forward(segment, sampler.pick))
+                scores = cache.compute_alone(segment)
+                return sampler.pick(scores) if segment.wanted else None
+
             found(len(cache.ids))
             fed = list(prompt_ids[len(cache.ids) :])
             cache.make_room(len(fed))
             prompt = len(fed)
             while len(cache.ids) + len(fed) <= self.context_tokens:
                 while len(fed) > (size := self._piece()):
-                    cache.append(fed[:size], compute, prompt=prompt, wanted=False)
+                    cache.append(fed[:size], picked, prompt=prompt, wanted=False)
                     del fed[:size]
                     yield None
-                token_id = sampler.pick(cache.append(fed, compute, prompt=prompt))
+                token_id = cache.append(fed, picked, prompt=prompt)
                 yield token_id
                 fed, prompt = [token_id], 1
 

@@ -118,14 +118,14 @@ class PromptCache:
         prompt: int,
         wanted: bool = True,
     ) -> Any:
-        """Append ``ids``, computed by ``compute``, and return the scores after the last.
+        """Append ``ids``, computed by ``compute``, and return what it gives.
 
         ``prompt`` and ``wanted`` are those of `Segment`.
         """
         self.make_room(len(ids))
-        scores = compute(Segment(ids, self._memory, len(self.ids), prompt, wanted))
+        found = compute(Segment(ids, self._memory, len(self.ids), prompt, wanted))
         self.ids.extend(ids)
-        return scores
+        return found
 
     def compute_alone(self, segment: Segment) -> Any:
         """Return the scores after ``segment``, which is computed in a pass of its own."""

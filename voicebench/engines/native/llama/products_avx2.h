@@ -1,7 +1,8 @@
 /*
  * Products of narrow integers with AVX2.
  *
- * A single row waits for its weights, which are unpacked as they are read. For more rows, the levels
+ * A few rows wait for their weights, which are unpacked as they are read. So are those of some rows:
+ * a block is so small that it stays near while its next rows are multiplied. For many rows, the levels
  * of two blocks are unpacked a few groups at a time into memory that stays near, and each four inputs
  * that are read are multiplied by both blocks. The sums of a row are added in the same order in all
  * cases, so they do not depend on the other rows.
@@ -106,6 +107,54 @@ static inline __attribute__((always_inline)) void few_rows(
     for (int row = 0; row < rows; row++) _mm256_storeu_ps(out + row * PANEL, sums[row]);
 }
 
+/* ------------------------------------------------------------------ some rows */
+
+enum { SOME = 2 * AT_A_TIME /* rows, whose sums of one block have room in registers */ };
+
+/* Multiply a block by some rows from `first` on, each level as it is read. `kind` and `rows` are known
+ * when this is compiled. */
+static inline __attribute__((always_inline)) void some_rows(
+    const int kind, const int rows, const uint8_t *group, const Narrowed *from, size_t first,
+    float *out) {
+    const int group_bytes = kind == INT4 ? INT4_GROUP : INT8_GROUP;
+    size_t groups = from->inputs / GROUP, line = from->inputs;
+    const int8_t *bytes = from->bytes + first * line;
+    const float *scale = from->scale + first * groups, *sum = from->sum + first * groups;
+    const __m256i low = _mm256_set1_epi8(15);
+    for (int row = 0; row < rows; row++) _mm256_storeu_ps(out + row * PANEL, _mm256_setzero_ps());
+    for (size_t g = 0; g < groups; g++, group += group_bytes) {
+        look_ahead(group, group_bytes);
+        const __m256i *packed = (const __m256i *)(group + (kind == INT4 ? 2 : 1) * SCALES);
+        __m256i products[SOME];
+        for (int row = 0; row < rows; row++) products[row] = _mm256_setzero_si256();
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; i++) {
+            __m256i levels = _mm256_loadu_si256(packed + (kind == INT4 ? i / 2 : i));
+            if (kind == INT4 && i % 2) levels = _mm256_srli_epi16(levels, 4);
+            if (kind == INT4) levels = _mm256_and_si256(levels, low);
+            for (int row = 0; row < rows; row++) {
+                __m256i inputs = four_inputs(bytes + row * line + 4 * i);
+                __m256i sizes = kind == INT8 ? _mm256_abs_epi8(inputs) : inputs;
+                products[row] = add_four(kind, products[row], levels, inputs, sizes);
+                STAY(products[row]);
+            }
+        }
+        __m256 step = eight_halves(group), least = step;
+        if (kind == INT4) least = eight_halves(group + SCALES);
+        for (int row = 0; row < rows; row++) {
+            float *place = out + row * PANEL;
+            _mm256_storeu_ps(place, add_group(kind, products[row], step, least,
+                                              _mm256_broadcast_ss(scale + row * groups),
+                                              _mm256_broadcast_ss(sum + row * groups),
+                                              _mm256_loadu_ps(place)));
+        }
+        __asm__ volatile("" ::: "memory"); /* keep the sums there: the registers are for products */
+        bytes += GROUP;
+        scale++;
+        sum++;
+    }
+}
+
 /* ------------------------------------------------------------------ many rows */
 
 /* One group of two blocks. */
@@ -170,20 +219,26 @@ static inline __attribute__((always_inline)) void groups_of_rows(
                                      size_t at, float *out) {                                     \
         groups_of_rows(kind, rows, group, count, from, at, out);                                  \
     }
-BY_ROWS(INT4, 1)
-BY_ROWS(INT4, 2)
-BY_ROWS(INT4, 3)
-BY_ROWS(INT4, 4)
-BY_ROWS(INT8, 1)
-BY_ROWS(INT8, 2)
-BY_ROWS(INT8, 3)
-BY_ROWS(INT8, 4)
+#define SOME_ROWS(kind, rows)                                                                     \
+    static void some_##kind##_##rows(const uint8_t *group, const Narrowed *from, size_t first,    \
+                                     float *out) {                                                \
+        some_rows(kind, rows, group, from, first, out);                                           \
+    }
+BY_ROWS(INT4, 1) BY_ROWS(INT4, 2) BY_ROWS(INT4, 3) BY_ROWS(INT4, 4)
+BY_ROWS(INT8, 1) BY_ROWS(INT8, 2) BY_ROWS(INT8, 3) BY_ROWS(INT8, 4)
+SOME_ROWS(INT4, 4) SOME_ROWS(INT4, 5) SOME_ROWS(INT4, 6) SOME_ROWS(INT4, 7) SOME_ROWS(INT4, 8)
+SOME_ROWS(INT8, 4) SOME_ROWS(INT8, 5) SOME_ROWS(INT8, 6) SOME_ROWS(INT8, 7) SOME_ROWS(INT8, 8)
 
 typedef void Few(const uint8_t *, const Narrowed *, float *);
+typedef void Some(const uint8_t *, const Narrowed *, size_t, float *);
 typedef void Many(const Group *, int, const Narrowed *, size_t, float *);
 static Few *const few_of_kind[2][AT_A_TIME] = {
     { few_INT4_1, few_INT4_2, few_INT4_3, few_INT4_4 },
     { few_INT8_1, few_INT8_2, few_INT8_3, few_INT8_4 },
+};
+static Some *const some_of_kind[2][SOME - AT_A_TIME + 1] = {
+    { some_INT4_4, some_INT4_5, some_INT4_6, some_INT4_7, some_INT4_8 },
+    { some_INT8_4, some_INT8_5, some_INT8_6, some_INT8_7, some_INT8_8 },
 };
 static Many *const many_of_kind[2][AT_A_TIME] = {
     { many_INT4_1, many_INT4_2, many_INT4_3, many_INT4_4 },
@@ -194,13 +249,22 @@ static Many *const many_of_kind[2][AT_A_TIME] = {
  * are written. */
 static void pair_of_blocks(const Matrix *matrix, const uint8_t *one, const Narrowed *from, int rows,
                            float *out) {
-    enum { AT_ONCE = 6 };
+    enum { AT_ONCE = 6, FEW_ENOUGH = 2 * SOME };
     const uint8_t *other = one + matrix->block_bytes, *end = other;
     int is_int8 = matrix->kind == INT8, groups = from->inputs / GROUP;
     size_t group_bytes = matrix->block_bytes / groups;
     if (rows <= AT_A_TIME) {
         few_of_kind[is_int8][rows - 1](one, from, out);
         few_of_kind[is_int8][rows - 1](other, from, out + SIDE);
+        return;
+    }
+    if (rows <= FEW_ENOUGH) {
+        for (int first = 0, these; first < rows; first += these) {
+            these = rows > SOME && first == 0 ? (rows + 1) / 2 : rows - first;
+            Some *some = some_of_kind[is_int8][these - AT_A_TIME];
+            some(one, from, first, out + first * PANEL);
+            some(other, from, first, out + first * PANEL + SIDE);
+        }
         return;
     }
     Group near[AT_ONCE];
