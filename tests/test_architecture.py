@@ -65,10 +65,14 @@ NEVER_SLOW = (
 )
 """Modules in those rooms that every run loads, whatever its target and whatever computes it."""
 
-MEASURING_PATH = ("turn", "pipeline", "targets", "measuring", "load.reading", "load.running")
+MEASURING_PATH = (
+    *("turn", "pipeline", "targets", "measuring", "load.reading", "load.running"),
+    *("calls", "agents"),
+)
 """The rooms that a turn passes while it is measured."""
 
 CLOCKS_OF_THE_PATH = {
+    "calls.running.placing": "the clock of a call, and the schedule of the caller's frames",
     "turn.recorder": "the one clock; and the wall clock's label",
     "measuring.plan": "passes the recorder its clock; the silence before a turn",
     "load.reading.reading_loop": "stamps what was read, as the recorder would; timers",
@@ -100,6 +104,7 @@ CLOCKS_ELSEWHERE = {
 }
 
 SLEEPERS = {
+    "calls.running.placing": "the schedule of the caller's frames",
     "measuring.plan": "the silence before a turn that was asked for",
     "targets.simulated": "the scripted delays",
 }

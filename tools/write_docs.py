@@ -44,6 +44,7 @@ UNITS = {
     "x": "×",
     "per_s": "per second",
     "bool": "0 or 1",
+    "share": "share",
 }
 BETTER = {"lower": "lower", "higher": "higher", "neither": "–"}
 

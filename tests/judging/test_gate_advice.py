@@ -64,7 +64,7 @@ def test_first_audio_is_told_as_the_wait_for_text_and_the_voice() -> None:
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 def test_every_metric_has_a_finding_and_a_change(metric: Metric) -> None:
-    unit = {"ms": "ms", "s": "s", "count": "", "x": "x", "per_s": "/s", "bool": ""}[metric.unit]
+    unit = {"ms": "ms", "s": "s", "x": "x", "per_s": "/s"}.get(metric.unit, "")
     turns = [make_turn(n) for n in range(20)]
     finding, remedy = said(turns, f"{metric.short_name}.max < 0.001{unit}")
     assert finding.startswith(f"{metric.short_name}.max is ")

@@ -70,7 +70,8 @@ def test_the_error_rate_is_a_gate_of_its_own() -> None:
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 def test_every_metric_can_be_gated_by_either_of_its_names(metric: Metric) -> None:
-    unit = {"ms": "ms", "s": "s", "x": "x", "per_s": "/s", "bool": "%"}.get(metric.unit, "")
+    units = {"ms": "ms", "s": "s", "x": "x", "per_s": "/s", "bool": "%", "share": "%"}
+    unit = units.get(metric.unit, "")
     for name in (metric.name, metric.short_name):
         assert parse_gate(f"{name}.p50 < 30{unit}").metric is metric
 

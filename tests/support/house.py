@@ -139,12 +139,13 @@ ROOMS = (
     Room(
         "calls",
         "spoken calls as a calculation: events, scripts, what was heard, and what follows from it",
+        ("audio", "figures", "turn"),
         pure=True,
     ),
     Room(
         "agents",
         "everything that can be called and spoken to: one interface, one table of kinds",
-        ("calls", "settings"),
+        ("audio", "calls", "settings"),
     ),
     Room(
         "targets",
@@ -238,6 +239,23 @@ ROOMS = (
         ),
     ),
     Room(
+        "calls.running",
+        "calls that are placed: the caller's thread, his voice, scripts in files, and their runs",
+        (
+            "agents",
+            "audio",
+            "calls",
+            "engines.tts",
+            "figures",
+            "judging",
+            "machine",
+            "measuring",
+            "results",
+            "settings",
+            "turn",
+        ),
+    ),
+    Room(
         "report",
         "what all forms of a report share",
         ("figures", "judging", "machine", "results", "turn"),
@@ -272,6 +290,8 @@ ROOMS = (
         "one module for each command; the only room that prints or exits",
         (
             "audio",
+            "calls",
+            "calls.running",
             "checks",
             "engines.models",
             "figures",

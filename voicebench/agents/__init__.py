@@ -1,7 +1,7 @@
 """Agents: everything that can be called and spoken to.
 
 `Agent` is the contract. `AgentKind` is what a kind of agent says of itself; the table of all kinds
-is `voicebench.agents.kinds.KINDS`.
+is `voicebench.agents.agent_kinds.KINDS`.
 """
 
 from __future__ import annotations

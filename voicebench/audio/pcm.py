@@ -83,6 +83,40 @@ def first_audible_sample(
     return _hop_holding(start + int(np.argmax(away)), hop)
 
 
+def audible_runs(
+    pcm: NDArray[np.float32], sample_rate: int, rule: AudibleRule | None = None
+) -> list[tuple[int, int]]:
+    """Return where ``pcm`` is audible: first sample and the sample after the last, in order.
+
+    ``pcm`` is float32 mono, ``(samples,)``. A run of loud frames is audible if it lasts long
+    enough. Its begin is that of `first_audible_sample`, and its end is the same in reverse.
+    """
+    rule = rule or AudibleRule()
+    width = max(1, round(sample_rate * rule.frame_ms / 1000))
+    starts = _frame_starts(pcm.size, width, sample_rate * rule.hop_ms / 1000)
+    needed = ceil(rule.min_ms / rule.hop_ms)
+    loud = np.zeros(starts.size, dtype=np.bool_)
+    for begin in range(0, starts.size, BLOCK_FRAMES):
+        block = starts[begin : begin + BLOCK_FRAMES]
+        signal = _numbers(pcm[block[0] : block[-1] + width])
+        variance = _frame_variance(signal, block - block[0], width)
+        loud[begin : begin + block.size] = variance > rule.threshold**2
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], loud, [False])).astype(np.int8)))
+    runs: list[tuple[int, int]] = []
+    for first, after in zip(edges[0::2].tolist(), edges[1::2].tolist(), strict=True):
+        if after - first < needed:
+            continue
+        # With one frame of silence on either side, as far as there is one.
+        start = int(starts[max(first - 1, 0)])
+        stop = min(pcm.size, int(starts[min(after, starts.size - 1)]) + width)
+        piece = pcm[start:stop]
+        head = first_audible_sample(piece, sample_rate, rule)
+        tail = first_audible_sample(piece[::-1], sample_rate, rule)
+        if head is not None and tail is not None:
+            runs.append((start + head, stop - tail))
+    return runs
+
+
 def peak(pcm: NDArray[np.float32]) -> float:
     """Return the largest magnitude in ``pcm`` as a share of full scale; 0.0 for no samples."""
     return float(np.max(np.abs(pcm))) if pcm.size else 0.0

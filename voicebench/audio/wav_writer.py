@@ -86,6 +86,34 @@ def write_wav(path: str | Path, pcm: NDArray[np.float32], sample_rate: int) -> N
         file.append(pcm)
 
 
+def write_stereo_wav(
+    path: str | Path,
+    left: NDArray[np.float32],
+    right: NDArray[np.float32],
+    sample_rate: int,
+) -> None:
+    """Write two channels (full scale ±1, clipped) as a 16-bit WAV; the shorter one ends in silence.
+
+    Raises `UsageError` if the file cannot be written.
+    """
+    frames = np.zeros((max(left.size, right.size), 2), dtype=np.float32)
+    frames[: left.size, 0] = left
+    frames[: right.size, 1] = right
+    fmt = struct.pack("<HHIIHH", PCM_TAG, 2, sample_rate, 4 * sample_rate, 4, 16)
+    samples = to_int16(frames.ravel()).astype("<i2").tobytes()
+    content = (
+        struct.pack("<4sI4s", b"RIFF", 36 + len(samples), b"WAVE")
+        + struct.pack("<4sI", b"fmt ", len(fmt))
+        + fmt
+        + struct.pack("<4sI", b"data", len(samples))
+        + samples
+    )
+    try:
+        Path(path).write_bytes(content)
+    except OSError as error:
+        raise cannot_write(Path(path), error) from None
+
+
 def cannot_write(path: Path, error: OSError) -> UsageError:
     """Return the error for a file that cannot be written."""
     return UsageError(f"cannot write {path}: {error.strerror or error}")

@@ -14,6 +14,7 @@ import typer
 
 from voicebench.cli import (
     baseline,
+    call,
     capacity,
     ci,
     compare,
@@ -60,6 +61,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("say")(say.say)
+app.command("call")(call.call)
 app.command("compare")(compare.compare)
 app.add_typer(baseline.app, name="baseline")
 app.command("history")(history.history)

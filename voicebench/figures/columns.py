@@ -2,7 +2,7 @@
 
 A hundred thousand timelines are gigabytes of objects, but their metrics are a few megabytes. So
 turns are read one by one, and only columns are kept to judge, compare and draw runs. A failed turn
-has a row without metrics.
+has a row without metrics, except the outcomes of a call.
 
 `TRAITS` are further numbers of every turn, such as the load of the machine. They are not in tables
 of metrics, and gates cannot name them.
@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from voicebench.figures.metric import CALL_KINDS
 from voicebench.figures.metrics import METRICS, NS_PER_MS, Metric, count_contradicts
-from voicebench.figures.summary import Distribution, Summary
+from voicebench.figures.summary import Distribution, Summary, censored_in
 from voicebench.turn.timeline import MachineState, Timeline
 
 
@@ -43,6 +44,8 @@ TRAITS: Mapping[str, Callable[[Timeline], float | None]] = {
     "conversation_turn": lambda turn: turn.conversation_turn,
     "prompt_tokens": lambda turn: turn.prompt_tokens,
     "cached_tokens": lambda turn: turn.cached_tokens,
+    "call": lambda turn: turn.call.call if turn.call else None,
+    "call_kind": lambda turn: CALL_KINDS.index(turn.call.kind) if turn.call else None,
     "cpu_others": _machine(lambda state: state.cpu_others),
     "clock_mhz": _machine(lambda state: state.clock_mhz),
     "quota_ms": _machine(lambda state: state.quota_ms),
@@ -51,8 +54,9 @@ TRAITS: Mapping[str, Callable[[Timeline], float | None]] = {
     "gpu_others": _machine(lambda state: state.gpu_others),
 }
 """``waited_ms`` is how long the turn waited for new connections. ``tokens_counted`` and
-``tokens_seen`` are set only if the model's count of tokens cannot be that of the text. The last six
-are those of `voicebench.turn.timeline.MachineState`."""
+``tokens_seen`` are set only if the model's count of tokens cannot be that of the text. ``call`` is
+the number of a spoken call, ``call_kind`` the place in `voicebench.figures.metric.CALL_KINDS`. The
+last six are those of `voicebench.turn.timeline.MachineState`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,8 +85,20 @@ class Columns:
             found: tuple[float, ...] = ()
             if metric.name in self.values:
                 found = tuple(self.usable(metric).tolist())
-            distributions[metric.name] = Distribution(found, self.turns - len(found))
+            distributions[metric.name] = Distribution(
+                found, self._able(metric) - len(found), censored_in(metric, self._values_of)
+            )
         return Summary(self.turns, int(self.failed.sum()), distributions)
+
+    def _values_of(self, name: str) -> Sequence[float]:
+        return self.values[name].tolist() if name in self.values else ()
+
+    def _able(self, metric: Metric) -> int:
+        """Return how many turns can show ``metric``."""
+        if not metric.kinds or np.isnan(self.traits["call_kind"]).all():
+            return self.turns
+        kinds = [CALL_KINDS.index(kind) for kind in metric.kinds]
+        return int(np.isin(self.traits["call_kind"], kinds).sum())
 
 
 class GrowingColumns:
@@ -102,7 +118,7 @@ class GrowingColumns:
         self._failed.append(turn.failed)
         for metric in self._metrics:
             value = None
-            if not turn.failed:
+            if metric.of_failed or not turn.failed:
                 value = metric.of(turn) if computed is None else computed[metric.name]
             self._values[metric.name].append(np.nan if value is None else value)
         for name, of in TRAITS.items():

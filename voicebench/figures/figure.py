@@ -3,8 +3,8 @@
 Gates, comparisons and trends use figures. The metric is a name of
 `voicebench.figures.metrics.METRICS` with or without ``_ms``, or ``errors``. The statistic is
 ``mean``, ``min``, ``max``, ``stdev``, any percentile ``pNN``, a share of the turns
-(``under(limit)``: below the limit, ``within(limit)``: at most the limit) or, for ``errors``,
-``rate``.
+(``under(limit)``: below the limit, ``within(limit)``: at most the limit) or, for ``errors`` and
+the metrics that are 0 or 1, ``rate``.
 
 Every figure has a confidence interval, except ``min`` and ``max``, which describe only the turns
 that were taken, and ``stdev``, which has no interval that holds for skewed turns
@@ -90,7 +90,7 @@ class Figure:
     @property
     def unit(self) -> str:
         """The unit: the metric's, or ``share`` for rates, ``under`` and ``within``."""
-        if self.metric is None or self.statistic in SHARES:
+        if self.metric is None or self.statistic in SHARES or self.statistic == "rate":
             return "share"
         return self.metric.unit
 
@@ -123,15 +123,17 @@ class Figure:
         if self.metric is None:
             return summary.error_rate, f"{summary.failed} of {summary.turns} turns failed"
         distribution = summary.metrics[self.metric.name]
+        note = _note_on(distribution, self.statistic)
         if not distribution.values:
-            return None, ""
+            return None, note
         if self.argument is not None:
             return distribution.share(self.counts), ""
-        if self.percentile is not None:
-            value, carried = distribution.quantile(self.percentile)
-            count = len(distribution.values)
-            return value, "" if carried else f"maximum of {count}: too few for {self.statistic}"
-        return _moment(distribution, self.statistic), ""
+        if self.percentile is None:
+            return _moment(distribution, self.statistic), note
+        value, carried = distribution.quantile(self.percentile)
+        if not (note or carried):
+            note = f"maximum of {len(distribution.values)}: too few for {self.statistic}"
+        return value, note
 
     def interval(self, summary: Summary, level: float = LEVEL) -> Interval | None:
         """Return the interval of the figure; None if it has none."""
@@ -143,8 +145,8 @@ class Figure:
             hits = sum(map(self.counts, distribution.values))
             return share_interval(hits, distribution.n, level)
         if self.percentile is not None:
-            return percentile_interval(distribution.values, self.percentile, level)
-        if self.statistic != "mean":
+            return percentile_interval(distribution.ordered(), self.percentile, level)
+        if self.statistic not in ("mean", "rate") or distribution.censored:
             return None
         if self.metric.unit == "bool":
             hits = sum(value > 0 for value in distribution.values)
@@ -237,14 +239,23 @@ def read_change(value: str | float, where: str) -> float:
 
 def _moment(distribution: Distribution, statistic: str) -> float | None:
     match statistic:
-        case "mean":
+        case "mean" | "rate":
             return distribution.mean()
         case "stdev":
             return distribution.deviation()
         case "min":
             return min(distribution.values)
         case _:
-            return max(distribution.values)
+            return distribution.largest()
+
+
+def _note_on(distribution: Distribution, statistic: str) -> str:
+    count = len(distribution.values)
+    if statistic == "rate":
+        return f"{sum(value > 0 for value in distribution.values)} of {count} turns"
+    if not distribution.censored:
+        return ""
+    return f"{distribution.censored} of {count + distribution.censored} never confirmed"
 
 
 def _check_statistic(
@@ -254,7 +265,11 @@ def _check_statistic(
         allowed, legal = "rate", statistic == "rate" and argument is None
     else:
         allowed = "mean, min, max, stdev, p1 to p99.9, under(limit), within(limit)"
-        plain = statistic in ("mean", "min", "max", "stdev") or _PERCENTILE.match(statistic)
+        allowed += ", rate" if metric.unit == "bool" else ""
+        is_rate = statistic == "rate" and metric.unit == "bool"
+        plain = (
+            statistic in ("mean", "min", "max", "stdev") or is_rate or _PERCENTILE.match(statistic)
+        )
         legal = bool(plain) if argument is None else statistic in SHARES
     if not legal:
         raise UsageError(f"{where} has an unknown statistic {statistic!r}", f"use {allowed}")

@@ -67,13 +67,21 @@ class Interval:
 
 
 def percentile_interval(values: Sequence[float], q: float, level: float = LEVEL) -> Interval | None:
-    """Return the interval of the ``q``-th percentile (0 < q < 100); None without values."""
+    """Return the interval of the ``q``-th percentile (0 < q < 100); None without values.
+
+    A value of infinity is known to be larger than could be observed; no bound is infinite.
+    """
     if not len(values):
         return None
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     beta = (1 + level) / 2
     low = _upper_bound(-ordered[::-1], 1 - q / 100, beta)
-    return Interval(None if low is None else -low, _upper_bound(ordered, q / 100, beta), level)
+    high = _upper_bound(ordered, q / 100, beta)
+    return Interval(
+        None if low is None or not math.isfinite(low) else -low,
+        None if high is None or not math.isfinite(high) else high,
+        level,
+    )
 
 
 def values_to_bound(q: float, level: float = LEVEL) -> int:

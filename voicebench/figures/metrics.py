@@ -11,12 +11,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 from typing import Literal
 
 from voicebench.events import Stage
+from voicebench.figures.call_metrics import CALL_METRICS, call_stop
+from voicebench.figures.metric import NS_PER_MS as NS_PER_MS  # noqa: PLC0414 (with the metrics)
+from voicebench.figures.metric import Better as Better  # noqa: PLC0414
+from voicebench.figures.metric import Metric as Metric  # noqa: PLC0414
 from voicebench.turn.listened import wasted_s
 from voicebench.turn.playback import (
     Arrival,
@@ -26,30 +29,6 @@ from voicebench.turn.playback import (
     worst_deficit_ns,
 )
 from voicebench.turn.timeline import TimedText, Timeline
-
-Unit = Literal["ms", "s", "count", "x", "per_s", "bool"]
-Better = Literal["lower", "higher", "neither"]
-
-NS_PER_MS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One number of a turn."""
-
-    name: str
-    doc: str
-    """What it means: what its interval includes and what not."""
-    of: Callable[[Timeline], float | None]
-    """Computes it; None where the turn does not show it."""
-    unit: Unit = "ms"
-    better: Better = "lower"
-    may_be_negative: bool = False
-
-    @property
-    def short_name(self) -> str:
-        """The name in gates: without ``_ms``."""
-        return self.name.removesuffix("_ms")
 
 
 def _ms(at_ns: float | None) -> float | None:
@@ -497,8 +476,12 @@ METRICS: tuple[Metric, ...] = (
         "The request to stop, sent when the listener interrupts, to the last sound that came after "
         "it; 0 if none came. Missing if the target never said that it had stopped, if the reply "
         "was complete by then, and if the client could only hang up: that hides what the server "
-        "goes on to do.",
-        _stop,
+        "goes on to do. In `call`: the interruption's first audible sample sent to the last sample "
+        "of the agent's old answer that is heard; censored, without a time, if the agent does not "
+        "fall silent within the limit of the script; missing if its answer ended by itself.",
+        lambda turn: _stop(turn) if turn.call is None else call_stop(turn),
+        confirmed_by="stopped",
+        kinds=("interruption",),
     ),
     Metric(
         "wasted_audio_s",
@@ -514,6 +497,7 @@ METRICS: tuple[Metric, ...] = (
         "before. Missing for all other turns.",
         _if_interrupting(_from_due(lambda turn: _ms(_first(turn.audio)))),
     ),
+    *CALL_METRICS,
 )
 
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}

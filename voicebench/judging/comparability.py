@@ -27,7 +27,7 @@ REFUSED = ("audible", "wire.cold_connection")
 """Settings, or whole sections, whose difference changes the meaning of a number."""
 TARGET = (
     *("run.target", "llm.model", "llm.url", "tts.voice", "tts.model", "tts.url", "tts.api"),
-    *("server.url", "server.voice"),
+    *("server.url", "server.voice", "call.url"),
 )
 """Settings that define the target."""
 LEFT_OUT = (
@@ -35,6 +35,9 @@ LEFT_OUT = (
     "gates",
     "judge",
     "load",
+    "call.gates",
+    "call.calls",
+    "call.script",
     "run.name",
     "run.results",
     "run.save_audio",

@@ -147,6 +147,17 @@ def _playing(summary: Summary) -> Because:
     return reason, "give the first chunk more words (chunker.first_words), or start to play later"
 
 
+def _response(summary: Summary) -> Because:
+    """Explain the wait for an answer: the end of turn, the words, the voice."""
+    ended, voice = _middle(summary, "endpoint_ms"), _middle(summary, "voice_ms")
+    if ended is None or voice is None:
+        return "; the agent does not show its stages", "look into the agent: its end-of-turn wait"
+    reason = f"; half of the turns wait {_ms(ended)} or more for the end of turn"
+    if ended > voice:
+        return reason, "end the turn sooner: a shorter end-of-turn wait, or a model that decides it"
+    return f"{reason}, and {_ms(voice)} for the voice", LIGHTER_VOICE
+
+
 def _length(summary: Summary) -> Because:
     words = _middle(summary, "llm_tokens")
     reason = f"; a reply has {form.number(words, 'count')} tokens (median)" if words else ""
@@ -172,6 +183,7 @@ _BECAUSE: dict[str, Callable[[Summary], Because]] = {
     "turn_ms": _length,
     "audio_s": _length,
     "synth_speed_x": _voice,
+    "response_ms": _response,
 }
 """Metrics that consist of other metrics."""
 
@@ -188,6 +200,18 @@ _REMEDIES = {
         ("transport_ms", "transport_llm_ms", "transport_tts_ms"),
         "measure closer to the server: this is the round trip",
     ),
+    **dict.fromkeys(
+        ("stop_ms", "stopped"),
+        "let the agent listen while it speaks, and clear what was not played yet",
+    ),
+    "false_stop": "let only words interrupt the agent, not every sound",
+    **dict.fromkeys(
+        ("cut_in", "talk_over_ms"),
+        "wait longer before the turn ends, or let a model decide whether a sentence is over",
+    ),
+    "missed": "see the reasons in the list of turns",
+    "heard_wer": "use a larger recognition model, or a better line",
+    "caller_late_ms": "measure on a machine with a free core for the caller",
     "speaker_ms": "use a sound device with a shorter buffer",
 }
 """The remedies for all other metrics."""

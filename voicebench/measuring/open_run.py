@@ -7,10 +7,9 @@ comes from its files.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from voicebench.checks.selftest import (
@@ -30,6 +29,7 @@ from voicebench.judging.streaming_check import StreamingCheck, check_streaming
 from voicebench.machine.devices import set_threads, threads
 from voicebench.machine.environment import describe_environment
 from voicebench.machine.machine_state import MachineWatch
+from voicebench.measuring.closing import close_run
 from voicebench.measuring.conversation_history import ConversationHistory
 from voicebench.measuring.plan import (
     Observer,
@@ -40,9 +40,8 @@ from voicebench.measuring.plan import (
     prompts_for,
     take_turns,
 )
-from voicebench.quoting import as_json
 from voicebench.results.folder import RunFolder, create_run_folder
-from voicebench.results.run import RecordedRun, previous_run, read_digest, read_documents
+from voicebench.results.run import RecordedRun
 from voicebench.results.uninterrupted import uninterrupted
 from voicebench.settings import Effective, Settings, secrets_of
 from voicebench.targets import Say, Target
@@ -136,31 +135,13 @@ class OpenRun:
 
         If the summary cannot be written, the returned run says why.
         """
-        self.folder.check_in_place()
-        path = self.folder.path
-        run = read_documents(path, read_digest(path, finished_only=False))
-        judgement = self._judge(run, baseline)
-        run = replace(run, complete=not self.interrupted)
-        about = {"folder": str(path)} | {
-            key: self.environment[key] for key in ("instrument", "instruments")
-        }
-        document = run.document_with(about, judgement, self._previous_figures(run))
-        with uninterrupted():
-            not_kept = self.folder.finish(document, complete=run.complete)
-        stored = json.loads(as_json(document))
-        return replace(run, stored=stored, not_kept=None if not_kept is None else str(not_kept))
-
-    def _previous_figures(self, run: RecordedRun) -> dict[str, object] | None:
-        """Return what the previous run of this name shows for the gates of ``run``."""
-        results = Path(self.settings.run.results)
-        earlier = previous_run(results, self.settings.run.name, run.path, run)
-        if earlier is None:
-            return None
-        figures = [result.gate.figure for result in run.gate_results]
-        return {
-            "result": earlier.path.name,
-            "figures": {figure.name: figure.observe(earlier.summary)[0] for figure in figures},
-        }
+        return close_run(
+            self.folder,
+            self.settings,
+            self.environment,
+            lambda run: self._judge(run, baseline),
+            was_interrupted=lambda: self.interrupted,
+        )
 
     def _judge(self, run: RecordedRun, baseline: RecordedRun | None) -> dict[str, object]:
         streaming = self._check_streaming()

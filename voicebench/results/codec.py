@@ -26,7 +26,15 @@ from voicebench.turn.typed_json import LARGEST, read_as
 
 SCHEMA = 1
 OF_CONVERSATIONS = ("conversation", "conversation_turn", "prompt_tokens", "cached_tokens")
-SPARSE = ("remarks", "usage_with_hidden", "connected_in_turn", "load", "cut", *OF_CONVERSATIONS)
+SPARSE = (
+    "remarks",
+    "usage_with_hidden",
+    "connected_in_turn",
+    "load",
+    "cut",
+    "call",
+    *OF_CONVERSATIONS,
+)
 LATER = (*SPARSE, "machine")
 _FIELDS = tuple(field.name for field in fields(Timeline))
 
@@ -35,7 +43,7 @@ def encode_line(turn: Timeline) -> str:
     """Return ``turn`` as one line of JSON, without the line's end."""
     made = turn.connections
     line: dict[str, object] = {name: getattr(turn, name) for name in _FIELDS}
-    for name in ("sound", "failure", "machine", "load", "cut"):
+    for name in ("sound", "failure", "machine", "load", "cut", "call"):
         line[name] = _plain(line[name])
     line |= {
         "remarks": [astuple(remark) for remark in turn.remarks],

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from voicebench.audio.wav_writer import write_wav
+import numpy as np
+
+from voicebench.audio.wav_writer import write_stereo_wav, write_wav
 from voicebench.errors import CannotMeasure, ResultsError, UsageError
 from voicebench.results.checksums import NAME as CHECKSUMS
 from voicebench.results.checksums import write_checksums
@@ -27,7 +29,6 @@ from voicebench.turn.recorder import Recording
 from voicebench.turn.timeline import Timeline
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 INCOMPLETE = "INCOMPLETE"
@@ -81,6 +82,24 @@ class RunFolder:
             if self._save_audio and turn.sound is not None:
                 self._write_audio(audio_name(turn, run), recording.pcm, turn.sound.sample_rate)
 
+    def append_call(
+        self,
+        turns: Sequence[Timeline],
+        tracks: tuple[NDArray[np.float32], NDArray[np.float32], int] | None,
+    ) -> None:
+        """Put the turns of a call on disk, and its sound if it is kept.
+
+        ``tracks`` are the caller and the agent, at one sample rate. Raises `CannotMeasure`.
+        """
+        for turn in turns:
+            self.append(Recording(turn, np.zeros(0, dtype=np.float32)))
+        if self._save_audio and tracks is not None and turns:
+            place = turns[0].call
+            number = 0 if place is None else place.call
+            with self._naming(f"the sound of call {number}"):
+                (self.path / AUDIO).mkdir(exist_ok=True)
+                write_stereo_wav(self.path / AUDIO / call_audio_name(number), *tracks)
+
     def check_in_place(self) -> None:
         """Raise `CannotMeasure` if the folder was removed or moved during the run."""
         with self._naming(SUMMARY):
@@ -114,6 +133,11 @@ class RunFolder:
     def _naming(self, what: str) -> AbstractContextManager[None]:
         kept = f"the finished turns are kept (voicebench report {self.path})"
         return naming(what, self._turns, kept)
+
+
+def call_audio_name(call: int) -> str:
+    """Return the name of a call's WAV: the caller left, the agent right."""
+    return f"call-{call:03d}.wav"
 
 
 def audio_name(turn: Timeline, run: int | None) -> str:

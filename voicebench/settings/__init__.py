@@ -4,6 +4,7 @@ A setting is named by its section and key (``llm.max_tokens``). `sections` and `
 declare the keys; `origins` reads files and the command line; `shown` hides secrets.
 """
 
+from voicebench.settings.call_section import CALL_GATES, CallSettings
 from voicebench.settings.engine_sections import PeerSettings, TtsSettings
 from voicebench.settings.origins import Effective, load_settings, parse_override
 from voicebench.settings.sections import (
@@ -16,8 +17,10 @@ from voicebench.settings.sections import (
 from voicebench.settings.shown import secrets_of, shown_settings
 
 __all__ = [
+    "CALL_GATES",
     "DEFAULT_GATES",
     "AudibleSettings",
+    "CallSettings",
     "Effective",
     "PeerSettings",
     "Settings",

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from voicebench.errors import UsageError
 from voicebench.figures.figure import read_change
 from voicebench.judging.gates import parse_gate
+from voicebench.settings.call_section import CallSettings
 from voicebench.settings.engine_sections import (
     LlmSettings,
     ServerSettings,
@@ -147,6 +148,7 @@ class Settings(SettingsSection):
     audible: AudibleSettings = AudibleSettings()
     judge: JudgeSettings = JudgeSettings()
     load: LoadSettings = LoadSettings()
+    call: CallSettings = CallSettings()
     gates: list[str] = Field(default=list(DEFAULT_GATES))
     """What the run is judged by; see docs/metrics.md."""
 

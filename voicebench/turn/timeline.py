@@ -60,6 +60,7 @@ from voicebench.events import (
     TurnStopped,
     Usage,
 )
+from voicebench.turn.call_turn import CallTurn
 from voicebench.turn.cut import Cut
 from voicebench.turn.load_place import LoadPlace
 from voicebench.turn.playback import Arrival
@@ -176,6 +177,9 @@ class Timeline:
     """None for a turn that was not taken under load."""
     cut: Cut | None = None
     """None for a reply that the listener heard out."""
+    call: CallTurn | None = None
+    """None for a turn that is not of a spoken call. A turn of a call begins when the caller's last
+    audible sample is sent, and has no tokens, chunks or audio of its own."""
 
     @property
     def is_whole(self) -> bool:

@@ -45,7 +45,7 @@ def distribution_sheet(summary: Summary) -> Sheet | None:
         Column("mean", [_value(metric, found.mean()) for metric, found in rows], spare=2),
         Column("p50", [_quantile(metric, found, 50) for metric, found in rows]),
         Column("p95", [_quantile(metric, found, TAIL) for metric, found in rows]),
-        Column("max", [_value(metric, max(found.values)) for metric, found in rows], spare=1),
+        Column("max", [_value(metric, found.largest()) for metric, found in rows], spare=1),
     ]
     notes = []
     if not all(found.quantile(TAIL)[1] for _, found in rows):

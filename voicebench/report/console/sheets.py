@@ -14,6 +14,12 @@ from voicebench.figures.metrics import METRICS, Metric
 from voicebench.figures.summary import Distribution
 from voicebench.judging.final import Final
 from voicebench.judging.gates import GateResult, judge, parse_gate
+from voicebench.report.console.call_table import (
+    call_sheet,
+    heard_sheet,
+    is_of_calls,
+    response_line,
+)
 from voicebench.report.console.chunk_table import chunk_sheet
 from voicebench.report.console.comparison_table import against_sheet
 from voicebench.report.console.figure_tables import (
@@ -33,9 +39,16 @@ from voicebench.results.run import RecordedRun
 def sheets_of(run: RecordedRun) -> list[Sheet]:
     """Return the tables of one run, in order."""
     digest, gates = run.digest, run.gate_results
-    sheets = [
+    judged = [
         verdict_sheet(gates, run.summary, run.previous) if gates else None,
         against_sheet(run.judged),
+    ]
+    steps = call_sheet(digest)
+    if steps is not None:
+        of_calls = [*judged, steps, heard_sheet(digest), distribution_sheet(run.summary)]
+        return [sheet for sheet in of_calls if sheet is not None]
+    sheets = [
+        *judged,
         run_sheet(digest, first_audio_limit(gates)),
         turn_number_sheet(run.columns),
         phase_sheet(digest),
@@ -78,7 +91,9 @@ def final_line(final: Final) -> str:
 
 
 def first_audio_line(run: RecordedRun) -> str:
-    """Return a run's turns, failures and first audio in one line."""
+    """Return a run's turns, failures and first audio in one line; of calls, the answers."""
+    if is_of_calls(run.digest):
+        return response_line(run.digest)
     counts = f"{form.plural(run.summary.turns, 'measured turn')}, {run.summary.failed} failed"
     found = run.summary.metrics["first_audio_ms"]
     if not found.values:

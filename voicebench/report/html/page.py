@@ -214,7 +214,7 @@ def _in_words(metric: Metric, page_run: PageRun, runs: Sequence[PageRun]) -> str
     parts = [
         f"{who}{form.plural(len(found.values), 'value')}",
         f"from {form.quantity(min(found.values), metric.unit)}",
-        f"to {form.quantity(max(found.values), metric.unit)}",
+        f"to {form.quantity(found.largest(), metric.unit)}",
         f"median {form.quantity(found.quantile(50)[0], metric.unit)}",
     ]
     if carried:

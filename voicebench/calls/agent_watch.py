@@ -1,0 +1,99 @@
+"""The caller's own ear, while the call goes on: does the agent speak, and since when?
+
+It decides when the caller takes his turn. It is coarse (10 ms) and quick, because it runs between
+two frames. No figure comes from it: the figures come from the whole track, after the call.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from voicebench.calls.agent_events import AgentAudio, AgentCleared, AgentFailed
+from voicebench.calls.heard import StampedAgentEvent
+from voicebench.turn.playback import NS_PER_S
+
+AUDIBLE_RMS = 0.01
+STEP_S = 0.01
+
+
+class AgentWatch:
+    """Follows the playing of the agent's sound."""
+
+    def __init__(self) -> None:
+        self.failure = ""
+        """Why the call cannot go on; empty while it can."""
+        self.sample_rate: int | None = None
+        self._empty_at = 0.0
+        self._audible: deque[tuple[float, float]] = deque()
+        """Where the sound that is not yet played is audible, in ns."""
+        self.spoken: list[tuple[float, float]] = []
+        """Where the agent was audible by now."""
+        self._cleared: list[int] = []
+
+    def take(self, stamped: StampedAgentEvent) -> None:
+        """Take the next event."""
+        match stamped.event:
+            case AgentAudio(pcm, rate):
+                if self.sample_rate not in (None, rate):
+                    self.failure = (
+                        f"the agent sends sound at {rate} Hz after sound at {self.sample_rate} Hz"
+                    )
+                self.sample_rate = rate
+                start = max(self._empty_at, float(stamped.at_ns))
+                self._empty_at = start + pcm.size * NS_PER_S / rate
+                self._find_audible(pcm, rate, start)
+            case AgentCleared():
+                self.until(stamped.at_ns)
+                self._audible.clear()
+                self._cleared.append(stamped.at_ns)
+                self._empty_at = float(stamped.at_ns)
+            case AgentFailed(reason):
+                self.failure = self.failure or reason
+            case _:
+                pass
+
+    def until(self, now_ns: int) -> None:
+        """Let time pass until ``now_ns``."""
+        while self._audible and self._audible[0][0] < now_ns:
+            start, end = self._audible.popleft()
+            played = min(end, float(now_ns))
+            if played < end:
+                self._audible.appendleft((played, end))
+            if self.spoken and start - self.spoken[-1][1] < 1:
+                self.spoken[-1] = (self.spoken[-1][0], played)
+            else:
+                self.spoken.append((start, played))
+            if played < end:
+                return
+
+    def silent_for_ns(self, now_ns: int) -> float:
+        """Return how long the agent has been silent; since the beginning if it never spoke."""
+        return now_ns - (self.spoken[-1][1] if self.spoken else 0.0)
+
+    def began_after(self, moment_ns: float, pause_ns: float) -> float | None:
+        """Return when speech began after ``moment_ns`` that is no part of earlier speech.
+
+        Speech that follows within ``pause_ns`` is a part of it, unless the agent cleared between.
+        """
+        before = -pause_ns
+        for start, end in self.spoken:
+            is_new = start - before >= pause_ns
+            is_new = is_new or any(before <= at_ns <= start for at_ns in self._cleared)
+            if start >= moment_ns and is_new:
+                return start
+            before = end
+        return None
+
+    def _find_audible(self, pcm: np.ndarray, rate: int, start_ns: float) -> None:
+        size = max(1, round(rate * STEP_S))
+        for first in range(0, pcm.size, size):
+            piece = pcm[first : first + size]
+            if float(np.sqrt(np.mean(np.square(piece, dtype=np.float64)))) > AUDIBLE_RMS:
+                begin = start_ns + first * NS_PER_S / rate
+                end = begin + piece.size * NS_PER_S / rate
+                if self._audible and begin - self._audible[-1][1] < 1:
+                    self._audible[-1] = (self._audible[-1][0], end)
+                else:
+                    self._audible.append((begin, end))

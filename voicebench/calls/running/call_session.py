@@ -1,0 +1,248 @@
+"""A run of calls, from its settings to its record: check, render, call, judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, cast, runtime_checkable
+
+from voicebench.agents import Agent
+from voicebench.agents.agent_kinds import LOCAL, agent_kind
+from voicebench.audio.resampled import resampled
+from voicebench.calls.call_clock import CallClock
+from voicebench.calls.call_script import CallScript
+from voicebench.calls.conversation import Manners
+from voicebench.calls.recorded_call import CallTracks, RecordedCall
+from voicebench.calls.running.line_rendering import check_voice, open_line_voice, rendered
+from voicebench.calls.running.placing import CallPlan, place_call, place_call_in_thread
+from voicebench.calls.running.script_files import read_script, script_path
+from voicebench.calls.sealing import seal_call
+from voicebench.errors import UsageError
+from voicebench.events import Phase
+from voicebench.figures.columns import GrowingColumns
+from voicebench.judging.call_noise import find_call_noise
+from voicebench.judging.gates import Verdict
+from voicebench.judging.judgement import (
+    against_baseline,
+    judge_gates,
+    judgement_entry,
+    look_counts,
+)
+from voicebench.judging.streaming_check import StreamingCheck
+from voicebench.machine.devices import threads
+from voicebench.machine.environment import describe_environment
+from voicebench.measuring.closing import close_run
+from voicebench.measuring.plan import audible_rule
+from voicebench.results.baseline import read_baseline
+from voicebench.results.folder import RunFolder, check_writable, create_run_folder
+from voicebench.results.run import RecordedRun
+from voicebench.results.uninterrupted import uninterrupted
+from voicebench.settings import Effective, Settings, secrets_of, shown_settings
+from voicebench.turn.timeline import Timeline
+
+CALL = "call"
+"""The target in the settings of a recorded run of calls."""
+WAV_RATE = 24_000
+
+
+@runtime_checkable
+class OnItsOwnClock(Protocol):
+    """An agent whose calls run on a clock of its own, not on the real one."""
+
+    clock: CallClock
+
+
+@dataclass(frozen=True, slots=True)
+class CallJob:
+    """A run of calls that was checked."""
+
+    effective: Effective
+    script: CallScript
+    baseline: RecordedRun | None
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.effective.settings
+
+    @property
+    def agent(self) -> str:
+        """What is called."""
+        return self.settings.call.url or LOCAL
+
+    def recorded(self) -> dict[str, object]:
+        """Return the settings as the run folder keeps them.
+
+        ``run`` and ``gates`` are those of the calls, so that every report judges the same turns by
+        the same gates: a turn is a step of the script.
+        """
+        call, steps = self.settings.call, len(self.script.steps)
+        recorded = cast(dict[str, dict[str, object]], shown_settings(self.settings))
+        recorded["run"] |= {"target": CALL, "runs": call.calls * steps, "prompts": call.script}
+        return {**recorded, "gates": list(call.gates)}
+
+
+CallDone = Callable[[RecordedCall, tuple[Timeline, ...]], None]
+"""Take a call that has ended, and its turns."""
+
+
+def check_call(effective: Effective) -> CallJob:
+    """Return the job. Raises a `VoicebenchError` for what cannot work; loads no model."""
+    settings = effective.settings
+    script = read_script(settings.call.script)
+    agent = settings.call.url or LOCAL
+    agent_kind(agent).check(agent, settings)
+    check_writable(Path(settings.run.results))
+    if settings.judge.is_held_to_nothing:
+        raise UsageError(
+            "--max-regression (judge.max_regression) needs a run to compare with",
+            "name it with --baseline, or leave --max-regression out",
+        )
+    job = CallJob(effective, script, None)
+    named = settings.judge.baseline
+    if named is None:
+        return job
+    expected = cast(dict[str, dict[str, object]], job.recorded())
+    results = Path(settings.run.results)
+    return CallJob(effective, script, read_baseline(named, results, settings.run.name, expected))
+
+
+def run_calls(job: CallJob, say: Callable[[str], None], done: CallDone) -> RecordedRun:
+    """Place the calls of ``job``, and return the recorded run.
+
+    With ``until_decided`` the gates are judged after each look, and the calls end with the first
+    look that decides them all.
+    """
+    settings = job.settings
+    kind = agent_kind(job.agent)
+    with closing(kind.open(job.agent, settings, say)) as agent, _open(job, agent, say) as run:
+        try:
+            for number in range(settings.call.warmup):
+                run.place(-number, "warmup", done)
+            for count in look_counts(job.recorded()):
+                while run.measured < count:
+                    run.place(run.calls + 1, "measured", done)
+                if run.is_decided():
+                    break
+        except KeyboardInterrupt:
+            run.interrupted = True
+        return run.finish(job.baseline)
+
+
+@dataclass(eq=False)
+class OpenCalls:
+    """An agent that is being called, and the folder that takes its turns."""
+
+    job: CallJob
+    agent: Agent
+    plan: CallPlan
+    folder: RunFolder
+    environment: dict[str, object]
+    interrupted: bool = False
+    calls: int = 0
+    """Measured calls so far."""
+    _turns: int = 0
+    _columns: GrowingColumns = field(default_factory=GrowingColumns)
+
+    @property
+    def measured(self) -> int:
+        """How many turns were measured."""
+        return self._columns.turns
+
+    def place(self, number: int, phase: Phase, done: CallDone) -> None:
+        """Place one call and keep its turns. An interrupted call is not kept."""
+        if isinstance(self.agent, OnItsOwnClock):
+            call = place_call(self.agent, self.plan, max(number, 1), self.agent.clock)
+        else:
+            call = place_call_in_thread(self.agent, self.plan, max(number, 1))
+        sealed = seal_call(call, self._turns + 1, phase, secrets_of(self.job.settings))
+        with uninterrupted():
+            kept = phase == "measured" and self.job.settings.run.save_audio
+            self.folder.append_call(sealed.turns, _at_one_rate(sealed.tracks) if kept else None)
+            self._turns += len(sealed.turns)
+            if phase == "measured":
+                self.calls += 1
+                for turn in sealed.turns:
+                    self._columns.add(turn)
+        done(call, sealed.turns)
+
+    def is_decided(self) -> bool:
+        """Return whether the turns so far decide every gate."""
+        results = judge_gates(self.job.recorded(), self._columns.columns().summary())
+        return all(result.verdict is not Verdict.UNDECIDED for result in results)
+
+    def finish(self, baseline: RecordedRun | None) -> RecordedRun:
+        """Read the turns back, judge them, and write the summary."""
+        return close_run(
+            self.folder,
+            self.job.settings,
+            self.environment,
+            lambda run: self._judge(run, baseline),
+            was_interrupted=lambda: self.interrupted,
+        )
+
+    def _judge(self, run: RecordedRun, baseline: RecordedRun | None) -> dict[str, object]:
+        against = None
+        if baseline is not None:
+            against = against_baseline(
+                run.gate_results, run.settings, run.side, baseline.side, str(baseline.path)
+            )
+        return judgement_entry(
+            find_call_noise(run.columns),
+            run.digest.flags,
+            StreamingCheck(),
+            allow_noise=self.job.settings.judge.allow_noise,
+            against=against,
+        )
+
+
+@contextmanager
+def _open(job: CallJob, agent: Agent, say: Callable[[str], None]) -> Iterator[OpenCalls]:
+    """Render the caller's lines, and make the run folder."""
+    settings, call = job.settings, job.settings.call
+    about_voice: dict[str, object] = {}
+
+    def voice():  # type: ignore[no-untyped-def]
+        say("rendering the caller's lines")
+        opened = open_line_voice(call.voice, call.pitch, say)
+        about_voice.update(opened.describe())
+        language = about_voice.get("language")
+        check_voice(job.script, None if language is None else str(language)[:2])
+        return opened
+
+    sounds = rendered(job.script, agent.sample_rate, voice, script_path(call.script).parent)
+    plan = CallPlan(
+        job.script,
+        sounds,
+        Manners(
+            silence_ms=1000 * call.silence_s,
+            patience_ms=1000 * call.patience_s,
+            longest_answer_ms=1000 * call.longest_answer_s,
+        ),
+        audible_rule(settings.audible),
+    )
+    description = secrets_of(settings).hidden_within(agent.describe())
+    environment = describe_environment() | {
+        "target": description,
+        "caller": about_voice,
+        "threads": threads(),
+    }
+    with create_run_folder(
+        Path(settings.run.results),
+        settings.run.name,
+        settings=job.recorded() | {"origins": job.effective.origins},
+        environment=environment,
+        save_audio=settings.run.save_audio,
+    ) as folder:
+        yield OpenCalls(job, agent, plan, folder, environment)
+
+
+def _at_one_rate(tracks: CallTracks):  # type: ignore[no-untyped-def]
+    agent = tracks.agent
+    return (
+        resampled(tracks.caller, tracks.caller_rate, WAV_RATE),
+        resampled(agent.pcm, agent.sample_rate, WAV_RATE),
+        WAV_RATE,
+    )

@@ -1,0 +1,197 @@
+"""``voicebench call``: call an agent, speak to it by a script, interrupt it, and judge it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from voicebench.cli import ci
+from voicebench.cli.options import (
+    AllowNoise,
+    Baseline,
+    Decide,
+    Json,
+    MaxRegression,
+    Set,
+    UntilDecided,
+    change,
+    effective_settings,
+)
+from voicebench.cli.outcome import exit_code, publish
+from voicebench.cli.output import check_free, deliver, print_json
+from voicebench.errors import UsageError
+
+if TYPE_CHECKING:
+    from voicebench.calls.call_script import CallScript
+    from voicebench.calls.running.call_session import CallJob
+    from voicebench.results.run import RecordedRun
+
+
+def call(
+    script: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SCRIPT]", help="Script of the call: a TOML file, 'english' or 'french'."
+        ),
+    ] = None,
+    agent: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="The agent: 'local', a simulated one such as 'sim:wait=500ms,stop=250ms', or the "
+            "URL of a server.",
+        ),
+    ] = None,
+    calls: Annotated[int | None, typer.Option(min=1, help="Number of measured calls.")] = None,
+    warmup: Annotated[int | None, typer.Option(min=0, help="Calls before measuring.")] = None,
+    voice: Annotated[
+        str | None, typer.Option(help="Voice of the caller; 'synthetic' says no words.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Read the script, print its steps, and call nobody.")
+    ] = False,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Settings file (TOML).")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run, part of its run folder's name.")
+    ] = None,
+    gates: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--gate",
+            metavar="GATE",
+            help="A limit such as 'response.p95 < 800ms' or 'cut_in.rate <= 5%'. Repeatable.",
+        ),
+    ] = None,
+    no_gate: Annotated[bool, typer.Option("--no-gate", help="Judge by no gate.")] = False,
+    results: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Results folder, in which run folders are made."),
+    ] = None,
+    save_audio: Annotated[
+        bool | None,
+        typer.Option(
+            "--save-audio", help="Keep each call as a WAV file: the caller left, the agent right."
+        ),
+    ] = None,
+    decide: Decide = None,
+    until_decided: UntilDecided = None,
+    max_calls: Annotated[
+        int | None, typer.Option(min=1, help="Largest number of calls for --until-decided.")
+    ] = None,
+    baseline: Baseline = None,
+    max_regression: MaxRegression = None,
+    allow_noise: AllowNoise = None,
+    assignments: Set = None,
+    as_json: Json = False,
+    junit: Annotated[
+        Path | None,
+        typer.Option(
+            "--junit", metavar="PATH", help="Write JUnit XML with a test case for each gate."
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print no progress and no advice.")
+    ] = False,
+) -> None:
+    """Call an agent and speak to it; measure when it answers and whether it stops.
+
+    The caller speaks the lines of a script, pauses, interrupts and coughs. Latency counts from his
+    last audible sample to the agent's first.
+
+    Examples:
+
+      voicebench call --agent 'sim:wait=500ms,reply=100ms,voice=100ms' --voice synthetic
+
+      voicebench call my-script.toml --check
+
+      voicebench call --agent ws://127.0.0.1:8765/call --calls 20 --save-audio
+    """
+    with ci.failures_reported(junit):
+        check_free(junit, force=True, option="--junit")
+        ci.forget(junit)
+        if gates and no_gate:
+            raise UsageError("--gate and --no-gate exclude each other", "give one of them")
+        named = {
+            "call.script": script,
+            "call.url": agent,
+            "call.calls": calls,
+            "call.warmup": warmup,
+            "call.voice": voice,
+            "call.gates": [] if no_gate else gates,
+            "run.name": name,
+            "run.results": results,
+            "run.save_audio": save_audio,
+            "judge.decide": decide,
+            "judge.until_decided": until_decided,
+            "judge.baseline": baseline,
+            "judge.max_regression": change(max_regression, "--max-regression"),
+            "judge.allow_noise": allow_noise,
+        }
+        effective = effective_settings(config, assignments, named)
+        from voicebench.calls.running.script_files import read_script
+
+        read = read_script(effective.settings.call.script)
+        if check:
+            _print_script(read, as_json=as_json)
+            return
+        if max_calls is not None:
+            named["judge.max_runs"] = max_calls * len(read.steps)
+            effective = effective_settings(config, assignments, named)
+        from voicebench.calls.running.call_session import check_call
+
+        recorded = _measure(check_call(effective), quiet=quiet)
+    deliver(
+        lambda: publish(recorded, as_json=as_json, csv_path=None, quiet=quiet),
+        lambda: ci.publish(recorded, junit),
+    )
+    raise typer.Exit(exit_code(recorded))
+
+
+def _measure(job: CallJob, *, quiet: bool) -> RecordedRun:
+    from rich.console import Console
+
+    from voicebench.calls.running.call_session import run_calls
+    from voicebench.calls.running.line_rendering import needs_voice
+    from voicebench.cli.models import progress_of_models
+    from voicebench.engines.models import CATALOGUE, ensure
+    from voicebench.report.console.call_progress import call_line
+
+    console = Console(stderr=True, quiet=quiet)
+    voice = job.settings.call.voice
+    if needs_voice(job.script) and voice in {entry.name for entry in CATALOGUE}:
+        with progress_of_models(console) as report:
+            ensure(voice, report)
+    total = job.settings.call.calls
+    return run_calls(
+        job,
+        lambda line: console.print(line, style="dim", highlight=False, markup=False),
+        lambda _call, turns: console.print(call_line(turns, total), highlight=False, markup=False),
+    )
+
+
+def _print_script(script: CallScript, *, as_json: bool) -> None:
+    steps = [
+        {
+            "step": number,
+            "kind": step.kind,
+            "says": step.said or step.wav,
+            "at_ms": step.at_ms,
+            "expect": step.expect,
+            "limit_ms": step.limit_ms,
+        }
+        for number, step in enumerate(script.steps, start=1)
+    ]
+    if as_json:
+        print_json({"schema": 1, "name": script.name, "line": script.line, "steps": steps})
+        return
+    typer.echo(f"{script.name}: {len(steps)} steps, language {script.language}, {script.line}")
+    for step in steps:
+        at = "" if step["at_ms"] is None else f" {step['at_ms']:g} ms into the answer"
+        typer.echo(
+            f"{step['step']:>4}  {step['kind']:<12}  expect {step['expect']} within "
+            f"{step['limit_ms']:g} ms{at}: {step['says']}"
+        )

@@ -1,0 +1,66 @@
+"""Settings of spoken calls: the script, the agent, the caller's voice and manners, the gates."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from voicebench.errors import UsageError
+from voicebench.judging.gates import parse_gate
+from voicebench.settings.engine_sections import PeerSettings
+
+CALL_GATES = (
+    "response.p95 < 800ms",
+    "stop.p95 < 400ms",
+    "cut_in.rate <= 5%",
+    "false_stop.rate <= 5%",
+    "missed.rate <= 0",
+)
+
+
+class CallSettings(PeerSettings):
+    """Settings of `call` (see docs/calls.md)."""
+
+    url: str | None = None
+    """The agent that is called: 'local' (this process), 'sim:…', or a URL. Default: local."""
+    script: Annotated[str, Field(min_length=1)] = "english"
+    """A script: a TOML file, or a built-in one: 'english', 'french'."""
+    calls: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """Measured calls; each plays the whole script."""
+    warmup: Annotated[int, Field(ge=0, le=100)] = 0
+    """Calls before measuring."""
+    voice: Annotated[str, Field(min_length=1)] = "hibari-heart"
+    """Voice of the caller, from `voicebench models list`; 'synthetic' is computed, sounds like
+    speech and says no words."""
+    pitch: Annotated[float, Field(ge=0.5, le=2)] = 0.84
+    """The caller's voice is played at this speed, so it differs from the agent's; below 1 is
+    deeper. His pace stays the same."""
+    silence_s: Annotated[float, Field(ge=0.3, le=30)] = 1.0
+    """The agent has finished when it has been silent for so long, in seconds."""
+    patience_s: Annotated[float, Field(ge=0.5, le=120)] = 8.0
+    """The caller waits so long for an answer to an interruption; a line has a limit of its own."""
+    longest_answer_s: Annotated[float, Field(ge=1, le=600)] = 45.0
+    """He hangs up on an answer that goes on for longer."""
+    encoding: str = "s16le"
+    """Samples of a PCM socket in both directions: s16le, mulaw or alaw."""
+    hear_rate: Annotated[int, Field(ge=8000, le=48_000, multiple_of=50)] = 16_000
+    """Rate of the caller's sound on a PCM socket, in Hz."""
+    speak_rate: Annotated[int, Field(ge=4000, le=192_000)] = 24_000
+    """Rate of the agent's sound on a PCM socket, in Hz."""
+    socket: dict[str, Any] = Field(default={})
+    """Words of a PCM socket: opening, ready, clear, transcript, reply, endpoint, complete, failed,
+    hang_up (docs/calls.md)."""
+    gates: list[str] = Field(default=list(CALL_GATES))
+    """What a call is judged by."""
+
+    @field_validator("gates")
+    @classmethod
+    def _gates_can_be_read(cls, gates: list[str]) -> list[str]:
+        for gate in gates:
+            try:
+                parse_gate(gate)
+            except UsageError as error:
+                raise PydanticCustomError("gate", f"{error.remedy}: {error.message}") from None
+        return gates
