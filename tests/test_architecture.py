@@ -54,7 +54,7 @@ SLOW = {
 }  # fmt: skip
 """Packages that are imported only when what needs them is used."""
 
-MAY_LOAD_SLOW = ("engines", "remote", "audio", "targets", "server")
+MAY_LOAD_SLOW = ("engines", "remote", "audio", "targets", "server", "load.reading")
 """Rooms in which a module may import them at once; nothing outside imports that module at once."""
 
 NEVER_SLOW = (
@@ -75,6 +75,8 @@ CLOCKS_OF_THE_PATH = {
     "calls.running.placing": "the clock of a call, and the schedule of the caller's frames",
     "turn.recorder": "the one clock; and the wall clock's label",
     "measuring.plan": "passes the recorder its clock; the silence before a turn",
+    "load.reading.cascade_turn": "the turn's start and end, and when its chunks are handed over",
+    "load.reading.http_line": "when a request is sent, and when to give up",
     "load.reading.reading_loop": "stamps what was read, as the recorder would; timers",
     "load.running.level_clock": "when a turn is due",
     "pipeline.device_queue": "how long a device is kept for a turn, and how much was played by now",

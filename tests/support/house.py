@@ -171,8 +171,19 @@ ROOMS = (
     Room(
         "load.reading",
         "the reader: one thread reads the answers of thousands of turns with kernel stamps, and "
-        "takes only their framing apart",
-        ("remote.connection",),
+        "takes only their framing apart; sealed later by the clients' own parsers",
+        (
+            "audio",
+            "remote",
+            "remote.clients",
+            "remote.connection",
+            "remote.formats",
+            "remote.sound",
+            "settings",
+            "targets",
+            "text",
+            "turn",
+        ),
     ),
     Room(
         "results",

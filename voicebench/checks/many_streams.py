@@ -26,11 +26,13 @@ from voicebench.errors import CannotMeasure, UsageError
 from voicebench.load.pacing.paced_process import RunningPacedServer, paced_server, pin
 from voicebench.load.pacing.paced_script import NS_A_SECOND, RATE_HZ, PacedScript
 from voicebench.load.pacing.send_stamps import SendStamp
-from voicebench.load.reading.read_answer import AnswerReader
+from voicebench.load.reading.http_line import HttpExchange, HttpLine
 from voicebench.load.reading.read_log import UNKNOWN_LAG, KeptSound
-from voicebench.load.reading.reading_loop import ReadConnection, ReadingLoop, Timer
+from voicebench.load.reading.reading_loop import ReadingLoop
 from voicebench.machine.environment import usable_core_numbers
 from voicebench.remote.connection import kernel_stamps
+from voicebench.remote.connection.access import Access
+from voicebench.remote.connection.peer import Peer
 
 DEFAULT_SECONDS = 10.0
 TARGET_P99_MS = 2.0
@@ -40,6 +42,7 @@ CONNECT_S = 30.0
 BEGIN_S = 0.2
 """From the moment that all connections are open to the first request."""
 OVERTIME_S = 10.0
+LOOK_NS = 10_000_000
 PIECE_BYTES = 2 * round(0.04 * RATE_HZ)
 
 Times = NDArray[np.int64]
@@ -145,26 +148,25 @@ class _Streams:
         self._loop = ReadingLoop()
         self._left = streams
         self._failed: list[str] = []
-        self._read: dict[int, AnswerReader] = {}
+        self._read: dict[int, HttpExchange] = {}
         self._busy_s = self._took_s = 0.0
 
     def take(self) -> None:
         """Connect, ask for all streams within the time of one piece, and read them."""
+        loop = self._loop
         try:
-            connections = self._connected()
+            lines = self._opened()
             begin_ns = time.perf_counter_ns() + round(BEGIN_S * NS_A_SECOND)
-            for number, connection in enumerate(connections):
-                self._read[connection.port] = reader = AnswerReader(KeptSound(0), self._ended)
-                connection.receiver = reader
+            for number, line in enumerate(lines):
                 at_ns = begin_ns + number * round(0.04 * NS_A_SECOND) // self._streams
-                self._loop.at(at_ns, partial(connection.send, self._request()))
-            self._end_after(self._seconds + OVERTIME_S)
+                loop.at(at_ns, partial(self._ask, line))
+            loop.at(begin_ns + round((self._seconds + OVERTIME_S) * NS_A_SECOND), loop.end)
             busy_s, took_s = time.process_time(), time.perf_counter()
-            self._loop.run()
+            loop.run()
             self._busy_s = time.process_time() - busy_s
             self._took_s = time.perf_counter() - took_s
         finally:
-            self._loop.close()
+            loop.close()
         if self._failed or self._left:
             why = self._failed[0] if self._failed else "they did not end in time"
             raise CannotMeasure(
@@ -172,23 +174,40 @@ class _Streams:
                 "try fewer streams: the paced server or the reader may be too slow here",
             )
 
-    def _connected(self) -> list[ReadConnection]:
+    def _opened(self) -> list[HttpLine]:
+        """Return open lines. Raises `CannotMeasure`."""
         address, _, port = self._host.rpartition(":")
         where = (int(socket.AF_INET), (address, int(port)))
-        connections = [ReadConnection(self._loop, where) for _ in range(self._streams)]
-        waiting = _Opening(connections, self._loop.end)
-        timer = self._end_after(CONNECT_S)
+        peer = Peer(f"http://{self._host}", Access(), "tts")
+        lines = [HttpLine(self._loop, where, peer) for _ in range(self._streams)]
+        for line in lines:
+            line.open()
+        until = time.perf_counter_ns() + round(CONNECT_S * NS_A_SECOND)
+
+        def look() -> None:
+            now_ns = time.perf_counter_ns()
+            if all(line.is_open for line in lines) or now_ns > until:
+                self._loop.end()
+            else:
+                self._loop.at(now_ns + LOOK_NS, look)
+
+        look()
         self._loop.run()
-        timer.cancel()
-        if waiting.left:
+        closed = sum(not line.is_open for line in lines)
+        if closed:
             raise CannotMeasure(
-                f"{waiting.left} of {self._streams} connections to the paced server did not open",
+                f"{closed} of {self._streams} connections to the paced server did not open",
                 "try fewer streams",
             )
-        return connections
+        return lines
 
-    def _end_after(self, seconds: float) -> Timer:
-        return self._loop.at(time.perf_counter_ns() + round(seconds * NS_A_SECOND), self._loop.end)
+    def _ask(self, line: HttpLine) -> None:
+        ends_ns = time.perf_counter_ns() + round((self._seconds + OVERTIME_S) * NS_A_SECOND)
+        port = line.port
+        assert port is not None
+        self._read[port] = HttpExchange(
+            line, self._request(), kept=KeptSound(0), turn_ends_ns=ends_ns, ended=self._ended
+        )
 
     def _request(self) -> bytes:
         body = json.dumps({"input": "a", "response_format": "pcm"}).encode()
@@ -197,9 +216,9 @@ class _Streams:
             f"content-length: {len(body)}\r\n\r\n"
         ).encode() + body
 
-    def _ended(self, why: str, _at_ns: int) -> None:
-        if why:
-            self._failed.append(why)
+    def _ended(self, exchange: HttpExchange) -> None:
+        if exchange.read.error is not None:
+            self._failed.append(exchange.read.error.message)
         self._left -= 1
         if not self._left:
             self._loop.end()
@@ -252,27 +271,6 @@ def piece_errors(at_ns: Times, sizes: Times, sent_ns: Times) -> Times:
     first = np.searchsorted(np.cumsum(sizes), begins, side="right")
     found: Times = at_ns[first] - sent_ns
     return found
-
-
-class _Opening:
-    """A `Receiver` that counts the connections that are not open yet."""
-
-    def __init__(self, connections: Sequence[ReadConnection], done: Callable[[], None]) -> None:
-        self.left = len(connections)
-        self._done = done
-        for connection in connections:
-            connection.receiver = self
-
-    def opened(self, _at_ns: int) -> None:
-        self.left -= 1
-        if not self.left:
-            self._done()
-
-    def took(self, data: bytes, at_ns: int, received_ns: int | None) -> None:
-        pass
-
-    def closed(self, _why: str, _at_ns: int) -> None:
-        self._done()
 
 
 def described(found: ManyStreams) -> Mapping[str, str]:

@@ -52,6 +52,17 @@ class AnswerFraming:
         """Whether the body is whole."""
         return self._state == _ENDED
 
+    def cut_short(self) -> str:
+        """Return how the answer is cut if the peer hangs up now."""
+        if self._state == _HEAD:
+            return "Server disconnected without sending a response."
+        if self._state == _LENGTH:
+            length = int(self.head.field(b"content-length")) if self.head else 0
+            how = f"received {length - int(self._left)} bytes, expected {length}"
+        else:
+            how = "incomplete chunked read"
+        return f"peer closed connection without sending complete message body ({how})"
+
     def feed(self, data: bytes) -> tuple[bytes, list[tuple[int, int]]]:
         """Take the next bytes; return bytes and the spans of the body in them.
 

@@ -7,8 +7,9 @@ kept (`KeptSound`), or all of them for every k-th turn.
 
 from __future__ import annotations
 
+import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 UNKNOWN_LAG = 0xFFFFFFFF
@@ -26,17 +27,28 @@ class ReadPiece(NamedTuple):
 
 
 class KeptSound:
-    """How many more bytes of a turn's sound are kept; None keeps all."""
+    """Says which bytes of a turn's sound are kept: ``most_bytes`` of it, or all if that is None.
 
-    def __init__(self, most_bytes: int | None) -> None:
-        self.left = most_bytes
+    With ``is_audible`` they count from the first audible piece on; all silence before it is kept,
+    so that the first sound is found however late it comes.
+    """
 
-    def takes(self, size: int) -> bool:
-        """Return whether the next ``size`` bytes are kept, as all before them."""
-        if self.left is None:
+    def __init__(
+        self, most_bytes: int | None, is_audible: Callable[[memoryview], bool] | None = None
+    ) -> None:
+        self._left = most_bytes
+        self._is_audible = is_audible
+
+    def takes(self, piece: memoryview) -> bool:
+        """Return whether the next piece is kept, as all before it."""
+        if self._left is None:
             return True
-        keeps = self.left > 0
-        self.left = max(self.left - size, 0)
+        if self._is_audible is not None:
+            if not self._is_audible(piece):
+                return True
+            self._is_audible = None
+        keeps = self._left > 0
+        self._left = max(self._left - len(piece), 0)
         return keeps
 
 
@@ -64,9 +76,10 @@ class ReadLog:
         self.kept += data
         self.kept_pieces += 1
 
-    def largest_lag_ns(self) -> int | None:
-        """Return the largest lag of all pieces; None if the kernel told none."""
-        known = [lag for lag in self.lag_ns if lag != UNKNOWN_LAG]
+    def largest_lag_ns(self, until_ns: float = math.inf) -> int | None:
+        """Return the largest lag of the pieces up to a moment; None if the kernel told none."""
+        pairs = zip(self.at_ns, self.lag_ns, strict=True)
+        known = [lag for at_ns, lag in pairs if at_ns <= until_ns and lag != UNKNOWN_LAG]
         return max(known, default=None)
 
     def pieces(self) -> Iterator[ReadPiece]:

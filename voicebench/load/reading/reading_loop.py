@@ -21,6 +21,8 @@ from voicebench.remote.connection import kernel_stamps
 
 MOST_A_READ = 65_536
 Do = Callable[[], None]
+Where = tuple[int, tuple[object, ...]]
+"""An address family, and an address."""
 
 
 class Receiver(Protocol):
@@ -130,8 +132,8 @@ class ReadingLoop:
 class ReadConnection:
     """One plain TCP connection of the loop, opened without waiting for it."""
 
-    def __init__(self, loop: ReadingLoop, where: tuple[int, tuple[object, ...]]) -> None:
-        """Begin to connect to ``where``: the address family, and the address."""
+    def __init__(self, loop: ReadingLoop, where: Where) -> None:
+        """Begin to connect."""
         family, address = where
         self.receiver: Receiver | None = None
         self.is_open = False

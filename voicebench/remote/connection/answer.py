@@ -146,6 +146,10 @@ class Answer:
         """Wait for the rest of the body for ``seconds`` from now at most."""
         self._budget.end_within(seconds)
 
+    def close(self) -> None:
+        """Hang up, unless the body was read to its end."""
+        self._response.close()
+
     def settle(self, seconds: float) -> bytes:
         """Read a body whose content is complete to its end, so that the connection can be reused.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json as json_format
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -32,11 +32,13 @@ SETTLE_S = 0.25
 """How long to wait for the end of a body whose content is complete, before hanging up."""
 SETTLE_IN_TURN_S = 0.02
 """The same, while a turn waits."""
+Exchanges = Callable[["HttpRequest"], Answer]
+"""Carries out a request in another way: gives the answer that was recorded for it, for example."""
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class HttpRequest:
     """A request; ``headers`` are those beside the service's own."""
 
     method: str
@@ -55,6 +57,8 @@ class HttpService(Peer):
         super().__init__(url, access, stage)
         self._pool = ConnectionPool(address_of(url, "http", "https"), self)
         self._unsettled: Answer | None = None
+        self.exchanges: Exchanges | None = None
+        """Carries out the requests instead of a connection, if it is set."""
         self._headers = {
             "accept": "*/*",
             "accept-encoding": "identity",
@@ -98,23 +102,34 @@ class HttpService(Peer):
         Leaving the context early hangs up. Raises `RemoteError`.
         """
         self._settle(SETTLE_IN_TURN_S)
-        budget = self.wait_budget()
-        sent_at = time.monotonic()
         fields = dict(headers or {})
         if json is not None:
             fields["content-type"] = "application/json"
             text = json_format.dumps(json, ensure_ascii=False, separators=(",", ":"))
             content = text.encode()
-        with http_errors_of(self):
-            response = self._send(_Request(method, _parsed(url), fields, content), budget)
-        answer = Answer(response, self, budget, sent_at)
+        request = HttpRequest(method, _parsed(url), fields, content)
+        answer = self.exchanges(request) if self.exchanges else self._exchange(request)
         try:
             yield answer
         finally:
             if answer.content_complete:
                 self._unsettled = answer
             else:
-                response.close()
+                answer.close()
+
+    def bytes_of(self, request: HttpRequest) -> bytes:
+        """Return the request as it is sent over HTTP/1.1."""
+        encoded = self._encoded(request, self.wait_budget(in_turn=False))
+        lines = [b" ".join((encoded.method, encoded.url.target, b"HTTP/1.1"))]
+        lines += [b": ".join(field) for field in encoded.headers]
+        return b"\r\n".join([*lines, b"", request.content or b""])
+
+    def _exchange(self, request: HttpRequest) -> Answer:
+        budget = self.wait_budget()
+        sent_at = time.monotonic()
+        with http_errors_of(self):
+            response = self._send(request, budget)
+        return Answer(response, self, budget, sent_at)
 
     def rest_of_last(self) -> bytes:
         """Return what came of the last answer after its content was complete."""
@@ -125,7 +140,7 @@ class HttpService(Peer):
         answer, self._unsettled = self._unsettled, None
         return b"" if answer is None else answer.settle(seconds)
 
-    def _send(self, request: _Request, budget: WaitBudget) -> httpcore.Response:
+    def _send(self, request: HttpRequest, budget: WaitBudget) -> httpcore.Response:
         """Send ``request``, follow allowed redirects, and return the last response."""
         for _ in range(MAX_REDIRECTS):
             response = self._pool.send(self._encoded(request, budget))
@@ -145,10 +160,10 @@ class HttpService(Peer):
             if response.status == 303 or (
                 response.status in (301, 302) and request.method == "POST"
             ):
-                request = _Request("GET", url, {}, None)
+                request = HttpRequest("GET", url, {}, None)
         raise self.failure(f"redirects more than {MAX_REDIRECTS} times")
 
-    def _encoded(self, request: _Request, budget: WaitBudget) -> httpcore.Request:
+    def _encoded(self, request: HttpRequest, budget: WaitBudget) -> httpcore.Request:
         url = request.url
         fields = {"host": url.netloc.decode("ascii")} | self._headers | dict(request.headers)
         if request.content is not None:
