@@ -6,9 +6,17 @@ import json
 
 import pytest
 from scripted_engines import PATIENCE_S
+from served_somewhere import server
 from websockets.sync.client import ClientConnection, connect
 
-from voicebench.events import AudioChunk, TurnFailed, TurnFinished, TurnStarted
+from voicebench.events import (
+    AudioChunk,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+    TurnStarted,
+    TurnStopped,
+)
 from voicebench.server.speech_socket import MAX_ID_CHARACTERS
 from voicebench.turn import wire
 
@@ -61,3 +69,46 @@ def test_an_id_that_is_none_is_refused(url: str, text_id: object) -> None:
         client.send(json.dumps({"text": "Hello.", "id": text_id}))
         answer = json.loads(client.recv(PATIENCE_S))
     assert answer["error"]["param"] == "id"
+
+
+# A client whose listener interrupts.
+
+SPEAKS_LONG = "sim:ttft=4ms,token=1ms,ttfb=3ms,speed=1x,words=16"
+
+
+def test_an_interrupted_turn_stops_and_the_next_one_may_begin() -> None:
+    with server(SPEAKS_LONG) as there, open_socket(there, "/v1/voice") as client:
+        for turn in (7, 8):
+            client.send(wire.encode(TurnStarted("What will the weather be?"), turn=turn))
+            while not isinstance(wire.decode(client.recv(PATIENCE_S)), AudioChunk):
+                pass
+            client.send(wire.encode(TurnInterrupted(), turn=turn))
+            rest = [wire.decode_of_turn(client.recv(PATIENCE_S))]
+            while not isinstance(rest[-1].event, TurnFinished | TurnFailed):
+                rest.append(wire.decode_of_turn(client.recv(PATIENCE_S)))
+            assert [told.event for told in rest[-2:]] == [TurnStopped(), TurnFinished()]
+            assert {told.turn for told in rest} == {turn}
+            sounds = sum(isinstance(told.event, AudioChunk) for told in rest)
+            assert sounds < 40  # of 48
+
+
+def test_an_interruption_of_a_turn_that_is_over_is_ignored(url: str) -> None:
+    with open_socket(url, "/v1/voice") as client:
+        answer_to(client, "What will the weather be?", 7)
+        client.send(wire.encode(TurnInterrupted(), turn=7))
+        answer = answer_to(client, "And tomorrow?", 8)
+        assert isinstance(answer[-1].event, TurnFinished)
+        assert not any(isinstance(told.event, TurnStopped) for told in answer)
+
+
+def test_an_interruption_of_another_turn_stops_nothing() -> None:
+    script = "sim:ttft=4ms,token=1ms,ttfb=3ms,speed=20x,words=16"
+    with server(script) as there, open_socket(there, "/v1/voice") as client:
+        client.send(wire.encode(TurnStarted("What will the weather be?"), turn=8))
+        client.send(wire.encode(TurnInterrupted(), turn=7))
+        answer = [wire.decode(client.recv(PATIENCE_S))]
+        while not isinstance(answer[-1], TurnFinished | TurnFailed):
+            answer.append(wire.decode(client.recv(PATIENCE_S)))
+    assert isinstance(answer[-1], TurnFinished)
+    samples = sum(event.pcm.size for event in answer if isinstance(event, AudioChunk))
+    assert samples == 16_000 * 4.8

@@ -169,6 +169,26 @@ def test_a_response_can_be_cancelled_and_the_next_one_asked_for() -> None:
         session.until("response.output_audio.delta")
 
 
+def test_any_number_of_cancels_may_come_too_late(url: str) -> None:
+    with open_session(url) as connection:
+        session = Session(connection)
+        for _ in range(30):
+            session.send(type="response.cancel")
+            assert session.next()["error"]["code"] == "response_cancel_not_active"
+        session.send(type="response.create", response={"input": [said("hello")]})
+        assert session.until("response.done")[-1]["response"]["status"] == "completed"
+
+
+def test_a_reply_can_be_cut_to_what_was_heard(url: str) -> None:
+    with open_session(url) as connection:
+        session = Session(connection)
+        place = {"item_id": "item_1", "content_index": 0, "audio_end_ms": 700}
+        session.send(type="conversation.item.truncate", **place)
+        told = session.next()
+    assert told["type"] == "conversation.item.truncated"
+    assert {key: told[key] for key in place} == place
+
+
 def test_a_failed_turn_is_a_failed_response() -> None:
     with server(QUICK + ",fail=1") as url, open_session(url) as connection:
         session = Session(connection)

@@ -71,10 +71,10 @@ class PreparesNext(Protocol):
 
 @runtime_checkable
 class Interruptible(Protocol):
-    """A language model whose wait for the next token can be interrupted."""
+    """An engine whose wait for a server can be interrupted."""
 
     def interrupt(self) -> None:
-        """Make a running `reply` fail at once. Called from another thread."""
+        """Make a running `reply` or `speak` fail at once. Called from another thread."""
         ...
 
 

@@ -97,7 +97,13 @@ class _Session:
             if not response.ended:
                 await self._send("response.done", **response.cancelled())
         elif kind == "response.cancel":
-            raise Refusal(400, "no response is under way", code="response_cancel_not_active")
+            # The response may have ended while the message was on its way: no misbehaviour.
+            nothing = Refusal(400, "no response is under way", code="response_cancel_not_active")
+            await self._socket.send_text(json.dumps(error_event(nothing)))
+        elif kind == "conversation.item.truncate":
+            # Nothing is remembered, so there is nothing to cut.
+            place = {key: event.get(key) for key in ("item_id", "content_index", "audio_end_ms")}
+            await self._send("conversation.item.truncated", **place)
         else:
             raise Refusal(400, f"{str(kind)[:60]!r} is not supported", param="type")
 

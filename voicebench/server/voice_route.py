@@ -2,8 +2,9 @@
 
 The client sends `TurnStarted`. The server sends each event of the pipeline at once, with the number
 that the client gave the turn, and before the turn's end its own duration of the turn. Then the next
-turn may begin. A prompt that is refused fails only its turn. A message that breaks the protocol
-ends the connection.
+turn may begin. A client whose listener interrupts sends `TurnInterrupted`: the turn stops within a
+step of its engines, and the server answers `TurnStopped` and `TurnFinished`. A prompt that is
+refused fails only its turn. A message that breaks the protocol ends the connection.
 """
 
 from __future__ import annotations
@@ -12,7 +13,16 @@ from functools import partial
 
 from starlette.websockets import WebSocket
 
-from voicebench.events import Event, Fault, ServerTiming, TurnFailed, TurnFinished, TurnStarted
+from voicebench.events import (
+    Event,
+    Fault,
+    ServerTiming,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+    TurnStarted,
+    TurnStopped,
+)
 from voicebench.server.admission import Turns
 from voicebench.server.clock import note_arrival
 from voicebench.server.inbox import Inbox, Message, accepted
@@ -36,9 +46,7 @@ async def voice_socket(socket: WebSocket, served: Served, turns: Turns) -> None:
 async def _take_turn(socket: WebSocket, inbox: Inbox, served: Served, turns: Turns) -> bool:
     """Serve one turn; return whether another may follow."""
     try:
-        message = await inbox.next()
-        note_arrival()
-        started, number = wire.decode_of_turn(message)
+        started, number = await _next_request(inbox)
     except wire.WireError as error:
         await _send(socket, _failure(str(error), "protocol"), None)
         return False
@@ -46,21 +54,41 @@ async def _take_turn(socket: WebSocket, inbox: Inbox, served: Served, turns: Tur
         await _send(socket, _failure("a turn begins with 'turn_started'", "protocol"), number)
         return False
     well_behaved = True
+    interrupted = False
 
-    async def interrupted(_message: Message) -> bool:
-        nonlocal well_behaved
-        well_behaved = False
-        return False
+    async def take(message: Message) -> bool:
+        """Take a message in the middle of the turn; return whether the turn goes on."""
+        nonlocal well_behaved, interrupted
+        try:
+            event, of_turn = wire.decode_of_turn(message)
+            well_behaved = isinstance(event, TurnInterrupted)
+            interrupted = well_behaved and of_turn in (None, number)
+        except wire.WireError:
+            well_behaved = False
+        return well_behaved and not interrupted
 
     try:
         prompt = spoken_text(started.prompt, "prompt")
         sending = _send_turn(socket, prompt, number, served, turns)
-        await inbox.listen_during(sending, interrupted)
+        await inbox.listen_during(sending, take)
     except Refusal as refusal:
         await _send(socket, _failure(refusal.message, "refused"), number)
+    if interrupted:
+        await _send(socket, TurnStopped(), number)
+        await _send(socket, TurnFinished(), number)
     if not well_behaved:
         await _send(socket, _failure("a message in the middle of a turn", "protocol"), number)
     return well_behaved
+
+
+async def _next_request(inbox: Inbox) -> wire.OfTurn:
+    """Return the next message that does not interrupt a turn which is over already."""
+    while True:
+        message = await inbox.next()
+        note_arrival()
+        request = wire.decode_of_turn(message)
+        if not isinstance(request.event, TurnInterrupted):
+            return request
 
 
 async def _send_turn(

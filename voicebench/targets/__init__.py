@@ -55,11 +55,12 @@ class Conversing(Protocol):
 class Cancellable(Protocol):
     """A target whose running turn can be cut off, as by a listener who interrupts."""
 
-    def cancel(self) -> None:
+    def cancel(self, heard_s: float = 0.0) -> None:
         """Stop the turn that another thread takes; do nothing if none is under way.
 
         `TurnInterrupted` is emitted as the request to stop goes out. Sound may still come; then
-        the turn ends with `TurnFinished`, and the target can take the next one.
+        the turn ends with `TurnFinished`, and the target can take the next one. ``heard_s`` is how
+        much of the reply the listener has heard, for servers that keep a conversation.
         """
         ...
 

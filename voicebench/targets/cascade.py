@@ -9,10 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from voicebench.errors import UsageError
-from voicebench.events import Emit
+from voicebench.events import CancelHow, Emit
 from voicebench.machine.devices import check_device
 from voicebench.machine.extras import require
-from voicebench.pipeline.device_queue import DeviceQueue
+from voicebench.pipeline.device_queue import DeviceQueue, TurnCancelled
 from voicebench.pipeline.pipeline import run_turn
 from voicebench.pipeline.protocols import (
     ConversingModel,
@@ -29,6 +29,7 @@ from voicebench.remote.connection.access import address_of
 from voicebench.remote.connection.timeouts import TurnDeadline
 from voicebench.settings import Settings
 from voicebench.targets import Say, TargetKind
+from voicebench.targets.cancelling import RunningEngines
 from voicebench.targets.engine_opening import (
     open_llm,
     open_remote_llm,
@@ -72,6 +73,7 @@ class Cascade:
         self._sequential = sequential
         self._new_schedule = new_schedule
         self._deadline = deadline
+        self._running: RunningEngines | None = None
 
     def check(self) -> None:
         """Open the connections of remote engines, or raise `CannotMeasure` naming the URL."""
@@ -90,17 +92,36 @@ class Cascade:
         """
         if self._deadline is not None:
             self._deadline.start()
-        run_turn(
-            prompt,
-            emit,
-            llm=self.llm,
-            tts=self.tts,
-            chunker=Chunker(self._first_words, self._later_words),
-            sequential=self._sequential,
-            schedule=schedule or self._new_schedule(),
-        )
-        if isinstance(self.llm, PreparesNext):
+        running = RunningEngines(emit, schedule or self._new_schedule())
+        self._running = running
+        try:
+            run_turn(
+                prompt,
+                running.emit,
+                llm=self.llm,
+                tts=self.tts,
+                chunker=Chunker(self._first_words, self._later_words),
+                sequential=self._sequential,
+                schedule=running.schedule,
+            )
+        except TurnCancelled:
+            if running.reply.how is None:
+                raise
+        finally:
+            self._running = None
+            running.end_if_interrupted()
+        if isinstance(self.llm, PreparesNext) and running.reply.how is None:
             self.llm.prepare_next()
+
+    def cancel(self, heard_s: float = 0.0) -> None:  # noqa: ARG002
+        """Stop the running turn: within one step in this process, by hanging up on a server.
+
+        If the voice is behind a URL, what its server goes on to do cannot be seen.
+        """
+        running = self._running
+        if running is not None:
+            how: CancelHow = "hung up" if isinstance(self.tts, Remote) else "asked"
+            running.reply.interrupt(how, partial(running.stop, (self.llm, self.tts)))
 
     def speak_whole(self, chunks: Sequence[str]) -> NDArray[np.float32] | None:
         """Return the speech of text chunks in one piece, ``(samples,)``; None if the voice cannot.

@@ -12,6 +12,10 @@ Events are known by both names: ``response.output_audio.delta`` and ``response.a
 it arrives after its sound. The protocol has no field for the server's own duration. `voicebench
 serve` puts ``server_timing`` into the response's metadata, in the form of the HTTP header.
 
+**An interrupted turn** is one ``response.cancel``. The server ends the response as ``cancelled``:
+then it has stopped. A reply inside a conversation is cut to what the listener heard
+(``conversation.item.truncate``).
+
 **One turn must not remember another**, or each would be slower than the one before. The prompt is
 therefore part of ``response.create``, out of band (``conversation: "none"``). For a server without
 that (``out_of_band=False``) it is a conversation item, and each turn has a new session, opened
@@ -23,6 +27,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from voicebench.events import Event, TurnFinished
@@ -152,6 +157,7 @@ class Realtime(SocketTarget):
         for message in self._request(prompt):
             self._service.send(json.dumps(message), budget)
         response = Response(self._service, PCM_RATE, self._earlier)
+        self._stops_by(budget, partial(self._cancelling, response))
         for _ in range(MAX_EVENTS):
             yield from response.take(self._service.receive_part(budget))
             if response.done:
@@ -162,3 +168,14 @@ class Realtime(SocketTarget):
                 yield TurnFinished()
                 return
         raise self._service.failure(f"sends more than {MAX_EVENTS} events in one turn")
+
+    def _cancelling(self, response: Response, heard_s: float) -> Iterator[str]:
+        """Yield what cancels ``response``, and cuts it to what was heard if it is remembered."""
+        response.is_cancelled = True
+        # A response outside the conversation is cancelled by its id alone.
+        by_id = {} if response.id is None else {"response_id": response.id}
+        yield json.dumps({"type": "response.cancel", **by_id})
+        if not self._options.out_of_band and response.item_id is not None:
+            heard_ms = round(1000 * min(heard_s, response.received_s))
+            place = {"item_id": response.item_id, "content_index": 0, "audio_end_ms": heard_ms}
+            yield json.dumps({"type": "conversation.item.truncate", **place})

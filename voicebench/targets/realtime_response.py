@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 
-from voicebench.events import Event, Remark, ServerTiming, Token, Usage
+from voicebench.events import AudioChunk, Event, Remark, ServerTiming, Token, TurnStopped, Usage
 from voicebench.remote.connection.open_socket import Beginning, Incoming
 from voicebench.remote.connection.websocket import SocketService
 from voicebench.remote.failure import RemoteError
@@ -28,6 +28,7 @@ _TEXT = (
     "response.output_text.delta",
     "response.text.delta",
 )
+NOTHING_TO_CANCEL = "response_cancel_not_active"
 _NOT_OF_THE_RESPONSE = ("conversation.", "session.", "mcp", "rate_limits.")
 
 
@@ -39,6 +40,12 @@ class Response:
 
     def __init__(self, service: SocketService, rate: int, earlier: str | None) -> None:
         self.id: str | None = None
+        self.item_id: str | None = None
+        """The id of the conversation item that is spoken."""
+        self.received_s = 0.0
+        """Seconds of its sound so far."""
+        self.is_cancelled = False
+        """Whether the client has cancelled it."""
         self.done = False
         self._announced = False
         self._service = service
@@ -72,8 +79,13 @@ class Response:
         self._heard.message_is_other()
 
     def _raise_failure(self, event: Mapping[str, object], kind: str) -> None:
-        """Raise the failure that ``event`` reports; `_finish` reads that of a response's end."""
+        """Raise the failure that ``event`` reports; `_finish` reads that of a response's end.
+
+        A response that was over when it was cancelled has not failed.
+        """
         if kind == "response.done" or kind.startswith(_NOT_OF_THE_RESPONSE):
+            return
+        if kind == "error" and text_at(event, "error", "code") == NOTHING_TO_CANCEL:
             return
         said = reported_failure(event)
         if said is not None and (kind == "error" or self._is_own(event, kind)):
@@ -92,6 +104,7 @@ class Response:
 
     def _take(self, event: Mapping[str, object], kind: str, arrival: int) -> Iterator[Event]:
         if kind in _AUDIO:
+            self.item_id = text_at(event, "item_id") or self.item_id
             yield from self._take_sound(text_at(event, "delta"))
         elif kind in _TEXT:
             text = self._letters.take(text_at(event, "delta"))
@@ -103,7 +116,10 @@ class Response:
 
     def _take_sound(self, delta: str) -> Iterator[Event]:
         for data in decode_base64(delta):
-            yield from self._heard.decode(data, self._sound)
+            for sound in self._heard.decode(data, self._sound):
+                if isinstance(sound, AudioChunk):
+                    self.received_s += sound.pcm.size / sound.sample_rate
+                yield sound
 
     def _finish(self, event: Mapping[str, object]) -> Iterator[Event]:
         self._raise_unless_complete(event)
@@ -112,6 +128,10 @@ class Response:
                 "ends a response that it has not announced: it sends no response.created",
                 "a sound of an earlier response could else be taken for this one's",
             )
+        if text_at(event, "response", "status") == "cancelled":
+            yield TurnStopped()
+            self.done = True
+            return
         self._letters.finish()
         self._sound.finish()
         details = ("response", "usage", "output_token_details", "text_tokens")
@@ -132,6 +152,8 @@ class Response:
         status = text_at(event, "response", "status")
         details = part(event, "response", "status_details")
         reason = text_at(details, "reason")
+        if status == "cancelled" and self.is_cancelled:
+            return
         # A reply that was cut off by its length limit still counts.
         if status in ("", "completed") or (status, reason) == ("incomplete", "max_output_tokens"):
             return

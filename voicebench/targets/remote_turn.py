@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, suppress
 from dataclasses import replace
+from functools import partial
 
 from voicebench.errors import EngineError
 from voicebench.events import (
@@ -18,8 +19,13 @@ from voicebench.events import (
     Usage,
 )
 from voicebench.remote.clients.openai_reply import MAX_REPLY_CHARS
+from voicebench.remote.connection.timeouts import WaitBudget
 from voicebench.remote.connection.websocket import SocketService
+from voicebench.targets.cancelling import RunningReply
 from voicebench.text.visible import Remarks, VisibleText, visible_reply
+
+STOP_S = 5.0
+"""How long an interrupted server may take to say that it has stopped."""
 
 
 class SocketTarget:
@@ -27,6 +33,8 @@ class SocketTarget:
 
     def __init__(self, service: SocketService) -> None:
         self._service = service
+        self._running: RunningReply | None = None
+        self._ask: Callable[[float], None] | None = None
 
     def _answer(self, prompt: str) -> Generator[Event]:
         """Send ``prompt``, and yield what comes back.
@@ -42,12 +50,18 @@ class SocketTarget:
         next one. The turn always ends: as failed for an `EngineError`; any other exception is
         raised after that.
         """
+        running = RunningReply(emit)
+        emit = running.emit
         emit(TurnStarted(prompt))
+        self._running = running
         try:
             self._emit_answer(prompt, emit)
         except EngineError as error:
             self._service.drop()
-            emit(_failed(error, self._service))
+            if running.how is not None and error.fault == "timeout":
+                running.end_unconfirmed()
+            else:
+                emit(_failed(error, self._service))
         except BaseException as error:
             self._service.drop()
             if isinstance(error, KeyboardInterrupt):
@@ -57,6 +71,29 @@ class SocketTarget:
             raise
         else:
             self._service.end()
+        finally:
+            self._running = self._ask = None
+
+    def cancel(self, heard_s: float = 0.0) -> None:
+        """Ask the server to stop, and wait for its word at most `STOP_S` longer.
+
+        If it never says that it stopped, the connection is closed and the turn ends without that.
+        """
+        running, ask = self._running, self._ask
+        if running is not None and ask is not None:
+            running.interrupt("asked", partial(ask, heard_s))
+
+    def _stops_by(self, budget: WaitBudget, messages: Callable[[float], Iterable[str]]) -> None:
+        """Say how the running turn is stopped: by ``messages``, which take the seconds heard."""
+
+        def ask(heard_s: float) -> None:
+            # A connection that breaks here fails the turn, in the thread that receives.
+            with suppress(EngineError):
+                for message in messages(heard_s):
+                    self._service.send(message, budget)
+            budget.end_within(STOP_S)
+
+        self._ask = ask
 
     def _emit_answer(self, prompt: str, emit: Emit) -> None:
         ended, characters = False, 0

@@ -9,8 +9,6 @@ the instrument's own error (``voicebench selftest``). The audio is computed to l
 
 from __future__ import annotations
 
-import math
-import threading
 import time
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -32,12 +30,11 @@ from voicebench.events import (
     Token,
     TurnFailed,
     TurnFinished,
-    TurnInterrupted,
     TurnStarted,
-    TurnStopped,
 )
 from voicebench.load.draws import ARRIVALS, draws_of
 from voicebench.targets import Say, TargetKind
+from voicebench.targets.cancelling import RunningReply
 from voicebench.targets.script import PREFIX, Script, parse_script
 from voicebench.text.chat_template import PastMessage
 from voicebench.text.chunking import Chunker
@@ -155,7 +152,7 @@ class WaitingClock(Protocol):
         """Return the present moment in nanoseconds."""
         ...
 
-    def wait_until(self, at_ns: float) -> None:
+    def wait_until(self, at_ns: int) -> None:
         """Return at ``at_ns``, or at once if it is past."""
         ...
 
@@ -170,9 +167,9 @@ class VirtualClock:
         """Return the present moment in nanoseconds."""
         return self._now_ns
 
-    def wait_until(self, at_ns: float) -> None:
+    def wait_until(self, at_ns: int) -> None:
         """Move the clock to ``at_ns``, unless it is past."""
-        self._now_ns = max(self._now_ns, int(at_ns))
+        self._now_ns = max(self._now_ns, at_ns)
 
 
 class RealClock:
@@ -188,11 +185,25 @@ class RealClock:
         """Return the present moment in nanoseconds."""
         return time.perf_counter_ns()
 
-    def wait_until(self, at_ns: float) -> None:
+    def wait_until(self, at_ns: int) -> None:
         """Return at ``at_ns``, or at once if it is past."""
         while (left_ns := at_ns - time.perf_counter_ns()) > 0:
             if left_ns > self._spin_ns:
                 time.sleep((left_ns - self._spin_ns) / NS_PER_S)
+
+
+class _Playing:
+    """A turn that is being played, and when it was asked to stop."""
+
+    def __init__(self, emit: Emit) -> None:
+        self.reply = RunningReply(emit)
+        self.cut_ns: int | None = None
+
+    def interrupt(self, clock: WaitingClock) -> None:
+        """Ask it to stop now."""
+        now_ns = clock.now_ns()
+        if self.reply.interrupt("asked"):
+            self.cut_ns = now_ns
 
 
 class Simulated:
@@ -212,9 +223,7 @@ class Simulated:
         self._turns = count(1)
         self._plans: dict[bool, list[Scripted]] = {}
         self._plans_after: dict[int, dict[bool, list[Scripted]]] = {0: self._plans}
-        self._lock = threading.Lock()
-        self._emit: Emit | None = None
-        self._cut_ns: int | None = None
+        self._playing: _Playing | None = None
         self._plan(fails=False)
 
     def run(self, prompt: str, emit: Emit) -> None:
@@ -225,32 +234,25 @@ class Simulated:
         # Read after the stamp of `TurnStarted`, so that no event is early.
         start_ns = self.clock.now_ns()
         start_ns += self._service_ns(turn)
-        with self._lock:
-            self._emit, self._cut_ns = emit, None
-        plan = self._plan(fails=fails)
-        for scripted in plan[1:-1]:
-            self.clock.wait_until(min(start_ns + scripted.at_ns, self._stops_ns()))
-            if start_ns + scripted.at_ns > self._stops_ns():
+        playing = self._playing = _Playing(emit)
+        for scripted in self._plan(fails=fails)[1:]:
+            if not self._wait_until(start_ns + scripted.at_ns, playing):
+                playing.reply.emit(TurnFinished())
                 break
-            emit(scripted.event)
-        self.clock.wait_until(min(start_ns + plan[-1].at_ns, self._stops_ns()))
-        with self._lock:
-            self._emit = None
-            if self._cut_ns is not None and isinstance(plan[-1].event, TurnFinished):
-                emit(TurnStopped())
-            emit(plan[-1].event)
+            playing.reply.emit(scripted.event)
 
-    def cancel(self) -> None:
+    def cancel(self, heard_s: float = 0.0) -> None:  # noqa: ARG002
         """Ask the running turn to stop; it goes on for the script's ``stop`` time."""
-        with self._lock:
-            if self._emit is not None and self._cut_ns is None:
-                self._emit(TurnInterrupted())
-                self._cut_ns = self.clock.now_ns()
+        if self._playing is not None:
+            self._playing.interrupt(self.clock)
 
-    def _stops_ns(self) -> float:
-        """Return when the turn ends because it was asked to; infinity before that."""
-        cut_ns = self._cut_ns
-        return math.inf if cut_ns is None else cut_ns + _ns(self.script.stop_s)
+    def _wait_until(self, at_ns: int, playing: _Playing) -> bool:
+        """Wait for an event; return False, sooner, if the turn is over by then."""
+        stop_ns = _ns(self.script.stop_s)
+        self.clock.wait_until(
+            at_ns if playing.cut_ns is None else min(at_ns, playing.cut_ns + stop_ns)
+        )
+        return playing.cut_ns is None or at_ns <= playing.cut_ns + stop_ns
 
     def _service_ns(self, turn: int) -> int:
         """Return the time in a slot. Turns come one at a time here, so none waits for a slot."""

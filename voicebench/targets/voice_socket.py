@@ -27,6 +27,7 @@ from voicebench.events import (
     Token,
     TurnFailed,
     TurnFinished,
+    TurnInterrupted,
     TurnStarted,
 )
 from voicebench.remote.connection.access import Access
@@ -78,6 +79,8 @@ class VoiceSocket(SocketTarget):
         yield connected
         number = next(self._numbers)
         self._service.send(wire.encode(TurnStarted(prompt), turn=number), budget)
+        interrupted = str(wire.encode(TurnInterrupted(), turn=number))
+        self._stops_by(budget, lambda _heard_s: [interrupted])
         answer = _Answer(self._service, AnswerSpeech(self._rate), number, self._repeats_numbers)
         for _ in range(MAX_EVENTS):
             for event in answer.take(self._service.receive_part(budget)):
@@ -139,7 +142,7 @@ class _Answer:
                 yield TurnFailed(self._service.quote(reason), fault, stage)
             case Remark(kind, said):
                 yield Remark(kind, self._service.quote(said))
-            case TurnStarted():
+            case TurnStarted() | TurnInterrupted():
                 raise RemoteError("sends a turn of its own", fault="protocol")
             case _:
                 yield event

@@ -29,6 +29,10 @@ happen, and ends with `ServerTiming` (its own duration of the turn) and `TurnFin
 `TurnFailed`. Then the next turn may begin on the same connection. Both ends agree on the
 subprotocol `SUBPROTOCOL` when they connect.
 
+**An interruption.** In the middle of a turn the client may send `TurnInterrupted`. The server
+stops, and ends the turn with `TurnStopped` and `TurnFinished`. If the turn is over by then, it
+ignores the message.
+
 **The turn's number** is chosen by the client, and each message of the answer repeats it, so a late
 message of an earlier turn is recognised. It is optional.
 
