@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from voicebench.turn.timeline import Timeline
+from voicebench.turn.timeline import Failure, Timeline
 
 Outcome = Literal["answered", "failed", "refused", "unfinished", "cut"]
 """``refused``: the server said that it has no room (429, 503). ``unfinished``: the turn was still
@@ -55,7 +55,20 @@ def outcome_of(turn: Timeline) -> Outcome:
         return "unfinished"
     if turn.failure is None:
         return "answered" if turn.is_whole else "cut"
-    return "refused" if turn.failure.fault == "refused" else "failed"
+    return "refused" if _is_refusal(turn.failure) else "failed"
+
+
+SIGNS_OF_REFUSAL = (
+    *("answers 429", "answers 503"),  # over HTTP: `voicebench.remote.connection.answer`
+    *("try again later", "is shutting down"),  # our own server's words over a socket
+    *("rate_limit", "rate limit", "overloaded"),  # those of others
+)
+"""What a failure says whose server has no room."""
+
+
+def _is_refusal(failure: Failure) -> bool:
+    """Return whether the server said that it has no room."""
+    return failure.fault == "refused" and any(sign in failure.reason for sign in SIGNS_OF_REFUSAL)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,6 +15,7 @@ from served_process import ServedProcess, served_process
 from voicebench.audio.pcm import AudibleRule
 from voicebench.load.call_plan import Behaviour, CallRate, LoadPlan, Population, TurnRate
 from voicebench.load.distributions import read_count, read_duration
+from voicebench.load.interruption import Interruption
 from voicebench.load.loaded_turn import LoadedTurn
 from voicebench.load.running.client_cores import ClientCores
 from voicebench.load.running.level_task import LevelTask
@@ -139,3 +140,40 @@ def test_turns_that_do_not_end_are_unfinished_and_kept(server: ServedProcess) ->
     assert {turn.outcome for turn in done} == {"unfinished"}
     assert all(turn.load is not None and turn.load.unfinished for turn in kept)
     assert all(turn.failure is not None for turn in kept)
+
+
+def test_callers_interrupt_as_planned(server: ServedProcess) -> None:
+    del server
+    calls = Behaviour(
+        read_duration("100ms", "t"),
+        read_duration("100ms", "s"),
+        read_count("10", "n"),
+        Interruption(0.6, read_duration("200ms", "i")),
+    )
+    # 0.9 s of sound, as fast as it is heard.
+    with served_process("sim:ttft=20ms,token=1ms,ttfb=10ms,speed=1x,words=3") as paced:
+        kept: list[Timeline] = []
+        plan = LoadPlan(5, Population(4), calls)
+        with closing(engine_for(paced.voice_url, kept).start(plan, 1)) as level:
+            done = [*level.advance(3.0), *level.drain(3.0, 5.0)]
+    cut = [turn for turn in kept if turn.cut is not None]
+    assert len(cut) >= 4
+    assert {turn.outcome for turn in done} <= {"answered", "cut", "unfinished"}
+    assert sum(turn.outcome == "cut" for turn in done) == len(cut)
+    for turn in cut:
+        assert turn.cut is not None
+        assert turn.cut.how == "asked"
+        assert turn.cut.stopped_ns is not None
+        assert turn.cut.at_ns >= turn.audio[0].at_ns + 200_000_000
+        assert turn.load is not None
+        assert turn.load.cut_after_ns == 200_000_000
+    interrupting = [turn for turn in kept if turn.load is not None and turn.load.interrupts]
+    by_place = {(t.load.caller, t.load.call, t.load.number): t for t in kept if t.load}
+    assert interrupting
+    for turn in interrupting:
+        assert turn.load is not None
+        before = by_place[turn.load.caller, turn.load.call, turn.load.number - 1]
+        assert before.cut is not None
+        assert before.load is not None
+        heard_ns = before.load.due_ns + before.load.late_ns + before.cut.at_ns
+        assert turn.load.due_ns == pytest.approx(heard_ns + 100_000_000, abs=1000)

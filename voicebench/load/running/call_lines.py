@@ -7,15 +7,17 @@ Engines in this process are loaded once, and all callers of the process share th
 from __future__ import annotations
 
 from contextlib import suppress
+from copy import copy
 from typing import Protocol
 
 from voicebench.errors import CannotMeasure, UsageError
 from voicebench.events import Emit, TurnFailed, TurnStarted
+from voicebench.load.running.cut_timer import PlannedCut
 from voicebench.pipeline.device_queue import DeviceQueue
 from voicebench.pipeline.scheduling import TurnTaking
 from voicebench.remote import Remote
 from voicebench.settings import Settings
-from voicebench.targets import Target
+from voicebench.targets import Cancellable, Target
 from voicebench.targets.cascade import Cascade, shared_device
 from voicebench.targets.kinds import kind_of, open_target
 
@@ -31,8 +33,11 @@ class CallLine(Protocol):
         """Open again what the server has closed since; the next turn says what cannot be opened."""
         ...
 
-    def take(self, prompt: str, emit: Emit) -> None:
-        """Take one turn: `TurnStarted` first, exactly one terminal event last."""
+    def take(self, prompt: str, emit: Emit, cut: PlannedCut | None) -> None:
+        """Take one turn: `TurnStarted` first, exactly one terminal event last.
+
+        ``cut`` is told how the turn is cut off, if the target can do that.
+        """
         ...
 
     def hang_up(self) -> None:
@@ -80,11 +85,13 @@ class _OwnLine:
             with suppress(CannotMeasure):
                 self._target.prepare()
 
-    def take(self, prompt: str, emit: Emit) -> None:
+    def take(self, prompt: str, emit: Emit, cut: PlannedCut | None) -> None:
         if self._target is None:
             emit(TurnStarted(prompt))
             emit(TurnFailed(self._why_not, "protocol", "connect"))
             return
+        if cut is not None and isinstance(self._target, Cancellable):
+            cut.offer(self._target.cancel)
         self._target.run(prompt, emit)
 
     def hang_up(self) -> None:
@@ -109,11 +116,14 @@ class _SharedLine:
             with suppress(CannotMeasure):
                 self._target.prepare()
 
-    def take(self, prompt: str, emit: Emit) -> None:
-        if isinstance(self._target, Cascade) and self._device is not None:
-            self._target.run(prompt, emit, TurnTaking(device=self._device))
+    def take(self, prompt: str, emit: Emit, cut: PlannedCut | None) -> None:
+        target = copy(self._target)  # each turn is cut off by itself
+        if cut is not None and isinstance(target, Cancellable):
+            cut.offer(target.cancel)
+        if isinstance(target, Cascade) and self._device is not None:
+            target.run(prompt, emit, TurnTaking(device=self._device))
         else:
-            self._target.run(prompt, emit)
+            target.run(prompt, emit)
 
     def hang_up(self) -> None:
         pass

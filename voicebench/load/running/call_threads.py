@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator
 from voicebench.errors import UsageError, VoicebenchError
 from voicebench.load.call_plan import Call, DueTurn
 from voicebench.load.running.call_lines import CallLine, CallLines
+from voicebench.load.running.cut_timer import CutTimer, PlannedCut
 from voicebench.load.running.level_clock import LevelClock, recorder_ns
 from voicebench.load.running.level_task import ProcessTask, TakenTurn
-from voicebench.load.running.turn_under_way import TurnUnderWay
+from voicebench.load.running.turn_under_way import Heard, TurnUnderWay
 
 DIAL_AHEAD_S = 1.0
 """How long before a call begins its connections are opened."""
@@ -43,6 +44,7 @@ class CallThreads:
         self._given: dict[int, float] = {}
         """Due moments of the turns that were given and not acknowledged, by number."""
         self._numbers = 0
+        self._cuts = CutTimer()
         self._dialling = threading.Semaphore(DIALS_AT_ONCE)
         self._begun = threading.Event()
         self._ended = threading.Event()
@@ -141,9 +143,10 @@ class CallThreads:
             line.prepare()
             if not self._clock.wait_until(due.due_s, self._ended):
                 return
-            heard_s = self._take(due, line, setup_ns)
+            heard = self._take(due, line, setup_ns)
             setup_ns = None
-            following = self._plan.following(due, heard_s)
+            heard_s = self._clock.at_s(heard.until_ns)
+            following = self._plan.following(due, heard_s, cut=heard.cut)
             if due.is_last:
                 if not self._clock.wait_until(heard_s, self._ended):
                     return
@@ -168,25 +171,28 @@ class CallThreads:
         except VoicebenchError:
             return None  # the next turn says it
 
-    def _take(self, due: DueTurn, line: CallLine, setup_ns: int | None) -> float:
-        """Take a turn; return the end of its playback on the level's clock."""
+    def _take(self, due: DueTurn, line: CallLine, setup_ns: int | None) -> Heard:
+        """Take a turn; return until when its caller listened."""
         prompts = self._task.level.prompts
         prompt = due.prompt if isinstance(due.prompt, str) else prompts[due.prompt % len(prompts)]
-        turn = TurnUnderWay(due, prompt, self._task.level.level, self._clock, setup_ns)
+        cut = None if due.cut_after_s is None else PlannedCut(due.cut_after_s, self._cuts)
+        turn = TurnUnderWay(due, prompt, self._task.level.level, self._clock, setup_ns, cut=cut)
         with self._lock:
             if self._ended.is_set():
-                return due.due_s
+                return Heard(recorder_ns())
             self._running[id(turn)] = turn
             self.most_in_flight = max(self.most_in_flight, len(self._running))
         try:
-            line.take(prompt, turn.emit)
+            line.take(prompt, turn.emit, cut)
         finally:
+            if cut is not None:
+                cut.turn_ended()
             # Also after a defect: the turn has ended as failed, and is kept.
             with self._lock:
                 was_cut_off = self._running.pop(id(turn), None) is None
             if turn.has_ended and not was_cut_off:
                 self._hand_on(turn)
-        return self._clock.at_s(turn.heard_ns())
+        return turn.heard()
 
     def _hand_on(self, turn: TurnUnderWay) -> None:
         with self._lock:

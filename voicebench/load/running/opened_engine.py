@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
 
+from voicebench.errors import UsageError
 from voicebench.load.call_plan import LoadPlan
 from voicebench.load.holding import Engine
 from voicebench.load.level_rule import LevelRule
@@ -19,6 +20,7 @@ from voicebench.load.running.refusals import server_urls
 from voicebench.load.running.virtual_engine import VirtualEngine
 from voicebench.measuring.plan import audible_rule, prompts_for
 from voicebench.settings import Settings, secrets_of, shown_settings
+from voicebench.targets import Cancellable
 from voicebench.targets.kinds import open_target
 from voicebench.targets.recorded_names import described, named_by_servers, recorded_settings
 from voicebench.targets.script import PREFIX, parse_script
@@ -80,6 +82,11 @@ def _virtual(job: LoadJob, rule: LevelRule) -> OpenedEngine:
 def _local(job: LoadJob, rule: LevelRule) -> OpenedEngine:
     with closing(open_target(job.settings, _ignore)) as target:
         description = described(target, job.settings)
+        can_be_cut = isinstance(target, Cancellable)
+    if job.behaviour.interruption is not None and not can_be_cut:
+        raise UsageError(
+            f"target {job.settings.run.target!r} cannot be interrupted", "leave load.interrupt out"
+        )
     effective = named_by_servers(job.effective, description)
     settings = effective.settings
     texts = prompts_for(settings, "en").measured

@@ -14,19 +14,13 @@ from multiprocessing.connection import Connection
 from voicebench.errors import IllegalEvent
 from voicebench.events import TurnFailed
 from voicebench.figures.metrics import BY_NAME
-from voicebench.load.loaded_turn import LoadedTurn, Outcome
+from voicebench.load.loaded_turn import LoadedTurn, outcome_of
 from voicebench.load.running.client_cores import give_way, stay_on
 from voicebench.load.running.level_task import ProcessTask, SealedTurn, TakenTurn
+from voicebench.turn.listened import cut_while_playing
 from voicebench.turn.playback import NS_PER_S
 from voicebench.turn.recorder import Unsealed
-from voicebench.turn.timeline import Stamped, Timeline
-
-SIGNS_OF_REFUSAL = (
-    *("answers 429", "answers 503"),  # over HTTP: `voicebench.remote.connection.answer`
-    *("try again later", "is shutting down"),  # our own server's words over a socket
-    *("rate_limit", "rate limit", "overloaded"),  # those of others
-)
-"""What a failure says whose server has no room."""
+from voicebench.turn.timeline import Stamped
 
 
 def run_sealer(task: ProcessTask, taken: Connection, sealed: Connection) -> None:
@@ -49,7 +43,7 @@ def seal_turn(taken: TakenTurn, task: ProcessTask) -> SealedTurn:
     except IllegalEvent as error:
         recording = _failed(taken.events, str(error)).seal(0, "load", level.rule, level.secrets)
     place = taken.place
-    timeline = replace(recording.timeline, load=place)
+    timeline = cut_while_playing(replace(recording.timeline, load=place), place.cut_after_ns)
     turn = LoadedTurn(
         place.caller,
         place.call,
@@ -58,22 +52,10 @@ def seal_turn(taken: TakenTurn, task: ProcessTask) -> SealedTurn:
         (place.due_ns + place.late_ns + timeline.end_ns) / NS_PER_S,
         outcome_of(timeline),
         {name: BY_NAME[name].of(timeline) for name in level.metrics},
+        to_be_cut=place.cut_after_ns is not None,
+        interrupts=place.interrupts,
     )
     return SealedTurn(taken.number, timeline, turn)
-
-
-def outcome_of(turn: Timeline) -> Outcome:
-    """Return how a turn under load ended."""
-    if turn.load is not None and turn.load.unfinished:
-        return "unfinished"
-    if turn.failure is None:
-        return "answered"
-    return "refused" if _is_refusal(turn.failure.reason, turn.failure.fault) else "failed"
-
-
-def _is_refusal(reason: str, fault: str) -> bool:
-    """Return whether the server said that it has no room."""
-    return fault == "refused" and any(sign in reason for sign in SIGNS_OF_REFUSAL)
 
 
 def _failed(events: Unsealed, why: str) -> Unsealed:

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from voicebench.events import AudioChunk, Event, TurnFailed, TurnFinished, TurnStarted
+from typing import NamedTuple
+
+from voicebench.events import (
+    AudioChunk,
+    Event,
+    TurnFailed,
+    TurnFinished,
+    TurnInterrupted,
+    TurnStarted,
+)
 from voicebench.load.call_plan import DueTurn
+from voicebench.load.running.cut_timer import PlannedCut
 from voicebench.load.running.level_clock import LevelClock, recorder_ns
 from voicebench.remote.connection import kernel_stamps
 from voicebench.turn.load_place import LoadPlace
@@ -14,13 +24,30 @@ from voicebench.turn.timeline import Stamped
 STILL_OPEN = "it was still open when the level ended"
 
 
+class Heard(NamedTuple):
+    """Until when a caller listened to a reply, on the recorder's clock."""
+
+    until_ns: int
+    cut: bool = False
+    """Whether the caller interrupted it then."""
+
+
 class TurnUnderWay:
     """One turn that has started, or is about to."""
 
     def __init__(
-        self, due: DueTurn, prompt: str, level: int, clock: LevelClock, setup_ns: int | None
+        self,
+        due: DueTurn,
+        prompt: str,
+        level: int,
+        clock: LevelClock,
+        setup_ns: int | None,
+        *,
+        cut: PlannedCut | None = None,
     ) -> None:
         self.due = due
+        self.cut = cut
+        """The interruption that the plan has for it."""
         self._prompt = prompt
         self._level = level
         self._clock = clock
@@ -48,6 +75,8 @@ class TurnUnderWay:
         if received_ns is not None:
             self._lag_ns = max(self._lag_ns or 0, at_ns - received_ns, 0)
         self._has_audio = isinstance(event, AudioChunk)
+        if self._has_audio and self.cut is not None:
+            self.cut.first_audio(at_ns)
 
     def cut_off(self) -> None:
         """End it as unfinished, in another thread; later events do not count."""
@@ -83,10 +112,12 @@ class TurnUnderWay:
             self._lag_ns,
             self._setup_ns,
             unfinished=isinstance(last, TurnFailed) and last.reason == STILL_OPEN,
+            cut_after_ns=None if self.cut is None else self.cut.after_ns,
+            interrupts=self.due.interrupts,
         )
 
-    def heard_ns(self) -> int:
-        """Return the end of its playback on the recorder's clock; of the turn, if it failed."""
+    def heard(self) -> Heard:
+        """Return how long its caller listened; to the turn's end, if it failed."""
         events = self._recorder.unsealed().events
         ended = events[-1]
         sound = [
@@ -95,6 +126,11 @@ class TurnUnderWay:
             if isinstance(stamped.event, AudioChunk)
         ]
         if not sound or isinstance(ended.event, TurnFailed):
-            return ended.at_ns
+            return Heard(ended.at_ns)
         arrivals = [Arrival(at_ns, int(chunk.pcm.size)) for at_ns, chunk in sound]
-        return max(round(listen(arrivals, sound[0][1].sample_rate).end_ns), ended.at_ns)
+        played_ns = round(listen(arrivals, sound[0][1].sample_rate).end_ns)
+        cuts = [one.at_ns for one in events if isinstance(one.event, TurnInterrupted)]
+        if not cuts and self.cut is not None:
+            # The whole reply had come before the caller interrupts it.
+            cuts = [at_ns for at_ns in [arrivals[0].at_ns + self.cut.after_ns] if at_ns < played_ns]
+        return Heard(cuts[0], cut=True) if cuts else Heard(max(played_ns, ended.at_ns))
