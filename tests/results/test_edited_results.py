@@ -168,11 +168,10 @@ def read_in_every_way(folder: Path) -> None:
             markdown_report,
             junit_report,
             exchange.json_report,
-            exchange.github_benchmark,
-            exchange.bencher,
-            exchange.gitlab_metrics,
         ):
             make(runs)
+        for tracked in (exchange.github_benchmark, exchange.bencher, exchange.gitlab_metrics):
+            tracked(exchange.run_figures(runs))
         badge(runs[0])
         html_report(runs, sections=trend_of(runs))
     for write in (write_turns, write_long, write_events):

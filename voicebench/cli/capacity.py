@@ -11,11 +11,13 @@ from voicebench.cli.load_options import (
     For,
     Gates,
     Interrupt,
+    Junit,
     Name,
     Permitted,
     Quick,
     Quiet,
     Ramp,
+    ResultFile,
     Results,
     SameMachine,
     Seed,
@@ -23,6 +25,7 @@ from voicebench.cli.load_options import (
     Target,
     cost_lines,
     fetch_models_of,
+    load_files,
     load_settings_of,
     publish_load,
 )
@@ -64,6 +67,8 @@ def capacity(
     dry_run: DryRun = False,
     assignments: Set = None,
     as_json: Json = False,
+    junit: Junit = None,
+    result_file: ResultFile = None,
     quiet: Quiet = False,
 ) -> None:
     """Find the highest number of callers at which every gate holds.
@@ -87,48 +92,53 @@ def capacity(
     from voicebench.load.search import ERROR
     from voicebench.report.console.load_progress import LoadProgress
 
-    named = load_settings_of(
-        name=name,
-        target=target,
-        server=server,
-        results=results,
-        longest=longest,
-        ramp=ramp,
-        seed=seed,
-        interrupt=interrupt,
-        gates=gates,
-    )
-    named |= {
-        "load.max_callers": most,
-        "load.precision": _share(precision),
-        "load.at_least": at_least,
-    }
-    effective = effective_settings(config, assignments, named)
-    load = effective.settings.load
-    if load.trace is not None:
-        raise UsageError("load.trace is of one level, not of a search", "use `voicebench load`")
-    if not load.gates:
-        raise UsageError("capacity needs a gate", "give --gate 'first_audio_due.p95 < 300ms'")
-    wanted = load.at_least
-    if wanted is not None and wanted > load.max_callers:
-        raise UsageError(
-            f"--at-least {wanted} is above --max {load.max_callers}", f"give --max {wanted}"
+    with load_files(junit, result_file):
+        named = load_settings_of(
+            name=name,
+            target=target,
+            server=server,
+            results=results,
+            longest=longest,
+            ramp=ramp,
+            seed=seed,
+            interrupt=interrupt,
+            gates=gates,
+            quick=quick,
         )
-    job = load_job(
-        effective,
-        Population(load.max_callers),
-        quick=quick,
-        permitted=permitted,
-        same_machine=same_machine,
-    )
-    if dry_run:
-        _print_cost(job, as_json=as_json)
-        return
-    check_load(job, Population(wanted or load.max_callers), ERROR / 4)
-    fetch_models_of(job, quiet=quiet)
-    with LoadProgress(Console(stderr=True, quiet=quiet)) as progress:
-        outcome = run_capacity(job, progress)
-    raise typer.Exit(publish_load(outcome, as_json=as_json, quiet=quiet))
+        named |= {
+            "load.max_callers": most,
+            "load.precision": _share(precision),
+            "load.at_least": at_least,
+        }
+        effective = effective_settings(config, assignments, named)
+        load = effective.settings.load
+        if load.trace is not None:
+            raise UsageError("load.trace is of one level, not of a search", "use `voicebench load`")
+        if not load.gates:
+            raise UsageError("capacity needs a gate", "give --gate 'first_audio_due.p95 < 300ms'")
+        wanted = load.at_least
+        if wanted is not None and wanted > load.max_callers:
+            raise UsageError(
+                f"--at-least {wanted} is above --max {load.max_callers}", f"give --max {wanted}"
+            )
+        job = load_job(
+            effective,
+            Population(load.max_callers),
+            permitted=permitted,
+            same_machine=same_machine,
+        )
+        if dry_run:
+            _print_cost(job, as_json=as_json)
+            return
+        check_load(job, Population(wanted or load.max_callers), ERROR / 4)
+        fetch_models_of(job, quiet=quiet)
+        with LoadProgress(Console(stderr=True, quiet=quiet)) as progress:
+            outcome = run_capacity(job, progress)
+        raise typer.Exit(
+            publish_load(
+                outcome, as_json=as_json, quiet=quiet, junit=junit, result_file=result_file
+            )
+        )
 
 
 def _share(text: str | None) -> float | None:

@@ -20,6 +20,7 @@ from voicebench.cli.shown import shown, to_stderr
 from voicebench.errors import OUT_OF_MEMORY, ExitCode, VoicebenchError
 
 if TYPE_CHECKING:
+    from voicebench.load.recorded.load_run import LoadRun
     from voicebench.results.run import RecordedRun
 
 WORDS = {
@@ -56,10 +57,28 @@ def publish(run: RecordedRun, junit: Path | None) -> None:
             to_stderr(command)
 
 
-def write_folder(run: RecordedRun, path: Path | None) -> None:
+def publish_load(run: LoadRun, junit: Path | None) -> None:
+    """Write the same files for a run under load."""
+    from voicebench.report.exchange.ci_services import append_step_summary, surroundings
+
+    around = surroundings(os.environ)
+    if junit is None and around.step_summary is None and not around.annotates:
+        return
+    from voicebench.report.exchange.load_reports import load_commands, load_junit, load_markdown
+
+    if junit is not None:
+        write_text(junit, load_junit([run]), force=True)
+    if around.step_summary is not None:
+        append_step_summary(around.step_summary, shown(load_markdown([run], fold=True)))
+    if around.annotates:
+        for command in load_commands(run):
+            to_stderr(command)
+
+
+def write_folder(folder: Path, path: Path | None) -> None:
     """Write the path of the run folder, one line, to ``path`` if it is given."""
     if path is not None:
-        write_text(path, f"{run.path}\n", force=True)
+        write_text(path, f"{folder}\n", force=True)
 
 
 def forget(*files: Path | None) -> None:
@@ -95,7 +114,7 @@ def failures_reported(junit: Path | None) -> Iterator[None]:
 
 def report_bad_usage(arguments: Sequence[str]) -> None:
     """Report to the CI service that the arguments of ``voicebench run`` cannot be read."""
-    if arguments[:1] == ["run"]:
+    if arguments[:1] in (["run"], ["load"], ["capacity"]):
         _report_failure(_junit_in(arguments), ExitCode.BAD_USAGE, NOT_UNDERSTOOD)
 
 

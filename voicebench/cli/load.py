@@ -11,11 +11,13 @@ from voicebench.cli.load_options import (
     For,
     Gates,
     Interrupt,
+    Junit,
     Name,
     Permitted,
     Quick,
     Quiet,
     Ramp,
+    ResultFile,
     Results,
     SameMachine,
     Seed,
@@ -23,6 +25,7 @@ from voicebench.cli.load_options import (
     Target,
     cost_lines,
     fetch_models_of,
+    load_files,
     load_settings_of,
     publish_load,
 )
@@ -72,6 +75,8 @@ def load(
     dry_run: DryRun = False,
     assignments: Set = None,
     as_json: Json = False,
+    junit: Junit = None,
+    result_file: ResultFile = None,
     quiet: Quiet = False,
 ) -> None:
     """Hold a number of callers, or a rate of calls or turns, and judge the turns.
@@ -94,29 +99,35 @@ def load(
     from voicebench.load.search import ERROR
     from voicebench.report.console.load_progress import LoadProgress
 
-    named = load_settings_of(
-        name=name,
-        target=target,
-        server=server,
-        results=results,
-        longest=longest,
-        ramp=ramp,
-        seed=seed,
-        interrupt=interrupt,
-        gates=gates,
-        no_gate=no_gate,
-    )
-    effective = effective_settings(config, assignments, named | {"load.trace": trace})
-    given = _arrivals(callers, calls, turns, effective.settings.load.trace)
-    job = load_job(effective, given, quick=quick, permitted=permitted, same_machine=same_machine)
-    if dry_run:
-        _print_plan(job, as_json=as_json)
-        return
-    check_load(job, job.arrivals, ERROR)
-    fetch_models_of(job, quiet=quiet)
-    with LoadProgress(Console(stderr=True, quiet=quiet)) as progress:
-        outcome = run_load(job, progress)
-    raise typer.Exit(publish_load(outcome, as_json=as_json, quiet=quiet))
+    with load_files(junit, result_file):
+        named = load_settings_of(
+            name=name,
+            target=target,
+            server=server,
+            results=results,
+            longest=longest,
+            ramp=ramp,
+            seed=seed,
+            interrupt=interrupt,
+            gates=gates,
+            no_gate=no_gate,
+            quick=quick,
+        )
+        effective = effective_settings(config, assignments, named | {"load.trace": trace})
+        given = _arrivals(callers, calls, turns, effective.settings.load.trace)
+        job = load_job(effective, given, permitted=permitted, same_machine=same_machine)
+        if dry_run:
+            _print_plan(job, as_json=as_json)
+            return
+        check_load(job, job.arrivals, ERROR)
+        fetch_models_of(job, quiet=quiet)
+        with LoadProgress(Console(stderr=True, quiet=quiet)) as progress:
+            outcome = run_load(job, progress)
+        raise typer.Exit(
+            publish_load(
+                outcome, as_json=as_json, quiet=quiet, junit=junit, result_file=result_file
+            )
+        )
 
 
 def _arrivals(

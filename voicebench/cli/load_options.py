@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from voicebench.cli.options import seconds, server_settings
-from voicebench.cli.output import print_json, print_sheet
-from voicebench.errors import CannotMeasure, ExitCode, UsageError
+from voicebench.cli.output import check_free, deliver, print_json
+from voicebench.errors import CannotMeasure, ExitCode, ResultsError, UsageError
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from voicebench.load.cost import LevelCost
+    from voicebench.load.recorded.load_run import LoadRun
     from voicebench.load.running.level_run import LoadOutcome
     from voicebench.load.running.load_job import LoadJob
 
@@ -77,6 +78,18 @@ SameMachine = Annotated[
         "--same-machine", help="Let engines in this process share the cores with the client."
     ),
 ]
+Junit = Annotated[
+    Path | None,
+    typer.Option("--junit", metavar="PATH", help="Write JUnit XML with a test case for each gate."),
+]
+ResultFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--result-file",
+        metavar="PATH",
+        help="Write the path of the run folder to this file, for scripts.",
+    ),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the plan and what it costs, and hold no level.")
 ]
@@ -95,6 +108,7 @@ def load_settings_of(
     interrupt: str | None = None,
     gates: Sequence[str] | None,
     no_gate: bool = False,
+    quick: bool = False,
 ) -> dict[str, object]:
     """Return the settings that the shared options stand for. Raises `UsageError`."""
     if gates and no_gate:
@@ -107,8 +121,26 @@ def load_settings_of(
         "load.ramp_s": _time(ramp, "--ramp"),
         "load.seed": seed,
         "load.interrupt": interrupt,
+        "load.quick": quick or None,
         "load.gates": [] if no_gate else (list(gates) if gates else None),
     } | server_settings(server)
+
+
+@contextmanager
+def load_files(junit: Path | None, result_file: Path | None) -> Iterator[None]:
+    """Check the files that a command writes, and report what ends it to the CI service.
+
+    Raises `UsageError` for files that cannot be written.
+    """
+    from voicebench.cli import ci
+
+    with ci.failures_reported(junit):
+        for option, path in (("--junit", junit), ("--result-file", result_file)):
+            check_free(path, force=True, option=option)
+        if junit is not None and result_file is not None and junit == result_file:
+            raise UsageError(f"--junit and --result-file both name {junit}", "name two files")
+        ci.forget(junit, result_file)
+        yield
 
 
 def _time(text: str | None, option: str) -> float | None:
@@ -130,34 +162,48 @@ def fetch_models_of(job: LoadJob, *, quiet: bool) -> None:
     fetch_with_progress(job.settings, Console(stderr=True, quiet=quiet))
 
 
-def publish_load(outcome: LoadOutcome, *, as_json: bool, quiet: bool) -> ExitCode:
-    """Print a run under load, read back from its folder; return its exit code."""
-    if as_json:
-        print_json({**outcome.document, "folder": str(outcome.path)})
-    else:
-        from rich.console import Console
+def publish_load(
+    outcome: LoadOutcome,
+    *,
+    as_json: bool,
+    quiet: bool,
+    junit: Path | None,
+    result_file: Path | None,
+) -> ExitCode:
+    """Print a run under load, read back from its folder, and write its files; return its exit code.
 
-        from voicebench.report.console.level_table import answer_line, gate_lines, level_sheet
-        from voicebench.report.console.style import Printable
-        from voicebench.results.load_folder import read_levels
+    Raises `CannotMeasure` if no turn was answered.
+    """
+    from voicebench.cli import ci
+    from voicebench.load.recorded.load_run import read_load_run
 
-        console = Console()
-        print_sheet(console, level_sheet(read_levels(outcome.path)))
-        for line in (*gate_lines(outcome.document), *_notes(outcome)):
-            console.print(Printable(line), highlight=False)
-        console.print(Printable(answer_line(outcome.document)), highlight=False)
-    if not quiet:
-        typer.echo(f"run folder: {outcome.path}", err=True)
-    if outcome.word == "NOTHING MEASURED":
+    try:
+        run = read_load_run(outcome.path)
+    except ResultsError:
+        if outcome.word != "INTERRUPTED":
+            raise
+        raise KeyboardInterrupt from None  # before a turn had ended
+    deliver(
+        lambda: _print(run, as_json=as_json, quiet=quiet),
+        lambda: ci.publish_load(run, junit),
+        lambda: ci.write_folder(run.path, result_file),
+    )
+    if run.final.word == "NOTHING MEASURED":
         raise CannotMeasure("no turn was answered", f"the turns are in {outcome.path}")
-    return outcome.word.exit_code
+    return run.final.exit_code
 
 
-def _notes(outcome: LoadOutcome) -> list[Text]:
-    from rich.text import Text as Line
+def _print(run: LoadRun, *, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        print_json({**run.document(), "folder": str(run.path)})
+        return
+    from rich.console import Console
 
-    notes = outcome.document.get("notes")
-    return [Line(str(note)) for note in notes] if isinstance(notes, list) else []
+    from voicebench.report.console.load_console import print_load_runs
+
+    print_load_runs(Console(), [run])
+    if not quiet:
+        typer.echo(f"run folder: {run.path}", err=True)
 
 
 def cost_lines(cost: LevelCost) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from voicebench.cli.load_report import are_under_load, load_report
 from voicebench.cli.output import Force, Output, check_free, write_text, write_with
 from voicebench.errors import UsageError
 
@@ -85,6 +86,11 @@ def report(
         raise UsageError("--long is for --format csv", "give both")
     if trend and form is not Format.HTML:
         raise UsageError("--history is for --format html", "give both")
+    if are_under_load(results):
+        if sort:
+            raise UsageError("--sorted is of single turns, not of levels", "leave it out")
+        load_report(results, form.value, output, gates=gates, long=long, fold=fold, force=force)
+        return
     if form is Format.CSV:
         _csv(results, output, long=long, force=force)
         return
@@ -129,6 +135,7 @@ def _makers(
     from voicebench.report.exchange.markdown import markdown_report
     from voicebench.report.html import html_report, trend_of
 
+    figures = exchange.run_figures
     return {
         Format.MARKDOWN: lambda runs: markdown_report(runs, fold=fold),
         Format.JSON: exchange.json_report,
@@ -137,9 +144,9 @@ def _makers(
         ),
         Format.JUNIT: junit_report,
         Format.BADGE: lambda runs: badge(_only(runs)),
-        Format.GITHUB_BENCHMARK: exchange.github_benchmark,
-        Format.BENCHER: exchange.bencher,
-        Format.GITLAB: exchange.gitlab_metrics,
+        Format.GITHUB_BENCHMARK: lambda runs: exchange.github_benchmark(figures(runs)),
+        Format.BENCHER: lambda runs: exchange.bencher(figures(runs)),
+        Format.GITLAB: lambda runs: exchange.gitlab_metrics(figures(runs)),
     }
 
 

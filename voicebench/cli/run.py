@@ -214,7 +214,7 @@ def run(
         lambda: publish(recorded, as_json=as_json, csv_path=csv_path, quiet=quiet),
         lambda: write_csv(recorded, csv_path),
         lambda: ci.publish(recorded, junit),
-        lambda: ci.write_folder(recorded, result_file),
+        lambda: ci.write_folder(recorded.path, result_file),
     )
     raise typer.Exit(exit_code(recorded))
 

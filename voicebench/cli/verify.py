@@ -36,9 +36,11 @@ def verify(
 
     Example: voicebench verify results/20260105T101500Z-default --report report.html
     """
+    from voicebench.load.recorded.load_verify import verify_load
+    from voicebench.results.reading import is_load_folder
     from voicebench.results.verify import verify as compute_anew
 
-    checked = compute_anew(result)
+    checked = (verify_load if is_load_folder(result) else compute_anew)(result)
     for path in reports or []:
         _check_report(checked, path)
     if as_json:
@@ -68,11 +70,14 @@ def _print(checked: Verification) -> None:
 
 def _check_report(checked: Verification, path: Path) -> None:
     """Make the report again and compare it line by line."""
+    from voicebench.results.reading import is_load_folder
+
     try:
         content = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"report {path} cannot be read ({error})") from None
-    candidates = _made_again(checked.folder, path)
+    made_again = _load_made_again if is_load_folder(checked.folder) else _made_again
+    candidates = made_again(checked.folder, path)
     if content in candidates:
         checked.figures += 1
         return
@@ -95,7 +100,12 @@ def _made_again(folder: Path, path: Path) -> list[str]:
     import io
 
     from voicebench.report.exchange.badge import badge
-    from voicebench.report.exchange.exchange import bencher, github_benchmark, json_report
+    from voicebench.report.exchange.exchange import (
+        bencher,
+        github_benchmark,
+        json_report,
+        run_figures,
+    )
     from voicebench.report.exchange.junit import junit_report
     from voicebench.report.exchange.markdown import markdown_report
     from voicebench.report.html import html_report, trend_of
@@ -122,14 +132,48 @@ def _made_again(folder: Path, path: Path) -> list[str]:
                 for sections in ((), trend)
             ]
         case ".json":
-            return [json_report(runs), github_benchmark(runs), bencher(runs)]
+            return [
+                json_report(runs),
+                github_benchmark(run_figures(runs)),
+                bencher(run_figures(runs)),
+            ]
         case ".xml":
             return [junit_report(runs)]
         case ".svg":
             return [badge(runs[0])]
-    raise UsageError(
-        f"report {path} is of an unknown kind", "give a .md, .html, .csv, .json, .xml or .svg"
-    )
+    raise UsageError(f"report {path} is of an unknown kind", KINDS)
+
+
+def _load_made_again(folder: Path, path: Path) -> list[str]:
+    """Return all forms of the report of a run under load."""
+    import io
+
+    from voicebench.cli.load_report import load_forms
+    from voicebench.load.recorded.level_tables import write_level_figures, write_levels
+    from voicebench.load.recorded.load_run import read_load_run
+
+    forms = {
+        ".md": ("markdown",),
+        ".html": ("html",),
+        ".json": ("json", "github-benchmark", "bencher"),
+        ".xml": ("junit",),
+        ".svg": ("badge",),
+    }
+    kind = path.suffix.lower()
+    runs = [read_load_run(folder)]
+    made = [
+        load_forms(fold=fold)[form](runs) for form in forms.get(kind, ()) for fold in (False, True)
+    ]
+    for write in (write_levels, write_level_figures) if kind == ".csv" else ():
+        file = io.StringIO(newline="")
+        write(file, runs)
+        made.append(file.getvalue())
+    if not made:
+        raise UsageError(f"report {path} is of an unknown kind", KINDS)
+    return made
+
+
+KINDS = "give a .md, .html, .csv, .json, .xml or .svg"
 
 
 def _common_lines(made: str, content: str) -> int:

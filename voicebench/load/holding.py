@@ -149,7 +149,7 @@ class _Holding:
         self._look(judged, self._now_s)
         if window.length_s >= self._times.longest_s - 1e-6:
             return True
-        return not self._times.whole and _is_decided(judged, self._rule)
+        return not self._times.whole and is_decided(judged, self._rule)
 
     @property
     def _is_too_short_to_see_steadiness(self) -> bool:
@@ -208,6 +208,7 @@ def judge_ended(
 UNSTEADY = "it never became steady; hold it for longer"
 
 
-def _is_decided(judgement: LevelJudgement, rule: LevelRule) -> bool:
+def is_decided(judgement: LevelJudgement, rule: LevelRule) -> bool:
+    """Return whether a level may end: it is shown, or likely where that is enough."""
     seems = judgement.standing in (LevelStanding.SEEMS_TO_HOLD, LevelStanding.SEEMS_TO_FAIL)
     return judgement.is_shown or (seems and rule.screen_error is not None)

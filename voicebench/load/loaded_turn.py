@@ -23,7 +23,7 @@ which is neither a failure nor a full turn (`LoadGate.counted`). None of them is
 OUTCOMES: tuple[Outcome, ...] = ("answered", "failed", "refused", "unfinished", "cut")
 ANSWERED, FAILED, REFUSED, UNFINISHED, CUT = range(5)
 """The codes of the outcomes in `LevelTurns.outcome`."""
-_CODES = {name: code for code, name in enumerate(OUTCOMES)}
+CODES = {name: code for code, name in enumerate(OUTCOMES)}
 
 Values = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -138,7 +138,7 @@ class GrowingTurns:
         for turn in turns:
             self._due.append(turn.due_s)
             self._ended.append(turn.ended_s)
-            self._outcome.append(_CODES[turn.outcome])
+            self._outcome.append(CODES[turn.outcome])
             self._caller.append(turn.caller)
             self._call.append(turn.call)
             self._to_be_cut.append(turn.to_be_cut)

@@ -38,6 +38,8 @@ MAX_LINE_BYTES = 16_000_000
 Made = TypeVar("Made")
 Work = Callable[[Sequence[Timeline]], Made]
 Line = tuple[int, bytes]
+Decode = Callable[[bytes, str], Timeline]
+"""Read a line; the text names the file and the line. Raises `ResultsError`."""
 
 
 class _Batch(NamedTuple):
@@ -74,18 +76,25 @@ def is_cut(turns: Path) -> bool:
         return size > 0 and file.read(1) != b"\n"
 
 
-def map_turns(folder: Path, work: Work[Made], *, finished_only: bool = False) -> Iterator[Made]:
+def map_turns(
+    folder: Path,
+    work: Work[Made],
+    *,
+    finished_only: bool = False,
+    decode: Decode = decode_line,
+) -> Iterator[Made]:
     """Yield the result of ``work`` for each batch of turns in ``folder``, in order.
 
     ``work`` must be a function of a module (or a `functools.partial` of one), so that other
     processes can call it. A last line that was cut off is skipped. With ``finished_only`` so is a
-    last turn that the user interrupted. Raises `ResultsError` for a line that is not a turn, and
-    for a file with turns of several runs.
+    last turn that the user interrupted. ``decode`` reads a line, and is a function of a module too.
+    Raises `ResultsError` for a line that is not a turn, and for a file with turns of several runs.
     """
     path = folder / TURNS
     lines = whole_lines(path)
     last = 0
-    for number, answer in _answers(path, _finished(path, lines) if finished_only else lines, work):
+    lines = _finished(path, lines) if finished_only else lines
+    for number, answer in _answers(path, lines, work, decode):
         if answer.first_turn <= last:
             raise _mixed(path, number, answer.first_turn, last)
         last = answer.last_turn
@@ -132,11 +141,11 @@ def whole_lines(path: Path) -> Iterator[Line]:
         raise ResultsError(f"{path} cannot be read ({error.strerror})") from None
 
 
-def turns_of(path: Path, lines: Iterable[Line]) -> Iterator[Timeline]:
+def turns_of(path: Path, lines: Iterable[Line], decode: Decode = decode_line) -> Iterator[Timeline]:
     """Yield the turns of ``lines``. Raises `ResultsError` unless their numbers rise."""
     last = 0
     for number, line in lines:
-        turn = decode_line(line, f"{path}, line {number}")
+        turn = decode(line, f"{path}, line {number}")
         if turn.turn <= last:
             raise _mixed(path, number, turn.turn, last)
         last = turn.turn
@@ -169,12 +178,14 @@ def _is_interrupted(path: Path, line: Line) -> bool:
     return failure is not None and failure.fault == "interrupted"
 
 
-def _answers(path: Path, lines: Iterable[Line], work: Work[Made]) -> Iterator[tuple[int, _Answer]]:
+def _answers(
+    path: Path, lines: Iterable[Line], work: Work[Made], decode: Decode
+) -> Iterator[tuple[int, _Answer]]:
     """Yield the answer to each batch with the number of its first line."""
     processes = min(core_count() or 1, MOST_PROCESSES)
     batches = _batches(path, lines)
     if processes == 1 or not path.is_file() or path.stat().st_size < SHARED_FROM_BYTES:
-        yield from ((batch.first, _answer(work, batch)) for batch in batches)
+        yield from ((batch.first, _answer(work, decode, batch)) for batch in batches)
         return
     waiting: deque[tuple[int, Future[_Answer]]] = deque()
     # Not forked, because a forked copy of a process with threads may wait for a lock for ever.
@@ -183,7 +194,7 @@ def _answers(path: Path, lines: Iterable[Line], work: Work[Made]) -> Iterator[tu
     ) as pool:
         try:
             for batch in batches:
-                waiting.append((batch.first, pool.submit(_answer, work, batch)))
+                waiting.append((batch.first, pool.submit(_answer, work, decode, batch)))
                 if len(waiting) > 2 * processes:
                     number, future = waiting.popleft()
                     yield number, future.result()
@@ -200,8 +211,8 @@ def _batches(path: Path, lines: Iterable[Line]) -> Iterator[_Batch]:
         yield _Batch(path, found[0][0], [line for _, line in found])
 
 
-def _answer(work: Work[Made], batch: _Batch) -> _Answer:
-    turns = list(turns_of(batch.path, enumerate(batch.lines, start=batch.first)))
+def _answer(work: Work[Made], decode: Decode, batch: _Batch) -> _Answer:
+    turns = list(turns_of(batch.path, enumerate(batch.lines, start=batch.first), decode))
     return _Answer(work(turns), turns[0].turn, turns[-1].turn)
 
 

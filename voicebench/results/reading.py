@@ -34,6 +34,28 @@ def check_folder(path: Path) -> Path:
     return folder
 
 
+def is_load_folder(path: Path) -> bool:
+    """Return whether ``path`` is the folder of a run under load, or the path of its turns."""
+    folder = path.parent if path.name == TURNS else path
+    return (folder / LEVELS).is_file()
+
+
+def check_load_folder(path: Path) -> Path:
+    """Return the folder of a run under load at ``path``.
+
+    Raises `ResultsError` if it is not one, or has no finished turn.
+    """
+    folder = path.parent if path.name == TURNS else path
+    if not is_load_folder(folder):
+        raise ResultsError(
+            f"{path} is not the folder of a run under load: it has no {LEVELS}",
+            "name a folder that `voicebench load` or `capacity` made",
+        )
+    if not (folder / TURNS).is_file() or (folder / TURNS).stat().st_size == 0:
+        raise ResultsError(f"{path} holds no finished turn", "the run was interrupted at once")
+    return folder
+
+
 def run_folders(results: Path, name: str | None = None) -> list[Path]:
     """Return the complete run folders under ``results`` (of ``name``, if given), oldest first."""
     found = []

@@ -87,7 +87,7 @@ def verify(path: Path) -> Verification:
     complete = not (folder / INCOMPLETE).exists()
     if not complete:
         checked.notes.append("the run was interrupted; what was finished is checked")
-    _check_sums(checked, complete)
+    check_sums(checked, complete)
     for name, what in wrong_documents(folder):
         checked.differs(name, what)
     try:
@@ -106,7 +106,8 @@ def verify(path: Path) -> Verification:
     return checked
 
 
-def _check_sums(checked: Verification, complete: bool) -> None:
+def check_sums(checked: Verification, complete: bool) -> None:
+    """Compare the files of a folder with their checksums."""
     sums = read_checksums(checked.folder)
     if sums is None:
         if complete:
@@ -209,7 +210,7 @@ def _check_row(
     if cells == computed:
         return
     for index, name, own in columns:
-        if not _is_same_cell(cells[index], computed[own]):
+        if not is_same_cell(cells[index], computed[own]):
             checked.differs(
                 CSV,
                 f"turn {computed[0]}, {name} is {shown(cells[index])}, "
@@ -217,7 +218,8 @@ def _check_row(
             )
 
 
-def _is_same_cell(cell: str, computed: str) -> bool:
+def is_same_cell(cell: str, computed: str) -> bool:
+    """Return whether a cell of a CSV has the computed text or number."""
     # The reader of CSV keeps the line ends that the text was written with.
     if cell.replace("\r\n", "\n") == computed:
         return True

@@ -52,6 +52,8 @@ class LoadSettings(SettingsSection):
     """Smallest ratio of two neighbouring levels of `capacity`, minus 1."""
     at_least: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """Callers that `capacity` must show to be carried. Null asks for one."""
+    quick: bool = False
+    """Whether gates ask for shares of 95 % at most, which needs a fifth of the turns."""
     gates: list[str] = Field(default=list(LOAD_GATES))
     """What a level is judged by: percentiles, shares and rates of its turns."""
 

@@ -33,6 +33,7 @@ from voicebench.report.exchange.exchange import (
     github_benchmark,
     gitlab_metrics,
     json_report,
+    run_figures,
 )
 from voicebench.report.exchange.junit import junit_report
 from voicebench.report.exchange.markdown import escape, markdown_report
@@ -61,7 +62,7 @@ def csv_of(write: Callable[[TextIO, list[Path]], None]) -> Callable[[Sequence[Re
     return made
 
 
-FORMATS = {
+FORMATS: dict[str, Callable[[Sequence[RecordedRun]], str]] = {
     "table.txt": table,
     "report.md": markdown_report,
     "folded.md": lambda runs: markdown_report(runs, fold=True),
@@ -70,9 +71,9 @@ FORMATS = {
     "events.csv": csv_of(write_events),
     "report.json": json_report,
     "junit.xml": junit_report,
-    "github-benchmark.json": github_benchmark,
-    "bencher.json": bencher,
-    "gitlab.txt": gitlab_metrics,
+    "github-benchmark.json": lambda runs: github_benchmark(run_figures(runs)),
+    "bencher.json": lambda runs: bencher(run_figures(runs)),
+    "gitlab.txt": lambda runs: gitlab_metrics(run_figures(runs)),
 }
 
 
@@ -174,19 +175,19 @@ def test_an_undecided_gate_is_an_error_and_an_unmeasured_one_a_failure(tmp_path:
 
 def test_github_benchmark_leaves_out_what_is_better_when_it_is_more(sprint: RecordedRun) -> None:
     run = read_run(sprint.path, ["synth_speed_x.p50 > 1x", "first_audio.p50 < 1s"])
-    names = [entry["name"] for entry in json.loads(github_benchmark([run]))]
+    names = [entry["name"] for entry in json.loads(github_benchmark(run_figures([run])))]
     assert "sprint: first_audio.p50" in names
     assert not any("synth" in name for name in names)
 
 
 def test_bencher_has_latency_in_nanoseconds(sprint: RecordedRun) -> None:
-    figure = json.loads(bencher([sprint]))["sprint: llm_total.mean"]["latency"]
+    figure = json.loads(bencher(run_figures([sprint])))["sprint: llm_total.mean"]["latency"]
     assert figure["value"] == pytest.approx(197.5e6)
     assert figure["lower_value"] < figure["value"] < figure["upper_value"]
 
 
 def test_gitlab_metrics_end_as_openmetrics_asks(sprint: RecordedRun) -> None:
-    lines = gitlab_metrics([sprint]).splitlines()
+    lines = gitlab_metrics(run_figures([sprint])).splitlines()
     assert lines[-1] == "# EOF"
     assert 'voicebench_llm_total_mean_ms{run="sprint"} 197.5' in lines
 

@@ -36,7 +36,7 @@ def run_capacity(job: LoadJob, watch: LevelWatch) -> LoadOutcome:
         except StopIteration as ended:
             answer = ended.value
         word = word_of_answer(answer, load.at_least)
-        document = answer_head(word, job.gates, load.model_dump(), quick=job.quick)
+        document = answer_head(word, job.gates, load.model_dump(), quick=load.quick)
         document |= capacity_figures(
             answer, run.levels, at_least=load.at_least, precision=load.precision, least=least
         )

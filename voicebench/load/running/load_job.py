@@ -12,7 +12,6 @@ from voicebench.errors import UsageError
 from voicebench.load.call_plan import (
     Arrivals,
     Behaviour,
-    CallRate,
     LoadPlan,
     Population,
     Trace,
@@ -23,7 +22,8 @@ from voicebench.load.cost import LevelCost, level_cost
 from voicebench.load.distributions import read_count, read_duration
 from voicebench.load.holding import Times
 from voicebench.load.interruption import read_interruption
-from voicebench.load.level_rule import LEAST_BLOCKS, block_length
+from voicebench.load.level_rule import LEAST_BLOCKS
+from voicebench.load.level_times import level_times
 from voicebench.load.load_gate import LoadGate, load_gates
 from voicebench.load.running.client_cores import ClientCores, choose_cores
 from voicebench.load.running.refusals import (
@@ -49,7 +49,6 @@ class LoadJob:
     effective: Effective
     arrivals: Arrivals
     gates: tuple[LoadGate, ...]
-    quick: bool = False
     permitted: tuple[str, ...] = ()
     """Hosts whose owner allows the load."""
     same_machine: bool = False
@@ -79,8 +78,7 @@ class LoadJob:
     @property
     def block_s(self) -> float:
         """The length of a block; without gates at most the level's, because nothing is judged."""
-        usual_s = block_length(self.cycle_s)
-        return usual_s if self.gates else min(usual_s, self.settings.load.for_s)
+        return self._block_and_times(self.arrivals)[0]
 
     def plan(self, arrivals: Arrivals, prompts: int, seed: int | None = None) -> LoadPlan:
         """Return the plan of a level."""
@@ -89,17 +87,20 @@ class LoadJob:
         return LoadPlan(seed, arrivals, self.behaviour, prompts, load.ramp_s)
 
     def times(self, arrivals: Arrivals) -> Times:
-        """Return the times of a level: whole blocks, the ramp and a mean cycle dropped.
+        """Return the times of a level (`level_times`)."""
+        return self._block_and_times(arrivals)[1]
 
-        At a rate of calls a mean call is dropped, because it takes so long until calls end as
-        often as they begin.
-        """
+    def _block_and_times(self, arrivals: Arrivals) -> tuple[float, Times]:
         load = self.settings.load
-        dropped_s = self.cycle_s
-        if isinstance(arrivals, CallRate):
-            dropped_s *= self.behaviour.turns.mean
-        blocks = max(int(load.for_s / self.block_s + 1e-9), 1)
-        return Times(load.ramp_s + dropped_s, blocks * self.block_s, load.drain_s)
+        return level_times(
+            arrivals,
+            self.behaviour,
+            reply_s=load.reply_s,
+            ramp_s=load.ramp_s,
+            for_s=load.for_s,
+            drain_s=load.drain_s,
+            is_judged=bool(self.gates),
+        )
 
     def cost(self, arrivals: Arrivals, error: float) -> LevelCost:
         """Return what a level costs."""
@@ -120,7 +121,6 @@ def load_job(
     effective: Effective,
     arrivals: Arrivals | None,
     *,
-    quick: bool = False,
     permitted: Sequence[str] | None = None,
     same_machine: bool = False,
 ) -> LoadJob:
@@ -131,8 +131,8 @@ def load_job(
     load = effective.settings.load
     if arrivals is None:
         arrivals = _trace(Path(load.trace or ""))
-    gates = load_gates(load.gates, quick=quick)
-    return LoadJob(effective, arrivals, gates, quick, tuple(permitted or ()), same_machine)
+    gates = load_gates(load.gates, quick=load.quick)
+    return LoadJob(effective, arrivals, gates, tuple(permitted or ()), same_machine)
 
 
 def _trace(path: Path) -> Trace:

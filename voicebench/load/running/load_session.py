@@ -20,7 +20,7 @@ def run_load(job: LoadJob, watch: LevelWatch) -> LoadOutcome:
         times = replace(job.times(job.arrivals), whole=True)
         held = run.hold(job.arrivals, rule, times, "load", load.seed)
         word = word_of_level(held)
-        document = answer_head(word, job.gates, load.model_dump(), quick=job.quick)
+        document = answer_head(word, job.gates, load.model_dump(), quick=load.quick)
         document |= {"level": run.levels[0]}
         run.folder.finish(LOAD, document, complete=not held.interrupted)
         return LoadOutcome(run.folder.path, document, word)

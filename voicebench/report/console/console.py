@@ -47,7 +47,7 @@ CAVEAT_STYLES = {"grave": BAD, "doubtful": NEAR, "mentioned": ""}
 
 def print_runs(console: Console, runs: Sequence[RecordedRun]) -> None:
     """Print one run in full, or several side by side."""
-    _print(console, _one(runs[0]) if len(runs) == 1 else _several(runs))
+    print_parts(console, _one(runs[0]) if len(runs) == 1 else _several(runs))
 
 
 def print_short(console: Console, name: str, run: RecordedRun) -> None:
@@ -55,17 +55,18 @@ def print_short(console: Console, name: str, run: RecordedRun) -> None:
     parts: list[RenderableType] = [_short_title(name, run)]
     if run.gate_results:
         parts.append(verdict_sheet(run.gate_results, run.summary))
-    _print(console, parts)
+    print_parts(console, parts)
 
 
 def print_advice(console: Console, run: RecordedRun) -> None:
     """Print each finding in a run and its remedy; nothing if there is no advice."""
     if run.advice:
         listed = _advice_list(run.advice, console.encoding)
-        _print(console, [Group(Text(), heading("Advice")), listed])
+        print_parts(console, [Group(Text(), heading("Advice")), listed])
 
 
-def _print(console: Console, parts: Sequence[RenderableType]) -> None:
+def print_parts(console: Console, parts: Sequence[RenderableType]) -> None:
+    """Print the parts of a report, not wider than people read well."""
     for part in parts:
         console.print(Printable(part), width=min(console.width, WIDEST), highlight=False)
 
@@ -96,9 +97,9 @@ def _short_title(name: str, run: RecordedRun) -> Text:
 
 
 def _title(run: RecordedRun) -> Text:
-    title = Text.assemble((run.path.name, HEAD), "  ", _badge(run.final))
+    title = Text.assemble((run.path.name, HEAD), "  ", badge_text(run.final))
     title.append(f"\n{first_audio_line(run)}")
-    machine = _machine(run.environment)
+    machine = machine_line(run.environment)
     if machine:
         title.append(f"\n{machine}", QUIET)
     for note in head_notes(run):
@@ -110,7 +111,8 @@ def _verdict(final: Final) -> Text:
     return verdict_text(final.word).append(f"  {final.why()}")
 
 
-def _badge(final: Final) -> Text:
+def badge_text(final: Final) -> Text:
+    """Return a final verdict for a title: its sign and word, and why it has no better one."""
     word = final.word
     badge = Text(f" {VERDICT_SIGNS[word]} {word} ", f"bold reverse {VERDICT_STYLES[word]}")
     if final.obstacles or word is Word.NOT_JUDGED:
@@ -118,7 +120,8 @@ def _badge(final: Final) -> Text:
     return badge
 
 
-def _machine(environment: Mapping[str, object]) -> str:
+def machine_line(environment: Mapping[str, object]) -> str:
+    """Return the machine and the version of a run in one line."""
     cores, load = environment.get("cores"), environment.get("load_1min")
     parts = [
         str(environment["cpu"]) if environment.get("cpu") else "",

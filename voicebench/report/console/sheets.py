@@ -6,6 +6,8 @@ The terminal, Markdown and HTML show the same sheets, so a figure reads the same
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
 
 from rich.text import Text
 
@@ -65,7 +67,21 @@ def side_by_side(runs: Sequence[RecordedRun]) -> list[Sheet]:
     return [*sheets, _metrics(runs)]
 
 
-def names(runs: Sequence[RecordedRun]) -> list[str]:
+class Named(Protocol):
+    """A recorded run of any kind."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        ...
+
+
+def names(runs: Sequence[Named]) -> list[str]:
     """Return a different name for each run: its name, its folder or its path."""
     plain = [run.name for run in runs]
     if len(set(plain)) == len(plain):

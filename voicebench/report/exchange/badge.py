@@ -35,14 +35,17 @@ _PADDING = 12
 
 def badge(run: RecordedRun) -> str:
     """Return the badge of one run."""
-    word = run.final.word
-    value = _value(run)
+    return value_badge(LABEL, _value(run), run.final.word)
+
+
+def value_badge(label: str, value: str, word: Word) -> str:
+    """Return a badge with a value and the verdict on it."""
     if word in NAMED:
         value += f" {word.value.lower()}"
     elif word is not Word.NOT_JUDGED:
         value += f" {VERDICT_SIGNS[word]}"
-    title = f"{LABEL}: {value}" + ("" if word in (*NAMED, Word.NOT_JUDGED) else f" {word}")
-    left, right = _width(LABEL), _width(value)
+    title = f"{label}: {value}" + ("" if word in (*NAMED, Word.NOT_JUDGED) else f" {word}")
+    left, right = _width(label), _width(value)
     colour = COLOURS[VERDICT_STYLES[word]]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" '
@@ -53,7 +56,7 @@ def badge(run: RecordedRun) -> str:
         f'<rect x="{left}" width="{right}" height="20" fill="{colour}"/></g>\n'
         '<g fill="#fff" text-anchor="middle" font-size="11" '
         'font-family="Verdana,Geneva,DejaVu Sans,sans-serif">\n'
-        f'<text x="{left / 2:g}" y="14">{escape(LABEL)}</text>\n'
+        f'<text x="{left / 2:g}" y="14">{escape(label)}</text>\n'
         f'<text x="{left + right / 2:g}" y="14">{escape(value)}</text>\n'
         "</g>\n</svg>\n"
     )

@@ -62,6 +62,11 @@ def failure_command(word: str, sentence: str) -> str:
     return f"::error title={_property(f'voicebench: {word}')}::{_data(sentence)}"
 
 
+def command_for(name: str, word: str, message: str, *, is_error: bool) -> str:
+    """Return the workflow command for a verdict of the run ``name``."""
+    return _command("error" if is_error else "warning", name, word, message)
+
+
 def _failed(name: str, verdict: Verdict, message: str) -> list[str]:
     if verdict is Verdict.PASS:
         return []

@@ -14,11 +14,12 @@ The trackers get the figures of the gates, and p50 and p95 of the metrics in `AL
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from voicebench.figures.figure import Figure, parse_figure
+from voicebench.figures.figure import parse_figure
 from voicebench.figures.intervals import Interval
+from voicebench.figures.metrics import Better
 from voicebench.quoting import as_json
 from voicebench.report.console.sheets import names
 from voicebench.results.codec import SCHEMA
@@ -33,6 +34,7 @@ _MEASURES = {
     "per_s": "throughput",
     "bool": "share",
     "share": "share",
+    "callers": "callers",
 }
 
 
@@ -41,7 +43,10 @@ class ExportedFigure:
     """An observed figure of a run."""
 
     run: str
-    figure: Figure
+    name: str
+    """The figure: ``first_audio.p95``."""
+    unit: str
+    better: Better
     value: float
     interval: Interval | None
     note: str
@@ -53,15 +58,15 @@ def json_report(runs: Sequence[RecordedRun]) -> str:
     return as_json(document, indent=2) + "\n"
 
 
-def github_benchmark(runs: Sequence[RecordedRun]) -> str:
+def github_benchmark(figures: Iterable[ExportedFigure]) -> str:
     """Return github-action-benchmark's list."""
     entries = []
-    for exported in _figures(runs):
-        if exported.figure.better != "lower":
+    for exported in figures:
+        if exported.better != "lower":
             continue
         entry: dict[str, object] = {
-            "name": f"{exported.run}: {exported.figure.name}",
-            "unit": exported.figure.unit,
+            "name": f"{exported.run}: {exported.name}",
+            "unit": exported.unit,
             "value": exported.value,
         }
         if exported.interval is not None and exported.interval.is_closed:
@@ -74,28 +79,28 @@ def github_benchmark(runs: Sequence[RecordedRun]) -> str:
     return as_json(entries, indent=2) + "\n"
 
 
-def bencher(runs: Sequence[RecordedRun]) -> str:
+def bencher(figures: Iterable[ExportedFigure]) -> str:
     """Return the figures in Bencher Metric Format."""
     document: dict[str, dict[str, dict[str, float]]] = {}
-    for exported in _figures(runs):
-        unit = exported.figure.unit
+    for exported in figures:
+        unit = exported.unit
         measure, factor = ("latency", _NS_PER_MS) if unit == "ms" else (_MEASURES[unit], 1.0)
         metric = {"value": exported.value * factor}
         if exported.interval is not None:
             low, high = exported.interval.low, exported.interval.high
             metric |= {} if low is None else {"lower_value": low * factor}
             metric |= {} if high is None else {"upper_value": high * factor}
-        document[f"{exported.run}: {exported.figure.name}"] = {measure: metric}
+        document[f"{exported.run}: {exported.name}"] = {measure: metric}
     return as_json(document, indent=2) + "\n"
 
 
-def gitlab_metrics(runs: Sequence[RecordedRun]) -> str:
+def gitlab_metrics(figures: Iterable[ExportedFigure]) -> str:
     """Return the figures as OpenMetrics text."""
     samples: dict[str, list[str]] = {}
-    for exported in _figures(runs):
-        name = "voicebench_" + re.sub(r"[^a-z0-9]+", "_", exported.figure.name.lower()).strip("_")
+    for exported in figures:
+        name = "voicebench_" + re.sub(r"[^a-z0-9]+", "_", exported.name.lower()).strip("_")
         run = exported.run.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        samples.setdefault(f"{name}_{exported.figure.unit}", []).append(
+        samples.setdefault(f"{name}_{exported.unit}", []).append(
             f'{{run="{run}"}} {exported.value:.6g}'
         )
     lines = []
@@ -105,7 +110,8 @@ def gitlab_metrics(runs: Sequence[RecordedRun]) -> str:
     return "\n".join([*lines, "# EOF"]) + "\n"
 
 
-def _figures(runs: Sequence[RecordedRun]) -> Iterator[ExportedFigure]:
+def run_figures(runs: Sequence[RecordedRun]) -> Iterator[ExportedFigure]:
+    """Yield the figures of each run that the benchmark trackers get."""
     for name, run in zip(names(runs), runs, strict=True):
         figures = [result.gate.figure for result in run.gate_results]
         figures += [
@@ -114,4 +120,7 @@ def _figures(runs: Sequence[RecordedRun]) -> Iterator[ExportedFigure]:
         for figure in {figure.name: figure for figure in figures}.values():
             value, note = figure.observe(run.summary)
             if value is not None:
-                yield ExportedFigure(name, figure, value, figure.interval(run.summary), note)
+                interval = figure.interval(run.summary)
+                yield ExportedFigure(
+                    name, figure.name, figure.unit, figure.better, value, interval, note
+                )

@@ -9,7 +9,7 @@ an interrupt, a noisy machine, a baseline of another kind.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from xml.etree import ElementTree
 
 from voicebench import format as form
@@ -24,9 +24,13 @@ _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def junit_report(runs: Sequence[RecordedRun]) -> str:
     """Return the document, which ends with a line break."""
+    return document_of([_suite(name, run) for name, run in zip(names(runs), runs, strict=True)])
+
+
+def document_of(suites: Iterable[ElementTree.Element]) -> str:
+    """Return the document of these suites (`suite_of`)."""
     root = ElementTree.Element("testsuites", name="voicebench")
-    for name, run in zip(names(runs), runs, strict=True):
-        root.append(_suite(name, run))
+    root.extend(suites)
     counted = {key: sum(int(suite.get(key, "0")) for suite in root) for key in _COUNTS}
     root.attrib |= {key: str(count) for key, count in counted.items()}
     return _document(root)
@@ -37,7 +41,7 @@ def junit_failure(word: str, sentence: str) -> str:
     counts = {"tests": "1", "failures": "0", "errors": "1"}
     root = ElementTree.Element("testsuites", counts, name="voicebench")
     suite = ElementTree.SubElement(root, "testsuite", counts, name="run", skipped="0", time="0")
-    suite.append(_case("run", "the run", "error", word, sentence))
+    suite.append(case_of("run", "the run", "error", word, sentence))
     return _document(root)
 
 
@@ -50,8 +54,26 @@ _COUNTS = ("tests", "failures", "errors")
 
 
 def _suite(name: str, run: RecordedRun) -> ElementTree.Element:
-    cases = list(_cases(name, run))
-    seconds = sum(run.summary.metrics["turn_ms"].values) / 1000
+    return suite_of(
+        name,
+        list(_cases(name, run)),
+        seconds=sum(run.summary.metrics["turn_ms"].values) / 1000,
+        timestamp=run.started_at or "",
+        properties=_properties(run),
+        notes="\n".join(f"advice: {item}" for item in run.advice),
+    )
+
+
+def suite_of(
+    name: str,
+    cases: Sequence[ElementTree.Element],
+    *,
+    seconds: float,
+    timestamp: str,
+    properties: Mapping[str, str],
+    notes: str,
+) -> ElementTree.Element:
+    """Return the suite of a run; ``notes`` are what a reader must know besides the cases."""
     suite = ElementTree.Element(
         "testsuite",
         name=_text(name),
@@ -60,15 +82,14 @@ def _suite(name: str, run: RecordedRun) -> ElementTree.Element:
         errors=str(sum(case.find("error") is not None for case in cases)),
         skipped="0",
         time=f"{seconds:.3f}",
-        timestamp=_text(run.started_at or ""),
+        timestamp=_text(timestamp),
     )
-    properties = ElementTree.SubElement(suite, "properties")
-    for key, value in _properties(run).items():
-        ElementTree.SubElement(properties, "property", name=key, value=_text(value))
+    listed = ElementTree.SubElement(suite, "properties")
+    for key, value in properties.items():
+        ElementTree.SubElement(listed, "property", name=key, value=_text(value))
     suite.extend(cases)
-    if run.advice:
-        advice = "\n".join(f"advice: {item}" for item in run.advice)
-        ElementTree.SubElement(suite, "system-out").text = _text(advice)
+    if notes:
+        ElementTree.SubElement(suite, "system-out").text = _text(notes)
     return suite
 
 
@@ -85,24 +106,27 @@ def _properties(run: RecordedRun) -> dict[str, str]:
 def _cases(suite: str, run: RecordedRun) -> Iterator[ElementTree.Element]:
     for result in run.gate_results:
         note = f" ({result.note})" if result.note else ""
-        yield _judged(suite, result.gate.text, result.verdict, observed_text(result) + note)
+        yield judged_case(suite, result.gate.text, result.verdict, observed_text(result) + note)
     for regression in run.judged.regressions:
         what = f"{regression.figure} against the baseline"
-        yield _judged(suite, what, regression.verdict, regression.sentence())
+        yield judged_case(suite, what, regression.verdict, regression.sentence())
     if run.final.nothing_compared:
-        yield _judged(suite, "the baseline", Verdict.UNDECIDED, NOTHING_COMPARED)
+        yield judged_case(suite, "the baseline", Verdict.UNDECIDED, NOTHING_COMPARED)
     for obstacle in run.final.obstacles:
-        yield _case(suite, obstacle.subject, "error", obstacle.word.value, obstacle.in_full())
+        yield case_of(suite, obstacle.subject, "error", obstacle.word.value, obstacle.in_full())
 
 
-def _judged(suite: str, what: str, verdict: Verdict, figures: str) -> ElementTree.Element:
+def judged_case(suite: str, what: str, verdict: Verdict, figures: str) -> ElementTree.Element:
+    """Return the test case of something that was judged."""
     kind = None
     if verdict is not Verdict.PASS:
         kind = "error" if verdict in OPEN else "failure"
-    return _case(suite, what, kind, verdict.value, figures)
+    return case_of(suite, what, kind, verdict.value, figures)
 
 
-def _case(suite: str, what: str, kind: str | None, word: str, figures: str) -> ElementTree.Element:
+def case_of(
+    suite: str, what: str, kind: str | None, word: str, figures: str
+) -> ElementTree.Element:
     """Return a test case; ``kind`` is the element of its problem, None if it passed."""
     case = ElementTree.Element(
         "testcase", classname=_text(f"voicebench.{suite}"), name=_text(what), time="0"

@@ -14,6 +14,7 @@ from rich.text import Text
 from voicebench import format as form
 from voicebench.figures.metrics import BY_NAME, METRICS, Metric
 from voicebench.judging.comparability import flattened
+from voicebench.judging.final import Word
 from voicebench.judging.gates import GateResult
 from voicebench.report.console.sheets import (
     filled_columns,
@@ -82,6 +83,18 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a run that is shown in sections: its verdict, its line and its notes."""
+
+    name: str
+    verdict: str
+    word: Word
+    line: str
+    folder: str
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PageRun:
     """One run with what the page shows of it."""
 
@@ -108,11 +121,13 @@ def html_report(
     *,
     sort: bool = False,
     sections: Sequence[Section] = (),
+    heads: Sequence[Head] = (),
     drawer: Callable[[Spec], str] = draw,
 ) -> str:
     """Return the page. ``sort`` puts the slowest turn first; ``sections`` come after the runs.
 
-    A page without runs has the title of its first section.
+    ``heads`` are of runs that are shown in ``sections`` alone. A page without runs and heads has
+    the title of its first section.
     """
     script = (TEMPLATES / "script.js").read_text(encoding="utf-8")
     audio = AudioBudget(AUDIO_BYTES)
@@ -137,7 +152,9 @@ def html_report(
         "verdict_class": lambda word: CLASSES[VERDICT_STYLES[word]],
         "warnings_of": warnings_of,
         "zip": zip,
-        "title": " · ".join(page_run.name for page_run in shown) or sections[0].title,
+        "title": " · ".join([*(one.name for one in shown), *(one.name for one in heads)])
+        or sections[0].title,
+        "heads": heads,
         "runs": shown,
         "compared": side_by_side(runs) if len(runs) > 1 else [],
         "first_charts": [

@@ -1,0 +1,1 @@
+"""Runs under load, read back from their folders and judged again from their turns."""
