@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from voicebench.pipeline.device_queue import GATHER_S, DeviceQueue, DeviceStep, company
+from voicebench.pipeline.device_queue import GATHER_S, STEP_S, DeviceQueue, DeviceStep, company
 from voicebench.pipeline.scheduling import FIRST_AUDIO_MS, TurnTaking
 
 PASS_S = 0.004
@@ -184,6 +184,9 @@ class Played:
     chunks: int = 0
     windows: int = 0
     first_audio_s: float | None = None
+    empty_s: float = 0.0
+    """When its listener has played what came so far."""
+    stall_s: float = 0.0
     waits: dict[str, DeviceStep] = field(default_factory=dict)
 
     def token_may_go(self) -> bool:
@@ -234,7 +237,11 @@ class Script:
     def _window(self, one: Played) -> None:
         if one.first_audio_s is None:
             one.first_audio_s = self.clock.seconds - one.began_s
-        one.turn.audio_out(WINDOW_S if one.windows else OPENING_S)
+        opening_s = OPENING_S + one.turn.opening_ms() / 1000
+        seconds = WINDOW_S if one.windows else opening_s
+        one.stall_s += max(0.0, self.clock.seconds - one.empty_s) if one.windows else 0.0
+        one.empty_s = max(one.empty_s, self.clock.seconds) + seconds
+        one.turn.audio_out(seconds)
         one.windows += 1
         if one.windows % 3 == 0:
             one.chunks -= 1
@@ -296,3 +303,53 @@ def test_a_first_window_lasts_while_others_are_made_to_be_heard(device: DeviceQu
 def test_a_short_buffer_joins_the_steps_of_new_turns(device: DeviceQueue) -> None:
     new, dry = writing(device), heard(device, 0.05)
     assert [one.turn for one in company(ask(device, new, dry))] == [new, dry]
+
+
+@pytest.mark.parametrize(
+    ("left_s", "prompts", "speaks"),
+    [
+        (0.5 * STEP_S, 0, True),
+        (1.5 * STEP_S, 0, False),
+        (1.5 * STEP_S, 1, True),
+        (2.5 * STEP_S, 1, False),
+        (2.5 * STEP_S, 2, True),
+    ],
+)
+def test_a_listener_who_would_run_out_during_a_step_of_new_turns_is_served_before_it(
+    device: DeviceQueue, left_s: float, prompts: int, speaks: bool
+) -> None:
+    dry = heard(device, left_s)
+    blocker = device.ask(heard(device, 0.0), "speech", lambda: True)
+    new = reading if prompts else writing
+    tokens = [device.ask(new(device), "token", lambda: True) for _ in range(max(prompts, 1))]
+    speech = device.ask(dry, "speech", lambda: True)
+    device.end(blocker)
+    assert speech.goes is speaks
+    assert going(tokens) == [not speaks] * len(tokens)
+
+
+def test_a_listener_who_runs_out_is_served_before_the_first_window_of_another(
+    device: DeviceQueue,
+) -> None:
+    blocker = device.ask(heard(device, 0.0), "speech", lambda: True)
+    opening = device.ask(writing(device), "speech", lambda: True)
+    later, sooner = (
+        device.ask(heard(device, seconds), "speech", lambda: True) for seconds in (0.01, 0.005)
+    )
+    device.end(blocker)
+    assert going([opening, later, sooner]) == [False, False, True]
+
+
+def test_turns_that_come_one_after_another_are_played_without_a_stall(
+    device: DeviceQueue, clock: HandClock
+) -> None:
+    """The first window is longer for each turn that waits; here they come after it."""
+    script = Script(device, clock)
+    everybody: list[Played] = []
+    begin_s = clock.seconds
+    while len(everybody) < 8 or script.turns:
+        if len(everybody) < 8 and clock.seconds - begin_s >= 0.02 * len(everybody):
+            script.begin()
+            everybody.append(script.turns[-1])
+        script.play()
+    assert [round(one.stall_s, 6) for one in everybody] == [0.0] * 8

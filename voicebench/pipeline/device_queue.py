@@ -11,6 +11,8 @@ These rules say who goes next:
 - Among turns with audio, the one whose listener runs out of audio first goes first.
 - The tokens of all turns without audio are one joint step. A prompt joins as long as no more turns
   are delayed by it than wait: then more turns share the steps after it, which is sooner for most.
+- Before a step of turns without audio, a turn with audio speaks if its listener would run out
+  meanwhile. A window brings more audio than the time that it takes, so this delays nobody long.
 - A turn with audio joins turns without only if its own buffer is short: otherwise a stream of new
   turns could keep it waiting for ever.
 - The tokens of all turns with audio are one joint step.
@@ -36,6 +38,10 @@ after every token."""
 GATHER_S = 0.002
 """How long a token step waits for the turns that shared the last one: their threads come back one
 after another. A pass that went without them would read the weights for one turn only."""
+
+STEP_S = 0.015
+"""How long a step takes: seldom more, and a prompt that it reads as much again. A listener who has
+less audio would run out during the step."""
 
 StepKind = Literal["token", "speech"]
 
@@ -211,9 +217,11 @@ class DeviceQueue:
         )
         if not able or self._waits_for_s(able[0], here) is not None:
             return []
-        if able[0].kind == "speech" or self._sharing is None:
-            return able[:1]
-        return company([step for step in able if step.kind == "token"])
+        chosen = able[:1]
+        if able[0].kind == "token" and self._sharing is not None:
+            chosen = company([step for step in able if step.kind == "token"])
+        dry = first_dry(able, chosen)
+        return chosen if dry is None else [dry]
 
     def _look_again_in_s(self, step: DeviceStep) -> float | None:
         """Return after how long `let_go` must be called without a notification.
@@ -247,6 +255,20 @@ class DeviceQueue:
             if turn not in asking and (turn.is_unheard or not step.turn.is_unheard):
                 longest = max(longest, until - now)
         return longest / 1e9 if longest > 0 else None
+
+
+def first_dry(able: list[DeviceStep], chosen: list[DeviceStep]) -> DeviceStep | None:
+    """Return the first step that speaks to a listener who runs out during the ``chosen`` ones.
+
+    ``able`` are all steps that may go, in their order. None: nobody runs out, or the chosen steps
+    are of turns with audio, whose order looks after that.
+    """
+    if not chosen[0].turn.is_unheard:
+        return None
+    prompts = sum(step.kind == "token" and step.turn.is_reading for step in chosen)
+    speech = (step for step in able if step.kind == "speech" and not step.turn.is_unheard)
+    takes_s = STEP_S * (1 + prompts)
+    return next((step for step in speech if step.turn.left_s() < takes_s), None)
 
 
 def company(tokens: list[DeviceStep]) -> list[DeviceStep]:

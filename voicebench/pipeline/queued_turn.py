@@ -35,6 +35,10 @@ class QueuedTurn(Protocol):
         """Whether its next token step reads the prompt, or a piece of it."""
         ...
 
+    def left_s(self) -> float:
+        """Return how much audio its listener has left, in seconds; 0 before the first."""
+        ...
+
     def has_enough(self) -> bool:
         """Return whether its listener's buffer is long enough for tokens to go before speech."""
         ...

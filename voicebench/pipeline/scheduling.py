@@ -127,11 +127,15 @@ class TurnTaking(FreeForAll):
         """Whether this turn has had no output yet."""
         return self._played_out_ns is None
 
+    def left_s(self) -> float:
+        """Return how much audio the listener has left, in seconds; 0 before the first."""
+        if self._played_out_ns is None:
+            return 0.0
+        return max(0.0, (self._played_out_ns - self._clock()) / 1e9)
+
     def has_enough(self) -> bool:
         """Return whether the listener's buffer is long enough for tokens to go first."""
-        if self._played_out_ns is None:
-            return False
-        return (self._played_out_ns - self._clock()) / 1e9 >= self._buffer_s
+        return self._played_out_ns is not None and self.left_s() >= self._buffer_s
 
     def rank(self) -> Rank:
         """Return the turn's place among all turns; the smallest goes first."""
