@@ -85,6 +85,7 @@ CLOCKS_OF_THE_PATH = {
 }
 
 CLOCKS_ELSEWHERE = {
+    "checks.scripted_agent_server": "the scripted agent of the self-test, on the real clock",
     "checks.many_streams": "when the streams begin, and the processor time of the reader",
     "checks.compiled": "the time of each stage, for `doctor --compile`",
     "engines.llm.fast.choosing": "the time of a token, for `doctor --quality`",

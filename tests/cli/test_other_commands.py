@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ran_command import Command
 
-from voicebench.checks import selftest, transports
+from voicebench.checks import call_transports, selftest, transports
 from voicebench.checks.compiled import StageTimes
 from voicebench.engines.native.library import NativeLibrary, NoLibrary
 from voicebench.figures.metrics import METRICS
@@ -134,6 +134,7 @@ def test_selftest_holds_every_transport_to_a_bound(
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(selftest, "measure_in_process", lambda _turns: near)
     monkeypatch.setattr(transports, "measure_transports", lambda _turns, say: [far])
+    monkeypatch.setattr(call_transports, "measure_calls", lambda _turns, say: [])
 
     ran = voicebench("selftest", "--max", "2ms")
     assert ran.code == 3

@@ -145,7 +145,7 @@ ROOMS = (
     Room(
         "agents",
         "everything that can be called and spoken to: one interface, one table of kinds",
-        ("audio", "calls", "settings"),
+        ("audio", "calls", "remote", "remote.connection", "remote.formats", "settings"),
     ),
     Room(
         "targets",
@@ -191,10 +191,18 @@ ROOMS = (
         ("audio", "figures", "judging", "machine", "settings", "turn"),
     ),
     Room(
+        "calls.running",
+        "calls that are placed: the caller's thread, his voice, and scripts in files",
+        ("agents", "audio", "calls", "engines.tts"),
+    ),
+    Room(
         "checks",
         "is the instrument exact and the machine fit: self-test, doctor, voice quality",
         (
+            "agents",
             "audio",
+            "calls",
+            "calls.running",
             "engines.llm",
             "engines.models",
             "engines.native",
@@ -213,9 +221,12 @@ ROOMS = (
     ),
     Room(
         "measuring",
-        "take turns: one run, two set-ups alternately, a sweep of settings, speech aloud",
+        "take turns: one run, two set-ups alternately, a sweep of settings, speech aloud, calls",
         (
+            "agents",
             "audio",
+            "calls",
+            "calls.running",
             "checks",
             "figures",
             "judging",
@@ -246,23 +257,6 @@ ROOMS = (
             "settings",
             "targets",
             "text",
-            "turn",
-        ),
-    ),
-    Room(
-        "calls.running",
-        "calls that are placed: the caller's thread, his voice, scripts in files, and their runs",
-        (
-            "agents",
-            "audio",
-            "calls",
-            "engines.tts",
-            "figures",
-            "judging",
-            "machine",
-            "measuring",
-            "results",
-            "settings",
             "turn",
         ),
     ),

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voicebench.agents import Agent, AgentKind
 from voicebench.agents.scripted_agent import SIMULATED, ScriptedAgent, parse_agent_script
 from voicebench.calls.call_clock import VirtualCallClock
 from voicebench.errors import UsageError
 from voicebench.secret_names import hidden_in_url
-from voicebench.settings import Settings
+from voicebench.settings import Settings, secrets_of
+
+if TYPE_CHECKING:
+    from voicebench.remote.connection.access import Access
 
 LOCAL = "local"
 
@@ -42,7 +47,47 @@ class SimulatedAgentKind:
         return SimulatedAgent(agent)
 
 
-KINDS: tuple[AgentKind, ...] = (SimulatedAgentKind(),)
+class PcmSocketKind:
+    """``ws://…``: see `voicebench.agents.pcm_dialect`."""
+
+    example = "ws://127.0.0.1:8765/call"
+
+    def takes(self, agent: str) -> bool:
+        """Return whether it is the URL of a WebSocket."""
+        return agent.startswith(("ws://", "wss://"))
+
+    def check(self, agent: str, settings: Settings) -> None:
+        """Raise `UsageError` for a URL, a key or words that cannot be used."""
+        self.open(agent, settings, lambda _line: None)
+
+    def open(self, agent: str, settings: Settings, say: Callable[[str], None]) -> Agent:
+        """Return the agent; it connects with its first call."""
+        from voicebench.agents.pcm_dialect import PcmDialect
+        from voicebench.agents.socket_agent import SocketAgent
+
+        del say
+        call = settings.call
+        return SocketAgent(agent, lambda: PcmDialect(call), _access(settings), name="pcm socket")
+
+
+def _access(settings: Settings) -> Access:
+    from voicebench.remote.connection.access import Access, ApiKey
+    from voicebench.remote.connection.timeouts import Timeouts
+
+    call, wire = settings.call, settings.wire
+    key = None
+    if call.key_env is not None:
+        key = ApiKey(call.key_env, call.key_header, call.key_scheme)
+    return Access(
+        timeouts=Timeouts(wire.connect_s, wire.first_byte_s, wire.between_bytes_s, wire.turn_s),
+        key=key,
+        headers=call.headers,
+        ca_file=Path(wire.ca_file) if wire.ca_file else None,
+        hidden=secrets_of(settings),
+    )
+
+
+KINDS: tuple[AgentKind, ...] = (SimulatedAgentKind(), PcmSocketKind())
 """Every kind, in the order in which they are asked."""
 
 

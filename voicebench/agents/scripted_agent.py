@@ -98,10 +98,14 @@ class ScriptedAgent:
     def __init__(self, script: AgentScript, time: AgentTime) -> None:
         self._script = script
         self._time = time
+        # Played faster, so that it is not the caller's synthetic voice.
+        self._voice = synthetic_voice(
+            round(script.speech_s * SAMPLE_RATE), round(0.8 * SAMPLE_RATE)
+        )
 
     def open_call(self, emit: EmitAgentEvent) -> ScriptedAgentCall:
         """Return a call."""
-        return ScriptedAgentCall(self._script, self._time, emit)
+        return ScriptedAgentCall(self._script, self._time, self._voice, emit)
 
     def describe(self) -> dict[str, object]:
         """Return the script."""
@@ -116,7 +120,14 @@ class ScriptedAgent:
 class ScriptedAgentCall:
     """One call of a scripted agent."""
 
-    def __init__(self, script: AgentScript, time: AgentTime, emit: EmitAgentEvent) -> None:
+    def __init__(
+        self,
+        script: AgentScript,
+        time: AgentTime,
+        voice: NDArray[np.float32],
+        emit: EmitAgentEvent,
+    ) -> None:
+        self._voice = voice
         self._script = script
         self._time = time
         self._emit_now = emit
@@ -183,13 +194,10 @@ class ScriptedAgentCall:
                 return
             start_ns = self._time.now_ns()
             self._playing_until = start_ns + _ns(self._script.speech_s)
-        samples = round(self._script.speech_s * SAMPLE_RATE)
-        # Played faster, so that it is not the caller's synthetic voice.
-        voice = synthetic_voice(samples, round(0.8 * SAMPLE_RATE))
         size = round(PIECE_S * SAMPLE_RATE)
         sent_s = 0.0
-        for first in range(0, samples, size):
-            piece = voice[first : first + size]
+        for first in range(0, self._voice.size, size):
+            piece = self._voice[first : first + size]
             at_ns = start_ns + _ns(sent_s)
             if first:
                 self._later(at_ns, answer, AgentAudio(piece, SAMPLE_RATE))

@@ -16,6 +16,8 @@ from voicebench.turn.playback import NS_PER_S
 
 AUDIBLE_RMS = 0.01
 STEP_S = 0.01
+MOST_AHEAD_NS = 300 * NS_PER_S
+"""An agent that has sent more sound than this before it is played sends without end."""
 
 
 class AgentWatch:
@@ -43,6 +45,9 @@ class AgentWatch:
                 self.sample_rate = rate
                 start = max(self._empty_at, float(stamped.at_ns))
                 self._empty_at = start + pcm.size * NS_PER_S / rate
+                if self._empty_at - stamped.at_ns > MOST_AHEAD_NS:
+                    self.failure = f"the agent sent {MOST_AHEAD_NS // NS_PER_S} s of sound ahead"
+                    return
                 self._find_audible(pcm, rate, start)
             case AgentCleared():
                 self.until(stamped.at_ns)

@@ -109,9 +109,9 @@ class Conversation:
     def _decide(self, number: int, now_ns: int) -> None:
         """Begin the next step, skip it, end the call, or go on waiting."""
         answered = self._answered()
-        if answered is not None and self._is_endless(answered, now_ns):
+        if self._is_endless(answered, now_ns):
             longest_s = self._manners.longest_answer_ms / 1000
-            self._end(f"the agent's answer goes on after {longest_s:g} s")
+            self._end(f"the agent talks on after {longest_s:g} s")
             return
         while not self.is_over and self._speaking is None:
             if self._next == len(self._script.steps):
@@ -165,17 +165,12 @@ class Conversation:
         return self._watch.silent_for_ns(now_ns) >= self._manners.silence_ms * NS_PER_MS
 
     def _is_patient(self, now_ns: int) -> bool:
-        """Return whether the caller still waits: from his last sound, or the agent's if later.
-
-        An agent that speaks without end is not waited for longer than its longest answer.
-        """
+        """Return whether the caller still waits: from his last sound, or the agent's if later."""
         step = self._last_spoken
         patience_ms = self._manners.patience_ms
         if step is not None and step.kind == "line":
             patience_ms = step.limit_ms
         heard_until = self._watch.spoken[-1][1] if self._watch.spoken else 0.0
-        if now_ns - self._asked_until >= self._manners.longest_answer_ms * NS_PER_MS:
-            return False
         return now_ns - max(self._asked_until, heard_until) < patience_ms * NS_PER_MS
 
     def _answered(self) -> float | None:
@@ -183,9 +178,11 @@ class Conversation:
             return None
         return self._watch.began_after(self._asked_from, PAUSE_NS)
 
-    def _is_endless(self, answered: float, now_ns: int) -> bool:
+    def _is_endless(self, answered: float | None, now_ns: int) -> bool:
+        """Return whether the agent speaks for too long: since its answer, or the interruption."""
         longest = self._manners.longest_answer_ms * NS_PER_MS
-        return not self._is_silent(now_ns) and now_ns - answered >= longest
+        since = self._asked_until if answered is None else answered
+        return not self._is_silent(now_ns) and now_ns - since >= longest
 
     def _begin(self, number: int) -> None:
         self.played.append(PlayedStep(self._next, number))

@@ -16,7 +16,7 @@ import numpy as np
 
 from voicebench.audio.hearing import hear, unlike_speech
 from voicebench.audio.pcm import first_audible_sample, peak
-from voicebench.calls.echo import AN_ECHO, likeness
+from voicebench.calls.echo import AN_ECHO, LONGEST_DELAY_S, likeness
 from voicebench.calls.recorded_call import CallTracks, RecordedCall, call_turns, tracks_of
 from voicebench.events import Connected, Phase
 from voicebench.figures.call_course import answer_ns
@@ -83,7 +83,9 @@ def _fault_of_answer(
     agent = tracks.agent
     heard = _between(agent.pcm, agent.sample_rate, answered, turn.end_ns)
     said = _between(tracks.caller, tracks.caller_rate, turn.spoken_from_ns, turn.spoken_until_ns)
-    during = _between(agent.pcm, agent.sample_rate, turn.spoken_from_ns, turn.end_ns)
+    # Also beyond the turn: an echo of its end may come when the next step has begun.
+    echo_until = turn.spoken_until_ns + round(LONGEST_DELAY_S * 1e9)
+    during = _between(agent.pcm, agent.sample_rate, turn.spoken_from_ns, echo_until)
     if likeness(said, tracks.caller_rate, during, agent.sample_rate) > AN_ECHO:
         return "the agent sends the caller's own voice back"
     length_ms = 1000 * heard.size / agent.sample_rate

@@ -25,7 +25,7 @@ from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
     from voicebench.calls.call_script import CallScript
-    from voicebench.calls.running.call_session import CallJob
+    from voicebench.measuring.call_session import CallJob
     from voicebench.results.run import RecordedRun
 
 
@@ -141,7 +141,7 @@ def call(
         if max_calls is not None:
             named["judge.max_runs"] = max_calls * len(read.steps)
             effective = effective_settings(config, assignments, named)
-        from voicebench.calls.running.call_session import check_call
+        from voicebench.measuring.call_session import check_call
 
         recorded = _measure(check_call(effective), quiet=quiet)
     deliver(
@@ -154,10 +154,10 @@ def call(
 def _measure(job: CallJob, *, quiet: bool) -> RecordedRun:
     from rich.console import Console
 
-    from voicebench.calls.running.call_session import run_calls
     from voicebench.calls.running.line_rendering import needs_voice
     from voicebench.cli.models import progress_of_models
     from voicebench.engines.models import CATALOGUE, ensure
+    from voicebench.measuring.call_session import run_calls
     from voicebench.report.console.call_progress import call_line
 
     console = Console(stderr=True, quiet=quiet)

@@ -45,7 +45,8 @@ def selftest(
     """Measure the instrument's own error with scripted delays.
 
     It is recorded time minus scripted time, in this process and over each transport. For a
-    transport, another process serves the delays on loopback, and the usual clients measure it.
+    transport, another process serves the delays on loopback, and the usual clients measure it. Of
+    calls, response and stop times are compared.
 
     Examples:
 
@@ -64,9 +65,11 @@ def selftest(
 
     errors = [measure_in_process(turns)]
     if not in_process:
+        from voicebench.checks.call_transports import measure_calls
         from voicebench.checks.transports import measure_transports
 
         errors += measure_transports(turns, say=lambda line: typer.echo(line, err=True))
+        errors += measure_calls(turns, say=lambda line: typer.echo(line, err=True))
     if as_json:
         print_json([_document(error, limit_ms) for error in errors])
     else:

@@ -1,1 +1,1 @@
-"""Calls that are really placed: the caller's thread, his voice, and the runs of `call`."""
+"""Calls that are really placed: the caller's thread, his voice, and scripts in files."""

@@ -1,0 +1,155 @@
+"""A scripted agent behind a real WebSocket on loopback, and agents that break its protocol."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+from websockets.sync.server import ServerConnection, serve
+
+from voicebench.agents.agent_kinds import agent_kind
+from voicebench.agents.pcm_dialect import read_words
+from voicebench.agents.scripted_agent import AgentScript, ScriptedAgent
+from voicebench.audio.synthetic_voice import synthetic_voice
+from voicebench.calls.call_script import parse_script
+from voicebench.calls.conversation import Manners
+from voicebench.calls.line_sound import line_sound
+from voicebench.calls.running.placing import CallPlan, place_call_in_thread
+from voicebench.calls.sealing import seal_call
+from voicebench.checks.scripted_agent_server import RealAgentTime, answer_calls
+from voicebench.errors import CannotMeasure, UsageError
+from voicebench.figures.metrics import compute
+from voicebench.settings import load_settings
+from voicebench.turn.timeline import Timeline
+
+SCRIPT = AgentScript(
+    wait_s=0.3, transcript_s=0.02, reply_s=0.05, voice_s=0.05, stop_s=0.2, speech_s=1.2
+)
+ONE_LINE = '[[step]]\nsay = "one"\nlimit = "1500ms"\n'
+INTERRUPTED = ONE_LINE + '[[step]]\nsay = "two"\nat = "200ms"\n'
+MARGIN_MS = 150
+"""CI is a noisy machine with two cores."""
+MANNERS = Manners(silence_ms=350, patience_ms=1500, opening_ms=100)
+
+
+@contextmanager
+def served(talk: Callable[[ServerConnection], None]) -> Iterator[str]:
+    with serve(talk, "127.0.0.1", 0, compression=None) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/call"
+        server.shutdown()
+        thread.join(5)
+
+
+def scripted(socket: ServerConnection) -> None:
+    clock = RealAgentTime()
+    answer_calls(socket, ScriptedAgent(SCRIPT, clock))
+    clock.stop()
+
+
+def called(url: str, steps: str = ONE_LINE, **settings: object) -> list[Timeline]:
+    values = {"call.url": url, "call.speak_rate": 16_000}
+    values |= {f"call.{name}": value for name, value in settings.items()}
+    read = load_settings(None, values).settings
+    script = parse_script(steps, "script")
+    with closing(agent_kind(url).open(url, read, lambda _line: None)) as agent:
+        rate = agent.sample_rate
+        sound = line_sound(synthetic_voice(round(0.5 * rate), rate), rate, "line")
+        plan = CallPlan(script, [sound] * len(script.steps), MANNERS)
+        return list(seal_call(place_call_in_thread(agent, plan, 1), 1, "measured").turns)
+
+
+def test_recorded_times_are_the_scripted_ones() -> None:
+    with served(scripted) as url:
+        line, stopped = called(url, INTERRUPTED)
+    assert (line.failure, stopped.failure) == (None, None)
+    found = compute(line)
+    assert found["response_ms"] == pytest.approx(420, abs=MARGIN_MS)
+    assert found["endpoint_ms"] == pytest.approx(300, abs=MARGIN_MS)
+    assert compute(stopped)["stop_ms"] == pytest.approx(200, abs=MARGIN_MS)
+    assert line.call is not None
+    assert line.call.heard == "simulated words"
+    assert line.call.reply == "This is a simulated answer."
+
+
+def closes(socket: ServerConnection) -> None:
+    socket.recv()
+    socket.send(synthetic_voice(8000, 16_000).astype("<i2").tobytes())
+    socket.close(1011, "out of memory")
+
+
+def says_nonsense(socket: ServerConnection) -> None:
+    socket.recv()
+    socket.send("no json")
+    for _ in socket:
+        pass
+
+
+def says_another_rate(socket: ServerConnection) -> None:
+    socket.recv()
+    socket.send('{"type": "start", "sample_rate": 24000}')
+    for _ in socket:
+        pass
+
+
+def reports_an_error(socket: ServerConnection) -> None:
+    socket.recv()
+    socket.send('{"error": "no model is loaded"}')
+    for _ in socket:
+        pass
+
+
+def never_reads(socket: ServerConnection) -> None:
+    time.sleep(0.2)
+    for _ in socket:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("talk", "named"),
+    [
+        (closes, "hung up in mid-turn, with code 1011: out of memory"),
+        (says_nonsense, "not a JSON object"),
+        (says_another_rate, "24000 Hz, and call.speak_rate is 16000"),
+        (reports_an_error, "no model is loaded"),
+        (never_reads, "no answer for"),
+    ],
+    ids=["closes", "nonsense", "another rate", "an error", "says nothing"],
+)
+def test_an_agent_that_fails_is_named(talk: Callable[[ServerConnection], None], named: str) -> None:
+    with served(talk) as url:
+        (turn,) = called(url)
+    assert turn.failure is not None
+    assert named in turn.failure.reason
+
+
+def test_nobody_there_is_named_before_the_call() -> None:
+    with pytest.raises(CannotMeasure, match=r"127\.0\.0\.1:9"):
+        called("ws://127.0.0.1:9/call")
+
+
+def test_an_agent_that_is_never_ready_is_given_up() -> None:
+    settings: dict[str, object] = {"call.socket": {"ready": {"type": "ready"}}}
+    settings["wire.first_byte_s"] = 0.3
+    read = load_settings(None, settings).settings
+    with served(never_reads) as url:
+        agent = agent_kind(url).open(url, read, lambda _line: None)
+        with closing(agent), pytest.raises(CannotMeasure, match="was not done within"):
+            agent.open_call(lambda _event: None)
+
+
+@pytest.mark.parametrize(
+    ("table", "named"),
+    [
+        ({"clears": {"type": "x"}}, "unknown key 'call.socket.clears'"),
+        ({"clear": "x"}, "call.socket.clear = 'x' is not allowed"),
+        ({"opening": 3}, "call.socket.opening = 3 is not allowed"),
+    ],
+)
+def test_words_that_cannot_work_are_refused(table: dict[str, object], named: str) -> None:
+    with pytest.raises(UsageError, match=named.replace("(", r"\(")):
+        read_words(table)

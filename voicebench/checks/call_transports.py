@@ -1,0 +1,97 @@
+"""The instrument's own error in calls: recorded response and stop times minus scripted ones.
+
+A process serves a scripted agent on loopback. The usual caller speaks to it: lines with a hard end,
+so that both sides agree on their last voiced frame, and interruptions. The error includes the
+caller, the wire, and the agent's own timers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from voicebench.agents import Agent
+from voicebench.agents.agent_kinds import SimulatedAgent, agent_kind
+from voicebench.audio.synthetic_voice import synthetic_voice
+from voicebench.calls.call_script import CallScript, CallStep
+from voicebench.calls.conversation import Manners
+from voicebench.calls.line_sound import line_sound
+from voicebench.calls.running.placing import CallPlan, place_call, place_call_in_thread
+from voicebench.calls.sealing import seal_call
+from voicebench.checks.scripted_agent_server import scripted_agent_server
+from voicebench.checks.selftest import InstrumentError, summarize_errors
+from voicebench.errors import CannotMeasure
+from voicebench.figures.metrics import BY_NAME
+from voicebench.settings import load_settings
+from voicebench.turn.timeline import Timeline
+
+AGENT = "sim:wait=200ms,reply=30ms,voice=40ms,stop=150ms,ignore=100ms,speech=900ms,speed=4x"
+MANNERS = Manners(silence_ms=350, patience_ms=3000, opening_ms=200)
+LINE_S = 0.4
+MOST_ROUNDS = 5
+FIGURES = ("response_ms", "stop_ms")
+
+
+@dataclass(frozen=True, slots=True)
+class CallTransport:
+    """One way to an agent, by the settings of the caller for a server at ``{url}``."""
+
+    name: str
+    settings: dict[str, object]
+
+
+CALL_TRANSPORTS = (
+    CallTransport("call, PCM socket", {"call.hear_rate": 16_000, "call.speak_rate": 16_000}),
+)
+
+
+def measure_calls(
+    rounds: int, say: Callable[[str], None] = lambda _line: None
+) -> list[InstrumentError]:
+    """Return the error over each transport, of ``rounds`` lines and as many interruptions.
+
+    Raises `CannotMeasure` if the server does not start, or a turn fails.
+    """
+    errors = []
+    rounds = min(rounds, MOST_ROUNDS)
+    simulated = SimulatedAgent(AGENT)
+    plan = plan_of(simulated, rounds)
+    scripted = seal_call(place_call(simulated, plan, 1, simulated.clock), 1, "measured").turns
+    for transport in CALL_TRANSPORTS:
+        say(transport.name)
+        with scripted_agent_server(AGENT) as url:
+            settings = load_settings(None, {**transport.settings, "call.url": url}).settings
+            with closing(agent_kind(url).open(url, settings, say)) as agent:
+                call = place_call_in_thread(agent, plan_of(agent, rounds), 1)
+        turns = seal_call(call, 1, "measured").turns
+        errors.append(summarize_errors(transport.name, call_errors_ms(turns, scripted)))
+    return errors
+
+
+def plan_of(agent: Agent, rounds: int) -> CallPlan:
+    """Return a plan with ``rounds`` lines, and an interruption after each."""
+    steps = []
+    for _ in range(rounds):
+        steps.append(CallStep("line", pieces=("line",), text="line", limit_ms=3000))
+        steps.append(
+            CallStep("interruption", pieces=("stop",), text="stop", at_ms=200, limit_ms=1000)
+        )
+    rate = agent.sample_rate
+    sound = line_sound(synthetic_voice(round(LINE_S * rate), rate), rate, "the self-test")
+    return CallPlan(CallScript("selftest", tuple(steps)), [sound] * len(steps), MANNERS)
+
+
+def call_errors_ms(turns: Sequence[Timeline], scripted: Sequence[Timeline]) -> list[float]:
+    """Return recorded minus scripted response and stop times. Raises `CannotMeasure`."""
+    errors = []
+    for ours, theirs in zip(turns, scripted, strict=True):
+        if ours.failure is not None:
+            raise CannotMeasure(f"a scripted call failed: {ours.failure.reason}", "try again")
+        for name in FIGURES:
+            recorded, wanted = BY_NAME[name].of(ours), BY_NAME[name].of(theirs)
+            if (recorded is None) != (wanted is None):
+                raise CannotMeasure(f"a scripted call shows no {name} in step {ours.turn}")
+            if recorded is not None and wanted is not None:
+                errors.append(recorded - wanted)
+    return errors
