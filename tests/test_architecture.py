@@ -54,10 +54,11 @@ SLOW = {
 }  # fmt: skip
 """Packages that are imported only when what needs them is used."""
 
-MAY_LOAD_SLOW = ("engines", "remote", "audio", "targets", "server", "load.reading")
+MAY_LOAD_SLOW = ("engines", "remote", "audio", "targets", "agents", "server", "load.reading")
 """Rooms in which a module may import them at once; nothing outside imports that module at once."""
 
 NEVER_SLOW = (
+    *("agents.agent_kinds", "agents.scripted_agent"),
     *("targets.kinds", "targets.cascade", "targets.simulated"),
     *("engines.tts.synthesizer", "engines.tts.fitting", "engines.tts.finding"),
     "engines.tts.vits.voice_trial",
