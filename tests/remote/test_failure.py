@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from voicebench.quoting import MAX_QUOTE, quote
-from voicebench.remote.failure import message_in
+from voicebench.remote.failure import RemoteError, message_in
 
 
 @pytest.mark.parametrize(
@@ -38,3 +40,10 @@ def test_a_quote_is_bounded() -> None:
 def test_a_quote_hides_what_is_secret() -> None:
     assert quote("Incorrect key: sk-123.", "sk-123") == "Incorrect key: ***."
     assert quote("nothing secret", "") == "nothing secret"
+
+
+def test_an_error_is_the_same_in_another_process() -> None:
+    error = RemoteError("it failed", "try again", fault="timeout", stage="connect")
+    other = copy.copy(error)
+    assert (other.message, other.remedy) == ("it failed", "try again")
+    assert (other.fault, other.stage) == ("timeout", "connect")

@@ -245,9 +245,11 @@ ROOMS = (
         "hold levels: engines that take the turns of a plan, and the runs of both commands",
         (
             "audio",
+            "checks",
             "figures",
             "judging",
             "load",
+            "load.reading",
             "machine",
             "measuring",
             "pipeline",

@@ -10,8 +10,8 @@ from voicebench.load.reading.cascade_turn import CascadeTurn
 from voicebench.load.reading.cascade_way import CascadeLines
 from voicebench.load.reading.http_line import HttpLine
 from voicebench.load.reading.read_turn import CascadeClients
-from voicebench.load.reading.reading_choice import open_cascade_way, where_is
 from voicebench.load.reading.reading_loop import ReadingLoop
+from voicebench.load.reading.reading_way import open_cascade_way, where_is
 from voicebench.settings import load_settings
 
 PROMPT = "When does the train leave?"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 
 from voicebench.errors import EngineError
 from voicebench.events import Fault, Stage
@@ -30,6 +31,10 @@ class RemoteError(EngineError):
         super().__init__(one_line(message)[:MAX_SENTENCE], one_line(remedy)[:MAX_SENTENCE])
         self.fault: Fault = fault
         self.stage: Stage | None = stage
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Return how another process makes the same error."""
+        return partial(RemoteError, fault=self.fault, stage=self.stage), (self.message, self.remedy)
 
 
 def sound_error(message: str, remedy: str = "") -> RemoteError:

@@ -55,6 +55,11 @@ class ReadReply:
     exchange: ReadExchange
     log: ReadLog
 
+    @property
+    def was_abandoned(self) -> bool:
+        """Whether it was given up before anything came."""
+        return self.exchange.head is None and self.exchange.error is None
+
 
 @dataclass(slots=True)
 class ReadChunk:
@@ -215,7 +220,7 @@ class _Sealing:
 
     def _chat(self) -> Stamped | None:
         reply, client = self._read.chat, self._clients.llm
-        if reply is None:
+        if reply is None or reply.was_abandoned:
             return None
         clock = RecordedClock(reply.exchange.sent_ns)
         client.exchanges = lambda _request: answer_of(client, reply, clock)
@@ -232,7 +237,7 @@ class _Sealing:
 
     def _speech(self, chunk: ReadChunk) -> Stamped | None:
         reply, client = chunk.speech, self._clients.tts
-        if reply is None:
+        if reply is None or reply.was_abandoned:
             return None
         clock = RecordedClock(reply.exchange.sent_ns)
         kept_until_ns = _kept_until_ns(reply.log)

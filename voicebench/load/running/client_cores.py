@@ -21,6 +21,9 @@ MOST_RECEIVING = 150
 COMFORTABLE = 75
 """Receiving turns of a process before another process is started, if a core is free."""
 LEAST_PRIORITY = 19
+MOST_READING = 1000
+"""Replies that one process with a reading loop can receive at once and time exactly."""
+COMFORTABLE_READING = 400
 CAN_PIN = hasattr(os, "sched_setaffinity")
 
 
@@ -45,12 +48,18 @@ class ClientCores:
 
 
 def choose_cores(
-    receiving: float, hosts: Iterable[str], *, wanted: int | None = None, in_process: bool = False
+    receiving: float,
+    hosts: Iterable[str],
+    *,
+    wanted: int | None = None,
+    in_process: bool = False,
+    reads: bool = False,
 ) -> ClientCores:
     """Return the cores for about ``receiving`` replies at once from servers at ``hosts``.
 
     ``wanted`` is the number of processes, if the user chose it. ``in_process``: the engines are in
-    the client's process, so there is one, on all cores. Raises `UsageError` if the cores are too
+    the client's process, so there is one, on all cores. ``reads``: one reading loop a process, not
+    a thread a call. Raises `UsageError` if the cores are too
     few.
     """
     usable = usable_core_numbers()
@@ -64,11 +73,14 @@ def choose_cores(
             f"load.processes = {wanted}, and this program may use {len(usable)} cores{left}",
             f"set load.processes = {len(free)} or less",
         )
-    processes = wanted or min(len(free), max(math.ceil(receiving / COMFORTABLE), 1))
-    if receiving > MOST_RECEIVING * processes:
+    most, comfortable = MOST_RECEIVING, COMFORTABLE
+    if reads:
+        most, comfortable = MOST_READING, COMFORTABLE_READING
+    processes = wanted or min(len(free), max(math.ceil(receiving / comfortable), 1))
+    if receiving > most * processes:
         raise UsageError(
             f"about {receiving:.0f} replies would come in at once, and {processes} client "
-            f"process{'es' if processes > 1 else ''} can time {MOST_RECEIVING} each",
+            f"process{'es' if processes > 1 else ''} can time {most} each",
             "use a machine with more cores for the client, or fewer callers",
         )
     cores: list[int | None] = [*free[-processes:]] if CAN_PIN else [None] * processes

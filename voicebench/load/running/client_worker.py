@@ -10,8 +10,10 @@ import gc
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
 from voicebench.errors import VoicebenchError
 from voicebench.load.running.call_lines import CallLines
@@ -31,6 +33,9 @@ from voicebench.load.running.level_task import (
 )
 from voicebench.remote.connection import kernel_stamps
 
+if TYPE_CHECKING:
+    from voicebench.load.running.call_reader import CallReader
+
 SWITCH_S = 0.0005
 """How long a thread keeps Python's lock while others wait for it; 5 ms by default."""
 
@@ -49,13 +54,21 @@ def run_client(task: ProcessTask, control: Connection, turns: Connection) -> Non
         _Client(task, control, turns).run()
 
 
+def _calls_of(task: ProcessTask, give: Callable[[TakenTurn], None]) -> CallThreads | CallReader:
+    if not task.level.reads:
+        return CallThreads(task, CallLines(task.level.settings), give)
+    from voicebench.load.running.call_reader import CallReader
+
+    return CallReader(task, give)
+
+
 class _Client:
     def __init__(self, task: ProcessTask, control: Connection, turns: Connection) -> None:
         self._control = control
         self._turns = turns
         self._answering = threading.Lock()
         self._giving = threading.Lock()
-        self._calls = CallThreads(task, CallLines(task.level.settings), self._give)
+        self._calls = _calls_of(task, self._give)
         self._calls.broke = lambda why: self._say(Broke(why))
 
     def run(self) -> None:

@@ -8,6 +8,7 @@ parent. All messages go through pipes between processes of one user.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from voicebench.audio.pcm import AudibleRule
 from voicebench.load.call_plan import LoadPlan
@@ -18,6 +19,9 @@ from voicebench.settings import Settings
 from voicebench.turn.load_place import LoadPlace
 from voicebench.turn.recorder import Unsealed
 from voicebench.turn.timeline import Timeline
+
+if TYPE_CHECKING:
+    from voicebench.load.reading.read_turn import ReadCascade
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class LevelTask:
     rule: AudibleRule
     secrets: Secrets = NO_SECRETS
     """Hidden in every turn."""
+    reads: bool = False
+    """Whether one reading loop carries out the calls (`call_reader`), not a thread a call."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class TakenTurn:
     number: int
     """The number in its process, from 1."""
     place: LoadPlace
-    events: Unsealed
+    events: Unsealed | ReadCascade
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from voicebench.load.interruption import read_interruption
 from voicebench.load.level_rule import LEAST_BLOCKS
 from voicebench.load.level_times import level_times
 from voicebench.load.load_gate import LoadGate, load_gates
+from voicebench.load.reading.reading_choice import is_readable
 from voicebench.load.running.client_cores import ClientCores, choose_cores
 from voicebench.load.running.refusals import (
     callers_at_once,
@@ -187,7 +188,16 @@ def client_cores(job: LoadJob, arrivals: Arrivals) -> ClientCores:
         [urlsplit(url).hostname or "" for url in server_urls(settings)],
         wanted=settings.load.processes,
         in_process=bool(kind_of(settings).models(settings, voice_only=False)),
+        reads=is_read(job),
     )
+
+
+def is_read(job: LoadJob) -> bool:
+    """Return whether one reading loop a process can take the target, without a thread a call.
+
+    Interruptions need a thread.
+    """
+    return job.behaviour.interruption is None and is_readable(job.settings)
 
 
 def least_decidable(job: LoadJob) -> int:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
 
-from voicebench.errors import UsageError
+from voicebench.checks.many_streams import measure_streams
+from voicebench.errors import CannotMeasure, UsageError
 from voicebench.load.call_plan import LoadPlan
 from voicebench.load.holding import Engine
 from voicebench.load.level_rule import LevelRule
-from voicebench.load.running.client_cores import is_this_machine
+from voicebench.load.running.client_cores import MOST_READING, ClientCores, is_this_machine
 from voicebench.load.running.level_task import LevelTask
-from voicebench.load.running.load_job import LoadJob, client_cores
+from voicebench.load.running.load_job import LoadJob, client_cores, is_read
 from voicebench.load.running.local_engine import LocalEngine
-from voicebench.load.running.refusals import server_urls
+from voicebench.load.running.refusals import receiving_at_once, server_urls
 from voicebench.load.running.virtual_engine import VirtualEngine
 from voicebench.measuring.plan import audible_rule, prompts_for
 from voicebench.settings import Settings, secrets_of, shown_settings
@@ -26,6 +28,8 @@ from voicebench.targets.recorded_names import described, named_by_servers, recor
 from voicebench.targets.script import PREFIX, parse_script
 from voicebench.text.chunking import Chunker
 from voicebench.turn.timeline import Timeline
+
+SECONDS_OF_ERROR = 1.0
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ def _local(job: LoadJob, rule: LevelRule) -> OpenedEngine:
     settings = effective.settings
     texts = prompts_for(settings, "en").measured
     cores = client_cores(job, job.arrivals)
+    reads = is_read(job)
 
     def new_task(plan: LoadPlan, level: int) -> LevelTask:
         return LevelTask(
@@ -101,6 +106,7 @@ def _local(job: LoadJob, rule: LevelRule) -> OpenedEngine:
             rule.metrics(),
             audible_rule(settings.audible),
             secrets_of(settings),
+            reads,
         )
 
     engine = LocalEngine(new_task, cores, _ports_here(settings))
@@ -113,8 +119,27 @@ def _local(job: LoadJob, rule: LevelRule) -> OpenedEngine:
         keep_with,
         len(texts),
         recorded_settings(effective, description),
-        {"target": description, "clock": "real", "client": cores.describe()},
+        {
+            "target": description,
+            "clock": "real",
+            "client": cores.describe() | {"engine": "reader" if reads else "threads"},
+            "reader_error": _reader_error(job, cores) if reads else None,
+        },
     )
+
+
+def _reader_error(job: LoadJob, cores: ClientCores) -> dict[str, object]:
+    """Return the reader's own error with as many streams as one process will receive, for a second.
+
+    It is measured on this machine just before the first level.
+    """
+    arrivals, load = job.arrivals, job.settings.load
+    receiving = receiving_at_once(arrivals, job.behaviour, load.reply_s)
+    streams = min(max(math.ceil(receiving / len(cores.of_processes)), 1), MOST_READING)
+    try:
+        return measure_streams(streams, SECONDS_OF_ERROR).as_dict()
+    except (CannotMeasure, UsageError) as error:
+        return {"not_measured": str(error)}
 
 
 def _ports_here(settings: Settings) -> set[int]:

@@ -10,17 +10,21 @@ from __future__ import annotations
 import signal
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
 from voicebench.errors import IllegalEvent
 from voicebench.events import TurnFailed
 from voicebench.figures.metrics import BY_NAME
 from voicebench.load.loaded_turn import LoadedTurn, outcome_of
 from voicebench.load.running.client_cores import give_way, stay_on
-from voicebench.load.running.level_task import ProcessTask, SealedTurn, TakenTurn
+from voicebench.load.running.level_task import LevelTask, ProcessTask, SealedTurn, TakenTurn
 from voicebench.turn.listened import cut_while_playing
 from voicebench.turn.playback import NS_PER_S
-from voicebench.turn.recorder import Unsealed
+from voicebench.turn.recorder import Recording, Unsealed
 from voicebench.turn.timeline import Stamped
+
+if TYPE_CHECKING:
+    from voicebench.load.reading.read_turn import ReadCascade
 
 
 def run_sealer(task: ProcessTask, taken: Connection, sealed: Connection) -> None:
@@ -38,10 +42,14 @@ def run_sealer(task: ProcessTask, taken: Connection, sealed: Connection) -> None
 def seal_turn(taken: TakenTurn, task: ProcessTask) -> SealedTurn:
     """Return a turn sealed, with the metrics that its level needs."""
     level = task.level
-    try:
-        recording = taken.events.seal(0, "load", level.rule, level.secrets)
-    except IllegalEvent as error:
-        recording = _failed(taken.events, str(error)).seal(0, "load", level.rule, level.secrets)
+    unsealed = taken.events
+    if isinstance(unsealed, Unsealed):
+        try:
+            recording = unsealed.seal(0, "load", level.rule, level.secrets)
+        except IllegalEvent as error:
+            recording = _failed(unsealed, str(error)).seal(0, "load", level.rule, level.secrets)
+    else:
+        recording = _read_recording(unsealed, level)
     place = taken.place
     timeline = cut_while_playing(replace(recording.timeline, load=place), place.cut_after_ns)
     turn = LoadedTurn(
@@ -56,6 +64,19 @@ def seal_turn(taken: TakenTurn, task: ProcessTask) -> SealedTurn:
         interrupts=place.interrupts,
     )
     return SealedTurn(taken.number, timeline, turn)
+
+
+def _read_recording(read: ReadCascade, level: LevelTask) -> Recording:
+    """Return the recording of a turn that the reader read, by the parsers of the usual clients."""
+    from voicebench.load.reading.reading_way import cascade_clients
+
+    clients = cascade_clients(level.settings)
+    try:
+        return read.seal(0, "load", level.rule, level.secrets, clients=clients)
+    except IllegalEvent as error:
+        events, _ = read.events(clients)
+        failed = _failed(Unsealed(tuple(events), read.started_at), str(error))
+        return failed.seal(0, "load", level.rule, level.secrets)
 
 
 def _failed(events: Unsealed, why: str) -> Unsealed:
