@@ -288,6 +288,7 @@ ROOMS = (
         (
             "figures",
             "judging",
+            "load",
             "load.recorded",
             "machine",
             "report",

@@ -22,14 +22,6 @@ from voicebench.report.console.sheets import final_line, names
 from voicebench.report.console.style import QUIET, Column, Sheet
 from voicebench.report.console.verdicts import verdict_text
 
-PURPOSES = {
-    "load": "held",
-    "climb": "climb",
-    "narrow": "narrow",
-    "ceiling": "ceiling",
-    "again": "again",
-    "confirm": "confirmed on fresh callers",
-}
 PHASES = ("ramp", "measured", "drain")
 
 
@@ -87,8 +79,14 @@ def load_line(run: LoadRun) -> str:
     if p95 is not None:
         times += f", {form.quantity(p95, 'ms')} p95"
     levels = "" if not run.is_search else f"{form.plural(len(run.levels), 'level')} · "
-    what = f"{offered(level.document)}, {PURPOSES.get(level.purpose, level.purpose)}"
+    what = held_as(level)
     return f"{levels}{what}: {measured}" + ("" if p50 is None else times)
+
+
+def held_as(level: RecordedLevel) -> str:
+    """Return what a level offers and why it was held: ``40 callers, held``."""
+    why = {"load": "held", "confirm": "confirmation on fresh callers"}.get(level.purpose)
+    return f"{offered(level.document)}, {why or level.purpose}"
 
 
 def gate_sheet(level: RecordedLevel) -> Sheet:
@@ -103,8 +101,7 @@ def gate_sheet(level: RecordedLevel) -> Sheet:
         Column("effective n", [Text(_whole(gate.bounds.effective_n)) for gate in gates], spare=2),
         Column("verdict", [verdict_text(verdict_of(gate.standing)) for gate in gates], "left"),
     ]
-    title = f"Gates at {offered(level.document)}, {PURPOSES.get(level.purpose, level.purpose)}"
-    return Sheet(title, columns)
+    return Sheet(f"Gates at {held_as(level)}", columns)
 
 
 def _share(value: float | None, gate: GateStanding, style: str) -> Text:

@@ -91,6 +91,8 @@ class Head:
     word: Word
     line: str
     folder: str
+    environment: Mapping[str, object]
+    settings: Mapping[str, object]
     warnings: Sequence[str] = ()
 
 
@@ -141,6 +143,7 @@ def html_report(
     observed = [
         metric for metric in METRICS if any(run.summary.metrics[metric.name].values for run in runs)
     ]
+    environments = [*(run.environment for run in runs), *(head.environment for head in heads)]
     first = [*FIRST_METRICS, *sorted(gated - set(FIRST_METRICS))]
     values = {
         "css": _css,
@@ -167,7 +170,7 @@ def html_report(
         "sections": sections,
         "drawer": drawer,
         "metrics": observed,
-        "version": runs[0].environment.get("voicebench") if runs else None,
+        "version": next(iter(environments), {}).get("voicebench"),
         "sort": sort,
         "span": SPAN,
         "height": HEIGHT,

@@ -1,0 +1,132 @@
+"""The page of runs under load: what it says, that it is self-contained, and how it fits a phone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from chromium import launched, needs_chromium
+from load_folders import edit_level, written_capacity, written_load
+
+from voicebench.load.recorded.load_run import LoadRun, read_load_run
+from voicebench.report.html.charts import Spec
+from voicebench.report.html.load_charts import MOST_SECONDS, capacity_charts, level_charts
+from voicebench.report.html.load_page import load_html
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> LoadRun:
+    return read_load_run(written_capacity(tmp_path_factory.mktemp("r"), at_least=2))
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory: pytest.TempPathFactory) -> LoadRun:
+    return read_load_run(written_load(tmp_path_factory.mktemp("r"), 25))
+
+
+def undrawn(_spec: Spec) -> str:
+    return "<svg></svg>"
+
+
+def values_of(spec: Spec) -> list[dict[str, object]]:
+    data = spec["data"]
+    assert isinstance(data, dict)
+    rows = data["values"]
+    assert isinstance(rows, list)
+    return rows
+
+
+def test_the_page_has_every_part(searched: LoadRun) -> None:
+    page = load_html([searched], drawer=undrawn)
+    for heading in (
+        "First audio over callers",
+        "Good turns over callers",
+        "The search",
+        "Turns in flight",
+        "Refusals and errors",
+        "Delays of the client itself",
+        "Stalls by caller",
+        "Turns by phase and outcome",
+        "Price",
+        "Environment",
+    ):
+        assert f">{heading}<" in page
+    assert searched.final.why() in page
+    assert not re.search(r'(src|href)="(?!#|data:)', page)
+
+
+def test_the_latency_has_both_moments_its_band_and_the_limit(searched: LoadRun) -> None:
+    (_, words, spec), *_ = capacity_charts(searched)
+    rows = values_of(spec)
+    assert {row["line"] for row in rows} == {"p95 as due", "p50 as due", "p95 as sent"}
+    for row in rows:
+        low, value, high = (row[name] for name in ("low", "value", "high"))
+        assert isinstance(low, float)
+        assert isinstance(value, float)
+        assert isinstance(high, float)
+        assert low <= value <= high
+    assert "the limit is 2000 ms" in words
+
+
+def test_a_late_client_shows_between_due_and_sent(tmp_path: Path) -> None:
+    folder = written_capacity(tmp_path, at_least=2)
+    turns = folder / "turns.jsonl"
+    turns.write_text(turns.read_text().replace('"late_ns":0', '"late_ns":3000000'))
+    (_, _, spec), *_ = capacity_charts(read_load_run(folder))
+    first = {row["line"]: row["value"] for row in values_of(spec) if row["callers"] == 8}
+    due, sent = first["p95 as due"], first["p95 as sent"]
+    assert isinstance(due, float)
+    assert isinstance(sent, float)
+    assert due - sent == pytest.approx(3.0)
+
+
+def test_a_level_is_drawn_second_by_second_with_its_window(failing: LoadRun) -> None:
+    [level] = failing.levels
+    charts = {title: (words, spec) for title, words, spec in level_charts(level)}
+    rows = values_of(charts["Turns in flight"][1])
+    assert len(rows) > 480
+    assert "stalled" in charts["Stalls by caller"][0]
+    assert "0 refused, " in charts["Refusals and errors"][0]
+    drawn = str(charts["Turns in flight"][1]["layer"])
+    window = level.held.judgement.window
+    assert f"{{'at': {window.start_s}}}, {{'at': {window.end_s}}}" in drawn
+
+
+def test_a_long_level_is_drawn_in_steps(failing: LoadRun) -> None:
+    [level] = failing.levels
+    day = replace(level, held=replace(level.held, ended_s=86_400.0))
+    (_, words, spec), *_ = level_charts(day)
+    assert len(values_of(spec)) <= MOST_SECONDS + 1
+    assert "the mean of each 144 s" in words
+
+
+def test_a_level_without_turns_is_not_drawn(tmp_path: Path) -> None:
+    folder = written_capacity(tmp_path, at_least=2)
+    edit_level(folder, 0, level=77)
+    page = load_html([read_load_run(folder)], drawer=undrawn)
+    assert "INVALID" in page
+
+
+def test_several_runs_are_side_by_side(searched: LoadRun, failing: LoadRun) -> None:
+    page = load_html([searched, failing], drawer=undrawn)
+    assert "Side by side" in page
+    assert "search: Over callers" in page
+    assert "level: Level 1: 25 callers, held" in page
+
+
+@needs_chromium
+def test_the_page_fits_a_phone_in_both_colours(searched: LoadRun, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(load_html([searched]), encoding="utf-8")
+    with launched() as browser:
+        for width, scheme in ((390, "dark"), (1200, "light")):
+            page = browser.new_page(
+                viewport={"width": width, "height": 800},
+                color_scheme=scheme,  # type: ignore[arg-type]
+            )
+            page.goto(path.as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.locator("figure svg").count() == page.locator("figure").count() >= 7
+            page.close()
