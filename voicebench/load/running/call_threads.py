@@ -16,7 +16,7 @@ from voicebench.load.call_plan import Call, DueTurn
 from voicebench.load.running.call_lines import CallLine, CallLines
 from voicebench.load.running.cut_timer import CutTimer, PlannedCut
 from voicebench.load.running.level_clock import LevelClock, recorder_ns
-from voicebench.load.running.level_task import ProcessTask, TakenTurn
+from voicebench.load.running.level_task import PackedTurn, ProcessTask, TakenTurn
 from voicebench.load.running.turn_under_way import Heard, TurnUnderWay
 
 DIAL_AHEAD_S = 1.0
@@ -40,6 +40,9 @@ class CallThreads:
         self._give = give
         self._free: list[CallLine] = []
         self._lock = threading.Lock()
+        self._handed_on = threading.Condition(self._lock)
+        self._handing_on = 0
+        """Turns that have ended, and were not given yet."""
         self._running: dict[int, TurnUnderWay] = {}
         self._given: dict[int, float] = {}
         """Due moments of the turns that were given and not acknowledged, by number."""
@@ -90,14 +93,20 @@ class CallThreads:
             return (*running, *self._given.values())
 
     def end(self, *, keep_open: bool) -> None:
-        """End the level: give the open turns as unfinished, or drop them."""
+        """End the level: give the open turns as unfinished, or drop them, and all that ended.
+
+        It returns when they were given.
+        """
         with self._lock:
             self._ended.set()
-            left = list(self._running.values())
+            left = list(self._running.values()) if keep_open else []
             self._running.clear()
-        for turn in left if keep_open else []:
+            self._handing_on += len(left)
+        for turn in left:
             turn.cut_off()
             self._hand_on(turn)
+        with self._handed_on:
+            self._handed_on.wait_for(lambda: self._handing_on == 0)
 
     def _start(self, work: Callable[..., None], *arguments: object) -> None:
         def guarded() -> None:
@@ -189,8 +198,9 @@ class CallThreads:
                 cut.turn_ended()
             # Also after a defect: the turn has ended as failed, and is kept.
             with self._lock:
-                was_cut_off = self._running.pop(id(turn), None) is None
-            if turn.has_ended and not was_cut_off:
+                is_ours = self._running.pop(id(turn), None) is not None and turn.has_ended
+                self._handing_on += is_ours
+            if is_ours:
                 self._hand_on(turn)
         return turn.heard()
 
@@ -199,4 +209,9 @@ class CallThreads:
             self._numbers += 1
             number = self._numbers
             self._given[number] = turn.due.due_s
-        self._give(TakenTurn(number, turn.place(), turn.unsealed()))
+        try:
+            self._give(TakenTurn(number, turn.place(), PackedTurn.of(turn.unsealed())))
+        finally:
+            with self._handed_on:
+                self._handing_on -= 1
+                self._handed_on.notify_all()

@@ -20,10 +20,12 @@ MOST_RECEIVING = 150
 """Replies that one process can receive at once and time exactly (docs/load.md)."""
 COMFORTABLE = 75
 """Receiving turns of a process before another process is started, if a core is free."""
-LEAST_PRIORITY = 19
 MOST_READING = 1000
 """Replies that one process with a reading loop can receive at once and time exactly."""
 COMFORTABLE_READING = 400
+LITTLE_PRIORITY = 10
+"""The nice value: a tenth of the time of a program that never waits."""
+NICE_0_AS_LIMIT = 20
 CAN_PIN = hasattr(os, "sched_setaffinity")
 
 
@@ -112,11 +114,37 @@ def stay_on(core: int | None) -> None:
 
 
 def give_way() -> None:
-    """Let this process run only when its core has nothing else to do, or with least priority."""
+    """Let this process run only when its core has nothing else to do, or with little priority.
+
+    A process that may not leave that class again gets little priority instead, because another
+    program could keep it from running for ever. A real-time process keeps its class, with the least
+    priority of it.
+    """
+    with suppress(OSError):
+        if not hasattr(os, "SCHED_IDLE"):
+            if hasattr(os, "nice"):
+                os.nice(LITTLE_PRIORITY)
+            return
+        policy = os.sched_getscheduler(0)
+        if policy in (os.SCHED_FIFO, os.SCHED_RR):
+            least = os.sched_get_priority_min(policy)
+            os.sched_setscheduler(0, policy, os.sched_param(least))
+        elif _may_return():
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        else:
+            os.nice(LITTLE_PRIORITY)
+
+
+def hurry(pid: int) -> None:
+    """Undo `give_way` of another process, when no turn is under way any more."""
     if hasattr(os, "SCHED_IDLE"):
         with suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-            return
-    if hasattr(os, "nice"):
-        with suppress(OSError):
-            os.nice(LEAST_PRIORITY)
+            if os.sched_getscheduler(pid) == os.SCHED_IDLE:
+                os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))
+
+
+def _may_return() -> bool:
+    """Return whether this user may take a process out of the idle class (sched(7))."""
+    import resource
+
+    return os.geteuid() == 0 or resource.getrlimit(resource.RLIMIT_NICE)[0] >= NICE_0_AS_LIMIT

@@ -7,15 +7,16 @@ the others go on, what it had handed over is kept, and `broken` says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from voicebench.errors import CannotMeasure
-from voicebench.load.running.client_cores import ClientCores
+from voicebench.load.running.client_cores import ClientCores, hurry
 from voicebench.load.running.client_worker import run_client
 from voicebench.load.running.level_clock import LevelClock
 from voicebench.load.running.level_task import (
@@ -40,6 +41,8 @@ ANSWER_S = 10.0
 """How long a client process may take to answer a request."""
 SEALING_S = 60.0
 """How long the last turns may take to be sealed."""
+DEATH_S = 0.5
+"""How long the system may take to say that a process has ended whose pipe is closed."""
 
 Keep = Callable[[SealedTurn], None]
 
@@ -53,6 +56,8 @@ class _Pair:
     control: Connection
     sealed: Connection
     received: int = 0
+    has_handed_over: bool = False
+    """Whether the client process has given all its turns to the sealing process."""
     is_ended: bool = False
     """Whether every turn of it was received, or none will come any more."""
 
@@ -69,7 +74,6 @@ class ClientProcesses:
         """Why the level says nothing: processes that ended before their time."""
         self.most_in_flight = 0
         """The largest number of turns that one process had under way at once, after `end`."""
-        self._is_ending = False
         self._pairs: list[_Pair] = []
         places = cores.of_processes
         try:
@@ -114,7 +118,7 @@ class ClientProcesses:
         for pair in self._pairs:
             if not pair.is_ended:
                 watched |= {pair.sealed: pair, pair.sealer.sentinel: pair}
-                if not self._is_ending:
+                if not pair.has_handed_over:
                     watched |= {pair.client.sentinel: pair, pair.control: pair}
         for source in wait(list(watched), max(seconds, 0.0)) if watched else []:  # type: ignore[arg-type]
             pair = watched[source]
@@ -138,16 +142,18 @@ class ClientProcesses:
 
     def end(self, *, keep_open: bool) -> None:
         """End the level and take its last turns; open ones come as unfinished, or are dropped."""
-        asked = [pair for pair in self._pairs if self._ask(pair, End(keep_open))]
-        for pair in asked:
-            answer = self._answer_of(pair, (Ended,), SEALING_S)
-            if isinstance(answer, Ended):
-                self.most_in_flight = max(self.most_in_flight, answer.most_in_flight)
-        self._is_ending = True
+        for pair in self._pairs:
+            self._ask(pair, End(keep_open))
+            if pair.sealer.pid is not None:
+                hurry(pair.sealer.pid)
         clock = LevelClock.starting_in(SEALING_S)
+        # Turns are taken meanwhile: the processes wait for each other while a pipe is full.
         while not all(pair.is_ended for pair in self._pairs):
             if clock.now_s() > 0:
-                self._breaks(f"its last turns were not sealed within {SEALING_S:g} s")
+                self._breaks(
+                    f"its last turns were not sealed within {SEALING_S:g} s, because others left "
+                    "its core no time"
+                )
                 return
             self.receive(1.0)
 
@@ -176,18 +182,18 @@ class ClientProcesses:
         """Note that no turn of a pair comes any more."""
         if pair.is_ended:
             return
-        if not self._is_ending:
-            client = pair.client if not pair.client.is_alive() else pair.sealer
-            if client is pair.client and pair.sealer.is_alive():
-                # What it had handed over is still being sealed.
+        if not pair.has_handed_over:
+            pair.client.join(DEATH_S)
+            if pair.client.is_alive():
+                pair.sealer.join(DEATH_S)
+                self._breaks(_how_it_ended(pair.sealer))
+            else:
                 self._breaks(_how_it_ended(pair.client))
                 self._drain(pair)
-            else:
-                client.join(1.0)
-                self._breaks(_how_it_ended(client))
         pair.is_ended = True
 
     def _drain(self, pair: _Pair) -> None:
+        """Take what a client process had handed over before it ended."""
         with suppress(EOFError, OSError):
             while pair.sealed.poll(SEALING_S):
                 sealed: SealedTurn = pair.sealed.recv()
@@ -195,11 +201,14 @@ class ClientProcesses:
                 self._keep(sealed)
 
     def _hear(self, pair: _Pair) -> None:
-        """Take a message that nobody asked for: the end of a process."""
+        """Take a message that is not the answer to a question."""
         with suppress(EOFError, OSError):
             answer = pair.control.recv()
             if isinstance(answer, Broke):
                 self._breaks(answer.why)
+            elif isinstance(answer, Ended):
+                pair.has_handed_over = True
+                self.most_in_flight = max(self.most_in_flight, answer.most_in_flight)
 
     def _breaks(self, why: str) -> None:
         said = f"a process of the client failed: {why}"
@@ -246,13 +255,31 @@ def _start(task: ProcessTask) -> _Pair:
     sealer = context.Process(
         target=run_sealer, args=(task, taken, to_parent), name="voicebench-sealer", daemon=True
     )
-    client.start()
-    sealer.start()
+    with _few_arenas():
+        client.start()
+        sealer.start()
     for end in (of_client, to_sealer, taken, to_parent):
         end.close()
     return _Pair(client, sealer, control, sealed)
 
 
+@contextmanager
+def _few_arenas() -> Iterator[None]:
+    """Let processes that start here take memory from two arenas of the C library, not from 16.
+
+    Each thread would get one of its own, and 200 threads that each hold an answer for seconds leave
+    all of them half empty. Python's lock lets only one thread allocate at a time anyway.
+    """
+    before = os.environ.get(ARENAS)
+    os.environ[ARENAS] = before or "2"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[ARENAS]
+
+
+ARENAS = "MALLOC_ARENA_MAX"
 PIPE_BYTES = 1 << 20
 
 

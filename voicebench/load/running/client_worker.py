@@ -15,7 +15,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
-from voicebench.errors import VoicebenchError
+from voicebench.errors import CannotMeasure, UsageError, VoicebenchError
 from voicebench.load.running.call_lines import CallLines
 from voicebench.load.running.call_threads import CallThreads
 from voicebench.load.running.client_cores import stay_on
@@ -32,12 +32,16 @@ from voicebench.load.running.level_task import (
     TellOpen,
 )
 from voicebench.remote.connection import kernel_stamps
+from voicebench.remote.connection.open_socket import OpenSocket
 
 if TYPE_CHECKING:
     from voicebench.load.running.call_reader import CallReader
 
 SWITCH_S = 0.0005
 """How long a thread keeps Python's lock while others wait for it; 5 ms by default."""
+
+PINGS_S = 2.0
+"""How often the threads of idle WebSockets look for pings; servers wait 20 s and more for one."""
 
 
 def run_client(task: ProcessTask, control: Connection, turns: Connection) -> None:
@@ -50,6 +54,7 @@ def run_client(task: ProcessTask, control: Connection, turns: Connection) -> Non
     stay_on(task.core)
     sys.setswitchinterval(SWITCH_S)
     kernel_stamps.want()
+    OpenSocket.ping_interval_s = PINGS_S
     with suppress(EOFError, OSError):  # the parent is gone
         _Client(task, control, turns).run()
 
@@ -75,7 +80,9 @@ class _Client:
         try:
             self._calls.open()
         except VoicebenchError as error:
-            self._say(Broke(str(error), error))
+            # Errors of clients cannot be sent to another process: they take more arguments.
+            kind = UsageError if isinstance(error, UsageError) else CannotMeasure
+            self._say(Broke(str(error), kind(error.message, error.remedy)))
             self._control.recv()
             return
         gc.collect()
@@ -90,9 +97,8 @@ class _Client:
                     self._say(OpenTurns(self._calls.open_due_s(received)))
                 case End(keep_open):
                     self._calls.end(keep_open=keep_open)
-                    with self._giving:
-                        self._turns.close()
                     self._say(Ended(self._calls.most_in_flight))
+                    self._turns.close()
 
     def _give(self, turn: TakenTurn) -> None:
         """Hand a turn to the sealing process; wait while its pipe is full."""

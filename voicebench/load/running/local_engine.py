@@ -102,6 +102,16 @@ class LocalLevel:
         self._processes.end(keep_open=False)
         return self._taken()
 
+    @property
+    def process_numbers(self) -> Sequence[tuple[int, ...]]:
+        """The numbers of the processes on each core of the client."""
+        return self._processes.process_numbers
+
+    @property
+    def most_in_flight(self) -> int:
+        """The largest number of turns that one process had under way at once, after its end."""
+        return self._processes.most_in_flight
+
     def close(self) -> None:
         """Stop the processes."""
         self._processes.close()

@@ -17,7 +17,13 @@ from voicebench.events import TurnFailed
 from voicebench.figures.metrics import BY_NAME
 from voicebench.load.loaded_turn import LoadedTurn, outcome_of
 from voicebench.load.running.client_cores import give_way, stay_on
-from voicebench.load.running.level_task import LevelTask, ProcessTask, SealedTurn, TakenTurn
+from voicebench.load.running.level_task import (
+    LevelTask,
+    PackedTurn,
+    ProcessTask,
+    SealedTurn,
+    TakenTurn,
+)
 from voicebench.turn.listened import cut_while_playing
 from voicebench.turn.playback import NS_PER_S
 from voicebench.turn.recorder import Recording, Unsealed
@@ -42,14 +48,14 @@ def run_sealer(task: ProcessTask, taken: Connection, sealed: Connection) -> None
 def seal_turn(taken: TakenTurn, task: ProcessTask) -> SealedTurn:
     """Return a turn sealed, with the metrics that its level needs."""
     level = task.level
-    unsealed = taken.events
-    if isinstance(unsealed, Unsealed):
+    if isinstance(taken.turn, PackedTurn):
+        unsealed = taken.turn.unpacked()
         try:
             recording = unsealed.seal(0, "load", level.rule, level.secrets)
         except IllegalEvent as error:
             recording = _failed(unsealed, str(error)).seal(0, "load", level.rule, level.secrets)
     else:
-        recording = _read_recording(unsealed, level)
+        recording = _read_recording(taken.turn, level)
     place = taken.place
     timeline = cut_while_playing(replace(recording.timeline, load=place), place.cut_after_ns)
     turn = LoadedTurn(

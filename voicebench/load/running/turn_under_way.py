@@ -32,6 +32,32 @@ class Heard(NamedTuple):
     """Whether the caller interrupted it then."""
 
 
+class LagWatch:
+    """The client's lag of a turn: how long the bytes of an event lay there, up to first audio.
+
+    An object of its own, so that a turn is not in a circle of references: nothing would free it
+    and its audio while the garbage collector is off.
+    """
+
+    def __init__(self, cut: PlannedCut | None = None) -> None:
+        self._cut = cut
+        self.lag_ns: int | None = None
+        """The largest so far; None while there is no stamp of the kernel."""
+        self._has_audio = False
+        kernel_stamps.take()  # what this thread read before is not of this turn
+
+    def note(self, at_ns: int, event: Event) -> None:
+        """Take an event that was stamped just now, in the thread that read it."""
+        if self._has_audio:
+            return
+        received_ns = kernel_stamps.take()
+        if received_ns is not None:
+            self.lag_ns = max(self.lag_ns or 0, at_ns - received_ns, 0)
+        self._has_audio = isinstance(event, AudioChunk)
+        if self._has_audio and self._cut is not None:
+            self._cut.first_audio(at_ns)
+
+
 class TurnUnderWay:
     """One turn that has started, or is about to."""
 
@@ -52,11 +78,9 @@ class TurnUnderWay:
         self._level = level
         self._clock = clock
         self._setup_ns = setup_ns
-        self._recorder = Recorder(watch=self._watch)
-        self._lag_ns: int | None = None
-        self._has_audio = False
+        self._lag = LagWatch(cut)
+        self._recorder = Recorder(watch=self._lag.note)
         self._cut_off: tuple[Stamped, ...] | None = None
-        kernel_stamps.take()  # what this thread read before is not of this turn
 
     @property
     def has_ended(self) -> bool:
@@ -66,17 +90,6 @@ class TurnUnderWay:
     def emit(self, event: Event) -> None:
         """Stamp an event."""
         self._recorder.emit(event)
-
-    def _watch(self, at_ns: int, event: Event) -> None:
-        """Note how long the bytes of an event lay there, up to first audio."""
-        if self._has_audio:
-            return
-        received_ns = kernel_stamps.take()
-        if received_ns is not None:
-            self._lag_ns = max(self._lag_ns or 0, at_ns - received_ns, 0)
-        self._has_audio = isinstance(event, AudioChunk)
-        if self._has_audio and self.cut is not None:
-            self.cut.first_audio(at_ns)
 
     def cut_off(self) -> None:
         """End it as unfinished, in another thread; later events do not count."""
@@ -109,7 +122,7 @@ class TurnUnderWay:
             self.due.number,
             due_ns,
             max(events[0].at_ns - self._clock.start_ns - due_ns, 0),
-            self._lag_ns,
+            self._lag.lag_ns,
             self._setup_ns,
             unfinished=isinstance(last, TurnFailed) and last.reason == STILL_OPEN,
             cut_after_ns=None if self.cut is None else self.cut.after_ns,

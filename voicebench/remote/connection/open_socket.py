@@ -83,6 +83,9 @@ class OpenSocket:
     between turns go to ``set_aside``.
     """
 
+    ping_interval_s = PING_INTERVAL_S
+    """How often the thread looks for pings. A process with many connections looks less often."""
+
     def __init__(
         self,
         connection: Connection,
@@ -250,7 +253,7 @@ class OpenSocket:
             self._inbox.append(Incoming(message, self.connection.arrivals))
 
     def _answer_pings(self) -> None:
-        while not self._closed.wait(PING_INTERVAL_S):
+        while not self._closed.wait(self.ping_interval_s):
             with contextlib.suppress(*_ANY_FAILURE), self._locked():
                 if self._in_turn:
                     continue

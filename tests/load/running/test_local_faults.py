@@ -1,0 +1,107 @@
+"""Processes die, the server goes away, the disk is full: named, nothing lost, no hang."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import closing
+
+import psutil
+import pytest
+from served_process import served_process
+
+from voicebench.audio.pcm import AudibleRule
+from voicebench.errors import CannotMeasure
+from voicebench.load.call_plan import Behaviour, LoadPlan, Population
+from voicebench.load.distributions import read_count, read_duration
+from voicebench.load.running.client_cores import ClientCores
+from voicebench.load.running.level_task import LevelTask
+from voicebench.load.running.local_engine import LocalEngine
+from voicebench.settings import load_settings
+from voicebench.turn.timeline import Timeline
+
+METRICS = ("first_audio_due_ms", "late_ms", "client_lag_ms")
+SCRIPT = "sim:ttft=20ms,token=2ms,ttfb=10ms,speed=20x,words=2"
+BRISK = Behaviour(read_duration("100ms", "t"), read_duration("200ms", "s"), read_count("3", "n"))
+PLAN = LoadPlan(5, Population(4), BRISK)
+TWO = ClientCores((None, None), server_is_here=True, usable=2)
+LONG_S = 120.0
+"""A level that does not end early would take so long."""
+
+
+def engine_for(url: str, kept: list[Timeline]) -> LocalEngine:
+    settings = load_settings(None, {"run.target": "voice", "server.url": url}).settings
+
+    def new_task(plan: LoadPlan, level: int) -> LevelTask:
+        return LevelTask(plan, level, settings, ("One",), METRICS, AudibleRule())
+
+    return LocalEngine(new_task, TWO, (), kept.append)
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["client", "sealer"])
+def test_a_process_that_dies_ends_the_level_and_loses_nothing(which: int) -> None:
+    kept: list[Timeline] = []
+    with served_process(SCRIPT) as served:
+        with closing(engine_for(served.voice_url, kept).start(PLAN, 1)) as level:
+            done = list(level.advance(1.5))
+            numbers = level.process_numbers
+            os.kill(numbers[0][which], signal.SIGKILL)
+            done += level.advance(LONG_S)
+            [why] = level.client_state().broken[:1]
+            before = len(done)
+            done += level.drain(LONG_S, LONG_S)
+        assert not any(psutil.pid_exists(pid) for core in numbers for pid in core)
+    assert why.startswith("a process of the client failed: it was ended by signal 9")
+    assert len(done) == len(kept) >= before > 0
+    # The other process went on, and handed over what it had open.
+    assert {turn.caller for turn in done[before:]} <= {1, 3}
+
+
+def test_a_server_that_goes_away_fails_the_turns_with_the_reason() -> None:
+    kept: list[Timeline] = []
+    with (
+        served_process(SCRIPT) as served,
+        closing(engine_for(served.voice_url, kept).start(PLAN, 1)) as level,
+    ):
+        done = list(level.advance(1.0))
+        served.kill()
+        done += level.advance(2.5)
+        assert not level.client_state().broken
+        done += level.drain(2.5, 5.0)
+    failed = [turn.failure.reason for turn in kept if turn.failure is not None]
+    assert len(done) == len(kept)
+    assert len(failed) > 4
+    assert all(served.voice_url in reason for reason in failed)
+    assert {turn.outcome for turn in done} >= {"answered", "failed"}
+
+
+def test_turns_that_cannot_be_kept_end_the_level_with_the_reason() -> None:
+    def full(_turn: Timeline) -> None:
+        raise CannotMeasure("turns cannot be written to /results (no space left)", "free space")
+
+    with served_process(SCRIPT) as served:
+        engine = engine_for(served.voice_url, [])
+        engine.keep = full
+        with closing(engine.start(PLAN, 1)) as level:
+            numbers = level.process_numbers
+            with pytest.raises(CannotMeasure, match="no space left"):
+                level.advance(LONG_S)
+        assert not any(psutil.pid_exists(pid) for core in numbers for pid in core)
+
+
+def test_connections_that_cannot_be_opened_end_the_level_before_it_starts() -> None:
+    with served_process(SCRIPT) as served:
+        served.kill()
+        with pytest.raises(CannotMeasure, match=served.voice_url):
+            engine_for(served.voice_url, []).start(PLAN, 1)
+
+
+def test_an_abandoned_level_keeps_what_has_ended() -> None:
+    kept: list[Timeline] = []
+    with (
+        served_process(SCRIPT) as served,
+        closing(engine_for(served.voice_url, kept).start(PLAN, 1)) as level,
+    ):
+        done = [*level.advance(1.5), *level.abandon()]
+    assert len(done) == len(kept) > 0
+    assert all(turn.load is not None and not turn.load.unfinished for turn in kept)
