@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from voicebench.engines.models.tensor_file import FORMATS, TensorFile
+from voicebench.engines.models.tensor_file import FORMATS, TensorFile, let_go
 from voicebench.errors import ModelError
 
 STORED: dict[str, NDArray[Any]] = {
@@ -41,6 +41,48 @@ def test_an_array_has_the_numbers_and_the_shape_that_were_stored(file: Path, nam
 def test_what_is_written_to_an_array_does_not_reach_the_file(file: Path) -> None:
     TensorFile(file).array("plain")[:] = 9.0
     np.testing.assert_array_equal(TensorFile(file).array("plain"), STORED["plain"])
+
+
+def resident_kb(file: Path) -> int:
+    """Return how much of a mapped file is in this process's memory."""
+    lines = Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines()
+    here = False
+    for line in lines:
+        if not line.split()[0].endswith(":"):
+            here = line.endswith(str(file))
+        elif here and line.startswith("Rss:"):
+            return int(line.split()[1])
+    raise AssertionError(f"{file} is not mapped")
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="there is no /proc/self/smaps")
+def test_a_released_array_takes_no_memory_and_is_read_again(tmp_path: Path) -> None:
+    file, stored = tmp_path / "large.safetensors", np.arange(1 << 20, dtype=np.float32)
+    save_file({"before": stored[:5], "large": stored, "behind": stored[:7]}, file)
+    tensors = TensorFile(file)
+    large = tensors.array("large")
+    assert large.sum() > 0
+    assert resident_kb(file) >= 4096
+    let_go(large.reshape(1024, 1024)[1:])  # a view counts too
+    assert resident_kb(file) < 64
+    np.testing.assert_array_equal(large, stored)
+    for name, size in (("before", 5), ("behind", 7)):
+        np.testing.assert_array_equal(tensors.array(name), stored[:size])
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_the_neighbours_of_a_released_array_are_as_they_were(file: Path, name: str) -> None:
+    tensors = TensorFile(file)
+    let_go(tensors.array(name))
+    for other, numbers in STORED.items():
+        np.testing.assert_array_equal(tensors.array(other), numbers)
+
+
+def test_an_array_that_lies_in_no_file_is_not_touched() -> None:
+    array = np.arange(1 << 16)
+    let_go(array)
+    let_go(array[5:])
+    assert array.sum() == sum(range(1 << 16))
 
 
 def test_numbers_of_another_kind_are_named(tmp_path: Path) -> None:

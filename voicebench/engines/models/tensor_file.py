@@ -9,6 +9,7 @@ JSON, and then the numbers.
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -67,6 +68,24 @@ class TensorFile:
         begin, end = self._header[name]["data_offsets"]
         stored = self._data[begin:end].view(_number_type(self.number_format(name)))
         return np.asarray(stored.reshape(self.size(name)))
+
+
+def let_go(array: NDArray[Any]) -> None:
+    """Release the memory of an array of a `TensorFile`, which has been copied elsewhere.
+
+    Its pages come from the file again when they are next used; what was written to them is lost.
+    Does nothing for an array that lies in no file, and on systems that cannot do it.
+    """
+    whole, base = array, array.base
+    while isinstance(base, np.ndarray):
+        whole, base = base, base.base
+    if not isinstance(base, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    begin = array.ctypes.data - whole.ctypes.data
+    first = -(-begin // mmap.PAGESIZE) * mmap.PAGESIZE
+    pages = (begin + array.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE - first
+    if pages > 0:
+        base.madvise(mmap.MADV_DONTNEED, first, pages)
 
 
 def save_tensors(weights: Mapping[str, Tensor] | Mapping[str, NDArray[Any]], path: Path) -> None:

@@ -20,6 +20,7 @@ from voicebench.engines.llm.fast.model_shape import Shape, Unsupported, rotary_t
 from voicebench.engines.llm.fast.prompt_cache import BLOCK
 from voicebench.engines.llm.fast.segment import Segment
 from voicebench.engines.llm.sampling import Sampler
+from voicebench.engines.models.tensor_file import let_go
 from voicebench.engines.native.library import library_facts
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class NativeDecoder:
         self.parameters = weights.parameters
         self.threads = threads
         self._library = library
-        # C reads these arrays, so they must stay. The copy lets the file's mapping go.
+        # C reads these arrays, so they must stay. Of the file nothing is kept in memory.
         self._embedding = _readable((weights.embedding,))[0].copy()
         self._tables = rotary_tables(shape, shape.context)
         sizes = (ctypes.c_int32 * 7)(
@@ -219,7 +220,7 @@ class NativeDecoder:
         self._library.voicebench_set_window(self._model, number, window or 0)
 
     def _store(self, layer: int, which: int, parts: tuple[Array, ...], bias: Array | None) -> None:
-        parts = _readable(parts)
+        stored, parts = parts, _readable(parts)
         bias = None if bias is None else _float32(bias)
         kind = self._library.voicebench_store_matrix(
             self._model,
@@ -235,6 +236,8 @@ class NativeDecoder:
         if kind == 0:
             raise MemoryError("no memory for the weights")
         self.kinds.add(kind)
+        for part in stored:
+            let_go(part)  # else the whole file would be in memory beside its copy here
 
     def _store_norm(self, layer: int, which: int, weight: Array) -> None:
         weight = _float32(weight)

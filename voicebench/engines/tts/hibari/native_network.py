@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voicebench.engines.models.tensor_file import let_go
 from voicebench.engines.native.library import library_facts
 from voicebench.engines.tts.hibari.native_waveform import NativeWaveform
 from voicebench.engines.tts.hibari.sizes import (
@@ -71,6 +72,8 @@ class NativeNetwork:
         )
         if not self._speech:
             raise MemoryError("no memory for the voice")
+        for array in arrays:
+            let_go(array)
 
     def __del__(self) -> None:
         """Free the weights."""
