@@ -136,6 +136,7 @@ def _cascade(url: str) -> tuple[str, ...]:
     settings = [f"llm.url='{url}/v1'", "llm.model='m'", "llm.key_env='SOME_KEY'"]
     settings += [f"tts.url='{url}/v1'", "tts.model='m'", "tts.voice='v'", "tts.key_env='SOME_KEY'"]
     settings += ["wire.between_bytes_s=2", "wire.first_byte_s=2", "wire.turn_s=5"]
+    settings += ["wire.preflight=false"]  # the scripts are of turns
     return _set(settings)
 
 

@@ -189,6 +189,10 @@ def test_the_default_gates_over_realtime_are_told_which_of_them_cannot_pass(
 def test_a_name_that_was_given_is_kept(voicebench: Command, tmp_path: Path) -> None:
     with server() as url:
         ran = voicebench(*run(tmp_path, "--server", url, "--llm", "gpt-9"))
+        assert ran.code == 2
+        assert "/v1/models does not list the model gpt-9; it lists simulated" in ran.err
+        unasked = ("--set", "wire.preflight=false")
+        ran = voicebench(*run(tmp_path, "--server", url, "--llm", "gpt-9", *unasked))
     assert ran.code == 4
     assert "answers 404: model 'gpt-9' is not served here; 'simulated' is" in ran.err
     assert written(tmp_path, "settings.json")["origins"]["llm.model"] == "command line"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicebench.cli.shown import keep_secret
+from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
     from voicebench.settings import Effective
@@ -42,6 +43,26 @@ Voice = Annotated[
     typer.Option("--voice", help="Voice: name, Piper .onnx file, or VitsModel folder or hub id."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print only one JSON document to stdout.")]
+
+LlmUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--llm-url", metavar="URL", help="Language model on a server: http://HOST:PORT/v1."
+    ),
+]
+TtsUrl = Annotated[
+    str | None,
+    typer.Option("--tts-url", metavar="URL", help="Voice on a server: http://HOST:PORT/v1."),
+]
+KeyEnv = Annotated[
+    str | None,
+    typer.Option(
+        "--key-env",
+        metavar="VARIABLE",
+        help="Environment variable with the key of the server that --server, --llm-url or "
+        "--tts-url names.",
+    ),
+]
 
 Against = Annotated[
     Path | None,
@@ -99,13 +120,52 @@ def seconds(text: str | None, option: str) -> float | None:
     return read_quantity(text.strip(), "s", option)
 
 
-def server_settings(url: str | None) -> dict[str, object]:
-    """Return the settings that ``--server URL`` stands for. Raises `UsageError`."""
-    if url is None:
-        return {}
+def server_settings(
+    url: str | None,
+    *,
+    llm_url: str | None = None,
+    tts_url: str | None = None,
+    key_env: str | None = None,
+) -> dict[str, object]:
+    """Return the settings that the options for servers stand for. Raises `UsageError`."""
     from voicebench.targets.kinds import settings_from_url
 
-    return settings_from_url(url)
+    settings: dict[str, object] = {}
+    if url is not None:
+        if llm_url is not None and tts_url is not None:
+            raise UsageError(
+                "--server says both --llm-url and --tts-url", "leave one of the three out"
+            )
+        settings = settings_from_url(url)
+    for option, key, found in (
+        ("--llm-url", "llm.url", llm_url),
+        ("--tts-url", "tts.url", tts_url),
+    ):
+        if found is not None:
+            own = settings_from_url(found, option)
+            # A route that takes the text in its URL is a voice; any other base has both routes.
+            wanted = {name for name in own if name.split(".")[0] == key.split(".")[0]}
+            if key not in wanted:
+                raise UsageError(
+                    f"{option} is not the URL of such a server", "write http://HOST:PORT/v1"
+                )
+            settings |= {"run.target": "cascade"} | {name: own[name] for name in wanted}
+    if key_env is not None:
+        named = {section for section in ("llm", "tts", "server") if f"{section}.url" in settings}
+        hosts = {_host(str(settings[f"{section}.url"])) for section in named}
+        if len(hosts) != 1:
+            raise UsageError(
+                "--key-env is the key of one server, which --server, --llm-url or --tts-url names",
+                "for others set llm.key_env, tts.key_env or server.key_env",
+            )
+        settings |= {f"{section}.key_env": key_env for section in named}
+    return settings
+
+
+def _host(url: str) -> str:
+    from urllib.parse import urlsplit
+
+    return urlsplit(url).netloc
 
 
 def effective_settings(

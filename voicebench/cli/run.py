@@ -18,10 +18,13 @@ from voicebench.cli.options import (
     Decide,
     Device,
     Json,
+    KeyEnv,
     Llm,
+    LlmUrl,
     MaxRegression,
     MaxRuns,
     Set,
+    TtsUrl,
     UntilDecided,
     Voice,
     change,
@@ -82,6 +85,9 @@ def run(
             "in the URL, a plain route. ws(s)://…: one endpoint for the whole turn.",
         ),
     ] = None,
+    llm_url: LlmUrl = None,
+    tts_url: TtsUrl = None,
+    key_env: KeyEnv = None,
     cold_connection: Annotated[
         bool | None,
         typer.Option("--cold-connection", help="Open a new connection inside every turn."),
@@ -199,7 +205,7 @@ def run(
             "gates": [] if no_gate else gates,
             "run.idle_gap_s": seconds(idle_gap, "--idle-gap"),
             "wire.cold_connection": cold_connection,
-        } | server_settings(server)
+        } | server_settings(server, llm_url=llm_url, tts_url=tts_url, key_env=key_env)
         effective = effective_settings(config, assignments, named)
         if against is not None:
             if any(files.values()):

@@ -206,3 +206,5 @@ class WireSettings(SettingsSection):
     """URL of an HTTP proxy."""
     ca_file: str | None = None
     """File of further certificates to trust (PEM)."""
+    preflight: bool = True
+    """Ask a server of OpenAI's protocol for its routes, models and voices before the first turn."""

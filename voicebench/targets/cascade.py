@@ -8,7 +8,7 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING
 
-from voicebench.errors import UsageError
+from voicebench.errors import CannotMeasure, UsageError
 from voicebench.events import CancelHow, Emit
 from voicebench.machine.devices import check_device
 from voicebench.machine.extras import require
@@ -219,11 +219,20 @@ class CascadeKind(TargetKind):
             check_device(settings.tts_device())
 
     def reach(self, settings: Settings, *, voice_only: bool) -> None:
-        """Connect to the engines behind a URL, and hang up."""
-        if settings.llm.url is not None and not voice_only:
-            reached(open_remote_llm(settings)).close()
-        if settings.tts.url is not None:
-            reached(open_remote_tts(settings)).close()
+        """Connect to the engines behind a URL, ask them what they serve, and hang up."""
+        from voicebench.targets.preflight import check_names, check_routes, explain, sides_of
+
+        is_asked = settings.wire.preflight
+        sides = sides_of(settings, voice_only=voice_only) if is_asked else []
+        check_routes(settings, sides)
+        try:
+            if settings.llm.url is not None and not voice_only:
+                reached(open_remote_llm(settings)).close()
+            if settings.tts.url is not None:
+                reached(open_remote_tts(settings)).close()
+        except CannotMeasure as error:
+            raise explain(error, sides) from None
+        check_names(settings, sides)
 
     def models(self, settings: Settings, *, voice_only: bool) -> list[str]:
         """Return the names of the engines in process."""

@@ -60,7 +60,7 @@ def open_target(settings: Settings, say: Say) -> Target:
     return kind_of(settings).open(settings, say)
 
 
-def settings_from_url(url: str) -> dict[str, object]:
+def settings_from_url(url: str, option: str = "--server") -> dict[str, object]:
     """Return the settings that ``--server URL`` stands for. Raises `UsageError`."""
     try:
         urlsplit(url)
@@ -72,6 +72,6 @@ def settings_from_url(url: str) -> dict[str, object]:
             if settings is not None:
                 return settings
     raise UsageError(
-        f"--server {hidden_in_url(url)!r} is not the URL of a server",
+        f"{option} {hidden_in_url(url)!r} is not the URL of a server",
         "write for example http://127.0.0.1:8765 or ws://127.0.0.1:8765",
     )

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from voicebench.errors import UsageError
 from voicebench.pipeline.protocols import Synthesizer
-from voicebench.remote.connection.access import Access, address_of
+from voicebench.remote.connection.access import Access, address_of, without_route
 from voicebench.settings import Settings, TtsSettings
 
 if TYPE_CHECKING:
@@ -66,7 +66,10 @@ class OpenAiSpeechServer(SpeechServer):
         parts = urlsplit(url)
         if parts.scheme not in self.schemes or "{text}" in url:
             return None
-        base = url if parts.path.rstrip("/") else urlunsplit(parts._replace(path="/v1"))
+        # A whole route is taken for what is before it.
+        path = without_route(parts.path.rstrip("/"))
+        is_whole = path == parts.path.rstrip("/") and bool(path)
+        base = url if is_whole else urlunsplit(parts._replace(path=path or "/v1"))
         if not parts.query:
             base = base.rstrip("/")
         return {"llm.url": base, "tts.url": base, "tts.api": self.api}

@@ -182,6 +182,18 @@ def base_of(url: str, path: str) -> str:
     return f"{base.rstrip('/').removesuffix(path)}{mark}{query}"
 
 
+ROUTES = (
+    *("/chat/completions", "/audio/speech", "/models", "/completions", "/responses"),
+    "/embeddings",
+)
+"""Routes of OpenAI's protocol below its base."""
+
+
+def without_route(path: str) -> str:
+    """Return the path of a URL without a route of OpenAI's protocol at its end."""
+    return next((path.removesuffix(route) for route in ROUTES if path.endswith(route)), path)
+
+
 def below(base_url: str, path: str) -> str:
     """Return ``base_url`` with ``path`` at its end; its query stays."""
     base, mark, query = base_url.partition("?")

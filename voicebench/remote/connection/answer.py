@@ -218,7 +218,7 @@ def header_fields(response: httpcore.Response) -> dict[str, str]:
 def _status_remedy(status: int, access: Access) -> str:
     if status in (401, 403):
         if access.key is None:
-            return "name the environment variable that holds the server's key"
+            return "name the environment variable that holds the server's key: --key-env VARIABLE"
         return f"check the key in environment variable {access.key.variable}"
     if status in (404, 405):
         return "check the URL's path and the model's name"
