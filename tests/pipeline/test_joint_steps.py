@@ -308,11 +308,11 @@ def test_a_short_buffer_joins_the_steps_of_new_turns(device: DeviceQueue) -> Non
 @pytest.mark.parametrize(
     ("left_s", "prompts", "speaks"),
     [
-        (0.5 * STEP_S, 0, True),
-        (1.5 * STEP_S, 0, False),
-        (1.5 * STEP_S, 1, True),
-        (2.5 * STEP_S, 1, False),
-        (2.5 * STEP_S, 2, True),
+        (1.5 * STEP_S, 0, True),
+        (2.5 * STEP_S, 0, False),
+        (2.5 * STEP_S, 1, True),
+        (3.5 * STEP_S, 1, False),
+        (3.5 * STEP_S, 2, True),
     ],
 )
 def test_a_listener_who_would_run_out_during_a_step_of_new_turns_is_served_before_it(

@@ -41,7 +41,7 @@ after another. A pass that went without them would read the weights for one turn
 
 STEP_S = 0.015
 """How long a step takes: seldom more, and a prompt that it reads as much again. A listener who has
-less audio would run out during the step."""
+less audio than the next step takes, and the own window after it, would run out."""
 
 StepKind = Literal["token", "speech"]
 
@@ -267,7 +267,7 @@ def first_dry(able: list[DeviceStep], chosen: list[DeviceStep]) -> DeviceStep | 
         return None
     prompts = sum(step.kind == "token" and step.turn.is_reading for step in chosen)
     speech = (step for step in able if step.kind == "speech" and not step.turn.is_unheard)
-    takes_s = STEP_S * (1 + prompts)
+    takes_s = STEP_S * (2 + prompts)
     return next((step for step in speech if step.turn.left_s() < takes_s), None)
 
 
