@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +37,9 @@ class NumpyDecoder:
 
     def __init__(self, shape: Shape, weights: Weights) -> None:
         self.shape = shape
-        self._weights = weights
+        self._layers = [_widened(layer) for layer in weights.layers]
+        self._norm, self._embedding = _wide(weights.norm), weights.embedding
+        self._head = _wide(weights.head)
         self._cosine, self._sine = rotary_tables(shape, shape.context)
 
     def new_cache(self, capacity: int) -> NumpyCache:
@@ -59,12 +61,12 @@ class NumpyDecoder:
         return self._scores(self._hidden(ids, cache, start))
 
     def _scores(self, hidden: Rows) -> Rows:
-        scores: Rows = self._normal(hidden, self._weights.norm) @ _wide(self._weights.head).T
+        scores: Rows = self._normal(hidden, self._norm) @ self._head.T
         return scores
 
     def _hidden(self, ids: Sequence[int], cache: NumpyCache, start: int) -> Rows:
-        hidden = _wide(self._weights.embedding[list(ids)])
-        for number, layer in enumerate(self._weights.layers):
+        hidden = _wide(self._embedding[list(ids)])
+        for number, layer in enumerate(self._layers):
             hidden = self._layer(number, layer, hidden, cache, start)
         return hidden
 
@@ -106,7 +108,7 @@ class NumpyDecoder:
 
     def _normal(self, rows: Rows, weight: Array) -> Rows:
         mean = (rows * rows).mean(axis=-1, keepdims=True)
-        normal: Rows = rows / np.sqrt(mean + np.float32(self.shape.norm_epsilon)) * _wide(weight)
+        normal: Rows = rows / np.sqrt(mean + np.float32(self.shape.norm_epsilon)) * weight
         return normal
 
 
@@ -119,8 +121,21 @@ def _seen(count: int, start: int, window: int | None) -> NDArray[np.bool_]:
 
 
 def _times(rows: Rows, matrices: Sequence[Array], bias: Array | None) -> Rows:
-    product = np.concatenate([rows @ _wide(matrix).T for matrix in matrices], axis=1)
-    return product if bias is None else product + _wide(bias)
+    product = np.concatenate([rows @ matrix.T for matrix in matrices], axis=1)
+    return product if bias is None else product + bias
+
+
+def _widened(layer: LayerWeights) -> LayerWeights:
+    """Return the same layer in float32."""
+    held = {field.name: getattr(layer, field.name) for field in fields(layer)}
+    return replace(
+        layer,
+        **{
+            name: tuple(map(_wide, part)) if isinstance(part, tuple) else _wide(part)
+            for name, part in held.items()
+            if part is not None
+        },
+    )
 
 
 def _wide(array: NDArray[Any]) -> Rows:
