@@ -29,10 +29,11 @@ from voicebench.figures.metrics import METRICS  # noqa: E402
 from voicebench.load.level_document import LEVEL_COLUMNS  # noqa: E402
 from voicebench.load.load_gate import LOAD_GATES  # noqa: E402
 from voicebench.report.console.console import print_runs  # noqa: E402
+from voicebench.results.call_rows import CALL_COLUMNS  # noqa: E402
 from voicebench.results.csv_rows import COLUMNS  # noqa: E402
 from voicebench.results.run import read_run  # noqa: E402
 from voicebench.results.tables import EVENT_COLUMN_DOCS, LONG_COLUMN_DOCS  # noqa: E402
-from voicebench.settings import DEFAULT_GATES, load_settings  # noqa: E402
+from voicebench.settings import CALL_GATES, DEFAULT_GATES, load_settings  # noqa: E402
 
 DOCS = ROOT / "docs"
 EXAMPLE = ROOT / "results" / "example"
@@ -95,6 +96,16 @@ def level_columns() -> str:
     return _columns_table(LEVEL_COLUMNS)
 
 
+def call_gates() -> str:
+    """Return the default gates of calls as a block of code."""
+    return "\n".join(["```text", *CALL_GATES, "```"])
+
+
+def call_columns() -> str:
+    """Return the columns of the CSV with one row for each step of a call."""
+    return _columns_table(CALL_COLUMNS)
+
+
 def settings_table() -> str:
     """Return every setting as a row of a Markdown table, by section."""
     rows = ["| setting | default | meaning |", "|---|---|---|"]
@@ -133,6 +144,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "configuration.md": {"settings": settings_table},
     "csv.md": {"turns": turn_columns, "metrics": metric_columns, "events": event_columns},
     "load.md": {"load gates": load_gates, "level columns": level_columns},
+    "calls.md": {"call gates": call_gates, "call columns": call_columns},
     "reading-a-run.md": {"example": example_run},
     "../README.md": {"example summary": example_summary},
 }

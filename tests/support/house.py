@@ -286,6 +286,7 @@ ROOMS = (
         "report.html",
         "one HTML page that opens offline",
         (
+            "audio",
             "figures",
             "judging",
             "load",

@@ -99,19 +99,23 @@ def write_stereo_wav(
     frames = np.zeros((max(left.size, right.size), 2), dtype=np.float32)
     frames[: left.size, 0] = left
     frames[: right.size, 1] = right
+    try:
+        Path(path).write_bytes(stereo_wav(to_int16(frames), sample_rate))
+    except OSError as error:
+        raise cannot_write(Path(path), error) from None
+
+
+def stereo_wav(frames: NDArray[np.int16], sample_rate: int) -> bytes:
+    """Return a WAV of two channels, ``(samples, 2)``."""
     fmt = struct.pack("<HHIIHH", PCM_TAG, 2, sample_rate, 4 * sample_rate, 4, 16)
-    samples = to_int16(frames.ravel()).astype("<i2").tobytes()
-    content = (
+    samples = frames.astype("<i2").tobytes()
+    return (
         struct.pack("<4sI4s", b"RIFF", 36 + len(samples), b"WAVE")
         + struct.pack("<4sI", b"fmt ", len(fmt))
         + fmt
         + struct.pack("<4sI", b"data", len(samples))
         + samples
     )
-    try:
-        Path(path).write_bytes(content)
-    except OSError as error:
-        raise cannot_write(Path(path), error) from None
 
 
 def cannot_write(path: Path, error: OSError) -> UsageError:

@@ -16,6 +16,7 @@ from voicebench.turn.playback import NS_PER_S
 
 AUDIBLE_RMS = 0.01
 STEP_S = 0.01
+GAP_NS = NS_PER_S // 10
 MOST_AHEAD_NS = 300 * NS_PER_S
 """An agent that has sent more sound than this before it is played sends without end."""
 
@@ -90,6 +91,10 @@ class AgentWatch:
                 return start
             before = end
         return None
+
+    def spoke_at(self, moment_ns: float) -> bool:
+        """Return whether speech began before ``moment_ns`` and ended after it, short gaps apart."""
+        return any(start < moment_ns < end + GAP_NS for start, end in self.spoken)
 
     def _find_audible(self, pcm: np.ndarray, rate: int, start_ns: float) -> None:
         size = max(1, round(rate * STEP_S))

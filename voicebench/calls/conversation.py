@@ -1,7 +1,8 @@
 """The caller's manners: frame by frame, whether he speaks, waits or interrupts.
 
 He begins a line when the agent has answered and has been silent for a second, or when his patience
-is over. He interrupts only while the agent speaks. All times are nanoseconds on the call's clock;
+is over. He interrupts only while the agent speaks. After a noise he waits until it is clear whether
+the agent spoke on. All times are nanoseconds on the call's clock;
 nothing here reads a clock.
 """
 
@@ -14,14 +15,12 @@ from typing import TYPE_CHECKING
 from voicebench.calls.agent_watch import AgentWatch
 from voicebench.calls.call_script import CallScript, CallStep
 from voicebench.calls.line_sound import LineSound
+from voicebench.figures.call_course import NS_PER_MS, PAUSE_AFTER_NOISE_NS, PAUSE_NS
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-NS_PER_MS = 1_000_000
-PAUSE_NS = 300 * NS_PER_MS
-"""Speech of the agent after a shorter silence belongs to the same answer."""
 AUDIBLE_NOW_NS = 40 * NS_PER_MS
 
 
@@ -95,7 +94,7 @@ class Conversation:
         step = self._script.steps[self._next - 1]
         if self._spoken_frames == sound.first_frame:
             if step.kind == "noise":
-                self._noise_until = now_ns + step.limit_ms * NS_PER_MS
+                self._noise_until = now_ns + step.limit_ms * NS_PER_MS + PAUSE_AFTER_NOISE_NS
             else:
                 self._asked_from = float(now_ns)
         self._spoken_frames += 1
@@ -174,9 +173,18 @@ class Conversation:
         return now_ns - max(self._asked_until, heard_until) < patience_ms * NS_PER_MS
 
     def _answered(self) -> float | None:
+        """Return when the answer began; None if there is none yet.
+
+        An agent that cut in, and was silent when the caller had finished, has yet to answer.
+        """
         if self._last_spoken is None:
             return None
-        return self._watch.began_after(self._asked_from, PAUSE_NS)
+        first = self._watch.began_after(self._asked_from, PAUSE_NS)
+        if first is None or first >= self._asked_until:
+            return first
+        if self._watch.spoke_at(self._asked_until):
+            return first
+        return self._watch.began_after(self._asked_until, PAUSE_NS)
 
     def _is_endless(self, answered: float | None, now_ns: int) -> bool:
         """Return whether the agent speaks for too long: since its answer, or the interruption."""

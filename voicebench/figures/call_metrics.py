@@ -77,6 +77,8 @@ def _stopped(call: CallTurn) -> float | None:
     old = old_answer(call)
     if old is None or call.cut_short:
         return None
+    if old.end_ns >= call.end_ns:
+        return 0.0  # It still spoke when the next step began.
     in_time = (old.end_ns - call.spoken_from_ns) / NS_PER_MS <= call.limit_ms
     if old.ended_by_itself:
         return None if in_time else 0.0

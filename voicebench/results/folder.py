@@ -20,6 +20,7 @@ import numpy as np
 
 from voicebench.audio.wav_writer import write_stereo_wav, write_wav
 from voicebench.errors import CannotMeasure, ResultsError, UsageError
+from voicebench.results.call_rows import CALL_COLUMNS, CALLS_CSV, call_row
 from voicebench.results.checksums import NAME as CHECKSUMS
 from voicebench.results.checksums import write_checksums
 from voicebench.results.codec import encode_line
@@ -59,6 +60,7 @@ class RunFolder:
         self._turns = Appended(path / TURNS)
         self._csv = Appended(path / CSV)
         self._csv.append(csv_line(CSV_COLUMNS))
+        self._calls: Appended | None = None
 
     def __enter__(self) -> RunFolder:
         """Return the open folder."""
@@ -66,8 +68,9 @@ class RunFolder:
 
     def __exit__(self, *exception: object) -> None:
         """Close the files."""
-        self._turns.close()
-        self._csv.close()
+        for file in (self._turns, self._csv, self._calls):
+            if file is not None:
+                file.close()
 
     def append(self, recording: Recording) -> None:
         """Put a finished turn on disk.
@@ -93,6 +96,16 @@ class RunFolder:
         """
         for turn in turns:
             self.append(Recording(turn, np.zeros(0, dtype=np.float32)))
+        with self._naming(CALLS_CSV):
+            if self._calls is None:
+                self._calls = Appended(self.path / CALLS_CSV)
+                self._calls.append(csv_line(name for name, _ in CALL_COLUMNS))
+            self._calls.append(
+                "".join(
+                    csv_line("" if cell is None else cell for cell in call_row(turn))
+                    for turn in turns
+                )
+            )
         if self._save_audio and tracks is not None and turns:
             place = turns[0].call
             number = 0 if place is None else place.call
@@ -138,6 +151,12 @@ class RunFolder:
 def call_audio_name(call: int) -> str:
     """Return the name of a call's WAV: the caller left, the agent right."""
     return f"call-{call:03d}.wav"
+
+
+def call_audio(result: Path, call: int) -> Path | None:
+    """Return the WAV of a call of ``result``; None if it was not kept."""
+    path = result / AUDIO / call_audio_name(call)
+    return path if path.is_file() else None
 
 
 def audio_name(turn: Timeline, run: int | None) -> str:

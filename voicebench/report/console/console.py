@@ -20,6 +20,7 @@ from rich.text import Text
 from voicebench import format as form
 from voicebench.judging.advice_sentences import Advice
 from voicebench.judging.final import Final, Word
+from voicebench.report.console.call_drawing import CallDrawing
 from voicebench.report.console.call_table import is_of_calls
 from voicebench.report.console.sheets import first_audio_line, names, sheets_of, side_by_side
 from voicebench.report.console.style import (
@@ -73,7 +74,9 @@ def print_parts(console: Console, parts: Sequence[RenderableType]) -> None:
 
 def _one(run: RecordedRun) -> list[RenderableType]:
     sections: list[RenderableType] = [_title(run), *sheets_of(run)]
-    if run.summary.turns and not is_of_calls(run.digest):
+    if is_of_calls(run.digest):
+        sections.append(CallDrawing(run.digest))
+    elif run.summary.turns:
         sections.append(Waterfall(run.digest, first_audio_limit(run.gate_results)))
     if run.judged.caveats:
         lines = [Text(caveat.text, CAVEAT_STYLES[caveat.weight]) for caveat in run.judged.caveats]

@@ -27,6 +27,12 @@ from voicebench.report.console.sheets import (
 from voicebench.report.console.style import VERDICT_STYLES, Column, Sheet
 from voicebench.report.console.verdicts import label
 from voicebench.report.head import warnings_of
+from voicebench.report.html.calls import (
+    CALL_HEIGHT,
+    WAIT_HEIGHT,
+    PageCalls,
+    page_calls,
+)
 from voicebench.report.html.charts import (
     MOST_POINTS,
     TEMPLATES,
@@ -106,6 +112,7 @@ class PageRun:
     verdicts: Sheet | None
     sheets: Sequence[Sheet]
     waterfall: PageWaterfall | None
+    calls: PageCalls | None = None
 
     def slowest(self) -> list[TurnRow]:
         """Return the rows of the failed and slowest turns."""
@@ -174,6 +181,9 @@ def html_report(
         "sort": sort,
         "span": SPAN,
         "height": HEIGHT,
+        "of_calls": bool(shown) and all(page_run.calls is not None for page_run in shown),
+        "call_height": CALL_HEIGHT,
+        "wait_height": WAIT_HEIGHT,
         "script": script,
         "style": (TEMPLATES / "style.css").read_text(encoding="utf-8"),
         "digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -185,6 +195,7 @@ def _page_run(
     run: RecordedRun, name: str, letter: str, audio: AudioBudget, *, sort: bool
 ) -> PageRun:
     sheets = sheets_of(run)
+    calls = page_calls(run, AUDIO_BYTES)
     judged = bool(run.gate_results)
     return PageRun(
         run=run,
@@ -192,7 +203,8 @@ def _page_run(
         letter=letter,
         verdicts=sheets[0] if judged else None,
         sheets=sheets[judged:],
-        waterfall=waterfall(run, audio, sort=sort),
+        waterfall=None if calls else waterfall(run, audio, sort=sort),
+        calls=calls,
     )
 
 

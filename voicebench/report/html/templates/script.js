@@ -39,8 +39,8 @@ function zoom(table, part) {
 // The playhead stands where the listener of the waterfall would hear what is being played.
 for (const audio of document.querySelectorAll("audio")) {
   const heard = JSON.parse(audio.dataset.heard);
-  const {end, span} = audio.closest("table").dataset;
-  const line = audio.closest("td").querySelector(".playhead");
+  const {end, span} = audio.closest("[data-end]").dataset;
+  const line = audio.closest("td, figure").querySelector(".playhead");
   const height = line.ownerSVGElement.viewBox.baseVal.height;
   const show = () => {
     let last = heard[0];
