@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-stalled test-torch test-gpu lint format bench bench-gpu transport interop docs images wheel clean
+.PHONY: help setup run test test-fast test-stalled test-torch test-gpu lint format bench bench-ears bench-gpu transport interop docs images wheel clean
 
 help: ## List the targets of this file
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -92,6 +92,9 @@ bench: $(VENV)/.test ## Measure the promises of speed on this machine
 	$(BIN)/python -m benchmarks.long_prompts
 	$(BIN)/python -m benchmarks.many_turns
 	$(BIN)/python -m benchmarks.callers
+
+bench-ears: $(VENV)/.test ## Measure how soon the agent in process answers a voice, and what it hears
+	$(BIN)/python -m benchmarks.ears
 
 bench-gpu: $(VENV)/.test ## Measure decoders and voices on a GPU, on models of random weights
 	$(BIN)/python -m benchmarks.gpu --out build/gpu

@@ -76,6 +76,7 @@ MEASURING_PATH = (
 """The rooms that a turn passes while it is measured."""
 
 CLOCKS_OF_THE_PATH = {
+    "agents.local.spoken_reply": "how long the engines worked on a reply that was thrown away",
     "calls.running.placing": "the clock of a call, and the schedule of the caller's frames",
     "turn.recorder": "the one clock; and the wall clock's label",
     "measuring.plan": "passes the recorder its clock; the silence before a turn",

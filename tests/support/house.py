@@ -143,11 +143,6 @@ ROOMS = (
         pure=True,
     ),
     Room(
-        "agents",
-        "everything that can be called and spoken to: one interface, one table of kinds",
-        ("audio", "calls", "remote", "remote.connection", "remote.formats", "settings"),
-    ),
-    Room(
         "targets",
         "everything that can answer a prompt with speech: one interface, one table of kinds",
         (
@@ -183,6 +178,32 @@ ROOMS = (
             "targets",
             "text",
             "turn",
+        ),
+    ),
+    Room(
+        "agents.local",
+        "the agent in this process: ears before the pipeline, and who speaks when",
+        (
+            "calls",
+            "engines.ears",
+            "machine",
+            "pipeline",
+            "settings",
+            "targets",
+            "text",
+        ),
+    ),
+    Room(
+        "agents",
+        "everything that can be called and spoken to: one interface, one table of kinds",
+        (
+            "agents.local",
+            "audio",
+            "calls",
+            "remote",
+            "remote.connection",
+            "remote.formats",
+            "settings",
         ),
     ),
     Room(

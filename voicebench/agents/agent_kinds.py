@@ -47,6 +47,30 @@ class SimulatedAgentKind:
         return SimulatedAgent(agent)
 
 
+class LocalAgentKind:
+    """``local``: ears, a language model and a voice in this process (`voicebench.agents.local`)."""
+
+    example = LOCAL
+
+    def takes(self, agent: str) -> bool:
+        """Return whether it is the word."""
+        return agent == LOCAL
+
+    def check(self, agent: str, settings: Settings) -> None:
+        """Raise `UsageError` for engines that cannot work, or if the extra ``ears`` is missing."""
+        from voicebench.agents.local.local_opening import check_local_agent
+
+        del agent
+        check_local_agent(settings)
+
+    def open(self, agent: str, settings: Settings, say: Callable[[str], None]) -> Agent:
+        """Fetch and load all models, and warm them up."""
+        from voicebench.agents.local.local_opening import open_local_agent
+
+        del agent
+        return open_local_agent(settings, say)
+
+
 class PcmSocketKind:
     """``ws://…``: see `voicebench.agents.pcm_dialect`."""
 
@@ -87,7 +111,7 @@ def _access(settings: Settings) -> Access:
     )
 
 
-KINDS: tuple[AgentKind, ...] = (SimulatedAgentKind(), PcmSocketKind())
+KINDS: tuple[AgentKind, ...] = (LocalAgentKind(), SimulatedAgentKind(), PcmSocketKind())
 """Every kind, in the order in which they are asked."""
 
 
@@ -97,6 +121,4 @@ def agent_kind(agent: str) -> AgentKind:
         if kind.takes(agent):
             return kind
     examples = ", ".join(repr(kind.example) for kind in KINDS)
-    if agent == LOCAL:
-        raise UsageError("this version has no agent in this process", f"name one: {examples}")
     raise UsageError(f"--agent {hidden_in_url(agent)!r:.120} is no known agent", f"use {examples}")

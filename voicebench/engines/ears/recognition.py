@@ -33,8 +33,8 @@ BEHIND_SAMPLES = SAMPLE_RATE
 LEAST_SAMPLES = SAMPLE_RATE
 _TOKENS_PER_S = 8
 _LEAST_TOKENS = 8
-_PROMPT = ("<|startoftranscript|>", "<|en|>", "<|transcribe|>")
 _TIME_ZERO = "<|0.00|>"
+_PROMPT = ("<|startoftranscript|>", "<|en|>", "<|transcribe|>", _TIME_ZERO)
 _TIME_STEP_S = 0.02
 _END_WITHIN_S = 0.3
 """The time that closes the last segment may be this much before the end of the speech."""
@@ -45,12 +45,14 @@ class Transcript:
     """Words, and how sure the model is of them.
 
     ``no_speech`` is the probability that there was no speech. ``log_probability`` is the mean over
-    the tokens, natural logarithm.
+    the tokens, natural logarithm. ``is_closed`` says that the last segment has a time at its end:
+    Whisper often gives none to a sentence that is not over.
     """
 
     text: str
     no_speech: float
     log_probability: float
+    is_closed: bool = True
 
 
 class Recognition:
@@ -59,7 +61,7 @@ class Recognition:
     Raises as `voicebench.engines.ears.ear_models.fetch_ears`.
     """
 
-    def __init__(self, threads: int = 2) -> None:
+    def __init__(self, threads: int = 1) -> None:
         require("ears")
         import ctranslate2
         import tokenizers
@@ -84,20 +86,20 @@ class Recognition:
         size = max(spoken.size + BEHIND_SAMPLES, LEAST_SAMPLES)
         size += -size % (2 * HOP)  # the encoder halves the frames
         features = log_mel(np.pad(spoken, (0, size - spoken.size)))
-        encoded = self._model.encode(self._view(features[None]))
         most = _LEAST_TOKENS + _TOKENS_PER_S * spoken.size // SAMPLE_RATE
         (found,) = self._model.generate(
-            encoded,
+            self._view(features[None]),  # not `encode` before: that would hold Python's lock
             [self._prompt],
             beam_size=1,
             max_length=len(self._prompt) + most,
-            max_initial_timestamp_index=0,
             return_scores=True,
             return_no_speech_prob=True,
         )
-        ids = words_until(found.sequences_ids[0], spoken.size / SAMPLE_RATE, self._time_zero)
+        written = found.sequences_ids[0]
+        ids = words_until(written, spoken.size / SAMPLE_RATE, self._time_zero)
         text = self._tokenizer.decode(ids, skip_special_tokens=True).strip()
-        return Transcript(text, found.no_speech_prob, found.scores[0])
+        is_closed = len(written) > len(ids)
+        return Transcript(text, found.no_speech_prob, found.scores[0], is_closed)
 
 
 def words_until(ids: Sequence[int], end_s: float, time_zero: int) -> list[int]:

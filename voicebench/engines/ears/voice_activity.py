@@ -55,7 +55,7 @@ class EdgeRules:
     starts_at: float = 0.5
     stops_at: float = 0.35
     start_windows: int = 2
-    stop_windows: int = 2
+    stop_windows: int = 1
 
 
 class SpeechEdges:

@@ -1,0 +1,1 @@
+"""Benchmarks of the ears and of the agent in this process."""

@@ -1,0 +1,208 @@
+"""The agent in this process: `Ears` (loaded models) before a cascade, and its calls."""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voicebench.agents.local.dialogue import Dialogue, Suspicion
+from voicebench.agents.local.ear_work import EarWork
+from voicebench.agents.local.spoken_reply import SpokenReply
+from voicebench.agents.local.turn_policy import TurnPolicy
+from voicebench.calls.agent_events import AgentEvent, AgentFailed, EmitAgentEvent
+from voicebench.engines.ears import SAMPLE_RATE
+from voicebench.engines.ears.recognition import Recognition, Transcript
+from voicebench.engines.ears.turn_end import TurnEnd
+from voicebench.engines.ears.voice_activity import SpeechProbability, VoiceActivity
+from voicebench.pipeline.device_queue import DeviceQueue
+from voicebench.targets.cascade import Cascade, shared_device
+from voicebench.text.chat_template import PastMessage
+from voicebench.text.prompts import load as load_prompts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NO_WORDS_ABOVE = 0.6
+SURE_WORDS_ABOVE = -1.0
+"""Whisper writes something for any noise. A transcript is taken for none if the probability of no
+speech is above the one and the mean log-probability below the other, as OpenAI's own code does."""
+
+SETTLED_ABOVE = -0.46
+"""Whisper invents a last word behind an unfinished sentence, and is less sure of it: over
+60 lines, the mean log-probability is -0.16 to -0.46 at their ends, and mostly lower at pauses."""
+
+
+class Ears:
+    """The three models, loaded. Calls share the end of turn and the recognition."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        """Fetch and load them. Raises as `voicebench.engines.ears.ear_models.fetch_ears`."""
+        say("loading voice activity, end of turn and recognition")
+        SpeechProbability()  # fails now, if at all
+        self._turn_end = TurnEnd()
+        self._recognition = Recognition()
+        self._lock = threading.Lock()
+        self._turn_end.probability(np.zeros(SAMPLE_RATE, np.float32), 0)
+        self._recognition.transcribe(np.zeros(SAMPLE_RATE, np.float32))
+
+    def activity(self) -> VoiceActivity:
+        """Return the voice activity of one more call."""
+        return VoiceActivity()
+
+    def probability(self, pcm: NDArray[np.float32], silent: int) -> float:
+        """Return the probability that the turn is over; see `TurnEnd.probability`."""
+        return self._turn_end.probability(pcm, silent)
+
+    def words(self, pcm: NDArray[np.float32]) -> tuple[str, bool]:
+        """Return the words in ``pcm`` ("" if there are none), and whether they are settled."""
+        with self._lock:
+            found = self._recognition.transcribe(pcm)
+        if is_noise(found):
+            return "", True
+        return found.text, found.is_closed and found.log_probability >= SETTLED_ABOVE
+
+
+def is_noise(found: Transcript) -> bool:
+    """Return whether a transcript is probably of a noise."""
+    return found.no_speech > NO_WORDS_ABOVE and found.log_probability < SURE_WORDS_ABOVE
+
+
+class LocalCall:
+    """One call: a thread takes frames and answers of the ears and decides."""
+
+    def __init__(
+        self,
+        ears: Ears,
+        cascade: Cascade,
+        *,
+        device: DeviceQueue,
+        scope: str,
+        emit: EmitAgentEvent,
+        policy: TurnPolicy,
+    ) -> None:
+        self._cascade = cascade
+        self._device = device
+        self._scope = scope
+        self._emit = emit
+        self._is_open = True
+        self._emitting = threading.Lock()
+        self._replies: list[SpokenReply] = []
+        self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._work = EarWork(
+            ears.probability,
+            ears.words,
+            judged=lambda number, found: self._put(partial(self.dialogue.judged, number, found)),
+            recognised=lambda number, text, is_settled: self._put(
+                partial(self.dialogue.recognised, number, text, is_settled)
+            ),
+        )
+        self.dialogue = Dialogue(ears.activity(), self._work, self._begin, self._pass_on, policy)
+        self._thread = threading.Thread(target=self._run, name="voicebench-ears", daemon=True)
+        self._thread.start()
+
+    def hear(self, frame: NDArray[np.int16]) -> None:
+        """Take the next frame, int16 mono at 16 kHz."""
+        self._put(partial(self.dialogue.hear, frame))
+
+    def hang_up(self) -> None:
+        """End the call: no event is emitted afterwards."""
+        with self._emitting:
+            if not self._is_open:
+                return
+            self._is_open = False
+        self._inbox.put(None)
+        self._thread.join()
+        self.dialogue.close()
+        for reply in self._replies:
+            reply.join()
+        self._work.close()
+
+    def _put(self, task: Callable[[], None]) -> None:
+        self._inbox.put(task)
+
+    def _run(self) -> None:
+        while (task := self._inbox.get()) is not None:
+            try:
+                task()
+            except Exception as error:  # a defect ends the call, and is shown
+                self._pass_on(AgentFailed(f"local agent: {type(error).__name__}: {error}"))
+                return
+
+    def _begin(self, prompt: str, earlier: Sequence[PastMessage]) -> SpokenReply:
+        reply = SpokenReply(
+            prompt,
+            earlier,
+            cascade=self._cascade,
+            device=self._device,
+            scope=self._scope,
+            take=lambda one, event: self._put(partial(self.dialogue.replied, one, event)),
+        )
+        self._replies = [*(one for one in self._replies if one.is_running), reply]
+        return reply
+
+    def _pass_on(self, event: AgentEvent) -> None:
+        with self._emitting:
+            if self._is_open:
+                self._emit(event)
+
+
+class LocalAgent:
+    """Ears, a language model and a voice in this process."""
+
+    def __init__(self, ears: Ears, cascade: Cascade, policy: TurnPolicy | None = None) -> None:
+        self._ears = ears
+        self._cascade = cascade
+        self._device = shared_device(cascade)
+        self._policy = policy or TurnPolicy()
+        self._numbers = itertools.count(1)
+        self._name = f"{id(self):x}"
+        self.suspicions: list[Suspicion] = []
+        """Of every call so far."""
+
+    @property
+    def sample_rate(self) -> int:
+        """The rate at which it hears, in Hz."""
+        return SAMPLE_RATE
+
+    def open_call(self, emit: EmitAgentEvent) -> LocalCall:
+        """Begin a call, with a conversation of its own."""
+        scope = f"call {self._name} {next(self._numbers)}"
+        call = LocalCall(
+            self._ears,
+            self._cascade,
+            device=self._device,
+            scope=scope,
+            emit=emit,
+            policy=self._policy,
+        )
+        self.suspicions.append(call.dialogue.suspicion)
+        return call
+
+    def warm_up(self, turns: int = 2) -> None:
+        """Take some turns without a caller."""
+        for prompt in load_prompts(None, "en").rotate_warmup(turns):
+            self._cascade.run(prompt, lambda _event: None)
+
+    def describe(self) -> dict[str, object]:
+        """Return the engines, the models that hear, the policy, and what was thrown away."""
+        found = self.suspicions
+        return {
+            **self._cascade.describe(),
+            "agent": "local",
+            "ears": "silero-vad, smart-turn-v3.2, whisper-base",
+            "on_suspicion": self._policy.on_suspicion,
+            "replies_begun_early": sum(one.begun for one in found),
+            "replies_discarded": sum(one.discarded for one in found),
+            "discarded_tokens": sum(one.discarded_tokens for one in found),
+            "discarded_work_ms": round(sum(one.discarded_work_ms for one in found), 1),
+        }
+
+    def close(self) -> None:
+        """Release the engines."""
+        self._cascade.close()

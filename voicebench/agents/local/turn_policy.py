@@ -1,0 +1,111 @@
+"""The rules of turns: how long a pause ends one, and which sounds of the caller stop the agent."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_UNFINISHED = """
+a an the my your his her its our their this these those to of for from with at by in into on
+onto and or but because so if when while until since than as is are was were be been am will
+would could should can may might must do does did have has had i we they he she who which that
+what where how very some any no not more please let about before after between through over
+under without um uh er erm
+"""
+UNFINISHED_BEHIND = frozenset(_UNFINISHED.split())
+"""Words that end few sentences. A caller who pauses behind one goes on, mostly."""
+
+_NEVER_LAST = frozenset(["a", "an", "the", "my", "your", "our", "their", "and", "or", "because"])
+"""Words that end no question either. A recogniser makes one of "how long does it take the"."""
+
+_SOUNDS = "mm mmm mhm mm-hmm mmhmm mmm-hmm hm hmm hmmm uh-huh uhhuh uh um er erm ah oh ahem"
+NO_ANSWER = frozenset(_SOUNDS.split())
+"""Sounds that are no turn of the caller."""
+
+LISTENING = NO_ANSWER | {"yeah", "yes", "yep", "yup", "ok", "okay", "right", "sure"}
+"""Words by which a caller says that he listens: the agent goes on speaking."""
+
+_ASIDE = re.compile(r"\([^)]*\)|\[[^\]]*\]|\*[^*]*\*")
+"""Whisper writes noises so: "(coughs)", "[BLANK_AUDIO]", "*sighs*"."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPolicy:
+    """When a pause ends a turn, and when speech stops the agent. Times in milliseconds.
+
+    A pause ends the turn after ``sure_ms`` if the model is at least ``sure`` that it does, and the
+    transcript is settled; after ``likely_ms`` from ``likely`` on; after ``unlikely_ms`` otherwise;
+    and after ``open_ms`` behind words that end no sentence. ``on_suspicion`` begins the reply at
+    once, and holds its sound until the turn is over.
+
+    Speech of ``words_after_ms`` is looked at for words, each ``words_again_ms`` again. It stops the
+    agent if it has others than those of a listener, or lasts ``stop_after_ms``.
+    """
+
+    sure: float = 0.75
+    likely: float = 0.5
+    sure_ms: float = 200.0
+    likely_ms: float = 700.0
+    unlikely_ms: float = 1000.0
+    open_ms: float = 1400.0
+    on_suspicion: bool = True
+    words_after_ms: float = 220.0
+    words_again_ms: float = 160.0
+    stop_after_ms: float = 700.0
+
+    def silence_ms(
+        self, probability: float | None, text: str | None, *, is_settled: bool = True
+    ) -> float:
+        """Return the silence that ends a turn.
+
+        ``probability`` is the model's that the turn is over, ``text`` the transcript; None is not
+        known yet. ``is_settled`` says that the recogniser was sure of its words to the end.
+        """
+        if text is not None and may_go_on(text):
+            return self.open_ms
+        if probability is None or text is None:
+            return self.likely_ms
+        if probability >= self.sure and is_settled:
+            return self.sure_ms
+        return self.likely_ms if probability >= self.likely else self.unlikely_ms
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a transcript in lower case, without marks and remarks about noises."""
+    plain = _ASIDE.sub(" ", text.lower())
+    return re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", plain)
+
+
+def may_go_on(text: str) -> bool:
+    """Return whether a transcript ends as no sentence does: "I would like to", "and then…"."""
+    words = words_of(text)
+    ends = text.rstrip()
+    # A recogniser writes a full stop behind anything; a question mark only behind a question.
+    if ends.endswith(("...", "…", "-", "–", ",")):
+        return True
+    if not words:
+        return False
+    is_asked = ends.endswith(("?", "!"))
+    return words[-1] in (_NEVER_LAST if is_asked else UNFINISHED_BEHIND)
+
+
+def joined(before: str, behind: str) -> str:
+    """Return the words before and behind a pause as one text.
+
+    Marks that the recogniser put before the pause are dropped: nobody knew that he would go on.
+    """
+    if not before:
+        return behind
+    if not words_of(behind):
+        return before
+    return f"{before.rstrip(' .…?!,-–')} {behind}"
+
+
+def is_turn(text: str) -> bool:
+    """Return whether a transcript has words that are to be answered."""
+    return any(word not in NO_ANSWER for word in words_of(text))
+
+
+def interrupts(text: str) -> bool:
+    """Return whether words stop the agent: others than those of a listener."""
+    return any(word not in LISTENING for word in words_of(text))
