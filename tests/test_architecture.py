@@ -113,6 +113,7 @@ CLOCKS_ELSEWHERE = {
 }
 
 SLEEPERS = {
+    "load.faults.fault_proxy": "bytes that are held back because a fault was asked for",
     "calls.running.placing": "the schedule of the caller's frames",
     "measuring.plan": "the silence before a turn that was asked for",
     "targets.simulated": "the scripted delays",

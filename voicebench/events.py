@@ -8,7 +8,7 @@ so a target has to emit an event at the moment that its class describes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -121,13 +121,15 @@ class Connected:
 
     Emitted once for each request. ``number`` identifies the connection (0: unknown), so that
     several requests over one connection count it once, with the values of the first. ``in_turn``:
-    it was opened while the turn waited, not before the turn.
+    it was opened while the turn waited, not before the turn. ``port`` is ours (0: unknown); it is
+    not recorded.
     """
 
     connect_ms: float
     reused: bool
     number: int = 0
     in_turn: bool = False
+    port: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

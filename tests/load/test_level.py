@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from loaded_turns import LIMIT, SLOW_MS, columns, rule, spread, turn
 
@@ -193,3 +195,18 @@ def test_means_over_the_window() -> None:
 def test_a_block_is_30_seconds_and_at_least_three_cycles() -> None:
     assert block_length(2.0) == 30.0
     assert block_length(20.0) == 60.0
+
+
+def test_turns_for_which_a_fault_was_made_are_not_blamed_on_the_server() -> None:
+    good = spread(400, 240.0)
+    reset = [replace(turn(at_s, outcome="failed"), fault="reset") for at_s in range(1, 240, 4)]
+    judged = rule("errors.rate <= 5%")
+    window = Window(0.0, 240.0)
+    found = judge_level(columns([*good, *reset], "errors.rate <= 5%"), window, judged)
+    assert found.standing is LevelStanding.HOLDS
+    assert (found.turns, found.rates["errors.rate"]) == (400, 0.0)
+    blamed = [replace(one, fault=None) for one in reset]
+    found = judge_level(columns([*good, *blamed], "errors.rate <= 5%"), window, judged)
+    assert found.standing is LevelStanding.FAILS
+    only = judge_level(columns(reset, "errors.rate <= 5%"), window, judged)
+    assert only.standing is LevelStanding.INVALID

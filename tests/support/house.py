@@ -262,6 +262,11 @@ ROOMS = (
         ),
     ),
     Room(
+        "load.faults",
+        "faults of the network on purpose: a proxy between client and server",
+        ("load",),
+    ),
+    Room(
         "load.running",
         "hold levels: engines that take the turns of a plan, and the runs of both commands",
         (
@@ -270,6 +275,7 @@ ROOMS = (
             "figures",
             "judging",
             "load",
+            "load.faults",
             "load.reading",
             "machine",
             "measuring",

@@ -30,11 +30,11 @@ class ServedProcess:
 
 
 @contextmanager
-def served_process(script: str, *options: str) -> Iterator[ServedProcess]:
-    """Serve ``script`` (``sim:…``) on a free port of this machine."""
-    command = [sys.executable, "-m", "voicebench", "serve", "--target", script, "--port", "0"]
+def served_process(script: str, *options: str, port: int = 0) -> Iterator[ServedProcess]:
+    """Serve ``script`` (``sim:…``) on a port of this machine; 0 for a free one."""
+    command = [sys.executable, "-m", "voicebench", "serve", "--target", script]
     process = subprocess.Popen(
-        [*command, "--turns", "64", "--json", "--quiet", *options],
+        [*command, "--port", str(port), "--turns", "64", "--json", "--quiet", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

@@ -8,6 +8,7 @@ import typer
 
 from voicebench.cli.load_options import (
     DryRun,
+    Faults,
     For,
     Gates,
     Interrupt,
@@ -63,6 +64,7 @@ def load(
     ramp: Ramp = None,
     seed: Seed = None,
     interrupt: Interrupt = None,
+    faults: Faults = None,
     name: Name = None,
     target: Target = None,
     server: Server = None,
@@ -109,6 +111,7 @@ def load(
             ramp=ramp,
             seed=seed,
             interrupt=interrupt,
+            faults=faults,
             gates=gates,
             no_gate=no_gate,
             quick=quick,

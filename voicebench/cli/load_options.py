@@ -48,6 +48,13 @@ Interrupt = Annotated[
         help="Turns that the caller interrupts, and when after first audio: '20% exp:1.5s'.",
     ),
 ]
+Faults = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARES",
+        help="Turns that meet a fault of the network: 'reset=1%,slow=2%,stall=1%'.",
+    ),
+]
 Gates = Annotated[
     list[str] | None,
     typer.Option(
@@ -106,6 +113,7 @@ def load_settings_of(
     ramp: str | None,
     seed: int | None,
     interrupt: str | None = None,
+    faults: str | None = None,
     gates: Sequence[str] | None,
     no_gate: bool = False,
     quick: bool = False,
@@ -121,6 +129,7 @@ def load_settings_of(
         "load.ramp_s": _time(ramp, "--ramp"),
         "load.seed": seed,
         "load.interrupt": interrupt,
+        "load.faults": faults,
         "load.quick": quick or None,
         "load.gates": [] if no_gate else (list(gates) if gates else None),
     } | server_settings(server)

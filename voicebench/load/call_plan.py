@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 
 from voicebench.load.distributions import CountDistribution, DurationDistribution
 from voicebench.load.draws import ARRIVALS, Draws, draws_of
+from voicebench.load.fault_plan import FaultPlan, PlannedFault
 from voicebench.load.interruption import Interruption
 
 
@@ -155,6 +156,8 @@ class LoadPlan:
     """Number of prompts that turns choose from."""
     ramp_s: float = 0.0
     """Time over which the callers join, or the rate grows from 0."""
+    faults: FaultPlan | None = None
+    """Faults of the network that are made on purpose."""
     _think: DurationDistribution = field(init=False, repr=False, compare=False)
     _speech: DurationDistribution = field(init=False, repr=False, compare=False)
 
@@ -201,6 +204,13 @@ class LoadPlan:
             cut_after_s = self._cut_after(call, 0)
             return DueTurn(call, 0, call.begins_s, speech_s, self._prompt(drawn), cut_after_s)
         return self._due(call, call.from_turn, call.begins_s)
+
+    def fault_of(self, turn: DueTurn) -> PlannedFault | None:
+        """Return the fault that ``turn`` meets; None for most turns, or if none are made."""
+        call = turn.call
+        if self.faults is None:
+            return None
+        return self.faults.drawn(self.seed, call.caller, call.call, turn.number)
 
     def _due(
         self,

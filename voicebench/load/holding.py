@@ -90,7 +90,16 @@ class HeldFor:
 
     @property
     def measured(self) -> LevelTurns:
-        """The finished turns that were due in the window."""
+        """The finished turns that were due in the window, but for `disturbed` ones."""
+        return self._in_window.rows(~self._in_window.disturbed)
+
+    @property
+    def disturbed(self) -> LevelTurns:
+        """The finished turns that were due in the window, and for which a fault was made."""
+        return self._in_window.rows(self._in_window.disturbed)
+
+    @property
+    def _in_window(self) -> LevelTurns:
         window = self.judgement.window
         return self.turns.due_in(window.start_s, window.end_s)
 

@@ -83,6 +83,8 @@ def judge_level(
     good where a gate could fail.
     """
     inside = turns.due_in(window.start_s, window.end_s)
+    # What a fault that we made did to a turn says nothing of the server.
+    inside = inside.rows(~inside.disturbed)
     blocks = max(int(window.length_s / rule.block_s + 1e-9), 1)
     edges = np.linspace(window.start_s, window.end_s, blocks + 1)
     going_on = sum(window.start_s <= due_s < window.end_s for due_s in open_due_s)

@@ -10,7 +10,7 @@ from voicebench.figures.summary import PERCENTILES, carries, percentile
 from voicebench.load.call_plan import Arrivals, CallRate, LoadPlan, Population, TurnRate
 from voicebench.load.holding import HeldFor, Times
 from voicebench.load.level_rule import GateStanding, LevelRule, LevelStanding
-from voicebench.load.loaded_turn import ANSWERED, CUT, LevelTurns, Values
+from voicebench.load.loaded_turn import ANSWERED, CUT, OUTCOMES, LevelTurns, Values
 
 SCHEMA_OF_LEVELS = 1
 TIMES = (
@@ -101,6 +101,7 @@ def level_figures(rule: LevelRule, held: HeldFor) -> dict[str, object]:
             "drain": int((turns.due_s >= window.end_s).sum()),
         },
         "interruptions": _interruptions(inside),
+        "disturbed": _disturbed(held.disturbed),
         "gates": [_gate(gate) for gate in judged.gates],
         "rates": dict(judged.rates),
         "in_flight": judged.in_flight,
@@ -146,6 +147,16 @@ def csv_cells(level: Mapping[str, object]) -> list[object]:
 def _part(document: Mapping[str, object], name: str) -> Mapping[str, object]:
     found = document.get(name)
     return found if isinstance(found, dict) else {}
+
+
+def _disturbed(turns: LevelTurns) -> dict[str, object] | None:
+    """Return what became of the turns for which a fault was made; None if there are none."""
+    if not turns.n:
+        return None
+    counts: dict[str, object] = {"turns": turns.n}
+    for code, name in enumerate(OUTCOMES):
+        counts[name] = int((turns.outcome == code).sum())
+    return counts
 
 
 def _interruptions(inside: LevelTurns) -> dict[str, object] | None:

@@ -22,7 +22,7 @@ from voicebench.load.search import (
 
 DRIFTED = "the lowest level changed between two probes: machine or server drifted"
 ENDED_BY_CLIENT = "the client was too slow for a level, so it says nothing about the server"
-BEHAVIOUR = ("think", "speech", "turns", "interrupt", "trace", "seed")
+BEHAVIOUR = ("think", "speech", "turns", "interrupt", "faults", "trace", "seed")
 """The settings of ``load`` that say how callers behave."""
 
 

@@ -47,6 +47,8 @@ class LoadedTurn:
     """Whether the plan has the caller interrupt it, whatever happened then."""
     interrupts: bool = False
     """Whether with it the caller interrupts the turn before."""
+    fault: str | None = None
+    """The fault of the network that was made for it."""
 
 
 def outcome_of(turn: Timeline) -> Outcome:
@@ -84,6 +86,8 @@ class LevelTurns:
     """Metrics by name; NaN where a turn does not show it."""
     to_be_cut: Marks
     interrupts: Marks
+    disturbed: Marks
+    """For which a fault of the network was made."""
 
     @property
     def n(self) -> int:
@@ -106,6 +110,7 @@ class LevelTurns:
             {name: column[chosen] for name, column in self.values.items()},
             self.to_be_cut[chosen],
             self.interrupts[chosen],
+            self.disturbed[chosen],
         )
 
     @property
@@ -131,6 +136,7 @@ class GrowingTurns:
         self._call: list[int] = []
         self._to_be_cut: list[bool] = []
         self._interrupts: list[bool] = []
+        self._disturbed: list[bool] = []
         self._values: dict[str, list[float]] = {name: [] for name in metrics}
 
     def add(self, turns: Iterable[LoadedTurn]) -> None:
@@ -143,6 +149,7 @@ class GrowingTurns:
             self._call.append(turn.call)
             self._to_be_cut.append(turn.to_be_cut)
             self._interrupts.append(turn.interrupts)
+            self._disturbed.append(turn.fault is not None)
             for name, column in self._values.items():
                 value = turn.values.get(name)
                 column.append(math.nan if value is None else value)
@@ -159,6 +166,7 @@ class GrowingTurns:
             {name: np.array(column, dtype=np.float64) for name, column in self._values.items()},
             np.array(self._to_be_cut, dtype=np.bool_),
             np.array(self._interrupts, dtype=np.bool_),
+            np.array(self._disturbed, dtype=np.bool_),
         )
         return turns.rows(np.argsort(due, kind="stable"))
 

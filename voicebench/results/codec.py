@@ -112,7 +112,7 @@ def _in_todays_form(stored: dict[str, object]) -> dict[str, object]:
     waits = read_as(tuple[int, ...], stored.get("connected_in_turn", []))
     connections = _list_in(stored, "connections")
     return stored | {
-        "connections": [[*made, place in waits] for place, made in enumerate(connections)],
+        "connections": [[*made, place in waits, 0] for place, made in enumerate(connections)],
         "server_timings": [
             [timing, None, "turn"] if isinstance(timing, int | float) else timing
             for timing in _list_in(stored, "server_timings")

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from voicebench.errors import UsageError
 from voicebench.load.distributions import read_count, read_duration
+from voicebench.load.fault_plan import read_faults
 from voicebench.load.interruption import read_interruption
 from voicebench.load.load_gate import LOAD_GATES, load_gates
 from voicebench.settings.engine_sections import SettingsSection
@@ -29,6 +30,9 @@ class LoadSettings(SettingsSection):
     interrupt: str | None = None
     """Share of the turns that the caller interrupts, and the moment after first audio:
     '20% exp:1.5s'. None: every reply is heard out."""
+    faults: str | None = None
+    """Shares of the turns that meet a fault of the network, made by a proxy between client and
+    server: 'reset=1%,slow=2%:400ms,stall=1%:2s'. These turns are marked and count for no gate."""
     trace: str | None = None
     """File with calls to repeat, instead of drawn ones (docs/load.md)."""
     seed: Annotated[int, Field(ge=0, lt=2**62)] = 1
@@ -77,6 +81,14 @@ class LoadSettings(SettingsSection):
         if text is not None:
             with _refused_as("interruption"):
                 read_interruption(text, "it")
+        return text
+
+    @field_validator("faults")
+    @classmethod
+    def _faults_can_be_read(cls, text: str | None) -> str | None:
+        if text is not None:
+            with _refused_as("faults"):
+                read_faults(text, "it")
         return text
 
     @field_validator("gates")

@@ -31,3 +31,5 @@ class LoadPlace:
     reply may have been heard out before."""
     interrupts: bool = False
     """Whether with this turn the caller interrupts the one before."""
+    fault: str | None = None
+    """The fault of the network that was made for it (it counts for no gate): reset, slow, stall."""

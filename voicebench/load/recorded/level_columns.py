@@ -146,6 +146,7 @@ def part_of(metrics: Sequence[str], turns: Sequence[Timeline]) -> TurnsPart:
                 place.call,
                 place.cut_after_ns is not None,
                 place.interrupts,
+                place.fault is not None,
                 *(np.nan if value is None else value for value in figures),
             )
         )
@@ -170,9 +171,10 @@ def columns_of_rows(metrics: Sequence[str], rows: Values) -> LevelTurns:
         rows[:, 2].astype(np.int8),
         rows[:, 3].astype(np.int64),
         rows[:, 4].astype(np.int64),
-        {name: rows[:, 7 + place].copy() for place, name in enumerate(metrics)},
+        {name: rows[:, 8 + place].copy() for place, name in enumerate(metrics)},
         rows[:, 5] > 0,
         rows[:, 6] > 0,
+        rows[:, 7] > 0,
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 from voicebench.errors import UsageError, VoicebenchError
 from voicebench.load.call_plan import Call, DueTurn
+from voicebench.load.faults.proxy_process import FaultOfTurn, FaultRequests
 from voicebench.load.running.call_lines import CallLine, CallLines
 from voicebench.load.running.cut_timer import CutTimer, PlannedCut
 from voicebench.load.running.level_clock import LevelClock, recorder_ns
@@ -48,6 +49,8 @@ class CallThreads:
         """Due moments of the turns that were given and not acknowledged, by number."""
         self._numbers = 0
         self._cuts = CutTimer()
+        port = task.level.fault_port
+        self._faults = None if port is None else FaultRequests(port)
         self._dialling = threading.Semaphore(DIALS_AT_ONCE)
         self._begun = threading.Event()
         self._ended = threading.Event()
@@ -185,7 +188,11 @@ class CallThreads:
         prompts = self._task.level.prompts
         prompt = due.prompt if isinstance(due.prompt, str) else prompts[due.prompt % len(prompts)]
         cut = None if due.cut_after_s is None else PlannedCut(due.cut_after_s, self._cuts)
-        turn = TurnUnderWay(due, prompt, self._task.level.level, self._clock, setup_ns, cut=cut)
+        turn = TurnUnderWay(
+            *(due, prompt, self._task.level.level, self._clock, setup_ns),
+            cut=cut,
+            fault=self._fault_of(due),
+        )
         with self._lock:
             if self._ended.is_set():
                 return Heard(recorder_ns())
@@ -203,6 +210,12 @@ class CallThreads:
             if is_ours:
                 self._hand_on(turn)
         return turn.heard()
+
+    def _fault_of(self, due: DueTurn) -> FaultOfTurn | None:
+        fault = self._plan.fault_of(due)
+        if fault is None or self._faults is None:
+            return None
+        return FaultOfTurn(fault, self._faults)
 
     def _hand_on(self, turn: TurnUnderWay) -> None:
         with self._lock:

@@ -22,6 +22,7 @@ from voicebench.load.level_document import (
 from voicebench.load.level_rule import LevelRule
 from voicebench.load.running.load_job import LoadJob
 from voicebench.load.running.opened_engine import engine_for
+from voicebench.load.running.way_to_server import way_to_server
 from voicebench.machine.environment import describe_environment
 from voicebench.results.folder import check_writable
 from voicebench.results.load_folder import LoadFolder, create_load_folder
@@ -92,13 +93,14 @@ def open_level_run(job: LoadJob, rule: LevelRule, watch: LevelWatch) -> Iterator
     """
     settings = job.settings
     check_writable(Path(settings.run.results))
-    opened = engine_for(job, rule)
-    with create_load_folder(
-        Path(settings.run.results),
-        settings.run.name,
-        [name for name, _ in LEVEL_COLUMNS],
-        settings={**opened.settings, "origins": job.effective.origins},
-        environment={**describe_environment(), **opened.environment},
-    ) as folder:
-        opened.keep_with(folder.keep)
-        yield LevelRun(job, opened.engine, folder, watch, opened.prompts)
+    with way_to_server(settings) as way:
+        opened = engine_for(job, rule, way)
+        with create_load_folder(
+            Path(settings.run.results),
+            settings.run.name,
+            [name for name, _ in LEVEL_COLUMNS],
+            settings={**opened.settings, "origins": job.effective.origins},
+            environment={**describe_environment(), **opened.environment},
+        ) as folder:
+            opened.keep_with(folder.keep)
+            yield LevelRun(job, opened.engine, folder, watch, opened.prompts)

@@ -44,6 +44,8 @@ class LevelTask:
     """Hidden in every turn."""
     reads: bool = False
     """Whether one reading loop carries out the calls (`call_reader`), not a thread a call."""
+    fault_port: int | None = None
+    """Where the fault proxy takes requests, if there is one; the settings lead through it."""
 
 
 @dataclass(frozen=True)

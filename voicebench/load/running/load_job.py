@@ -20,6 +20,7 @@ from voicebench.load.call_plan import (
 )
 from voicebench.load.cost import LevelCost, level_cost
 from voicebench.load.distributions import read_count, read_duration
+from voicebench.load.fault_plan import read_faults
 from voicebench.load.holding import Times
 from voicebench.load.interruption import read_interruption
 from voicebench.load.level_rule import LEAST_BLOCKS
@@ -30,6 +31,7 @@ from voicebench.load.running.client_cores import ClientCores, choose_cores
 from voicebench.load.running.refusals import (
     callers_at_once,
     check_allowed,
+    check_faults,
     receiving_at_once,
     server_urls,
 )
@@ -85,7 +87,8 @@ class LoadJob:
         """Return the plan of a level."""
         load = self.settings.load
         seed = load.seed if seed is None else seed
-        return LoadPlan(seed, arrivals, self.behaviour, prompts, load.ramp_s)
+        faults = None if load.faults is None else read_faults(load.faults, "load.faults")
+        return LoadPlan(seed, arrivals, self.behaviour, prompts, load.ramp_s, faults)
 
     def times(self, arrivals: Arrivals) -> Times:
         """Return the times of a level (`level_times`)."""
@@ -159,6 +162,8 @@ def check_load(job: LoadJob, largest: Arrivals, error: float) -> LevelCost:
     prompts_for(settings, "en")
     at_once = callers_at_once(job.arrivals, job.behaviour, settings.load.reply_s)
     check_allowed(settings, at_once, job.permitted, same_machine=job.same_machine)
+    if settings.load.faults is not None:
+        check_faults(settings)
     if not settings.run.target.startswith(PREFIX):
         client_cores(job, job.arrivals)
     cost = job.cost(largest, error)
@@ -195,9 +200,10 @@ def client_cores(job: LoadJob, arrivals: Arrivals) -> ClientCores:
 def is_read(job: LoadJob) -> bool:
     """Return whether one reading loop a process can take the target, without a thread a call.
 
-    Interruptions need a thread.
+    Interruptions and faults need a thread.
     """
-    return job.behaviour.interruption is None and is_readable(job.settings)
+    needs_thread = job.behaviour.interruption is not None or job.settings.load.faults is not None
+    return not needs_thread and is_readable(job.settings)
 
 
 def least_decidable(job: LoadJob) -> int:

@@ -20,6 +20,7 @@ from voicebench.load.running.load_job import LoadJob, client_cores, is_read
 from voicebench.load.running.local_engine import LocalEngine
 from voicebench.load.running.refusals import receiving_at_once, server_urls
 from voicebench.load.running.virtual_engine import VirtualEngine
+from voicebench.load.running.way_to_server import WayToServer
 from voicebench.measuring.plan import audible_rule, prompts_for
 from voicebench.settings import Settings, secrets_of, shown_settings
 from voicebench.targets import Cancellable
@@ -45,15 +46,15 @@ class OpenedEngine:
     environment: Mapping[str, object]
 
 
-def engine_for(job: LoadJob, rule: LevelRule) -> OpenedEngine:
-    """Return the engine for the job's target.
+def engine_for(job: LoadJob, rule: LevelRule, way: WayToServer) -> OpenedEngine:
+    """Return the engine for the job's target, whose client processes reach it by ``way``.
 
     A real target is opened and closed once, so that it says what it is. Raises a `VoicebenchError`
     if it cannot be opened.
     """
     if job.settings.run.target.startswith(PREFIX):
         return _virtual(job, rule)
-    return _local(job, rule)
+    return _local(job, rule, way)
 
 
 def _virtual(job: LoadJob, rule: LevelRule) -> OpenedEngine:
@@ -83,7 +84,7 @@ def _virtual(job: LoadJob, rule: LevelRule) -> OpenedEngine:
     )
 
 
-def _local(job: LoadJob, rule: LevelRule) -> OpenedEngine:
+def _local(job: LoadJob, rule: LevelRule, way: WayToServer) -> OpenedEngine:
     with closing(open_target(job.settings, _ignore)) as target:
         description = described(target, job.settings)
         can_be_cut = isinstance(target, Cancellable)
@@ -101,15 +102,16 @@ def _local(job: LoadJob, rule: LevelRule) -> OpenedEngine:
         return LevelTask(
             plan,
             level,
-            settings,
+            way.through(settings),
             tuple(texts),
             rule.metrics(),
             audible_rule(settings.audible),
             secrets_of(settings),
             reads,
+            fault_port=way.fault_port,
         )
 
-    engine = LocalEngine(new_task, cores, _ports_here(settings))
+    engine = LocalEngine(new_task, cores, {*_ports_here(settings), *way.ports})
 
     def keep_with(keep: Callable[[Timeline], None]) -> None:
         engine.keep = keep

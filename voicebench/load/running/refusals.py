@@ -106,6 +106,22 @@ def check_allowed(
     _check_descriptors(callers)
 
 
+def check_faults(settings: Settings) -> None:
+    """Raise `UsageError` if no proxy can stand between client and server."""
+    urls = list(server_urls(settings))
+    if not urls or settings.run.target.startswith(PREFIX):
+        raise UsageError(
+            "load.faults needs a server behind a URL: its proxy stands between client and server",
+            "give --server URL, or leave load.faults out",
+        )
+    for url in urls:
+        if urlsplit(url).scheme not in ("http", "ws"):
+            raise UsageError(
+                f"load.faults cannot be made for {hidden_in_url(url)}: the connection is encrypted",
+                "give an http:// or ws:// address of the server, or leave load.faults out",
+            )
+
+
 def is_near(host: str) -> bool:
     """Return whether ``host`` is this machine, or an address of a private network.
 

@@ -68,6 +68,7 @@ def seal_turn(taken: TakenTurn, task: ProcessTask) -> SealedTurn:
         {name: BY_NAME[name].of(timeline) for name in level.metrics},
         to_be_cut=place.cut_after_ns is not None,
         interrupts=place.interrupts,
+        fault=place.fault,
     )
     return SealedTurn(taken.number, timeline, turn)
 

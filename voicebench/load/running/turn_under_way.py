@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from voicebench.events import (
     AudioChunk,
+    Connected,
     Event,
     TurnFailed,
     TurnFinished,
@@ -13,6 +14,7 @@ from voicebench.events import (
     TurnStarted,
 )
 from voicebench.load.call_plan import DueTurn
+from voicebench.load.faults.proxy_process import FaultOfTurn
 from voicebench.load.running.cut_timer import PlannedCut
 from voicebench.load.running.level_clock import LevelClock, recorder_ns
 from voicebench.remote.connection import kernel_stamps
@@ -39,8 +41,9 @@ class LagWatch:
     and its audio while the garbage collector is off.
     """
 
-    def __init__(self, cut: PlannedCut | None = None) -> None:
+    def __init__(self, cut: PlannedCut | None = None, fault: FaultOfTurn | None = None) -> None:
         self._cut = cut
+        self._fault = fault
         self.lag_ns: int | None = None
         """The largest so far; None while there is no stamp of the kernel."""
         self._has_audio = False
@@ -48,6 +51,8 @@ class LagWatch:
 
     def note(self, at_ns: int, event: Event) -> None:
         """Take an event that was stamped just now, in the thread that read it."""
+        if self._fault is not None and isinstance(event, Connected):
+            self._fault.connected(event.port)
         if self._has_audio:
             return
         received_ns = kernel_stamps.take()
@@ -70,15 +75,17 @@ class TurnUnderWay:
         setup_ns: int | None,
         *,
         cut: PlannedCut | None = None,
+        fault: FaultOfTurn | None = None,
     ) -> None:
         self.due = due
         self.cut = cut
         """The interruption that the plan has for it."""
+        self._fault = fault
         self._prompt = prompt
         self._level = level
         self._clock = clock
         self._setup_ns = setup_ns
-        self._lag = LagWatch(cut)
+        self._lag = LagWatch(cut, fault)
         self._recorder = Recorder(watch=self._lag.note)
         self._cut_off: tuple[Stamped, ...] | None = None
 
@@ -127,6 +134,7 @@ class TurnUnderWay:
             unfinished=isinstance(last, TurnFailed) and last.reason == STILL_OPEN,
             cut_after_ns=None if self.cut is None else self.cut.after_ns,
             interrupts=self.due.interrupts,
+            fault=None if self._fault is None else self._fault.made,
         )
 
     def heard(self) -> Heard:

@@ -65,7 +65,14 @@ class Connection(httpcore.NetworkStream):
         self.uses += 1
         is_reused = self.uses > 1
         in_turn = self._attempt.in_turn and not is_reused
-        return Connected(self.connect_ms, is_reused, self.number, in_turn=in_turn)
+        return Connected(
+            self.connect_ms, is_reused, self.number, in_turn=in_turn, port=self._own_port()
+        )
+
+    def _own_port(self) -> int:
+        with contextlib.suppress(OSError, IndexError, TypeError):
+            return int(self.socket.getsockname()[1])
+        return 0
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Return what is there, up to ``max_bytes``; wait only where nothing is."""
