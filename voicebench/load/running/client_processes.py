@@ -144,8 +144,7 @@ class ClientProcesses:
         """End the level and take its last turns; open ones come as unfinished, or are dropped."""
         for pair in self._pairs:
             self._ask(pair, End(keep_open))
-            if pair.sealer.pid is not None:
-                hurry(pair.sealer.pid)
+            _hurry(pair)
         clock = LevelClock.starting_in(SEALING_S)
         # Turns are taken meanwhile: the processes wait for each other while a pipe is full.
         while not all(pair.is_ended for pair in self._pairs):
@@ -182,6 +181,10 @@ class ClientProcesses:
         """Note that no turn of a pair comes any more."""
         if pair.is_ended:
             return
+        with suppress(OSError):
+            while not pair.has_handed_over and pair.control.poll():
+                if not self._hear(pair):
+                    break
         if not pair.has_handed_over:
             pair.client.join(DEATH_S)
             if pair.client.is_alive():
@@ -194,14 +197,15 @@ class ClientProcesses:
 
     def _drain(self, pair: _Pair) -> None:
         """Take what a client process had handed over before it ended."""
+        _hurry(pair)
         with suppress(EOFError, OSError):
             while pair.sealed.poll(SEALING_S):
                 sealed: SealedTurn = pair.sealed.recv()
                 pair.received = sealed.number
                 self._keep(sealed)
 
-    def _hear(self, pair: _Pair) -> None:
-        """Take a message that is not the answer to a question."""
+    def _hear(self, pair: _Pair) -> bool:
+        """Take a message that is not the answer to a question; return whether there was one."""
         with suppress(EOFError, OSError):
             answer = pair.control.recv()
             if isinstance(answer, Broke):
@@ -209,6 +213,8 @@ class ClientProcesses:
             elif isinstance(answer, Ended):
                 pair.has_handed_over = True
                 self.most_in_flight = max(self.most_in_flight, answer.most_in_flight)
+            return True
+        return False
 
     def _breaks(self, why: str) -> None:
         said = f"a process of the client failed: {why}"
@@ -233,6 +239,12 @@ class ClientProcesses:
                 if isinstance(answer, Broke):
                     self._breaks(answer.why)
         return None
+
+
+def _hurry(pair: _Pair) -> None:
+    """Let a sealing process run like any other: no turn of it is under way any more."""
+    if pair.sealer.pid is not None:
+        hurry(pair.sealer.pid)
 
 
 def _how_it_ended(process: SpawnProcess) -> str:
