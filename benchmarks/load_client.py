@@ -1,10 +1,12 @@
 """The client of ``load`` at its stated limits: how late its turns begin, and how late it reads.
 
-``python benchmarks/load_client.py [callers] [seconds] [route]`` holds a level against a paced
-server, which has the first core while the client's processes have the last one. The replies come as
-fast as they are played (25 pieces a second), so a caller receives for as long as it listens. The
-callers behave as by default: 5.5 s of pause, replies of 4.8 s. ``route`` is ``voice`` (a WebSocket)
-or ``cascade`` (chat and speech over HTTP).
+``python benchmarks/load_client.py [callers] [seconds] [route] [apart]`` holds a level against a
+paced server, which has the first core while the client's processes have the last one. The replies
+come as fast as they are played (25 pieces a second), so a caller receives for as long as it
+listens. The callers behave as by default: 5.5 s of pause, replies of 4.8 s. ``route`` is ``voice``
+(a WebSocket) or ``cascade`` (chat and speech over HTTP). ``apart`` seals on the server's core:
+where other programs fill the machine and the benchmark has real-time priority, the system takes the
+client's core away for 50 ms a second when client and sealing together fill it.
 
 It prints, of all turns due after the first 10 s: how late they began, how long bytes lay in the
 kernel until they were stamped, how far first audio is from the script, and how many turns were
@@ -16,6 +18,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import psutil
@@ -51,7 +54,7 @@ def settings_for(host: str, route: str) -> dict[str, object]:
     }
 
 
-def main(callers: int, seconds: float, route: str) -> None:
+def main(callers: int, seconds: float, route: str, *, apart: bool) -> None:
     """Hold one level and print its figures."""
     behaviour = Behaviour(
         read_duration("exp:3s", "think"),
@@ -67,6 +70,8 @@ def main(callers: int, seconds: float, route: str) -> None:
             return LevelTask(plan, level, settings, prompts, METRICS, AudibleRule())
 
         cores = choose_cores(1, ["127.0.0.1"], wanted=1)
+        if apart:
+            cores = replace(cores, of_sealers=(core,))
         engine = LocalEngine(new_task, cores, {int(server.host.rpartition(":")[2])})
         plan = LoadPlan(1, Population(callers), behaviour, len(prompts))
         with closing(engine.start(plan, 1)) as level:
@@ -102,5 +107,6 @@ def resident_mb(level: LocalLevel) -> Sequence[int]:
 
 
 if __name__ == "__main__":
-    arguments = [*sys.argv[1:], *("200", "120", "voice")[len(sys.argv) - 1 :]]
-    main(int(arguments[0]), float(arguments[1]), arguments[2])
+    given = [argument for argument in sys.argv[1:] if argument != "apart"]
+    number, length, way = [*given, *("200", "120", "voice")[len(given) :]]
+    main(int(number), float(length), way, apart="apart" in sys.argv)

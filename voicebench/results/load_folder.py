@@ -61,6 +61,11 @@ class LoadFolder:
         if len(self._waiting) >= 256:
             self._write("turns", synced=False)
 
+    def keep_at_once(self, turn: Timeline) -> None:
+        """Take a finished turn of real time, and write it now. Raises `CannotMeasure`."""
+        self._waiting.append(encode_line(turn) + "\n")
+        self._write("turns", synced=False)
+
     def sync(self) -> None:
         """Put all turns so far on the disk. Raises `CannotMeasure`."""
         if self._waiting:

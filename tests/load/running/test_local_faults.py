@@ -25,24 +25,25 @@ SCRIPT = "sim:ttft=20ms,token=2ms,ttfb=10ms,speed=20x,words=2"
 BRISK = Behaviour(read_duration("100ms", "t"), read_duration("200ms", "s"), read_count("3", "n"))
 PLAN = LoadPlan(5, Population(4), BRISK)
 TWO = ClientCores((None, None), server_is_here=True, usable=2)
+ONE = ClientCores((None,), server_is_here=True, usable=2)
 LONG_S = 120.0
 """A level that does not end early would take so long."""
 
 
-def engine_for(url: str, kept: list[Timeline]) -> LocalEngine:
+def engine_for(url: str, kept: list[Timeline], cores: ClientCores = ONE) -> LocalEngine:
     settings = load_settings(None, {"run.target": "voice", "server.url": url}).settings
 
     def new_task(plan: LoadPlan, level: int) -> LevelTask:
         return LevelTask(plan, level, settings, ("One",), METRICS, AudibleRule())
 
-    return LocalEngine(new_task, TWO, (), kept.append)
+    return LocalEngine(new_task, cores, (), kept.append)
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["client", "sealer"])
 def test_a_process_that_dies_ends_the_level_and_loses_nothing(which: int) -> None:
     kept: list[Timeline] = []
     with served_process(SCRIPT) as served:
-        with closing(engine_for(served.voice_url, kept).start(PLAN, 1)) as level:
+        with closing(engine_for(served.voice_url, kept, TWO).start(PLAN, 1)) as level:
             done = list(level.advance(1.5))
             numbers = level.process_numbers
             os.kill(numbers[0][which], signal.SIGKILL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,13 @@ from voicebench.load.call_plan import (
     TurnRate,
 )
 from voicebench.load.distributions import read_count, read_duration
-from voicebench.load.running.refusals import callers_at_once, check_allowed, is_near
+from voicebench.load.running import refusals
+from voicebench.load.running.refusals import (
+    callers_at_once,
+    check_allowed,
+    check_ports,
+    is_near,
+)
 from voicebench.settings import load_settings
 
 CALM = Behaviour(read_duration("3s", "t"), read_duration("2s", "s"), read_count("6", "n"))
@@ -99,6 +106,17 @@ def test_too_few_descriptors_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         check(LOCAL, 19)
     monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, 0))
     check(LOCAL, 100_000)
+
+
+def test_too_few_ports_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ports = tmp_path / "range"
+    ports.write_text("32768\t33767\n")
+    monkeypatch.setattr(refusals, "PORT_RANGE", ports)
+    check_ports(400, 10.0)
+    with pytest.raises(UsageError, match="401 callers and 10 calls a second need about 1001 ports"):
+        check_ports(401, 10.0)
+    monkeypatch.setattr(refusals, "PORT_RANGE", tmp_path / "missing")
+    check_ports(1_000_000, 10.0)
 
 
 def test_a_simulated_server_has_no_such_limit() -> None:

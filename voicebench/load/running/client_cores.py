@@ -37,6 +37,13 @@ class ClientCores:
     server_is_here: bool
     usable: int
     """The cores that this program may use."""
+    of_sealers: tuple[int | None, ...] | None = None
+    """The cores of the sealing processes; None: those of their client processes."""
+
+    @property
+    def pairs(self) -> list[tuple[int | None, int | None]]:
+        """The cores of each client process and of its sealing process."""
+        return list(zip(self.of_processes, self.of_sealers or self.of_processes, strict=True))
 
     def describe(self) -> dict[str, object]:
         """Return the entry of the environment."""
@@ -85,8 +92,11 @@ def choose_cores(
             f"process{'es' if processes > 1 else ''} can time {most} each",
             "use a machine with more cores for the client, or fewer callers",
         )
-    cores: list[int | None] = [*free[-processes:]] if CAN_PIN else [None] * processes
-    return ClientCores(tuple(cores), is_here, len(usable))
+    if not CAN_PIN:
+        return ClientCores((None,) * processes, is_here, len(usable))
+    others = free[:-processes]
+    sealers = tuple(others[number % len(others)] for number in range(processes)) if others else None
+    return ClientCores(tuple(free[-processes:]), is_here, len(usable), sealers)
 
 
 def is_this_machine(host: str) -> bool:

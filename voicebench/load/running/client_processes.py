@@ -75,10 +75,10 @@ class ClientProcesses:
         self.most_in_flight = 0
         """The largest number of turns that one process had under way at once, after `end`."""
         self._pairs: list[_Pair] = []
-        places = cores.of_processes
+        places = cores.pairs
         try:
-            for part, core in zip(share.split(len(places)), places, strict=True):
-                self._pairs.append(_start(ProcessTask(task, part, core)))
+            for part, (core, other) in zip(share.split(len(places)), places, strict=True):
+                self._pairs.append(_start(ProcessTask(task, part, core, other)))
         except BaseException:
             self.close()
             raise

@@ -102,5 +102,5 @@ def open_level_run(job: LoadJob, rule: LevelRule, watch: LevelWatch) -> Iterator
             settings={**opened.settings, "origins": job.effective.origins},
             environment={**describe_environment(), **opened.environment},
         ) as folder:
-            opened.keep_with(folder.keep)
+            opened.keep_with(folder.keep_at_once if opened.is_real_time else folder.keep)
             yield LevelRun(job, opened.engine, folder, watch, opened.prompts)

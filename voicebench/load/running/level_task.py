@@ -56,6 +56,8 @@ class ProcessTask:
     share: Share
     core: int | None = None
     """The core that it stays on; None: any core."""
+    sealing_core: int | None = None
+    """The same for its sealing process."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from voicebench.load.running.refusals import (
     callers_at_once,
     check_allowed,
     check_faults,
+    check_ports,
     receiving_at_once,
     server_urls,
 )
@@ -166,6 +167,8 @@ def check_load(job: LoadJob, largest: Arrivals, error: float) -> LevelCost:
         check_faults(settings)
     if not settings.run.target.startswith(PREFIX):
         client_cores(job, job.arrivals)
+        turns_per_s = offered_turns_per_s(job.plan(job.arrivals, 1), settings.load.reply_s)
+        check_ports(at_once, turns_per_s / job.behaviour.turns.mean)
     cost = job.cost(largest, error)
     if job.gates and cost.blocks < LEAST_BLOCKS:
         raise UsageError(

@@ -44,6 +44,8 @@ class OpenedEngine:
     """The number of prompts that turns choose from."""
     settings: Mapping[str, object]
     environment: Mapping[str, object]
+    is_real_time: bool = True
+    """Whether turns take their time; else a thousand may end in a second."""
 
 
 def engine_for(job: LoadJob, rule: LevelRule, way: WayToServer) -> OpenedEngine:
@@ -81,6 +83,7 @@ def _virtual(job: LoadJob, rule: LevelRule) -> OpenedEngine:
             "target": {"target": "simulated", "script": settings.run.target},
             "clock": "virtual",
         },
+        is_real_time=False,
     )
 
 

@@ -10,6 +10,7 @@ import ipaddress
 import math
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from voicebench.errors import UsageError
@@ -30,6 +31,8 @@ MOST_CALLERS_UNASKED = 10
 """More callers to a host that may be anyone's need ``--permitted``."""
 DESCRIPTORS_BESIDE = 64
 """File descriptors that the program needs beside its connections."""
+TIME_WAIT_S = 60.0
+PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 CONNECTIONS_A_CALLER = 2
 """A language model and a voice."""
 
@@ -155,3 +158,28 @@ def _check_descriptors(callers: int) -> None:
                 "allowed",
                 f"raise the limit first: ulimit -n {needed}",
             )
+
+
+def check_ports(callers: int, calls_per_s: float) -> None:
+    """Raise `UsageError` if this machine has too few ports for the connections to one server.
+
+    Each caller has a connection, and each call a new one. A port can be used again a minute after
+    its connection was closed (RFC 9293, TIME-WAIT).
+    """
+    allowed = _ports_of_connections()
+    needed = math.ceil(callers + TIME_WAIT_S * calls_per_s)
+    if allowed is not None and needed > allowed:
+        raise UsageError(
+            f"{callers} callers and {calls_per_s:.3g} calls a second need about {needed} ports for "
+            f"connections to one server, and this machine has {allowed}",
+            "give fewer callers or longer calls (load.turns), or widen the system's range of ports",
+        )
+
+
+def _ports_of_connections() -> int | None:
+    """Return the number of ports for outgoing connections; None if the system does not say."""
+    try:
+        first, last = PORT_RANGE.read_text(encoding="ascii").split()
+        return int(last) - int(first) + 1
+    except (OSError, ValueError):
+        return None

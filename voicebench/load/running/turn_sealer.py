@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def run_sealer(task: ProcessTask, taken: Connection, sealed: Connection) -> None:
     """Seal the turns that come over ``taken``, until it ends; the process's main function."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    stay_on(task.core)
+    stay_on(task.sealing_core)
     give_way()
     try:
         while True:
