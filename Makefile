@@ -96,6 +96,15 @@ bench: $(VENV)/.test ## Measure the promises of speed on this machine
 bench-ears: $(VENV)/.test ## Measure how soon the agent in process answers a voice, and what it hears
 	$(BIN)/python -m benchmarks.ears
 
+# Each is a program in an environment of its own; AIPerf needs a folder with a Hugging Face tokenizer.
+GUIDELLM ?=
+AIPERF ?=
+TOKENIZER ?=
+
+bench-load: $(VENV)/.test ## Compare load with GuideLLM and AIPerf: make bench-load GUIDELLM=… AIPERF=… TOKENIZER=…
+	$(BIN)/python -m benchmarks.load_peers $(if $(GUIDELLM),--guidellm $(GUIDELLM)) \
+		$(if $(AIPERF),--aiperf $(AIPERF) --tokenizer $(TOKENIZER))
+
 bench-gpu: $(VENV)/.test ## Measure decoders and voices on a GPU, on models of random weights
 	$(BIN)/python -m benchmarks.gpu --out build/gpu
 

@@ -32,6 +32,7 @@ from voicebench.load.pacing.send_stamps import SendStamp, SendStamps
 READ_BYTES = 65_536
 SENDS_A_LOOK = 64
 """Steps that are sent before the sockets are looked at again."""
+ROUTES = ("/v1/chat/completions", "/v1/audio/speech")
 MOST_WAITING_BYTES = 8 << 20
 """A client that reads so little is hung up."""
 
@@ -217,12 +218,12 @@ class PacedServer:
     def _reply_to(self, request: PacedRequest) -> PacedReply | bytes:
         body = request.body if isinstance(request.body, dict) else {}
         match request.path:
-            case "/v1/chat/completions" if body.get("stream"):
+            case "/v1/chat/completions" if body.get("stream") and body.get("messages"):
                 options = body.get("stream_options")
                 usage = isinstance(options, dict) and bool(options.get("include_usage"))
                 return ChatReply(self._messages, with_usage=usage)
-            case "/v1/audio/speech":
-                words = len(str(body.get("input", "")).split())
+            case "/v1/audio/speech" if body.get("input"):
+                words = len(str(body["input"]).split())
                 return SpeechReply(self._messages, words, stalls=self._stalls())
             case path if path == VOICE_PATH and request.turn is not None:
                 return VoiceReply(self._messages, request.turn, stalls=self._stalls())
@@ -231,12 +232,17 @@ class PacedServer:
     def _document(self, path: str) -> bytes:
         if path == "/v1/models":
             return answer(200, {"object": "list", "data": [{"id": "paced", "object": "model"}]})
+        if path == "/health":
+            return answer(200, {"status": "ok"})
         if path == STAMPS_PATH:
             stamps = b"" if self._stamps is None else self._stamps.as_bytes()
             return answer(200, stamps, "application/octet-stream")
         if path == STATE_PATH:
             return answer(200, self._state())
-        return answer(404, {"error": {"message": "no such path; chat must be streamed"}})
+        if path in ROUTES:
+            said = "chat is streamed and has messages; speech has an input"
+            return answer(400, {"error": {"message": said}})
+        return answer(404, {"error": {"message": "no such path"}})
 
     def _stalls(self) -> bool:
         self._spoken += 1

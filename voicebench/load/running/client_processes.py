@@ -186,6 +186,9 @@ class ClientProcesses:
                 if not self._hear(pair):
                     break
         if not pair.has_handed_over:
+            # That every turn was handed over may have been said at the same moment.
+            self._hear(pair)
+        if not pair.has_handed_over:
             pair.client.join(DEATH_S)
             if pair.client.is_alive():
                 pair.sealer.join(DEATH_S)
@@ -207,6 +210,8 @@ class ClientProcesses:
     def _hear(self, pair: _Pair) -> bool:
         """Take a message that is not the answer to a question; return whether there was one."""
         with suppress(EOFError, OSError):
+            if not pair.control.poll():
+                return  # it was taken before
             answer = pair.control.recv()
             if isinstance(answer, Broke):
                 self._breaks(answer.why)
