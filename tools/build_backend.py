@@ -12,6 +12,7 @@ build has ended.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -105,6 +106,9 @@ class BuildWithLibraries(build_py):  # type: ignore[misc]  # setuptools has no t
     def run(self) -> None:
         """Build into the source tree if the installation is editable, else beside the copies."""
         super().run()
+        if not self.editable_mode:  # a clone has them beside the package
+            target = Path(self.build_lib) / "voicebench" / "configs"
+            shutil.copytree(ROOT / "configs", target, dirs_exist_ok=True)
         levels: Sequence[Level] = levels_of(*platform())
         base = Path(self.build_lib)
         if self.editable_mode:  # for this machine, so without the levels that it cannot run

@@ -155,6 +155,11 @@ def test_version_and_unknown_commands(voicebench: Command) -> None:
     assert voicebench("dance").code == 2
 
 
+def test_h_is_help_and_a_shell_can_complete(voicebench: Command) -> None:
+    assert voicebench("run", "-h").out == voicebench("run", "--help").out
+    assert "--install-completion" in voicebench("-h").out
+
+
 def test_help_imports_no_engine() -> None:
     """The promise of 0.3 s holds only while the heavy packages stay out of start-up."""
     script = (

@@ -22,6 +22,7 @@ from voicebench.cli import (
     doctor,
     export,
     history,
+    init,
     load,
     models,
     report,
@@ -57,7 +58,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)
 app.command("say")(say.say)
@@ -77,6 +79,7 @@ app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 app.command("selftest")(selftest.selftest)
 app.command("config")(config.config)
+app.command("init")(init.init)
 
 
 def _version(wanted: bool) -> None:
@@ -138,7 +141,7 @@ def _run() -> int | str | None:
 def _run_to_its_end() -> int | str | None:
     """Run the command, and flush stdout."""
     try:
-        if not {"--help", "--version"} & set(sys.argv[1:]):
+        if not {"-h", "--help", "--version"} & set(sys.argv[1:]):
             check_memory_limit()
         app()
     except SystemExit as ended:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from voicebench.cli.options import Config, Json, Set, effective_settings
-from voicebench.cli.output import print_json
+from voicebench.cli.output import print_json, write_text
+from voicebench.errors import UsageError
 
 
 def config(
@@ -17,16 +18,30 @@ def config(
     metrics: Annotated[
         bool, typer.Option("--metrics", help="List the metrics for gates instead.")
     ] = False,
+    as_toml: Annotated[
+        bool, typer.Option("--toml", help="Print a settings file that gives the same settings.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show every setting, its value and where the value came from.
 
-    Example: voicebench config configs/ci.toml --set run.runs=40
+    Examples:
+
+      voicebench config configs/ci.toml --set run.runs=40
+
+      voicebench config --toml > voicebench.toml
     """
+    if as_toml and (as_json or metrics):
+        raise UsageError("--toml is a form of the settings", "leave --json and --metrics out")
     if metrics:
         _print_metrics(as_json)
         return
     effective = effective_settings(config, assignments, {})
+    if as_toml:
+        from voicebench.settings.toml_text import toml_of
+
+        write_text(None, toml_of(effective), force=False)
+        return
     if as_json:
         rows = {
             setting.key: {"value": setting.value, "from": setting.origin} for setting in effective

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 Config = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[CONFIG]", help="Settings file (TOML). Default: no file, all settings as built in."
+        metavar="[CONFIG]",
+        help="Settings file (TOML), or the name of one that comes with voicebench, such as ollama. "
+        "Default: voicebench.toml in the folder or above it, if there is one.",
     ),
 ]
 Set = Annotated[
@@ -176,9 +178,10 @@ def effective_settings(
     ``named`` maps a setting's key to its option's value; None means that it was not given.
     """
     from voicebench.settings import load_settings, parse_override, secrets_of
+    from voicebench.settings.named_configs import find_config
 
     overrides = dict(parse_override(text) for text in assignments or [])
     overrides |= {key: value for key, value in named.items() if value is not None}
-    effective = load_settings(config, overrides)
+    effective = load_settings(find_config(config), overrides)
     keep_secret(secrets_of(effective.settings))
     return effective

@@ -127,15 +127,13 @@ def _times(rows: Rows, matrices: Sequence[Array], bias: Array | None) -> Rows:
 
 def _widened(layer: LayerWeights) -> LayerWeights:
     """Return the same layer in float32."""
-    held = {field.name: getattr(layer, field.name) for field in fields(layer)}
-    return replace(
-        layer,
-        **{
-            name: tuple(map(_wide, part)) if isinstance(part, tuple) else _wide(part)
-            for name, part in held.items()
-            if part is not None
-        },
-    )
+    held: dict[str, Any] = {field.name: getattr(layer, field.name) for field in fields(layer)}
+    wide: dict[str, Any] = {
+        name: tuple(map(_wide, part)) if isinstance(part, tuple) else _wide(part)
+        for name, part in held.items()
+        if part is not None
+    }
+    return replace(layer, **wide)
 
 
 def _wide(array: NDArray[Any]) -> Rows:
