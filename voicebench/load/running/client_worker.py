@@ -32,7 +32,6 @@ from voicebench.load.running.level_task import (
     TellOpen,
 )
 from voicebench.remote.connection import kernel_stamps
-from voicebench.remote.connection.open_socket import OpenSocket
 
 if TYPE_CHECKING:
     from voicebench.load.running.call_reader import CallReader
@@ -54,6 +53,8 @@ def run_client(task: ProcessTask, control: Connection, turns: Connection) -> Non
     stay_on(task.core)
     sys.setswitchinterval(SWITCH_S)
     kernel_stamps.want()
+    from voicebench.remote.connection.open_socket import OpenSocket
+
     OpenSocket.ping_interval_s = PINGS_S
     with suppress(EOFError, OSError):  # the parent is gone
         _Client(task, control, turns).run()
