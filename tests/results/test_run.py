@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from drawn_turns import drawn_turn, failed_turn, turn_with_first_audio
 from recorded_folders import write_rows
 
 from voicebench.errors import ResultsError
-from voicebench.results import batches
+from voicebench.results import batches, codec
 from voicebench.results.batches import stream_turns
-from voicebench.results.codec import decode_line, encode_line
+from voicebench.results.codec import check_schema, encode_line
 from voicebench.results.run import read_run
 from voicebench.turn.timeline import Failure, TimedRemark, Timeline
 
@@ -71,11 +71,11 @@ def test_each_line_is_parsed_once(
     folder = folder_of(tmp_path / "run", turns)
     parsed = []
 
-    def counting(line: bytes, where: str) -> Timeline:
+    def counting(document: Mapping[str, object], where: str) -> None:
         parsed.append(where)
-        return decode_line(line, where)
+        check_schema(document, where)
 
-    monkeypatch.setattr(batches, "decode_line", counting)
+    monkeypatch.setattr(codec, "check_schema", counting)
     run = read_run(folder)
     run.document()
     assert run.summary.turns == count

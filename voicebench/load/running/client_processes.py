@@ -211,7 +211,7 @@ class ClientProcesses:
         """Take a message that is not the answer to a question; return whether there was one."""
         with suppress(EOFError, OSError):
             if not pair.control.poll():
-                return  # it was taken before
+                return False  # it was taken before
             answer = pair.control.recv()
             if isinstance(answer, Broke):
                 self._breaks(answer.why)
