@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from voicebench.cli.options import meant_result
 from voicebench.cli.output import print_path
 from voicebench.cli.shown import shown
 
@@ -22,7 +23,9 @@ Results = Annotated[
 
 @app.command("set")
 def set_baseline(
-    result: Annotated[Path, typer.Argument(metavar="RESULT", help="A run folder.")],
+    result: Annotated[
+        Path, typer.Argument(metavar="RESULT", help="A run folder.", callback=meant_result)
+    ],
     results: Results = Path("results"),
     allow_noise: Annotated[
         bool,

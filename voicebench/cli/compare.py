@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voicebench.cli.options import Json
+from voicebench.cli.options import Json, meant_result
 from voicebench.cli.output import print_json, print_sheet
 from voicebench.cli.shown import to_stderr
 from voicebench.errors import ExitCode, ResultsError
@@ -20,10 +20,16 @@ if TYPE_CHECKING:
 
 def compare(
     first: Annotated[
-        Path, typer.Argument(metavar="A", help="Run folder of the run to compare with.")
+        Path,
+        typer.Argument(
+            metavar="A", help="Run folder of the run to compare with.", callback=meant_result
+        ),
     ],
     second: Annotated[
-        Path, typer.Argument(metavar="B", help="Run folder of the run that is compared.")
+        Path,
+        typer.Argument(
+            metavar="B", help="Run folder of the run that is compared.", callback=meant_result
+        ),
     ],
     metrics: Annotated[
         list[str] | None,

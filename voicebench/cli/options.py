@@ -103,6 +103,18 @@ AllowNoise = Annotated[
 ]
 
 
+def meant_result(value: Path) -> Path:
+    """Return the run folder that an argument names; see `find_result`."""
+    from voicebench.results.reading import find_result
+
+    return find_result(value)
+
+
+def meant_results(value: list[Path]) -> list[Path]:
+    """Return the run folders that an argument names; see `find_result`."""
+    return [meant_result(path) for path in value]
+
+
 def change(text: str | None, option: str) -> str | None:
     """Return the limit on a change that an option names, as '10%' or '0.1'. Raises `UsageError`."""
     if text is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicebench.cli.load_report import are_under_load, load_report
+from voicebench.cli.options import meant_results
 from voicebench.cli.output import Force, Output, check_free, write_text, write_with
 from voicebench.errors import UsageError
 
@@ -34,15 +36,25 @@ class Format(StrEnum):
 
 Results = Annotated[
     list[Path],
-    typer.Argument(metavar="RESULT…", help="Run folders.", show_default=False),
+    typer.Argument(
+        metavar="RESULT…",
+        help="Run folders, their bare names in results/, or 'latest'.",
+        show_default=False,
+        callback=meant_results,
+    ),
 ]
 
 
 def report(
     results: Results,
     form: Annotated[
-        Format, typer.Option("--format", "-f", help="Form of the report.")
-    ] = Format.TABLE,
+        Format | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="Form of the report. Default: that of the output file's suffix, else a table.",
+        ),
+    ] = None,
     output: Output = None,
     force: Force = False,
     gates: Annotated[
@@ -79,9 +91,14 @@ def report(
 
       voicebench report results/20260105T101500Z-default
 
+      voicebench report latest -o report.html
+
       voicebench report results/*-ci -f html -o report.html
     """
     check_free(output, force=force)
+    form = form or form_of(output)
+    if form is Format.HTML and output is None and sys.stdout.isatty():
+        raise UsageError("a page is not for a terminal", "name a file: -o report.html")
     if long and form is not Format.CSV:
         raise UsageError("--long is for --format csv", "give both")
     if trend and form is not Format.HTML:
@@ -102,6 +119,22 @@ def report(
         return
     make = _makers(fold=fold, sort=sort, trend=trend)[form]
     write_text(output, make(runs), force=force)
+
+
+_SUFFIXES = {
+    ".html": Format.HTML,
+    ".htm": Format.HTML,
+    ".md": Format.MARKDOWN,
+    ".csv": Format.CSV,
+    ".json": Format.JSON,
+    ".xml": Format.JUNIT,
+    ".svg": Format.BADGE,
+}
+
+
+def form_of(output: Path | None) -> Format:
+    """Return the form that the suffix of the output file means; without one a table."""
+    return Format.TABLE if output is None else _SUFFIXES.get(output.suffix.lower(), Format.TABLE)
 
 
 def _csv(results: Sequence[Path], output: Path | None, *, long: bool, force: bool) -> None:

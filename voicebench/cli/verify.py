@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voicebench.cli.options import Json
+from voicebench.cli.options import Json, meant_result
 from voicebench.cli.output import print_json
 from voicebench.errors import ExitCode, UsageError
 
@@ -19,7 +19,9 @@ SHOWN = 20
 
 
 def verify(
-    result: Annotated[Path, typer.Argument(metavar="RESULT", help="A run folder.")],
+    result: Annotated[
+        Path, typer.Argument(metavar="RESULT", help="A run folder.", callback=meant_result)
+    ],
     reports: Annotated[
         list[Path] | None,
         typer.Option(

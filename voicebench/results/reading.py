@@ -11,6 +11,39 @@ from voicebench.results.codec import check_schema
 from voicebench.results.folder import CSV, INCOMPLETE, LEVELS, TURNS
 from voicebench.results.strict_json import parse_json
 
+LATEST = "latest"
+
+
+def find_result(path: Path, results: Path = Path("results")) -> Path:
+    """Return the run folder that is meant: a path, the bare name of a folder, or `LATEST`.
+
+    Bare names and the latest run are looked for in ``results``. Raises `ResultsError` if there is
+    no run at all.
+    """
+    if path.exists() or len(path.parts) != 1:
+        return path
+    if str(path) != LATEST:
+        return results / path if (results / path).exists() else path
+    found = [folder for folder in _folders(results) if _has_turns(folder)]
+    if not found:
+        raise ResultsError(f"there is no run in {results}", "measure one: voicebench run")
+    return found[-1]
+
+
+def _folders(results: Path) -> list[Path]:
+    """Return the folders below ``results`` whose names begin with a time, the oldest first."""
+    try:
+        return sorted(folder for folder in results.iterdir() if folder.name[:8].isdigit())
+    except OSError:
+        return []
+
+
+def _has_turns(folder: Path) -> bool:
+    """Return whether a folder has a turn, or a level of a run under load."""
+    return any(
+        file.is_file() and file.stat().st_size > 0 for file in (folder / TURNS, folder / LEVELS)
+    )
+
 
 def check_folder(path: Path) -> Path:
     """Return the run folder at ``path``, which may also be the path of its turns.
