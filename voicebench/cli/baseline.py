@@ -34,15 +34,23 @@ def set_baseline(
 ) -> None:
     """Keep a copy of a run as the baseline for `run --baseline set`.
 
-    There is one baseline for each name. A run is refused if it was interrupted, has failed or
-    flagged turns, or comes from a machine that was too noisy. In the last case --allow-noise
-    keeps it, here or when it is measured.
+    There is one baseline for each name, and another for its searches for capacity. A run is refused
+    if it was interrupted, has failed or flagged turns, or comes from a machine that was too noisy.
+    In the last case --allow-noise keeps it, here or when it is measured. A search is refused if it
+    is invalid or confirmed no level.
 
     Example: voicebench baseline set results/20260101T120000Z-default
     """
     from voicebench.results.baseline import set_baseline as keep
+    from voicebench.results.reading import is_load_folder
 
-    typer.echo(shown(f"baseline: {keep(result, results, allow_noise=allow_noise)}"))
+    if is_load_folder(result):
+        from voicebench.load.recorded.load_baseline import set_load_baseline
+
+        kept = set_load_baseline(result, results)
+    else:
+        kept = keep(result, results, allow_noise=allow_noise)
+    typer.echo(shown(f"baseline: {kept}"))
 
 
 @app.command("show")

@@ -29,11 +29,20 @@ from voicebench.cli.load_options import (
     load_settings_of,
     publish_load,
 )
-from voicebench.cli.options import Config, Json, Set, effective_settings
+from voicebench.cli.options import (
+    Baseline,
+    Config,
+    Json,
+    MaxRegression,
+    Set,
+    change,
+    effective_settings,
+)
 from voicebench.cli.output import print_json
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
+    from voicebench.load.capacity_baseline import BaselineCapacity
     from voicebench.load.running.load_job import LoadJob
 
 
@@ -65,6 +74,8 @@ def capacity(
     permitted: Permitted = None,
     same_machine: SameMachine = False,
     dry_run: DryRun = False,
+    baseline: Baseline = None,
+    max_regression: MaxRegression = None,
     assignments: Set = None,
     as_json: Json = False,
     junit: Junit = None,
@@ -109,6 +120,8 @@ def capacity(
             "load.max_callers": most,
             "load.precision": _share(precision),
             "load.at_least": at_least,
+            "judge.baseline": baseline,
+            "judge.max_regression": change(max_regression, "--max-regression"),
         }
         effective = effective_settings(config, assignments, named)
         load = effective.settings.load
@@ -131,14 +144,35 @@ def capacity(
             _print_cost(job, as_json=as_json)
             return
         check_load(job, Population(wanted or load.max_callers), ERROR / 4)
+        before = _baseline(job)
         fetch_models_of(job, quiet=quiet)
         with LoadProgress(Console(stderr=True, quiet=quiet)) as progress:
-            outcome = run_capacity(job, progress)
+            outcome = run_capacity(job, progress, before)
         raise typer.Exit(
             publish_load(
                 outcome, as_json=as_json, quiet=quiet, junit=junit, result_file=result_file
             )
         )
+
+
+def _baseline(job: LoadJob) -> BaselineCapacity | None:
+    """Return the baseline that the settings name. Raises `ResultsError` if it cannot be one."""
+    settings = job.settings
+    wanted = settings.judge.baseline
+    if wanted is None:
+        return None
+    from pathlib import Path
+
+    from voicebench.load.recorded.load_baseline import read_load_baseline
+    from voicebench.settings import shown_settings
+
+    return read_load_baseline(
+        wanted,
+        Path(settings.run.results),
+        settings.run.name,
+        shown_settings(settings),
+        settings.judge.max_regression,
+    )
 
 
 def _share(text: str | None) -> float | None:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from voicebench.cli.load_compare import compare_runs_under_load
+from voicebench.cli.load_report import are_under_load
 from voicebench.cli.options import Json, meant_result
 from voicebench.cli.output import print_json, print_sheet
 from voicebench.cli.shown import to_stderr
-from voicebench.errors import ExitCode, ResultsError
+from voicebench.errors import ExitCode, ResultsError, UsageError
 
 if TYPE_CHECKING:
     from voicebench.figures.comparison import ComparedFigure
@@ -50,7 +52,8 @@ def compare(
 ) -> None:
     """Compare two recorded runs: what changed from A to B.
 
-    A change is called better or worse only if its interval excludes 0.
+    A change is called better or worse only if its interval excludes 0. Of two searches for
+    capacity the brackets are compared, and the levels that both held.
 
     Example: voicebench compare results/20260101T120000Z-default results/20260102T120000Z-default
     """
@@ -59,6 +62,13 @@ def compare(
     from voicebench.judging.comparability import comparability
     from voicebench.results.run import read_run
 
+    if are_under_load([first, second]):
+        if metrics:
+            raise UsageError(
+                "--metric is of single turns, and these are runs under load", "leave it out"
+            )
+        compare_runs_under_load(first, second, anyway=anyway, as_json=as_json)
+        return
     wanted = [chosen_figure(text) for text in metrics or []]
     runs = [read_run(first), read_run(second)]
     ours, theirs = (run.side for run in runs)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from voicebench.cli.load_report import are_under_load
 from voicebench.cli.output import Force, Output, check_free, write_with
 from voicebench.cli.report import Results
 from voicebench.errors import UsageError
@@ -22,7 +23,7 @@ def export(
     output: Output = None,
     force: Force = False,
 ) -> None:
-    """Write results as CSV, one row for each turn.
+    """Write results as CSV, one row for each turn. Turns under load have their level too.
 
     docs/csv.md explains every column.
 
@@ -31,9 +32,15 @@ def export(
     if long and events:
         raise UsageError("--long and --events exclude each other", "give one of them")
     check_free(output, force=force)
-    from voicebench.results.reading import check_folder
+    from voicebench.results.reading import check_folder, check_load_folder
     from voicebench.results.tables import write_events, write_long, write_turns
 
-    folders = [check_folder(path) for path in results]
-    write = write_events if events else write_long if long else write_turns
+    if are_under_load(results):
+        from voicebench.load.recorded.turn_tables import write_loaded_long, write_loaded_turns
+
+        folders = [check_load_folder(path) for path in results]
+        write = write_events if events else write_loaded_long if long else write_loaded_turns
+    else:
+        folders = [check_folder(path) for path in results]
+        write = write_events if events else write_long if long else write_turns
     write_with(output, lambda file: write(file, folders), force=force)

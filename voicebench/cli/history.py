@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -11,7 +12,7 @@ import typer
 from voicebench.cli.options import Json
 from voicebench.cli.output import Force, check_free, print_json, print_sheet, write_text, write_with
 from voicebench.cli.shown import to_stderr
-from voicebench.errors import UsageError
+from voicebench.errors import ResultsError, UsageError
 
 if TYPE_CHECKING:
     from voicebench.results.history import History, Point
@@ -69,7 +70,10 @@ def history(
         raise UsageError("--sprints takes no name and no --metric", "leave them out")
     check_free(page, force=force)
     figures = [chosen_figure(text) for text in metrics or []]
-    found = sprint_history(results) if sprints else run_history(results, name, figures or None)
+    if sprints:
+        found = sprint_history(results)
+    else:
+        found = with_load(results, name, lambda: run_history(results, name, figures or None))
     for line in found.left_out:
         to_stderr(line)
     if page is not None:
@@ -81,6 +85,31 @@ def history(
         _print_csv(found)
     elif page is None:
         _print_tables(found)
+
+
+def with_load(results: Path, name: str | None, runs: Callable[[], History]) -> History:
+    """Return the trend of the runs, and of the runs under load beside them.
+
+    Raises `ResultsError` if there are none of both.
+    """
+    from voicebench.load.recorded.load_history import load_history
+    from voicebench.results.history import History
+
+    under_load = load_history(results, name)
+    try:
+        found = runs()
+    except ResultsError:
+        if not under_load.points:
+            raise
+        return under_load
+    if not under_load.points:
+        return History(found.points, found.figures, (*found.left_out, *under_load.left_out))
+    figures = {figure.name: figure for figure in (*found.figures, *under_load.figures)}
+    return History(
+        (*found.points, *under_load.points),
+        tuple(figures.values()),
+        (*found.left_out, *under_load.left_out),
+    )
 
 
 def _print_csv(found: History) -> None:

@@ -32,6 +32,7 @@ from voicebench.cli.load_options import (
 )
 from voicebench.cli.options import Config, Json, Set, effective_settings
 from voicebench.cli.output import print_json
+from voicebench.cli.shown import to_stderr
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ def load(
             _print_plan(job, as_json=as_json)
             return
         check_load(job, job.arrivals, ERROR)
+        if effective.settings.judge.baseline is not None:
+            to_stderr("judge.baseline is not used: a single level has none; see `compare`")
         fetch_models_of(job, quiet=quiet)
         with LoadProgress(Console(stderr=True, quiet=quiet)) as progress:
             outcome = run_load(job, progress)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from voicebench import format as form
 from voicebench.figures.summary import PERCENTILES, carries, percentile
 from voicebench.load.call_plan import Arrivals, CallRate, LoadPlan, Population, TurnRate
 from voicebench.load.holding import HeldFor, Times
@@ -190,6 +191,18 @@ def offered_load(arrivals: Arrivals) -> dict[str, object]:
             return {"turns_per_s": per_s}
         case _:
             return {"trace": len(arrivals.calls)}
+
+
+def offered(level: Mapping[str, object]) -> str:
+    """Return what a level offers in words: ``40 callers``, ``30 calls/min``, ``4 turns/s``."""
+    callers, calls, turns = (level.get(name) for name in ("callers", "calls_per_s", "turns_per_s"))
+    if isinstance(callers, int):
+        return form.plural(callers, "caller")
+    if isinstance(calls, int | float):
+        return f"{form.number(60 * calls, 'count')} calls/min"
+    if isinstance(turns, int | float):
+        return f"{form.number(turns, 'count')} turns/s"
+    return "trace"
 
 
 def _gate(found: GateStanding) -> dict[str, object]:

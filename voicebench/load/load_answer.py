@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from voicebench.figures.intervals import percentile_interval
 from voicebench.judging.final import Word
+from voicebench.judging.gates import Verdict, worst
+from voicebench.load.capacity_baseline import BaselineCapacity
 from voicebench.load.holding import HeldFor
 from voicebench.load.level_document import SCHEMA_OF_LEVELS, above_shares
 from voicebench.load.level_rule import LevelStanding
@@ -43,16 +45,19 @@ def word_of_level(held: HeldFor) -> Word:
     return words.get(judged.standing, Word.UNDECIDED)
 
 
-def word_of_answer(answer: CapacityAnswer | None, at_least: int | None) -> Word:
-    """Return the verdict of a search; None for one that was interrupted."""
+def word_of_answer(
+    answer: CapacityAnswer | None, at_least: int | None, baseline: BaselineCapacity | None = None
+) -> Word:
+    """Return the verdict of a search (None: it was interrupted), also against its baseline."""
     if answer is None:
         return Word.INTERRUPTED
-    return {
-        CapacityVerdict.PASS: Word.PASS,
-        CapacityVerdict.FAIL: Word.FAIL,
-        CapacityVerdict.UNDECIDED: Word.UNDECIDED,
-        CapacityVerdict.INVALID: Word.INVALID,
-    }[answer.verdict(at_least)]
+    found = answer.verdict(at_least)
+    if found is CapacityVerdict.INVALID:
+        return Word.INVALID
+    verdicts = [Verdict(found.value)]
+    if baseline is not None:
+        verdicts.append(baseline.verdict(answer))
+    return Word(worst(verdicts).value)
 
 
 def probe_result(held: HeldFor) -> ProbeResult:
@@ -91,6 +96,7 @@ def capacity_figures(
     at_least: int | None,
     precision: float,
     least: int,
+    baseline: BaselineCapacity | None = None,
 ) -> dict[str, object]:
     """Return the end of ``capacity.json``: the capacity, its bracket and its levels.
 
@@ -113,6 +119,8 @@ def capacity_figures(
             "max_callers": answer.most,
             "notes": notes_on(answer, least),
         }
+    if baseline is not None:
+        document["baseline"] = baseline.as_dict()
     named = ("level", "callers", "purpose", "standing")
     return document | {"levels": [{name: level.get(name) for name in named} for level in levels]}
 

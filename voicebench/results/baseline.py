@@ -89,10 +89,18 @@ def set_baseline(result: Path, results: Path, *, allow_noise: bool = False) -> P
     why = _why_not(run, allow_noise=allow_noise)
     if why:
         raise ResultsError(f"{result} cannot be a baseline: {why}", "measure again")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", run.name):
-        raise ResultsError(f"{result} has a name that no folder can have: {run.name!r}")
-    target = results / FOLDER / run.name
-    fresh = target.with_name(f".{run.name}.new")
+    return copied_as_baseline(result, results, run.name)
+
+
+def copied_as_baseline(result: Path, results: Path, name: str) -> Path:
+    """Copy the files of a run folder as the baseline called ``name``; return the copy.
+
+    Raises `ResultsError` for a name that no folder can have, and if it cannot be written.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
+        raise ResultsError(f"{result} has a name that no folder can have: {name!r}")
+    target = results / FOLDER / name
+    fresh = target.with_name(f".{name}.new")
     try:
         if fresh.exists():
             shutil.rmtree(fresh)

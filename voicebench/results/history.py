@@ -168,7 +168,7 @@ def _point(run: RecordedRun, figures: Sequence[Figure]) -> Point:
     return Point(
         label=run.path.name,
         name=run.name,
-        started_at=_stamp(run.path.name),
+        started_at=started_in(run.path.name),
         commit=str(commit) if commit else None,
         turns=summary.turns,
         failed=summary.failed,
@@ -278,8 +278,8 @@ def _sprint_figure(reading: Mapping[str, object]) -> Figure | None:
         return None
 
 
-def _stamp(folder: str) -> str | None:
-    """Return ``2026-01-02T03:04:05Z`` of ``20260102T030405Z-name``."""
+def started_in(folder: str) -> str | None:
+    """Return ``2026-01-02T03:04:05Z``, when the run of ``20260102T030405Z-name`` began."""
     stamp = folder.partition("-")[0]
     if len(stamp) != 16 or not stamp.endswith("Z"):
         return None

@@ -102,6 +102,18 @@ def run_folders(results: Path, name: str | None = None) -> list[Path]:
     return found
 
 
+def load_folders(results: Path, name: str | None = None) -> list[Path]:
+    """Return the complete folders of runs under load (of ``name``, if given), oldest first."""
+    found = []
+    for levels in sorted(results.glob(f"*/{LEVELS}")):
+        folder = levels.parent
+        stamp, _, label = folder.name.partition("-")
+        wanted = name is None or label == name or label.startswith(f"{name}-")
+        if stamp.endswith("Z") and wanted and not (folder / INCOMPLETE).exists():
+            found.append(folder)
+    return found
+
+
 def name_in(settings: Mapping[str, object]) -> str | None:
     """Return the name of the run with these stored ``settings``."""
     name = object_in(settings, "run").get("name")

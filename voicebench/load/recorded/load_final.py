@@ -21,11 +21,13 @@ from dataclasses import dataclass
 from voicebench.format import plural
 from voicebench.judging.final import Final, Obstacle, Word
 from voicebench.judging.gates import Verdict
+from voicebench.load.capacity_baseline import BaselineCapacity
 from voicebench.load.level_rule import LevelStanding
 from voicebench.load.load_answer import notes_on, word_of_answer, word_of_level
 from voicebench.load.recorded.judged_again import LoadReplay
 from voicebench.load.search import CapacityAnswer
 
+AGAINST = "against the baseline"
 NOT_A_SEARCH = "its levels are not those of a search"
 VERDICTS = {LevelStanding.HOLDS: Verdict.PASS, LevelStanding.FAILS: Verdict.FAIL}
 """The verdict of a gate on a level; all other standings are undecided."""
@@ -68,7 +70,12 @@ def final_of_level(replay: LoadReplay, *, complete: bool) -> LoadFinal:
 
 
 def final_of_search(
-    replay: LoadReplay, at_least: int | None, least: int, *, complete: bool
+    replay: LoadReplay,
+    at_least: int | None,
+    least: int,
+    *,
+    complete: bool,
+    baseline: BaselineCapacity | None = None,
 ) -> LoadFinal:
     """Return the final verdict of a run of ``capacity``."""
     stopped = any(level.held.interrupted for level in replay.levels)
@@ -79,11 +86,15 @@ def final_of_search(
         detail = f"{NOT_A_SEARCH}: {replay.contradiction}"
         found = Obstacle(Word.INVALID, "the search", detail, detail)
         return LoadFinal(Word.INVALID, (found,), (), ())
-    word = word_of_answer(answer, at_least)
+    word = word_of_answer(answer, at_least, baseline)
     if word is Word.INVALID:
         return LoadFinal(word, _invalid("the search", notes_on(answer, least)), (), ())
     reason = capacity_sentence(answer.capacity, answer.high, at_least)
-    return LoadFinal(word, (), (Verdict(word.value),), (), reason=reason)
+    own = Verdict(answer.verdict(at_least).value)
+    if baseline is None:
+        return LoadFinal(word, (), (own,), (), reason=reason)
+    reason = f"{reason}; {AGAINST}: {baseline.sentence(answer)}"
+    return LoadFinal(word, (), (own,), (baseline.verdict(answer),), reason=reason)
 
 
 def capacity_sentence(capacity: int | None, high: int | None, at_least: int | None) -> str:

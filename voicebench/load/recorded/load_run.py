@@ -14,6 +14,7 @@ from pathlib import Path
 
 from voicebench.errors import ResultsError, UsageError
 from voicebench.judging.gates import parse_gate
+from voicebench.load.capacity_baseline import BaselineCapacity, stored_baseline
 from voicebench.load.level_rule import LevelRule
 from voicebench.load.load_answer import answer_head, capacity_figures
 from voicebench.load.load_gate import LoadGate, load_gate, load_gates
@@ -89,6 +90,11 @@ class LoadRun:
         return int(number_in(self.stored, "least") or 1)
 
     @property
+    def baseline(self) -> BaselineCapacity | None:
+        """The baseline of a search; None if none was named."""
+        return stored_baseline(self.stored)
+
+    @property
     def shown_level(self) -> RecordedLevel | None:
         """The level that the answer rests on: of a search the confirmed one, else the last one."""
         confirmed = [level for level in self.levels if level.purpose == "confirm"]
@@ -99,7 +105,13 @@ class LoadRun:
         """The final verdict, computed again."""
         complete = self.complete and not self.cut_line
         if self.is_search:
-            return final_of_search(self.replay, self.at_least, self.least, complete=complete)
+            return final_of_search(
+                self.replay,
+                self.at_least,
+                self.least,
+                complete=complete,
+                baseline=self.baseline,
+            )
         return final_of_level(self.replay, complete=complete)
 
     @property
@@ -120,6 +132,7 @@ class LoadRun:
             at_least=self.at_least,
             precision=number_in(load, "precision") or 0.0,
             least=self.least,
+            baseline=self.baseline,
         )
 
     def document(self) -> dict[str, object]:

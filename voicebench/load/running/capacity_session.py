@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from voicebench.load.call_plan import Population
+from voicebench.load.capacity_baseline import BaselineCapacity
 from voicebench.load.draws import derived_seed
 from voicebench.load.holding import HeldFor, Times
 from voicebench.load.level_rule import LEAST_BLOCKS, LevelRule
@@ -18,7 +19,9 @@ from voicebench.load.search import ERROR, CapacityAnswer, Probe, find_capacity
 from voicebench.results.load_folder import CAPACITY
 
 
-def run_capacity(job: LoadJob, watch: LevelWatch) -> LoadOutcome:
+def run_capacity(
+    job: LoadJob, watch: LevelWatch, baseline: BaselineCapacity | None = None
+) -> LoadOutcome:
     """Search for the highest number of callers at which every gate holds."""
     load = job.settings.load
     first_rule = LevelRule(job.gates, job.block_s, ERROR)
@@ -35,10 +38,15 @@ def run_capacity(job: LoadJob, watch: LevelWatch) -> LoadOutcome:
                 probe = search.send(probe_result(held))
         except StopIteration as ended:
             answer = ended.value
-        word = word_of_answer(answer, load.at_least)
+        word = word_of_answer(answer, load.at_least, baseline)
         document = answer_head(word, job.gates, load.model_dump(), quick=load.quick)
         document |= capacity_figures(
-            answer, run.levels, at_least=load.at_least, precision=load.precision, least=least
+            answer,
+            run.levels,
+            at_least=load.at_least,
+            precision=load.precision,
+            least=least,
+            baseline=baseline,
         )
         run.folder.finish(CAPACITY, document, complete=answer is not None)
         return LoadOutcome(run.folder.path, document, word)

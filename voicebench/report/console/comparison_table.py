@@ -44,14 +44,14 @@ def comparison_sheet(
         Column(
             "change",
             [
-                Text(_signed(change.change, unit) if change else form.NOTHING)
+                Text(signed(change.change, unit) if change else form.NOTHING)
                 for change, unit in zip(changes, units, strict=True)
             ],
         ),
         Column(
             "interval",
             [
-                Text(_signed_interval(change.interval if change else None, unit))
+                Text(signed_interval(change.interval if change else None, unit))
                 for change, unit in zip(changes, units, strict=True)
             ],
             spare=1,
@@ -68,10 +68,14 @@ def comparison_sheet(
     pairs = [change.pairs for change in changes if change and change.pairs]
     if pairs:
         notes.append(Text(f"turns are paired by their prompts: {max(pairs)} pairs", QUIET))
-    notes += [Text(f"the numbers mean other things: {line}", BAD) for line in found.refused]
+    return Sheet("Side by side", columns, [*notes, *difference_notes(found)])
+
+
+def difference_notes(found: Comparability) -> list[Text]:
+    """Return the notes on the differences of two runs beside their figures."""
+    notes = [Text(f"the numbers mean other things: {line}", BAD) for line in found.refused]
     notes += [Text(line, NEAR) for line in _disagreements("other machine", found.warned)]
-    notes += [Text(line) for line in _disagreements("differs", found.shown)]
-    return Sheet("Side by side", columns, notes)
+    return [*notes, *(Text(line) for line in _disagreements("differs", found.shown))]
 
 
 def against_sheet(judged: Judged) -> Sheet | None:
@@ -86,7 +90,7 @@ def against_sheet(judged: Judged) -> Sheet | None:
         Column("change", [Text(row.change_text()) for row in rows]),
         Column(
             "interval of\nthe change",
-            [Text(_signed_interval(row.around, row.unit)) for row in rows],
+            [Text(signed_interval(row.around, row.unit)) for row in rows],
             spare=2,
         ),
         Column(
@@ -125,11 +129,11 @@ def _levels(intervals: Sequence[Interval | None]) -> list[Text]:
     return [Text(f"{form.percent(level)} intervals of the change", QUIET) for level in levels]
 
 
-def _signed_interval(interval: Interval | None, unit: str) -> str:
+def signed_interval(interval: Interval | None, unit: str) -> str:
     """Return ``-12.0 … +3.1``; an end that the turns cannot bound is ``open``."""
     if interval is None or (interval.low is None and interval.high is None):
         return form.NOTHING
-    ends = ["open" if end is None else _signed(end, unit) for end in (interval.low, interval.high)]
+    ends = ["open" if end is None else signed(end, unit) for end in (interval.low, interval.high)]
     return " … ".join(ends)
 
 
@@ -137,6 +141,7 @@ def _relative(row: ComparedFigure) -> str:
     return "" if not row.relative else f"{100 * row.relative:+z.1f} %"
 
 
-def _signed(value: float, unit: str) -> str:
+def signed(value: float, unit: str) -> str:
+    """Return a change with its sign: ``+3.1``."""
     digits = form.number(value, unit)
     return f"+{digits}" if value > 0 and digits.strip("0.") else digits

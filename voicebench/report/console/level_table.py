@@ -7,15 +7,13 @@ from collections.abc import Mapping, Sequence
 from rich.text import Text
 
 from voicebench import format as form
-from voicebench.judging.final import Word
+from voicebench.load.level_document import offered
 from voicebench.load.level_rule import LevelStanding
 from voicebench.report.console.style import (
     BAD,
     GOOD,
     QUIET,
     UNSURE,
-    VERDICT_SIGNS,
-    VERDICT_STYLES,
     Column,
     Sheet,
 )
@@ -52,57 +50,6 @@ def level_sheet(levels: Sequence[Level], title: str = "Levels") -> Sheet:
         for reason in _texts(level, "reasons")
     ]
     return Sheet(title, columns, notes)
-
-
-def offered(level: Level) -> str:
-    """Return what a level offers: ``40 callers``, ``30 calls/min``, ``4 turns/s``."""
-    if (callers := _float(level.get("callers"))) is not None:
-        return form.plural(int(callers), "caller")
-    if (calls := _float(level.get("calls_per_s"))) is not None:
-        return f"{form.number(60 * calls, 'count')} calls/min"
-    if (turns := _float(level.get("turns_per_s"))) is not None:
-        return f"{form.number(turns, 'count')} turns/s"
-    return "trace"
-
-
-def answer_line(document: Mapping[str, object]) -> Text:
-    """Return the answer of ``capacity.json``, or the verdict of ``load.json``, as one line."""
-    word = Word(str(document["verdict"]))
-    head = Text(f"{VERDICT_SIGNS[word]} {word.value}", f"bold {VERDICT_STYLES[word]}")
-    if "precision" not in document:
-        return head
-    return Text.assemble(head, "  ", _capacity(document))
-
-
-def gate_lines(document: Mapping[str, object]) -> list[Text]:
-    """Return a line for each gate of the level in ``load.json``: its share, bounds and result."""
-    level = document.get("level")
-    gates = level.get("gates") if isinstance(level, dict) else None
-    lines = []
-    for gate in gates if isinstance(gates, list) else []:
-        standing = LevelStanding(str(gate["standing"]))
-        lines.append(
-            Text.assemble(
-                (f"{standing.value:<14}", _STYLES.get(standing, UNSURE)),
-                f" {gate['gate']}: {form.percent(gate['observed'])} of {gate['n']}, "
-                f"by confidence {form.percent(gate['low'])} to {form.percent(gate['high'])}; "
-                f"{form.percent(gate['share'])} needed; effective n {gate['effective_n']:.0f}",
-            )
-        )
-    return lines
-
-
-def _capacity(document: Mapping[str, object]) -> str:
-    capacity, high = _float(document.get("capacity")), _float(document.get("capacity_high"))
-    wanted = _float(document.get("at_least"))
-    asked = "" if wanted is None else f" (at least {wanted:.0f} asked)"
-    if capacity is None:
-        until = "" if high is None else f"; {high:.0f} fail"
-        return f"no level was confirmed{until}{asked}"
-    above = "no level was shown to fail" if high is None else f"{high:.0f} fail"
-    if capacity == 0:
-        return f"capacity 0: a single caller is not carried{asked}"
-    return f"capacity {form.plural(int(capacity), 'caller')}, confirmed; {above}{asked}"
 
 
 def _standing(level: Level) -> Text:

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from voicebench import format as form
 from voicebench.load.level import LevelJudgement
-from voicebench.report.console.level_table import level_sheet, offered
+from voicebench.load.level_document import offered
+from voicebench.report.console.level_table import level_sheet
 from voicebench.report.console.style import QUIET, Printable
 
 MOST_ROWS = 20

@@ -12,12 +12,13 @@ import numpy as np
 from rich.text import Text
 
 from voicebench import format as form
+from voicebench.load.level_document import offered
 from voicebench.load.level_rule import GateStanding
 from voicebench.load.loaded_turn import OUTCOMES
 from voicebench.load.recorded.judged_again import RecordedLevel
 from voicebench.load.recorded.load_final import verdict_of
 from voicebench.load.recorded.load_run import LoadRun
-from voicebench.report.console.level_table import level_sheet, offered
+from voicebench.report.console.level_table import level_sheet
 from voicebench.report.console.sheets import final_line, names
 from voicebench.report.console.style import QUIET, Column, Sheet
 from voicebench.report.console.verdicts import verdict_text

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
 from voicebench import format as form
-from voicebench.judging.gates import Verdict
+from voicebench.judging.gates import OPEN, Verdict
+from voicebench.load.level_document import offered
 from voicebench.load.level_rule import GateStanding
-from voicebench.load.recorded.load_final import verdict_of
+from voicebench.load.recorded.load_final import sentence_of, verdict_of
 from voicebench.load.recorded.load_run import LoadRun
-from voicebench.report.console.level_table import offered
 from voicebench.report.console.load_sheets import load_line, load_sheets, load_side_by_side
 from voicebench.report.console.sheets import final_line, names
 from voicebench.report.exchange.ci_services import command_for
@@ -66,7 +66,10 @@ def load_verdicts(run: LoadRun) -> Iterator[tuple[str, Verdict, str]]:
         return
     if run.is_search:
         wanted = 1 if run.at_least is None else run.at_least
-        yield f"capacity >= {wanted}", Verdict(final.word.value), final.reason
+        answer, before = run.replay.answer, run.baseline
+        yield f"capacity >= {wanted}", final.gates[0], sentence_of(answer, run.at_least)
+        if before is not None and answer is not None:
+            yield "capacity against the baseline", before.verdict(answer), before.sentence(answer)
         return
     for gate in () if level is None else level.held.judgement.gates:
         yield gate.gate.gate.text, verdict_of(gate.standing), gate_text(gate)
@@ -96,7 +99,7 @@ def load_commands(run: LoadRun) -> list[str]:
     ]
     for what, verdict, figures in load_verdicts(run):
         if verdict is not Verdict.PASS:
-            failed = verdict is not Verdict.UNDECIDED
+            failed = verdict not in OPEN
             message = f"{what}: {figures}"
             commands.append(command_for(run.name, verdict.value, message, is_error=failed))
     return commands

@@ -13,11 +13,11 @@ import numpy as np
 
 from voicebench import format as form
 from voicebench.judging.gates import Gate
+from voicebench.load.level_document import offered
 from voicebench.load.loaded_turn import REFUSED, Values, mean_in_flight
 from voicebench.load.recorded.judged_again import RecordedLevel
 from voicebench.load.recorded.level_intervals import LevelFigure, good_share, quantile_of
 from voicebench.load.recorded.load_run import LoadRun
-from voicebench.report.console.level_table import offered
 from voicebench.report.html.charts import TEMPLATES, Spec
 
 WIDTH = 280
