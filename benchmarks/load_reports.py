@@ -27,7 +27,7 @@ from voicebench.settings import load_settings
 
 TURNS = 200_000
 CALLERS = 1_000
-CYCLE_S = 10.0
+CYCLE_S = 11.5
 """About the time from one due moment of a caller to the next."""
 PROMISED_S = 30.0
 PROMISED_MB = 500.0

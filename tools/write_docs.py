@@ -28,6 +28,7 @@ from house import as_markdown, as_picture  # noqa: E402
 from voicebench.figures.metrics import METRICS  # noqa: E402
 from voicebench.load.level_document import LEVEL_COLUMNS  # noqa: E402
 from voicebench.load.load_gate import LOAD_GATES  # noqa: E402
+from voicebench.load.recorded.turn_tables import LOADED_COLUMN_DOCS  # noqa: E402
 from voicebench.report.console.console import print_runs  # noqa: E402
 from voicebench.results.call_rows import CALL_COLUMNS  # noqa: E402
 from voicebench.results.csv_rows import COLUMNS  # noqa: E402
@@ -91,6 +92,11 @@ def load_gates() -> str:
     return "\n".join(["```text", *LOAD_GATES, "```"])
 
 
+def loaded_columns() -> str:
+    """Return the columns that the turns of a run under load have beside the others."""
+    return _columns_table(LOADED_COLUMN_DOCS)
+
+
 def level_columns() -> str:
     """Return the columns of the CSV with one row for each level as a Markdown table."""
     return _columns_table(LEVEL_COLUMNS)
@@ -142,7 +148,12 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "architecture.md": {"layers": as_picture, "rooms": as_markdown},
     "metrics.md": {"metrics": metrics_table, "default gates": default_gates},
     "configuration.md": {"settings": settings_table},
-    "csv.md": {"turns": turn_columns, "metrics": metric_columns, "events": event_columns},
+    "csv.md": {
+        "turns": turn_columns,
+        "metrics": metric_columns,
+        "events": event_columns,
+        "loaded turns": loaded_columns,
+    },
     "load.md": {"load gates": load_gates, "level columns": level_columns},
     "calls.md": {"call gates": call_gates, "call columns": call_columns},
     "reading-a-run.md": {"example": example_run},

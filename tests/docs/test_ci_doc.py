@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from voicebench.cli.capacity import capacity as capacity_command
 from voicebench.cli.run import run as run_command
 from voicebench.errors import ExitCode
 from voicebench.results.checksums import NAME
@@ -130,7 +131,7 @@ def steps(block: dict[str, object]) -> dict[str, str]:
     return {step["name"]: step["run"] for step in job["steps"] if "run" in step}
 
 
-GITHUB, SHORT, GITLAB = BLOCKS
+GITHUB, SHORT, CAPACITY, GITLAB = BLOCKS
 
 
 def test_no_expression_stands_in_a_command_where_it_could_be_one() -> None:
@@ -206,9 +207,36 @@ def test_the_composite_action_reports_and_gives_the_run_s_exit_code(
     }
 
 
-def test_the_short_workflow_gives_only_inputs_that_the_action_has() -> None:
-    (used,) = [step for step in SHORT["jobs"]["measure"]["steps"] if step.get("uses") == "./"]
+@pytest.mark.parametrize("workflow", [SHORT, CAPACITY])
+def test_a_short_workflow_gives_only_inputs_that_the_action_has(
+    workflow: dict[str, dict[str, dict[str, list[dict[str, dict[str, str]]]]]],
+) -> None:
+    ((_, job),) = workflow["jobs"].items()
+    (used,) = [step for step in job["steps"] if str(step.get("uses")) == "./"]
     assert set(used["with"]) <= set(ACTION["inputs"])
+
+
+@pytest.mark.parametrize(("wanted", "code"), [("2", 0), ("9", 2)])
+def test_the_gate_on_capacity_passes_only_if_it_is_confirmed(
+    workplace: Workplace, wanted: str, code: int
+) -> None:
+    (used,) = [step for step in CAPACITY["jobs"]["capacity"]["steps"] if step.get("uses") == "./"]
+    (measure,) = [step for step in ACTION["runs"]["steps"] if step["name"] == "Measure"]
+    arguments = used["with"]["arguments"].replace("--at-least\n2\n", f"--at-least\n{wanted}\n")
+    done = workplace.run(
+        measure["run"],
+        COMMAND=used["with"]["command"],
+        CONFIG=used["with"]["config"],
+        ARGUMENTS=arguments,
+        BASELINE="",
+        REPORTS="reports",
+        GITHUB_OUTPUT=str(workplace.folder / "output"),
+    )
+    assert done.returncode == code
+    suite = ElementTree.parse(workplace.folder / "reports" / "voicebench.xml").getroot()[0]
+    assert suite.get("tests") == "1"
+    made = {path.name for path in (workplace.folder / "reports").iterdir()}
+    assert ("voicebench.html" in made) == (code == 0)
 
 
 def test_the_gitlab_job_measures_reports_and_finds_its_baseline(
@@ -249,5 +277,6 @@ def test_every_command_of_the_tables_is_one_that_exists() -> None:
     assert len(named) >= 6
     options = set(re.findall(r"`(--[a-z-]+)", PAGE))
     parameters = {name.replace("_", "-") for name in run_command.__annotations__}
-    known = {*parameters, "json", "format", "adapter"}
+    parameters |= {name.replace("_", "-") for name in capacity_command.__annotations__}
+    known = {*parameters, "json", "format", "adapter", "for"}
     assert {option.removeprefix("--") for option in options} <= known

@@ -10,6 +10,7 @@ from command_line import voicebench
 from handmade import sprint_turns
 from recorded_folders import write_result
 
+from voicebench.load.recorded.turn_tables import LOADED_COLUMN_DOCS
 from voicebench.results.csv_rows import COLUMNS
 from voicebench.results.tables import EVENT_COLUMN_DOCS, FROM_TURNS, LONG_COLUMN_DOCS
 
@@ -18,6 +19,7 @@ TABLES = {
     "One row for each turn": (("result", "Name of the run folder."), *COLUMNS),
     "One row for each metric": LONG_COLUMN_DOCS,
     "One row for each event": EVENT_COLUMN_DOCS,
+    "Turns under load": LOADED_COLUMN_DOCS,
 }
 
 
