@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-stalled test-torch test-gpu lint format bench bench-ears bench-gpu transport interop docs images wheel clean
+.PHONY: help setup run test test-fast test-stalled test-torch test-gpu lint format bench bench-ears bench-gpu transport interop docs images licences manual wheel clean
 
 help: ## List the targets of this file
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -78,6 +78,13 @@ format: $(VENV)/.test ## Format the code
 
 docs: $(VENV)/.voicebench ## Update the generated parts of the documentation
 	$(BIN)/python tools/write_docs.py
+
+licences: $(VENV)/.voicebench ## Write THIRD_PARTY_LICENSES.md from the packages' metadata
+	$(BIN)/python tools/write_licences.py
+
+manual: $(VENV)/.voicebench ## Write the manual page from the help, to build/voicebench.1
+	mkdir -p build
+	$(BIN)/python tools/write_manual.py build/voicebench.1
 
 images: $(VENV)/.test ## Draw the pictures of the documentation (needs Chromium)
 	$(BIN)/python tools/draw_images.py

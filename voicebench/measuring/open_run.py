@@ -35,6 +35,7 @@ from voicebench.measuring.plan import (
     Observer,
     PlannedTurn,
     audible_rule,
+    check_language,
     plan_idle_turns,
     plan_run,
     prompts_for,
@@ -188,6 +189,7 @@ def open_folder(
     description = described(target, effective.settings)
     effective = named_by_servers(effective, description)
     settings = effective.settings
+    check_language(settings, description)
     recorded = recorded_settings(effective, description)
     wires = kind_of(settings).wires(settings)
     errors = _instrument_errors(wires, load_beside_clients(target), observer.say)

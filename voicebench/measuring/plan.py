@@ -8,7 +8,7 @@ turns, each after a silence.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
@@ -19,6 +19,7 @@ from voicebench.events import Event, Phase
 from voicebench.judging.judgement import look_counts
 from voicebench.machine.machine_state import MachineWatch
 from voicebench.measuring.conversation_history import ConversationHistory
+from voicebench.quoting import quote
 from voicebench.remote import Remote
 from voicebench.secrecy import NO_SECRETS, Secrets
 from voicebench.targets import Target
@@ -61,6 +62,23 @@ class Observer(Protocol):
     def turn_done(self, turn: Timeline) -> None:
         """Take a finished turn, before the next one begins."""
         ...
+
+
+def check_language(settings: Settings, description: Mapping[str, object]) -> None:
+    """Raise `UsageError` for the built-in French prompts with a voice that speaks English.
+
+    ``description`` is that of an open target. A voice whose language is unknown is not judged.
+    """
+    tts = description.get("tts")
+    spoken = tts.get("language") if isinstance(tts, Mapping) else None
+    if settings.run.prompts == "french" and spoken and str(spoken).lower().startswith("en"):
+        voice = quote(str(tts.get("voice") or "")) if isinstance(tts, Mapping) else ""
+        raise UsageError(
+            f"the prompts 'french' are French, and the voice {voice} speaks English",
+            "take a French voice: --voice fr_FR-siwis-medium.onnx (with its .onnx.json, from "
+            "huggingface.co/rhasspy/piper-voices, extra piper) or --voice facebook/mms-tts-fra "
+            "(extra torch)",
+        )
 
 
 def prompts_for(settings: Settings, language: str) -> PromptSet:
