@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from ran_command import Command
 
 from voicebench.checks import call_transports, selftest, transports
 from voicebench.checks.compiled import StageTimes
+from voicebench.cli.option_groups import GROUPS, OTHERS
 from voicebench.engines.native.library import NativeLibrary, NoLibrary
 from voicebench.figures.metrics import METRICS
 from voicebench.machine import environment
@@ -153,6 +155,16 @@ def test_selftest_holds_every_transport_to_a_bound(
 def test_version_and_unknown_commands(voicebench: Command) -> None:
     assert voicebench("--version").out.startswith("voicebench ")
     assert voicebench("dance").code == 2
+
+
+def test_options_of_a_run_are_listed_by_purpose(voicebench: Command) -> None:
+    shown = voicebench("run", "--help").out
+    titles = [*GROUPS, OTHERS]
+    places = [shown.index(f"{title}:\n") for title in titles]
+    assert places == sorted(places)
+    last = shown[places[-1] :]
+    assert re.findall(r"^  (?:-\w, )?(--[a-z-]+)", last, re.MULTILINE) == ["--set", "--help"]
+    assert shown.index("--key-env") < places[1]
 
 
 def test_h_is_help_and_a_shell_can_complete(voicebench: Command) -> None:

@@ -40,6 +40,7 @@ from voicebench.cli.limits import (
     is_about_memory,
     refusal,
 )
+from voicebench.cli.option_groups import GroupedCommand
 from voicebench.cli.shown import forget_secrets, to_stderr
 from voicebench.cli.streams import standard_streams
 from voicebench.errors import OUT_OF_MEMORY, CannotMeasure, ExitCode, VoicebenchError
@@ -61,7 +62,7 @@ app = typer.Typer(
     add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run")(run.run)
+app.command("run", cls=GroupedCommand)(run.run)
 app.command("say")(say.say)
 app.command("call")(call.call)
 app.command("compare")(compare.compare)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from voicebench.engines.models.catalogue import CATALOGUE
 from voicebench.errors import ModelError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
@@ -17,6 +19,12 @@ def hub_folder(model: str, kind: str, files: Sequence[str]) -> Path:
 
     Messages call it "the ``kind`` ``model``". HF_HUB_OFFLINE is respected. Raises `ModelError`.
     """
+    meant = catalogued_like(model)
+    if meant is not None:
+        raise ModelError(
+            f"there is no {kind} {model!r} here, and a hub id is OWNER/NAME",
+            f"did you mean {meant}? `voicebench models list` has the names",
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -42,3 +50,12 @@ def hub_folder(model: str, kind: str, files: Sequence[str]) -> Path:
             f"fetching the {kind} {model!r} failed ({type(error).__name__}: {error})",
             "check the network and the disk, and try again",
         ) from error
+
+
+def catalogued_like(name: str) -> str | None:
+    """Return the model of the catalogue that a name resembles; None if it may be a hub id."""
+    if "/" in name:
+        return None
+    names = {entry.name.lower(): entry.name for entry in CATALOGUE}
+    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.7)
+    return names[close[0]] if close else None
