@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.machinery
 import os
 import socket
 import subprocess
@@ -125,7 +126,11 @@ def test_an_environment_without_pip_fetches_too(
     children: list[subprocess.Popen[bytes]],
 ) -> None:
     entry = index.add()
-    monkeypatch.setattr("importlib.machinery.PathFinder.find_spec", lambda name: None)
+    found = importlib.machinery.PathFinder.find_spec
+    monkeypatch.setattr(
+        "importlib.machinery.PathFinder.find_spec",
+        lambda name, *more: None if name == "pip" else found(name, *more),
+    )
     fetch.fetch(entry, folder)
     assert (folder / "tiny.onnx").read_bytes() == MODEL_FILE
     assert not children
