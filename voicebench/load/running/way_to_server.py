@@ -16,7 +16,7 @@ SECTIONS = ("llm", "tts", "server")
 
 @dataclass(frozen=True, slots=True)
 class WayToServer:
-    """Where client processes find the proxy; nothing of it without faults."""
+    """The way of client processes to the server: through the proxy where there are faults."""
 
     fault_port: int | None = None
     ports: tuple[int, ...] = ()
