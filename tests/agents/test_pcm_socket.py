@@ -1,4 +1,4 @@
-"""A scripted agent behind a real WebSocket on loopback, and agents that break its protocol."""
+"""Agents on a real WebSocket that break the protocol: each is named."""
 
 from __future__ import annotations
 
@@ -12,26 +12,17 @@ from websockets.sync.server import ServerConnection, serve
 
 from voicebench.agents.agent_kinds import agent_kind
 from voicebench.agents.pcm_dialect import read_words
-from voicebench.agents.scripted_agent import AgentScript, ScriptedAgent
 from voicebench.audio.synthetic_voice import synthetic_voice
 from voicebench.calls.call_script import parse_script
 from voicebench.calls.conversation import Manners
 from voicebench.calls.line_sound import line_sound
 from voicebench.calls.running.placing import CallPlan, place_call_in_thread
 from voicebench.calls.sealing import seal_call
-from voicebench.checks.scripted_agent_server import RealAgentTime, answer_calls
 from voicebench.errors import CannotMeasure, UsageError
-from voicebench.figures.metrics import compute
 from voicebench.settings import load_settings
 from voicebench.turn.timeline import Timeline
 
-SCRIPT = AgentScript(
-    wait_s=0.3, transcript_s=0.02, reply_s=0.05, voice_s=0.05, stop_s=0.2, speech_s=1.2
-)
 ONE_LINE = '[[step]]\nsay = "one"\nlimit = "1500ms"\n'
-INTERRUPTED = ONE_LINE + '[[step]]\nsay = "two"\nat = "200ms"\n'
-MARGIN_MS = 150
-"""CI is a noisy machine with two cores."""
 MANNERS = Manners(silence_ms=350, patience_ms=1500, opening_ms=100)
 
 
@@ -45,12 +36,6 @@ def served(talk: Callable[[ServerConnection], None]) -> Iterator[str]:
         thread.join(5)
 
 
-def scripted(socket: ServerConnection) -> None:
-    clock = RealAgentTime()
-    answer_calls(socket, ScriptedAgent(SCRIPT, clock))
-    clock.stop()
-
-
 def called(url: str, steps: str = ONE_LINE, **settings: object) -> list[Timeline]:
     values = {"call.url": url, "call.speak_rate": 16_000}
     values |= {f"call.{name}": value for name, value in settings.items()}
@@ -61,19 +46,6 @@ def called(url: str, steps: str = ONE_LINE, **settings: object) -> list[Timeline
         sound = line_sound(synthetic_voice(round(0.5 * rate), rate), rate, "line")
         plan = CallPlan(script, [sound] * len(script.steps), MANNERS)
         return list(seal_call(place_call_in_thread(agent, plan, 1), 1, "measured").turns)
-
-
-def test_recorded_times_are_the_scripted_ones() -> None:
-    with served(scripted) as url:
-        line, stopped = called(url, INTERRUPTED)
-    assert (line.failure, stopped.failure) == (None, None)
-    found = compute(line)
-    assert found["response_ms"] == pytest.approx(420, abs=MARGIN_MS)
-    assert found["endpoint_ms"] == pytest.approx(300, abs=MARGIN_MS)
-    assert compute(stopped)["stop_ms"] == pytest.approx(200, abs=MARGIN_MS)
-    assert line.call is not None
-    assert line.call.heard == "simulated words"
-    assert line.call.reply == "This is a simulated answer."
 
 
 def closes(socket: ServerConnection) -> None:

@@ -69,7 +69,7 @@ class EchoingAgent(ScriptedAgent):
     """An agent that sends back what it hears."""
 
     def open_call(self, emit: EmitAgentEvent) -> ScriptedAgentCall:
-        return EchoingCall(self._script, self._time, self._voice, emit)
+        return EchoingCall(self._script, self._time, (self._voice, RATE), emit)
 
 
 def called(

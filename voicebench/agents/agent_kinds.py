@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from voicebench.agents import Agent, AgentKind
-from voicebench.agents.scripted_agent import SIMULATED, ScriptedAgent, parse_agent_script
+from voicebench.agents.scripted_agent import (
+    SAMPLE_RATE,
+    SIMULATED,
+    ScriptedAgent,
+    parse_agent_script,
+)
 from voicebench.calls.call_clock import VirtualCallClock
 from voicebench.errors import UsageError
 from voicebench.secret_names import hidden_in_url
 from voicebench.settings import Settings, secrets_of
 
 if TYPE_CHECKING:
+    from voicebench.agents.wire_dialect import WireDialect
     from voicebench.remote.connection.access import Access
 
 LOCAL = "local"
@@ -22,9 +29,9 @@ LOCAL = "local"
 class SimulatedAgent(ScriptedAgent):
     """A scripted agent on a clock of its own, which waits for nothing."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, sound_rate: int = SAMPLE_RATE) -> None:
         self.clock = VirtualCallClock()
-        super().__init__(parse_agent_script(text), self.clock)
+        super().__init__(parse_agent_script(text), self.clock, sound_rate)
 
 
 class SimulatedAgentKind:
@@ -71,8 +78,8 @@ class LocalAgentKind:
         return open_local_agent(settings, say)
 
 
-class PcmSocketKind:
-    """``ws://…``: see `voicebench.agents.pcm_dialect`."""
+class SocketKind:
+    """``ws://…``, in the protocol that ``call.api`` names."""
 
     example = "ws://127.0.0.1:8765/call"
 
@@ -86,32 +93,58 @@ class PcmSocketKind:
 
     def open(self, agent: str, settings: Settings, say: Callable[[str], None]) -> Agent:
         """Return the agent; it connects with its first call."""
-        from voicebench.agents.pcm_dialect import PcmDialect
         from voicebench.agents.socket_agent import SocketAgent
 
         del say
-        call = settings.call
-        return SocketAgent(agent, lambda: PcmDialect(call), _access(settings), name="pcm socket")
+        api = settings.call.api
+        if api == "auto":
+            is_realtime = urlsplit(agent).path.rstrip("/").endswith("/realtime")
+            api = "realtime" if is_realtime else "pcm"
+        return SocketAgent(agent, _dialect(api, settings), _access(api, settings), name=api)
 
 
-def _access(settings: Settings) -> Access:
+def _dialect(api: str, settings: Settings) -> Callable[[], WireDialect]:
+    """Return what makes the dialect of one call."""
+    if api == "realtime":
+        from voicebench.agents.realtime_dialect import RealtimeDialect
+
+        is_beta = settings.server.dialect == "beta"
+        session = settings.call.session
+        return lambda: RealtimeDialect(beta=is_beta, session=session)
+    if api == "telephony":
+        from voicebench.agents.telephony_dialect import TelephonyDialect
+
+        return TelephonyDialect
+    if api == "pipecat":
+        from voicebench.agents.pipecat_dialect import PipecatDialect
+
+        return PipecatDialect
+    from voicebench.agents.pcm_dialect import PcmDialect
+
+    return lambda: PcmDialect(settings.call)
+
+
+def _access(api: str, settings: Settings) -> Access:
     from voicebench.remote.connection.access import Access, ApiKey
     from voicebench.remote.connection.timeouts import Timeouts
 
     call, wire = settings.call, settings.wire
+    headers = dict(call.headers)
+    if api == "realtime" and settings.server.dialect == "beta":
+        headers["OpenAI-Beta"] = "realtime=v1"
     key = None
     if call.key_env is not None:
         key = ApiKey(call.key_env, call.key_header, call.key_scheme)
     return Access(
         timeouts=Timeouts(wire.connect_s, wire.first_byte_s, wire.between_bytes_s, wire.turn_s),
         key=key,
-        headers=call.headers,
+        headers=headers,
         ca_file=Path(wire.ca_file) if wire.ca_file else None,
         hidden=secrets_of(settings),
     )
 
 
-KINDS: tuple[AgentKind, ...] = (LocalAgentKind(), SimulatedAgentKind(), PcmSocketKind())
+KINDS: tuple[AgentKind, ...] = (LocalAgentKind(), SimulatedAgentKind(), SocketKind())
 """Every kind, in the order in which they are asked."""
 
 

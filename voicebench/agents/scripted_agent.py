@@ -95,17 +95,17 @@ class ScriptedAgent:
 
     sample_rate = SAMPLE_RATE
 
-    def __init__(self, script: AgentScript, time: AgentTime) -> None:
+    def __init__(self, script: AgentScript, time: AgentTime, sound_rate: int = SAMPLE_RATE) -> None:
+        """``sound_rate`` is the rate of its sound in Hz."""
         self._script = script
         self._time = time
+        self._rate = sound_rate
         # Played faster, so that it is not the caller's synthetic voice.
-        self._voice = synthetic_voice(
-            round(script.speech_s * SAMPLE_RATE), round(0.8 * SAMPLE_RATE)
-        )
+        self._voice = synthetic_voice(round(script.speech_s * sound_rate), round(0.8 * sound_rate))
 
     def open_call(self, emit: EmitAgentEvent) -> ScriptedAgentCall:
         """Return a call."""
-        return ScriptedAgentCall(self._script, self._time, self._voice, emit)
+        return ScriptedAgentCall(self._script, self._time, (self._voice, self._rate), emit)
 
     def describe(self) -> dict[str, object]:
         """Return the script."""
@@ -124,10 +124,11 @@ class ScriptedAgentCall:
         self,
         script: AgentScript,
         time: AgentTime,
-        voice: NDArray[np.float32],
+        voice: tuple[NDArray[np.float32], int],
         emit: EmitAgentEvent,
     ) -> None:
-        self._voice = voice
+        """``voice`` is the sound of an answer, and its sample rate in Hz."""
+        self._voice, self._rate = voice
         self._script = script
         self._time = time
         self._emit_now = emit
@@ -194,16 +195,16 @@ class ScriptedAgentCall:
                 return
             start_ns = self._time.now_ns()
             self._playing_until = start_ns + _ns(self._script.speech_s)
-        size = round(PIECE_S * SAMPLE_RATE)
+        size = round(PIECE_S * self._rate)
         sent_s = 0.0
         for first in range(0, self._voice.size, size):
             piece = self._voice[first : first + size]
             at_ns = start_ns + _ns(sent_s)
             if first:
-                self._later(at_ns, answer, AgentAudio(piece, SAMPLE_RATE))
+                self._later(at_ns, answer, AgentAudio(piece, self._rate))
             else:
-                self._send(answer, AgentAudio(piece, SAMPLE_RATE))
-            sent_s += piece.size / SAMPLE_RATE / self._script.speed_x
+                self._send(answer, AgentAudio(piece, self._rate))
+            sent_s += piece.size / self._rate / self._script.speed_x
         self._later(start_ns + _ns(sent_s), answer, ReplyComplete())
 
     def _later(self, at_ns: int, answer: int, event: AgentEvent) -> None:

@@ -7,9 +7,9 @@ caller, the wire, and the agent's own timers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from voicebench.agents import Agent
 from voicebench.agents.agent_kinds import SimulatedAgent, agent_kind
@@ -19,6 +19,7 @@ from voicebench.calls.conversation import Manners
 from voicebench.calls.line_sound import line_sound
 from voicebench.calls.running.placing import CallPlan, place_call, place_call_in_thread
 from voicebench.calls.sealing import seal_call
+from voicebench.checks.agent_wires import AGENT_WIRES
 from voicebench.checks.scripted_agent_server import scripted_agent_server
 from voicebench.checks.selftest import InstrumentError, summarize_errors
 from voicebench.errors import CannotMeasure
@@ -29,20 +30,32 @@ from voicebench.turn.timeline import Timeline
 AGENT = "sim:wait=200ms,reply=30ms,voice=40ms,stop=150ms,ignore=100ms,speech=900ms,speed=4x"
 MANNERS = Manners(silence_ms=350, patience_ms=3000, opening_ms=200)
 LINE_S = 0.4
-MOST_ROUNDS = 5
+MOST_ROUNDS = 3
 FIGURES = ("response_ms", "stop_ms")
 
 
 @dataclass(frozen=True, slots=True)
 class CallTransport:
-    """One way to an agent, by the settings of the caller for a server at ``{url}``."""
+    """One way to an agent: its protocol (``call.api``), further settings, and what is compared."""
 
     name: str
-    settings: dict[str, object]
+    api: str
+    settings: Mapping[str, object] = field(default_factory=dict)
+    figures: tuple[str, ...] = FIGURES
+    agent: str = AGENT
 
 
 CALL_TRANSPORTS = (
-    CallTransport("call, PCM socket", {"call.hear_rate": 16_000, "call.speak_rate": 16_000}),
+    CallTransport("call, PCM socket", "pcm", {"call.speak_rate": 16_000}),
+    CallTransport("call, Realtime", "realtime"),
+    CallTransport("call, telephony", "telephony"),
+    # Its agent takes no sound back: it sends in real time, and stops with a whole piece.
+    CallTransport(
+        "call, Pipecat",
+        "pipecat",
+        figures=("response_ms",),
+        agent=AGENT.replace("speed=4x", "speed=1x"),
+    ),
 )
 
 
@@ -55,17 +68,21 @@ def measure_calls(
     """
     errors = []
     rounds = min(rounds, MOST_ROUNDS)
-    simulated = SimulatedAgent(AGENT)
-    plan = plan_of(simulated, rounds)
-    scripted = seal_call(place_call(simulated, plan, 1, simulated.clock), 1, "measured").turns
     for transport in CALL_TRANSPORTS:
         say(transport.name)
-        with scripted_agent_server(AGENT) as url:
-            settings = load_settings(None, {**transport.settings, "call.url": url}).settings
+        # At the rate of the protocol: a voice begins at another millisecond at another rate.
+        simulated = SimulatedAgent(AGENT, AGENT_WIRES[transport.api].rate)
+        plan = plan_of(simulated, rounds)
+        scripted = seal_call(place_call(simulated, plan, 1, simulated.clock), 1, "measured").turns
+        with scripted_agent_server(transport.agent, transport.api) as url:
+            named = {"call.url": url, "call.api": transport.api, **transport.settings}
+            settings = load_settings(None, named).settings
             with closing(agent_kind(url).open(url, settings, say)) as agent:
                 call = place_call_in_thread(agent, plan_of(agent, rounds), 1)
         turns = seal_call(call, 1, "measured").turns
-        errors.append(summarize_errors(transport.name, call_errors_ms(turns, scripted)))
+        errors.append(
+            summarize_errors(transport.name, call_errors_ms(turns, scripted, transport.figures))
+        )
     return errors
 
 
@@ -82,13 +99,15 @@ def plan_of(agent: Agent, rounds: int) -> CallPlan:
     return CallPlan(CallScript("selftest", tuple(steps)), [sound] * len(steps), MANNERS)
 
 
-def call_errors_ms(turns: Sequence[Timeline], scripted: Sequence[Timeline]) -> list[float]:
+def call_errors_ms(
+    turns: Sequence[Timeline], scripted: Sequence[Timeline], figures: Sequence[str]
+) -> list[float]:
     """Return recorded minus scripted response and stop times. Raises `CannotMeasure`."""
     errors = []
     for ours, theirs in zip(turns, scripted, strict=True):
         if ours.failure is not None:
             raise CannotMeasure(f"a scripted call failed: {ours.failure.reason}", "try again")
-        for name in FIGURES:
+        for name in figures:
             recorded, wanted = BY_NAME[name].of(ours), BY_NAME[name].of(theirs)
             if (recorded is None) != (wanted is None):
                 raise CannotMeasure(f"a scripted call shows no {name} in step {ours.turn}")

@@ -1,7 +1,6 @@
 """A scripted agent behind a WebSocket, for the self-test: on the real clock, on loopback.
 
-It speaks the words that `voicebench.agents.pcm_dialect` has by default: sound in binary messages,
-everything else in JSON.
+It speaks each protocol that the caller can speak (`voicebench.checks.agent_wires`).
 """
 
 from __future__ import annotations
@@ -10,26 +9,14 @@ import heapq
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from voicebench.agents.scripted_agent import ScriptedAgent, parse_agent_script
-from voicebench.agents.wire_dialect import as_text
-from voicebench.audio.pcm import to_int16
-from voicebench.calls.agent_events import (
-    AgentAudio,
-    AgentCleared,
-    AgentEvent,
-    CallerTranscript,
-    ReplyComplete,
-    ReplyText,
-    SpeechEndSeen,
-)
+from voicebench.checks.agent_wires import AGENT_WIRES, AgentWire
 from voicebench.errors import CannotMeasure
 
 if TYPE_CHECKING:
@@ -81,61 +68,42 @@ class RealAgentTime:
         return (self._due[0][0] - time.perf_counter_ns()) / 1e9
 
 
-def message_of(event: AgentEvent) -> str | bytes | None:
-    """Return ``event`` in the words of the PCM socket; None if it has none."""
-    found: dict[str, object] | None = None
-    match event:
-        case AgentAudio(pcm, _):
-            return to_int16(pcm).astype("<i2").tobytes()
-        case AgentCleared():
-            found = {"type": "clear"}
-        case SpeechEndSeen():
-            found = {"type": "speech_stopped"}
-        case ReplyComplete():
-            found = {"type": "complete"}
-        case CallerTranscript(text, final):
-            found = {"type": "transcript", "text": text, "final": final}
-        case ReplyText(text):
-            found = {"type": "reply", "text": text}
-    return None if found is None else as_text(found)
-
-
-def serve_agent(script: str, ready: Callable[[int], None]) -> None:
+def serve_agent(script: str, api: str, ready: Callable[[int], None]) -> None:
     """Serve the scripted agent until the process ends; ``ready`` gets the port."""
     from websockets.sync.server import serve
 
     read = parse_agent_script(script)
+    ScriptedAgent(read, RealAgentTime())  # so that no call waits for the voice to be computed
 
     def talk(socket: ServerConnection) -> None:
-        answer_calls(socket, ScriptedAgent(read, time_of_call := RealAgentTime()))
-        time_of_call.stop()
+        wire, clock = AGENT_WIRES[api](), RealAgentTime()
+        answer_calls(socket, ScriptedAgent(read, clock, wire.rate), wire)
+        clock.stop()
 
     with serve(talk, "127.0.0.1", 0, compression=None, logger=_SILENT) as server:
         ready(server.socket.getsockname()[1])
         server.serve_forever()
 
 
-def answer_calls(socket: ServerConnection, agent: ScriptedAgent) -> None:
+def answer_calls(socket: ServerConnection, agent: ScriptedAgent, wire: AgentWire) -> None:
     """Let ``agent`` take the call on ``socket``, until the caller hangs up."""
     from websockets.exceptions import ConnectionClosed
 
     sending = threading.Lock()
 
-    def emit(event: AgentEvent) -> None:
-        message = message_of(event)
-        if message is None:
-            return
-        try:
-            with sending:
+    def send(messages: Iterable[str | bytes]) -> None:
+        with suppress(ConnectionClosed), sending:
+            for message in messages:
                 socket.send(message)
-        except ConnectionClosed:
-            pass
 
-    call = agent.open_call(emit)
+    call = agent.open_call(lambda event: send(wire.messages(event)))
     try:
+        send(wire.replies(None))
         for message in socket:
-            if isinstance(message, bytes):
-                call.hear(np.frombuffer(message, dtype="<i2").astype(np.int16))
+            send(wire.replies(message))
+            frame = wire.heard(message)
+            if frame is not None:
+                call.hear(frame)
     except ConnectionClosed:
         pass
     finally:
@@ -143,11 +111,11 @@ def answer_calls(socket: ServerConnection, agent: ScriptedAgent) -> None:
 
 
 @contextmanager
-def scripted_agent_server(script: str) -> Iterator[str]:
+def scripted_agent_server(script: str, api: str) -> Iterator[str]:
     """Serve ``script`` in a process of its own; yields the URL. Raises `CannotMeasure`."""
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_serve_in_process, args=(script, theirs), daemon=True)
+    process = context.Process(target=_serve_in_process, args=(script, api, theirs), daemon=True)
     process.start()
     try:
         theirs.close()
@@ -161,5 +129,5 @@ def scripted_agent_server(script: str) -> Iterator[str]:
         process.join(10)
 
 
-def _serve_in_process(script: str, ready: Connection) -> None:
-    serve_agent(script, ready.send)
+def _serve_in_process(script: str, api: str, ready: Connection) -> None:
+    serve_agent(script, api, ready.send)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -43,6 +43,9 @@ class CallSettings(PeerSettings):
     """The caller waits so long for an answer to an interruption; a line has a limit of its own."""
     longest_answer_s: Annotated[float, Field(ge=1, le=600)] = 45.0
     """He hangs up on an answer that goes on for longer."""
+    api: Literal["auto", "pcm", "realtime", "telephony", "pipecat"] = "auto"
+    """What the agent at call.url speaks over its WebSocket; 'auto' is 'realtime' for a path that
+    ends in /realtime, else 'pcm'."""
     encoding: str = "s16le"
     """Samples of a PCM socket in both directions: s16le, mulaw or alaw."""
     hear_rate: Annotated[int, Field(ge=8000, le=48_000, multiple_of=50)] = 16_000
@@ -52,6 +55,8 @@ class CallSettings(PeerSettings):
     socket: dict[str, Any] = Field(default={})
     """Words of a PCM socket: opening, ready, clear, transcript, reply, endpoint, complete, failed,
     hang_up (docs/calls.md)."""
+    session: dict[str, Any] = Field(default={})
+    """Merged into the settings of a Realtime session last."""
     gates: list[str] = Field(default=list(CALL_GATES))
     """What a call is judged by."""
 

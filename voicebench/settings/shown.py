@@ -24,7 +24,7 @@ from voicebench.secret_names import (
 from voicebench.settings.sections import Settings, all_keys, lookup, nested
 
 _URLS = frozenset({"url", "proxy"})
-_TABLES = frozenset({"extra", "body", "socket"})
+_TABLES = frozenset({"extra", "body", "socket", "session"})
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 

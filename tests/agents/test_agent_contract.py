@@ -1,0 +1,79 @@
+"""One contract for every protocol: a scripted agent on a real WebSocket is measured as scripted."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+
+import pytest
+from websockets.sync.server import ServerConnection, serve
+
+from voicebench.agents.agent_kinds import agent_kind
+from voicebench.agents.scripted_agent import AgentScript, ScriptedAgent
+from voicebench.audio.synthetic_voice import synthetic_voice
+from voicebench.calls.call_script import parse_script
+from voicebench.calls.conversation import Manners
+from voicebench.calls.line_sound import line_sound
+from voicebench.calls.running.placing import CallPlan, place_call_in_thread
+from voicebench.calls.sealing import seal_call
+from voicebench.checks.agent_wires import AGENT_WIRES
+from voicebench.checks.scripted_agent_server import RealAgentTime, answer_calls
+from voicebench.figures.metrics import compute
+from voicebench.settings import load_settings
+
+MARGIN_MS = 150
+"""CI is a noisy machine with two cores."""
+STEPS = """
+[[step]]
+say = "one"
+limit = "1500ms"
+[[step]]
+say = "two"
+at = "200ms"
+"""
+MANNERS = Manners(silence_ms=350, patience_ms=1500, opening_ms=100)
+SHOWS_WORDS = {"pcm", "realtime", "pipecat"}
+
+
+@pytest.mark.parametrize("api", AGENT_WIRES)
+def test_recorded_times_are_the_scripted_ones(api: str) -> None:
+    # Pipecat takes nothing back: its sound has to come no faster than it is played.
+    script = AgentScript(
+        wait_s=0.3,
+        transcript_s=0.02,
+        reply_s=0.05,
+        voice_s=0.05,
+        stop_s=0.2,
+        speech_s=1.2,
+        speed_x=1.0 if api == "pipecat" else 4.0,
+    )
+
+    def talk(socket: ServerConnection) -> None:
+        wire, clock = AGENT_WIRES[api](), RealAgentTime()
+        answer_calls(socket, ScriptedAgent(script, clock, wire.rate), wire)
+        clock.stop()
+
+    ScriptedAgent(script, RealAgentTime(), AGENT_WIRES[api]().rate)  # computes the voice
+    with serve(talk, "127.0.0.1", 0, compression=None) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
+        named = {"call.url": url, "call.api": api, "call.speak_rate": 16_000}
+        read = load_settings(None, named).settings
+        with closing(agent_kind(url).open(url, read, lambda _line: None)) as agent:
+            rate = agent.sample_rate
+            sound = line_sound(synthetic_voice(round(0.5 * rate), rate), rate, "line")
+            plan = CallPlan(parse_script(STEPS, "script"), [sound] * 2, MANNERS)
+            call = place_call_in_thread(agent, plan, 1)
+        server.shutdown()
+        thread.join(5)
+    line, stopped = seal_call(call, 1, "measured").turns
+    assert (line.failure, stopped.failure) == (None, None)
+    assert compute(line)["response_ms"] == pytest.approx(420, abs=MARGIN_MS)
+    assert compute(stopped)["stop_ms"] == pytest.approx(200, abs=MARGIN_MS)
+    assert compute(line)["call_unattributed_ms"] == pytest.approx(0, abs=1e-6)
+    if api in SHOWS_WORDS:
+        assert compute(line)["endpoint_ms"] == pytest.approx(300, abs=MARGIN_MS)
+        assert line.call is not None
+        assert line.call.heard == "simulated words"
+        assert line.call.reply == "This is a simulated answer."
