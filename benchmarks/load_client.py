@@ -4,9 +4,9 @@
 paced server, which has the first core while the client's processes have the last one. The replies
 come as fast as they are played (25 pieces a second), so a caller receives for as long as it
 listens. The callers behave as by default: 5.5 s of pause, replies of 4.8 s. ``route`` is ``voice``
-(a WebSocket) or ``cascade`` (chat and speech over HTTP). ``apart`` seals on the server's core:
-where other programs fill the machine and the benchmark has real-time priority, the system takes the
-client's core away for 50 ms a second when client and sealing together fill it.
+(a WebSocket; a thread a call) or ``cascade`` (chat and speech over HTTP; one reading loop).
+``apart`` seals on the server's core: if other programs fill the machine and the benchmark has
+real-time priority, the system takes a core away for 50 ms a second that client and sealing fill.
 
 It prints, of all turns due after the first 10 s: how late they began, how long bytes lay in the
 kernel until they were stamped, how far first audio is from the script, and how many turns were
@@ -29,6 +29,7 @@ from voicebench.load.distributions import read_count, read_duration
 from voicebench.load.loaded_turn import ANSWERED, columns_of_turns
 from voicebench.load.pacing.paced_process import paced_server
 from voicebench.load.pacing.paced_script import PacedScript
+from voicebench.load.reading.reading_choice import is_readable
 from voicebench.load.running.client_cores import choose_cores
 from voicebench.load.running.level_task import LevelTask
 from voicebench.load.running.local_engine import LocalEngine, LocalLevel
@@ -67,7 +68,9 @@ def main(callers: int, seconds: float, route: str, *, apart: bool) -> None:
         prompts = tuple(f"What is the answer to question {number}?" for number in range(50))
 
         def new_task(plan: LoadPlan, level: int) -> LevelTask:
-            return LevelTask(plan, level, settings, prompts, METRICS, AudibleRule())
+            return LevelTask(
+                plan, level, settings, prompts, METRICS, AudibleRule(), reads=is_readable(settings)
+            )
 
         cores = choose_cores(1, ["127.0.0.1"], wanted=1)
         if apart:

@@ -22,8 +22,9 @@ from voicebench.turn.playback import NS_PER_S
 class ClientWatch:
     """Compares counters with those at the start of a level.
 
-    ``processes`` are the numbers of the processes on each core of the client. ``ports`` are those
-    of the servers on this machine: the time of the processes that listen there is not foreign.
+    ``processes`` are the numbers of the processes of each core: that of the client process first.
+    ``ports`` are those of the servers on this machine: the time of the processes that listen there
+    is not foreign.
     """
 
     def __init__(self, processes: Sequence[Collection[int]], ports: Collection[int]) -> None:
@@ -41,7 +42,8 @@ class ClientWatch:
         spent = {pid: seconds - self._before.get(pid, 0.0) for pid, seconds in now.items()}
         if elapsed_s <= 0:
             return ClientState()
-        of_cores = [sum(spent.get(pid, 0.0) for pid in core) / elapsed_s for core in self._cores]
+        # A sealing process gives way to the client process of its core, so it delays no read.
+        of_cores = [spent.get(core[0], 0.0) / elapsed_s for core in self._cores if core]
         return ClientState(
             min(max(of_cores, default=0.0), 1.0), self._foreign(busy_s, spent, elapsed_s)
         )
