@@ -333,12 +333,24 @@ ROOMS = (
     Room(
         "server",
         "the pipeline behind HTTP and WebSocket, with a web page",
-        ("audio", "engines.llm", "pipeline", "settings", "targets", "text", "turn"),
+        (
+            "agents",
+            "agents.local",
+            "audio",
+            "calls",
+            "engines.llm",
+            "pipeline",
+            "settings",
+            "targets",
+            "text",
+            "turn",
+        ),
     ),
     Room(
         "cli",
         "one module for each command; the only room that prints or exits",
         (
+            "agents",
             "audio",
             "calls",
             "calls.running",

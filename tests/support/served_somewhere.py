@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from scripted_engines import Scripted
 
+from voicebench.agents import Agent
 from voicebench.server.app import ServeOptions
 from voicebench.server.connections import Limits
 from voicebench.server.request_gate import LOOPBACK_NAMES
@@ -26,12 +27,13 @@ def server(
     most_running: int = 4,
     most_waiting: int = 8,
     limits: Limits | None = None,
+    agent: Agent | None = None,
 ) -> Iterator[str]:
     """Serve a script (``sim:…``) or engines, and give the URL."""
     if isinstance(served, str):
         served = ServedScript(served)
     options = ServeOptions(token, LOOPBACK_NAMES, most_running, most_waiting)
-    with serving(served, options, limits) as url:
+    with serving(served, options, limits, agent) as url:
         yield url
 
 

@@ -16,6 +16,7 @@ from voicebench.errors import ExitCode
 from voicebench.machine.extras import require
 
 if TYPE_CHECKING:
+    from voicebench.agents import Agent
     from voicebench.server.served import Served
     from voicebench.settings import Settings
 
@@ -52,6 +53,9 @@ def serve(
     device: Device = None,
     assignments: Set = None,
     as_json: Json = False,
+    ears: Annotated[
+        bool, typer.Option("--ears", help="Take spoken calls too (needs the extra ears).")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")] = False,
 ) -> None:
     """Serve the pipeline over HTTP and WebSocket.
@@ -63,11 +67,15 @@ def serve(
 
       voicebench serve
 
+      voicebench serve --ears
+
       voicebench serve --port 9000 --llm path/to/model --voice fr.onnx
 
       VOICEBENCH_TOKEN=… voicebench serve --host 0.0.0.0 --token-env VOICEBENCH_TOKEN
     """
     require("serve")
+    if ears:
+        require("ears")
     settings = effective_settings(
         config,
         assignments,
@@ -93,6 +101,7 @@ def serve(
         bind(host, port, has_token=token is not None) as listener,
         _opened(settings, quiet=quiet) as served,
     ):
+        agent = _agent(served, quiet=quiet) if ears else None
         options = ServeOptions(token, names_of(listener, host), most_running, most_waiting)
         url = url_of(listener)
         if as_json:
@@ -101,7 +110,7 @@ def serve(
             print_json(described, indent=None)
         else:
             typer.echo(f"serving on {url}")
-        stopped_hard = serve_until_stopped(served, options, listener, drain_s=DRAIN_S)
+        stopped_hard = serve_until_stopped(served, options, listener, drain_s=DRAIN_S, agent=agent)
     if stopped_hard:
         raise typer.Exit(ExitCode.INTERRUPTED)
 
@@ -129,6 +138,19 @@ def _log_in_plain_words(token: str | None) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(Plain())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def _agent(served: Served, *, quiet: bool) -> Agent:
+    """Load the ears. Raises `UsageError` if what is served cannot answer a voice."""
+    from rich.console import Console
+
+    from voicebench.errors import UsageError
+    from voicebench.server.served import ServedCascade
+
+    if not isinstance(served, ServedCascade):
+        raise UsageError("--ears needs the target 'cascade'", "leave out --target")
+    console = Console(stderr=True, quiet=quiet)
+    return served.local_agent(lambda line: console.print(shown(line), markup=False))
 
 
 @contextmanager

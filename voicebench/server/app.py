@@ -18,7 +18,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.websockets import WebSocket
 
 from voicebench import __version__
+from voicebench.agents import Agent
 from voicebench.server.admission import Turns
+from voicebench.server.call_forms import PcmForm, TelephonyForm
 from voicebench.server.chat_route import chat_form
 from voicebench.server.clock import unix_time
 from voicebench.server.counters import CONTENT_TYPE, ServerCounters
@@ -47,6 +49,7 @@ from voicebench.server.request_bodies import (
 from voicebench.server.request_gate import RequestGate
 from voicebench.server.served import Served
 from voicebench.server.speech_socket import speech_socket
+from voicebench.server.spoken_calls import CallDesk, call_socket
 from voicebench.server.voice_route import voice_socket
 
 
@@ -64,8 +67,11 @@ class ServeOptions:
     most_waiting: int = 32
 
 
-def create_app(served: Served, options: ServeOptions) -> FastAPI:
-    """Return the application for ``served``; `turns_of` gives its turns."""
+def create_app(served: Served, options: ServeOptions, agent: Agent | None = None) -> FastAPI:
+    """Return the application for ``served``; `turns_of` gives its turns.
+
+    ``agent`` takes spoken calls.
+    """
     counters = ServerCounters()
     turns = Turns(
         most_running=options.most_running,
@@ -95,6 +101,7 @@ def create_app(served: Served, options: ServeOptions) -> FastAPI:
     _add_plain_routes(app, served, turns)
     _add_state_routes(app, served, turns, counters)
     _add_sockets(app, served, turns)
+    _add_calls(app, CallDesk(agent))
     _add_page(app)
     app.add_middleware(
         RequestGate, token=options.token, hosts=options.hosts, note_answer=counters.note_answer
@@ -198,6 +205,11 @@ def _add_sockets(app: FastAPI, served: Served, turns: Turns) -> None:
     add("/v1/voice", voice_socket)
     add("/v1/realtime", realtime_socket)
     add("/tts/socket", speech_socket)
+
+
+def _add_calls(app: FastAPI, desk: CallDesk) -> None:
+    app.add_api_websocket_route("/v1/call", call_socket(desk, PcmForm))
+    app.add_api_websocket_route("/v1/media-stream", call_socket(desk, TelephonyForm))
 
 
 def _add_page(app: FastAPI) -> None:

@@ -24,6 +24,7 @@ import psutil
 import uvicorn
 from fastapi import FastAPI
 
+from voicebench.agents import Agent
 from voicebench.errors import UsageError
 from voicebench.server.app import ServeOptions, create_app, turns_of
 from voicebench.server.bounded_protocols import http_protocol, socket_protocol
@@ -165,7 +166,12 @@ class VoiceServer(uvicorn.Server):
 
 
 def serve_until_stopped(
-    served: Served, options: ServeOptions, listener: socket.socket, *, drain_s: float
+    served: Served,
+    options: ServeOptions,
+    listener: socket.socket,
+    *,
+    drain_s: float,
+    agent: Agent | None = None,
 ) -> bool:
     """Serve in the main thread until a signal comes; return whether there was a second one."""
     # Switch from a thread that computes in Python to the event loop after this long. Python's
@@ -174,7 +180,8 @@ def serve_until_stopped(
     # What is loaded by now stays loaded; collecting it again and again would delay turns.
     gc.collect()
     gc.freeze()
-    server = VoiceServer(create_app(served, options), drain_s=drain_s, limits=_limits_here())
+    app = create_app(served, options, agent)
+    server = VoiceServer(app, drain_s=drain_s, limits=_limits_here())
     server.run([listener])
     return server.stopped_hard
 
@@ -191,7 +198,10 @@ def _limits_here() -> Limits:
 
 @contextmanager
 def serving(
-    served: Served, options: ServeOptions | None = None, limits: Limits | None = None
+    served: Served,
+    options: ServeOptions | None = None,
+    limits: Limits | None = None,
+    agent: Agent | None = None,
 ) -> Iterator[str]:
     """Serve in a thread of this process, on a free loopback port; give the URL.
 
@@ -200,7 +210,7 @@ def serving(
     listener = bind("127.0.0.1", 0, has_token=False)
     url = url_of(listener)
     options = options or ServeOptions(hosts=LOOPBACK_NAMES)
-    server = VoiceServer(create_app(served, options), drain_s=5.0, limits=limits)
+    server = VoiceServer(create_app(served, options, agent), drain_s=5.0, limits=limits)
     thread = threading.Thread(target=server.run, args=([listener],), name="voicebench-server")
     thread.start()
     try:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voicebench.engines.llm.generation import InProcessLanguageModel
 from voicebench.errors import UsageError
@@ -26,6 +27,9 @@ from voicebench.text.chat_template import PastMessage
 from voicebench.text.chunking import Chunker
 from voicebench.text.prompts import language_of
 from voicebench.text.prompts import load as load_prompts
+
+if TYPE_CHECKING:
+    from voicebench.agents.local.local_agent import LocalAgent
 
 _SERVED = "served"
 """All requests may find again what earlier ones computed."""
@@ -113,6 +117,15 @@ class ServedCascade(Served):
         super().__init__(cascade, cascade.llm, cascade.tts)
         self._cascade = cascade
         self._device = shared_device(cascade)
+
+    def local_agent(self, say: Say) -> LocalAgent:
+        """Return an agent that answers calls with these engines; loads its ears.
+
+        Raises as `voicebench.agents.local.local_agent.Ears`.
+        """
+        from voicebench.agents.local.local_agent import Ears, LocalAgent
+
+        return LocalAgent(Ears(say), self._cascade, device=self._device)
 
     def new_schedule(self) -> FreeForAll:
         """Return a place in the queue for the device."""

@@ -155,10 +155,17 @@ class LocalCall:
 class LocalAgent:
     """Ears, a language model and a voice in this process."""
 
-    def __init__(self, ears: Ears, cascade: Cascade, policy: TurnPolicy | None = None) -> None:
+    def __init__(
+        self,
+        ears: Ears,
+        cascade: Cascade,
+        policy: TurnPolicy | None = None,
+        device: DeviceQueue | None = None,
+    ) -> None:
+        """Join them; ``device`` is the queue of others that use the same engines."""
         self._ears = ears
         self._cascade = cascade
-        self._device = shared_device(cascade)
+        self._device = device or shared_device(cascade)
         self._policy = policy or TurnPolicy()
         self._numbers = itertools.count(1)
         self._name = f"{id(self):x}"
