@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from chromium import launched, needs_chromium
+from golden_files import assert_golden
 from load_folders import edit_level, written_capacity, written_load
 
 from voicebench.load.recorded.load_run import LoadRun, read_load_run
@@ -55,6 +56,13 @@ def test_the_page_has_every_part(searched: LoadRun) -> None:
         assert f">{heading}<" in page
     assert searched.final.why() in page
     assert not re.search(r'(src|href)="(?!#|data:)', page)
+
+
+def test_the_page_is_what_was_last_read(searched: LoadRun) -> None:
+    page = load_html([searched], drawer=undrawn)
+    page = re.sub(r"<(style|script)>.*?</\1>", r"<\1></\1>", page, flags=re.DOTALL)
+    page = re.sub(r"sha256-[^']*", "sha256-", page)
+    assert_golden(Path(__file__).parent / "golden" / "html" / "load.html", page)
 
 
 def test_the_latency_has_both_moments_its_band_and_the_limit(searched: LoadRun) -> None:
