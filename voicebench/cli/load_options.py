@@ -55,6 +55,13 @@ Faults = Annotated[
         help="Turns that meet a fault of the network: 'reset=1%,slow=2%,stall=1%'.",
     ),
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Take the turns from all machines of a Ray cluster: auto, or HOST:6379.",
+    ),
+]
 Gates = Annotated[
     list[str] | None,
     typer.Option(
@@ -114,6 +121,7 @@ def load_settings_of(
     seed: int | None,
     interrupt: str | None = None,
     faults: str | None = None,
+    ray: str | None = None,
     gates: Sequence[str] | None,
     no_gate: bool = False,
     quick: bool = False,
@@ -130,6 +138,7 @@ def load_settings_of(
         "load.seed": seed,
         "load.interrupt": interrupt,
         "load.faults": faults,
+        "load.ray": ray,
         "load.quick": quick or None,
         "load.gates": [] if no_gate else (list(gates) if gates else None),
     } | server_settings(server)

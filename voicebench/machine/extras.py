@@ -54,6 +54,7 @@ EXTRAS = (
     Extra("compressed", "MP3, Opus, AAC and FLAC", ("av",)),
     Extra("html", "HTML reports with charts", ("vl_convert",)),
     Extra("pandas", "data frames", ("pandas",)),
+    Extra("ray", "load from many machines", ("ray",)),
     Extra("quality", "word error rates", ("faster_whisper", "jiwer", "soxr")),
 )
 """All extras but ``all``. A module that two of them bring belongs to the first."""

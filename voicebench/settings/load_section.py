@@ -50,6 +50,9 @@ class LoadSettings(SettingsSection):
     processes: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Client processes, each on a core of its own. Unset: as many as the callers need, on cores
     that a server on this machine does not need."""
+    ray: str | None = None
+    """Address of a Ray cluster whose machines carry out the plan together: 'auto' for the one that
+    this machine belongs to, or 'HOST:6379'. Unset: this machine alone."""
     max_callers: Annotated[int, Field(ge=1, le=1_000_000)] = 64
     """Largest level of `capacity`."""
     precision: Annotated[float, Field(ge=0.01, le=1)] = 0.10

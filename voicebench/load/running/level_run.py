@@ -21,7 +21,9 @@ from voicebench.load.level_document import (
 )
 from voicebench.load.level_rule import LevelRule
 from voicebench.load.running.load_job import LoadJob
+from voicebench.load.running.machines_engine import MachinesLevel
 from voicebench.load.running.opened_engine import engine_for
+from voicebench.load.running.ray_machines import machines_of
 from voicebench.load.running.way_to_server import way_to_server
 from voicebench.machine.environment import describe_environment
 from voicebench.results.folder import check_writable
@@ -78,7 +80,9 @@ class LevelRun:
 
         with closing(self.engine.start(plan, number)) as level:
             held = hold(level, rule, times, look)
+            machines = level.describe() if isinstance(level, MachinesLevel) else {}
         document = level_document(number, purpose, plan, times, level_figures(rule, held))
+        document |= machines
         self.folder.add_level(document, csv_cells(document))
         self.levels.append(document)
         self.watch.ended(document)
@@ -93,8 +97,8 @@ def open_level_run(job: LoadJob, rule: LevelRule, watch: LevelWatch) -> Iterator
     """
     settings = job.settings
     check_writable(Path(settings.run.results))
-    with way_to_server(settings) as way:
-        opened = engine_for(job, rule, way)
+    with way_to_server(settings) as way, machines_of(settings.load.ray) as machines:
+        opened = engine_for(job, rule, way, machines)
         with create_load_folder(
             Path(settings.run.results),
             settings.run.name,

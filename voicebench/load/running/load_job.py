@@ -33,6 +33,7 @@ from voicebench.load.running.refusals import (
     check_allowed,
     check_faults,
     check_ports,
+    check_ray,
     receiving_at_once,
     server_urls,
 )
@@ -165,7 +166,9 @@ def check_load(job: LoadJob, largest: Arrivals, error: float) -> LevelCost:
     check_allowed(settings, at_once, job.permitted, same_machine=job.same_machine)
     if settings.load.faults is not None:
         check_faults(settings)
-    if not settings.run.target.startswith(PREFIX):
+    if settings.load.ray is not None:
+        check_ray(settings)
+    if settings.load.ray is None and not settings.run.target.startswith(PREFIX):
         client_cores(job, job.arrivals)
         turns_per_s = offered_turns_per_s(job.plan(job.arrivals, 1), settings.load.reply_s)
         check_ports(at_once, turns_per_s / job.behaviour.turns.mean)
@@ -188,11 +191,14 @@ def check_load(job: LoadJob, largest: Arrivals, error: float) -> LevelCost:
     return cost
 
 
-def client_cores(job: LoadJob, arrivals: Arrivals) -> ClientCores:
-    """Return the cores of the client for a level. Raises `UsageError` if they are too few."""
+def client_cores(job: LoadJob, arrivals: Arrivals, machines: int = 1) -> ClientCores:
+    """Return the cores of the client for a level, on each of ``machines`` machines.
+
+    Raises `UsageError` if they are too few.
+    """
     settings = job.settings
     return choose_cores(
-        receiving_at_once(arrivals, job.behaviour, settings.load.reply_s),
+        receiving_at_once(arrivals, job.behaviour, settings.load.reply_s) / machines,
         [urlsplit(url).hostname or "" for url in server_urls(settings)],
         wanted=settings.load.processes,
         in_process=bool(kind_of(settings).models(settings, voice_only=False)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -18,13 +18,16 @@ from voicebench.load.running.client_cores import MOST_READING, ClientCores, is_t
 from voicebench.load.running.level_task import LevelTask
 from voicebench.load.running.load_job import LoadJob, client_cores, is_read
 from voicebench.load.running.local_engine import LocalEngine
-from voicebench.load.running.refusals import receiving_at_once, server_urls
+from voicebench.load.running.machine_clients import MachineNeeds
+from voicebench.load.running.machines_engine import MachinesEngine
+from voicebench.load.running.ray_machines import RayMachine
+from voicebench.load.running.refusals import check_same_server, receiving_at_once, server_urls
 from voicebench.load.running.virtual_engine import VirtualEngine
 from voicebench.load.running.way_to_server import WayToServer
 from voicebench.measuring.plan import audible_rule, prompts_for
 from voicebench.settings import Settings, secrets_of, shown_settings
 from voicebench.targets import Cancellable
-from voicebench.targets.kinds import open_target
+from voicebench.targets.kinds import kind_of, open_target
 from voicebench.targets.recorded_names import described, named_by_servers, recorded_settings
 from voicebench.targets.script import PREFIX, parse_script
 from voicebench.text.chunking import Chunker
@@ -48,15 +51,19 @@ class OpenedEngine:
     """Whether turns take their time; else a thousand may end in a second."""
 
 
-def engine_for(job: LoadJob, rule: LevelRule, way: WayToServer) -> OpenedEngine:
+def engine_for(
+    job: LoadJob, rule: LevelRule, way: WayToServer, machines: Sequence[RayMachine] = ()
+) -> OpenedEngine:
     """Return the engine for the job's target, whose client processes reach it by ``way``.
+
+    With ``machines`` these carry out the plan, otherwise this one.
 
     A real target is opened and closed once, so that it says what it is. Raises a `VoicebenchError`
     if it cannot be opened.
     """
     if job.settings.run.target.startswith(PREFIX):
         return _virtual(job, rule)
-    return _local(job, rule, way)
+    return _local(job, rule, way, machines)
 
 
 def _virtual(job: LoadJob, rule: LevelRule) -> OpenedEngine:
@@ -87,7 +94,9 @@ def _virtual(job: LoadJob, rule: LevelRule) -> OpenedEngine:
     )
 
 
-def _local(job: LoadJob, rule: LevelRule, way: WayToServer) -> OpenedEngine:
+def _local(
+    job: LoadJob, rule: LevelRule, way: WayToServer, machines: Sequence[RayMachine]
+) -> OpenedEngine:
     with closing(open_target(job.settings, _ignore)) as target:
         description = described(target, job.settings)
         can_be_cut = isinstance(target, Cancellable)
@@ -98,7 +107,8 @@ def _local(job: LoadJob, rule: LevelRule, way: WayToServer) -> OpenedEngine:
     effective = named_by_servers(job.effective, description)
     settings = effective.settings
     texts = prompts_for(settings, "en").measured
-    cores = client_cores(job, job.arrivals)
+    check_same_server(settings, [machine.facts.host for machine in machines])
+    cores = client_cores(job, job.arrivals, max(len(machines), 1))
     reads = is_read(job)
 
     def new_task(plan: LoadPlan, level: int) -> LevelTask:
@@ -114,7 +124,12 @@ def _local(job: LoadJob, rule: LevelRule, way: WayToServer) -> OpenedEngine:
             fault_port=way.fault_port,
         )
 
-    engine = LocalEngine(new_task, cores, {*_ports_here(settings), *way.ports})
+    engine: LocalEngine | MachinesEngine
+    if machines:
+        needs = _needs(job, settings, len(machines), reads=reads)
+        engine = MachinesEngine(new_task, machines, needs)
+    else:
+        engine = LocalEngine(new_task, cores, {*_ports_here(settings), *way.ports})
 
     def keep_with(keep: Callable[[Timeline], None]) -> None:
         engine.keep = keep
@@ -128,8 +143,21 @@ def _local(job: LoadJob, rule: LevelRule, way: WayToServer) -> OpenedEngine:
             "target": description,
             "clock": "real",
             "client": cores.describe() | {"engine": "reader" if reads else "threads"},
-            "reader_error": _reader_error(job, cores) if reads else None,
+            "reader_error": _reader_error(job, cores) if reads and not machines else None,
         },
+    )
+
+
+def _needs(job: LoadJob, settings: Settings, machines: int, *, reads: bool) -> MachineNeeds:
+    """Return what each of ``machines`` machines needs for its part of the replies."""
+    load = job.settings.load
+    return MachineNeeds(
+        receiving_at_once(job.arrivals, job.behaviour, load.reply_s) / machines,
+        tuple(urlsplit(url).hostname or "" for url in server_urls(settings)),
+        tuple(_ports_here(settings)),
+        load.processes,
+        bool(kind_of(settings).models(settings, voice_only=False)),
+        reads,
     )
 
 

@@ -125,6 +125,31 @@ def check_faults(settings: Settings) -> None:
             )
 
 
+def check_ray(settings: Settings) -> None:
+    """Raise `UsageError` for a load that several machines cannot take together."""
+    if settings.run.target.startswith(PREFIX):
+        raise UsageError(
+            "--ray needs a server: a simulated target is on the clock of one machine",
+            "give --server URL, or leave --ray out",
+        )
+    if settings.load.faults is not None:
+        raise UsageError(
+            "--faults and --ray exclude each other: the fault proxy is on one machine",
+            "leave one of them out",
+        )
+
+
+def check_same_server(settings: Settings, hosts: Collection[str]) -> None:
+    """Raise `UsageError` if a URL leads to another server on each of several machines."""
+    for url in server_urls(settings):
+        host = urlsplit(url).hostname or ""
+        if len(set(hosts)) > 1 and (host == "localhost" or host.startswith("127.")):
+            raise UsageError(
+                f"{hidden_in_url(url)} is another server on each of {len(set(hosts))} machines",
+                "give an address of the server that all machines reach",
+            )
+
+
 def is_near(host: str) -> bool:
     """Return whether ``host`` is this machine, or an address of a private network.
 

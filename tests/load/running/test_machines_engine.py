@@ -1,0 +1,158 @@
+"""Several machines carry out one plan: on a real Ray cluster of two nodes on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from served_process import ServedProcess, served_process
+
+from voicebench.audio.pcm import AudibleRule
+from voicebench.errors import CannotMeasure, UsageError
+from voicebench.load.call_plan import Behaviour, LoadPlan, TurnRate
+from voicebench.load.distributions import read_count, read_duration
+from voicebench.load.running.client_cores import ClientCores
+from voicebench.load.running.level_task import LevelTask
+from voicebench.load.running.local_engine import LocalEngine
+from voicebench.load.running.machine_clients import MachineNeeds, check_alike, facts_here
+from voicebench.load.running.machines_engine import MachinesEngine
+from voicebench.load.running.ray_machines import RayMachine, ray_machines
+from voicebench.load.running.refusals import check_ray, check_same_server
+from voicebench.settings import load_settings
+from voicebench.turn.timeline import Timeline
+
+METRICS = ("first_audio_due_ms", "late_ms", "client_lag_ms", "audio_s")
+SCRIPT = "sim:ttft=20ms,token=1ms,ttfb=10ms,speed=20x,words=3"
+CALLS = Behaviour(read_duration("1s", "t"), read_duration("1s", "s"), read_count("1", "n"))
+NEEDS = MachineNeeds(2.0, ("127.0.0.1",), (), 1, in_process=False, reads=False)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServedProcess]:
+    with served_process(SCRIPT) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Give a cluster of two nodes, each with one core to give away."""
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    made.add_node(num_cpus=1)
+    yield made
+    made.shutdown()  # type: ignore[no-untyped-call]
+
+
+def task_of(url: str) -> Any:
+    settings = load_settings(None, {"run.target": "voice", "server.url": url}).settings
+
+    def new_task(plan: LoadPlan, level: int) -> LevelTask:
+        return LevelTask(plan, level, settings, ("One", "Two"), METRICS, AudibleRule())
+
+    return new_task
+
+
+def planned(kept: list[Timeline], before_s: float) -> list[tuple[int, int, str]]:
+    """Return identity and due moment of the turns that were due before a moment."""
+    return sorted(
+        (turn.load.due_ns, turn.load.caller, turn.prompt)
+        for turn in kept
+        if turn.load is not None and turn.load.due_ns < before_s * 1e9
+    )
+
+
+@pytest.mark.slow
+def test_two_machines_take_the_plan_of_one_and_a_lost_one_invalidates_the_level(
+    cluster: Any, server: ServedProcess
+) -> None:
+    plan = LoadPlan(8, TurnRate(8.0), CALLS, prompts=2)
+    alone: list[Timeline] = []
+    local = LocalEngine(task_of(server.voice_url), ClientCores((None,), True, 2), (), alone.append)
+    with closing(local.start(plan, 1)) as level:
+        level.advance(2.0)
+        level.drain(2.0, 10.0)
+
+    with ray_machines(cluster.address) as machines:
+        assert len(machines) == 2
+        check_alike(facts_here(), [machine.facts for machine in machines])
+        kept: list[Timeline] = []
+        engine = MachinesEngine(task_of(server.voice_url), machines, NEEDS, kept.append)
+        with closing(engine.start(plan, 1)) as level:
+            done = [*level.advance(2.0), *level.drain(2.0, 10.0)]
+            state, described = level.client_state(), level.describe()
+        assert state.broken == ()
+        assert planned(kept, 2.0) == planned(alone, 2.0)
+        assert len(planned(kept, 2.0)) > 6
+        assert {turn.outcome for turn in done if turn.due_s < 2.0} == {"answered"}
+        _each_clock_is_bounded(described)
+        _a_lost_machine_is_named(cluster, machines, server.voice_url, plan)
+
+
+def _each_clock_is_bounded(described: dict[str, Any]) -> None:
+    assert len(described["machines"]) == 2
+    for machine in described["machines"]:
+        clock = machine["clock"]
+        # Both actors read the clock of this one machine.
+        assert abs(clock["offset_ms"]) <= clock["probe_bound_ms"] + 0.5
+        assert 0 < clock["bound_ms"] < 1000
+        assert clock["drift_per_million"] is not None
+        assert machine["memory_mb"] > 10
+        assert machine["lost"] is None
+
+
+def _a_lost_machine_is_named(
+    cluster: Any, machines: list[RayMachine], url: str, plan: LoadPlan
+) -> None:
+    kept: list[Timeline] = []
+    engine = MachinesEngine(task_of(url), machines, NEEDS, kept.append)
+    with closing(engine.start(plan, 2)) as level:
+        done = list(level.advance(1.5))
+        (other,) = cluster.worker_nodes
+        cluster.remove_node(other, allow_graceful=False)
+        done += level.advance(600.0)  # it does not wait for them: a machine is gone
+        state = level.client_state()
+        done += level.drain(600.0, 1.0)
+        described: dict[str, Any] = level.describe()
+    assert len(state.broken) == 1
+    assert "was lost" in state.broken[0]
+    assert len(done) == len(kept) > 2
+    assert sum(machine["lost"] is not None for machine in described["machines"]) == 1
+
+
+def test_a_machine_with_other_code_is_refused() -> None:
+    ours = facts_here()
+    check_alike(ours, [ours, replace(ours, python=ours.python + "9")])
+    for other, said in (
+        (replace(ours, voicebench="0.0.9"), "has voicebench 0.0.9"),
+        (replace(ours, python="3.99.1"), "has Python 3.99"),
+        (replace(ours, source="0" * 16), "has source of voicebench 0000"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            check_alike(ours, [ours, other])
+
+
+def test_a_cluster_that_is_not_there_is_named() -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(CannotMeasure, match="no Ray cluster"), ray_machines("127.0.0.1:1"):
+        pass
+
+
+def test_what_several_machines_cannot_do_is_refused() -> None:
+    sim = load_settings(None, {"run.target": "sim:", "load.ray": "auto"}).settings
+    with pytest.raises(UsageError, match="needs a server"):
+        check_ray(sim)
+    url = "ws://127.0.0.1:1/v1/voice"
+    values = {"run.target": "voice", "server.url": url, "load.ray": "auto"}
+    faulty = load_settings(None, {**values, "load.faults": "reset=1%"}).settings
+    with pytest.raises(UsageError, match="exclude each other"):
+        check_ray(faulty)
+    near = load_settings(None, values).settings
+    check_ray(near)
+    check_same_server(near, ["one", "one"])
+    with pytest.raises(UsageError, match="another server on each of 2 machines"):
+        check_same_server(near, ["one", "two"])
