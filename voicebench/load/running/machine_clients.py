@@ -41,7 +41,7 @@ class MachineFacts:
 
 @dataclass(frozen=True, slots=True)
 class MachineNeeds:
-    """What a machine needs to choose its cores."""
+    """Facts by which a machine chooses its cores."""
 
     receiving: float
     """Replies that come in at once, on this machine."""
@@ -55,7 +55,7 @@ class MachineNeeds:
 
 @dataclass(frozen=True, slots=True)
 class MachineReport:
-    """What a machine has to say since the last report."""
+    """Turns and state of a machine since its last report."""
 
     turns: tuple[SealedTurn, ...] = ()
     state: ClientState = field(default_factory=ClientState)
