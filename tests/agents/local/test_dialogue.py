@@ -174,7 +174,7 @@ def test_the_recogniser_is_not_given_the_silence_of_a_pause() -> None:
     ("text", "probability", "silence_ms"),
     [
         ("What time is it?", SURE, 200),
-        ("What time is it?", 0.7, 700),
+        ("What time is it?", 0.7, 800),
         ("What time is it?", UNSURE, 1000),
         ("I would like to", SURE, 1400),
     ],

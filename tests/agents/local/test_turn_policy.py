@@ -13,7 +13,10 @@ def test_remarks_about_noises_are_no_words() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["I would like to", "and the.", "I mean...", "One, two,", "the?"])
+@pytest.mark.parametrize(
+    "text",
+    ["I would like to", "and the.", "I mean...", "One, two,", "the?", "How many? How many? How"],
+)
 def test_a_sentence_that_is_not_over_may_go_on(text: str) -> None:
     assert may_go_on(text)
 

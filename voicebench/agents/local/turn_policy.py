@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 _UNFINISHED = """
 a an the my your his her its our their this these those to of for from with at by in into on
@@ -15,7 +16,9 @@ under without um uh er erm
 UNFINISHED_BEHIND = frozenset(_UNFINISHED.split())
 """Words that end few sentences. A caller who pauses behind one goes on, mostly."""
 
-_NEVER_LAST = frozenset(["a", "an", "the", "my", "your", "our", "their", "and", "or", "because"])
+_NEVER_LAST = frozenset(
+    ["a", "an", "the", "my", "your", "our", "their", "and", "or", "because", "if"]
+)
 """Words that end no question either. A recogniser makes one of "how long does it take the"."""
 
 _SOUNDS = "mm mmm mhm mm-hmm mmhmm mmm-hmm hm hmm hmmm uh-huh uhhuh uh um er erm ah oh ahem"
@@ -45,7 +48,7 @@ class TurnPolicy:
     sure: float = 0.75
     likely: float = 0.5
     sure_ms: float = 200.0
-    likely_ms: float = 700.0
+    likely_ms: float = 800.0
     unlikely_ms: float = 1000.0
     open_ms: float = 1400.0
     on_suspicion: bool = True
@@ -80,6 +83,8 @@ def may_go_on(text: str) -> bool:
     """Return whether a transcript ends as no sentence does: "I would like to", "and then…"."""
     words = words_of(text)
     ends = text.rstrip()
+    if _is_begun_again(words):
+        return True
     # A recogniser writes a full stop behind anything; a question mark only behind a question.
     if ends.endswith(("...", "…", "-", "–", ",")):
         return True
@@ -87,6 +92,15 @@ def may_go_on(text: str) -> bool:
         return False
     is_asked = ends.endswith(("?", "!"))
     return words[-1] in (_NEVER_LAST if is_asked else UNFINISHED_BEHIND)
+
+
+def _is_begun_again(words: list[str]) -> bool:
+    """Return whether the first two words come again.
+
+    Whisper repeats an unfinished sentence from its beginning: "How many? How many? How".
+    """
+    pairs = list(pairwise(words))
+    return len(pairs) > 2 and pairs[0] in pairs[1:]
 
 
 def joined(before: str, behind: str) -> str:
