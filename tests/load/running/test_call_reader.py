@@ -18,8 +18,10 @@ from voicebench.errors import CannotMeasure
 from voicebench.load.call_plan import Behaviour, LoadPlan, Population, TurnRate
 from voicebench.load.distributions import read_count, read_duration
 from voicebench.load.loaded_turn import LoadedTurn
+from voicebench.load.pacing import paced_process
 from voicebench.load.pacing.paced_process import paced_server
 from voicebench.load.pacing.paced_script import PacedScript
+from voicebench.load.reading import reading_choice
 from voicebench.load.reading.reading_choice import is_readable
 from voicebench.load.running.client_cores import ClientCores
 from voicebench.load.running.level_task import LevelTask
@@ -151,3 +153,15 @@ def test_a_server_that_is_not_there_ends_the_level_before_it_starts() -> None:
 def test_targets_that_it_cannot_read(values: dict[str, object], readable: bool) -> None:
     settings = load_settings(None, cascade_settings("127.0.0.1:1") | values).settings
     assert is_readable(settings) == readable
+
+
+def test_on_windows_threads_take_the_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings(None, cascade_settings("127.0.0.1:1")).settings
+    monkeypatch.setattr(reading_choice, "CAN_WAIT_FOR_PIPES", False)
+    assert not is_readable(settings)
+    monkeypatch.setattr(paced_process, "CAN_PASS_SOCKETS", False)
+    with (
+        pytest.raises(CannotMeasure, match="does not run on Windows"),
+        paced_server(SCRIPT),
+    ):
+        pass

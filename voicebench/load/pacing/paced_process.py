@@ -27,6 +27,7 @@ from voicebench.load.pacing.send_stamps import SendStamp, stamps_in
 START_S = 30.0
 END_S = 10.0
 BACKLOG = 4096
+CAN_PASS_SOCKETS = sys.platform != "win32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ def paced_server(
 
     Raises `CannotMeasure` if it does not start.
     """
+    if not CAN_PASS_SOCKETS:
+        raise CannotMeasure("the paced server does not run on Windows", "use Linux or macOS")
     with socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as listener:
         host = "{}:{}".format(*listener.getsockname())
         settings = {"listener": listener.fileno(), "core": core, "keep_stamps": keep_stamps}

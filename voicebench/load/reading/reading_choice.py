@@ -7,14 +7,20 @@ call with the usual targets.
 
 from __future__ import annotations
 
+import sys
 from urllib.parse import urlsplit
 
 from voicebench.settings import Settings
+
+CAN_WAIT_FOR_PIPES = sys.platform != "win32"
+"""The loop waits for sockets and for a pipe at once."""
 
 
 def is_readable(settings: Settings) -> bool:
     """Return whether the reader can read the target of the settings."""
     wire, llm, tts = settings.wire, settings.llm, settings.tts
+    if not CAN_WAIT_FOR_PIPES:
+        return False
     if wire.http2 or wire.proxy or wire.redirects or wire.cold_connection:
         return False
     plain = [urlsplit(url or "").scheme == "http" for url in (llm.url, tts.url)]

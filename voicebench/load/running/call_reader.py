@@ -51,7 +51,7 @@ class CallReader:
         self._given: dict[int, float] = {}
         """Due moments of the turns that were given and not acknowledged, by number."""
         self._numbers = self._taken = 0
-        self._is_over = False
+        self._is_over = self._drops = False
         self._ending: queue.SimpleQueue[TakenTurn | None] = queue.SimpleQueue()
         self._giver = threading.Thread(target=self._hand_on, name="voicebench-giver", daemon=True)
         self._reader = threading.Thread(target=self._run, name="voicebench-reader", daemon=True)
@@ -124,16 +124,13 @@ class CallReader:
                     self._open.pop(turn, None)
             self._loop.end()
 
-        if not keep_open:
-            self._drops = True
+        self._drops = not keep_open
         self._loop.ask(end)
         if self._reader.ident is not None:
             self._reader.join()
             self._ending.put(None)
             self._giver.join()
         self._loop.close()
-
-    _drops = False
 
     def _run(self) -> None:
         try:
