@@ -24,6 +24,7 @@ from voicebench.audio.pcm import AudibleRule
 from voicebench.checks.selftest import SCRIPT, InstrumentError, summarize_errors
 from voicebench.errors import CannotMeasure
 from voicebench.events import Emit, Event, TurnFailed, TurnFinished, TurnStarted
+from voicebench.machine.extras import require
 from voicebench.pipeline.pipeline import speak_turn, write_turn
 from voicebench.settings import load_settings
 from voicebench.targets.cascade import CHAT
@@ -148,7 +149,11 @@ def measure_used(
 
 @contextmanager
 def scripted_server(script: Script) -> Iterator[str]:
-    """Serve ``script`` in a process of its own; yields its host and port."""
+    """Serve ``script`` in a process of its own; yields its host and port.
+
+    Raises `MissingExtra` where the server is not installed.
+    """
+    require("serve")
     command = [sys.executable, "-m", "voicebench", "serve", "--target", script_text(script)]
     command += ["--port", "0", "--json", "--quiet"]
     with subprocess.Popen(

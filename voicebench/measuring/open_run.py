@@ -28,6 +28,7 @@ from voicebench.judging.noise import find_noise
 from voicebench.judging.streaming_check import StreamingCheck, check_streaming
 from voicebench.machine.devices import set_threads, threads
 from voicebench.machine.environment import describe_environment
+from voicebench.machine.extras import MissingExtra
 from voicebench.machine.machine_state import MachineWatch
 from voicebench.measuring.closing import close_run
 from voicebench.measuring.conversation_history import ConversationHistory
@@ -265,7 +266,7 @@ def _instrument_errors(
         try:
             turns = QUICK_TURNS_OVER_THE_WIRE if load is None else QUICK_TURNS_BESIDE_AN_ENGINE
             errors += measure_used(wires, turns, load)
-        except CannotMeasure as error:
+        except (CannotMeasure, MissingExtra) as error:
             say(f"it could not be measured: {error}")
     return errors
 
