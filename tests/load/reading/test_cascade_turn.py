@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
+import weakref
 from typing import Any
 
 import numpy as np
@@ -159,3 +161,17 @@ def test_the_server_s_own_moments_are_before_ours() -> None:
     errors = np.array(speech.log.at_ns) - np.array(sent)
     assert errors.min() > 0
     assert errors.max() < LATE_MS * 1e6
+
+
+def test_a_turn_is_freed_without_the_garbage_collector() -> None:
+    # The collector is off while a level is held: a circle of references would fill the memory.
+    with paced_server(PacedScript(audio_s=0.2, speed_x=10)) as server:
+        gc.collect()
+        gc.disable()
+        try:
+            turns, _ = read_cascades(cascade_settings(server.host), 2)
+            known = [weakref.ref(turn) for turn in turns]
+            turns.clear()
+            assert [turn() for turn in known] == [None, None]
+        finally:
+            gc.enable()

@@ -286,4 +286,5 @@ class CascadeTurn:
         if not self._is_written:
             self._chat.read.ended_ns = at_ns
             self._chat.abandon()
+        self._kept.forget()
         self._done(self)

@@ -169,6 +169,7 @@ class HttpExchange:
     def abandon(self) -> None:
         """Hang up; nothing is called."""
         self._finish()
+        self._forget()
         self._line.hang_up()
 
     def opened(self, at_ns: int) -> None:
@@ -239,7 +240,13 @@ class HttpExchange:
         head = self._framing.head
         if head is None or not head.keeps_open or self._framing.ends_with_connection:
             self._line.hang_up()
-        self._ended(self)
+        ended = self._ended
+        self._forget()
+        ended(self)
+
+    def _forget(self) -> None:
+        """Leave no circle of references: the garbage collector is off while a level is held."""
+        self._ended, self._piece, self._timer = _nothing, None, None
 
     def _finish(self) -> None:
         self._has_ended = True
@@ -291,3 +298,7 @@ class HttpExchange:
         self, what: str, remedy: str = "", *, fault: Fault = "protocol", stage: Stage | None = None
     ) -> RemoteError:
         return self._line.peer.failure(what, remedy, fault=fault, stage=stage)
+
+
+def _nothing(_exchange: HttpExchange) -> None:
+    """Stand for a function that was called already."""

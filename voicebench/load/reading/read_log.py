@@ -39,6 +39,10 @@ class KeptSound:
         self._left = most_bytes
         self._is_audible = is_audible
 
+    def forget(self) -> None:
+        """Ask no more whether a piece is audible, so that this does not refer to the turn."""
+        self._is_audible = None
+
     def takes(self, piece: memoryview) -> bool:
         """Return whether the next piece is kept, as all before it."""
         if self._left is None:
