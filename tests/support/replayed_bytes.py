@@ -88,6 +88,9 @@ class _ReplayedSocket:
     def fileno(self) -> int:
         return self._ours.fileno()
 
+    def getsockname(self) -> tuple[str, int]:
+        return ("127.0.0.1", 0)
+
     def setsockopt(self, *_arguments: object) -> None:
         pass
 
