@@ -12,6 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from counting_agent import (
+    ANSWER,
+    CLEARS_AT,
+    FAILS_AT,
+    FRAME,
+    RATE,
+    SOUND,
+    VOICE_RATE,
+    CountingAgent,
+)
 from scripted_engines import PATIENCE_S
 from served_somewhere import server
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -20,76 +30,9 @@ from websockets.typing import Origin
 
 from voicebench.agents.agent_kinds import agent_kind
 from voicebench.audio import g711
-from voicebench.calls.agent_events import (
-    AgentAudio,
-    AgentCleared,
-    AgentEvent,
-    AgentFailed,
-    CallerTranscript,
-    EmitAgentEvent,
-    ReplyComplete,
-    ReplyText,
-    SpeechEndSeen,
-)
+from voicebench.calls.agent_events import AgentAudio, AgentCleared, AgentEvent
 from voicebench.server import spoken_calls
 from voicebench.settings import load_settings
-
-RATE, VOICE_RATE = 16_000, 24_000
-FRAME = RATE // 50
-ANSWERS_AT, CLEARS_AT, FAILS_AT = 10, 20, 30
-SOUND = (0.5 * np.sin(np.arange(VOICE_RATE // 10) * 2 * np.pi * 440 / VOICE_RATE)).astype(
-    np.float32
-)
-ANSWER: tuple[AgentEvent, ...] = (
-    SpeechEndSeen(),
-    CallerTranscript("What time is it?", final=True),
-    ReplyText("Noon."),
-    AgentAudio(SOUND, VOICE_RATE),
-    ReplyComplete(),
-)
-
-
-class CountingCall:
-    """Answers after some frames, whatever they are, and keeps them."""
-
-    def __init__(self, emit: EmitAgentEvent, fails_at: int | None) -> None:
-        self.emit = emit
-        self.fails_at = fails_at
-        self.frames: list[np.ndarray[Any, np.dtype[np.int16]]] = []
-        self.is_over = threading.Event()
-
-    def hear(self, frame: np.ndarray[Any, np.dtype[np.int16]]) -> None:
-        self.frames.append(frame)
-        if len(self.frames) == ANSWERS_AT:
-            for event in ANSWER:
-                self.emit(event)
-        elif len(self.frames) == CLEARS_AT:
-            self.emit(AgentCleared())
-        elif len(self.frames) == self.fails_at:
-            self.emit(AgentFailed("the model is gone"))
-
-    def hang_up(self) -> None:
-        self.is_over.set()
-
-
-class CountingAgent:
-    """Takes calls."""
-
-    sample_rate = RATE
-
-    def __init__(self) -> None:
-        self.calls: list[CountingCall] = []
-        self.fails_at: int | None = None
-
-    def open_call(self, emit: EmitAgentEvent) -> CountingCall:
-        self.calls.append(CountingCall(emit, self.fails_at))
-        return self.calls[-1]
-
-    def describe(self) -> dict[str, object]:
-        return {"agent": "counting"}
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture
@@ -267,6 +210,16 @@ def test_a_caller_that_says_nothing_is_hung_up_on(
         client.recv(PATIENCE_S)
         assert "no message" in json.loads(client.recv(PATIENCE_S))["error"]["message"]
     assert agent.calls[0].is_over.wait(PATIENCE_S)
+
+
+def test_a_call_ends_at_its_longest(
+    url: str, agent: CountingAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spoken_calls, "LONGEST_CALL_S", -1.0)
+    with connect(f"{url}/v1/call", compression=None) as client:
+        client.send(frame(1).tobytes())
+        assert "lasts at most" in json.loads(told(client)[-1])["error"]["message"]
+    assert agent.calls[0].frames == []
 
 
 def test_a_server_without_ears_says_how_to_get_them() -> None:

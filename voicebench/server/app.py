@@ -100,8 +100,9 @@ def create_app(served: Served, options: ServeOptions, agent: Agent | None = None
     _add_openai_routes(app, served, turns)
     _add_plain_routes(app, served, turns)
     _add_state_routes(app, served, turns, counters)
-    _add_sockets(app, served, turns)
-    _add_calls(app, CallDesk(agent))
+    desk = CallDesk(agent)
+    _add_sockets(app, served, turns, desk)
+    _add_calls(app, desk)
     _add_page(app)
     app.add_middleware(
         RequestGate, token=options.token, hosts=options.hosts, note_answer=counters.note_answer
@@ -196,14 +197,14 @@ def _add_plain_routes(app: FastAPI, served: Served, turns: Turns) -> None:
         return speak(request.text, request.format)
 
 
-def _add_sockets(app: FastAPI, served: Served, turns: Turns) -> None:
+def _add_sockets(app: FastAPI, served: Served, turns: Turns, desk: CallDesk) -> None:
     def add(path: str, serve: Callable[[WebSocket, Served, Turns], Awaitable[None]]) -> None:
         @app.websocket(path)
         async def endpoint(socket: WebSocket) -> None:
             await serve(socket, served, turns)
 
     add("/v1/voice", voice_socket)
-    add("/v1/realtime", realtime_socket)
+    add("/v1/realtime", partial(realtime_socket, desk=desk))
     add("/tts/socket", speech_socket)
 
 

@@ -140,8 +140,8 @@ class OpenCall:
     async def until_over(self, inbox: Inbox) -> Message:
         """Return the caller's next message.
 
-        Raises `Refusal` if the call has to end: the agent failed, the caller is silent for too
-        long or reads nothing, or the call is too long.
+        Raises `Refusal` if the call has to end: the agent failed, or the caller sends or reads
+        nothing for too long.
         """
         next_message = asyncio.ensure_future(inbox.next())
         try:
@@ -155,16 +155,22 @@ class OpenCall:
                 raise Refusal(500, "the call has ended")
             if not next_message.done():
                 raise Refusal(400, f"no message for {SILENT_CALLER_S:.0f} s")
-            if self._loop.time() - self._begun_s > LONGEST_CALL_S:
-                raise Refusal(400, f"a call lasts at most {LONGEST_CALL_S / 60:.0f} minutes")
             return next_message.result()
         finally:
             next_message.cancel()
 
     def hear(self, samples: NDArray[np.int16]) -> None:
-        """Pass the caller's samples on, in frames of 20 ms. Raises `Refusal` for too many."""
+        """Pass the caller's samples on, in frames of 20 ms.
+
+        Raises `Refusal` for too many, and where the call has ended or is too long.
+        """
+        if self._sending.done():
+            raise Refusal(500, "the call has ended")
+        passed_s = self._loop.time() - self._begun_s
+        if passed_s > LONGEST_CALL_S:
+            raise Refusal(400, f"a call lasts at most {LONGEST_CALL_S / 60:.0f} minutes")
         self._heard_s += samples.size / self._rate
-        if self._heard_s > self._loop.time() - self._begun_s + MOST_AHEAD_S:
+        if self._heard_s > passed_s + MOST_AHEAD_S:
             raise Refusal(400, f"sound is more than {MOST_AHEAD_S:.0f} s ahead of real time")
         if self._rate != self._agent.sample_rate:
             samples = to_int16(self._sound.feed(from_int16(samples)))

@@ -1,0 +1,138 @@
+"""Input audio over the Realtime route, in both dialects."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from counting_agent import ANSWERS_AT, CLEARS_AT, FAILS_AT, SOUND, CountingAgent
+from scripted_engines import PATIENCE_S
+from served_somewhere import server
+from websockets.sync.client import ClientConnection, connect
+
+from voicebench.audio import g711
+
+BETA = {"OpenAI-Beta": "realtime=v1"}
+RATE = 24_000
+
+
+@pytest.fixture
+def agent() -> CountingAgent:
+    return CountingAgent()
+
+
+@pytest.fixture
+def url(agent: CountingAgent) -> Iterator[str]:
+    with server(agent=agent) as address:
+        yield address.replace("http", "ws", 1) + "/v1/realtime"
+
+
+def append(client: ClientConnection, content: bytes) -> None:
+    audio = base64.b64encode(content).decode()
+    client.send(json.dumps({"type": "input_audio_buffer.append", "audio": audio}))
+
+
+def speak(client: ClientConnection, frames: int) -> None:
+    for _ in range(frames):
+        append(client, np.full(RATE // 50, 1000, "<i2").tobytes())
+
+
+def until(client: ClientConnection, kind: str) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = []
+    while not events or events[-1]["type"] != kind:
+        events.append(json.loads(client.recv(PATIENCE_S)))
+    return events
+
+
+@pytest.mark.parametrize(
+    ("headers", "audio", "item"),
+    [
+        ({}, "response.output_audio", "conversation.item.added"),
+        (BETA, "response.audio", "conversation.item.created"),
+    ],
+)
+def test_speech_is_committed_transcribed_and_answered(
+    url: str, agent: CountingAgent, headers: dict[str, str], audio: str, item: str
+) -> None:
+    with connect(url, compression=None, additional_headers=headers) as client:
+        speak(client, ANSWERS_AT + 1)
+        events = until(client, "response.done")
+    kinds = [event["type"] for event in events]
+    assert kinds == [
+        "session.created",
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.committed",
+        item,
+        "conversation.item.input_audio_transcription.completed",
+        "response.created",
+        "response.output_item.added",
+        f"{audio}_transcript.delta",
+        f"{audio}.delta",
+        f"{audio}.done",
+        f"{audio}_transcript.done",
+        "response.output_item.done",
+        "response.done",
+    ]
+    assert events[4]["transcript"] == "What time is it?"
+    assert events[1]["item_id"] == events[4]["item_id"]
+    heard = np.frombuffer(base64.b64decode(events[8]["delta"]), "<i2") / 32768
+    np.testing.assert_allclose(heard, SOUND, atol=1 / 32_000)
+    assert events[-1]["response"]["status"] == "completed"
+    # 24 kHz came, and the agent hears 16.
+    frames = np.concatenate(agent.calls[0].frames)
+    assert frames.size >= ANSWERS_AT * 320
+    assert np.all(np.abs(frames[320:].astype(int) - 1000) < 20)
+
+
+def test_an_interruption_is_announced_and_telephone_sound_is_heard(
+    url: str, agent: CountingAgent
+) -> None:
+    with connect(url, compression=None) as client:
+        given = {"input": {"format": {"type": "audio/pcmu"}, "turn_detection": None}}
+        client.send(json.dumps({"type": "session.update", "session": {"audio": given}}))
+        append(client, bytes(160))
+        told = until(client, "error")[-1]["error"]
+        assert "turn_detection" in told["message"]
+        given["input"]["turn_detection"] = {"type": "semantic_vad"}
+        client.send(json.dumps({"type": "session.update", "session": {"audio": given}}))
+        codes = g711.encode(np.full(160, 1000, np.int16), "mulaw").tobytes()
+        for _ in range(CLEARS_AT + 1):
+            append(client, codes)
+        until(client, "input_audio_buffer.speech_started")
+    assert np.abs(np.concatenate(agent.calls[0].frames)[320:].astype(int) - 1000).max() < 60
+    assert agent.calls[0].is_over.wait(PATIENCE_S)
+
+
+def test_a_failing_agent_is_an_error_and_ends_the_call(url: str, agent: CountingAgent) -> None:
+    agent.fails_at = FAILS_AT
+    with connect(url, compression=None) as client:
+        speak(client, FAILS_AT + 1)
+        assert until(client, "error")[-1]["error"]["message"] == "the model is gone"
+        append(client, bytes(960))
+        assert until(client, "error")[-1]["error"]["message"] == "the call has ended"
+    assert agent.calls[0].is_over.wait(PATIENCE_S)
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        ({"type": "input_audio_buffer.append", "audio": "%"}, "not base64"),
+        ({"type": "input_audio_buffer.append", "audio": "AAAA"}, "whole 16-bit samples"),
+        ({"type": "input_audio_buffer.commit"}, "commits when"),
+        (
+            {
+                "type": "session.update",
+                "session": {"audio": {"input": {"format": {"type": "audio/pcm", "rate": 8000}}}},
+            },
+            "24000 Hz",
+        ),
+    ],
+)
+def test_what_cannot_be_heard_is_told(url: str, event: dict[str, Any], reason: str) -> None:
+    with connect(url, compression=None) as client:
+        client.send(json.dumps(event))
+        assert reason in until(client, "error")[-1]["error"]["message"]
