@@ -133,7 +133,7 @@ def encoded_field(number: int, value: Field) -> bytes:
 
 
 def fields_of(content: bytes) -> Iterator[tuple[int, Field]]:
-    """Yield the fields of a protocol buffer. Raises `ValueError` if it is none."""
+    """Yield the fields of a protocol buffer. Raises `ValueError` if it is not one."""
     at = 0
     while at < len(content):
         head, at = _read_varint(content, at)
