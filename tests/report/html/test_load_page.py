@@ -13,7 +13,8 @@ from load_folders import edit_level, written_capacity, written_load
 
 from voicebench.load.recorded.load_run import LoadRun, read_load_run
 from voicebench.report.html.charts import Spec
-from voicebench.report.html.load_charts import MOST_SECONDS, capacity_charts, level_charts
+from voicebench.report.html.level_charts import MOST_SECONDS, level_charts
+from voicebench.report.html.load_charts import capacity_charts
 from voicebench.report.html.load_page import load_html
 
 

@@ -14,7 +14,8 @@ from voicebench.report.console.load_sheets import (
 )
 from voicebench.report.console.sheets import final_line, names
 from voicebench.report.html.charts import Spec, draw
-from voicebench.report.html.load_charts import capacity_charts, level_charts
+from voicebench.report.html.level_charts import level_charts
+from voicebench.report.html.load_charts import capacity_charts
 from voicebench.report.html.page import Head, Section, html_report
 from voicebench.report.load_head import load_warnings
 
