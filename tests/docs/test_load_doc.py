@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from command_line import as_program
+from served_process import served_process
 
 from voicebench.judging.gates import parse_gate
 from voicebench.load.evidence import turns_needed
@@ -43,7 +44,37 @@ def test_the_self_test_works_with_a_few_streams(command: str) -> None:
     assert "5 for 0.2 s, 25 pieces" in done.stdout.decode()
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in SELFTESTS])
+HERE = "ws://127.0.0.1:8765"
+LOADS = [
+    command
+    for command in COMMANDS
+    if command not in SELFTESTS and HERE not in command and "configs/" not in command
+]
+
+
+def test_a_real_server_is_loaded_as_the_page_says(tmp_path: Path) -> None:
+    [command] = [command for command in COMMANDS if HERE in command]
+    with served_process("sim:speed=1000x,words=4") as served:
+        url = served.url.replace("http://", "ws://")
+        brief = command.replace(HERE, url).replace("--for 30s", "--for 4s")
+        results = str(tmp_path / "results")
+        done = as_program(
+            *shlex.split(brief), "--quiet", "--results", results, "--set", "load.think=300ms"
+        )
+    # A busy machine starts turns late, and then the level is invalid.
+    assert done.returncode in (0, 5), done.stderr.decode()
+    [folder] = (tmp_path / "results").iterdir()
+    assert (folder / "turns.jsonl").read_text(encoding="utf-8").count("\n") > 10
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "configs/" in command])
+def test_a_server_of_others_is_loaded_by_a_legal_plan(command: str) -> None:
+    done = as_program(*shlex.split(command), "--dry-run")
+    assert done.returncode == 0, done.stderr.decode()
+    assert "20 blocks of 30 s" in done.stdout.decode()
+
+
+@pytest.mark.parametrize("command", LOADS)
 def test_every_command_works(command: str, tmp_path: Path) -> None:
     done = as_program(*shlex.split(command), "--quiet", "--results", str(tmp_path / "results"))
     assert done.returncode == 0, done.stderr.decode()

@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from voicebench.errors import EngineError, UsageError, VoicebenchError
+from voicebench.errors import CannotMeasure, EngineError, UsageError, VoicebenchError
 from voicebench.quoting import quote
 from voicebench.remote.clients.offered_models import Offered, offered_models
 from voicebench.remote.clients.openai_speech import WELL_KNOWN_MODEL
@@ -86,7 +86,7 @@ def explain(error: VoicebenchError, sides: Sequence[Asked]) -> VoicebenchError:
         if side.access.proxy is None and shown(side.url).split("/")[2] in error.message:
             found = _answering(side, _elsewhere(side.base))
             if found is not None:
-                return _with_address(type(error), error.message, side, found)
+                return _with_address(CannotMeasure, error.message, side, found)
     return error
 
 
@@ -187,10 +187,7 @@ def _no_key(side: Asked, answer: _Answer) -> UsageError:
 def _with_address(
     kind: type[VoicebenchError], message: str, side: Asked, base: str
 ) -> VoicebenchError:
-    remedy = f"{shown(base)} answers: {side.url_option} {shown(base)}"
-    if issubclass(kind, EngineError):
-        kind = UsageError
-    return kind(message, remedy)
+    return kind(message, f"{shown(base)} answers: {side.url_option} {shown(base)}")
 
 
 @dataclass(frozen=True, slots=True)
