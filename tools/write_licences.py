@@ -32,6 +32,7 @@ BUNDLED = {
 STATED = {
     "av": "BSD-3-Clause",
     "piper-tts": "GPL-3.0-or-later",
+    "ray": "Apache-2.0",
     "soxr": "LGPL-2.1-or-later",
     "vl-convert-python": "BSD-3-Clause",
 }
@@ -112,7 +113,8 @@ def brought_by(requirements: Iterable[str]) -> set[str]:
             continue
         try:
             needed = metadata.requires(name) or []
-        except metadata.PackageNotFoundError:  # for another system
+        except metadata.PackageNotFoundError:  # for another system, or an extra of its own
+            found |= {name} & STATED.keys()
             continue
         found.add(name)
         for one in map(Requirement, needed):

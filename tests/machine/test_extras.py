@@ -65,7 +65,10 @@ def test_the_base_brings_no_module_of_an_extra() -> None:
 def test_only_the_extra_piper_is_gpl() -> None:
     for extra in EXTRAS:
         for name in distributions(OPTIONAL[extra.name]) - {DISTRIBUTION}:
-            described = metadata.metadata(name)
+            try:
+                described = metadata.metadata(name)
+            except metadata.PackageNotFoundError:  # an extra that is not installed here
+                continue
             words = f"{described['License']} {described['License-Expression']}"
             classifiers = " ".join(described.get_all("Classifier") or [])
             is_gpl = re.search(r"(?<!L)GPL|GNU General", f"{words} {classifiers}") is not None
