@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 def test_words_behind_the_end_of_the_speech_are_dropped() -> None:
     zero = 100
     one_segment = [100, 1, 2, 3, 150]
-    assert words_until(one_segment, 1.0, zero) == [1, 2, 3]
-    assert words_until([*one_segment, 150, 1, 2], 1.0, zero) == [1, 2, 3]
+    assert words_until(one_segment, 1.0, zero) == ([1, 2, 3], True)
+    assert words_until([*one_segment, 150, 1, 2], 1.0, zero) == ([1, 2, 3], True)
     # A time in the middle of the speech ends nothing.
-    assert words_until([*one_segment, 150, 4, 5, 200], 2.0, zero) == [1, 2, 3, 4, 5]
-    assert words_until([], 1.0, zero) == []
+    assert words_until([*one_segment, 150, 4, 5, 200], 2.0, zero) == ([1, 2, 3, 4, 5], True)
+    # A sentence that is begun again has no time at its end.
+    assert words_until([*one_segment, 150, 4, 5], 2.0, zero) == ([1, 2, 3, 4, 5], False)
+    assert words_until([], 1.0, zero) == ([], False)
 
 
 @pytest.fixture(scope="module")

@@ -28,9 +28,11 @@ def test_speech_starts_with_its_first_window_and_stops_behind_its_last() -> None
     assert found == [SpeechStarted(2 * WINDOW), SpeechStopped(5 * WINDOW)]
 
 
-def test_one_loud_window_is_no_speech_and_one_quiet_window_no_end() -> None:
+def test_one_loud_window_is_no_speech_and_the_rules_say_whether_a_quiet_one_is_its_end() -> None:
     assert edges_of([0.1, 0.9, 0.1, 0.9, 0.1]) == []
-    assert edges_of([0.9, 0.9, 0.1, 0.9, 0.1, 0.9]) == [SpeechStarted(0)]
+    patient = EdgeRules(stop_windows=2)
+    assert edges_of([0.9, 0.9, 0.1, 0.9, 0.1, 0.9], patient) == [SpeechStarted(0)]
+    assert edges_of([0.9, 0.9, 0.1, 0.9]) == [SpeechStarted(0), SpeechStopped(2 * WINDOW)]
 
 
 def test_a_probability_between_the_thresholds_keeps_the_state() -> None:

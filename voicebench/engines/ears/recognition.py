@@ -45,7 +45,7 @@ class Transcript:
     """Words, and how sure the model is of them.
 
     ``no_speech`` is the probability that there was no speech. ``log_probability`` is the mean over
-    the tokens, natural logarithm. ``is_closed`` says that the last segment has a time at its end:
+    the tokens, natural logarithm. ``is_closed`` says that a segment ends with the speech:
     Whisper often gives none to a sentence that is not over.
     """
 
@@ -96,14 +96,15 @@ class Recognition:
             return_no_speech_prob=True,
         )
         written = found.sequences_ids[0]
-        ids = words_until(written, spoken.size / SAMPLE_RATE, self._time_zero)
+        ids, is_closed = words_until(written, spoken.size / SAMPLE_RATE, self._time_zero)
         text = self._tokenizer.decode(ids, skip_special_tokens=True).strip()
-        is_closed = len(written) > len(ids)
         return Transcript(text, found.no_speech_prob, found.scores[0], is_closed)
 
 
-def words_until(ids: Sequence[int], end_s: float, time_zero: int) -> list[int]:
+def words_until(ids: Sequence[int], end_s: float, time_zero: int) -> tuple[list[int], bool]:
     """Return the ids of words up to the first time that is at the end of the speech, at ``end_s``.
+
+    The second value says whether there is such a time.
 
     ``time_zero`` is the id of the time 0; those above it are later by 20 ms each.
     """
@@ -112,5 +113,5 @@ def words_until(ids: Sequence[int], end_s: float, time_zero: int) -> list[int]:
         if one < time_zero:
             words.append(one)
         elif words and (one - time_zero) * _TIME_STEP_S >= end_s - _END_WITHIN_S:
-            break
-    return words
+            return words, True
+    return words, False
