@@ -219,6 +219,7 @@ def test_it_says_what_it_is() -> None:
         "slots": 0,
         "service": "0s",
         "stop_s": 0.0,
+        "leak_s": 0.0,
     }
 
 
@@ -245,13 +246,13 @@ def test_spaces_between_parts_and_a_speed_without_x_are_free() -> None:
             "sim:latency=3ms",
             "simulated target 'sim:latency=3ms' has an unknown part 'latency=3ms'; "
             "use ttft=…, token=…, ttfb=…, speed=…, silence=…, words=…, fail=…, history=…, "
-            "slots=…, service=…, stop=…",
+            "slots=…, service=…, stop=…, leak=…",
         ),
         (
             "sim:ttft",
             "simulated target 'sim:ttft' has an unknown part 'ttft'; "
             "use ttft=…, token=…, ttfb=…, speed=…, silence=…, words=…, fail=…, history=…, "
-            "slots=…, service=…, stop=…",
+            "slots=…, service=…, stop=…, leak=…",
         ),
         (
             "sim:ttft=120",

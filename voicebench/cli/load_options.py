@@ -62,6 +62,10 @@ Ray = Annotated[
         help="Take the turns from all machines of a Ray cluster: auto, or HOST:6379.",
     ),
 ]
+Soak = Annotated[
+    bool,
+    typer.Option("--soak", help="Fail if latency, memory or connections keep rising."),
+]
 Gates = Annotated[
     list[str] | None,
     typer.Option(
@@ -122,6 +126,7 @@ def load_settings_of(
     interrupt: str | None = None,
     faults: str | None = None,
     ray: str | None = None,
+    soak: bool = False,
     gates: Sequence[str] | None,
     no_gate: bool = False,
     quick: bool = False,
@@ -139,6 +144,7 @@ def load_settings_of(
         "load.interrupt": interrupt,
         "load.faults": faults,
         "load.ray": ray,
+        "load.soak": soak or None,
         "load.quick": quick or None,
         "load.gates": [] if no_gate else (list(gates) if gates else None),
     } | server_settings(server)

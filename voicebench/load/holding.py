@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from voicebench.load.call_plan import LoadPlan
+from voicebench.load.drift import Drift, SoakSamples
 from voicebench.load.level import LevelJudgement, judge_level
 from voicebench.load.level_rule import ClientState, LevelRule, LevelStanding, Window
 from voicebench.load.loaded_turn import GrowingTurns, LevelTurns, LoadedTurn
@@ -87,6 +88,15 @@ class HeldFor:
     steady: bool = True
     """False if the level never became steady; then the window is its last blocks."""
     client: ClientState = field(default_factory=ClientState)
+    soak: SoakSamples | None = None
+    """None if nobody asked for drift."""
+
+    @property
+    def drifts(self) -> tuple[Drift, ...]:
+        """The drift of every curve that was watched."""
+        if self.soak is None:
+            return ()
+        return self.soak.drifts(self.measured, self.judgement.window)
 
     @property
     def measured(self) -> LevelTurns:

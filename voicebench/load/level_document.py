@@ -103,6 +103,7 @@ def level_figures(rule: LevelRule, held: HeldFor) -> dict[str, object]:
         },
         "interruptions": _interruptions(inside),
         "disturbed": _disturbed(held.disturbed),
+        "soak": _soak(held),
         "gates": [_gate(gate) for gate in judged.gates],
         "rates": dict(judged.rates),
         "in_flight": judged.in_flight,
@@ -158,6 +159,14 @@ def _disturbed(turns: LevelTurns) -> dict[str, object] | None:
     for code, name in enumerate(OUTCOMES):
         counts[name] = int((turns.outcome == code).sum())
     return counts
+
+
+def _soak(held: HeldFor) -> dict[str, object] | None:
+    """Return what was watched for drift, and its drift; None if nobody asked for it."""
+    if held.soak is None:
+        return None
+    curves = {name: list(values) for name, values in held.soak.curves.items()}
+    return {"samples": curves, "drifts": [drift.as_dict() for drift in held.drifts]}
 
 
 def _interruptions(inside: LevelTurns) -> dict[str, object] | None:

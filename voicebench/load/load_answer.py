@@ -40,9 +40,18 @@ def word_of_level(held: HeldFor) -> Word:
         LevelStanding.FAILS: Word.FAIL,
         LevelStanding.INVALID: Word.INVALID,
     }
-    if not judged.gates and judged.standing is LevelStanding.UNDECIDED:
+    word = words.get(judged.standing, Word.UNDECIDED)
+    if word is not Word.INVALID and drift_sentences(held):
+        return Word.FAIL
+    if not judged.gates and word is Word.UNDECIDED:
         return Word.NOT_JUDGED
-    return words.get(judged.standing, Word.UNDECIDED)
+    return word
+
+
+def drift_sentences(held: HeldFor) -> list[str]:
+    """Return which curves of the server drift, in words. The client's own are not its fault."""
+    server = [drift for drift in held.drifts if not drift.name.startswith("client_")]
+    return [drift.sentence() for drift in server if drift.is_shown]
 
 
 def word_of_answer(

@@ -50,6 +50,8 @@ class LoadSettings(SettingsSection):
     processes: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Client processes, each on a core of its own. Unset: as many as the callers need, on cores
     that a server on this machine does not need."""
+    soak: bool = False
+    """Whether a level also watches the drift of latency, memory, descriptors and connections."""
     ray: str | None = None
     """Address of a Ray cluster whose machines carry out the plan together: 'auto' for the one that
     this machine belongs to, or 'HOST:6379'. Unset: this machine alone."""

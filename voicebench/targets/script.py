@@ -20,7 +20,8 @@ class Script:
     of the reply's audio; ``words`` of the reply (one token each); every ``fail``-th turn fails
     after its first token (0: none); ``history_s`` by which each earlier turn of the conversation
     delays the first token, as if the history was computed again; ``stop_s`` for which it goes on
-    after it was asked to stop.
+    after it was asked to stop; ``leak_s`` by which every turn that was served delays the first
+    token of all later ones.
 
     The server has ``slots`` turns at once (0: any number); further turns wait, first come first
     served. A turn holds its slot for a ``service`` time, and then its reply begins with the delays
@@ -39,6 +40,7 @@ class Script:
     service: str = "0s"
     """A distribution of durations (`voicebench.load.distributions`): ``exp:1.2s``."""
     stop_s: float = 0.0
+    leak_s: float = 0.0
 
     @property
     def service_time(self) -> DurationDistribution:

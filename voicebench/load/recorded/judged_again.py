@@ -8,10 +8,11 @@ another level than the recorded one, the levels are not those of a search, and t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voicebench.errors import ResultsError
 from voicebench.load.draws import derived_seed
+from voicebench.load.drift import ALLOWED, SoakSamples
 from voicebench.load.holding import HeldFor, judge_ended
 from voicebench.load.level import judge_level
 from voicebench.load.level_document import level_figures
@@ -167,7 +168,8 @@ def held_again(level: Document, turns: LevelTurns, rule: LevelRule) -> HeldFor:
         judged = judge_level(turns, window, rule, client=client)
     else:
         judged = judge_ended(turns, window, rule, client, steady=steady)
-    return HeldFor(judged, turns, ended_s, interrupted=interrupted, steady=steady, client=client)
+    held = HeldFor(judged, turns, ended_s, interrupted=interrupted, steady=steady, client=client)
+    return replace(held, soak=_soak(level, rule.block_s))
 
 
 def no_turns(rule: LevelRule) -> LevelTurns:
@@ -181,6 +183,18 @@ def _window(level: Document) -> Window:
     if start_s is None or end_s is None or not 0 <= start_s <= end_s:
         raise ResultsError(f"level {level.get('level')} has no measured window")
     return Window(start_s, end_s)
+
+
+def _soak(level: Document, block_s: float) -> SoakSamples | None:
+    stored = level.get("soak")
+    if not isinstance(stored, dict):
+        return None
+    curves: dict[str, list[float | None]] = {}
+    for name, values in object_in(stored, "samples").items():
+        if name not in ALLOWED or not isinstance(values, list):
+            raise ResultsError(f"level {level.get('level')} has an unknown curve {name!r}")
+        curves[name] = [float(v) if isinstance(v, int | float) else None for v in values]
+    return SoakSamples(block_s, curves)
 
 
 def _client(level: Document) -> ClientState:

@@ -23,7 +23,7 @@ from voicebench.judging.final import Final, Obstacle, Word
 from voicebench.judging.gates import Verdict
 from voicebench.load.capacity_baseline import BaselineCapacity
 from voicebench.load.level_rule import LevelStanding
-from voicebench.load.load_answer import notes_on, word_of_answer, word_of_level
+from voicebench.load.load_answer import drift_sentences, notes_on, word_of_answer, word_of_level
 from voicebench.load.recorded.judged_again import LoadReplay
 from voicebench.load.search import CapacityAnswer
 
@@ -65,7 +65,7 @@ def final_of_level(replay: LoadReplay, *, complete: bool) -> LoadFinal:
     if gates:
         passed = sum(gate is Verdict.PASS for gate in gates)
         parts.append(f"{passed} of {plural(len(gates), 'gate')} passed")
-    parts += judged.reasons
+    parts += [*judged.reasons, *drift_sentences(held)]
     return LoadFinal(word, (), gates, (), reason=", ".join(parts) or "no gate is set")
 
 

@@ -29,7 +29,7 @@ class ClientWatch:
 
     def __init__(self, processes: Sequence[Collection[int]], ports: Collection[int]) -> None:
         self._cores = [tuple(found) for found in processes]
-        self._servers = _listening_at(ports)
+        self.servers = _listening_at(ports)
         self._ports = ports
         self._began_ns = recorder_ns()
         self._busy_s = read_counters().busy_s
@@ -52,14 +52,14 @@ class ClientWatch:
         self, busy_s: float | None, spent: Mapping[int, float], elapsed_s: float
     ) -> float | None:
         """Return the share of the cores that others used; None if a server's process is unknown."""
-        if busy_s is None or self._busy_s is None or (self._ports and not self._servers):
+        if busy_s is None or self._busy_s is None or (self._ports and not self.servers):
             return None
         others_s = busy_s - self._busy_s - sum(spent.values())
         return min(max(others_s / (elapsed_s * core_count()), 0.0), 1.0)
 
     def _cpu_times(self) -> dict[int, float]:
         clients = [pid for core in self._cores for pid in core]
-        return dict(_cpu_of({*clients, *self._servers, os.getpid()}))
+        return dict(_cpu_of({*clients, *self.servers, os.getpid()}))
 
 
 def _cpu_of(processes: Iterable[int]) -> Iterator[tuple[int, float]]:

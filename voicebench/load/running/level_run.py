@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from voicebench.judging.final import Word
 from voicebench.load.call_plan import Arrivals
-from voicebench.load.holding import Engine, HeldFor, Times, hold
+from voicebench.load.drift import SoakSamples
+from voicebench.load.holding import Engine, HeldFor, HeldLevel, Times, hold
 from voicebench.load.level import LevelJudgement
 from voicebench.load.level_document import (
     LEVEL_COLUMNS,
@@ -21,9 +22,11 @@ from voicebench.load.level_document import (
 )
 from voicebench.load.level_rule import LevelRule
 from voicebench.load.running.load_job import LoadJob
+from voicebench.load.running.local_engine import LocalLevel
 from voicebench.load.running.machines_engine import MachinesLevel
 from voicebench.load.running.opened_engine import engine_for
 from voicebench.load.running.ray_machines import machines_of
+from voicebench.load.running.soak_watch import SoakWatch
 from voicebench.load.running.way_to_server import way_to_server
 from voicebench.machine.environment import describe_environment
 from voicebench.results.folder import check_writable
@@ -74,12 +77,18 @@ class LevelRun:
         plan = self.job.plan(arrivals, self.prompts, seed)
         self.watch.began({"level": number, "purpose": purpose, **offered_load(arrivals)})
 
-        def look(judgement: LevelJudgement, at_s: float) -> None:
-            self.folder.sync()
-            self.watch.looked(judgement, at_s)
-
         with closing(self.engine.start(plan, number)) as level:
+            soak = self._soak_watch(level)
+
+            def look(judgement: LevelJudgement, at_s: float) -> None:
+                self.folder.sync()
+                if soak is not None:
+                    soak.read()
+                self.watch.looked(judgement, at_s)
+
             held = hold(level, rule, times, look)
+            if soak is not None:
+                held = replace(held, soak=SoakSamples(rule.block_s, soak.curves))
             machines = level.describe() if isinstance(level, MachinesLevel) else {}
         document = level_document(number, purpose, plan, times, level_figures(rule, held))
         document |= machines
@@ -87,6 +96,18 @@ class LevelRun:
         self.levels.append(document)
         self.watch.ended(document)
         return held
+
+    def _soak_watch(self, level: HeldLevel) -> SoakWatch | None:
+        """Return the watch of a soak: of the processes on this machine, if there are any."""
+        if not self.job.settings.load.soak:
+            return None
+        if not isinstance(level, LocalLevel):
+            return SoakWatch(tuple, tuple)
+
+        def clients() -> list[int]:
+            return [number for core in level.process_numbers for number in core]
+
+        return SoakWatch(clients, lambda: level.server_numbers)
 
 
 @contextmanager

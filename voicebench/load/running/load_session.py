@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from voicebench.load.level_rule import LevelRule
-from voicebench.load.load_answer import answer_head, word_of_level
+from voicebench.load.load_answer import answer_head, drift_sentences, word_of_level
 from voicebench.load.running.level_run import LevelWatch, LoadOutcome, open_level_run
 from voicebench.load.running.load_job import LoadJob
 from voicebench.load.search import ERROR
@@ -22,5 +22,7 @@ def run_load(job: LoadJob, watch: LevelWatch) -> LoadOutcome:
         word = word_of_level(held)
         document = answer_head(word, job.gates, load.model_dump(), quick=load.quick)
         document |= {"level": run.levels[0]}
+        if load.soak:
+            document["notes"] = drift_sentences(held)
         run.folder.finish(LOAD, document, complete=not held.interrupted)
         return LoadOutcome(run.folder.path, document, word)

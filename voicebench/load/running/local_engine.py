@@ -108,6 +108,11 @@ class LocalLevel:
         return self._processes.process_numbers
 
     @property
+    def server_numbers(self) -> Collection[int]:
+        """The numbers of the server's processes, if it is on this machine."""
+        return self._watch.servers
+
+    @property
     def most_in_flight(self) -> int:
         """The largest number of turns that one process had under way at once, after its end."""
         return self._processes.most_in_flight

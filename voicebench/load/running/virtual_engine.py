@@ -200,7 +200,8 @@ class VirtualLevel:
         every = self._engine.script.fail
         fails = every > 0 and self._served % every == 0
         reply = self._engine.reply(turn, fails=fails)
-        begins_s = at_s + turn.number * self._engine.script.history_s
+        script = self._engine.script
+        begins_s = at_s + turn.number * script.history_s + self._served * script.leak_s
         answer = _Answer(turn, reply, begins_s - turn.due_s)
         self._later(begins_s + reply.length_s, _ENDED, answer)
         self._later(begins_s + reply.heard_s, _HEARD, answer)
