@@ -1,4 +1,4 @@
-"""What the charts of runs under load share: their size, their colours, their frame."""
+"""Parts of the charts of runs under load: size, colours, frame."""
 
 from __future__ import annotations
 
