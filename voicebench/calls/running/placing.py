@@ -85,6 +85,9 @@ def place_call(agent: Agent, plan: CallPlan, number: int, clock: CallClock) -> R
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     dialled_ns = clock.now_ns()
     talk = agent.open_call(recorder.emit)
+    if isinstance(clock, RealCallClock):
+        # Not before: the threads of the agent would inherit both, and compute on one core.
+        _prefer_this_thread()
     start_ns = clock.now_ns()
     watch = AgentWatch()
     caller = Conversation(plan.script, plan.sounds, watch, plan.manners)
@@ -126,8 +129,7 @@ def place_call_in_thread(agent: Agent, plan: CallPlan, number: int) -> RecordedC
 
     def run() -> None:
         try:
-            with _preferred_core():
-                ended.append(place_call(agent, plan, number, RealCallClock()))
+            ended.append(place_call(agent, plan, number, RealCallClock()))
         except BaseException as error:
             ended.append(error)
 
@@ -152,11 +154,13 @@ def _send(
         recorder.emit(AgentFailed(str(error)))
 
 
-@contextlib.contextmanager
-def _preferred_core():  # type: ignore[no-untyped-def]
-    """Keep this thread on one core, with real-time priority where that is permitted."""
+def _prefer_this_thread() -> None:
+    """Keep this thread on one core, with real-time priority where that is permitted.
+
+    Threads that it starts later have the usual priority.
+    """
     with contextlib.suppress(OSError, AttributeError, ValueError):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with contextlib.suppress(OSError, AttributeError, ValueError):
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
-    yield
+        policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
+        os.sched_setscheduler(0, policy, os.sched_param(1))
