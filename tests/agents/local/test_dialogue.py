@@ -257,6 +257,19 @@ def test_yes_is_an_answer_once_the_agent_has_ended() -> None:
     assert AgentAudio in call.kinds()
 
 
+def test_an_answer_whose_sound_comes_too_slowly_is_interrupted_too() -> None:
+    call = Call().speak(1000).wait(60).answer("What time is it?").wait(200)
+    reply = call.replies[0]
+    call.dialogue.replied(reply, AudioChunk(np.ones(100, np.float32), 1000))
+    call.wait(500)
+    assert not call.dialogue.is_heard
+    call.speak(300)
+    assert reply.is_discarded
+    assert call.kinds()[-1] is AgentCleared
+    call.dialogue.replied(reply, AudioChunk(np.ones(100, np.float32), 1000))
+    assert call.kinds()[-1] is AgentCleared
+
+
 def test_a_noise_in_silence_is_no_turn() -> None:
     call = Call().speak(300).wait(40).answer("").wait(3000)
     assert call.events == []

@@ -138,6 +138,7 @@ class Dialogue:
         self._is_over = False
         self._reply: Replying | None = None
         self._held: list[Event] | None = None
+        self._is_complete = False
         self._played_from = 0
         self._played_until = 0
         self._over_agent: int | None = None
@@ -208,7 +209,10 @@ class Dialogue:
                 self._over_agent = sample
                 self._look_at = sample + round(self._policy.words_after_ms * _PER_MS)
                 return
+            self._reply.discard()
             self._remember()
+            if not self._is_complete:  # its sound came too slowly, and more was to come
+                self._emit(AgentCleared())
         if self._reply is not None:
             self._throw_away()
         self._is_over = False
@@ -325,6 +329,7 @@ class Dialogue:
             self._remember()
         if self._reply is not None:
             self._throw_away()
+        self._is_complete = False
         self._held = [] if held else None
         self._played_from = self._played_until = 0
         self._reply = self._begin_reply(self._text, tuple(self._said))
@@ -355,6 +360,7 @@ class Dialogue:
                 self._emit(ReplyText(event.text))
         elif isinstance(event, TurnFinished):
             self._begins = None
+            self._is_complete = True
             self._emit(ReplyComplete())
         elif isinstance(event, TurnFailed):
             self._begins = None
