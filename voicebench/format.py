@@ -49,6 +49,15 @@ def quantity(value: float | None, unit: str) -> str:
     return NOTHING if value is None else number(value, unit) + UNITS[unit]
 
 
+def span(low: float | None, high: float | None, unit: str) -> str:
+    """Return an interval without its unit: ``71.4–88.0``; ``≥ 71.4`` if it has no upper end."""
+    if low is None and high is None:
+        return NOTHING
+    if high is None:
+        return f"≥ {number(low, unit)}"
+    return f"≤ {number(high, unit)}" if low is None else f"{number(low, unit)}–{number(high, unit)}"
+
+
 def unit_name(unit: str) -> str:
     """Return ``unit`` for the head of a column: ``ms``, ``×``, ``%``; empty for a count."""
     return UNITS[unit].strip()

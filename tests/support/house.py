@@ -347,6 +347,21 @@ ROOMS = (
         ),
     ),
     Room(
+        "interface",
+        "the Python interface: measure, read a run back, judge it; a plugin for pytest",
+        (
+            "audio",
+            "figures",
+            "judging",
+            "machine",
+            "measuring",
+            "results",
+            "settings",
+            "targets",
+            "turn",
+        ),
+    ),
+    Room(
         "cli",
         "one module for each command; the only room that prints or exits",
         (

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicebench.cli.output import print_json, write_text
-from voicebench.errors import CannotMeasure, ExitCode
+from voicebench.errors import ExitCode
 
 if TYPE_CHECKING:
     from voicebench.results.run import RecordedRun
@@ -37,15 +37,5 @@ def write_csv(run: RecordedRun, path: Path | None) -> None:
 
 def exit_code(run: RecordedRun) -> ExitCode:
     """Return the exit code of the verdict. Raises `CannotMeasure` if no turn succeeded."""
-    from voicebench.judging.final import Word
-
-    if run.not_kept is not None:
-        raise CannotMeasure(run.not_kept)
-    if run.final.word is Word.NOTHING_MEASURED:
-        reasons = sorted(failed.reason for failed in run.digest.failures)
-        turns = f"every one of the {run.summary.turns} measured turns failed"
-        raise CannotMeasure(
-            f"{turns}: {reasons[0]}" if reasons else "no turn was measured",
-            f"the turns are in {run.path}",
-        )
+    run.require_measured()
     return run.final.exit_code

@@ -30,24 +30,29 @@ MOST_DIFFERENCES = 12
 
 
 def judge_gates(
-    settings: Mapping[str, object], summary: Summary, gates: Iterable[str] | None = None
+    settings: Mapping[str, object],
+    summary: Summary,
+    gates: Iterable[str] | None = None,
+    *,
+    decide: bool | None = None,
 ) -> tuple[GateResult, ...]:
     """Judge ``summary`` by ``gates``, else by the gates of a run's stored ``settings``.
 
     The settings also say how to judge. If they are older than that choice, the observed figures
-    are compared with the limits.
+    are compared with the limits. ``decide`` replaces their choice.
     """
     if gates is None:
         own = settings.get("gates")
         gates = [str(gate) for gate in own] if isinstance(own, list) else []
     judged = _section(settings, "judge")
     sampled_on = bool(judged.get("until_decided"))
+    by_interval = bool(judged.get("decide")) if decide is None else decide
     looks = len(look_counts(settings)) if sampled_on else 1
     return tuple(
         judge(
             parse_gate(gate),
             summary,
-            decide=sampled_on or bool(judged.get("decide")),
+            decide=sampled_on or by_interval,
             level=1 - (1 - LEVEL) / looks,
         )
         for gate in gates

@@ -6,25 +6,31 @@ from pathlib import Path
 
 from voicebench.errors import UsageError
 from voicebench.judging.judgement import look_counts
-from voicebench.measuring.open_run import open_run, until_interrupted
+from voicebench.measuring.open_run import open_folder, open_run, until_interrupted
 from voicebench.measuring.plan import Observer, prompts_for
 from voicebench.results.baseline import read_baseline
 from voicebench.results.folder import check_writable
 from voicebench.results.run import RecordedRun
 from voicebench.settings import Effective, Settings
+from voicebench.targets import Conversing, Target
 from voicebench.targets.kinds import check_target, kind_of
 from voicebench.targets.recorded_names import expected_settings
 from voicebench.text.prompts import PromptSet
 
 
-def run_session(effective: Effective, observer: Observer) -> RecordedRun:
+def run_session(
+    effective: Effective, observer: Observer, target: Target | None = None
+) -> RecordedRun:
     """Measure what ``effective`` describes. Raises a `VoicebenchError` if nothing can be measured.
+
+    ``target`` is one that is open already, and stays open; without it, the settings name it.
 
     After each look the gates are judged; no more turns are taken once all are decided.
     """
     settings = effective.settings
-    baseline = check_session(settings)
-    with open_run(effective, observer) as run:
+    baseline = check_session(settings, target)
+    opened = open_folder(effective, target, observer) if target else open_run(effective, observer)
+    with opened as run:
         observer.planned(run.planned)
         with until_interrupted(run):
             for count in look_counts(settings.model_dump()):
@@ -35,14 +41,16 @@ def run_session(effective: Effective, observer: Observer) -> RecordedRun:
         return run.finish(baseline)
 
 
-def check_session(settings: Settings) -> RecordedRun | None:
+def check_session(settings: Settings, target: Target | None = None) -> RecordedRun | None:
     """Return the baseline, if the settings name one.
 
     Raises a `VoicebenchError` for settings that cannot be measured. Takes milliseconds: no model
-    is fetched or loaded.
+    is fetched or loaded. ``target`` is as for `run_session`.
     """
-    check_target(settings)
-    check_conversations(settings, prompts_for(settings, "en"))
+    if target is None:
+        check_target(settings)
+    if not isinstance(target, Conversing):
+        check_conversations(settings, prompts_for(settings, "en"))
     results = Path(settings.run.results)
     check_writable(results)
     if settings.judge.is_held_to_nothing:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
-from voicebench.errors import ResultsError, UsageError
+from voicebench.errors import CannotMeasure, ResultsError, UsageError
 from voicebench.figures.columns import Columns
 from voicebench.figures.comparison import Side
 from voicebench.figures.summary import Summary
@@ -152,6 +152,18 @@ class RecordedRun:
     def side(self) -> Side:
         """The run's side of a comparison."""
         return Side(self.columns, self.settings, self.environment, self.summary)
+
+    def require_measured(self) -> None:
+        """Raise `CannotMeasure` if no turn succeeded, or if the run could not be kept."""
+        if self.not_kept is not None:
+            raise CannotMeasure(self.not_kept)
+        if self.final.word is Word.NOTHING_MEASURED:
+            reasons = sorted(failed.reason for failed in self.digest.failures)
+            turns = f"every one of the {self.summary.turns} measured turns failed"
+            raise CannotMeasure(
+                f"{turns}: {reasons[0]}" if reasons else "no turn was measured",
+                f"the turns are in {self.path}",
+            )
 
     def document(self) -> dict[str, object]:
         """Return the figures in the form of ``summary.json``, computed again."""

@@ -61,19 +61,24 @@ class Effective:
 
 
 def load_settings(
-    config: Path | None = None, overrides: Mapping[str, object] | None = None
+    config: Path | None = None,
+    overrides: Mapping[str, object] | None = None,
+    *,
+    origin: Origin = "command line",
 ) -> Effective:
     """Return the defaults, overlaid by ``config``, overlaid by ``overrides`` (key to value).
+
+    ``origin`` says where the overrides came from.
 
     Raises `SettingsError`: one sentence with the file or option, the key, and what is allowed.
     """
     values: dict[str, object] = {}
     origins: dict[str, Origin] = {}
     if config is not None:
-        for key, value in _flatten(_read_toml(config)):
+        for key, value in flattened(_read_toml(config)):
             values[key], origins[key] = value, str(config)
     for key, value in (overrides or {}).items():
-        values[key], origins[key] = value, "command line"
+        values[key], origins[key] = value, origin
     for key in values:
         _check_key(key, origins[key])
     try:
@@ -126,7 +131,8 @@ def _read_toml(path: Path) -> dict[str, object]:
         raise SettingsError(f"settings file {path} is not valid TOML: {error}") from None
 
 
-def _flatten(tree: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+def flattened(tree: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """Yield each key with its section (``llm.model``) and its value; a tree may have such keys."""
     for name, value in tree.items():
         if isinstance(value, dict) and (value or name in section_classes()):
             yield from ((f"{name}.{key}", inner) for key, inner in value.items())

@@ -75,7 +75,7 @@ class TargetKind:
     name: str
     """The value of ``run.target``. After a name that ends with ``:`` come parameters."""
     example: str
-    """How ``run.target`` is written, for messages."""
+    """How ``run.target`` is written, for messages; empty if no command can measure it."""
     why_no_history: str | None = None
     """Why it cannot answer after the messages of a conversation; None if it can (`Conversing`)."""
     hides: tuple[type[Event], ...] = ()

@@ -15,10 +15,17 @@ from voicebench.secret_names import hidden_in_url
 from voicebench.settings import Settings
 from voicebench.targets import Say, Target, TargetKind
 from voicebench.targets.cascade import CascadeKind
+from voicebench.targets.own_pipeline import OwnKind
 from voicebench.targets.simulated import SimulatedKind
 from voicebench.targets.whole_turn import RealtimeKind, VoiceKind
 
-KINDS: tuple[TargetKind, ...] = (CascadeKind(), RealtimeKind(), VoiceKind(), SimulatedKind())
+KINDS: tuple[TargetKind, ...] = (
+    CascadeKind(),
+    RealtimeKind(),
+    VoiceKind(),
+    SimulatedKind(),
+    OwnKind(),
+)
 """Every kind. The first one that takes a URL is meant by ``--server``."""
 
 
@@ -28,7 +35,7 @@ def kind_of(settings: Settings) -> TargetKind:
     for kind in KINDS:
         if target == kind.name or (kind.name.endswith(":") and target.startswith(kind.name)):
             return kind
-    known = [repr(kind.example) for kind in KINDS]
+    known = [repr(kind.example) for kind in KINDS if kind.example]
     raise UsageError(f"unknown target {target!r}", f"use {', '.join(known[:-1])} or {known[-1]}")
 
 

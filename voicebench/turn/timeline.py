@@ -287,6 +287,8 @@ def _checked_audio(event: AudioChunk, first: AudioChunk) -> NDArray[np.float32]:
     """Return the samples of ``event``. Raises `IllegalEvent` if they break rule 4."""
     if event.pcm.ndim != 1 or event.pcm.size == 0:
         raise IllegalEvent(f"AudioChunk of shape {event.pcm.shape}, not (samples,)")
+    if event.pcm.dtype != np.float32:
+        raise IllegalEvent(f"AudioChunk of {event.pcm.dtype}, not float32 in [-1, 1]")
     if event.sample_rate != first.sample_rate:
         raise IllegalEvent(f"audio at {event.sample_rate} Hz after audio at {first.sample_rate} Hz")
     return event.pcm

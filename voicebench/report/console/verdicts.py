@@ -168,13 +168,9 @@ def _interval_head(results: Sequence[GateResult]) -> str:
 def _interval(result: GateResult) -> Text:
     """Return the interval of the figure; an end that the turns cannot bound is open."""
     interval = result.interval
-    if interval is None or (interval.low is None and interval.high is None):
+    if interval is None:
         return Text(form.NOTHING, QUIET)
-    unit = result.gate.unit
-    low, high = form.number(interval.low, unit), form.number(interval.high, unit)
-    if interval.high is None:
-        return Text(f"≥ {low}", QUIET)
-    return Text(f"≤ {high}" if interval.low is None else f"{low}–{high}", QUIET)
+    return Text(form.span(interval.low, interval.high, result.gate.unit), QUIET)
 
 
 def target_text(operator: str, limit: float, unit: str) -> str:

@@ -1,0 +1,9 @@
+from voicebench.interface.measured_run import Judgement as Judgement
+from voicebench.interface.measured_run import Run as Run
+from voicebench.interface.measured_run import read_run as read_run
+from voicebench.interface.measuring_calls import RecordedTurn as RecordedTurn
+from voicebench.interface.measuring_calls import measure as measure
+from voicebench.interface.measuring_calls import record as record
+from voicebench.targets import Target as Target
+
+__version__: str

@@ -1,0 +1,92 @@
+"""A pipeline of the user's own, as a Python function: what `voicebench.measure` can take."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from voicebench.errors import UsageError
+from voicebench.events import Emit, Event, TurnFailed, TurnFinished, TurnStarted
+from voicebench.quoting import one_line
+from voicebench.settings import Settings
+from voicebench.targets import Target, TargetKind
+
+Answer = Callable[[str, Emit], object]
+"""Answer a prompt, and emit each event at its moment. What it returns is ignored."""
+
+
+class FunctionTarget:
+    """A `Target` that calls a function for each turn.
+
+    `TurnStarted` is emitted before the call, and `TurnFinished` after it unless the function has
+    ended the turn. An exception ends the turn as failed; the last one is kept in ``exception``.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self.name = getattr(answer, "__qualname__", type(answer).__qualname__)
+        self.exception: Exception | None = None
+        self._answer = answer
+
+    def run(self, prompt: str, emit: Emit) -> None:
+        """Call the function with ``prompt``."""
+        ended = threading.Event()
+
+        def pass_on(event: Event) -> None:
+            emit(event)
+            if isinstance(event, TurnFinished | TurnFailed):
+                ended.set()
+
+        emit(TurnStarted(prompt))
+        try:
+            self._answer(prompt, pass_on)
+        except Exception as error:
+            self.exception = error
+            if not ended.is_set():
+                reason = one_line(f"{type(error).__name__}: {error}")
+                emit(TurnFailed(reason, "engine", "turn"))
+            return
+        if not ended.is_set():
+            emit(TurnFinished())
+
+    def describe(self) -> dict[str, object]:
+        """Return the name of the function."""
+        return {"target": "own", "function": self.name}
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def as_target(given: Target | Answer) -> Target:
+    """Return ``given``, or the target that calls it. Raises `UsageError` if it is neither."""
+    if isinstance(given, type):
+        raise UsageError(f"{given.__qualname__} is a class, not a target", "give an object of it")
+    if callable(getattr(given, "run", None)):
+        for name in ("describe", "close"):
+            if not callable(getattr(given, name, None)):
+                raise UsageError(
+                    f"a target needs the method {name}, and {type(given).__qualname__} lacks it",
+                    "docs/python.md has an example",
+                )
+        return given  # type: ignore[return-value]  # a Target by its methods
+    if callable(given):
+        return FunctionTarget(given)
+    raise UsageError(
+        f"{type(given).__qualname__} is not something to measure",
+        "give settings, a target such as 'sim:', a URL, an object with run(prompt, emit), or a "
+        "function that takes a prompt and emit",
+    )
+
+
+class OwnKind(TargetKind):
+    """A target that was given to `voicebench.measure` as a Python object."""
+
+    name = "own:"
+    example = ""
+    why_no_history = "it has no method in_conversation (voicebench.targets.Conversing)"
+
+    def check(self, settings: Settings) -> None:
+        """Raise `UsageError`: only Python has the object."""
+        raise UsageError(
+            f"target {settings.run.target!r} is a Python object, which no command can measure",
+            "call voicebench.measure with it (docs/python.md)",
+        )
