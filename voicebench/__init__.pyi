@@ -7,3 +7,4 @@ from voicebench.interface.measuring_calls import record as record
 from voicebench.targets import Target as Target
 
 __version__: str
+__all__: list[str]
