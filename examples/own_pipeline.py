@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -37,4 +36,4 @@ def answer(prompt: str, emit: Emit) -> None:
 
 judgement = voicebench.measure(answer, runs=20, gates=["first_audio.p50 < 300ms"]).judge()
 print(judgement)
-sys.exit(0 if judgement.passed else 1)
+raise SystemExit(not judgement.passed)
