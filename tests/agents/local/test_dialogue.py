@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voicebench.agents.local.dialogue import Dialogue, Replying
+from voicebench.agents.local.dialogue import Dialogue
+from voicebench.agents.local.dialogue_parts import Replying
 from voicebench.agents.local.turn_policy import TurnPolicy
 from voicebench.calls.agent_events import (
     AgentAudio,

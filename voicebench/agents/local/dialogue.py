@@ -1,8 +1,8 @@
 """The decisions of the agent in process: who speaks, and what follows from it.
 
 A `Dialogue` takes the caller's frames, judgements of pauses, transcripts and events of replies, one
-after another, in one thread. It never waits and reads no clock: frames count the time. What it
-needs from others (`Asking`, `Replying`) is passed in, so every decision can be tested alone.
+after another, in one thread. It never waits and reads no clock: frames count the time. Its ears and
+replies (`voicebench.agents.local.dialogue_parts`) are passed in, so it can be tested alone.
 
 1. Speech begins: an *utterance* is open. After each end of speech, the model that judges pauses and
    the recogniser are asked.
@@ -16,12 +16,11 @@ needs from others (`Asking`, `Replying`) is passed in, so every decision can be 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from voicebench.agents.local.caller_sound import CallerSound
+from voicebench.agents.local.caller_utterance import CallerUtterance
+from voicebench.agents.local.dialogue_parts import Asking, EdgeFinding, Replying, Suspicion
 from voicebench.agents.local.turn_policy import TurnPolicy, interrupts, is_turn, joined
 from voicebench.calls.agent_events import (
     AgentAudio,
@@ -34,72 +33,16 @@ from voicebench.calls.agent_events import (
     SpeechEndSeen,
 )
 from voicebench.engines.ears import SAMPLE_RATE
-from voicebench.engines.ears.voice_activity import SpeechStarted, SpeechStopped
+from voicebench.engines.ears.voice_activity import SpeechStarted
 from voicebench.events import AudioChunk, Event, Reply, Token, TurnFailed, TurnFinished
 from voicebench.text.chat_template import PastMessage
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-_BEFORE = SAMPLE_RATE // 5
-"""The ears hear 200 ms of what was before the speech: its first sound may be soft."""
 _PER_MS = SAMPLE_RATE / 1000
 _LONGEST = 30 * SAMPLE_RATE
-LONGEST_PAUSE_MS = 300.0
-"""Of a longer pause, 200 ms are given to the recogniser: its time grows with all it hears."""
-PART_SAMPLES = 8 * SAMPLE_RATE
-"""Words before a pause are recognised once only, if so much was said: otherwise the wait for the
-last ones would grow with the length of the whole. Whisper often adds a word before a pause."""
-
-
-class EdgeFinding(Protocol):
-    """Finds where speech starts and stops; `voicebench.engines.ears.voice_activity`."""
-
-    def feed(self, frame: NDArray[np.int16]) -> Sequence[SpeechStarted | SpeechStopped]:
-        """Take the next frame, and return the edges in it."""
-        ...
-
-
-class Asking(Protocol):
-    """The slow models; the answers come back as `Dialogue.judged` and `Dialogue.recognised`."""
-
-    def judge(self, number: int, pcm: NDArray[np.float32], silent: int) -> None:
-        """Ask whether the turn is over after ``pcm``, which ends with ``silent`` silent samples."""
-        ...
-
-    def recognise(self, number: int, pcm: NDArray[np.float32]) -> None:
-        """Ask for the words in ``pcm``."""
-        ...
-
-
-class Replying(Protocol):
-    """A reply under way; its events come back as `Dialogue.replied`."""
-
-    tokens: int
-    prompt: str
-
-    @property
-    def work_ms(self) -> float:
-        """How long the engines have computed for it."""
-        ...
-
-    def discard(self) -> None:
-        """Stop it; no event may follow."""
-        ...
-
-    def heard(self, seconds: float) -> str:
-        """Return the text that was heard after ``seconds`` of its sound."""
-        ...
-
-
-@dataclass(slots=True)
-class Suspicion:
-    """Replies begun before the turn was known to be over, and those of them thrown away."""
-
-    begun: int = 0
-    discarded: int = 0
-    discarded_tokens: int = 0
-    discarded_work_ms: float = 0.0
 
 
 class Dialogue:
@@ -123,24 +66,16 @@ class Dialogue:
         self._said: list[PastMessage] = []
         self._number = 0
         """Of the last question to the ears; answers to earlier ones are out of date."""
-        self._begins: int | None = None
-        self._part_begins = 0
-        """Where the part of the utterance begins that is not in ``_before``."""
-        self._before = ""
-        """The words of the utterance before that part."""
-        self._pauses: list[tuple[int, int]] = []
-        """The silence in that part that the recogniser need not hear."""
+        self._utterance: CallerUtterance | None = None
         self._is_speech = False
         self._voiced_until = 0
         self._probability: float | None = None
         self._text: str | None = None
-        self._is_settled = False
-        self._is_over = False
+        self._is_settled = self._is_over = False
         self._reply: Replying | None = None
         self._held: list[Event] | None = None
         self._is_complete = False
-        self._played_from = 0
-        self._played_until = 0
+        self._played_from = self._played_until = 0
         self._over_agent: int | None = None
         """Where speech began that is heard while the agent speaks."""
         self._look_at = 0
@@ -175,8 +110,8 @@ class Dialogue:
         self._is_settled = is_settled
         if self._over_agent is not None:
             self._words_over_agent(text)
-        elif self._begins is not None and not self._is_speech:
-            self._words(text)
+        elif self._utterance is not None and not self._is_speech:
+            self._words(text, self._utterance)
             self._look_for_end()
 
     def replied(self, reply: Replying, event: Event) -> None:
@@ -190,19 +125,15 @@ class Dialogue:
 
     def close(self) -> None:
         """Discard the reply under way."""
-        if self._reply is not None:
-            self._reply.discard()
-        self._reply = None
+        reply, self._reply = self._reply, None
+        if reply is not None:
+            reply.discard()
 
     def _starts(self, sample: int) -> None:
         self._number += 1
         self._is_speech = True
-        paused_ms = (sample - self._voiced_until) / _PER_MS
-        if self._begins is not None and paused_ms >= LONGEST_PAUSE_MS:
-            if self._text and sample - self._part_begins >= PART_SAMPLES:
-                self._before, self._part_begins, self._pauses = self._text, sample, []
-            else:
-                self._pauses.append((self._voiced_until + _BEFORE // 2, sample - _BEFORE // 2))
+        if self._utterance is not None:
+            self._utterance.goes_on(sample, self._voiced_until, self._text)
         self._probability = self._text = None
         if self._reply is not None and self._held is None and self._played_until:
             if self.is_heard:
@@ -216,16 +147,10 @@ class Dialogue:
         if self._reply is not None:
             self._throw_away()
         self._is_over = False
-        if self._begins is None:
-            self._open(sample if self._over_agent is None else self._over_agent)
+        if self._utterance is None:
+            begins = sample if self._over_agent is None else self._over_agent
+            self._utterance = CallerUtterance(begins)
         self._over_agent = None
-
-    def _open(self, sample: int) -> None:
-        """Begin an utterance."""
-        self._begins = self._part_begins = sample
-        self._before = ""
-        self._pauses = []
-        self._text = None
 
     def _stops(self, sample: int) -> None:
         self._number += 1
@@ -233,29 +158,19 @@ class Dialogue:
         self._voiced_until = sample
         self._probability = self._text = None
         if self._over_agent is not None:
-            self._asking.recognise(self._number, self._sound.since(self._over_agent - _BEFORE))
-        elif self._begins is not None:
+            self._ask_for_words_over_agent()
+        elif self._utterance is not None:
             # The words take longer than the judgement, so they are asked for first.
-            self._asking.recognise(self._number, self._part())
-            self._judge()
+            self._asking.recognise(self._number, self._utterance.part(self._sound))
+            self._judge(self._utterance)
 
-    def _part(self) -> NDArray[np.float32]:
-        """Return the sound of the part of the utterance that is to be recognised."""
-        begin = self._part_begins - _BEFORE
-        pieces = []
-        for left_out, until in self._pauses:
-            pieces.append(self._sound.since(begin, left_out))
-            begin = until
-        return np.concatenate([*pieces, self._sound.since(begin)])
-
-    def _judge(self) -> None:
-        assert self._begins is not None
+    def _judge(self, utterance: CallerUtterance) -> None:
         silent = self._sound.position - self._voiced_until
-        self._asking.judge(self._number, self._sound.since(self._begins - _BEFORE), silent)
+        self._asking.judge(self._number, utterance.whole(self._sound), silent)
 
     def _look_for_end(self) -> None:
         """End the turn if the silence has lasted long enough."""
-        if self._is_speech or self._begins is None or self._over_agent is not None:
+        if self._is_speech or self._utterance is None or self._over_agent is not None:
             return
         silent_ms = (self._sound.position - self._voiced_until) / _PER_MS
         needed_ms = self._policy.silence_ms(
@@ -273,34 +188,39 @@ class Dialogue:
         elif now >= self._look_at:
             self._look_at = now + round(self._policy.words_again_ms * _PER_MS)
             self._number += 1
-            self._asking.recognise(self._number, self._sound.since(self._over_agent - _BEFORE))
+            self._ask_for_words_over_agent()
+
+    def _ask_for_words_over_agent(self) -> None:
+        assert self._over_agent is not None
+        self._asking.recognise(self._number, CallerUtterance(self._over_agent).part(self._sound))
 
     def _words_over_agent(self, text: str) -> None:
         ended = not self._is_speech
         # The agent may have ended by itself meanwhile: then any word is an answer to it.
         if interrupts(text) or (ended and not self.is_heard and is_turn(text)):
-            self._interrupted()
+            utterance = self._interrupted()
             if ended:
-                self._judge()
-                self._words(text)
+                self._judge(utterance)
+                self._words(text, utterance)
         elif ended:
             self._over_agent = None
 
-    def _interrupted(self) -> None:
-        """Take back the sound that was not heard yet; the caller's utterance is a new turn."""
+    def _interrupted(self) -> CallerUtterance:
+        """Take back the sound that was not heard yet; return the utterance, a new turn."""
         assert self._over_agent is not None
-        self._open(self._over_agent)
-        self._over_agent = None
+        self._utterance, self._over_agent = CallerUtterance(self._over_agent), None
+        self._text = None
         if self._reply is not None:
             self._reply.discard()
         self._remember()
         self._is_over = False
         self._emit(AgentCleared())
+        return self._utterance
 
-    def _words(self, text: str) -> None:
-        text = joined(self._before, text)
+    def _words(self, text: str, utterance: CallerUtterance) -> None:
+        text = joined(utterance.words_before, text)
         if not is_turn(text):
-            self._begins = None
+            self._utterance = None
             return
         self._text = text
         self._emit(CallerTranscript(text, final=self._is_over))
@@ -319,8 +239,8 @@ class Dialogue:
         if self._reply is None:
             self._begin(held=False)
             return
-        held, self._held = self._held or [], None
-        for event in held:
+        held, self._held = self._held, None
+        for event in held or ():
             self._pass_on(event)
 
     def _begin(self, *, held: bool) -> None:
@@ -351,19 +271,18 @@ class Dialogue:
             now = self._sound.position
             if not self._played_until:
                 self._played_from = self._played_until = now
-                self._begins = None
+                self._utterance = None
             length = round(event.pcm.size * SAMPLE_RATE / event.sample_rate)
             self._played_until = max(self._played_until, now) + length
             self._emit(AgentAudio(event.pcm, event.sample_rate))
-        elif isinstance(event, Token | Reply):
-            if event.text:
-                self._emit(ReplyText(event.text))
+        elif isinstance(event, Token | Reply) and event.text:
+            self._emit(ReplyText(event.text))
         elif isinstance(event, TurnFinished):
-            self._begins = None
+            self._utterance = None
             self._is_complete = True
             self._emit(ReplyComplete())
         elif isinstance(event, TurnFailed):
-            self._begins = None
+            self._utterance = None
             self._emit(AgentFailed(event.reason))
 
     def _remember(self) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voicebench.agents.local.dialogue import Dialogue, Suspicion
+from voicebench.agents.local.dialogue import Dialogue
+from voicebench.agents.local.dialogue_parts import Suspicion
 from voicebench.agents.local.ear_work import EarWork
 from voicebench.agents.local.spoken_reply import SpokenReply
 from voicebench.agents.local.turn_policy import TurnPolicy
