@@ -50,7 +50,7 @@ EXTRAS = (
         "the server",
         ("fastapi", "starlette", "uvicorn", "httptools", "prometheus_client", "soxr"),
     ),
-    Extra("ears", "hearing a caller", ("onnxruntime", "ctranslate2", "tokenizers", "soxr")),
+    Extra("ears", "hearing a caller", ("onnx", "onnxruntime", "ctranslate2", "tokenizers", "soxr")),
     Extra("compressed", "MP3, Opus, AAC and FLAC", ("av",)),
     Extra("html", "HTML reports with charts", ("vl_convert",)),
     Extra("pandas", "data frames", ("pandas",)),

@@ -28,7 +28,7 @@ from voicebench.events import AudioChunk, Token, TurnFailed, TurnFinished
 from voicebench.text.chat_template import PastMessage
 
 FRAME = SAMPLE_RATE // 50
-SURE, UNSURE = 0.99, 0.1
+SURE, UNSURE = 0.99, 0.01
 
 
 @dataclass
@@ -37,6 +37,7 @@ class ScriptedHearing:
 
     position: int = 0
     is_speech: bool = False
+    may_start: bool = False
 
     def feed(self, frame: np.ndarray[Any, Any]) -> Sequence[SpeechStarted | SpeechStopped]:
         begins, self.position = self.position, self.position + frame.size
@@ -86,9 +87,8 @@ class Call:
         self.events: list[AgentEvent] = []
         self.replies: list[ScriptedReply] = []
         self.asked = Asked()
-        self.dialogue = Dialogue(
-            ScriptedHearing(), self.asked, self._begin, self.events.append, policy
-        )
+        self.hearing = ScriptedHearing()
+        self.dialogue = Dialogue(self.hearing, self.asked, self._begin, self.events.append, policy)
 
     def _begin(self, prompt: str, earlier: Sequence[PastMessage]) -> Replying:
         self.replies.append(ScriptedReply(prompt, earlier))
@@ -175,7 +175,7 @@ def test_the_recogniser_is_not_given_the_silence_of_a_pause() -> None:
     ("text", "probability", "silence_ms"),
     [
         ("What time is it?", SURE, 200),
-        ("What time is it?", 0.7, 800),
+        ("What time is it?", 0.2, 800),
         ("What time is it?", UNSURE, 1000),
         ("I would like to", SURE, 1400),
     ],
@@ -187,6 +187,16 @@ def test_the_less_likely_the_end_the_longer_the_wait(
     call.wait(silence_ms - 60)
     assert SpeechEndSeen not in call.kinds()
     call.wait(60)
+    assert SpeechEndSeen in call.kinds()
+
+
+def test_a_turn_does_not_end_while_the_caller_may_be_going_on() -> None:
+    call = Call().speak(1000).wait(60).answer("What time is it?")
+    call.hearing.may_start = True
+    call.wait(400)
+    assert SpeechEndSeen not in call.kinds()
+    call.hearing.may_start = False
+    call.wait(20)
     assert SpeechEndSeen in call.kinds()
 
 

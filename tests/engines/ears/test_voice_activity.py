@@ -40,6 +40,15 @@ def test_a_probability_between_the_thresholds_keeps_the_state() -> None:
     assert edges_of([0.9, 0.9] + [0.4] * 10) == [SpeechStarted(0)]
 
 
+def test_a_window_that_may_be_the_first_of_speech_is_known_before_the_edge() -> None:
+    edges = SpeechEdges()
+    seen = []
+    for probability in (0.1, 0.4, 0.9, 0.9, 0.1):
+        edges.push(probability)
+        seen.append(edges.may_start)
+    assert seen == [False, True, True, False, False]
+
+
 class ScriptedSession:
     """Answers each window with the next probability, and keeps what it was given."""
 

@@ -176,7 +176,7 @@ class Dialogue:
         needed_ms = self._policy.silence_ms(
             self._probability, self._text, is_settled=self._is_settled
         )
-        if not self._is_over and silent_ms >= needed_ms:
+        if silent_ms >= needed_ms and not self._is_over and not self._hearing.may_start:
             self._end_turn()
 
     def _look_for_words(self) -> None:

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 class EdgeFinding(Protocol):
     """Finds where speech starts and stops; `voicebench.engines.ears.voice_activity`."""
 
+    @property
+    def may_start(self) -> bool:
+        """Whether speech may have started just now, which is not an edge yet."""
+        ...
+
     def feed(self, frame: NDArray[np.int16]) -> Sequence[SpeechStarted | SpeechStopped]:
         """Take the next frame, and return the edges in it."""
         ...

@@ -66,7 +66,9 @@ class Ears:
             found = self._recognition.transcribe(pcm)
         if is_noise(found):
             return "", True
-        return found.text, found.is_closed and found.log_probability >= SETTLED_ABOVE
+        if not found.is_closed:
+            return f"{found.text.rstrip('.?!')}…", False
+        return found.text, found.log_probability >= SETTLED_ABOVE
 
 
 def is_noise(found: Transcript) -> bool:

@@ -45,8 +45,8 @@ class TurnPolicy:
     agent if it has others than those of a listener, or lasts ``stop_after_ms``.
     """
 
-    sure: float = 0.75
-    likely: float = 0.5
+    sure: float = 0.3
+    likely: float = 0.1
     sure_ms: float = 200.0
     likely_ms: float = 800.0
     unlikely_ms: float = 1000.0

@@ -33,9 +33,13 @@ def onnx_session(name: str) -> Any:
     Raises as `fetch_ears`.
     """
     require("ears")
+    return session_of(next(Path(ensure(name)).glob("*.onnx")))
+
+
+def session_of(file: Path) -> Any:
+    """Return an onnxruntime session of one thread for an ONNX file."""
     import onnxruntime
 
-    file = next(Path(ensure(name)).glob("*.onnx"))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

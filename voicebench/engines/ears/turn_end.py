@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voicebench.engines.ears import SAMPLE_RATE
-from voicebench.engines.ears.ear_models import TURN_END, onnx_session
-from voicebench.engines.ears.log_mel import log_mel
+from voicebench.engines.ears.ear_models import session_of
+from voicebench.engines.ears.log_mel import HOP, log_mel
+from voicebench.engines.ears.shorter_turn_end import FRAMES, POSITIONS, shorter_turn_end
+from voicebench.machine.extras import require
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +24,10 @@ HEARD_SAMPLES = 8 * SAMPLE_RATE
 """The model hears this much; shorter speech gets silence before it."""
 SILENCE_SAMPLES = SAMPLE_RATE // 5
 """The silence behind speech that the model expects: 200 ms."""
+BEFORE_SAMPLES = SAMPLE_RATE
+"""The silence before shorter speech that it is given, instead of all up to 8 s. That is faster, and
+tells ends from pauses better: over 60 lines an end has the higher probability of the two in 90 % of
+all pairs, against 86 % with 8 s. The values are lower."""
 
 
 class TurnEnd:
@@ -30,8 +36,13 @@ class TurnEnd:
     Raises as `voicebench.engines.ears.ear_models.onnx_session`.
     """
 
-    def __init__(self, session: Any = None) -> None:
-        self._session = onnx_session(TURN_END) if session is None else session
+    def __init__(self, session: Any = None, positions: NDArray[np.float32] | None = None) -> None:
+        """Load it; ``session`` and its table of positions replace the real one in tests."""
+        if session is None or positions is None:
+            require("ears")
+            graph, positions = shorter_turn_end()
+            session = session_of(graph)
+        self._session, self._positions = session, positions
 
     def probability(self, pcm: NDArray[np.float32], silent: int) -> float:
         """Return the probability that the turn is over after ``pcm``, ``(samples,)`` at 16 kHz.
@@ -43,5 +54,7 @@ class TurnEnd:
         padded = np.pad(heard, (HEARD_SAMPLES - behind - heard.size, behind))
         spread = np.sqrt(padded.var() + np.float32(1e-7))
         features = log_mel((padded - padded.mean()) / spread)
-        (found,) = self._session.run(None, {"input_features": features[None]})
+        count = min(-(-(heard.size + behind + BEFORE_SAMPLES) // (2 * HOP)), len(self._positions))
+        given = np.ascontiguousarray(features[None, :, -2 * count :])
+        (found,) = self._session.run(None, {FRAMES: given, POSITIONS: self._positions[-count:]})
         return float(found[0, 0])

@@ -68,11 +68,18 @@ class SpeechEdges:
         """The end of the last window that counts as speech, in samples."""
         self._run = 0
         self._end = 0
+        self._newest = 0.0
+
+    @property
+    def may_start(self) -> bool:
+        """Whether the newest window may be the first one of speech."""
+        return not self.is_speech and self._newest >= self.rules.stops_at
 
     def push(self, probability: float) -> SpeechStarted | SpeechStopped | None:
         """Take the next window's probability, and return the edge that it completes."""
         rules = self.rules
         self._end += WINDOW
+        self._newest = probability
         if not self.is_speech:
             self._run = self._run + 1 if probability >= rules.starts_at else 0
             if self._run < rules.start_windows:
@@ -135,6 +142,11 @@ class VoiceActivity:
         self._probability = probability or SpeechProbability()
         self.edges = SpeechEdges(rules)
         self._rest: NDArray[np.float32] = np.zeros(0, np.float32)
+
+    @property
+    def may_start(self) -> bool:
+        """Whether the newest window may be the first one of speech."""
+        return self.edges.may_start
 
     def feed(self, frame: NDArray[np.int16]) -> list[SpeechStarted | SpeechStopped]:
         """Take the next samples, int16 mono ``(n,)`` at 16 kHz, and return the edges in them."""
