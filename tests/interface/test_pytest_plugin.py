@@ -15,7 +15,7 @@ SIM = "sim:ttft=5ms,token=1ms,ttfb=5ms,speed=100x,words=6"
 PLUGIN = "voicebench.interface.pytest_plugin"
 
 
-def tested(folder: Path, body: str, *options: str) -> str:
+def outcome_of(folder: Path, body: str, *options: str) -> str:
     """Return what pytest prints about a test with the fixture; all warnings are errors."""
     (folder / "test_it.py").write_text(f"def test_it(voice_gates):\n    {body}\n")
     done = subprocess.run(
@@ -39,12 +39,12 @@ def call(gate: str, runs: int = 6) -> str:
 @pytest.mark.slow
 def test_a_gate_that_all_turns_keep_passes_and_the_run_is_given_back(tmp_path: Path) -> None:
     body = f"run = {call('first_audio.p50 < 3s')}\n    assert run.turns == 6"
-    assert "1 passed" in tested(tmp_path, body)
+    assert "1 passed" in outcome_of(tmp_path, body)
 
 
 @pytest.mark.slow
 def test_a_slow_run_fails_with_gate_value_interval_and_turns(tmp_path: Path) -> None:
-    shown = tested(tmp_path, call("first_audio.p50 < 1ms"))
+    shown = outcome_of(tmp_path, call("first_audio.p50 < 1ms"))
     assert "1 failed" in shown
     assert "voicebench: FAIL: 6 measured turns, 0 failed; 0 of 1 gate passed" in shown
     assert "FAIL  first_audio.p50 < 1ms: first_audio.p50 = " in shown
@@ -55,7 +55,7 @@ def test_a_slow_run_fails_with_gate_value_interval_and_turns(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_too_few_turns_fail_as_undecided(tmp_path: Path) -> None:
-    shown = tested(tmp_path, call("first_audio.p95 < 3s"))
+    shown = outcome_of(tmp_path, call("first_audio.p95 < 3s"))
     assert "1 failed" in shown
     assert "UNDECIDED  first_audio.p95 < 3s" in shown
     assert "needs 72 turns" in shown
@@ -63,7 +63,7 @@ def test_too_few_turns_fail_as_undecided(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_no_gate_is_no_pass(tmp_path: Path) -> None:
-    shown = tested(tmp_path, call("").replace("''", "[]"))
+    shown = outcome_of(tmp_path, call("").replace("''", "[]"))
     assert "1 failed" in shown
     assert "NOT JUDGED" in shown
 
@@ -74,7 +74,7 @@ def test_the_plugin_loads_nothing_before_it_is_used(tmp_path: Path) -> None:
         "    assert loaded == {'voicebench', 'voicebench.interface', "
         f"{PLUGIN!r}}}\n    assert 'numpy' not in sys.modules"
     )
-    assert "1 passed" in tested(tmp_path, body)
+    assert "1 passed" in outcome_of(tmp_path, body)
 
 
 def test_the_entry_point_names_the_plugin() -> None:
