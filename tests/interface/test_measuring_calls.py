@@ -200,7 +200,7 @@ def test_record_times_one_turn_and_writes_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     turn = voicebench.record(answer, "Good morning")
-    assert turn.metrics["audio_ms"] == pytest.approx(500)
+    assert turn.metrics["audio_s"] == pytest.approx(0.5)
     assert turn.timeline.prompt == "Good morning"
     assert turn.pcm.shape == TONE.shape
     alone = voicebench.record(lambda emit: emit(AudioChunk(TONE, RATE)))

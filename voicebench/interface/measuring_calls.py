@@ -94,7 +94,8 @@ def measure(
     replaces the gates, ``results`` is the results folder. ``say`` gets lines of progress.
 
     Raises a `voicebench.errors.VoicebenchError` if nothing can be measured, also if every turn
-    failed, and `KeyboardInterrupt` after an interrupt; the turns so far are kept. The target is
+    failed, and `KeyboardInterrupt` after an interrupt; the turns so far are kept. Raises
+    `voicebench.errors.IllegalEvent` if the events of an own pipeline break a rule. The target is
     not closed if it was given as an object.
     """
     base, target = _understood(what)
@@ -106,6 +107,8 @@ def measure(
     if target is None:
         fetch_models(effective.settings)
     recorded = run_session(effective, _Following(say), target)
+    if isinstance(target, FunctionTarget):
+        target.check_over()
     if recorded.final.word is Word.INTERRUPTED:
         raise KeyboardInterrupt(f"the finished turns are in {recorded.path}")
     try:

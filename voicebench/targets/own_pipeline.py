@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from voicebench.errors import UsageError
+from voicebench.errors import IllegalEvent, UsageError
 from voicebench.events import Emit, Event, TurnFailed, TurnFinished, TurnStarted
 from voicebench.quoting import one_line
 from voicebench.settings import Settings
@@ -20,33 +20,48 @@ class FunctionTarget:
 
     `TurnStarted` is emitted before the call, and `TurnFinished` after it unless the function has
     ended the turn. An exception ends the turn as failed; the last one is kept in ``exception``.
+
+    A thread that goes on to emit when the function has returned makes the turn too short. That
+    raises `IllegalEvent` in the thread, and in the next `run` or `check_over`.
     """
 
     def __init__(self, answer: Answer) -> None:
         self.name = getattr(answer, "__qualname__", type(answer).__qualname__)
         self.exception: Exception | None = None
+        self._late: Event | None = None
         self._answer = answer
 
     def run(self, prompt: str, emit: Emit) -> None:
         """Call the function with ``prompt``."""
-        ended = threading.Event()
+        self.check_over()
+        ended, returned = threading.Event(), threading.Event()
 
         def pass_on(event: Event) -> None:
+            if returned.is_set():
+                self._late = event
+                self.check_over()
             emit(event)
             if isinstance(event, TurnFinished | TurnFailed):
                 ended.set()
 
         emit(TurnStarted(prompt))
+        end: Event = TurnFinished()
         try:
             self._answer(prompt, pass_on)
         except Exception as error:
             self.exception = error
-            if not ended.is_set():
-                reason = one_line(f"{type(error).__name__}: {error}")
-                emit(TurnFailed(reason, "engine", "turn"))
-            return
+            end = TurnFailed(one_line(f"{type(error).__name__}: {error}"), "engine", "turn")
+        returned.set()
         if not ended.is_set():
-            emit(TurnFinished())
+            emit(end)
+
+    def check_over(self) -> None:
+        """Raise `IllegalEvent` if an event came after the end of the turn that it belongs to."""
+        if self._late is not None:
+            raise IllegalEvent(
+                f"{type(self._late).__name__} after the function {self.name} had returned: it must "
+                "return when the turn is over, so let it wait for its threads"
+            )
 
     def describe(self) -> dict[str, object]:
         """Return the name of the function."""
