@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,18 @@ from command_line import voicebench as command
 
 import voicebench
 from voicebench.errors import CannotMeasure, IllegalEvent, SettingsError, UsageError
-from voicebench.events import AudioChunk, Emit, Event, TextChunk, Token, TurnFailed, TurnStarted
+from voicebench.events import (
+    AudioChunk,
+    Emit,
+    Event,
+    TextChunk,
+    Token,
+    TurnFailed,
+    TurnFinished,
+    TurnStarted,
+)
 from voicebench.judging.final import Word
+from voicebench.text.chat_template import PastMessage
 
 SIM = "sim:ttft=5ms,token=1ms,ttfb=5ms,speed=100x,words=6"
 RATE = 16_000
@@ -184,6 +195,38 @@ def test_an_interrupt_is_passed_on_and_the_finished_turns_are_kept(tmp_path: Pat
 def test_conversations_need_a_pipeline_that_can_be_told_what_was_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="in_conversation"):
         voicebench.measure(answer, {"run.turns_per_conversation": 2}, results=tmp_path)
+
+
+class Remembering(Echo):
+    """A target that can be told what was said before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[list[str]] = []
+
+    def run(self, prompt: str, emit: Emit) -> None:
+        emit(TurnStarted(prompt))
+        answer(prompt, emit)
+        emit(TurnFinished())
+
+    def in_conversation(self, earlier: Sequence[PastMessage], scope: str) -> Remembering:
+        self.told.append([message.role for message in earlier])
+        return self
+
+
+def test_a_target_with_a_memory_is_told_each_conversation(tmp_path: Path) -> None:
+    target = Remembering()
+    settings = {**QUIET, "run.turns_per_conversation": 2}
+    run = voicebench.measure(target, settings, runs=4, results=tmp_path)
+    assert run.failed == 0
+    assert target.told == 2 * [[], ["user", "assistant"]]
+
+
+@pytest.mark.parametrize("key", ["llm.model", "run.sequential", "run.target", "wire.turn_s"])
+def test_settings_that_a_python_object_would_not_see_are_refused(key: str) -> None:
+    value = {"run.sequential": True, "wire.turn_s": 3}.get(key, "cascade")
+    with pytest.raises(UsageError, match=f"{key} has no effect"):
+        voicebench.measure(answer, {key: value})
 
 
 def test_no_command_measures_a_python_object(

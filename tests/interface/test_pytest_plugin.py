@@ -62,6 +62,15 @@ def test_too_few_turns_fail_as_undecided(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_run_can_be_judged_again_but_not_measured_with_other_settings(tmp_path: Path) -> None:
+    body = f"run = {call('first_audio.p50 < 3s')}\n    "
+    again = "voice_gates(run, 'turn.p50 < 3s'{})"
+    assert "1 passed" in outcome_of(tmp_path, body + again.format(""))
+    refused = outcome_of(tmp_path, body + again.format(", runs=9"))
+    assert "settings and runs have no effect on a run" in refused
+
+
+@pytest.mark.slow
 def test_no_gate_is_no_pass(tmp_path: Path) -> None:
     shown = outcome_of(tmp_path, call("").replace("''", "[]"))
     assert "1 failed" in shown

@@ -84,7 +84,7 @@ def test_sound_after_the_function_has_returned_stops_the_measurement() -> None:
     threads[0].join()
     assert stopped.is_set()
     for check in (target.check_over, lambda: target.run("again", recorder.emit)):
-        with pytest.raises(IllegalEvent, match="AudioChunk after the function .* had returned"):
+        with pytest.raises(IllegalEvent, match=r"AudioChunk after the function .* had returned"):
             check()
 
 

@@ -21,7 +21,7 @@ from voicebench.settings import Effective, load_settings
 from voicebench.settings.origins import flattened
 from voicebench.targets import Target
 from voicebench.targets.kinds import fetch_models, settings_from_url
-from voicebench.targets.own_pipeline import Answer, FunctionTarget, OwnKind, as_target
+from voicebench.targets.own_pipeline import Answer, FunctionTarget, OwnKind, as_target, check_object
 from voicebench.turn.recorder import Recorder
 from voicebench.turn.timeline import Timeline
 
@@ -103,6 +103,8 @@ def measure(
     named["run.results"] = None if results is None else str(results)
     given = {**dict(flattened(settings or {})), **_without_none(named)}
     effective = _effective(base, given)
+    if target is not None:
+        check_object(effective.settings)
     check_session(effective.settings, target)
     if target is None:
         fetch_models(effective.settings)

@@ -54,12 +54,16 @@ def voice_gates(tmp_path: Path) -> VoiceGates:
         runs: int | None = None,
     ) -> Run:
         __tracebackhide__ = True
+        from voicebench.errors import UsageError
         from voicebench.interface.measured_run import Run
         from voicebench.interface.measuring_calls import measure
 
         chosen = [gates] if isinstance(gates, str) else list(gates)
         run = what
-        if not isinstance(run, Run):
+        if isinstance(run, Run):
+            if settings is not None or runs is not None:
+                raise UsageError("settings and runs have no effect on a run", "take them out")
+        else:
             results = tmp_path / "voicebench-results"
             run = measure(run, settings, runs=runs, gates=chosen, results=results)
         judgement = run.judge(chosen)

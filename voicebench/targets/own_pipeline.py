@@ -11,6 +11,9 @@ from voicebench.quoting import one_line
 from voicebench.settings import Settings
 from voicebench.targets import Target, TargetKind
 
+_OF_ENGINES = ("llm", "chunker", "tts", "server", "wire")
+_OF_THE_RUN = ("sequential", "device", "threads")
+
 Answer = Callable[[str, Emit], object]
 """Answer a prompt, and emit each event at its moment. What it returns is ignored."""
 
@@ -90,6 +93,22 @@ def as_target(given: Target | Answer) -> Target:
         "give settings, a target such as 'sim:', a URL, an object with run(prompt, emit), or a "
         "function that takes a prompt and emit",
     )
+
+
+def check_object(settings: Settings) -> None:
+    """Raise `UsageError` for settings of engines: an object has its own, and would not see them."""
+    given = [
+        f"{section}.{name}"
+        for section in _OF_ENGINES
+        for name in sorted(getattr(settings, section).model_fields_set)
+    ]
+    given += [f"run.{name}" for name in _OF_THE_RUN if name in settings.run.model_fields_set]
+    if not settings.run.target.startswith(OwnKind.name):
+        given.append("run.target")
+    for key in given:
+        raise UsageError(
+            f"{key} has no effect with a target that is a Python object", "take it out"
+        )
 
 
 class OwnKind(TargetKind):
