@@ -11,6 +11,7 @@ import pytest
 from wav_files import read_wav
 
 from voicebench.audio.pcm import first_audible_sample
+from voicebench.figures.call_metrics import CALL_METRICS
 from voicebench.figures.metrics import BY_NAME, compute
 from voicebench.results.batches import stream_turns
 from voicebench.results.folder import audio_file
@@ -74,9 +75,11 @@ def test_every_metric_an_in_process_target_can_show_is_there(overlapped: Recorde
         name for name in BY_NAME if name.endswith("_due_ms")
     }
     of_interruptions = {"stop_ms", "wasted_audio_s", "interrupting_first_audio_ms"}
+    of_calls = {metric.name for metric in CALL_METRICS}
     for turn in measured(overlapped):
         missing = {name for name, value in compute(turn).items() if value is None}
-        assert missing == over_a_wire | under_load | of_interruptions | {"speaker_ms"}
+        others = over_a_wire | under_load | of_interruptions | of_calls
+        assert missing == others | {"speaker_ms"}
 
 
 def test_nothing_is_left_unattributed(overlapped: RecordedRun, sequential: RecordedRun) -> None:
