@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import tomllib
 from importlib import metadata
@@ -109,9 +110,19 @@ def test_the_command_is_of_the_tool_that_made_the_environment(
     assert install_command("say").startswith(begins)
 
 
+def test_looking_for_pip_warns_of_nothing() -> None:
+    """Setuptools warns in a search for pip once distutils is imported; warnings are errors here."""
+    pytest.importorskip("setuptools")
+    program = "import setuptools, distutils; from voicebench.machine.extras import install_command"
+    command = [sys.executable, "-W", "error", "-c", f"{program}; print(install_command('say'))"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "'voicebench-latency[say]'" in done.stdout
+
+
 def test_without_pip_the_command_is_uvs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    monkeypatch.setattr(extras, "is_installed", lambda module: False)
+    monkeypatch.setattr(extras, "_has_pip", lambda: False)
     assert install_command("say") == "uv pip install 'voicebench-latency[say]'"
 
 

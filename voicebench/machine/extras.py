@@ -8,6 +8,7 @@ metadata.
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
 import sys
 from dataclasses import dataclass
@@ -118,9 +119,17 @@ def install_command(extra: str) -> str:
         return f"uv tool install {wanted}"
     if (prefix / "pipx_metadata.json").is_file():
         return f"pipx install --force {wanted}"
-    if is_installed("pip"):
+    if _has_pip():
         return f"pip install {wanted}"
     return f"uv pip install {wanted}"
+
+
+def _has_pip() -> bool:
+    """Return whether pip is installed here.
+
+    The path is asked directly: setuptools hooks into a search for pip by all finders, and warns.
+    """
+    return importlib.machinery.PathFinder.find_spec("pip") is not None
 
 
 def namesake() -> str | None:
