@@ -12,6 +12,7 @@ import pytest
 from loopback import HttpRequest, Peer, closed_port, serving
 from ran_command import Command, Ran
 
+from voicebench.remote.connection.timeouts import Timeouts
 from voicebench.targets import preflight
 
 MODELS = {"data": [{"id": "the-writer"}, {"id": "another"}]}
@@ -197,3 +198,21 @@ def test_requests_of_the_preflight_cannot_be_computed(run: Command) -> None:
             "/v1/chat/completions": {"messages": []},
             "/v1/audio/speech": {"model": "tts-1"},
         }
+
+
+def test_a_server_that_says_nothing_is_asked_by_one_request(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two engines and another scheme would each wait as long again."""
+    monkeypatch.setattr(preflight, "_PATIENCE", Timeouts(0.4, 0.4, 0.4, 0.4))
+    asked: list[str] = []
+
+    def mute(peer: Peer) -> None:
+        asked.append(peer.request().method)
+        peer.wait_for_hangup()
+
+    with serving(mute) as server:
+        ran = run("--server", server.url, "--set", "wire.first_byte_s=0.5")
+        assert ran.code == 4
+        assert "sent no byte of an answer within 0.5 s" in ran.err
+        assert asked.count("POST") == 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Literal
@@ -91,9 +91,13 @@ def explain(error: VoicebenchError, sides: Sequence[Asked]) -> VoicebenchError:
 
 
 def check_routes(settings: Settings, sides: Sequence[Asked]) -> None:
-    """Raise `UsageError` for a missing route or a refused key."""
-    for side in sides:
-        _check_route(side, settings)
+    """Raise `UsageError` for a missing route or a refused key.
+
+    A server that says nothing is asked no more: each question would wait as long again.
+    """
+    with suppress(_Silent):
+        for side in sides:
+            _check_route(side, settings)
 
 
 def check_names(settings: Settings, sides: Sequence[Asked]) -> None:
@@ -190,6 +194,10 @@ def _with_address(
     return kind(message, f"{shown(base)} answers: {side.url_option} {shown(base)}")
 
 
+class _Silent(Exception):
+    """A server took the connection and said nothing in time."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
     """The status of an answer, and the server's words in it, as they may be shown."""
@@ -204,7 +212,10 @@ class _Answer:
 
 
 def _ask(url: str, access: Access, body: Mapping[str, object]) -> _Answer | None:
-    """Return how a route answers a request that it must refuse; None if it does not answer."""
+    """Return how a route answers a request that it must refuse; None if it cannot be asked.
+
+    Raises `_Silent` if no answer comes in time.
+    """
     service = HttpService(url, replace(access, deadline=None, timeouts=_PATIENCE), "llm")
     try:
         with closing(service):
@@ -213,7 +224,9 @@ def _ask(url: str, access: Access, body: Mapping[str, object]) -> _Answer | None
                 is_refusal = answer.status >= 400
                 words = answer.quoted_beginning() if is_refusal else ""
                 return _Answer(answer.status, words)
-    except EngineError:
+    except EngineError as error:
+        if error.fault == "timeout":
+            raise _Silent from None
         return None
 
 
@@ -243,7 +256,10 @@ def _answering(side: Asked, bases: Iterator[str] | list[str]) -> str | None:
             continue
         is_same = urlsplit(base)[:2] == urlsplit(side.base)[:2]
         access = side.access if is_same else replace(side.access, key=None, headers={})
-        answer = _ask(below(base, side.route), access, {})
+        try:
+            answer = _ask(below(base, side.route), access, {})
+        except _Silent:
+            continue
         if answer and answer.status not in _NO_ROUTE and not answer.speaks_of_tls:
             return base
     return None
