@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
-from handmade import failed_turn, make_turn, sprint_turns
+from handmade import call_step, failed_turn, make_turn, sprint_turns
 
 from voicebench.events import Connected, Phase
 from voicebench.figures.summary import summarize
@@ -89,6 +89,40 @@ def test_a_p95_gate_on_too_few_turns_says_how_many_it_takes() -> None:
         "8 turns are too few for the p95 of first_audio, tts_ttfb: the gate judges the maximum"
     )
     assert advice.remedy == "measure more turns: --runs 20"
+
+
+def test_one_turn_is_too_few_for_a_p95_gate() -> None:
+    advice = only(advice_for(steady(1), "first_audio.p95 < 300ms"))
+    assert advice.finding == (
+        "1 turn is too few for the p95 of first_audio: the gate judges the maximum"
+    )
+    assert advice.kind == "too few runs"
+
+
+@pytest.mark.parametrize(
+    ("calls", "answered", "finding", "remedy"),
+    [
+        (1, 1, "1 step is too few", "--calls 20"),
+        (2, 3, "6 steps are too few", "--calls 7"),
+        (5, 3, "15 steps are too few", "--calls 7"),
+    ],
+)
+def test_after_calls_the_advice_is_to_measure_more_calls(
+    calls: int, answered: int, finding: str, remedy: str
+) -> None:
+    steps = [
+        call_step(call, step, kind="line" if step <= answered else "noise")
+        for call in range(1, calls + 1)
+        for step in range(1, answered + 2)
+    ]
+    advice = only(advice_for(steps, "response.p95 < 5000ms"))
+    assert advice.finding == (f"{finding} for the p95 of response: the gate judges the maximum")
+    assert advice.remedy == f"measure more calls: {remedy}"
+
+
+def test_so_many_calls_are_then_enough() -> None:
+    steps = [call_step(call, step) for call in range(1, 8) for step in (1, 2, 3)]
+    assert advice_for(steps, "response.p95 < 5000ms") == []
 
 
 def test_failed_turns_are_reckoned_with_in_the_runs_to_measure() -> None:

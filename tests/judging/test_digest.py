@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from handmade import failed_turn, make_turn, sprint_turns
+from handmade import call_step, failed_turn, make_turn, sprint_turns
 
 from voicebench.events import Connected, Phase
 from voicebench.figures.columns import columns_of
@@ -75,6 +75,19 @@ def test_many_failed_turns_do_not_crowd_the_slowest_heard_one_out() -> None:
     assert fastest is not None
     assert latest is not None
     assert (fastest.first_audio_ms(), latest.first_audio_ms()) == (301, 399)
+
+
+def test_of_many_calls_the_slowest_and_the_wrong_steps_are_kept_and_all_calls_counted() -> None:
+    calls = MOST_WHOLE // 2 + 1
+    turns = [call_step(call, step) for call in range(1, calls + 1) for step in (1, 2)]
+    turns[100] = call_step(51, 1, answer_s=4.0)
+    turns[200] = call_step(101, 1, answer_s=None)
+    turns[250] = call_step(126, 1, answer_s=1.5)  # it cuts in
+    digest = digest_of(turns)
+    assert len(digest.runs) < MOST_WHOLE
+    assert [run.number for run in digest.slowest(3)] == [101, 201, 251]
+    assert digest.columns.calls == calls
+    assert digest_of([]).columns.calls == digest_of([heard_after(1, 100)]).columns.calls == 0
 
 
 def test_figures_and_counts_are_of_all_turns() -> None:

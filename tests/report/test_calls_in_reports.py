@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from handmade import call_step
 from typer.testing import CliRunner
 
 from voicebench.cli import app
+from voicebench.judging.digest import digest_of
+from voicebench.report.console.call_table import response_line
 from voicebench.report.html import html_report
 from voicebench.results.run import read_run
 
@@ -133,3 +136,8 @@ def test_an_interruption_that_is_never_confirmed_fails_its_gate(tmp_path: Path) 
     assert code == 3
     assert "NOT MEASURED" in shown
     assert "never confirmed" in shown
+
+
+def test_the_line_of_a_run_counts_all_calls_of_a_long_run() -> None:
+    steps = [call_step(call, step) for call in range(1, 152) for step in (1, 2)]
+    assert response_line(digest_of(steps)).startswith("151 calls, 302 steps, 0 failed")

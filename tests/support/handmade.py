@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from voicebench.events import Phase
+from voicebench.turn.call_turn import CallKind, CallTurn, Stretch
 from voicebench.turn.playback import Arrival
 from voicebench.turn.timeline import Failure, Sound, TimedText, Timeline
 
@@ -83,3 +84,24 @@ def sprint_turns() -> list[Timeline]:
             )
         )
     return turns
+
+
+def call_step(
+    call: int, step: int = 1, *, kind: CallKind = "line", answer_s: float | None = 2.6
+) -> Timeline:
+    """Return a step of 6 s. The caller speaks from 1 to 2 s; the agent from ``answer_s`` to 5 s."""
+    spoken = CallTurn(
+        call=call,
+        step=step,
+        kind=kind,
+        said="at nine",
+        start_ns=0,
+        end_ns=ns(6000),
+        spoken_from_ns=ns(1000),
+        spoken_until_ns=ns(2000),
+        limit_ms=1000,
+        caller=(Stretch(ns(1000), ns(2000)),),
+        agent=() if answer_s is None else (Stretch(ns(1000 * answer_s), ns(5000)),),
+    )
+    number = 100 * call + step
+    return Timeline(number, "measured", "at nine", "2026-01-01T00:00:00Z", 0, call=spoken)

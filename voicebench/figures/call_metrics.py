@@ -116,6 +116,20 @@ def _heard_errors(call: CallTurn) -> float | None:
     return word_error_rate(call.said, call.heard) if call.transcripts else None
 
 
+def step_slowness_ms(turn: Timeline) -> float | None:
+    """Return a step's time to the answer, for sorting; None if it failed or went wrong."""
+    call = turn.call
+    if call is None or call.skipped or turn.failed:
+        return None
+    if call.kind == "noise":
+        return None if _stopped(call) == 1 else 0.0
+    talked_on = call.kind == "interruption" and _stopped(call) == 0
+    if talked_on or _missed(call) == 1 or _cut_in(call) == 1:
+        return None
+    answered = answer_ns(call)
+    return 0.0 if answered is None else (answered - call.spoken_until_ns) / NS_PER_MS
+
+
 call_stop = _played(_stop, "interruption")
 """Computes ``stop_ms`` of an interruption, which is a metric of other turns too."""
 

@@ -73,6 +73,12 @@ class Columns:
         """How many turns there are, failed ones included."""
         return len(self.prompts)
 
+    @property
+    def calls(self) -> int:
+        """How many spoken calls the turns are steps of; 0 if they are turns of no call."""
+        numbers = self.traits["call"]
+        return int(np.unique(numbers[~np.isnan(numbers)]).size)
+
     def usable(self, metric: Metric) -> NDArray[np.float64]:
         """Return the values of ``metric`` that were observed."""
         column = self.values[metric.name]

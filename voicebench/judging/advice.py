@@ -7,6 +7,7 @@ is worth a sentence, not what is good.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy as np
 
 from voicebench import format as form
 from voicebench.events import Phase
-from voicebench.figures.metrics import FIRST_AUDIO
+from voicebench.figures.metrics import FIRST_AUDIO, Metric
 from voicebench.figures.summary import Summary, percentile, values_needed
 from voicebench.judging.advice_sentences import FAILURE_REMEDIES, Advice, advice
 from voicebench.judging.conversation_advice import late_turns
@@ -97,22 +98,21 @@ def _failure_remedy(stage: str, environment: Mapping[str, object]) -> str:
 
 
 def _too_few_runs(run: _Run) -> Iterator[Advice]:
-    short: dict[float, list[GateResult]] = {}
+    short: dict[float, list[Metric]] = {}
     for result in run.results:
         gate = result.gate
         if gate.percentile is None or gate.metric is None or result.observed is None:
             continue
         if not run.summary.metrics[gate.metric.name].quantile(gate.percentile)[1]:
-            short.setdefault(gate.percentile, []).append(result)
-    for q, results in short.items():
-        metrics = [result.gate.metric for result in results if result.gate.metric]
-        yield advice(
-            "too few runs",
-            values=min(len(run.values(metric.name)) for metric in metrics),
-            percentile=f"p{q:g}",
-            metrics=", ".join(metric.short_name for metric in metrics),
-            runs=values_needed(q) + run.summary.failed,
-        )
+            short.setdefault(gate.percentile, []).append(gate.metric)
+    for q, metrics in short.items():
+        names = ", ".join(metric.short_name for metric in metrics)
+        values = min(len(run.values(metric.name)) for metric in metrics)
+        kind, needed = "runs", values_needed(q) + run.summary.failed
+        if calls := run.digest.columns.calls:
+            kind, needed = "calls", math.ceil(values_needed(q) * calls / values)
+        figures = {"percentile": f"p{q:g}", "metrics": names}
+        yield advice(f"too few {kind}", values=values, **figures, **{kind: needed})
 
 
 def _not_measured(run: _Run) -> Iterator[Advice]:

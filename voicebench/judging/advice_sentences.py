@@ -17,6 +17,18 @@ SENTENCES = {
         "{values:turn} are too few for the {percentile} of {metrics}: the gate judges the maximum",
         "measure more turns: --runs {runs}",
     ),
+    "too few runs.one": (
+        "{values:turn} is too few for the {percentile} of {metrics}: the gate judges the maximum",
+        "measure more turns: --runs {runs}",
+    ),
+    "too few calls": (
+        "{values:step} are too few for the {percentile} of {metrics}: the gate judges the maximum",
+        "measure more calls: --calls {calls}",
+    ),
+    "too few calls.one": (
+        "{values:step} is too few for the {percentile} of {metrics}: the gate judges the maximum",
+        "measure more calls: --calls {calls}",
+    ),
     "not measured": (
         "this target does not show {metrics}, and a gate on a missing metric fails",
         "drop {gates}",
@@ -92,7 +104,10 @@ SENTENCES = {
         "close the first chunk earlier (chunker.first_words), or write faster",
     ),
 }
-"""The finding and the remedy of each kind; a place names a figure and its unit, or its noun."""
+"""The finding and the remedy of each kind; a place names a figure and its unit, or its noun.
+
+If the first figure is 1, the sentences of ``KIND.one`` are used where there are some.
+"""
 FAILURE_REMEDIES = {
     "connect": "check that the server runs and its address is right",
     "llm": "`voicebench doctor` checks the language model; a failing prompt is in turns.jsonl",
@@ -133,5 +148,7 @@ class _Sentences(Formatter):
 
 def advice(kind: str, **figures: str | float) -> Advice:
     """Return the advice of ``kind``, its sentences filled with ``figures``."""
-    finding, remedy = (_Sentences().format(text, **figures) for text in SENTENCES[kind])
+    is_one = next(iter(figures.values()), None) == 1
+    sentences = SENTENCES.get(f"{kind}.one", SENTENCES[kind]) if is_one else SENTENCES[kind]
+    finding, remedy = (_Sentences().format(text, **figures) for text in sentences)
     return Advice(finding, remedy, kind, figures)

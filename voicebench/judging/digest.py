@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicebench.events import Phase, RemarkKind, Stage
+from voicebench.figures.call_metrics import step_slowness_ms
 from voicebench.figures.columns import Columns, GrowingColumns, columns_of, joined
 from voicebench.figures.metrics import FIRST_AUDIO, NS_PER_MS, audio_by_chunk
 from voicebench.figures.summary import Summary
@@ -44,9 +45,9 @@ class MeasuredRun:
         return None if self.turn.failed else FIRST_AUDIO.of(self.turn)
 
     def slowness(self) -> float:
-        """Return the first audio for sorting; a failed run is slower than any other."""
-        first_audio = self.first_audio_ms()
-        return math.inf if first_audio is None else first_audio
+        """Return the first audio, or the answer of a call, for sorting; infinite if failed."""
+        took = step_slowness_ms(self.turn) if self.turn.call else self.first_audio_ms()
+        return math.inf if took is None else took
 
 
 @dataclass(frozen=True, slots=True)

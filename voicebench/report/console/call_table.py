@@ -20,7 +20,7 @@ SAID_LEAST = 12
 
 def is_of_calls(digest: Digest) -> bool:
     """Return whether the turns of a run are of spoken calls."""
-    return any(run.turn.call is not None for run in digest.runs)
+    return digest.columns.calls > 0
 
 
 def call_sheet(digest: Digest) -> Sheet | None:
@@ -90,8 +90,7 @@ def heard_sheet(digest: Digest) -> Sheet | None:
 def response_line(digest: Digest) -> str:
     """Return the calls, the steps, the failures and the answers in one line."""
     summary, found = digest.summary, digest.summary.metrics["response_ms"]
-    calls = len({run.turn.call.call for run in digest.runs if run.turn.call is not None})
-    counts = f"{form.plural(calls, 'call')}, {form.plural(summary.turns, 'step')}, "
+    counts = f"{form.plural(digest.columns.calls, 'call')}, {form.plural(summary.turns, 'step')}, "
     counts += f"{summary.failed} failed"
     if not found.values:
         return counts
