@@ -6,7 +6,9 @@ two frames. No figure comes from it: the figures come from the whole track, afte
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
+from operator import itemgetter
 
 import numpy as np
 
@@ -19,6 +21,7 @@ STEP_S = 0.01
 GAP_NS = NS_PER_S // 10
 MOST_AHEAD_NS = 300 * NS_PER_S
 """An agent that has sent more sound than this before it is played sends without end."""
+_start = itemgetter(0)
 
 
 class AgentWatch:
@@ -83,18 +86,20 @@ class AgentWatch:
 
         Speech that follows within ``pause_ns`` is a part of it, unless the agent cleared between.
         """
-        before = -pause_ns
-        for start, end in self.spoken:
+        # Asked in every frame: what was said before the moment is not gone through again.
+        first = bisect_left(self.spoken, moment_ns, key=_start)
+        before = self.spoken[first - 1][1] if first else -pause_ns
+        for start, end in self.spoken[first:]:
             is_new = start - before >= pause_ns
-            is_new = is_new or any(before <= at_ns <= start for at_ns in self._cleared)
-            if start >= moment_ns and is_new:
+            if is_new or any(before <= at_ns <= start for at_ns in self._cleared):
                 return start
             before = end
         return None
 
     def spoke_at(self, moment_ns: float) -> bool:
         """Return whether speech began before ``moment_ns`` and ended after it, short gaps apart."""
-        return any(start < moment_ns < end + GAP_NS for start, end in self.spoken)
+        before = bisect_left(self.spoken, moment_ns, key=_start)
+        return before > 0 and moment_ns < self.spoken[before - 1][1] + GAP_NS
 
     def _find_audible(self, pcm: np.ndarray, rate: int, start_ns: float) -> None:
         size = max(1, round(rate * STEP_S))

@@ -14,8 +14,6 @@ have more than one right spelling; `voicebench.checks.spoken_form` brings them t
 from __future__ import annotations
 
 import itertools
-import re
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from voicebench.checks.spoken_form import readings, spoken_form
 from voicebench.events import AudioChunk
+from voicebench.figures.word_errors import words_of
 from voicebench.pipeline.protocols import ContinuingSpeaker
 from voicebench.text.chunking import chunk
 
@@ -82,9 +81,7 @@ class WordErrors:
 
 def normalised(text: str) -> str:
     """Return ``text`` in lower case, without punctuation, with one space between words."""
-    text = unicodedata.normalize("NFKC", text).lower()
-    text = re.sub(r"['’]", "", text)
-    return " ".join(re.sub(r"[^\w]|_", " ", text).split())
+    return " ".join(words_of(text))
 
 
 def word_errors(references: Iterable[str], heard: Iterable[str]) -> WordErrors:
