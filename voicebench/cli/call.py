@@ -13,15 +13,20 @@ from voicebench.cli.options import (
     Baseline,
     Decide,
     Json,
+    Junit,
     MaxRegression,
+    Name,
+    NoGate,
+    Quiet,
+    Results,
     Set,
     UntilDecided,
     change,
+    chosen_gates,
     effective_settings,
 )
 from voicebench.cli.outcome import exit_code, publish
 from voicebench.cli.output import check_free, deliver, print_json
-from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
     from voicebench.calls.call_script import CallScript
@@ -55,9 +60,7 @@ def call(
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="Settings file (TOML).")
     ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the run, part of its run folder's name.")
-    ] = None,
+    name: Name = None,
     gates: Annotated[
         list[str] | None,
         typer.Option(
@@ -66,11 +69,8 @@ def call(
             help="A limit such as 'response.p95 < 800ms' or 'cut_in.rate <= 5%'. Repeatable.",
         ),
     ] = None,
-    no_gate: Annotated[bool, typer.Option("--no-gate", help="Judge by no gate.")] = False,
-    results: Annotated[
-        str | None,
-        typer.Option(metavar="FOLDER", help="Results folder, in which run folders are made."),
-    ] = None,
+    no_gate: NoGate = False,
+    results: Results = None,
     save_audio: Annotated[
         bool | None,
         typer.Option(
@@ -87,15 +87,8 @@ def call(
     allow_noise: AllowNoise = None,
     assignments: Set = None,
     as_json: Json = False,
-    junit: Annotated[
-        Path | None,
-        typer.Option(
-            "--junit", metavar="PATH", help="Write JUnit XML with a test case for each gate."
-        ),
-    ] = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print no progress and no advice.")
-    ] = False,
+    junit: Junit = None,
+    quiet: Quiet = False,
 ) -> None:
     """Call an agent and speak to it; measure when it answers and whether it stops.
 
@@ -113,15 +106,13 @@ def call(
     with ci.failures_reported(junit):
         check_free(junit, force=True, option="--junit")
         ci.forget(junit)
-        if gates and no_gate:
-            raise UsageError("--gate and --no-gate exclude each other", "give one of them")
         named = {
             "call.script": script,
             "call.url": agent,
             "call.calls": calls,
             "call.warmup": warmup,
             "call.voice": voice,
-            "call.gates": [] if no_gate else gates,
+            "call.gates": chosen_gates(gates, no_gate=no_gate),
             "run.name": name,
             "run.results": results,
             "run.save_audio": save_audio,

@@ -12,15 +12,11 @@ from voicebench.cli.load_options import (
     For,
     Gates,
     Interrupt,
-    Junit,
-    Name,
     Permitted,
     Quick,
     Quiet,
     Ramp,
     Ray,
-    ResultFile,
-    Results,
     SameMachine,
     Seed,
     Server,
@@ -32,7 +28,17 @@ from voicebench.cli.load_options import (
     load_settings_of,
     publish_load,
 )
-from voicebench.cli.options import Config, Json, Set, effective_settings
+from voicebench.cli.options import (
+    Config,
+    Json,
+    Junit,
+    Name,
+    NoGate,
+    ResultFile,
+    Results,
+    Set,
+    effective_settings,
+)
 from voicebench.cli.output import print_json
 from voicebench.cli.shown import to_stderr
 from voicebench.errors import UsageError
@@ -74,7 +80,7 @@ def load(
     target: Target = None,
     server: Server = None,
     gates: Gates = None,
-    no_gate: Annotated[bool, typer.Option("--no-gate", help="Judge by no gate.")] = False,
+    no_gate: NoGate = False,
     quick: Quick = False,
     results: Results = None,
     permitted: Permitted = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voicebench.cli.options import seconds, server_settings
+from voicebench.cli.options import chosen_gates, seconds, server_settings
 from voicebench.cli.output import check_free, deliver, print_json
 from voicebench.errors import CannotMeasure, ExitCode, ResultsError, UsageError
 
@@ -34,7 +34,6 @@ Server = Annotated[
         "for the whole turn.",
     ),
 ]
-Name = Annotated[str | None, typer.Option(help="Name of the run, part of its run folder's name.")]
 For = Annotated[
     str | None,
     typer.Option("--for", metavar="TIME", help="Longest measured window of a level: 90s, 10m."),
@@ -74,10 +73,6 @@ Gates = Annotated[
         help="A limit such as 'first_audio_due.p95 < 300ms' or 'errors.rate <= 1%'. Repeatable.",
     ),
 ]
-Results = Annotated[
-    str | None,
-    typer.Option(metavar="FOLDER", help="Results folder, in which run folders are made."),
-]
 Quick = Annotated[
     bool,
     typer.Option("--quick", help="Ask for shares of 95 % at most: a fifth of the turns."),
@@ -94,18 +89,6 @@ SameMachine = Annotated[
     bool,
     typer.Option(
         "--same-machine", help="Let engines in this process share the cores with the client."
-    ),
-]
-Junit = Annotated[
-    Path | None,
-    typer.Option("--junit", metavar="PATH", help="Write JUnit XML with a test case for each gate."),
-]
-ResultFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--result-file",
-        metavar="PATH",
-        help="Write the path of the run folder to this file, for scripts.",
     ),
 ]
 DryRun = Annotated[
@@ -132,8 +115,6 @@ def load_settings_of(
     quick: bool = False,
 ) -> dict[str, object]:
     """Return the settings that the shared options stand for. Raises `UsageError`."""
-    if gates and no_gate:
-        raise UsageError("--gate and --no-gate exclude each other", "give one of them")
     return {
         "run.name": name,
         "run.target": target,
@@ -146,7 +127,7 @@ def load_settings_of(
         "load.ray": ray,
         "load.soak": soak or None,
         "load.quick": quick or None,
-        "load.gates": [] if no_gate else (list(gates) if gates else None),
+        "load.gates": chosen_gates(gates, no_gate=no_gate),
     } | server_settings(server)
 
 

@@ -66,6 +66,26 @@ KeyEnv = Annotated[
     ),
 ]
 
+Name = Annotated[str | None, typer.Option(help="Name of the run, part of its run folder's name.")]
+Results = Annotated[
+    str | None,
+    typer.Option(metavar="FOLDER", help="Results folder, in which run folders are made."),
+]
+NoGate = Annotated[bool, typer.Option("--no-gate", help="Judge by no gate.")]
+Junit = Annotated[
+    Path | None,
+    typer.Option("--junit", metavar="PATH", help="Write JUnit XML with a test case for each gate."),
+]
+ResultFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--result-file",
+        metavar="PATH",
+        help="Write the path of the run folder to this file, for scripts.",
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no advice.")]
+
 Against = Annotated[
     Path | None,
     typer.Option(
@@ -113,6 +133,18 @@ def meant_result(value: Path) -> Path:
 def meant_results(value: list[Path]) -> list[Path]:
     """Return the run folders that an argument names; see `find_result`."""
     return [meant_result(path) for path in value]
+
+
+def chosen_gates(gates: Sequence[str] | None, *, no_gate: bool) -> list[str] | None:
+    """Return the gates that ``--gate`` and ``--no-gate`` stand for; None leaves the settings'.
+
+    Raises `UsageError` if both are given.
+    """
+    if gates and no_gate:
+        raise UsageError("--gate and --no-gate exclude each other", "give one of them")
+    if no_gate:
+        return []
+    return list(gates) if gates else None
 
 
 def change(text: str | None, option: str) -> str | None:

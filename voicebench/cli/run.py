@@ -18,16 +18,23 @@ from voicebench.cli.options import (
     Decide,
     Device,
     Json,
+    Junit,
     KeyEnv,
     Llm,
     LlmUrl,
     MaxRegression,
     MaxRuns,
+    Name,
+    NoGate,
+    Quiet,
+    ResultFile,
+    Results,
     Set,
     TtsUrl,
     UntilDecided,
     Voice,
     change,
+    chosen_gates,
     effective_settings,
     seconds,
     server_settings,
@@ -43,9 +50,7 @@ if TYPE_CHECKING:
 
 def run(
     config: Config = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the run, part of its run folder's name.")
-    ] = None,
+    name: Name = None,
     target: Annotated[
         str | None,
         typer.Option(help="'cascade', or a simulated target such as 'sim:ttft=120ms,ttfb=70ms'."),
@@ -108,11 +113,8 @@ def run(
             "--gate", metavar="GATE", help="A limit such as 'first_audio.p95 < 300ms'. Repeatable."
         ),
     ] = None,
-    no_gate: Annotated[bool, typer.Option("--no-gate", help="Judge by no gate.")] = False,
-    results: Annotated[
-        str | None,
-        typer.Option(metavar="FOLDER", help="Results folder, in which run folders are made."),
-    ] = None,
+    no_gate: NoGate = False,
+    results: Results = None,
     save_audio: Annotated[
         bool | None, typer.Option("--save-audio", help="Save the audio of each turn as a WAV file.")
     ] = None,
@@ -132,23 +134,9 @@ def run(
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing CSV.")] = False,
-    junit: Annotated[
-        Path | None,
-        typer.Option(
-            "--junit", metavar="PATH", help="Write JUnit XML with a test case for each gate."
-        ),
-    ] = None,
-    result_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--result-file",
-            metavar="PATH",
-            help="Write the path of the run folder to this file, for scripts.",
-        ),
-    ] = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print no progress and no advice.")
-    ] = False,
+    junit: Junit = None,
+    result_file: ResultFile = None,
+    quiet: Quiet = False,
 ) -> None:
     """Measure voice turns and judge them.
 
@@ -177,8 +165,6 @@ def run(
         for option, path in files.items():
             check_free(path, force=force or option != "--csv", option=option)
         ci.forget(junit, result_file)
-        if gates and no_gate:
-            raise UsageError("--gate and --no-gate exclude each other", "give one of them")
         named = {
             "run.name": name,
             "run.target": target,
@@ -202,7 +188,7 @@ def run(
             "judge.baseline": baseline,
             "judge.max_regression": change(max_regression, "--max-regression"),
             "judge.allow_noise": allow_noise,
-            "gates": [] if no_gate else gates,
+            "gates": chosen_gates(gates, no_gate=no_gate),
             "run.idle_gap_s": seconds(idle_gap, "--idle-gap"),
             "wire.cold_connection": cold_connection,
         } | server_settings(server, llm_url=llm_url, tts_url=tts_url, key_env=key_env)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voicebench.cli.options import Config, Json, Set, effective_settings
+from voicebench.cli.options import Config, Json, Results, Set, effective_settings
 from voicebench.cli.output import Force, check_free, print_json, print_sheet, write_text
 from voicebench.cli.shown import to_stderr
 from voicebench.errors import CannotMeasure, ExitCode, UsageError
@@ -44,10 +44,7 @@ def tune(
     target: Annotated[
         str | None, typer.Option(help="'cascade', or a simulated target 'sim:…'.")
     ] = None,
-    results: Annotated[
-        str | None,
-        typer.Option(metavar="FOLDER", help="Results folder, in which run folders are made."),
-    ] = None,
+    results: Results = None,
     replay: Annotated[
         Path | None,
         typer.Option(
