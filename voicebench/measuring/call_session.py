@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
@@ -19,7 +19,6 @@ from voicebench.calls.running.line_rendering import check_voice, open_line_voice
 from voicebench.calls.running.placing import CallPlan, place_call, place_call_in_thread
 from voicebench.calls.running.script_files import read_script, script_path
 from voicebench.calls.sealing import seal_call
-from voicebench.errors import UsageError
 from voicebench.events import Phase
 from voicebench.figures.columns import GrowingColumns
 from voicebench.judging.call_noise import find_call_noise
@@ -35,7 +34,7 @@ from voicebench.machine.devices import threads
 from voicebench.machine.environment import describe_environment
 from voicebench.measuring.closing import close_run
 from voicebench.measuring.plan import audible_rule
-from voicebench.results.baseline import read_baseline
+from voicebench.results.baseline import wanted_baseline
 from voicebench.results.folder import RunFolder, check_writable, create_run_folder
 from voicebench.results.run import RecordedRun
 from voicebench.results.uninterrupted import uninterrupted
@@ -95,18 +94,8 @@ def check_call(effective: Effective) -> CallJob:
     agent = settings.call.url or LOCAL
     agent_kind(agent).check(agent, settings)
     check_writable(Path(settings.run.results))
-    if settings.judge.is_held_to_nothing:
-        raise UsageError(
-            "--max-regression (judge.max_regression) needs a run to compare with",
-            "name it with --baseline, or leave --max-regression out",
-        )
     job = CallJob(effective, script, None)
-    named = settings.judge.baseline
-    if named is None:
-        return job
-    expected = cast(dict[str, dict[str, object]], job.recorded())
-    results = Path(settings.run.results)
-    return CallJob(effective, script, read_baseline(named, results, settings.run.name, expected))
+    return replace(job, baseline=wanted_baseline(settings, job.recorded))
 
 
 def run_calls(job: CallJob, say: Callable[[str], None], done: CallDone) -> RecordedRun:

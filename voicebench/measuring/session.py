@@ -8,7 +8,7 @@ from voicebench.errors import UsageError
 from voicebench.judging.judgement import look_counts
 from voicebench.measuring.open_run import open_folder, open_run, until_interrupted
 from voicebench.measuring.plan import Observer, prompts_for
-from voicebench.results.baseline import read_baseline
+from voicebench.results.baseline import wanted_baseline
 from voicebench.results.folder import check_writable
 from voicebench.results.run import RecordedRun
 from voicebench.settings import Effective, Settings
@@ -51,18 +51,8 @@ def check_session(settings: Settings, target: Target | None = None) -> RecordedR
         check_target(settings)
     if not isinstance(target, Conversing):
         check_conversations(settings, prompts_for(settings, "en"))
-    results = Path(settings.run.results)
-    check_writable(results)
-    if settings.judge.is_held_to_nothing:
-        raise UsageError(
-            "--max-regression (judge.max_regression) needs a run to compare with",
-            "name it with --baseline, or leave --max-regression out",
-        )
-    if settings.judge.baseline is None:
-        return None
-    return read_baseline(
-        settings.judge.baseline, results, settings.run.name, expected_settings(settings)
-    )
+    check_writable(Path(settings.run.results))
+    return wanted_baseline(settings, lambda: expected_settings(settings))
 
 
 def check_conversations(settings: Settings, prompts: PromptSet) -> None:

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from voicebench.errors import ResultsError
+from voicebench.errors import ResultsError, UsageError
 from voicebench.judging.comparability import other_target
 from voicebench.judging.noise import find_noise
 from voicebench.results.folder import SETTINGS, TURNS
@@ -33,6 +34,9 @@ from voicebench.results.reading import (
     texts_in,
 )
 from voicebench.results.run import RecordedRun, read_run
+
+if TYPE_CHECKING:
+    from voicebench.settings import Settings
 
 FOLDER = "baseline"
 MOST_SHOWN = 3
@@ -77,6 +81,27 @@ def read_baseline(
             f"{run.path} cannot be a baseline: {why}", "name another run, or measure it again"
         )
     return run
+
+
+def wanted_baseline(
+    settings: Settings, recorded: Callable[[], Mapping[str, object]]
+) -> RecordedRun | None:
+    """Return the baseline that ``settings`` name, if any.
+
+    ``recorded`` returns the settings as the run's result will keep them.
+
+    Raises `UsageError` for a limit without a baseline, and as `read_baseline`.
+    """
+    if settings.judge.is_held_to_nothing:
+        raise UsageError(
+            "--max-regression (judge.max_regression) needs a run to compare with",
+            "name it with --baseline, or leave --max-regression out",
+        )
+    if settings.judge.baseline is None:
+        return None
+    return read_baseline(
+        settings.judge.baseline, Path(settings.run.results), settings.run.name, recorded()
+    )
 
 
 def set_baseline(result: Path, results: Path, *, allow_noise: bool = False) -> Path:
