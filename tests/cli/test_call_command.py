@@ -1,0 +1,97 @@
+"""`voicebench call` with what cannot work: one sentence, and its exit code."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ran_command import Command
+
+from voicebench.audio.synthetic_voice import synthetic_voice
+
+SIMULATED = "sim:wait=200ms,reply=30ms,voice=40ms,speech=500ms"
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "results"
+
+
+def recording(rate: int, loudness: float) -> None:
+    samples = (synthetic_voice(rate, rate) * loudness * 32767).astype("<i2")
+    with wave.open("line.wav", "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.asarray(samples).tobytes())
+    Path("script.toml").write_text('[[step]]\nwav = "line.wav"\n', encoding="utf-8")
+
+
+def refused(voicebench: Command, *arguments: str, code: int) -> str:
+    """Return the one line that says why ``voicebench call`` did not run."""
+    ran = voicebench("call", *arguments, "--voice", "synthetic", "--quiet")
+    assert ran.code == code, ran.err
+    assert ran.out == ""
+    (line,) = ran.err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("", "script script.toml has no step; add [[step]]"),
+        ("step = []", "script script.toml has no step; add [[step]]"),
+        ("[[step]]", "script script.toml, step 1 has neither say, wav nor noise"),
+        ('[[step]]\nnoise = "cough"\nat = "1s"', "script script.toml has no line; add a [[step]]"),
+    ],
+    ids=["empty", "no step", "empty step", "noise only"],
+)
+@pytest.mark.parametrize("more", [(), ("--check",)], ids=["call", "check"])
+def test_a_script_without_lines(
+    voicebench: Command, text: str, named: str, more: tuple[str, ...], results: Path
+) -> None:
+    Path("script.toml").write_text(text, encoding="utf-8")
+    assert named in refused(voicebench, "script.toml", "--agent", SIMULATED, *more, code=2)
+    assert not list(results.glob("*"))
+
+
+@pytest.mark.parametrize("rate", [4000, 96_000])
+def test_a_recording_of_a_rate_that_is_not_heard(
+    voicebench: Command, rate: int, results: Path
+) -> None:
+    recording(rate, 0.5)
+    said = refused(voicebench, "script.toml", "--agent", SIMULATED, code=2)
+    assert f"step 1: line.wav has a sample rate of {rate} Hz; use one of 8000 to 48000 Hz" in said
+    assert not list(results.glob("*"))
+
+
+@pytest.mark.parametrize("rate", [8000, 11_025, 44_100])
+def test_a_recording_of_another_rate_than_the_agent_is_resampled(
+    voicebench: Command, rate: int, results: Path
+) -> None:
+    recording(rate, 0.5)
+    ran = voicebench("call", "script.toml", "--agent", SIMULATED, "--no-gate", "--quiet")
+    assert ran.code == 0, ran.err
+    assert len(list(results.iterdir())) == 1
+
+
+def test_a_recording_without_speech(voicebench: Command, results: Path) -> None:
+    recording(16_000, 0)
+    said = refused(voicebench, "script.toml", "--agent", SIMULATED, code=2)
+    assert "step 1: line.wav has no audible sound; use a recording with speech" in said
+    assert not list(results.glob("*"))
+
+
+def test_an_agent_at_whose_url_nobody_listens(voicebench: Command) -> None:
+    said = refused(voicebench, "--agent", "ws://127.0.0.1:9/call", code=4)
+    assert "ws://127.0.0.1:9/call cannot be reached (Connection refused)" in said
+    assert "start the server, or correct the URL" in said
+
+
+def test_an_agent_of_no_known_kind(voicebench: Command, results: Path) -> None:
+    said = refused(voicebench, "--agent", "http://127.0.0.1:9/call", code=2)
+    assert "--agent 'http://127.0.0.1:9/call' is no known agent; use 'local'" in said
+    assert not list(results.glob("*"))
