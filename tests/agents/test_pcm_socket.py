@@ -104,6 +104,16 @@ def test_nobody_there_is_named_before_the_call() -> None:
         called("ws://127.0.0.1:9/call")
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("wire.proxy", "http://127.0.0.1:3128"), ("wire.http2", True)]
+)
+def test_a_setting_that_a_socket_cannot_follow_is_refused(key: str, value: object) -> None:
+    settings = load_settings(None, {key: value}).settings
+    url = "ws://127.0.0.1:9/call"
+    with pytest.raises(UsageError, match="a WebSocket takes neither a proxy nor HTTP/2"):
+        agent_kind(url).check(url, settings)
+
+
 def test_an_agent_that_is_never_ready_is_given_up() -> None:
     settings: dict[str, object] = {"call.socket": {"ready": {"type": "ready"}}}
     settings["wire.first_byte_s"] = 0.3

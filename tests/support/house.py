@@ -204,6 +204,7 @@ ROOMS = (
             "remote.connection",
             "remote.formats",
             "settings",
+            "targets",
         ),
     ),
     Room(

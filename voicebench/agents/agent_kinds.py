@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,7 +17,7 @@ from voicebench.agents.scripted_agent import (
 from voicebench.calls.call_clock import VirtualCallClock
 from voicebench.errors import UsageError
 from voicebench.secret_names import hidden_in_url
-from voicebench.settings import Settings, secrets_of
+from voicebench.settings import Settings
 
 if TYPE_CHECKING:
     from voicebench.agents.wire_dialect import WireDialect
@@ -125,23 +125,12 @@ def _dialect(api: str, settings: Settings) -> Callable[[], WireDialect]:
 
 
 def _access(api: str, settings: Settings) -> Access:
-    from voicebench.remote.connection.access import Access, ApiKey
-    from voicebench.remote.connection.timeouts import Timeouts
+    from voicebench.targets.reaching import access_to
 
-    call, wire = settings.call, settings.wire
-    headers = dict(call.headers)
+    access = access_to(settings.call, settings)
     if api == "realtime" and settings.server.dialect == "beta":
-        headers["OpenAI-Beta"] = "realtime=v1"
-    key = None
-    if call.key_env is not None:
-        key = ApiKey(call.key_env, call.key_header, call.key_scheme)
-    return Access(
-        timeouts=Timeouts(wire.connect_s, wire.first_byte_s, wire.between_bytes_s, wire.turn_s),
-        key=key,
-        headers=headers,
-        ca_file=Path(wire.ca_file) if wire.ca_file else None,
-        hidden=secrets_of(settings),
-    )
+        access = replace(access, headers={**access.headers, "OpenAI-Beta": "realtime=v1"})
+    return access
 
 
 KINDS: tuple[AgentKind, ...] = (LocalAgentKind(), SimulatedAgentKind(), SocketKind())
