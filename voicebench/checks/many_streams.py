@@ -42,7 +42,6 @@ CONNECT_S = 30.0
 BEGIN_S = 0.2
 """From the moment that all connections are open to the first request."""
 OVERTIME_S = 10.0
-LOOK_NS = 10_000_000
 PIECE_BYTES = 2 * round(0.04 * RATE_HZ)
 
 Times = NDArray[np.int64]
@@ -182,17 +181,8 @@ class _Streams:
         lines = [HttpLine(self._loop, where, peer) for _ in range(self._streams)]
         for line in lines:
             line.open()
-        until = time.perf_counter_ns() + round(CONNECT_S * NS_A_SECOND)
-
-        def look() -> None:
-            now_ns = time.perf_counter_ns()
-            if all(line.is_open for line in lines) or now_ns > until:
-                self._loop.end()
-            else:
-                self._loop.at(now_ns + LOOK_NS, look)
-
-        look()
-        self._loop.run()
+        limit_ns = time.perf_counter_ns() + round(CONNECT_S * NS_A_SECOND)
+        self._loop.run_until(lambda: all(line.is_open for line in lines), limit_ns)
         closed = sum(not line.is_open for line in lines)
         if closed:
             raise CannotMeasure(

@@ -135,3 +135,21 @@ def test_another_thread_wakes_it(loop: ReadingLoop) -> None:
     threading.Timer(0.05, lambda: loop.ask(loop.end)).start()
     loop.run()
     assert time.monotonic() - began_s < LONG_MS / 1000 - 1
+
+
+def test_it_reads_until_a_condition_holds(loop: ReadingLoop) -> None:
+    began_ns = time.perf_counter_ns()
+    loop.run_until(lambda: time.perf_counter_ns() > began_ns + 30 * MS, began_ns + LONG_MS * MS)
+    assert 30 * MS <= time.perf_counter_ns() - began_ns < (LONG_MS - 1000) * MS
+
+
+def test_it_reads_until_a_limit(loop: ReadingLoop) -> None:
+    began_ns = time.perf_counter_ns()
+    loop.run_until(lambda: False, began_ns + 30 * MS)
+    assert 30 * MS <= time.perf_counter_ns() - began_ns < (LONG_MS - 1000) * MS
+
+
+def test_a_condition_that_holds_already_is_not_waited_for(loop: ReadingLoop) -> None:
+    began_ns = time.perf_counter_ns()
+    loop.run_until(lambda: True, began_ns + LONG_MS * MS)
+    assert time.perf_counter_ns() - began_ns < (LONG_MS - 1000) * MS

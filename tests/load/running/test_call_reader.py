@@ -114,6 +114,12 @@ def test_single_turns_are_taken_however_many_are_open_and_refusals_are_counted()
     assert outcomes.count("answered") >= 12
 
 
+def test_a_process_that_no_caller_is_in_at_the_start_is_ready() -> None:
+    done, kept, _ = held(SCRIPT, LoadPlan(5, Population(1), BRISK, prompts=2), 1.5, TWO)
+    assert len(done) == len(kept) >= 1
+    assert {turn.outcome for turn in done} <= {"answered", "unfinished"}
+
+
 def test_turns_that_are_open_at_the_end_are_kept_as_unfinished() -> None:
     kept: list[Timeline] = []
     script = PacedScript(ttft_s=0.05, words=2, audio_s=60)

@@ -20,6 +20,8 @@ from voicebench.load.reading.readiness import WRITABLE, Readiness, best_readines
 from voicebench.remote.connection import kernel_stamps
 
 MOST_A_READ = 65_536
+LOOK_NS = 10_000_000
+"""From one look at the condition of `ReadingLoop.run_until` to the next."""
 Do = Callable[[], None]
 Where = tuple[int, tuple[object, ...]]
 """An address family, and an address."""
@@ -104,6 +106,19 @@ class ReadingLoop:
                     connection.is_ready(bits)
                 elif fd == self._woken:
                     self._do_what_was_asked()
+
+    def run_until(self, is_done: Callable[[], bool], limit_ns: int) -> None:
+        """Read until ``is_done``, at most until ``limit_ns``."""
+
+        def look() -> None:
+            now_ns = time.perf_counter_ns()
+            if now_ns > limit_ns or is_done():
+                self.end()
+            else:
+                self.at(now_ns + LOOK_NS, look)
+
+        self.at(0, look)
+        self.run()
 
     def close(self) -> None:
         """Close all connections, and the loop's own descriptors."""

@@ -31,7 +31,6 @@ LOOK_AHEAD_S = 0.2
 """How long before a turn is due its connections are looked after."""
 WHOLE_EVERY = 20
 """All sound of each so many turns is kept; of the others the first second."""
-LOOK_NS = 10_000_000
 
 Give = Callable[[TakenTurn], None]
 
@@ -79,16 +78,7 @@ class CallReader:
             self._waiting.append((self._coming, self._line()))
             self._coming = next(self._calls, None)
         limit_ns = time.perf_counter_ns() + round(llm.access.timeouts.connect_s * NS_PER_S)
-
-        def look() -> None:
-            now_ns = time.perf_counter_ns()
-            if now_ns > limit_ns or all(lines.are_open for _, lines in self._waiting):
-                self._loop.end()
-            else:
-                self._loop.at(now_ns + LOOK_NS, look)
-
-        look()
-        self._loop.run()
+        self._loop.run_until(lambda: all(lines.are_open for _, lines in self._waiting), limit_ns)
         closed = sum(not lines.are_open for _, lines in self._waiting)
         if closed:
             raise CannotMeasure(
