@@ -14,20 +14,23 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from voicebench.errors import EngineError
-from voicebench.events import Connected, LlmEvent, Reply, Token
+from voicebench.events import LlmEvent, Reply, Token
 from voicebench.load.reading.cascade_way import CascadeLines, CascadeWay
-from voicebench.load.reading.http_line import NS_PER_S, HttpExchange
+from voicebench.load.reading.http_line import HttpExchange
 from voicebench.load.reading.raw_speech import frame_bytes, heard_out_ns, is_audible, raw_sound
 from voicebench.load.reading.read_log import KeptSound
-from voicebench.load.reading.read_turn import ReadCascade, ReadChunk, ReadReply, answer_of
-from voicebench.remote.clients.openai_reply import ReplyReader
-from voicebench.remote.connection.recorded_answer import (
-    RecordedAnswer,
-    RecordedClock,
-    RecordedHead,
+from voicebench.load.reading.read_turn import (
+    ReadCascade,
+    ReadChunk,
+    ReadReply,
+    answer_of,
+    replayed,
 )
+from voicebench.remote.clients.openai_reply import ReplyReader
+from voicebench.remote.connection.recorded_answer import RecordedClock
 from voicebench.remote.formats.sse import EventStream
 from voicebench.text.chunking import Chunker
+from voicebench.turn.playback import NS_PER_S
 
 SSE = b"text/event-stream"
 
@@ -150,18 +153,14 @@ class CascadeTurn:
 
     def _whole_answer(self, at_ns: int) -> None:
         """Take an answer that is no stream: a failure, or the whole reply."""
-        client, clock = self._way.clients.llm, RecordedClock()
-        chat = self.read.chat
-        assert chat is not None
-        client.exchanges = lambda _request: answer_of(client, chat, clock)
-        try:
-            self._say(client.reply(self.read.prompt))
-        except EngineError:
-            self._written(at_ns, failed=True)
-            return
-        finally:
-            client.exchanges = None
-        self._written(at_ns, failed=False)
+        client, failed = self._way.clients.llm, False
+        assert self.read.chat is not None
+        with replayed(client, self.read.chat):
+            try:
+                self._say(client.reply(self.read.prompt))
+            except EngineError:
+                failed = True
+        self._written(at_ns, failed=failed)
 
     def _is_streamed(self) -> bool:
         head = self._chat.read.head
@@ -172,22 +171,9 @@ class CascadeTurn:
 
     def _reader(self) -> ReplyReader:
         if self._reply is None:
-            read = self._chat.read
-            assert read.head is not None
-            head = RecordedHead(
-                read.head.status,
-                read.head.headers,
-                read.head.version,
-                read.sent_ns,
-                read.head_ns,
-            )
-            answer = RecordedAnswer(
-                self._lines.chat.peer,
-                head,
-                read.connected or Connected(0.0, reused=False),
-                (),
-                clock=RecordedClock(),
-            )
+            assert self.read.chat is not None
+            # Its body is not read there: the pieces come to `_chat_piece`.
+            answer = answer_of(self._way.clients.llm, self.read.chat, RecordedClock())
             self._reply = ReplyReader(answer)
         return self._reply
 
@@ -256,18 +242,14 @@ class CascadeTurn:
             size = sum(exchange.log.sizes)
             if size and size % frame_bytes(sound) == 0:
                 return True
-        client, clock = self._way.clients.tts, RecordedClock()
-        chunk = self.read.chunks[-1]
-        reply = ReadReply(exchange.read, exchange.log)
-        client.exchanges = lambda _request: answer_of(client, reply, clock)
-        try:
-            for _ in client.speak(chunk.text):
-                pass
-            return True
-        except EngineError:
-            return False
-        finally:
-            client.exchanges = None
+        client, chunk = self._way.clients.tts, self.read.chunks[-1]
+        with replayed(client, ReadReply(exchange.read, exchange.log)):
+            try:
+                for _ in client.speak(chunk.text):
+                    pass
+            except EngineError:
+                return False
+        return True
 
     def _is_audible(self, data: memoryview) -> bool:
         """Return whether a piece of the present speech holds audible sound."""

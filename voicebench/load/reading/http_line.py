@@ -19,8 +19,8 @@ from voicebench.load.reading.reading_loop import ReadConnection, ReadingLoop, Ti
 from voicebench.remote.connection.peer import Peer
 from voicebench.remote.connection.timeouts import WaitBudget
 from voicebench.remote.failure import RemoteError
+from voicebench.turn.playback import NS_PER_S
 
-NS_PER_S = 1_000_000_000
 _numbers = count(1)
 OnPiece = Callable[[bytes, int], None]
 

@@ -11,6 +11,7 @@ from voicebench.audio.pcm import AudibleRule, first_audible_sample, mix_down
 from voicebench.errors import EngineError
 from voicebench.load.reading.http_framing import AnswerHead
 from voicebench.load.reading.read_log import ReadLog
+from voicebench.remote.connection.answer import media_type_in
 from voicebench.remote.sound.sound_format import RawSound, SoundFormat, describe_raw, may_be_sound
 from voicebench.turn.playback import Arrival, listen
 
@@ -18,14 +19,12 @@ from voicebench.turn.playback import Arrival, listen
 @lru_cache(maxsize=256)
 def raw_sound(head: AnswerHead, declared: SoundFormat) -> RawSound | None:
     """Return how the samples of an answer are stored; None if it is not plain raw sound."""
-    kind, *parameters = head.field(b"content-type").decode("latin-1").split(";")
-    pairs = [parameter.partition("=") for parameter in parameters]
-    named = {name.strip().lower(): value.strip(' "') for name, _, value in pairs}
+    kind, parameters = media_type_in(head.field(b"content-type").decode("latin-1"))
     fields = {n.decode("latin-1").lower(): v.decode("latin-1") for n, v in head.headers}
-    if not 200 <= head.status < 300 or head.status == 206 or not may_be_sound(kind.strip().lower()):
+    if not 200 <= head.status < 300 or head.status == 206 or not may_be_sound(kind):
         return None
     try:
-        return describe_raw(replace(declared, kind="pcm"), kind.strip().lower(), named, fields)
+        return describe_raw(replace(declared, kind="pcm"), kind, parameters, fields)
     except EngineError:
         return None
 

@@ -12,7 +12,7 @@ is looked at for the first sound, levels, and whether it is speech.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 
 from voicebench.audio.pcm import AudibleRule
@@ -170,6 +170,20 @@ def answer_of(client: HttpService, reply: ReadReply, clock: RecordedClock) -> An
     )
 
 
+@contextmanager
+def replayed(client: HttpService, reply: ReadReply) -> Iterator[RecordedClock]:
+    """Give ``reply`` to ``client`` as the answer to what it asks within the block.
+
+    The clock follows the bytes as they are taken.
+    """
+    clock = RecordedClock(reply.exchange.sent_ns)
+    client.exchanges = lambda _request: answer_of(client, reply, clock)
+    try:
+        yield clock
+    finally:
+        client.exchanges = None
+
+
 def _recorded_head(exchange: ReadExchange, head: AnswerHead) -> RecordedHead:
     return RecordedHead(head.status, head.headers, head.version, exchange.sent_ns, exchange.head_ns)
 
@@ -222,37 +236,31 @@ class _Sealing:
         reply, client = self._read.chat, self._clients.llm
         if reply is None or reply.was_abandoned:
             return None
-        clock = RecordedClock(reply.exchange.sent_ns)
-        client.exchanges = lambda _request: answer_of(client, reply, clock)
-        try:
-            with closing(client.reply(self._read.prompt)) as events:  # type: ignore[type-var]
-                for event in events:
-                    self._add(clock.now_ns, event)
-            client.look_back()
-        except EngineError as error:
-            return Stamped(clock.now_ns, _failed(error, "llm"))
-        finally:
-            client.exchanges = None
+        with replayed(client, reply) as clock:
+            try:
+                with closing(client.reply(self._read.prompt)) as events:  # type: ignore[type-var]
+                    for event in events:
+                        self._add(clock.now_ns, event)
+                client.look_back()
+            except EngineError as error:
+                return Stamped(clock.now_ns, _failed(error, "llm"))
         return None
 
     def _speech(self, chunk: ReadChunk) -> Stamped | None:
         reply, client = chunk.speech, self._clients.tts
         if reply is None or reply.was_abandoned:
             return None
-        clock = RecordedClock(reply.exchange.sent_ns)
         kept_until_ns = _kept_until_ns(reply.log)
-        client.exchanges = lambda _request: answer_of(client, reply, clock)
-        try:
-            with closing(client.speak(chunk.text)) as events:  # type: ignore[type-var]
-                for event in events:
-                    if isinstance(event, AudioChunk) and clock.now_ns > kept_until_ns:
-                        self._later.append(Arrival(clock.now_ns, int(event.pcm.size)))
-                    else:
-                        self._add(clock.now_ns, event)
-        except EngineError as error:
-            return Stamped(clock.now_ns, _failed(error, "tts"))
-        finally:
-            client.exchanges = None
+        with replayed(client, reply) as clock:
+            try:
+                with closing(client.speak(chunk.text)) as events:  # type: ignore[type-var]
+                    for event in events:
+                        if isinstance(event, AudioChunk) and clock.now_ns > kept_until_ns:
+                            self._later.append(Arrival(clock.now_ns, int(event.pcm.size)))
+                        else:
+                            self._add(clock.now_ns, event)
+            except EngineError as error:
+                return Stamped(clock.now_ns, _failed(error, "tts"))
         return None
 
 

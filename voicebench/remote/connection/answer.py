@@ -60,10 +60,7 @@ class Answer:
     @property
     def content_type(self) -> tuple[str, dict[str, str]]:
         """The media type in lower case, or empty, and its parameters."""
-        kind, *rest = self.headers.get("content-type", "").split(";")
-        pairs = [parameter.partition("=") for parameter in rest]
-        parameters = {name.strip().lower(): value.strip(' "') for name, _, value in pairs}
-        return kind.strip().lower(), parameters
+        return media_type_in(self.headers.get("content-type", ""))
 
     def server_timing(self) -> Iterator[ServerTiming]:
         """Yield the duration that the server reports in the head, beside ours until the head.
@@ -213,6 +210,14 @@ def header_fields(response: httpcore.Response) -> dict[str, str]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         fields[name] = f"{fields[name]}, {value}" if name in fields else value
     return fields
+
+
+def media_type_in(content_type: str) -> tuple[str, dict[str, str]]:
+    """Return the media type in lower case, or empty, and its parameters."""
+    kind, *rest = content_type.split(";")
+    pairs = [parameter.partition("=") for parameter in rest]
+    parameters = {name.strip().lower(): value.strip(' "') for name, _, value in pairs}
+    return kind.strip().lower(), parameters
 
 
 def _status_remedy(status: int, access: Access) -> str:
