@@ -81,7 +81,7 @@ CLOCKS_OF_THE_PATH = {
     "turn.recorder": "the one clock; and the wall clock's label",
     "measuring.plan": "passes the recorder its clock; the silence before a turn",
     "load.reading.cascade_turn": "the turn's start and end, and when its chunks are handed over",
-    "load.reading.http_line": "when a request is sent, and when to give up",
+    "load.reading.http_exchange": "when a request is sent, and when to give up",
     "load.reading.reading_loop": "stamps what was read, as the recorder would; timers",
     "load.running.call_reader": "how long connections may take to open before a level",
     "load.running.level_clock": "when a turn is due",

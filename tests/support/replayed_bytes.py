@@ -16,7 +16,7 @@ import pytest
 
 from voicebench.errors import EngineError
 from voicebench.events import Event, TurnFailed
-from voicebench.load.reading.http_line import HttpExchange
+from voicebench.load.reading.http_exchange import HttpExchange
 from voicebench.remote.connection import connection_pool
 from voicebench.remote.connection.connection import Connection
 

@@ -26,7 +26,8 @@ from voicebench.errors import CannotMeasure, UsageError
 from voicebench.load.pacing.paced_process import RunningPacedServer, paced_server, pin
 from voicebench.load.pacing.paced_script import NS_A_SECOND, RATE_HZ, PacedScript
 from voicebench.load.pacing.send_stamps import SendStamp
-from voicebench.load.reading.http_line import HttpExchange, HttpLine
+from voicebench.load.reading.http_exchange import HttpExchange
+from voicebench.load.reading.http_line import HttpLine
 from voicebench.load.reading.read_log import UNKNOWN_LAG, KeptSound
 from voicebench.load.reading.reading_loop import ReadingLoop
 from voicebench.machine.environment import usable_core_numbers

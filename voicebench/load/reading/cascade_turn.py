@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from voicebench.errors import EngineError
 from voicebench.events import LlmEvent, Reply, Token
 from voicebench.load.reading.cascade_way import CascadeLines, CascadeWay
-from voicebench.load.reading.http_line import HttpExchange
+from voicebench.load.reading.http_exchange import HttpExchange
 from voicebench.load.reading.raw_speech import frame_bytes, heard_out_ns, is_audible, raw_sound
 from voicebench.load.reading.read_log import KeptSound
 from voicebench.load.reading.read_turn import (

@@ -27,8 +27,8 @@ from voicebench.events import (
     TurnFinished,
     TurnStarted,
 )
+from voicebench.load.reading.http_exchange import ReadExchange
 from voicebench.load.reading.http_framing import AnswerHead
-from voicebench.load.reading.http_line import ReadExchange
 from voicebench.load.reading.read_log import ReadLog
 from voicebench.remote.clients.http_engine import HttpSpeech
 from voicebench.remote.clients.openai_chat import OpenAiChat
