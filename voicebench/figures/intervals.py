@@ -122,15 +122,18 @@ def is_doubtful_mean(values: Sequence[float]) -> bool:
 
 def share_interval(hits: int, n: int, level: float = LEVEL) -> Interval | None:
     """Return the interval of a share of ``hits`` in ``n``; None for ``n`` of 0."""
-    if not n:
-        return None
+    return wilson_interval(hits / n, n, level) if n else None
+
+
+def wilson_interval(share: float, n: float, level: float = LEVEL) -> Interval:
+    """Return Wilson's interval of a ``share`` of ``n`` turns, above 0; ``n`` need not be whole."""
     z = normal_quantile((1 + level) / 2)
-    share, pull = hits / n, z * z / n
+    pull = z * z / n
     centre = (share + pull / 2) / (1 + pull)
     reach = z / (1 + pull) * math.sqrt(share * (1 - share) / n + pull / (4 * n))
     # At the ends the formula gives 0 and 1, except for rounding.
-    low = 0.0 if hits == 0 else centre - reach
-    high = 1.0 if hits == n else centre + reach
+    low = 0.0 if share == 0 else centre - reach
+    high = 1.0 if share == 1 else centre + reach
     return Interval(low, high, level)
 
 

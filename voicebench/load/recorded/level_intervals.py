@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
-from voicebench.figures.intervals import LEVEL, Interval
+from voicebench.figures.differences import recovered_difference
+from voicebench.figures.intervals import LEVEL, Interval, wilson_interval
+from voicebench.figures.probabilities import normal_quantile
 from voicebench.figures.summary import carries, percentile
 from voicebench.load.evidence import block_inflation
 from voicebench.load.load_gate import LoadGate, full_turns, good_marks
@@ -45,7 +46,7 @@ def good_share(level: RecordedLevel, gates: tuple[LoadGate, ...]) -> LevelFigure
     good = good_marks(gates, inside)[full]
     effective = counted.n / _inflation(level, counted, ~good)
     share = float(good.mean())
-    return LevelFigure(share, _wilson(share, effective), effective)
+    return LevelFigure(share, wilson_interval(share, effective), effective)
 
 
 def quantile_of(level: RecordedLevel, metric: str, q: float) -> LevelFigure | None:
@@ -61,7 +62,7 @@ def quantile_of(level: RecordedLevel, metric: str, q: float) -> LevelFigure | No
     value = percentile(shown.tolist(), q)
     effective = counted.n / _inflation(level, counted, shown > value)
     p = q / 100
-    reach = _normal(LEVEL) * math.sqrt(p * (1 - p) / effective)
+    reach = normal_quantile((1 + LEVEL) / 2) * math.sqrt(p * (1 - p) / effective)
     low = float(np.quantile(shown, p - reach)) if p > reach else None
     high = float(np.quantile(shown, p + reach)) if p + reach < 1 else None
     return LevelFigure(value, Interval(low, high), effective)
@@ -69,32 +70,7 @@ def quantile_of(level: RecordedLevel, metric: str, q: float) -> LevelFigure | No
 
 def difference(first: LevelFigure, second: LevelFigure) -> Interval:
     """Return the interval of ``second`` minus ``first``; an end that cannot be bound is open."""
-    change = second.value - first.value
-    below = _distance(
-        _gap(second.value, second.interval.low), _gap(first.interval.high, first.value)
-    )
-    above = _distance(
-        _gap(second.interval.high, second.value), _gap(first.value, first.interval.low)
-    )
-    return Interval(
-        None if below is None else change - below, None if above is None else change + above
-    )
-
-
-def _distance(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else math.hypot(one, other)
-
-
-def _gap(high: float | None, low: float | None) -> float | None:
-    return None if high is None or low is None else high - low
-
-
-def _wilson(share: float, n: float) -> Interval:
-    z = _normal(LEVEL)
-    pull = z * z / n
-    centre = (share + pull / 2) / (1 + pull)
-    reach = z / (1 + pull) * math.sqrt(share * (1 - share) / n + pull / (4 * n))
-    return Interval(max(centre - reach, 0.0), min(centre + reach, 1.0))
+    return recovered_difference((first.value, first.interval), (second.value, second.interval))
 
 
 def _inflation(level: RecordedLevel, counted: LevelTurns, marks: Marks) -> float:
@@ -109,7 +85,3 @@ def block_edges(level: RecordedLevel) -> Values:
     blocks = max(int(window.length_s / level.rule.block_s + 1e-9), 1)
     edges: Values = np.linspace(window.start_s, window.end_s, blocks + 1)
     return edges
-
-
-def _normal(level: float) -> float:
-    return NormalDist().inv_cdf((1 + level) / 2)
