@@ -56,13 +56,13 @@ def load_report(
 def load_forms(*, fold: bool = False) -> dict[str, Callable[[Sequence[LoadRun]], str]]:
     """Return what makes each form of a report that is one text."""
     from voicebench.report.exchange import exchange
-    from voicebench.report.exchange.load_exchange import load_badge, load_figures, load_json
+    from voicebench.report.exchange.load_exchange import load_badge, load_figures
     from voicebench.report.exchange.load_reports import load_junit, load_markdown
     from voicebench.report.html.load_page import load_html
 
     return {
         "markdown": lambda runs: load_markdown(runs, fold=fold),
-        "json": load_json,
+        "json": exchange.json_report,
         "html": load_html,
         "junit": load_junit,
         "badge": lambda runs: load_badge(_only(runs)),

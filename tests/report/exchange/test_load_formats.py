@@ -20,8 +20,13 @@ from voicebench.load.call_plan import TurnRate
 from voicebench.load.recorded.level_tables import write_level_figures, write_levels
 from voicebench.load.recorded.load_run import LoadRun, read_load_run
 from voicebench.report.console.load_console import print_load_runs
-from voicebench.report.exchange.exchange import bencher, github_benchmark, gitlab_metrics
-from voicebench.report.exchange.load_exchange import load_badge, load_figures, load_json
+from voicebench.report.exchange.exchange import (
+    bencher,
+    github_benchmark,
+    gitlab_metrics,
+    json_report,
+)
+from voicebench.report.exchange.load_exchange import load_badge, load_figures
 from voicebench.report.exchange.load_reports import load_commands, load_junit, load_markdown
 from voicebench.results.folder import INCOMPLETE
 
@@ -51,7 +56,7 @@ FORMS: dict[str, Form] = {
     "folded.md": lambda runs: load_markdown(runs, fold=True),
     "levels.csv": csv_of(write_levels),
     "long.csv": csv_of(write_level_figures),
-    "report.json": load_json,
+    "report.json": json_report,
     "junit.xml": load_junit,
     "badge.svg": lambda runs: load_badge(runs[0]),
     "github-benchmark.json": lambda runs: github_benchmark(load_figures(runs)),
@@ -99,7 +104,7 @@ def test_several_runs_stand_side_by_side(name: str, searched: LoadRun, failing: 
 def test_every_form_has_the_one_verdict(searched: LoadRun, failing: LoadRun) -> None:
     for run, word in ((searched, Word.PASS), (failing, Word.FAIL)):
         assert run.final.word is word
-        assert json.loads(load_json([run]))["results"][0]["verdict"] == word
+        assert json.loads(json_report([run]))["results"][0]["verdict"] == word
         for form in (table, load_markdown, lambda runs: load_badge(runs[0])):
             assert word in form([run])
         suite = ElementTree.fromstring(load_junit([run]))

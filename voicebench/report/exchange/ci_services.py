@@ -12,7 +12,7 @@ from pathlib import Path
 
 from voicebench.errors import UsageError
 from voicebench.format import HALF_PAIRS
-from voicebench.judging.final import NOTHING_COMPARED
+from voicebench.judging.final import NOTHING_COMPARED, Final
 from voicebench.judging.gates import OPEN, Verdict
 from voicebench.report.console.sheets import observed_text
 from voicebench.results.run import RecordedRun
@@ -41,19 +41,16 @@ def workflow_commands(run: RecordedRun) -> list[str]:
     Obstacles to a verdict (an interrupt, a noisy machine) come first.
     """
     name = run.name
-    commands = [
-        _command("error", name, obstacle.word.value, obstacle.in_full())
-        for obstacle in run.final.obstacles
-    ]
+    commands = obstacle_commands(name, run.final)
     for result in run.gate_results:
         note = f" ({result.note})" if result.note else ""
         message = f"{result.gate.text}: {observed_text(result)}{note}"
-        commands += _failed(name, result.verdict, message)
+        commands += verdict_commands(name, result.verdict, message)
     for regression in run.judged.regressions:
         message = f"{regression.figure}: {regression.sentence()}"
-        commands += _failed(name, regression.verdict, message)
+        commands += verdict_commands(name, regression.verdict, message)
     if run.final.nothing_compared:
-        commands += _failed(name, Verdict.UNDECIDED, NOTHING_COMPARED)
+        commands += verdict_commands(name, Verdict.UNDECIDED, NOTHING_COMPARED)
     return commands
 
 
@@ -62,12 +59,16 @@ def failure_command(word: str, sentence: str) -> str:
     return f"::error title={_property(f'voicebench: {word}')}::{_data(sentence)}"
 
 
-def command_for(name: str, word: str, message: str, *, is_error: bool) -> str:
-    """Return the workflow command for a verdict of the run ``name``."""
-    return _command("error" if is_error else "warning", name, word, message)
+def obstacle_commands(name: str, final: Final) -> list[str]:
+    """Return a workflow command for each obstacle to a verdict of the run ``name``."""
+    return [
+        _command("error", name, obstacle.word.value, obstacle.in_full())
+        for obstacle in final.obstacles
+    ]
 
 
-def _failed(name: str, verdict: Verdict, message: str) -> list[str]:
+def verdict_commands(name: str, verdict: Verdict, message: str) -> list[str]:
+    """Return the workflow command for a verdict of the run ``name``; none for a pass."""
     if verdict is Verdict.PASS:
         return []
     level = "warning" if verdict in OPEN else "error"

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from voicebench.figures.figure import parse_figure
 from voicebench.figures.intervals import Interval
@@ -52,7 +53,15 @@ class ExportedFigure:
     note: str
 
 
-def json_report(runs: Sequence[RecordedRun]) -> str:
+class Documented(Protocol):
+    """A recorded run of any kind."""
+
+    def document(self) -> dict[str, object]:
+        """Return the run as one document."""
+        ...
+
+
+def json_report(runs: Sequence[Documented]) -> str:
     """Return the documents of all runs as one document."""
     document = {"schema": SCHEMA, "results": [run.document() for run in runs]}
     return as_json(document, indent=2) + "\n"

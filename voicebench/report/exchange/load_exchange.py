@@ -1,4 +1,4 @@
-"""Runs under load for other programs: JSON, the formats of benchmark trackers, and the badge.
+"""Runs under load for other programs: the formats of benchmark trackers, and the badge.
 
 The trackers get the capacity with its bracket, and of the level that the answer rests on the share
 of good turns and of errors, and p50 and p95 of first audio and first sound from the due moment.
@@ -13,19 +13,11 @@ from voicebench.figures.figure import Figure, parse_figure
 from voicebench.figures.intervals import Interval
 from voicebench.load.recorded.judged_again import RecordedLevel
 from voicebench.load.recorded.load_run import LoadRun
-from voicebench.quoting import as_json
 from voicebench.report.console.sheets import names
 from voicebench.report.exchange.badge import value_badge
 from voicebench.report.exchange.exchange import ExportedFigure
-from voicebench.results.codec import SCHEMA
 
 TIMES = ("first_audio_due", "first_sound_due")
-
-
-def load_json(runs: Sequence[LoadRun]) -> str:
-    """Return the documents of all runs as one document."""
-    document = {"schema": SCHEMA, "results": [run.document() for run in runs]}
-    return as_json(document, indent=2) + "\n"
 
 
 def load_figures(runs: Sequence[LoadRun]) -> Iterator[ExportedFigure]:

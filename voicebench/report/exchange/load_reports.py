@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
 from voicebench import format as form
-from voicebench.judging.gates import OPEN, Verdict
+from voicebench.judging.gates import Verdict
 from voicebench.load.level_document import offered
 from voicebench.load.level_rule import GateStanding
 from voicebench.load.recorded.load_final import sentence_of, verdict_of
 from voicebench.load.recorded.load_run import LoadRun
 from voicebench.report.console.load_sheets import load_line, load_sheets, load_side_by_side
 from voicebench.report.console.sheets import final_line, names
-from voicebench.report.exchange.ci_services import command_for
+from voicebench.report.exchange.ci_services import obstacle_commands, verdict_commands
 from voicebench.report.exchange.junit import case_of, document_of, judged_case, suite_of
-from voicebench.report.exchange.markdown import escape, sheet_markdown
+from voicebench.report.exchange.markdown import escape, sheet_sections
 from voicebench.report.load_head import load_warnings
 
 
@@ -93,15 +93,9 @@ def gate_text(gate: GateStanding) -> str:
 
 def load_commands(run: LoadRun) -> list[str]:
     """Return a workflow command for each obstacle and each gate that did not pass."""
-    commands = [
-        command_for(run.name, obstacle.word.value, obstacle.in_full(), is_error=True)
-        for obstacle in run.final.obstacles
-    ]
+    commands = obstacle_commands(run.name, run.final)
     for what, verdict, figures in load_verdicts(run):
-        if verdict is not Verdict.PASS:
-            failed = verdict not in OPEN
-            message = f"{what}: {figures}"
-            commands.append(command_for(run.name, verdict.value, message, is_error=failed))
+        commands += verdict_commands(run.name, verdict, f"{what}: {figures}")
     return commands
 
 
@@ -114,9 +108,7 @@ def load_markdown(runs: Sequence[LoadRun], *, fold: bool = False) -> str:
         parts.append(f"- **{escape(name)}**: {_verdict(run)} · {escape(load_line(run))}")
         parts += [f"  - {escape(warning)}" for warning in load_warnings(run)]
     parts.append("")
-    for sheet in load_side_by_side(runs):
-        parts += [f"## {escape(sheet.title)}\n", sheet_markdown(sheet)]
-    return "\n".join(parts)
+    return "\n".join([*parts, *sheet_sections(load_side_by_side(runs))])
 
 
 def _one(run: LoadRun, *, fold: bool) -> str:
@@ -127,13 +119,7 @@ def _one(run: LoadRun, *, fold: bool) -> str:
         f"`{run.path.name.replace('`', '')}`\n",
         *(f"> **Note:** {escape(warning)}\n" for warning in load_warnings(run)),
     ]
-    for sheet in load_sheets(run):
-        if fold and sheet.folds:
-            summary = f"<details><summary>{escape(sheet.title)}</summary>\n"
-            parts += [summary, sheet_markdown(sheet), "</details>\n"]
-        else:
-            parts += [f"## {escape(sheet.title)}\n", sheet_markdown(sheet)]
-    return "\n".join(parts)
+    return "\n".join([*parts, *sheet_sections(load_sheets(run), fold=fold)])
 
 
 def _verdict(run: LoadRun) -> str:

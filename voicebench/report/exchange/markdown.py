@@ -69,6 +69,18 @@ def sheet_markdown(sheet: Sheet) -> str:
     return "\n".join([table, "", *notes]).rstrip() + "\n"
 
 
+def sheet_sections(sheets: Sequence[Sheet], *, fold: bool = False) -> list[str]:
+    """Return each sheet under its title; ``fold`` hides the long ones until a click."""
+    parts = []
+    for sheet in sheets:
+        if fold and sheet.folds:
+            summary = f"<details><summary>{escape(sheet.title)}</summary>\n"
+            parts += [summary, sheet_markdown(sheet), "</details>\n"]
+        else:
+            parts += [f"## {escape(sheet.title)}\n", sheet_markdown(sheet)]
+    return parts
+
+
 def markdown_report(runs: Sequence[RecordedRun], *, fold: bool = False) -> str:
     """Return one run in full, or several side by side.
 
@@ -83,9 +95,7 @@ def markdown_report(runs: Sequence[RecordedRun], *, fold: bool = False) -> str:
         )
         parts += [f"  - {escape(warning)}" for warning in warnings_of(run)]
     parts.append("")
-    for sheet in side_by_side(runs):
-        parts += [f"## {escape(sheet.title)}\n", sheet_markdown(sheet)]
-    return "\n".join(parts)
+    return "\n".join([*parts, *sheet_sections(side_by_side(runs))])
 
 
 def _one(run: RecordedRun, *, fold: bool) -> str:
@@ -99,17 +109,11 @@ def _one(run: RecordedRun, *, fold: bool) -> str:
     sheets = sheets_of(run)
     if run.gate_results:  # the verdicts come first, then what would change them
         verdicts, *sheets = sheets
-        parts += [f"## {escape(verdicts.title)}\n", sheet_markdown(verdicts)]
+        parts += sheet_sections([verdicts])
     if run.advice:
         advice = [f"- {escape(item.finding)}  \n  → {escape(item.remedy)}" for item in run.advice]
         parts += ["## Advice\n", "\n".join(advice) + "\n"]
-    for sheet in sheets:
-        if fold and sheet.folds:
-            summary = f"<details><summary>{escape(sheet.title)}</summary>\n"
-            parts += [summary, sheet_markdown(sheet), "</details>\n"]
-        else:
-            parts += [f"## {escape(sheet.title)}\n", sheet_markdown(sheet)]
-    return "\n".join(parts)
+    return "\n".join([*parts, *sheet_sections(sheets, fold=fold)])
 
 
 def _row(cells: Sequence[str]) -> str:
