@@ -84,12 +84,7 @@ def verify(path: Path) -> Verification:
     """Compute every figure of the run folder again. Raises `ResultsError` if it is not one."""
     folder = check_folder(path)
     checked = Verification(folder)
-    complete = not (folder / INCOMPLETE).exists()
-    if not complete:
-        checked.notes.append("the run was interrupted; what was finished is checked")
-    check_sums(checked, complete)
-    for name, what in wrong_documents(folder):
-        checked.differs(name, what)
+    complete = check_files(checked)
     try:
         phases = _check_rows(checked)
     except (ResultsError, TypeError, ValueError, ArithmeticError) as error:
@@ -106,7 +101,18 @@ def verify(path: Path) -> Verification:
     return checked
 
 
-def check_sums(checked: Verification, complete: bool) -> None:
+def check_files(checked: Verification) -> bool:
+    """Check the sums and documents of the folder; return whether the run came to its end."""
+    complete = not (checked.folder / INCOMPLETE).exists()
+    if not complete:
+        checked.notes.append("the run was interrupted; what was finished is checked")
+    _check_sums(checked, complete)
+    for name, what in wrong_documents(checked.folder):
+        checked.differs(name, what)
+    return complete
+
+
+def _check_sums(checked: Verification, complete: bool) -> None:
     """Compare the files of a folder with their checksums."""
     sums = read_checksums(checked.folder)
     if sums is None:

@@ -18,24 +18,18 @@ from voicebench.load.recorded.judged_again import RecordedLevel
 from voicebench.load.recorded.load_run import LoadRun, read_load_run
 from voicebench.load.recorded.window_check import wrong_times, wrong_window
 from voicebench.results.batches import is_cut, regular
-from voicebench.results.document_checks import wrong_documents
-from voicebench.results.folder import INCOMPLETE, LEVELS, SETTINGS, TURNS
+from voicebench.results.folder import LEVELS, SETTINGS, TURNS
 from voicebench.results.load_folder import CAPACITY, LOAD, LOAD_CSV
 from voicebench.results.reading import check_load_folder, object_in
 from voicebench.results.summary_check import SummaryCheck, shown
-from voicebench.results.verify import Verification, check_sums, is_same_cell
+from voicebench.results.verify import Verification, check_files, is_same_cell
 
 
 def verify_load(path: Path) -> Verification:
     """Compute a run under load again. Raises `ResultsError` if it is not one."""
     folder = check_load_folder(path)
     checked = Verification(folder)
-    complete = not (folder / INCOMPLETE).exists()
-    if not complete:
-        checked.notes.append("the run was interrupted; what was finished is checked")
-    check_sums(checked, complete)
-    for name, what in wrong_documents(folder):
-        checked.differs(name, what)
+    complete = check_files(checked)
     try:
         run = read_load_run(folder, whole_lines=True)
     except (UsageError, TypeError, ValueError, ArithmeticError) as error:
