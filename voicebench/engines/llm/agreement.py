@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from voicebench.engines.llm.common_prefix import common_length
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -69,11 +71,9 @@ def held_out_pairs() -> list[tuple[str, str]]:
 
 def held_out_turns(tokenizer: ChatTokenizing, system_prompt: str) -> list[Turn]:
     """Return the held-out prompts and answers as ids of ``tokenizer``."""
-    from voicebench.engines.llm.fast.engine import common_prefix
-
     pairs = held_out_pairs()
     prompts = [tokenizer.encode_turn(system_prompt, prompt) for prompt, _ in pairs]
-    kept = len(common_prefix(min(prompts), max(prompts)))
+    kept = common_length(min(prompts), max(prompts))
     return [
         Turn(prompt, kept, tokenizer.encode_text(answer))
         for prompt, (_, answer) in zip(prompts, pairs, strict=True)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from voicebench.engines.llm.common_prefix import common_length
 from voicebench.engines.llm.engine_protocols import ignore
 from voicebench.engines.llm.fast.joint_passes import JoiningDecoder, JointPasses
 from voicebench.engines.llm.fast.kept_caches import KeptCaches
@@ -182,8 +181,3 @@ class FastEngine:
         finally:
             with self._lock:
                 self._turns -= 1
-
-
-def common_prefix(first: Sequence[int], second: Sequence[int]) -> list[int]:
-    """Return the ids that both begin with."""
-    return list(first[: common_length(first, second)])

@@ -9,7 +9,7 @@ from pathlib import Path
 from voicebench.engines.llm.agreement import held_out_turns
 from voicebench.engines.llm.fast.choosing import Model, choose_decoder
 from voicebench.engines.llm.fast.decoder_weights import read_weights
-from voicebench.engines.llm.fast.engine import FastEngine, common_prefix
+from voicebench.engines.llm.fast.engine import FastEngine
 from voicebench.engines.llm.fast.findings import Findings
 from voicebench.engines.llm.fast.model_shape import Unsupported, read_shape
 from voicebench.engines.llm.fast.tokenizer import FolderTokenizer
@@ -38,10 +38,7 @@ def load(
     with ``precision`` and ``kernels``.
     """
     model, tokenizer, threads = open_model(folder, device, say)
-    prefix = common_prefix(
-        tokenizer.encode_turn(rules.system_prompt, "a"),
-        tokenizer.encode_turn(rules.system_prompt, "7"),
-    )
+    prefix = tokenizer.encode_beginning(rules.system_prompt, ())
     kept = None
     if prefix and len(prefix) < model.shape.context and precision != "fp32" and not model.is_large:
         kept = model.exact_prefix(prefix)
