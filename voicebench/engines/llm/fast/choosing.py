@@ -1,10 +1,10 @@
 """Choose the decoder that runs a model: a table for each device, and a check at load.
 
 `decoder_options` is the table: the decoders of a device, the fastest first. A decoder is taken if
-it exists here, computes right (its arithmetic is compared with torch once), and keeps the quality
-of the model (`voicebench.engines.llm.agreement`, measured once for each model and kept). A model
-that is too large for that keeps the number format it is stored in, until
-`voicebench doctor --quality` has measured it.
+it exists here, computes right (C code is compared with numpy, torch's operators with plain
+products), and keeps the quality of the model (`voicebench.engines.llm.agreement`, measured once for
+each model and kept). A model that is too large for that keeps the number format it is stored in,
+until `voicebench doctor --quality` has measured it.
 """
 
 from __future__ import annotations
