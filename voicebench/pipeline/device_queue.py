@@ -215,7 +215,7 @@ class DeviceQueue:
         able = sorted(
             (step for step in here if step.may_go() and not step.turn.is_cancelled), key=_place
         )
-        if not able or self._waits_for_s(able[0], here) is not None:
+        if not able or self._waits_before(able[0], here):
             return []
         chosen = able[:1]
         if able[0].kind == "token" and self._sharing is not None:
@@ -236,25 +236,26 @@ class DeviceQueue:
         left_s = [(end - self.clock()) / 1e9 for end in ends]
         return min([left for left in left_s if left > 0], default=HOLD_S)
 
-    def _waits_for_s(self, step: DeviceStep, here: list[DeviceStep]) -> float | None:
-        """Return how long the device still waits for a turn that goes before or with ``step``."""
+    def _waits_before(self, step: DeviceStep, here: list[DeviceStep]) -> bool:
+        """Return whether the device still waits for a turn that goes before or with ``step``."""
         lane, now = self._lane(step.lane), self.clock()
-        longest = 0
         for turn, until in lane.kept.items():
+            if until <= now:
+                continue
             if turn is step.turn:
                 goes_before = _speech_can_wait(step)
             else:
                 is_here = any(other.turn is turn and other.may_go() for other in here)
                 goes_before = not is_here and turn.rank() < step.turn.rank()
             if goes_before:
-                longest = max(longest, until - now)
+                return True
         if step.kind != "token":
-            return longest / 1e9 if longest > 0 else None
+            return False
         asking = {other.turn for other in here if other.kind == "token"}
-        for turn, until in lane.joining.items():
-            if turn not in asking and (turn.is_unheard or not step.turn.is_unheard):
-                longest = max(longest, until - now)
-        return longest / 1e9 if longest > 0 else None
+        return any(
+            until > now and turn not in asking and (turn.is_unheard or not step.turn.is_unheard)
+            for turn, until in lane.joining.items()
+        )
 
 
 def first_dry(able: list[DeviceStep], chosen: list[DeviceStep]) -> DeviceStep | None:
