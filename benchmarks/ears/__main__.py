@@ -70,7 +70,7 @@ def main() -> None:
 def called(lines: Sequence[str], policy: TurnPolicy) -> list[Answered]:
     """Say each of ``lines`` in a call of its own."""
     agent: LocalAgent = open_local_agent(load_settings().settings, print, policy)
-    sounds = [with_pause(line, PAUSE_MS)[0] for line in lines]
+    sounds = [with_pause(line, PAUSE_MS) for line in lines]
     answers = []
     for line, sound in zip(lines, sounds, strict=True):
         answers.append(call_with(agent, sound))

@@ -40,8 +40,8 @@ def spoken(text: str) -> NDArray[np.float32]:
     return heard[loud[0] : loud[-1] + 1]
 
 
-def with_pause(line: str, pause_ms: float) -> tuple[NDArray[np.float32], int]:
-    """Return a line with silence where it has ``|``, and the sample where the silence ends."""
+def with_pause(line: str, pause_ms: float) -> NDArray[np.float32]:
+    """Return a line with silence where it has ``|``."""
     before, after = (spoken(part.strip()) for part in line.split("|"))
     silence = np.zeros(round(pause_ms * SAMPLE_RATE / 1000), np.float32)
-    return np.concatenate((before, silence, after)), before.size + silence.size
+    return np.concatenate((before, silence, after))

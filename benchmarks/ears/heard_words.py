@@ -9,7 +9,8 @@ import numpy as np
 import soxr
 
 from benchmarks.ears.caller_lines import spoken
-from voicebench.audio.encodings import decode_pcm
+from voicebench.audio import g711
+from voicebench.audio.pcm import from_int16, to_int16
 from voicebench.checks.intelligibility import SENTENCES, WordErrors, word_errors
 from voicebench.engines.ears import SAMPLE_RATE
 from voicebench.engines.ears.recognition import Recognition
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     Line = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 SNR_DB = 10.0
-TELEPHONE_RATE = 8_000
 QUIET = SAMPLE_RATE // 5
 
 
@@ -33,13 +33,9 @@ def in_noise(pcm: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def over_mulaw(pcm: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return ``pcm`` as it comes out of a telephone line: 8 kHz, G.711 µ-law."""
-    narrow = np.asarray(soxr.resample(pcm, SAMPLE_RATE, TELEPHONE_RATE), dtype=np.float32)
-    levels = decode_pcm(bytes(range(256)), "mulaw")
-    order = np.argsort(levels)
-    between = (levels[order][1:] + levels[order][:-1]) / 2
-    coded = order[np.searchsorted(between, narrow)].astype(np.uint8)
-    back = decode_pcm(coded.tobytes(), "mulaw")
-    return np.asarray(soxr.resample(back, TELEPHONE_RATE, SAMPLE_RATE), dtype=np.float32)
+    narrow = np.asarray(soxr.resample(pcm, SAMPLE_RATE, g711.SAMPLE_RATE), dtype=np.float32)
+    back = from_int16(g711.decode(g711.encode(to_int16(narrow), "mulaw"), "mulaw"))
+    return np.asarray(soxr.resample(back, g711.SAMPLE_RATE, SAMPLE_RATE), dtype=np.float32)
 
 
 RATES: dict[str, Line] = {
