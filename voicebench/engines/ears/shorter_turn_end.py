@@ -15,7 +15,7 @@ import numpy as np
 
 from voicebench.engines.ears.ear_models import TURN_END
 from voicebench.engines.models import ensure
-from voicebench.engines.models.cache import build_once, cache_folder, file_sha256
+from voicebench.engines.models.cache import build_once, cache_folder, known_sha256
 from voicebench.errors import ModelError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def shorter_turn_end() -> tuple[Path, NDArray[np.float32]]:
     """
     source = next(Path(ensure(TURN_END)).glob("*.onnx"))
     folder = build_once(
-        cache_folder() / "voices" / f"{file_sha256(source)[:32]}-length-{REVISION}",
+        cache_folder() / "voices" / f"{known_sha256(source)[:32]}-length-{REVISION}",
         lambda place: _convert(source, place),
         about={"model": TURN_END, "revision": REVISION},
     )
