@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from served_somewhere import server
 from websockets.sync.client import ClientConnection, connect
 
 from voicebench.audio import g711
+from voicebench.server.realtime_call import RealtimeCall
+from voicebench.server.realtime_forms import GA
+from voicebench.server.spoken_calls import CallDesk
 
 BETA = {"OpenAI-Beta": "realtime=v1"}
 RATE = 24_000
@@ -136,3 +140,25 @@ def test_what_cannot_be_heard_is_told(url: str, event: dict[str, Any], reason: s
     with connect(url, compression=None) as client:
         client.send(json.dumps(event))
         assert reason in until(client, "error")[-1]["error"]["message"]
+
+
+def test_a_call_gives_its_place_back_though_the_agent_fails_to_hang_up(
+    agent: CountingAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def send(kind: str, **_fields: object) -> None:
+        pytest.fail(f"{kind} was sent")
+
+    def broken() -> None:
+        raise RuntimeError("the line is stuck")
+
+    async def take_call(desk: CallDesk) -> None:
+        call = RealtimeCall(desk, GA, send)
+        audio = base64.b64encode(bytes(960)).decode()
+        await call.take({"type": "input_audio_buffer.append", "audio": audio})
+        monkeypatch.setattr(agent.calls[0], "hang_up", broken)
+        with pytest.raises(RuntimeError, match="stuck"):
+            await call.close()
+
+    desk = CallDesk(agent, most_calls=1)
+    asyncio.run(take_call(desk))
+    assert desk.enter() is agent

@@ -93,14 +93,15 @@ class RealtimeCall:
         """End the call."""
         if self._call is not None:
             call, self._call = self._call, None
-            await call.__aexit__()
-            self._desk.leave()
+            try:
+                await call.__aexit__()
+            finally:
+                self._desk.leave()
 
     async def _hear(self, audio: object) -> None:
         if self._call is None:
             agent = self._desk.enter()
-            rate = g711.SAMPLE_RATE if self._is_mulaw else PROTOCOL_RATE
-            call = OpenCall(agent, rate, self._give)
+            call = OpenCall(agent, self._rate, self._give)
             try:
                 await call.__aenter__()
             except BaseException:
@@ -129,9 +130,12 @@ class RealtimeCall:
         self._is_mulaw = is_mulaw
 
     @property
+    def _rate(self) -> int:
+        return g711.SAMPLE_RATE if self._is_mulaw else PROTOCOL_RATE
+
+    @property
     def _heard_ms(self) -> int:
-        rate = g711.SAMPLE_RATE if self._is_mulaw else PROTOCOL_RATE
-        return self._heard * 1000 // rate
+        return self._heard * 1000 // self._rate
 
     async def _give(self, event: AgentEvent) -> None:
         """Send what an event of the agent means."""
