@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from voicebench.server.resampling import PROTOCOL_RATE, Resampled
 from voicebench.server.sound_rate import SoundRate
 
 
@@ -51,3 +52,13 @@ def test_the_same_rate_changes_nothing() -> None:
     pcm = tone(24_000)
     assert stream.feed(pcm) is pcm
     assert stream.finish().size == 0
+
+
+@pytest.mark.parametrize("rate", [8000, 16_000, 48_000])
+def test_over_the_realtime_protocol_at_most_two_milliseconds_are_kept_back(rate: int) -> None:
+    sound = Resampled(rate)
+    ready = np.frombuffer(sound.feed(tone(rate)[: rate // 10]), "<i2")
+    assert ready.size >= PROTOCOL_RATE // 10 - 0.002 * PROTOCOL_RATE
+    heard = np.concatenate((ready, np.frombuffer(sound.finish(), "<i2"))) / 32768
+    inner = slice(PROTOCOL_RATE // 100, 9 * PROTOCOL_RATE // 100)
+    np.testing.assert_allclose(heard[inner], tone(PROTOCOL_RATE)[inner], atol=0.01)

@@ -33,12 +33,12 @@ from voicebench.calls.agent_events import (
 )
 from voicebench.server.inbox import Message, json_object
 from voicebench.server.refusal import Refusal
+from voicebench.server.resampling import PROTOCOL_RATE, Resampled
 from voicebench.server.sound_rate import SoundRate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PCM_RATE = 24_000
 COMPLETE = "complete"
 
 
@@ -74,11 +74,11 @@ class PcmForm:
     rate = 16_000
 
     def __init__(self) -> None:
-        self._sound: SoundRate | None = None
+        self._sound: Resampled | None = None
 
     def opening(self) -> Iterator[Message]:
         """Yield ``ready`` with both rates."""
-        yield json.dumps({"type": "ready", "hear_rate": self.rate, "sample_rate": PCM_RATE})
+        yield json.dumps({"type": "ready", "hear_rate": self.rate, "sample_rate": PROTOCOL_RATE})
 
     def take(self, message: Message) -> NDArray[np.int16] | None:
         """Return the samples of a binary message; a text may only say ``hang_up``."""
@@ -93,16 +93,16 @@ class PcmForm:
         """Yield sound as it is, and JSON for the rest."""
         if isinstance(event, AgentAudio):
             if self._sound is None:
-                self._sound = SoundRate(event.sample_rate, PCM_RATE)
-            samples = to_int16(self._sound.feed(event.pcm))
-            if samples.size:
-                yield samples.astype("<i2").tobytes()
+                self._sound = Resampled(event.sample_rate)
+            data = self._sound.feed(event.pcm)
+            if data:
+                yield data
         elif isinstance(event, AgentCleared):
             yield json.dumps({"type": "clear"})
         elif isinstance(event, ReplyComplete):
-            rest = to_int16(self._sound.finish()) if self._sound else np.zeros(0, np.int16)
-            if rest.size:
-                yield rest.astype("<i2").tobytes()
+            rest = self._sound.finish() if self._sound else b""
+            if rest:
+                yield rest
             yield json.dumps({"type": COMPLETE})
         elif isinstance(event, SpeechEndSeen):
             yield json.dumps({"type": "speech_stopped"})
