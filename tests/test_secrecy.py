@@ -14,6 +14,7 @@ from voicebench.secrecy import HIDDEN, Secrets
 from voicebench.secret_names import (
     hidden_by_name,
     hidden_in_url,
+    hidden_in_urls,
     hidden_in_words,
     looks_like_key,
     names_secret,
@@ -167,6 +168,17 @@ def test_a_table_is_shown_without_what_its_names_say_is_secret() -> None:
 )
 def test_a_url_is_shown_without_user_and_keys(url: str, shown: str) -> None:
     assert hidden_in_url(url) == shown
+
+
+def test_urls_in_a_text_are_shown_without_user_and_keys() -> None:
+    told = (
+        "403 for 'https://me:s3@cret@h/x' and https://h/?token=abc then http://h:80/me@home (again)"
+    )
+    assert hidden_in_urls(told) == (
+        "403 for 'https://***@h/x' and https://h/?token=*** then http://h:80/me@home (again)"
+    )
+    several = "git+https://s3cret@h/x,https://me:s3cret@h or //me:s3cret@h; no // comment"
+    assert hidden_in_urls(several) == "git+https://***@h/x,https://***@h or //***@h; no // comment"
 
 
 def test_the_secrets_of_a_url_are_known_as_written_and_as_they_read() -> None:

@@ -44,6 +44,12 @@ _URL = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+_URL_IN_TEXT = re.compile(
+    r"(?:(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}:)?//(?:(?![a-z][a-z0-9+.-]{0,30}://)\S)+",
+    re.IGNORECASE,
+)
+"""A URL, up to a space or the next URL."""
+
 
 def names_secret(name: str) -> bool:
     """Return whether the value of ``name`` (a key, a header, a parameter) is a secret."""
@@ -93,6 +99,11 @@ def hidden_in_url(url: str) -> str:
     user = parts["user"] and f"{HIDDEN}@"
     query = re.sub(r"(?<=[?&;#])[^=&;#]*=[^&;#]*", _hide_parameter, parts["query"])
     return f"{parts['scheme']}{user}{hidden_in_words(parts['rest'])}{query}"
+
+
+def hidden_in_urls(text: str) -> str:
+    """Return ``text`` with each URL in it as `hidden_in_url` shows it."""
+    return _URL_IN_TEXT.sub(lambda match: hidden_in_url(match[0]), text)
 
 
 def secrets_in_url(url: str) -> Iterator[str]:

