@@ -1,4 +1,5 @@
-# The usual commands. `make run` and `make test` need only Python 3.11 to 3.14.
+# The usual commands. `make run` and `make test` need Python 3.11, 3.12 or 3.13 and a
+# package index; the tests also need the packages of .ci/system-packages.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-stalled test-torch test-gpu lint format bench bench-ears bench-gpu transport interop docs images licences manual wheel clean
+.PHONY: help setup run test test-fast test-stalled test-torch test-gpu lint format bench bench-ears bench-load bench-gpu transport interop docs images licences manual wheel clean
 
 help: ## List the targets of this file
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -79,7 +80,7 @@ format: $(VENV)/.test ## Format the code
 docs: $(VENV)/.voicebench ## Update the generated parts of the documentation
 	$(BIN)/python tools/write_docs.py
 
-licences: $(VENV)/.voicebench ## Write THIRD_PARTY_LICENSES.md from the packages' metadata
+licences: $(VENV)/.test ## Write THIRD_PARTY_LICENSES.md from the packages' metadata
 	$(BIN)/python tools/write_licences.py
 
 manual: $(VENV)/.voicebench ## Write the manual page from the help, to build/voicebench.1

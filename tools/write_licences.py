@@ -1,13 +1,12 @@
 """Write THIRD_PARTY_LICENSES.md: what each extra brings, and under which licence.
 
 `python tools/write_licences.py` reads the metadata of what is installed, so it needs an environment
-with every extra (`make setup`). With ``--check`` it only says whether the file is up to date. What
-metadata do not say (bundled libraries, models) is in this file.
+with every extra (`make licences` makes it). With ``--check`` it only says whether the file is up to
+date. What metadata do not say (bundled libraries, models) is in this file.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -49,7 +48,9 @@ MODELS = (
         "CC0-1.0 (its recordings); fine-tuned from `lessac`, whose recordings are for research "
         "(see `docs/dependencies.md`)",
     ),
-    ("Whisper base (extra `quality`)", "MIT"),
+    ("Silero VAD (extra `ears`)", "MIT"),
+    ("Smart Turn v3.2 (extra `ears`)", "BSD-2-Clause"),
+    ("Whisper base (extras `ears`, `quality`)", "MIT"),
     ("facebook/mms-tts-eng (only with `configs/gpu-mms.toml`)", "CC-BY-NC-4.0"),
 )
 """They are fetched when they are first used."""
@@ -129,12 +130,8 @@ def _section(title: str, requirements: list[str], known: set[str]) -> Iterator[s
     yield "| package | licence | |\n|---|---|---|"
     for name in sorted(brought_by(requirements) - known):
         yield f"| {name} | {licence_of(name)} | {BUNDLED.get(name, '')} |"
-    own = sorted(
-        extra
-        for one in requirements
-        if _name(one) == OWN
-        for extra in re.findall(r"\[([^]]*)\]", one)[0].split(",")
-    )
+    parts = (one for one in map(Requirement, requirements) if one.name == OWN)
+    own = sorted(extra for one in parts for extra in one.extras)
     yield f"\nand what is in {', '.join(f'`{extra}`' for extra in own)}.\n" if own else ""
 
 
@@ -154,10 +151,6 @@ def licence_of(distribution: str) -> str:
             last = classifier.rpartition(" :: ")[2]
             return str(_LICENCES.get(last.lower(), last))
     raise SystemExit(f"{distribution} does not say its licence; add it to STATED")
-
-
-def _name(requirement: str) -> str:
-    return re.split(r"[^A-Za-z0-9._-]", requirement)[0]
 
 
 if __name__ == "__main__":

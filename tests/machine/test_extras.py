@@ -58,6 +58,11 @@ def test_every_extra_is_in_the_table() -> None:
     assert set(OPTIONAL) == {extra.name for extra in EXTRAS} | {"all", "test", "dev"}
 
 
+def test_all_leaves_two_extras_out() -> None:
+    named = set(re.findall(r"\[(.*)\]", OPTIONAL["all"][0])[0].split(","))
+    assert named == {extra.name for extra in EXTRAS} - {"ray", "quality"}
+
+
 def test_the_base_brings_no_module_of_an_extra() -> None:
     base = {module_of(name) for name in distributions(PROJECT["dependencies"])}
     assert not base & {module for extra in EXTRAS for module in extra.modules}

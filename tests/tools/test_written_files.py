@@ -33,6 +33,11 @@ def test_the_licences_name_every_package_of_every_extra() -> None:
                 assert name == "voicebench-latency" or f"| {name} |" in section, name
 
 
+def test_the_licences_name_the_models_of_calls() -> None:
+    for model in ("Silero VAD", "Smart Turn v3.2", "Whisper base"):
+        assert f"| {model} (" in sections(document())["Models"], model
+
+
 def test_only_the_extra_piper_is_under_the_gpl() -> None:
     for title, text in sections(document()).items():
         is_gpl = re.search(r"\| (?!L)(AGPL|GPL)", text) is not None
