@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
-from pydantic_core import PydanticCustomError
 
-from voicebench.errors import UsageError
 from voicebench.judging.gates import parse_gate
-from voicebench.settings.engine_sections import PeerSettings
+from voicebench.settings.engine_sections import PeerSettings, refused_as
 
 CALL_GATES = (
     "response.p95 < 800ms",
@@ -63,9 +61,7 @@ class CallSettings(PeerSettings):
     @field_validator("gates")
     @classmethod
     def _gates_can_be_read(cls, gates: list[str]) -> list[str]:
-        for gate in gates:
-            try:
+        with refused_as("gate"):
+            for gate in gates:
                 parse_gate(gate)
-            except UsageError as error:
-                raise PydanticCustomError("gate", f"{error.remedy}: {error.message}") from None
         return gates

@@ -6,12 +6,25 @@ docs/configuration.md and `voicebench config` print it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from voicebench.audio.encodings import PcmEncoding
+from voicebench.errors import UsageError
+
+
+@contextmanager
+def refused_as(kind: str) -> Iterator[None]:
+    """Raise a `UsageError` as the error of a setting."""
+    try:
+        yield
+    except UsageError as error:
+        raise PydanticCustomError(kind, f"{error.remedy}: {error.message}") from None
 
 
 class SettingsSection(BaseModel):

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 from pydantic import Field, field_validator
-from pydantic_core import PydanticCustomError
 
-from voicebench.errors import UsageError
 from voicebench.load.distributions import read_count, read_duration
 from voicebench.load.fault_plan import read_faults
 from voicebench.load.interruption import read_interruption
 from voicebench.load.load_gate import LOAD_GATES, load_gates
-from voicebench.settings.engine_sections import SettingsSection
+from voicebench.settings.engine_sections import SettingsSection, refused_as
 
 
 class LoadSettings(SettingsSection):
@@ -69,14 +65,14 @@ class LoadSettings(SettingsSection):
     @field_validator("think", "speech")
     @classmethod
     def _durations_can_be_read(cls, text: str) -> str:
-        with _refused_as("duration"):
+        with refused_as("duration"):
             read_duration(text, "it")
         return text
 
     @field_validator("turns")
     @classmethod
     def _counts_can_be_read(cls, text: str) -> str:
-        with _refused_as("count"):
+        with refused_as("count"):
             read_count(text, "it")
         return text
 
@@ -84,7 +80,7 @@ class LoadSettings(SettingsSection):
     @classmethod
     def _interruptions_can_be_read(cls, text: str | None) -> str | None:
         if text is not None:
-            with _refused_as("interruption"):
+            with refused_as("interruption"):
                 read_interruption(text, "it")
         return text
 
@@ -92,22 +88,13 @@ class LoadSettings(SettingsSection):
     @classmethod
     def _faults_can_be_read(cls, text: str | None) -> str | None:
         if text is not None:
-            with _refused_as("faults"):
+            with refused_as("faults"):
                 read_faults(text, "it")
         return text
 
     @field_validator("gates")
     @classmethod
     def _gates_are_shares(cls, gates: list[str]) -> list[str]:
-        with _refused_as("gate"):
+        with refused_as("gate"):
             load_gates(gates)
         return gates
-
-
-@contextmanager
-def _refused_as(kind: str) -> Iterator[None]:
-    """Raise a `UsageError` as the error of a setting."""
-    try:
-        yield
-    except UsageError as error:
-        raise PydanticCustomError(kind, f"{error.remedy}: {error.message}") from None

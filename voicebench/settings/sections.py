@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field, field_validator
-from pydantic_core import PydanticCustomError
 
-from voicebench.errors import UsageError
 from voicebench.figures.figure import read_change
 from voicebench.judging.gates import parse_gate
 from voicebench.settings.call_section import CallSettings
@@ -22,6 +20,7 @@ from voicebench.settings.engine_sections import (
     SettingsSection,
     TtsSettings,
     WireSettings,
+    refused_as,
 )
 from voicebench.settings.load_section import LoadSettings
 
@@ -125,10 +124,8 @@ class JudgeSettings(SettingsSection):
     def _a_change_has_its_sign(cls, value: object) -> object:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             return value
-        try:
+        with refused_as("change"):
             return read_change(value, "it")
-        except UsageError as error:
-            raise PydanticCustomError("change", f"{error.remedy}: {error.message}") from None
 
     @property
     def is_held_to_nothing(self) -> bool:
