@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voicebench.cli.load_compare import compare_runs_under_load
+from voicebench.cli.load_compare import check_comparable, compare_runs_under_load, name_incomplete
 from voicebench.cli.load_report import are_under_load
 from voicebench.cli.options import Json, meant_result
 from voicebench.cli.output import print_json, print_sheet
 from voicebench.cli.shown import to_stderr
-from voicebench.errors import ExitCode, ResultsError, UsageError
+from voicebench.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from voicebench.figures.comparison import ComparedFigure
@@ -73,21 +73,15 @@ def compare(
     runs = [read_run(first), read_run(second)]
     ours, theirs = (run.side for run in runs)
     found = comparability(ours, theirs)
-    if found.refused and not anyway:
-        raise ResultsError(
-            f"{first} and {second} cannot be compared, since the numbers mean different things: "
-            + "; ".join(found.refused),
-            "compare runs that agree in this, or use --anyway",
-        )
+    if not anyway:
+        check_comparable(first, second, found.refused)
     figures = wanted or default_figures(ours.summary, theirs.summary)
     compared = compare_sides(figures, ours, theirs)
     if as_json:
         print_json(document(runs, compared, found))
     else:
         _print(runs, compared, found)
-    for run in runs:
-        if not run.complete or run.cut_line:
-            to_stderr(f"{run.path} is incomplete: its run was interrupted")
+    name_incomplete(runs)
     if all(one.outcome is Outcome.NOT_MEASURED for one in compared):
         to_stderr("nothing was compared: no figure is shown by both runs")
         raise typer.Exit(ExitCode.UNDECIDED)
@@ -102,9 +96,7 @@ def document(
         "first": _run(runs[0]),
         "second": _run(runs[1]),
         "figures": [one.as_dict() for one in compared],
-        "refused": list(found.refused),
-        "warned": [[one.key, one.first, one.second] for one in found.warned],
-        "differs": [[one.key, one.first, one.second] for one in found.shown],
+        **found.as_dict(),
     }
 
 

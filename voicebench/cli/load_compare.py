@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from voicebench.errors import ExitCode, ResultsError
 if TYPE_CHECKING:
     from voicebench.load.recorded.load_comparison import LoadComparison
     from voicebench.load.recorded.load_run import LoadRun
+    from voicebench.results.run import RecordedRun
 
 
 def compare_runs_under_load(first: Path, second: Path, *, anyway: bool, as_json: bool) -> None:
@@ -25,38 +27,45 @@ def compare_runs_under_load(first: Path, second: Path, *, anyway: bool, as_json:
     from voicebench.load.recorded.load_run import read_load_run
 
     runs = [read_load_run(first), read_load_run(second)]
-    refused = load_comparability(*runs).refused
-    if refused and not anyway:
-        raise ResultsError(
-            f"{first} and {second} cannot be compared, since the numbers mean different things: "
-            + "; ".join(refused),
-            "compare runs that agree in this, or use --anyway",
-        )
+    if not anyway:
+        check_comparable(first, second, load_comparability(*runs).refused)
     compared = compare_load(*runs)
     if as_json:
         print_json(load_document(runs, compared))
     else:
         _print(runs, compared)
-    for run in runs:
-        if not run.complete or run.cut_line:
-            to_stderr(f"{run.path} is incomplete: its run was interrupted")
+    name_incomplete(runs)
     if not compared.has_compared:
         to_stderr("nothing was compared: no load was held by both runs")
         raise typer.Exit(ExitCode.UNDECIDED)
 
 
+def check_comparable(first: Path, second: Path, refused: Sequence[str]) -> None:
+    """Raise `ResultsError` if the numbers of two runs mean different things."""
+    if refused:
+        raise ResultsError(
+            f"{first} and {second} cannot be compared, since the numbers mean different things: "
+            + "; ".join(refused),
+            "compare runs that agree in this, or use --anyway",
+        )
+
+
+def name_incomplete(runs: Sequence[RecordedRun | LoadRun]) -> None:
+    """Name each interrupted run on stderr."""
+    for run in runs:
+        if not run.complete or run.cut_line:
+            to_stderr(f"{run.path} is incomplete: its run was interrupted")
+
+
 def load_document(runs: list[LoadRun], compared: LoadComparison) -> dict[str, object]:
     """Return what ``--json`` prints."""
-    found = compared.found
     return {
         "schema": 1,
         "first": _run(runs[0]),
         "second": _run(runs[1]),
         "capacity": None if compared.capacity is None else compared.capacity.as_dict(),
         "levels": [one.as_dict() for one in compared.levels],
-        "refused": list(found.refused),
-        "warned": [[one.key, one.first, one.second] for one in found.warned],
-        "differs": [[one.key, one.first, one.second] for one in found.shown],
+        **compared.found.as_dict(),
     }
 
 

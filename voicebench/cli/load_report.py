@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from voicebench.cli.output import write_text, write_with
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
     from voicebench.load.recorded.load_run import LoadRun
+
+AnyRun = TypeVar("AnyRun")
 
 
 def are_under_load(results: Sequence[Path]) -> bool:
@@ -65,14 +67,15 @@ def load_forms(*, fold: bool = False) -> dict[str, Callable[[Sequence[LoadRun]],
         "json": exchange.json_report,
         "html": load_html,
         "junit": load_junit,
-        "badge": lambda runs: load_badge(_only(runs)),
+        "badge": lambda runs: load_badge(only_one(runs)),
         "github-benchmark": lambda runs: exchange.github_benchmark(load_figures(runs)),
         "bencher": lambda runs: exchange.bencher(load_figures(runs)),
         "gitlab": lambda runs: exchange.gitlab_metrics(load_figures(runs)),
     }
 
 
-def _only(runs: Sequence[LoadRun]) -> LoadRun:
+def only_one(runs: Sequence[AnyRun]) -> AnyRun:
+    """Return the run of a badge. Raises `UsageError` for several runs."""
     if len(runs) != 1:
         raise UsageError(f"a badge shows one result, and {len(runs)} were named", "name one")
     return runs[0]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voicebench.cli.load_report import are_under_load, load_report
+from voicebench.cli.load_report import are_under_load, load_report, only_one
 from voicebench.cli.options import meant_results
 from voicebench.cli.output import Force, Output, check_free, write_text, write_with
 from voicebench.errors import UsageError
@@ -180,14 +180,8 @@ def _makers(
             runs, sort=sort, sections=trend_of(runs) if trend else ()
         ),
         Format.JUNIT: junit_report,
-        Format.BADGE: lambda runs: badge(_only(runs)),
+        Format.BADGE: lambda runs: badge(only_one(runs)),
         Format.GITHUB_BENCHMARK: lambda runs: exchange.github_benchmark(figures(runs)),
         Format.BENCHER: lambda runs: exchange.bencher(figures(runs)),
         Format.GITLAB: lambda runs: exchange.gitlab_metrics(figures(runs)),
     }
-
-
-def _only(runs: Sequence[RecordedRun]) -> RecordedRun:
-    if len(runs) != 1:
-        raise UsageError(f"a badge shows one result, and {len(runs)} were named", "name one")
-    return runs[0]

@@ -93,6 +93,14 @@ class Comparability:
     warned: tuple[Disagreement, ...]
     shown: tuple[Disagreement, ...]
 
+    def as_dict(self) -> dict[str, object]:
+        """Return the differences for ``--json``."""
+        return {
+            "refused": list(self.refused),
+            "warned": [[one.key, one.first, one.second] for one in self.warned],
+            "differs": [[one.key, one.first, one.second] for one in self.shown],
+        }
+
 
 def comparability(first: Measured, second: Measured) -> Comparability:
     """Return the differences of two runs."""
