@@ -9,13 +9,9 @@ import numpy as np
 import pytest
 
 from voicebench.checks import many_streams
-from voicebench.checks.many_streams import (
-    PIECE_BYTES,
-    check_descriptors,
-    measure_streams,
-    piece_errors,
-)
+from voicebench.checks.many_streams import PIECE_BYTES, measure_streams, piece_errors
 from voicebench.errors import CannotMeasure, UsageError
+from voicebench.machine.descriptors import check_descriptors
 
 LATE_MS = 1000.0
 """Longest that a busy machine may hold up the reader."""
@@ -58,7 +54,7 @@ def few_descriptors() -> Iterator[None]:
 
 @pytest.mark.usefixtures("few_descriptors")
 def test_too_few_descriptors_are_refused_before_anything_starts() -> None:
-    check_descriptors(400)
+    check_descriptors("400 streams", 464)
     with pytest.raises(UsageError, match="1000 streams need about 1064 file descriptors"):
         measure_streams(1000)
 

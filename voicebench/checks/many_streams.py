@@ -15,14 +15,14 @@ import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voicebench.errors import CannotMeasure, UsageError
+from voicebench.errors import CannotMeasure
 from voicebench.load.pacing.paced_process import RunningPacedServer, paced_server, pin
 from voicebench.load.pacing.paced_script import NS_A_SECOND, RATE_HZ, PacedScript
 from voicebench.load.pacing.send_stamps import SendStamp
@@ -30,6 +30,7 @@ from voicebench.load.reading.http_exchange import HttpExchange
 from voicebench.load.reading.http_line import HttpLine
 from voicebench.load.reading.read_log import UNKNOWN_LAG, KeptSound
 from voicebench.load.reading.reading_loop import ReadingLoop
+from voicebench.machine.descriptors import check_descriptors
 from voicebench.machine.environment import usable_core_numbers
 from voicebench.remote.connection import kernel_stamps
 from voicebench.remote.connection.access import Access
@@ -93,7 +94,7 @@ def measure_streams(
 
     Raises `UsageError` if there are too few file descriptors, `CannotMeasure` if a stream fails.
     """
-    check_descriptors(streams)
+    check_descriptors(f"{streams} streams", streams + DESCRIPTORS_BESIDE_STREAMS)
     usable = usable_core_numbers()
     can_pin = hasattr(os, "sched_setaffinity") and len(usable) > 1
     cores = (usable[0], usable[-1]) if can_pin else None
@@ -106,21 +107,6 @@ def measure_streams(
             read = _Streams(server, streams, seconds)
             read.take()
         return read.compared(server.stamps(), cores)
-
-
-def check_descriptors(streams: int) -> None:
-    """Raise `UsageError` if this process may not open so many connections."""
-    with suppress(ImportError):  # Windows has no such limit
-        import resource
-
-        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        needed = streams + DESCRIPTORS_BESIDE_STREAMS
-        if allowed not in (resource.RLIM_INFINITY, -1) and needed > allowed:
-            raise UsageError(
-                f"{streams} streams need about {needed} file descriptors, and {allowed} are "
-                "allowed",
-                f"raise the limit first: ulimit -n {needed}",
-            )
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 import math
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,6 +21,7 @@ from voicebench.load.call_plan import (
     TurnRate,
     cycle_s,
 )
+from voicebench.machine.descriptors import check_descriptors
 from voicebench.secret_names import hidden_in_url
 from voicebench.settings import Settings
 from voicebench.targets.kinds import kind_of
@@ -106,7 +106,8 @@ def check_allowed(
                 f"{callers} callers at {hidden_in_url(url)} could harm a server that is not yours",
                 f"give --permitted {host} if its owner allows it",
             )
-    _check_descriptors(callers)
+    needed = CONNECTIONS_A_CALLER * callers + DESCRIPTORS_BESIDE
+    check_descriptors(f"{callers} callers", needed)
 
 
 def check_faults(settings: Settings) -> None:
@@ -169,20 +170,6 @@ def server_urls(settings: Settings) -> Iterator[str]:
     for section in (settings.llm, settings.tts, settings.server):
         if section.url:
             yield section.url
-
-
-def _check_descriptors(callers: int) -> None:
-    with suppress(ImportError):  # Windows has no such limit
-        import resource
-
-        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        needed = CONNECTIONS_A_CALLER * callers + DESCRIPTORS_BESIDE
-        if allowed not in (resource.RLIM_INFINITY, -1) and needed > allowed:
-            raise UsageError(
-                f"{callers} callers need about {needed} file descriptors, and {allowed} are "
-                "allowed",
-                f"raise the limit first: ulimit -n {needed}",
-            )
 
 
 def check_ports(callers: int, calls_per_s: float) -> None:
