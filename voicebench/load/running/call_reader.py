@@ -170,8 +170,7 @@ class CallReader:
     def _take(self, due: DueTurn, lines: CascadeLines, *, dialled: bool) -> None:
         if self._is_over:
             return
-        prompts = self._task.level.prompts
-        prompt = due.prompt if isinstance(due.prompt, str) else prompts[due.prompt % len(prompts)]
+        prompt = self._task.level.prompt_of(due)
         setup_ns = lines.setup_ns if dialled else None
         self._taken += 1
         kept_bytes = None if self._taken % WHOLE_EVERY == 0 else self._kept_bytes

@@ -185,8 +185,7 @@ class CallThreads:
 
     def _take(self, due: DueTurn, line: CallLine, setup_ns: int | None) -> Heard:
         """Take a turn; return until when its caller listened."""
-        prompts = self._task.level.prompts
-        prompt = due.prompt if isinstance(due.prompt, str) else prompts[due.prompt % len(prompts)]
+        prompt = self._task.level.prompt_of(due)
         cut = None if due.cut_after_s is None else PlannedCut(due.cut_after_s, self._cuts)
         turn = TurnUnderWay(
             *(due, prompt, self._task.level.level, self._clock, setup_ns),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from voicebench.audio.pcm import AudibleRule
 from voicebench.events import AudioChunk
-from voicebench.load.call_plan import LoadPlan
+from voicebench.load.call_plan import DueTurn, LoadPlan
 from voicebench.load.loaded_turn import LoadedTurn
 from voicebench.load.shares import Share
 from voicebench.secrecy import NO_SECRETS, Secrets
@@ -46,6 +46,12 @@ class LevelTask:
     """Whether one reading loop carries out the calls (`call_reader`), not a thread a call."""
     fault_port: int | None = None
     """Where the fault proxy takes requests, if there is one; the settings lead through it."""
+
+    def prompt_of(self, due: DueTurn) -> str:
+        """Return the text of a turn's prompt."""
+        if isinstance(due.prompt, str):
+            return due.prompt
+        return self.prompts[due.prompt % len(self.prompts)]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from voicebench.checks.many_streams import measure_streams
 from voicebench.errors import CannotMeasure, UsageError
 from voicebench.load.call_plan import LoadPlan
-from voicebench.load.holding import Engine
 from voicebench.load.level_rule import LevelRule
 from voicebench.load.running.client_cores import MOST_READING, ClientCores, is_this_machine
 from voicebench.load.running.level_task import LevelTask
@@ -40,15 +39,17 @@ SECONDS_OF_ERROR = 1.0
 class OpenedEngine:
     """An engine, and what a run folder keeps about it."""
 
-    engine: Engine
-    keep_with: Callable[[Callable[[Timeline], None]], None]
-    """Says who takes each finished turn."""
+    engine: VirtualEngine | LocalEngine | MachinesEngine
     prompts: int
     """The number of prompts that turns choose from."""
     settings: Mapping[str, object]
     environment: Mapping[str, object]
     is_real_time: bool = True
     """Whether turns take their time; else a thousand may end in a second."""
+
+    def keep_with(self, keep: Callable[[Timeline], None]) -> None:
+        """Say who takes each finished turn."""
+        self.engine.keep = keep
 
 
 def engine_for(
@@ -78,12 +79,8 @@ def _virtual(job: LoadJob, rule: LevelRule) -> OpenedEngine:
         prompts=texts,
     )
 
-    def keep_with(keep: Callable[[Timeline], None]) -> None:
-        engine.keep = keep
-
     return OpenedEngine(
         engine,
-        keep_with,
         len(texts),
         shown_settings(settings),
         {
@@ -131,12 +128,8 @@ def _local(
     else:
         engine = LocalEngine(new_task, cores, {*_ports_here(settings), *way.ports})
 
-    def keep_with(keep: Callable[[Timeline], None]) -> None:
-        engine.keep = keep
-
     return OpenedEngine(
         engine,
-        keep_with,
         len(texts),
         recorded_settings(effective, description),
         {
