@@ -181,6 +181,8 @@ def test_a_conversion_does_not_outlive_a_parent_that_was_killed(
 ) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
+    # A pipe that nobody reads holds the conversion up, so it cannot be done before the kill.
+    os.mkfifo(folder / "config.json")
     with subprocess.Popen(
         [sys.executable, "-c", ORPHAN, str(source), str(folder)],
         stdout=subprocess.PIPE,
