@@ -6,7 +6,7 @@ VENV ?= .venv
 # The wheel index for torch, e.g. the CPU-only one that pytorch.org names; empty: pip's own.
 TORCH_INDEX ?=
 CONFIG ?= configs/default.toml
-# The Python of the environment with servers by others (docs/servers.md).
+# The Python of the environment with servers by others (docs/how-to/servers.md).
 INTEROP_PYTHON ?= build/interop/venv/bin/python
 
 BIN := $(VENV)/bin
@@ -116,7 +116,7 @@ bench-load: $(VENV)/.test ## Compare load with GuideLLM and AIPerf: make bench-l
 bench-gpu: $(VENV)/.test ## Measure decoders and voices on a GPU, on models of random weights
 	$(BIN)/python -m benchmarks.gpu --out build/gpu
 
-interop: $(VENV)/.voicebench ## Measure servers by others (docs/servers.md)
+interop: $(VENV)/.voicebench ## Measure servers by others (docs/how-to/servers.md)
 	$(BIN)/python benchmarks/interop.py --python $(INTEROP_PYTHON)
 
 transport: $(VENV)/.voicebench ## Measure what each route of serve costs

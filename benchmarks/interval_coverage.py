@@ -2,7 +2,7 @@
 
 Turns are drawn from distributions whose true figures are known, and the product's own functions
 judge them; everything is seeded. ``python benchmarks/interval_coverage.py`` prints the tables of
-``docs/statistics.md``; ``--repetitions 100`` gives a quick look.
+``docs/explanation/statistics.md``; ``--repetitions 100`` gives a quick look.
 """
 
 from __future__ import annotations

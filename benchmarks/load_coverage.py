@@ -4,8 +4,8 @@ The queue is the M/M/c//N queue of `voicebench.load.queue_theory`: 8 slots, an e
 of 1.2 s, and callers who pause. A turn is good within a limit. The product's own plan, engine,
 rule and search run on the virtual clock; everything is seeded.
 
-``python benchmarks/load_coverage.py`` prints the tables of ``docs/statistics.md`` (half an hour of
-processor time); ``--seeds 20`` gives a quick look, ``--table`` and ``--queue`` a part.
+``python benchmarks/load_coverage.py`` prints the tables of ``docs/explanation/statistics.md`` (half
+an hour of processor time); ``--seeds 20`` gives a quick look, ``--table`` and ``--queue`` a part.
 """
 
 from __future__ import annotations

@@ -260,7 +260,7 @@ def test_no_file_needs_itself_not_even_for_a_type() -> None:
 
 
 def test_the_page_on_the_architecture_has_every_room() -> None:
-    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
     assert as_markdown() in page, "run: make docs"
 
 

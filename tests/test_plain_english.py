@@ -27,7 +27,7 @@ INSTEAD = {
     r"is no (results|run) folder\b(?! to)": "is not a results folder",
     r"\blends? (no|a|its)\b": "contributes, gives",
     r"\blies? far off\b": "is an outlier",
-    r"(?-i:METRICS)(\.md| says| as a)": "docs/metrics.md",
+    r"(?-i:METRICS)(\.md| says| as a)": "docs/explanation/metrics.md",
     r"of one's own\b": "your own",
     r"\bmore patience\b": "has interrupted",
     r"\breach(es)? nobody": "is unused",

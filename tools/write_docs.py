@@ -145,18 +145,18 @@ def _as_text_block(lines: list[str]) -> str:
 
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
-    "architecture.md": {"layers": as_picture, "rooms": as_markdown},
-    "metrics.md": {"metrics": metrics_table, "default gates": default_gates},
-    "configuration.md": {"settings": settings_table},
-    "csv.md": {
+    "explanation/architecture.md": {"layers": as_picture, "rooms": as_markdown},
+    "explanation/metrics.md": {"metrics": metrics_table, "default gates": default_gates},
+    "reference/configuration.md": {"settings": settings_table},
+    "reference/csv.md": {
         "turns": turn_columns,
         "metrics": metric_columns,
         "events": event_columns,
         "loaded turns": loaded_columns,
     },
-    "load.md": {"load gates": load_gates, "level columns": level_columns},
-    "calls.md": {"call gates": call_gates, "call columns": call_columns},
-    "reading-a-run.md": {"example": example_run},
+    "how-to/load.md": {"load gates": load_gates, "level columns": level_columns},
+    "how-to/calls.md": {"call gates": call_gates, "call columns": call_columns},
+    "how-to/reading-a-run.md": {"example": example_run},
     "../README.md": {"example summary": example_summary},
 }
 """The generated parts of each page."""

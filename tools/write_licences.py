@@ -46,7 +46,7 @@ MODELS = (
     (
         "voice en_US-joe-medium",
         "CC0-1.0 (its recordings); fine-tuned from `lessac`, whose recordings are for research "
-        "(see `docs/dependencies.md`)",
+        "(see `docs/explanation/dependencies.md`)",
     ),
     ("Silero VAD (extra `ears`)", "MIT"),
     ("Smart Turn v3.2 (extra `ears`)", "BSD-2-Clause"),

@@ -1,7 +1,7 @@
 """voicebench measures how fast a voice assistant starts to speak.
 
 ``import voicebench`` loads nothing else: each name of the Python interface is imported when it is
-used. docs/python.md shows how; the names and their types are in ``__init__.pyi``.
+used. docs/how-to/python.md shows how; the names and their types are in ``__init__.pyi``.
 """
 
 from importlib import import_module

@@ -26,6 +26,6 @@ usual synthesizer beside llama.cpp; (d) and (e) have voicebench's default.
 `growth`     the cost of longer prompts, chunks and replies, and of more turns at once
 `tries`      three ideas for an earlier first audio, measured
 `startup`    memory and start-up time of a run
-`page`       all figures as Markdown, for docs/performance.md
+`page`       all figures as Markdown, for docs/explanation/performance.md
 ===========  =====================================================================================
 """

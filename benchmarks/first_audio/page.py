@@ -1,4 +1,4 @@
-"""The figures as Markdown: printed, and put between the marks of docs/performance.md."""
+"""The figures as Markdown: printed, and put into docs/explanation/performance.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from voicebench.figures.summary import percentile
 FIRST_AUDIO = "first audio"
 """What stands in the marks around this benchmark's part of the page; others have their own."""
 BEGIN, END = (f"<!-- {FIRST_AUDIO}: {where} -->" for where in ("begin", "end"))
-PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "performance.md"
 PEERS = ("a", "b", "c", "e")
 
 Parts = Mapping[str, object]

@@ -1,4 +1,4 @@
-"""Measure both errors of the check for speech, and print the tables of docs/statistics.md.
+"""Measure both errors of the check for speech: the tables of docs/explanation/statistics.md.
 
 ``python -m benchmarks.hearing`` takes some minutes; everything is seeded. The bounds were chosen on
 some voices; the tables are of the other ones. ``--all`` takes all voices.

@@ -1,4 +1,4 @@
-"""The walks of docs/architecture.md: each step names a file and a function that exist, in order."""
+"""The walks of docs/explanation/architecture.md: each step has a file and a function, in order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 from import_graph import PACKAGE, ROOT, read_modules
 
-PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
 MODULES = read_modules()
 STEP = re.compile(r"^(\d+)\. `([\w/]+)\.py`, `([\w.]+)`( \([^)]+\))?: ", re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""docs/calls.md: its scripts are read, its commands run, and its words are those of the code."""
+"""docs/how-to/calls.md: its scripts are read, its commands run, its words are the code's."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from voicebench.calls.noises import NOISES
 from voicebench.cli import app
 from voicebench.settings import load_settings
 
-PAGE = (Path(__file__).parents[2] / "docs" / "calls.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "calls.md").read_text(encoding="utf-8")
 TABLES = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = re.findall(r"^\$ voicebench (.*)$", PAGE, re.MULTILINE)
 
 
 def test_the_script_of_the_page_can_be_read() -> None:
-    script = parse_script(TABLES[0], "docs/calls.md")
+    script = parse_script(TABLES[0], "docs/how-to/calls.md")
     assert [step.kind for step in script.steps] == ["line", "noise", "interruption", "line"]
     assert script.line == "mulaw-8k"
 

@@ -1,4 +1,4 @@
-"""``docs/ci.md`` and ``action.yml``: the commands of every step run, with a simulated target.
+"""``docs/how-to/ci.md`` and ``action.yml``: each step's commands run, with a simulated target.
 
 The commands are taken from the YAML and given to bash as the services do it. Commands that would
 use the network are replaced: ``pip`` and ``voicebench models`` only check their arguments, ``gh``
@@ -26,7 +26,7 @@ from voicebench.results.checksums import NAME
 
 yaml = pytest.importorskip("yaml")
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "ci.md").read_text(encoding="utf-8")
 BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 TARGET = "sim:ttft=5ms,token=1ms,ttfb=5ms,speed=100x,words=6"

@@ -1,4 +1,4 @@
-"""``docs/csv.md`` names every column of every table, in order, and its example runs."""
+"""``docs/reference/csv.md`` names every column of every table, in order, and its example runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from voicebench.load.recorded.turn_tables import LOADED_COLUMN_DOCS
 from voicebench.results.csv_rows import COLUMNS
 from voicebench.results.tables import EVENT_COLUMN_DOCS, FROM_TURNS, LONG_COLUMN_DOCS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "csv.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "csv.md").read_text(encoding="utf-8")
 TABLES = {
     "One row for each turn": (("result", "Name of the run folder."), *COLUMNS),
     "One row for each metric": LONG_COLUMN_DOCS,
@@ -44,5 +44,5 @@ def test_the_example_runs(
     folder = write_result(tmp_path, sprint_turns())
     assert voicebench("export", str(folder), "-o", "turns.csv") == 0
     (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    exec(compile(example, "docs/csv.md", "exec"), {})
+    exec(compile(example, "docs/reference/csv.md", "exec"), {})
     assert "305.5" in capsys.readouterr().out

@@ -22,7 +22,7 @@ from voicebench.audio.synthetic_voice import synthetic_voice
 from voicebench.audio.wav_writer import wav_header
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "explanation" / "extending.md").read_text(encoding="utf-8")
 RATE = 16_000
 MOST_FILES = {"A target": 3, "A TTS server": 3, "A metric": 1, "A report format": 2}
 

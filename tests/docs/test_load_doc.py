@@ -1,4 +1,4 @@
-"""docs/load.md: its commands work, its settings are legal, its numbers are those of the code."""
+"""docs/how-to/load.md: its commands work, its settings are legal, its numbers are the code's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from voicebench.load.trace_file import LONGEST_TRACE_S, MOST_CALLS, read_trace
 from voicebench.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "load.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "load.md").read_text(encoding="utf-8")
 FLAT = " ".join(PAGE.split())
 BLOCKS = "".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL))
 COMMANDS = re.findall(r"^voicebench (.*)$", BLOCKS, re.MULTILINE)

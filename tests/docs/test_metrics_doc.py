@@ -1,4 +1,4 @@
-"""``docs/metrics.md`` says what the code does."""
+"""``docs/explanation/metrics.md`` says what the code does."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from voicebench.judging.gates import CLOSE_MARGIN, OPERATORS, Verdict, parse_gat
 from voicebench.settings import DEFAULT_GATES, describe_keys
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "explanation" / "metrics.md").read_text(encoding="utf-8")
 WRITER = ROOT / "tools" / "write_docs.py"
 
 
@@ -53,7 +53,7 @@ REFUSED_GATES = [line for block in blocks("text refused") for line in block]
 
 
 def test_the_generated_parts_are_up_to_date() -> None:
-    assert writer().fill(PAGE, "metrics.md") == PAGE, "run: make docs"
+    assert writer().fill(PAGE, "explanation/metrics.md") == PAGE, "run: make docs"
 
 
 def test_the_command_that_the_writer_names_says_whether_the_page_is_up_to_date() -> None:
@@ -70,7 +70,7 @@ def test_the_command_that_the_writer_names_says_whether_the_page_is_up_to_date()
 def test_a_page_that_is_behind_is_brought_up_to_date() -> None:
     behind = re.sub(r"^\| `llm_ttft_ms` .*\n", "", PAGE, flags=re.MULTILINE)
     assert behind != PAGE
-    assert writer().fill(behind, "metrics.md") == PAGE
+    assert writer().fill(behind, "explanation/metrics.md") == PAGE
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)

@@ -15,9 +15,9 @@ from command_line import voicebench
 from voicebench.settings import describe_keys, load_settings
 
 ROOT = Path(__file__).parents[2]
-CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+CONFIGURATION = (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = "".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
 COMMANDS = re.findall(r"^(voicebench .*?)(?: +#.*)?$", BLOCKS, re.MULTILINE)
 
@@ -65,7 +65,9 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 def test_the_readme_leads_to_every_page() -> None:
-    assert {page.name for page in PAGES[2:]} <= set(re.findall(r"\(docs/([\w-]+\.md)\)", README))
+    assert {page.relative_to(ROOT / "docs").as_posix() for page in PAGES[2:]} <= set(
+        re.findall(r"\(docs/([\w/-]+\.md)\)", README)
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -79,7 +81,7 @@ def test_every_command_of_the_readme_exists(
 
 
 def test_the_page_on_reading_a_run_explains_every_table() -> None:
-    page = (ROOT / "docs" / "reading-a-run.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / "reading-a-run.md").read_text(encoding="utf-8")
     example = page.partition("```text")[2].partition("```")[0]
     tables = re.findall(r"(?:^|\n\n)([A-Z][A-Za-z ]+)(?:, in ms.*)?\n", example)
     assert len(tables) >= 6

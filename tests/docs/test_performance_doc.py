@@ -1,4 +1,4 @@
-"""docs/performance.md has every part that the benchmark writes, and names things that exist."""
+"""docs/explanation/performance.md has what the benchmark writes, and names things that exist."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.first_audio.rows import ROWS
 from voicebench.settings import describe_keys
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "explanation" / "performance.md").read_text(encoding="utf-8")
 WRITTEN = PAGE.split(page.BEGIN)[1].split(page.END)[0]
 FLAT = " ".join(PAGE.split())
 

@@ -1,4 +1,4 @@
-"""``docs/python.md`` and ``examples/``: every program and every cell runs."""
+"""``docs/how-to/python.md`` and ``examples/``: every program and every cell runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import voicebench
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "python.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 EXAMPLES = ROOT / "examples"
 PLUGIN = "voicebench.interface.pytest_plugin"

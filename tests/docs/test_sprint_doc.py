@@ -1,4 +1,4 @@
-"""``docs/sprint.md``: its commands run, its keys exist, and its formulas agree with the code."""
+"""``docs/how-to/sprint.md``: its commands run, its keys exist, its formulas agree with the code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from voicebench.sprints.readings import TARGETS
 from voicebench.sprints.sprint import ASPECTS
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "sprint.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "sprint.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^voicebench (sprint .+)$", PAGE, re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""docs/statistics.md agrees with the code: bounds, rules, and rows of its tables."""
+"""docs/explanation/statistics.md agrees with the code: bounds, rules, and rows of its tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from voicebench.load.evidence import turns_needed, turns_of_a_sequence
 from voicebench.load.search import SCREEN_ERROR
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "explanation" / "statistics.md").read_text(encoding="utf-8")
 FLAT = " ".join(PAGE.split())
 
 

@@ -1,4 +1,4 @@
-"""`voicebench serve` on the embedded models, used as docs/serve.md says: curl, openai, run."""
+"""`voicebench serve` on the embedded models, as docs/how-to/serve.md says: curl, openai, run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from openai.types.chat import ChatCompletionMessageParam
 from voicebench.audio.pcm import AudibleRule, first_audible_sample
 from voicebench.audio.wav import WavStream
 
-PAGE = (Path(__file__).parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "serve.md").read_text(encoding="utf-8")
 DOCUMENTED = "http://127.0.0.1:8765"
 COMMANDS = [
     command

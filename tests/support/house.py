@@ -1,6 +1,6 @@
 """The rooms of the package, lowest first: what each promises, and which rooms it may import from.
 
-The architecture test holds the table, and docs/architecture.md prints it.
+The architecture test holds the table, and docs/explanation/architecture.md prints it.
 """
 
 from __future__ import annotations
@@ -417,7 +417,7 @@ def layers() -> list[list[str]]:
 
 
 def as_picture() -> str:
-    """Return the layers of docs/architecture.md, the highest first, and how many there are."""
+    """Return the layers of docs/explanation/architecture.md, the highest first, with counts."""
     arrows = sum(len(room.uses) for room in ROOMS)
     counted = f"{len(ROOMS)} rooms, {arrows} arrows, {len(layers())} layers:"
     lines = []
@@ -428,7 +428,7 @@ def as_picture() -> str:
 
 
 def as_markdown(rooms: Iterable[Room] = ROOMS) -> str:
-    """Return the table of docs/architecture.md, the highest room first."""
+    """Return the table of docs/explanation/architecture.md, the highest room first."""
     rows = ["| room | what it promises | imports from |", "|---|---|---|"]
     for room in reversed(list(rooms)):
         folder = f"`{room.folder.replace('.', '/')}/`"

@@ -40,7 +40,7 @@ CODINGS: tuple[SampleCoding, ...] = ("s16le", "mulaw", "alaw")
 
 @dataclass(frozen=True, slots=True)
 class SocketWords:
-    """The messages of one kind of agent; see docs/calls.md."""
+    """The messages of one kind of agent; see docs/how-to/calls.md."""
 
     opening: tuple[Table | str, ...] = ()
     """Sent when the connection is open."""

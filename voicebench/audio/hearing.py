@@ -12,8 +12,8 @@ speech in what all speech has in common:
 - its bytes make less sense in every **other reading** (`voicebench.audio.misreading`).
 
 `unlike_speech` needs these figures alone, so a sealed turn can be judged again. If too little is
-audible, there is no verdict. docs/statistics.md has the measured error rates. Music, and a sequence
-of tones, pass as speech.
+audible, there is no verdict. docs/explanation/statistics.md has the measured error rates. Music,
+and a sequence of tones, pass as speech.
 """
 
 from __future__ import annotations

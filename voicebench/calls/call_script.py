@@ -8,7 +8,7 @@ A script is TOML. Each ``[[step]]`` is one of
   began, and expects that the agent stops, and answers;
 * a *noise*, ``noise = "cough"`` with ``at``: the agent is expected to ignore it.
 
-``[pause 600ms]`` in a text is silence of that length. docs/calls.md has an example of each key.
+``[pause 600ms]`` in a text is silence of that length. docs/how-to/calls.md shows each key.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def export(
 ) -> None:
     """Write results as CSV, one row for each turn. Turns under load have their level too.
 
-    docs/csv.md explains every column.
+    docs/reference/csv.md explains every column.
 
     Example: voicebench export results/20260105T101500Z-default --events -o events.csv
     """

@@ -11,8 +11,8 @@ the cases, so 20 turns bound a p95 from below but not from above (`values_to_bou
 **Means** by the symmetric studentized bootstrap (Hall 1988) of values smoothed with a normal kernel
 at Silverman's bandwidth (Polansky and Schucany 1997). Simpler methods cover less: the BCa bootstrap
 83 to 88 % with 8 turns and 90 % with 20 skewed values, Student's t 93 % with two modes.
-``docs/statistics.md`` has the coverage of this one. It is seeded, so a result always gives the same
-interval. Above `BOOTSTRAP_UP_TO` values it equals Student's t, which is used then.
+``docs/explanation/statistics.md`` has the coverage of this one. It is seeded, so a result always
+gives the same interval. Above `BOOTSTRAP_UP_TO` values it equals Student's t, which is used then.
 
 **Shares** (of turns under a limit, of failed turns) by Wilson's score interval (1927), which stays
 within 0 to 1 and is meaningful for 0 of 20.
@@ -111,7 +111,7 @@ def is_doubtful_mean(values: Sequence[float]) -> bool:
     """Return whether the interval of this mean covers less than its level.
 
     With fewer than `FEW_IF_SKEWED` strongly skewed values it covers 92 % instead of 95 %
-    (``docs/statistics.md``), because the tail that moves the mean is hardly in the sample.
+    (``docs/explanation/statistics.md``): the tail that moves the mean is hardly in the sample.
     """
     sample = np.asarray(values, dtype=np.float64)
     spread = float(sample.std()) if sample.size else 0.0

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas
 
 TABLES = {"turns": write_turns, "long": write_long, "events": write_events}
-"""The tables of `Run.frame`; docs/csv.md describes their columns."""
+"""The tables of `Run.frame`; docs/reference/csv.md describes their columns."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Run:
 
     @property
     def metrics(self) -> Mapping[str, Distribution]:
-        """The values of each metric over the measured turns, by its name in docs/metrics.md.
+        """The values over the measured turns, by the names in docs/explanation/metrics.md.
 
         ``metrics["first_audio_ms"].values`` has a number for each turn that shows the metric, in
         the unit of its name. ``mean()`` and ``quantile(q)`` compute figures.
@@ -141,8 +141,8 @@ class Run:
         """Return a table of all turns as a pandas data frame.
 
         ``turns`` has a row for each turn, ``long`` one for each metric of a turn, ``events`` one
-        for each event; docs/csv.md describes the columns. Raises `voicebench.errors.UsageError` if
-        the extra ``pandas`` is not installed.
+        for each event; docs/reference/csv.md describes the columns. Raises
+        `voicebench.errors.UsageError` if the extra ``pandas`` is not installed.
         """
         require("pandas", "read runs.csv in the run folder with Python's csv")
         import pandas

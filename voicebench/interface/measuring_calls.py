@@ -45,7 +45,7 @@ class RecordedTurn:
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """The metrics that the turn shows, by the names in docs/metrics.md; none if it failed."""
+        """The turn's metrics, by the names in docs/explanation/metrics.md; none if it failed."""
         if self.failed:
             return {}
         return {name: value for name, value in compute(self.timeline).items() if value is not None}

@@ -20,7 +20,7 @@ PASS           anything else: the change is not shown, or is shown to be small e
 =============  ====================================================================================
 
 So without a difference, a false alarm is as rare as the interval says, and a shift of the allowed
-size is found if the turns are enough to show it; ``docs/statistics.md`` has both figures.
+size is found if the turns are enough to show it (figures in ``docs/explanation/statistics.md``).
 
 Several figures are compared at once, and each could raise a false alarm. Their intervals are
 widened (Bonferroni), so that all of them together do so in at most `FALSE_ALARMS` of the runs.

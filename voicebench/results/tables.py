@@ -1,9 +1,9 @@
 """Results as CSV for analysis: one row per turn, per metric or per event.
 
-Columns are stable and documented (``docs/csv.md``); new ones are added at the end. The first column
-is ``result``, the folder's name, so that several results fit into one file. Text is written by
-`voicebench.results.csv_rows.quoted`, numbers in full. What was not observed is empty or has no row,
-so that ``pandas.read_csv`` needs no options.
+Columns are stable and documented (``docs/reference/csv.md``); new ones are added at the end. The
+first column is ``result``, the folder's name, so that several results fit into one file. Text is
+written by `voicebench.results.csv_rows.quoted`, numbers in full. What was not observed is empty or
+has no row, so that ``pandas.read_csv`` needs no options.
 """
 
 from __future__ import annotations

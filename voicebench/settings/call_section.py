@@ -19,7 +19,7 @@ CALL_GATES = (
 
 
 class CallSettings(PeerSettings):
-    """Settings of `call` (see docs/calls.md)."""
+    """Settings of `call` (see docs/how-to/calls.md)."""
 
     url: str | None = None
     """The agent that is called: 'local' (this process), 'sim:…', or a URL. Default: local."""
@@ -52,7 +52,7 @@ class CallSettings(PeerSettings):
     """Rate of the agent's sound on a PCM socket, in Hz."""
     socket: dict[str, Any] = Field(default={})
     """Words of a PCM socket: opening, ready, clear, transcript, reply, endpoint, complete, failed,
-    hang_up (docs/calls.md)."""
+    hang_up (docs/how-to/calls.md)."""
     session: dict[str, Any] = Field(default={})
     """Merged into the settings of a Realtime session last."""
     gates: list[str] = Field(default=list(CALL_GATES))

@@ -1,7 +1,7 @@
 """Settings of the engines, of the servers they may be behind, and of the way to these servers.
 
 One class is one section of the settings file. The text below each key is its documentation:
-docs/configuration.md and `voicebench config` print it.
+docs/reference/configuration.md and `voicebench config` print it.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from voicebench.settings.engine_sections import SettingsSection, refused_as
 
 
 class LoadSettings(SettingsSection):
-    """Settings of `load` and `capacity` (see docs/load.md)."""
+    """Settings of `load` and `capacity` (see docs/how-to/load.md)."""
 
     think: str = "exp:3s"
     """Time from the end of playback until the caller speaks: '2s', 'exp:3s', 'uniform:1s:5s' or
@@ -30,7 +30,7 @@ class LoadSettings(SettingsSection):
     """Shares of the turns that meet a fault of the network, made by a proxy between client and
     server: 'reset=1%,slow=2%:400ms,stall=1%:2s'. These turns are marked and count for no gate."""
     trace: str | None = None
-    """File with calls to repeat, instead of drawn ones (docs/load.md)."""
+    """File with calls to repeat, instead of drawn ones (docs/how-to/load.md)."""
     seed: Annotated[int, Field(ge=0, lt=2**62)] = 1
     """Number that all draws come from."""
     ramp_s: Annotated[float, Field(ge=0, le=3600)] = 0.0

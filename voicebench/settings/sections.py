@@ -1,7 +1,7 @@
 """All settings of a run: one class for each section of the settings file.
 
-The text below each key is its documentation: docs/configuration.md and `voicebench config` print
-it. The sections of engines and servers are in `engine_sections`.
+The text below each key is its documentation: docs/reference/configuration.md and
+`voicebench config` print it. The sections of engines and servers are in `engine_sections`.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class ChunkerSettings(SettingsSection):
 
 
 class AudibleSettings(SettingsSection):
-    """The rule for audible sound (see docs/metrics.md)."""
+    """The rule for audible sound (see docs/explanation/metrics.md)."""
 
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.01
     """RMS, as a share of full scale."""
@@ -99,7 +99,7 @@ class AudibleSettings(SettingsSection):
 
 
 class JudgeSettings(SettingsSection):
-    """How a run is judged (see docs/statistics.md)."""
+    """How a run is judged (see docs/explanation/statistics.md)."""
 
     decide: bool = False
     """Judge gates by their confidence interval: PASS, FAIL or UNDECIDED."""
@@ -147,7 +147,7 @@ class Settings(SettingsSection):
     load: LoadSettings = LoadSettings()
     call: CallSettings = CallSettings()
     gates: list[str] = Field(default=list(DEFAULT_GATES))
-    """What the run is judged by; see docs/metrics.md."""
+    """What the run is judged by; see docs/explanation/metrics.md."""
 
     @field_validator("gates")
     @classmethod

@@ -1,6 +1,6 @@
 """A sprint from a TOML file that a person wrote: the figures that another tool or machine reported.
 
-``docs/sprint.md`` explains every key; ``docs/sprints/`` has two files as examples.
+``docs/how-to/sprint.md`` explains every key; ``docs/sprints/`` has two files as examples.
 
 A report gives one number for a metric, or a range. If its runs are listed too and agree with that
 figure (the same mean, the same ends of the range), every statistic of the metric follows from them;
@@ -44,7 +44,7 @@ from voicebench.sprints.test_report import read_given
 
 MOST_BYTES = 1_000_000
 MOST_POINTS = 10.0
-_KEYS = "docs/sprint.md lists the keys"
+_KEYS = "docs/how-to/sprint.md lists the keys"
 
 
 def _listed(value: object) -> object:

@@ -1,4 +1,4 @@
-"""The score card: five aspects of ten points, each by a formula. ``docs/sprint.md`` has them too.
+"""The score card: five aspects of ten points, each by a formula (docs/how-to/sprint.md).
 
 * **quality**: 10 × the share of measured turns that succeeded and have no clipped sample.
 * **latency**: the mean over the three durations of `voicebench.sprints.readings.TARGETS` of

@@ -1,7 +1,7 @@
 """Targets: everything that can answer a prompt with speech.
 
 `Target` is the contract. `TargetKind` is what a kind of target says of itself; the table of all
-kinds is `voicebench.targets.kinds.KINDS`. docs/extending.md shows how to add one.
+kinds is `voicebench.targets.kinds.KINDS`. docs/explanation/extending.md shows how to add one.
 """
 
 from __future__ import annotations

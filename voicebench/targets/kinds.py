@@ -1,6 +1,6 @@
 """The table of target kinds, and what can be done with any of them: check, fetch, open.
 
-docs/extending.md shows how to add a kind.
+docs/explanation/extending.md shows how to add a kind.
 """
 
 from __future__ import annotations

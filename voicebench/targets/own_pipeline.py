@@ -83,7 +83,7 @@ def as_target(given: Target | Answer) -> Target:
             if not callable(getattr(given, name, None)):
                 raise UsageError(
                     f"a target needs the method {name}, and {type(given).__qualname__} lacks it",
-                    "docs/python.md has an example",
+                    "docs/how-to/python.md has an example",
                 )
         return given  # type: ignore[return-value]  # a Target by its methods
     if callable(given):
@@ -122,5 +122,5 @@ class OwnKind(TargetKind):
         """Raise `UsageError`: only Python has the object."""
         raise UsageError(
             f"target {settings.run.target!r} is a Python object, which no command can measure",
-            "call voicebench.measure with it (docs/python.md)",
+            "call voicebench.measure with it (docs/how-to/python.md)",
         )

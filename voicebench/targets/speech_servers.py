@@ -1,6 +1,6 @@
 """The kinds of TTS server: one row a value of ``tts.api``, with its settings, check and client.
 
-The table is `SPEECH_SERVERS`. docs/extending.md shows how to add a kind.
+The table is `SPEECH_SERVERS`. docs/explanation/extending.md shows how to add a kind.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from voicebench.errors import UsageError
 from voicebench.machine.environment import usable_core_numbers
 
 MOST_RECEIVING = 150
-"""Replies that one process can receive at once and time exactly (docs/load.md)."""
+"""Replies that one process can receive at once and time exactly (docs/how-to/load.md)."""
 COMFORTABLE = 75
 """Receiving turns of a process before another process is started, if a core is free."""
 MOST_READING = 1000

@@ -70,7 +70,8 @@ def read_dialect(words: Table) -> SocketDialect:
     for name in ("chunk", "done"):
         if name not in words:
             raise UsageError(
-                f"tts.socket has no {name!r}", "see docs/servers.md for the messages of each server"
+                f"tts.socket has no {name!r}",
+                "see docs/how-to/servers.md for the messages of each server",
             )
     dialect = SocketDialect(**{name: _READERS[name](name, words[name]) for name in words})
     if not holds_place(dialect.chunk, "text"):
