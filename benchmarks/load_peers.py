@@ -10,8 +10,8 @@ included; that of a run with one stream is subtracted.
 ``python -m benchmarks.load_peers --guidellm PATH --aiperf PATH`` prints the table of
 docs/how-to/load.md. Each path is the program in an environment of its own
 (``python -m venv …; pip install guidellm``, ``pip install aiperf``). AIPerf needs a tokenizer:
-``--tokenizer FOLDER``, any Hugging Face folder; its counts of tokens are not used. Everything is on loopback. For a busy machine, give a priority:
-``nice -n -15 python -m …``.
+``--tokenizer FOLDER``, any Hugging Face folder; its counts of tokens are not used. Everything is on
+loopback. For a busy machine, give a priority: ``nice -n -15 python -m …``.
 """
 
 from __future__ import annotations
