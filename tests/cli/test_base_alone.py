@@ -98,7 +98,7 @@ COMMANDS = (
     "report run-a run-b",
     *(
         f"report --format {form} run-a"
-        for form in ("markdown", "csv", "json", "junit", "badge", "bencher", "gitlab")
+        for form in ("markdown", "csv", "json", "junit", "badge", "bencher", "gitlab", "prom")
     ),
     "compare run-a run-b",
     "verify run-a",

@@ -155,3 +155,17 @@ def test_reports_that_cannot_be_written_hide_no_error(voicebench: Command, job: 
     ran = voicebench("run", "--target", "sim:nonsense", "--junit", str(job.folder))
     assert ran.code == 2
     assert "is a folder, not a file" in ran.err
+
+
+def test_the_file_for_prometheus_is_the_newest_verdict_or_none(
+    voicebench: Command, job: Job
+) -> None:
+    prom = job.folder / "voice.prom"
+    assert voicebench(*job.arguments("--prom", str(prom))).code == 0
+    assert "\nvoicebench_run_passed{" in prom.read_text()
+    assert voicebench(*job.arguments("--prom", str(prom), target=f"{QUICK},fail=1")).code == 4
+    assert 'verdict="NOTHING MEASURED"} 1\n' in prom.read_text()
+    for wrong in (("--gate", "first_adio.p95 < 300ms"), ("--rnus", "3")):
+        prom.write_text("voicebench_run_passed 1\n")
+        assert voicebench(*job.arguments("--prom", str(prom), *wrong)).code == 2
+        assert not prom.exists()

@@ -17,6 +17,7 @@ from voicebench.cli.options import (
     MaxRegression,
     Name,
     NoGate,
+    Prom,
     Quiet,
     Results,
     Set,
@@ -88,6 +89,7 @@ def call(
     assignments: Set = None,
     as_json: Json = False,
     junit: Junit = None,
+    prom: Prom = None,
     quiet: Quiet = False,
 ) -> None:
     """Call an agent and speak to it; measure when it answers and whether it stops.
@@ -103,8 +105,9 @@ def call(
 
       voicebench call --agent ws://127.0.0.1:8765/call --calls 20 --save-audio
     """
-    with ci.failures_reported(junit):
+    with ci.failures_reported(junit), ci.forgotten_on_failure(prom):
         check_free(junit, force=True, option="--junit")
+        check_free(prom, force=True, option="--prom")
         ci.forget(junit)
         named = {
             "call.script": script,
@@ -138,6 +141,7 @@ def call(
     deliver(
         lambda: publish(recorded, as_json=as_json, csv_path=None, quiet=quiet),
         lambda: ci.publish(recorded, junit),
+        lambda: ci.write_prom(recorded, prom),
     )
     raise typer.Exit(exit_code(recorded))
 

@@ -2,7 +2,8 @@
 
 They are written at every exit. A run that could not begin, or that measured nothing, is one test
 case with an error, one annotation and one paragraph. Otherwise a job would find no file, or an old
-one, and go on.
+one, and go on. The file for Prometheus is replaced when a run ends with a verdict, and removed if
+it ends without one.
 """
 
 from __future__ import annotations
@@ -81,12 +82,35 @@ def write_folder(folder: Path, path: Path | None) -> None:
         write_text(path, f"{folder}\n", force=True)
 
 
+def write_prom(run: RecordedRun, path: Path | None) -> None:
+    """Write the run for Prometheus' textfile collector to ``path`` if it is given."""
+    if path is not None:
+        from voicebench.report.exchange.prometheus import prometheus_report
+
+        write_text(path, prometheus_report([run]), force=True)
+
+
 def forget(*files: Path | None) -> None:
     """Remove the files of an earlier run, so that nobody takes them for this run's."""
     for file in files:
         if file is not None and file.is_file():
             with suppress(OSError):
                 file.unlink()
+
+
+@contextmanager
+def forgotten_on_failure(prom: Path | None) -> Iterator[None]:
+    """Remove the file of an earlier run if this one ends before it has a verdict.
+
+    Unlike the files of a CI job it stays until then: a series with a hole in it ends an alert.
+    """
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except BaseException:
+        forget(prom)
+        raise
 
 
 @contextmanager
@@ -115,16 +139,17 @@ def failures_reported(junit: Path | None) -> Iterator[None]:
 def report_bad_usage(arguments: Sequence[str]) -> None:
     """Report to the CI service that the arguments of ``voicebench run`` cannot be read."""
     if arguments[:1] in (["run"], ["load"], ["capacity"]):
-        _report_failure(_junit_in(arguments), ExitCode.BAD_USAGE, NOT_UNDERSTOOD)
+        forget(_file_of("--prom", arguments))
+        _report_failure(_file_of("--junit", arguments), ExitCode.BAD_USAGE, NOT_UNDERSTOOD)
 
 
-def _junit_in(arguments: Sequence[str]) -> Path | None:
-    """Return the file of ``--junit`` in arguments that could not be parsed."""
+def _file_of(option: str, arguments: Sequence[str]) -> Path | None:
+    """Return the file that ``option`` names in arguments that could not be parsed."""
     for index, argument in enumerate(arguments):
-        if argument == "--junit" and index + 1 < len(arguments):
+        if argument == option and index + 1 < len(arguments):
             return Path(arguments[index + 1])
-        if argument.startswith("--junit="):
-            return Path(argument.removeprefix("--junit="))
+        if argument.startswith(f"{option}="):
+            return Path(argument.removeprefix(f"{option}="))
     return None
 
 

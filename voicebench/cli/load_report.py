@@ -60,6 +60,7 @@ def load_forms(*, fold: bool = False) -> dict[str, Callable[[Sequence[LoadRun]],
     from voicebench.report.exchange import exchange
     from voicebench.report.exchange.load_exchange import load_badge, load_figures
     from voicebench.report.exchange.load_reports import load_junit, load_markdown
+    from voicebench.report.exchange.prometheus import load_prometheus
     from voicebench.report.html.load_page import load_html
 
     return {
@@ -71,6 +72,7 @@ def load_forms(*, fold: bool = False) -> dict[str, Callable[[Sequence[LoadRun]],
         "github-benchmark": lambda runs: exchange.github_benchmark(load_figures(runs)),
         "bencher": lambda runs: exchange.bencher(load_figures(runs)),
         "gitlab": lambda runs: exchange.gitlab_metrics(load_figures(runs)),
+        "prom": load_prometheus,
     }
 
 

@@ -23,7 +23,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Results and output": (
         *("--name", "--results", "--json", "--csv", "--force", "--junit", "--result-file"),
-        *("--quiet", "--output"),
+        *("--prom", "--otlp", "--quiet", "--output"),
     ),
 }
 """Group to its options; what is in none is listed under *Other options*."""

@@ -84,6 +84,12 @@ ResultFile = Annotated[
         help="Write the path of the run folder to this file, for scripts.",
     ),
 ]
+Prom = Annotated[
+    Path | None,
+    typer.Option(
+        "--prom", metavar="PATH", help="Write the run for Prometheus' textfile collector."
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no advice.")]
 
 Against = Annotated[

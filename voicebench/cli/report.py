@@ -32,6 +32,7 @@ class Format(StrEnum):
     GITHUB_BENCHMARK = "github-benchmark"
     BENCHER = "bencher"
     GITLAB = "gitlab"
+    PROM = "prom"
 
 
 Results = Annotated[
@@ -84,8 +85,8 @@ def report(
     """Show saved results as tables, as a page or as files for CI.
 
     Nothing is measured, and no result is changed. Several results are shown side by side (table,
-    markdown, html) or one after the other (csv, json, junit, github-benchmark, bencher, gitlab). A
-    badge shows only one.
+    markdown, html) or one after the other (csv, json, junit, github-benchmark, bencher, gitlab,
+    prom). A badge shows only one.
 
     Examples:
 
@@ -133,6 +134,7 @@ _SUFFIXES = {
     ".json": Format.JSON,
     ".xml": Format.JUNIT,
     ".svg": Format.BADGE,
+    ".prom": Format.PROM,
 }
 
 
@@ -170,6 +172,7 @@ def _makers(
     from voicebench.report.exchange.badge import badge
     from voicebench.report.exchange.junit import junit_report
     from voicebench.report.exchange.markdown import markdown_report
+    from voicebench.report.exchange.prometheus import prometheus_report
     from voicebench.report.html import html_report, trend_of
 
     figures = exchange.run_figures
@@ -184,4 +187,5 @@ def _makers(
         Format.GITHUB_BENCHMARK: lambda runs: exchange.github_benchmark(figures(runs)),
         Format.BENCHER: lambda runs: exchange.bencher(figures(runs)),
         Format.GITLAB: lambda runs: exchange.gitlab_metrics(figures(runs)),
+        Format.PROM: prometheus_report,
     }

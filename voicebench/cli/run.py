@@ -26,6 +26,7 @@ from voicebench.cli.options import (
     MaxRuns,
     Name,
     NoGate,
+    Prom,
     Quiet,
     ResultFile,
     Results,
@@ -136,6 +137,7 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing CSV.")] = False,
     junit: Junit = None,
     result_file: ResultFile = None,
+    prom: Prom = None,
     quiet: Quiet = False,
 ) -> None:
     """Measure voice turns and judge them.
@@ -158,10 +160,12 @@ def run(
 
       voicebench run --target 'sim:ttft=120ms,token=8ms,ttfb=70ms,speed=4x'
     """
-    files = {"--csv": csv_path, "--junit": junit, "--result-file": result_file}
+    files = {
+        "--csv": csv_path, "--junit": junit, "--result-file": result_file, "--prom": prom,
+    }  # fmt: skip
     with ci.failures_reported(None):
         _check_apart(files, as_json=as_json)
-    with ci.failures_reported(junit):
+    with ci.failures_reported(junit), ci.forgotten_on_failure(prom):
         for option, path in files.items():
             check_free(path, force=force or option != "--csv", option=option)
         ci.forget(junit, result_file)
@@ -196,7 +200,7 @@ def run(
         if against is not None:
             if any(files.values()):
                 raise UsageError(
-                    "--csv, --junit and --result-file are of one run",
+                    "--csv, --junit, --result-file and --prom are of one run",
                     "see the run folders of both",
                 )
             other = effective_settings(against, assignments, named)
@@ -207,6 +211,7 @@ def run(
         lambda: write_csv(recorded, csv_path),
         lambda: ci.publish(recorded, junit),
         lambda: ci.write_folder(recorded.path, result_file),
+        lambda: ci.write_prom(recorded, prom),
     )
     raise typer.Exit(exit_code(recorded))
 

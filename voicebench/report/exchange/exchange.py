@@ -108,15 +108,19 @@ def gitlab_metrics(figures: Iterable[ExportedFigure]) -> str:
     samples: dict[str, list[str]] = {}
     for exported in figures:
         name = "voicebench_" + re.sub(r"[^a-z0-9]+", "_", exported.name.lower()).strip("_")
-        run = exported.run.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
         samples.setdefault(f"{name}_{exported.unit}", []).append(
-            f'{{run="{run}"}} {exported.value:.6g}'
+            f'{{run="{escape_label(exported.run)}"}} {exported.value:.6g}'
         )
     lines = []
     for name, values in samples.items():
         lines.append(f"# TYPE {name} gauge")
         lines += [name + value for value in values]
     return "\n".join([*lines, "# EOF"]) + "\n"
+
+
+def escape_label(text: str) -> str:
+    """Return the value of a label as OpenMetrics and Prometheus write it."""
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def run_figures(runs: Sequence[RecordedRun]) -> Iterator[ExportedFigure]:
