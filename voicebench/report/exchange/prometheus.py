@@ -5,8 +5,8 @@ a finished measurement, and the next run replaces it. Names and units follow Pro
 seconds instead of milliseconds, ratios from 0 to 1, and the unit at the end of the name.
 
 Every sample has the labels ``run`` and ``target``. A quantile for which there are too few turns
-(p95 of fewer than 20) is left out; the maximum has ``quantile="1"``. No gate of a run without a verdict
-(interrupted, invalid) counts as passed.
+(p95 of fewer than 20) is left out; the maximum has ``quantile="1"``. No gate of a run without a
+verdict (interrupted, invalid) counts as passed.
 """
 
 from __future__ import annotations
