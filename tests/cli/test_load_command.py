@@ -206,7 +206,10 @@ def test_a_level_against_a_server(voicebench: Command, tmp_path: Path) -> None:
 
 
 def test_a_dry_run_says_the_price_and_holds_nothing(voicebench: Command, tmp_path: Path) -> None:
+    ran = voicebench(*command("load", tmp_path, "--callers", "10", "--for", "20s", "--dry-run"))
+    assert "too short to decide its gates, so without --dry-run it is refused" in ran.out
     ran = voicebench(*command("load", tmp_path, "--callers", "10", "--dry-run"))
+    assert "refused" not in ran.out
     assert ran.code == 0
     assert "if none is bad, 299 turns show it" in ran.out
     assert "decided after" in ran.out
