@@ -227,5 +227,5 @@ def cost_lines(cost: LevelCost) -> list[str]:
     if cost.gates:
         lines.append(f"decided after {cost.seconds_to_decide / 60:.1f} minutes if no turn is bad")
     if cost.gates and not cost.can_decide:
-        lines.append("the level is too short to decide its gates, so without --dry-run it is refused")
+        lines.append("too short to decide its gates, so without --dry-run it is refused")
     return lines
