@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-stalled test-torch test-gpu lint format bench bench-ears bench-load bench-gpu transport interop docs images licences manual wheel clean
+.PHONY: help setup run test test-fast test-stalled test-torch test-gpu lint format bench bench-ears bench-load bench-gpu transport interop docs site images licences manual wheel clean
 
 help: ## List the targets of this file
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -79,6 +79,10 @@ format: $(VENV)/.test ## Format the code
 
 docs: $(VENV)/.voicebench ## Update the generated parts of the documentation
 	$(BIN)/python tools/write_docs.py
+
+# The note about a successor of mkdocs is for its users, not for a build.
+site: $(VENV)/.test ## Build the documentation site into build/site; any warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 licences: $(VENV)/.test ## Write THIRD_PARTY_LICENSES.md from the packages' metadata
 	$(BIN)/python tools/write_licences.py

@@ -25,6 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 from house import as_markdown, as_picture  # noqa: E402
 
+from tools import reference_pages as reference  # noqa: E402
 from voicebench.figures.metrics import METRICS  # noqa: E402
 from voicebench.load.level_document import LEVEL_COLUMNS  # noqa: E402
 from voicebench.load.load_gate import LOAD_GATES  # noqa: E402
@@ -112,14 +113,17 @@ def call_columns() -> str:
     return _columns_table(CALL_COLUMNS)
 
 
-def settings_table() -> str:
-    """Return every setting as a row of a Markdown table, by section."""
-    rows = ["| setting | default | meaning |", "|---|---|---|"]
+def settings_tables() -> str:
+    """Return every setting as a row of a Markdown table, a table for each section."""
+    tables: dict[str, list[str]] = {}
     for setting in load_settings():
+        section, dot, _ = setting.key.partition(".")
         value = "–" if setting.value is None else f"`{json.dumps(setting.value)}`"
         meaning = setting.description.replace("|", "\\|")
-        rows.append(f"| `{setting.key}` | {value} | {meaning} |")
-    return "\n".join(rows)
+        heading = f"### `[{section}]`" if dot else "### Without a section"
+        tables.setdefault(heading, ["", "| setting | default | meaning |", "|---|---|---|"])
+        tables[heading].append(f"| `{setting.key}` | {value} | {meaning} |")
+    return "\n\n".join("\n".join([heading, *rows]) for heading, rows in tables.items())
 
 
 def example_run() -> str:
@@ -146,8 +150,18 @@ def _as_text_block(lines: list[str]) -> str:
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "explanation/architecture.md": {"layers": as_picture, "rooms": as_markdown},
-    "explanation/metrics.md": {"metrics": metrics_table, "default gates": default_gates},
-    "reference/configuration.md": {"settings": settings_table},
+    "explanation/metrics.md": {"default gates": default_gates},
+    "reference/metrics.md": {"metrics": metrics_table},
+    "reference/commands.md": {"commands": reference.commands},
+    "reference/exit-codes.md": {
+        "exit codes": reference.exit_codes,
+        "errors": reference.error_classes,
+    },
+    "reference/python.md": {
+        "interface": reference.python_interface,
+        "events": reference.event_classes,
+    },
+    "reference/configuration.md": {"settings": settings_tables},
     "reference/csv.md": {
         "turns": turn_columns,
         "metrics": metric_columns,
@@ -157,6 +171,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "how-to/load.md": {"load gates": load_gates, "level columns": level_columns},
     "how-to/calls.md": {"call gates": call_gates, "call columns": call_columns},
     "how-to/reading-a-run.md": {"example": example_run},
+    "tutorial/ten-minutes.md": {"example summary": example_summary},
     "../README.md": {"example summary": example_summary},
 }
 """The generated parts of each page."""

@@ -95,7 +95,7 @@ def document() -> str:
     ]
     base = brought_by(project["dependencies"])
     for extra, requirements in project["optional-dependencies"].items():
-        if extra not in ("all", "test", "dev"):
+        if extra not in ("all", "test", "dev", "docs"):
             parts += _section(f"The extra `{extra}`", requirements, base)
     parts.append("## Models\n\nThey are fetched when they are first used, and are in no package.\n")
     parts.append("| model | licence |\n|---|---|")

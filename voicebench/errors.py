@@ -18,13 +18,19 @@ class ExitCode(IntEnum):
     """The exit codes of all commands."""
 
     PASSED = 0
+    """Every gate passes."""
     DEFECT = 1
+    """A defect of voicebench itself; it prints a traceback."""
     BAD_USAGE = 2
+    """Wrong usage or configuration, or a file that cannot be read or written."""
     GATE_FAILED = 3
+    """A gate failed, or a figure became worse than allowed."""
     COULD_NOT_MEASURE = 4
+    """Could not measure: the target is down, a model is missing, every turn failed."""
     UNDECIDED = 5
-    """Measured, but undecided or invalid."""
+    """Measured, but undecided or invalid, for example because the machine was too noisy."""
     INTERRUPTED = 130
+    """Interrupted; every finished turn is kept."""
 
 
 OUT_OF_MEMORY = (

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from command_line import voicebench
 
+from tools.site_hooks import FROM_THE_ROOT
 from voicebench.settings import describe_keys, load_settings
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = "".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
 COMMANDS = re.findall(r"^(voicebench .*?)(?: +#.*)?$", BLOCKS, re.MULTILINE)
 
@@ -64,10 +65,14 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(linked), link
 
 
-def test_the_readme_leads_to_every_page() -> None:
-    assert {page.relative_to(ROOT / "docs").as_posix() for page in PAGES[2:]} <= set(
-        re.findall(r"\(docs/([\w/-]+\.md)\)", README)
-    )
+def test_the_site_has_every_page_once() -> None:
+    named = re.findall(r"[\w/-]+\.md$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    pages = [
+        page.relative_to(ROOT / "docs").as_posix()
+        for page in PAGES
+        if page.is_relative_to(ROOT / "docs")
+    ]
+    assert sorted(named) == sorted([*pages, *FROM_THE_ROOT.values()])
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -55,7 +55,7 @@ def test_an_extra_brings_the_modules_of_the_table(extra: extras.Extra) -> None:
 
 
 def test_every_extra_is_in_the_table() -> None:
-    assert set(OPTIONAL) == {extra.name for extra in EXTRAS} | {"all", "test", "dev"}
+    assert set(OPTIONAL) == {extra.name for extra in EXTRAS} | {"all", "test", "dev", "docs"}
 
 
 def test_all_leaves_two_extras_out() -> None:
