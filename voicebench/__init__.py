@@ -10,10 +10,13 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "Judgement": "interface.measured_run",
+    "MeasuredLevel": "interface.measured_load",
+    "MeasuredLoad": "interface.measured_load",
     "RecordedTurn": "interface.measuring_calls",
     "Run": "interface.measured_run",
     "Target": "targets",
     "measure": "interface.measuring_calls",
+    "read_load": "interface.measured_load",
     "read_run": "interface.measured_run",
     "record": "interface.measuring_calls",
 }

@@ -1,3 +1,6 @@
+from voicebench.interface.measured_load import MeasuredLevel as MeasuredLevel
+from voicebench.interface.measured_load import MeasuredLoad as MeasuredLoad
+from voicebench.interface.measured_load import read_load as read_load
 from voicebench.interface.measured_run import Judgement as Judgement
 from voicebench.interface.measured_run import Run as Run
 from voicebench.interface.measured_run import read_run as read_run

@@ -48,7 +48,6 @@ def test_runs_of_both_kinds_are_not_mixed(
 def test_options_of_single_turns_are_refused(voicebench: Command, search: Path) -> None:
     for more in (
         ("report", "-f", "html", "--sorted"),
-        ("report", "-f", "html", "--history"),
         ("report", "--gate", "errors.rate <= 5%"),
     ):
         command, *options = more

@@ -43,11 +43,26 @@ def test_a_sprint_is_measured_by_the_latest_run(voicebench: Command, tmp_path: P
         *("sprint", "47", "--junit", "tests.xml", "--score", "humanity=6", "--lang", "fr")
     )
     assert ran.code == 0, ran.err
+    assert "under load" not in ran.err
     page = Path("results/sprints/sprint-047.md").read_text(encoding="utf-8")
     assert "20260105T101500Z-new" in page
     assert "**Taux de réussite :** 1/3 sous 300 ms (33,3 %)" in page
     assert "2/2 tests réussis (100 %)." in page
     assert "| Humanité | 6/10 | saisi à la main |" in page
+
+
+def test_a_sprint_names_the_runs_under_load_that_it_leaves_out(
+    voicebench: Command, tmp_path: Path
+) -> None:
+    write_result(tmp_path / "results", sprint_turns())
+    for stamp in ("20250101T000000Z", "20260106T000000Z"):
+        (tmp_path / "results" / f"{stamp}-load").mkdir()
+        (tmp_path / "results" / f"{stamp}-load" / "levels.jsonl").touch()
+    ran = voicebench("sprint", "47")
+    assert ran.code == 0, ran.err
+    assert "left out: 2 runs under load in results/, the latest 20260106T000000Z-load" in ran.err
+    ran = voicebench("sprint", "48")  # the first of them was there at the last sprint
+    assert "left out: 1 run under load in results/, the latest 20260106T000000Z-load" in ran.err
 
 
 def test_a_sprint_can_follow_an_imported_one(voicebench: Command, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from load_folders import written_capacity
 
 import voicebench
 
@@ -43,12 +44,14 @@ def ran(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_the_programs_of_the_page_run_one_after_the_other(tmp_path: Path) -> None:
     (*programs, tested) = BLOCKS
-    assert len(programs) == 6
+    assert len(programs) == 7
+    search = written_capacity(tmp_path / "results")
     (tmp_path / "page.py").write_text("\n".join(programs), encoding="utf-8")
     assert ran(tmp_path, "page.py").returncode == 0
     assert {path.name.partition("-")[2] for path in (tmp_path / "results").iterdir()} == {
         "demo",
         "own",
+        search.name.partition("-")[2],
     }
     tested = tested.replace("runs=20)", 'runs=20, settings={"judge.allow_noise": True})')
     (tmp_path / "test_assistant.py").write_text(tested, encoding="utf-8")

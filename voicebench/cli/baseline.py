@@ -34,10 +34,11 @@ def set_baseline(
 ) -> None:
     """Keep a copy of a run as the baseline for `run --baseline set`.
 
-    There is one baseline for each name, and another for its searches for capacity. A run is refused
-    if it was interrupted, has failed or flagged turns, or comes from a machine that was too noisy.
-    In the last case --allow-noise keeps it, here or when it is measured. A search is refused if it
-    is invalid or confirmed no level.
+    There is one baseline for each name, another for its searches for capacity, and another for its
+    levels. A run is refused if it was interrupted, has failed or flagged turns, or comes from a
+    machine that was too noisy. In the last case --allow-noise keeps it, here or when it is
+    measured. A search is refused if it is invalid or confirmed no level, a level if it is invalid
+    or was never steady.
 
     Example: voicebench baseline set results/20260101T120000Z-default
     """

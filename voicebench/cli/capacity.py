@@ -163,15 +163,12 @@ def _baseline(job: LoadJob) -> BaselineCapacity | None:
         return None
     from pathlib import Path
 
-    from voicebench.load.recorded.load_baseline import read_load_baseline
+    from voicebench.load.recorded.load_baseline import Wanted, read_load_baseline
     from voicebench.settings import shown_settings
 
+    like = Wanted("capacity", settings.run.name, shown_settings(settings))
     return read_load_baseline(
-        wanted,
-        Path(settings.run.results),
-        settings.run.name,
-        shown_settings(settings),
-        settings.judge.max_regression,
+        wanted, Path(settings.run.results), like, settings.judge.max_regression
     )
 
 

@@ -29,22 +29,25 @@ from voicebench.cli.load_options import (
     publish_load,
 )
 from voicebench.cli.options import (
+    Baseline,
     Config,
     Json,
     Junit,
+    MaxRegression,
     Name,
     NoGate,
     ResultFile,
     Results,
     Set,
+    change,
     effective_settings,
 )
 from voicebench.cli.output import print_json
-from voicebench.cli.shown import to_stderr
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
     from voicebench.load.call_plan import Arrivals
+    from voicebench.load.recorded.level_baseline import BaselineLevel
     from voicebench.load.running.load_job import LoadJob
 
 PLANNED_TURNS_SHOWN = 20
@@ -86,6 +89,8 @@ def load(
     permitted: Permitted = None,
     same_machine: SameMachine = False,
     dry_run: DryRun = False,
+    baseline: Baseline = None,
+    max_regression: MaxRegression = None,
     assignments: Set = None,
     as_json: Json = False,
     junit: Junit = None,
@@ -129,23 +134,47 @@ def load(
             no_gate=no_gate,
             quick=quick,
         )
-        effective = effective_settings(config, assignments, named | {"load.trace": trace})
+        named |= {
+            "load.trace": trace,
+            "judge.baseline": baseline,
+            "judge.max_regression": change(max_regression, "--max-regression"),
+        }
+        effective = effective_settings(config, assignments, named)
         given = _arrivals(callers, calls, turns, effective.settings.load.trace)
         job = load_job(effective, given, permitted=permitted, same_machine=same_machine)
         if dry_run:
             _print_plan(job, as_json=as_json)
             return
         check_load(job, job.arrivals, ERROR)
-        if effective.settings.judge.baseline is not None:
-            to_stderr("judge.baseline is not used: a single level has none; see `compare`")
+        before = _baseline(job)
         fetch_models_of(job, quiet=quiet)
         with LoadProgress(Console(stderr=True, quiet=quiet)) as progress:
-            outcome = run_load(job, progress)
+            outcome = run_load(job, progress, before)
         raise typer.Exit(
             publish_load(
                 outcome, as_json=as_json, quiet=quiet, junit=junit, result_file=result_file
             )
         )
+
+
+def _baseline(job: LoadJob) -> BaselineLevel | None:
+    """Return the baseline that the settings name. Raises `ResultsError` if it cannot be one."""
+    settings = job.settings
+    wanted = settings.judge.baseline
+    if wanted is None:
+        return None
+    from pathlib import Path
+
+    from voicebench.load.level_document import offered_load
+    from voicebench.load.recorded.load_baseline import Wanted, read_level_baseline
+    from voicebench.settings import shown_settings
+
+    offers = offered_load(job.arrivals)
+    like = Wanted("load", settings.run.name, shown_settings(settings), offers)
+    judge = settings.judge
+    return read_level_baseline(
+        wanted, Path(settings.run.results), like, judge.max_regression, decide=judge.decide
+    )
 
 
 def _arrivals(

@@ -39,6 +39,7 @@ def load_report(
     gates: Sequence[str] | None,
     long: bool,
     fold: bool,
+    trend: bool,
     force: bool,
 ) -> None:
     """Write the report of runs under load in the form with this name."""
@@ -52,21 +53,27 @@ def load_report(
     elif form == "table":
         _table(runs, output, force=force)
     else:
-        write_text(output, load_forms(fold=fold)[form](runs), force=force)
+        write_text(output, load_forms(fold=fold, trend=trend)[form](runs), force=force)
 
 
-def load_forms(*, fold: bool = False) -> dict[str, Callable[[Sequence[LoadRun]], str]]:
+def load_forms(
+    *, fold: bool = False, trend: bool = False
+) -> dict[str, Callable[[Sequence[LoadRun]], str]]:
     """Return what makes each form of a report that is one text."""
     from voicebench.report.exchange import exchange
     from voicebench.report.exchange.load_exchange import load_badge, load_figures
     from voicebench.report.exchange.load_reports import load_junit, load_markdown
+<<<<<<< HEAD
     from voicebench.report.exchange.prometheus import load_prometheus
     from voicebench.report.html.load_page import load_html
+=======
+    from voicebench.report.html.load_page import load_html, load_trend_of
+>>>>>>> 4ee3c6e (Show interruptions, faults, drift and machines of levels in every report; judge a level against a baseline; read load from Python)
 
     return {
         "markdown": lambda runs: load_markdown(runs, fold=fold),
         "json": exchange.json_report,
-        "html": load_html,
+        "html": lambda runs: load_html(runs, more=load_trend_of(runs) if trend else ()),
         "junit": load_junit,
         "badge": lambda runs: load_badge(only_one(runs)),
         "github-benchmark": lambda runs: exchange.github_benchmark(load_figures(runs)),

@@ -107,11 +107,14 @@ def report(
     if are_under_load(results):
         if sort:
             raise UsageError("--sorted is of single turns, not of levels", "leave it out")
-        if trend:
-            raise UsageError(
-                "--history is not for runs under load", "see `voicebench history NAME --html PATH`"
-            )
-        load_report(results, form.value, output, gates=gates, long=long, fold=fold, force=force)
+        load_report(
+            *(results, form.value, output),
+            gates=gates,
+            long=long,
+            fold=fold,
+            trend=trend,
+            force=force,
+        )
         return
     if form is Format.CSV:
         _csv(results, output, long=long, force=force)

@@ -88,6 +88,8 @@ def sprint(
         made = _from_file(number, imported, scores or [])
     else:
         made = _from_runs(number, results or [_latest()], junit, scores or [], since, before)
+        if not results:
+            _name_runs_under_load(before)
     write_text(page, sprint_page(made, before, lang.value), force=force)
     write_text(data, to_json(made, before), force=force)
     for line in conclusion_lines(made, before, lang.value):
@@ -155,6 +157,20 @@ def _latest() -> Path:
     if not found:
         raise UsageError(f"there is no result in {RESULTS}/", "name one with --result, or --import")
     return found[-1]
+
+
+def _name_runs_under_load(before: Sprint | None) -> None:
+    """Say which runs under load since the last sprint are left out of this one."""
+    from voicebench.format import plural
+    from voicebench.results.reading import load_folders
+
+    since = max(before.results, default="") if before is not None else ""
+    found = [folder for folder in load_folders(RESULTS) if folder.name > since]
+    if found:
+        to_stderr(
+            f"left out: {plural(len(found), 'run')} under load in {RESULTS}/, the latest "
+            f"{found[-1].name}: a sprint has figures of single turns; see `voicebench history`"
+        )
 
 
 def _make(folder: Path) -> None:

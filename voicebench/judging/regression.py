@@ -105,17 +105,17 @@ def check_regressions(
         notes.setdefault(comparable, []).extend([note, why] if figure in named else [note])
     compared = compare(list(notes), baseline, run, family_level(len(notes)))
     blur_ms = max(instrument_error_ms(side.environment) for side in (baseline, run))
-    limits = _Limits(allowed, decide, blur_ms)
+    limits = ChangeLimits(allowed, decide, blur_ms)
     results = []
     for found in compared:
-        verdict, why = _verdict(found, limits)
+        verdict, why = verdict_on_change(found, limits)
         note = "; ".join(filter(None, dict.fromkeys((*notes[found.figure], why))))
         results.append(RegressionResult(found, allowed, verdict, note))
     return Regressions(tuple(results), tuple(left_out))
 
 
 @dataclass(frozen=True, slots=True)
-class _Limits:
+class ChangeLimits:
     """The limits on a change."""
 
     allowed: float
@@ -163,7 +163,8 @@ def _comparable(figure: Figure, baseline: Side, run: Side, level: float) -> tupl
     return median, "" if figure == median else f"too few turns to compare {figure.statistic}"
 
 
-def _verdict(compared: ComparedFigure, limits: _Limits) -> tuple[Verdict, str]:
+def verdict_on_change(compared: ComparedFigure, limits: ChangeLimits) -> tuple[Verdict, str]:
+    """Return the verdict on one compared figure, and a note on it."""
     if compared.outcome is Outcome.NOT_MEASURED:
         return Verdict.NOT_MEASURED, "the baseline shows it, and this run does not"
     if compared.outcome is Outcome.BETTER:
@@ -187,7 +188,7 @@ def _verdict(compared: ComparedFigure, limits: _Limits) -> tuple[Verdict, str]:
 
 
 def _verdict_of_unshown(
-    compared: ComparedFigure, limits: _Limits, is_larger: bool, may_be_larger: bool
+    compared: ComparedFigure, limits: ChangeLimits, is_larger: bool, may_be_larger: bool
 ) -> tuple[Verdict, str]:
     """Return the verdict on a change whose interval includes 0, or is open.
 

@@ -11,6 +11,7 @@ from voicebench.figures.intervals import percentile_interval
 from voicebench.judging.final import Word
 from voicebench.judging.gates import Verdict, worst
 from voicebench.load.capacity_baseline import BaselineCapacity
+from voicebench.load.drift import Drift
 from voicebench.load.holding import HeldFor
 from voicebench.load.level_document import SCHEMA_OF_LEVELS, above_shares
 from voicebench.load.level_rule import LevelStanding
@@ -28,8 +29,22 @@ BEHAVIOUR = ("think", "speech", "turns", "interrupt", "faults", "trace", "seed")
 """The settings of ``load`` that say how callers behave."""
 
 
-def word_of_level(held: HeldFor) -> Word:
-    """Return the verdict of a run of one level."""
+def word_of_level(held: HeldFor, against: Sequence[Verdict] | None = None) -> Word:
+    """Return the verdict of a run of one level.
+
+    ``against`` are the verdicts on its figures against a baseline; None if none was named. A
+    baseline with which nothing could be compared decides nothing.
+    """
+    word = _word_of_level(held)
+    if against is None or word not in (Word.PASS, Word.UNDECIDED, Word.FAIL, Word.NOT_JUDGED):
+        return word
+    verdicts = list(against) or [Verdict.UNDECIDED]
+    if word is not Word.NOT_JUDGED:
+        verdicts.append(Verdict(word.value))
+    return Word(worst(verdicts).value)
+
+
+def _word_of_level(held: HeldFor) -> Word:
     if held.interrupted:
         return Word.INTERRUPTED
     judged = held.judgement
@@ -50,8 +65,13 @@ def word_of_level(held: HeldFor) -> Word:
 
 def drift_sentences(held: HeldFor) -> list[str]:
     """Return which curves of the server drift, in words. The client's own are not its fault."""
+    return [drift.sentence() for drift in failing_drifts(held)]
+
+
+def failing_drifts(held: HeldFor) -> list[Drift]:
+    """Return the drifts that fail a level: shown ones of latency and of the server."""
     server = [drift for drift in held.drifts if not drift.name.startswith("client_")]
-    return [drift.sentence() for drift in server if drift.is_shown]
+    return [drift for drift in server if drift.is_shown]
 
 
 def word_of_answer(

@@ -55,7 +55,7 @@ def check_folder(path: Path) -> Path:
     if (folder / LEVELS).is_file():
         raise ResultsError(
             f"{path} is the folder of a run under load, whose turns are of several levels",
-            f"see {LEVELS} and load.csv in it",
+            f"see {LEVELS} and load.csv in it, or `voicebench.read_load` in Python",
         )
     if not turns.is_file():
         raise ResultsError(

@@ -11,7 +11,7 @@ from voicebench.errors import ResultsError
 from voicebench.judging.final import Word
 from voicebench.judging.gates import Verdict
 from voicebench.load.capacity_baseline import BaselineCapacity
-from voicebench.load.recorded.load_baseline import read_load_baseline, set_load_baseline
+from voicebench.load.recorded.load_baseline import Wanted, read_load_baseline, set_load_baseline
 from voicebench.load.recorded.load_history import load_history
 from voicebench.load.recorded.load_run import read_load_run
 from voicebench.load.search import CapacityAnswer
@@ -75,28 +75,30 @@ def test_a_baseline_is_set_found_and_read(tmp_path: Path) -> None:
     kept = set_load_baseline(folder, tmp_path)
     assert kept.name == "search.capacity"
     for wanted in ("set", "latest", str(folder)):
-        found = read_load_baseline(wanted, tmp_path, "search", settings, 0.1)
+        found = read_load_baseline(wanted, tmp_path, Wanted("capacity", "search", settings), 0.1)
         assert found.capacity == read_document(folder / "capacity.json")["capacity"]
 
 
 def test_what_cannot_be_a_baseline_is_refused(tmp_path: Path) -> None:
     level = written_load(tmp_path, 3)
-    with pytest.raises(ResultsError, match="it is a single level"):
-        set_load_baseline(level, tmp_path)
     folder = written_capacity(tmp_path)
     settings = read_document(folder / "settings.json")
     load = settings["load"]
     assert isinstance(load, dict)
     other = {**settings, "load": {**load, "think": "exp:9s"}}
     with pytest.raises(ResultsError, match=r"load\.think: exp:3s → exp:9s"):
-        read_load_baseline(str(folder), tmp_path, "search", other, 0.1)
-    with pytest.raises(ResultsError, match=r"no complete search of 'search'.*load\.think"):
-        read_load_baseline("latest", tmp_path, "search", other, 0.1)
-    with pytest.raises(ResultsError, match="no baseline of a search is set"):
-        read_load_baseline("set", tmp_path, "search", settings, 0.1)
+        read_load_baseline(str(folder), tmp_path, Wanted("capacity", "search", other), 0.1)
+    with pytest.raises(
+        ResultsError, match=r"no complete run of a search for capacity of 'search'.*load\.think"
+    ):
+        read_load_baseline("latest", tmp_path, Wanted("capacity", "search", other), 0.1)
+    with pytest.raises(ResultsError, match="no baseline of a search for capacity is set"):
+        read_load_baseline("set", tmp_path, Wanted("capacity", "search", settings), 0.1)
+    with pytest.raises(ResultsError, match="it is a single level, and not a search"):
+        read_load_baseline(str(level), tmp_path, Wanted("capacity", "search", settings), 0.1)
     (folder / INCOMPLETE).touch()
     with pytest.raises(ResultsError, match="INTERRUPTED"):
-        read_load_baseline(str(folder), tmp_path, "search", settings, 0.1)
+        read_load_baseline(str(folder), tmp_path, Wanted("capacity", "search", settings), 0.1)
 
 
 def test_a_lower_capacity_than_the_baseline_does_not_pass(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from voicebench.figures.comparison import Outcome
 from voicebench.figures.differences import recovered_difference
 from voicebench.figures.intervals import LEVEL, Interval, wilson_interval
 from voicebench.figures.probabilities import normal_quantile
@@ -25,6 +26,11 @@ from voicebench.load.evidence import block_inflation
 from voicebench.load.load_gate import LoadGate, full_turns, good_marks
 from voicebench.load.loaded_turn import LevelTurns, Marks, Values
 from voicebench.load.recorded.judged_again import RecordedLevel
+
+GOOD = "good.rate"
+TIMES = (("first_audio_due_ms", 50), ("first_audio_due_ms", 95))
+FIGURES = 1 + len(TIMES)
+"""How many figures of a level are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,9 @@ class LevelFigure:
     effective_n: float
 
 
-def good_share(level: RecordedLevel, gates: tuple[LoadGate, ...]) -> LevelFigure | None:
+def good_share(
+    level: RecordedLevel, gates: tuple[LoadGate, ...], confidence: float = LEVEL
+) -> LevelFigure | None:
     """Return the share of good turns; None without turns that can be good."""
     inside = level.held.measured
     full = full_turns(inside)
@@ -46,10 +54,12 @@ def good_share(level: RecordedLevel, gates: tuple[LoadGate, ...]) -> LevelFigure
     good = good_marks(gates, inside)[full]
     effective = counted.n / _inflation(level, counted, ~good)
     share = float(good.mean())
-    return LevelFigure(share, wilson_interval(share, effective), effective)
+    return LevelFigure(share, wilson_interval(share, effective, confidence), effective)
 
 
-def quantile_of(level: RecordedLevel, metric: str, q: float) -> LevelFigure | None:
+def quantile_of(
+    level: RecordedLevel, metric: str, q: float, confidence: float = LEVEL
+) -> LevelFigure | None:
     """Return a percentile of the turns that went well; None if they are too few for it."""
     inside = level.held.measured
     values = inside.values.get(metric)
@@ -62,15 +72,35 @@ def quantile_of(level: RecordedLevel, metric: str, q: float) -> LevelFigure | No
     value = percentile(shown.tolist(), q)
     effective = counted.n / _inflation(level, counted, shown > value)
     p = q / 100
-    reach = normal_quantile((1 + LEVEL) / 2) * math.sqrt(p * (1 - p) / effective)
+    reach = normal_quantile((1 + confidence) / 2) * math.sqrt(p * (1 - p) / effective)
     low = float(np.quantile(shown, p - reach)) if p > reach else None
     high = float(np.quantile(shown, p + reach)) if p + reach < 1 else None
-    return LevelFigure(value, Interval(low, high), effective)
+    return LevelFigure(value, Interval(low, high, confidence), effective)
+
+
+def level_figures(
+    level: RecordedLevel, gates: tuple[LoadGate, ...], confidence: float = LEVEL
+) -> dict[str, LevelFigure | None]:
+    """Return the figures by which levels are compared; None where the turns are too few."""
+    found = {GOOD: good_share(level, gates, confidence)}
+    for metric, q in TIMES:
+        name = f"{metric.removesuffix('_ms')}.p{q}"
+        found[name] = quantile_of(level, metric, q, confidence)
+    return found
 
 
 def difference(first: LevelFigure, second: LevelFigure) -> Interval:
     """Return the interval of ``second`` minus ``first``; an end that cannot be bound is open."""
     return recovered_difference((first.value, first.interval), (second.value, second.interval))
+
+
+def outcome_of(around: Interval, *, lower_is_better: bool) -> Outcome:
+    """Return what the interval of a change shows."""
+    if around.low is not None and around.low > 0:
+        return Outcome.WORSE if lower_is_better else Outcome.BETTER
+    if around.high is not None and around.high < 0:
+        return Outcome.BETTER if lower_is_better else Outcome.WORSE
+    return Outcome.NONE_SHOWN if around.is_closed else Outcome.TOO_FEW
 
 
 def _inflation(level: RecordedLevel, counted: LevelTurns, marks: Marks) -> float:

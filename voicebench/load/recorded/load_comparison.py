@@ -20,10 +20,11 @@ from voicebench.figures.intervals import Interval
 from voicebench.judging.comparability import Comparability, Disagreement, comparability
 from voicebench.load.recorded.judged_again import RecordedLevel
 from voicebench.load.recorded.level_intervals import (
+    GOOD,
     LevelFigure,
     difference,
-    good_share,
-    quantile_of,
+    level_figures,
+    outcome_of,
 )
 from voicebench.load.recorded.load_run import LoadRun
 from voicebench.results.reading import number_in, object_in
@@ -34,7 +35,6 @@ SHOWN = ("seed", "for_s", "max_callers", "precision", "at_least", "drain_s")
 """Other settings of ``load``, which are shown if they differ."""
 OFFERS = ("callers", "calls_per_s", "turns_per_s", "trace")
 UNDECIDED = "undecided"
-TIMES = (("first_audio_due_ms", 50), ("first_audio_due_ms", 95))
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,13 +211,11 @@ def _by_offer(run: LoadRun) -> dict[tuple[float | None, ...], RecordedLevel]:
 def _changes(
     first: LoadRun, second: LoadRun, level: RecordedLevel, other: RecordedLevel
 ) -> Iterator[LevelChange]:
-    pair = (level, other)
-    shares = good_share(level, first.gates), good_share(other, second.gates)
-    yield _change(pair, "good.rate", "share", shares, lower_is_better=False)
-    for metric, q in TIMES:
-        figures = quantile_of(level, metric, q), quantile_of(other, metric, q)
-        name = f"{metric.removesuffix('_ms')}.p{q}"
-        yield _change(pair, name, "ms", figures, lower_is_better=True)
+    ours, theirs = level_figures(level, first.gates), level_figures(other, second.gates)
+    for name in ours:
+        figures = ours[name], theirs[name]
+        unit = "share" if name == GOOD else "ms"
+        yield _change((level, other), name, unit, figures, lower_is_better=name != GOOD)
 
 
 def _change(
@@ -233,11 +231,5 @@ def _change(
     if before is None or now is None:
         return LevelChange(*pair, name, unit, *values, None, Outcome.NOT_MEASURED)
     around = difference(before, now)
-    outcome = Outcome.NONE_SHOWN
-    if around.low is not None and around.low > 0:
-        outcome = Outcome.WORSE if lower_is_better else Outcome.BETTER
-    elif around.high is not None and around.high < 0:
-        outcome = Outcome.BETTER if lower_is_better else Outcome.WORSE
-    elif not around.is_closed:
-        outcome = Outcome.TOO_FEW
+    outcome = outcome_of(around, lower_is_better=lower_is_better)
     return LevelChange(*pair, name, unit, *values, around, outcome)

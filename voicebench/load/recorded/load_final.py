@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voicebench.format import plural
-from voicebench.judging.final import Final, Obstacle, Word
+from voicebench.judging.final import NOTHING_COMPARED, Final, Obstacle, Word
 from voicebench.judging.gates import Verdict
 from voicebench.load.capacity_baseline import BaselineCapacity
 from voicebench.load.level_rule import LevelStanding
@@ -49,12 +49,20 @@ def verdict_of(standing: LevelStanding) -> Verdict:
     return VERDICTS.get(standing, Verdict.UNDECIDED)
 
 
-def final_of_level(replay: LoadReplay, *, complete: bool) -> LoadFinal:
-    """Return the final verdict of a run of ``load``."""
+def final_of_level(
+    replay: LoadReplay,
+    *,
+    complete: bool,
+    against: Sequence[Verdict] | None = None,
+) -> LoadFinal:
+    """Return the final verdict of a run of ``load``.
+
+    ``against`` are the verdicts on its figures against a baseline; None if none was named.
+    """
     if not complete or not replay.levels or replay.levels[0].held.interrupted:
         return _stopped(replay)
     held = replay.levels[0].held
-    judged, word = held.judgement, word_of_level(held)
+    judged, word = held.judgement, word_of_level(held, against)
     gates = tuple(verdict_of(gate.standing) for gate in judged.gates)
     if word is Word.NOTHING_MEASURED:
         what = f"{plural(judged.turns, 'turn')}, and none was answered"
@@ -66,7 +74,18 @@ def final_of_level(replay: LoadReplay, *, complete: bool) -> LoadFinal:
         passed = sum(gate is Verdict.PASS for gate in gates)
         parts.append(f"{passed} of {plural(len(gates), 'gate')} passed")
     parts += [*judged.reasons, *drift_sentences(held)]
-    return LoadFinal(word, (), gates, (), reason=", ".join(parts) or "no gate is set")
+    if against is not None:
+        parts.append(f"{AGAINST}: {kept_of(against)}")
+    reason = ", ".join(parts) or "no gate is set"
+    return LoadFinal(word, (), gates, tuple(against or ()), reason=reason)
+
+
+def kept_of(against: Sequence[Verdict]) -> str:
+    """Return how many figures kept the baseline."""
+    if not against:
+        return NOTHING_COMPARED
+    kept = sum(verdict is Verdict.PASS for verdict in against)
+    return f"{kept} of {plural(len(against), 'figure')} kept it"
 
 
 def final_of_search(

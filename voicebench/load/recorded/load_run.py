@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from voicebench.errors import ResultsError, UsageError
-from voicebench.judging.gates import parse_gate
+from voicebench.judging.gates import Verdict, parse_gate
 from voicebench.load.capacity_baseline import BaselineCapacity, stored_baseline
 from voicebench.load.level_rule import LevelRule
 from voicebench.load.load_answer import answer_head, capacity_figures
@@ -25,6 +25,7 @@ from voicebench.load.recorded.judged_again import (
     replay_level,
     replay_search,
 )
+from voicebench.load.recorded.level_baseline import BaselineLevel, stored_level_baseline
 from voicebench.load.recorded.level_columns import AllTurns, read_turns
 from voicebench.load.recorded.load_final import LoadFinal, final_of_level, final_of_search
 from voicebench.results.batches import is_cut
@@ -95,6 +96,19 @@ class LoadRun:
         return stored_baseline(self.stored)
 
     @property
+    def level_baseline(self) -> BaselineLevel | None:
+        """The baseline of a single level; None if none was named."""
+        return None if self.is_search else stored_level_baseline(self.stored)
+
+    @property
+    def _against(self) -> tuple[Verdict, ...] | None:
+        """The verdicts of a level against its baseline; None if none was named."""
+        baseline, level = self.level_baseline, self.shown_level
+        if baseline is None or level is None:
+            return None
+        return baseline.verdicts(level, self.gates)
+
+    @property
     def shown_level(self) -> RecordedLevel | None:
         """The level that the answer rests on: of a search the confirmed one, else the last one."""
         confirmed = [level for level in self.levels if level.purpose == "confirm"]
@@ -112,7 +126,7 @@ class LoadRun:
                 complete=complete,
                 baseline=self.baseline,
             )
-        return final_of_level(self.replay, complete=complete)
+        return final_of_level(self.replay, complete=complete, against=self._against)
 
     @property
     def quick(self) -> bool:
@@ -125,7 +139,9 @@ class LoadRun:
         head = answer_head(self.final.word, self.gates, load, quick=self.quick)
         levels = [level.document for level in self.levels]
         if not self.is_search:
-            return head | ({"level": levels[0]} if levels else {})
+            found = head | ({"level": levels[0]} if levels else {})
+            before = self.level_baseline
+            return found if before is None else found | {"baseline": before.as_dict()}
         return head | capacity_figures(
             self.replay.answer,
             levels,

@@ -1,4 +1,4 @@
-"""The tables of a run under load: its gates, levels, outcomes by phase, failures and price.
+"""The tables of a run under load: gates, levels, interruptions, drift, outcomes, failures, price.
 
 The terminal, Markdown and HTML show the same sheets. Every figure is of the measured window of one
 level. The phases ramp, measured and drain are counted apart, and no figure joins two levels.
@@ -18,6 +18,8 @@ from voicebench.load.loaded_turn import OUTCOMES
 from voicebench.load.recorded.judged_again import RecordedLevel
 from voicebench.load.recorded.load_final import verdict_of
 from voicebench.load.recorded.load_run import LoadRun
+from voicebench.report.console.comparison_table import against_sheet
+from voicebench.report.console.level_event_sheets import event_sheets
 from voicebench.report.console.level_table import level_sheet
 from voicebench.report.console.sheets import final_line, names
 from voicebench.report.console.style import QUIET, Column, Sheet
@@ -32,11 +34,21 @@ def load_sheets(run: LoadRun) -> list[Sheet]:
     sheets = [
         gate_sheet(level) if level is not None and level.held.judgement.gates else None,
         level_sheet([level.document for level in run.levels]),
+        _against(run),
+        *event_sheets(run.levels),
         outcome_sheet(run.levels),
         reason_sheet(run.levels),
         price_sheet(run.levels),
     ]
     return [sheet for sheet in sheets if sheet is not None]
+
+
+def _against(run: LoadRun) -> Sheet | None:
+    """Return the table of a level against its baseline; None if none was named."""
+    level, before = run.shown_level, run.level_baseline
+    if level is None or before is None or run.final.obstacles:
+        return None
+    return against_sheet(before.judged(level, run.gates))
 
 
 def load_side_by_side(runs: Sequence[LoadRun]) -> list[Sheet]:

@@ -9,6 +9,7 @@ from voicebench import format as form
 from voicebench.judging.gates import Verdict
 from voicebench.load.level_document import offered
 from voicebench.load.level_rule import GateStanding
+from voicebench.load.load_answer import failing_drifts
 from voicebench.load.recorded.load_final import sentence_of, verdict_of
 from voicebench.load.recorded.load_run import LoadRun
 from voicebench.report.console.load_sheets import load_line, load_sheets, load_side_by_side
@@ -73,6 +74,12 @@ def load_verdicts(run: LoadRun) -> Iterator[tuple[str, Verdict, str]]:
         return
     for gate in () if level is None else level.held.judgement.gates:
         yield gate.gate.gate.text, verdict_of(gate.standing), gate_text(gate)
+    for drift in () if level is None else failing_drifts(level.held):
+        yield f"drift of {drift.name}", Verdict.FAIL, drift.sentence()
+    earlier = run.level_baseline
+    if level is not None and earlier is not None:
+        for one in earlier.judged(level, run.gates).regressions:
+            yield f"{one.figure} against the baseline", one.verdict, one.sentence()
     if level is not None and level.held.judgement.saturated:
         reasons = ", ".join(level.held.judgement.reasons)
         yield f"steady at {offered(level.document)}", Verdict.FAIL, reasons

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from voicebench.load.recorded.judged_again import RecordedLevel
+from voicebench.load.recorded.load_history import load_history
 from voicebench.load.recorded.load_run import LoadRun
 from voicebench.report.console.load_sheets import (
     held_as,
@@ -17,6 +18,7 @@ from voicebench.report.html.charts import Spec, draw
 from voicebench.report.html.level_charts import level_charts
 from voicebench.report.html.load_charts import capacity_charts
 from voicebench.report.html.page import Head, Section, html_report
+from voicebench.report.html.trend import trend_up_to
 from voicebench.report.load_head import load_warnings
 
 OVER_CALLERS = (
@@ -31,8 +33,13 @@ BY_SECOND = (
 )
 
 
-def load_html(runs: Sequence[LoadRun], *, drawer: Callable[[Spec], str] = draw) -> str:
-    """Return the page of one run, or of several side by side."""
+def load_html(
+    runs: Sequence[LoadRun],
+    *,
+    more: Sequence[Section] = (),
+    drawer: Callable[[Spec], str] = draw,
+) -> str:
+    """Return the page of one run, or of several side by side; ``more`` sections come last."""
     called = names(runs)
     heads = [
         Head(
@@ -52,7 +59,12 @@ def load_html(runs: Sequence[LoadRun], *, drawer: Callable[[Spec], str] = draw) 
         sections.append(Section("Side by side", load_side_by_side(runs)))
     for name, run in zip(called, runs, strict=True):
         sections += _sections(run, f"{name}: " if len(runs) > 1 else "")
-    return html_report([], sections=sections, heads=heads, drawer=drawer)
+    return html_report([], sections=[*sections, *more], heads=heads, drawer=drawer)
+
+
+def load_trend_of(runs: Sequence[LoadRun]) -> list[Section]:
+    """Return the trend of each run's series, up to the run itself."""
+    return trend_up_to(runs, load_history)
 
 
 def _sections(run: LoadRun, head: str) -> list[Section]:

@@ -8,9 +8,10 @@ line is the limit that the gates of the latest run set.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from rich.text import Text
 
@@ -50,17 +51,38 @@ def trend_sections(history: History) -> list[Section]:
     ]
 
 
-def trend_of(runs: Sequence[RecordedRun]) -> list[Section]:
-    """Return the trend of each run's series, up to the run itself.
+class NamedRun(Protocol):
+    """A recorded run of any kind."""
 
-    So the page of a result does not change when later runs are made.
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+
+def trend_of(runs: Sequence[RecordedRun]) -> list[Section]:
+    """Return the trend of each run's series, up to the run itself."""
+    return trend_up_to(runs, run_history)
+
+
+def trend_up_to(
+    runs: Sequence[NamedRun], history_of: Callable[[Path, str], History]
+) -> list[Section]:
+    """Return the trend of each run's series, of which ``history_of`` reads all runs.
+
+    It ends with the run itself, so the page of a result does not change when later runs are made.
     """
-    latest: dict[tuple[Path, str], RecordedRun] = {}
+    latest: dict[tuple[Path, str], NamedRun] = {}
     for run in sorted(runs, key=lambda run: run.path.resolve().name):
         latest[run.path.resolve().parent, run.name] = run
     sections = []
     for (results, name), run in latest.items():
-        history = run_history(results, name)
+        history = history_of(results, name)
         label = run.path.resolve().name
         title = next((point.title for point in history.points if point.label == label), None)
         points = [
