@@ -63,12 +63,8 @@ def load_forms(
     from voicebench.report.exchange import exchange
     from voicebench.report.exchange.load_exchange import load_badge, load_figures
     from voicebench.report.exchange.load_reports import load_junit, load_markdown
-<<<<<<< HEAD
     from voicebench.report.exchange.prometheus import load_prometheus
-    from voicebench.report.html.load_page import load_html
-=======
     from voicebench.report.html.load_page import load_html, load_trend_of
->>>>>>> 4ee3c6e (Show interruptions, faults, drift and machines of levels in every report; judge a level against a baseline; read load from Python)
 
     return {
         "markdown": lambda runs: load_markdown(runs, fold=fold),
