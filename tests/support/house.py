@@ -268,6 +268,11 @@ ROOMS = (
         ("load",),
     ),
     Room(
+        "load.recorded",
+        "runs under load read back: the same judgement from recorded turns, checks, comparisons",
+        ("figures", "judging", "load", "results", "turn"),
+    ),
+    Room(
         "load.running",
         "hold levels: engines that take the turns of a plan, and the runs of both commands",
         (
@@ -290,11 +295,6 @@ ROOMS = (
             "text",
             "turn",
         ),
-    ),
-    Room(
-        "load.recorded",
-        "runs under load read back: the same judgement from recorded turns, checks, comparisons",
-        ("figures", "judging", "load", "results", "turn"),
     ),
     Room(
         "report",
