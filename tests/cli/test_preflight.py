@@ -216,3 +216,46 @@ def test_a_server_that_says_nothing_is_asked_by_one_request(
         assert ran.code == 4
         assert "sent no byte of an answer within 0.5 s" in ran.err
         assert asked.count("POST") == 1
+
+
+ASKING = (
+    "load --callers 1 --for 20s --no-gate",
+    "tune --runs 1",
+    "say --ask why --output out.wav",
+)
+
+
+@pytest.mark.parametrize("command", ASKING)
+def test_every_command_that_asks_a_server_asks_it_before_any_turn(
+    voicebench: Command, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MY_KEY", "abc")
+    words = command.split()
+    with routes(whole(), key="abc") as (url, _), routes(whole()) as (other, _):
+        named = ("--llm-url", url, "--tts-url", other, "--llm", "the-wrter", "--voice", "x")
+        given = (*named, "--set", "tts.model=tts-1")
+        ran = voicebench(*words, *given)
+        mended(ran, "--set llm.key_env=VARIABLE", "answers 401")
+        ran = voicebench(*words, *given, "--set", "llm.key_env=MY_KEY")
+        mended(ran, "did you mean --llm the-writer", "does not list")
+    assert not list(tmp_path.glob("results/*"))
+    assert not (tmp_path / "out.wav").exists()
+
+
+def test_a_key_belongs_to_the_server_of_the_settings_file(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "abc")
+    file = tmp_path / "mine.toml"
+    with routes(whole(), key="abc") as (url, _):
+        file.write_text(f'[llm]\nurl = "{url}/v1"\n[tts]\nurl = "{url}/v1"\n', encoding="utf-8")
+        asked = (str(file), "--llm", "nobody", "--voice", "x")
+        mended(run(*asked), "--key-env VARIABLE", "answers 401")
+        ran = run(*asked, "--key-env", "MY_KEY")
+        mended(ran, "take --llm", "does not list the model nobody")
+
+
+def test_an_option_of_the_agent_in_process_is_not_of_another(voicebench: Command) -> None:
+    ran = voicebench("call", "--agent", "sim:", "--llm-url", "http://127.0.0.1:1/v1")
+    mended(ran, "leave it out", "--llm-url has no effect")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from voicebench.cli.options import (
     Decide,
     Json,
     Junit,
+    Llm,
     MaxRegression,
     Name,
     NoGate,
@@ -28,6 +30,8 @@ from voicebench.cli.options import (
 )
 from voicebench.cli.outcome import exit_code, publish
 from voicebench.cli.output import check_free, deliver, print_json
+from voicebench.cli.server_options import KeyEnv, LlmUrl, TtsUrl, server_settings
+from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
     from voicebench.calls.call_script import CallScript
@@ -50,6 +54,10 @@ def call(
             "URL of a server.",
         ),
     ] = None,
+    key_env: KeyEnv = None,
+    llm: Llm = None,
+    llm_url: LlmUrl = None,
+    tts_url: TtsUrl = None,
     calls: Annotated[int | None, typer.Option(min=1, help="Number of measured calls.")] = None,
     warmup: Annotated[int | None, typer.Option(min=0, help="Calls before measuring.")] = None,
     voice: Annotated[
@@ -59,7 +67,10 @@ def call(
         bool, typer.Option("--check", help="Read the script, print its steps, and call nobody.")
     ] = False,
     config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Settings file (TOML).")
+        Path | None,
+        typer.Option(
+            "--config", metavar="FILE", help="Settings file (TOML), or the name of one; see run."
+        ),
     ] = None,
     name: Name = None,
     gates: Annotated[
@@ -112,6 +123,7 @@ def call(
         named = {
             "call.script": script,
             "call.url": agent,
+            "llm.model": llm,
             "call.calls": calls,
             "call.warmup": warmup,
             "call.voice": voice,
@@ -124,8 +136,12 @@ def call(
             "judge.baseline": baseline,
             "judge.max_regression": change(max_regression, "--max-regression"),
             "judge.allow_noise": allow_noise,
-        }
-        effective = effective_settings(config, assignments, named)
+        } | server_settings(None, llm_url=llm_url, tts_url=tts_url)
+        effective = effective_settings(config, assignments, named, key_env=key_env, calls=True)
+        _check_of_local_agent(
+            effective.settings.call.url,
+            {"--llm": llm, "--llm-url": llm_url, "--tts-url": tts_url},
+        )
         from voicebench.calls.running.script_files import read_script
 
         read = read_script(effective.settings.call.script)
@@ -134,7 +150,7 @@ def call(
             return
         if max_calls is not None:
             named["judge.max_runs"] = max_calls * len(read.steps)
-            effective = effective_settings(config, assignments, named)
+            effective = effective_settings(config, assignments, named, key_env=key_env, calls=True)
         from voicebench.measuring.call_session import check_call
 
         recorded = _measure(check_call(effective), quiet=quiet)
@@ -144,6 +160,17 @@ def call(
         lambda: ci.write_prom(recorded, prom),
     )
     raise typer.Exit(exit_code(recorded))
+
+
+def _check_of_local_agent(agent: str | None, options: Mapping[str, str | None]) -> None:
+    """Raise `UsageError` for an option of the agent in this process if another one is called."""
+    if agent in (None, "local"):
+        return
+    for option, value in options.items():
+        if value is not None:
+            raise UsageError(
+                f"{option} has no effect on another agent than 'local'", "leave it out"
+            )
 
 
 def _measure(job: CallJob, *, quiet: bool) -> RecordedRun:

@@ -17,7 +17,6 @@ from voicebench.cli.load_options import (
     Ramp,
     SameMachine,
     Seed,
-    Server,
     Target,
     cost_lines,
     fetch_models_of,
@@ -30,15 +29,18 @@ from voicebench.cli.options import (
     Config,
     Json,
     Junit,
+    Llm,
     MaxRegression,
     Name,
     ResultFile,
     Results,
     Set,
+    Voice,
     change,
     effective_settings,
 )
 from voicebench.cli.output import print_json
+from voicebench.cli.server_options import KeyEnv, LlmUrl, Server, TtsUrl
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,6 +70,11 @@ def capacity(
     name: Name = None,
     target: Target = None,
     server: Server = None,
+    llm_url: LlmUrl = None,
+    tts_url: TtsUrl = None,
+    key_env: KeyEnv = None,
+    llm: Llm = None,
+    voice: Voice = None,
     gates: Gates = None,
     quick: Quick = False,
     results: Results = None,
@@ -108,6 +115,10 @@ def capacity(
             name=name,
             target=target,
             server=server,
+            llm_url=llm_url,
+            tts_url=tts_url,
+            llm=llm,
+            voice=voice,
             results=results,
             longest=longest,
             ramp=ramp,
@@ -123,7 +134,7 @@ def capacity(
             "judge.baseline": baseline,
             "judge.max_regression": change(max_regression, "--max-regression"),
         }
-        effective = effective_settings(config, assignments, named)
+        effective = effective_settings(config, assignments, named, key_env=key_env)
         load = effective.settings.load
         if load.trace is not None:
             raise UsageError("load.trace is of one level, not of a search", "use `voicebench load`")

@@ -19,7 +19,6 @@ from voicebench.cli.load_options import (
     Ray,
     SameMachine,
     Seed,
-    Server,
     Soak,
     Target,
     cost_lines,
@@ -33,16 +32,19 @@ from voicebench.cli.options import (
     Config,
     Json,
     Junit,
+    Llm,
     MaxRegression,
     Name,
     NoGate,
     ResultFile,
     Results,
     Set,
+    Voice,
     change,
     effective_settings,
 )
 from voicebench.cli.output import print_json
+from voicebench.cli.server_options import KeyEnv, LlmUrl, Server, TtsUrl
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,6 +84,11 @@ def load(
     name: Name = None,
     target: Target = None,
     server: Server = None,
+    llm_url: LlmUrl = None,
+    tts_url: TtsUrl = None,
+    key_env: KeyEnv = None,
+    llm: Llm = None,
+    voice: Voice = None,
     gates: Gates = None,
     no_gate: NoGate = False,
     quick: Quick = False,
@@ -122,6 +129,10 @@ def load(
             name=name,
             target=target,
             server=server,
+            llm_url=llm_url,
+            tts_url=tts_url,
+            llm=llm,
+            voice=voice,
             results=results,
             longest=longest,
             ramp=ramp,
@@ -139,7 +150,7 @@ def load(
             "judge.baseline": baseline,
             "judge.max_regression": change(max_regression, "--max-regression"),
         }
-        effective = effective_settings(config, assignments, named)
+        effective = effective_settings(config, assignments, named, key_env=key_env)
         given = _arrivals(callers, calls, turns, effective.settings.load.trace)
         job = load_job(effective, given, permitted=permitted, same_machine=same_machine)
         if dry_run:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voicebench.cli.options import chosen_gates, seconds, server_settings
+from voicebench.cli.options import chosen_gates, seconds
 from voicebench.cli.output import check_free, deliver, print_json
+from voicebench.cli.server_options import server_settings
 from voicebench.errors import CannotMeasure, ExitCode, ResultsError, UsageError
 
 if TYPE_CHECKING:
@@ -24,14 +25,6 @@ Target = Annotated[
     typer.Option(
         help="'cascade', 'voice' or 'realtime' as the settings have it, or a simulated target such "
         "as 'sim:slots=8,service=exp:200ms'."
-    ),
-]
-Server = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        help="Load a server. http(s)://…: OpenAI's chat and speech routes. ws(s)://…: one endpoint "
-        "for the whole turn.",
     ),
 ]
 For = Annotated[
@@ -102,6 +95,10 @@ def load_settings_of(
     name: str | None,
     target: str | None,
     server: str | None,
+    llm_url: str | None,
+    tts_url: str | None,
+    llm: str | None,
+    voice: str | None,
     results: str | None,
     longest: str | None,
     ramp: str | None,
@@ -119,6 +116,8 @@ def load_settings_of(
         "run.name": name,
         "run.target": target,
         "run.results": results,
+        "llm.model": llm,
+        "tts.voice": voice,
         "load.for_s": _time(longest, "--for"),
         "load.ramp_s": _time(ramp, "--ramp"),
         "load.seed": seed,
@@ -128,7 +127,7 @@ def load_settings_of(
         "load.soak": soak or None,
         "load.quick": quick or None,
         "load.gates": chosen_gates(gates, no_gate=no_gate),
-    } | server_settings(server)
+    } | server_settings(server, llm_url=llm_url, tts_url=tts_url)
 
 
 @contextmanager

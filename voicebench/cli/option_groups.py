@@ -11,15 +11,24 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Target and server": (
         *("--target", "--server", "--llm-url", "--tts-url", "--key-env", "--agent"),
         *("--llm", "--voice", "--device", "--cold-connection"),
+        *("--host", "--port", "--token-env", "--ears"),
     ),
-    "Turns": (
+    "Turns and calls": (
         *("--runs", "--warmup", "--prompt", "--prompts", "--turns-per-conversation", "--pause"),
-        *("--idle-gap", "--calls", "--save-audio"),
+        *("--idle-gap", "--callers", "--calls", "--turns", "--trace", "--queue", "--ask"),
+        *("--check", "--save-audio"),
     ),
+    "Load": (
+        *("--max", "--precision", "--for", "--ramp", "--seed", "--interrupt", "--faults"),
+        *("--ray", "--soak", "--permitted", "--same-machine", "--dry-run"),
+    ),
+    "Sweep": ("--vary", "--replay"),
     "Pipeline": ("--sequential", "--first-words", "--later-words"),
+    "Loudspeaker": ("--speaker", "--speaker-buffer", "--list-speakers"),
     "Judging": (
-        *("--gate", "--no-gate", "--decide", "--until-decided", "--max-runs", "--baseline"),
-        *("--max-regression", "--allow-noise", "--against"),
+        *("--gate", "--no-gate", "--quick", "--at-least", "--decide", "--until-decided"),
+        *("--max-runs", "--max-calls", "--baseline", "--max-regression", "--allow-noise"),
+        "--against",
     ),
     "Results and output": (
         *("--name", "--results", "--json", "--csv", "--force", "--junit", "--result-file"),

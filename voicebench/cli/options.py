@@ -46,26 +46,6 @@ Voice = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print only one JSON document to stdout.")]
 
-LlmUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--llm-url", metavar="URL", help="Language model on a server: http://HOST:PORT/v1."
-    ),
-]
-TtsUrl = Annotated[
-    str | None,
-    typer.Option("--tts-url", metavar="URL", help="Voice on a server: http://HOST:PORT/v1."),
-]
-KeyEnv = Annotated[
-    str | None,
-    typer.Option(
-        "--key-env",
-        metavar="VARIABLE",
-        help="Environment variable with the key of the server that --server, --llm-url or "
-        "--tts-url names.",
-    ),
-]
-
 Name = Annotated[str | None, typer.Option(help="Name of the run, part of its run folder's name.")]
 Results = Annotated[
     str | None,
@@ -129,16 +109,18 @@ AllowNoise = Annotated[
 ]
 
 
-def meant_result(value: Path) -> Path:
-    """Return the run folder that an argument names; see `find_result`."""
+def meant_result(value: Path | None) -> Path | None:
+    """Return the run folder that an argument names, if it is given; see `find_result`."""
     from voicebench.results.reading import find_result
 
-    return find_result(value)
+    return None if value is None else find_result(value)
 
 
-def meant_results(value: list[Path]) -> list[Path]:
+def meant_results(value: list[Path] | None) -> list[Path] | None:
     """Return the run folders that an argument names; see `find_result`."""
-    return [meant_result(path) for path in value]
+    from voicebench.results.reading import find_result
+
+    return None if value is None else [find_result(path) for path in value]
 
 
 def chosen_gates(gates: Sequence[str] | None, *, no_gate: bool) -> list[str] | None:
@@ -172,66 +154,30 @@ def seconds(text: str | None, option: str) -> float | None:
     return read_quantity(text.strip(), "s", option)
 
 
-def server_settings(
-    url: str | None,
-    *,
-    llm_url: str | None = None,
-    tts_url: str | None = None,
-    key_env: str | None = None,
-) -> dict[str, object]:
-    """Return the settings that the options for servers stand for. Raises `UsageError`."""
-    from voicebench.targets.kinds import settings_from_url
-
-    settings: dict[str, object] = {}
-    if url is not None:
-        if llm_url is not None and tts_url is not None:
-            raise UsageError(
-                "--server says both --llm-url and --tts-url", "leave one of the three out"
-            )
-        settings = settings_from_url(url)
-    for option, key, found in (
-        ("--llm-url", "llm.url", llm_url),
-        ("--tts-url", "tts.url", tts_url),
-    ):
-        if found is not None:
-            own = settings_from_url(found, option)
-            # A route that takes the text in its URL is a voice; any other base has both routes.
-            wanted = {name for name in own if name.split(".")[0] == key.split(".")[0]}
-            if key not in wanted:
-                raise UsageError(
-                    f"{option} is not the URL of such a server", "write http://HOST:PORT/v1"
-                )
-            settings |= {"run.target": "cascade"} | {name: own[name] for name in wanted}
-    if key_env is not None:
-        named = {section for section in ("llm", "tts", "server") if f"{section}.url" in settings}
-        hosts = {_host(str(settings[f"{section}.url"])) for section in named}
-        if len(hosts) != 1:
-            raise UsageError(
-                "--key-env is the key of one server, which --server, --llm-url or --tts-url names",
-                "for others set llm.key_env, tts.key_env or server.key_env",
-            )
-        settings |= {f"{section}.key_env": key_env for section in named}
-    return settings
-
-
-def _host(url: str) -> str:
-    from urllib.parse import urlsplit
-
-    return urlsplit(url).netloc
-
-
 def effective_settings(
-    config: Path | None, assignments: Sequence[str] | None, named: Mapping[str, object]
+    config: Path | None,
+    assignments: Sequence[str] | None,
+    named: Mapping[str, object],
+    *,
+    key_env: str | None = None,
+    calls: bool = False,
 ) -> Effective:
     """Return the settings: defaults, then ``config``, then ``--set``, then the named options.
 
     ``named`` maps a setting's key to its option's value; None means that it was not given.
+    ``key_env`` is the variable with the key of the one server that the settings name; for ``calls``
+    that is the agent's.
     """
+    from voicebench.cli.server_options import key_settings
     from voicebench.settings import load_settings, parse_override, secrets_of
     from voicebench.settings.named_configs import find_config
 
     overrides = dict(parse_override(text) for text in assignments or [])
     overrides |= {key: value for key, value in named.items() if value is not None}
-    effective = load_settings(find_config(config), overrides)
+    file = find_config(config)
+    effective = load_settings(file, overrides)
+    if key_env is not None:
+        overrides |= key_settings(key_env, effective.settings, overrides, calls=calls)
+        effective = load_settings(file, overrides)
     keep_secret(secrets_of(effective.settings))
     return effective

@@ -19,9 +19,7 @@ from voicebench.cli.options import (
     Device,
     Json,
     Junit,
-    KeyEnv,
     Llm,
-    LlmUrl,
     MaxRegression,
     MaxRuns,
     Name,
@@ -31,17 +29,16 @@ from voicebench.cli.options import (
     ResultFile,
     Results,
     Set,
-    TtsUrl,
     UntilDecided,
     Voice,
     change,
     chosen_gates,
     effective_settings,
     seconds,
-    server_settings,
 )
 from voicebench.cli.outcome import exit_code, publish, write_csv
 from voicebench.cli.output import check_free, deliver, real_path
+from voicebench.cli.server_options import KeyEnv, LlmUrl, Server, TtsUrl, server_settings
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,14 +80,7 @@ def run(
     ] = None,
     first_words: Annotated[int | None, typer.Option(help="Words in the first text chunk.")] = None,
     later_words: Annotated[int | None, typer.Option(help="Words in later text chunks.")] = None,
-    server: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Measure a server. http(s)://…: OpenAI's chat and speech routes; with '{text}' "
-            "in the URL, a plain route. ws(s)://…: one endpoint for the whole turn.",
-        ),
-    ] = None,
+    server: Server = None,
     llm_url: LlmUrl = None,
     tts_url: TtsUrl = None,
     key_env: KeyEnv = None,
@@ -195,15 +185,15 @@ def run(
             "gates": chosen_gates(gates, no_gate=no_gate),
             "run.idle_gap_s": seconds(idle_gap, "--idle-gap"),
             "wire.cold_connection": cold_connection,
-        } | server_settings(server, llm_url=llm_url, tts_url=tts_url, key_env=key_env)
-        effective = effective_settings(config, assignments, named)
+        } | server_settings(server, llm_url=llm_url, tts_url=tts_url)
+        effective = effective_settings(config, assignments, named, key_env=key_env)
         if against is not None:
             if any(files.values()):
                 raise UsageError(
                     "--csv, --junit, --result-file and --prom are of one run",
                     "see the run folders of both",
                 )
-            other = effective_settings(against, assignments, named)
+            other = effective_settings(against, assignments, named, key_env=key_env)
             raise typer.Exit(run_against(effective, other, as_json=as_json, quiet=quiet))
         recorded = _measure(effective, quiet=quiet)
     deliver(

@@ -13,6 +13,7 @@ import typer
 
 from voicebench.cli.options import Device, Json, Llm, Set, Voice, effective_settings
 from voicebench.cli.output import Force, print_json
+from voicebench.cli.server_options import KeyEnv, LlmUrl, Server, TtsUrl, server_settings
 from voicebench.cli.shown import shown, to_stderr
 from voicebench.cli.spoken_text import text_or_question
 from voicebench.errors import CannotMeasure, UsageError
@@ -69,8 +70,13 @@ def say(
     voice: Voice = None,
     llm: Llm = None,
     device: Device = None,
+    server: Server = None,
+    llm_url: LlmUrl = None,
+    tts_url: TtsUrl = None,
+    key_env: KeyEnv = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Settings file (TOML).")
+        Path | None,
+        typer.Option(metavar="FILE", help="Settings file (TOML), or the name of one; see run."),
     ] = None,
     assignments: Set = None,
     as_json: Json = False,
@@ -91,6 +97,8 @@ def say(
       tail -f log.txt | voicebench say
 
       voicebench say "Hello" --output hello.wav
+
+      voicebench say "Hello" --tts-url http://127.0.0.1:8880/v1 --voice af_heart
     """
     from rich.console import Console
 
@@ -105,7 +113,9 @@ def say(
     settings = effective_settings(
         config,
         assignments,
-        {"run.device": device, "tts.voice": voice, "llm.model": llm},
+        {"run.device": device, "tts.voice": voice, "llm.model": llm}
+        | server_settings(server, llm_url=llm_url, tts_url=tts_url),
+        key_env=key_env,
     ).settings
     aloud = output is None or speaker is not None
     pieces, question = text_or_question(text, ask)

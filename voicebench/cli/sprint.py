@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from voicebench.cli.options import meant_results
 from voicebench.cli.output import Force, check_free, write_text
 from voicebench.cli.shown import shown, to_stderr
 from voicebench.errors import UsageError
@@ -35,7 +36,9 @@ def sprint(
         typer.Option(
             "--result",
             metavar="RESULT",
-            help="Run folder of a run. Repeatable. Default: the latest.",
+            help="Run folder of a run: a path, its bare name, or latest. Repeatable. Default: the "
+            "latest.",
+            callback=meant_results,
         ),
     ] = None,
     imported: Annotated[

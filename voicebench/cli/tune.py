@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voicebench.cli.options import Config, Json, Results, Set, effective_settings
+from voicebench.cli.options import (
+    Config,
+    Json,
+    Llm,
+    Results,
+    Set,
+    Voice,
+    effective_settings,
+    meant_result,
+)
 from voicebench.cli.output import Force, check_free, print_json, print_sheet, write_text
+from voicebench.cli.server_options import KeyEnv, LlmUrl, Server, TtsUrl, server_settings
 from voicebench.cli.shown import to_stderr
 from voicebench.errors import CannotMeasure, ExitCode, UsageError
 
@@ -44,11 +54,19 @@ def tune(
     target: Annotated[
         str | None, typer.Option(help="'cascade', or a simulated target 'sim:…'.")
     ] = None,
+    server: Server = None,
+    llm_url: LlmUrl = None,
+    tts_url: TtsUrl = None,
+    key_env: KeyEnv = None,
+    llm: Llm = None,
+    voice: Voice = None,
     results: Results = None,
     replay: Annotated[
         Path | None,
         typer.Option(
-            metavar="RESULT", help="Compute chunk sizes from a recorded run, without any model."
+            metavar="RESULT",
+            help="Compute chunk sizes from a recorded run, without any model.",
+            callback=meant_result,
         ),
     ] = None,
     output: Annotated[
@@ -82,8 +100,15 @@ def tune(
     from voicebench.report.console.tuning_table import choice_line, tuning_sheet
 
     check_free(output, force=force)
-    named = {"run.runs": runs, "run.warmup": warmup, "run.target": target, "run.results": results}
-    base = effective_settings(config, assignments, named)
+    named = {
+        "run.runs": runs,
+        "run.warmup": warmup,
+        "run.target": target,
+        "run.results": results,
+        "llm.model": llm,
+        "tts.voice": voice,
+    } | server_settings(server, llm_url=llm_url, tts_url=tts_url)
+    base = effective_settings(config, assignments, named, key_env=key_env)
     found = candidates(base, [parse_variation(text) for text in vary or USUAL])
     sweep = _replay(replay, found) if replay is not None else _measure(found, quiet=quiet)
     choice = best_of(sweep.results)

@@ -53,6 +53,7 @@ class Asked:
     route: str
     access: Access
     url_option: str
+    key_option: str = "--key-env "
 
     @property
     def url(self) -> str:
@@ -66,17 +67,23 @@ def sides_of(settings: Settings, *, voice_only: bool) -> list[Asked]:
     llm, tts = settings.llm, settings.tts
     is_one = llm.url == tts.url
 
-    def option(own: str) -> str:
-        return "--server" if is_one else own
-
-    if llm.url is not None and not voice_only:
-        base = base_of(llm.url, CHAT_ROUTE)
-        sides.append(Asked("llm", base, CHAT_ROUTE, access_to(llm, settings), option("--llm-url")))
-    if tts.url is not None and tts.api == "openai":
-        base = base_of(tts.url, SPEECH_ROUTE)
-        sides.append(
-            Asked("tts", base, SPEECH_ROUTE, access_to(tts, settings), option("--tts-url"))
+    def side(section: Literal["llm", "tts"], url: str, route: str) -> Asked:
+        own = getattr(settings, section)
+        return Asked(
+            section,
+            base_of(url, route),
+            route,
+            access_to(own, settings),
+            "--server" if is_one else f"--{section}-url",
+            "--key-env " if len(hosts) < 2 else f"--set {section}.key_env=",
         )
+
+    # One option names the key of one host.
+    hosts = {urlsplit(url).netloc for url in (llm.url, tts.url) if url is not None}
+    if llm.url is not None and not voice_only:
+        sides.append(side("llm", llm.url, CHAT_ROUTE))
+    if tts.url is not None and tts.api == "openai":
+        sides.append(side("tts", tts.url, SPEECH_ROUTE))
     return sides
 
 
@@ -183,7 +190,9 @@ def _no_key(side: Asked, answer: _Answer) -> UsageError:
     words = f": {answer.words}" if answer.words else ""
     message = f"{shown(side.url)} answers {answer.status}{words}"
     if side.access.key is None:
-        return UsageError(message, "name the environment variable with the key: --key-env VARIABLE")
+        return UsageError(
+            message, f"name the environment variable with the key: {side.key_option}VARIABLE"
+        )
     variable = side.access.key.variable
     return UsageError(message, f"check the key in the environment variable {variable}")
 
