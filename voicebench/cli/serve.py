@@ -101,7 +101,7 @@ def serve(
         bind(host, port, has_token=token is not None) as listener,
         _opened(settings, quiet=quiet) as served,
     ):
-        agent = _agent(served, quiet=quiet) if ears else None
+        agent = _agent(served, settings, quiet=quiet) if ears else None
         options = ServeOptions(token, names_of(listener, host), most_running, most_waiting)
         url = url_of(listener)
         if as_json:
@@ -140,7 +140,7 @@ def _log_in_plain_words(token: str | None) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
-def _agent(served: Served, *, quiet: bool) -> Agent:
+def _agent(served: Served, settings: Settings, *, quiet: bool) -> Agent:
     """Load the ears. Raises `UsageError` if what is served cannot answer a voice."""
     from rich.console import Console
 
@@ -150,7 +150,7 @@ def _agent(served: Served, *, quiet: bool) -> Agent:
     if not isinstance(served, ServedCascade):
         raise UsageError("--ears needs the target 'cascade'", "leave out --target")
     console = Console(stderr=True, quiet=quiet)
-    return served.local_agent(lambda line: console.print(shown(line), markup=False))
+    return served.local_agent(settings, lambda line: console.print(shown(line), markup=False))
 
 
 @contextmanager

@@ -118,14 +118,16 @@ class ServedCascade(Served):
         self._cascade = cascade
         self._device = shared_device(cascade)
 
-    def local_agent(self, say: Say) -> LocalAgent:
+    def local_agent(self, settings: Settings, say: Say) -> LocalAgent:
         """Return an agent that answers calls with these engines; loads its ears.
 
         Raises as `voicebench.agents.local.local_agent.Ears`.
         """
         from voicebench.agents.local.local_agent import Ears, LocalAgent
+        from voicebench.agents.local.local_opening import turn_policy
 
-        return LocalAgent(Ears(say), self._cascade, device=self._device)
+        policy = turn_policy(settings)
+        return LocalAgent(Ears(say), self._cascade, policy, device=self._device)
 
     def new_schedule(self) -> FreeForAll:
         """Return a place in the queue for the device."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from voicebench.judging.gates import parse_gate
-from voicebench.settings.engine_sections import PeerSettings, refused_as
+from voicebench.settings.engine_sections import PeerSettings, SettingsSection, refused_as
 
 CALL_GATES = (
     "response.p95 < 800ms",
@@ -16,6 +16,25 @@ CALL_GATES = (
     "false_stop.rate <= 5%",
     "missed.rate <= 0",
 )
+
+
+class EarsSettings(SettingsSection):
+    """When the agent in this process answers, and when it stops (`call`, `serve --ears`)."""
+
+    pause_ms: Annotated[float, Field(ge=100, le=5000)] = 200.0
+    """Silence that ends the caller's turn where the models are sure that he has finished. Shorter
+    answers sooner, and answers into pauses more often."""
+    unsure_ms: Annotated[float, Field(ge=100, le=10_000)] = 800.0
+    """The same where they are not sure, and at least ears.pause_ms. After words that end no
+    sentence it is longer."""
+    on_suspicion: bool = True
+    """Begin the reply while the silence lasts, hold its sound, and throw it away if the caller goes
+    on. `call` shows what was thrown away."""
+    interrupt_ms: Annotated[float, Field(ge=60, le=5000)] = 160.0
+    """Speech over the agent of this length is recognised, and stops it if it has words. Shorter
+    stops sooner, but "mhm" and "yeah" may be taken for words."""
+    longest_aside_ms: Annotated[float, Field(ge=60, le=10_000)] = 700.0
+    """Speech over the agent of this length stops it, whatever its words."""
 
 
 class CallSettings(PeerSettings):

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from voicebench.figures.figure import read_change
 from voicebench.judging.gates import parse_gate
-from voicebench.settings.call_section import CallSettings
+from voicebench.settings.call_section import CallSettings, EarsSettings
 from voicebench.settings.engine_sections import (
     LlmSettings,
     ServerSettings,
@@ -146,6 +146,7 @@ class Settings(SettingsSection):
     judge: JudgeSettings = JudgeSettings()
     load: LoadSettings = LoadSettings()
     call: CallSettings = CallSettings()
+    ears: EarsSettings = EarsSettings()
     gates: list[str] = Field(default=list(DEFAULT_GATES))
     """What the run is judged by; see docs/explanation/metrics.md."""
 

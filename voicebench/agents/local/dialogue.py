@@ -114,6 +114,14 @@ class Dialogue:
             self._words(text, self._utterance)
             self._look_for_end()
 
+    def looked(self, began: int, text: str) -> None:
+        """Take the first words of the speech over the agent that began at the sample ``began``.
+
+        A look may take longer than the time to the next one. Its answer counts all the same.
+        """
+        if began == self._over_agent and self._is_speech and interrupts(text):
+            self._interrupted()
+
     def replied(self, reply: Replying, event: Event) -> None:
         """Take an event of a reply."""
         if reply is not self._reply:
@@ -158,7 +166,7 @@ class Dialogue:
         self._voiced_until = sample
         self._probability = self._text = None
         if self._over_agent is not None:
-            self._ask_for_words_over_agent()
+            self._asking.recognise(self._number, self._part_over_agent())
         elif self._utterance is not None:
             # The words take longer than the judgement, so they are asked for first.
             self._asking.recognise(self._number, self._utterance.part(self._sound))
@@ -187,12 +195,11 @@ class Dialogue:
             self._interrupted()
         elif now >= self._look_at:
             self._look_at = now + round(self._policy.words_again_ms * _PER_MS)
-            self._number += 1
-            self._ask_for_words_over_agent()
+            self._asking.look(self._over_agent, self._part_over_agent())
 
-    def _ask_for_words_over_agent(self) -> None:
+    def _part_over_agent(self) -> NDArray[np.float32]:
         assert self._over_agent is not None
-        self._asking.recognise(self._number, CallerUtterance(self._over_agent).part(self._sound))
+        return CallerUtterance(self._over_agent).part(self._sound)
 
     def _words_over_agent(self, text: str) -> None:
         ended = not self._is_speech

@@ -27,7 +27,7 @@ class EdgeFinding(Protocol):
 
 
 class Asking(Protocol):
-    """The slow models; the answers come back as `Dialogue.judged` and `Dialogue.recognised`."""
+    """The slow models. Their answers come back as `Dialogue.judged`, `recognised` and `looked`."""
 
     def judge(self, number: int, pcm: NDArray[np.float32], silent: int) -> None:
         """Ask whether the turn is over after ``pcm``, which ends with ``silent`` silent samples."""
@@ -35,6 +35,10 @@ class Asking(Protocol):
 
     def recognise(self, number: int, pcm: NDArray[np.float32]) -> None:
         """Ask for the words in ``pcm``."""
+        ...
+
+    def look(self, began: int, pcm: NDArray[np.float32]) -> None:
+        """Ask for the first words in ``pcm``, of speech over the agent that began at ``began``."""
         ...
 
 

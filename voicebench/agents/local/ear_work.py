@@ -45,23 +45,29 @@ class LatestJob(Generic[_Job]):
 class EarWork:
     """Judges pauses and recognises words.
 
-    ``probability`` and ``words`` are the models' calls (`voicebench.engines.ears`); the results go
-    to ``judged`` and ``recognised`` with the number that the question had, from other threads.
+    ``probability``, ``words`` and ``first_words`` are the models' calls
+    (`voicebench.engines.ears`); the results go to ``judged``, ``recognised`` and ``looked`` with
+    the number that the question had, from other threads.
     """
 
     def __init__(
         self,
         probability: Callable[[NDArray[np.float32], int], float],
         words: Callable[[NDArray[np.float32]], tuple[str, bool]],
+        first_words: Callable[[NDArray[np.float32]], str],
         *,
         judged: Callable[[int, float], None],
         recognised: Callable[[int, str, bool], None],
+        looked: Callable[[int, str], None],
     ) -> None:
         self._judge = LatestJob[tuple[int, "NDArray[np.float32]", int]](
             lambda job: judged(job[0], probability(job[1], job[2])), "voicebench-turn-end"
         )
         self._hear = LatestJob[tuple[int, "NDArray[np.float32]"]](
             lambda job: recognised(job[0], *words(job[1])), "voicebench-recognition"
+        )
+        self._look = LatestJob[tuple[int, "NDArray[np.float32]"]](
+            lambda job: looked(job[0], first_words(job[1])), "voicebench-first-words"
         )
 
     def judge(self, number: int, pcm: NDArray[np.float32], silent: int) -> None:
@@ -72,7 +78,12 @@ class EarWork:
         """Ask for the words in ``pcm``, float32 ``(samples,)`` at 16 kHz."""
         self._hear.put((number, pcm))
 
+    def look(self, began: int, pcm: NDArray[np.float32]) -> None:
+        """Ask for the first words in ``pcm``, of speech that began at the sample ``began``."""
+        self._look.put((began, pcm))
+
     def close(self) -> None:
-        """End both threads."""
+        """End the threads."""
         self._judge.close()
         self._hear.close()
+        self._look.close()

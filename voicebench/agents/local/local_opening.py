@@ -17,15 +17,33 @@ def check_local_agent(settings: Settings) -> None:
     CascadeKind().check(settings)
 
 
+def turn_policy(settings: Settings) -> TurnPolicy:
+    """Return the policy that the section ``ears`` asks for."""
+    ears, usual = settings.ears, TurnPolicy()
+    unsure_ms = max(ears.unsure_ms, ears.pause_ms)
+    longer = unsure_ms / usual.likely_ms
+    return TurnPolicy(
+        sure_ms=ears.pause_ms,
+        likely_ms=unsure_ms,
+        unlikely_ms=usual.unlikely_ms * longer,
+        open_ms=usual.open_ms * longer,
+        on_suspicion=ears.on_suspicion,
+        words_after_ms=ears.interrupt_ms,
+        stop_after_ms=ears.longest_aside_ms,
+    )
+
+
 def open_local_agent(
     settings: Settings, say: Callable[[str], None], policy: TurnPolicy | None = None
 ) -> LocalAgent:
     """Load the ears and the cascade of ``settings``, and warm both up.
 
+    ``policy`` replaces that of the settings.
+
     Raises a `voicebench.errors.VoicebenchError` if that fails.
     """
     ears = Ears(say)
-    agent = LocalAgent(ears, open_cascade(settings, say), policy)
+    agent = LocalAgent(ears, open_cascade(settings, say), policy or turn_policy(settings))
     say("warming up")
     agent.warm_up()
     return agent

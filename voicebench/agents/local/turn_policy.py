@@ -41,19 +41,19 @@ class TurnPolicy:
     and after ``open_ms`` behind words that end no sentence. ``on_suspicion`` begins the reply at
     once, and holds its sound until the turn is over.
 
-    Speech of ``words_after_ms`` is looked at for words, each ``words_again_ms`` again. It stops the
-    agent if it has others than those of a listener, or lasts ``stop_after_ms``.
+    Speech of ``words_after_ms`` over the agent is looked at for words, each ``words_again_ms``
+    again. It stops the agent if it has others than those of a listener, or lasts ``stop_after_ms``.
     """
 
-    sure: float = 0.3
+    sure: float = 0.15
     likely: float = 0.1
     sure_ms: float = 200.0
     likely_ms: float = 800.0
     unlikely_ms: float = 1000.0
     open_ms: float = 1400.0
     on_suspicion: bool = True
-    words_after_ms: float = 220.0
-    words_again_ms: float = 160.0
+    words_after_ms: float = 160.0
+    words_again_ms: float = 100.0
     stop_after_ms: float = 700.0
 
     def silence_ms(

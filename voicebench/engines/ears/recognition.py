@@ -33,6 +33,9 @@ BEHIND_SAMPLES = SAMPLE_RATE
 LEAST_SAMPLES = SAMPLE_RATE
 _TOKENS_PER_S = 8
 _LEAST_TOKENS = 8
+_LEAST_FIRST_TOKENS = 3
+_AT_ONCE = 2
+"""A look at first words need not wait for another recognition."""
 _TIME_ZERO = "<|0.00|>"
 _PROMPT = ("<|startoftranscript|>", "<|en|>", "<|transcribe|>", _TIME_ZERO)
 _TIME_STEP_S = 0.02
@@ -69,7 +72,11 @@ class Recognition:
         folder = Path(ensure(RECOGNITION))
         self._view = ctranslate2.StorageView.from_array
         self._model: Any = ctranslate2.models.Whisper(
-            str(folder), device="cpu", compute_type="int8", intra_threads=threads, inter_threads=1
+            str(folder),
+            device="cpu",
+            compute_type="int8",
+            intra_threads=threads,
+            inter_threads=_AT_ONCE,
         )
         self._tokenizer: Any = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._prompt = [self._id(token) for token in _PROMPT]
@@ -82,11 +89,23 @@ class Recognition:
 
     def transcribe(self, pcm: NDArray[np.float32]) -> Transcript:
         """Return the words of ``pcm``, float32 ``(samples,)`` at 16 kHz, full scale ±1."""
+        return self._written(pcm, _LEAST_TOKENS + _TOKENS_PER_S * pcm.size // SAMPLE_RATE)
+
+    def first_words(self, pcm: NDArray[np.float32]) -> Transcript:
+        """Return what the first words of speech that goes on may be, in half the time.
+
+        ``pcm`` as in `transcribe`, some tenths of a second. Whisper repeats so short a piece until
+        it is stopped ("Sorry. Sorry. Sorry."), so it may write as many tokens as can be said.
+        """
+        most = max(_LEAST_FIRST_TOKENS, _TOKENS_PER_S * pcm.size // SAMPLE_RATE)
+        return self._written(pcm, most)
+
+    def _written(self, pcm: NDArray[np.float32], most: int) -> Transcript:
+        """Return what the model writes for ``pcm``, with ``most`` tokens at most."""
         spoken = pcm[-(LONGEST_SAMPLES - BEHIND_SAMPLES) :]
         size = max(spoken.size + BEHIND_SAMPLES, LEAST_SAMPLES)
         size += -size % (2 * HOP)  # the encoder halves the frames
         features = log_mel(np.pad(spoken, (0, size - spoken.size)))
-        most = _LEAST_TOKENS + _TOKENS_PER_S * spoken.size // SAMPLE_RATE
         (found,) = self._model.generate(
             self._view(features[None]),  # not `encode` before: that would hold Python's lock
             [self._prompt],
