@@ -172,7 +172,6 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "how-to/calls.md": {"call gates": call_gates, "call columns": call_columns},
     "how-to/reading-a-run.md": {"example": example_run},
     "tutorial/ten-minutes.md": {"example summary": example_summary},
-    "../README.md": {"example summary": example_summary},
 }
 """The generated parts of each page."""
 

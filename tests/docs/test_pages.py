@@ -75,6 +75,13 @@ def test_the_site_has_every_page_once() -> None:
     assert sorted(named) == sorted([*pages, *FROM_THE_ROOT.values()])
 
 
+def test_the_readme_stays_short() -> None:
+    assert len(COMMANDS) == 5
+    assert len(re.findall(r"^!\[", README, re.MULTILINE)) == 1
+    assert len(README.splitlines()) < 90
+    assert "`voicebench-latency`" in README.split("\n\n")[2]
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_of_the_readme_exists(
     command: str, capsys: pytest.CaptureFixture[str]
