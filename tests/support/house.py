@@ -133,7 +133,7 @@ ROOMS = (
     ),
     Room(
         "remote.clients",
-        "clients of language models and voices, one module for each protocol",
+        "clients of language models, voices and a collector, one module for each protocol",
         ("audio", "remote", "remote.connection", "remote.formats", "remote.sound", "text"),
     ),
     Room(
@@ -308,8 +308,11 @@ ROOMS = (
     ),
     Room(
         "report.exchange",
-        "JUnit, Markdown, badges, CI services, benchmark trackers",
-        ("figures", "judging", "load", "load.recorded", "report", "report.console", "results"),
+        "JUnit, Markdown, badges, CI services, benchmark trackers, monitoring",
+        (
+            *("figures", "judging", "load", "load.recorded", "report", "report.console"),
+            *("results", "turn"),
+        ),
     ),
     Room(
         "report.html",
@@ -382,6 +385,8 @@ ROOMS = (
             "load.running",
             "machine",
             "measuring",
+            "remote",
+            "remote.clients",
             "remote.connection",
             "report.console",
             "report.exchange",
@@ -392,6 +397,7 @@ ROOMS = (
             "sprints",
             "targets",
             "text",
+            "turn",
         ),
     ),
 )

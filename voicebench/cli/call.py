@@ -19,6 +19,7 @@ from voicebench.cli.options import (
     MaxRegression,
     Name,
     NoGate,
+    Otlp,
     Prom,
     Quiet,
     Results,
@@ -28,6 +29,7 @@ from voicebench.cli.options import (
     chosen_gates,
     effective_settings,
 )
+from voicebench.cli.otlp import check_otlp, publish_traces
 from voicebench.cli.outcome import exit_code, publish
 from voicebench.cli.output import check_free, deliver, print_json
 from voicebench.cli.server_options import KeyEnv, LlmUrl, TtsUrl, server_settings
@@ -101,6 +103,7 @@ def call(
     as_json: Json = False,
     junit: Junit = None,
     prom: Prom = None,
+    otlp: Otlp = None,
     quiet: Quiet = False,
 ) -> None:
     """Call an agent and speak to it; measure when it answers and whether it stops.
@@ -136,8 +139,10 @@ def call(
             "judge.baseline": baseline,
             "judge.max_regression": change(max_regression, "--max-regression"),
             "judge.allow_noise": allow_noise,
+            "otlp.url": otlp,
         } | server_settings(None, llm_url=llm_url, tts_url=tts_url)
         effective = effective_settings(config, assignments, named, key_env=key_env, calls=True)
+        check_otlp(effective.settings)
         _check_of_local_agent(
             effective.settings.call.url,
             {"--llm": llm, "--llm-url": llm_url, "--tts-url": tts_url},
@@ -158,6 +163,7 @@ def call(
         lambda: publish(recorded, as_json=as_json, csv_path=None, quiet=quiet),
         lambda: ci.publish(recorded, junit),
         lambda: ci.write_prom(recorded, prom),
+        lambda: publish_traces(recorded, effective.settings),
     )
     raise typer.Exit(exit_code(recorded))
 

@@ -70,6 +70,14 @@ Prom = Annotated[
         "--prom", metavar="PATH", help="Write the run for Prometheus' textfile collector."
     ),
 ]
+Otlp = Annotated[
+    str | None,
+    typer.Option(
+        "--otlp",
+        metavar="URL",
+        help="Send each turn as a trace to an OpenTelemetry collector: http://HOST:4318.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no advice.")]
 
 Against = Annotated[

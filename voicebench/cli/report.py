@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicebench.cli.load_report import are_under_load, load_report, only_one
-from voicebench.cli.options import meant_results
+from voicebench.cli.options import Otlp, meant_results
 from voicebench.cli.output import Force, Output, check_free, write_text, write_with
 from voicebench.errors import UsageError
 
@@ -81,6 +81,7 @@ def report(
             "--history", help="HTML: add the trend of the runs of this name up to this one."
         ),
     ] = False,
+    otlp: Otlp = None,
 ) -> None:
     """Show saved results as tables, as a page or as files for CI.
 
@@ -95,7 +96,12 @@ def report(
       voicebench report latest -o report.html
 
       voicebench report results/*-ci -f html -o report.html
+
+      voicebench report latest --otlp http://127.0.0.1:4318
     """
+    if otlp is not None:
+        _send(results, otlp, form, output)
+        return
     check_free(output, force=force)
     form = form or form_of(output)
     if form is Format.HTML and output is None and sys.stdout.isatty():
@@ -127,6 +133,22 @@ def report(
         return
     make = _makers(fold=fold, sort=sort, trend=trend)[form]
     write_text(output, make(runs), force=force)
+
+
+def _send(results: Sequence[Path], url: str, form: Format | None, output: Path | None) -> None:
+    """Send saved turns as traces. Raises `UsageError` beside another form of a report."""
+    if form is not None or output is not None:
+        raise UsageError("--otlp sends turns, and writes no report", "give two commands")
+    if are_under_load(results):
+        raise UsageError("--otlp is not for runs under load", "see --format prom")
+    from voicebench.cli.options import effective_settings
+    from voicebench.cli.otlp import send_traces
+    from voicebench.format import plural
+    from voicebench.results.run import read_run
+
+    settings = effective_settings(None, None, {"otlp.url": url}).settings
+    sent = send_traces([read_run(path) for path in results], settings, url)
+    typer.echo(f"sent {plural(sent, 'turn')} to {settings.otlp.url}")
 
 
 _SUFFIXES = {

@@ -24,6 +24,7 @@ from voicebench.cli.options import (
     MaxRuns,
     Name,
     NoGate,
+    Otlp,
     Prom,
     Quiet,
     ResultFile,
@@ -36,6 +37,7 @@ from voicebench.cli.options import (
     effective_settings,
     seconds,
 )
+from voicebench.cli.otlp import check_otlp, publish_traces
 from voicebench.cli.outcome import exit_code, publish, write_csv
 from voicebench.cli.output import check_free, deliver, real_path
 from voicebench.cli.server_options import KeyEnv, LlmUrl, Server, TtsUrl, server_settings
@@ -128,6 +130,7 @@ def run(
     junit: Junit = None,
     result_file: ResultFile = None,
     prom: Prom = None,
+    otlp: Otlp = None,
     quiet: Quiet = False,
 ) -> None:
     """Measure voice turns and judge them.
@@ -185,12 +188,14 @@ def run(
             "gates": chosen_gates(gates, no_gate=no_gate),
             "run.idle_gap_s": seconds(idle_gap, "--idle-gap"),
             "wire.cold_connection": cold_connection,
+            "otlp.url": otlp,
         } | server_settings(server, llm_url=llm_url, tts_url=tts_url)
         effective = effective_settings(config, assignments, named, key_env=key_env)
+        check_otlp(effective.settings)
         if against is not None:
-            if any(files.values()):
+            if any(files.values()) or otlp is not None:
                 raise UsageError(
-                    "--csv, --junit, --result-file and --prom are of one run",
+                    "--csv, --junit, --result-file, --prom and --otlp are of one run",
                     "see the run folders of both",
                 )
             other = effective_settings(against, assignments, named, key_env=key_env)
@@ -202,6 +207,7 @@ def run(
         lambda: ci.publish(recorded, junit),
         lambda: ci.write_folder(recorded.path, result_file),
         lambda: ci.write_prom(recorded, prom),
+        lambda: publish_traces(recorded, effective.settings),
     )
     raise typer.Exit(exit_code(recorded))
 

@@ -35,6 +35,7 @@ LEFT_OUT = (
     "gates",
     "judge",
     "load",
+    "otlp",
     "call.gates",
     "call.calls",
     "call.script",

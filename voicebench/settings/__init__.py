@@ -7,6 +7,7 @@ declare the keys; `origins` reads files and the command line; `shown` hides secr
 from voicebench.settings.call_section import CALL_GATES, CallSettings
 from voicebench.settings.engine_sections import PeerSettings, TtsSettings
 from voicebench.settings.origins import Effective, load_settings, parse_override
+from voicebench.settings.otlp_section import OtlpSettings
 from voicebench.settings.sections import (
     DEFAULT_GATES,
     AudibleSettings,
@@ -22,6 +23,7 @@ __all__ = [
     "AudibleSettings",
     "CallSettings",
     "Effective",
+    "OtlpSettings",
     "PeerSettings",
     "Settings",
     "TtsSettings",

@@ -23,6 +23,7 @@ from voicebench.settings.engine_sections import (
     refused_as,
 )
 from voicebench.settings.load_section import LoadSettings
+from voicebench.settings.otlp_section import OtlpSettings
 
 DEFAULT_GATES = (
     "llm_total.mean < 200ms",
@@ -147,6 +148,7 @@ class Settings(SettingsSection):
     load: LoadSettings = LoadSettings()
     call: CallSettings = CallSettings()
     ears: EarsSettings = EarsSettings()
+    otlp: OtlpSettings = OtlpSettings()
     gates: list[str] = Field(default=list(DEFAULT_GATES))
     """What the run is judged by; see docs/explanation/metrics.md."""
 

@@ -59,7 +59,7 @@ def secrets_of(settings: Settings) -> Secrets:
 
 
 def _secrets_in(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
-    for section in ("llm", "tts", "server", "call", "wire"):
+    for section in ("llm", "tts", "server", "call", "otlp", "wire"):
         for name, value in getattr(settings, section):
             if name == "key_env" and value:
                 # It may be the key itself instead of its name.

@@ -1,1 +1,1 @@
-"""Results for other programs: JUnit, Markdown, badges, CI services, benchmark trackers."""
+"""Results for other programs: JUnit, Markdown, badges, CI, benchmark trackers, monitoring."""
