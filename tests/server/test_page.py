@@ -12,6 +12,7 @@ from typing import Any, Literal
 import httpx
 import pytest
 from chromium import launched, needs_chromium
+from counting_agent import CountingAgent
 from playwright.sync_api import Browser, Page, expect
 from served_somewhere import QUICK, REPLY, server
 
@@ -90,14 +91,22 @@ def test_a_question_typed_is_answered_in_words_sound_and_picture(
             )
         )
         assert list(figures) == [
-            "first word", "first piece", "first sound here", "played from", "all of it here",
+            "first token", "first text chunk", "first audio", "first sound", "played here from",
+            "whole answer",
         ]  # fmt: skip
         assert all(re.fullmatch(r"[\d,]+ ms", figure) for figure in figures.values()), figures
         assert page.locator("svg .word").count() == 6
         assert page.locator("svg .piece").count() == 2
         assert page.locator("svg .arrival").count() == 18
-        picture = page.get_by_role("img", name=re.compile("6 words in 2 pieces, sound from"))
+        picture = page.get_by_role("img", name=re.compile("6 words in 2 pieces, first sound after"))
         expect(picture).to_be_visible()
+        expect(page.locator("svg .target-text")).to_have_text("300 ms")
+        expect(page.locator("#gaps")).to_have_text("It is heard without a gap.")
+        expect(page.get_by_role("button", name="Speak")).to_be_disabled()
+        expect(page.locator("#talk-note")).to_contain_text("serve --ears")
+        page.get_by_role("button", name="Play again").click()
+        expect(page.get_by_role("status")).to_have_text("Playing it again …")
+        expect(page.get_by_role("status")).to_have_text("Done.")
         page.get_by_text("Every moment as a table").click()
         assert page.locator("#moments tr").count() == 6 + 2 + 18
 
@@ -161,6 +170,74 @@ def test_everything_is_reached_by_keyboard_in_the_order_of_reading(
         assert reached == ["question", "ask"]
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
         assert outline == "3px"
+
+
+CALL = """
+async () => {
+  window.recorded = 0;
+  navigator.mediaDevices.getUserMedia = async () => {
+    window.recorded += 1;
+    const context = new AudioContext();
+    const tone = new OscillatorNode(context, { frequency: 300 });
+    const gain = new GainNode(context, { gain: 0.3 });
+    const line = new MediaStreamAudioDestinationNode(context);
+    tone.connect(gain).connect(line);
+    tone.start();
+    return line.stream;
+  };
+}
+"""
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_a_call_by_keyboard_shows_both_sides_and_stops_where_it_is_interrupted(
+    browser: Browser,
+) -> None:
+    agent = CountingAgent()
+    with server(agent=agent, token="s3cret") as url, open_page(browser, url) as page:
+        page.get_by_label("Key of this server").fill("s3cret")
+        page.evaluate(CALL)
+        assert page.evaluate("window.recorded") == 0
+        page.get_by_role("button", name="Speak").press("Enter")
+        expect(page.get_by_role("button", name="Hang up")).to_be_visible()
+        expect(page.locator("#call-turns .words")).to_have_text(["What time is it?", "Noon."])
+        expect(page.locator("#call-drawing .spoken")).to_have_count(1)
+        expect(page.locator("#call-drawing .stage.stopped")).to_have_count(1)
+        expect(
+            page.get_by_role(
+                "img", name=re.compile("answered 1 times, and was interrupted 1 times")
+            )
+        ).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("status")).to_have_text("You hung up.")
+        assert page.evaluate("window.recorded") == 1
+        (served,) = agent.calls
+        assert served.is_over.wait(20)
+        assert {frame.size for frame in served.frames} == {320}
+        heard = max(abs(int(sample)) for frame in served.frames[5:] for sample in frame)
+        assert 8_000 < heard < 11_500  # 0.3 of full scale
+
+
+@pytest.mark.slow
+@needs_chromium
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [("NotAllowedError", "not allowed"), ("NotFoundError", "There is no microphone")],
+)
+def test_without_a_microphone_the_page_says_why_and_takes_a_question(
+    browser: Browser, reason: str, words: str
+) -> None:
+    agent = CountingAgent()
+    with server(agent=agent) as url, open_page(browser, url) as page:
+        refuse = f"async () => {{ throw new DOMException('', '{reason}') }}"
+        page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = {refuse} }}")
+        page.get_by_role("button", name="Speak").click()
+        expect(page.get_by_role("status")).to_contain_text(words)
+        expect(page.get_by_role("status")).to_contain_text("type your question")
+        assert not agent.calls
+        page.get_by_role("button", name="Ask").click()
+        expect(page.get_by_role("status")).to_have_text("Done.")
 
 
 CONTRAST = """

@@ -99,8 +99,8 @@ def create_app(served: Served, options: ServeOptions, agent: Agent | None = None
     _add_error_forms(app)
     _add_openai_routes(app, served, turns)
     _add_plain_routes(app, served, turns)
-    _add_state_routes(app, served, turns, counters)
     desk = CallDesk(agent)
+    _add_state_routes(app, served, turns, counters, desk)
     _add_sockets(app, served, turns, desk)
     _add_calls(app, desk)
     _add_page(app)
@@ -221,7 +221,9 @@ def _add_page(app: FastAPI) -> None:
         app.add_api_route(path, page, include_in_schema=False, response_class=Response)
 
 
-def _add_state_routes(app: FastAPI, served: Served, turns: Turns, counters: ServerCounters) -> None:
+def _add_state_routes(
+    app: FastAPI, served: Served, turns: Turns, counters: ServerCounters, desk: CallDesk
+) -> None:
     @app.get("/health", summary="Whether turns are taken", responses=refusals(503), tags=["state"])
     async def health() -> Health:
         if turns.draining:
@@ -231,6 +233,8 @@ def _add_state_routes(app: FastAPI, served: Served, turns: Turns, counters: Serv
             chat_model=served.chat_model,
             voice=served.voice,
             sample_rate=served.sample_rate,
+            parameters=served.parameters,
+            hears=desk.agent is not None,
             running=turns.running,
             waiting=turns.waiting,
         )

@@ -65,6 +65,10 @@ class Health(BaseModel):
     chat_model: str
     voice: str
     sample_rate: int | None
+    parameters: int | None
+    """How many parameters the model has; null where it does not say."""
+    hears: bool
+    """Whether spoken calls are taken."""
     running: int
     waiting: int
 

@@ -1,4 +1,4 @@
-"""The page at ``/``: a question, the answer as it is spoken, and when everything came.
+"""The page at ``/``: a question typed or spoken, the answer, and when everything came.
 
 Plain files, no build step. The content security policy allows nothing from another server.
 """
@@ -14,6 +14,13 @@ FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/parts.js": ("parts.js", "text/javascript; charset=utf-8"),
+    "/listener.js": ("listener.js", "text/javascript; charset=utf-8"),
+    "/speaking.js": ("speaking.js", "text/javascript; charset=utf-8"),
+    "/microphone.js": ("microphone.js", "text/javascript; charset=utf-8"),
+    "/capture.js": ("capture.js", "text/javascript; charset=utf-8"),
+    "/call.js": ("call.js", "text/javascript; charset=utf-8"),
+    "/call_drawing.js": ("call_drawing.js", "text/javascript; charset=utf-8"),
     "/player.js": ("player.js", "text/javascript; charset=utf-8"),
     "/waterfall.js": ("waterfall.js", "text/javascript; charset=utf-8"),
 }

@@ -55,6 +55,8 @@ class Served(ABC):
 
     sample_rate: int | None
     """The voice's rate in Hz, if it is known in advance."""
+    parameters: int | None
+    """How many parameters the model has; None where it does not say."""
     needs_warm_up = True
     """Whether the first turns are slower than later ones."""
 
@@ -65,7 +67,10 @@ class Served(ABC):
         described = voice.describe()
         rate = described.get("sample_rate")
         self.sample_rate = rate if isinstance(rate, int) else None
-        self.chat_model = _public_name(model.describe().get("model"))
+        about = model.describe()
+        self.chat_model = _public_name(about.get("model"))
+        parameters = about.get("parameters")
+        self.parameters = parameters if isinstance(parameters, int) else None
         self.voice = _public_name(described.get("voice"))
 
     def new_schedule(self) -> FreeForAll:

@@ -23,6 +23,7 @@ from voicebench.server.call_forms import CallForm, Hangup
 from voicebench.server.inbox import Inbox, Message, accepted
 from voicebench.server.refusal import Refusal
 from voicebench.server.sound_rate import SoundRate
+from voicebench.turn.wire import SUBPROTOCOL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,7 +70,8 @@ def call_socket(
     """Return the endpoint of a WebSocket route whose messages are those of ``new_form``."""
 
     async def endpoint(socket: WebSocket) -> None:
-        async with accepted(socket) as inbox:
+        # A browser offers it to send its key, and hangs up if none that it offers is taken.
+        async with accepted(socket, SUBPROTOCOL) as inbox:
             try:
                 agent = desk.enter()
             except Refusal as refusal:

@@ -3,10 +3,12 @@
 // Times are this page's own (performance.now), in ms since the question was sent; the messages are
 // those of voicebench/wire.py.
 
-import { drawWaterfall } from "./waterfall.js";
+import { drawWaterfall, heardSpans } from "./waterfall.js";
+import { gapsBetween, Listener } from "./listener.js";
 import { Player } from "./player.js";
+import { address, duration, element, protocols } from "./parts.js";
+import { prepareCalls, stopCall } from "./speaking.js";
 
-const PROTOCOL = "voicebench.v1";
 const HEADER_BYTES = 8;
 const INT16 = 1;
 
@@ -24,6 +26,8 @@ async function introduce() {
     const health = await (await fetch("health")).json();
     $("served").textContent = `${health.chat_model} · ${health.voice}`;
     sampleRate = health.sample_rate;
+    $("small").textContent = aboutModel(health.parameters);
+    prepareCalls(health.hears);
     const models = await fetch("v1/models");
     $("lock").hidden = models.status !== 401;
   } catch {
@@ -31,17 +35,20 @@ async function introduce() {
   }
 }
 
+// How small the model is, so that nobody takes its words for the point.
+function aboutModel(parameters) {
+  if (!parameters) return "";
+  const size = parameters < 1e9 ? `${Math.round(parameters / 1e6)} million` : `${(parameters / 1e9).toFixed(1)} billion`;
+  const small = parameters < 1e9 ? "a very small one, and often wrong" : "a small one, and may be wrong";
+  return parameters < 8e9 ? `The language model has ${size} parameters: ${small}. This page is about speed.` : "";
+}
+
 // The connection: opened with the first question, kept for the next one.
 
 function connect() {
   if (socket && socket.readyState === WebSocket.OPEN) return Promise.resolve(socket);
-  const protocols = [PROTOCOL];
-  const key = $("key").value;
-  if (key) protocols.push(`voicebench.bearer.${base64url(key)}`);
-  const address = new URL("v1/voice", location.href);
-  address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
   return new Promise((done, failed) => {
-    const opening = new WebSocket(address, protocols);
+    const opening = new WebSocket(address("v1/voice"), protocols($("key").value));
     opening.binaryType = "arraybuffer";
     opening.onopen = () => { socket = opening; done(opening); };
     opening.onmessage = (message) => take(message.data);
@@ -53,11 +60,6 @@ function connect() {
   });
 }
 
-function base64url(text) {
-  const bytes = new TextEncoder().encode(text);
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
-}
-
 // One turn.
 
 async function ask(event) {
@@ -65,6 +67,7 @@ async function ask(event) {
   const question = $("question").value.trim();
   if (!question) return;
   stop();
+  stopCall();
   // Within the click, or the browser does not let the page make a sound.
   const player = new Player(sampleRate);
   say("Connecting …");
@@ -77,7 +80,11 @@ async function ask(event) {
     if (locked) $("key").focus();
     return;
   }
-  turn = { moments: [], over: false, player, began: performance.now(), reply: "", server: null };
+  turn = {
+    moments: [], over: false, player, began: performance.now(), reply: "", server: null,
+    listener: new Listener(), samples: [],
+  };
+  $("again").hidden = true;
   $("answer").hidden = false;
   $("reply").textContent = "";
   $("moments").replaceChildren();
@@ -118,6 +125,8 @@ function takeSound(data, at) {
   const stored = new Int16Array(data.slice(HEADER_BYTES));
   const samples = Float32Array.from(stored, (sample) => sample / 32768);
   const played = turn.player.play(samples, rate);
+  turn.listener.take(samples, rate, at);
+  turn.samples.push({ samples, rate });
   if (!turn.moments.some((moment) => moment.kind === "sound")) say("Speaking …");
   turn.moments.push({
     at,
@@ -143,8 +152,24 @@ function end(words, alarm = false) {
 
 function finish(words, alarm = false) {
   $("stop").hidden = true;
+  $("again").hidden = !turn.samples.length;
   say(words, alarm);
   show();
+}
+
+// Plays the last answer again, without asking anybody.
+function replay() {
+  if (!turn?.over || !turn.samples.length) return;
+  stop();
+  stopCall();
+  const { samples } = turn;
+  turn.player = new Player(sampleRate);
+  for (const piece of samples) turn.player.play(piece.samples, piece.rate);
+  $("stop").hidden = false;
+  $("again").hidden = true;
+  say("Playing it again …");
+  turn.player.whenSilent(() => finish("Done."));
+  $("stop").focus();
 }
 
 function stop() {
@@ -181,17 +206,19 @@ function show() {
   const first = (kind) => turn.moments.find((moment) => moment.kind === kind);
   const sound = first("sound");
   const figures = [
-    ["first word", first("word")?.at],
-    ["first piece", first("piece")?.at],
-    ["first sound here", sound?.at, "lead"],
-    ["played from", sound?.from],
-    ["all of it here", turn.total],
+    ["first token", first("word")?.at],
+    ["first text chunk", first("piece")?.at],
+    ["first audio", sound?.at],
+    ["first sound", turn.listener.firstSound ?? undefined, "lead"],
+    ["played here from", sound?.from],
+    ["whole answer", turn.total],
   ];
   $("figures").replaceChildren(...figures.map(([name, ms, kind]) => {
     const box = element("div", { class: kind ?? "" });
     box.append(element("dt", {}, name), element("dd", {}, duration(ms)));
     return box;
   }));
+  $("gaps").textContent = aboutGaps();
   drawWaterfall($("waterfall"), turn);
   if (turn.over) {
     $("moments").replaceChildren(...turn.moments.map((moment) => {
@@ -203,20 +230,19 @@ function show() {
   }
 }
 
-function duration(ms) {
-  if (ms === undefined) return "–";
-  return ms < 9999.5 ? `${Math.round(ms).toLocaleString("en")} ms` : `${(ms / 1000).toFixed(1)} s`;
-}
-
-function element(name, attributes = {}, text = "") {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) if (value) made.setAttribute(key, value);
-  made.textContent = text;
-  return made;
+function aboutGaps() {
+  const sounds = turn.moments.filter((moment) => moment.kind === "sound");
+  if (!sounds.length) return "";
+  const gaps = gapsBetween(heardSpans(sounds));
+  if (!gaps.length) return "It is heard without a gap.";
+  const total = gaps.reduce((sum, gap) => sum + gap.to - gap.from, 0);
+  return `${gaps.length === 1 ? "1 gap" : `${gaps.length} gaps`} while it is heard, ${duration(total)} in all.`;
 }
 
 $("form").addEventListener("submit", ask);
 $("stop").addEventListener("click", () => { stop(); $("question").focus(); });
-document.addEventListener("keydown", (event) => { if (event.key === "Escape") stop(); });
+$("again").addEventListener("click", replay);
+$("talk").addEventListener("click", () => stop());
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") { stop(); stopCall(); } });
 new ResizeObserver(() => show()).observe($("answer"));
 introduce();

@@ -39,6 +39,16 @@ export class Player {
     return { from: this.zero + 1000 * begins, to: this.zero + 1000 * this.next };
   }
 
+  // Takes back what was not played yet; what comes next is played at once.
+  clear() {
+    for (const source of this.playing) {
+      source.onended = null;
+      source.stop();
+    }
+    this.playing.clear();
+    this.next = 0;
+  }
+
   // Calls back when the last piece was played.
   whenSilent(done) {
     this.silent = () => { this.silent = null; this.close(); done(); };

@@ -1,5 +1,7 @@
 // One turn as lanes over time: words, the pieces handed to the voice, sound, and what is heard.
 
+import { gapsBetween } from "./listener.js";
+
 const NS = "http://www.w3.org/2000/svg";
 const LANES = [
   { kind: "word", name: "words" },
@@ -8,8 +10,9 @@ const LANES = [
   { kind: "heard", name: "heard" },
 ];
 const LANE_HEIGHT = 40;
-const TOP = 26;
-const BOTTOM = 28;
+export const TOP = 26;
+export const BOTTOM = 28;
+const TARGET_MS = 300; // what people take for an answer at once; the target of METRICS
 const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 60000];
 
 export function drawWaterfall(place, turn) {
@@ -19,7 +22,7 @@ export function drawWaterfall(place, turn) {
   const right = 14;
   const height = TOP + LANES.length * LANE_HEIGHT + BOTTOM;
   const sounds = turn.moments.filter((moment) => moment.kind === "sound");
-  const last = Math.max(100, turn.total ?? 0, ...turn.moments.map((moment) => moment.to ?? moment.at));
+  const last = Math.max(1.15 * TARGET_MS, turn.total ?? 0, ...turn.moments.map((moment) => moment.to ?? moment.at));
   const x = (ms) => left + (ms / last) * (width - left - right);
   const lane = (kind) => TOP + LANES.findIndex((one) => one.kind === kind) * LANE_HEIGHT;
 
@@ -34,13 +37,16 @@ export function drawWaterfall(place, turn) {
     if (moment.kind === "sound") svg.append(tick("arrival", x(moment.at), lane("sound"), 8));
   }
   drawPieces(svg, turn, x, lane("piece"));
-  for (const span of heardSpans(sounds)) {
+  const heard = heardSpans(sounds);
+  drawTarget(svg, x, height);
+  for (const gap of gapsBetween(heard)) drawGap(svg, gap, x, lane("heard"));
+  for (const span of heard) {
     svg.append(make("rect", {
       class: "played", x: x(span.from), y: lane("heard") + 10,
       width: Math.max(1, x(span.to) - x(span.from)), height: LANE_HEIGHT - 20, rx: 3,
     }));
   }
-  if (sounds.length) drawFirst(svg, sounds[0].at, x, width, height);
+  if (turn.listener.firstSound !== null) drawFirst(svg, turn.listener.firstSound, x, width, height);
   place.replaceChildren(svg);
 }
 
@@ -60,6 +66,22 @@ function drawPieces(svg, turn, x, y) {
   });
 }
 
+function drawTarget(svg, x, height) {
+  const place = x(TARGET_MS);
+  svg.append(make("line", { class: "target", x1: place, x2: place, y1: TOP - 4, y2: height - BOTTOM + 5 }));
+  svg.append(make("text", { class: "target-text", x: place + 4, y: height - BOTTOM - 2 }, `${TARGET_MS} ms`));
+}
+
+// A gap is named where there is room for its name.
+function drawGap(svg, gap, x, y) {
+  const width = x(gap.to) - x(gap.from);
+  svg.append(make("rect", { class: "gap", x: x(gap.from), y: y + 10, width: Math.max(2, width), height: LANE_HEIGHT - 20 }));
+  if (width < 60) return;
+  const middle = x(gap.from) + width / 2;
+  const name = `gap ${Math.round(gap.to - gap.from)} ms`;
+  svg.append(make("text", { class: "gap-text", x: middle, y: y + LANE_HEIGHT / 2 + 4.5, "text-anchor": "middle" }, name));
+}
+
 function drawFirst(svg, at, x, width, height) {
   const place = x(at);
   svg.append(make("line", { class: "first", x1: place, x2: place, y1: 18, y2: height - BOTTOM }));
@@ -70,7 +92,7 @@ function drawFirst(svg, at, x, width, height) {
 }
 
 // Pieces that are played without a gap between them are one span.
-function heardSpans(sounds) {
+export function heardSpans(sounds) {
   const spans = [];
   for (const sound of sounds) {
     const before = spans.at(-1);
@@ -80,7 +102,7 @@ function heardSpans(sounds) {
   return spans;
 }
 
-function axis(x, last, width, height) {
+export function axis(x, last, width, height) {
   const group = make("g", { class: "axis" });
   const most = Math.max(2, Math.floor(width / 90));
   const step = STEPS.find((one) => last / one <= most) ?? 60000;
@@ -97,7 +119,8 @@ function describe(turn, sounds) {
   const words = turn.moments.filter((moment) => moment.kind === "word").length;
   const pieces = turn.moments.filter((moment) => moment.kind === "piece").length;
   const gaps = Math.max(0, heardSpans(sounds).length - 1);
-  const began = sounds.length ? `sound from ${Math.round(sounds[0].at)} ms on` : "no sound yet";
+  const first = turn.listener.firstSound;
+  const began = first === null ? "no sound yet" : `first sound after ${Math.round(first)} ms`;
   return `Timeline of the turn: ${words} words in ${pieces} pieces, ${began}, ${gaps} gaps while it is heard.`;
 }
 
@@ -109,7 +132,7 @@ function titled(text) {
   return make("title", {}, text);
 }
 
-function make(name, attributes = {}, text = "") {
+export function make(name, attributes = {}, text = "") {
   const made = document.createElementNS(NS, name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   if (text) made.textContent = text;
