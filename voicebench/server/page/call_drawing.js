@@ -1,6 +1,6 @@
 // A call as lanes on one clock: the caller, what the agent did, and what is heard of it.
 
-import { axis, make, BOTTOM, TOP } from "./waterfall.js";
+import { axis, make, BOTTOM } from "./waterfall.js";
 import { gapsBetween } from "./listener.js";
 
 const LANES = [
@@ -8,6 +8,7 @@ const LANES = [
   { key: "stages", name: "stages" },
   { key: "agent", name: "agent" },
 ];
+const TOP = 8;
 const HEIGHT = 40;
 const LEFT = 62;
 const RIGHT = 14;
@@ -34,7 +35,7 @@ export function drawCall(place, record) {
 
   const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img" });
   svg.append(make("title", {}, describe(record)));
-  svg.append(axis(x, last, width, height));
+  svg.append(axis(x, last, width, height, TOP));
   for (const { key, name } of LANES) {
     svg.append(make("text", { class: "lane-name", x: 0, y: lane(key) + HEIGHT / 2 + 4 }, name));
   }

@@ -10,7 +10,7 @@ const LANES = [
   { kind: "heard", name: "heard" },
 ];
 const LANE_HEIGHT = 40;
-export const TOP = 26;
+const TOP = 40;
 export const BOTTOM = 28;
 const TARGET_MS = 300; // what people take for an answer at once; the target of METRICS
 const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 60000];
@@ -68,8 +68,8 @@ function drawPieces(svg, turn, x, y) {
 
 function drawTarget(svg, x, height) {
   const place = x(TARGET_MS);
-  svg.append(make("line", { class: "target", x1: place, x2: place, y1: TOP - 4, y2: height - BOTTOM + 5 }));
-  svg.append(make("text", { class: "target-text", x: place + 4, y: height - BOTTOM - 2 }, `${TARGET_MS} ms`));
+  svg.append(make("line", { class: "target", x1: place, x2: place, y1: 22, y2: height - BOTTOM }));
+  svg.append(make("text", { class: "target-text", x: place + 6, y: 31 }, `${TARGET_MS} ms`));
 }
 
 // A gap is named where there is room for its name.
@@ -102,12 +102,12 @@ export function heardSpans(sounds) {
   return spans;
 }
 
-export function axis(x, last, width, height) {
+export function axis(x, last, width, height, top = TOP) {
   const group = make("g", { class: "axis" });
   const most = Math.max(2, Math.floor(width / 90));
   const step = STEPS.find((one) => last / one <= most) ?? 60000;
   for (let ms = 0; ms <= last; ms += step) {
-    group.append(make("line", { x1: x(ms), x2: x(ms), y1: TOP - 4, y2: height - BOTTOM }));
+    group.append(make("line", { x1: x(ms), x2: x(ms), y1: top - 4, y2: height - BOTTOM }));
     const label = step >= 1000 ? `${ms / 1000} s` : `${ms} ms`;
     const anchor = ms === 0 ? "start" : x(ms) > width - 24 ? "end" : "middle";
     group.append(make("text", { x: x(ms), y: height - 9, "text-anchor": anchor }, label));
