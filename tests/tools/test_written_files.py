@@ -66,6 +66,15 @@ def test_the_manual_has_every_command_and_option_and_is_valid_roff() -> None:
     assert "VOICEBENCH(1)" in done.stdout
 
 
+def test_the_hooks_before_a_commit_call_what_lint_calls() -> None:
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    lint = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\nlint:")[2]
+    checks = re.findall(r"\$\(BIN\)/(\w+(?: \w+)?)", lint.partition("\nformat:")[0])
+    assert checks == ["ruff check", "ruff format", "mypy"]
+    assert all(f"entry: .venv/bin/{check}" in hooks for check in checks)
+    assert "http" not in hooks.replace("https://pre-commit.com", "")
+
+
 def test_workflows_and_container_run_commands_that_exist() -> None:
     workflows = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
     assert [file.stem for file in workflows] == ["docs", "release", "tests"]
