@@ -38,8 +38,12 @@ setup: $(VENV)/.voicebench ## Make the environment in .venv
 run: $(VENV)/.voicebench ## Measure on the embedded models and print the tables
 	@$(BIN)/voicebench run $(CONFIG) || case $$? in 3|5) ;; *) exit $$?;; esac
 
+# Much of the suite waits for programs, servers and sound, so two tests run at a time. The tests of a file stay
+# together: they share what it starts.
+WORKERS ?= 2
+
 test: $(VENV)/.test ## Run the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 # The rooms that need no engine, no server and no screen. They take seconds.
 CORE := $(addprefix tests/,turn figures judging text audio settings results) $(filter-out tests/test_architecture.py,$(wildcard tests/test_*.py))
