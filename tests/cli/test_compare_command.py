@@ -122,3 +122,35 @@ def test_a_run_that_was_broken_off_is_named(voicebench: Command, tmp_path: Path)
     a, b = record(tmp_path / "a", FAST), record(tmp_path / "b", SLOW)
     (tmp_path / "b" / "INCOMPLETE").touch()
     assert f"{b} is incomplete" in voicebench("compare", a, b).err
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_page_has_the_figures_of_the_table(voicebench: Command, tmp_path: Path) -> None:
+    a, b = record(tmp_path / "a", FAST), record(tmp_path / "b", SLOW)
+    path = tmp_path / "compared.html"
+    ran = voicebench("compare", a, b, "--metric", "first_audio.mean", "--html", str(path))
+    assert (ran.code, ran.out) == (0, "")
+    page = path.read_text(encoding="utf-8")
+    assert "No: first_audio.mean is worse" in page
+    assert "first_audio.mean: 310 ms → 410 ms, +100 ms (95 % interval: +100 … +100)" in page
+    assert ">Changes from A to B<" in page
+    again = voicebench("compare", a, b, "--html", str(path))
+    assert again.code == 2
+    assert "is there already; give --force to replace it" in again.err
+    assert path.read_text(encoding="utf-8") == page
+    assert voicebench("compare", a, b, "--html", str(path), "--force").code == 0
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_page_of_two_results_is_the_same_by_report(voicebench: Command, tmp_path: Path) -> None:
+    a, b = record(tmp_path / "a", FAST), record(tmp_path / "b", SLOW)
+    assert voicebench("report", a, b, "-o", str(tmp_path / "r.html")).code == 0
+    assert voicebench("compare", a, b, "--html", str(tmp_path / "c.html")).code == 0
+    assert (tmp_path / "r.html").read_text() == (tmp_path / "c.html").read_text()
+
+
+def test_a_page_and_a_document_do_not_share_stdout(voicebench: Command, tmp_path: Path) -> None:
+    a, b = record(tmp_path / "a", FAST), record(tmp_path / "b", SLOW)
+    ran = voicebench("compare", a, b, "--html", "-", "--json")
+    assert ran.code == 2
+    assert "both want stdout" in ran.err

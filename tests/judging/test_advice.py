@@ -7,9 +7,10 @@ import pytest
 from handmade import call_step, failed_turn, make_turn, sprint_turns
 
 from voicebench.events import Connected, Phase
+from voicebench.figures.comparison import chosen_figure
 from voicebench.figures.summary import summarize
 from voicebench.judging.advice import advise
-from voicebench.judging.advice_sentences import Advice
+from voicebench.judging.advice_sentences import SENTENCES, STANDS_ON, Advice
 from voicebench.judging.digest import digest_of
 from voicebench.judging.gates import judge, parse_gate
 from voicebench.settings import DEFAULT_GATES
@@ -30,7 +31,16 @@ def advice_for(
     found = list(advise(digest_of(turns), results, environment))
     for advice in found:
         assert_french(advice)
+        assert_grounded(advice)
     return found
+
+
+def assert_grounded(advice: Advice) -> None:
+    """Hold that the advice names what it stands on: a figure or metric, or a record."""
+    assert advice.stands_on, f"name in STANDS_ON what {advice.kind!r} stands on"
+    for name in advice.stands_on:
+        if not name.startswith(("environment: ", "turns.jsonl: ")):
+            chosen_figure(name)
 
 
 def assert_french(advice: Advice) -> None:
@@ -379,3 +389,18 @@ def test_whoever_asks_for_new_connections_is_not_told_of_them(target: object) ->
 
 def test_a_connection_made_before_the_turn_is_worth_no_word() -> None:
     assert advice_for(connecting(in_turn=False), environment=IDLE | {"target": REMOTE}) == []
+
+
+def test_advice_of_every_kind_stands_on_something() -> None:
+    named_by_the_finding = {"too few runs", "too few calls", "not measured"}
+    named_by_the_finding |= {"history computed again", "late turns"}
+    kinds = {kind.removesuffix(".one") for kind in SENTENCES}
+    assert kinds - named_by_the_finding <= set(STANDS_ON)
+    assert not named_by_the_finding & set(STANDS_ON)
+
+
+@pytest.mark.parametrize("gate", ["llm_total.mean < 1ms", "llm_total.mean<1ms"])
+def test_a_gate_is_explained_however_it_is_spaced(gate: str) -> None:
+    [found] = [one for one in advice_for(sprint_turns(), gate) if one.kind == "missed gate"]
+    assert "llm_total.mean is 198 ms, and its gate asks for < 1ms" in found.finding
+    assert found.stands_on == ("llm_total.mean",)

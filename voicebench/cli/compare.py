@@ -10,13 +10,16 @@ import typer
 from voicebench.cli.load_compare import check_comparable, compare_runs_under_load, name_incomplete
 from voicebench.cli.load_report import are_under_load
 from voicebench.cli.options import Json, meant_result
-from voicebench.cli.output import print_json, print_sheet
+from voicebench.cli.output import Force, Page, check_page, print_json, print_sheet, write_text
 from voicebench.cli.shown import to_stderr
 from voicebench.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from voicebench.figures.comparison import ComparedFigure
     from voicebench.judging.comparability import Comparability
+    from voicebench.report.compared_runs import ComparedRuns
     from voicebench.results.run import RecordedRun
 
 
@@ -49,46 +52,62 @@ def compare(
         ),
     ] = False,
     as_json: Json = False,
+    page: Page = None,
+    force: Force = False,
 ) -> None:
     """Compare two recorded runs: what changed from A to B.
 
     A change is called better or worse only if its interval excludes 0. Of two searches for
     capacity the brackets are compared, and the levels that both held.
 
-    Example: voicebench compare results/20260101T120000Z-default results/20260102T120000Z-default
+    Examples:
+
+      voicebench compare results/20260101T120000Z-default results/20260102T120000Z-default
+
+      voicebench compare results/20260101T120000Z-default latest --html compared.html
     """
-    from voicebench.figures.comparison import Outcome, chosen_figure, default_figures
-    from voicebench.figures.comparison import compare as compare_sides
-    from voicebench.judging.comparability import comparability
+    from voicebench.figures.comparison import chosen_figure
+    from voicebench.report.compared_runs import compared_runs
     from voicebench.results.run import read_run
 
+    check_page(page, force=force, option="--html")
+    if as_json and page == Path("-"):
+        raise UsageError("--json and --html both want stdout", "name a file: --html page.html")
     if are_under_load([first, second]):
         if metrics:
             raise UsageError(
                 "--metric is of single turns, and these are runs under load", "leave it out"
             )
-        compare_runs_under_load(first, second, anyway=anyway, as_json=as_json)
+        compare_runs_under_load(
+            first, second, anyway=anyway, as_json=as_json, page=page, force=force
+        )
         return
     wanted = [chosen_figure(text) for text in metrics or []]
     runs = [read_run(first), read_run(second)]
-    ours, theirs = (run.side for run in runs)
-    found = comparability(ours, theirs)
+    compared = compared_runs(runs[0], runs[1], wanted, anyway=anyway)
     if not anyway:
-        check_comparable(first, second, found.refused)
-    figures = wanted or default_figures(ours.summary, theirs.summary)
-    compared = compare_sides(figures, ours, theirs)
+        check_comparable(first, second, compared.found.refused)
+    if page is not None:
+        _write_page(compared, page, force=force)
     if as_json:
-        print_json(document(runs, compared, found))
-    else:
-        _print(runs, compared, found)
+        print_json(document(runs, compared.figures, compared.found))
+    elif page is None:
+        _print(runs, compared.figures, compared.found)
     name_incomplete(runs)
-    if all(one.outcome is Outcome.NOT_MEASURED for one in compared):
+    if not compared.has_compared:
         to_stderr("nothing was compared: no figure is shown by both runs")
         raise typer.Exit(ExitCode.UNDECIDED)
 
 
+def _write_page(compared: ComparedRuns, path: Path, *, force: bool) -> None:
+    from voicebench.report.html import html_report
+
+    runs = [compared.first, compared.second]
+    write_text(path, html_report(runs, two=compared), force=force)
+
+
 def document(
-    runs: list[RecordedRun], compared: list[ComparedFigure], found: Comparability
+    runs: list[RecordedRun], compared: Sequence[ComparedFigure], found: Comparability
 ) -> dict[str, object]:
     """Return what ``--json`` prints."""
     return {
@@ -111,7 +130,9 @@ def _run(run: RecordedRun) -> dict[str, object]:
     }
 
 
-def _print(runs: list[RecordedRun], compared: list[ComparedFigure], found: Comparability) -> None:
+def _print(
+    runs: list[RecordedRun], compared: Sequence[ComparedFigure], found: Comparability
+) -> None:
     from rich.console import Console
     from rich.text import Text
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from voicebench.cli.options import Json
-from voicebench.cli.output import Force, check_free, print_json, print_sheet, write_text, write_with
+from voicebench.cli.output import (
+    Force,
+    Page,
+    check_page,
+    print_json,
+    print_sheet,
+    write_text,
+    write_with,
+)
 from voicebench.cli.shown import to_stderr
 from voicebench.errors import ResultsError, UsageError
 
@@ -43,10 +51,7 @@ def history(
         bool, typer.Option("--csv", help="Print only a CSV to stdout, one row for each run.")
     ] = False,
     as_json: Json = False,
-    page: Annotated[
-        Path | None,
-        typer.Option("--html", metavar="PATH", help="Write a page that opens offline."),
-    ] = None,
+    page: Page = None,
     force: Force = False,
 ) -> None:
     """Draw each figure over all runs of a name, oldest first.
@@ -68,7 +73,7 @@ def history(
         raise UsageError("--json and --csv both want stdout", "give one of them")
     if sprints and (name or metrics):
         raise UsageError("--sprints takes no name and no --metric", "leave them out")
-    check_free(page, force=force)
+    check_page(page, force=force, option="--html")
     figures = [chosen_figure(text) for text in metrics or []]
     if sprints:
         found = sprint_history(results)

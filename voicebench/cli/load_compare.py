@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from voicebench.cli.output import print_json, print_sheet
+from voicebench.cli.output import print_json, print_sheet, write_text
 from voicebench.cli.shown import to_stderr
 from voicebench.errors import ExitCode, ResultsError
 
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from voicebench.results.run import RecordedRun
 
 
-def compare_runs_under_load(first: Path, second: Path, *, anyway: bool, as_json: bool) -> None:
-    """Print what changed from the first to the second run.
+def compare_runs_under_load(
+    first: Path, second: Path, *, anyway: bool, as_json: bool, page: Path | None, force: bool
+) -> None:
+    """Print what changed from the first to the second run, or write it as a ``page``.
 
     Raises `ResultsError` if the numbers of the two runs mean different things.
     """
@@ -30,14 +32,22 @@ def compare_runs_under_load(first: Path, second: Path, *, anyway: bool, as_json:
     if not anyway:
         check_comparable(first, second, load_comparability(*runs).refused)
     compared = compare_load(*runs)
+    if page is not None:
+        _write_page(runs, compared, page, force=force)
     if as_json:
         print_json(load_document(runs, compared))
-    else:
+    elif page is None:
         _print(runs, compared)
     name_incomplete(runs)
     if not compared.has_compared:
         to_stderr("nothing was compared: no load was held by both runs")
         raise typer.Exit(ExitCode.UNDECIDED)
+
+
+def _write_page(runs: list[LoadRun], compared: LoadComparison, path: Path, *, force: bool) -> None:
+    from voicebench.report.html.load_page import load_html
+
+    write_text(path, load_html(runs, compared=compared), force=force)
 
 
 def check_comparable(first: Path, second: Path, refused: Sequence[str]) -> None:

@@ -23,6 +23,10 @@ Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="PATH", help="Write to this file instead of stdout."),
 ]
+Page = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="PATH", help="Write a page that opens offline."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 
 
@@ -95,6 +99,16 @@ def check_free(path: Path | None, *, force: bool, option: str = "") -> None:
         raise UsageError(
             f"{named} cannot be written ({error.strerror})", "name another file"
         ) from None
+
+
+def check_page(path: Path | None, *, force: bool, option: str = "-o") -> None:
+    """Raise `UsageError` if a page cannot be written to ``path``, or if that is a terminal.
+
+    None means no page; ``option`` is the one that names the file.
+    """
+    if path == Path("-") and sys.stdout.isatty():
+        raise UsageError("a page is not for a terminal", f"name a file: {option} report.html")
+    check_free(path, force=force)
 
 
 def _check_place(path: Path, named: str, *, force: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 
 from voicebench.cli.load_report import are_under_load, load_report, only_one
 from voicebench.cli.options import Otlp, meant_results
-from voicebench.cli.output import Force, Output, check_free, write_text, write_with
+from voicebench.cli.output import Force, Output, check_free, check_page, write_text, write_with
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -104,8 +103,8 @@ def report(
         return
     check_free(output, force=force)
     form = form or form_of(output)
-    if form is Format.HTML and output is None and sys.stdout.isatty():
-        raise UsageError("a page is not for a terminal", "name a file: -o report.html")
+    if form is Format.HTML:
+        check_page(output or Path("-"), force=force)
     if long and form is not Format.CSV:
         raise UsageError("--long is for --format csv", "give both")
     if trend and form is not Format.HTML:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from string import Formatter
@@ -108,6 +109,28 @@ SENTENCES = {
 
 If the first figure is 1, the sentences of ``KIND.one`` are used where there are some.
 """
+STANDS_ON: Mapping[str, tuple[str, ...]] = {
+    "failed turns": ("errors.rate",),
+    "slow synthesis": ("stall.max", "synth_speed_x.p50"),
+    "stalls": ("stall.max", "gapless_start.p95", "first_audio.p95"),
+    "cold turn": ("first_audio.p50",),
+    "idle turn": ("first_audio.p50",),
+    "short warm-up": ("first_audio.p50",),
+    "busy machine": ("environment: load_1min", "environment: cores"),
+    "spread": ("first_audio.p95", "first_audio.p50"),
+    "connects in the turn": ("turns.jsonl: connections",),
+    "silence": ("leading_silence.p50",),
+    "slow first token": ("llm_ttft.p50", "first_audio.p50"),
+    "slow voice": ("tts_ttfb.p50", "first_audio.p50"),
+    "waits for the reply": ("first_chunk.p50", "llm_ttft.p50", "first_audio.p50"),
+    "waits for the chunk": ("first_chunk.p50", "llm_ttft.p50", "first_audio.p50"),
+    "slow computing": ("environment: target",),
+    "remark": ("turns.jsonl: remarks",),
+}
+"""The figures that a finding stands on; of what is no figure, where it is recorded.
+
+The findings on gates, on too few turns and on conversations name their metrics themselves.
+"""
 FAILURE_REMEDIES = {
     "connect": "check that the server runs and its address is right",
     "llm": "`voicebench doctor` checks the language model; a failing prompt is in turns.jsonl",
@@ -133,6 +156,20 @@ class Advice:
     def __str__(self) -> str:
         """Return both as one line."""
         return f"{self.finding}; {self.remedy}"
+
+    @property
+    def stands_on(self) -> tuple[str, ...]:
+        """The figures behind the finding, such as ``first_audio.p95``, the most important first."""
+        named = self.figures
+        if self.kind == "missed gate":
+            return (re.split("[<>]", str(named["gate"]), maxsplit=1)[0].strip(),)
+        metrics = str(named.get("metrics") or named.get("metric") or "")
+        if metrics:
+            statistic = named.get("percentile")
+            return tuple(
+                name if statistic is None else f"{name}.{statistic}" for name in metrics.split(", ")
+            )
+        return STANDS_ON.get(self.kind, ())
 
 
 class _Sentences(Formatter):

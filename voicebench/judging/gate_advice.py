@@ -38,9 +38,9 @@ EARLIER_CHUNK = "close the first chunk earlier: a smaller chunker.first_words"
 def explain(result: GateResult, summary: Summary) -> tuple[str, str]:
     """Return the finding on a gate that missed its limit, and the change that helps."""
     gate = result.gate
-    name, asked = gate.text.split(maxsplit=1)
+    name, _, limit = gate.text.partition(gate.operator)
     observed = form.quantity(result.observed, gate.unit)
-    finding = f"{name} is {observed}, and its gate asks for {asked}"
+    finding = f"{name.strip()} is {observed}, and its gate asks for {gate.operator} {limit.strip()}"
     if gate.metric is None:
         reason, remedy = _failures(summary)
     elif gate.metric.name in _BECAUSE:

@@ -53,6 +53,8 @@ class Verdict(StrEnum):
 
 OPEN = (Verdict.NOT_SHOWN, Verdict.UNDECIDED)
 """Verdicts that are neither a pass nor a failure: more turns may decide."""
+GRAVEST = (Verdict.FAIL, Verdict.NOT_MEASURED, Verdict.CLOSE, *OPEN)
+"""All verdicts that are no pass, the gravest first."""
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -177,8 +179,7 @@ def judge(
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
     """Return the gravest verdict; PASS if there is none."""
-    order = (Verdict.FAIL, Verdict.NOT_MEASURED, Verdict.CLOSE, *OPEN)
-    return next((verdict for verdict in order if verdict in verdicts), Verdict.PASS)
+    return next((verdict for verdict in GRAVEST if verdict in verdicts), Verdict.PASS)
 
 
 def _compare(gate: Gate, observed: float) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,14 @@ from load_folders import edit_level, written_capacity, written_load
 from voicebench.load.recorded.load_run import LoadRun, read_load_run
 from voicebench.report.html.charts import Spec
 from voicebench.report.html.level_charts import MOST_SECONDS, level_charts
+from voicebench.report.html.load_answers import load_answers
 from voicebench.report.html.load_charts import capacity_charts
 from voicebench.report.html.load_page import load_html
+from voicebench.report.html.two_load_runs import (
+    load_pair,
+    load_pair_answers,
+    load_pair_section,
+)
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +130,64 @@ def test_a_level_without_turns_is_not_drawn(tmp_path: Path) -> None:
 def test_several_runs_are_side_by_side(searched: LoadRun, failing: LoadRun) -> None:
     page = load_html([searched, failing], drawer=undrawn)
     assert "Side by side" in page
-    assert "search: Over callers" in page
-    assert "level: Level 1: 25 callers, held" in page
+    assert "A: Over callers" in page
+    assert "B: Level 1: 25 callers, held" in page
+    # A search and a level mean different things, so nothing of both is compared.
+    assert "Not compared" in page
+    assert "kind: capacity → load" in page
+    assert "no difference shown" not in page
+
+
+def test_two_searches_are_compared_with_both_curves_in_one_chart(searched: LoadRun) -> None:
+    pair = (searched, searched)
+    compared = load_pair(*pair)
+    better, carried, _ = load_pair_answers(pair, compared)
+    assert better.word == "Undecided"
+    assert better.because[0] == "callers confirmed: 3 → 3"
+    assert (carried.word, carried.css) == ("3 callers, confirmed", "good")
+    section = load_pair_section(pair, compared)
+    assert [sheet.title for sheet in section.sheets] == ["Capacity, in callers", "Level by level"]
+    [(_, words, spec)] = section.charts
+    assert {row["line"] for row in values_of(spec)} == {"A", "B"}
+    assert "A 1041 ms at 1 caller" in words
+    page = load_html(pair, drawer=undrawn)
+    assert page.index("What changed") < page.index("A: Verdicts")
+
+
+def test_the_first_screen_says_what_limits_and_what_is_next(failing: LoadRun) -> None:
+    enough, limits, after = load_answers(failing)
+    assert (enough.word, enough.css) == ("No", "bad")
+    assert enough.because[0] == "first_audio_due.p90 < 2s: 14.6 % good, 90 % needed, FAIL"
+    assert limits.word == "Turns that are late or stalled"
+    assert limits.because[-1] == "bad at 25 callers: 986 late or stalled, of 1154 turns"
+    assert "voicebench capacity" in after.word
+    assert after.because == ["at 25 callers, 986 of 1154 turns are late or stalled"]
+
+
+def test_a_run_without_a_verdict_is_neither_fast_enough_nor_better(
+    tmp_path: Path, searched: LoadRun
+) -> None:
+    folder = written_capacity(tmp_path, at_least=2)
+    (folder / "INCOMPLETE").touch()
+    stopped = read_load_run(folder)
+    assert [answer.word for answer in load_answers(stopped)][::2] == [
+        *("No verdict", "hold the load again"),
+    ]
+    better, carried, _ = load_pair_answers((searched, stopped), load_pair(searched, stopped))
+    assert (better.word, better.css) == ("May not be judged", "unsure")
+    assert carried.word == "No verdict"
+
+
+def test_no_word_of_a_run_under_load_becomes_markup(tmp_path: Path) -> None:
+    folder = written_load(tmp_path, 25)
+    hostile = "<script>window.pwned=1</script>"
+    settings = json.loads((folder / "settings.json").read_text())
+    settings["run"]["name"] = settings["run"]["target"] = hostile
+    (folder / "settings.json").write_text(json.dumps(settings))
+    run = read_load_run(folder)
+    for page in (load_html([run], drawer=undrawn), load_html([run, run], drawer=undrawn)):
+        assert page.count("<script>") == 1
+        assert "&lt;script&gt;window.pwned" in page
 
 
 @needs_chromium

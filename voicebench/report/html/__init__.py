@@ -12,7 +12,8 @@ security policy inside the file allows the page's own script by its hash, and no
 
 from __future__ import annotations
 
-from voicebench.report.html.page import Section, html_report
+from voicebench.report.html.page import html_report
+from voicebench.report.html.parts import Section
 from voicebench.report.html.trend import trend_of, trend_sections
 
 __all__ = ["Section", "html_report", "trend_of", "trend_sections"]

@@ -1,4 +1,4 @@
-"""Parts of the charts of runs under load: size, colours, frame."""
+"""Parts of charts: size, colours, frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from voicebench.report.html.charts import TEMPLATES, Spec
 
 WIDTH = 280
 HEIGHT = 150
-LoadChart = tuple[str, str, Spec]
+TitledChart = tuple[str, str, Spec]
 """The title, words that say the same, and the specification."""
 CONFIG = json.loads((TEMPLATES / "config.vl.json").read_text(encoding="utf-8"))
 

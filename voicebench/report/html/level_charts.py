@@ -13,7 +13,7 @@ import numpy as np
 from voicebench import format as form
 from voicebench.load.loaded_turn import REFUSED, Values, mean_in_flight
 from voicebench.load.recorded.judged_again import RecordedLevel
-from voicebench.report.html.chart_layers import LoadChart, colour_scale, layered
+from voicebench.report.html.chart_layers import TitledChart, colour_scale, layered
 from voicebench.report.html.charts import Spec
 
 MOST_SECONDS = 600
@@ -22,7 +22,7 @@ MOST_CALLERS = 400
 """Of more callers, evenly ranked ones are drawn."""
 
 
-def level_charts(level: RecordedLevel) -> list[LoadChart]:
+def level_charts(level: RecordedLevel) -> list[TitledChart]:
     """Return the charts of one level: in flight, refusals and lag by the second, stalls."""
     turns = level.held.turns
     if not turns.n:
@@ -35,7 +35,7 @@ def level_charts(level: RecordedLevel) -> list[LoadChart]:
     return [*charts, stalls] if stalls is not None else charts
 
 
-def _by_second(level: RecordedLevel, edges: Values, step_s: int) -> Iterator[LoadChart]:
+def _by_second(level: RecordedLevel, edges: Values, step_s: int) -> Iterator[TitledChart]:
     turns = level.held.turns
     each = "second" if step_s == 1 else f"{step_s} s"
     busy = mean_in_flight(turns, edges)
@@ -65,7 +65,7 @@ def _by_second(level: RecordedLevel, edges: Values, step_s: int) -> Iterator[Loa
         yield "Delays of the client itself", f"{words}: the largest in each {each}.", spec
 
 
-def stall_chart(level: RecordedLevel) -> LoadChart | None:
+def stall_chart(level: RecordedLevel) -> TitledChart | None:
     """Return the stalled turns of each caller in the window, most first; None if unobserved."""
     inside = level.held.measured
     stalls = inside.values.get("stall_count")

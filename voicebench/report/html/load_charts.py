@@ -10,14 +10,14 @@ from voicebench.load.level_document import offered
 from voicebench.load.recorded.judged_again import RecordedLevel
 from voicebench.load.recorded.level_intervals import LevelFigure, good_share, quantile_of
 from voicebench.load.recorded.load_run import LoadRun
-from voicebench.report.html.chart_layers import LoadChart, colour_scale, layered
+from voicebench.report.html.chart_layers import TitledChart, colour_scale, layered
 from voicebench.report.html.charts import Spec
 
 DUE, SENT = "as due", "as sent"
 COLOURS = {"holds": "var(--good)", "fails": "var(--bad)", "invalid": "var(--bad)"}
 
 
-def capacity_charts(run: LoadRun) -> list[LoadChart]:
+def capacity_charts(run: LoadRun) -> list[TitledChart]:
     """Return the charts over callers of a search; none of a run of one level."""
     levels = longest_of_each(run.levels)
     if len(levels) < 2:
@@ -39,7 +39,7 @@ def longest_of_each(levels: Sequence[RecordedLevel]) -> list[RecordedLevel]:
     return [found[callers] for callers in sorted(found)]
 
 
-def latency_chart(run: LoadRun, levels: Sequence[RecordedLevel]) -> LoadChart | None:
+def latency_chart(run: LoadRun, levels: Sequence[RecordedLevel]) -> TitledChart | None:
     """Return first audio over callers: p50 and p95 as due, and p95 as sent."""
     rows: list[dict[str, object]] = []
     # The later ones are drawn on top; where nothing was late, both p95 are the same line.
@@ -52,7 +52,7 @@ def latency_chart(run: LoadRun, levels: Sequence[RecordedLevel]) -> LoadChart | 
     for name, metric, q in lines:
         shown = [(level, quantile_of(level, metric, q)) for level in levels]
         known = [(level, figure) for level, figure in shown if figure is not None]
-        rows += [_point(level, figure, name) for level, figure in known]
+        rows += [level_point(level, figure, name) for level, figure in known]
         if known:
             (first, low), (last, high) = known[0], known[-1]
             words.append(
@@ -61,7 +61,7 @@ def latency_chart(run: LoadRun, levels: Sequence[RecordedLevel]) -> LoadChart | 
             )
     if not rows:
         return None
-    limit = _first_audio_limit(run)
+    limit = first_audio_limit_of(run)
     if limit is not None:
         words.append(f"the limit is {form.quantity(limit, 'ms')}")
     names = [name for name, _, _ in lines]
@@ -69,13 +69,13 @@ def latency_chart(run: LoadRun, levels: Sequence[RecordedLevel]) -> LoadChart | 
     return "First audio over callers", "; ".join(words) + ".", spec
 
 
-def good_chart(run: LoadRun, levels: Sequence[RecordedLevel]) -> LoadChart | None:
+def good_chart(run: LoadRun, levels: Sequence[RecordedLevel]) -> TitledChart | None:
     """Return the share of good turns over callers."""
     shown = [(level, good_share(level, run.gates)) for level in levels]
     known = [(level, figure) for level, figure in shown if figure is not None]
     if not known:
         return None
-    rows = [_point(level, figure, "good turns", 100.0) for level, figure in known]
+    rows = [level_point(level, figure, "good turns", 100.0) for level, figure in known]
     needed = min((gate.share for gate in run.gates), default=None)
     limit = None if needed is None else 100 * needed
     (first, low), (last, high) = known[0], known[-1]
@@ -89,7 +89,7 @@ def good_chart(run: LoadRun, levels: Sequence[RecordedLevel]) -> LoadChart | Non
     return "Good turns over callers", f"{words}.", spec
 
 
-def path_chart(run: LoadRun) -> LoadChart:
+def path_chart(run: LoadRun) -> TitledChart:
     """Return the callers of each level in the order in which they were held."""
     rows: list[dict[str, object]] = [
         {
@@ -107,7 +107,7 @@ def path_chart(run: LoadRun) -> LoadChart:
             "type": "quantitative",
             "axis": {"title": "level", "format": "d", "tickMinStep": 1, "grid": False},
         },
-        "y": _callers("y"),
+        "y": callers_axis("y"),
     }
     spec = layered(
         rows,
@@ -135,9 +135,10 @@ def _seeming(result: str) -> str:
     )
 
 
-def _point(
+def level_point(
     level: RecordedLevel, figure: LevelFigure, name: str, factor: float = 1.0
 ) -> dict[str, object]:
+    """Return a level as a point of the line ``name``, with its interval."""
     low, high = figure.interval.low, figure.interval.high
     # An end that the turns cannot bound is drawn at the value.
     return {
@@ -173,7 +174,7 @@ def _over_callers(
             "transform": [{"filter": f"datum.line != 'p95 {SENT}'"}],
             "mark": {"type": "rule", "opacity": 0.35, "strokeWidth": 4},
             "encoding": {
-                "x": _callers("x"),
+                "x": callers_axis("x"),
                 "y": {**value, "field": "low"},
                 "y2": {"field": "high"},
                 "color": {**colour, "legend": None},
@@ -182,7 +183,7 @@ def _over_callers(
         {
             "mark": {"type": "line", "opacity": 0.9, "point": {"size": 26, "filled": True}},
             "encoding": {
-                "x": _callers("x"),
+                "x": callers_axis("x"),
                 "y": value,
                 "color": colour,
                 "strokeWidth": widths,
@@ -201,7 +202,8 @@ def _over_callers(
     return layered(rows, layers)
 
 
-def _callers(_axis: str) -> Spec:
+def callers_axis(_axis: str) -> Spec:
+    """Return the encoding of a level's callers, on a logarithmic axis."""
     return {
         "field": "callers",
         "type": "quantitative",
@@ -210,7 +212,7 @@ def _callers(_axis: str) -> Spec:
     }
 
 
-def _first_audio_limit(run: LoadRun) -> float | None:
+def first_audio_limit_of(run: LoadRun) -> float | None:
     """Return the first limit that a gate sets to first audio from the due moment, in ms."""
     for gate in (one.gate for one in run.gates):
         if gate.metric is not None and gate.metric.name == "first_audio_due_ms":

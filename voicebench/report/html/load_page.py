@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import cycle
 
 from voicebench.load.recorded.judged_again import RecordedLevel
+from voicebench.load.recorded.load_advice import load_advice
+from voicebench.load.recorded.load_comparison import LoadComparison
 from voicebench.load.recorded.load_history import load_history
 from voicebench.load.recorded.load_run import LoadRun
 from voicebench.report.console.load_sheets import (
@@ -16,9 +19,12 @@ from voicebench.report.console.load_sheets import (
 from voicebench.report.console.sheets import final_line, names
 from voicebench.report.html.charts import Spec, draw
 from voicebench.report.html.level_charts import level_charts
+from voicebench.report.html.load_answers import load_answers
 from voicebench.report.html.load_charts import capacity_charts
-from voicebench.report.html.page import Head, Section, html_report
+from voicebench.report.html.page import LETTERS, html_report
+from voicebench.report.html.parts import Head, Section
 from voicebench.report.html.trend import trend_up_to
+from voicebench.report.html.two_load_runs import load_pair, load_pair_answers, load_pair_section
 from voicebench.report.load_head import load_warnings
 
 OVER_CALLERS = (
@@ -36,14 +42,23 @@ BY_SECOND = (
 def load_html(
     runs: Sequence[LoadRun],
     *,
+    compared: LoadComparison | None = None,
     more: Sequence[Section] = (),
     drawer: Callable[[Spec], str] = draw,
 ) -> str:
-    """Return the page of one run, or of several side by side; ``more`` sections come last."""
+    """Return the page of one run, or of several side by side; ``more`` sections come last.
+
+    Two runs are compared, as ``compared`` has it if it is given.
+    """
     called = names(runs)
+    letters = [f"{letter}: " if len(runs) > 1 else "" for letter, _ in zip(cycle(LETTERS), runs)]
+    advice = [
+        (f"{letter}{name}" if letter else "", load_advice(run))
+        for letter, name, run in zip(letters, called, runs, strict=True)
+    ]
     heads = [
         Head(
-            name=name,
+            name=f"{letter}{name}",
             verdict=final_line(run.final),
             word=run.final.word,
             line=load_line(run),
@@ -52,14 +67,27 @@ def load_html(
             environment=run.environment,
             settings=run.settings,
         )
-        for name, run in zip(called, runs, strict=True)
+        for letter, name, run in zip(letters, called, runs, strict=True)
     ]
     sections: list[Section] = []
+    answers = load_answers(runs[0]) if len(runs) == 1 else []
+    if len(runs) == 2:
+        pair = (runs[0], runs[1])
+        compared = compared or load_pair(*pair)
+        answers = load_pair_answers(pair, compared)
+        sections.append(load_pair_section(pair, compared))
     if len(runs) > 1:
         sections.append(Section("Side by side", load_side_by_side(runs)))
-    for name, run in zip(called, runs, strict=True):
-        sections += _sections(run, f"{name}: " if len(runs) > 1 else "")
-    return html_report([], sections=[*sections, *more], heads=heads, drawer=drawer)
+    for letter, run in zip(letters, runs, strict=True):
+        sections += _sections(run, letter)
+    return html_report(
+        [],
+        sections=[*sections, *more],
+        heads=heads,
+        answers=answers,
+        advice=advice,
+        drawer=drawer,
+    )
 
 
 def load_trend_of(runs: Sequence[LoadRun]) -> list[Section]:

@@ -9,13 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
-from rich.text import Text
-
 from voicebench import format as form
-from voicebench.figures.metrics import BY_NAME, METRICS, Metric
+from voicebench.judging.advice_sentences import Advice
 from voicebench.judging.comparability import flattened
-from voicebench.judging.final import Word
-from voicebench.judging.gates import GateResult
+from voicebench.report.compared_runs import ComparedRuns, compared_runs
 from voicebench.report.console.sheets import (
     filled_columns,
     final_line,
@@ -24,24 +21,18 @@ from voicebench.report.console.sheets import (
     sheets_of,
     side_by_side,
 )
-from voicebench.report.console.style import VERDICT_STYLES, Column, Sheet
-from voicebench.report.console.verdicts import label
+from voicebench.report.console.style import Sheet
 from voicebench.report.head import warnings_of
+from voicebench.report.html.answers import run_answers
 from voicebench.report.html.calls import (
     CALL_HEIGHT,
     WAIT_HEIGHT,
     PageCalls,
     page_calls,
 )
-from voicebench.report.html.charts import (
-    MOST_POINTS,
-    TEMPLATES,
-    LimitLine,
-    Sample,
-    Spec,
-    chart,
-    draw,
-)
+from voicebench.report.html.charts import MOST_POINTS, TEMPLATES, Spec, draw
+from voicebench.report.html.metric_charts import distributions, observed_metrics
+from voicebench.report.html.parts import Head, PageAnswer, Section, cell_classes, verdict_class
 from voicebench.report.html.picture import HEIGHT, SPAN
 from voicebench.report.html.turns import (
     AUDIO_BYTES,
@@ -51,55 +42,14 @@ from voicebench.report.html.turns import (
     shortened,
     waterfall,
 )
+from voicebench.report.html.two_runs import comparison_answers, comparison_section
 from voicebench.report.templating import filled
 from voicebench.results.run import RecordedRun
 
 SLOWEST = 5
-FIRST_METRICS = (
-    "first_audio_ms",
-    "first_sound_ms",
-    "gapless_start_ms",
-    "llm_total_ms",
-    "tts_ttfb_ms",
-    "llm_ttft_ms",
-)
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 PHONE_SPARE = 2
 """On a phone, columns of the verdicts that are spared more easily than this are hidden."""
-CLASSES = {
-    "green": "good",
-    "red": "bad",
-    "yellow": "near",
-    "magenta": "unsure",
-    "dim": "quiet",
-    "bold": "strong",
-}
-"""The class in the page's style sheet for each of the terminal's styles."""
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A further part of the page, such as a history: tables, and charts as Vega-Lite."""
-
-    title: str
-    sheets: Sequence[Sheet] = ()
-    charts: Sequence[tuple[str, str, Spec]] = ()
-    """Each chart has a title, and words that say the same."""
-    intro: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The head of a run that is shown in sections: its verdict, its line and its notes."""
-
-    name: str
-    verdict: str
-    word: Word
-    line: str
-    folder: str
-    environment: Mapping[str, object]
-    settings: Mapping[str, object]
-    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +81,16 @@ def html_report(
     sort: bool = False,
     sections: Sequence[Section] = (),
     heads: Sequence[Head] = (),
+    answers: Sequence[PageAnswer] = (),
+    advice: Sequence[tuple[str, Sequence[Advice]]] = (),
+    two: ComparedRuns | None = None,
     drawer: Callable[[Spec], str] = draw,
 ) -> str:
     """Return the page. ``sort`` puts the slowest turn first; ``sections`` come after the runs.
 
-    ``heads`` are of runs that are shown in ``sections`` alone. A page without runs and heads has
-    the title of its first section.
+    ``heads``, ``answers`` and ``advice`` (with the name of its run) are of runs that are shown in
+    ``sections`` alone. A page without runs and heads has the title of its first section. Two runs
+    are compared, as ``two`` has it if it is given.
     """
     script = (TEMPLATES / "script.js").read_text(encoding="utf-8")
     audio = AudioBudget(AUDIO_BYTES)
@@ -144,39 +98,40 @@ def html_report(
         _page_run(run, name, letter, audio, sort=sort)
         for run, name, letter in zip(runs, names(runs), cycle(LETTERS), strict=False)
     ]
-    gated = {
-        result.gate.metric.name for run in runs for result in run.gate_results if result.gate.metric
-    }
-    observed = [
-        metric for metric in METRICS if any(run.summary.metrics[metric.name].values for run in runs)
-    ]
+    if two is None and len(runs) == 2:
+        two = compared_runs(runs[0], runs[1])
     environments = [*(run.environment for run in runs), *(head.environment for head in heads)]
-    first = [*FIRST_METRICS, *sorted(gated - set(FIRST_METRICS))]
+    first, other = distributions(shown, drawer)
+    observed = observed_metrics(shown)
     values = {
-        "css": _css,
+        "css": cell_classes,
         "facts": _facts,
         "filled_columns": filled_columns,
         "final_line": final_line,
         "first_audio_line": first_audio_line,
         "phone_spare": PHONE_SPARE,
-        "verdict_class": lambda word: CLASSES[VERDICT_STYLES[word]],
+        "verdict_class": verdict_class,
         "warnings_of": warnings_of,
         "zip": zip,
         "title": " · ".join([*(one.name for one in shown), *(one.name for one in heads)])
         or sections[0].title,
         "heads": heads,
+        "answers": answers or _answers(runs, two),
+        "advice": [
+            (name, found)
+            for name, found in [*((_named(one, runs), one.run.advice) for one in shown), *advice]
+            if found
+        ],
         "runs": shown,
-        "compared": side_by_side(runs) if len(runs) > 1 else [],
-        "first_charts": [
-            _chart(BY_NAME[name], shown, drawer) for name in first if BY_NAME[name] in observed
-        ],
-        "other_charts": [
-            _chart(metric, shown, drawer) for metric in observed if metric.name not in first
-        ],
+        "compared": _compared(runs, two),
+        "all_metrics": side_by_side(runs)[-1] if two is not None else None,
+        "first_charts": first,
+        "other_charts": other,
         "points": MOST_POINTS,
         "sections": sections,
         "drawer": drawer,
         "metrics": observed,
+        "names_observed": {metric.short_name: metric.name for metric in observed},
         "version": next(iter(environments), {}).get("voicebench"),
         "sort": sort,
         "span": SPAN,
@@ -189,6 +144,27 @@ def html_report(
         "digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
     return filled(TEMPLATES / "report.html.j2", values)
+
+
+def _named(one: PageRun, runs: Sequence[RecordedRun]) -> str:
+    return f"{one.letter}: {one.name}" if len(runs) > 1 else ""
+
+
+def _answers(runs: Sequence[RecordedRun], two: ComparedRuns | None) -> list[PageAnswer]:
+    """Return the answers of one run or of two; of more, each head has its verdict."""
+    if two is not None:
+        return comparison_answers(two)
+    return run_answers(runs[0]) if len(runs) == 1 else []
+
+
+def _compared(runs: Sequence[RecordedRun], two: ComparedRuns | None) -> list[Section]:
+    """Return the runs side by side: two with their differences, more with their figures."""
+    if len(runs) < 2:
+        return []
+    sheets = side_by_side(runs)
+    if two is None:
+        return [Section("", sheets)]
+    return [Section("", sheets[:-1]), comparison_section(two)]
 
 
 def _page_run(
@@ -206,61 +182,6 @@ def _page_run(
         waterfall=None if calls else waterfall(run, audio, sort=sort),
         calls=calls,
     )
-
-
-def _chart(
-    metric: Metric, runs: Sequence[PageRun], drawer: Callable[[Spec], str]
-) -> tuple[str, str, str]:
-    """Return the title of a metric's chart, its SVG, and words that say the same."""
-    samples = [
-        Sample(page_run.letter, page_run.run.columns.usable(metric), page_run.run.summary.turns)
-        for page_run in runs
-        if page_run.run.summary.metrics[metric.name].values
-    ]
-    results = [result for page_run in runs for result in page_run.run.gate_results]
-    svg = drawer(chart(metric, samples, _targets(metric, results)))
-    return label(metric.name), svg, " ".join(_in_words(metric, page_run, runs) for page_run in runs)
-
-
-def _targets(metric: Metric, results: Sequence[GateResult]) -> list[LimitLine]:
-    """Return the limits that gates set to values of the metric, each once."""
-    found: dict[float, str] = {}
-    for gate in (result.gate for result in results):
-        if gate.metric is not metric or gate.statistic == "stdev":
-            continue
-        if gate.argument is None:
-            name = f"{gate.statistic} {gate.operator} {form.limit(gate.limit, gate.unit)}"
-            found.setdefault(gate.limit, name)
-        else:
-            name = f"{gate.statistic} {form.limit(gate.argument, metric.unit)}"
-            found.setdefault(gate.argument, name)
-    return [LimitLine(at, name) for at, name in sorted(found.items())]
-
-
-def _in_words(metric: Metric, page_run: PageRun, runs: Sequence[PageRun]) -> str:
-    found = page_run.run.summary.metrics[metric.name]
-    who = f"{page_run.letter}: " if len(runs) > 1 else ""
-    if not found.values:
-        return f"{who}not observed."
-    tail, carried = found.quantile(95)
-    parts = [
-        f"{who}{form.plural(len(found.values), 'value')}",
-        f"from {form.quantity(min(found.values), metric.unit)}",
-        f"to {form.quantity(found.largest(), metric.unit)}",
-        f"median {form.quantity(found.quantile(50)[0], metric.unit)}",
-    ]
-    if carried:
-        parts.append(f"p95 {form.quantity(tail, metric.unit)}")
-    return ", ".join(parts) + "."
-
-
-def _css(column: Column, most_spare: int | None, cell: Text | None = None) -> str:
-    """Return the classes of a cell; a phone hides columns above ``most_spare``."""
-    classes = ["number" if column.justify == "right" else "text"]
-    if most_spare is not None and column.spare > most_spare:
-        classes.append("wide")
-    styles = [] if cell is None else str(cell.style).split()
-    return " ".join([*classes, *(CLASSES[style] for style in styles if style in CLASSES)])
 
 
 def _facts(tree: Mapping[str, object]) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,7 @@ from voicebench import format as form
 from voicebench.figures.figure import Figure
 from voicebench.report.console.style import QUIET, Column, Sheet
 from voicebench.report.html.charts import TEMPLATES, Spec
-from voicebench.report.html.page import Section
+from voicebench.report.html.parts import Section
 from voicebench.report.templating import filled
 from voicebench.results.history import History, Point, run_history
 from voicebench.results.run import RecordedRun
