@@ -26,13 +26,19 @@ def command(results: Path, *more: str) -> list[str]:
 TWO_CANDIDATES = ("--vary", "chunker.first_words=1,4")
 
 
-@pytest.mark.usefixtures("scripted_time")
+@pytest.mark.usefixtures("scripted_time", "undrawn")
 def test_the_best_candidate_is_written(voicebench: Command, tmp_path: Path) -> None:
-    best = tmp_path / "best.toml"
+    best, page = tmp_path / "best.toml", tmp_path / "tuned.html"
     # So many that a later first audio is shown.
-    more = (*TWO_CANDIDATES, "--runs", "7", "-o", str(best), "--json")
+    more = (*TWO_CANDIDATES, "--runs", "7", "-o", str(best), "--json", "--html", str(page))
     ran = voicebench(*command(tmp_path / "results", *more))
     assert ran.code == 0
+    content = page.read_text(encoding="utf-8")
+    assert '<b class="good">first_words=1</b>' in content
+    assert f"voicebench run {best}" in content
+    again = voicebench(*command(tmp_path / "results", *TWO_CANDIDATES, "--html", str(page)))
+    assert (again.code, page.read_text(encoding="utf-8")) == (2, content)
+    assert "is there already; give --force to replace it" in again.err
     document = json.loads(ran.out)
     assert document["best"] == {"chunker.first_words": 1}
     early, late = document["candidates"]
@@ -57,15 +63,17 @@ def test_nothing_but_what_was_varied_is_written(voicebench: Command, tmp_path: P
     )
 
 
-@pytest.mark.usefixtures("scripted_time")
+@pytest.mark.usefixtures("scripted_time", "undrawn")
 def test_four_turns_are_too_few_to_choose(voicebench: Command, tmp_path: Path) -> None:
-    best = tmp_path / "best.toml"
-    more = (*TWO_CANDIDATES, "--runs", "4", "-o", str(best))
+    best, page = tmp_path / "best.toml", tmp_path / "tuned.html"
+    more = (*TWO_CANDIDATES, "--runs", "4", "-o", str(best), "--html", str(page))
     ran = voicebench(*command(tmp_path / "results", *more))
     assert ran.code == 5
     assert "too few turns to choose: at least 6 turns of each candidate would decide" in ran.out
     assert not best.exists()
-    document = json.loads(voicebench(*command(tmp_path / "results", *more, "--json")).out)
+    assert "None is chosen" in page.read_text(encoding="utf-8")
+    again = command(tmp_path / "results", *more, "--force", "--json")
+    document = json.loads(voicebench(*again).out)
     assert document["best"] is None
     assert document["turns_needed"] == 6
     assert [row["standing"] for row in document["candidates"]] == ["in doubt", "in doubt"]

@@ -316,7 +316,7 @@ ROOMS = (
     ),
     Room(
         "report.html",
-        "one HTML page that opens offline",
+        "pages in HTML that open offline: of a run, of two, of a sweep, of a trend, of load",
         (
             "audio",
             "figures",
@@ -388,6 +388,7 @@ ROOMS = (
             "remote",
             "remote.clients",
             "remote.connection",
+            "report",
             "report.console",
             "report.exchange",
             "report.html",

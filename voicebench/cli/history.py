@@ -71,6 +71,10 @@ def history(
 
     if as_csv and as_json:
         raise UsageError("--json and --csv both want stdout", "give one of them")
+    if page == Path("-") and (as_csv or as_json):
+        raise UsageError(
+            "--html - and a document both want stdout", "name a file: --html trend.html"
+        )
     if sprints and (name or metrics):
         raise UsageError("--sprints takes no name and no --metric", "leave them out")
     check_page(page, force=force, option="--html")
@@ -140,9 +144,9 @@ def _cells(point: Point) -> dict[str, object]:
 
 
 def _write_page(found: History, path: Path, *, force: bool) -> None:
-    from voicebench.report.html import html_report, trend_sections
+    from voicebench.report.html.trend_page import trend_html
 
-    write_text(path, html_report([], sections=trend_sections(found)), force=force)
+    write_text(path, trend_html(found), force=force)
 
 
 def _print_tables(found: History) -> None:

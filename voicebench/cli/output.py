@@ -102,10 +102,15 @@ def check_free(path: Path | None, *, force: bool, option: str = "") -> None:
 
 
 def check_page(path: Path | None, *, force: bool, option: str = "-o") -> None:
-    """Raise `UsageError` if a page cannot be written to ``path``, or if that is a terminal.
+    """Raise `UsageError` if a page cannot be drawn, or not be written to ``path``.
 
-    None means no page; ``option`` is the one that names the file.
+    A terminal is no place for it. None means no page; ``option`` is the one that names the file.
     """
+    if path is None:
+        return
+    from voicebench.machine.extras import require
+
+    require("html", "take another format")
     if path == Path("-") and sys.stdout.isatty():
         raise UsageError("a page is not for a terminal", f"name a file: {option} report.html")
     check_free(path, force=force)

@@ -19,7 +19,15 @@ from voicebench.cli.options import (
     effective_settings,
     meant_result,
 )
-from voicebench.cli.output import Force, check_free, print_json, print_sheet, write_text
+from voicebench.cli.output import (
+    Force,
+    Page,
+    check_free,
+    check_page,
+    print_json,
+    print_sheet,
+    write_text,
+)
 from voicebench.cli.server_options import KeyEnv, LlmUrl, Server, TtsUrl, server_settings
 from voicebench.cli.shown import to_stderr
 from voicebench.errors import CannotMeasure, ExitCode, UsageError
@@ -28,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from voicebench.measuring.sweep import Candidate, CandidateResult, Sweep
+    from voicebench.report.console.style import Sheet
     from voicebench.report.console.tuning_table import TradeOffRow
     from voicebench.settings import Effective
 
@@ -76,6 +85,7 @@ def tune(
     force: Force = False,
     assignments: Set = None,
     as_json: Json = False,
+    page: Page = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")] = False,
 ) -> None:
     """Find the settings with the earliest first audio.
@@ -92,6 +102,8 @@ def tune(
       voicebench tune --vary chunker.first_words=2,3 --vary run.threads=1,2 -o best.toml
 
       voicebench tune --replay results/20260101T120000Z-default
+
+      voicebench tune --runs 30 --html tuned.html
     """
     from rich.console import Console
 
@@ -100,6 +112,9 @@ def tune(
     from voicebench.report.console.tuning_table import choice_line, tuning_sheet
 
     check_free(output, force=force)
+    check_page(page, force=force, option="--html")
+    if as_json and page == Path("-"):
+        raise UsageError("--json and --html both want stdout", "name a file: --html page.html")
     named = {
         "run.runs": runs,
         "run.warmup": warmup,
@@ -133,16 +148,21 @@ def tune(
             "compared": choice.figure.name,
         }
         print_json(document | {"candidates": [row.as_dict() for row in rows]})
-    else:
-        title = "What if, by replay" if replay is not None else "Measured in turn"
-        print_sheet(Console(), tuning_sheet(rows, title, line))
+    title = "What if, by replay" if replay is not None else "Measured in turn"
+    sheet = tuning_sheet(rows, title, line)
+    command = ""
+    if best is not None and output is not None:
+        command = _command(base, config, output, best)
+    if page is not None:
+        _write_page(sweep, rows, sheet, (base.settings.run.name, line, command), page, force=force)
+    if not as_json and page != Path("-"):
+        print_sheet(Console(), sheet)
     if best is None:
         to_stderr(line)
         raise typer.Exit(ExitCode.INTERRUPTED if sweep.interrupted else ExitCode.UNDECIDED)
     if output is not None:
         write_text(output, _as_toml(best), force=force)
         if not quiet:
-            command = _command(base, config, output, best)
             to_stderr(f"settings: {output}; measure with: {command}")
 
 
@@ -194,6 +214,25 @@ def _replay(result: Path, found: Sequence[Candidate]) -> Sweep:
         ]
         results.append(result_of(candidate, digest_of(replayed)))
     return Sweep(tuple(results))
+
+
+def _write_page(
+    sweep: Sweep,
+    rows: Sequence[TradeOffRow],
+    sheet: Sheet,
+    words: tuple[str, str, str],
+    path: Path,
+    *,
+    force: bool,
+) -> None:
+    """Write the page; ``words`` are the run's name, the choice and the command to measure it."""
+    from voicebench.figures.metrics import FIRST_AUDIO
+    from voicebench.report.html.tuning_page import SweepPage, tuning_html
+
+    name, line, command = words
+    values = [result.side.columns.usable(FIRST_AUDIO) for result in sweep.results]
+    content = SweepPage(f"Sweep: {name}", rows, values, sheet, line, command)
+    write_text(path, tuning_html(content), force=force)
 
 
 def _row(result: CandidateResult, standing: str) -> TradeOffRow:

@@ -11,8 +11,9 @@ from recorded_folders import write_result
 
 from voicebench.figures.figure import parse_figure
 from voicebench.figures.intervals import Interval
-from voicebench.report.html import html_report, trend_of, trend_sections
+from voicebench.report.html import trend_of, trend_sections
 from voicebench.report.html.trend import MOST_ROWS, chart, in_words
+from voicebench.report.html.trend_page import trend_html
 from voicebench.results.history import Point, run_history
 from voicebench.results.run import read_run
 
@@ -99,8 +100,8 @@ def test_the_page_of_a_result_does_not_change_when_later_runs_come(results: Path
 
 
 def test_a_page_of_the_trend_alone_has_no_empty_parts(results: Path) -> None:
-    page = html_report([], sections=trend_sections(run_history(results)))
-    assert "<title>History: nightly: voicebench</title>" in page
+    page = trend_html(run_history(results), drawer=lambda _spec: "<svg></svg>")
+    assert "<title>History: voicebench</title>" in page
     assert page.count("<h2") == 2
     assert 'id="waterfall"' not in page
     assert page.count("<svg") > 6

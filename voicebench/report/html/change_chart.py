@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from voicebench.figures.comparison import ComparedFigure, Outcome
-from voicebench.report.html.chart_layers import TitledChart, colour_scale, layered
+from voicebench.report.html.chart_layers import ROOM, TitledChart, colour_scale, layered
 from voicebench.report.html.charts import Spec
 
 ROW = 22
@@ -70,7 +70,7 @@ def change_chart(compared: Sequence[ComparedFigure]) -> TitledChart | None:
             },
         ],
     )
-    spec |= {"width": BARS, "height": ROW * len(rows)}
+    spec |= {"padding": ROOM, "width": BARS, "height": ROW * len(rows)}
     words = ", ".join(f"{row['figure']} {row['change']:+.0f} % ({row['verdict']})" for row in rows)
     return "Changes from A to B", f"{words}.", spec
 

@@ -27,6 +27,10 @@ def colour_scale(field: str, names: Sequence[str], colours: Sequence[str]) -> Sp
     }
 
 
+ROOM = {"left": 18, "right": 8, "top": 5, "bottom": 5}
+"""Room around a chart with names beside it: a browser's letters may be wider than the drawer's."""
+
+
 def layered(rows: Sequence[dict[str, object]], layers: Sequence[Spec]) -> Spec:
     """Return the chart of these rows in layers."""
     return {

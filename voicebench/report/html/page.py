@@ -84,6 +84,7 @@ def html_report(
     answers: Sequence[PageAnswer] = (),
     advice: Sequence[tuple[str, Sequence[Advice]]] = (),
     two: ComparedRuns | None = None,
+    title: str = "",
     drawer: Callable[[Spec], str] = draw,
 ) -> str:
     """Return the page. ``sort`` puts the slowest turn first; ``sections`` come after the runs.
@@ -113,9 +114,11 @@ def html_report(
         "verdict_class": verdict_class,
         "warnings_of": warnings_of,
         "zip": zip,
-        "title": " · ".join([*(one.name for one in shown), *(one.name for one in heads)])
+        "title": title
+        or " · ".join([*(one.name for one in shown), *(one.name for one in heads)])
         or sections[0].title,
         "heads": heads,
+        "conditioned": [head for head in heads if head.environment or head.settings],
         "answers": answers or _answers(runs, two),
         "advice": [
             (name, found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.text import Text
 
@@ -42,8 +42,8 @@ class Head:
     word: Word
     line: str
     folder: str
-    environment: Mapping[str, object]
-    settings: Mapping[str, object]
+    environment: Mapping[str, object] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
     warnings: Sequence[str] = ()
 
 
