@@ -32,7 +32,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Results and output": (
         *("--name", "--results", "--json", "--csv", "--force", "--junit", "--result-file"),
-        *("--prom", "--otlp", "--quiet", "--output"),
+        *("--prom", "--otlp", "--html", "--quiet", "--output"),
     ),
 }
 """Group to its options; what is in none is listed under *Other options*."""
