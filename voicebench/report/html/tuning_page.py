@@ -32,7 +32,7 @@ TRADE_OFF = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SweepPage:
-    """What the page of a sweep shows."""
+    """Content of the page of a sweep."""
 
     title: str
     rows: Sequence[TradeOffRow]
