@@ -23,6 +23,11 @@ class ServedProcess:
         """The URL of the voice socket."""
         return self.url.replace("http://", "ws://") + "/v1/voice"
 
+    @property
+    def realtime_url(self) -> str:
+        """Where it takes Realtime sessions."""
+        return self.url.replace("http://", "ws://") + "/v1/realtime"
+
     def kill(self) -> None:
         """End it without a farewell."""
         self.process.kill()

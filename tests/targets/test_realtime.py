@@ -259,7 +259,7 @@ def failure_of(
     with target_at(script) as (target, _):
         target.prepare()
         if limits is not None:
-            target._service.access = replace(target._service.access, timeouts=limits)
+            target.service.access = replace(target.service.access, timeouts=limits)
         began = time.monotonic()
         failure = turn_of(target)[-1]
         assert time.monotonic() - began < GIVEN_UP_S

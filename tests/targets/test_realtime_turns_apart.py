@@ -133,15 +133,15 @@ def test_what_came_before_the_request_is_no_answer_though_its_end_comes_after_it
     with target_at(script) as (target, _):
         target.check()
         assert half_sent.wait(LONGEST_S)
-        connected = target._service._open
+        connected = target.service._open
         assert connected is not None
-        until(lambda: connected._heads.begun)
+        until(lambda: connected._messages.begun)
         events = turn_of(target)
     assert asked.is_set()
     assert events[-1] == TurnFinished()
     assert Remark("late sound") in events
     assert sum(isinstance(event, AudioChunk) for event in events) == 1
-    assert target._earlier == "r2"
+    assert target.before.response == "r2"
 
 
 def frame(peer: SocketPeer, event: dict[str, Any]) -> bytes:

@@ -148,7 +148,7 @@ def test_tokens_that_were_there_together_are_joined() -> None:
         peer.send(wire.encode(Token("c")), wire.encode(TurnFinished()))
 
     def arrival() -> int:
-        connected = target._service._open
+        connected = target.service._open
         assert connected is not None
         return connected.connection.arrivals
 
@@ -232,7 +232,7 @@ def test_what_is_no_answer_is_a_failure_with_its_reason(
     messages: list[Event | str | bytes], said: str, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("voicebench.targets.remote_turn.MAX_REPLY_CHARS", 2000)
-    monkeypatch.setattr("voicebench.targets.voice_socket.MAX_EVENTS", 25)
+    monkeypatch.setattr("voicebench.targets.remote_turn.MAX_EVENTS", 25)
     failure = failure_of(plays(*messages))
     assert said in failure.reason
     assert failure.fault == fault

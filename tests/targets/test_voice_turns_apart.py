@@ -98,7 +98,7 @@ def test_a_server_without_numbers_gets_a_connection_for_each_turn() -> None:
             assert first_audio >= 1000 * MADE_AFTER_S
             assert remarks_of(turn) == ["late sound"] * (number > 0)
             # However late it is: between two turns somebody looks after the connection.
-            until(lambda: len(target._service.set_aside))
+            until(lambda: len(target.service.set_aside))
             assert server.connections == 1 + number
 
 
@@ -168,7 +168,7 @@ def test_whether_tokens_came_together_is_told_by_our_reads() -> None:
     taken_at: list[int] = []
 
     def arrival() -> int:
-        connected = target._service._open
+        connected = target.service._open
         assert connected is not None
         return connected.connection.arrivals
 

@@ -24,39 +24,23 @@ before the turn.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Literal
+from collections.abc import Generator, Mapping
+from dataclasses import replace
 
-from voicebench.events import Event, TurnFinished
 from voicebench.remote.connection.access import Access
 from voicebench.remote.connection.timeouts import WaitBudget
 from voicebench.remote.connection.websocket import SocketService
 from voicebench.remote.failure import message_in
 from voicebench.remote.formats.json_text import text_at
-from voicebench.targets.realtime_response import Response, event_in, late_sound
+from voicebench.targets.realtime_answer import PCM_RATE, RealtimeAnswer, RealtimeOptions
+from voicebench.targets.realtime_response import event_in
 from voicebench.targets.remote_turn import SocketTarget
 
-PCM_RATE = 24_000
-"""The one rate of the protocol's PCM: 16 bits, little-endian, mono."""
+__all__ = ["PCM_RATE", "Realtime", "RealtimeOptions"]
+
 MAX_GREETINGS = 20
-MAX_EVENTS = 200_000
-
-
-@dataclass(frozen=True, slots=True)
-class RealtimeOptions:
-    """Options of a Realtime session; None leaves the choice to the server.
-
-    ``dialect`` is the server's version of the protocol; ``extra`` is merged into the session last.
-    """
-
-    dialect: Literal["ga", "beta"] = "ga"
-    voice: str | None = None
-    instructions: str | None = None
-    out_of_band: bool = True
-    extra: Mapping[str, object] | None = None
 
 
 class Realtime(SocketTarget):
@@ -75,12 +59,20 @@ class Realtime(SocketTarget):
             access = replace(access, headers={**access.headers, "OpenAI-Beta": "realtime=v1"})
         super().__init__(SocketService(url, access, "turn", set_up=self._set_up))
         self._model: str | None = None
-        self._earlier: str | None = None
+
+    @property
+    def has_connection_a_turn(self) -> bool:
+        """Whether the server would remember the last turn of a session."""
+        return not self._options.out_of_band
+
+    def new_answer(self, prompt: str) -> RealtimeAnswer:
+        """Return the answer to the next turn."""
+        return RealtimeAnswer(self.service, prompt, self._options, self.before)
 
     def prepare(self) -> None:
         """Open connection and session; new ones if the server would remember the last turn."""
-        if not self._options.out_of_band:
-            self._service.drop_used()
+        if self.has_connection_a_turn:
+            self.service.drop_used()
         super().prepare()
 
     def describe(self) -> dict[str, object]:
@@ -88,31 +80,44 @@ class Realtime(SocketTarget):
         options = self._options
         return {
             "target": "realtime",
-            "url": self._service.shown_url,
+            "url": self.service.shown_url,
             "model": self._model,
             "dialect": options.dialect,
             "voice": options.voice,
             "instructions": options.instructions,
             "out_of_band": options.out_of_band,
             "sample_rate": PCM_RATE,
-        } | self._service.access.describe()
+        } | self.service.access.describe()
 
     def _set_up(self, service: SocketService, budget: WaitBudget) -> None:
+        steps = self.setting_up()
+        message = next(steps)
+        with contextlib.suppress(StopIteration):
+            while True:
+                if message is None:
+                    message = steps.send(service.receive(budget).data)
+                else:
+                    service.send(message, budget)
+                    message = next(steps)
+
+    def setting_up(self) -> Generator[str | None, str | bytes]:
         """Wait for the new session, and set its options."""
-        self._await(service, budget, "session.created")
-        service.send(json.dumps({"type": "session.update", "session": self._session()}), budget)
-        updated = self._await(service, budget, "session.updated")
+        yield from self._await("session.created")
+        yield json.dumps({"type": "session.update", "session": self._session()})
+        updated = yield from self._await("session.updated")
         self._model = text_at(updated, "session", "model") or None
 
-    def _await(self, service: SocketService, budget: WaitBudget, kind: str) -> Mapping[str, object]:
+    def _await(self, kind: str) -> Generator[str | None, str | bytes, Mapping[str, object]]:
         for _ in range(MAX_GREETINGS):
-            event = event_in(service.receive(budget).data, service)
+            message = yield None
+            assert message is not None
+            event = event_in(message, self.service)
             if event.get("type") == kind:
                 return event
             if event.get("type") == "error":
-                said = service.quote(message_in(json.dumps(event)))
-                raise service.failure(f"refuses the session: {said}", fault="refused")
-        raise service.failure(f"sends no {kind}")
+                said = self.service.quote(message_in(json.dumps(event)))
+                raise self.service.failure(f"refuses the session: {said}", fault="refused")
+        raise self.service.failure(f"sends no {kind}")
 
     def _session(self) -> dict[str, object]:
         options = self._options
@@ -135,47 +140,3 @@ class Realtime(SocketTarget):
         session["instructions"] = options.instructions
         session |= options.extra or {}
         return {key: value for key, value in session.items() if value is not None}
-
-    def _request(self, prompt: str) -> Iterator[dict[str, object]]:
-        item = {
-            "type": "message",
-            "role": "user",
-            "content": [{"type": "input_text", "text": prompt}],
-        }
-        kinds = "modalities" if self._options.dialect == "beta" else "output_modalities"
-        wanted = ["audio", "text"] if self._options.dialect == "beta" else ["audio"]
-        if self._options.out_of_band:
-            response = {"conversation": "none", "input": [item], kinds: wanted}
-            yield {"type": "response.create", "response": response}
-        else:
-            yield {"type": "conversation.item.create", "item": item}
-            yield {"type": "response.create"}
-
-    def _answer(self, prompt: str) -> Generator[Event]:
-        connected, budget = self._service.begin()
-        yield connected
-        for message in self._request(prompt):
-            self._service.send(json.dumps(message), budget)
-        response = Response(self._service, PCM_RATE, self._earlier)
-        self._stops_by(budget, partial(self._cancelling, response))
-        for _ in range(MAX_EVENTS):
-            yield from response.take(self._service.receive_part(budget))
-            if response.done:
-                self._earlier = response.id
-                for more in self._service.received():
-                    yield from response.take(more)
-                yield from late_sound(self._service.set_aside.take())
-                yield TurnFinished()
-                return
-        raise self._service.failure(f"sends more than {MAX_EVENTS} events in one turn")
-
-    def _cancelling(self, response: Response, heard_s: float) -> Iterator[str]:
-        """Yield what cancels ``response``, and cuts it to what was heard if it is remembered."""
-        response.is_cancelled = True
-        # A response outside the conversation is cancelled by its id alone.
-        by_id = {} if response.id is None else {"response_id": response.id}
-        yield json.dumps({"type": "response.cancel", **by_id})
-        if not self._options.out_of_band and response.item_id is not None:
-            heard_ms = round(1000 * min(heard_s, response.received_s))
-            place = {"item_id": response.item_id, "content_index": 0, "audio_end_ms": heard_ms}
-            yield json.dumps({"type": "conversation.item.truncate", **place})

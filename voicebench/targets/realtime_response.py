@@ -7,19 +7,20 @@ other id. If a server announces no response, the turn fails.
 
 from __future__ import annotations
 
+import binascii
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from voicebench.events import AudioChunk, Event, Remark, ServerTiming, Token, TurnStopped, Usage
-from voicebench.remote.connection.open_socket import Beginning, Incoming
-from voicebench.remote.connection.websocket import SocketService
+from voicebench.remote.connection.peer import Peer
+from voicebench.remote.connection.socket_messages import Beginning, Incoming
 from voicebench.remote.failure import RemoteError
 from voicebench.remote.formats.json_text import TextDeltas, count_at, json_object, part, text_at
 from voicebench.remote.formats.reported_failure import reported_failure
 from voicebench.remote.formats.server_timing import server_duration_ms
 from voicebench.remote.sound.sound_stream import PcmStream
 from voicebench.remote.sound.speech import AnswerSpeech, SharedRate
-from voicebench.remote.sound.sse_sound import decode_base64
+from voicebench.remote.sound.sse_sound import BASE64_PIECE, decode_base64
 
 _AUDIO = ("response.output_audio.delta", "response.audio.delta")
 _TEXT = (
@@ -28,6 +29,13 @@ _TEXT = (
     "response.output_text.delta",
     "response.text.delta",
 )
+_PLAIN_KEYS = frozenset(
+    {
+        *("type", "event_id", "response_id", "item_id"),
+        *("output_index", "content_index", "delta"),
+    }
+)
+"""The keys of an event that holds sound, as the protocol describes it."""
 NOTHING_TO_CANCEL = "response_cancel_not_active"
 _NOT_OF_THE_RESPONSE = ("conversation.", "session.", "mcp", "rate_limits.")
 
@@ -38,7 +46,7 @@ class Response:
     ``rate`` is the sample rate in Hz, ``earlier`` the id of the response before.
     """
 
-    def __init__(self, service: SocketService, rate: int, earlier: str | None) -> None:
+    def __init__(self, service: Peer, rate: int, earlier: str | None) -> None:
         self.id: str | None = None
         self.item_id: str | None = None
         """The id of the conversation item that is spoken."""
@@ -77,6 +85,30 @@ class Response:
         elif is_sound(event):
             yield Remark("late sound")
         self._heard.message_is_other()
+
+    def take_plain(self, message: str | bytes) -> bytes | None:
+        """Take a message with nothing but more sound, and return its samples (`SocketAnswer`)."""
+        if isinstance(message, bytes) or self._heard.is_empty or self.done or self._sound.has_rest:
+            return None
+        with contextlib.suppress(RemoteError, ValueError):
+            event = json_object(message)
+            delta = event.get("delta")
+            if not (
+                event.keys() <= _PLAIN_KEYS
+                and event.get("type") in _AUDIO
+                and event.get("response_id") == self.id is not None
+                and isinstance(delta, str)
+                and 0 < len(delta) <= BASE64_PIECE
+            ):
+                return None
+            samples = binascii.a2b_base64(delta, strict_mode=True)
+            if len(samples) % 2:
+                return None
+            self.item_id = text_at(event, "item_id") or self.item_id
+            self.received_s += len(samples) / 2 / self._sound.sample_rate
+            self._heard.count(len(samples) // 2, self._sound.sample_rate)
+            return samples
+        return None
 
     def _raise_failure(self, event: Mapping[str, object], kind: str) -> None:
         """Raise the failure that ``event`` reports; `_finish` reads that of a response's end.
@@ -164,7 +196,7 @@ class Response:
         )
 
 
-def late_sound(messages: list[str | bytes]) -> Iterator[Remark]:
+def late_sound(messages: Sequence[str | bytes]) -> Iterator[Remark]:
     """Yield a remark if one of ``messages``, which came between two responses, holds sound."""
     for message in messages:
         with contextlib.suppress(RemoteError):
@@ -182,7 +214,7 @@ def _holds_content(event: Mapping[str, object], kind: str) -> bool:
     return kind in (*_AUDIO, *_TEXT) and bool(text_at(event, "delta"))
 
 
-def event_in(message: str | bytes, service: SocketService) -> Mapping[str, object]:
+def event_in(message: str | bytes, service: Peer) -> Mapping[str, object]:
     """Return the event in a message. Raises `RemoteError` for any other message."""
     if isinstance(message, bytes):
         raise service.failure(

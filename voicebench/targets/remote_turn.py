@@ -19,29 +19,66 @@ from voicebench.events import (
     Usage,
 )
 from voicebench.remote.clients.openai_reply import MAX_REPLY_CHARS
+from voicebench.remote.connection.peer import Peer
 from voicebench.remote.connection.timeouts import WaitBudget
 from voicebench.remote.connection.websocket import SocketService
+from voicebench.remote.failure import RemoteError
 from voicebench.targets.cancelling import RunningReply
+from voicebench.targets.socket_answer import SocketAnswer, TurnsBefore
 from voicebench.text.visible import Remarks, VisibleText, visible_reply
 
 STOP_S = 5.0
 """How long an interrupted server may take to say that it has stopped."""
+MAX_EVENTS = 200_000
+"""The limit for the events of one turn."""
 
 
 class SocketTarget:
     """A `Target` that sends a prompt over a WebSocket and emits the events that come back."""
 
     def __init__(self, service: SocketService) -> None:
-        self._service = service
+        self.service = service
+        self.before = TurnsBefore()
+        """What is remembered of the turns so far."""
+        self.answer: SocketAnswer | None = None
+        """The answer to the running turn, or to the latest one."""
         self._running: RunningReply | None = None
         self._ask: Callable[[float], None] | None = None
 
-    def _answer(self, prompt: str) -> Generator[Event]:
-        """Send ``prompt``, and yield what comes back.
-
-        The last event is a terminal one, unless the answer simply ends.
-        """
+    @property
+    def has_connection_a_turn(self) -> bool:
+        """Whether a connection serves one turn only."""
         raise NotImplementedError
+
+    def new_answer(self, prompt: str) -> SocketAnswer:
+        """Return the answer to ``prompt``, the next turn; nothing is sent yet."""
+        raise NotImplementedError
+
+    def setting_up(self) -> Generator[str | None, str | bytes]:
+        """Yield what sets a new connection up, before any turn: messages to send.
+
+        None asks for the server's next message, which is sent into the generator. Raises
+        `RemoteError` if the server refuses.
+        """
+        yield from ()
+
+    def _answer(self, prompt: str) -> Generator[Event]:
+        """Send ``prompt``, and yield what comes back."""
+        connected, budget = self.service.begin()
+        yield connected
+        self.answer = answer = self.new_answer(prompt)
+        try:
+            for message in answer.request():
+                self.service.send(message, budget)
+            self._stops_by(budget, answer.cancelling)
+            for _ in range(MAX_EVENTS):
+                yield from answer.take(self.service.receive_part(budget))
+                if answer.done:
+                    yield from answer.end(self.service.received(), self.service.set_aside.take())
+                    return
+        finally:
+            self.before = answer.after()
+        raise too_many_events(self.service)
 
     def run(self, prompt: str, emit: Emit) -> None:
         """Take one turn.
@@ -57,20 +94,20 @@ class SocketTarget:
         try:
             self._emit_answer(prompt, emit)
         except EngineError as error:
-            self._service.drop()
+            self.service.drop()
             if running.how is not None and error.fault == "timeout":
                 running.end_unconfirmed()
             else:
-                emit(_failed(error, self._service))
+                emit(_failed(error, self.service))
         except BaseException as error:
-            self._service.drop()
+            self.service.drop()
             if isinstance(error, KeyboardInterrupt):
                 emit(TurnFailed("interrupted by the user", "interrupted", "turn"))
             else:
                 emit(TurnFailed(type(error).__name__, "engine", "turn"))
             raise
         else:
-            self._service.end()
+            self.service.end()
         finally:
             self._running = self._ask = None
 
@@ -90,7 +127,7 @@ class SocketTarget:
             # A connection that breaks here fails the turn, in the thread that receives.
             with suppress(EngineError):
                 for message in messages(heard_s):
-                    self._service.send(message, budget)
+                    self.service.send(message, budget)
             budget.end_within(STOP_S)
 
         self._ask = ask
@@ -98,10 +135,10 @@ class SocketTarget:
     def _emit_answer(self, prompt: str, emit: Emit) -> None:
         ended, characters = False, 0
         with closing(self._answer(prompt)) as answer:
-            for event in _visible(answer, self._service):
+            for event in _visible(answer, self.service):
                 characters += len(event.text) if isinstance(event, Token | Reply) else 0
                 if characters > MAX_REPLY_CHARS:
-                    raise self._service.failure(
+                    raise self.service.failure(
                         f"sends a reply of more than {MAX_REPLY_CHARS} letters"
                     )
                 emit(event)
@@ -111,15 +148,20 @@ class SocketTarget:
 
     def check(self) -> None:
         """Open the connection now, or raise `RemoteError` naming the URL."""
-        self._service.check()
+        self.service.check()
 
     def prepare(self) -> None:
         """Bring the connection into the state in which the next turn has to find it."""
-        self._service.prepare()
+        self.service.prepare()
 
     def close(self) -> None:
         """Close the connection with the closing handshake."""
-        self._service.close()
+        self.service.close()
+
+
+def too_many_events(service: Peer) -> RemoteError:
+    """Return the error for a turn with more than `MAX_EVENTS` messages."""
+    return service.failure(f"sends more than {MAX_EVENTS} events in one turn")
 
 
 def _visible(answer: Iterator[Event], service: SocketService) -> Iterator[Event]:

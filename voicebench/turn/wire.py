@@ -93,6 +93,23 @@ class OfTurn(NamedTuple):
     turn: int | None
 
 
+class SoundHead(NamedTuple):
+    """What precedes the samples in messages that hold int16 sound of one turn."""
+
+    data: bytes
+    sample_rate: int
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return len(self.data)
+
+    def precedes(self, message: bytes) -> bool:
+        """Return whether ``message`` is this head, and whole samples after it."""
+        size = len(self.data)
+        return message[:size] == self.data and len(message) > size and len(message) % 2 == 0
+
+
 def encode(event: Event, turn: int | None = None) -> str | bytes:
     """Return ``event`` as a message of turn number ``turn``, if given.
 
@@ -117,6 +134,20 @@ def decode_of_turn(message: str | bytes) -> OfTurn:
     return _decode_audio(message) if isinstance(message, bytes) else _decode(message)
 
 
+def sound_head(sample_rate: int, turn: int) -> bytes:
+    """Return what precedes the samples in a message with int16 sound of this turn."""
+    return _HEADER.pack(_MAGIC, _WITH_TURN, _INT16, sample_rate) + _NUMBER.pack(turn)
+
+
+def head_of(message: bytes) -> SoundHead | None:
+    """Return the head of a message with sound; None unless it is that of int16 and has a turn."""
+    size = _HEADER.size + _NUMBER.size
+    magic, form, stored, rate = _HEADER.unpack_from(message)
+    if (magic, form, stored) != (_MAGIC, _WITH_TURN, _INT16):
+        return None
+    return SoundHead(message[:size], rate)
+
+
 def _encode(event: Event, turn: int | None) -> str:
     content: dict[str, object] = {"type": _NAMES[type(event)]}
     if isinstance(event, TurnStarted):
@@ -128,10 +159,11 @@ def _encode(event: Event, turn: int | None) -> str:
 
 
 def _encode_audio(event: AudioChunk, turn: int | None) -> bytes:
-    form = _WITHOUT_TURN if turn is None else _WITH_TURN
-    header = _HEADER.pack(_MAGIC, form, _INT16, event.sample_rate)
-    number = b"" if turn is None else _NUMBER.pack(turn)
-    return header + number + to_int16(event.pcm).astype("<i2").tobytes()
+    if turn is None:
+        head = _HEADER.pack(_MAGIC, _WITHOUT_TURN, _INT16, event.sample_rate)
+    else:
+        head = sound_head(event.sample_rate, turn)
+    return head + to_int16(event.pcm).astype("<i2").tobytes()
 
 
 def _decode_audio(message: bytes) -> OfTurn:

@@ -95,8 +95,8 @@ def test_playback_ends_when_the_last_sample_was_heard() -> None:
     script = PacedScript(ttft_s=0.01, words=2, ttfb_s=0.01, audio_s=0.8, speed_x=20)
     with paced_server(script) as server:
         (turn,), _ = read_cascades(cascade_settings(server.host), 1)
-    heard_s = (turn.heard_ns() - turn.read.started_ns) / 1e9
-    assert turn.read.ended_ns < turn.heard_ns()
+    heard_s = (turn.heard().until_ns - turn.read.started_ns) / 1e9
+    assert turn.read.ended_ns < turn.heard().until_ns
     assert 0.8 < heard_s < 0.8 + LATE_MS / 1000
 
 
@@ -104,7 +104,7 @@ def failed_with(values: dict[str, Any]) -> str:
     (turn,), clients = read_cascades(values, 1)
     found = sealed(turn, clients)
     assert found.failure is not None
-    assert turn.heard_ns() == turn.read.ended_ns
+    assert turn.heard().until_ns == turn.read.ended_ns
     return f"{found.failure.fault}: {found.failure.reason}"
 
 

@@ -1,4 +1,4 @@
-"""Pinned processes and a thread a call, against a server in a process of its own.
+"""Pinned processes, a thread a call or one reading loop, against a server in its own process.
 
 Nothing here asserts how exact the client is on a busy machine; that is measured by a benchmark.
 """
@@ -39,11 +39,20 @@ def server() -> Iterator[ServedProcess]:
         yield served
 
 
-def engine_for(url: str, kept: list[Timeline], cores: ClientCores = TWO) -> LocalEngine:
-    settings = load_settings(None, {"run.target": "voice", "server.url": url}).settings
+def engine_for(
+    url: str, kept: list[Timeline], cores: ClientCores = TWO, *, reads: bool = False
+) -> LocalEngine:
+    values: dict[str, object] = {"run.target": "voice", "server.url": url}
+    if url.startswith("http"):
+        both = {"llm.url": f"{url}/v1", "tts.url": f"{url}/v1", "tts.format": "pcm"}
+        values = {"run.target": "cascade", **both}
+    elif "realtime" in url:
+        values = {"run.target": "realtime", "server.url": url}
+    settings = load_settings(None, values).settings
 
     def new_task(plan: LoadPlan, level: int) -> LevelTask:
-        return LevelTask(plan, level, settings, ("One", "Two"), METRICS, AudibleRule())
+        prompts = ("One", "Two")
+        return LevelTask(plan, level, settings, prompts, METRICS, AudibleRule(), reads=reads)
 
     return LocalEngine(new_task, cores, (), kept.append)
 
@@ -62,13 +71,14 @@ def seconds(turn: Timeline) -> tuple[float, float, float]:
     )
 
 
-def test_a_population_is_taken_as_planned(server: ServedProcess) -> None:
+@pytest.mark.parametrize("reads", [False, True], ids=["threads", "loop"])
+def test_a_population_is_taken_as_planned(server: ServedProcess, *, reads: bool) -> None:
     kept: list[Timeline] = []
     plan = LoadPlan(5, Population(5), BRISK, prompts=2)
-    with closing(engine_for(server.voice_url, kept).start(plan, 3)) as level:
-        done = [*level.advance(2.0), *level.advance(4.0)]
+    with closing(engine_for(server.voice_url, kept, reads=reads).start(plan, 3)) as level:
+        done = [*level.advance(1.5), *level.advance(3.0)]
         state = level.client_state()
-        done += level.drain(4.0, 5.0)
+        done += level.drain(3.0, 5.0)
     assert len(done) == len(kept) > 8
     assert state.busiest_core is not None
     assert not state.broken
@@ -142,8 +152,8 @@ def test_turns_that_do_not_end_are_unfinished_and_kept(server: ServedProcess) ->
     assert all(turn.failure is not None for turn in kept)
 
 
-def test_callers_interrupt_as_planned(server: ServedProcess) -> None:
-    del server
+@pytest.mark.parametrize("way", ["threads", "voice", "realtime", "cascade"])
+def test_callers_interrupt_as_planned(way: str) -> None:
     calls = Behaviour(
         read_duration("100ms", "t"),
         read_duration("100ms", "s"),
@@ -154,16 +164,19 @@ def test_callers_interrupt_as_planned(server: ServedProcess) -> None:
     with served_process("sim:ttft=20ms,token=1ms,ttfb=10ms,speed=1x,words=3") as paced:
         kept: list[Timeline] = []
         plan = LoadPlan(5, Population(4), calls)
-        with closing(engine_for(paced.voice_url, kept).start(plan, 1)) as level:
-            done = [*level.advance(3.0), *level.drain(3.0, 5.0)]
+        url = {"realtime": paced.realtime_url, "cascade": paced.url}.get(way, paced.voice_url)
+        engine = engine_for(url, kept, ONE, reads=way != "threads")
+        with closing(engine.start(plan, 1)) as level:
+            done = [*level.advance(2.5), *level.drain(2.5, 5.0)]
+            assert not level.client_state().broken
     cut = [turn for turn in kept if turn.cut is not None]
     assert len(cut) >= 4
     assert {turn.outcome for turn in done} <= {"answered", "cut", "unfinished"}
     assert sum(turn.outcome == "cut" for turn in done) == len(cut)
     for turn in cut:
         assert turn.cut is not None
-        assert turn.cut.how == "asked"
-        assert turn.cut.stopped_ns is not None
+        assert turn.cut.how == ("hung up" if way == "cascade" else "asked")
+        assert (turn.cut.stopped_ns is None) == (way == "cascade")
         assert turn.cut.at_ns >= turn.audio[0].at_ns + 200_000_000
         assert turn.load is not None
         assert turn.load.cut_after_ns == 200_000_000

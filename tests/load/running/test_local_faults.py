@@ -30,11 +30,13 @@ LONG_S = 120.0
 """A level that does not end early would take so long."""
 
 
-def engine_for(url: str, kept: list[Timeline], cores: ClientCores = ONE) -> LocalEngine:
+def engine_for(
+    url: str, kept: list[Timeline], cores: ClientCores = ONE, *, reads: bool = False
+) -> LocalEngine:
     settings = load_settings(None, {"run.target": "voice", "server.url": url}).settings
 
     def new_task(plan: LoadPlan, level: int) -> LevelTask:
-        return LevelTask(plan, level, settings, ("One",), METRICS, AudibleRule())
+        return LevelTask(plan, level, settings, ("One",), METRICS, AudibleRule(), reads=reads)
 
     return LocalEngine(new_task, cores, (), kept.append)
 
@@ -62,7 +64,7 @@ def test_a_server_that_goes_away_fails_the_turns_with_the_reason() -> None:
     kept: list[Timeline] = []
     with (
         served_process(SCRIPT) as served,
-        closing(engine_for(served.voice_url, kept).start(PLAN, 1)) as level,
+        closing(engine_for(served.voice_url, kept, reads=True).start(PLAN, 1)) as level,
     ):
         done = list(level.advance(1.0))
         served.kill()

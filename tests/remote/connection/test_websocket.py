@@ -29,7 +29,8 @@ from loopback_ws import SocketPeer, socket_script
 from voicebench.errors import CannotMeasure, UsageError
 from voicebench.remote.connection import websocket
 from voicebench.remote.connection.access import Access, ApiKey
-from voicebench.remote.connection.open_socket import Incoming, OpenSocket
+from voicebench.remote.connection.open_socket import OpenSocket
+from voicebench.remote.connection.socket_messages import Incoming
 from voicebench.remote.connection.timeouts import Timeouts, TurnDeadline, WaitBudget
 from voicebench.remote.connection.websocket import SocketService
 from voicebench.remote.failure import RemoteError

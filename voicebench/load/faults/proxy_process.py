@@ -109,9 +109,11 @@ class FaultOfTurn:
         self._fault = fault
         self._requests = requests
         self.made: FaultKind | None = None
-        """Its kind, once it was made."""
+        """Its kind, once it is being made."""
 
     def connected(self, port: int) -> None:
         """Take a connection of the turn, by our port. Raises `CannotMeasure`."""
-        if self.made is None and port > 0 and self._requests.make(self._fault, port):
-            self.made = self._fault.kind
+        if self.made is None and port > 0:
+            self.made = self._fault.kind  # it may be felt before the proxy's answer is here
+            if not self._requests.make(self._fault, port):
+                self.made = None

@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from voicebench.errors import EngineError
 from voicebench.events import LlmEvent, Reply, Token
 from voicebench.load.reading.cascade_way import CascadeLines, CascadeWay
+from voicebench.load.reading.heard import Heard, heard_reply
 from voicebench.load.reading.http_exchange import HttpExchange
-from voicebench.load.reading.raw_speech import frame_bytes, heard_out_ns, is_audible, raw_sound
+from voicebench.load.reading.raw_speech import frame_bytes, is_audible, raw_sound, sound_in
 from voicebench.load.reading.read_log import KeptSound
 from voicebench.load.reading.read_turn import (
     ReadCascade,
@@ -26,6 +27,8 @@ from voicebench.load.reading.read_turn import (
     answer_of,
     replayed,
 )
+from voicebench.load.reading.reading_loop import Timer
+from voicebench.load.reading.turn_extras import PLAIN_TURN, TurnExtras
 from voicebench.remote.clients.openai_reply import ReplyReader
 from voicebench.remote.connection.recorded_answer import RecordedClock
 from voicebench.remote.formats.sse import EventStream
@@ -48,8 +51,12 @@ class CascadeTurn:
         prompt: str,
         kept_bytes: int | None,
         done: Callable[[CascadeTurn], None],
+        *,
+        extras: TurnExtras = PLAIN_TURN,
     ) -> None:
         self._way = way
+        self._extras = extras
+        self._cut: Timer | None = None
         self._lines = lines
         self._kept = KeptSound(kept_bytes, self._is_audible)
         self._done = done
@@ -71,6 +78,7 @@ class CascadeTurn:
             turn_ends_ns=self._ends_ns,
             ended=self._chat_ended,
             piece=self._chat_piece,
+            before_request=extras.before_request,
         )
         self.read.chat = ReadReply(self._chat.read, self._chat.log)
 
@@ -93,15 +101,17 @@ class CascadeTurn:
             (lag for log in logs if (lag := log.largest_lag_ns(until_ns)) is not None), default=None
         )
 
-    def heard_ns(self) -> int:
-        """Return when its sound was heard out by a listener; when it ended, if it has none."""
+    def heard(self) -> Heard:
+        """Return until when its caller listened; until it ended, if it has no sound."""
         spoken = [c.speech for c in self.read.chunks if c.speech and c.speech.exchange.head]
         head = spoken[0].exchange.head if spoken else None
         sound = None if head is None else raw_sound(head, self._way.sound)
-        if sound is None or self._has_failed:
-            return self.read.ended_ns
-        heard_ns = heard_out_ns([speech.log for speech in spoken], sound)
-        return max(heard_ns or 0, self.read.ended_ns)
+        arrivals = sound_in([speech.log for speech in spoken], sound) if sound else []
+        if sound is None or not arrivals or self._has_failed or self.read.was_cut_off:
+            return Heard(self.read.ended_ns)
+        after_ns = self._extras.cut_after_ns
+        ended_ns, cut_ns = self.read.ended_ns, self.read.cut_ns
+        return heard_reply(arrivals, sound.sample_rate, ended_ns, cut_ns, after_ns)
 
     # The reply.
 
@@ -217,6 +227,7 @@ class CascadeTurn:
                 kept=self._kept,
                 turn_ends_ns=self._ends_ns,
                 ended=self._spoken,
+                piece=self._first_sound if self._awaits_cut else None,
             )
             chunk.speech = ReadReply(speech.read, speech.log)
         if self._speech is None and self._is_written and at_ns is not None and not self._is_over:
@@ -257,10 +268,29 @@ class CascadeTurn:
         sound = None if head is None else raw_sound(head, self._way.sound)
         return sound is not None and is_audible(data, sound, self._way.audible)
 
+    # The caller interrupts.
+
+    @property
+    def _awaits_cut(self) -> bool:
+        return self._extras.cut_after_ns is not None and self._cut is None
+
+    def _first_sound(self, _data: bytes, at_ns: int) -> None:
+        if self._awaits_cut:
+            assert self._extras.cut_after_ns is not None
+            self._cut = self._lines.chat.loop.at(at_ns + self._extras.cut_after_ns, self._interrupt)
+
+    def _interrupt(self) -> None:
+        """Hang up: the servers have nothing else that would stop them."""
+        if not self._is_over:
+            self.read.cut_ns = time.perf_counter_ns()
+            self._end(self.read.cut_ns)
+
     def _end(self, at_ns: int) -> None:
         if self._is_over:
             return
         self._is_over = True
+        if self._cut is not None:
+            self._cut.cancel()
         self.read.ended_ns = at_ns
         if self._speech is not None:
             self._speech.read.ended_ns = at_ns

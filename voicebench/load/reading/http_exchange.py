@@ -11,34 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from voicebench.events import Connected, Fault, Stage
+from voicebench.load.reading.exchange_words import ErrorWords, words_of
 from voicebench.load.reading.http_framing import AnswerFraming, AnswerHead, BrokenFraming
 from voicebench.load.reading.http_line import HttpLine
 from voicebench.load.reading.read_log import KeptSound, ReadLog
 from voicebench.load.reading.reading_loop import Timer
+from voicebench.load.reading.turn_extras import Go, at_once
 from voicebench.remote.connection.timeouts import WaitBudget
 from voicebench.remote.failure import RemoteError
 from voicebench.turn.playback import NS_PER_S
 
 OnPiece = Callable[[bytes, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorWords:
-    """A `RemoteError` as data, for another process."""
-
-    message: str
-    remedy: str
-    fault: Fault
-    stage: Stage | None
-
-    def error(self) -> RemoteError:
-        """Return the error."""
-        return RemoteError(self.message, self.remedy, fault=self.fault, stage=self.stage)
-
-
-def words_of(error: RemoteError) -> ErrorWords:
-    """Return an error as data."""
-    return ErrorWords(error.message, error.remedy, error.fault, error.stage)
 
 
 @dataclass(slots=True)
@@ -59,7 +42,7 @@ class HttpExchange:
     """Sends ``request`` on ``line`` and reads the answer (a `Receiver`).
 
     ``turn_ends_ns`` is the deadline of the turn. ``piece`` gets each piece of the body. ``ended``
-    is called once.
+    is called once. ``before_request`` is that of `TurnExtras`.
     """
 
     def __init__(
@@ -71,6 +54,7 @@ class HttpExchange:
         turn_ends_ns: int,
         ended: Callable[[HttpExchange], None],
         piece: OnPiece | None = None,
+        before_request: Callable[[int, Go], None] = at_once,
     ) -> None:
         self.log = ReadLog()
         self.read = ReadExchange(time.perf_counter_ns())
@@ -80,6 +64,7 @@ class HttpExchange:
         self._kept = kept
         self._ended = ended
         self._piece = piece
+        self._before_request = before_request
         self._has_ended = False
         self._latest_ns = 0
         self._silence_ns: int | None = None
@@ -172,6 +157,11 @@ class HttpExchange:
 
     def _send(self) -> None:
         self.read.connected = self._line.connected(in_turn=self._in_turn)
+        self._before_request(self._connection.port, self._send_now)
+
+    def _send_now(self) -> None:
+        if self._has_ended:
+            return
         self._connection.send(self._request)
         self._budget.begin_exchange()
         self._look_later()
@@ -189,6 +179,7 @@ class HttpExchange:
     def _forget(self) -> None:
         """Leave no circle of references: the garbage collector is off while a level is held."""
         self._ended, self._piece, self._timer = _nothing, None, None
+        self._before_request = at_once
 
     def _finish(self) -> None:
         self._has_ended = True

@@ -1,4 +1,4 @@
-"""Raw speech in the reader: how samples are stored, is a piece audible, when it was heard out."""
+"""Raw speech in the reader: how samples are stored, is a piece audible, when did it arrive."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voicebench.load.reading.http_framing import AnswerHead
 from voicebench.load.reading.read_log import ReadLog
 from voicebench.remote.connection.answer import media_type_in
 from voicebench.remote.sound.sound_format import RawSound, SoundFormat, describe_raw, may_be_sound
-from voicebench.turn.playback import Arrival, listen
+from voicebench.turn.playback import Arrival
 
 
 @lru_cache(maxsize=256)
@@ -41,12 +41,11 @@ def is_audible(piece: memoryview, sound: RawSound, rule: AudibleRule) -> bool:
     return first_audible_sample(mix_down(pcm), sound.sample_rate, rule) is not None
 
 
-def heard_out_ns(logs: Iterable[ReadLog], sound: RawSound) -> int | None:
-    """Return when a listener has heard the speech in the logs; None if there is none."""
+def sound_in(logs: Iterable[ReadLog], sound: RawSound) -> list[Arrival]:
+    """Return when the speech in the logs arrived, and how much."""
     frame = frame_bytes(sound)
-    arrivals = [
+    return [
         Arrival(at_ns, size // frame)
         for log in logs
         for at_ns, size in zip(log.at_ns, log.sizes, strict=True)
     ]
-    return round(listen(arrivals, sound.sample_rate).end_ns) if arrivals else None

@@ -16,6 +16,11 @@ UNKNOWN_LAG = 0xFFFFFFFF
 """In the place of a lag that the kernel did not tell."""
 
 
+def lag_of(at_ns: int, received_ns: int | None) -> int:
+    """Return the lag in nanoseconds as it is stored."""
+    return UNKNOWN_LAG if received_ns is None else min(max(at_ns - received_ns, 0), 0xFFFFFFFE)
+
+
 class ReadPiece(NamedTuple):
     """One piece of a body: some or all bytes of one read."""
 
@@ -71,8 +76,7 @@ class ReadLog:
     def add(self, at_ns: int, received_ns: int | None, size: int) -> None:
         """Note a piece; its bytes are kept by `keep`, or not."""
         self.at_ns.append(at_ns)
-        lag = UNKNOWN_LAG if received_ns is None else min(max(at_ns - received_ns, 0), 0xFFFFFFFE)
-        self.lag_ns.append(lag)
+        self.lag_ns.append(lag_of(at_ns, received_ns))
         self.sizes.append(size)
 
     def keep(self, data: bytes | memoryview) -> None:

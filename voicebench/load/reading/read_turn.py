@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from voicebench.audio.pcm import AudibleRule
 from voicebench.errors import EngineError
@@ -25,11 +25,13 @@ from voicebench.events import (
     TextChunk,
     TurnFailed,
     TurnFinished,
+    TurnInterrupted,
     TurnStarted,
 )
 from voicebench.load.reading.http_exchange import ReadExchange
 from voicebench.load.reading.http_framing import AnswerHead
 from voicebench.load.reading.read_log import ReadLog
+from voicebench.load.reading.sealing import CUT_OFF, sealed
 from voicebench.remote.clients.http_engine import HttpSpeech
 from voicebench.remote.clients.openai_chat import OpenAiChat
 from voicebench.remote.connection.answer import Answer
@@ -42,10 +44,8 @@ from voicebench.remote.connection.recorded_answer import (
 )
 from voicebench.secrecy import NO_SECRETS, Secrets
 from voicebench.turn.playback import Arrival
-from voicebench.turn.recorder import Recording, Unsealed
+from voicebench.turn.recorder import Recording
 from voicebench.turn.timeline import Stamped
-
-CUT_OFF = TurnFailed("it was still open when the level ended", "timeout", "turn")
 
 
 @dataclass(slots=True)
@@ -80,6 +80,8 @@ class ReadCascade:
     chat: ReadReply | None = None
     chunks: list[ReadChunk] = field(default_factory=list)
     ended_ns: int = 0
+    cut_ns: int | None = None
+    """When its caller interrupted it, by hanging up; None if not."""
     was_cut_off: bool = False
     """Whether it was still open when the level ended."""
 
@@ -98,12 +100,9 @@ class ReadCascade:
     ) -> Recording:
         """Return the finished turn. Raises `voicebench.errors.IllegalEvent` if it breaks a rule."""
         events, later = self.events(clients)
-        recording = Unsealed(tuple(events), self.started_at).seal(turn, phase, rule, secrets)
-        timeline = recording.timeline
-        start_ns = events[0].at_ns
-        more = tuple(Arrival(at_ns - start_ns, samples) for at_ns, samples in later)
-        timeline = replace(timeline, audio=tuple(sorted((*timeline.audio, *more))))
-        return Recording(timeline, recording.pcm)
+        return sealed(
+            events, later, self.started_at, turn=turn, phase=phase, rule=rule, secrets=secrets
+        )
 
 
 @dataclass(frozen=True)
@@ -226,6 +225,9 @@ class _Sealing:
         kept = [event for event in self._events if event.at_ns <= ended_ns]
         kept.sort(key=lambda event: event.at_ns)
         later = [arrival for arrival in self._later if arrival.at_ns <= ended_ns]
+        if read.cut_ns is not None:
+            kept.append(Stamped(read.cut_ns, TurnInterrupted("hung up")))
+            end = TurnFinished()
         started = Stamped(read.started_ns, TurnStarted(read.prompt))
         return [started, *kept, Stamped(ended_ns, end)], later
 

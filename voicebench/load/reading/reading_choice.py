@@ -1,8 +1,9 @@
 """Targets that the reader can read.
 
-It reads a cascade of two servers over plain HTTP: chat as server-sent events, speech as raw PCM in
-the body. Everything else (TLS, HTTP/2, proxies, compressed sound, sockets) is taken by a thread a
-call with the usual targets.
+It reads the voice WebSocket and the Realtime protocol, and a cascade of two servers over plain
+HTTP: chat as server-sent events, speech as raw PCM in the body. Everything else (TLS, HTTP/2,
+proxies, compressed sound, a synthesizer behind a WebSocket) is taken by a thread a call with the
+usual targets.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ def is_readable(settings: Settings) -> bool:
         return False
     if wire.http2 or wire.proxy or wire.redirects or wire.cold_connection:
         return False
+    if settings.run.target in ("voice", "realtime"):
+        return urlsplit(settings.server.url or "").scheme == "ws"
     plain = [urlsplit(url or "").scheme == "http" for url in (llm.url, tts.url)]
     if settings.run.target != "cascade" or not all(plain) or not llm.stream:
         return False

@@ -20,6 +20,7 @@ from voicebench.load.reading.readiness import WRITABLE, Readiness, best_readines
 from voicebench.remote.connection import kernel_stamps
 
 MOST_A_READ = 65_536
+MOST_READS_OF_A_DRAIN = 256
 LOOK_NS = 10_000_000
 """From one look at the condition of `ReadingLoop.run_until` to the next."""
 Do = Callable[[], None]
@@ -157,7 +158,13 @@ class ReadConnection:
         self.connect_ns: int | None = None
         self._loop = loop
         self._waiting = b""
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        self.fd = -1
+        try:
+            self._socket = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:  # no file descriptor is left, for example
+            why = error.strerror or type(error).__name__
+            loop.at(0, lambda: self._lost(why))
+            return
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         kernel_stamps.ask(self._socket)
@@ -172,11 +179,13 @@ class ReadConnection:
 
     @property
     def port(self) -> int:
-        """Our own port."""
-        return int(self._socket.getsockname()[1])
+        """Our own port; 0 if there is no socket."""
+        return 0 if self.fd < 0 or self.is_closed else int(self._socket.getsockname()[1])
 
     def send(self, data: bytes) -> None:
         """Send ``data``, now as far as the system takes it."""
+        if self.fd < 0 or self.is_closed:
+            return
         if self._waiting:
             self._waiting += data
             return
@@ -200,13 +209,21 @@ class ReadConnection:
             self.send(waiting)
             if not self._waiting:
                 self._loop.add(self)
+        self._read()
+
+    def drain(self) -> bool:
+        """Hand on what has come by now; return False if it does not end."""
+        return any(self.is_closed or not self._read() for _ in range(MOST_READS_OF_A_DRAIN))
+
+    def _read(self) -> bool:
+        """Read once, and hand on what was read; return whether there was something."""
         try:
             data = kernel_stamps.receive(self._socket, MOST_A_READ)
         except BlockingIOError:
-            return
+            return False
         except OSError as error:
             self._lost(error.strerror or type(error).__name__)
-            return
+            return False
         at_ns = time.perf_counter_ns()
         received_ns = kernel_stamps.take()
         if not data:
@@ -215,13 +232,15 @@ class ReadConnection:
             self.receiver.took(data, at_ns, received_ns)
         else:
             self.close()  # it says what nobody asked for
+        return bool(data)
 
     def close(self) -> None:
         """Hang up."""
         if not self.is_closed:
             self.is_closed = True
-            self._loop.remove(self)
-            self._socket.close()
+            if self.fd >= 0:
+                self._loop.remove(self)
+                self._socket.close()
 
     def _end_connecting(self) -> None:
         error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

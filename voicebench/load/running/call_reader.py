@@ -12,14 +12,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from voicebench.errors import CannotMeasure
 from voicebench.load.call_plan import Call, DueTurn
-from voicebench.load.reading.cascade_turn import CascadeTurn
-from voicebench.load.reading.cascade_way import CascadeLines
-from voicebench.load.reading.http_line import HttpLine
 from voicebench.load.reading.reading_loop import ReadingLoop
-from voicebench.load.reading.reading_way import open_cascade_way, where_is
+from voicebench.load.reading.reading_way import CallerLine, ReadTurn, open_way
+from voicebench.load.reading.turn_extras import TurnExtras
+from voicebench.load.running.fault_thread import FaultBefore, FaultThread
 from voicebench.load.running.level_clock import LevelClock
 from voicebench.load.running.level_task import ProcessTask, TakenTurn
 from voicebench.turn.load_place import LoadPlace
@@ -35,6 +35,14 @@ WHOLE_EVERY = 20
 Give = Callable[[TakenTurn], None]
 
 
+class _Beside(NamedTuple):
+    """What is known of a turn beside what was read."""
+
+    setup_ns: int | None
+    cut_after_ns: int | None
+    fault: FaultBefore | None
+
+
 class CallReader:
     """The calls of one process. The methods are called by its main thread."""
 
@@ -43,9 +51,10 @@ class CallReader:
         self._plan = task.level.plan
         self._give = give
         self._loop = ReadingLoop()
+        self._faults = FaultThread(task.level.fault_port, self._loop.ask, self._breaks)
         self._clock = LevelClock(0)
-        self._open: dict[CascadeTurn, DueTurn] = {}
-        self._free: list[CascadeLines] = []
+        self._open: dict[ReadTurn, DueTurn] = {}
+        self._free: list[CallerLine] = []
         self._lock = threading.Lock()
         self._given: dict[int, float] = {}
         """Due moments of the turns that were given and not acknowledged, by number."""
@@ -54,7 +63,7 @@ class CallReader:
         self._ending: queue.SimpleQueue[TakenTurn | None] = queue.SimpleQueue()
         self._giver = threading.Thread(target=self._hand_on, name="voicebench-giver", daemon=True)
         self._reader = threading.Thread(target=self._run, name="voicebench-reader", daemon=True)
-        self._waiting: list[tuple[Call, CascadeLines]] = []
+        self._waiting: list[tuple[Call, CallerLine]] = []
         self._calls: Iterator[Call] = (
             call for call in self._plan.calls() if task.share.has(call.caller)
         )
@@ -68,22 +77,20 @@ class CallReader:
 
         Raises a `VoicebenchError` if one cannot be opened.
         """
-        settings = self._task.level.settings
-        self._way = open_cascade_way(settings, self._task.level.rule)
-        llm, tts = self._way.clients.llm, self._way.clients.tts
-        self._where = (where_is(settings.llm.url or "", llm), where_is(settings.tts.url or "", tts))
-        self._kept_bytes = 2 * (settings.tts.sample_rate or 24_000)
+        level = self._task.level
+        self._way = open_way(self._loop, level.settings, level.rule)
+        self._kept_bytes = 2 * (level.settings.tts.sample_rate or 24_000)
         self._coming = next(self._calls, None)
         while self._coming is not None and self._coming.begins_s <= DIAL_AHEAD_S:
             self._waiting.append((self._coming, self._line()))
             self._coming = next(self._calls, None)
-        limit_ns = time.perf_counter_ns() + round(llm.access.timeouts.connect_s * NS_PER_S)
-        self._loop.run_until(lambda: all(lines.are_open for _, lines in self._waiting), limit_ns)
-        closed = sum(not lines.are_open for _, lines in self._waiting)
+        limit_ns = time.perf_counter_ns() + round(self._way.connect_s * NS_PER_S)
+        self._loop.run_until(lambda: all(lines.is_open for _, lines in self._waiting), limit_ns)
+        closed = sum(not lines.is_open for _, lines in self._waiting)
         if closed:
             raise CannotMeasure(
-                f"{closed} of {len(self._waiting)} callers could not connect to {llm.shown_url} "
-                f"and {tts.shown_url}",
+                f"{closed} of {len(self._waiting)} callers could not connect to "
+                f"{self._way.servers}",
                 "see how many connections the servers take",
             )
 
@@ -120,6 +127,7 @@ class CallReader:
             self._reader.join()
             self._ending.put(None)
             self._giver.join()
+        self._faults.end()
         self._loop.close()
 
     def _run(self) -> None:
@@ -129,20 +137,16 @@ class CallReader:
             if not self._is_over:
                 self.broke(traceback.format_exc(limit=-3))
 
+    def _breaks(self, why: str) -> None:
+        self.broke(why)
+
     def _hand_on(self) -> None:
         while (taken := self._ending.get()) is not None:
             self._give(taken)
 
-    def _line(self) -> CascadeLines:
+    def _line(self) -> CallerLine:
         """Return a caller's lines, which begin to connect."""
-        if self._free:
-            lines = self._free.pop()
-        else:
-            chat, speech = self._where
-            lines = CascadeLines(
-                HttpLine(self._loop, chat, self._way.clients.llm),
-                HttpLine(self._loop, speech, self._way.clients.tts),
-            )
+        lines = self._free.pop() if self._free else self._way.new_line()
         lines.open()
         return lines
 
@@ -162,33 +166,32 @@ class CallReader:
 
         self._at(call.begins_s - DIAL_AHEAD_S, dial)
 
-    def _later(self, due: DueTurn, lines: CascadeLines, *, dialled: bool) -> None:
+    def _later(self, due: DueTurn, lines: CallerLine, *, dialled: bool) -> None:
         """Take a turn when it is due; open again before it what the server has closed."""
         self._at(due.due_s - LOOK_AHEAD_S, lines.open)
         self._at(due.due_s, lambda: self._take(due, lines, dialled=dialled))
 
-    def _take(self, due: DueTurn, lines: CascadeLines, *, dialled: bool) -> None:
+    def _take(self, due: DueTurn, lines: CallerLine, *, dialled: bool) -> None:
         if self._is_over:
             return
         prompt = self._task.level.prompt_of(due)
         setup_ns = lines.setup_ns if dialled else None
         self._taken += 1
         kept_bytes = None if self._taken % WHOLE_EVERY == 0 else self._kept_bytes
-        turn = CascadeTurn(
-            self._way,
-            lines,
+        fault = self._faults.of(self._plan.fault_of(due))
+        cut_ns = None if due.cut_after_s is None else round(due.cut_after_s * NS_PER_S)
+        turn = lines.begin(
             prompt,
             kept_bytes,
-            lambda ended: self._ended(ended, due, lines, setup_ns),
+            lambda ended: self._ended(ended, due, lines, _Beside(setup_ns, cut_ns, fault)),
+            TurnExtras(cut_ns, fault.before_request) if fault else TurnExtras(cut_ns),
         )
         if not turn.has_ended:
             with self._lock:
                 self._open[turn] = due
                 self.most_in_flight = max(self.most_in_flight, len(self._open))
 
-    def _ended(
-        self, turn: CascadeTurn, due: DueTurn, lines: CascadeLines, setup_ns: int | None
-    ) -> None:
+    def _ended(self, turn: ReadTurn, due: DueTurn, lines: CallerLine, beside: _Beside) -> None:
         with self._lock:
             self._open.pop(turn, None)
             if self._is_over and self._drops:
@@ -196,15 +199,16 @@ class CallReader:
             self._numbers += 1
             number = self._numbers
             self._given[number] = due.due_s
-        self._ending.put(TakenTurn(number, self._place(turn, due, setup_ns), turn.read))
-        heard_s = self._clock.at_s(turn.heard_ns())
-        following = self._plan.following(due, heard_s)
+        self._ending.put(TakenTurn(number, self._place(turn, due, beside), turn.read))
+        heard = turn.heard()
+        heard_s = self._clock.at_s(heard.until_ns)
+        following = self._plan.following(due, heard_s, cut=heard.cut)
         if due.is_last:
             self._at(heard_s, lambda: self._hang_up(lines, following))
         elif following is not None:
             self._later(following, lines, dialled=False)
 
-    def _hang_up(self, lines: CascadeLines, following: DueTurn | None) -> None:
+    def _hang_up(self, lines: CallerLine, following: DueTurn | None) -> None:
         lines.hang_up()
         if following is None:
             self._free.append(lines)
@@ -212,7 +216,7 @@ class CallReader:
             lines.open()
             self._later(following, lines, dialled=True)
 
-    def _place(self, turn: CascadeTurn, due: DueTurn, setup_ns: int | None) -> LoadPlace:
+    def _place(self, turn: ReadTurn, due: DueTurn, beside: _Beside) -> LoadPlace:
         due_ns = round(due.due_s * NS_PER_S)
         call, read = due.call, turn.read
         return LoadPlace(
@@ -223,6 +227,9 @@ class CallReader:
             due_ns,
             max(read.started_ns - self._clock.start_ns - due_ns, 0),
             turn.largest_lag_ns(),
-            setup_ns,
+            beside.setup_ns,
             unfinished=read.was_cut_off,
+            cut_after_ns=beside.cut_after_ns,
+            interrupts=due.interrupts,
+            fault=None if beside.fault is None else beside.fault.made,
         )

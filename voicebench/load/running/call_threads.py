@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator
 from voicebench.errors import UsageError, VoicebenchError
 from voicebench.load.call_plan import Call, DueTurn
 from voicebench.load.faults.proxy_process import FaultOfTurn, FaultRequests
+from voicebench.load.reading.heard import Heard
 from voicebench.load.running.call_lines import CallLine, CallLines
 from voicebench.load.running.cut_timer import CutTimer, PlannedCut
 from voicebench.load.running.level_clock import LevelClock, recorder_ns
 from voicebench.load.running.level_task import PackedTurn, ProcessTask, TakenTurn
-from voicebench.load.running.turn_under_way import Heard, TurnUnderWay
+from voicebench.load.running.turn_under_way import TurnUnderWay
 
 DIAL_AHEAD_S = 1.0
 """How long before a call begins its connections are opened."""

@@ -25,6 +25,7 @@ from voicebench.turn.recorder import Unsealed
 from voicebench.turn.timeline import Stamped, Timeline
 
 if TYPE_CHECKING:
+    from voicebench.load.reading.read_socket import ReadSocket
     from voicebench.load.reading.read_turn import ReadCascade
 
 
@@ -129,7 +130,7 @@ class TakenTurn:
     number: int
     """The number in its process, from 1."""
     place: LoadPlace
-    turn: PackedTurn | ReadCascade
+    turn: PackedTurn | ReadCascade | ReadSocket
 
 
 @dataclass(frozen=True, slots=True)

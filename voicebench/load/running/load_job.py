@@ -207,12 +207,8 @@ def client_cores(job: LoadJob, arrivals: Arrivals, machines: int = 1) -> ClientC
 
 
 def is_read(job: LoadJob) -> bool:
-    """Return whether one reading loop a process can take the target, without a thread a call.
-
-    Interruptions and faults need a thread.
-    """
-    needs_thread = job.behaviour.interruption is not None or job.settings.load.faults is not None
-    return not needs_thread and is_readable(job.settings)
+    """Return whether one reading loop a process can take the target, without a thread a call."""
+    return is_readable(job.settings)
 
 
 def least_decidable(job: LoadJob) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 from dataclasses import replace
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from voicebench.errors import IllegalEvent
 from voicebench.events import TurnFailed
@@ -30,6 +30,7 @@ from voicebench.turn.recorder import Recording, Unsealed
 from voicebench.turn.timeline import Stamped
 
 if TYPE_CHECKING:
+    from voicebench.load.reading.read_socket import ReadSocket
     from voicebench.load.reading.read_turn import ReadCascade
 
 
@@ -73,13 +74,14 @@ def seal_turn(taken: TakenTurn, task: ProcessTask) -> SealedTurn:
     return SealedTurn(taken.number, timeline, turn)
 
 
-def _read_recording(read: ReadCascade, level: LevelTask) -> Recording:
+def _read_recording(read: ReadCascade | ReadSocket, level: LevelTask) -> Recording:
     """Return the recording of a turn that the reader read, by the parsers of the usual clients."""
-    from voicebench.load.reading.reading_way import cascade_clients
+    from voicebench.load.reading.reading_way import clients_of
 
-    clients = cascade_clients(level.settings)
+    clients: Any = clients_of(level.settings)  # those of the same kind of target
     try:
-        return read.seal(0, "load", level.rule, level.secrets, clients=clients)
+        recording: Recording = read.seal(0, "load", level.rule, level.secrets, clients=clients)
+        return recording
     except IllegalEvent as error:
         events, _ = read.events(clients)
         failed = _failed(Unsealed(tuple(events), read.started_at), str(error))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from voicebench.events import (
     AudioChunk,
     Connected,
@@ -15,23 +13,16 @@ from voicebench.events import (
 )
 from voicebench.load.call_plan import DueTurn
 from voicebench.load.faults.proxy_process import FaultOfTurn
+from voicebench.load.reading.heard import Heard, heard_reply
 from voicebench.load.running.cut_timer import PlannedCut
 from voicebench.load.running.level_clock import LevelClock, recorder_ns
 from voicebench.remote.connection import kernel_stamps
 from voicebench.turn.load_place import LoadPlace
-from voicebench.turn.playback import NS_PER_S, Arrival, listen
+from voicebench.turn.playback import NS_PER_S, Arrival
 from voicebench.turn.recorder import Recorder, Unsealed
 from voicebench.turn.timeline import Stamped
 
 STILL_OPEN = "it was still open when the level ended"
-
-
-class Heard(NamedTuple):
-    """Until when a caller listened to a reply, on the recorder's clock."""
-
-    until_ns: int
-    cut: bool = False
-    """Whether the caller interrupted it then."""
 
 
 class LagWatch:
@@ -149,9 +140,7 @@ class TurnUnderWay:
         if not sound or isinstance(ended.event, TurnFailed):
             return Heard(ended.at_ns)
         arrivals = [Arrival(at_ns, int(chunk.pcm.size)) for at_ns, chunk in sound]
-        played_ns = round(listen(arrivals, sound[0][1].sample_rate).end_ns)
         cuts = [one.at_ns for one in events if isinstance(one.event, TurnInterrupted)]
-        if not cuts and self.cut is not None:
-            # The whole reply had come before the caller interrupts it.
-            cuts = [at_ns for at_ns in [arrivals[0].at_ns + self.cut.after_ns] if at_ns < played_ns]
-        return Heard(cuts[0], cut=True) if cuts else Heard(max(played_ns, ended.at_ns))
+        after_ns = None if self.cut is None else self.cut.after_ns
+        rate = sound[0][1].sample_rate
+        return heard_reply(arrivals, rate, ended.at_ns, cuts[0] if cuts else None, after_ns)

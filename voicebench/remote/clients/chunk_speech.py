@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from voicebench.events import Remark, TtsEvent
 from voicebench.remote.clients.socket_dialect import SocketDialect
-from voicebench.remote.connection.open_socket import Beginning, Incoming
+from voicebench.remote.connection.socket_messages import Beginning, Incoming
 from voicebench.remote.connection.timeouts import WaitBudget
 from voicebench.remote.connection.websocket import SocketService
 from voicebench.remote.failure import RemoteError, message_in

@@ -15,16 +15,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import httpcore
 from websockets.client import ClientProtocol
-from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
 from voicebench.remote.connection.connection import Connection
-from voicebench.remote.connection.frame_heads import FrameHeads, MessageKind
 from voicebench.remote.connection.peer import Peer
+from voicebench.remote.connection.socket_messages import Beginning, Incoming, SocketMessages
 from voicebench.remote.connection.timeouts import WaitBudget
 from voicebench.remote.failure import RemoteError
 
@@ -34,23 +32,7 @@ READ_BYTES = 1 << 16
 MAX_READS_BEFORE_TURN = 256
 """Reads that may find something before a turn begins: 16 MB."""
 MAX_SET_ASIDE_BYTES = 1 << 20
-_DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 _ANY_FAILURE = (RemoteError, httpcore.WriteTimeout)
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A message; messages of one ``arrival`` came together."""
-
-    data: str | bytes
-    arrival: int
-
-
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """A message of which some bytes have come, but not all."""
-
-    kind: MessageKind
 
 
 class SetAside:
@@ -101,10 +83,9 @@ class OpenSocket:
         # Guards the protocol and every call into the socket; never held while waiting for the peer.
         self._lock = threading.Lock()
         self._inbox: deque[Incoming] = deque()
-        self._parts: list[bytes] = []
-        self._is_text = False
-        self._heads = FrameHeads()
-        self._heads.feed(first_frames)
+        self._messages = SocketMessages(protocol, peer, first_frames)
+        self._broken: RemoteError | None = None
+        """What is wrong with a message that came."""
         self._beginning_returned = False
         self._rest_is_late = False
         self._in_turn = True
@@ -132,7 +113,7 @@ class OpenSocket:
             else:
                 raise self._peer.failure("sends without end though nothing was asked for")
             self._set_inbox_aside()
-            self._rest_is_late = self._heads.begun is not None
+            self._rest_is_late = self._messages.begun is not None
 
     def end_turn(self) -> None:
         """Let the thread answer pings again."""
@@ -143,7 +124,8 @@ class OpenSocket:
         """Tell whether no further turn can use it."""
         with contextlib.suppress(*_ANY_FAILURE), self._locked():
             self._read(PING_INTERVAL_S)  # A close frame may wait to be read.
-        return self._protocol.state is not State.OPEN or self.connection.lapsed()
+        is_open = self._protocol.state is State.OPEN and self._broken is None
+        return not is_open or self.connection.lapsed()
 
     def send(self, message: str | bytes, budget: WaitBudget) -> None:
         """Send one message. Raises `RemoteError`."""
@@ -151,7 +133,7 @@ class OpenSocket:
         try:
             with self._locked():
                 if self._protocol.state is not State.OPEN:
-                    raise self._closed_error()
+                    raise self._messages.closed_error()
                 if isinstance(message, str):
                     self._protocol.send_text(message.encode())
                 else:
@@ -163,12 +145,14 @@ class OpenSocket:
     def receive(self, budget: WaitBudget) -> Incoming | Beginning:
         """Return the next message; before it, if it comes in several reads, its beginning."""
         while not self._inbox:
-            begun = self._heads.begun
+            if self._broken is not None:
+                raise self._broken
+            begun = self._messages.begun
             if begun is not None and not (self._beginning_returned or self._rest_is_late):
                 self._beginning_returned = True
                 return Beginning(begun)
             if self._protocol.state is not State.OPEN:
-                raise self._closed_error()
+                raise self._messages.closed_error()
             if not self.connection.wait(budget.left_s()):
                 raise budget.timeout_error()
             try:
@@ -183,6 +167,8 @@ class OpenSocket:
         """Return the messages that are there already, without waiting."""
         with contextlib.suppress(httpcore.WriteTimeout), self._locked():
             self._read(PING_INTERVAL_S)
+        if self._broken is not None:
+            raise self._broken
         received = list(self._inbox)
         self._inbox.clear()
         return received
@@ -214,8 +200,7 @@ class OpenSocket:
     def _read(self, seconds: float) -> bool:
         """Read what is there; return whether there was something."""
         data = self.connection.read_now(READ_BYTES)
-        feed(self._protocol, data)
-        self._heads.feed(data or b"")
+        self._messages.feed(data)
         # Pongs, and the answer to a close frame.
         flush(self.connection, self._protocol, seconds)
         self._receive_events()
@@ -227,30 +212,16 @@ class OpenSocket:
         self._inbox.clear()
 
     def _receive_events(self) -> None:
-        for event in self._protocol.events_received():
-            if isinstance(event, Frame) and event.opcode in _DATA:
-                self._take_frame(event)
-
-    def _take_frame(self, frame: Frame) -> None:
-        if frame.opcode is not Opcode.CONT:
-            self._is_text = frame.opcode is Opcode.TEXT
-        self._parts.append(bytes(frame.data))
-        if not frame.fin:
-            return
-        data = b"".join(self._parts)
-        self._parts.clear()
-        self._beginning_returned = False
         try:
-            message = data.decode("utf-8") if self._is_text else data
-        except UnicodeDecodeError as error:
-            raise self._peer.failure(
-                f"sends text that is not UTF-8: {error.reason} in {data[-60:]!r}"
-            ) from None
-        if self._rest_is_late:
-            self._rest_is_late = False
-            self._set_aside.add(message)
-        else:
-            self._inbox.append(Incoming(message, self.connection.arrivals))
+            for message in self._messages.whole():
+                self._beginning_returned = False
+                if self._rest_is_late:
+                    self._rest_is_late = False
+                    self._set_aside.add(message)
+                else:
+                    self._inbox.append(Incoming(message, self.connection.arrivals))
+        except RemoteError as error:
+            self._broken = error  # raised after the messages before it
 
     def _answer_pings(self) -> None:
         while not self._closed.wait(self.ping_interval_s):
@@ -270,27 +241,6 @@ class OpenSocket:
                 yield
         except httpcore.NetworkError as error:
             raise self._peer.failure(f"closed the connection early ({error})") from None
-
-    def _closed_error(self) -> RemoteError:
-        """Return the error that says how the connection ended."""
-        protocol = self._protocol
-        if protocol.parser_exc is not None and not isinstance(protocol.parser_exc, EOFError):
-            broken = self._peer.quote(str(protocol.parser_exc))
-            return self._peer.failure(f"violated the rules of WebSocket ({broken})")
-        if protocol.close_rcvd is None:
-            return self._peer.failure("closed the connection early")
-        code, reason = protocol.close_rcvd.code, self._peer.quote(protocol.close_rcvd.reason)
-        return self._peer.failure(
-            f"hung up in mid-turn, with code {int(code)}" + (f": {reason}" if reason else "")
-        )
-
-
-def feed(protocol: ClientProtocol, data: bytes | None) -> None:
-    """Give the protocol what was read: nothing for None, the end for no bytes."""
-    if data:
-        protocol.receive_data(data)
-    elif data is not None:
-        protocol.receive_eof()
 
 
 def flush(connection: Connection, protocol: ClientProtocol, seconds: float) -> None:

@@ -23,16 +23,9 @@ from voicebench.events import Connected, Fault, Stage
 from voicebench.remote.connection.access import Access, address_of, shown
 from voicebench.remote.connection.connecting import ConnectionAttempt
 from voicebench.remote.connection.connection import Connection, connect, tls_context
-from voicebench.remote.connection.open_socket import (
-    READ_BYTES,
-    Beginning,
-    Incoming,
-    OpenSocket,
-    SetAside,
-    feed,
-    flush,
-)
+from voicebench.remote.connection.open_socket import READ_BYTES, OpenSocket, SetAside, flush
 from voicebench.remote.connection.peer import Peer
+from voicebench.remote.connection.socket_messages import Beginning, Incoming, feed
 from voicebench.remote.connection.timeouts import WaitBudget
 from voicebench.remote.failure import RemoteError, message_in
 
@@ -40,7 +33,7 @@ MAX_MESSAGE_BYTES = 8 << 20
 """Bytes of one message."""
 CLOSE_S = 1.0
 """How long to wait for the peer's close frame."""
-_NO_HANDSHAKE = "took the connection and did not end the WebSocket handshake"
+NO_HANDSHAKE = "took the connection and did not end the WebSocket handshake"
 # Attached to nothing, because the library's own logger would show the key at debug level.
 _SILENT = logging.Logger("voicebench.websocket", level=logging.CRITICAL)
 
@@ -74,6 +67,11 @@ class SocketService(Peer):
         self._open: OpenSocket | None = None
         self.set_aside = SetAside()
         """What came between two turns, on any connection."""
+
+    @property
+    def url(self) -> str:
+        """The URL as it was given, secrets included: never show it."""
+        return self._url
 
     def check(self) -> None:
         """Open the connection, or raise `RemoteError` naming the URL."""
@@ -177,10 +175,8 @@ class SocketService(Peer):
         self._open.end_turn()
         return self._open
 
-    def _handshake(
-        self, connection: Connection, attempt: ConnectionAttempt
-    ) -> tuple[ClientProtocol, bytes]:
-        """Return the opened protocol, and the bytes of frames that came with the handshake."""
+    def new_protocol(self) -> ClientProtocol:
+        """Return the protocol of a new connection, which has the handshake's request to send."""
         try:
             protocol = ClientProtocol(
                 parse_uri(self._url),
@@ -194,31 +190,39 @@ class SocketService(Peer):
         for name, value in self._headers.items():
             request.headers[name] = value
         protocol.send_request(request)
+        return protocol
+
+    def _handshake(
+        self, connection: Connection, attempt: ConnectionAttempt
+    ) -> tuple[ClientProtocol, bytes]:
+        """Return the opened protocol, and the bytes of frames that came with the handshake."""
+        protocol = self.new_protocol()
         received = b""
         try:
-            flush(connection, protocol, attempt.left_s(_NO_HANDSHAKE))
+            flush(connection, protocol, attempt.left_s(NO_HANDSHAKE))
             while protocol.state is State.CONNECTING and protocol.handshake_exc is None:
-                if not connection.wait(attempt.left_s(_NO_HANDSHAKE)):
-                    raise attempt.timeout_error(_NO_HANDSHAKE)
+                if not connection.wait(attempt.left_s(NO_HANDSHAKE)):
+                    raise attempt.timeout_error(NO_HANDSHAKE)
                 data = connection.read_now(READ_BYTES)
                 feed(protocol, data)
                 received += data or b""
         except httpcore.NetworkError as error:
-            raise self._refusal(f"closed the connection early ({error})") from None
+            raise self.refusal(f"closed the connection early ({error})") from None
         except httpcore.WriteTimeout:
-            raise attempt.timeout_error(_NO_HANDSHAKE) from None
+            raise attempt.timeout_error(NO_HANDSHAKE) from None
         if protocol.handshake_exc is not None:
-            raise self._handshake_error(protocol.handshake_exc)
+            raise self.handshake_error(protocol.handshake_exc)
         return protocol, received.partition(b"\r\n\r\n")[2]
 
-    def _handshake_error(self, error: Exception) -> RemoteError:
+    def handshake_error(self, error: Exception) -> RemoteError:
+        """Return the error for a handshake that failed with ``error``, the protocol's own."""
         if not isinstance(error, InvalidStatus):
             fault: Fault = "protocol" if isinstance(error, InvalidHandshake) else "refused"
-            return self._refusal(f"opens no WebSocket ({self.quote(str(error))})", fault=fault)
+            return self.refusal(f"opens no WebSocket ({self.quote(str(error))})", fault=fault)
         status = error.response.status_code
         where = error.response.headers.get("Location")
         if 300 <= status < 400 and where:
-            return self._refusal(f"redirects to {shown(where)}", "use that URL")
+            return self.refusal(f"redirects to {shown(where)}", "use that URL")
         body = bytes(error.response.body or b"").decode("utf-8", "replace")
         words = self.quote(message_in(body))
         remedy = "check the URL's path"
@@ -227,10 +231,11 @@ class SocketService(Peer):
             remedy += ", or name the environment variable that holds the server's key"
         elif status in (401, 403) and self.access.key is not None:
             remedy += f", and the key in environment variable {self.access.key.variable}"
-        return self._refusal(
+        return self.refusal(
             f"answers {status} instead of opening a WebSocket" + (f": {words}" if words else ""),
             remedy,
         )
 
-    def _refusal(self, what: str, remedy: str = "", *, fault: Fault = "refused") -> RemoteError:
+    def refusal(self, what: str, remedy: str = "", *, fault: Fault = "refused") -> RemoteError:
+        """Return the error that the server did ``what`` instead of opening a WebSocket."""
         return self.failure(what, remedy, fault=fault, stage="connect")

@@ -67,6 +67,11 @@ class PcmStream:
         self._frame_bytes = SAMPLE_BYTES[encoding] * channels
         self._rest = b""
 
+    @property
+    def has_rest(self) -> bool:
+        """Whether a sample has begun that is not whole yet."""
+        return bool(self._rest)
+
     def feed(self, data: bytes) -> NDArray[np.float32]:
         """Take the next bytes and return the samples that are whole by now."""
         data = self._rest + data

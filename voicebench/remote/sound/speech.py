@@ -149,14 +149,18 @@ class AnswerSpeech:
         if not self.is_empty:
             yield from self.chunk(decoder.finish(), decoder.sample_rate)
 
+    def count(self, samples: int, rate: int) -> None:
+        """Count more samples. Raises `RemoteError` for sound without end."""
+        self.samples += samples
+        if self.samples > MAX_SPEECH_S * rate:
+            raise sound_error(f"sound without end: more than {MAX_SPEECH_S:g} s in one answer")
+
     def chunk(self, pcm: NDArray[np.float32], rate: int | None) -> Iterator[AudioChunk]:
         """Yield ``pcm``, unless it is empty. Raises `RemoteError` for unusable samples."""
         if not pcm.size or rate is None:
             return
         self._rate.check(rate)
-        self.samples += pcm.size
-        if self.samples > MAX_SPEECH_S * rate:
-            raise sound_error(f"sound without end: more than {MAX_SPEECH_S:g} s in one answer")
+        self.count(int(pcm.size), rate)
         if not np.isfinite(pcm).all():
             raise sound_error("the sound holds samples that are not finite numbers")
         yield AudioChunk(pcm, rate)
