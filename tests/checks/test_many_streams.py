@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from voicebench.checks import many_streams
-from voicebench.checks.many_streams import PIECE_BYTES, measure_streams, piece_errors
+from voicebench.checks.many_streams import PIECE_BYTES, Over, measure_streams, piece_errors
 from voicebench.errors import CannotMeasure, UsageError
 from voicebench.machine.descriptors import check_descriptors
 
@@ -35,8 +35,10 @@ def test_a_reader_that_stands_still_shows_it() -> None:
     assert errors.tolist() == list(range(1000, 0, -100))
 
 
-def test_thirty_streams() -> None:
-    found = measure_streams(30, 1.0)
+@pytest.mark.parametrize("over", ["http", "websocket"])
+def test_thirty_streams(over: Over) -> None:
+    found = measure_streams(30, 1.0, over=over)
+    assert found.over == over
     assert found.pieces == 30 * 25
     assert found.reads + found.merged == found.pieces
     assert 0 < found.p50_ms <= found.p99_ms <= found.p999_ms <= found.max_ms < LATE_MS

@@ -9,15 +9,14 @@ system and the reader add; the kernel's stamps show the reader's part of it.
 from __future__ import annotations
 
 import gc
-import json
 import os
-import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,16 +25,15 @@ from voicebench.errors import CannotMeasure
 from voicebench.load.pacing.paced_process import RunningPacedServer, paced_server, pin
 from voicebench.load.pacing.paced_script import NS_A_SECOND, RATE_HZ, PacedScript
 from voicebench.load.pacing.send_stamps import SendStamp
-from voicebench.load.reading.http_exchange import HttpExchange
-from voicebench.load.reading.http_line import HttpLine
-from voicebench.load.reading.read_log import UNKNOWN_LAG, KeptSound
 from voicebench.load.reading.reading_loop import ReadingLoop
 from voicebench.machine.descriptors import check_descriptors
 from voicebench.machine.environment import usable_core_numbers
 from voicebench.remote.connection import kernel_stamps
-from voicebench.remote.connection.access import Access
-from voicebench.remote.connection.peer import Peer
 
+if TYPE_CHECKING:
+    from voicebench.load.reading.speech_streams import StreamLine
+
+TRANSPORTS = {"http": "HTTP", "websocket": "WebSocket"}
 DEFAULT_SECONDS = 10.0
 TARGET_P99_MS = 2.0
 TARGET_P999_MS = 5.0
@@ -47,12 +45,15 @@ OVERTIME_S = 10.0
 PIECE_BYTES = 2 * round(0.04 * RATE_HZ)
 
 Times = NDArray[np.int64]
+Over = Literal["http", "websocket"]
 
 
 @dataclass(frozen=True, slots=True)
 class ManyStreams:
     """The error of the reader with many streams, in milliseconds."""
 
+    over: Over
+    """The transport of the streams."""
     streams: int
     seconds: float
     pieces: int
@@ -89,6 +90,8 @@ def measure_streams(
     streams: int,
     seconds: float = DEFAULT_SECONDS,
     say: Callable[[str], None] = lambda _line: None,
+    *,
+    over: Over = "http",
 ) -> ManyStreams:
     """Read ``streams`` streams of speech for ``seconds``, and compare the stamps.
 
@@ -99,12 +102,12 @@ def measure_streams(
     can_pin = hasattr(os, "sched_setaffinity") and len(usable) > 1
     cores = (usable[0], usable[-1]) if can_pin else None
     say("starting a paced server")
-    script = PacedScript(ttfb_s=0.0, audio_s=seconds)
+    script = PacedScript(ttft_s=0.0, words=1, ttfb_s=0.0, audio_s=seconds)
     kernel_stamps.want()
     with paced_server(script, core=cores[0] if cores else None) as server:
         with _on_core(cores[1] if cores else None):
             say(f"reading {streams} streams for {seconds:g} s")
-            read = _Streams(server, streams, seconds)
+            read = _Streams(server, streams, seconds, over)
             read.take()
         return read.compared(server.stamps(), cores)
 
@@ -127,14 +130,17 @@ def _on_core(core: int | None) -> Iterator[None]:
 
 
 class _Streams:
-    def __init__(self, server: RunningPacedServer, streams: int, seconds: float) -> None:
+    def __init__(
+        self, server: RunningPacedServer, streams: int, seconds: float, over: Over
+    ) -> None:
         self._streams = streams
+        self._over: Over = over
         self._seconds = seconds
         self._host = server.host
         self._loop = ReadingLoop()
         self._left = streams
         self._failed: list[str] = []
-        self._read: dict[int, HttpExchange] = {}
+        self._read: dict[int, StreamLine] = {}
         self._busy_s = self._took_s = 0.0
 
     def take(self) -> None:
@@ -160,12 +166,11 @@ class _Streams:
                 "try fewer streams: the paced server or the reader may be too slow here",
             )
 
-    def _opened(self) -> list[HttpLine]:
+    def _opened(self) -> list[StreamLine]:
         """Return open lines. Raises `CannotMeasure`."""
-        address, _, port = self._host.rpartition(":")
-        where = (int(socket.AF_INET), (address, int(port)))
-        peer = Peer(f"http://{self._host}", Access(), "tts")
-        lines = [HttpLine(self._loop, where, peer) for _ in range(self._streams)]
+        from voicebench.load.reading.speech_streams import stream_lines
+
+        lines = stream_lines(self._loop, self._host, self._over, self._streams)
         for line in lines:
             line.open()
         limit_ns = time.perf_counter_ns() + round(CONNECT_S * NS_A_SECOND)
@@ -178,24 +183,15 @@ class _Streams:
             )
         return lines
 
-    def _ask(self, line: HttpLine) -> None:
-        ends_ns = time.perf_counter_ns() + round((self._seconds + OVERTIME_S) * NS_A_SECOND)
+    def _ask(self, line: StreamLine) -> None:
         port = line.port
         assert port is not None
-        self._read[port] = HttpExchange(
-            line, self._request(), kept=KeptSound(0), turn_ends_ns=ends_ns, ended=self._ended
-        )
+        self._read[port] = line
+        line.ask(self._seconds + OVERTIME_S, self._ended)
 
-    def _request(self) -> bytes:
-        body = json.dumps({"input": "a", "response_format": "pcm"}).encode()
-        return (
-            f"POST /v1/audio/speech HTTP/1.1\r\nhost: {self._host}\r\n"
-            f"content-length: {len(body)}\r\n\r\n"
-        ).encode() + body
-
-    def _ended(self, exchange: HttpExchange) -> None:
-        if exchange.read.error is not None:
-            self._failed.append(exchange.read.error.message)
+    def _ended(self, why: str | None) -> None:
+        if why is not None:
+            self._failed.append(why)
         self._left -= 1
         if not self._left:
             self._loop.end()
@@ -209,18 +205,17 @@ class _Streams:
         errors: list[Times] = []
         lags: list[int] = []
         reads = 0
-        for port, reader in self._read.items():
-            log = reader.log
-            at_ns = np.array(log.at_ns, dtype=np.int64)
-            sizes = np.array(log.sizes, dtype=np.int64)
+        for port, line in self._read.items():
+            at_ns, sizes, of_stream = line.reads()
             sent_ns = np.array([stamp.sent_ns for stamp in sent[port]], dtype=np.int64)
             errors.append(piece_errors(at_ns, sizes, sent_ns))
-            lags += [lag for lag in log.lag_ns if lag != UNKNOWN_LAG]
+            lags += of_stream
             reads += int(np.unique(at_ns).size)
         added = np.concatenate(errors) / 1e6
         p50, p99, p999 = (float(value) for value in np.percentile(added, (50, 99, 99.9)))
         late = [stamp.sent_ns - stamp.due_ns for found in sent.values() for stamp in found]
         return ManyStreams(
+            over=self._over,
             streams=self._streams,
             seconds=self._seconds,
             pieces=int(added.size),
@@ -259,7 +254,8 @@ def described(found: ManyStreams) -> Mapping[str, str]:
     )
     lag = "no kernel stamps here" if found.lag_p99_ms is None else f"{found.lag_p99_ms:.3f} ms"
     return {
-        "streams": f"{found.streams} for {found.seconds:g} s, {found.pieces} pieces",
+        "streams": f"{found.streams} over {TRANSPORTS[found.over]} for {found.seconds:g} s, "
+        f"{found.pieces} pieces",
         "added error p50": f"{found.p50_ms:.3f} ms",
         "added error p99": f"{found.p99_ms:.3f} ms (target: under {TARGET_P99_MS:g} ms)",
         "added error p99.9": f"{found.p999_ms:.3f} ms (target: under {TARGET_P999_MS:g} ms)",

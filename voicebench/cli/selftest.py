@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,13 @@ from voicebench.errors import ExitCode
 
 if TYPE_CHECKING:
     from voicebench.checks.selftest import InstrumentError
+
+
+class StreamsOver(StrEnum):
+    """What streams come over."""
+
+    HTTP = "http"
+    WEBSOCKET = "websocket"
 
 
 def selftest(
@@ -40,6 +48,9 @@ def selftest(
     length: Annotated[
         str | None, typer.Option("--for", metavar="TIME", help="Length of the streams; 10s.")
     ] = None,
+    over: Annotated[
+        StreamsOver, typer.Option("--over", help="What the streams of --streams come over.")
+    ] = StreamsOver.HTTP,
     as_json: Json = False,
 ) -> None:
     """Measure the instrument's own error with scripted delays.
@@ -55,11 +66,13 @@ def selftest(
       voicebench selftest --max 2ms
 
       voicebench selftest --streams 1000
+
+      voicebench selftest --streams 1000 --over websocket
     """
     limit_s = seconds(most, "--max")
     limit_ms = None if limit_s is None else 1000 * limit_s
     if streams is not None:
-        _many_streams(streams, seconds(length, "--for"), limit_ms, as_json=as_json)
+        _many_streams(streams, seconds(length, "--for"), limit_ms, over, as_json=as_json)
         return
     from voicebench.checks.selftest import measure_in_process
 
@@ -79,12 +92,20 @@ def selftest(
 
 
 def _many_streams(
-    streams: int, length_s: float | None, limit_ms: float | None, *, as_json: bool
+    streams: int,
+    length_s: float | None,
+    limit_ms: float | None,
+    over: StreamsOver,
+    *,
+    as_json: bool,
 ) -> None:
     from voicebench.checks.many_streams import DEFAULT_SECONDS, described, measure_streams
 
     found = measure_streams(
-        streams, length_s or DEFAULT_SECONDS, lambda line: typer.echo(line, err=True)
+        streams,
+        length_s or DEFAULT_SECONDS,
+        lambda line: typer.echo(line, err=True),
+        over=over.value,
     )
     if as_json:
         print_json(found.as_dict())

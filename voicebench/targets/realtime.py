@@ -34,8 +34,8 @@ from voicebench.remote.connection.timeouts import WaitBudget
 from voicebench.remote.connection.websocket import SocketService
 from voicebench.remote.failure import message_in
 from voicebench.remote.formats.json_text import text_at
-from voicebench.targets.realtime_answer import PCM_RATE, RealtimeAnswer, RealtimeOptions
 from voicebench.targets.realtime_response import event_in
+from voicebench.targets.realtime_text_turn import PCM_RATE, RealtimeAnswer, RealtimeOptions
 from voicebench.targets.remote_turn import SocketTarget
 
 __all__ = ["PCM_RATE", "Realtime", "RealtimeOptions"]

@@ -6,6 +6,7 @@ import base64
 import json
 import random
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -88,12 +89,12 @@ def encoded(piece: Any) -> str:
     return base64.b64encode(to_int16(piece).astype("<i2").tobytes()).decode()
 
 
-def events(*content: dict[str, object]) -> bytes:
+def events(*content: Mapping[str, object]) -> bytes:
     return frames(*(json.dumps(one) for one in content))
 
 
 GREETING = events({"type": "session.created"}, {"type": "session.updated", "session": {}})
-CREATED = {"type": "response.created", "response": {"id": "r1"}}
+CREATED: dict[str, object] = {"type": "response.created", "response": {"id": "r1"}}
 SPOKEN = [delta("output_audio.delta", delta=encoded(piece)) for piece in PIECES]
 TEXT = [delta("output_audio_transcript.delta", delta=word) for word in ("It", " is late.")]
 ODD = base64.b64encode(b"\x01\x02\x03").decode()

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from voicebench.errors import EngineError
 from voicebench.events import LlmEvent, Reply, Token
 from voicebench.load.reading.cascade_way import CascadeLines, CascadeWay
-from voicebench.load.reading.heard import Heard, heard_reply
+from voicebench.load.reading.heard_reply import Heard, heard_reply
 from voicebench.load.reading.http_exchange import HttpExchange
 from voicebench.load.reading.raw_speech import frame_bytes, is_audible, raw_sound, sound_in
 from voicebench.load.reading.read_log import KeptSound

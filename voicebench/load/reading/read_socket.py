@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from voicebench.audio.pcm import AudibleRule
 from voicebench.events import AudioChunk, Connected, Event, Phase, TurnFailed, TurnFinished
 from voicebench.load.reading.exchange_words import ErrorWords
-from voicebench.load.reading.sealing import CUT_OFF, sealed
-from voicebench.load.reading.socket_log import Interruption, ReadMessage, SocketLog
+from voicebench.load.reading.read_sealing import CUT_OFF, sealed
+from voicebench.load.reading.socket_log import CutMark, ReadMessage, SocketLog
 from voicebench.remote.connection.open_socket import SetAside
 from voicebench.remote.connection.recorded_answer import RecordedClock
 from voicebench.remote.connection.socket_messages import Beginning, Incoming
@@ -147,7 +147,7 @@ class _RecordedService(SocketService):
         """Return the next message, and set the clock to when it was read."""
         for one in self._messages:
             self._clock.now_ns = one.at_ns
-            if isinstance(one.message, Interruption):
+            if isinstance(one.message, CutMark):
                 self._target.cancel(one.message.heard_s)
             else:
                 return self._given(one)
@@ -163,7 +163,7 @@ class _RecordedService(SocketService):
         if isinstance(one.message, Beginning):
             return one.message
         if one.message is not None:
-            assert not isinstance(one.message, Interruption)
+            assert not isinstance(one.message, CutMark)
             return Incoming(one.message, one.arrival)
         answer = self._target.answer
         assert answer is not None

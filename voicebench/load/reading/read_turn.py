@@ -31,7 +31,7 @@ from voicebench.events import (
 from voicebench.load.reading.http_exchange import ReadExchange
 from voicebench.load.reading.http_framing import AnswerHead
 from voicebench.load.reading.read_log import ReadLog
-from voicebench.load.reading.sealing import CUT_OFF, sealed
+from voicebench.load.reading.read_sealing import CUT_OFF, sealed
 from voicebench.remote.clients.http_engine import HttpSpeech
 from voicebench.remote.clients.openai_chat import OpenAiChat
 from voicebench.remote.connection.answer import Answer

@@ -9,7 +9,7 @@ from typing import Protocol
 from voicebench.audio.pcm import AudibleRule
 from voicebench.load.reading.cascade_turn import CascadeTurn
 from voicebench.load.reading.cascade_way import CascadeLines, CascadeWay
-from voicebench.load.reading.heard import Heard
+from voicebench.load.reading.heard_reply import Heard
 from voicebench.load.reading.http_line import HttpLine
 from voicebench.load.reading.read_socket import ReadSocket
 from voicebench.load.reading.read_turn import CascadeClients, ReadCascade

@@ -18,7 +18,7 @@ from voicebench.turn.playback import Arrival
 Message = str | bytes | Beginning
 
 
-class Interruption(NamedTuple):
+class CutMark(NamedTuple):
     """The turn was cancelled, after so many seconds of its reply."""
 
     heard_s: float
@@ -32,7 +32,7 @@ class ReadMessage(NamedTuple):
     """Messages with one number came together."""
     samples: int
     """Of its sound."""
-    message: Message | Interruption | None
+    message: Message | CutMark | None
     """None for sound that was not kept."""
 
 
@@ -45,7 +45,7 @@ class SocketLog:
         self.at_ns = array("q")
         self.lag_ns = array("I")
         self.samples = array("I")
-        self.messages: list[Message | Interruption | None] = []
+        self.messages: list[Message | CutMark | None] = []
 
     def __len__(self) -> int:
         """Return the number of messages."""
@@ -55,7 +55,7 @@ class SocketLog:
         self,
         at_ns: int,
         received_ns: int | None,
-        message: Message | Interruption | None,
+        message: Message | CutMark | None,
         samples: int = 0,
     ) -> None:
         """Note a message; ``samples`` is the length of its sound."""

@@ -18,12 +18,12 @@ from voicebench.errors import EngineError
 from voicebench.events import AudioChunk, TurnFailed
 from voicebench.load.reading.budget_timer import BudgetTimer
 from voicebench.load.reading.exchange_words import words_of
-from voicebench.load.reading.heard import Heard, heard_reply
+from voicebench.load.reading.heard_reply import Heard, heard_reply
 from voicebench.load.reading.read_log import KeptSound
 from voicebench.load.reading.read_socket import ReadSocket
 from voicebench.load.reading.reading_loop import Timer
 from voicebench.load.reading.socket_line import SocketLine
-from voicebench.load.reading.socket_log import Interruption, Message
+from voicebench.load.reading.socket_log import CutMark, Message
 from voicebench.load.reading.turn_extras import PLAIN_TURN, TurnExtras
 from voicebench.remote.connection.socket_messages import Beginning, Incoming
 from voicebench.remote.failure import RemoteError
@@ -76,6 +76,11 @@ class SocketTurn:
     def has_ended(self) -> bool:
         """Whether it is over."""
         return self._is_over
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has failed, as far as the loop looks."""
+        return self._has_failed
 
     def cut_off(self) -> None:
         """End it as unfinished: the level is over. The connection is hung up."""
@@ -199,7 +204,7 @@ class SocketTurn:
             return
         heard_s = after_ns / NS_PER_S
         self._cut_ns = time.perf_counter_ns()
-        self._log.add(self._cut_ns, None, Interruption(heard_s))
+        self._log.add(self._cut_ns, None, CutMark(heard_s))
         for message in self._answer.cancelling(heard_s):
             self._line.send(message)
         self._budget.end_within(remote_turn.STOP_S)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from voicebench.errors import UsageError, VoicebenchError
 from voicebench.load.call_plan import Call, DueTurn
 from voicebench.load.faults.proxy_process import FaultOfTurn, FaultRequests
-from voicebench.load.reading.heard import Heard
+from voicebench.load.reading.heard_reply import Heard
 from voicebench.load.running.call_lines import CallLine, CallLines
 from voicebench.load.running.cut_timer import CutTimer, PlannedCut
 from voicebench.load.running.level_clock import LevelClock, recorder_ns

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
 
-from voicebench.checks.many_streams import measure_streams
+from voicebench.checks.many_streams import Over, measure_streams
 from voicebench.errors import CannotMeasure, UsageError
 from voicebench.load.call_plan import LoadPlan
 from voicebench.load.level_rule import LevelRule
@@ -163,7 +163,8 @@ def _reader_error(job: LoadJob, cores: ClientCores) -> dict[str, object]:
     receiving = receiving_at_once(arrivals, job.behaviour, load.reply_s)
     streams = min(max(math.ceil(receiving / len(cores.of_processes)), 1), MOST_READING)
     try:
-        return measure_streams(streams, SECONDS_OF_ERROR).as_dict()
+        over: Over = "http" if job.settings.run.target == "cascade" else "websocket"
+        return measure_streams(streams, SECONDS_OF_ERROR, over=over).as_dict()
     except (CannotMeasure, UsageError) as error:
         return {"not_measured": str(error)}
 

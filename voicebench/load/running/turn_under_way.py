@@ -13,7 +13,7 @@ from voicebench.events import (
 )
 from voicebench.load.call_plan import DueTurn
 from voicebench.load.faults.proxy_process import FaultOfTurn
-from voicebench.load.reading.heard import Heard, heard_reply
+from voicebench.load.reading.heard_reply import Heard, heard_reply
 from voicebench.load.running.cut_timer import PlannedCut
 from voicebench.load.running.level_clock import LevelClock, recorder_ns
 from voicebench.remote.connection import kernel_stamps

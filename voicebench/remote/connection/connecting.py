@@ -96,7 +96,11 @@ def connect_tcp(resolved: _Resolved, attempt: ConnectionAttempt) -> socket.socke
     """
     failure: OSError | None = None
     for index, (family, kind, protocol, _, where) in enumerate(resolved):
-        sock = socket.socket(family, kind, protocol)
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError as error:  # no file descriptor is left, for example
+            failure = error
+            continue
         try:
             sock.settimeout(attempt.left_s() / (len(resolved) - index))
             sock.connect(where)
