@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import sys
 from contextlib import closing
 
 import psutil
@@ -76,6 +78,37 @@ def test_a_server_that_goes_away_fails_the_turns_with_the_reason() -> None:
     assert len(failed) > 4
     assert all(served.voice_url in reason for reason in failed)
     assert {turn.outcome for turn in done} >= {"answered", "failed"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no limit of another process can be set")
+@pytest.mark.parametrize("reads", [False, True], ids=["threads", "loop"])
+def test_turns_without_a_file_descriptor_say_so_and_the_level_goes_on(*, reads: bool) -> None:
+    kept: list[Timeline] = []
+    with (
+        served_process(SCRIPT) as served,
+        closing(engine_for(served.voice_url, kept, reads=reads).start(PLAN, 1)) as level,
+    ):
+        done = list(level.advance(0.5))
+        client = level.process_numbers[0][0]
+        before = resource.prlimit(client, resource.RLIMIT_NOFILE)
+        resource.prlimit(client, resource.RLIMIT_NOFILE, (3, before[1]))
+        limit_s = 0.5
+        while not any(turn.failure for turn in kept) and limit_s < LONG_S:
+            limit_s += 0.5
+            done += level.advance(limit_s)
+        resource.prlimit(client, resource.RLIMIT_NOFILE, before)
+        again_s, failed = limit_s, len(kept)
+        while all(turn.failure for turn in kept[failed:]) and limit_s < LONG_S:
+            limit_s += 0.5
+            done += level.advance(limit_s)
+        assert not level.client_state().broken
+        done += level.drain(limit_s, 5.0)
+    assert len(done) == len(kept)
+    reasons = {turn.failure.reason for turn in kept if turn.failure and turn.load is not None
+               and not turn.load.unfinished}  # fmt: skip
+    assert any("Too many open files" in reason for reason in reasons)
+    assert all(served.voice_url in reason for reason in reasons)
+    assert any(turn.due_s > again_s and turn.outcome == "answered" for turn in done)
 
 
 def test_turns_that_cannot_be_kept_end_the_level_with_the_reason() -> None:
