@@ -30,7 +30,7 @@ WHAT = {"capacity": "a search for capacity", "load": "a single level"}
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the baseline of a run under load must be like."""
+    """The conditions that the baseline of a run under load must meet."""
 
     kind: str
     """``capacity`` or ``load``."""

@@ -1,7 +1,7 @@
 """An OpenTelemetry collector behind OTLP over HTTP, which takes traces in JSON.
 
 Specification: opentelemetry-proto, "OpenTelemetry Protocol Specification", OTLP/HTTP. A request
-that fails is not sent again: whoever sends a recorded run can send all of it again.
+that fails is not sent again: a recorded run can be sent again as a whole.
 """
 
 from __future__ import annotations
@@ -52,5 +52,5 @@ class OtlpCollector(HttpService):
 
 
 def _as_number(text: str) -> int:
-    """Return a 64-bit integer, which JSON has as text; 0 for what is none."""
+    """Return a 64-bit integer, which JSON has as text; 0 for what has no value."""
     return int(text) if text.isdecimal() else 0
