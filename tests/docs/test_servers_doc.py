@@ -17,7 +17,7 @@ from voicebench.targets.whole_turn import WholeTurnKind
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs" / "servers").glob("*.toml"))
-PAGE = (ROOT / "docs" / "how-to" / "servers.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "reference" / "servers.md").read_text(encoding="utf-8")
 KEY = "a-key-that-opens-nothing"
 each_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 

@@ -71,7 +71,7 @@ def read_dialect(words: Table) -> SocketDialect:
         if name not in words:
             raise UsageError(
                 f"tts.socket has no {name!r}",
-                "see docs/how-to/servers.md for the messages of each server",
+                "see docs/reference/servers.md for the messages of each server",
             )
     dialect = SocketDialect(**{name: _READERS[name](name, words[name]) for name in words})
     if not holds_place(dialect.chunk, "text"):
