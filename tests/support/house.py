@@ -276,7 +276,10 @@ ROOMS = (
         "load.running",
         "hold levels: engines that take the turns of a plan, and the runs of both commands",
         (
+            "agents",
             "audio",
+            "calls",
+            "calls.running",
             "checks",
             "figures",
             "judging",

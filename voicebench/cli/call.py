@@ -182,17 +182,12 @@ def _check_of_local_agent(agent: str | None, options: Mapping[str, str | None]) 
 def _measure(job: CallJob, *, quiet: bool) -> RecordedRun:
     from rich.console import Console
 
-    from voicebench.calls.running.line_rendering import needs_voice
-    from voicebench.cli.models import progress_of_models
-    from voicebench.engines.models import CATALOGUE, ensure
+    from voicebench.cli.models import fetch_voice_of_caller
     from voicebench.measuring.call_session import run_calls
     from voicebench.report.console.call_progress import call_line
 
     console = Console(stderr=True, quiet=quiet)
-    voice = job.settings.call.voice
-    if needs_voice(job.script) and voice in {entry.name for entry in CATALOGUE}:
-        with progress_of_models(console) as report:
-            ensure(voice, report)
+    fetch_voice_of_caller(job.settings, console)
     total = job.settings.call.calls
     return run_calls(
         job,

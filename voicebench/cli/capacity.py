@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicebench.cli.load_options import (
+    Agent,
     DryRun,
     For,
     Gates,
@@ -16,6 +17,7 @@ from voicebench.cli.load_options import (
     Quiet,
     Ramp,
     SameMachine,
+    Script,
     Seed,
     Target,
     cost_lines,
@@ -23,6 +25,7 @@ from voicebench.cli.load_options import (
     load_files,
     load_settings_of,
     publish_load,
+    with_spoken_gates,
 )
 from voicebench.cli.options import (
     Baseline,
@@ -37,7 +40,6 @@ from voicebench.cli.options import (
     Set,
     Voice,
     change,
-    effective_settings,
 )
 from voicebench.cli.output import print_json
 from voicebench.cli.server_options import KeyEnv, LlmUrl, Server, TtsUrl
@@ -70,6 +72,8 @@ def capacity(
     name: Name = None,
     target: Target = None,
     server: Server = None,
+    agent: Agent = None,
+    script: Script = None,
     llm_url: LlmUrl = None,
     tts_url: TtsUrl = None,
     key_env: KeyEnv = None,
@@ -115,6 +119,8 @@ def capacity(
             name=name,
             target=target,
             server=server,
+            agent=agent,
+            script=script,
             llm_url=llm_url,
             tts_url=tts_url,
             llm=llm,
@@ -134,7 +140,7 @@ def capacity(
             "judge.baseline": baseline,
             "judge.max_regression": change(max_regression, "--max-regression"),
         }
-        effective = effective_settings(config, assignments, named, key_env=key_env)
+        effective = with_spoken_gates(config, assignments, named, key_env=key_env)
         load = effective.settings.load
         if load.trace is not None:
             raise UsageError("load.trace is of one level, not of a search", "use `voicebench load`")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicebench.cli.load_options import (
+    Agent,
     DryRun,
     Faults,
     For,
@@ -18,6 +19,7 @@ from voicebench.cli.load_options import (
     Ramp,
     Ray,
     SameMachine,
+    Script,
     Seed,
     Soak,
     Target,
@@ -26,6 +28,7 @@ from voicebench.cli.load_options import (
     load_files,
     load_settings_of,
     publish_load,
+    with_spoken_gates,
 )
 from voicebench.cli.options import (
     Baseline,
@@ -41,7 +44,6 @@ from voicebench.cli.options import (
     Set,
     Voice,
     change,
-    effective_settings,
 )
 from voicebench.cli.output import print_json
 from voicebench.cli.server_options import KeyEnv, LlmUrl, Server, TtsUrl
@@ -84,6 +86,8 @@ def load(
     name: Name = None,
     target: Target = None,
     server: Server = None,
+    agent: Agent = None,
+    script: Script = None,
     llm_url: LlmUrl = None,
     tts_url: TtsUrl = None,
     key_env: KeyEnv = None,
@@ -129,6 +133,8 @@ def load(
             name=name,
             target=target,
             server=server,
+            agent=agent,
+            script=script,
             llm_url=llm_url,
             tts_url=tts_url,
             llm=llm,
@@ -150,7 +156,7 @@ def load(
             "judge.baseline": baseline,
             "judge.max_regression": change(max_regression, "--max-regression"),
         }
-        effective = effective_settings(config, assignments, named, key_env=key_env)
+        effective = with_spoken_gates(config, assignments, named, key_env=key_env)
         given = _arrivals(callers, calls, turns, effective.settings.load.trace)
         job = load_job(effective, given, permitted=permitted, same_machine=same_machine)
         if dry_run:

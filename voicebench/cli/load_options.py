@@ -9,22 +9,39 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voicebench.cli.options import chosen_gates, seconds
+from voicebench.cli.options import chosen_gates, effective_settings, seconds
 from voicebench.cli.output import check_free, deliver, print_json
 from voicebench.cli.server_options import server_settings
 from voicebench.errors import CannotMeasure, ExitCode, ResultsError, UsageError
+
+SPOKEN = "call"
+"""The target of callers who speak, as `voicebench.load.running.refusals` names it."""
 
 if TYPE_CHECKING:
     from voicebench.load.cost import LevelCost
     from voicebench.load.recorded.load_run import LoadRun
     from voicebench.load.running.level_run import LoadOutcome
     from voicebench.load.running.load_job import LoadJob
+    from voicebench.settings import Effective
 
 Target = Annotated[
     str | None,
     typer.Option(
         help="'cascade', 'voice' or 'realtime' as the settings have it, or a simulated target such "
         "as 'sim:slots=8,service=exp:200ms'."
+    ),
+]
+Agent = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Speak to an agent: ws(s)://…, in the protocol of call.api. The callers have a voice.",
+    ),
+]
+Script = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SCRIPT", help="Script of the spoken calls: a TOML file, 'english' or 'french'."
     ),
 ]
 For = Annotated[
@@ -99,6 +116,8 @@ def load_settings_of(
     tts_url: str | None,
     llm: str | None,
     voice: str | None,
+    agent: str | None = None,
+    script: str | None = None,
     results: str | None,
     longest: str | None,
     ramp: str | None,
@@ -112,9 +131,13 @@ def load_settings_of(
     quick: bool = False,
 ) -> dict[str, object]:
     """Return the settings that the shared options stand for. Raises `UsageError`."""
+    if agent is not None and (target is not None or server is not None):
+        raise UsageError("--agent excludes --target and --server", "give one of them")
     return {
         "run.name": name,
-        "run.target": target,
+        "run.target": target if agent is None else SPOKEN,
+        "call.url": agent,
+        "call.script": script,
         "run.results": results,
         "llm.model": llm,
         "tts.voice": voice,
@@ -157,13 +180,38 @@ def _time(text: str | None, option: str) -> float | None:
     return read_time(text, option)
 
 
+def with_spoken_gates(
+    config: Path | None,
+    assignments: Sequence[str] | None,
+    named: dict[str, object],
+    *,
+    key_env: str | None = None,
+) -> Effective:
+    """Return the settings; callers who speak have gates of their own unless others are given."""
+    from voicebench.load.load_gate import LOAD_GATES, SPOKEN_GATES
+
+    def read(values: dict[str, object]) -> Effective:
+        calls = values.get("run.target") == SPOKEN
+        return effective_settings(config, assignments, values, key_env=key_env, calls=calls)
+
+    effective = read(named)
+    given = effective.settings
+    if given.run.target == SPOKEN and given.load.gates == list(LOAD_GATES):
+        return read(named | {"load.gates": list(SPOKEN_GATES)})
+    return effective
+
+
 def fetch_models_of(job: LoadJob, *, quiet: bool) -> None:
     """Fetch the models of engines in process. Raises `CannotMeasure` for a server that is down."""
     from rich.console import Console
 
-    from voicebench.cli.models import fetch_with_progress
+    from voicebench.cli.models import fetch_voice_of_caller, fetch_with_progress
 
-    fetch_with_progress(job.settings, Console(stderr=True, quiet=quiet))
+    console = Console(stderr=True, quiet=quiet)
+    if job.settings.run.target == SPOKEN:
+        fetch_voice_of_caller(job.settings, console)
+        return
+    fetch_with_progress(job.settings, console)
 
 
 def publish_load(
@@ -180,13 +228,16 @@ def publish_load(
     """
     from voicebench.cli import ci
     from voicebench.load.recorded.load_run import read_load_run
+    from voicebench.results.reading import object_in, texts_in
 
     try:
         run = read_load_run(outcome.path)
-    except ResultsError:
-        if outcome.word != "INTERRUPTED":
-            raise
-        raise KeyboardInterrupt from None  # before a turn had ended
+    except ResultsError as error:
+        if outcome.word == "INTERRUPTED":
+            raise KeyboardInterrupt from None  # before a turn had ended
+        level = object_in(outcome.document, "level")
+        why = "; ".join(texts_in(level, "reasons")) or error.message
+        raise CannotMeasure(f"no turn has ended: {why}", f"see {outcome.path}") from None
     deliver(
         lambda: _print(run, as_json=as_json, quiet=quiet),
         lambda: ci.publish_load(run, junit),

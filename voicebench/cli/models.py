@@ -138,6 +138,19 @@ def fetch_with_progress(settings: Settings, console: Console, *, voice_only: boo
         fetch_models(settings, report, voice_only=voice_only)
 
 
+def fetch_voice_of_caller(settings: Settings, console: Console) -> None:
+    """Fetch the voice that speaks the lines of spoken calls, if it is an embedded one."""
+    from voicebench.calls.running.line_rendering import needs_voice
+    from voicebench.calls.running.script_files import read_script
+    from voicebench.engines.models import CATALOGUE, ensure
+
+    voice = settings.call.voice
+    is_embedded = voice in {entry.name for entry in CATALOGUE}
+    if is_embedded and needs_voice(read_script(settings.call.script)):
+        with progress_of_models(console) as report:
+            ensure(voice, report)
+
+
 @contextmanager
 def progress_of_models(console: Console) -> Iterator[Report]:
     """Yield a function that shows each step of fetching models on ``console``.

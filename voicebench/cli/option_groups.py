@@ -16,7 +16,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Turns and calls": (
         *("--runs", "--warmup", "--prompt", "--prompts", "--turns-per-conversation", "--pause"),
         *("--idle-gap", "--callers", "--calls", "--turns", "--trace", "--queue", "--ask"),
-        *("--check", "--save-audio"),
+        *("--check", "--save-audio", "--script"),
     ),
     "Load": (
         *("--max", "--precision", "--for", "--ramp", "--seed", "--interrupt", "--faults"),

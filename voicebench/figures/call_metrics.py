@@ -130,6 +130,8 @@ def step_slowness_ms(turn: Timeline) -> float | None:
     return 0.0 if answered is None else (answered - call.spoken_until_ns) / NS_PER_MS
 
 
+call_response = _after_speech(answer_ns)
+"""Computes ``response_ms`` of a spoken turn."""
 call_stop = _played(_stop, "interruption")
 """Computes ``stop_ms`` of an interruption, which is a metric of other turns too."""
 
@@ -139,7 +141,7 @@ CALL_METRICS: tuple[Metric, ...] = (
         "The caller's last audible sample sent to the first audible sample of the agent's answer, "
         "as heard by a listener who plays at once. Negative: the agent cut in. Only in `call`, as "
         "all that follow.",
-        _after_speech(answer_ns),
+        call_response,
         may_be_negative=True,
         kinds=SPOKEN,
     ),

@@ -16,7 +16,7 @@ from statistics import median
 from typing import Literal
 
 from voicebench.events import Stage
-from voicebench.figures.call_metrics import CALL_METRICS, call_stop
+from voicebench.figures.call_metrics import CALL_METRICS, call_response, call_stop
 from voicebench.figures.metric import NS_PER_MS as NS_PER_MS  # noqa: PLC0414 (with the metrics)
 from voicebench.figures.metric import Better as Better  # noqa: PLC0414
 from voicebench.figures.metric import Metric as Metric  # noqa: PLC0414
@@ -232,10 +232,14 @@ def _late(turn: Timeline) -> float | None:
 
 
 def _from_due(of: Callable[[Timeline], float | None]) -> Callable[[Timeline], float | None]:
-    """Return what computes a time from the due moment instead of the turn's start."""
+    """Return what computes a time from the due moment instead of the turn's start.
+
+    A spoken turn starts when the caller's last audible sample was sent: then it is the response.
+    """
 
     def of_turn(turn: Timeline) -> float | None:
-        late_ms, after_start_ms = _late(turn), of(turn)
+        late_ms = _late(turn)
+        after_start_ms = of(turn) if turn.call is None else call_response(turn)
         return None if late_ms is None or after_start_ms is None else late_ms + after_start_ms
 
     return of_turn
@@ -452,7 +456,8 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "first_audio_due_ms",
-        "Due moment to the first PCM sample in host memory: late + first_audio. Gated under load.",
+        "Due moment to the first PCM sample in host memory: late + first_audio. Gated under load. "
+        "Of a spoken turn: late + response.",
         _from_due(lambda turn: _ms(_first(turn.audio))),
     ),
     Metric(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from voicebench.load.evidence import ShareBounds
-from voicebench.load.load_gate import LoadGate
+from voicebench.load.load_gate import OF_SPOKEN_TURNS, LoadGate
 
 BLOCK_S = 30.0
 CYCLES_A_BLOCK = 3
@@ -45,6 +45,7 @@ class LevelRule:
         """Return the metrics that a level's turns need."""
         needed = ["late_ms", "client_lag_ms", "first_audio_due_ms", "first_sound_due_ms", "audio_s"]
         needed += ["stop_ms", "wasted_audio_s", "interrupting_first_audio_ms"]
+        needed += [*OF_SPOKEN_TURNS]
         needed += [gate.metric for gate in self.gates if gate.metric is not None]
         return tuple(dict.fromkeys(needed))
 

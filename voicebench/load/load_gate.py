@@ -41,6 +41,8 @@ LOAD_GATES = (
     "errors.rate <= 1%",
 )
 """The gates of ``load`` and ``capacity`` by default."""
+SPOKEN_GATES = ("response.p95 < 800ms", "errors.rate <= 1%")
+"""Those of callers who speak to an agent."""
 QUICK_SHARE = 0.95
 """The largest share that ``--quick`` asks for."""
 
@@ -49,6 +51,8 @@ UNTIL_FIRST_AUDIO = frozenset(
     | {"first_chunk_ms", "tts_ttfb_ms", "first_audio_ms", "first_audio_due_ms"}
 )
 """Metrics that a turn shows by its first audio, before anyone interrupts it."""
+OF_SPOKEN_TURNS = ("missed", "stopped")
+"""Metrics that only spoken turns show: which of them ask for an answer, and which for silence."""
 OF_INTERRUPTED = frozenset({"stop_ms", "wasted_audio_s"})
 OF_INTERRUPTING = frozenset({"interrupting_first_audio_ms"})
 
@@ -85,6 +89,9 @@ class LoadGate:
 
     def counted(self, turns: LevelTurns) -> Marks:
         """Return which turns count for this limit, kept or not, shape ``(turns,)``."""
+        spoken = self._counted_of_spoken(turns)
+        if spoken is not None:
+            return spoken
         if self.metric in OF_INTERRUPTED:
             shown = ~np.isnan(turns.values[self.metric])
             counts: Marks = (turns.outcome == CUT) | (turns.to_be_cut & ~turns.went_well) | shown
@@ -94,6 +101,24 @@ class LoadGate:
         if self.metric in UNTIL_FIRST_AUDIO or (self.metric is None and self.limits_turns):
             return np.ones(turns.n, dtype=np.bool_)
         return full_turns(turns)
+
+    def _counted_of_spoken(self, turns: LevelTurns) -> Marks | None:
+        """Return which spoken turns count; None if the turns are of text.
+
+        A limit on the answer counts the steps that ask for one, not noises and steps that were not
+        played. One on ``stop`` counts the interruptions: one after which the agent talked on
+        keeps none. What failed counts.
+        """
+        if self.metric is None:
+            return None
+        shown = {name: turns.values.get(name) for name in OF_SPOKEN_TURNS}
+        if not any(values is not None and not np.isnan(values).all() for values in shown.values()):
+            return None
+        values = shown["stopped" if self.metric in OF_INTERRUPTED else "missed"]
+        if values is None:
+            return None
+        counts: Marks = ~np.isnan(values) | ~turns.went_well
+        return counts & turns.interrupts if self.metric in OF_INTERRUPTED else counts
 
     def counted_share(self, cut_share: float) -> float:
         """Return the share of the turns that count, if callers interrupt ``cut_share`` of them."""

@@ -190,28 +190,8 @@ class OpenCalls:
 @contextmanager
 def _open(job: CallJob, agent: Agent, say: Callable[[str], None]) -> Iterator[OpenCalls]:
     """Render the caller's lines, and make the run folder."""
-    settings, call = job.settings, job.settings.call
-    about_voice: dict[str, object] = {}
-
-    def voice():  # type: ignore[no-untyped-def]
-        say("rendering the caller's lines")
-        opened = open_line_voice(call.voice, call.pitch, say)
-        about_voice.update(opened.describe())
-        language = about_voice.get("language")
-        check_voice(job.script, None if language is None else str(language)[:2])
-        return opened
-
-    sounds = rendered(job.script, agent.sample_rate, voice, script_path(call.script).parent)
-    plan = CallPlan(
-        job.script,
-        sounds,
-        Manners(
-            silence_ms=1000 * call.silence_s,
-            patience_ms=1000 * call.patience_s,
-            longest_answer_ms=1000 * call.longest_answer_s,
-        ),
-        audible_rule(settings.audible),
-    )
+    settings = job.settings
+    plan, about_voice = rendered_plan(settings, agent.sample_rate, say)
     description = secrets_of(settings).hidden_within(agent.describe())
     environment = describe_environment() | {
         "target": description,
@@ -226,6 +206,34 @@ def _open(job: CallJob, agent: Agent, say: Callable[[str], None]) -> Iterator[Op
         save_audio=settings.run.save_audio,
     ) as folder:
         yield OpenCalls(job, agent, plan, folder, environment)
+
+
+def rendered_plan(
+    settings: Settings, sample_rate: int, say: Callable[[str], None]
+) -> tuple[CallPlan, dict[str, object]]:
+    """Return the caller's lines at ``sample_rate`` (Hz) and his manners, and what is his voice.
+
+    Raises a `voicebench.errors.VoicebenchError`.
+    """
+    call = settings.call
+    script = read_script(call.script)
+    about_voice: dict[str, object] = {}
+
+    def voice():  # type: ignore[no-untyped-def]
+        say("rendering the caller's lines")
+        opened = open_line_voice(call.voice, call.pitch, say)
+        about_voice.update(opened.describe())
+        language = about_voice.get("language")
+        check_voice(script, None if language is None else str(language)[:2])
+        return opened
+
+    sounds = rendered(script, sample_rate, voice, script_path(call.script).parent)
+    manners = Manners(
+        silence_ms=1000 * call.silence_s,
+        patience_ms=1000 * call.patience_s,
+        longest_answer_ms=1000 * call.longest_answer_s,
+    )
+    return CallPlan(script, sounds, manners, audible_rule(settings.audible)), about_voice
 
 
 def _at_one_rate(tracks: CallTracks):  # type: ignore[no-untyped-def]

@@ -41,6 +41,10 @@ class ConversationHistory:
         A turn without a reply is left out: user and model speak in turn. An interrupted reply
         counts as far as it was received.
         """
-        reply = turn.reply.strip()
-        if turn.conversation is not None and reply:
-            self._said += [PastMessage("user", turn.prompt), PastMessage("assistant", reply)]
+        if turn.conversation is not None:
+            self.said(turn.prompt, turn.reply)
+
+    def said(self, prompt: str, reply: str) -> None:
+        """Take the words of a turn of the present conversation; without a reply it is left out."""
+        if reply.strip():
+            self._said += [PastMessage("user", prompt), PastMessage("assistant", reply.strip())]

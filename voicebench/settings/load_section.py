@@ -23,6 +23,9 @@ class LoadSettings(SettingsSection):
     """Length of the caller's speech, written in the same way. A turn is due when it ends."""
     turns: str = "geometric:8"
     """Turns of a call: '6', 'geometric:8' (mean) or 'uniform:2:10'."""
+    history: bool = False
+    """Whether a turn is sent with the earlier messages of its call. Only a chat server with a voice
+    takes them; a thread a call then takes the turns, not the reading loop."""
     interrupt: str | None = None
     """Share of the turns that the caller interrupts, and the moment after first audio:
     '20% exp:1.5s'. None: every reply is heard out."""

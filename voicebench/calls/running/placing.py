@@ -18,17 +18,20 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from voicebench.agents import Agent
+from voicebench.agents import Agent, AgentCall
 from voicebench.audio.pcm import AudibleRule
 from voicebench.calls.agent_events import AgentEvent, AgentFailed
 from voicebench.calls.agent_watch import AgentWatch
 from voicebench.calls.call_clock import CallClock
 from voicebench.calls.call_script import CallScript
-from voicebench.calls.conversation import Conversation, Manners
+from voicebench.calls.conversation import Conversation, Manners, PlayedStep
 from voicebench.calls.heard import StampedAgentEvent
 from voicebench.calls.line_sound import FRAMES_PER_S, LineSound
 from voicebench.calls.recorded_call import FRAME_NS, RecordedCall
 from voicebench.errors import VoicebenchError
+
+FRAME_S = FRAME_NS / 1e9
+"""The length of a frame."""
 
 
 class RealCallClock:
@@ -75,52 +78,135 @@ class CallRecorder:
         return [StampedAgentEvent(max(0, at_ns - start_ns), event) for at_ns, event in new]
 
 
+class PlacedCall:
+    """One call that goes on frame by frame: `step` sends the next one, and says nothing of time.
+
+    Whoever drives it waits until `next_frame_ns`. So one thread can drive one call, or many.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        plan: CallPlan,
+        number: int,
+        now_ns: Callable[[], int] = time.perf_counter_ns,
+    ) -> None:
+        """Say that the call ``number`` (from 1) is about to be dialled."""
+        self._agent_rate = agent.sample_rate
+        self._plan = plan
+        self._number = number
+        self._now_ns = now_ns
+        self._recorder = CallRecorder(now_ns)
+        self._started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._dial_ns = 0
+        self._watch = AgentWatch()
+        self._caller = Conversation(plan.script, plan.sounds, self._watch, plan.manners)
+        self._silence = np.zeros(agent.sample_rate // FRAMES_PER_S, dtype=np.int16)
+        self._sent_ns: list[int] = []
+        self._events: list[StampedAgentEvent] = []
+        self._talk: AgentCall | None = None
+        self._why_not = ""
+        self.start_ns = 0
+        """The begin of its first frame, on the clock."""
+
+    @classmethod
+    def dialled(
+        cls,
+        agent: Agent,
+        plan: CallPlan,
+        number: int,
+        now_ns: Callable[[], int] = time.perf_counter_ns,
+    ) -> PlacedCall:
+        """Dial, and return the call. Raises `voicebench.errors.CannotMeasure`."""
+        call = cls(agent, plan, number, now_ns)
+        before_ns = now_ns()
+        call._talk = agent.open_call(call._recorder.emit)
+        call._dial_ns = now_ns() - before_ns
+        return call
+
+    @classmethod
+    def not_answered(cls, agent: Agent, plan: CallPlan, why: str) -> PlacedCall:
+        """Return a call that could not be dialled; it is over with its first frame."""
+        call = cls(agent, plan, 1)
+        call._why_not = why
+        return call
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the caller has played his script, or the call has failed."""
+        return self._caller.is_over or (bool(self._why_not) and bool(self._sent_ns))
+
+    @property
+    def next_frame_ns(self) -> int:
+        """When the next frame is due, on the clock."""
+        return self.start_ns + (len(self._sent_ns) + 1) * FRAME_NS
+
+    def begin(self, start_ns: int) -> None:
+        """Begin the call's clock at a moment of the clock."""
+        self.start_ns = start_ns
+
+    def step(self) -> None:
+        """Take what the agent has done, and send the next frame."""
+        new = self._recorder.since(len(self._events), self.start_ns)
+        self._events += new
+        for stamped in new:
+            self._watch.take(stamped)
+        now_ns = self._now_ns() - self.start_ns
+        frame = self._caller.frame(len(self._sent_ns), now_ns)
+        self._sent_ns.append(now_ns)
+        if not self.is_over and self._talk is not None:
+            _send(self._talk.hear, self._silence if frame is None else frame, self._recorder)
+
+    def hang_up(self) -> None:
+        """End the call."""
+        if self._talk is not None:
+            self._talk.hang_up()
+
+    def due_ns(self) -> list[int]:
+        """Return when the last audible sample of each step that was begun is due, from `begin`."""
+        return [due_ns_of(self._plan.sounds, played) for played in list(self._caller.played)]
+
+    def recorded(self) -> RecordedCall:
+        """Return what was recorded."""
+        return RecordedCall(
+            number=self._number,
+            script=self._plan.script,
+            sounds=self._plan.sounds,
+            sample_rate=self._agent_rate,
+            played=tuple(self._caller.played),
+            sent_ns=tuple(self._sent_ns),
+            events=tuple(self._events),
+            failure=self._why_not or self._caller.failure,
+            started_at=self._started_at,
+            dial_ms=self._dial_ns / 1e6,
+            rule=self._plan.rule,
+        )
+
+
+def due_ns_of(sounds: Sequence[LineSound], played: PlayedStep) -> int:
+    """Return when the last audible sample of a step is due, from the begin of the call."""
+    last = 0 if played.skipped else sounds[played.number].last_frame + 1
+    return (played.frame + last) * FRAME_NS
+
+
 def place_call(agent: Agent, plan: CallPlan, number: int, clock: CallClock) -> RecordedCall:
     """Call ``agent`` and play the script of ``plan``; return what was recorded.
 
     Raises `voicebench.errors.CannotMeasure` if dialling fails. What goes wrong later ends the call,
     and the recording says why.
     """
-    recorder = CallRecorder(clock.now_ns)
-    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    dialled_ns = clock.now_ns()
-    talk = agent.open_call(recorder.emit)
+    call = PlacedCall.dialled(agent, plan, number, clock.now_ns)
     if isinstance(clock, RealCallClock):
         # Not before: the threads of the agent would inherit both, and compute on one core.
         _prefer_this_thread()
-    start_ns = clock.now_ns()
-    watch = AgentWatch()
-    caller = Conversation(plan.script, plan.sounds, watch, plan.manners)
-    silence = np.zeros(agent.sample_rate // FRAMES_PER_S, dtype=np.int16)
-    sent_ns: list[int] = []
-    events: list[StampedAgentEvent] = []
+    call.begin(clock.now_ns())
     try:
-        while not caller.is_over:
-            clock.wait_until(start_ns + (len(sent_ns) + 1) * FRAME_NS)
-            new = recorder.since(len(events), start_ns)
-            events += new
-            for stamped in new:
-                watch.take(stamped)
-            now_ns = clock.now_ns() - start_ns
-            frame = caller.frame(len(sent_ns), now_ns)
-            sent_ns.append(now_ns)
-            if not caller.is_over:
-                _send(talk.hear, silence if frame is None else frame, recorder)
+        while not call.is_over:
+            clock.wait_until(call.next_frame_ns)
+            call.step()
     finally:
-        talk.hang_up()
-    return RecordedCall(
-        number=number,
-        script=plan.script,
-        sounds=plan.sounds,
-        sample_rate=agent.sample_rate,
-        played=tuple(caller.played),
-        sent_ns=tuple(sent_ns),
-        events=tuple(events),
-        failure=caller.failure,
-        started_at=started_at,
-        dial_ms=(start_ns - dialled_ns) / 1e6,
-        rule=plan.rule,
-    )
+        call.hang_up()
+    return call.recorded()
 
 
 def place_call_in_thread(agent: Agent, plan: CallPlan, number: int) -> RecordedCall:
@@ -161,6 +247,11 @@ def _prefer_this_thread() -> None:
     """
     with contextlib.suppress(OSError, AttributeError, ValueError):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    hurry_this_thread()
+
+
+def hurry_this_thread() -> None:
+    """Give this thread real-time priority where that is permitted; none that it starts later."""
     with contextlib.suppress(OSError, AttributeError, ValueError):
         policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
         os.sched_setscheduler(0, policy, os.sched_param(1))

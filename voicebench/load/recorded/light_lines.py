@@ -13,6 +13,7 @@ import orjson
 
 from voicebench.errors import ResultsError
 from voicebench.results.codec import check_schema
+from voicebench.turn.call_turn import CallTurn
 from voicebench.turn.cut import Cut
 from voicebench.turn.load_place import LoadPlace
 from voicebench.turn.playback import Arrival
@@ -39,6 +40,9 @@ LIGHT_METRICS = frozenset(
         "stop_ms",
         "wasted_audio_s",
         "interrupting_first_audio_ms",
+        "missed",
+        "stopped",
+        "response_ms",
     }
 )
 """The metrics that need only the audio's arrivals, its sound and the place of the turn."""
@@ -75,6 +79,7 @@ def _turn_of(stored: Mapping[str, object]) -> Timeline:
         sound=None if sound is None else _sound(sound),
         failure=None if failure is None else read_as(Failure, failure),
         cut=None if cut is None else read_as(Cut, cut),
+        call=None if stored.get("call") is None else read_as(CallTurn, stored["call"]),
         load=None if stored.get("load") is None else _place(stored["load"]),
     )
 

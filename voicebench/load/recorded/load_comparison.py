@@ -29,7 +29,9 @@ from voicebench.load.recorded.level_intervals import (
 from voicebench.load.recorded.load_run import LoadRun
 from voicebench.results.reading import number_in, object_in
 
-OTHER_MEANING = (*("think", "speech", "turns", "interrupt", "trace", "gates", "quick", "ramp_s"),)
+OTHER_MEANING = (
+    *("think", "speech", "turns", "interrupt", "history", "trace", "gates", "quick", "ramp_s"),
+)
 """Settings of ``load`` whose difference changes the meaning of a capacity or a share."""
 SHOWN = ("seed", "for_s", "max_callers", "precision", "at_least", "drain_s")
 """Other settings of ``load``, which are shown if they differ."""
@@ -154,7 +156,7 @@ def _differing(
     return [
         Disagreement(f"load.{name}", first.get(name), second.get(name))
         for name in names
-        if first.get(name) != second.get(name)
+        if (first.get(name) or None) != (second.get(name) or None)
     ]
 
 

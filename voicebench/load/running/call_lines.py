@@ -6,6 +6,7 @@ Engines in this process are loaded once, and all callers of the process share th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
 from typing import Protocol
@@ -21,6 +22,9 @@ from voicebench.targets import Cancellable, Target
 from voicebench.targets.cascade import Cascade, shared_device
 from voicebench.targets.kinds import kind_of, open_target
 
+Within = Callable[[Target], Target]
+"""Return the target after the earlier messages of a call."""
+
 
 class CallLine(Protocol):
     """The way of one caller to the target. One thread uses it at a time."""
@@ -33,10 +37,13 @@ class CallLine(Protocol):
         """Open again what the server has closed since; the next turn says what cannot be opened."""
         ...
 
-    def take(self, prompt: str, emit: Emit, cut: PlannedCut | None) -> None:
+    def take(
+        self, prompt: str, emit: Emit, cut: PlannedCut | None, within: Within | None = None
+    ) -> None:
         """Take one turn: `TurnStarted` first, exactly one terminal event last.
 
-        ``cut`` is told how the turn is cut off, if the target can do that.
+        ``cut`` is told how the turn is cut off, if the target can do that. ``within`` returns the
+        target after the earlier messages of the call.
         """
         ...
 
@@ -85,14 +92,17 @@ class _OwnLine:
             with suppress(CannotMeasure):
                 self._target.prepare()
 
-    def take(self, prompt: str, emit: Emit, cut: PlannedCut | None) -> None:
+    def take(
+        self, prompt: str, emit: Emit, cut: PlannedCut | None, within: Within | None = None
+    ) -> None:
         if self._target is None:
             emit(TurnStarted(prompt))
             emit(TurnFailed(self._why_not, "protocol", "connect"))
             return
-        if cut is not None and isinstance(self._target, Cancellable):
-            cut.offer(self._target.cancel)
-        self._target.run(prompt, emit)
+        target = self._target if within is None else within(self._target)
+        if cut is not None and isinstance(target, Cancellable):
+            cut.offer(target.cancel)
+        target.run(prompt, emit)
 
     def hang_up(self) -> None:
         if self._target is not None:
@@ -116,8 +126,12 @@ class _SharedLine:
             with suppress(CannotMeasure):
                 self._target.prepare()
 
-    def take(self, prompt: str, emit: Emit, cut: PlannedCut | None) -> None:
+    def take(
+        self, prompt: str, emit: Emit, cut: PlannedCut | None, within: Within | None = None
+    ) -> None:
         target = copy(self._target)  # each turn is cut off by itself
+        if within is not None:
+            target = within(target)
         if cut is not None and isinstance(target, Cancellable):
             cut.offer(target.cancel)
         if isinstance(target, Cascade) and self._device is not None:

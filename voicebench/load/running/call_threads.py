@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from voicebench.errors import UsageError, VoicebenchError
 from voicebench.load.call_plan import Call, DueTurn
@@ -20,6 +21,7 @@ from voicebench.load.running.cut_timer import CutTimer, PlannedCut
 from voicebench.load.running.level_clock import LevelClock, recorder_ns
 from voicebench.load.running.level_task import PackedTurn, ProcessTask, TakenTurn
 from voicebench.load.running.turn_under_way import TurnUnderWay
+from voicebench.measuring.conversation_history import ConversationHistory
 
 DIAL_AHEAD_S = 1.0
 """How long before a call begins its connections are opened."""
@@ -149,6 +151,7 @@ class CallThreads:
         finally:
             dialled.set()
         self._begun.wait()
+        history = ConversationHistory(f"level {self._task.level.level}, caller {call.caller}")
         due: DueTurn | None = self._plan.first_turn(call)
         while due is not None:
             if not self._clock.wait_until(due.due_s - PREPARE_AHEAD_S, self._ended):
@@ -156,7 +159,7 @@ class CallThreads:
             line.prepare()
             if not self._clock.wait_until(due.due_s, self._ended):
                 return
-            heard = self._take(due, line, setup_ns)
+            heard = self._take(due, line, setup_ns, history)
             setup_ns = None
             heard_s = self._clock.at_s(heard.until_ns)
             following = self._plan.following(due, heard_s, cut=heard.cut)
@@ -184,7 +187,9 @@ class CallThreads:
         except VoicebenchError:
             return None  # the next turn says it
 
-    def _take(self, due: DueTurn, line: CallLine, setup_ns: int | None) -> Heard:
+    def _take(
+        self, due: DueTurn, line: CallLine, setup_ns: int | None, history: ConversationHistory
+    ) -> Heard:
         """Take a turn; return until when its caller listened."""
         prompt = self._task.level.prompt_of(due)
         cut = None if due.cut_after_s is None else PlannedCut(due.cut_after_s, self._cuts)
@@ -199,7 +204,12 @@ class CallThreads:
             self._running[id(turn)] = turn
             self.most_in_flight = max(self.most_in_flight, len(self._running))
         try:
-            line.take(prompt, turn.emit, cut)
+            if self._task.level.settings.load.history:
+                within = partial(history.target_for, due.call.call)
+                line.take(prompt, turn.emit, cut, within)
+                history.said(prompt, turn.reply())
+            else:
+                line.take(prompt, turn.emit, cut)
         finally:
             if cut is not None:
                 cut.turn_ended()

@@ -28,6 +28,7 @@ from voicebench.load.running.level_task import (
     OpenTurns,
     ProcessTask,
     Ready,
+    TakenCall,
     TakenTurn,
     TellOpen,
 )
@@ -35,6 +36,7 @@ from voicebench.remote.connection import kernel_stamps
 
 if TYPE_CHECKING:
     from voicebench.load.running.call_reader import CallReader
+    from voicebench.load.running.speaking_callers import SpeakingCallers
 
 SWITCH_S = 0.0005
 """How long a thread keeps Python's lock while others wait for it; 5 ms by default."""
@@ -60,7 +62,13 @@ def run_client(task: ProcessTask, control: Connection, turns: Connection) -> Non
         _Client(task, control, turns).run()
 
 
-def _calls_of(task: ProcessTask, give: Callable[[TakenTurn], None]) -> CallThreads | CallReader:
+def _calls_of(
+    task: ProcessTask, give: Callable[[TakenTurn | TakenCall], None]
+) -> CallThreads | CallReader | SpeakingCallers:
+    if task.level.spoken is not None:
+        from voicebench.load.running.speaking_callers import SpeakingCallers
+
+        return SpeakingCallers(task, give)
     if not task.level.reads:
         return CallThreads(task, CallLines(task.level.settings), give)
     from voicebench.load.running.call_reader import CallReader
@@ -101,7 +109,7 @@ class _Client:
                     self._say(Ended(self._calls.most_in_flight))
                     self._turns.close()
 
-    def _give(self, turn: TakenTurn) -> None:
+    def _give(self, turn: TakenTurn | TakenCall) -> None:
         """Hand a turn to the sealing process; wait while its pipe is full."""
         with self._giving, suppress(BrokenPipeError):  # the parent sees that it has ended
             if not self._turns.closed:

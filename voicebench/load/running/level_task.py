@@ -25,6 +25,8 @@ from voicebench.turn.recorder import Unsealed
 from voicebench.turn.timeline import Stamped, Timeline
 
 if TYPE_CHECKING:
+    from voicebench.calls.recorded_call import RecordedCall
+    from voicebench.calls.running.placing import CallPlan
     from voicebench.load.reading.read_socket import ReadSocket
     from voicebench.load.reading.read_turn import ReadCascade
 
@@ -45,6 +47,8 @@ class LevelTask:
     """Hidden in every turn."""
     reads: bool = False
     """Whether one reading loop carries out the calls (`call_reader`), not a thread a call."""
+    spoken: CallPlan | None = None
+    """The lines of callers with a voice; None for turns of text."""
     fault_port: int | None = None
     """Where the fault proxy takes requests, if there is one; the settings lead through it."""
 
@@ -131,6 +135,23 @@ class TakenTurn:
     """The number in its process, from 1."""
     place: LoadPlace
     turn: PackedTurn | ReadCascade | ReadSocket
+
+
+@dataclass(frozen=True, slots=True)
+class TakenCall:
+    """A spoken call that has ended, or was going on when the level ended; not sealed yet."""
+
+    first: int
+    """The number of its first turn in its process, from 1; the others follow."""
+    turns: int
+    caller: int
+    call: int
+    begun_ns: int
+    """The begin of its first frame on the level's clock."""
+    recorded: RecordedCall
+    """Without the sounds, which the task has."""
+    is_cut: bool
+    """Whether it was going on when the level ended."""
 
 
 @dataclass(frozen=True, slots=True)

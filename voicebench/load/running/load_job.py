@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from voicebench.calls.running.script_files import read_script
 from voicebench.errors import UsageError
 from voicebench.load.call_plan import (
     Arrivals,
@@ -32,8 +33,11 @@ from voicebench.load.running.refusals import (
     callers_at_once,
     check_allowed,
     check_faults,
+    check_history,
     check_ports,
     check_ray,
+    check_spoken,
+    is_spoken,
     receiving_at_once,
     server_urls,
 )
@@ -134,11 +138,26 @@ def load_job(
 
     Raises `UsageError` for a trace that cannot be read.
     """
+    if is_spoken(effective.settings):
+        effective = _of_a_script(effective)
     load = effective.settings.load
     if arrivals is None:
         arrivals = _trace(Path(load.trace or ""))
     gates = load_gates(load.gates, quick=load.quick)
     return LoadJob(effective, arrivals, gates, tuple(permitted or ()), same_machine)
+
+
+def _of_a_script(effective: Effective) -> Effective:
+    """Return the settings of callers who play a script: a turn for each step, and a ramp.
+
+    The callers join over the length of a call, so that they are at all places of their calls.
+    """
+    settings = effective.settings
+    steps = len(read_script(settings.call.script).steps)
+    load = settings.load.model_copy(update={"turns": str(steps)})
+    length_s = steps * (read_duration(load.speech, "load.speech").mean_s + load.reply_s)
+    load = load.model_copy(update={"ramp_s": load.ramp_s or min(length_s, 3600.0)})
+    return replace(effective, settings=settings.model_copy(update={"load": load}))
 
 
 def _trace(path: Path) -> Trace:
@@ -160,10 +179,15 @@ def check_load(job: LoadJob, largest: Arrivals, error: float) -> LevelCost:
     gates that the longest level cannot decide.
     """
     settings = job.settings
-    check_target(settings)
-    prompts_for(settings, "en")
+    if is_spoken(settings):
+        check_spoken(settings, job.arrivals)
+    else:
+        check_target(settings)
+        prompts_for(settings, "en")
     at_once = callers_at_once(job.arrivals, job.behaviour, settings.load.reply_s)
     check_allowed(settings, at_once, job.permitted, same_machine=job.same_machine)
+    if settings.load.history:
+        check_history(settings)
     if settings.load.faults is not None:
         check_faults(settings)
     if settings.load.ray is not None:
@@ -198,17 +222,29 @@ def client_cores(job: LoadJob, arrivals: Arrivals, machines: int = 1) -> ClientC
     """
     settings = job.settings
     return choose_cores(
-        receiving_at_once(arrivals, job.behaviour, settings.load.reply_s) / machines,
+        _at_once(job, arrivals) / machines,
         [urlsplit(url).hostname or "" for url in server_urls(settings)],
         wanted=settings.load.processes,
-        in_process=bool(kind_of(settings).models(settings, voice_only=False)),
+        in_process=not is_spoken(settings)
+        and bool(kind_of(settings).models(settings, voice_only=False)),
         reads=is_read(job),
     )
 
 
+def _at_once(job: LoadJob, arrivals: Arrivals) -> float:
+    """Return how many callers the client listens to at once; one who speaks is never idle."""
+    reply_s = job.settings.load.reply_s
+    if is_spoken(job.settings):
+        return float(callers_at_once(arrivals, job.behaviour, reply_s))
+    return receiving_at_once(arrivals, job.behaviour, reply_s)
+
+
 def is_read(job: LoadJob) -> bool:
-    """Return whether one reading loop a process can take the target, without a thread a call."""
-    return is_readable(job.settings)
+    """Return whether one reading loop a process can take the target, without a thread a call.
+
+    Earlier messages of a call need a thread.
+    """
+    return not job.settings.load.history and is_readable(job.settings)
 
 
 def least_decidable(job: LoadJob) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from voicebench.errors import CannotMeasure
 from voicebench.load.call_plan import LoadPlan
 from voicebench.load.clock_offsets import ClockDrift, ClockOffset
 from voicebench.load.level_rule import ClientState
@@ -68,9 +69,10 @@ class MachinesLevel:
     def __init__(self, engine: MachinesEngine, task: LevelTask) -> None:
         self._engine = engine
         self._done: list[LoadedTurn] = []
-        self._members = [_Member(one, one.offset()) for one in engine.machines]
-        shares = Share().split(len(self._members))
+        self._members: list[_Member] = []
         try:
+            self._members += [_Member(one, one.offset()) for one in engine.machines]
+            shares = Share().split(len(self._members))
             asked = [
                 (one, one.machine.ask("start", task, share, engine.needs))
                 for one, share in zip(self._members, shares, strict=True)
@@ -83,6 +85,12 @@ class MachinesLevel:
             for one in self._members:
                 start_ns = self._clock.start_ns + one.before.offset_ns
                 one.machine.answer(one.machine.ask("begin", start_ns))
+        except MachineLost as lost:
+            self.close()
+            raise CannotMeasure(
+                f"a machine of the Ray cluster was lost before the level began ({lost})",
+                "see which one is missing: ray status",
+            ) from None
         except BaseException:
             self.close()
             raise

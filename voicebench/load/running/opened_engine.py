@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
 
+from voicebench.agents.agent_kinds import agent_kind
 from voicebench.checks.many_streams import Over, measure_streams
 from voicebench.errors import CannotMeasure, UsageError
 from voicebench.load.call_plan import LoadPlan
@@ -20,9 +21,15 @@ from voicebench.load.running.local_engine import LocalEngine
 from voicebench.load.running.machine_clients import MachineNeeds
 from voicebench.load.running.machines_engine import MachinesEngine
 from voicebench.load.running.ray_machines import RayMachine
-from voicebench.load.running.refusals import check_same_server, receiving_at_once, server_urls
+from voicebench.load.running.refusals import (
+    check_same_server,
+    is_spoken,
+    receiving_at_once,
+    server_urls,
+)
 from voicebench.load.running.virtual_engine import VirtualEngine
 from voicebench.load.running.way_to_server import WayToServer
+from voicebench.measuring.call_session import rendered_plan
 from voicebench.measuring.plan import audible_rule, prompts_for
 from voicebench.settings import Settings, secrets_of, shown_settings
 from voicebench.targets import Cancellable
@@ -64,7 +71,44 @@ def engine_for(
     """
     if job.settings.run.target.startswith(PREFIX):
         return _virtual(job, rule)
+    if is_spoken(job.settings):
+        return _spoken(job, rule)
     return _local(job, rule, way, machines)
+
+
+def _spoken(job: LoadJob, rule: LevelRule) -> OpenedEngine:
+    """Return the engine of callers who speak; their lines are rendered here, once for all."""
+    settings = job.settings
+    cores = client_cores(job, job.arrivals)
+    with closing(
+        agent_kind(settings.call.url or "").open(settings.call.url or "", settings, _ignore)
+    ) as agent:
+        plan, about_voice = rendered_plan(settings, agent.sample_rate, _ignore)
+        description = secrets_of(settings).hidden_within(agent.describe())
+
+    def new_task(load_plan: LoadPlan, level: int) -> LevelTask:
+        return LevelTask(
+            load_plan,
+            level,
+            settings,
+            ("",),
+            rule.metrics(),
+            plan.rule,
+            secrets_of(settings),
+            spoken=plan,
+        )
+
+    return OpenedEngine(
+        LocalEngine(new_task, cores, _ports_here(settings)),
+        1,
+        shown_settings(settings),
+        {
+            "target": description,
+            "caller": about_voice,
+            "clock": "real",
+            "client": cores.describe() | {"engine": "speaking callers"},
+        },
+    )
 
 
 def _virtual(job: LoadJob, rule: LevelRule) -> OpenedEngine:

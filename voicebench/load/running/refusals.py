@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from voicebench.agents.agent_kinds import agent_kind
 from voicebench.errors import UsageError
 from voicebench.load.call_plan import (
     Arrivals,
@@ -27,6 +28,8 @@ from voicebench.settings import Settings
 from voicebench.targets.kinds import kind_of
 from voicebench.targets.script import PREFIX
 
+SPOKEN = "call"
+"""The target of callers who speak to an agent."""
 MOST_CALLERS_UNASKED = 10
 """More callers to a host that may be anyone's need ``--permitted``."""
 DESCRIPTORS_BESIDE = 64
@@ -91,7 +94,7 @@ def check_allowed(
     """
     if settings.run.target.startswith(PREFIX):
         return
-    models = kind_of(settings).models(settings, voice_only=False)
+    models = [] if is_spoken(settings) else kind_of(settings).models(settings, voice_only=False)
     if callers > 1 and models and not same_machine:
         raise UsageError(
             f"{callers} callers at once would compute in this process ({', '.join(models)}), and "
@@ -124,6 +127,48 @@ def check_faults(settings: Settings) -> None:
                 f"load.faults cannot be made for {hidden_in_url(url)}: the connection is encrypted",
                 "give an http:// or ws:// address of the server, or leave load.faults out",
             )
+
+
+def is_spoken(settings: Settings) -> bool:
+    """Return whether callers speak to an agent."""
+    return settings.run.target == SPOKEN
+
+
+def check_spoken(settings: Settings, arrivals: Arrivals) -> None:
+    """Raise `UsageError` for a load of spoken calls that cannot be carried out."""
+    url = settings.call.url or ""
+    if not url.startswith(("ws://", "wss://")):
+        raise UsageError(
+            f"callers who speak need an agent behind a URL, not {hidden_in_url(url) or 'none'!r}",
+            "give --agent ws://…, for example one of `voicebench serve`",
+        )
+    agent_kind(url).check(url, settings)
+    if not isinstance(arrivals, Population | CallRate):
+        raise UsageError(
+            "callers who speak make whole calls of the script", "give --callers or --calls"
+        )
+    load = settings.load
+    for name, value in (("interrupt", load.interrupt), ("faults", load.faults), ("ray", load.ray)):
+        if value is not None:
+            raise UsageError(
+                f"load.{name} is for turns of text, and these callers speak",
+                "write interruptions into the script" if name == "interrupt" else "leave it out",
+            )
+
+
+def check_history(settings: Settings) -> None:
+    """Raise `UsageError` if the target cannot take the earlier messages of a call."""
+    if is_spoken(settings):
+        why = "an agent that is spoken to keeps its own"
+    elif settings.run.target.startswith(PREFIX):
+        why = "a simulated target has no words to remember"
+    else:
+        why = kind_of(settings).why_no_history or ""
+    if why:
+        raise UsageError(
+            f"load.history cannot be used with target {settings.run.target!r}: {why}",
+            "leave load.history out, or load a chat server with a voice",
+        )
 
 
 def check_ray(settings: Settings) -> None:
@@ -166,7 +211,10 @@ def is_near(host: str) -> bool:
 
 
 def server_urls(settings: Settings) -> Iterator[str]:
-    """Yield the URLs of the target's servers."""
+    """Yield the URLs of the target's servers, or that of the agent."""
+    if is_spoken(settings):
+        yield settings.call.url or ""
+        return
     for section in (settings.llm, settings.tts, settings.server):
         if section.url:
             yield section.url

@@ -8,6 +8,7 @@ system lets run only when its core has nothing else to do.
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
@@ -22,12 +23,15 @@ from voicebench.load.running.level_task import (
     PackedTurn,
     ProcessTask,
     SealedTurn,
+    TakenCall,
     TakenTurn,
 )
+from voicebench.load.running.turn_under_way import STILL_OPEN
 from voicebench.turn.listened import cut_while_playing
+from voicebench.turn.load_place import LoadPlace
 from voicebench.turn.playback import NS_PER_S
 from voicebench.turn.recorder import Recording, Unsealed
-from voicebench.turn.timeline import Stamped
+from voicebench.turn.timeline import Failure, Stamped, Timeline
 
 if TYPE_CHECKING:
     from voicebench.load.reading.read_socket import ReadSocket
@@ -41,7 +45,12 @@ def run_sealer(task: ProcessTask, taken: Connection, sealed: Connection) -> None
     give_way()
     try:
         while True:
-            sealed.send(seal_turn(taken.recv(), task))
+            one = taken.recv()
+            if isinstance(one, TakenCall):
+                for turn in seal_call_turns(one, task):
+                    sealed.send(turn)
+            else:
+                sealed.send(seal_turn(one, task))
     except (EOFError, OSError):  # the client process has ended, or the parent
         sealed.close()
 
@@ -59,6 +68,43 @@ def seal_turn(taken: TakenTurn, task: ProcessTask) -> SealedTurn:
         recording = _read_recording(taken.turn, level)
     place = taken.place
     timeline = cut_while_playing(replace(recording.timeline, load=place), place.cut_after_ns)
+    return _sealed(taken.number, timeline, place, level)
+
+
+def seal_call_turns(taken: TakenCall, task: ProcessTask) -> Iterator[SealedTurn]:
+    """Yield the turns of a spoken call, one for each step of its script.
+
+    Of a call that was going on when the level ended, only the steps that were begun; the last of
+    them is unfinished. A turn is late by as much as its last audible sample was sent late.
+    """
+    from voicebench.calls.running.placing import due_ns_of
+    from voicebench.calls.sealing import seal_call
+
+    level, spoken = task.level, task.level.spoken
+    assert spoken is not None
+    call = replace(taken.recorded, sounds=spoken.sounds)
+    for number, timeline in enumerate(
+        seal_call(call, 1, "load", level.secrets).turns[: taken.turns]
+    ):
+        step = timeline.call
+        assert step is not None
+        due_ns = call.end_ns
+        if number < len(call.played):
+            due_ns = due_ns_of(spoken.sounds, call.played[number])
+        is_open = taken.is_cut and number == taken.turns - 1
+        place = LoadPlace(
+            *(level.level, taken.caller, taken.call, number, taken.begun_ns + due_ns),
+            max(step.spoken_until_ns - due_ns, 0) if not step.skipped else 0,
+            setup_ns=None if number else round(call.dial_ms * 1e6),
+            unfinished=is_open,
+            interrupts=step.kind == "interruption",
+        )
+        failure = Failure(STILL_OPEN, "timeout", "turn") if is_open else timeline.failure
+        kept = replace(timeline, load=place, failure=failure)
+        yield _sealed(taken.first + number, kept, place, level)
+
+
+def _sealed(number: int, timeline: Timeline, place: LoadPlace, level: LevelTask) -> SealedTurn:
     turn = LoadedTurn(
         place.caller,
         place.call,
@@ -71,7 +117,7 @@ def seal_turn(taken: TakenTurn, task: ProcessTask) -> SealedTurn:
         interrupts=place.interrupts,
         fault=place.fault,
     )
-    return SealedTurn(taken.number, timeline, turn)
+    return SealedTurn(number, timeline, turn)
 
 
 def _read_recording(read: ReadCascade | ReadSocket, level: LevelTask) -> Recording:

@@ -6,6 +6,7 @@ from voicebench.events import (
     AudioChunk,
     Connected,
     Event,
+    Token,
     TurnFailed,
     TurnFinished,
     TurnInterrupted,
@@ -127,6 +128,11 @@ class TurnUnderWay:
             interrupts=self.due.interrupts,
             fault=None if self._fault is None else self._fault.made,
         )
+
+    def reply(self) -> str:
+        """Return the words of the reply so far."""
+        events = self._recorder.unsealed().events
+        return "".join(one.event.text for one in events if isinstance(one.event, Token))
 
     def heard(self) -> Heard:
         """Return how long its caller listened; to the turn's end, if it failed."""
