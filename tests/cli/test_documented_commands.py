@@ -30,9 +30,10 @@ def commands(page: str) -> list[str]:
 
 def settings_of(page: str, name: str) -> str:
     """Return the settings file that a page shows under this name."""
-    (text,) = re.findall(
+    texts: list[str] = re.findall(
         rf"```toml\n# {re.escape(name)}\n(.*?)```", (DOCS / page).read_text("utf-8"), re.DOTALL
     )
+    (text,) = texts
     return text
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class StreamsOver(StrEnum):
-    """What streams come over."""
+    """The transport of the streams."""
 
     HTTP = "http"
     WEBSOCKET = "websocket"

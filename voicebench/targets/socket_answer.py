@@ -18,7 +18,7 @@ from voicebench.remote.connection.socket_messages import Beginning, Incoming
 
 @dataclass(frozen=True, slots=True)
 class TurnsBefore:
-    """What a client remembers of its earlier turns with a server."""
+    """The memory that a client has of its earlier turns with a server."""
 
     turns: int = 0
     repeats_numbers: bool | None = None

@@ -94,7 +94,7 @@ class OfTurn(NamedTuple):
 
 
 class SoundHead(NamedTuple):
-    """What precedes the samples in messages that hold int16 sound of one turn."""
+    """The bytes before the samples in messages that hold int16 sound of one turn."""
 
     data: bytes
     sample_rate: int

@@ -29,7 +29,7 @@ Ended = Callable[[str | None], None]
 
 
 class StreamReads(NamedTuple):
-    """What was read of a stream's sound, in nanoseconds and bytes."""
+    """The arrivals of a stream's sound, in nanoseconds and bytes."""
 
     at_ns: NDArray[np.int64]
     sizes: NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""What else happens to a turn in the reader's loop: its caller interrupts, or it meets a fault."""
+"""Interruptions and faults of a turn in the reader's loop."""
 
 from __future__ import annotations
 
