@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from counting_agent import ANSWERS_AT, CLEARS_AT, FAILS_AT, SOUND, CountingAgent
+from counting_agent import ANSWERS_AT, CLEARS_AT, FAILS_AT, SOUND, CountingAgent, ManualAgent
 from scripted_engines import PATIENCE_S
 from served_somewhere import server
 from websockets.sync.client import ClientConnection, connect
 
 from voicebench.audio import g711
+from voicebench.server import spoken_calls
 from voicebench.server.realtime_call import RealtimeCall
 from voicebench.server.realtime_forms import GA
 from voicebench.server.spoken_calls import CallDesk
@@ -68,6 +69,7 @@ def test_speech_is_committed_transcribed_and_answered(
     kinds = [event["type"] for event in events]
     assert kinds == [
         "session.created",
+        "input_audio_buffer.speech_started",
         "input_audio_buffer.speech_stopped",
         "input_audio_buffer.committed",
         item,
@@ -81,9 +83,9 @@ def test_speech_is_committed_transcribed_and_answered(
         "response.output_item.done",
         "response.done",
     ]
-    assert events[4]["transcript"] == "What time is it?"
-    assert events[1]["item_id"] == events[4]["item_id"]
-    heard = np.frombuffer(base64.b64decode(events[8]["delta"]), "<i2") / 32768
+    assert events[5]["transcript"] == "What time is it?"
+    assert events[1]["item_id"] == events[2]["item_id"] == events[5]["item_id"]
+    heard = np.frombuffer(base64.b64decode(events[9]["delta"]), "<i2") / 32768
     np.testing.assert_allclose(heard, SOUND, atol=1 / 32_000)
     assert events[-1]["response"]["status"] == "completed"
     # 24 kHz came, and the agent hears 16.
@@ -98,7 +100,7 @@ def test_an_interruption_is_announced_and_telephone_sound_is_heard(
     with connect(url, compression=None) as client:
         given = {"input": {"format": {"type": "audio/pcmu"}, "turn_detection": None}}
         client.send(json.dumps({"type": "session.update", "session": {"audio": given}}))
-        append(client, bytes(160))
+        append(client, bytes(160))  # an agent that only detects turns itself
         told = until(client, "error")[-1]["error"]
         assert "turn_detection" in told["message"]
         given["input"]["turn_detection"] = {"type": "semantic_vad"}
@@ -106,6 +108,7 @@ def test_an_interruption_is_announced_and_telephone_sound_is_heard(
         codes = g711.encode(np.full(160, 1000, np.int16), "mulaw").tobytes()
         for _ in range(CLEARS_AT + 1):
             append(client, codes)
+        until(client, "input_audio_buffer.speech_started")
         until(client, "input_audio_buffer.speech_started")
     assert np.abs(np.concatenate(agent.calls[0].frames)[320:].astype(int) - 1000).max() < 60
     assert agent.calls[0].is_over.wait(PATIENCE_S)
@@ -121,12 +124,60 @@ def test_a_failing_agent_is_an_error_and_ends_the_call(url: str, agent: Counting
     assert agent.calls[0].is_over.wait(PATIENCE_S)
 
 
+def test_a_client_commits_by_hand_asks_for_the_answer_and_cancels_it() -> None:
+    manual = {"audio": {"input": {"turn_detection": None}}}
+    with (
+        server(agent=ManualAgent()) as address,
+        connect(address.replace("http", "ws", 1) + "/v1/realtime", compression=None) as client,
+    ):
+
+        def send(kind: str, **fields: object) -> None:
+            client.send(json.dumps({"type": kind, **fields}))
+
+        send("session.update", session=manual)
+        send("input_audio_buffer.commit")
+        assert "100 ms" in until(client, "error")[-1]["error"]["message"]
+        speak(client, 3)
+        send("input_audio_buffer.clear")
+        until(client, "input_audio_buffer.cleared")
+        speak(client, 8)
+        send("input_audio_buffer.commit")
+        kinds = until(client, "conversation.item.input_audio_transcription.completed")
+        assert kinds[0]["type"] == "input_audio_buffer.committed"
+        assert kinds[-1]["transcript"] in ("7 frames", "8 frames")  # 24 kHz to 16 keeps 1 ms back
+        send("response.create")
+        until(client, "response.output_audio.delta")
+        send("response.cancel")
+        assert until(client, "response.done")[-1]["response"]["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("fails_at", [None, 12])
+def test_a_silent_or_failed_call_gives_its_place_back_and_the_session_goes_on(
+    fails_at: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spoken_calls, "SILENT_CALLER_S", 0.3)
+    agent = CountingAgent()
+    agent.fails_at = fails_at
+    with (
+        server(agent=agent) as address,
+        connect(address.replace("http", "ws", 1) + "/v1/realtime", compression=None) as client,
+    ):
+        speak(client, 13)
+        message = until(client, "error")[-1]["error"]["message"]
+        assert message == ("the model is gone" if fails_at else "no message for 0 s")
+        assert agent.calls[0].is_over.wait(PATIENCE_S)  # its place is free
+        client.send(
+            json.dumps({"type": "session.update", "session": {"instructions": "Be brief."}})
+        )
+        until(client, "session.updated")
+
+
 @pytest.mark.parametrize(
     ("event", "reason"),
     [
         ({"type": "input_audio_buffer.append", "audio": "%"}, "not base64"),
         ({"type": "input_audio_buffer.append", "audio": "AAAA"}, "whole 16-bit samples"),
-        ({"type": "input_audio_buffer.commit"}, "commits when"),
+        ({"type": "input_audio_buffer.commit"}, "commits when the caller"),
         (
             {
                 "type": "session.update",

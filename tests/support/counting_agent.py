@@ -17,11 +17,12 @@ from voicebench.calls.agent_events import (
     ReplyComplete,
     ReplyText,
     SpeechEndSeen,
+    SpeechStartSeen,
 )
 
 RATE, VOICE_RATE = 16_000, 24_000
 FRAME = RATE // 50
-ANSWERS_AT, CLEARS_AT, FAILS_AT = 10, 20, 30
+STARTS_AT, ANSWERS_AT, CLEARS_AT, FAILS_AT = 5, 10, 20, 30
 SOUND = (0.5 * np.sin(np.arange(VOICE_RATE // 10) * 2 * np.pi * 440 / VOICE_RATE)).astype(
     np.float32
 )
@@ -45,13 +46,45 @@ class CountingCall:
 
     def hear(self, frame: np.ndarray[Any, np.dtype[np.int16]]) -> None:
         self.frames.append(frame)
-        if len(self.frames) == ANSWERS_AT:
+        if len(self.frames) == STARTS_AT:
+            self.emit(SpeechStartSeen())
+        elif len(self.frames) == ANSWERS_AT:
             for event in ANSWER:
                 self.emit(event)
         elif len(self.frames) == CLEARS_AT:
             self.emit(AgentCleared())
         elif len(self.frames) == self.fails_at:
             self.emit(AgentFailed("the model is gone"))
+
+    def hang_up(self) -> None:
+        self.is_over.set()
+
+
+class ManualCall:
+    """Transcribes how many frames were committed, and answers when it is asked to."""
+
+    def __init__(self, emit: EmitAgentEvent) -> None:
+        self.emit = emit
+        self.frames = 0
+        self.is_over = threading.Event()
+
+    def hear(self, _frame: np.ndarray[Any, np.dtype[np.int16]]) -> None:
+        self.frames += 1
+
+    def commit(self) -> None:
+        self.emit(SpeechEndSeen())
+        self.emit(CallerTranscript(f"{self.frames} frames"))
+        self.frames = 0
+
+    def drop_sound(self) -> None:
+        self.frames = 0
+
+    def respond(self) -> None:
+        self.emit(ReplyText("Noon."))
+        self.emit(AgentAudio(SOUND, VOICE_RATE))
+
+    def cancel(self) -> None:
+        self.emit(AgentCleared())
 
     def hang_up(self) -> None:
         self.is_over.set()
@@ -75,3 +108,10 @@ class CountingAgent:
 
     def close(self) -> None:
         pass
+
+
+class ManualAgent(CountingAgent):
+    """Takes calls whose turns are committed by hand too."""
+
+    def open_manual_call(self, emit: EmitAgentEvent) -> ManualCall:
+        return ManualCall(emit)

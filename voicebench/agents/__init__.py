@@ -7,7 +7,7 @@ is `voicebench.agents.agent_kinds.KINDS`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from voicebench.calls.agent_events import EmitAgentEvent
 
@@ -35,6 +35,35 @@ class AgentCall(Protocol):
 
     def hang_up(self) -> None:
         """End the call. No event is emitted after it has returned. May be called twice."""
+        ...
+
+
+class ManualAgentCall(AgentCall, Protocol):
+    """A call whose turns the caller's client ends. ``hear`` may come faster than real time."""
+
+    def commit(self) -> None:
+        """Take what was heard since the last commit as the caller's turn, and transcribe it."""
+        ...
+
+    def drop_sound(self) -> None:
+        """Forget what was not committed yet."""
+        ...
+
+    def respond(self) -> None:
+        """Answer the committed turn. `ReplyComplete` alone answers a turn without words."""
+        ...
+
+    def cancel(self) -> None:
+        """Discard the answer under way."""
+        ...
+
+
+@runtime_checkable
+class TakesManualCalls(Protocol):
+    """An agent that can leave the end of turns to the client."""
+
+    def open_manual_call(self, emit: EmitAgentEvent) -> ManualAgentCall:
+        """Begin such a call; see `Agent.open_call`."""
         ...
 
 

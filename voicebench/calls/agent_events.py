@@ -40,6 +40,11 @@ class ReplyComplete:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechStartSeen:
+    """The agent noticed that the caller began to speak, while it was silent itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechEndSeen:
     """The agent decided that the caller has finished: its *endpoint*."""
 
@@ -74,6 +79,7 @@ AgentEvent = (
     AgentAudio
     | AgentCleared
     | ReplyComplete
+    | SpeechStartSeen
     | SpeechEndSeen
     | CallerTranscript
     | ReplyText

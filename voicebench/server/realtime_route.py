@@ -76,7 +76,7 @@ class _Session:
         await self.send("session.created", session=self._described())
         while self._errors < MAX_ERRORS:
             try:
-                message = await self._inbox.next()
+                message = await call.next(self._inbox)
                 note_arrival()
                 await self._take(json_object(message), call)
             except Refusal as refusal:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from voicebench.agents import Agent
+from voicebench.agents import Agent, AgentCall
 from voicebench.audio.pcm import from_int16, to_int16
-from voicebench.calls.agent_events import AgentEvent, AgentFailed
+from voicebench.calls.agent_events import AgentEvent, AgentFailed, EmitAgentEvent
 from voicebench.server.call_forms import CallForm, Hangup
 from voicebench.server.inbox import Inbox, Message, accepted
 from voicebench.server.refusal import Refusal
@@ -116,9 +116,17 @@ class OpenCall:
     """
 
     def __init__(
-        self, agent: Agent, rate: int, give: Callable[[AgentEvent], Awaitable[None]]
+        self,
+        agent: Agent,
+        rate: int,
+        give: Callable[[AgentEvent], Awaitable[None]],
+        *,
+        open_call: Callable[[EmitAgentEvent], AgentCall] | None = None,
+        most_ahead_s: float = MOST_AHEAD_S,
     ) -> None:
         self._agent = agent
+        self._open_call = open_call or agent.open_call
+        self._most_ahead_s = most_ahead_s
         self._rate = rate
         self._give = give
         self._sound = SoundRate(rate, agent.sample_rate)
@@ -129,7 +137,7 @@ class OpenCall:
         self._loop = asyncio.get_running_loop()
 
     async def __aenter__(self) -> OpenCall:
-        self._call = await asyncio.to_thread(self._agent.open_call, self._emit)
+        self._call = await asyncio.to_thread(self._open_call, self._emit)
         self._begun_s = self._loop.time()
         self._sending = asyncio.create_task(self._send_all())
         return self
@@ -172,8 +180,8 @@ class OpenCall:
         if passed_s > LONGEST_CALL_S:
             raise Refusal(400, f"a call lasts at most {LONGEST_CALL_S / 60:.0f} minutes")
         self._heard_s += samples.size / self._rate
-        if self._heard_s > passed_s + MOST_AHEAD_S:
-            raise Refusal(400, f"sound is more than {MOST_AHEAD_S:.0f} s ahead of real time")
+        if self._heard_s > passed_s + self._most_ahead_s:
+            raise Refusal(400, f"sound is more than {self._most_ahead_s:.0f} s ahead of real time")
         if self._rate != self._agent.sample_rate:
             samples = to_int16(self._sound.feed(from_int16(samples)))
         waiting = np.concatenate((self._rest, samples))

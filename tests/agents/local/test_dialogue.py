@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pytest
+from scripted_ears import FRAME, Asked, ScriptedHearing, ScriptedReply
 
 from voicebench.agents.local.dialogue import Dialogue
 from voicebench.agents.local.dialogue_parts import Replying
@@ -21,67 +20,13 @@ from voicebench.calls.agent_events import (
     ReplyComplete,
     ReplyText,
     SpeechEndSeen,
+    SpeechStartSeen,
 )
 from voicebench.engines.ears import SAMPLE_RATE
-from voicebench.engines.ears.voice_activity import SpeechStarted, SpeechStopped
 from voicebench.events import AudioChunk, Token, TurnFailed, TurnFinished
 from voicebench.text.chat_template import PastMessage
 
-FRAME = SAMPLE_RATE // 50
 SURE, UNSURE = 0.99, 0.01
-
-
-@dataclass
-class ScriptedHearing:
-    """Speech is where a frame is not zero; edges are seen at once."""
-
-    position: int = 0
-    is_speech: bool = False
-    may_start: bool = False
-
-    def feed(self, frame: np.ndarray[Any, Any]) -> Sequence[SpeechStarted | SpeechStopped]:
-        begins, self.position = self.position, self.position + frame.size
-        if bool(frame[0]) == self.is_speech:
-            return []
-        self.is_speech = not self.is_speech
-        return [SpeechStarted(begins) if self.is_speech else SpeechStopped(begins)]
-
-
-@dataclass
-class Asked:
-    """Keeps the questions."""
-
-    judged: list[int] = field(default_factory=list)
-    heard: list[int] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
-    looked: list[int] = field(default_factory=list)
-
-    def judge(self, number: int, pcm: np.ndarray[Any, Any], silent: int) -> None:
-        self.judged.append(number)
-
-    def recognise(self, number: int, pcm: np.ndarray[Any, Any]) -> None:
-        self.heard.append(number)
-        self.sizes.append(pcm.size)
-
-    def look(self, began: int, pcm: np.ndarray[Any, Any]) -> None:
-        self.looked.append(began)
-
-
-@dataclass(eq=False)
-class ScriptedReply:
-    """A reply whose events the test gives."""
-
-    prompt: str
-    earlier: Sequence[PastMessage]
-    tokens: int = 3
-    work_ms: float = 7.0
-    is_discarded: bool = False
-
-    def discard(self) -> None:
-        self.is_discarded = True
-
-    def heard(self, seconds: float) -> str:
-        return f"{seconds:.1f} s of it" if seconds > 0 else ""
 
 
 class Call:
@@ -92,7 +37,14 @@ class Call:
         self.replies: list[ScriptedReply] = []
         self.asked = Asked()
         self.hearing = ScriptedHearing()
-        self.dialogue = Dialogue(self.hearing, self.asked, self._begin, self.events.append, policy)
+        self.starts = 0
+        self.dialogue = Dialogue(self.hearing, self.asked, self._begin, self._take, policy)
+
+    def _take(self, event: AgentEvent) -> None:
+        if isinstance(event, SpeechStartSeen):
+            self.starts += 1
+        else:
+            self.events.append(event)
 
     def _begin(self, prompt: str, earlier: Sequence[PastMessage]) -> Replying:
         self.replies.append(ScriptedReply(prompt, earlier))
@@ -249,6 +201,7 @@ def test_words_over_the_agent_stop_it_and_are_the_next_turn() -> None:
 def test_coughs_and_words_of_a_listener_do_not_stop_the_agent(text: str) -> None:
     call = answered().speak(300).first_words(text).wait(40).answer(text).wait(1000)
     assert call.events == []
+    assert call.starts == 1  # of the question
     assert not call.replies[0].is_discarded
 
 
@@ -301,6 +254,7 @@ def test_an_answer_whose_sound_comes_too_slowly_is_interrupted_too() -> None:
     assert not call.dialogue.is_heard
     call.speak(300)
     assert reply.is_discarded
+    assert call.starts == 1  # the clear says the second one
     assert call.kinds()[-1] is AgentCleared
     call.dialogue.replied(reply, AudioChunk(np.ones(100, np.float32), 1000))
     assert call.kinds()[-1] is AgentCleared

@@ -31,6 +31,7 @@ from voicebench.calls.agent_events import (
     ReplyComplete,
     ReplyText,
     SpeechEndSeen,
+    SpeechStartSeen,
 )
 from voicebench.engines.ears import SAMPLE_RATE
 from voicebench.engines.ears.voice_activity import SpeechStarted
@@ -143,6 +144,7 @@ class Dialogue:
         if self._utterance is not None:
             self._utterance.goes_on(sample, self._voiced_until, self._text)
         self._probability = self._text = None
+        was_heard = self._reply is not None and self._held is None and not self._is_complete
         if self._reply is not None and self._held is None and self._played_until:
             if self.is_heard:
                 self._over_agent = sample
@@ -158,6 +160,8 @@ class Dialogue:
         if self._utterance is None:
             begins = sample if self._over_agent is None else self._over_agent
             self._utterance = CallerUtterance(begins)
+            if not was_heard:  # else a clear says it
+                self._emit(SpeechStartSeen())
         self._over_agent = None
 
     def _stops(self, sample: int) -> None:
@@ -246,6 +250,10 @@ class Dialogue:
         if self._reply is None:
             self._begin(held=False)
             return
+        self._release()
+
+    def _release(self) -> None:
+        """Pass on the events that were held back."""
         held, self._held = self._held, None
         for event in held or ():
             self._pass_on(event)

@@ -7,13 +7,14 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from voicebench.agents.local.dialogue import Dialogue
 from voicebench.agents.local.dialogue_parts import Suspicion
 from voicebench.agents.local.ear_work import EarWork
+from voicebench.agents.local.manual_turns import ManualDialogue
 from voicebench.agents.local.spoken_reply import SpokenReply
 from voicebench.agents.local.turn_policy import TurnPolicy
 from voicebench.calls.agent_events import AgentEvent, AgentFailed, EmitAgentEvent
@@ -101,6 +102,7 @@ class LocalCall:
         scope: str,
         emit: EmitAgentEvent,
         policy: TurnPolicy,
+        kind: type[Dialogue] = Dialogue,
     ) -> None:
         self._cascade = cascade
         self._device = device
@@ -120,7 +122,9 @@ class LocalCall:
             ),
             looked=lambda began, text: self._put(partial(self.dialogue.looked, began, text)),
         )
-        self.dialogue = Dialogue(ears.activity(), self._work, self._begin, self._pass_on, policy)
+        self.dialogue: Dialogue = kind(
+            ears.activity(), self._work, self._begin, self._pass_on, policy
+        )
         self._thread = threading.Thread(target=self._run, name="voicebench-ears", daemon=True)
         self._thread.start()
 
@@ -170,6 +174,31 @@ class LocalCall:
                 self._emit(event)
 
 
+class ManualCall(LocalCall):
+    """A call whose turns the caller's client ends by hand; see `ManualDialogue`."""
+
+    dialogue: ManualDialogue
+
+    def commit(self) -> None:
+        """End the caller's turn."""
+        self._put(self.dialogue.commit)
+
+    def drop_sound(self) -> None:
+        """Forget what was not committed yet."""
+        self._put(self.dialogue.drop_sound)
+
+    def respond(self) -> None:
+        """Answer the committed turn aloud."""
+        self._put(self.dialogue.respond)
+
+    def cancel(self) -> None:
+        """Discard the answer under way."""
+        self._put(self.dialogue.cancel)
+
+
+_Call = TypeVar("_Call", bound=LocalCall)
+
+
 class LocalAgent:
     """Ears, a language model and a voice in this process."""
 
@@ -197,14 +226,21 @@ class LocalAgent:
 
     def open_call(self, emit: EmitAgentEvent) -> LocalCall:
         """Begin a call, with a conversation of its own."""
-        scope = f"call {self._name} {next(self._numbers)}"
-        call = LocalCall(
+        return self._opened(LocalCall, Dialogue, emit)
+
+    def open_manual_call(self, emit: EmitAgentEvent) -> ManualCall:
+        """Begin a call whose turns are committed by hand."""
+        return self._opened(ManualCall, ManualDialogue, emit)
+
+    def _opened(self, kind: type[_Call], dialogue: type[Dialogue], emit: EmitAgentEvent) -> _Call:
+        call = kind(
             self._ears,
             self._cascade,
             device=self._device,
-            scope=scope,
+            scope=f"call {self._name} {next(self._numbers)}",
             emit=emit,
             policy=self._policy,
+            kind=dialogue,
         )
         self.suspicions.append(call.dialogue.suspicion)
         return call
