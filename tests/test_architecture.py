@@ -47,7 +47,7 @@ WORLD = {
 """What a calculation has no business with."""
 
 SLOW = {
-    "av", "fastapi", "faster_whisper", "gguf", "google", "httpcore", "httpx", "huggingface_hub",
+    "aiortc", "av", "fastapi", "faster_whisper", "gguf", "google", "httpcore", "httpx", "huggingface_hub",
     "onnx", "onnxruntime", "openai", "pandas", "piper", "plotly", "safetensors", "scipy",
     "sounddevice", "soxr", "starlette", "tokenizers", "torch", "transformers", "uvicorn",
     "websockets",
@@ -57,8 +57,8 @@ SLOW = {
 MAY_LOAD_SLOW = ("engines", "remote", "audio", "targets", "agents", "server", "load.reading")
 """Rooms in which a module may import them at once; nothing outside imports that module at once."""
 
-SLOW_MODULES = ("load.running.call_reader",)
-"""Modules outside these rooms that may do the same; a client process imports them when it reads."""
+SLOW_MODULES = ("load.running.call_reader", "checks.scripted_webrtc_agent")
+"""Modules outside these rooms that may do the same; only what needs them imports them."""
 
 NEVER_SLOW = (
     *("agents.agent_kinds", "agents.scripted_agent"),
@@ -117,6 +117,8 @@ CLOCKS_ELSEWHERE = {
 }
 
 SLEEPERS = {
+    "agents.webrtc_line": "how often the caller tells a WebRTC agent that he is there",
+    "checks.scripted_webrtc_agent": "the schedule of the scripted agent's frames",
     "load.faults.fault_proxy": "bytes that are held back because a fault was asked for",
     "calls.running.placing": "the schedule of the caller's frames",
     "measuring.plan": "the silence before a turn that was asked for",

@@ -16,6 +16,7 @@ from voicebench.agents.scripted_agent import (
 )
 from voicebench.calls.call_clock import VirtualCallClock
 from voicebench.errors import UsageError
+from voicebench.machine.extras import require
 from voicebench.secret_names import hidden_in_url
 from voicebench.settings import Settings
 
@@ -103,6 +104,29 @@ class SocketKind:
         return SocketAgent(agent, _dialect(api, settings), _access(api, settings), name=api)
 
 
+class WebRtcKind:
+    """``http://…``: an offer of WebRTC is posted there (`voicebench.agents.webrtc_agent`)."""
+
+    example = "http://127.0.0.1:7860/api/offer"
+
+    def takes(self, agent: str) -> bool:
+        """Return whether it is a URL of HTTP."""
+        return agent.startswith(("http://", "https://"))
+
+    def check(self, agent: str, settings: Settings) -> None:
+        """Raise `UsageError` for a URL or a key that cannot be used, or without the extra."""
+        require("webrtc")
+        self.open(agent, settings, lambda _line: None).close()
+
+    def open(self, agent: str, settings: Settings, say: Callable[[str], None]) -> Agent:
+        """Return the agent; it connects with its first call."""
+        from voicebench.agents.webrtc_agent import WebRtcAgent
+        from voicebench.targets.reaching import access_to
+
+        del say
+        return WebRtcAgent(agent, access_to(settings.call, settings))
+
+
 def _dialect(api: str, settings: Settings) -> Callable[[], WireDialect]:
     """Return what makes the dialect of one call."""
     if api == "realtime":
@@ -133,7 +157,12 @@ def _access(api: str, settings: Settings) -> Access:
     return access
 
 
-KINDS: tuple[AgentKind, ...] = (LocalAgentKind(), SimulatedAgentKind(), SocketKind())
+KINDS: tuple[AgentKind, ...] = (
+    LocalAgentKind(),
+    SimulatedAgentKind(),
+    SocketKind(),
+    WebRtcKind(),
+)
 """Every kind, in the order in which they are asked."""
 
 

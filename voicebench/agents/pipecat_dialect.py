@@ -2,29 +2,25 @@
 
 (Format: pipecat-ai, ``frames.proto``: Frame is one of TextFrame 1, AudioRawFrame 2,
 TranscriptionFrame 3, MessageFrame 4; AudioRawFrame has audio 3, sample_rate 4, num_channels 5.
-RTVI: ``user-stopped-speaking``, ``user-transcription``, ``bot-llm-text``, ``bot-tts-stopped``.) A
-pipeline stops its sound when it is interrupted; it sends in real time, so nothing has to be taken
-back.
+RTVI: `voicebench.agents.rtvi`.) A pipeline stops its sound when it is interrupted; it sends in real
+time, so nothing has to be taken back.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voicebench.agents.wire_dialect import Answered, Message, text_under
+from voicebench.agents.rtvi import CLIENT_READY, RtviEvents
+from voicebench.agents.wire_dialect import Answered, Message
 from voicebench.audio.pcm import from_int16
 from voicebench.calls.agent_events import (
     AgentAudio,
     AgentEvent,
-    AgentFailed,
     CallerTranscript,
-    ReplyComplete,
     ReplyText,
-    SpeechEndSeen,
 )
 
 if TYPE_CHECKING:
@@ -41,11 +37,12 @@ class PipecatDialect:
     hear_rate = HEAR_RATE
     waits_for_ready = False
 
+    def __init__(self) -> None:
+        self._rtvi = RtviEvents()
+
     def opening(self) -> Iterable[Message]:
         """Return RTVI's ``client-ready``, which a pipeline without RTVI ignores."""
-        ready = {"label": "rtvi-ai", "type": "client-ready", "id": "voicebench", "data": {}}
-        text = json.dumps(ready).encode()
-        return [framed(MESSAGE, encoded_field(1, text))]
+        return [framed(MESSAGE, encoded_field(1, CLIENT_READY.encode()))]
 
     def is_ready(self, _message: Message) -> bool:
         """Return False: there is no such message."""
@@ -74,7 +71,7 @@ class PipecatDialect:
             elif kind == TEXT and (text := _words(inner, 3)):
                 yield ReplyText(text)
             elif kind == MESSAGE:
-                yield from _rtvi(_words(inner, 1))
+                yield from self._rtvi.take(_words(inner, 1))
 
 
 def _sound(fields: Mapping[int, Field]) -> Iterator[AgentEvent]:
@@ -85,28 +82,6 @@ def _sound(fields: Mapping[int, Field]) -> Iterator[AgentEvent]:
         raise ValueError(f"sends an audio frame of {channels!r} channels at {rate} Hz")
     if audio:
         yield AgentAudio(from_int16(np.frombuffer(audio, dtype="<i2").astype(np.int16)), rate)
-
-
-def _rtvi(text: str) -> Iterator[AgentEvent]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return
-    if not isinstance(found, dict):
-        return
-    kind, data = found.get("type"), found.get("data")
-    table = data if isinstance(data, Mapping) else {}
-    words = text_under(table, "text")
-    if kind == "user-stopped-speaking":
-        yield SpeechEndSeen()
-    elif kind == "user-transcription" and words:
-        yield CallerTranscript(words, final=table.get("final") is not False)
-    elif kind == "bot-llm-text" and words:
-        yield ReplyText(words)
-    elif kind == "bot-tts-stopped":
-        yield ReplyComplete()
-    elif kind in ("error", "error-response"):
-        yield AgentFailed(f"reports an error: {text_under(table, 'error') or 'without a word'}")
 
 
 def _words(fields: Mapping[int, Field], number: int) -> str:

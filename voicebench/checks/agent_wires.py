@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
@@ -175,22 +174,31 @@ class PipecatWire(_Quiet):
 
     def messages(self, event: AgentEvent) -> Iterable[Message]:
         """Return an audio frame, or a message of RTVI."""
-        kind, data = "", {}
-        match event:
-            case AgentAudio(pcm, rate):
-                return [pipecat.audio_frame(to_int16(pcm), rate)]
-            case SpeechEndSeen():
-                kind = "user-stopped-speaking"
-            case ReplyComplete():
-                kind = "bot-tts-stopped"
-            case CallerTranscript(text, final):
-                kind, data = "user-transcription", {"text": text, "final": final}
-            case ReplyText(text):
-                kind, data = "bot-llm-text", {"text": text}
-            case _:
-                return []
-        said = json.dumps({"label": "rtvi-ai", "type": kind, "data": data}).encode()
-        return [pipecat.framed(pipecat.MESSAGE, pipecat.encoded_field(1, said))]
+        if isinstance(event, AgentAudio):
+            return [pipecat.audio_frame(to_int16(event.pcm), event.sample_rate)]
+        said = rtvi_message(event)
+        if said is None:
+            return []
+        return [pipecat.framed(pipecat.MESSAGE, pipecat.encoded_field(1, said.encode()))]
+
+
+def rtvi_message(event: AgentEvent) -> str | None:
+    """Return the message with which a pipeline tells of ``event``; None if there is none."""
+    data: dict[str, object] = {}
+    match event:
+        case SpeechEndSeen():
+            kind = "user-stopped-speaking"
+        case AgentCleared():
+            kind = "user-started-speaking"
+        case ReplyComplete():
+            kind = "bot-stopped-speaking"
+        case CallerTranscript(text, final):
+            kind, data = "user-transcription", {"text": text, "final": final}
+        case ReplyText(text):
+            kind, data = "bot-llm-text", {"text": text}
+        case _:
+            return None
+    return as_text({"label": "rtvi-ai", "type": kind, "data": data})
 
 
 AGENT_WIRES: Mapping[str, type[AgentWire]] = {

@@ -1,4 +1,4 @@
-"""A scripted agent behind a WebSocket, for the self-test: on the real clock, on loopback.
+"""A scripted agent behind a server, for the self-test: on the real clock, on loopback.
 
 It speaks each protocol that the caller can speak (`voicebench.checks.agent_wires`).
 """
@@ -10,12 +10,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
-from voicebench.agents.scripted_agent import ScriptedAgent, parse_agent_script
+from voicebench.agents.scripted_agent import AgentScript, ScriptedAgent, parse_agent_script
 from voicebench.checks.agent_wires import AGENT_WIRES, AgentWire
 from voicebench.errors import CannotMeasure
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from websockets.sync.server import ServerConnection
 
 START_S = 60.0
+WEBRTC = "webrtc"
+"""The name of the protocol that is no WebSocket's."""
 # The library's own messages belong to nobody's terminal.
 _SILENT = logging.Logger("voicebench.agent", level=logging.CRITICAL)
 
@@ -68,20 +70,40 @@ class RealAgentTime:
         return (self._due[0][0] - time.perf_counter_ns()) / 1e9
 
 
-def serve_agent(script: str, api: str, ready: Callable[[int], None]) -> None:
-    """Serve the scripted agent until the process ends; ``ready`` gets the port."""
+class TimedAgent(ScriptedAgent):
+    """A scripted agent on a real clock of its own."""
+
+    def __init__(self, script: AgentScript, sound_rate: int) -> None:
+        self._clock = RealAgentTime()
+        super().__init__(script, self._clock, sound_rate)
+
+    def close(self) -> None:
+        """Stop the clock."""
+        self._clock.stop()
+
+
+def serve_agent(script: str, api: str, ready: Callable[[str], None]) -> None:
+    """Serve the scripted agent until the process ends; ``ready`` gets the URL."""
     from websockets.sync.server import serve
 
     read = parse_agent_script(script)
-    ScriptedAgent(read, RealAgentTime())  # so that no call waits for the voice to be computed
+    if api == WEBRTC:
+        from voicebench.agents.opus_sound import RATE
+        from voicebench.checks.scripted_webrtc_agent import answering_offers
+
+        TimedAgent(read, RATE).close()  # so that no call waits for the voice to be computed
+        with answering_offers(lambda: TimedAgent(read, RATE)) as url:
+            ready(url)
+            threading.Event().wait()
+    TimedAgent(read, AGENT_WIRES[api]().rate).close()
 
     def talk(socket: ServerConnection) -> None:
-        wire, clock = AGENT_WIRES[api](), RealAgentTime()
-        answer_calls(socket, ScriptedAgent(read, clock, wire.rate), wire)
-        clock.stop()
+        wire = AGENT_WIRES[api]()
+        with closing(TimedAgent(read, wire.rate)) as agent:
+            answer_calls(socket, agent, wire)
 
     with serve(talk, "127.0.0.1", 0, compression=None, logger=_SILENT) as server:
-        ready(server.socket.getsockname()[1])
+        ready(f"ws://127.0.0.1:{server.socket.getsockname()[1]}")
         server.serve_forever()
 
 
@@ -121,7 +143,7 @@ def scripted_agent_server(script: str, api: str) -> Iterator[str]:
         theirs.close()
         if not ours.poll(START_S):
             raise CannotMeasure("the scripted agent did not start", "try again")
-        yield f"ws://127.0.0.1:{ours.recv()}"
+        yield str(ours.recv())
     except EOFError:
         raise CannotMeasure("the scripted agent did not start", "try again") from None
     finally:

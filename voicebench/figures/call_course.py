@@ -87,7 +87,8 @@ def old_answer(turn: CallTurn) -> OldAnswer | None:
         end_ns = stretch.end_ns
     # Speech is soft between its words, so its last audible sample may lie before the clear.
     taken_back = _any_between(cleared, began, end_ns + PAUSE_NS)
-    all_sent = any(turn.start_ns <= at_ns <= end_ns for at_ns in turn.completed_ns)
+    # One that sends in real time says that all was sent when all was heard.
+    all_sent = any(turn.start_ns <= at_ns <= end_ns + PAUSE_NS for at_ns in turn.completed_ns)
     arriving = any(began < at_ns <= end_ns for at_ns in turn.arrived_ns)
     return OldAnswer(end_ns, ended_by_itself=not taken_back and (all_sent or not arriving))
 

@@ -52,6 +52,7 @@ EXTRAS = (
         ("fastapi", "starlette", "uvicorn", "httptools", "prometheus_client", "soxr"),
     ),
     Extra("ears", "hearing a caller", ("onnx", "onnxruntime", "ctranslate2", "tokenizers", "soxr")),
+    Extra("webrtc", "agents behind WebRTC", ("aiortc", "av")),
     Extra("compressed", "MP3, Opus, AAC and FLAC", ("av",)),
     Extra("html", "HTML reports with charts", ("vl_convert",)),
     Extra("pandas", "data frames", ("pandas",)),
