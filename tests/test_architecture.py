@@ -47,9 +47,9 @@ WORLD = {
 """What a calculation has no business with."""
 
 SLOW = {
-    "aiortc", "av", "fastapi", "faster_whisper", "gguf", "google", "httpcore", "httpx", "huggingface_hub",
-    "onnx", "onnxruntime", "openai", "pandas", "piper", "plotly", "safetensors", "scipy",
-    "sounddevice", "soxr", "starlette", "tokenizers", "torch", "transformers", "uvicorn",
+    "aiortc", "av", "fastapi", "faster_whisper", "gguf", "google", "httpcore", "httpx",
+    "huggingface_hub", "onnx", "onnxruntime", "openai", "pandas", "piper", "plotly", "safetensors",
+    "scipy", "sounddevice", "soxr", "starlette", "tokenizers", "torch", "transformers", "uvicorn",
     "websockets",
 }  # fmt: skip
 """Packages that are imported only when what needs them is used."""

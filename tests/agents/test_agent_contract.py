@@ -1,4 +1,4 @@
-"""One contract for every protocol: a scripted agent on a real connection is measured as scripted."""
+"""One contract for every protocol: a scripted agent on a connection is measured as scripted."""
 
 from __future__ import annotations
 

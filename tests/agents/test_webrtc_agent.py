@@ -86,18 +86,20 @@ def test_an_agent_that_closes_in_mid_word_is_named_and_the_channel_is_closed() -
             reasons.append(event.reason)
             failed.set()
 
-    with answering_offers(lambda: HangingUp(script, RATE)) as url:
-        with closing(agent_kind(url).open(url, SETTINGS, lambda _line: None)) as agent:
-            call = agent.open_call(take)
-            voice = (20_000 * synthetic_voice(RATE // 5, RATE)).astype(np.int16)
-            frames = [*voice.reshape(-1, RATE // 50), *np.zeros((150, RATE // 50), dtype=np.int16)]
-            for frame in frames:
-                if failed.is_set():
-                    break
-                call.hear(frame)
-                time.sleep(0.02)
-            call.hang_up()
-            call.hang_up()
+    with (
+        answering_offers(lambda: HangingUp(script, RATE)) as url,
+        closing(agent_kind(url).open(url, SETTINGS, lambda _line: None)) as agent,
+    ):
+        call = agent.open_call(take)
+        voice = (20_000 * synthetic_voice(RATE // 5, RATE)).astype(np.int16)
+        frames = [*voice.reshape(-1, RATE // 50), *np.zeros((150, RATE // 50), dtype=np.int16)]
+        for frame in frames:
+            if failed.is_set():
+                break
+            call.hear(frame)
+            time.sleep(0.02)
+        call.hang_up()
+        call.hang_up()
     assert reasons == [f"{url} hung up in mid-turn"]
 
 
@@ -123,9 +125,7 @@ def test_a_packet_that_comes_late_or_twice_is_dropped() -> None:
 def test_a_listener_who_fell_behind_catches_up_in_silence_only() -> None:
     silence = OpusEncoder()
     quiet = [
-        bytes(packet)
-        for _ in range(3)
-        for packet in silence.packets(np.zeros(960, dtype=np.int16))
+        bytes(packet) for _ in range(3) for packet in silence.packets(np.zeros(960, dtype=np.int16))
     ]
     sound = OpusSound()
     for number, packet in enumerate(packets_of(0.1)[2:]):  # the second comes 15 ms late
@@ -137,6 +137,13 @@ def test_a_listener_who_fell_behind_catches_up_in_silence_only() -> None:
 def test_a_packet_that_is_not_opus_is_named() -> None:
     with pytest.raises(ValueError, match="not Opus"):
         OpusSound().take(0, b"\xff\xff\xff\xff", 0)
+
+
+def test_only_an_error_that_ends_the_call_fails_it() -> None:
+    rtvi = RtviEvents()
+    said = '{"type": "error", "data": {"error": "no model", "fatal": %s}}'
+    assert list(rtvi.take(said % "false")) == []
+    assert list(rtvi.take(said % "true")) == [AgentFailed("reports an error: no model")]
 
 
 @pytest.mark.parametrize(

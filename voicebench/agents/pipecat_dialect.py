@@ -1,9 +1,9 @@
 """Pipecat's frames over a WebSocket: protocol buffers for sound and words, RTVI messages in JSON.
 
 (Format: pipecat-ai, ``frames.proto``: Frame is one of TextFrame 1, AudioRawFrame 2,
-TranscriptionFrame 3, MessageFrame 4; AudioRawFrame has audio 3, sample_rate 4, num_channels 5.
-RTVI: `voicebench.agents.rtvi`.) A pipeline stops its sound when it is interrupted; it sends in real
-time, so nothing has to be taken back.
+TranscriptionFrame 3, MessageFrame 4, InterruptionFrame 5; AudioRawFrame has audio 3, sample_rate 4,
+num_channels 5. RTVI: `voicebench.agents.rtvi`.) A pipeline stops its sound when it is interrupted,
+and newer ones say so: a client drops then what was sent ahead.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from voicebench.agents.wire_dialect import Answered, Message
 from voicebench.audio.pcm import from_int16
 from voicebench.calls.agent_events import (
     AgentAudio,
+    AgentCleared,
     AgentEvent,
     CallerTranscript,
     ReplyText,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HEAR_RATE = 16_000
-TEXT, AUDIO, TRANSCRIPTION, MESSAGE = 1, 2, 3, 4
+TEXT, AUDIO, TRANSCRIPTION, MESSAGE, INTERRUPTION = 1, 2, 3, 4, 5
 Field = int | bytes
 
 
@@ -70,6 +71,8 @@ class PipecatDialect:
                 yield CallerTranscript(text)
             elif kind == TEXT and (text := _words(inner, 3)):
                 yield ReplyText(text)
+            elif kind == INTERRUPTION:
+                yield AgentCleared()
             elif kind == MESSAGE:
                 yield from self._rtvi.take(_words(inner, 1))
 

@@ -19,7 +19,15 @@ from voicebench.calls.agent_events import (
     SpeechEndSeen,
 )
 
-CLIENT_READY = as_text({"label": "rtvi-ai", "type": "client-ready", "id": "voicebench", "data": {}})
+VERSION = "1.0.0"
+CLIENT_READY = as_text(
+    {
+        "label": "rtvi-ai",
+        "type": "client-ready",
+        "id": "voicebench",
+        "data": {"version": VERSION, "about": {"library": "voicebench"}},
+    }
+)
 """What a client says first; a pipeline without RTVI ignores it."""
 
 
@@ -58,7 +66,7 @@ class RtviEvents:
             yield CallerTranscript(words, final=table.get("final") is not False)
         elif kind == "bot-llm-text" and words:
             yield ReplyText(words)
-        elif kind in ("error", "error-response"):
+        elif kind == "error" and table.get("fatal") is not False:
             yield AgentFailed(f"reports an error: {text_under(table, 'error') or 'without a word'}")
         elif kind == "signalling" and text_under(found, "message", "type") == "peerLeft":
             yield AgentFailed("hung up in mid-turn")

@@ -49,9 +49,7 @@ class WebRtcAgent:
 
     def _answered(self, offer: str) -> str:
         """Return the session description of the agent. Raises `RemoteError`."""
-        with self._peer.exchange(
-            "POST", self._url, json={"sdp": offer, "type": "offer"}
-        ) as answer:
+        with self._peer.exchange("POST", self._url, json={"sdp": offer, "type": "offer"}) as answer:
             answer.require_success()
             with self._peer.adding_context():
                 answered: Mapping[str, object] = json_object(answer.whole(MOST_ANSWER_BYTES))

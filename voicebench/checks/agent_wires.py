@@ -157,7 +157,7 @@ class TelephonyWire(_Quiet):
 
 
 class PipecatWire(_Quiet):
-    """Pipecat's frames; an interruption only stops the sound."""
+    """Pipecat's frames."""
 
     rate = 16_000
 
@@ -176,6 +176,8 @@ class PipecatWire(_Quiet):
         """Return an audio frame, or a message of RTVI."""
         if isinstance(event, AgentAudio):
             return [pipecat.audio_frame(to_int16(event.pcm), event.sample_rate)]
+        if isinstance(event, AgentCleared):
+            return [pipecat.framed(pipecat.INTERRUPTION, pipecat.encoded_field(1, 1))]
         said = rtvi_message(event)
         if said is None:
             return []

@@ -63,13 +63,14 @@ CALL_TRANSPORTS = (
         figures=("response_ms",),
         agent=AGENT.replace("speed=4x", "speed=1x"),
     ),
-    # It ends with a whole packet of 20 ms. By this stop time, the middle of one is where it stops.
+    # Its agent stops with a whole packet, which the codec blurs. It hears through a jitter buffer
+    # of 80 ms, in one frame more than was voiced, and the codec delays its answer by 6.5 ms.
     CallTransport(
         "call, WebRTC",
         WEBRTC,
-        agent=AGENT.replace("stop=150ms", "stop=160ms"),
+        figures=("response_ms",),
         rate=48_000,
-        later_ms={"response_ms": 106.5, "stop_ms": 96.5},
+        later_ms={"response_ms": 106.5},
         needs="aiortc",
     ),
 )
@@ -101,9 +102,7 @@ def measure_calls(
             with closing(agent_kind(url).open(url, settings, say)) as agent:
                 call = place_call_in_thread(agent, plan_of(agent, rounds), 1)
         turns = seal_call(call, 1, "measured").turns
-        errors.append(
-            summarize_errors(transport.name, call_errors_ms(turns, scripted, transport))
-        )
+        errors.append(summarize_errors(transport.name, call_errors_ms(turns, scripted, transport)))
     return errors
 
 

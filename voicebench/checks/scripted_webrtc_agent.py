@@ -55,8 +55,6 @@ JITTER_BUFFER_MS = 80.0
 RESPONSE_LATER_MS = JITTER_BUFFER_MS + 1000 * FRAME_S + LOOKAHEAD_MS
 """So much later than behind a WebSocket does its answer come. It hears the caller later. The codec
 moves his last sound into one more frame, and so it moves the first of the answer."""
-STOP_LATER_MS = JITTER_BUFFER_MS + 1000 * FRAME_S / 2 + LOOKAHEAD_MS
-"""So much later does it fall silent, if its stop time ends in the middle of a frame."""
 
 
 class AgentTrack(MediaStreamTrack):
