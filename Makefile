@@ -124,8 +124,9 @@ bench-load: $(VENV)/.test ## Compare load with GuideLLM and AIPerf: make bench-l
 bench-gpu: $(VENV)/.test ## Measure decoders and voices on a GPU, on models of random weights
 	$(BIN)/python -m benchmarks.gpu --out build/gpu
 
-interop: $(VENV)/.voicebench ## Measure servers by others (docs/how-to/servers.md)
+interop: $(VENV)/.voicebench ## Measure servers, agents and clients by others (docs/how-to/servers.md)
 	$(BIN)/python benchmarks/interop.py --python $(INTEROP_PYTHON)
+	$(BIN)/python -m benchmarks.peers
 
 transport: $(VENV)/.voicebench ## Measure what each route of serve costs
 	$(BIN)/python benchmarks/transport.py

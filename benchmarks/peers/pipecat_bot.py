@@ -24,7 +24,7 @@ from pipecat.processors.aggregators.llm_response_universal import (
 )
 from pipecat.serializers.protobuf import ProtobufFrameSerializer
 from pipecat.services.openai.llm import OpenAILLMService
-from pipecat.services.openai.tts import OpenAITTSService
+from pipecat.services.openai.tts import VALID_VOICES, OpenAITTSService
 from pipecat.services.whisper.stt import WhisperSTTService
 from pipecat.transports.base_transport import TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
@@ -38,6 +38,9 @@ from pipecat.transports.websocket.fastapi import (
     FastAPIWebsocketTransport,
 )
 from pipecat.workers.runner import WorkerRunner
+
+# It refuses other names than OpenAI's before it sends them; ours is "default".
+VALID_VOICES["default"] = "default"
 
 app = FastAPI()
 settings = argparse.Namespace()
@@ -78,7 +81,7 @@ class Bot:
         runner = WorkerRunner(handle_sigint=False)
         await runner.add_workers(self._worker)
 
-        @self._transport.event_handler("on_client_disconnected")
+        @self._transport.event_handler("on_client_disconnected")  # type: ignore[untyped-decorator]
         async def on_client_disconnected(_transport: Any, _client: Any) -> None:
             await runner.cancel()
 

@@ -1,0 +1,1 @@
+"""Agents and clients by others against ours; each in an environment of its own."""
