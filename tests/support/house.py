@@ -200,6 +200,7 @@ ROOMS = (
             "agents.local",
             "audio",
             "calls",
+            "machine",
             "remote",
             "remote.connection",
             "remote.formats",
