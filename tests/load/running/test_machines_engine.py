@@ -19,7 +19,7 @@ from voicebench.load.running.level_task import LevelTask
 from voicebench.load.running.local_engine import LocalEngine
 from voicebench.load.running.machine_clients import MachineNeeds, check_alike, facts_here
 from voicebench.load.running.machines_engine import MachinesEngine
-from voicebench.load.running.ray_machines import RayMachine, ray_machines
+from voicebench.load.running.ray_machines import MachineLost, RayMachine, ray_machines
 from voicebench.load.running.refusals import check_ray, check_same_server
 from voicebench.settings import load_settings
 from voicebench.turn.timeline import Timeline
@@ -122,6 +122,19 @@ def _a_lost_machine_is_named(
     assert "was lost" in state.broken[0]
     assert len(done) == len(kept) > 2
     assert sum(machine["lost"] is not None for machine in described["machines"]) == 1
+
+
+def test_a_machine_that_is_lost_before_the_level_begins_is_named() -> None:
+    class Gone:
+        name = "gone (1)"
+
+        def offset(self) -> None:
+            raise MachineLost("ActorUnavailableError")
+
+    gone: Any = [Gone()]
+    engine = MachinesEngine(task_of("ws://127.0.0.1:1/v1/voice"), gone, NEEDS, lambda _turn: None)
+    with pytest.raises(CannotMeasure, match="was lost before the level began"):
+        engine.start(LoadPlan(8, TurnRate(8.0), CALLS, prompts=2), 1)
 
 
 def test_a_machine_with_other_code_is_refused() -> None:
