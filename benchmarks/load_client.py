@@ -4,7 +4,7 @@
 paced server, which has the first core while the client's processes have the last one. The replies
 come as fast as they are played (25 pieces a second), so a caller receives for as long as it
 listens. The callers behave as by default: 5.5 s of pause, replies of 4.8 s. ``route`` is ``voice``
-(a WebSocket; a thread a call) or ``cascade`` (chat and speech over HTTP; one reading loop).
+(a WebSocket) or ``cascade`` (chat and speech over HTTP); one reading loop takes both.
 ``apart`` seals on the server's core: if other programs fill the machine and the benchmark has
 real-time priority, the system takes a core away for 50 ms a second that client and sealing fill.
 
