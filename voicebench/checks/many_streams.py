@@ -254,8 +254,8 @@ def described(found: ManyStreams) -> Mapping[str, str]:
     )
     lag = "no kernel stamps here" if found.lag_p99_ms is None else f"{found.lag_p99_ms:.3f} ms"
     return {
-        "streams": f"{found.streams} over {TRANSPORTS[found.over]} for {found.seconds:g} s, "
-        f"{found.pieces} pieces",
+        "streams": f"{found.streams} for {found.seconds:g} s, {found.pieces} pieces",
+        "transport": TRANSPORTS[found.over],
         "added error p50": f"{found.p50_ms:.3f} ms",
         "added error p99": f"{found.p99_ms:.3f} ms (target: under {TARGET_P99_MS:g} ms)",
         "added error p99.9": f"{found.p999_ms:.3f} ms (target: under {TARGET_P999_MS:g} ms)",
