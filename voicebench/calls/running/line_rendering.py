@@ -205,5 +205,6 @@ def check_voice(script: CallScript, language: str | None) -> None:
     if needs_voice(script) and language is not None and script.language != language:
         raise CannotMeasure(
             f"the script is in {script.language!r}, and the caller's voice speaks {language!r}",
-            "name a voice of the script's language: --set call.voice=…",
+            "name a voice of the script's language with --set call.voice=…, or record the lines: "
+            "wav and text in place of say",
         )
