@@ -15,7 +15,12 @@ from playwright.sync_api import Browser, Page
 from recorded_folders import write_result
 
 from voicebench.audio.wav_writer import write_wav
+from voicebench.report.console.tuning_table import TradeOffRow, tuning_sheet
 from voicebench.report.html import html_report
+from voicebench.report.html.charts import Spec
+from voicebench.report.html.trend_page import trend_html
+from voicebench.report.html.tuning_page import SweepPage, tuning_html
+from voicebench.results.history import run_history
 from voicebench.results.run import read_run
 
 pytestmark = [
@@ -159,6 +164,36 @@ def test_a_phone_needs_no_scrolling_sideways(browser: Browser, report: Path, wid
     opened.goto(report.as_uri())
     assert opened.evaluate("document.documentElement.scrollWidth") <= width
     context.close()
+
+
+def test_no_kind_of_page_is_wider_than_a_phone_and_its_answers_come_first(
+    browser: Browser, tmp_path: Path
+) -> None:
+    def undrawn(_spec: Spec) -> str:
+        return "<svg viewBox='0 0 400 200'></svg>"
+
+    long = "a-name-without-any-blank-that-a-phone-has-to-break-somewhere-in-the-middle"
+    runs = [
+        read_run(write_result(tmp_path, sprint_turns(), name=f"{long}-{number}")) for number in "12"
+    ]
+    candidate = TradeOffRow(long, 8, 0, 300.0, None, 320.0, 0.0, 2.0, 6.0, "best")
+    sheet = tuning_sheet([candidate], "Measured in turn", long)
+    values = [runs[0].columns.values["first_audio_ms"]]
+    pages = {
+        "two": html_report(runs, drawer=undrawn),
+        "trend": trend_html(run_history(tmp_path), drawer=undrawn),
+        "sweep": tuning_html(SweepPage(long, [candidate], values, sheet, long), drawer=undrawn),
+    }
+    opened = browser.new_page(viewport={"width": 390, "height": 844})
+    for name, content in pages.items():
+        path = tmp_path / f"{name}.html"
+        path.write_text(content, encoding="utf-8")
+        opened.goto(path.as_uri())
+        assert opened.evaluate("document.documentElement.scrollWidth") <= 390, name
+        first = opened.locator(".answers dd b").first.bounding_box()
+        assert first is not None, name
+        assert first["y"] + first["height"] < 844, name
+    opened.close()
 
 
 @pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
