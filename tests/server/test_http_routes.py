@@ -385,6 +385,8 @@ def test_health_says_what_is_served(client: httpx.Client) -> None:
         "chat_model": "simulated",
         "voice": "simulated",
         "sample_rate": 16_000,
+        "parameters": None,
+        "hears": False,
         "running": 0,
         "waiting": 0,
     }

@@ -24,9 +24,9 @@ FLAGS = [
 
 
 @contextmanager
-def launched() -> Iterator[Browser]:
-    """Run Chromium without a window."""
+def launched(*more: str) -> Iterator[Browser]:
+    """Run Chromium without a window, with ``more`` flags."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *more])
         yield browser
         browser.close()
