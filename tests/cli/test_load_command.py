@@ -166,7 +166,8 @@ def test_loads_that_must_not_start_are_refused(
 def test_more_replies_than_can_be_timed_are_refused(voicebench: Command, tmp_path: Path) -> None:
     one = ("--set", "load.processes=1", "--set", "load.reply_s=600")
     ran = voicebench(
-        "load", "--callers", "200", "--server", "ws://127.0.0.1:9", *one, "--results", str(tmp_path)
+        *("load", "--callers", "200", "--server", "wss://127.0.0.1:9", *one),
+        *("--results", str(tmp_path)),
     )
     assert ran.code == 2
     assert "replies would come in at once, and 1 client process can time 150" in ran.err
