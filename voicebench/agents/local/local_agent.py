@@ -42,8 +42,8 @@ speech was seen to begin; a hum, "mm-hmm" and the begin of "sure" have one of th
 
 SETTLED_ABOVE = -0.49
 """Whisper invents a last word behind an unfinished sentence, and is less sure of it: over 100 lines
-with a pause inside, the mean log-probability is above this at 98 ends, and at 46 pauses. Of these
-pauses, Smart Turn takes 5 for the end."""
+with a pause inside, a closed transcript has a mean log-probability above this at 98 ends and at 19
+pauses. The policy takes 96 of these ends and 5 of these pauses for the end."""
 
 
 class Ears:
