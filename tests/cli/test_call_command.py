@@ -92,6 +92,6 @@ def test_an_agent_at_whose_url_nobody_listens(voicebench: Command) -> None:
 
 
 def test_an_agent_of_no_known_kind(voicebench: Command, results: Path) -> None:
-    said = refused(voicebench, "--agent", "http://127.0.0.1:9/call", code=2)
-    assert "--agent 'http://127.0.0.1:9/call' is no known agent; use 'local'" in said
+    said = refused(voicebench, "--agent", "ftp://127.0.0.1:9/call", code=2)
+    assert "--agent 'ftp://127.0.0.1:9/call' is no known agent; use 'local'" in said
     assert not list(results.glob("*"))

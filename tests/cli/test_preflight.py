@@ -204,7 +204,7 @@ def test_a_server_that_says_nothing_is_asked_by_one_request(
     run: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two engines and another scheme would each wait as long again."""
-    monkeypatch.setattr(preflight, "_PATIENCE", Timeouts(0.4, 0.4, 0.4, 0.4))
+    monkeypatch.setattr(preflight, "PATIENCE", Timeouts(0.4, 0.4, 0.4, 0.4))
     asked: list[str] = []
 
     def mute(peer: Peer) -> None:

@@ -108,6 +108,13 @@ class AgentKind(Protocol):
         """Raise a `voicebench.errors.UsageError` for what cannot work; loads nothing."""
         ...
 
+    def reach(self, agent: str, settings: Settings) -> None:
+        """Dial a server and hang up, before anything is fetched, loaded or written.
+
+        Raises a `voicebench.errors.VoicebenchError` that names the option which mends it.
+        """
+        ...
+
     def open(self, agent: str, settings: Settings, say: Callable[[str], None]) -> Agent:
         """Load or reach the agent. Raises a `voicebench.errors.VoicebenchError`."""
         ...

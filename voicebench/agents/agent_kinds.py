@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -49,6 +50,9 @@ class SimulatedAgentKind:
         del settings
         parse_agent_script(agent)
 
+    def reach(self, agent: str, settings: Settings) -> None:
+        """Do nothing: there is no server."""
+
     def open(self, agent: str, settings: Settings, say: Callable[[str], None]) -> Agent:
         """Return the agent."""
         del settings, say
@@ -71,6 +75,13 @@ class LocalAgentKind:
         del agent
         check_local_agent(settings)
 
+    def reach(self, agent: str, settings: Settings) -> None:
+        """Ask the servers of its language model and voice, if there are any."""
+        from voicebench.targets.cascade import CascadeKind
+
+        del agent
+        CascadeKind().reach(settings, voice_only=False)
+
     def open(self, agent: str, settings: Settings, say: Callable[[str], None]) -> Agent:
         """Fetch and load all models, and warm them up."""
         from voicebench.agents.local.local_opening import open_local_agent
@@ -92,15 +103,21 @@ class SocketKind:
         """Raise `UsageError` for a URL, a key or words that cannot be used."""
         self.open(agent, settings, lambda _line: None)
 
+    def reach(self, agent: str, settings: Settings) -> None:
+        """Dial, listen for a moment, and hang up."""
+        if settings.wire.preflight:
+            from voicebench.agents.agent_preflight import check_agent
+
+            api = _api_of(agent, settings)
+            with closing(self.open(agent, settings, lambda _line: None)) as opened:
+                check_agent(opened, agent, api, _access(api, settings))
+
     def open(self, agent: str, settings: Settings, say: Callable[[str], None]) -> Agent:
         """Return the agent; it connects with its first call."""
         from voicebench.agents.socket_agent import SocketAgent
 
         del say
-        api = settings.call.api
-        if api == "auto":
-            is_realtime = urlsplit(agent).path.rstrip("/").endswith("/realtime")
-            api = "realtime" if is_realtime else "pcm"
+        api = _api_of(agent, settings)
         return SocketAgent(agent, _dialect(api, settings), _access(api, settings), name=api)
 
 
@@ -118,6 +135,12 @@ class WebRtcKind:
         require("webrtc")
         self.open(agent, settings, lambda _line: None).close()
 
+    def reach(self, agent: str, settings: Settings) -> None:
+        """Call, and hang up."""
+        if settings.wire.preflight:
+            with closing(self.open(agent, settings, lambda _line: None)) as opened:
+                opened.open_call(lambda _event: None).hang_up()
+
     def open(self, agent: str, settings: Settings, say: Callable[[str], None]) -> Agent:
         """Return the agent; it connects with its first call."""
         from voicebench.agents.webrtc_agent import WebRtcAgent
@@ -125,6 +148,14 @@ class WebRtcKind:
 
         del say
         return WebRtcAgent(agent, access_to(settings.call, settings))
+
+
+def _api_of(agent: str, settings: Settings) -> str:
+    """Return the protocol of the agent at a URL."""
+    if settings.call.api != "auto":
+        return settings.call.api
+    is_realtime = urlsplit(agent).path.rstrip("/").endswith("/realtime")
+    return "realtime" if is_realtime else "pcm"
 
 
 def _dialect(api: str, settings: Settings) -> Callable[[], WireDialect]:

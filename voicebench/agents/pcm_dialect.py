@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from voicebench.agents.pipecat_dialect import is_frame
 from voicebench.agents.wire_dialect import Answered, Message, as_text, table_in, text_under
 from voicebench.audio import g711
 from voicebench.audio.pcm import from_int16
@@ -113,6 +114,7 @@ class PcmDialect:
         self._speak_rate = settings.speak_rate
         self._words = read_words(settings.socket)
         self._odd = b""
+        self._heard = False
 
     @property
     def waits_for_ready(self) -> bool:
@@ -143,6 +145,8 @@ class PcmDialect:
             yield from self._sound(message)
             return
         table = table_in(message)
+        if table.get("type") == "session.created":
+            yield AgentFailed("speaks OpenAI's Realtime protocol: --set call.api=realtime")
         failure = reported_failure(table)
         if failure is not None:
             yield AgentFailed(f"reports an error: {failure}")
@@ -164,6 +168,10 @@ class PcmDialect:
             )
 
     def _sound(self, message: bytes) -> Iterator[AgentEvent]:
+        if not self._heard and is_frame(message):
+            yield AgentFailed("sends Pipecat's frames: --set call.api=pipecat")
+            return
+        self._heard = True
         content = self._odd + message
         whole = len(content) - len(content) % (2 if self._coding == "s16le" else 1)
         self._odd = content[whole:]

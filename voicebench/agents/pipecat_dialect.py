@@ -98,6 +98,16 @@ def audio_frame(samples: NDArray[np.int16], sample_rate: int) -> bytes:
     return framed(AUDIO, content + encoded_field(4, sample_rate) + encoded_field(5, 1))
 
 
+def is_frame(message: bytes) -> bool:
+    """Return whether ``message`` is one Frame with nothing before or after it."""
+    try:
+        fields = list(fields_of(message))
+    except ValueError:
+        return False
+    kinds = (TEXT, AUDIO, TRANSCRIPTION, MESSAGE)
+    return len(fields) == 1 and fields[0][0] in kinds and isinstance(fields[0][1], bytes)
+
+
 def framed(kind: int, content: bytes) -> bytes:
     """Return a Frame that holds ``content`` as its field ``kind``."""
     return encoded_field(kind, content)

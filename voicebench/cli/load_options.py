@@ -150,7 +150,7 @@ def load_settings_of(
         "load.soak": soak or None,
         "load.quick": quick or None,
         "load.gates": chosen_gates(gates, no_gate=no_gate),
-    } | server_settings(server, llm_url=llm_url, tts_url=tts_url)
+    } | server_settings(server, llm_url=llm_url, tts_url=tts_url, target=target)
 
 
 @contextmanager

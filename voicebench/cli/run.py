@@ -189,7 +189,7 @@ def run(
             "run.idle_gap_s": seconds(idle_gap, "--idle-gap"),
             "wire.cold_connection": cold_connection,
             "otlp.url": otlp,
-        } | server_settings(server, llm_url=llm_url, tts_url=tts_url)
+        } | server_settings(server, llm_url=llm_url, tts_url=tts_url, target=target)
         effective = effective_settings(config, assignments, named, key_env=key_env)
         check_otlp(effective.settings)
         if against is not None:

@@ -45,9 +45,16 @@ _OF_CALLS = ("llm", "tts", "call")
 
 
 def server_settings(
-    url: str | None, *, llm_url: str | None = None, tts_url: str | None = None
+    url: str | None,
+    *,
+    llm_url: str | None = None,
+    tts_url: str | None = None,
+    target: str | None = None,
 ) -> dict[str, object]:
-    """Return the settings that the options for servers stand for. Raises `UsageError`."""
+    """Return the settings that the options for servers stand for, ``target`` being ``--target``.
+
+    Raises `UsageError`.
+    """
     from voicebench.targets.kinds import settings_from_url
 
     settings: dict[str, object] = {}
@@ -70,7 +77,7 @@ def server_settings(
                     f"{option} is not the URL of such a server", "write http://HOST:PORT/v1"
                 )
             settings |= {"run.target": "cascade"} | {name: own[name] for name in wanted}
-    return settings
+    return settings | ({} if target is None else {"run.target": target})
 
 
 def key_settings(

@@ -122,7 +122,7 @@ def tune(
         "run.results": results,
         "llm.model": llm,
         "tts.voice": voice,
-    } | server_settings(server, llm_url=llm_url, tts_url=tts_url)
+    } | server_settings(server, llm_url=llm_url, tts_url=tts_url, target=target)
     base = effective_settings(config, assignments, named, key_env=key_env)
     found = candidates(base, [parse_variation(text) for text in vary or USUAL])
     sweep = _replay(replay, found) if replay is not None else _measure(found, quiet=quiet)

@@ -88,14 +88,19 @@ CallDone = Callable[[RecordedCall, tuple[Timeline, ...]], None]
 
 
 def check_call(effective: Effective) -> CallJob:
-    """Return the job. Raises a `VoicebenchError` for what cannot work; loads no model."""
+    """Return the job. Raises a `VoicebenchError` for what cannot work; loads no model.
+
+    A server is called for a moment, so that nothing is fetched or written for one that is down.
+    """
     settings = effective.settings
     script = read_script(settings.call.script)
     agent = settings.call.url or LOCAL
     agent_kind(agent).check(agent, settings)
     check_writable(Path(settings.run.results))
     job = CallJob(effective, script, None)
-    return replace(job, baseline=wanted_baseline(settings, job.recorded))
+    job = replace(job, baseline=wanted_baseline(settings, job.recorded))
+    agent_kind(agent).reach(agent, settings)
+    return job
 
 
 def run_calls(job: CallJob, say: Callable[[str], None], done: CallDone) -> RecordedRun:

@@ -221,17 +221,20 @@ class CascadeKind(TargetKind):
     def reach(self, settings: Settings, *, voice_only: bool) -> None:
         """Connect to the engines behind a URL, ask them what they serve, and hang up."""
         from voicebench.targets.preflight import check_names, check_routes, explain, sides_of
+        from voicebench.targets.speech_preflight import check_speech_route, explain_speech
 
         is_asked = settings.wire.preflight
         sides = sides_of(settings, voice_only=voice_only) if is_asked else []
         check_routes(settings, sides)
+        if is_asked:
+            check_speech_route(settings)
         try:
             if settings.llm.url is not None and not voice_only:
                 reached(open_remote_llm(settings)).close()
             if settings.tts.url is not None:
                 reached(open_remote_tts(settings)).close()
         except CannotMeasure as error:
-            raise explain(error, sides) from None
+            raise explain_speech(explain(error, sides), settings) from None
         check_names(settings, sides)
 
     def models(self, settings: Settings, *, voice_only: bool) -> list[str]:

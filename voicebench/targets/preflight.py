@@ -41,7 +41,8 @@ COMMON_PORTS = (8765, 8000, 8080, 11434, 1234, 8880, 5000, 8001, 30000)
 _NO_ROUTE = (404, 405, 501)
 _NO_KEY = (401, 403)
 _MOST_NAMES = 6
-_PATIENCE = Timeouts(3.0, 3.0, 3.0, 6.0)
+PATIENCE = Timeouts(3.0, 3.0, 3.0, 6.0)
+"""The limits of each question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +226,7 @@ def _ask(url: str, access: Access, body: Mapping[str, object]) -> _Answer | None
 
     Raises `_Silent` if no answer comes in time.
     """
-    service = HttpService(url, replace(access, deadline=None, timeouts=_PATIENCE), "llm")
+    service = HttpService(url, replace(access, deadline=None, timeouts=PATIENCE), "llm")
     try:
         with closing(service):
             service.check()
@@ -251,7 +252,7 @@ def _refusable(section: str, settings: Settings) -> dict[str, object]:
 
 
 def _offered(side: Asked) -> list[Offered]:
-    patient = replace(side.access, timeouts=_PATIENCE)
+    patient = replace(side.access, timeouts=PATIENCE)
     try:
         return offered_models(side.base, patient, side.section)
     except EngineError:
@@ -302,7 +303,7 @@ def _elsewhere(base: str) -> Iterator[str]:
     """Yield the other scheme, and on this machine the usual ports."""
     yield _other_scheme(base)
     parts = urlsplit(base)
-    if not _is_here(parts.hostname or ""):
+    if not is_here(parts.hostname or ""):
         return
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     for port in COMMON_PORTS:
@@ -311,7 +312,8 @@ def _elsewhere(base: str) -> Iterator[str]:
             yield urlunsplit(("http", f"{host}:{port}", path, parts.query, ""))
 
 
-def _is_here(host: str) -> bool:
+def is_here(host: str) -> bool:
+    """Return whether ``host`` is this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -45,6 +45,10 @@ class SocketTarget:
         self._running: RunningReply | None = None
         self._ask: Callable[[float], None] | None = None
 
+    def greeting(self, seconds: float) -> list[str | bytes]:
+        """Return what the server says within ``seconds`` to an open connection, before any turn."""
+        return self.service.greeting(seconds)
+
     @property
     def has_connection_a_turn(self) -> bool:
         """Whether a connection serves one turn only."""

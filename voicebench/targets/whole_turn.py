@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from urllib.parse import urlsplit
 
-from voicebench.errors import UsageError
+from voicebench.errors import CannotMeasure, UsageError, VoicebenchError
 from voicebench.events import TextChunk
 from voicebench.remote.connection.access import Access, shown
 from voicebench.settings import Settings
 from voicebench.targets import Say, Target, TargetKind
 from voicebench.targets.reaching import access_to, reached
+from voicebench.turn.wire import SUBPROTOCOL
 
 VOICE_SOCKET = "voice, WebSocket"
 REALTIME = "Realtime, WebSocket"
@@ -25,6 +27,10 @@ class WholeTurnKind(TargetKind):
     why_no_history = "its endpoint takes one prompt in a turn, and no messages before it"
     own_settings: tuple[str, ...] = ()
     """Settings of ``[server]`` that not every kind has."""
+    paths: tuple[str, ...]
+    """The usual paths of the protocol, which are tried if the URL opens no WebSocket."""
+    subprotocol: str | None = None
+    """The WebSocket subprotocol that is asked for."""
 
     def new_client(self, url: str, settings: Settings, access: Access) -> Target:
         """Return a client of the endpoint at ``url``; it connects later."""
@@ -67,9 +73,30 @@ class WholeTurnKind(TargetKind):
         self.client(settings).close()
 
     def reach(self, settings: Settings, *, voice_only: bool) -> None:
-        """Connect to the endpoint, and hang up."""
+        """Connect to the endpoint, see that it speaks the protocol, and hang up."""
         del voice_only
-        reached(self.client(settings)).close()
+        from voicebench.targets.socket_preflight import AskedSocket, explain_socket
+
+        try:
+            client = reached(self.client(settings))
+        except CannotMeasure as error:
+            if not settings.wire.preflight:
+                raise
+            access = access_to(settings.server, settings)
+            asked = AskedSocket(
+                settings.server.url or "", access, "--server", self.paths, self.subprotocol
+            )
+            raise self.explained(explain_socket(error, asked)) from None
+        with closing(client):
+            if settings.wire.preflight:
+                self.check_protocol(client)
+
+    def explained(self, error: VoicebenchError) -> VoicebenchError:
+        """Return an error of opening the session, with the option that mends it if one does."""
+        return error
+
+    def check_protocol(self, client: Target) -> None:
+        """Raise `UsageError` if the open endpoint speaks another protocol, as far as it shows."""
 
     def open(self, settings: Settings, say: Say) -> Target:
         """Connect to the endpoint."""
@@ -97,10 +124,17 @@ class RealtimeKind(WholeTurnKind):
     wire = REALTIME
     hides = (TextChunk,)
     own_settings = ("dialect", "instructions", "out_of_band", "voice")
+    paths = ("/v1/realtime", "/realtime")
 
     def settings_from_url(self, url: str) -> dict[str, object] | None:
         """Take a WebSocket's URL with ``realtime`` in its path."""
         return super().settings_from_url(url) if "realtime" in urlsplit(url).path else None
+
+    def explained(self, error: VoicebenchError) -> VoicebenchError:
+        """Return an error of the session's beginning, with the option that mends it."""
+        from voicebench.targets.socket_preflight import explain_session
+
+        return explain_session(error)
 
     def new_client(self, url: str, settings: Settings, access: Access) -> Target:
         """Return a client of the endpoint at ``url``; it connects later."""
@@ -122,9 +156,20 @@ class VoiceKind(WholeTurnKind):
     name = "voice"
     example = "voice"
     wire = VOICE_SOCKET
+    paths = ("/v1/voice",)
+    subprotocol = SUBPROTOCOL
 
     def new_client(self, url: str, settings: Settings, access: Access) -> Target:  # noqa: ARG002
         """Return a client of the endpoint at ``url``; it connects later."""
         from voicebench.targets.voice_socket import VoiceSocket
 
         return VoiceSocket(url, access)
+
+    def check_protocol(self, client: Target) -> None:
+        """Raise `UsageError` if the server greets as one of OpenAI's Realtime protocol."""
+        from voicebench.targets.remote_turn import SocketTarget
+        from voicebench.targets.socket_preflight import GREETING_S, check_greeting
+
+        assert isinstance(client, SocketTarget)
+        url = str(client.describe()["url"])
+        check_greeting(client.greeting(GREETING_S), url, "--target realtime")

@@ -120,6 +120,12 @@ class SocketService(Peer):
         """Return the messages that are there already, without waiting."""
         return self._current().received()
 
+    def greeting(self, seconds: float) -> list[str | bytes]:
+        """Return what comes on the open connection within ``seconds``, before any turn."""
+        opened = self._current()
+        opened.linger(seconds)
+        return [*self.set_aside.take(), *(incoming.data for incoming in opened.received())]
+
     def drop_used(self, linger_s: float = 0.0) -> None:
         """Hang up a connection that has served a turn, after listening for ``linger_s``."""
         if self._open is not None and self._open.connection.uses:
@@ -226,11 +232,15 @@ class SocketService(Peer):
         body = bytes(error.response.body or b"").decode("utf-8", "replace")
         words = self.quote(message_in(body))
         remedy = "check the URL's path"
-        # Many servers answer 403 to an unknown path as well as to a wrong key.
-        if status in (401, 403) and self.access.key is None:
-            remedy += ", or name the environment variable that holds the server's key"
-        elif status in (401, 403) and self.access.key is not None:
-            remedy += f", and the key in environment variable {self.access.key.variable}"
+        if status in (401, 403):
+            key = self.access.key
+            about_key = (
+                "name the environment variable that holds the server's key: --key-env VARIABLE"
+                if key is None
+                else f"check the key in the environment variable {key.variable}"
+            )
+            # Many servers answer 403 to an unknown path as well as to a wrong key.
+            remedy = about_key if status == 401 else f"{remedy}, or {about_key}"
         return self.refusal(
             f"answers {status} instead of opening a WebSocket" + (f": {words}" if words else ""),
             remedy,

@@ -1,0 +1,56 @@
+"""Before any call: does the agent take one, and does it speak the protocol that is meant?"""
+
+from __future__ import annotations
+
+import time
+
+from voicebench.agents import Agent
+from voicebench.calls.agent_events import AgentEvent, AgentFailed
+from voicebench.errors import CannotMeasure
+from voicebench.remote.connection.access import Access
+from voicebench.targets.socket_preflight import AskedSocket, explain_socket
+
+GREETING_S = 0.2
+"""How long a new call is listened to."""
+_STEP_S = 0.01
+_PATHS = {
+    "pcm": ("/v1/call", "/call", "/ws"),
+    "realtime": ("/v1/realtime", "/realtime"),
+    "telephony": ("/v1/media-stream", "/media-stream", "/ws"),
+    "pipecat": ("/ws", "/"),
+}
+"""The usual paths of each protocol, which are tried if the URL opens no WebSocket."""
+
+
+def check_agent(agent: Agent, url: str, api: str, access: Access) -> None:
+    """Call ``agent`` at ``url``, listen for a moment, and hang up.
+
+    Raises `CannotMeasure` or `UsageError` with the option that mends it.
+    """
+    failed: list[AgentFailed] = []
+
+    def note(event: AgentEvent) -> None:
+        if isinstance(event, AgentFailed):
+            failed.append(event)
+
+    others = " or ".join(one for one in _PATHS if one != api)
+    other_api = f"does it speak another protocol than {api}? --set call.api={others}"
+
+    def unfit(message: str) -> CannotMeasure:
+        return CannotMeasure(message, "" if "--set call.api" in message else other_api)
+
+    try:
+        call = agent.open_call(note)
+    except CannotMeasure as error:
+        found = explain_socket(error, AskedSocket(url, access, "--agent", _PATHS[api]))
+        if found is not error or found.remedy:
+            raise found from None
+        raise unfit(error.message) from None
+    try:
+        until = time.monotonic() + GREETING_S
+        while not failed and time.monotonic() < until:
+            time.sleep(_STEP_S)
+    finally:
+        call.hang_up()
+    if failed:
+        raise unfit(failed[0].reason)
