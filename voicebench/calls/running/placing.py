@@ -81,7 +81,7 @@ class CallRecorder:
 class PlacedCall:
     """One call that goes on frame by frame: `step` sends the next one, and says nothing of time.
 
-    Whoever drives it waits until `next_frame_ns`. So one thread can drive one call, or many.
+    The thread that drives it waits until `next_frame_ns`. So a thread can drive one call, or many.
     """
 
     def __init__(
