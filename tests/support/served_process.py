@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import pytest
+
 
 @dataclass
 class ServedProcess:
@@ -36,7 +38,11 @@ class ServedProcess:
 
 @contextmanager
 def served_process(script: str, *options: str, port: int = 0) -> Iterator[ServedProcess]:
-    """Serve ``script`` (``sim:…``) on a port of this machine; 0 for a free one."""
+    """Serve ``script`` (``sim:…``) on a port of this machine; 0 for a free one.
+
+    Skips the test without the extra ``serve``.
+    """
+    pytest.importorskip("uvicorn")
     command = [sys.executable, "-m", "voicebench", "serve", "--target", script]
     process = subprocess.Popen(
         [*command, "--port", str(port), "--turns", "64", "--json", "--quiet", *options],
