@@ -75,6 +75,15 @@ def test_the_site_has_every_page_once() -> None:
     assert sorted(named) == sorted([*pages, *FROM_THE_ROOT.values()])
 
 
+def test_the_changelog_is_sorted_as_its_form_asks() -> None:
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    for version in re.split(r"^## ", changes, flags=re.MULTILINE)[1:]:
+        assert re.match(r"\d+\.\d+\.\d+ \((unreleased|\d{4}-\d\d-\d\d)\)\n", version)
+        kinds = re.findall(r"^### (.+)$", version, re.MULTILINE)
+        order = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+        assert kinds == sorted(set(kinds), key=order.index)
+
+
 def test_the_readme_stays_short() -> None:
     assert len(COMMANDS) == 5
     assert len(re.findall(r"^!\[", README, re.MULTILINE)) == 1
