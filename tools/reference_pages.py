@@ -22,7 +22,10 @@ from voicebench.cli import app
 from voicebench.cli.option_groups import GROUPS, OTHERS, GroupedCommand
 from voicebench.errors import ExitCode, VoicebenchError
 
-INTERFACE = ("measure", "read_run", "record", "Run", "Judgement", "RecordedTurn", "Target")
+INTERFACE = (
+    *("measure", "read_run", "read_load", "record", "Run", "Judgement", "RecordedTurn"),
+    *("MeasuredLoad", "MeasuredLevel", "Target"),
+)
 """The order in which the page has the names of the Python interface."""
 
 _GROUP_OF = {option: group for group, options in GROUPS.items() for option in options}

@@ -36,7 +36,7 @@ Give = Callable[[TakenTurn], None]
 
 
 class _Beside(NamedTuple):
-    """What is known of a turn beside what was read."""
+    """The facts of a turn beside what was read."""
 
     setup_ns: int | None
     cut_after_ns: int | None
