@@ -83,7 +83,7 @@ class MeasuredLevel:
         return (None, None) if found is None else (found.value, found.interval)
 
     def document(self) -> Mapping[str, object]:
-        """Return the level as a line of ``levels.jsonl``, computed again; docs/load.md has it."""
+        """Return the level as a line of ``levels.jsonl``, computed again (docs/how-to/load.md)."""
         return self.recorded.document
 
 
