@@ -89,6 +89,7 @@ CLOCKS_OF_THE_PATH = {
     "load.reading.reading_loop": "stamps what was read, as the recorder would; timers",
     "load.running.call_reader": "how long connections may take to open before a level",
     "load.running.level_clock": "when a turn is due",
+    "load.running.speaking_callers": "the schedule of all callers' frames",
     "pipeline.device_queue": "how long a device is kept for a turn, and how much was played by now",
     "pipeline.scheduling": "how much of the audio a listener has played by now",
     "targets.simulated": "the instrument's test target plays against the clock",
@@ -121,6 +122,7 @@ SLEEPERS = {
     "checks.scripted_webrtc_agent": "the schedule of the scripted agent's frames",
     "load.faults.fault_proxy": "bytes that are held back because a fault was asked for",
     "calls.running.placing": "the schedule of the caller's frames",
+    "load.running.speaking_callers": "the schedule of all callers' frames",
     "measuring.plan": "the silence before a turn that was asked for",
     "targets.simulated": "the scripted delays",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 
 from voicebench.agents import Agent
 from voicebench.calls.agent_events import AgentEvent, AgentFailed
@@ -12,7 +12,6 @@ from voicebench.targets.socket_preflight import AskedSocket, explain_socket
 
 GREETING_S = 0.2
 """How long a new call is listened to."""
-_STEP_S = 0.01
 _PATHS = {
     "pcm": ("/v1/call", "/call", "/ws"),
     "realtime": ("/v1/realtime", "/realtime"),
@@ -28,10 +27,12 @@ def check_agent(agent: Agent, url: str, api: str, access: Access) -> None:
     Raises `CannotMeasure` or `UsageError` with the option that mends it.
     """
     failed: list[AgentFailed] = []
+    has_failed = threading.Event()
 
     def note(event: AgentEvent) -> None:
         if isinstance(event, AgentFailed):
             failed.append(event)
+            has_failed.set()
 
     others = " or ".join(one for one in _PATHS if one != api)
     other_api = f"does it speak another protocol than {api}? --set call.api={others}"
@@ -47,9 +48,7 @@ def check_agent(agent: Agent, url: str, api: str, access: Access) -> None:
             raise found from None
         raise unfit(error.message) from None
     try:
-        until = time.monotonic() + GREETING_S
-        while not failed and time.monotonic() < until:
-            time.sleep(_STEP_S)
+        has_failed.wait(GREETING_S)
     finally:
         call.hang_up()
     if failed:

@@ -14,9 +14,6 @@ from voicebench.cli.output import check_free, deliver, print_json
 from voicebench.cli.server_options import server_settings
 from voicebench.errors import CannotMeasure, ExitCode, ResultsError, UsageError
 
-SPOKEN = "call"
-"""The target of callers who speak, as `voicebench.load.running.refusals` names it."""
-
 if TYPE_CHECKING:
     from voicebench.load.cost import LevelCost
     from voicebench.load.recorded.load_run import LoadRun
@@ -131,11 +128,13 @@ def load_settings_of(
     quick: bool = False,
 ) -> dict[str, object]:
     """Return the settings that the shared options stand for. Raises `UsageError`."""
+    from voicebench.settings import CALL_TARGET
+
     if agent is not None and (target is not None or server is not None):
         raise UsageError("--agent excludes --target and --server", "give one of them")
     return {
         "run.name": name,
-        "run.target": target if agent is None else SPOKEN,
+        "run.target": target if agent is None else CALL_TARGET,
         "call.url": agent,
         "call.script": script,
         "run.results": results,
@@ -189,14 +188,15 @@ def with_spoken_gates(
 ) -> Effective:
     """Return the settings; callers who speak have gates of their own unless others are given."""
     from voicebench.load.load_gate import LOAD_GATES, SPOKEN_GATES
+    from voicebench.settings import CALL_TARGET
 
     def read(values: dict[str, object]) -> Effective:
-        calls = values.get("run.target") == SPOKEN
+        calls = values.get("run.target") == CALL_TARGET
         return effective_settings(config, assignments, values, key_env=key_env, calls=calls)
 
     effective = read(named)
     given = effective.settings
-    if given.run.target == SPOKEN and given.load.gates == list(LOAD_GATES):
+    if given.run.target == CALL_TARGET and given.load.gates == list(LOAD_GATES):
         return read(named | {"load.gates": list(SPOKEN_GATES)})
     return effective
 
@@ -206,9 +206,10 @@ def fetch_models_of(job: LoadJob, *, quiet: bool) -> None:
     from rich.console import Console
 
     from voicebench.cli.models import fetch_voice_of_caller, fetch_with_progress
+    from voicebench.settings import CALL_TARGET
 
     console = Console(stderr=True, quiet=quiet)
-    if job.settings.run.target == SPOKEN:
+    if job.settings.run.target == CALL_TARGET:
         fetch_voice_of_caller(job.settings, console)
         return
     fetch_with_progress(job.settings, console)

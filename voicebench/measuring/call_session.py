@@ -38,11 +38,9 @@ from voicebench.results.baseline import wanted_baseline
 from voicebench.results.folder import RunFolder, check_writable, create_run_folder
 from voicebench.results.run import RecordedRun
 from voicebench.results.uninterrupted import uninterrupted
-from voicebench.settings import Effective, Settings, secrets_of, shown_settings
+from voicebench.settings import CALL_TARGET, Effective, Settings, secrets_of, shown_settings
 from voicebench.turn.timeline import Timeline
 
-CALL = "call"
-"""The target in the settings of a recorded run of calls."""
 WAV_RATE = 24_000
 
 
@@ -79,7 +77,11 @@ class CallJob:
         """
         call, steps = self.settings.call, len(self.script.steps)
         recorded = cast(dict[str, dict[str, object]], shown_settings(self.settings))
-        recorded["run"] |= {"target": CALL, "runs": call.calls * steps, "prompts": call.script}
+        recorded["run"] |= {
+            "target": CALL_TARGET,
+            "runs": call.calls * steps,
+            "prompts": call.script,
+        }
         return {**recorded, "gates": list(call.gates)}
 
 

@@ -4,7 +4,7 @@ A setting is named by its section and key (``llm.max_tokens``). `sections` and `
 declare the keys; `origins` reads files and the command line; `shown` hides secrets.
 """
 
-from voicebench.settings.call_section import CALL_GATES, CallSettings
+from voicebench.settings.call_section import CALL_GATES, CALL_TARGET, CallSettings
 from voicebench.settings.engine_sections import PeerSettings, TtsSettings
 from voicebench.settings.origins import Effective, load_settings, parse_override
 from voicebench.settings.otlp_section import OtlpSettings
@@ -19,6 +19,7 @@ from voicebench.settings.shown import secrets_of, shown_settings
 
 __all__ = [
     "CALL_GATES",
+    "CALL_TARGET",
     "DEFAULT_GATES",
     "AudibleSettings",
     "CallSettings",

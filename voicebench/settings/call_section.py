@@ -9,6 +9,8 @@ from pydantic import Field, field_validator
 from voicebench.judging.gates import parse_gate
 from voicebench.settings.engine_sections import PeerSettings, SettingsSection, refused_as
 
+CALL_TARGET = "call"
+"""The target of callers who speak to an agent, and of a recorded run of calls."""
 CALL_GATES = (
     "response.p95 < 800ms",
     "stop.p95 < 400ms",

@@ -24,12 +24,10 @@ from voicebench.load.call_plan import (
 )
 from voicebench.machine.descriptors import check_descriptors
 from voicebench.secret_names import hidden_in_url
-from voicebench.settings import Settings
+from voicebench.settings import CALL_TARGET, Settings
 from voicebench.targets.kinds import kind_of
 from voicebench.targets.script import PREFIX
 
-SPOKEN = "call"
-"""The target of callers who speak to an agent."""
 MOST_CALLERS_UNASKED = 10
 """More callers to a host that may be anyone's need ``--permitted``."""
 DESCRIPTORS_BESIDE = 64
@@ -131,7 +129,7 @@ def check_faults(settings: Settings) -> None:
 
 def is_spoken(settings: Settings) -> bool:
     """Return whether callers speak to an agent."""
-    return settings.run.target == SPOKEN
+    return settings.run.target == CALL_TARGET
 
 
 def check_spoken(settings: Settings, arrivals: Arrivals) -> None:
