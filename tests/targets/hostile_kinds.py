@@ -140,7 +140,7 @@ def voice_socket(broken: Broken) -> Iterator[Target]:
 def realtime(broken: Broken) -> Iterator[Target]:
     # The protocol has one rate; the sound has another.
     with (
-        mock.patch("voicebench.targets.realtime.PCM_RATE", SAMPLE_RATE),
+        mock.patch("voicebench.targets.realtime_text_turn.PCM_RATE", SAMPLE_RATE),
         serving(realtime_server(Turns(broken))) as server,
         closing(Realtime(f"ws://127.0.0.1:{server.port}", access=access_for(broken))) as target,
     ):

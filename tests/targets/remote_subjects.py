@@ -245,7 +245,7 @@ def voice_socket(script: Script) -> Iterator[Target]:
 def realtime(script: Script) -> Iterator[Target]:
     # The protocol has one rate; the plan has another.
     with (
-        mock.patch("voicebench.targets.realtime.PCM_RATE", SAMPLE_RATE),
+        mock.patch("voicebench.targets.realtime_text_turn.PCM_RATE", SAMPLE_RATE),
         serving(realtime_server(script)) as server,
         closing(Realtime(f"ws://127.0.0.1:{server.port}")) as target,
     ):
