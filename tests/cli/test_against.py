@@ -84,7 +84,7 @@ def test_the_table_shows_both_runs_and_the_comparison(
         (["--until-decided"], "--until-decided cannot be used with --against"),
         (["--baseline", "set"], "--baseline and --max-regression cannot be used with --against"),
         (["--max-regression", "10%"], "--baseline and --max-regression cannot be used with"),
-        (["--csv", "x.csv"], "--csv, --junit and --result-file are of one run"),
+        (["--csv", "x.csv"], "--csv, --junit, --result-file, --prom and --otlp are of one run"),
     ],
 )
 def test_what_cannot_be_done_in_turn_is_refused(

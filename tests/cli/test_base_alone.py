@@ -23,6 +23,9 @@ OF_EXTRAS = (
     ("voicebench.engines.tts", {"torch"}),
     ("voicebench.server", {"fastapi", "starlette", "uvicorn", "httptools", "prometheus_client"}),
     ("voicebench.remote.sound.compressed", {"av"}),
+    ("voicebench.agents.opus_sound", {"av"}),
+    ("voicebench.agents.webrtc", {"av", "aiortc"}),
+    ("voicebench.checks.scripted_webrtc_agent", {"aiortc"}),
 )
 """Modules that only run with an extra, and which of its modules they import at once."""
 

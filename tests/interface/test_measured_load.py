@@ -46,11 +46,11 @@ def test_a_level_has_figures_with_intervals_as_compare_has_them(search: Path) ->
 
 
 def test_a_level_that_fails_has_not_passed(tmp_path: Path) -> None:
-    found = voicebench.read_load(written_load(tmp_path, 12, for_s=240.0))
+    found = voicebench.read_load(written_load(tmp_path, 30, for_s=240.0))
     assert (found.kind, found.passed, found.capacity, found.fails_at) == ("load", False, None, None)
     assert [level.standing for level in found.levels] == ["fails"]
     frame = pytest.importorskip("pandas") and found.frame()
-    assert list(frame["callers"]) == [12]
+    assert list(frame["callers"]) == [30]
 
 
 def test_each_reader_names_the_other(search: Path, tmp_path: Path) -> None:
