@@ -35,7 +35,7 @@ WORDS = {
 """The answer for each verdict; all other words prevent one."""
 NO_VERDICT = "No verdict"
 SET_A_GATE = "no gate is set; --gate 'first_audio.p95 < 300ms' sets one"
-NOT_IN_TURN = "not measured in turn, so this is no verdict: `voicebench compare` has intervals"
+NOT_IN_TURN = "not measured in turn, so this is no verdict: voicebench compare has intervals"
 
 
 def run_answers(run: RecordedRun) -> list[PageAnswer]:
@@ -76,7 +76,7 @@ def what_changed(run: RecordedRun) -> PageAnswer:
         return _against_previous(run)
     alone = (
         "no earlier run of this name lay beside it",
-        "`voicebench run --baseline latest` compares with one",
+        "voicebench run --baseline latest compares with one",
     )
     return PageAnswer(CHANGED, "Nothing to compare with", QUIET, alone)
 
