@@ -45,7 +45,7 @@ class TurnPolicy:
     again. It stops the agent if it has others than those of a listener, or lasts ``stop_after_ms``.
     """
 
-    sure: float = 0.15
+    sure: float = 0.3
     likely: float = 0.1
     sure_ms: float = 200.0
     likely_ms: float = 800.0
