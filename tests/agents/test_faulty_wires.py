@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 import pytest
+from agent_changes import Change, mute, without_sound
 from numpy.typing import NDArray
 
 from voicebench.agents import AgentCall
@@ -127,9 +128,6 @@ class OpusPassage:
         return self._clock.now_ns() / 1e6
 
 
-Change = Callable[[AgentEvent, EmitAgentEvent], None]
-
-
 class EchoingCall(ScriptedAgentCall):
     """Sends back what it hears, 200 ms later."""
 
@@ -198,15 +196,6 @@ def called(api: str, change: Change, *, echoes: bool = False, **delays: float) -
 
 def unchanged(event: AgentEvent, emit: EmitAgentEvent) -> None:
     emit(event)
-
-
-def without_sound(event: AgentEvent, emit: EmitAgentEvent) -> None:
-    if not isinstance(event, AgentAudio):
-        emit(event)
-
-
-def mute(_event: AgentEvent, _emit: EmitAgentEvent) -> None:
-    pass
 
 
 def closing_in_mid_word() -> Change:

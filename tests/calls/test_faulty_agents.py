@@ -5,11 +5,11 @@ They run on a virtual clock, so a call of minutes takes no time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from agent_changes import Change, mute, without_sound
 from numpy.typing import NDArray
 
 from voicebench.agents.scripted_agent import AgentScript, ScriptedAgent, ScriptedAgentCall
@@ -42,7 +42,6 @@ at = "500ms"
 say = "three"
 limit = "3s"
 """
-Change = Callable[[AgentEvent, EmitAgentEvent], None]
 
 
 class ChangedAgent(ScriptedAgent):
@@ -91,11 +90,6 @@ def reasons(turns: list[Timeline]) -> str:
     return "\n".join(turn.failure.reason for turn in turns if turn.failure is not None)
 
 
-def without_sound(event: AgentEvent, emit: EmitAgentEvent) -> None:
-    if not isinstance(event, AgentAudio):
-        emit(event)
-
-
 def silent(event: AgentEvent, emit: EmitAgentEvent) -> None:
     emit(replace(event, pcm=0 * event.pcm) if isinstance(event, AgentAudio) else event)
 
@@ -105,10 +99,6 @@ def noise(event: AgentEvent, emit: EmitAgentEvent) -> None:
         pcm = 0.2 * np.random.default_rng(1).standard_normal(event.pcm.size).astype(np.float32)
         event = replace(event, pcm=pcm)
     emit(event)
-
-
-def mute(_event: AgentEvent, _emit: EmitAgentEvent) -> None:
-    pass
 
 
 def other_rate_later() -> Change:

@@ -206,10 +206,11 @@ def expected_events(
 
 def comparable(events: Sequence[Any]) -> list[tuple[int, object]]:
     """Return events after the turn's start, without what only a connection knows."""
-    return [(one.at_ns, _plain(one.event)) for one in events[1:]]
+    return [(one.at_ns, plain(one.event)) for one in events[1:]]
 
 
-def _plain(event: Event) -> object:
+def plain(event: Event) -> object:
+    """Return an event without what only a connection knows, and with its samples as bytes."""
     match event:
         case Connected():
             return Connected

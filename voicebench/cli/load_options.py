@@ -206,10 +206,10 @@ def fetch_models_of(job: LoadJob, *, quiet: bool) -> None:
     from rich.console import Console
 
     from voicebench.cli.models import fetch_voice_of_caller, fetch_with_progress
-    from voicebench.settings import CALL_TARGET
+    from voicebench.load.running.refusals import is_spoken
 
     console = Console(stderr=True, quiet=quiet)
-    if job.settings.run.target == CALL_TARGET:
+    if is_spoken(job.settings):
         fetch_voice_of_caller(job.settings, console)
         return
     fetch_with_progress(job.settings, console)

@@ -11,14 +11,12 @@ from loopback import HttpRequest, Peer, serving
 from paced_turns import cascade_settings
 from read_turns import PROMPT, read_cascades
 from replayed_bytes import RawAnswer, noting_reads, replayed
+from replayed_socket import plain
 
 from voicebench.audio.pcm import AudibleRule, to_int16
 from voicebench.audio.synthetic_voice import synthetic_voice
 from voicebench.events import (
-    AudioChunk,
-    Connected,
     Event,
-    ServerTiming,
     TextChunk,
     TurnFailed,
     TurnFinished,
@@ -127,8 +125,8 @@ def test_recorded_bytes_give_the_synchronous_clients_the_same_timeline(
     events, later = turn.read.events(clients)
     assert not later
     expected = _expected(turn, clients, noted, monkeypatch)
-    ours = [(one.at_ns, comparable(one.event)) for one in events]
-    assert ours[1:] == [(at_ns, comparable(event)) for at_ns, event in expected]
+    ours = [(one.at_ns, plain(one.event)) for one in events]
+    assert ours[1:] == [(at_ns, plain(event)) for at_ns, event in expected]
 
 
 def _expected(
@@ -160,16 +158,3 @@ def _expected(
     if end is not None:
         return [*found, (max(end[0], last_ns), end[1])]
     return [*found, (turn.read.ended_ns, TurnFinished())]
-
-
-def comparable(one: Event) -> object:
-    """Return an event without what only a connection knows, and with its samples as bytes."""
-    match one:
-        case Connected():
-            return Connected
-        case ServerTiming(duration_ms, _, stage):
-            return duration_ms, stage
-        case AudioChunk(samples, rate):
-            return samples.tobytes(), rate
-        case _:
-            return one

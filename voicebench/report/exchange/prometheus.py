@@ -108,13 +108,13 @@ def prometheus_report(runs: Sequence[RecordedRun]) -> str:
 def load_prometheus(runs: Sequence[LoadRun]) -> str:
     """Return the capacity, the judged level, verdicts and gates of runs under load."""
     out = Exposition()
-    for name, run in zip(names(runs), runs, strict=True):
-        labels = _labels(name, run)
+    labels_of = {name: _labels(name, run) for name, run in zip(names(runs), runs, strict=True)}
+    for labels, run in zip(labels_of.values(), runs, strict=True):
         _add_head(out, labels, run, run.turns.started_at, run.final.word)
         for what, verdict, _figures in load_verdicts(run):
             out.add("gate_passed", verdict is Verdict.PASS, {**labels, "gate": what})
     for exported in load_figures(runs):
-        labels = _labels(exported.run, _named(runs, exported.run))
+        labels = labels_of[exported.run]
         if exported.name == "capacity":
             out.add("capacity", exported.value, labels, exported.unit)
             continue
@@ -129,10 +129,6 @@ def load_prometheus(runs: Sequence[LoadRun]) -> str:
 
 def _labels(name: str, run: RecordedRun | LoadRun) -> dict[str, str]:
     return {"run": name, "target": run.target or ""}
-
-
-def _named(runs: Sequence[LoadRun], name: str) -> LoadRun:
-    return runs[names(runs).index(name)]
 
 
 def _add_head(
