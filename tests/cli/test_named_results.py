@@ -10,7 +10,7 @@ from ran_command import Command
 
 from voicebench.cli.report import Format, form_of
 from voicebench.errors import ResultsError
-from voicebench.results.reading import find_result
+from voicebench.results.reading import find_result, run_folders
 
 SIM = "sim:ttft=4ms,token=1ms,ttfb=3ms,speed=1000x,words=6"
 
@@ -34,6 +34,50 @@ def test_a_bare_name_and_the_latest_are_found(voicebench: Command, names: list[s
     assert voicebench("compare", names[0], "latest").code == 0
     assert voicebench("verify", "latest").code == 0
     assert voicebench("export", "latest").out.count("\n") > 2
+
+
+def test_a_baseline_is_named_by_its_bare_name_too(voicebench: Command, names: list[str]) -> None:
+    measured = ("run", "--target", SIM, "--runs", "2", "--no-gate", "-q", "--name", "a")
+    for baseline in (names[0], f"results/{names[0]}", "latest"):
+        ran = voicebench(*measured, "--baseline", baseline)
+        assert ran.code in (0, 3, 5), ran.err
+        assert f"results/{names[0][:9]}" in ran.out
+
+
+def test_a_misspelt_run_folder_is_answered_with_the_likely_one(
+    voicebench: Command, names: list[str]
+) -> None:
+    wrong = names[1].removesuffix("b") + "c"
+    ran = voicebench("report", wrong)
+    assert ran.code == 2
+    assert f"{wrong} is not a run folder: it is not there, nor in results; did you mean" in ran.err
+    ran = voicebench("report", f"results/{wrong}")
+    assert f"results/{wrong} is not a run folder: it is not there; did you mean" in ran.err
+
+
+def test_the_results_folder_is_that_of_the_settings_file(
+    voicebench: Command, names: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "results").rename(tmp_path / "bench")
+    assert voicebench("report", "latest").code == 2
+    (tmp_path / "voicebench.toml").write_text('[run]\nresults = "bench"\n')
+    assert names[-1] in voicebench("report", "latest").out
+    assert names[0] in voicebench("verify", names[0]).out
+    assert names[-1] in voicebench("history", "--json").out
+    assert voicebench("baseline", "set", "latest", "--allow-noise").out.startswith(
+        "baseline: bench/baseline/"
+    )
+
+
+def test_of_two_runs_in_one_second_the_later_is_the_latest(tmp_path: Path) -> None:
+    for name, second in (("20260101T000000Z-z", "00.25"), ("20260101T000000Z-a", "00.75")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "turns.jsonl").write_text("{}\n")
+        start = f'{{"started_at": "2026-01-01T00:00:{second}+00:00"}}'
+        (folder / "environment.json").write_text(start)
+    assert find_result(Path("latest"), tmp_path).name == "20260101T000000Z-a"
+    assert [folder.name[-1] for folder in run_folders(tmp_path)] == ["z", "a"]
 
 
 def test_an_unfinished_folder_is_not_the_latest(names: list[str], tmp_path: Path) -> None:

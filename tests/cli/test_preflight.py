@@ -13,7 +13,7 @@ from loopback import HttpRequest, Peer, closed_port, serving
 from ran_command import Command, Ran
 
 from voicebench.remote.connection.timeouts import Timeouts
-from voicebench.targets import preflight
+from voicebench.targets import likely_addresses, preflight
 
 MODELS = {"data": [{"id": "the-writer"}, {"id": "another"}]}
 SPEAKER = {
@@ -56,7 +56,7 @@ def whole(base: str = "/v1", models: object = MODELS) -> dict[str, tuple[int, ob
 @pytest.fixture
 def run(voicebench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run a measurement that must end before its first turn."""
-    monkeypatch.setattr(preflight, "COMMON_PORTS", ())
+    monkeypatch.setattr(likely_addresses, "COMMON_PORTS", ())
 
     def measure(*arguments: str) -> Ran:
         ran = voicebench(
@@ -108,7 +108,7 @@ def test_a_wrong_port_is_answered_with_a_right_one(
     run: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with routes(whole()) as (url, _):
-        monkeypatch.setattr(preflight, "COMMON_PORTS", (int(url.rpartition(":")[2]),))
+        monkeypatch.setattr(likely_addresses, "COMMON_PORTS", (int(url.rpartition(":")[2]),))
         ran = run("--server", f"http://127.0.0.1:{closed_port()}", "--llm", "m", "--voice", "x")
         assert ran.code == 4
         assert f"{url}/v1 answers: --server {url}/v1" in ran.err
@@ -153,7 +153,7 @@ def test_a_key_is_sent_by_its_option_and_only_to_its_server(
         assert "does not list the model nobody" in ran.err
         assert all(one.headers.get("authorization") == "Bearer abc" for one in requests)
     with routes(whole(), key="abc") as (url, _), routes({}) as (other, asked):
-        monkeypatch.setattr(preflight, "COMMON_PORTS", (int(other.rpartition(":")[2]),))
+        monkeypatch.setattr(likely_addresses, "COMMON_PORTS", (int(other.rpartition(":")[2]),))
         bad = f"http://127.0.0.1:{closed_port()}"
         run("--server", bad, "--key-env", "MY_KEY", "--llm", "m", "--voice", "x")
         assert asked

@@ -17,7 +17,7 @@ from websockets.sync.server import ServerConnection, serve
 from voicebench.agents.pipecat_dialect import MESSAGE, encoded_field, framed, is_frame
 from voicebench.errors import UsageError
 from voicebench.settings import load_settings
-from voicebench.targets import socket_preflight
+from voicebench.targets import likely_addresses
 from voicebench.targets.speech_preflight import check_speech_route
 
 FRAME = framed(MESSAGE, encoded_field(1, b"hello"))
@@ -53,7 +53,7 @@ def sockets(path: str, *, key: str = "", first: str | bytes = "") -> Iterator[st
 @pytest.fixture
 def ask(voicebench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run a command that must end before it measures anything."""
-    monkeypatch.setattr(socket_preflight, "COMMON_PORTS", ())
+    monkeypatch.setattr(likely_addresses, "COMMON_PORTS", ())
     monkeypatch.chdir(tmp_path)
 
     def asked(*arguments: str) -> Ran:
@@ -72,6 +72,8 @@ def ask(voicebench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         ("/v1/v1/voice", "/v1/voice"),
         ("/voice", "/v1/voice"),
         ("/v1", "/v1/voice"),
+        ("/v1/realtim", "/v1/realtime"),
+        ("", "/v1/realtime"),
         ("/api/realtime?model=a", "/api/v1/realtime?…"),
     ],
 )
@@ -82,13 +84,21 @@ def test_a_wrong_path_is_answered_with_the_right_one(ask: Command, given: str, r
         assert f"opens one: --server {url}{right}" in ran.err
 
 
+def test_a_misspelt_path_of_an_agent_is_answered_with_the_nearest(ask: Command) -> None:
+    with sockets("/v1/realtime") as url:
+        ran = ask("call", "--agent", f"{url}/v1/realtim")
+        assert f"opens one: --agent {url}/v1/realtime\n" in ran.err
+        ran = ask("call", "--agent", f"{url}/v1/realtim", "--set", "call.api=pcm")
+        assert "opens one" not in ran.err
+
+
 def test_a_wrong_scheme_and_a_wrong_port_are_answered_with_the_right_ones(
     ask: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with sockets("/v1/call") as url:
         ran = ask("call", "--agent", f"{url.replace('ws', 'wss', 1)}/v1/call")
         assert f"--agent {url}/v1/call\n" in ran.err
-        monkeypatch.setattr(socket_preflight, "COMMON_PORTS", (urlsplit(url).port,))
+        monkeypatch.setattr(likely_addresses, "COMMON_PORTS", (urlsplit(url).port,))
         ran = ask("call", "--agent", f"ws://127.0.0.1:{closed_port()}/v1/call")
         assert ran.code == 4
         assert f"opens one: --agent {url}/v1/call\n" in ran.err

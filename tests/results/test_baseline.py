@@ -60,6 +60,11 @@ def test_the_latest_run_of_the_name_is_found(tmp_path: Path) -> None:
     assert latest(tmp_path) == wanted
 
 
+def test_a_baseline_is_found_by_its_bare_name(tmp_path: Path) -> None:
+    wanted = record(tmp_path / "20260101T000000Z-default")
+    assert read_baseline(wanted.name, tmp_path, "default", {}).path == wanted
+
+
 def latest(results: Path, **settings: object) -> Path:
     return read_baseline("latest", results, "default", settings).path
 

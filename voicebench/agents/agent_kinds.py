@@ -110,7 +110,9 @@ class SocketKind:
 
             api = _api_of(agent, settings)
             with closing(self.open(agent, settings, lambda _line: None)) as opened:
-                check_agent(opened, agent, api, _access(api, settings))
+                access = _access(api, settings)
+                is_guessed = settings.call.api == "auto"
+                check_agent(opened, agent, api, access, is_guessed=is_guessed)
 
     def open(self, agent: str, settings: Settings, say: Callable[[str], None]) -> Agent:
         """Return the agent; it connects with its first call."""

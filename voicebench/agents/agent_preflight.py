@@ -21,9 +21,10 @@ _PATHS = {
 """The usual paths of each protocol, which are tried if the URL opens no WebSocket."""
 
 
-def check_agent(agent: Agent, url: str, api: str, access: Access) -> None:
+def check_agent(agent: Agent, url: str, api: str, access: Access, *, is_guessed: bool) -> None:
     """Call ``agent`` at ``url``, listen for a moment, and hang up.
 
+    If the protocol ``api`` ``is_guessed`` from the path, that may be a misspelt one of Realtime.
     Raises `CannotMeasure` or `UsageError` with the option that mends it.
     """
     failed: list[AgentFailed] = []
@@ -43,7 +44,8 @@ def check_agent(agent: Agent, url: str, api: str, access: Access) -> None:
     try:
         call = agent.open_call(note)
     except CannotMeasure as error:
-        found = explain_socket(error, AskedSocket(url, access, "--agent", _PATHS[api]))
+        paths = _PATHS[api] + (_PATHS["realtime"] if is_guessed and api == "pcm" else ())
+        found = explain_socket(error, AskedSocket(url, access, "--agent", paths))
         if found is not error or found.remedy:
             raise found from None
         raise unfit(error.message) from None

@@ -7,18 +7,11 @@ from typing import Annotated
 
 import typer
 
-from voicebench.cli.options import meant_result
+from voicebench.cli.options import ResultsFolder, meant_result
 from voicebench.cli.output import print_path
 from voicebench.cli.shown import shown
 
 app = typer.Typer(help="Keep the run that later runs are compared with.", no_args_is_help=True)
-
-Results = Annotated[
-    Path,
-    typer.Option(
-        "--results", metavar="FOLDER", help="Results folder, in which run folders are made."
-    ),
-]
 
 
 @app.command("set")
@@ -26,7 +19,7 @@ def set_baseline(
     result: Annotated[
         Path, typer.Argument(metavar="RESULT", help="A run folder.", callback=meant_result)
     ],
-    results: Results = Path("results"),
+    results: ResultsFolder,
     allow_noise: Annotated[
         bool,
         typer.Option("--allow-noise", help="Keep it even if the machine was too noisy."),
@@ -56,8 +49,8 @@ def set_baseline(
 
 @app.command("show")
 def show(
+    results: ResultsFolder,
     name: Annotated[str, typer.Argument(help="Name of the runs.")] = "default",
-    results: Results = Path("results"),
 ) -> None:
     """Print the folder of the baseline of a name.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from voicebench.cli.options import Json
+from voicebench.cli.options import Json, ResultsFolder
 from voicebench.cli.output import (
     Force,
     Page,
@@ -27,15 +27,10 @@ if TYPE_CHECKING:
 
 
 def history(
+    results: ResultsFolder,
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="Name of the runs. Default: all runs.")
     ] = None,
-    results: Annotated[
-        Path,
-        typer.Option(
-            "--results", metavar="FOLDER", help="Results folder, which has the run folders."
-        ),
-    ] = Path("results"),
     metrics: Annotated[
         list[str] | None,
         typer.Option(

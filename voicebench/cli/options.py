@@ -101,8 +101,8 @@ MaxRuns = Annotated[int | None, typer.Option(help="Largest number of turns for -
 Baseline = Annotated[
     str | None,
     typer.Option(
-        metavar="PATH|latest|set|sprint:N",
-        help="Earlier run that this one must not be slower than.",
+        metavar="RESULT|latest|set|sprint:N",
+        help="Earlier run that this one must not be slower than: its folder, or one of the words.",
     ),
 ]
 MaxRegression = Annotated[
@@ -117,18 +117,38 @@ AllowNoise = Annotated[
 ]
 
 
-def meant_result(value: Path | None) -> Path | None:
-    """Return the run folder that an argument names, if it is given; see `find_result`."""
-    from voicebench.results.reading import find_result
+def own_results() -> Path:
+    """Return the results folder that the folder's own settings file names, else ``results``."""
+    from voicebench.settings.named_configs import own_results as found
 
-    return None if value is None else find_result(value)
+    return found()
+
+
+ResultsFolder = Annotated[
+    Path,
+    typer.Option(
+        "--results",
+        metavar="FOLDER",
+        help="Results folder, which has the run folders.",
+        default_factory=own_results,
+        show_default="run.results",
+    ),
+]
+
+
+def meant_result(value: Path | None) -> Path | None:
+    """Return the run folder that an argument names, if it is given; see `meant_results`."""
+    found = meant_results(None if value is None else [value])
+    return None if found is None else found[0]
 
 
 def meant_results(value: list[Path] | None) -> list[Path] | None:
-    """Return the run folders that an argument names; see `find_result`."""
+    """Return the run folders that an argument names by path, by bare name, or as ``latest``."""
+    if value is None:
+        return None
     from voicebench.results.reading import find_result
 
-    return None if value is None else [find_result(path) for path in value]
+    return [find_result(path, own_results()) for path in value]
 
 
 def chosen_gates(gates: Sequence[str] | None, *, no_gate: bool) -> list[str] | None:

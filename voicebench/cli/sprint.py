@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voicebench.cli.options import meant_results
+from voicebench.cli.options import meant_results, own_results
 from voicebench.cli.output import Force, check_free, write_text
 from voicebench.cli.shown import shown, to_stderr
 from voicebench.errors import UsageError
 
 if TYPE_CHECKING:
     from voicebench.sprints.sprint import Sprint
-
-RESULTS = Path("results")
 
 
 class Language(StrEnum):
@@ -30,6 +28,16 @@ class Language(StrEnum):
 def sprint(
     number: Annotated[
         int, typer.Argument(metavar="N", min=1, max=9999, help="Number of the sprint.")
+    ],
+    folder: Annotated[
+        Path,
+        typer.Option(
+            "--sprints",
+            metavar="FOLDER",
+            help="Folder of the sprint reports.",
+            default_factory=lambda: own_results() / "sprints",
+            show_default="run.results/sprints",
+        ),
     ],
     results: Annotated[
         list[Path] | None,
@@ -61,9 +69,6 @@ def sprint(
             metavar="COMMIT", help="Show the commits after this one. Default: the last sprint's."
         ),
     ] = None,
-    folder: Annotated[
-        Path, typer.Option("--sprints", metavar="FOLDER", help="Folder of the sprint reports.")
-    ] = RESULTS / "sprints",
     force: Force = False,
 ) -> None:
     """Write a sprint report: figures, changes, score card, analysis.
@@ -156,9 +161,10 @@ def _from_runs(
 def _latest() -> Path:
     from voicebench.results.reading import run_folders
 
-    found = run_folders(RESULTS)
+    results = own_results()
+    found = run_folders(results)
     if not found:
-        raise UsageError(f"there is no result in {RESULTS}/", "name one with --result, or --import")
+        raise UsageError(f"there is no result in {results}/", "name one with --result, or --import")
     return found[-1]
 
 
@@ -168,10 +174,11 @@ def _name_runs_under_load(before: Sprint | None) -> None:
     from voicebench.results.reading import load_folders
 
     since = max(before.results, default="") if before is not None else ""
-    found = [folder for folder in load_folders(RESULTS) if folder.name > since]
+    results = own_results()
+    found = [folder for folder in load_folders(results) if folder.name > since]
     if found:
         to_stderr(
-            f"left out: {plural(len(found), 'run')} under load in {RESULTS}/, the latest "
+            f"left out: {plural(len(found), 'run')} under load in {results}/, the latest "
             f"{found[-1].name}: a sprint has figures of single turns; see `voicebench history`"
         )
 

@@ -2,7 +2,7 @@
 
 There are four ways to name it:
 
-* the path of a run folder;
+* the path of a run folder, or its bare name if it is in the results folder;
 * ``latest``: the last usable run of the same name and target;
 * ``set``: the copy that ``voicebench baseline set`` keeps in ``results/baseline/<name>``, so that
   old run folders can be deleted and a build can store this one alone;
@@ -25,6 +25,7 @@ from voicebench.judging.comparability import other_target
 from voicebench.judging.noise import find_noise
 from voicebench.results.folder import SETTINGS, TURNS
 from voicebench.results.reading import (
+    find_result,
     name_in,
     number_in,
     object_in,
@@ -56,7 +57,7 @@ def find_baseline(wanted: str, results: Path, name: str) -> Path:
                 "set one with `voicebench baseline set RESULT`",
             )
         return folder
-    return Path(wanted)
+    return find_result(Path(wanted), results)
 
 
 def read_baseline(

@@ -41,7 +41,8 @@ SUMMARY = "summary.json"
 AUDIO = "audio"
 LEVELS = "levels.jsonl"
 """Only in the folder of a run under load."""
-
+STARTED_AT = "started_at"
+"""The key in ``environment.json`` with the moment at which the run folder was made."""
 
 MARK = """\
 This run has not come to its end. The turns that were finished are in turns.jsonl;
@@ -205,13 +206,14 @@ def make_run_folder(
 
     Raises `ResultsError` if that fails; then nothing stays behind.
     """
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    started = datetime.now(UTC)
     try:
-        path = _make_folder(results, f"{stamp}-{name}")
+        path = _make_folder(results, f"{started.strftime('%Y%m%dT%H%M%SZ')}-{name}")
         try:
             write_whole(path / INCOMPLETE, MARK)
             write_json(path / SETTINGS, settings)
-            write_json(path / ENVIRONMENT, environment)
+            # The folder's name has seconds; this tells which of two runs in one second began first.
+            write_json(path / ENVIRONMENT, {STARTED_AT: started.isoformat(), **environment})
             return opened(path)
         except OSError:
             shutil.rmtree(path, ignore_errors=True)

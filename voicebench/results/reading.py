@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
+from itertools import groupby
 from pathlib import Path
 
 from voicebench.errors import ResultsError
 from voicebench.results.batches import regular
 from voicebench.results.codec import check_schema
-from voicebench.results.folder import CSV, INCOMPLETE, LEVELS, TURNS
+from voicebench.results.folder import CSV, ENVIRONMENT, INCOMPLETE, LEVELS, STARTED_AT, TURNS
 from voicebench.results.strict_json import parse_json
 
 LATEST = "latest"
@@ -33,9 +35,26 @@ def find_result(path: Path, results: Path = Path("results")) -> Path:
 def _folders(results: Path) -> list[Path]:
     """Return the folders below ``results`` whose names begin with a time, the oldest first."""
     try:
-        return sorted(folder for folder in results.iterdir() if folder.name[:8].isdigit())
+        return in_order(folder for folder in results.iterdir() if folder.name[:8].isdigit())
     except OSError:
         return []
+
+
+def in_order(folders: Iterable[Path]) -> list[Path]:
+    """Return run folders, the oldest first; those of one second by the start that each recorded."""
+    found: list[Path] = []
+    for _, group in groupby(sorted(folders), key=lambda folder: folder.name.partition("-")[0]):
+        same = list(group)
+        found += same if len(same) == 1 else sorted(same, key=_started_at)
+    return found
+
+
+def _started_at(folder: Path) -> str:
+    """Return the recorded start of a run; empty if it has none (as those of version 0.1)."""
+    try:
+        return str(read_document(folder / ENVIRONMENT).get(STARTED_AT, ""))
+    except ResultsError:
+        return ""
 
 
 def _has_turns(folder: Path) -> bool:
@@ -57,6 +76,8 @@ def check_folder(path: Path) -> Path:
             f"{path} is the folder of a run under load, whose turns are of several levels",
             f"see {LEVELS} and load.csv in it, or `voicebench.read_load` in Python",
         )
+    if not folder.exists():
+        raise _missing(path)
     if not turns.is_file():
         raise ResultsError(
             f"{path} is not a run folder: it has no {TURNS}",
@@ -65,6 +86,18 @@ def check_folder(path: Path) -> Path:
     if turns.stat().st_size == 0:
         raise ResultsError(f"{path} holds no finished turn", "the run was interrupted at once")
     return folder
+
+
+def _missing(path: Path, results: Path = Path("results")) -> ResultsError:
+    """Return the error for a run folder that is not there, with the likely right name."""
+    places = [path.parent] if len(path.parts) > 1 else [results, path.parent]
+    names = [folder.name for place in places for folder in _folders(place)]
+    close = difflib.get_close_matches(path.name, names, n=1)
+    where = "" if len(path.parts) > 1 else f", nor in {results}"
+    return ResultsError(
+        f"{path} is not a run folder: it is not there{where}",
+        f"did you mean {close[0]}?" if close else "name a folder that `voicebench run` made",
+    )
 
 
 def is_load_folder(path: Path) -> bool:
@@ -79,6 +112,8 @@ def check_load_folder(path: Path) -> Path:
     Raises `ResultsError` if it is not one, or has no finished turn.
     """
     folder = path.parent if path.name == TURNS else path
+    if not folder.exists():
+        raise _missing(path)
     if not is_load_folder(folder):
         raise ResultsError(
             f"{path} is not the folder of a run under load: it has no {LEVELS}",
@@ -92,8 +127,7 @@ def check_load_folder(path: Path) -> Path:
 def run_folders(results: Path, name: str | None = None) -> list[Path]:
     """Return the complete run folders under ``results`` (of ``name``, if given), oldest first."""
     found = []
-    for turns in sorted(results.glob(f"*/{TURNS}")):
-        folder = turns.parent
+    for folder in in_order(turns.parent for turns in results.glob(f"*/{TURNS}")):
         stamp, _, label = folder.name.partition("-")
         wanted = name is None or label == name or label.startswith(f"{name}-")
         is_whole = not (folder / INCOMPLETE).exists()
@@ -105,8 +139,7 @@ def run_folders(results: Path, name: str | None = None) -> list[Path]:
 def load_folders(results: Path, name: str | None = None) -> list[Path]:
     """Return the complete folders of runs under load (of ``name``, if given), oldest first."""
     found = []
-    for levels in sorted(results.glob(f"*/{LEVELS}")):
-        folder = levels.parent
+    for folder in in_order(levels.parent for levels in results.glob(f"*/{LEVELS}")):
         stamp, _, label = folder.name.partition("-")
         wanted = name is None or label == name or label.startswith(f"{name}-")
         if stamp.endswith("Z") and wanted and not (folder / INCOMPLETE).exists():

@@ -212,11 +212,11 @@ class WireSettings(SettingsSection):
     connecting."""
     http2: bool = False
     """HTTP/2: negotiated where the connection is encrypted; used without asking over http://, so
-    the server must support it."""
+    the server must support it. WebSockets refuse it."""
     redirects: bool = False
     """Follow redirects on the same origin."""
     proxy: str | None = None
-    """URL of an HTTP proxy."""
+    """URL of an HTTP proxy. WebSockets refuse it."""
     ca_file: str | None = None
     """File of further certificates to trust (PEM)."""
     preflight: bool = True

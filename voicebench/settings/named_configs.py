@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import tomllib
 from pathlib import Path
 
 from voicebench.errors import SettingsError
@@ -56,3 +57,18 @@ def own_file(folder: Path) -> Path | None:
         if file.is_file():
             return Path(os.path.relpath(file, folder)) if place == folder else file
     return None
+
+
+def own_results() -> Path:
+    """Return the results folder of the folder's own settings file, else ``results``.
+
+    Commands that only read results need no other setting, so nothing is checked here.
+    """
+    file = own_file(Path.cwd())
+    try:
+        found = {} if file is None else tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        found = {}
+    run = found.get("run")
+    chosen = run.get("results") if isinstance(run, dict) else None
+    return Path(chosen) if isinstance(chosen, str) and chosen else Path("results")

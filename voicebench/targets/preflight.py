@@ -9,34 +9,25 @@ option that mends it. What cannot be found out is left to the first turn.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from typing import Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from voicebench.errors import CannotMeasure, EngineError, UsageError, VoicebenchError
 from voicebench.quoting import quote
 from voicebench.remote.clients.offered_models import Offered, offered_models
 from voicebench.remote.clients.openai_speech import WELL_KNOWN_MODEL
-from voicebench.remote.connection.access import (
-    Access,
-    base_of,
-    below,
-    shown,
-    without_route,
-)
+from voicebench.remote.connection.access import Access, base_of, below, shown
 from voicebench.remote.connection.http import HttpService
 from voicebench.remote.connection.timeouts import Timeouts
 from voicebench.settings import Settings
+from voicebench.targets.likely_addresses import elsewhere, other_bases, other_scheme
 from voicebench.targets.reaching import access_to
 
 CHAT_ROUTE = "/chat/completions"
 SPEECH_ROUTE = "/audio/speech"
-
-COMMON_PORTS = (8765, 8000, 8080, 11434, 1234, 8880, 5000, 8001, 30000)
-"""Ports of voicebench, vLLM, llama.cpp, Ollama, LM Studio, Kokoro-FastAPI and others."""
 
 _NO_ROUTE = (404, 405, 501)
 _NO_KEY = (401, 403)
@@ -92,7 +83,7 @@ def explain(error: VoicebenchError, sides: Sequence[Asked]) -> VoicebenchError:
     """Return an error of connecting, with the address that answers instead, if there is one."""
     for side in sides:
         if side.access.proxy is None and shown(side.url).split("/")[2] in error.message:
-            found = _answering(side, _elsewhere(side.base))
+            found = _answering(side, elsewhere(side.base))
             if found is not None:
                 return _with_address(CannotMeasure, error.message, side, found)
     return error
@@ -123,11 +114,11 @@ def check_names(settings: Settings, sides: Sequence[Asked]) -> None:
 def _check_route(side: Asked, settings: Settings) -> None:
     answer = _ask(side.url, side.access, _refusable(side.section, settings))
     if answer is None or answer.speaks_of_tls:
-        found = _answering(side, [_other_scheme(side.base)])
+        found = _answering(side, [other_scheme(side.base)])
         if found is not None:
             raise _with_address(
                 UsageError,
-                f"{shown(side.url)} does not answer as {_scheme(side.base)}",
+                f"{shown(side.url)} does not answer as {urlsplit(side.base).scheme}",
                 side,
                 found,
             )
@@ -137,7 +128,7 @@ def _check_route(side: Asked, settings: Settings) -> None:
     if answer.status in _NO_ROUTE and "model" not in answer.words.lower():
         kind = "speech" if side.section == "tts" else "chat"
         message = f"{shown(side.url)} answers {answer.status}: the server has no {kind} route there"
-        found = _answering(side, _other_bases(side.base))
+        found = _answering(side, other_bases(side.base))
         if found is not None:
             raise _with_address(UsageError, message, side, found)
         if side.section == "tts":
@@ -259,7 +250,7 @@ def _offered(side: Asked) -> list[Offered]:
         return []
 
 
-def _answering(side: Asked, bases: Iterator[str] | list[str]) -> str | None:
+def _answering(side: Asked, bases: Iterable[str]) -> str | None:
     """Return the first of ``bases`` whose route is there. The key goes only to the same server."""
     for base in bases:
         if base == side.base:
@@ -273,57 +264,3 @@ def _answering(side: Asked, bases: Iterator[str] | list[str]) -> str | None:
         if answer and answer.status not in _NO_ROUTE and not answer.speaks_of_tls:
             return base
     return None
-
-
-def _other_bases(base: str) -> Iterator[str]:
-    """Yield what was likely meant: without a route, with one ``/v1``, with ``/v1`` at all."""
-    changes: tuple[Callable[[str], str], ...] = (
-        without_route,
-        _with_one_version,
-        lambda path: f"{_with_one_version(without_route(path)).removesuffix('/v1')}/v1",
-        lambda path: _with_one_version(path).removesuffix("/v1"),
-        lambda _: "/v1",
-    )
-    seen = {base}
-    for change in changes:
-        parts = urlsplit(base)
-        found = urlunsplit(parts._replace(path=change(parts.path.rstrip("/"))))
-        if found not in seen:
-            seen.add(found)
-            yield found
-
-
-def _with_one_version(path: str) -> str:
-    while path.endswith("/v1/v1"):
-        path = path.removesuffix("/v1")
-    return path
-
-
-def _elsewhere(base: str) -> Iterator[str]:
-    """Yield the other scheme, and on this machine the usual ports."""
-    yield _other_scheme(base)
-    parts = urlsplit(base)
-    if not is_here(parts.hostname or ""):
-        return
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    for port in COMMON_PORTS:
-        if port != parts.port:
-            path = parts.path if parts.path.rstrip("/") else "/v1"
-            yield urlunsplit(("http", f"{host}:{port}", path, parts.query, ""))
-
-
-def is_here(host: str) -> bool:
-    """Return whether ``host`` is this machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _scheme(base: str) -> str:
-    return urlsplit(base).scheme
-
-
-def _other_scheme(base: str) -> str:
-    parts = urlsplit(base)
-    return urlunsplit(parts._replace(scheme="http" if parts.scheme == "https" else "https"))

@@ -7,17 +7,18 @@ turn.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from voicebench.errors import CannotMeasure, EngineError, UsageError, VoicebenchError
 from voicebench.remote.connection.access import Access, shown
 from voicebench.remote.connection.websocket import SocketService
 from voicebench.remote.failure import RemoteError
 from voicebench.remote.formats.json_text import json_object
-from voicebench.targets.preflight import COMMON_PORTS, PATIENCE, is_here
+from voicebench.targets.likely_addresses import other_sockets
+from voicebench.targets.preflight import PATIENCE
 
 GREETING_S = 0.1
 """How long a new connection is listened to."""
@@ -43,7 +44,7 @@ def explain_socket(error: VoicebenchError, asked: AskedSocket) -> VoicebenchErro
     if not isinstance(error, RemoteError) or error.stage != "connect" or error.fault == "timeout":
         return error
     is_down = _UNREACHABLE in error.message
-    for url in _others(asked, is_down=is_down):
+    for url in other_sockets(asked.url, asked.paths, is_down=is_down):
         if _opens(url, asked):
             kind = CannotMeasure if is_down else UsageError
             joint = "" if asked.option.endswith("=") else " "
@@ -101,26 +102,3 @@ def _opens(url: str, asked: AskedSocket) -> bool:
     except (EngineError, UsageError):
         return False
     return True
-
-
-def _others(asked: AskedSocket, *, is_down: bool) -> Iterator[str]:
-    """Yield what was likely meant: another scheme, another path, on this machine another port."""
-    parts = urlsplit(asked.url)
-    yield urlunsplit(parts._replace(scheme="ws" if parts.scheme == "wss" else "wss"))
-    if not is_down:
-        for path in dict.fromkeys(_other_paths(parts.path, asked.paths)):
-            yield urlunsplit(parts._replace(path=path))
-    elif is_here(parts.hostname or ""):
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        for port in COMMON_PORTS:
-            if port != parts.port:
-                yield urlunsplit(parts._replace(scheme="ws", netloc=f"{host}:{port}"))
-
-
-def _other_paths(path: str, usual: tuple[str, ...]) -> Iterator[str]:
-    """Yield ``path`` with one ``/v1``, with ``/v1`` at all, and the protocol's usual ones."""
-    once = path.replace("/v1/v1/", "/v1/")
-    before, _, last = path.rstrip("/").rpartition("/")
-    for found in (once, f"{before}/v1/{last}", *usual):
-        if found != path:
-            yield found

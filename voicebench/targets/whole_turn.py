@@ -156,7 +156,8 @@ class VoiceKind(WholeTurnKind):
     name = "voice"
     example = "voice"
     wire = VOICE_SOCKET
-    paths = ("/v1/voice",)
+    # The last two are of the other protocol, which `--server` takes by its path.
+    paths = ("/v1/voice", "/v1/realtime", "/realtime")
     subprotocol = SUBPROTOCOL
 
     def new_client(self, url: str, settings: Settings, access: Access) -> Target:  # noqa: ARG002

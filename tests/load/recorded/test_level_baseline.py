@@ -82,7 +82,7 @@ def test_what_cannot_be_the_baseline_is_refused(tmp_path: Path) -> None:
         if said is None:
             assert read_level_baseline("latest", tmp_path, like, 0.1, decide=False).figures
             continue
-        for named in ("latest", str(folder)):
+        for named in ("latest", str(folder), folder.name):
             with pytest.raises(ResultsError, match=said):
                 read_level_baseline(named, tmp_path, like, 0.1, decide=False)
     assert set_load_baseline(folder, tmp_path).name == "level.load"

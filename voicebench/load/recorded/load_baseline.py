@@ -1,10 +1,10 @@
 """The baselines of runs under load: a capacity, or the figures of a level, that must not get worse.
 
-A baseline is named as that of other runs: the path of a run folder, ``latest`` (the last complete
-run of the same kind, name, target, gates, callers' behaviour and, for a level, load), or ``set``
-(the copy of ``voicebench baseline set`` in ``results/baseline/<name>.capacity`` or ``….load``). A
-search can be a baseline if it is complete and valid and has confirmed a level; a single level if it
-is complete, valid and steady.
+A baseline is named as that of other runs: a run folder (its path, or its bare name if it is in the
+results folder), ``latest`` (the last complete run of the same kind, name, target, gates, callers'
+behaviour and, for a level, load), or ``set`` (the copy of ``voicebench baseline set`` in
+``results/baseline/<name>.capacity`` or ``….load``). A search can be a baseline if it is complete
+and valid and has confirmed a level; a single level if it is complete, valid and steady.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from voicebench.load.recorded.level_intervals import level_figures
 from voicebench.load.recorded.load_comparison import OFFERS, other_meaning
 from voicebench.load.recorded.load_run import LoadRun, read_load_run
 from voicebench.results.baseline import FOLDER, copied_as_baseline
-from voicebench.results.reading import load_folders
+from voicebench.results.reading import find_result, load_folders
 
 WHAT = {"capacity": "a search for capacity", "load": "a single level"}
 
@@ -116,7 +116,7 @@ def why_no_baseline(run: LoadRun) -> str:
 
 
 def _named(named: str, results: Path, wanted: Wanted) -> LoadRun:
-    folder = Path(named)
+    folder = find_result(Path(named), results)
     if named == "set":
         folder = results / FOLDER / f"{wanted.name}.{wanted.kind}"
         if not folder.is_dir():

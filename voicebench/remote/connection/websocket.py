@@ -59,7 +59,11 @@ class SocketService(Peer):
         self._url = url
         self._address = address_of(url, "ws", "wss")
         if access.proxy or access.http2:
-            raise UsageError(f"{self.shown_url}: a WebSocket takes neither a proxy nor HTTP/2")
+            setting = "wire.proxy" if access.proxy else "wire.http2"
+            raise UsageError(
+                f"{self.shown_url}: a WebSocket takes neither a proxy nor HTTP/2",
+                f"take {setting} out of the settings",
+            )
         self._tls = tls_context(access.ca_file) if self._address.tls else None
         self._headers = access.request_headers()
         self._subprotocol = subprotocol
