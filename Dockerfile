@@ -3,8 +3,12 @@
 #   docker build --target base -t voicebench .         measures servers
 #   docker build --target local -t voicebench:local .  with the embedded models, and `serve`
 #
-#   docker run --rm -v "$PWD/results:/data/results" voicebench run --server http://host.docker.internal:8000
+#   mkdir -p results
+#   docker run --rm --user "$(id -u)" -v "$PWD/results:/data/results" \
+#       --add-host host.docker.internal:host-gateway voicebench run --server http://host.docker.internal:8000
 #   docker run --rm -p 127.0.0.1:8765:8765 -e VOICEBENCH_TOKEN voicebench:local
+#
+# `--user` is the owner of the folder on this machine: the image's own user (10001) may not write there.
 
 FROM python:3.12-slim AS build
 WORKDIR /source
@@ -20,16 +24,16 @@ COPY --from=build /wheels /wheels
 COPY constraints.txt /wheels/
 RUN pip install --no-cache-dir --constraint /wheels/constraints.txt /wheels/*.whl
 ENV VOICEBENCH_CACHE=/data/cache
-USER voicebench
+USER 10001
 WORKDIR /data
 ENTRYPOINT ["voicebench"]
 CMD ["--help"]
 
 FROM base AS local
-USER root
+USER 0
 RUN wheel=$(ls /wheels/*.whl) \
     && pip install --no-cache-dir --constraint /wheels/constraints.txt "${wheel}[local,serve,compressed]"
-USER voicebench
+USER 10001
 EXPOSE 8765
 # An address for other machines needs a key: name its variable, and give it with `docker run -e`.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=120s \

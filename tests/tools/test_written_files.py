@@ -80,8 +80,8 @@ def test_workflows_and_container_run_commands_that_exist() -> None:
     assert [file.stem for file in workflows] == ["docs", "release", "tests"]
     assert ".ci/run" in workflows[-1].read_text(encoding="utf-8")
     container = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    assert container.count("USER voicebench") == 2
+    assert container.count("USER 10001") == 2
     last_user = [line for line in container.splitlines() if line.startswith("USER ")][-1]
-    assert last_user == "USER voicebench"
+    assert last_user == "USER 10001"
     assert "HEALTHCHECK" in container
     assert "/health" in container
