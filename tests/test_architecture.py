@@ -122,6 +122,7 @@ SLEEPERS = {
     "checks.scripted_webrtc_agent": "the schedule of the scripted agent's frames",
     "load.faults.fault_proxy": "bytes that are held back because a fault was asked for",
     "calls.running.placing": "the schedule of the caller's frames",
+    "load.running.small_steps": "the pauses of a process of least priority",
     "load.running.speaking_callers": "the schedule of all callers' frames",
     "measuring.plan": "the silence before a turn that was asked for",
     "targets.simulated": "the scripted delays",

@@ -1,8 +1,8 @@
 """A sealing process: makes timelines of the turns that a client process took.
 
 It looks for the first sound, checks that the audio is speech and computes the metrics: some ten
-milliseconds a turn, in which a reader could not read. So it is a process of its own, which the
-system lets run only when its core has nothing else to do.
+milliseconds a turn, in which a reader could not read. So it is a process of its own, of least
+priority, which computes in small steps.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from voicebench.load.running.level_task import (
     TakenCall,
     TakenTurn,
 )
+from voicebench.load.running.small_steps import small_steps
 from voicebench.load.running.turn_under_way import STILL_OPEN
 from voicebench.turn.listened import cut_while_playing
 from voicebench.turn.load_place import LoadPlace
@@ -45,14 +46,20 @@ def run_sealer(task: ProcessTask, taken: Connection, sealed: Connection) -> None
     give_way()
     try:
         while True:
-            one = taken.recv()
-            if isinstance(one, TakenCall):
-                for turn in seal_call_turns(one, task):
-                    sealed.send(turn)
-            else:
-                sealed.send(seal_turn(one, task))
+            taken.poll(None)  # a process that waits is not woken for its steps
+            with small_steps():
+                _seal_next(taken, sealed, task)
     except (EOFError, OSError):  # the client process has ended, or the parent
         sealed.close()
+
+
+def _seal_next(taken: Connection, sealed: Connection, task: ProcessTask) -> None:
+    one = taken.recv()
+    if isinstance(one, TakenCall):
+        for turn in seal_call_turns(one, task):
+            sealed.send(turn)
+    else:
+        sealed.send(seal_turn(one, task))
 
 
 def seal_turn(taken: TakenTurn, task: ProcessTask) -> SealedTurn:
