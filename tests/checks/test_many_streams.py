@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from voicebench.checks import many_streams
-from voicebench.checks.many_streams import PIECE_BYTES, Over, measure_streams, piece_errors
+from voicebench.checks.many_streams import PIECE_BYTES, begins_s, measure_streams, piece_errors
 from voicebench.errors import CannotMeasure, UsageError
+from voicebench.load.reading.reading_choice import Over
 from voicebench.machine.descriptors import check_descriptors
 
 LATE_MS = 1000.0
@@ -35,7 +36,17 @@ def test_a_reader_that_stands_still_shows_it() -> None:
     assert errors.tolist() == list(range(1000, 0, -100))
 
 
-@pytest.mark.parametrize("over", ["http", "websocket"])
+def test_streams_begin_one_after_the_other_and_their_pieces_are_spread() -> None:
+    begins = begins_s(1000, 8.0)
+    assert begins == sorted(begins)
+    assert begins[0] == 0
+    assert 1.9 < begins[-1] < 2.0
+    places = sorted(begin % 0.04 for begin in begins)
+    assert max(np.diff(places)) < 2 * 0.04 / 1000
+    assert begins_s(3, 0.1) == pytest.approx([0, 0.04 / 3, 0.08 / 3])
+
+
+@pytest.mark.parametrize("over", ["http", "websocket", "realtime"])
 def test_thirty_streams(over: Over) -> None:
     found = measure_streams(30, 1.0, over=over)
     assert found.over == over

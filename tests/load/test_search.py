@@ -56,6 +56,25 @@ def test_the_capacity_is_found_to_the_precision(true: int, precision: float) -> 
     assert found.verdict(None) is CapacityVerdict.PASS
 
 
+@given(st.integers(0, 400), st.integers(1, 400), st.sampled_from([0.05, 0.1, 0.5]))
+def test_the_first_level_changes_no_answer(true: int, first: int, precision: float) -> None:
+    found = searched(certain(true), precision=precision, first=first)
+    assert found.capacity is not None
+    assert found.capacity <= true
+    assert found.high is None or true < found.high
+    assert not (true < 400 and found.high is None)
+    searching = [p for p, _ in found.probes if p.purpose in ("climb", "narrow")]
+    assert searching[0].callers == first
+    assert len(searching) <= planned_levels(400, precision) + 1
+
+
+def test_a_search_goes_down_from_a_first_level_that_fails() -> None:
+    probes = [probe for probe, _ in searched(certain(5), most=64, first=12).probes]
+    assert [p.callers for p in probes if p.purpose == "climb"] == [12, 6, 3]
+    assert {p.callers for p in probes if p.purpose == "again"} == {3}
+    assert probes[-1].callers == 5
+
+
 @given(st.integers(0, 400), st.integers(1, 400))
 def test_at_least_is_decided_exactly(true: int, wanted: int) -> None:
     found = searched(certain(true), at_least=wanted)

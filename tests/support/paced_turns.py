@@ -29,6 +29,11 @@ def voice_settings(host: str) -> dict[str, Any]:
     return {"run.target": "voice", "server.url": f"ws://{host}/v1/voice"}
 
 
+def realtime_settings(host: str) -> dict[str, Any]:
+    """Return settings of the Realtime protocol."""
+    return {"run.target": "realtime", "server.url": f"ws://{host}/v1/realtime?model=paced"}
+
+
 def take_turns(settings: dict[str, Any], turns: int) -> list[Timeline]:
     """Take turns with a target, one after the other."""
     taken = []

@@ -9,6 +9,7 @@ system and the reader add; the kernel's stamps show the reader's part of it.
 from __future__ import annotations
 
 import gc
+import math
 import os
 import time
 from collections import defaultdict
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from voicebench.errors import CannotMeasure
 from voicebench.load.pacing.paced_process import RunningPacedServer, paced_server, pin
 from voicebench.load.pacing.paced_script import NS_A_SECOND, RATE_HZ, PacedScript
 from voicebench.load.pacing.send_stamps import SendStamp
+from voicebench.load.reading.reading_choice import Over
 from voicebench.load.reading.reading_loop import ReadingLoop
 from voicebench.machine.descriptors import check_descriptors
 from voicebench.machine.environment import usable_core_numbers
@@ -33,7 +35,7 @@ from voicebench.remote.connection import kernel_stamps
 if TYPE_CHECKING:
     from voicebench.load.reading.speech_streams import StreamLine
 
-TRANSPORTS = {"http": "HTTP", "websocket": "WebSocket"}
+TRANSPORTS = {"http": "HTTP", "websocket": "WebSocket", "realtime": "Realtime"}
 DEFAULT_SECONDS = 10.0
 TARGET_P99_MS = 2.0
 TARGET_P999_MS = 5.0
@@ -41,11 +43,13 @@ DESCRIPTORS_BESIDE_STREAMS = 64
 CONNECT_S = 30.0
 BEGIN_S = 0.2
 """From the moment that all connections are open to the first request."""
+BEGIN_OVER_S = 2.0
+"""Time over which the streams begin one after the other, at most a quarter of their length."""
+PIECE_S = 0.04
 OVERTIME_S = 10.0
-PIECE_BYTES = 2 * round(0.04 * RATE_HZ)
+PIECE_BYTES = 2 * round(PIECE_S * RATE_HZ)
 
 Times = NDArray[np.int64]
-Over = Literal["http", "websocket"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ class _Streams:
         self, server: RunningPacedServer, streams: int, seconds: float, over: Over
     ) -> None:
         self._streams = streams
-        self._over: Over = over
+        self._over = over
         self._seconds = seconds
         self._host = server.host
         self._loop = ReadingLoop()
@@ -144,14 +148,13 @@ class _Streams:
         self._busy_s = self._took_s = 0.0
 
     def take(self) -> None:
-        """Connect, ask for all streams within the time of one piece, and read them."""
+        """Connect, ask for one stream after the other, and read them."""
         loop = self._loop
         try:
             lines = self._opened()
             begin_ns = time.perf_counter_ns() + round(BEGIN_S * NS_A_SECOND)
-            for number, line in enumerate(lines):
-                at_ns = begin_ns + number * round(0.04 * NS_A_SECOND) // self._streams
-                loop.at(at_ns, partial(self._ask, line))
+            for line, begin_s in zip(lines, begins_s(self._streams, self._seconds), strict=True):
+                loop.at(begin_ns + round(begin_s * NS_A_SECOND), partial(self._ask, line))
             loop.at(begin_ns + round((self._seconds + OVERTIME_S) * NS_A_SECOND), loop.end)
             busy_s, took_s = time.process_time(), time.perf_counter()
             loop.run()
@@ -232,6 +235,18 @@ class _Streams:
             readiness=self._loop.readiness.name,
             cores=cores,
         )
+
+
+def begins_s(streams: int, seconds: float) -> list[float]:
+    """Return when each stream begins, in seconds.
+
+    The callers of a level do not begin all at once, so the streams do not either. Their pieces are
+    spread evenly over the time of a piece.
+    """
+    rounds = max(int(min(BEGIN_OVER_S, seconds / 4) / PIECE_S), 1)
+    in_round = math.ceil(streams / rounds)
+    places = (divmod(number, in_round) for number in range(streams))
+    return [PIECE_S * (turn + (place + turn / rounds) / in_round) for turn, place in places]
 
 
 def piece_errors(at_ns: Times, sizes: Times, sent_ns: Times) -> Times:

@@ -55,6 +55,10 @@ def capacity(
     most: Annotated[
         int | None, typer.Option("--max", min=1, max=1_000_000, help="Largest level, in callers.")
     ] = None,
+    first: Annotated[
+        int | None,
+        typer.Option("--from", min=1, max=1_000_000, help="First level, in callers.  [1]"),
+    ] = None,
     precision: Annotated[
         str | None,
         typer.Option(metavar="CHANGE", help="How far neighbouring levels differ: '10%'."),
@@ -95,8 +99,8 @@ def capacity(
 ) -> None:
     """Find the highest number of callers at which every gate holds.
 
-    It holds 1 caller, then twice as many until a level fails, then levels between. The answer is
-    confirmed on fresh callers, and only that is published.
+    It holds 1 caller (--from), then twice as many until a level fails, then levels between. The
+    answer is confirmed on fresh callers, and only that is published.
 
     Examples:
 
@@ -135,6 +139,7 @@ def capacity(
         )
         named |= {
             "load.max_callers": most,
+            "load.first_callers": first,
             "load.precision": _share(precision),
             "load.at_least": at_least,
             "judge.baseline": baseline,
@@ -150,6 +155,11 @@ def capacity(
         if wanted is not None and wanted > load.max_callers:
             raise UsageError(
                 f"--at-least {wanted} is above --max {load.max_callers}", f"give --max {wanted}"
+            )
+        if load.first_callers > load.max_callers:
+            raise UsageError(
+                f"--from {load.first_callers} is above --max {load.max_callers}",
+                f"give --max {load.first_callers} or more",
             )
         job = load_job(
             effective,

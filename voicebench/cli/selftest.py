@@ -21,6 +21,7 @@ class StreamsOver(StrEnum):
 
     HTTP = "http"
     WEBSOCKET = "websocket"
+    REALTIME = "realtime"
 
 
 def selftest(

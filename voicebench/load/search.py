@@ -1,6 +1,7 @@
 """The search for capacity: which level is held next, and what follows from all of them.
 
-* **Climb**: 1 caller, then twice as many, until a level does not hold.
+* **Climb**: 1 caller (or the first level that was asked for), then twice as many, until a level
+  does not hold. If already the first does not, half as many, until one holds.
 * **Narrow**: halve the ratio between the highest level that holds and the lowest that does not,
   down to the precision (``--at-least`` is probed first if it lies between).
 * **Ceiling**: if no level was shown to fail, hold higher ones for their full time until one is.
@@ -138,14 +139,16 @@ def find_capacity(
     *,
     at_least: int | None = None,
     least: int = 1,
+    first: int = 1,
     error: float = ERROR,
 ) -> Search:
     """Yield each level to hold, take its result, and return the answer.
 
     ``most`` is the largest number of callers. Neighbouring levels differ by at least ``precision``,
-    a share: 0.1 is 10 %. ``least`` is the smallest level whose longest time can confirm it.
+    a share: 0.1 is 10 %. ``least`` is the smallest level whose longest time can confirm it,
+    ``first`` the level that is held first.
     """
-    return _Search(most, precision, at_least, least, error).levels()
+    return _Search(most, precision, at_least, least, min(first, most), error).levels()
 
 
 @dataclass
@@ -154,6 +157,7 @@ class _Search:
     precision: float
     at_least: int | None
     least: int
+    first: int
     error: float
     held: list[tuple[Probe, ProbeResult]] = field(default_factory=list)
 
@@ -185,15 +189,19 @@ class _Search:
         return Probe(callers, purpose, self.error / 2 / levels)
 
     def _climb(self) -> Generator[Probe, ProbeResult, tuple[int, int | None]]:
-        low, level = 0, 1
+        low, level, above = 0, self.first, None
         while True:
             result = yield from self._probe(self._searching(level, "climb"))
-            if not result.goes_up:
-                return low, level
-            low = level
-            if level == self.most:
-                return low, None
-            level = min(2 * level, self.most)
+            if result.goes_up:
+                low = level
+                if above is not None or level == self.most:
+                    return low, above
+                level = min(2 * level, self.most)
+            else:
+                above = level
+                if low or level == 1:
+                    return low, above
+                level //= 2
 
     def _narrow(
         self, low: int, above: int | None
@@ -217,7 +225,7 @@ class _Search:
             factor = (1 + self.precision) if factor == 1.0 else factor**2
 
     def _again(self) -> Generator[Probe, ProbeResult, None]:
-        yield from self._probe(self._searching(1, "again"))
+        yield from self._probe(self._searching(self._lowest(), "again"))
 
     def _confirm(self, highest: int) -> Generator[Probe, ProbeResult, int | None]:
         level, error = highest, self.error / 4
@@ -232,6 +240,11 @@ class _Search:
             level = max(min(math.floor(level / (1 + self.precision)), level - 1), 1)
             error /= 2
         return None
+
+    def _lowest(self) -> int:
+        """Return the lowest level of the climb that seemed to hold; the first if none did."""
+        climbed = [p.callers for p, r in self.held if p.purpose == "climb" and r.goes_up]
+        return min(climbed, default=self.first)
 
     def _failing(self, above: int) -> int | None:
         """Return the lowest level above ``above`` that was shown to fail."""
@@ -256,7 +269,7 @@ class _Search:
         lowest = [
             result.first_audio
             for probe, result in self.held
-            if probe.callers == 1 and probe.purpose in ("climb", "again")
+            if probe.callers == self._lowest() and probe.purpose in ("climb", "again")
         ]
         return any(
             _is_slower(earlier, later) or _is_slower(later, earlier)

@@ -56,6 +56,8 @@ class LoadSettings(SettingsSection):
     this machine belongs to, or 'HOST:6379'. Unset: this machine alone."""
     max_callers: Annotated[int, Field(ge=1, le=1_000_000)] = 64
     """Largest level of `capacity`."""
+    first_callers: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    """First level of `capacity`. A higher one saves the levels that the server surely carries."""
     precision: Annotated[float, Field(ge=0.01, le=1)] = 0.10
     """Smallest ratio of two neighbouring levels of `capacity`, minus 1."""
     at_least: Annotated[int, Field(ge=1, le=1_000_000)] | None = None

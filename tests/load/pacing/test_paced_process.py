@@ -7,10 +7,12 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 import pytest
-from paced_turns import cascade_settings, take_turns, voice_settings
+from paced_turns import cascade_settings, realtime_settings, take_turns, voice_settings
 
 from voicebench.load.pacing.paced_process import paced_server
 from voicebench.load.pacing.paced_script import PacedScript
@@ -34,13 +36,17 @@ def test_a_cascade_gets_its_tokens_and_its_sound() -> None:
     assert all(stamp.sent_ns >= stamp.due_ns for stamp in stamps)
 
 
-def test_the_voice_socket_gets_pieces_at_the_pace_of_speech() -> None:
+@pytest.mark.parametrize("settings_of", [voice_settings, realtime_settings])
+def test_a_websocket_gets_pieces_at_the_pace_of_speech(
+    settings_of: Callable[[str], dict[str, Any]],
+) -> None:
     script = PacedScript(ttft_s=0.05, ttfb_s=0.05, words=4, audio_s=0.8)
     with paced_server(script) as server:
-        first, second = take_turns(voice_settings(server.host), 2)
+        first, second = take_turns(settings_of(server.host), 2)
         state = server.state()
     for turn in (first, second):
         assert turn.failure is None
+        assert turn.reply == "The train to the"
         assert sum(one.samples for one in turn.audio) == 20 * 960
         assert 100 <= turn.audio[0].at_ns / 1e6 < 100 + LATE_MS
         assert 100 + 19 * 40 <= turn.audio[-1].at_ns / 1e6 < 860 + LATE_MS
@@ -53,10 +59,11 @@ def test_each_second_turn_is_refused() -> None:
     with paced_server(script) as server:
         turns = take_turns(cascade_settings(server.host), 2)
         spoken = take_turns(voice_settings(server.host), 2)
-    for answered, refused in (turns, spoken):
+        events = take_turns(realtime_settings(server.host), 2)
+    for answered, refused in (turns, spoken, events):
         assert answered.failure is None
         assert refused.failure is not None
-        assert "429" in refused.failure.reason
+        assert "429" in refused.failure.reason or "no room" in refused.failure.reason
         assert refused.failure.fault == "refused"
 
 

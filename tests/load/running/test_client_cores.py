@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from voicebench.errors import UsageError
+from voicebench.load.reading.reading_choice import Over
 from voicebench.load.running import client_cores
 from voicebench.load.running.client_cores import choose_cores, is_this_machine
 
@@ -22,7 +23,7 @@ def _eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_half_of_the_cores_are_left_to_a_server_on_this_machine() -> None:
-    assert choose_cores(1000, HERE, wanted=None, reads=True).of_processes == (5, 6, 7)
+    assert choose_cores(1000, HERE, reads="websocket").of_processes == (5, 6, 7)
     assert choose_cores(500, HERE).of_processes == (4, 5, 6, 7)
     assert choose_cores(500, ELSEWHERE).of_processes == (1, 2, 3, 4, 5, 6, 7)
     assert choose_cores(500, HERE).server_is_here
@@ -50,6 +51,20 @@ def test_what_the_client_cannot_time_is_refused() -> None:
         choose_cores(1, HERE, wanted=5)
     with pytest.raises(UsageError, match=r"load.processes = 9, and this program may use 8 cores;"):
         choose_cores(1, ELSEWHERE, wanted=9)
+
+
+@pytest.mark.parametrize("over", ["http", "websocket", "realtime"])
+def test_what_the_reading_loop_cannot_time_is_refused(over: Over) -> None:
+    most = client_cores.MOST_READING[over]
+    assert choose_cores(most, HERE, wanted=1, reads=over)
+    said = f"about {most + 1} replies would come in at once, and 1 client process can time {most} "
+    with pytest.raises(UsageError, match=said):
+        choose_cores(most + 1, HERE, wanted=1, reads=over)
+
+
+def test_events_of_realtime_cost_the_loop_more() -> None:
+    assert choose_cores(390, ELSEWHERE, reads="websocket").of_processes == (7,)
+    assert len(choose_cores(390, ELSEWHERE, reads="realtime").of_processes) > 1
 
 
 def test_one_core_is_shared_with_the_server(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ from voicebench.turn.timeline import Timeline
 METRICS = ("first_audio_due_ms", "late_ms", "client_lag_ms", "audio_s")
 SCRIPT = "sim:ttft=20ms,token=1ms,ttfb=10ms,speed=20x,words=3"
 CALLS = Behaviour(read_duration("1s", "t"), read_duration("1s", "s"), read_count("1", "n"))
-NEEDS = MachineNeeds(2.0, ("127.0.0.1",), (), 1, in_process=False, reads=False)
+NEEDS = MachineNeeds(2.0, ("127.0.0.1",), (), 1, in_process=False, reads=None)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ voice: it passes for speech, and repeats after a whole number of pieces.
 
 from __future__ import annotations
 
+import base64
 import json
 import struct
 
@@ -34,6 +35,7 @@ class PacedMessages:
             voice[begin : begin + size].astype("<i2").tobytes()
             for begin in range(0, voice.size, size)
         ]
+        self._coded = [base64.b64encode(piece) for piece in self._sound]
         self._sound_chunks = [http_chunk(piece) for piece in self._sound]
         reply = _REPLY.split()
         said = [reply[number % len(reply)] for number in range(script.words)]
@@ -85,6 +87,31 @@ class PacedMessages:
         """Return a piece of sound as a message of the voice socket; ``head`` is `sound_head`."""
         return head + self._sound[number % len(self._sound)]
 
+    def realtime_token_frame(self, number: int, turn: int) -> bytes:
+        """Return a token as an event of the Realtime protocol; the response is told before."""
+        kind = "response.output_audio_transcript.delta"
+        token = _event_frame({"type": kind, **_ids(turn), "delta": self._words[number]})
+        return token if number else _response_frame("created", "in_progress", turn) + token
+
+    def realtime_sound(self, turn: int) -> tuple[bytes, bytes]:
+        """Return what stands around each piece of sound in an event of the Realtime protocol."""
+        event = {"type": "response.output_audio.delta", **_ids(turn), "delta": ""}
+        before, after = json.dumps(event).encode()[:-2], b'"}'
+        payload = before + bytes(len(self._coded[0])) + after
+        return frame(_TEXT, payload)[: -len(payload)] + before, after
+
+    def realtime_sound_frame(self, number: int, around: tuple[bytes, bytes]) -> bytes:
+        """Return a piece of sound as such an event; ``around`` is `realtime_sound`."""
+        return around[0] + self._coded[number % len(self._coded)] + around[1]
+
+    def realtime_end_frame(self, turn: int) -> bytes:
+        """Return the end of a response of the Realtime protocol."""
+        return _response_frame("done", "completed", turn)
+
+    def realtime_refusal_frame(self) -> bytes:
+        """Return the refusal of a response of the Realtime protocol."""
+        return _event_frame({"type": "error", **_refused(self.script.refuse_status)})
+
     def end_frame(self, turn: int) -> bytes:
         """Return the end of a reply of the voice socket."""
         return _text_frame(wire.encode(TurnFinished(), turn))
@@ -104,8 +131,12 @@ def answer(status: int, content: object, kind: str = "application/json") -> byte
 
 def _refusal(status: int) -> bytes:
     """Return the answer that refuses a request, in the shape of OpenAI's errors."""
+    return answer(status, _refused(status))
+
+
+def _refused(status: int) -> dict[str, object]:
     said = {"message": "no room for another reply", "type": "overloaded_error", "code": status}
-    return answer(status, {"error": said})
+    return {"error": said}
 
 
 def http_chunk(data: bytes) -> bytes:
@@ -121,6 +152,19 @@ def frame(kind: int, payload: bytes) -> bytes:
     if size < 1 << 16:
         return struct.pack("!BBH", kind, 126, size) + payload
     return struct.pack("!BBQ", kind, 127, size) + payload
+
+
+def _ids(turn: int) -> dict[str, str]:
+    return {"response_id": f"response_{turn}", "item_id": f"item_{turn}"}
+
+
+def _response_frame(what: str, status: str, turn: int) -> bytes:
+    response = {"id": _ids(turn)["response_id"], "status": status}
+    return _event_frame({"type": f"response.{what}", "response": response})
+
+
+def _event_frame(event: object) -> bytes:
+    return _text_frame(json.dumps(event))
 
 
 def _text_frame(message: str | bytes) -> bytes:

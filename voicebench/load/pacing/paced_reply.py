@@ -103,3 +103,29 @@ class VoiceReply:
     def refused(self) -> bytes:
         """Return the refusal."""
         return self._messages.refusal_frame(self._turn)
+
+
+class RealtimeReply:
+    """A response of the Realtime protocol, the so-many-th of its connection."""
+
+    can_be_refused = True
+
+    def __init__(self, messages: PacedMessages, turn: int, *, stalls: bool) -> None:
+        self._messages = messages
+        self._turn = turn
+        self._around_sound = messages.realtime_sound(turn)
+        self.steps = voice_steps(messages.script, stalls=stalls)
+
+    def payload(self, step: PacedStep) -> bytes:
+        """Return the bytes of a step."""
+        match step.kind:
+            case "token":
+                return self._messages.realtime_token_frame(step.number, self._turn)
+            case "sound":
+                return self._messages.realtime_sound_frame(step.number, self._around_sound)
+            case _:
+                return self._messages.realtime_end_frame(self._turn)
+
+    def refused(self) -> bytes:
+        """Return the refusal."""
+        return self._messages.realtime_refusal_frame()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from websockets.server import ServerProtocol
 
 VOICE_PATH = "/v1/voice"
+REALTIME_PATH = "/v1/realtime"
 STAMPS_PATH = "/paced/stamps"
 STATE_PATH = "/paced/state"
 MOST_REQUEST_BYTES = 1 << 20
@@ -22,7 +23,7 @@ MOST_REQUEST_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class PacedRequest:
-    """A request: its path, and its body as JSON (or the turn of the voice socket)."""
+    """A request: its path, and its body as JSON (or the turn of a WebSocket)."""
 
     path: str
     body: object = None
@@ -44,6 +45,8 @@ class RequestReader:
         self.to_send = b""
         self._read = bytearray()
         self._socket: ServerProtocol | None = None
+        self._path = ""
+        self._turns = 0
 
     def feed(self, data: bytes) -> Iterator[PacedRequest]:
         """Yield the requests that are whole by now. Raises `BrokenRequest`."""
@@ -61,7 +64,8 @@ class RequestReader:
             }
             if fields.get("upgrade", "").lower() == "websocket":
                 received, self._read = bytes(self._read), bytearray()
-                self._socket = _accepting()
+                self._path = first.split(" ")[1].partition("?")[0]
+                self._socket = _accepting(self._path)
                 yield from self._messages(received)
                 return
             size = int(fields.get("content-length") or 0)
@@ -82,25 +86,46 @@ class RequestReader:
         socket.receive_data(data)
         for event in socket.events_received():
             if isinstance(event, Request):
-                known = event.path.partition("?")[0] == VOICE_PATH
+                known = self._path in (VOICE_PATH, REALTIME_PATH)
                 socket.send_response(
                     socket.accept(event) if known else socket.reject(404, "no such path")
                 )
+                if self._path == REALTIME_PATH:
+                    socket.send_text(_session("created"))
             elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
-                try:
-                    started, turn = wire.decode_of_turn(bytes(event.data).decode())
-                except (wire.WireError, UnicodeDecodeError):
-                    raise BrokenRequest from None
-                if isinstance(started, TurnStarted):
-                    yield PacedRequest(VOICE_PATH, started.prompt, turn or 0)
+                take = self._voice if self._path == VOICE_PATH else self._realtime
+                yield from take(bytes(event.data))
         self.to_send += b"".join(socket.data_to_send())
 
+    def _voice(self, message: bytes) -> Iterator[PacedRequest]:
+        try:
+            started, turn = wire.decode_of_turn(message.decode())
+        except (wire.WireError, UnicodeDecodeError):
+            raise BrokenRequest from None
+        if isinstance(started, TurnStarted):
+            yield PacedRequest(VOICE_PATH, started.prompt, turn or 0)
 
-def _accepting() -> ServerProtocol:
+    def _realtime(self, message: bytes) -> Iterator[PacedRequest]:
+        assert self._socket is not None
+        match _json(message):
+            case {"type": "session.update"}:
+                self._socket.send_text(_session("updated"))
+            case {"type": "response.create"}:
+                self._turns += 1
+                yield PacedRequest(REALTIME_PATH, turn=self._turns)
+
+
+def _accepting(path: str) -> ServerProtocol:
     from websockets.server import ServerProtocol
     from websockets.typing import Subprotocol
 
-    return ServerProtocol(subprotocols=[Subprotocol(wire.SUBPROTOCOL)])
+    speaks_ours = path != REALTIME_PATH
+    return ServerProtocol(subprotocols=[Subprotocol(wire.SUBPROTOCOL)] if speaks_ours else None)
+
+
+def _session(what: str) -> bytes:
+    said = {"type": f"session.{what}", "session": {"type": "realtime", "model": "paced"}}
+    return json.dumps(said).encode()
 
 
 def _json(body: bytes) -> object:

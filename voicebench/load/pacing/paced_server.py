@@ -17,8 +17,15 @@ import time
 from itertools import count
 
 from voicebench.load.pacing.paced_messages import PacedMessages, answer
-from voicebench.load.pacing.paced_reply import ChatReply, PacedReply, SpeechReply, VoiceReply
+from voicebench.load.pacing.paced_reply import (
+    ChatReply,
+    PacedReply,
+    RealtimeReply,
+    SpeechReply,
+    VoiceReply,
+)
 from voicebench.load.pacing.paced_requests import (
+    REALTIME_PATH,
     STAMPS_PATH,
     STATE_PATH,
     VOICE_PATH,
@@ -227,6 +234,8 @@ class PacedServer:
                 return SpeechReply(self._messages, words, stalls=self._stalls())
             case path if path == VOICE_PATH and request.turn is not None:
                 return VoiceReply(self._messages, request.turn, stalls=self._stalls())
+            case path if path == REALTIME_PATH and request.turn is not None:
+                return RealtimeReply(self._messages, request.turn, stalls=self._stalls())
         return self._document(request.path)
 
     def _document(self, path: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The kinds of streams whose error is measured: speech over HTTP, and over a WebSocket."""
+"""The kinds of streams whose error is measured: over HTTP, the voice socket, and Realtime."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Callable
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,15 @@ from voicebench.audio.pcm import AudibleRule
 from voicebench.load.reading.http_exchange import HttpExchange
 from voicebench.load.reading.http_line import HttpLine
 from voicebench.load.reading.read_log import UNKNOWN_LAG, KeptSound
+from voicebench.load.reading.reading_choice import Over
 from voicebench.load.reading.reading_loop import ReadingLoop, Where
 from voicebench.load.reading.socket_line import SocketLine
 from voicebench.load.reading.socket_turn import SocketTurn
 from voicebench.remote.connection.access import Access
 from voicebench.remote.connection.peer import Peer
 from voicebench.remote.connection.timeouts import Timeouts
+from voicebench.targets.realtime import Realtime
+from voicebench.targets.remote_turn import SocketTarget
 from voicebench.targets.voice_socket import VoiceSocket
 from voicebench.turn.playback import NS_PER_S
 
@@ -62,14 +65,20 @@ class StreamLine(Protocol):
         ...
 
 
-def stream_lines(
-    loop: ReadingLoop, host: str, over: Literal["http", "websocket"], streams: int
-) -> list[StreamLine]:
+def stream_lines(loop: ReadingLoop, host: str, over: Over, streams: int) -> list[StreamLine]:
     """Return lines to the paced server at ``host`` (an address and a port), not open yet."""
     address, _, port = host.rpartition(":")
     where: Where = (int(socket.AF_INET), (address, int(port)))
-    kind = HttpStream if over == "http" else SocketStream
-    return [kind(loop, where, host) for _ in range(streams)]
+    if over == "http":
+        return [HttpStream(loop, where, host) for _ in range(streams)]
+    return [SocketStream(loop, where, _socket_target(over, host)) for _ in range(streams)]
+
+
+def _socket_target(over: Over, host: str) -> SocketTarget:
+    access = Access(timeouts=Timeouts(turn_s=3600.0))
+    if over == "websocket":
+        return VoiceSocket(f"ws://{host}/v1/voice", access)
+    return Realtime(f"ws://{host}/v1/realtime?model=paced", access=access)
 
 
 class HttpStream:
@@ -123,11 +132,10 @@ class HttpStream:
 
 
 class SocketStream:
-    """A reply of the voice WebSocket: the words of a text, and the same speech in messages."""
+    """A reply over a WebSocket: the words of a text, and the same speech in messages."""
 
-    def __init__(self, loop: ReadingLoop, where: Where, host: str) -> None:
-        access = Access(timeouts=Timeouts(turn_s=3600.0))
-        self._line = SocketLine(loop, where, VoiceSocket(f"ws://{host}/v1/voice", access))
+    def __init__(self, loop: ReadingLoop, where: Where, target: SocketTarget) -> None:
+        self._line = SocketLine(loop, where, target)
         self._loop = loop
         self._turn: SocketTurn | None = None
         self.open = self._line.open

@@ -80,6 +80,7 @@ class SearchSettings:
     precision: float
     at_least: int | None
     least: int
+    first: int
     seed: int
 
 
@@ -95,7 +96,9 @@ def replay_search(
 
     Raises `ResultsError` for a level that cannot be judged.
     """
-    search = find_capacity(of.most, of.precision, at_least=of.at_least, least=of.least)
+    search = find_capacity(
+        of.most, of.precision, at_least=of.at_least, least=of.least, first=of.first
+    )
     found: list[RecordedLevel] = []
     probe = next(search)
     for place, level in enumerate(levels):

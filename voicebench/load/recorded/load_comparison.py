@@ -33,7 +33,7 @@ OTHER_MEANING = (
     *("think", "speech", "turns", "interrupt", "history", "trace", "gates", "quick", "ramp_s"),
 )
 """Settings of ``load`` whose difference changes the meaning of a capacity or a share."""
-SHOWN = ("seed", "for_s", "max_callers", "precision", "at_least", "drain_s")
+SHOWN = ("seed", "for_s", "max_callers", "first_callers", "precision", "at_least", "drain_s")
 """Other settings of ``load``, which are shown if they differ."""
 OFFERS = ("callers", "calls_per_s", "turns_per_s", "trace")
 UNDECIDED = "undecided"

@@ -206,6 +206,7 @@ def read_load_run(
             if load.get("at_least") is None
             else int(number_in(load, "at_least") or 1),
             least=int(number_in(stored, "least") or 1),
+            first=int(number_in(load, "first_callers") or 1),
             seed=int(number_in(load, "seed") or 0),
         )
         replay = replay_search(levels, turns, judged_by, search)

@@ -26,7 +26,13 @@ def run_capacity(
     load = job.settings.load
     first_rule = LevelRule(job.gates, job.block_s, ERROR)
     least = least_decidable(job)
-    search = find_capacity(load.max_callers, load.precision, at_least=load.at_least, least=least)
+    search = find_capacity(
+        load.max_callers,
+        load.precision,
+        at_least=load.at_least,
+        least=least,
+        first=load.first_callers,
+    )
     with open_level_run(job, first_rule, watch) as run:
         answer: CapacityAnswer | None = None
         try:

@@ -9,20 +9,22 @@ from __future__ import annotations
 import math
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 from voicebench.errors import UsageError
+from voicebench.load.reading.reading_choice import Over
 from voicebench.machine.environment import usable_core_numbers
 
 MOST_RECEIVING = 150
 """Replies that one process can receive at once and time exactly (docs/how-to/load.md)."""
 COMFORTABLE = 75
 """Receiving turns of a process before another process is started, if a core is free."""
-MOST_READING = 1000
+MOST_READING: Mapping[Over, int] = {"http": 1000, "websocket": 1000, "realtime": 500}
 """Replies that one process with a reading loop can receive at once and time exactly."""
-COMFORTABLE_READING = 400
+COMFORTABLY_READ = 0.4
+"""The share of them before another process is started, if a core is free."""
 LITTLE_PRIORITY = 10
 """The nice value: a tenth of the time of a program that never waits."""
 NICE_0_AS_LIMIT = 20
@@ -62,14 +64,13 @@ def choose_cores(
     *,
     wanted: int | None = None,
     in_process: bool = False,
-    reads: bool = False,
+    reads: Over | None = None,
 ) -> ClientCores:
     """Return the cores for about ``receiving`` replies at once from servers at ``hosts``.
 
     ``wanted`` is the number of processes, if the user chose it. ``in_process``: the engines are in
-    the client's process, so there is one, on all cores. ``reads``: one reading loop a process, not
-    a thread a call. Raises `UsageError` if the cores are too
-    few.
+    the client's process, so there is one, on all cores. ``reads``: one reading loop a process, of
+    this transport, not a thread a call. Raises `UsageError` if the cores are too few.
     """
     usable = usable_core_numbers()
     is_here = any(is_this_machine(host) for host in hosts)
@@ -83,8 +84,9 @@ def choose_cores(
             f"set load.processes = {len(free)} or less",
         )
     most, comfortable = MOST_RECEIVING, COMFORTABLE
-    if reads:
-        most, comfortable = MOST_READING, COMFORTABLE_READING
+    if reads is not None:
+        most = MOST_READING[reads]
+        comfortable = round(COMFORTABLY_READ * most)
     processes = wanted or min(len(free), max(math.ceil(receiving / comfortable), 1))
     if receiving > most * processes:
         raise UsageError(

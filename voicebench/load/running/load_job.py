@@ -27,7 +27,7 @@ from voicebench.load.interruption import read_interruption
 from voicebench.load.level_rule import LEAST_BLOCKS
 from voicebench.load.level_times import level_times
 from voicebench.load.load_gate import LoadGate, load_gates
-from voicebench.load.reading.reading_choice import is_readable
+from voicebench.load.reading.reading_choice import Over, transport_of
 from voicebench.load.running.client_cores import ClientCores, choose_cores
 from voicebench.load.running.refusals import (
     callers_at_once,
@@ -227,7 +227,7 @@ def client_cores(job: LoadJob, arrivals: Arrivals, machines: int = 1) -> ClientC
         wanted=settings.load.processes,
         in_process=not is_spoken(settings)
         and bool(kind_of(settings).models(settings, voice_only=False)),
-        reads=is_read(job),
+        reads=transport_read(job),
     )
 
 
@@ -239,12 +239,12 @@ def _at_once(job: LoadJob, arrivals: Arrivals) -> float:
     return receiving_at_once(arrivals, job.behaviour, reply_s)
 
 
-def is_read(job: LoadJob) -> bool:
-    """Return whether one reading loop a process can take the target, without a thread a call.
+def transport_read(job: LoadJob) -> Over | None:
+    """Return the transport by which one reading loop a process takes the target.
 
-    Earlier messages of a call need a thread.
+    None if it has a thread a call. Earlier messages of a call need one.
     """
-    return not job.settings.load.history and is_readable(job.settings)
+    return None if job.settings.load.history else transport_of(job.settings)
 
 
 def least_decidable(job: LoadJob) -> int:

@@ -19,6 +19,7 @@ import psutil
 import voicebench
 from voicebench.errors import UsageError, VoicebenchError
 from voicebench.load.level_rule import ClientState
+from voicebench.load.reading.reading_choice import Over
 from voicebench.load.running.client_cores import choose_cores
 from voicebench.load.running.client_processes import ClientProcesses
 from voicebench.load.running.client_watch import ClientWatch
@@ -50,7 +51,7 @@ class MachineNeeds:
     """Where servers listen that may be on this machine."""
     processes: int | None
     in_process: bool
-    reads: bool
+    reads: Over | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,14 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from voicebench.agents.agent_kinds import agent_kind
-from voicebench.checks.many_streams import Over, measure_streams
+from voicebench.checks.many_streams import measure_streams
 from voicebench.errors import CannotMeasure, UsageError
 from voicebench.load.call_plan import LoadPlan
 from voicebench.load.level_rule import LevelRule
+from voicebench.load.reading.reading_choice import Over
 from voicebench.load.running.client_cores import MOST_READING, ClientCores, is_this_machine
 from voicebench.load.running.level_task import LevelTask
-from voicebench.load.running.load_job import LoadJob, client_cores, is_read
+from voicebench.load.running.load_job import LoadJob, client_cores, transport_read
 from voicebench.load.running.local_engine import LocalEngine
 from voicebench.load.running.machine_clients import MachineNeeds
 from voicebench.load.running.machines_engine import MachinesEngine
@@ -150,7 +151,7 @@ def _local(
     texts = prompts_for(settings, "en").measured
     check_same_server(settings, [machine.facts.host for machine in machines])
     cores = client_cores(job, job.arrivals, max(len(machines), 1))
-    reads = is_read(job)
+    reads = transport_read(job)
 
     def new_task(plan: LoadPlan, level: int) -> LevelTask:
         return LevelTask(
@@ -161,7 +162,7 @@ def _local(
             rule.metrics(),
             audible_rule(settings.audible),
             secrets_of(settings),
-            reads,
+            reads is not None,
             fault_port=way.fault_port,
         )
 
@@ -180,12 +181,12 @@ def _local(
             "target": description,
             "clock": "real",
             "client": cores.describe() | {"engine": "reader" if reads else "threads"},
-            "reader_error": _reader_error(job, cores) if reads and not machines else None,
+            "reader_error": _reader_error(job, cores, reads) if reads and not machines else None,
         },
     )
 
 
-def _needs(job: LoadJob, settings: Settings, machines: int, *, reads: bool) -> MachineNeeds:
+def _needs(job: LoadJob, settings: Settings, machines: int, *, reads: Over | None) -> MachineNeeds:
     """Return what each of ``machines`` machines needs for its part of the replies."""
     load = job.settings.load
     return MachineNeeds(
@@ -198,16 +199,15 @@ def _needs(job: LoadJob, settings: Settings, machines: int, *, reads: bool) -> M
     )
 
 
-def _reader_error(job: LoadJob, cores: ClientCores) -> dict[str, object]:
+def _reader_error(job: LoadJob, cores: ClientCores, over: Over) -> dict[str, object]:
     """Return the reader's own error with as many streams as one process will receive, for a second.
 
     It is measured on this machine just before the first level.
     """
     arrivals, load = job.arrivals, job.settings.load
     receiving = receiving_at_once(arrivals, job.behaviour, load.reply_s)
-    streams = min(max(math.ceil(receiving / len(cores.of_processes)), 1), MOST_READING)
+    streams = min(max(math.ceil(receiving / len(cores.of_processes)), 1), MOST_READING[over])
     try:
-        over: Over = "http" if job.settings.run.target == "cascade" else "websocket"
         return measure_streams(streams, SECONDS_OF_ERROR, over=over).as_dict()
     except (CannotMeasure, UsageError) as error:
         return {"not_measured": str(error)}

@@ -12,9 +12,25 @@ from typing import Literal
 MessageKind = Literal["text", "binary"]
 
 _KINDS: dict[int, MessageKind] = {1: "text", 2: "binary"}
+_WHOLE: dict[int, MessageKind] = {0x81: "text", 0x82: "binary"}
+"""The first byte of a message in one frame."""
 _FIRST_CONTROL = 8
 _FINAL, _OPCODE, _LENGTH = 0x80, 0x0F, 0x7F
 _LENGTH_BYTES = {126: 2, 127: 8}
+
+
+def message_in(data: bytes) -> tuple[MessageKind, int] | None:
+    """Return the kind of the message that ``data`` is, and where its content begins.
+
+    None if it is not exactly one message in one frame without a flag of an extension.
+    """
+    if len(data) < 2:
+        return None
+    kind, length, begin = _WHOLE.get(data[0]), data[1], 2
+    if length in _LENGTH_BYTES:
+        begin += _LENGTH_BYTES[length]
+        length = int.from_bytes(data[2:begin])
+    return None if kind is None or begin + length != len(data) else (kind, begin)
 
 
 class FrameHeads:
@@ -27,6 +43,11 @@ class FrameHeads:
         self._head = bytearray()
         self._left = 0
         """Bytes of the frame's content that are still to come."""
+
+    @property
+    def is_between_frames(self) -> bool:
+        """Whether every frame that began is whole."""
+        return not self._left and not self._head
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the connection."""
