@@ -19,7 +19,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("--check", "--save-audio", "--script"),
     ),
     "Load": (
-        *("--max", "--precision", "--for", "--ramp", "--seed", "--interrupt", "--faults"),
+        *("--max", "--from", "--precision", "--for", "--ramp", "--seed", "--interrupt", "--faults"),
         *("--ray", "--soak", "--permitted", "--same-machine", "--dry-run"),
     ),
     "Sweep": ("--vary", "--replay"),
