@@ -82,6 +82,13 @@ def test_at_least_is_decided_exactly(true: int, wanted: int) -> None:
     assert found.verdict(wanted) is expected
 
 
+@given(st.integers(1, 400), st.integers(1, 400))
+def test_a_first_level_that_holds_saves_what_was_promised(true: int, first: int) -> None:
+    found = searched(certain(max(true, first)), first=first)
+    searching = [p for p, _ in found.probes if p.purpose in ("climb", "narrow")]
+    assert len(searching) <= planned_levels(400, 0.1, first)
+
+
 @given(st.integers(1, 300))
 def test_no_more_levels_are_held_than_were_promised(true: int) -> None:
     found = searched(certain(true))

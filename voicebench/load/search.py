@@ -127,9 +127,9 @@ class CapacityAnswer:
 Search = Generator[Probe, ProbeResult, CapacityAnswer]
 
 
-def planned_levels(most: int, precision: float) -> int:
-    """Return how many levels the climb and the narrowing hold at most."""
-    climb = math.ceil(math.log2(max(most, 2))) + 1
+def planned_levels(most: int, precision: float, first: int = 1) -> int:
+    """Return how many levels the climb and the narrowing hold at most, if ``first`` holds."""
+    climb = math.ceil(math.log2(max(most / min(first, most), 2))) + 1
     return climb + math.ceil(math.log2(math.log(2) / math.log1p(precision)))
 
 

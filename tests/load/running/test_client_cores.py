@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import queue
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from voicebench.errors import UsageError
 from voicebench.load.reading.reading_choice import Over
 from voicebench.load.running import client_cores
-from voicebench.load.running.client_cores import choose_cores, is_this_machine
+from voicebench.load.running.client_cores import away_from, choose_cores, is_this_machine
 
 HERE, ELSEWHERE = ["127.0.0.1"], ["voice.example.com"]
 
@@ -92,6 +94,30 @@ def test_which_hosts_are_this_machine(host: str, here: bool) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="Linux only")
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
+def test_the_parent_stays_off_the_clients_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # the cores that there are
+    before = os.sched_getaffinity(0)
+    if len(before) < 2:
+        pytest.skip("there is one core")
+    over, told = threading.Event(), queue.SimpleQueue[int]()
+    thread = threading.Thread(target=lambda: (told.put(threading.get_native_id()), over.wait()))
+    thread.start()
+    other = told.get()
+    try:
+        with away_from([min(before)]):
+            assert os.sched_getaffinity(0) == before - {min(before)}
+            assert os.sched_getaffinity(other) == before - {min(before)}
+        assert os.sched_getaffinity(other) == before
+        for nothing_to_leave in ([None], sorted(before)):
+            with away_from(nothing_to_leave):
+                assert os.sched_getaffinity(0) == before
+    finally:
+        over.set()
+        thread.join()
+    assert os.sched_getaffinity(0) == before
+
+
 def test_a_sealing_process_gives_way_and_can_hurry() -> None:
     code = (
         "import os; from voicebench.load.running.client_cores import give_way, hurry\n"

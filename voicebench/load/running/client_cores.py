@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import os
 import socket
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from voicebench.errors import UsageError
@@ -123,6 +123,31 @@ def stay_on(core: int | None) -> None:
     if core is not None and CAN_PIN:
         with suppress(OSError):  # the core may have been taken away since
             os.sched_setaffinity(0, {core})
+
+
+@contextmanager
+def away_from(cores: Iterable[int | None]) -> Iterator[None]:
+    """Keep all threads of this process off ``cores`` in this block, if it may use others.
+
+    The parent writes and judges turns, and would hold up a client whose core it shares.
+    """
+    before = set(usable_core_numbers())
+    left = before - set(cores)
+    if not (CAN_PIN and left and left < before):
+        yield
+        return
+    _move_threads(left)
+    try:
+        yield
+    finally:
+        _move_threads(before)
+
+
+def _move_threads(cores: set[int]) -> None:
+    with suppress(OSError):  # no /proc
+        for thread in os.listdir("/proc/self/task"):
+            with suppress(OSError):  # it has ended since
+                os.sched_setaffinity(int(thread), cores)
 
 
 def give_way() -> None:

@@ -258,7 +258,7 @@ def least_decidable(job: LoadJob) -> int:
 def capacity_cost(job: LoadJob) -> dict[str, float]:
     """Return what a search costs at most: levels, and seconds if each takes its shortest time."""
     load = job.settings.load
-    levels = planned_levels(load.max_callers, load.precision)
+    levels = planned_levels(load.max_callers, load.precision, load.first_callers)
     times = job.times(Population(1))
     short_s = times.first_s + LEAST_BLOCKS * job.block_s
     confirmed = job.cost(Population(load.max_callers), ERROR / 4)

@@ -7,12 +7,13 @@ once. It never stands between a caller and the target.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from voicebench.load.call_plan import LoadPlan
 from voicebench.load.level_rule import ClientState
 from voicebench.load.loaded_turn import LoadedTurn
-from voicebench.load.running.client_cores import ClientCores
+from voicebench.load.running.client_cores import ClientCores, away_from
 from voicebench.load.running.client_processes import ClientProcesses
 from voicebench.load.running.client_watch import ClientWatch
 from voicebench.load.running.level_clock import LevelClock
@@ -60,14 +61,16 @@ class LocalLevel:
     def __init__(self, engine: LocalEngine, task: LevelTask) -> None:
         self._engine = engine
         self._done: list[LoadedTurn] = []
+        self._apart = ExitStack()
         self._processes = ClientProcesses(task, Share(), engine.cores, self._take)
         try:
             self._processes.wait_until_ready()
             self._watch = ClientWatch(self._processes.process_numbers, engine.server_ports)
+            self._apart.enter_context(away_from(engine.cores.of_processes))
             self._clock = LevelClock.starting_in(LEAD_S)
             self._processes.begin(self._clock)
         except BaseException:
-            self._processes.close()
+            self.close()
             raise
         self._state = ClientState()
 
@@ -119,6 +122,7 @@ class LocalLevel:
 
     def close(self) -> None:
         """Stop the processes."""
+        self._apart.close()
         self._processes.close()
 
     def _take(self, sealed: SealedTurn) -> None:
