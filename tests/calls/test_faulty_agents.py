@@ -5,6 +5,7 @@ They run on a virtual clock, so a call of minutes takes no time.
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import replace
 
 import numpy as np
@@ -27,8 +28,10 @@ from voicebench.calls.conversation import Manners
 from voicebench.calls.line_sound import line_sound
 from voicebench.calls.running.placing import CallPlan, place_call
 from voicebench.calls.sealing import seal_call
+from voicebench.figures.columns import columns_of
 from voicebench.figures.metrics import compute
-from voicebench.turn.timeline import Timeline
+from voicebench.judging.call_noise import find_call_noise
+from voicebench.turn.timeline import Failure, Timeline
 
 RATE = 16_000
 STEPS = """
@@ -72,16 +75,22 @@ class EchoingAgent(ScriptedAgent):
 
 
 def called(
-    change: Change | None = None, agent: type[ScriptedAgent] = ScriptedAgent, **delays: float
+    change: Change | None = None,
+    agent: type[ScriptedAgent] = ScriptedAgent,
+    clock: VirtualCallClock | None = None,
+    steps: str = STEPS,
+    **delays: float,
 ) -> list[Timeline]:
-    clock = VirtualCallClock()
+    clock = clock or VirtualCallClock()
     script = AgentScript(**delays)
     changed = agent(script, clock) if change is None else ChangedAgent(script, clock, change)
-    read = parse_script(STEPS, "script")
+    read = parse_script(steps, "script")
     sound = line_sound(synthetic_voice(round(0.8 * RATE), RATE), RATE, "line")
-    plan = CallPlan(read, [sound] * 3, Manners(patience_ms=3000, longest_answer_ms=20_000))
+    plan = CallPlan(
+        read, [sound] * len(read.steps), Manners(patience_ms=3000, longest_answer_ms=20_000)
+    )
     turns = list(seal_call(place_call(changed, plan, 1, clock), 1, "measured").turns)
-    assert len(turns) == 3
+    assert len(turns) == len(read.steps)
     assert clock.now_ns() < 120e9
     return turns
 
@@ -171,6 +180,37 @@ def test_sound_faster_than_real_time_is_played_in_real_time() -> None:
 
 def test_sound_slower_than_real_time_is_named() -> None:
     assert "slower than real time" in reasons(called(speed_x=0.6, ignore_s=600.0))
+
+
+class FreezingClock(VirtualCallClock):
+    """The clock of a process that stands still for 0.9 s while the agent answers."""
+
+    def wait_until(self, at_ns: int) -> None:
+        froze_ns, for_ns = 1_800_000_000, 900_000_000
+        if self._now_ns < froze_ns <= at_ns:
+            self._now_ns = froze_ns + for_ns
+            while self._due and self._due[0][0] <= self._now_ns:
+                _, _, action = heapq.heappop(self._due)
+                action()  # it happened meanwhile, and is seen only now
+        super().wait_until(max(at_ns, self._now_ns))
+
+
+def test_a_wait_that_is_our_own_is_not_the_agents_fault() -> None:
+    delays = {"wait_s": 0.2, "reply_s": 0.0, "voice_s": 0.0, "speech_s": 0.8, "speed_x": 1.0}
+    line = '[[step]]\nsay = "one"\n'
+    turns = called(clock=FreezingClock(), steps=line, **delays)
+    assert not reasons(turns)
+    assert compute(turns[0])["caller_late_ms"] == pytest.approx(900, abs=21)
+    # One such turn among others, which are on time, invalidates the run too; failed turns count.
+    call = turns[0].call
+    assert call is not None
+    on_time = replace(turns[0], call=replace(call, late_ns=1_000_000))
+    late = replace(turns[0], failure=Failure("no answer", "timeout", "audio"))
+    assert not find_call_noise(columns_of([on_time] * 30))
+    (noise,) = find_call_noise(columns_of([*[on_time] * 29, late]))
+    assert noise.invalidates
+    assert "in 1 of 30 turns" in noise.finding
+    assert not find_call_noise(columns_of([*[on_time] * 120, late]))  # less than 1 %
 
 
 def test_an_echo_is_not_an_answer() -> None:

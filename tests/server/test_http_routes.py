@@ -201,7 +201,6 @@ def user(text: object) -> dict[str, object]:
     [
         ({"messages": []}, "messages"),
         ({"messages": [user("")]}, "messages.0.content"),
-        ({"messages": [{"role": "system", "content": "a"}]}, "messages"),
         ({"messages": [said("assistant", "a"), user("b")]}, "messages"),
         ({"messages": [user("a"), said("assistant", "b")]}, "messages"),
         ({"messages": [user("a"), said("system", "b"), user("c")]}, "messages"),
@@ -225,8 +224,8 @@ def test_a_bad_request_for_a_reply_is_told_which_part_is_bad(
 class Remembers(Scripted):
     """An engine that keeps in mind what it was asked, as a model in process is asked it."""
 
-    def __init__(self) -> None:
-        super().__init__(words("Fine."))
+    def __init__(self, answers: int = 1) -> None:
+        super().__init__(*[words("Fine.")] * answers)
         self.asked: list[AnswerRequest] = []
 
     def served(self) -> ServedCascade:
@@ -251,6 +250,24 @@ def test_a_conversation_is_what_was_said_before_and_the_last_word_of_the_user() 
     assert answer.json()["choices"][0]["message"]["content"] == "Fine."
     earlier = (PastMessage("user", "Hello.\n\nAre you there?"), PastMessage("assistant", "Yes."))
     assert model.asked == [AnswerRequest("Well?", "Be brief.\n\nBe kind.", earlier=earlier)]
+
+
+def test_instructions_without_words_of_the_user_are_answered() -> None:
+    model = Remembers(3)
+    before = [user("Hello."), said("assistant", "Hi.")]
+    told = said("developer", "Ask whether the caller is there.")
+    with server(model.served()) as url:
+        for messages in ([told], [*before, told], [before[0], told]):
+            body = {"model": "default", "messages": messages}
+            answer = httpx.post(f"{url}/v1/chat/completions", json=body, trust_env=False)
+            assert answer.json()["choices"][0]["message"]["content"] == "Fine."
+    earlier = (PastMessage("user", "Hello."), PastMessage("assistant", "Hi."))
+    instruction = "Ask whether the caller is there."
+    assert model.asked == [
+        AnswerRequest("", instruction),
+        AnswerRequest("", instruction, earlier=earlier),
+        AnswerRequest("Hello.", instruction),
+    ]
 
 
 def test_an_odd_conversation_is_refused_in_words(client: httpx.Client) -> None:

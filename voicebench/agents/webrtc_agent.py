@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from voicebench.agents.opus_sound import LOOKAHEAD_MS, RATE
 from voicebench.agents.rtvi import CLIENT_READY, RtviEvents
 from voicebench.agents.webrtc_line import WebRtcLine
-from voicebench.calls.agent_events import AgentAudio, AgentFailed, EmitAgentEvent
+from voicebench.calls.agent_events import AgentAudio, AgentFailed, EmitAgentEvent, FrameSentLate
 from voicebench.remote.connection.access import Access, address_of
 from voicebench.remote.connection.http import HttpService
 from voicebench.remote.formats.json_text import json_object, text_at
@@ -85,7 +85,12 @@ class WebRtcCall:
         self._emit = emit
         self._rtvi = RtviEvents()
         self._line = WebRtcLine(
-            self._take_sound, self._take_text, self._fail, loopback=loopback, greeting=CLIENT_READY
+            self._take_sound,
+            self._take_text,
+            self._fail,
+            lambda late_s: emit(FrameSentLate(round(late_s * 1e9))),
+            loopback=loopback,
+            greeting=CLIENT_READY,
         )
 
     def offer(self) -> str:

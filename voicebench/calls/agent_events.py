@@ -69,6 +69,16 @@ class ReplyText:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameSentLate:
+    """A frame of the caller left ``late_ns`` after it was given away to be sent: our lateness.
+
+    A client that sends in a thread of its own emits it. It is no event of the agent.
+    """
+
+    late_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class AgentFailed:
     """The call cannot go on. ``reason`` is one sentence with the agent's name or URL."""
 
@@ -83,6 +93,7 @@ AgentEvent = (
     | SpeechEndSeen
     | CallerTranscript
     | ReplyText
+    | FrameSentLate
     | AgentFailed
 )
 

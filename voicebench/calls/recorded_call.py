@@ -6,6 +6,7 @@ gets its window of them.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from voicebench.calls.agent_events import (
     AgentAudio,
     AgentCleared,
     CallerTranscript,
+    FrameSentLate,
     ReplyComplete,
     ReplyText,
     SpeechEndSeen,
@@ -27,6 +29,7 @@ from voicebench.calls.heard import HeardTrack, StampedAgentEvent, heard_track
 from voicebench.calls.line_sound import FRAMES_PER_S, LineSound
 from voicebench.figures.call_course import answer_ns
 from voicebench.turn.call_turn import LEVEL_STEP_NS, LOUDEST, CallText, CallTurn, Stretch
+from voicebench.turn.playback import Stall
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -126,8 +129,7 @@ def _turn(
         spoken_from = call.sent_ns[min(last, played.frame + sound.first_frame)]
         spoken_until = call.sent_ns[min(last, played.frame + sound.last_frame)]
         runs = tuple(_spoken(call, played.frame, run) for run in sound.runs)
-        frames = range(played.frame, min(last + 1, played.frame + len(sound.frames)))
-        late_ns = max((call.sent_ns[k] - (k + 1) * FRAME_NS for k in frames), default=0)
+        late_ns = _late_ns(call, start_ns, end_ns)
     turn = CallTurn(
         call=call.number,
         step=played.number + 1,
@@ -154,24 +156,43 @@ def _turn(
         cleared_ns=_moments(within, AgentCleared),
         completed_ns=_moments(within, ReplyComplete),
         arrived_ns=_moments(within, AgentAudio),
-        late_ns=max(0, late_ns),
+        late_ns=late_ns,
         skipped=played.skipped,
         caller_levels=_levels(tracks.caller, tracks.caller_rate, start_ns, end_ns),
         agent_levels=_levels(tracks.agent.pcm, tracks.agent.sample_rate, start_ns, end_ns),
     )
-    return replace(turn, stalled_ms=_stalled_ms(turn, tracks.agent))
+    return replace(turn, stalled_ms=_stalled_ms(call, turn, tracks.agent))
 
 
-def _stalled_ms(turn: CallTurn, agent: HeardTrack) -> float:
-    """Return how long the listener waited in the middle of the answer."""
+def _late_ns(call: RecordedCall, start_ns: float, end_ns: float) -> int:
+    """Return our own worst delay in a part of the call: of a frame, silence included."""
+    first, after = bisect_left(call.sent_ns, start_ns), bisect_right(call.sent_ns, end_ns)
+    delays = [call.sent_ns[k] - (k + 1) * FRAME_NS for k in range(first, after)]
+    behind = [
+        one.event.late_ns
+        for one in call.events
+        if isinstance(one.event, FrameSentLate) and start_ns <= one.at_ns <= end_ns
+    ]
+    return max([0, *delays, *behind])
+
+
+def _stalled_ms(call: RecordedCall, turn: CallTurn, agent: HeardTrack) -> float:
+    """Return how long the listener waited in the middle of the answer, for the agent.
+
+    What came while we were late ourselves was stamped late: that wait is not the agent's.
+    """
     answered = answer_ns(turn)
     if answered is None:
         return 0.0
     return sum(
-        stall.duration_ns / 1e6
+        max(0, stall.duration_ns - _late_ns(call, stall.start_ns, _end_ns(stall) + FRAME_NS)) / 1e6
         for stall in agent.stalls
-        if answered <= stall.start_ns and stall.start_ns + stall.duration_ns < turn.end_ns
+        if answered <= stall.start_ns and _end_ns(stall) < turn.end_ns
     )
+
+
+def _end_ns(stall: Stall) -> float:
+    return stall.start_ns + stall.duration_ns
 
 
 def _unplayed(call: RecordedCall, number: int) -> CallTurn:

@@ -238,7 +238,8 @@ CALL_METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "caller_late_ms",
-        "The largest delay of a frame of the caller against its schedule: our own lateness.",
+        "The largest delay of a frame of the caller, silence included, against its schedule: our "
+        "own lateness.",
         _played(lambda call: call.late_ns / NS_PER_MS, *PLAYED),
         kinds=PLAYED,
     ),

@@ -45,6 +45,7 @@ TRAITS: Mapping[str, Callable[[Timeline], float | None]] = {
     "prompt_tokens": lambda turn: turn.prompt_tokens,
     "cached_tokens": lambda turn: turn.cached_tokens,
     "call": lambda turn: turn.call.call if turn.call else None,
+    "caller_late": lambda turn: turn.call.late_ns / NS_PER_MS if turn.call else None,
     "call_kind": lambda turn: CALL_KINDS.index(turn.call.kind) if turn.call else None,
     "cpu_others": _machine(lambda state: state.cpu_others),
     "clock_mhz": _machine(lambda state: state.clock_mhz),
@@ -55,7 +56,8 @@ TRAITS: Mapping[str, Callable[[Timeline], float | None]] = {
 }
 """``waited_ms`` is how long the turn waited for new connections. ``tokens_counted`` and
 ``tokens_seen`` are set only if the model's count of tokens cannot be that of the text. ``call`` is
-the number of a spoken call, ``call_kind`` the place in `voicebench.figures.metric.CALL_KINDS`. The
+the number of a spoken call, ``caller_late`` is its ``caller_late_ms``, also of a failed turn, and
+``call_kind`` the place in `voicebench.figures.metric.CALL_KINDS`. The
 last six are those of `voicebench.turn.timeline.MachineState`."""
 
 

@@ -85,7 +85,8 @@ class ChatRequest(_Request):
             min_length=1,
             max_length=MAX_MESSAGES,
             description="System messages, if any, then the conversation. The user begins and ends "
-            "it. Successive messages of one role are joined. Together at most "
+            "it. Successive messages of one role are joined. System and developer messages are "
+            "the same; one without words of the user behind it is answered too. Together at most "
             f"{MAX_CONVERSATION_CHARACTERS:,} characters.",
         ),
     ]
@@ -111,12 +112,15 @@ class ChatRequest(_Request):
                 param="messages",
                 code="string_too_long",
             )
-        system = list(itertools.takewhile(lambda message: message[0] in _INSTRUCTING, texts))
-        *earlier, last = _conversation(texts[len(system) :])
+        system, spoken = _instructions_apart(texts)
+        if texts[-1][0] in _INSTRUCTING and (not spoken or spoken[-1][0] == "assistant"):
+            # An agent greets so, or speaks again, without a word of its user.
+            spoken.append(("user", ""))
+        *earlier, last = _conversation(spoken)
         limits = [limit for limit in (self.max_tokens, self.max_completion_tokens) if limit]
         return AnswerRequest(
             prompt=last.text,
-            system_prompt="\n\n".join(text for _, text in system) if system else None,
+            system_prompt="\n\n".join(system) or None,
             max_tokens=min(limits, default=None),
             earlier=tuple(earlier),
         )
@@ -132,6 +136,16 @@ class ChatRequest(_Request):
                     param=name,
                     code="unsupported_parameter",
                 )
+
+
+def _instructions_apart(
+    texts: Sequence[tuple[str, str]],
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return the instructions before and behind the conversation, and the conversation."""
+    spoken = [number for number, (role, _) in enumerate(texts) if role not in _INSTRUCTING]
+    first, behind = (spoken[0], spoken[-1] + 1) if spoken else (len(texts), len(texts))
+    told = [text for _, text in (*texts[:first], *texts[behind:])]
+    return told, list(texts[first:behind])
 
 
 def _conversation(texts: Sequence[tuple[str, str]]) -> list[PastMessage]:

@@ -23,7 +23,7 @@ CALL_GATES = (
 class EarsSettings(SettingsSection):
     """When the agent in this process answers, and when it stops (`call`, `serve --ears`)."""
 
-    pause_ms: Annotated[float, Field(ge=100, le=5000)] = 200.0
+    pause_ms: Annotated[float, Field(ge=100, le=5000)] = 240.0
     """Silence that ends the caller's turn where the models are sure that he has finished. Shorter
     answers sooner, and answers into pauses more often."""
     unsure_ms: Annotated[float, Field(ge=100, le=10_000)] = 800.0

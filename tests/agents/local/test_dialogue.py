@@ -86,11 +86,11 @@ class Call:
 
 
 def test_a_reply_on_suspicion_is_heard_when_the_turn_is_over_and_not_before() -> None:
-    call = Call().wait(200).speak(1000).wait(60).answer("What time is it?").replied()
+    call = Call().wait(240).speak(1000).wait(60).answer("What time is it?").replied()
     assert call.kinds() == [CallerTranscript]
     call.wait(100)
     assert call.kinds() == [CallerTranscript]
-    call.wait(60)
+    call.wait(100)
     assert call.kinds()[1:] == [
         SpeechEndSeen,
         CallerTranscript,
@@ -108,7 +108,7 @@ def test_a_reply_on_suspicion_is_heard_when_the_turn_is_over_and_not_before() ->
 def test_without_suspicion_the_reply_begins_when_the_turn_is_over() -> None:
     call = Call(TurnPolicy(on_suspicion=False)).speak(1000).wait(60).answer("What time is it?")
     assert call.replies == []
-    call.wait(200)
+    call.wait(240)
     assert [reply.prompt for reply in call.replies] == ["What time is it?"]
 
 
@@ -120,7 +120,7 @@ def test_a_pause_inside_a_sentence_discards_the_reply_and_what_it_cost_is_counte
     found = call.dialogue.suspicion
     assert (found.begun, found.discarded, found.discarded_tokens) == (1, 1, 3)
     assert found.discarded_work_ms == 7.0
-    call.wait(60).answer("I would like to book a table for four.").replied().wait(200)
+    call.wait(60).answer("I would like to book a table for four.").replied().wait(240)
     assert AgentAudio in call.kinds()
     assert call.replies[1].prompt == "I would like to book a table for four."
     assert AgentCleared not in call.kinds()  # nothing of the first was ever heard
@@ -135,7 +135,7 @@ def test_the_recogniser_is_not_given_the_silence_of_a_pause() -> None:
 @pytest.mark.parametrize(
     ("text", "probability", "silence_ms"),
     [
-        ("What time is it?", SURE, 200),
+        ("What time is it?", SURE, 240),
         ("What time is it?", 0.12, 800),
         ("What time is it?", UNSURE, 1000),
         ("I would like to", SURE, 1400),
@@ -178,7 +178,7 @@ def test_an_answer_to_an_old_question_is_not_taken() -> None:
 
 def answered() -> Call:
     """Return a call whose agent has begun to speak for two seconds."""
-    call = Call().speak(1000).wait(60).answer("What time is it?").replied().wait(200)
+    call = Call().speak(1000).wait(60).answer("What time is it?").replied().wait(240)
     assert call.dialogue.is_heard
     call.events.clear()
     return call
@@ -189,7 +189,7 @@ def test_words_over_the_agent_stop_it_and_are_the_next_turn() -> None:
     assert call.kinds() == [AgentCleared]
     assert call.replies[0].is_discarded
     assert not call.dialogue.is_heard
-    call.speak(560).wait(40).answer("Wait, stop it please.").replied().wait(200)
+    call.speak(560).wait(40).answer("Wait, stop it please.").replied().wait(240)
     assert call.replies[1].prompt == "Wait, stop it please."
     # The history has what was heard of the first answer, not all of it.
     user, assistant = call.replies[1].earlier
@@ -235,19 +235,19 @@ def test_words_that_were_looked_for_are_no_transcript_of_the_interruption() -> N
     call.speak(480)
     assert call.kinds() == [AgentCleared]  # so long that no words were needed
     call.dialogue.looked(looked_for, "Wait please")
-    call.speak(400).wait(40).answer("Wait, please tell me about bread.").replied().wait(200)
+    call.speak(400).wait(40).answer("Wait, please tell me about bread.").replied().wait(240)
     assert [reply.prompt for reply in call.replies[1:]] == ["Wait, please tell me about bread."]
 
 
 def test_yes_is_an_answer_once_the_agent_has_ended() -> None:
     call = answered().wait(2000)
-    call.speak(300).wait(40).answer("Yes.").replied().wait(200)
+    call.speak(300).wait(40).answer("Yes.").replied().wait(240)
     assert call.replies[1].prompt == "Yes."
     assert AgentAudio in call.kinds()
 
 
 def test_an_answer_whose_sound_comes_too_slowly_is_interrupted_too() -> None:
-    call = Call().speak(1000).wait(60).answer("What time is it?").wait(200)
+    call = Call().speak(1000).wait(60).answer("What time is it?").wait(240)
     reply = call.replies[0]
     call.dialogue.replied(reply, AudioChunk(np.ones(100, np.float32), 1000))
     call.wait(500)
@@ -267,16 +267,16 @@ def test_a_noise_in_silence_is_no_turn() -> None:
 
 
 def test_a_caller_who_goes_on_after_the_end_was_seen_takes_the_answer_back() -> None:
-    call = Call().speak(1000).wait(60).answer("What time is it?").wait(200)
+    call = Call().speak(1000).wait(60).answer("What time is it?").wait(240)
     assert SpeechEndSeen in call.kinds()
     call.speak(500)
     assert call.kinds()[-1] is AgentCleared
-    call.wait(40).answer("What time is it in Rome?").replied().wait(200)
+    call.wait(40).answer("What time is it in Rome?").replied().wait(240)
     assert call.replies[1].prompt == "What time is it in Rome?"
     assert call.replies[1].earlier == ()
 
 
 def test_a_failed_reply_fails_the_call_with_its_reason() -> None:
-    call = Call().speak(1000).wait(60).answer("What time is it?").wait(200)
+    call = Call().speak(1000).wait(60).answer("What time is it?").wait(240)
     call.dialogue.replied(call.replies[0], TurnFailed("out of memory", "engine", "llm"))
     assert call.events[-1] == AgentFailed("out of memory")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+from scripted_engines import Scripted
+
+from voicebench.agents.local.local_agent import Ears, LocalAgent
 from voicebench.agents.local.local_opening import turn_policy
 from voicebench.agents.local.turn_policy import TurnPolicy
 from voicebench.settings import load_settings
+from voicebench.targets.cascade import Cascade
 
 
 def test_the_default_settings_are_the_usual_policy() -> None:
@@ -29,3 +34,12 @@ def test_a_caller_who_may_go_on_is_not_answered_sooner_than_one_who_is_done() ->
     given = {"ears.pause_ms": 1000.0, "ears.unsure_ms": 300.0}
     found = turn_policy(load_settings(None, given).settings)
     assert found.sure_ms == found.likely_ms < found.unlikely_ms < found.open_ms
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_engines_that_were_given_are_not_closed_with_the_agent(own: bool) -> None:
+    llm, tts = Scripted(), Scripted()
+    cascade = Cascade(llm, tts, first_words=3, later_words=8)
+    ears = object.__new__(Ears)  # nobody speaks
+    LocalAgent(ears, cascade, closes_cascade=own).close()
+    assert (llm.closed, tts.closed) == (own, own)

@@ -47,6 +47,16 @@ def test_missing_silence_is_put_behind_the_speech() -> None:
     np.testing.assert_array_equal(given[1], given[2])
 
 
+def test_the_features_of_shorter_speech_are_the_last_ones_of_all_eight_seconds() -> None:
+    session = Listening()
+    speech = np.random.default_rng(1).standard_normal(20_000).astype(np.float32)
+    TurnEnd(session, TABLE).probability(speech, 3_200)
+    whole = np.pad(speech, (HEARD_SAMPLES - speech.size, 0))
+    features = log_mel((whole - whole.mean()) / np.sqrt(whole.var() + np.float32(1e-7)))
+    given = session.features[0]
+    np.testing.assert_allclose(given, features[:, -given.shape[1] :], atol=1e-5)
+
+
 @pytest.mark.models
 def test_with_eight_seconds_the_graph_gives_what_its_makers_give() -> None:
     rng = np.random.default_rng(1)

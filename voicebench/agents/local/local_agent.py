@@ -207,10 +207,16 @@ class LocalAgent:
         cascade: Cascade,
         policy: TurnPolicy | None = None,
         device: DeviceQueue | None = None,
+        *,
+        closes_cascade: bool = False,
     ) -> None:
-        """Join them; ``device`` is the queue of others that use the same engines."""
+        """Join them; ``device`` is the queue of others that use the same engines.
+
+        ``closes_cascade``: the cascade is this agent's alone, and is closed with it.
+        """
         self._ears = ears
         self._cascade = cascade
+        self._closes_cascade = closes_cascade
         self._device = device or shared_device(cascade)
         self._policy = policy or TurnPolicy()
         self._numbers = itertools.count(1)
@@ -264,5 +270,6 @@ class LocalAgent:
         }
 
     def close(self) -> None:
-        """Release the engines."""
-        self._cascade.close()
+        """Release the engines, if they are its own."""
+        if self._closes_cascade:
+            self._cascade.close()

@@ -43,7 +43,8 @@ def open_local_agent(
     Raises a `voicebench.errors.VoicebenchError` if that fails.
     """
     ears = Ears(say)
-    agent = LocalAgent(ears, open_cascade(settings, say), policy or turn_policy(settings))
+    cascade = open_cascade(settings, say)
+    agent = LocalAgent(ears, cascade, policy or turn_policy(settings), closes_cascade=True)
     say("warming up")
     agent.warm_up()
     return agent

@@ -47,7 +47,7 @@ class TurnPolicy:
 
     sure: float = 0.3
     likely: float = 0.1
-    sure_ms: float = 200.0
+    sure_ms: float = 240.0
     likely_ms: float = 800.0
     unlikely_ms: float = 1000.0
     open_ms: float = 1400.0

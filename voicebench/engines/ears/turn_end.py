@@ -53,8 +53,8 @@ class TurnEnd:
         heard = pcm[-(HEARD_SAMPLES - behind) :]
         padded = np.pad(heard, (HEARD_SAMPLES - behind - heard.size, behind))
         spread = np.sqrt(padded.var() + np.float32(1e-7))
-        features = log_mel((padded - padded.mean()) / spread)
         count = min(-(-(heard.size + behind + BEFORE_SAMPLES) // (2 * HOP)), len(self._positions))
-        given = np.ascontiguousarray(features[None, :, -2 * count :])
+        # What is left out is silence, like what is left of it: no feature changes.
+        given = log_mel((padded[-2 * HOP * count :] - padded.mean()) / spread)[None]
         (found,) = self._session.run(None, {FRAMES: given, POSITIONS: self._positions[-count:]})
         return float(found[0, 0])
