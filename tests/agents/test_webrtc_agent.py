@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from loopback import Peer, closed_port, serving
 
+from voicebench.agents import SendsPackets
 from voicebench.agents.agent_kinds import agent_kind
 from voicebench.agents.opus_sound import RATE, OpusEncoder, OpusSound
 from voicebench.agents.rtvi import RtviEvents
 from voicebench.agents.scripted_agent import AgentScript
 from voicebench.audio.synthetic_voice import synthetic_voice
 from voicebench.calls.agent_events import AgentAudio, AgentEvent, AgentFailed, ReplyComplete
+from voicebench.calls.packet_way import PacketWay
 from voicebench.checks.scripted_agent_server import TimedAgent
 from voicebench.checks.scripted_webrtc_agent import answering_offers
 from voicebench.errors import CannotMeasure, EngineError, UsageError
@@ -62,6 +64,40 @@ def test_the_missing_extra_is_one_line_with_its_command(monkeypatch: pytest.Monk
         agent_kind(url).check(url, SETTINGS)
     assert "agents behind WebRTC: not installed (no module 'aiortc')" in str(refused.value)
     assert "voicebench-latency[webrtc]" in refused.value.remedy
+
+
+class Counting(TimedAgent):
+    """An agent that counts the frames that it hears."""
+
+    heard = 0
+
+    def open_call(self, emit):  # type: ignore[no-untyped-def]
+        call = super().open_call(emit)
+        hear = call.hear
+
+        def counted(frame):  # type: ignore[no-untyped-def]
+            Counting.heard += 1
+            hear(frame)
+
+        call.hear = counted
+        return call
+
+
+def test_packets_that_the_script_loses_are_not_heard() -> None:
+    sent = 60
+    with (
+        answering_offers(lambda: Counting(AgentScript(), RATE)) as url,
+        closing(agent_kind(url).open(url, SETTINGS, lambda _line: None)) as agent,
+    ):
+        assert isinstance(agent, SendsPackets)
+        agent.packets = PacketWay(loss=0.5, jitter_ms=5.0)
+        assert agent.describe()["packet_loss"] == 0.5
+        call = agent.open_call(lambda _event: None)
+        for _ in range(sent):
+            call.hear(np.zeros(RATE // 50, dtype=np.int16))
+            time.sleep(0.02)
+        call.hang_up()
+    assert 0 < Counting.heard < 0.8 * sent
 
 
 class HangingUp(TimedAgent):

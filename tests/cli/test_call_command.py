@@ -58,6 +58,25 @@ def test_a_script_without_lines(
     assert not list(results.glob("*"))
 
 
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("loss = 0.02", "loss 0.02 is no share of 0 to 50 %; write for example loss = '2%'"),
+        ('loss = "60%"', "loss '60%' is no share of 0 to 50 %"),
+        ('jitter = "5s"', "jitter is longer than 1000 ms"),
+        ('loss = "2%"\nseed = -1', "seed -1 is no whole number"),
+        ('loss = "2%"', "the script call loses or delays packets, and the way to this agent has"),
+        ('jitter = "40ms"', "call an agent behind WebRTC"),
+    ],
+)
+def test_packets_are_lost_only_where_there_are_any(
+    voicebench: Command, line: str, named: str, results: Path
+) -> None:
+    Path("script.toml").write_text(f'{line}\n[[step]]\nsay = "Hello."\n', encoding="utf-8")
+    assert named in refused(voicebench, "script.toml", "--agent", SIMULATED, code=2)
+    assert not list(results.glob("*"))
+
+
 @pytest.mark.parametrize("rate", [4000, 96_000])
 def test_a_recording_of_a_rate_that_is_not_heard(
     voicebench: Command, rate: int, results: Path

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from voicebench.calls.agent_events import EmitAgentEvent
+from voicebench.calls.packet_way import PacketWay
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,6 +68,14 @@ class TakesManualCalls(Protocol):
         ...
 
 
+@runtime_checkable
+class SendsPackets(Protocol):
+    """An agent that is reached by packets, which may be lost or late."""
+
+    packets: PacketWay
+    """What happens to those of the caller in the calls that are opened from now on."""
+
+
 class Agent(Protocol):
     """Takes calls, one at a time."""
 
@@ -98,6 +107,11 @@ class AgentKind(Protocol):
     @property
     def example(self) -> str:
         """A value of ``--agent`` that names this kind, for messages and the documentation."""
+        ...
+
+    @property
+    def has_packets(self) -> bool:
+        """Whether its agents are `SendsPackets`."""
         ...
 
     def takes(self, agent: str) -> bool:

@@ -40,6 +40,7 @@ class SimulatedAgentKind:
     """``sim:…``: see `voicebench.agents.scripted_agent`."""
 
     example = "sim:wait=500ms,reply=100ms,voice=100ms,stop=250ms"
+    has_packets = False
 
     def takes(self, agent: str) -> bool:
         """Return whether it begins with ``sim:``."""
@@ -63,6 +64,7 @@ class LocalAgentKind:
     """``local``: ears, a language model and a voice in this process (`voicebench.agents.local`)."""
 
     example = LOCAL
+    has_packets = False
 
     def takes(self, agent: str) -> bool:
         """Return whether it is the word."""
@@ -94,6 +96,7 @@ class SocketKind:
     """``ws://…``, in the protocol that ``call.api`` names."""
 
     example = "ws://127.0.0.1:8765/call"
+    has_packets = False
 
     def takes(self, agent: str) -> bool:
         """Return whether it is the URL of a WebSocket."""
@@ -127,6 +130,7 @@ class WebRtcKind:
     """``http://…``: an offer of WebRTC is posted there (`voicebench.agents.webrtc_agent`)."""
 
     example = "http://127.0.0.1:7860/api/offer"
+    has_packets = True
 
     def takes(self, agent: str) -> bool:
         """Return whether it is a URL of HTTP."""

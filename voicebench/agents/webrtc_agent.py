@@ -7,13 +7,15 @@ data channel has RTVI's messages. Sound is Opus in both directions.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from voicebench.agents.opus_sound import LOOKAHEAD_MS, RATE
 from voicebench.agents.rtvi import CLIENT_READY, RtviEvents
 from voicebench.agents.webrtc_line import WebRtcLine
 from voicebench.calls.agent_events import AgentAudio, AgentFailed, EmitAgentEvent, FrameSentLate
+from voicebench.calls.packet_way import PacketWay
 from voicebench.remote.connection.access import Access, address_of
 from voicebench.remote.connection.http import HttpService
 from voicebench.remote.formats.json_text import json_object, text_at
@@ -36,10 +38,17 @@ class WebRtcAgent:
         self._access = access
         self._loopback = _is_loopback(address_of(url, "http", "https").host)
         self._peer = HttpService(url, access, "turn")
+        self.packets = PacketWay()
+        self._calls = itertools.count(1)
 
     def open_call(self, emit: EmitAgentEvent) -> WebRtcCall:
         """Offer, take the answer, and return when the connection stands."""
-        call = WebRtcCall(self._peer, emit, loopback=self._loopback)
+        call = WebRtcCall(
+            self._peer,
+            emit,
+            loopback=self._loopback,
+            delays_s=None if self.packets.is_clean else self.packets.delays_s(next(self._calls)),
+        )
         try:
             call.accept(self._answered(call.offer()), self._access.timeouts.first_byte_s)
         except BaseException:
@@ -70,6 +79,8 @@ class WebRtcAgent:
             "codec": "opus",
             "codec_delay_ms": LOOKAHEAD_MS,
             "jitter_buffer_ms": 0,
+            "packet_loss": self.packets.loss,
+            "packet_jitter_ms": self.packets.jitter_ms,
         } | self._access.describe()
 
     def close(self) -> None:
@@ -80,7 +91,14 @@ class WebRtcAgent:
 class WebRtcCall:
     """One call over one connection."""
 
-    def __init__(self, peer: HttpService, emit: EmitAgentEvent, *, loopback: bool) -> None:
+    def __init__(
+        self,
+        peer: HttpService,
+        emit: EmitAgentEvent,
+        *,
+        loopback: bool,
+        delays_s: Iterator[float | None] | None,
+    ) -> None:
         self._peer = peer
         self._emit = emit
         self._rtvi = RtviEvents()
@@ -91,6 +109,7 @@ class WebRtcCall:
             lambda late_s: emit(FrameSentLate(round(late_s * 1e9))),
             loopback=loopback,
             greeting=CLIENT_READY,
+            delays_s=delays_s,
         )
 
     def offer(self) -> str:

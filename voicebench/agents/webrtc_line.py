@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiortc import (
@@ -25,6 +25,7 @@ from aiortc import (
 from av import Packet
 
 from voicebench.agents.opus_sound import OpusEncoder, OpusSound
+from voicebench.agents.rough_way import RoughWay
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,8 +87,13 @@ class WebRtcLine:
         *,
         loopback: bool,
         greeting: str,
+        delays_s: Iterator[float | None] | None = None,
     ) -> None:
-        """``loopback``: the agent is on this machine. ``greeting`` is the first message."""
+        """``loopback``: the agent is on this machine. ``greeting`` is the first message.
+
+        ``delays_s`` has the delay of each packet of sound, None for one that is lost.
+        """
+        self._delays_s = delays_s
         self._on_sound, self._on_text, self._on_lost = on_sound, on_text, on_lost
         self._on_late = on_late
         self._loopback, self._greeting = loopback, greeting
@@ -99,6 +105,7 @@ class WebRtcLine:
         )
         self._thread.start()
         self._pinging: asyncio.Task[None] | None = None
+        self._delayed: set[asyncio.Task[None]] = set()
 
     def offer(self) -> str:
         """Return our session description."""
@@ -149,6 +156,8 @@ class WebRtcLine:
         codecs = RTCRtpSender.getCapabilities("audio").codecs
         self._audio.setCodecPreferences([one for one in codecs if one.mimeType == "audio/opus"])
         self._tap(self._audio)
+        if self._delays_s is not None:
+            self._roughen(self._delays_s)
         self._channel = self._peer.createDataChannel(CHANNEL, ordered=True)
         self._channel.on("open", self._greet)
         self._channel.on("message", self._take_text)
@@ -179,6 +188,27 @@ class WebRtcLine:
                 self._on_sound(pcm)
 
         audio.receiver._handle_rtp_packet = take  # type: ignore[method-assign]
+
+    def _roughen(self, delays_s: Iterator[float | None]) -> None:
+        """Lose and delay packets of sound behind their encryption."""
+        way = self._audio.sender.transport.transport
+        send = way._send
+
+        def later(delay_s: float, packet: bytes) -> None:
+            self._loop.call_later(delay_s, lambda: self._keep(send(packet)))
+
+        way._send = RoughWay(send, delays_s, later)  # type: ignore[assignment]
+
+    def _keep(self, sending: Coroutine[Any, Any, None]) -> None:
+        """Send in the background; a connection that was closed meanwhile loses the packet."""
+
+        async def sent() -> None:
+            with contextlib.suppress(ConnectionError):
+                await sending
+
+        task = self._loop.create_task(sent())
+        self._delayed.add(task)
+        task.add_done_callback(self._delayed.discard)
 
     def _state_changed(self) -> None:
         state = self._peer.connectionState

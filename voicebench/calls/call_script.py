@@ -8,6 +8,7 @@ A script is TOML. Each ``[[step]]`` is one of
   began, and expects that the agent stops, and answers;
 * a *noise*, ``noise = "cough"`` with ``at``: the agent is expected to ignore it.
 
+``loss = "2%"`` and ``jitter = "40ms"`` are those of the caller's packets, where there are any.
 ``[pause 600ms]`` in a text is silence of that length. docs/how-to/calls.md shows each key.
 """
 
@@ -16,10 +17,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from voicebench.calls.noises import NOISES
+from voicebench.calls.packet_way import PacketWay
 from voicebench.errors import UsageError
 from voicebench.turn.call_turn import CallKind
 
@@ -36,14 +38,20 @@ IGNORE_LIMIT_MS = 1500.0
 """For so long the agent has to speak on after a noise."""
 PATIENCE_MS = 8000.0
 """The caller waits so long for an answer."""
+MOST_LOSS_PERCENT = 50
+MOST_JITTER_MS = 1000.0
 _EXPECTED: Mapping[CallKind, Expectation] = {
     "line": "answer",
     "interruption": "stop",
     "noise": "ignore",
 }
-_KEYS = ("name", "language", "line", "background", "snr_db", "greeting", "step")
+_KEYS = (
+    *("name", "language", "line", "background", "snr_db", "greeting", "loss", "jitter", "seed"),
+    "step",
+)
 _STEP_KEYS = ("say", "wav", "text", "noise", "at", "expect", "limit", "background", "snr_db")
 _DURATION = re.compile(r"^\s*(?P<number>[0-9]+(\.[0-9]+)?)\s*(?P<unit>ms|s)\s*$")
+_SHARE = re.compile(r"^\s*(?P<number>[0-9]+(\.[0-9]+)?)\s*%\s*$")
 _PAUSE = re.compile(r"\[\s*pause\s+([^\]]*)\]")
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 
@@ -91,6 +99,7 @@ class CallScript:
     line: LineFormat = "pcm-16k"
     greeting: bool = False
     """Whether the caller lets the agent speak first."""
+    packets: PacketWay = field(default_factory=PacketWay)
 
 
 def parse_script(text: str, where: str) -> CallScript:
@@ -125,7 +134,26 @@ def parse_script(text: str, where: str) -> CallScript:
     if not isinstance(greeting, bool):
         raise UsageError(f"{where}: greeting is not true or false")
     language = _text(table.get("language", "en"), "language", where)
-    return CallScript(name, steps, language, line, greeting)  # type: ignore[arg-type]
+    packets = _packets(table, where)
+    return CallScript(name, steps, language, line, greeting, packets)  # type: ignore[arg-type]
+
+
+def _packets(table: Mapping[str, object], where: str) -> PacketWay:
+    """Return what happens to the caller's packets. Raises `UsageError`."""
+    loss = table.get("loss", "0%")
+    share = _SHARE.match(loss) if isinstance(loss, str) else None
+    if share is None or float(share["number"]) > MOST_LOSS_PERCENT:
+        raise UsageError(
+            f"{where}: loss {loss!r:.40} is no share of 0 to {MOST_LOSS_PERCENT} %",
+            "write for example loss = '2%'",
+        )
+    jitter_ms = _duration(table["jitter"], "jitter", where) if "jitter" in table else 0.0
+    if jitter_ms > MOST_JITTER_MS:
+        raise UsageError(f"{where}: jitter is longer than {MOST_JITTER_MS:g} ms")
+    seed = table.get("seed", 1)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise UsageError(f"{where}: seed {seed!r:.40} is no whole number of 0 to 4294967295")
+    return PacketWay(float(share["number"]) / 100, jitter_ms, seed)
 
 
 def _step(table: object, shared: Mapping[str, object], where: str) -> CallStep:

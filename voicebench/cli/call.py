@@ -209,9 +209,14 @@ def _print_script(script: CallScript, *, as_json: bool) -> None:
         for number, step in enumerate(script.steps, start=1)
     ]
     if as_json:
-        print_json({"schema": 1, "name": script.name, "line": script.line, "steps": steps})
+        packets = {"loss": script.packets.loss, "jitter_ms": script.packets.jitter_ms}
+        head = {"schema": 1, "name": script.name, "line": script.line, "packets": packets}
+        print_json(head | {"steps": steps})
         return
     typer.echo(f"{script.name}: {len(steps)} steps, language {script.language}, {script.line}")
+    if not script.packets.is_clean:
+        lost, late = 100 * script.packets.loss, script.packets.jitter_ms
+        typer.echo(f"{lost:g} % of the caller's packets are lost, others up to {late:g} ms late")
     for step in steps:
         at = "" if step["at_ms"] is None else f" {step['at_ms']:g} ms into the answer"
         typer.echo(

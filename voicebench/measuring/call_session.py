@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
-from voicebench.agents import Agent
+from voicebench.agents import Agent, SendsPackets
 from voicebench.agents.agent_kinds import LOCAL, agent_kind
 from voicebench.audio.resampled import resampled
 from voicebench.calls.call_clock import CallClock
@@ -19,6 +19,7 @@ from voicebench.calls.running.line_rendering import check_voice, open_line_voice
 from voicebench.calls.running.placing import CallPlan, place_call, place_call_in_thread
 from voicebench.calls.running.script_files import read_script, script_path
 from voicebench.calls.sealing import seal_call
+from voicebench.errors import UsageError
 from voicebench.events import Phase
 from voicebench.figures.columns import GrowingColumns
 from voicebench.judging.call_noise import find_call_noise
@@ -97,6 +98,11 @@ def check_call(effective: Effective) -> CallJob:
     settings = effective.settings
     script = read_script(settings.call.script)
     agent = settings.call.url or LOCAL
+    if not script.packets.is_clean and not agent_kind(agent).has_packets:
+        raise UsageError(
+            f"the script {script.name} loses or delays packets, and the way to this agent has none",
+            "leave out loss and jitter, or call an agent behind WebRTC (http://…)",
+        )
     agent_kind(agent).check(agent, settings)
     check_writable(Path(settings.run.results))
     job = CallJob(effective, script, None)
@@ -198,6 +204,8 @@ class OpenCalls:
 def _open(job: CallJob, agent: Agent, say: Callable[[str], None]) -> Iterator[OpenCalls]:
     """Render the caller's lines, and make the run folder."""
     settings = job.settings
+    if isinstance(agent, SendsPackets):
+        agent.packets = job.script.packets
     plan, about_voice = rendered_plan(settings, agent.sample_rate, say)
     description = secrets_of(settings).hidden_within(agent.describe())
     environment = describe_environment() | {

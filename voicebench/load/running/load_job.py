@@ -153,7 +153,13 @@ def _of_a_script(effective: Effective) -> Effective:
     The callers join over the length of a call, so that they are at all places of their calls.
     """
     settings = effective.settings
-    steps = len(read_script(settings.call.script).steps)
+    script = read_script(settings.call.script)
+    if not script.packets.is_clean:
+        raise UsageError(
+            f"the script {script.name} loses or delays packets, which load does not do",
+            "leave out loss and jitter, or measure it with `voicebench call`",
+        )
+    steps = len(script.steps)
     load = settings.load.model_copy(update={"turns": str(steps)})
     length_s = steps * (read_duration(load.speech, "load.speech").mean_s + load.reply_s)
     load = load.model_copy(update={"ramp_s": load.ramp_s or min(length_s, 3600.0)})
