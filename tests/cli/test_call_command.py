@@ -39,6 +39,10 @@ def refused(voicebench: Command, *arguments: str, code: int) -> str:
     return line
 
 
+def test_a_misspelt_script_is_answered_with_the_nearest(voicebench: Command) -> None:
+    assert "did you mean english?" in refused(voicebench, "engish", "--agent", SIMULATED, code=2)
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [

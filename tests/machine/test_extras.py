@@ -112,7 +112,18 @@ def test_the_command_is_of_the_tool_that_made_the_environment(
 ) -> None:
     (tmp_path / file).touch()
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(extras, "is_installed", lambda module: module in {"av", "pandas", "soxr"})
     assert install_command("say").startswith(begins)
+    assert install_command("say").endswith("'voicebench-latency[compressed,pandas,say]'")
+
+
+def test_an_environment_of_uvx_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "uv" / "archive-v0" / "a1B2"))
+    monkeypatch.setattr(extras, "is_installed", lambda module: module == "pandas")
+    command = "uvx --from 'voicebench-latency[pandas,say]' voicebench …"
+    assert install_command("say") == command
 
 
 def test_looking_for_pip_warns_of_nothing() -> None:

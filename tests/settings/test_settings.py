@@ -238,6 +238,9 @@ def test_a_folder_is_no_settings_file(config: Path) -> None:
     with pytest.raises(SettingsError) as refused:
         load_settings(config)
     assert str(refused.value) == "run.toml is a folder, not a settings file; name a .toml file"
+    (config / "turns.jsonl").touch()
+    with pytest.raises(SettingsError, match=r"to see that run: voicebench report run\.toml"):
+        load_settings(config)
 
 
 def test_a_file_that_does_not_exist_is_named(config: Path) -> None:

@@ -248,6 +248,8 @@ def test_a_path_that_is_no_file_is_refused(tmp_path: Path) -> None:
         load(tmp_path)
     with pytest.raises(UsageError, match=r"no file of prompts .*none\.txt.*english, french"):
         load(tmp_path / "none.txt")
+    with pytest.raises(UsageError, match="frensh; did you mean french"):
+        load("frensh")
     with pytest.raises(UsageError, match="cannot be read"):
         load(write(tmp_path, "x") / "below.txt")
     with pytest.raises(UsageError, match="cannot be read"):

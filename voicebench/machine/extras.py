@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,16 +114,29 @@ def missing_extra(error: BaseException | None) -> MissingExtra | None:
 
 
 def install_command(extra: str) -> str:
-    """Return the command that adds ``extra`` to this environment, by the tool that made it."""
-    wanted = f"'{DISTRIBUTION}[{extra}]'"
+    """Return the command that adds ``extra`` to this environment, by the tool that made it.
+
+    uv and pipx make the environment of a tool anew, so there the extras that it has are named too.
+    """
     prefix = Path(sys.prefix)
+    others = [one.name for one in EXTRAS if one.name != extra and _is_complete(one)]
+    again = f"'{DISTRIBUTION}[{','.join([*others, extra])}]'"
     if (prefix / "uv-receipt.toml").is_file():
-        return f"uv tool install {wanted}"
+        return f"uv tool install {again}"
     if (prefix / "pipx_metadata.json").is_file():
-        return f"pipx install --force {wanted}"
-    if _has_pip():
-        return f"pip install {wanted}"
-    return f"uv pip install {wanted}"
+        return f"pipx install --force {again}"
+    if any(_UVX.match(part) for part in prefix.parts):
+        return f"uvx --from {again} voicebench …"
+    wanted = f"'{DISTRIBUTION}[{extra}]'"
+    return f"pip install {wanted}" if _has_pip() else f"uv pip install {wanted}"
+
+
+_UVX = re.compile(r"(archive|environments)-v[0-9]+$")
+"""Folders in uv's cache, which have the environments of ``uvx``."""
+
+
+def _is_complete(extra: Extra) -> bool:
+    return all(map(is_installed, extra.modules))
 
 
 def _has_pip() -> bool:

@@ -67,14 +67,20 @@ class Observer(Protocol):
 def check_language(settings: Settings, description: Mapping[str, object]) -> None:
     """Raise `UsageError` for the built-in French prompts with a voice that speaks English.
 
-    ``description`` is that of an open target. A voice whose language is unknown is not judged.
+    ``description`` is that of an open target. A server's voice is known by its name; one whose
+    language is unknown is not judged.
     """
     tts = description.get("tts")
-    spoken = tts.get("language") if isinstance(tts, Mapping) else None
-    if settings.run.prompts == "french" and spoken and str(spoken).lower().startswith("en"):
-        voice = quote(str(tts.get("voice") or "")) if isinstance(tts, Mapping) else ""
+    if settings.run.prompts != "french" or not isinstance(tts, Mapping):
+        return
+    from voicebench.targets.kinds import language_of_embedded  # loads pydantic
+
+    voice = tts.get("voice")
+    spoken = tts.get("language") or language_of_embedded(voice)
+    if spoken and str(spoken).lower().startswith("en"):
         raise UsageError(
-            f"the prompts 'french' are French, and the voice {voice} speaks English",
+            f"the prompts 'french' are French, and the voice {quote(str(voice or ''))} speaks "
+            "English",
             "take a French voice: --voice fr_FR-siwis-medium.onnx (with its .onnx.json, from "
             "huggingface.co/rhasspy/piper-voices, extra piper) or --voice facebook/mms-tts-fra "
             "(extra torch)",

@@ -7,7 +7,7 @@ from pathlib import Path
 from voicebench.errors import UsageError
 from voicebench.judging.judgement import look_counts
 from voicebench.measuring.open_run import open_folder, open_run, until_interrupted
-from voicebench.measuring.plan import Observer, prompts_for
+from voicebench.measuring.plan import Observer, check_language, prompts_for
 from voicebench.results.baseline import wanted_baseline
 from voicebench.results.folder import check_writable
 from voicebench.results.run import RecordedRun
@@ -49,6 +49,8 @@ def check_session(settings: Settings, target: Target | None = None) -> RecordedR
     """
     if target is None:
         check_target(settings)
+        if settings.run.target == "cascade" and settings.tts.url is None:
+            check_language(settings, {"tts": {"voice": settings.tts.voice}})
     if not isinstance(target, Conversing):
         check_conversations(settings, prompts_for(settings, "en"))
     check_writable(Path(settings.run.results))

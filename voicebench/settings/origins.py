@@ -108,7 +108,11 @@ def parse_override(text: str) -> tuple[str, object]:
 
 def _read_toml(path: Path) -> dict[str, object]:
     if path.is_dir():
-        raise SettingsError(f"{path} is a folder, not a settings file", "name a .toml file")
+        is_run = (path / "turns.jsonl").is_file()
+        raise SettingsError(
+            f"{path} is a folder, not a settings file",
+            f"to see that run: voicebench report {path}" if is_run else "name a .toml file",
+        )
     try:
         with path.open("rb") as file:
             content = file.read(MAX_CONFIG_BYTES + 1)

@@ -62,6 +62,12 @@ def fetch_models(settings: Settings, report: Report = ignore, *, voice_only: boo
             ensure(name, report)
 
 
+def language_of_embedded(voice: object) -> str | None:
+    """Return the language of a voice of the catalogue, all of which speak English; else None."""
+    is_known = any(entry.kind == "voice" and entry.name == voice for entry in CATALOGUE)
+    return "en" if is_known else None
+
+
 def open_target(settings: Settings, say: Say) -> Target:
     """Load or connect what ``settings`` name. Raises a `VoicebenchError` if that fails."""
     return kind_of(settings).open(settings, say)

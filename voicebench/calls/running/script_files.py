@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
 from voicebench.calls.call_script import CallScript, parse_script
@@ -28,9 +29,11 @@ def read_script(named: str) -> CallScript:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except OSError as error:
+        close = difflib.get_close_matches(named, script_names(), n=1)
+        guess = f"did you mean {close[0]}? " if close else ""
         raise UsageError(
             f"script {named!r} cannot be read ({error.strerror})",
-            f"name a TOML file, or one of {', '.join(script_names())}",
+            f"{guess}name a TOML file, or one of {', '.join(script_names())}",
         ) from None
     if len(content) > MOST_BYTES:
         raise UsageError(f"script {path} has more than {MOST_BYTES} bytes")

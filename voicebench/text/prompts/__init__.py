@@ -21,6 +21,7 @@ inside the prompt, are errors. Spaces around a prompt are removed.
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import unicodedata
@@ -213,10 +214,11 @@ def _bytes_of(path: Path, shown: str) -> bytes:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
-        names = ", ".join(_BUILT_IN)
+        close = difflib.get_close_matches(shown, _BUILT_IN, n=1)
+        guess = f"did you mean {close[0]}? " if close else ""
         raise UsageError(
             f"there is no file of prompts {shown}",
-            f"give the path of one, or a built-in set: {names}",
+            f"{guess}give the path of one, or a built-in set: {', '.join(_BUILT_IN)}",
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = error.strerror if isinstance(error, OSError) else error
