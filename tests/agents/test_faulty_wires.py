@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 import pytest
-from agent_changes import Change, mute, without_sound
+from agent_changes import Change, closing_in_mid_word, mute, without_sound
 from numpy.typing import NDArray
 
 from voicebench.agents import AgentCall
@@ -196,20 +196,6 @@ def called(api: str, change: Change, *, echoes: bool = False, **delays: float) -
 
 def unchanged(event: AgentEvent, emit: EmitAgentEvent) -> None:
     emit(event)
-
-
-def closing_in_mid_word() -> Change:
-    pieces = 0
-
-    def change(event: AgentEvent, emit: EmitAgentEvent) -> None:
-        nonlocal pieces
-        pieces += isinstance(event, AgentAudio)
-        if pieces < 4:
-            emit(event)
-        elif pieces == 4 and isinstance(event, AgentAudio):
-            emit(AgentFailed("the agent closed the connection early"))
-
-    return change
 
 
 def other_speed(factor: float) -> Change:

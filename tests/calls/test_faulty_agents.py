@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from agent_changes import Change, mute, without_sound
+from agent_changes import Change, closing_in_mid_word, mute, without_sound
 from numpy.typing import NDArray
 
 from voicebench.agents.scripted_agent import AgentScript, ScriptedAgent, ScriptedAgentCall
@@ -19,7 +19,6 @@ from voicebench.audio.synthetic_voice import synthetic_voice
 from voicebench.calls.agent_events import (
     AgentAudio,
     AgentEvent,
-    AgentFailed,
     EmitAgentEvent,
 )
 from voicebench.calls.call_clock import VirtualCallClock
@@ -120,20 +119,6 @@ def other_rate_later() -> Change:
             if pieces > 3:
                 event = replace(event, sample_rate=8000)
         emit(event)
-
-    return change
-
-
-def closing_in_mid_word() -> Change:
-    pieces = 0
-
-    def change(event: AgentEvent, emit: EmitAgentEvent) -> None:
-        nonlocal pieces
-        pieces += isinstance(event, AgentAudio)
-        if pieces < 4:
-            emit(event)
-        elif isinstance(event, AgentAudio):
-            emit(AgentFailed("ws://agent closed the connection early"))
 
     return change
 

@@ -75,7 +75,7 @@ ROOMS = (
         "load.pacing",
         "a paced server in a process of its own: replies at moments known in advance, faults on "
         "order, and stamps of what was sent",
-        ("audio", "turn"),
+        ("audio", "machine", "turn"),
     ),
     Room(
         "settings",
@@ -266,7 +266,7 @@ ROOMS = (
     Room(
         "load.faults",
         "faults of the network on purpose: a proxy between client and server",
-        ("load",),
+        ("load", "machine"),
     ),
     Room(
         "load.recorded",

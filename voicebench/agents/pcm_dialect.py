@@ -27,6 +27,7 @@ from voicebench.calls.agent_events import (
     SpeechEndSeen,
 )
 from voicebench.errors import UsageError
+from voicebench.remote.formats.json_text import has_all
 from voicebench.remote.formats.reported_failure import reported_failure
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class PcmDialect:
         """Return whether the message has all of ``ready``."""
         if isinstance(message, bytes) or self._words.ready is None:
             return False
-        return _has_all(table_in(message), self._words.ready)
+        return has_all(table_in(message), self._words.ready)
 
     def frame(self, samples: NDArray[np.int16]) -> Iterable[Message]:
         """Return 20 ms as one binary message."""
@@ -180,7 +181,7 @@ class PcmDialect:
 
     def _means(self, table: Table, name: str) -> bool:
         wanted = getattr(self._words, name) or _DEFAULTS[name]
-        return _has_all(table, wanted)
+        return has_all(table, wanted)
 
 
 def encoded(samples: NDArray[np.int16], coding: SampleCoding) -> bytes:
@@ -199,7 +200,3 @@ def decoded(content: bytes, coding: SampleCoding) -> NDArray[np.int16]:
 
 def _written(message: Table | str) -> str:
     return message if isinstance(message, str) else as_text(message)
-
-
-def _has_all(message: Table, wanted: Table) -> bool:
-    return all(message.get(key) == value for key, value in wanted.items())

@@ -23,13 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicebench.errors import CannotMeasure
-from voicebench.load.pacing.paced_process import RunningPacedServer, paced_server, pin
+from voicebench.load.pacing.paced_process import RunningPacedServer, paced_server
 from voicebench.load.pacing.paced_script import NS_A_SECOND, RATE_HZ, PacedScript
 from voicebench.load.pacing.send_stamps import SendStamp
 from voicebench.load.reading.reading_choice import Over
 from voicebench.load.reading.reading_loop import ReadingLoop
 from voicebench.machine.descriptors import check_descriptors
 from voicebench.machine.environment import usable_core_numbers
+from voicebench.machine.processes import stay_on
 from voicebench.remote.connection import kernel_stamps
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def measure_streams(
 def _on_core(core: int | None) -> Iterator[None]:
     """Keep this process on a core, without garbage collections, and undo both."""
     before = set(usable_core_numbers())
-    pin(core)
+    stay_on(core)
     gc.collect()
     gc.freeze()
     gc.disable()

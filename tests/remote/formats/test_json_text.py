@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from voicebench.remote.failure import RemoteError
-from voicebench.remote.formats.json_text import TextDeltas, count_at, json_object, part, text_at
+from voicebench.remote.formats.json_text import (
+    TextDeltas,
+    count_at,
+    has_all,
+    json_object,
+    part,
+    text_at,
+)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "3", '{"a": ' * 100_000, b"\xff\xfe{}"])
@@ -52,3 +59,11 @@ def test_a_first_half_without_a_second_is_an_error() -> None:
     deltas.take("\ud83d")
     with pytest.raises(RemoteError, match="half a letter"):
         deltas.finish()
+
+
+def test_a_message_has_what_is_wanted_whatever_else_it_has() -> None:
+    message = {"type": "done", "turn": 3}
+    assert has_all(message, {"type": "done"})
+    assert has_all(message, {})
+    for wanted in ({"type": "audio"}, {"type": "done", "turn": 4}, {"type": "done", "who": "x"}):
+        assert not has_all(message, wanted)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from voicebench.errors import CannotMeasure
 from voicebench.load.fault_plan import FaultKind, PlannedFault
+from voicebench.machine.processes import end_child
 
 BACKLOG = 4096
 ANSWER_S = 5.0
-END_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +56,7 @@ def fault_proxy(servers: Sequence[tuple[str, int]]) -> Iterator[RunningProxy]:
     try:
         yield running
     finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        try:
-            process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end_child(process)
 
 
 class FaultRequests:

@@ -7,10 +7,8 @@ caller is killed. (POSIX: the socket is passed on to the child.)
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -23,9 +21,9 @@ from voicebench.load.pacing.paced_requests import STAMPS_PATH, STATE_PATH
 from voicebench.load.pacing.paced_script import PacedScript, script_from
 from voicebench.load.pacing.paced_server import PacedServer
 from voicebench.load.pacing.send_stamps import SendStamp, stamps_in
+from voicebench.machine.processes import end_child, stay_on
 
 START_S = 30.0
-END_S = 10.0
 BACKLOG = 4096
 CAN_PASS_SOCKETS = sys.platform != "win32"
 
@@ -86,25 +84,12 @@ def paced_server(
         running.state()
         yield running
     finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        try:
-            process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def pin(core: int | None) -> None:
-    """Keep this process on ``core``, where the system allows that."""
-    if core is not None and hasattr(os, "sched_setaffinity"):
-        with contextlib.suppress(OSError):
-            os.sched_setaffinity(0, {core})
+        end_child(process)
 
 
 def _serve(arguments: list[str]) -> None:
     settings = json.loads(arguments[0])
-    pin(settings["core"])
+    stay_on(settings["core"])
     listener = socket.socket(fileno=settings["listener"])
     server = PacedServer(script_from(arguments[1]), listener, keep_stamps=settings["keep_stamps"])
     gc.collect()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from voicebench.errors import UsageError
 from voicebench.load.reading.reading_choice import Over
 from voicebench.machine.environment import usable_core_numbers
+from voicebench.machine.processes import CAN_PIN
 
 MOST_RECEIVING = 150
 """Replies that one process can receive at once and time exactly (docs/how-to/load.md)."""
@@ -28,7 +29,6 @@ COMFORTABLY_READ = 0.4
 LITTLE_PRIORITY = 10
 """The nice value: a tenth of the time of a program that never waits."""
 NICE_0_AS_LIMIT = 20
-CAN_PIN = hasattr(os, "sched_setaffinity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +116,6 @@ def is_this_machine(host: str) -> bool:
         }
         return host in addresses
     return False
-
-
-def stay_on(core: int | None) -> None:
-    """Keep this process on one core, where the system can do that."""
-    if core is not None and CAN_PIN:
-        with suppress(OSError):  # the core may have been taken away since
-            os.sched_setaffinity(0, {core})
 
 
 @contextmanager

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from voicebench.errors import CannotMeasure, UsageError, VoicebenchError
 from voicebench.load.running.call_lines import CallLines
 from voicebench.load.running.call_threads import CallThreads
-from voicebench.load.running.client_cores import stay_on
 from voicebench.load.running.level_clock import LevelClock
 from voicebench.load.running.level_task import (
     Begin,
@@ -32,6 +31,7 @@ from voicebench.load.running.level_task import (
     TakenTurn,
     TellOpen,
 )
+from voicebench.machine.processes import stay_on
 from voicebench.remote.connection import kernel_stamps
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from voicebench.errors import IllegalEvent
 from voicebench.events import TurnFailed
 from voicebench.figures.metrics import BY_NAME
 from voicebench.load.loaded_turn import LoadedTurn, outcome_of
-from voicebench.load.running.client_cores import give_way, stay_on
+from voicebench.load.running.client_cores import give_way
 from voicebench.load.running.level_task import (
     LevelTask,
     PackedTurn,
@@ -28,6 +28,7 @@ from voicebench.load.running.level_task import (
 )
 from voicebench.load.running.small_steps import small_steps
 from voicebench.load.running.turn_under_way import STILL_OPEN
+from voicebench.machine.processes import stay_on
 from voicebench.turn.listened import cut_while_playing
 from voicebench.turn.load_place import LoadPlace
 from voicebench.turn.playback import NS_PER_S

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voicebench.errors import UsageError
+from voicebench.remote.formats.json_text import has_all
 from voicebench.remote.formats.reported_failure import reported_failure
 from voicebench.remote.formats.template import filled, holds_place
 
@@ -44,20 +45,20 @@ class SocketDialect:
         if self.own is None or not all(key in message for key in self.own):
             return None
         wanted = filled(self.own, {"id": number})
-        return isinstance(wanted, Mapping) and _has_all(message, wanted)
+        return isinstance(wanted, Mapping) and has_all(message, wanted)
 
     def ends(self, message: Table) -> bool:
         """Tell whether ``message`` ends the speech of a text."""
-        return _has_all(message, self.done)
+        return has_all(message, self.done)
 
     def is_ready(self, message: Table) -> bool:
         """Tell whether ``message`` says that a new connection is ready."""
-        return self.ready is not None and _has_all(message, self.ready)
+        return self.ready is not None and has_all(message, self.ready)
 
     def fails(self, message: Table) -> bool:
         """Tell whether ``message`` reports a failure, in this dialect or as most servers do."""
         failed = self.failed
-        is_failed = message.get(failed) if isinstance(failed, str) else _has_all(message, failed)
+        is_failed = message.get(failed) if isinstance(failed, str) else has_all(message, failed)
         return bool(is_failed) or reported_failure(message) is not None
 
 
@@ -135,7 +136,3 @@ _READERS: Mapping[str, Callable[[str, object], Any]] = {
 
 def _not_allowed(name: str, value: object, remedy: str) -> UsageError:
     return UsageError(f"tts.socket.{name} = {value!r:.80} is not allowed", remedy)
-
-
-def _has_all(message: Table, wanted: Table) -> bool:
-    return all(message.get(key) == value for key, value in wanted.items())

@@ -26,6 +26,11 @@ def json_object(text: str | bytes) -> Mapping[str, object]:
     return found
 
 
+def has_all(message: Mapping[str, object], wanted: Mapping[str, object]) -> bool:
+    """Return whether ``message`` has every key of ``wanted``, with the same value."""
+    return all(message.get(key) == value for key, value in wanted.items())
+
+
 def part(source: object, *path: str | int) -> object:
     """Return the value in ``source`` at ``path`` (keys and places), None where it ends early."""
     for step in path:
