@@ -28,9 +28,10 @@ $(VENV)/.voicebench: $(VENV)/.torch pyproject.toml $(wildcard voicebench/engines
 	$(PIP) --editable '.[all]'
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.voicebench
+# It brings all that `setup` installs.
+$(VENV)/.test: $(VENV)/.torch pyproject.toml $(wildcard voicebench/engines/native/*/*.[ch])
 	$(PIP) --editable '.[dev]'
-	@touch $@
+	@touch $(VENV)/.voicebench $@
 
 setup: $(VENV)/.voicebench ## Make the environment in .venv
 
@@ -41,6 +42,10 @@ run: $(VENV)/.voicebench ## Measure on the embedded models and print the tables
 # Much of the suite waits for programs, servers and sound, so two tests run at a time. The tests of a file stay
 # together: they share what it starts.
 WORKERS ?= 2
+
+# Some shells and containers forbid to keep compiled modules. Each of the hundreds of programs that tests start
+# would compile them again.
+unexport PYTHONDONTWRITEBYTECODE
 
 test: $(VENV)/.test ## Run the whole test suite
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
@@ -75,7 +80,7 @@ test-gpu: $(VENV)/.test ## Run the tests that compute on a GPU (a CUDA device)
 lint: $(VENV)/.test ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers $(WORKERS)
 
 format: $(VENV)/.test ## Format the code
 	$(BIN)/ruff check --fix .

@@ -16,6 +16,8 @@ from served_somewhere import engines, server
 from voicebench.engines.llm import language_model as language_models
 from voicebench.engines.models import store
 from voicebench.engines.tts import synthesizer as voices
+from voicebench.remote.connection.timeouts import Timeouts
+from voicebench.targets import preflight
 
 
 def written(results: Path, name: str) -> dict[str, dict[str, Any]]:
@@ -231,8 +233,15 @@ def test_a_server_that_is_down_ends_it_before_anything_is_fetched_or_loaded(
     ],
 )
 def test_a_server_that_takes_connections_and_says_nothing_ends_it_in_time(
-    voicebench: Command, tmp_path: Path, address: str, limit: str, said: str
+    voicebench: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+    limit: str,
+    said: str,
 ) -> None:
+    # Each question of the preflight; what ends the run is the limit that is set here.
+    monkeypatch.setattr(preflight, "PATIENCE", Timeouts(0.3, 0.3, 0.3, 0.3))
     with serving(lambda peer: peer.wait_for_hangup()) as mute:
         where = address.format(host=f"127.0.0.1:{mute.port}")
         ran = voicebench(*run(tmp_path, "--server", where, "--set", f"wire.{limit}=1.5"))

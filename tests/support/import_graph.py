@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -33,8 +34,9 @@ class Module:
         return set().union(*(self.imports[when] for when in whens or self.imports))
 
 
+@cache
 def read_modules(folder: Path = ROOT / PACKAGE) -> dict[str, Module]:
-    """Return every module below ``folder`` by its dotted name."""
+    """Return every module below ``folder`` by its dotted name; read once, for all that ask."""
     sources = {}
     for path in folder.rglob("*.py"):
         parts = path.relative_to(folder.parent).with_suffix("").parts

@@ -25,6 +25,7 @@ LONGEST_S = 20.0
 """No script waits for its peer longer than this."""
 GIVEN_UP_S = 8.0
 """A small limit has run out by then, even in a thread that is kept waiting; a peer waits longer."""
+TLS_HANDSHAKE = b"\x16\x03"
 
 
 @dataclass
@@ -50,9 +51,15 @@ class Peer:
         self._read = b""
 
     def request(self) -> HttpRequest:
-        """Read the next request; raises EOFError where the client hung up."""
+        """Read the next request; raises EOFError where the client hung up, or began TLS.
+
+        A server of plain HTTP hangs up on TLS. If it waited for a request instead, a client that
+        tries both would wait for all its seconds.
+        """
         while b"\r\n\r\n" not in self._read:
             self._more()
+            if self._read.startswith(TLS_HANDSHAKE):
+                raise EOFError
         head, _, self._read = self._read.partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         method, target, _ = first.split(" ", 2)
