@@ -7,6 +7,7 @@ import pytest
 from voicebench.errors import UsageError
 from voicebench.load.cost import GateCost, level_cost
 from voicebench.load.load_gate import load_gates
+from voicebench.load.turn_mix import TurnMix, mix_of_script
 
 
 def test_a_share_of_99_percent_takes_about_eight_minutes_at_a_turn_a_second() -> None:
@@ -43,13 +44,48 @@ def test_without_gates_nothing_has_to_be_decided() -> None:
     assert (cost.turns_to_decide, cost.seconds_to_decide, cost.can_decide) == (0, 0.0, True)
 
 
+# Callers who speak.
+
+SCRIPT = mix_of_script(["line", "line", "line", "noise"])
+
+
+def spoken(text: str, mix: TurnMix = SCRIPT) -> int:
+    cost = level_cost(
+        load_gates([text]), 1.0, first_s=10, block_s=30, longest_s=600, error=0.05, mix=mix
+    )
+    return cost.gates[0].fixed_n
+
+
+def test_a_gate_counts_the_steps_of_its_kind() -> None:
+    assert spoken("errors.rate <= 5%") == 59
+    assert spoken("client_lag.p95 < 5ms") == 79
+    assert spoken("missed.rate <= 5%") == 79  # three of four steps ask for an answer
+    assert spoken("false_stop.rate <= 5%") == 236
+    assert spoken("setup.p95 < 1s") == 236  # once a call of four
+
+
+@pytest.mark.parametrize(
+    ("text", "mix", "why"),
+    [
+        ("stop.p90 < 300ms", SCRIPT, "the script has no interruption"),
+        ("false_stop.rate <= 5%", mix_of_script(["line"]), "the script has no noise"),
+        ("stall_count.within(0) >= 99%", SCRIPT, "callers who speak do not show it"),
+        ("cut_in.rate <= 5%", TurnMix(), "only callers who speak show it"),
+        ("response.p95 < 800ms", TurnMix(), "only callers who speak show it"),
+    ],
+)
+def test_a_gate_that_no_turn_shows_is_refused(text: str, mix: TurnMix, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        spoken(text, mix)
+
+
 # Callers who interrupt.
 
 
 def interrupted(text: str, cut_share: float) -> GateCost:
     gates = load_gates([text])
     cost = level_cost(
-        gates, 1.0, first_s=10, block_s=30, longest_s=600, error=0.05, cut_share=cut_share
+        gates, 1.0, first_s=10, block_s=30, longest_s=600, error=0.05, mix=TurnMix(cut_share)
     )
     return cost.gates[0]
 

@@ -140,6 +140,60 @@ def test_an_interrupting_turn_that_fails_keeps_no_limit_on_its_first_audio() -> 
     assert counts(gate, good, failed, WHOLE) == (1, 2)
 
 
+# Spoken turns: the steps of a script.
+
+
+def step(kind: str, outcome: Outcome = "answered", **values: float) -> LoadedTurn:
+    made = turn(1.0, outcome=outcome)
+    return replace(
+        made, interrupts=kind == "interruption", is_noise=kind == "noise", values={**values}
+    )
+
+
+LINE = step("line", missed=0, cut_in=0, response_ms=400)
+CUT_IN = step("line", missed=0, cut_in=1, response_ms=-100)
+MISSED = step("line", "failed", missed=1)
+STOPPED = step("interruption", missed=0, cut_in=0, stopped=1, response_ms=500, stop_ms=200)
+TALKED_ON = step("interruption", missed=0, cut_in=0, stopped=0, response_ms=500)
+IGNORED, FELL_SILENT = step("noise", false_stop=0), step("noise", false_stop=1)
+ENDED_BY_ITSELF = step("noise")  # it shows nothing of the noise
+CALL = (LINE, CUT_IN, MISSED, STOPPED, TALKED_ON, IGNORED, FELL_SILENT, ENDED_BY_ITSELF)
+BROKEN_OFF = tuple(step(kind, "failed") for kind in ("line", "interruption", "noise"))
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "n", "broken"),
+    [
+        ("cut_in.rate <= 5%", 3, 5, 2),  # the line that was missed failed, so it counts
+        ("missed.rate <= 5%", 4, 5, 2),
+        ("stopped.rate >= 90%", 1, 2, 1),
+        ("false_stop.rate <= 5%", 1, 2, 1),
+        ("response.p95 < 450ms", 2, 5, 2),
+        ("stop.p90 < 300ms", 1, 2, 1),
+        ("errors.rate <= 1%", 7, 8, 3),
+    ],
+)
+def test_spoken_turns_count_for_the_gates_of_their_kind(
+    text: str, kept: int, n: int, broken: int
+) -> None:
+    assert counts(text, *CALL) == (kept, n)
+    # Of a call that broke off, the steps of these kinds count, and keep nothing.
+    assert counts(text, *CALL, *BROKEN_OFF) == (kept, n + broken)
+
+
+def test_a_rate_of_a_metric_that_is_0_or_1_is_a_share() -> None:
+    gates = load_gates(["cut_in.rate <= 5%", "stopped.rate >= 90%"])
+    assert [gate.share for gate in gates] == [0.95, 0.9]
+    with pytest.raises(UsageError, match="allows no exception"):
+        load_gates(["cut_in.rate <= 0"])
+
+
+def test_only_first_turns_show_the_setup() -> None:
+    first, later = turn(1.0), turn(2.0)
+    first = replace(first, values={**first.values, "setup_ms": 80.0})
+    assert counts("setup.p95 < 100ms", first, later) == (1, 1)
+
+
 def test_a_turn_that_was_cut_off_is_never_good() -> None:
     gates, turns = load_gates(LOAD_GATES), columns([CUT, COMPLETE, BROKEN, WHOLE], *LOAD_GATES)
     assert good_marks(gates, turns).tolist() == [False, True, False, True]

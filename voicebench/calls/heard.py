@@ -26,6 +26,8 @@ class StampedAgentEvent:
 
     at_ns: int
     event: AgentEvent
+    lag_ns: int | None = None
+    """How long its bytes lay in this machine before it was emitted; None if nobody can tell."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

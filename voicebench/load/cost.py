@@ -10,6 +10,7 @@ from voicebench.errors import UsageError
 from voicebench.load.evidence import caution, turns_needed, turns_of_a_sequence
 from voicebench.load.level_rule import LEAST_BLOCKS
 from voicebench.load.load_gate import LoadGate
+from voicebench.load.turn_mix import OF_TEXT, TurnMix, kinds_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,25 +94,40 @@ def level_cost(
     block_s: float,
     longest_s: float,
     error: float,
-    cut_share: float = 0.0,
+    mix: TurnMix = OF_TEXT,
 ) -> LevelCost:
     """Return the cost of a level whose result is wrong with a probability of ``error`` at most.
 
-    Callers interrupt ``cut_share`` of the turns. Raises `UsageError` for a gate for which no turn
-    counts then.
+    ``mix`` says which turns it has. Raises `UsageError` for a gate for which no turn counts then.
     """
     blocks = max(int(longest_s / block_s + 1e-9), LEAST_BLOCKS)
     widening = caution(blocks, error)
     costs = []
     for gate in gates:
-        counted = gate.counted_share(cut_share)
-        if counted <= 0:
-            raise UsageError(
-                f"no turn counts for gate {gate.gate.text!r} if callers interrupt "
-                f"{100 * cut_share:g} % of the turns",
-                "leave the gate out, or change load.interrupt (--interrupt '20% exp:1.5s')",
-            )
+        counted = counted_share(gate, mix)
         needed = widening * turns_of_a_sequence(gate.share, error)
         fixed_n = math.ceil(turns_needed(gate.share) / counted)
         costs.append(GateCost(gate, fixed_n, math.ceil(needed / counted)))
     return LevelCost(turns_per_s, first_s, block_s, longest_s, tuple(costs))
+
+
+def counted_share(gate: LoadGate, mix: TurnMix) -> float:
+    """Return the share of the turns that count for ``gate``. Raises `UsageError` if none does."""
+    metric, text = gate.gate.metric, gate.gate.text
+    why_not = mix.why_not_shown(metric)
+    if why_not:
+        raise UsageError(f"gate {text!r} cannot be judged: {why_not}", "leave the gate out")
+    counted = mix.counted_share(metric) if gate.limits_turns else 1.0 - mix.cut_share
+    if counted > 0:
+        return counted
+    if mix.kinds is None:
+        raise UsageError(
+            f"no turn counts for gate {text!r} if callers interrupt {100 * mix.cut_share:g} % of "
+            "the turns",
+            "leave the gate out, or change load.interrupt (--interrupt '20% exp:1.5s')",
+        )
+    kinds = " or ".join(kinds_of(metric)) if metric is not None else "line"
+    raise UsageError(
+        f"no turn counts for gate {text!r}: the script has no {kinds}",
+        "leave the gate out, or give a script with one (--script)",
+    )

@@ -8,6 +8,7 @@
 ``unfinished.rate <= 1%``     at least 99 % of the turns came to their end
 ``good.rate >= 95%``          at least 95 % of the turns keep the limits of all other gates together
 ``good_calls.rate >= 90%``    at least 90 % of the calls have nothing but such turns
+``cut_in.rate <= 5%``         the agent cuts in on at most 5 % of the caller's lines (spoken calls)
 ============================  =====================================================================
 
 A turn that failed, was refused or did not end keeps no limit: it counts as bad, and in n. (In a run
@@ -34,6 +35,13 @@ from voicebench.errors import UsageError
 from voicebench.figures.figure import Figure
 from voicebench.judging.gates import Gate, parse_gate
 from voicebench.load.loaded_turn import ANSWERED, CUT, REFUSED, UNFINISHED, LevelTurns, Marks
+from voicebench.load.turn_mix import (
+    OF_FIRST_TURNS,
+    OF_INTERRUPTED,
+    OF_INTERRUPTING,
+    UNTIL_FIRST_AUDIO,
+    kinds_of,
+)
 
 LOAD_GATES = (
     "first_audio_due.p95 < 300ms",
@@ -46,15 +54,8 @@ SPOKEN_GATES = ("response.p95 < 800ms", "errors.rate <= 1%")
 QUICK_SHARE = 0.95
 """The largest share that ``--quick`` asks for."""
 
-UNTIL_FIRST_AUDIO = frozenset(
-    {"late_ms", "client_lag_ms", "setup_ms", "connect_ms", "first_byte_ms", "llm_ttft_ms"}
-    | {"first_chunk_ms", "tts_ttfb_ms", "first_audio_ms", "first_audio_due_ms"}
-)
-"""Metrics that a turn shows by its first audio, before anyone interrupts it."""
 OF_SPOKEN_TURNS = ("missed", "stopped")
 """Metrics that only spoken turns show: which of them ask for an answer, and which for silence."""
-OF_INTERRUPTED = frozenset({"stop_ms", "wasted_audio_s"})
-OF_INTERRUPTING = frozenset({"interrupting_first_audio_ms"})
 
 _EXAMPLE = "write for example 'first_audio_due.p95 < 300ms' or 'errors.rate <= 1%'"
 OPERATORS_ON_COLUMNS = {
@@ -92,6 +93,9 @@ class LoadGate:
         spoken = self._counted_of_spoken(turns)
         if spoken is not None:
             return spoken
+        if self.metric in OF_FIRST_TURNS:
+            first: Marks = ~np.isnan(turns.values[self.metric])
+            return first
         if self.metric in OF_INTERRUPTED:
             shown = ~np.isnan(turns.values[self.metric])
             counts: Marks = (turns.outcome == CUT) | (turns.to_be_cut & ~turns.went_well) | shown
@@ -105,28 +109,26 @@ class LoadGate:
     def _counted_of_spoken(self, turns: LevelTurns) -> Marks | None:
         """Return which spoken turns count; None if the turns are of text.
 
-        A limit on the answer counts the steps that ask for one, not noises and steps that were not
-        played. One on ``stop`` counts the interruptions: one after which the agent talked on
-        keeps none. What failed counts.
+        A limit counts the steps of the kinds that its metric is of, but for those that were not
+        played. One on the answer counts the steps that ask for one. One on ``stop`` counts the
+        interruptions: one after which the agent talked on keeps none. One on a rate counts the
+        steps that show it. What failed counts.
         """
-        if self.metric is None:
+        metric = self.gate.metric
+        if metric is None or metric.name in OF_FIRST_TURNS:
             return None
         shown = {name: turns.values.get(name) for name in OF_SPOKEN_TURNS}
         if not any(values is not None and not np.isnan(values).all() for values in shown.values()):
             return None
-        values = shown["stopped" if self.metric in OF_INTERRUPTED else "missed"]
+        counts_as = "stopped" if metric.name in OF_INTERRUPTED else "missed"
+        values = turns.values[metric.name] if metric.unit == "bool" else shown[counts_as]
         if values is None:
             return None
-        counts: Marks = ~np.isnan(values) | ~turns.went_well
-        return counts & turns.interrupts if self.metric in OF_INTERRUPTED else counts
-
-    def counted_share(self, cut_share: float) -> float:
-        """Return the share of the turns that count, if callers interrupt ``cut_share`` of them."""
-        if self.metric in OF_INTERRUPTED | OF_INTERRUPTING:
-            return cut_share
-        if self.metric in UNTIL_FIRST_AUDIO or (self.metric is None and self.limits_turns):
-            return 1.0
-        return 1.0 - cut_share
+        noises, interruptions = turns.noises, turns.interrupts
+        of = {"noise": noises, "interruption": interruptions, "line": ~noises & ~interruptions}
+        of_kind = np.logical_or.reduce([of[kind] for kind in kinds_of(metric)])
+        counts: Marks = of_kind & (~np.isnan(values) | ~turns.went_well)
+        return counts
 
     def kept(self, turns: LevelTurns) -> Marks:
         """Return which turns keep the limit, shape ``(turns,)``. Not for good turns or calls."""
@@ -214,4 +216,6 @@ def _share_of_rate(figure: Figure, limit: float, *, upper: bool) -> float | None
         return None if upper else limit
     if figure.metric is None:
         return 1 - limit if upper else None
+    if figure.statistic == "rate":  # of a metric that is 0 or 1
+        return 1 - limit if upper else limit
     return None

@@ -49,6 +49,8 @@ class LoadedTurn:
     """Whether with it the caller interrupts the turn before."""
     fault: str | None = None
     """The fault of the network that was made for it."""
+    is_noise: bool = False
+    """Whether it is a noise of a spoken call, which asks for no answer."""
 
 
 def outcome_of(turn: Timeline) -> Outcome:
@@ -88,6 +90,8 @@ class LevelTurns:
     interrupts: Marks
     disturbed: Marks
     """For which a fault of the network was made."""
+    noises: Marks
+    """Which are noises of a spoken call."""
 
     @property
     def n(self) -> int:
@@ -111,6 +115,7 @@ class LevelTurns:
             self.to_be_cut[chosen],
             self.interrupts[chosen],
             self.disturbed[chosen],
+            self.noises[chosen],
         )
 
     @property
@@ -137,6 +142,7 @@ class GrowingTurns:
         self._to_be_cut: list[bool] = []
         self._interrupts: list[bool] = []
         self._disturbed: list[bool] = []
+        self._noises: list[bool] = []
         self._values: dict[str, list[float]] = {name: [] for name in metrics}
 
     def add(self, turns: Iterable[LoadedTurn]) -> None:
@@ -150,6 +156,7 @@ class GrowingTurns:
             self._to_be_cut.append(turn.to_be_cut)
             self._interrupts.append(turn.interrupts)
             self._disturbed.append(turn.fault is not None)
+            self._noises.append(turn.is_noise)
             for name, column in self._values.items():
                 value = turn.values.get(name)
                 column.append(math.nan if value is None else value)
@@ -167,6 +174,7 @@ class GrowingTurns:
             np.array(self._to_be_cut, dtype=np.bool_),
             np.array(self._interrupts, dtype=np.bool_),
             np.array(self._disturbed, dtype=np.bool_),
+            np.array(self._noises, dtype=np.bool_),
         )
         return turns.rows(np.argsort(due, kind="stable"))
 

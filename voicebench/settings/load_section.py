@@ -74,6 +74,11 @@ class LoadSettings(SettingsSection):
             read_duration(text, "it")
         return text
 
+    @field_validator("turns", mode="before")
+    @classmethod
+    def _number_is_a_count(cls, value: object) -> object:
+        return str(value) if type(value) is int else value
+
     @field_validator("turns")
     @classmethod
     def _counts_can_be_read(cls, text: str) -> str:

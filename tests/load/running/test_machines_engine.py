@@ -7,11 +7,15 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from served_process import ServedProcess, served_process
+from spoken_levels import AGENT, spoken_level, spoken_tasks
 
 from voicebench.audio.pcm import AudibleRule
+from voicebench.checks.scripted_agent_server import scripted_agent_server
 from voicebench.errors import CannotMeasure, UsageError
+from voicebench.figures.metrics import BY_NAME
 from voicebench.load.call_plan import Behaviour, LoadPlan, TurnRate
 from voicebench.load.distributions import read_count, read_duration
 from voicebench.load.running.client_cores import ClientCores
@@ -64,6 +68,27 @@ def planned(kept: list[Timeline], before_s: float) -> list[tuple[int, int, str]]
         for turn in kept
         if turn.load is not None and turn.load.due_ns < before_s * 1e9
     )
+
+
+@pytest.mark.slow
+def test_callers_who_speak_are_divided_among_machines(cluster: Any) -> None:
+    with (
+        scripted_agent_server(AGENT, "pcm") as url,
+        ray_machines(cluster.address) as machines,
+    ):
+        kept: list[Timeline] = []
+        engine = MachinesEngine(spoken_tasks(url, METRICS), machines, NEEDS, kept.append)
+        with closing(engine.start(spoken_level(4), 1)) as level:
+            done = [*level.advance(3.0), *level.drain(0.0, 1.0)]
+            state, described = level.client_state(), level.describe()
+    assert state.broken == ()
+    _each_clock_is_bounded(described)
+    assert len(done) == len(kept)
+    assert {turn.load.caller for turn in kept if turn.load is not None} == set(range(4))
+    assert {turn.outcome for turn in done} <= {"answered", "unfinished"}
+    responses = [BY_NAME["response_ms"].of(turn) for turn in kept if turn.failure is None]
+    # No latency crosses two clocks: each is that of the script, and a busy machine adds to it.
+    assert 190 < np.median([value for value in responses if value is not None]) < 400
 
 
 @pytest.mark.slow
@@ -164,6 +189,9 @@ def test_what_several_machines_cannot_do_is_refused() -> None:
     faulty = load_settings(None, {**values, "load.faults": "reset=1%"}).settings
     with pytest.raises(UsageError, match="exclude each other"):
         check_ray(faulty)
+    inside = load_settings(None, {"run.target": "cascade", "load.ray": "auto"}).settings
+    with pytest.raises(UsageError, match="each machine would compute by itself"):
+        check_ray(inside)
     near = load_settings(None, values).settings
     check_ray(near)
     check_same_server(near, ["one", "one"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,10 +21,12 @@ from voicebench.load.call_plan import (
     TurnRate,
 )
 from voicebench.load.distributions import read_count, read_duration
+from voicebench.load.load_gate import load_gates
 from voicebench.load.running import refusals
 from voicebench.load.running.refusals import (
     callers_at_once,
     check_allowed,
+    check_lag,
     check_ports,
     is_near,
 )
@@ -71,6 +74,7 @@ def test_a_server_of_someone_else_takes_ten_callers() -> None:
     with pytest.raises(UsageError, match=r"11 callers at wss://.*--permitted voice.example.com"):
         check(ELSEWHERE, 11)
     check(ELSEWHERE, 11, "voice.example.com")
+    check(ELSEWHERE, 11, "Voice.Example.com")
     with pytest.raises(UsageError, match="--permitted"):
         check(ELSEWHERE, 11, "example.com")
     check(LOCAL, 11)
@@ -92,6 +96,8 @@ def test_a_server_of_someone_else_takes_ten_callers() -> None:
         ("localhost.example.com", False),
         ("printer", False),
         ("0.0.0.0", False),
+        ("::ffff:8.8.8.8", False),
+        ("::ffff:10.0.0.1", True),
         ("", False),
     ],
 )
@@ -117,6 +123,31 @@ def test_too_few_ports_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         check_ports(401, 10.0)
     monkeypatch.setattr(refusals, "PORT_RANGE", tmp_path / "missing")
     check_ports(1_000_000, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ({"run.target": "voice", "server.url": "ws://10.0.0.1/v1/voice"}, True),
+        ({"run.target": "voice", "server.url": "wss://10.0.0.1/v1/voice"}, False),
+        ({"run.target": "call", "call.url": "ws://10.0.0.1/call"}, True),
+        ({"run.target": "call", "call.url": "wss://10.0.0.1/call"}, False),
+        ({"run.target": "sim:"}, False),
+        ({"run.target": "cascade"}, False),
+    ],
+)
+def test_a_gate_on_the_clients_lag_needs_stamps_of_the_kernel(
+    values: dict[str, str], monkeypatch: pytest.MonkeyPatch, *, shown: bool
+) -> None:
+    settings = load_settings(None, values).settings
+    gates = load_gates(["errors.rate <= 1%", "client_lag.p99 < 5ms"])
+    monkeypatch.setattr(sys, "platform", "linux")
+    if shown:
+        check_lag(settings, gates)
+        monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(UsageError, match=r"'client_lag.p99 < 5ms' cannot be judged"):
+        check_lag(settings, gates)
+    check_lag(settings, gates[:1])
 
 
 def test_a_simulated_server_has_no_such_limit() -> None:

@@ -59,23 +59,34 @@ class CallPlan:
 
 
 class CallRecorder:
-    """Stamps the events of the agent, from any thread."""
+    """Stamps the events of the agent, from any thread.
 
-    def __init__(self, now_ns: Callable[[], int]) -> None:
+    ``received_ns`` returns when the system received what the present thread read last, if it knows.
+    """
+
+    def __init__(
+        self, now_ns: Callable[[], int], received_ns: Callable[[], int | None] = lambda: None
+    ) -> None:
         self._now_ns = now_ns
+        self._received_ns = received_ns
         self._lock = threading.Lock()
-        self._events: list[tuple[int, AgentEvent]] = []
+        self._events: list[tuple[int, AgentEvent, int | None]] = []
 
     def emit(self, event: AgentEvent) -> None:
         """Stamp ``event`` with the clock, now."""
         with self._lock:
-            self._events.append((self._now_ns(), event))
+            at_ns, received_ns = self._now_ns(), self._received_ns()
+            lag_ns = None if received_ns is None else max(at_ns - received_ns, 0)
+            self._events.append((at_ns, event, lag_ns))
 
     def since(self, seen: int, start_ns: int) -> list[StampedAgentEvent]:
         """Return the events after the first ``seen``; those before the start count from it."""
         with self._lock:
             new = self._events[seen:]
-        return [StampedAgentEvent(max(0, at_ns - start_ns), event) for at_ns, event in new]
+        return [
+            StampedAgentEvent(max(0, at_ns - start_ns), event, lag_ns)
+            for at_ns, event, lag_ns in new
+        ]
 
 
 class PlacedCall:
@@ -90,13 +101,14 @@ class PlacedCall:
         plan: CallPlan,
         number: int,
         now_ns: Callable[[], int] = time.perf_counter_ns,
+        received_ns: Callable[[], int | None] = lambda: None,
     ) -> None:
         """Say that the call ``number`` (from 1) is about to be dialled."""
         self._agent_rate = agent.sample_rate
         self._plan = plan
         self._number = number
         self._now_ns = now_ns
-        self._recorder = CallRecorder(now_ns)
+        self._recorder = CallRecorder(now_ns, received_ns)
         self._started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._dial_ns = 0
         self._watch = AgentWatch()
@@ -116,9 +128,10 @@ class PlacedCall:
         plan: CallPlan,
         number: int,
         now_ns: Callable[[], int] = time.perf_counter_ns,
+        received_ns: Callable[[], int | None] = lambda: None,
     ) -> PlacedCall:
         """Dial, and return the call. Raises `voicebench.errors.CannotMeasure`."""
-        call = cls(agent, plan, number, now_ns)
+        call = cls(agent, plan, number, now_ns, received_ns)
         before_ns = now_ns()
         call._talk = agent.open_call(call._recorder.emit)
         call._dial_ns = now_ns() - before_ns

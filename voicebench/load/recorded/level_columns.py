@@ -147,6 +147,7 @@ def part_of(metrics: Sequence[str], turns: Sequence[Timeline]) -> TurnsPart:
                 place.cut_after_ns is not None,
                 place.interrupts,
                 place.fault is not None,
+                turn.call is not None and turn.call.kind == "noise",
                 *(np.nan if value is None else value for value in figures),
             )
         )
@@ -171,10 +172,11 @@ def columns_of_rows(metrics: Sequence[str], rows: Values) -> LevelTurns:
         rows[:, 2].astype(np.int8),
         rows[:, 3].astype(np.int64),
         rows[:, 4].astype(np.int64),
-        {name: rows[:, 8 + place].copy() for place, name in enumerate(metrics)},
+        {name: rows[:, 9 + place].copy() for place, name in enumerate(metrics)},
         rows[:, 5] > 0,
         rows[:, 6] > 0,
         rows[:, 7] > 0,
+        rows[:, 8] > 0,
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import orjson
 
 from voicebench.errors import ResultsError
+from voicebench.figures.call_metrics import CALL_METRICS
 from voicebench.results.codec import check_schema
 from voicebench.turn.call_turn import CallTurn
 from voicebench.turn.cut import Cut
@@ -40,12 +41,10 @@ LIGHT_METRICS = frozenset(
         "stop_ms",
         "wasted_audio_s",
         "interrupting_first_audio_ms",
-        "missed",
-        "stopped",
-        "response_ms",
+        *(metric.name for metric in CALL_METRICS),
     }
 )
-"""The metrics that need only the audio's arrivals, its sound and the place of the turn."""
+"""The metrics that need only the audio's arrivals, its sound, its call and its place."""
 
 
 def decode_light(line: str | bytes, where: str) -> Timeline:

@@ -34,6 +34,7 @@ from voicebench.load.running.refusals import (
     check_allowed,
     check_faults,
     check_history,
+    check_lag,
     check_ports,
     check_ray,
     check_spoken,
@@ -43,6 +44,7 @@ from voicebench.load.running.refusals import (
 )
 from voicebench.load.search import ERROR, planned_levels
 from voicebench.load.trace_file import read_trace
+from voicebench.load.turn_mix import TurnMix, mix_of_script
 from voicebench.measuring.plan import prompts_for
 from voicebench.settings import Effective, Settings
 from voicebench.targets.kinds import check_target, kind_of
@@ -62,6 +64,8 @@ class LoadJob:
     """Hosts whose owner allows the load."""
     same_machine: bool = False
     """Whether client and engine may share the cores."""
+    mix: TurnMix | None = None
+    """The turns of a script; None: those that the behaviour of callers gives."""
 
     @property
     def settings(self) -> Settings:
@@ -123,7 +127,7 @@ class LoadJob:
             block_s=self.block_s,
             longest_s=times.longest_s,
             error=error,
-            cut_share=plan.behaviour.cut_share,
+            mix=self.mix or TurnMix(plan.behaviour.cut_share, plan.behaviour.turns.mean),
         )
 
 
@@ -138,28 +142,29 @@ def load_job(
 
     Raises `UsageError` for a trace that cannot be read.
     """
+    mix = None
     if is_spoken(effective.settings):
-        effective = _of_a_script(effective)
+        script = read_script(effective.settings.call.script)
+        if not script.packets.is_clean:
+            raise UsageError(
+                f"the script {script.name} loses or delays packets, which load does not do",
+                "leave out loss and jitter, or measure it with `voicebench call`",
+            )
+        mix = mix_of_script(step.kind for step in script.steps)
+        effective = _of_a_script(effective, len(script.steps))
     load = effective.settings.load
     if arrivals is None:
         arrivals = _trace(Path(load.trace or ""))
     gates = load_gates(load.gates, quick=load.quick)
-    return LoadJob(effective, arrivals, gates, tuple(permitted or ()), same_machine)
+    return LoadJob(effective, arrivals, gates, tuple(permitted or ()), same_machine, mix)
 
 
-def _of_a_script(effective: Effective) -> Effective:
-    """Return the settings of callers who play a script: a turn for each step, and a ramp.
+def _of_a_script(effective: Effective, steps: int) -> Effective:
+    """Return the settings of callers who play a script: a turn for each of ``steps``, and a ramp.
 
     The callers join over the length of a call, so that they are at all places of their calls.
     """
     settings = effective.settings
-    script = read_script(settings.call.script)
-    if not script.packets.is_clean:
-        raise UsageError(
-            f"the script {script.name} loses or delays packets, which load does not do",
-            "leave out loss and jitter, or measure it with `voicebench call`",
-        )
-    steps = len(script.steps)
     load = settings.load.model_copy(update={"turns": str(steps)})
     length_s = steps * (read_duration(load.speech, "load.speech").mean_s + load.reply_s)
     load = load.model_copy(update={"ramp_s": load.ramp_s or min(length_s, 3600.0)})
@@ -194,6 +199,7 @@ def check_load(job: LoadJob, largest: Arrivals, error: float) -> LevelCost:
     check_allowed(settings, at_once, job.permitted, same_machine=job.same_machine)
     if settings.load.history:
         check_history(settings)
+    check_lag(settings, job.gates)
     if settings.load.faults is not None:
         check_faults(settings)
     if settings.load.ray is not None:
@@ -228,7 +234,7 @@ def client_cores(job: LoadJob, arrivals: Arrivals, machines: int = 1) -> ClientC
     """
     settings = job.settings
     return choose_cores(
-        _at_once(job, arrivals) / machines,
+        at_once(job, arrivals) / machines,
         [urlsplit(url).hostname or "" for url in server_urls(settings)],
         wanted=settings.load.processes,
         in_process=not is_spoken(settings)
@@ -237,7 +243,7 @@ def client_cores(job: LoadJob, arrivals: Arrivals, machines: int = 1) -> ClientC
     )
 
 
-def _at_once(job: LoadJob, arrivals: Arrivals) -> float:
+def at_once(job: LoadJob, arrivals: Arrivals) -> float:
     """Return how many callers the client listens to at once; one who speaks is never idle."""
     reply_s = job.settings.load.reply_s
     if is_spoken(job.settings):

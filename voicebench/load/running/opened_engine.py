@@ -17,8 +17,8 @@ from voicebench.load.level_rule import LevelRule
 from voicebench.load.reading.reading_choice import Over
 from voicebench.load.running.client_cores import MOST_READING, ClientCores, is_this_machine
 from voicebench.load.running.level_task import LevelTask
-from voicebench.load.running.load_job import LoadJob, client_cores, transport_read
-from voicebench.load.running.local_engine import LocalEngine
+from voicebench.load.running.load_job import LoadJob, at_once, client_cores, transport_read
+from voicebench.load.running.local_engine import LocalEngine, NewTask
 from voicebench.load.running.machine_clients import MachineNeeds
 from voicebench.load.running.machines_engine import MachinesEngine
 from voicebench.load.running.ray_machines import RayMachine
@@ -34,7 +34,7 @@ from voicebench.measuring.call_session import rendered_plan
 from voicebench.measuring.plan import audible_rule, prompts_for
 from voicebench.settings import Settings, secrets_of, shown_settings
 from voicebench.targets import Cancellable
-from voicebench.targets.kinds import kind_of, open_target
+from voicebench.targets.kinds import open_target
 from voicebench.targets.recorded_names import described, named_by_servers, recorded_settings
 from voicebench.targets.script import PREFIX, parse_script
 from voicebench.text.chunking import Chunker
@@ -73,14 +73,15 @@ def engine_for(
     if job.settings.run.target.startswith(PREFIX):
         return _virtual(job, rule)
     if is_spoken(job.settings):
-        return _spoken(job, rule)
+        return _spoken(job, rule, machines)
     return _local(job, rule, way, machines)
 
 
-def _spoken(job: LoadJob, rule: LevelRule) -> OpenedEngine:
+def _spoken(job: LoadJob, rule: LevelRule, machines: Sequence[RayMachine]) -> OpenedEngine:
     """Return the engine of callers who speak; their lines are rendered here, once for all."""
     settings = job.settings
-    cores = client_cores(job, job.arrivals)
+    check_same_server(settings, [machine.facts.host for machine in machines])
+    cores = client_cores(job, job.arrivals, max(len(machines), 1))
     with closing(
         agent_kind(settings.call.url or "").open(settings.call.url or "", settings, _ignore)
     ) as agent:
@@ -100,7 +101,7 @@ def _spoken(job: LoadJob, rule: LevelRule) -> OpenedEngine:
         )
 
     return OpenedEngine(
-        LocalEngine(new_task, cores, _ports_here(settings)),
+        _engine(job, new_task, cores, machines),
         1,
         shown_settings(settings),
         {
@@ -166,15 +167,8 @@ def _local(
             fault_port=way.fault_port,
         )
 
-    engine: LocalEngine | MachinesEngine
-    if machines:
-        needs = _needs(job, settings, len(machines), reads=reads)
-        engine = MachinesEngine(new_task, machines, needs)
-    else:
-        engine = LocalEngine(new_task, cores, {*_ports_here(settings), *way.ports})
-
     return OpenedEngine(
-        engine,
+        _engine(job, new_task, cores, machines, way.ports),
         len(texts),
         recorded_settings(effective, description),
         {
@@ -186,16 +180,32 @@ def _local(
     )
 
 
-def _needs(job: LoadJob, settings: Settings, machines: int, *, reads: Over | None) -> MachineNeeds:
+def _engine(
+    job: LoadJob,
+    new_task: NewTask,
+    cores: ClientCores,
+    machines: Sequence[RayMachine],
+    ports_between: Sequence[int] = (),
+) -> LocalEngine | MachinesEngine:
+    """Return the engine of this machine, or that of ``machines`` if there are any.
+
+    ``ports_between`` are those of a proxy: its time is not foreign.
+    """
+    if machines:
+        return MachinesEngine(new_task, machines, _needs(job, len(machines)))
+    return LocalEngine(new_task, cores, {*_ports_here(job.settings), *ports_between})
+
+
+def _needs(job: LoadJob, machines: int) -> MachineNeeds:
     """Return what each of ``machines`` machines needs for its part of the replies."""
-    load = job.settings.load
+    settings = job.settings
     return MachineNeeds(
-        receiving_at_once(job.arrivals, job.behaviour, load.reply_s) / machines,
+        at_once(job, job.arrivals) / machines,
         tuple(urlsplit(url).hostname or "" for url in server_urls(settings)),
         tuple(_ports_here(settings)),
-        load.processes,
-        bool(kind_of(settings).models(settings, voice_only=False)),
-        reads,
+        settings.load.processes,
+        in_process=False,
+        reads=None if is_spoken(settings) else transport_read(job),
     )
 
 

@@ -84,7 +84,9 @@ def ray_machines(address: str) -> Iterator[list[RayMachine]]:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise CannotMeasure(
-                f"there is no Ray cluster at {address} ({type(error).__name__})",
+                "this machine belongs to no Ray cluster"
+                if address == "auto"
+                else f"there is no Ray cluster at {address} ({type(error).__name__})",
                 START_ONE,
             ) from None
     group = None

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from collections.abc import Collection, Iterator
+import sys
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from voicebench.agents.agent_kinds import agent_kind
 from voicebench.errors import UsageError
+from voicebench.format import number
 from voicebench.load.call_plan import (
     Arrivals,
     Behaviour,
@@ -22,6 +24,7 @@ from voicebench.load.call_plan import (
     TurnRate,
     cycle_s,
 )
+from voicebench.load.load_gate import LoadGate
 from voicebench.machine.descriptors import check_descriptors
 from voicebench.secret_names import hidden_in_url
 from voicebench.settings import CALL_TARGET, Settings
@@ -100,6 +103,7 @@ def check_allowed(
             "serve the engines with `voicebench serve` on other cores and give --server URL, or "
             "give --same-machine to measure both together",
         )
+    permitted = {host.lower().strip("[]") for host in permitted}
     for url in server_urls(settings):
         host = urlsplit(url).hostname or ""
         if callers > MOST_CALLERS_UNASKED and not is_near(host) and host not in permitted:
@@ -109,6 +113,20 @@ def check_allowed(
             )
     needed = CONNECTIONS_A_CALLER * callers + DESCRIPTORS_BESIDE
     check_descriptors(f"{callers} callers", needed)
+
+
+def check_lag(settings: Settings, gates: Iterable[LoadGate]) -> None:
+    """Raise `UsageError` for a gate on the client's lag where the system does not show it."""
+    found = next((gate.gate.text for gate in gates if gate.metric == "client_lag_ms"), None)
+    urls = list(server_urls(settings))
+    open_ways = [urlsplit(url).scheme in ("http", "ws") for url in urls]
+    if found is None or (sys.platform == "linux" and open_ways and all(open_ways)):
+        return
+    raise UsageError(
+        f"gate {found!r} cannot be judged: only Linux says when bytes arrived, for connections "
+        "that are not encrypted",
+        "leave the gate out; a level whose client is seen to be late is invalid without it",
+    )
 
 
 def check_faults(settings: Settings) -> None:
@@ -146,12 +164,17 @@ def check_spoken(settings: Settings, arrivals: Arrivals) -> None:
             "callers who speak make whole calls of the script", "give --callers or --calls"
         )
     load = settings.load
-    for name, value in (("interrupt", load.interrupt), ("faults", load.faults), ("ray", load.ray)):
-        if value is not None:
-            raise UsageError(
-                f"load.{name} is for turns of text, and these callers speak",
-                "write interruptions into the script" if name == "interrupt" else "leave it out",
-            )
+    if load.interrupt is not None:
+        raise UsageError(
+            "load.interrupt is for turns of text, and these callers speak",
+            "write interruptions into the script",
+        )
+    if load.faults is not None:
+        raise UsageError(
+            "load.faults cannot be used with callers who speak: a call has one connection, so a "
+            "fault in one step disturbs every step after it, and none of them could be counted",
+            "leave it out, or load a server of turns (--server)",
+        )
 
 
 def check_history(settings: Settings) -> None:
@@ -171,6 +194,13 @@ def check_history(settings: Settings) -> None:
 
 def check_ray(settings: Settings) -> None:
     """Raise `UsageError` for a load that several machines cannot take together."""
+    if not is_spoken(settings) and not settings.run.target.startswith(PREFIX):
+        models = kind_of(settings).models(settings, voice_only=False)
+        if models:
+            raise UsageError(
+                f"--ray needs a server: each machine would compute by itself ({', '.join(models)})",
+                "give --server URL, or leave --ray out",
+            )
     if settings.run.target.startswith(PREFIX):
         raise UsageError(
             "--ray needs a server: a simulated target is on the clock of one machine",
@@ -205,6 +235,7 @@ def is_near(host: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    address = getattr(address, "ipv4_mapped", None) or address  # ::ffff:8.8.8.8 is 8.8.8.8
     return address.is_loopback or (address.is_private and not address.is_unspecified)
 
 
@@ -228,8 +259,8 @@ def check_ports(callers: int, calls_per_s: float) -> None:
     needed = math.ceil(callers + TIME_WAIT_S * calls_per_s)
     if allowed is not None and needed > allowed:
         raise UsageError(
-            f"{callers} callers and {calls_per_s:.3g} calls a second need about {needed} ports for "
-            f"connections to one server, and this machine has {allowed}",
+            f"{callers} callers and {number(calls_per_s, 'count')} calls a second need about "
+            f"{needed} ports for connections to one server, and this machine has {allowed}",
             "give fewer callers or longer calls (load.turns), or widen the system's range of ports",
         )
 

@@ -26,6 +26,7 @@ from voicebench.load.call_plan import Call, Population
 from voicebench.load.draws import draws_of
 from voicebench.load.running.level_clock import LevelClock
 from voicebench.load.running.level_task import ProcessTask, TakenCall
+from voicebench.remote.connection import kernel_stamps
 from voicebench.turn.playback import NS_PER_S
 
 DIAL_AHEAD_S = 1.0
@@ -138,7 +139,9 @@ class SpeakingCallers:
         """Dial, and let the sender begin when the call is due; a call that fails is handed on."""
         with self._dialling:
             try:
-                placed = PlacedCall.dialled(self._agent, self._spoken, call.call + 1)
+                placed = PlacedCall.dialled(
+                    self._agent, self._spoken, call.call + 1, received_ns=kernel_stamps.take
+                )
             except VoicebenchError as error:
                 placed = PlacedCall.not_answered(self._agent, self._spoken, str(error))
         begins_ns = self._clock.start_ns + round(call.begins_s * NS_PER_S)

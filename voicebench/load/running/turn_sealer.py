@@ -8,13 +8,15 @@ priority, which computes in small steps.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
+from voicebench.calls.agent_events import AgentAudio
 from voicebench.errors import IllegalEvent
 from voicebench.events import TurnFailed
+from voicebench.figures.call_course import answer_ns
 from voicebench.figures.metrics import BY_NAME
 from voicebench.load.loaded_turn import LoadedTurn, outcome_of
 from voicebench.load.running.client_cores import give_way
@@ -29,6 +31,7 @@ from voicebench.load.running.level_task import (
 from voicebench.load.running.small_steps import small_steps
 from voicebench.load.running.turn_under_way import STILL_OPEN
 from voicebench.machine.processes import stay_on
+from voicebench.turn.call_turn import CallTurn
 from voicebench.turn.listened import cut_while_playing
 from voicebench.turn.load_place import LoadPlace
 from voicebench.turn.playback import NS_PER_S
@@ -36,6 +39,7 @@ from voicebench.turn.recorder import Recording, Unsealed
 from voicebench.turn.timeline import Failure, Stamped, Timeline
 
 if TYPE_CHECKING:
+    from voicebench.calls.heard import StampedAgentEvent
     from voicebench.load.reading.read_socket import ReadSocket
     from voicebench.load.reading.read_turn import ReadCascade
 
@@ -103,6 +107,7 @@ def seal_call_turns(taken: TakenCall, task: ProcessTask) -> Iterator[SealedTurn]
         place = LoadPlace(
             *(level.level, taken.caller, taken.call, number, taken.begun_ns + due_ns),
             max(step.spoken_until_ns - due_ns, 0) if not step.skipped else 0,
+            None if step.skipped else lag_of_step(step, call.events),
             setup_ns=None if number else round(call.dial_ms * 1e6),
             unfinished=is_open,
             interrupts=step.kind == "interruption",
@@ -110,6 +115,19 @@ def seal_call_turns(taken: TakenCall, task: ProcessTask) -> Iterator[SealedTurn]
         failure = Failure(STILL_OPEN, "timeout", "turn") if is_open else timeline.failure
         kept = replace(timeline, load=place, failure=failure)
         yield _sealed(taken.first + number, kept, place, level)
+
+
+def lag_of_step(step: CallTurn, events: Sequence[StampedAgentEvent]) -> int | None:
+    """Return the client's lag of a step: from the caller's last sample on, up to the answer.
+
+    The sound with which the answer begins counts in any case, because an agent may cut in.
+    """
+    answered = answer_ns(step)
+    until_ns = step.end_ns if answered is None else answered
+    within = [one for one in events if step.start_ns <= one.at_ns <= until_ns]
+    sounds = [one for one in within if isinstance(one.event, AgentAudio)]
+    counted = [one for one in within if one.at_ns > step.spoken_until_ns] + sounds[-1:]
+    return max((one.lag_ns for one in counted if one.lag_ns is not None), default=None)
 
 
 def _sealed(number: int, timeline: Timeline, place: LoadPlace, level: LevelTask) -> SealedTurn:
@@ -124,6 +142,7 @@ def _sealed(number: int, timeline: Timeline, place: LoadPlace, level: LevelTask)
         to_be_cut=place.cut_after_ns is not None,
         interrupts=place.interrupts,
         fault=place.fault,
+        is_noise=timeline.call is not None and timeline.call.kind == "noise",
     )
     return SealedTurn(number, timeline, turn)
 

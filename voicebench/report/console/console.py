@@ -62,7 +62,7 @@ def print_short(console: Console, name: str, run: RecordedRun) -> None:
 def print_advice(console: Console, run: RecordedRun) -> None:
     """Print each finding in a run and its remedy; nothing if there is no advice."""
     if run.advice:
-        listed = _advice_list(run.advice, console.encoding)
+        listed = advice_list(run.advice, console.encoding)
         print_parts(console, [Group(Text(), heading("Advice")), listed])
 
 
@@ -150,7 +150,8 @@ def _closing(run: RecordedRun) -> Text:
     return closing.append_text(_verdict(run.final))
 
 
-def _advice_list(advice: Sequence[Advice], encoding: str) -> Table:
+def advice_list(advice: Sequence[Advice], encoding: str) -> Table:
+    """Return each finding, and its remedy below it."""
     listed = Table.grid(padding=(0, 1, 0, 0))
     for item in advice:
         listed.add_row(Text("•", "yellow"), Text(item.finding))

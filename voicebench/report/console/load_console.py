@@ -7,26 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from voicebench import format as form
+from voicebench.load.recorded.load_advice import load_advice
 from voicebench.load.recorded.load_run import LoadRun
-from voicebench.report.console.console import badge_text, machine_line, print_parts
+from voicebench.report.console.console import advice_list, badge_text, machine_line, print_parts
 from voicebench.report.console.load_sheets import load_line, load_sheets, load_side_by_side
 from voicebench.report.console.sheets import names
-from voicebench.report.console.style import BAD, HEAD, NEAR, QUIET
+from voicebench.report.console.style import BAD, HEAD, NEAR, QUIET, heading
 from voicebench.report.console.verdicts import verdict_text
 from voicebench.report.load_head import load_warnings
 
 
 def print_load_runs(console: Console, runs: Sequence[LoadRun]) -> None:
     """Print one run under load in full, or several side by side."""
-    print_parts(console, _one(runs[0]) if len(runs) == 1 else _several(runs))
+    several = len(runs) > 1
+    print_parts(console, _several(runs) if several else _one(runs[0], console.encoding))
 
 
-def _one(run: LoadRun) -> list[RenderableType]:
-    sections: list[RenderableType] = [_title(run), *load_sheets(run), _closing(run)]
+def _one(run: LoadRun, encoding: str) -> list[RenderableType]:
+    sections: list[RenderableType] = [_title(run), *load_sheets(run)]
+    advice = load_advice(run)
+    if advice:  # the gravest; the page has all of it
+        more = "" if len(advice) == 1 else f" (the first of {len(advice)}; see --format html)"
+        sections.append(Group(heading(f"Advice{more}"), advice_list(advice[:1], encoding)))
+    sections.append(_closing(run))
     return [part for section in sections for part in (Text(), section)][1:]
 
 
