@@ -9,7 +9,8 @@ from loaded_turns import LIMIT, SLOW_MS, columns, rule, spread, turn
 
 from voicebench.load.level import judge_level
 from voicebench.load.level_rule import ClientState, LevelStanding, Window, block_length
-from voicebench.load.loaded_turn import LoadedTurn
+from voicebench.load.loaded_turn import LoadedTurn, is_ours
+from voicebench.turn.timeline import Failure
 
 WINDOW = Window(0.0, 300.0)
 
@@ -70,6 +71,33 @@ def test_over_one_percent_unfinished_says_nothing() -> None:
     for number in range(3, 900, 8):
         turns[number] = turn(turns[number].due_s, SLOW_MS)
     assert judge_level(columns(turns), WINDOW, rule()).standing is LevelStanding.FAILS
+
+
+def test_turns_that_found_nothing_to_connect_with_here_are_not_the_servers() -> None:
+    starved = [
+        replace(one, outcome="failed", is_ours=True) if number % 5 == 0 else one
+        for number, one in enumerate(spread(300, 300.0))
+    ]
+    judged = judge_level(columns(starved), WINDOW, rule())
+    assert judged.standing is LevelStanding.INVALID
+    assert judged.reasons == ("60 turns found no file descriptor or port left on this machine",)
+    # A gate that the other turns fail by themselves fails.
+    slow = [*starved, *spread(300, 300.0, slow=range(300))]
+    assert judge_level(columns(slow), WINDOW, rule()).standing is LevelStanding.FAILS
+
+
+@pytest.mark.parametrize(
+    ("reason", "ours"),
+    [
+        ("ws://x cannot be reached (Too many open files); raise the limit", True),
+        ("http://x cannot be reached (Cannot assign requested address); try", True),
+        ("ws://x cannot be reached (Connection refused); start the server", False),
+        ("http://x answers 500: Too many open files", False),
+    ],
+)
+def test_which_failures_are_of_this_machine(reason: str, *, ours: bool) -> None:
+    assert is_ours(Failure(reason, "refused", "connect")) is ours
+    assert not is_ours(None)
 
 
 def test_a_late_client_makes_a_level_invalid() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,19 @@ def test_turns_are_written_even_if_the_run_fails(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         fails()
     assert (out.path / TURNS).read_text().count("\n") == 1
+
+
+def test_turns_that_are_written_at_once_reach_the_disk_with_their_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    with create_load_folder(tmp_path, "x", ["level"], settings={}, environment={}) as out:
+        monkeypatch.setattr(os, "fsync", synced.append)
+        out.keep_at_once(TURN)
+        assert (out.path / TURNS).read_text().count("\n") == 1
+        assert not synced
+        out.sync()
+        assert len(synced) == 1
 
 
 def test_a_folder_that_was_removed_is_named_when_the_next_level_ends(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from voicebench.format import plural
 from voicebench.load.gate_standing import judge_gate
 from voicebench.load.level_rule import (
     LEAST_BLOCKS,
@@ -124,8 +125,8 @@ def _of_level(
     saturated: bool,
     invalid: bool,
 ) -> LevelStanding:
-    unfinished = int((inside.outcome == UNFINISHED).sum())
-    fails_anyway = saturated or any(_fails_without(gate, unfinished) for gate in gates)
+    excused = int(((inside.outcome == UNFINISHED) | inside.ours).sum())
+    fails_anyway = saturated or any(_fails_without(gate, excused) for gate in gates)
     if fails_anyway and blocks >= LEAST_BLOCKS:
         return LevelStanding.FAILS
     if invalid:
@@ -142,10 +143,10 @@ def _of_level(
     return next(one for one in order if any(gate.standing is one for gate in gates))
 
 
-def _fails_without(gate: GateStanding, unfinished: int) -> bool:
-    """Return whether a gate fails even if every unfinished turn had been good."""
+def _fails_without(gate: GateStanding, excused: int) -> bool:
+    """Return whether a gate fails even if the excused turns, unfinished or ours, had been good."""
     return gate.standing is LevelStanding.FAILS and not (
-        unfinished and gate.bounds.good + unfinished >= gate.gate.share * gate.bounds.n
+        excused and gate.bounds.good + excused >= gate.gate.share * gate.bounds.n
     )
 
 
@@ -160,6 +161,11 @@ def _invalid(inside: LevelTurns, client: ClientState) -> tuple[str, ...]:
     unfinished = float((inside.outcome == UNFINISHED).mean()) if inside.n else 0.0
     if unfinished > MOST_UNFINISHED:
         reasons.append(f"{100 * unfinished:.1f} % of the turns were still open at the end")
+    ours = int(inside.ours.sum())
+    if ours:
+        reasons.append(
+            f"{plural(ours, 'turn')} found no file descriptor or port left on this machine"
+        )
     if client.busiest_core is not None and client.busiest_core > MOST_CLIENT_BUSY:
         reasons.append(f"a core of the client was {100 * client.busiest_core:.0f} % busy")
     if client.foreign is not None and client.foreign > MOST_FOREIGN:

@@ -51,6 +51,8 @@ class LoadedTurn:
     """The fault of the network that was made for it."""
     is_noise: bool = False
     """Whether it is a noise of a spoken call, which asks for no answer."""
+    is_ours: bool = False
+    """Whether it failed because this machine had nothing left to connect with."""
 
 
 def outcome_of(turn: Timeline) -> Outcome:
@@ -68,6 +70,21 @@ SIGNS_OF_REFUSAL = (
     *("rate_limit", "rate limit", "overloaded"),  # those of others
 )
 """What a failure says whose server has no room."""
+
+
+NOTHING_LEFT = (
+    "Too many open files",
+    "Cannot assign requested address",
+    "Can't assign requested address",
+    "No buffer space available",
+)
+"""Words of the system when this machine has no file descriptor, port or memory left to connect."""
+
+
+def is_ours(failure: Failure | None) -> bool:
+    """Return whether this machine, not the server, made the turn fail."""
+    reason = "" if failure is None else failure.reason
+    return any(f"cannot be reached ({words}" in reason for words in NOTHING_LEFT)
 
 
 def _is_refusal(failure: Failure) -> bool:
@@ -91,7 +108,9 @@ class LevelTurns:
     disturbed: Marks
     """For which a fault of the network was made."""
     noises: Marks
-    """Which are noises of a spoken call."""
+    """Noises of a spoken call."""
+    ours: Marks
+    """Turns that failed because this machine had nothing left to connect with."""
 
     @property
     def n(self) -> int:
@@ -116,6 +135,7 @@ class LevelTurns:
             self.interrupts[chosen],
             self.disturbed[chosen],
             self.noises[chosen],
+            self.ours[chosen],
         )
 
     @property
@@ -143,6 +163,7 @@ class GrowingTurns:
         self._interrupts: list[bool] = []
         self._disturbed: list[bool] = []
         self._noises: list[bool] = []
+        self._ours: list[bool] = []
         self._values: dict[str, list[float]] = {name: [] for name in metrics}
 
     def add(self, turns: Iterable[LoadedTurn]) -> None:
@@ -157,6 +178,7 @@ class GrowingTurns:
             self._interrupts.append(turn.interrupts)
             self._disturbed.append(turn.fault is not None)
             self._noises.append(turn.is_noise)
+            self._ours.append(turn.is_ours)
             for name, column in self._values.items():
                 value = turn.values.get(name)
                 column.append(math.nan if value is None else value)
@@ -175,6 +197,7 @@ class GrowingTurns:
             np.array(self._interrupts, dtype=np.bool_),
             np.array(self._disturbed, dtype=np.bool_),
             np.array(self._noises, dtype=np.bool_),
+            np.array(self._ours, dtype=np.bool_),
         )
         return turns.rows(np.argsort(due, kind="stable"))
 

@@ -1,4 +1,4 @@
-"""Which turns a level has: that decides how many of them count for a gate.
+"""The kinds of turns of a level: they decide how many of its turns count for a gate.
 
 A turn of text counts for what it shows. A turn of a spoken call is a step of its script: a line, an
 interruption or a noise, and each metric of calls is of some of these kinds.

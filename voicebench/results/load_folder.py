@@ -50,7 +50,7 @@ class LoadFolder:
     def __exit__(self, *exception: object) -> None:
         """Write what waits, and close the files."""
         try:
-            self.sync()
+            self._write_waiting()
         finally:
             for file in (self._turns, self._levels, self._csv):
                 file.close()
@@ -68,13 +68,13 @@ class LoadFolder:
 
     def sync(self) -> None:
         """Put all turns so far on the disk. Raises `CannotMeasure`."""
-        if self._waiting:
-            self._write("turns", synced=True)
+        self._write("turns", synced=True)
 
     def add_level(self, level: Mapping[str, object], cells: Iterable[object]) -> None:
         """Put a level on the disk, after its turns. Raises `CannotMeasure`."""
-        self.sync()
+        self._write_waiting()
         with self._naming(f"level {level['level']}"):
+            self._turns.append("", synced=True)
             self._levels.append(as_json(level) + "\n", synced=True)
             self._csv.append(csv_line("" if cell is None else cell for cell in cells), synced=True)
 
@@ -83,12 +83,17 @@ class LoadFolder:
 
         Raises `CannotMeasure`.
         """
-        self.sync()
+        self._write_waiting()
         with self._naming(name):
+            self._turns.append("", synced=True)
             write_json(self.path / name, document)
             if complete:
                 write_checksums(self.path)
                 (self.path / INCOMPLETE).unlink()
+
+    def _write_waiting(self) -> None:
+        if self._waiting:
+            self._write("turns", synced=True)
 
     def _write(self, what: str, *, synced: bool) -> None:
         with self._naming(what):

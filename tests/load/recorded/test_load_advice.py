@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pytest
 from load_folders import written_capacity, written_load
+from loaded_turns import columns, rule, turn
 
 from voicebench.judging.advice_sentences import Advice
+from voicebench.load.level import judge_level
+from voicebench.load.level_rule import ClientState, Window
 from voicebench.load.loaded_turn import FAILED, REFUSED, UNFINISHED
 from voicebench.load.recorded.judged_again import RecordedLevel
-from voicebench.load.recorded.load_advice import bad_turns, load_advice
+from voicebench.load.recorded.load_advice import BEFORE_AGAIN, bad_turns, load_advice
 from voicebench.load.recorded.load_run import LoadRun, read_load_run
+
+RULE = rule()
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +71,35 @@ def test_a_search_without_an_upper_end_is_to_go_on(tmp_path: Path) -> None:
     assert isinstance(advice, Advice)
     assert advice.finding == "above 3 callers no level was decided"
     assert advice.stands_on == ("capacity",)
+
+
+@pytest.mark.parametrize(
+    ("client", "remedy"),
+    [
+        (ClientState(busiest_core=0.9), "give the client more cores"),
+        (ClientState(foreign=0.5), "end the other programs"),
+        (ClientState(broken=("a process of the client failed: it ended",)), "hold the load again"),
+    ],
+)
+def test_an_invalid_level_says_what_to_change_first(
+    failing: Path, client: ClientState, remedy: str
+) -> None:
+    run = read_load_run(failing)
+    held = run.levels[0].held
+    judged = judge_level(held.turns, Window(0, 120), RULE, client=client)
+    level = replace(run.levels[0], held=replace(held, judgement=judged))
+    [advice] = load_advice(replace(run, replay=replace(run.replay, levels=(level,))))
+    assert advice.remedy.startswith(remedy)
+    assert judged.reasons[0] in advice.finding
+
+
+def test_late_turns_and_open_ones_have_a_remedy_too() -> None:
+    late = columns([turn(float(n), late_ms=9.0) for n in range(300)])
+    still = columns([turn(float(n), outcome="unfinished") for n in range(300)])
+    lagging = columns([turn(float(n), client_lag_ms=9.0) for n in range(300)])
+    for turns in (late, still, lagging):
+        reason = judge_level(turns, Window(0, 300), RULE).reasons[0]
+        assert any(sign in reason for sign, _ in BEFORE_AGAIN)
 
 
 def test_an_interrupted_run_is_to_be_held_again(failing: Path, tmp_path: Path) -> None:

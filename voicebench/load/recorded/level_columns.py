@@ -17,7 +17,7 @@ import numpy as np
 
 from voicebench.errors import ResultsError
 from voicebench.figures.metrics import BY_NAME
-from voicebench.load.loaded_turn import CODES, LevelTurns, Values, outcome_of
+from voicebench.load.loaded_turn import CODES, LevelTurns, Values, is_ours, outcome_of
 from voicebench.load.recorded.light_lines import LIGHT_METRICS, decode_light
 from voicebench.results.batches import map_turns
 from voicebench.results.codec import decode_line
@@ -148,6 +148,7 @@ def part_of(metrics: Sequence[str], turns: Sequence[Timeline]) -> TurnsPart:
                 place.interrupts,
                 place.fault is not None,
                 turn.call is not None and turn.call.kind == "noise",
+                is_ours(turn.failure),
                 *(np.nan if value is None else value for value in figures),
             )
         )
@@ -172,11 +173,12 @@ def columns_of_rows(metrics: Sequence[str], rows: Values) -> LevelTurns:
         rows[:, 2].astype(np.int8),
         rows[:, 3].astype(np.int64),
         rows[:, 4].astype(np.int64),
-        {name: rows[:, 9 + place].copy() for place, name in enumerate(metrics)},
+        {name: rows[:, 10 + place].copy() for place, name in enumerate(metrics)},
         rows[:, 5] > 0,
         rows[:, 6] > 0,
         rows[:, 7] > 0,
         rows[:, 8] > 0,
+        rows[:, 9] > 0,
     )
 
 

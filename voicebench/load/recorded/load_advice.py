@@ -14,6 +14,7 @@ from voicebench import format as form
 from voicebench.judging.advice_sentences import Advice
 from voicebench.judging.final import Word
 from voicebench.load.level_document import offered
+from voicebench.load.level_rule import LevelStanding
 from voicebench.load.load_gate import good_marks
 from voicebench.load.loaded_turn import FAILED, REFUSED, UNFINISHED
 from voicebench.load.recorded.judged_again import RecordedLevel
@@ -42,13 +43,40 @@ def deciding_level(run: LoadRun) -> RecordedLevel | None:
 
 def _advice(run: LoadRun) -> Iterator[Advice]:
     if run.final.obstacles:
-        first = run.final.obstacles[0]
-        yield Advice(first.in_full(), "hold the load again", "load: no verdict")
+        yield _again(run)
         return
     level = deciding_level(run)
     if level is not None:
         yield from _bad_turns(run, level)
     yield from _open_end(run)
+
+
+def _again(run: LoadRun) -> Advice:
+    """Say what to change before a load without a verdict is held again."""
+    finding, remedy = run.final.obstacles[0].in_full(), "hold the load again"
+    if run.final.word is Word.INVALID:
+        levels = [one.held.judgement for one in run.levels]
+        invalid = [one.reasons for one in levels if one.standing is LevelStanding.INVALID]
+        why = next((reasons[0] for reasons in invalid if reasons), "")
+        if why and why not in finding:
+            finding = f"{finding}: {why}"
+        remedy = next((what for sign, what in BEFORE_AGAIN if sign in why), remedy)
+    return Advice(finding, remedy, "load: no verdict")
+
+
+_RELIEVE = (
+    "give the client more cores (load.processes), or another machine than the server's, or offer "
+    "fewer callers"
+)
+BEFORE_AGAIN = (
+    ("began late", _RELIEVE),
+    ("read late", _RELIEVE),
+    ("core of the client", _RELIEVE),
+    ("other programs", "end the other programs of this machine, or load from another one"),
+    ("no file descriptor", "raise the limit (ulimit -n), or hold calls for longer (load.turns)"),
+    ("still open", "offer fewer callers, or give turns more time to end (load.drain_s)"),
+)
+"""What helps against the reasons of an invalid level, by a part of its sentence."""
 
 
 def bad_turns(run: LoadRun, level: RecordedLevel) -> dict[str, int]:

@@ -18,7 +18,7 @@ from voicebench.errors import IllegalEvent
 from voicebench.events import TurnFailed
 from voicebench.figures.call_course import answer_ns
 from voicebench.figures.metrics import BY_NAME
-from voicebench.load.loaded_turn import LoadedTurn, outcome_of
+from voicebench.load.loaded_turn import LoadedTurn, is_ours, outcome_of
 from voicebench.load.running.client_cores import give_way
 from voicebench.load.running.level_task import (
     LevelTask,
@@ -143,6 +143,7 @@ def _sealed(number: int, timeline: Timeline, place: LoadPlace, level: LevelTask)
         interrupts=place.interrupts,
         fault=place.fault,
         is_noise=timeline.call is not None and timeline.call.kind == "noise",
+        is_ours=is_ours(timeline.failure),
     )
     return SealedTurn(number, timeline, turn)
 
