@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,7 @@ from voicebench.errors import CannotMeasure, UsageError
 from voicebench.figures.metrics import BY_NAME
 from voicebench.load.call_plan import Behaviour, LoadPlan, TurnRate
 from voicebench.load.distributions import read_count, read_duration
-from voicebench.load.running.client_cores import ClientCores
 from voicebench.load.running.level_task import LevelTask
-from voicebench.load.running.local_engine import LocalEngine
 from voicebench.load.running.machine_clients import MachineNeeds, check_alike, facts_here
 from voicebench.load.running.machines_engine import MachinesEngine
 from voicebench.load.running.ray_machines import MachineLost, RayMachine, ray_machines
@@ -52,6 +51,12 @@ def cluster() -> Iterator[Any]:
     made.shutdown()  # type: ignore[no-untyped-call]
 
 
+@pytest.fixture(scope="module")
+def machines(cluster: Any) -> Iterator[list[RayMachine]]:
+    with ray_machines(cluster.address) as found:
+        yield found
+
+
 def task_of(url: str) -> Any:
     settings = load_settings(None, {"run.target": "voice", "server.url": url}).settings
 
@@ -61,8 +66,8 @@ def task_of(url: str) -> Any:
     return new_task
 
 
-def planned(kept: list[Timeline], before_s: float) -> list[tuple[int, int, str]]:
-    """Return identity and due moment of the turns that were due before a moment."""
+def taken(kept: list[Timeline], before_s: float) -> list[tuple[int, int, str]]:
+    """Return due moment, caller and prompt of the turns that were due before a moment."""
     return sorted(
         (turn.load.due_ns, turn.load.caller, turn.prompt)
         for turn in kept
@@ -70,16 +75,24 @@ def planned(kept: list[Timeline], before_s: float) -> list[tuple[int, int, str]]
     )
 
 
+def planned(plan: LoadPlan, before_s: float) -> list[tuple[int, int, str]]:
+    """Return the same of a plan of single turns, which one machine takes as they are."""
+    due = map(plan.first_turn, takewhile(lambda call: call.begins_s < before_s, plan.calls()))
+    texts = ("One", "Two")
+    return sorted(
+        (round(turn.due_s * 1e9), turn.call.caller, texts[int(turn.prompt) % 2])
+        for turn in due
+        if turn.due_s < before_s
+    )
+
+
 @pytest.mark.slow
-def test_callers_who_speak_are_divided_among_machines(cluster: Any) -> None:
-    with (
-        scripted_agent_server(AGENT, "pcm") as url,
-        ray_machines(cluster.address) as machines,
-    ):
+def test_callers_who_speak_are_divided_among_machines(machines: list[RayMachine]) -> None:
+    with scripted_agent_server(AGENT, "pcm") as url:
         kept: list[Timeline] = []
         engine = MachinesEngine(spoken_tasks(url, METRICS), machines, NEEDS, kept.append)
         with closing(engine.start(spoken_level(4), 1)) as level:
-            done = [*level.advance(3.0), *level.drain(0.0, 1.0)]
+            done = [*level.advance(2.5), *level.drain(0.0, 1.0)]
             state, described = level.client_state(), level.describe()
     assert state.broken == ()
     _each_clock_is_bounded(described)
@@ -93,29 +106,22 @@ def test_callers_who_speak_are_divided_among_machines(cluster: Any) -> None:
 
 @pytest.mark.slow
 def test_two_machines_take_the_plan_of_one_and_a_lost_one_invalidates_the_level(
-    cluster: Any, server: ServedProcess
+    cluster: Any, machines: list[RayMachine], server: ServedProcess
 ) -> None:
     plan = LoadPlan(8, TurnRate(8.0), CALLS, prompts=2)
-    alone: list[Timeline] = []
-    local = LocalEngine(task_of(server.voice_url), ClientCores((None,), True, 2), (), alone.append)
-    with closing(local.start(plan, 1)) as level:
-        level.advance(2.0)
-        level.drain(2.0, 10.0)
-
-    with ray_machines(cluster.address) as machines:
-        assert len(machines) == 2
-        check_alike(facts_here(), [machine.facts for machine in machines])
-        kept: list[Timeline] = []
-        engine = MachinesEngine(task_of(server.voice_url), machines, NEEDS, kept.append)
-        with closing(engine.start(plan, 1)) as level:
-            done = [*level.advance(2.0), *level.drain(2.0, 10.0)]
-            state, described = level.client_state(), level.describe()
-        assert state.broken == ()
-        assert planned(kept, 2.0) == planned(alone, 2.0)
-        assert len(planned(kept, 2.0)) > 6
-        assert {turn.outcome for turn in done if turn.due_s < 2.0} == {"answered"}
-        _each_clock_is_bounded(described)
-        _a_lost_machine_is_named(cluster, machines, server.voice_url, plan)
+    assert len(machines) == 2
+    check_alike(facts_here(), [machine.facts for machine in machines])
+    kept: list[Timeline] = []
+    engine = MachinesEngine(task_of(server.voice_url), machines, NEEDS, kept.append)
+    with closing(engine.start(plan, 1)) as level:
+        done = [*level.advance(2.0), *level.drain(2.0, 10.0)]
+        state, described = level.client_state(), level.describe()
+    assert state.broken == ()
+    assert taken(kept, 2.0) == planned(plan, 2.0)
+    assert len(taken(kept, 2.0)) > 6
+    assert {turn.outcome for turn in done if turn.due_s < 2.0} == {"answered"}
+    _each_clock_is_bounded(described)
+    _a_lost_machine_is_named(cluster, machines, server.voice_url, plan)
 
 
 def _each_clock_is_bounded(described: dict[str, Any]) -> None:
