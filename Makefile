@@ -39,9 +39,9 @@ setup: $(VENV)/.voicebench ## Make the environment in .venv
 run: $(VENV)/.voicebench ## Measure on the embedded models and print the tables
 	@$(BIN)/voicebench run $(CONFIG) || case $$? in 3|5) ;; *) exit $$?;; esac
 
-# Much of the suite waits for programs, servers and sound, so two tests run at a time. The tests of a file stay
-# together: they share what it starts.
-WORKERS ?= 2
+# Much of the suite waits for programs, servers and sound: the tests of clients and servers compute in a third of
+# their time. So three tests run at a time on two cores. The tests of a file stay together: they share what it starts.
+WORKERS ?= 3
 
 # Some shells and containers forbid to keep compiled modules. Each of the hundreds of programs that tests start
 # would compile them again.
@@ -80,7 +80,7 @@ test-gpu: $(VENV)/.test ## Run the tests that compute on a GPU (a CUDA device)
 lint: $(VENV)/.test ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --num-workers $(WORKERS)
+	$(BIN)/mypy
 
 format: $(VENV)/.test ## Format the code
 	$(BIN)/ruff check --fix .
