@@ -19,7 +19,7 @@ import time
 import urllib.error
 import urllib.request
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from statistics import median
@@ -48,6 +48,8 @@ LINES = (
 SCRIPT = "\n".join(f'[[step]]\nsay = "{line}"\nlimit = "15s"' for line in LINES)
 MANNERS = Manners(silence_ms=1000, patience_ms=15_000, opening_ms=500)
 START_S = 180.0
+LEAST_RATIO = 2.0
+"""So much longer, at least, does a caller of Pipecat's agent wait."""
 
 
 def environment(name: str, package: str, *, given: Path | None) -> Path:
@@ -135,12 +137,21 @@ def compare_with_pipecat(python: Path, serve_port: int) -> None:
         for who in ("ours", "pipecat", "pipecat", "ours"):
             url, api = (ours, "pcm") if who == "ours" else (theirs, "pipecat")
             found[who] += responses_ms(url, api)
+    print("\n".join(compared(found)))
+
+
+def compared(found: Mapping[str, Sequence[float]]) -> list[str]:
+    """Return the response times of both agents in lines, and the ratio of their medians."""
+    lines = []
     for who, figures in found.items():
         shown = ", ".join(f"{figure:.0f}" for figure in sorted(figures))
         middle = f"{median(figures):.0f} ms" if figures else "–"
-        print(f"{who:10} response p50 {middle} of {len(figures)}: {shown}")
+        lines.append(f"{who:10} response p50 {middle} of {len(figures)}: {shown}")
     if all(found.values()):
-        print(f"ratio of the medians: {median(found['pipecat']) / median(found['ours']):.2f}")
+        ratio = median(found["pipecat"]) / median(found["ours"])
+        held = "held" if ratio >= LEAST_RATIO else "not held"
+        lines.append(f"ratio of the medians: {ratio:.2f} (promised {LEAST_RATIO:g}: {held})")
+    return lines
 
 
 def compare_clients(given: Path | None, serve_port: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import wave
 from pathlib import Path
 
@@ -106,6 +107,29 @@ def test_a_recording_without_speech(voicebench: Command, results: Path) -> None:
     said = refused(voicebench, "script.toml", "--agent", SIMULATED, code=2)
     assert "step 1: line.wav has no audible sound; use a recording with speech" in said
     assert not list(results.glob("*"))
+
+
+def decided(voicebench: Command, results: Path, gate: str, most: int) -> tuple[int, int]:
+    """Return the exit code of calls until ``gate`` is decided, and how many were placed."""
+    recording(16_000, 0.5)
+    options = ("--until-decided", "--max-calls", str(most), "--allow-noise", "--quiet")
+    ran = voicebench("call", "script.toml", "--agent", SIMULATED, "--gate", gate, *options)
+    (folder,) = results.iterdir()
+    with (folder / "calls.csv").open(encoding="utf-8") as file:
+        placed = {row["call"] for row in csv.DictReader(file) if row["phase"] == "measured"}
+    return ran.code, len(placed)
+
+
+def test_calls_go_on_until_the_gate_is_decided(voicebench: Command, results: Path) -> None:
+    code, placed = decided(voicebench, results, "response.p50 < 2s", 60)
+    assert code == 0
+    assert 1 < placed < 60
+
+
+def test_calls_end_with_the_largest_number_though_nothing_is_decided(
+    voicebench: Command, results: Path
+) -> None:
+    assert decided(voicebench, results, "response.p95 < 2s", 4) == (5, 4)
 
 
 def test_an_agent_at_whose_url_nobody_listens(voicebench: Command) -> None:

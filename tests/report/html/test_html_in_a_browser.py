@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page
 from recorded_folders import write_result
 
 from voicebench.audio.wav_writer import write_wav
+from voicebench.measuring.call_session import check_call, run_calls
 from voicebench.report.console.tuning_table import TradeOffRow, tuning_sheet
 from voicebench.report.html import html_report
 from voicebench.report.html.charts import Spec
@@ -22,6 +23,7 @@ from voicebench.report.html.trend_page import trend_html
 from voicebench.report.html.tuning_page import SweepPage, tuning_html
 from voicebench.results.history import run_history
 from voicebench.results.run import read_run
+from voicebench.settings import load_settings
 
 pytestmark = [
     pytest.mark.slow,
@@ -141,6 +143,40 @@ def test_the_playhead_stands_where_the_listener_hears(page: Page) -> None:
     heard = json.loads(attribute(page, "audio", "data-heard"))
     assert heard[0] == [0, 338]
     assert float(drawn.removeprefix("M").split()[0]) == pytest.approx((338 + 500) / end * span)
+
+
+def test_the_cursor_of_a_call_runs_over_both_tracks(
+    page: Page, trouble: list[str], tmp_path: Path
+) -> None:
+    named = {
+        "call.url": "sim:wait=200ms,reply=30ms,voice=40ms,speech=900ms",
+        "call.voice": "synthetic",
+        "call.calls": 1,
+        "call.warmup": 0,
+        "run.results": str(tmp_path),
+        "run.save_audio": True,
+    }
+    job = check_call(load_settings(None, named))
+    recorded = run_calls(job, lambda _line: None, lambda _call, _turns: None)
+    path = tmp_path / "call.html"
+    path.write_text(html_report([read_run(recorded.path)]), encoding="utf-8")
+    page.goto(path.as_uri())
+    page.evaluate("document.querySelector('figure.call audio').load()")
+    page.wait_for_function("document.querySelector('figure.call audio').readyState >= 1")
+    end, span = (float(attribute(page, "figure.call", f"data-{name}")) for name in ("end", "span"))
+    for second in (1.0, 2.5):
+        page.evaluate(f"document.querySelector('figure.call audio').currentTime = {second}")
+        at = round(1000 * second / end * span)
+        page.wait_for_function(
+            "at => Math.abs(parseFloat(document.querySelector('figure.call .playhead')"
+            ".getAttribute('d').slice(1)) - at) < 1",
+            arg=at,
+        )
+    drawn = page.locator("figure.call svg").first
+    assert attribute(page, "figure.call .playhead", "d").endswith(
+        f"v{(drawn.get_attribute('viewBox') or '').split()[3]}"
+    )
+    assert trouble == []
 
 
 def test_the_first_stop_of_the_keyboard_skips_to_the_content(page: Page) -> None:
