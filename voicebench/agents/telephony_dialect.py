@@ -37,6 +37,7 @@ class TelephonyDialect:
     waits_for_ready = False
 
     def __init__(self) -> None:
+        g711.prepare("mulaw")
         self._number = 0
         self._chunk = 0
         self._position = PlayingPosition(g711.SAMPLE_RATE)

@@ -32,6 +32,11 @@ def decode(codes: NDArray[np.uint8], law: Law) -> NDArray[np.int16]:
     return samples
 
 
+def prepare(law: Law) -> None:
+    """Compute the tables now: that takes milliseconds, for which no frame of a call may wait."""
+    _codes(law)
+
+
 @lru_cache(maxsize=2)
 def levels(law: Law) -> NDArray[np.int16]:
     """Return the 16-bit level of each of the 256 codes."""

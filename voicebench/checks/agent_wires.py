@@ -132,6 +132,9 @@ class TelephonyWire(_Quiet):
 
     rate = 8000
 
+    def __init__(self) -> None:
+        g711.prepare("mulaw")
+
     def heard(self, message: Message) -> NDArray[np.int16] | None:
         """Return the sound of a media message."""
         table = table_in(message)

@@ -120,6 +120,7 @@ class TelephonyForm:
     rate = g711.SAMPLE_RATE
 
     def __init__(self) -> None:
+        g711.prepare("mulaw")
         self._stream = ""
         self._sound: SoundRate | None = None
 
