@@ -102,11 +102,16 @@ static void narrow(const float *numbers, Narrowed *to, int row) {
     for (int i = 0; i < to->inputs; i++) bfloats[i] = to_bfloat(numbers[i]);
 }
 
-/* Ask for what is read soon: a core's own prefetching stops at each page, and is late here. What is
- * read late comes no nearer than the second cache, or it would take the place of what is used. */
-enum { AHEAD = 3072, LINE = 64 };
+/* Ask for what is read soon: a core's own prefetching stops at each page, and is late here. What comes
+ * from so far away comes to the second cache, which has room for all that is on its way. */
+enum { FAR = 8192, AHEAD = 3072, LINE = 64 };
 
 static inline void look_ahead(const uint8_t *group, int bytes) {
+    for (int at = 0; at < bytes; at += LINE) __builtin_prefetch(group + FAR + at, 0, 2);
+}
+
+/* The same where little is read at a time, and much of what is near is used again. */
+static inline void look_ahead_once(const uint8_t *group, int bytes) {
     for (int at = 0; at < bytes; at += LINE) __builtin_prefetch(group + AHEAD + at);
 }
 

@@ -83,8 +83,8 @@ static void panel_by_tiles(const Matrix *matrix, const uint8_t *data, const Narr
             const uint8_t *other = one + matrix->block_bytes;
             for (int g = 0; g < count; g++, one += group_bytes, other += group_bytes) {
                 uint16_t *to = room + (2 * g + half) * TILE;
-                look_ahead(one, (int)group_bytes);
-                look_ahead(other, (int)group_bytes);
+                look_ahead_once(one, (int)group_bytes);
+                look_ahead_once(other, (int)group_bytes);
                 if (matrix->kind == INT4) unpack_int4(one, other, to);
                 else unpack_int8(one, other, to);
             }
