@@ -47,6 +47,21 @@ def named(name: str, *answers: object) -> Scripted:
     return Named(*answers)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("127.0.0.1:9000/v1", "http://127.0.0.1:9000/v1 or ws://127.0.0.1:9000/v1"),
+        ("my server", "http://127.0.0.1:8765 or ws://127.0.0.1:8765"),
+    ],
+)
+def test_an_address_without_a_scheme_is_answered_with_one(
+    voicebench: Command, tmp_path: Path, given: str, meant: str
+) -> None:
+    ran = voicebench(*run(tmp_path, "--server", given))
+    assert ran.code == 2
+    assert f"is not the URL of a server; write for example {meant}\n" in ran.err
+
+
 @pytest.fixture
 def loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fail where a model is fetched or loaded."""

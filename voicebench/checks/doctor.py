@@ -63,8 +63,8 @@ def _ok_or_warning(what: str, detail: str, remedy: str) -> MachineCheck:
 
 
 def _python() -> MachineCheck:
-    tested = (3, 11) <= sys.version_info[:2] <= (3, 13)
-    remedy = "" if tested else "voicebench is tested on Python 3.11 to 3.13"
+    tested = (3, 11) <= sys.version_info[:2] <= (3, 14)
+    remedy = "" if tested else "voicebench is tested on Python 3.11 to 3.14"
     return _ok_or_warning("Python", platform.python_version(), remedy)
 
 

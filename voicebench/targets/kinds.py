@@ -5,6 +5,7 @@ docs/explanation/extending.md shows how to add a kind.
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from voicebench.engines.models import CATALOGUE, ensure
@@ -84,7 +85,11 @@ def settings_from_url(url: str, option: str = "--server") -> dict[str, object]:
             settings = kind.settings_from_url(url)
             if settings is not None:
                 return settings
+    meant = url if _HOST_AND_PORT.fullmatch(url) else "127.0.0.1:8765"
     raise UsageError(
         f"{option} {hidden_in_url(url)!r} is not the URL of a server",
-        "write for example http://127.0.0.1:8765 or ws://127.0.0.1:8765",
+        f"write for example http://{meant} or ws://{meant}",
     )
+
+
+_HOST_AND_PORT = re.compile(r"[A-Za-z0-9.-]+:[0-9]+(/[A-Za-z0-9/._-]*)?")
