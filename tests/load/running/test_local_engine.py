@@ -39,6 +39,13 @@ def server() -> Iterator[ServedProcess]:
         yield served
 
 
+@pytest.fixture(scope="module")
+def paced() -> Iterator[ServedProcess]:
+    """0.9 s of sound, as fast as it is heard."""
+    with served_process("sim:ttft=20ms,token=1ms,ttfb=10ms,speed=1x,words=3") as served:
+        yield served
+
+
 def engine_for(
     url: str, kept: list[Timeline], cores: ClientCores = TWO, *, reads: bool = False
 ) -> LocalEngine:
@@ -137,8 +144,7 @@ def test_the_same_plan_begins_alike_in_any_number_of_processes(server: ServedPro
     assert found[0] == found[1]
 
 
-def test_turns_that_do_not_end_are_unfinished_and_kept(server: ServedProcess) -> None:
-    del server
+def test_turns_that_do_not_end_are_unfinished_and_kept() -> None:
     with served_process("sim:ttft=60s,words=3") as slow:
         kept: list[Timeline] = []
         plan = LoadPlan(5, CallRate(8.0), BRISK)
@@ -153,22 +159,20 @@ def test_turns_that_do_not_end_are_unfinished_and_kept(server: ServedProcess) ->
 
 
 @pytest.mark.parametrize("way", ["threads", "voice", "realtime", "cascade"])
-def test_callers_interrupt_as_planned(way: str) -> None:
+def test_callers_interrupt_as_planned(paced: ServedProcess, way: str) -> None:
     calls = Behaviour(
         read_duration("100ms", "t"),
         read_duration("100ms", "s"),
         read_count("10", "n"),
         Interruption(0.6, read_duration("200ms", "i")),
     )
-    # 0.9 s of sound, as fast as it is heard.
-    with served_process("sim:ttft=20ms,token=1ms,ttfb=10ms,speed=1x,words=3") as paced:
-        kept: list[Timeline] = []
-        plan = LoadPlan(5, Population(4), calls)
-        url = {"realtime": paced.realtime_url, "cascade": paced.url}.get(way, paced.voice_url)
-        engine = engine_for(url, kept, ONE, reads=way != "threads")
-        with closing(engine.start(plan, 1)) as level:
-            done = [*level.advance(2.5), *level.drain(2.5, 5.0)]
-            assert not level.client_state().broken
+    kept: list[Timeline] = []
+    plan = LoadPlan(5, Population(4), calls)
+    url = {"realtime": paced.realtime_url, "cascade": paced.url}.get(way, paced.voice_url)
+    engine = engine_for(url, kept, ONE, reads=way != "threads")
+    with closing(engine.start(plan, 1)) as level:
+        done = [*level.advance(2.5), *level.drain(2.5, 5.0)]
+        assert not level.client_state().broken
     cut = [turn for turn in kept if turn.cut is not None]
     assert len(cut) >= 4
     assert {turn.outcome for turn in done} <= {"answered", "cut", "unfinished"}

@@ -6,11 +6,13 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 
 import psutil
 import pytest
-from served_process import served_process
+from loopback import closed_port
+from served_process import ServedProcess, served_process
 
 from voicebench.audio.pcm import AudibleRule
 from voicebench.errors import CannotMeasure
@@ -32,6 +34,12 @@ LONG_S = 120.0
 """A level that does not end early would take so long."""
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServedProcess]:
+    with served_process(SCRIPT) as served:
+        yield served
+
+
 def engine_for(
     url: str, kept: list[Timeline], cores: ClientCores = ONE, *, reads: bool = False
 ) -> LocalEngine:
@@ -44,18 +52,19 @@ def engine_for(
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["client", "sealer"])
-def test_a_process_that_dies_ends_the_level_and_loses_nothing(which: int) -> None:
+def test_a_process_that_dies_ends_the_level_and_loses_nothing(
+    server: ServedProcess, which: int
+) -> None:
     kept: list[Timeline] = []
-    with served_process(SCRIPT) as served:
-        with closing(engine_for(served.voice_url, kept, TWO).start(PLAN, 1)) as level:
-            done = list(level.advance(1.5))
-            numbers = level.process_numbers
-            os.kill(numbers[0][which], signal.SIGKILL)
-            done += level.advance(LONG_S)
-            [why] = level.client_state().broken[:1]
-            before = len(done)
-            done += level.drain(LONG_S, LONG_S)
-        assert not any(psutil.pid_exists(pid) for core in numbers for pid in core)
+    with closing(engine_for(server.voice_url, kept, TWO).start(PLAN, 1)) as level:
+        done = list(level.advance(1.5))
+        numbers = level.process_numbers
+        os.kill(numbers[0][which], signal.SIGKILL)
+        done += level.advance(LONG_S)
+        [why] = level.client_state().broken[:1]
+        before = len(done)
+        done += level.drain(LONG_S, LONG_S)
+    assert not any(psutil.pid_exists(pid) for core in numbers for pid in core)
     assert why.startswith("a process of the client failed: it was ended by signal 9")
     assert len(done) == len(kept) >= before > 0
     # The other process went on, and handed over what it had open.
@@ -82,12 +91,11 @@ def test_a_server_that_goes_away_fails_the_turns_with_the_reason() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no limit of another process can be set")
 @pytest.mark.parametrize("reads", [False, True], ids=["threads", "loop"])
-def test_turns_without_a_file_descriptor_say_so_and_the_level_goes_on(*, reads: bool) -> None:
+def test_turns_without_a_file_descriptor_say_so_and_the_level_goes_on(
+    server: ServedProcess, *, reads: bool
+) -> None:
     kept: list[Timeline] = []
-    with (
-        served_process(SCRIPT) as served,
-        closing(engine_for(served.voice_url, kept, reads=reads).start(PLAN, 1)) as level,
-    ):
+    with closing(engine_for(server.voice_url, kept, reads=reads).start(PLAN, 1)) as level:
         done = list(level.advance(0.5))
         client = level.process_numbers[0][0]
         before = resource.prlimit(client, resource.RLIMIT_NOFILE)
@@ -108,37 +116,32 @@ def test_turns_without_a_file_descriptor_say_so_and_the_level_goes_on(*, reads: 
                and not turn.load.unfinished}  # fmt: skip
     assert any("Too many open files" in reason for reason in reasons)
     assert any(turn.is_ours for turn in done)
-    assert all(served.voice_url in reason for reason in reasons)
+    assert all(server.voice_url in reason for reason in reasons)
     assert any(turn.due_s > again_s and turn.outcome == "answered" for turn in done)
 
 
-def test_turns_that_cannot_be_kept_end_the_level_with_the_reason() -> None:
+def test_turns_that_cannot_be_kept_end_the_level_with_the_reason(server: ServedProcess) -> None:
     def full(_turn: Timeline) -> None:
         raise CannotMeasure("turns cannot be written to /results (no space left)", "free space")
 
-    with served_process(SCRIPT) as served:
-        engine = engine_for(served.voice_url, [])
-        engine.keep = full
-        with closing(engine.start(PLAN, 1)) as level:
-            numbers = level.process_numbers
-            with pytest.raises(CannotMeasure, match="no space left"):
-                level.advance(LONG_S)
-        assert not any(psutil.pid_exists(pid) for core in numbers for pid in core)
+    engine = engine_for(server.voice_url, [])
+    engine.keep = full
+    with closing(engine.start(PLAN, 1)) as level:
+        numbers = level.process_numbers
+        with pytest.raises(CannotMeasure, match="no space left"):
+            level.advance(LONG_S)
+    assert not any(psutil.pid_exists(pid) for core in numbers for pid in core)
 
 
 def test_connections_that_cannot_be_opened_end_the_level_before_it_starts() -> None:
-    with served_process(SCRIPT) as served:
-        served.kill()
-        with pytest.raises(CannotMeasure, match=served.voice_url):
-            engine_for(served.voice_url, []).start(PLAN, 1)
+    url = f"ws://127.0.0.1:{closed_port()}/v1/voice"
+    with pytest.raises(CannotMeasure, match=url):
+        engine_for(url, []).start(PLAN, 1)
 
 
-def test_an_abandoned_level_keeps_what_has_ended() -> None:
+def test_an_abandoned_level_keeps_what_has_ended(server: ServedProcess) -> None:
     kept: list[Timeline] = []
-    with (
-        served_process(SCRIPT) as served,
-        closing(engine_for(served.voice_url, kept).start(PLAN, 1)) as level,
-    ):
+    with closing(engine_for(server.voice_url, kept).start(PLAN, 1)) as level:
         done = [*level.advance(1.5), *level.abandon()]
     assert len(done) == len(kept) > 0
     assert all(turn.load is not None and not turn.load.unfinished for turn in kept)
