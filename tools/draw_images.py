@@ -1,10 +1,13 @@
-"""Draw the pictures of the documentation: terminal and page, both of results/example.
+"""Draw the pictures of the documentation: terminal and page.
+
+They show results/example, but for two: the dark waterfall is of a simulated voice that cannot keep
+up, and the trend of twelve runs of a pipeline of delays.
 
     python tools/draw_images.py            # `make images`; needs Chromium
     python tools/draw_images.py short      # only the pictures that are named
 
-The terminal is what Rich prints, exported as SVG; the page is what ``report --format html`` writes.
-A headless Chromium takes screenshots of both.
+The terminal is what Rich prints, exported as SVG; the pages are what ``report --format html`` and
+``history --html`` write. A headless Chromium takes screenshots of both.
 """
 
 from __future__ import annotations
@@ -12,10 +15,12 @@ from __future__ import annotations
 import io
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 from rich.console import Console
 
@@ -24,8 +29,13 @@ sys.path.insert(0, str(ROOT))
 
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
+from voicebench import measure  # noqa: E402
+from voicebench.audio.synthetic_voice import synthetic_voice  # noqa: E402
+from voicebench.events import AudioChunk, Emit, TextChunk, Token  # noqa: E402
 from voicebench.report.console.console import print_runs  # noqa: E402
 from voicebench.report.html import html_report  # noqa: E402
+from voicebench.report.html.trend_page import trend_html  # noqa: E402
+from voicebench.results.history import run_history  # noqa: E402
 from voicebench.results.run import RecordedRun, read_run  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
@@ -87,6 +97,55 @@ def photograph(page: Page, html: str, path: Path, width: int, height: int) -> No
         page.screenshot(path=str(path))
 
 
+STALLING = "sim:ttft=90ms,token=25ms,ttfb=70ms,speed=0.9x,slots=1,service=exp:90ms,words=12,fail=7"
+"""A voice that is slower than speech, so that playback stalls; every seventh turn fails."""
+NIGHTS = [(75 + 9 * (night * 5 % 4), 96 - 4 * night) for night in range(12)]
+"""The delays of the first token and of the voice in each run of the trend, in ms."""
+
+
+def dark_waterfall(page: Page, folder: Path) -> None:
+    """Draw whole turns of a voice that stalls, the slowest first, in dark colours."""
+    gates = ["first_audio.p95 < 300ms", "errors.rate <= 0"]
+    settings = {"run.name": "slow-voice", "run.warmup": 1}
+    run = measure(STALLING, settings, runs=12, gates=gates, results=folder)
+    file = folder / "page.html"
+    file.write_text(html_report([run.recorded]), encoding="utf-8")
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 1000, "height": 900})
+    page.goto(file.as_uri())
+    page.click('[data-view="whole"]')
+    page.click('[data-order="slow"]')
+    page.locator("#waterfall").evaluate("element => window.scrollTo(0, element.offsetTop - 8)")
+    page.screenshot(path=str(IMAGES / "report-dark.png"))
+    page.emulate_media(color_scheme="light")
+
+
+def trend(page: Page, folder: Path) -> None:
+    """Draw the trend of a pipeline whose voice becomes faster."""
+    gates = ["first_audio.p50 < 200ms", "llm_total.mean < 150ms", "errors.rate <= 0"]
+    settings = {"run.name": "nightly", "run.warmup": 0}
+    chance = Random(0)
+    sound = synthetic_voice(16_000, 16_000)
+    delays = NIGHTS[0]
+
+    # One target with other delays each night. Of two `sim:` targets each would have its own trend.
+    def answer(_prompt: str, emit: Emit) -> None:
+        time.sleep(delays[0] * chance.uniform(0.8, 1.4) / 1e3)
+        for word in ("That ", "is ", "a ", "short ", "reply"):
+            emit(Token(word))
+        emit(TextChunk("That is a short reply"))
+        time.sleep(delays[1] * chance.uniform(0.9, 1.2) / 1e3)
+        emit(AudioChunk(sound, 16_000))
+
+    for delays in NIGHTS:  # noqa: B007
+        measure(answer, settings, runs=15, gates=gates, results=folder)
+    photograph(page, trend_html(run_history(folder)), IMAGES / "history-light.png", 1000, 1000)
+
+
+DRAWN = {"report-dark": dark_waterfall, "history-light": trend}
+"""The pictures that measure something first."""
+
+
 def main() -> None:
     """Draw all pictures, or those whose names have one of the words of the command line."""
     words = sys.argv[1:] or [""]
@@ -109,6 +168,9 @@ def main() -> None:
         for name, width, height in (("report-light", 1100, 1080), ("report-phone", 360, 1330)):
             if any(word in name for word in words):
                 photograph(page, report, IMAGES / f"{name}.png", width, height)
+        for name, draw in DRAWN.items():
+            if any(word in name for word in words):
+                draw(page, Path(closing.enter_context(tempfile.TemporaryDirectory())))
 
 
 if __name__ == "__main__":

@@ -181,9 +181,16 @@ class FreezingClock(VirtualCallClock):
 
 
 def test_a_wait_that_is_our_own_is_not_the_agents_fault() -> None:
-    delays = {"wait_s": 0.2, "reply_s": 0.0, "voice_s": 0.0, "speech_s": 0.8, "speed_x": 1.0}
     line = '[[step]]\nsay = "one"\n'
-    turns = called(clock=FreezingClock(), steps=line, **delays)
+    turns = called(
+        clock=FreezingClock(),
+        steps=line,
+        wait_s=0.2,
+        reply_s=0.0,
+        voice_s=0.0,
+        speech_s=0.8,
+        speed_x=1.0,
+    )
     assert not reasons(turns)
     assert compute(turns[0])["caller_late_ms"] == pytest.approx(900, abs=21)
     # One such turn among others, which are on time, invalidates the run too; failed turns count.

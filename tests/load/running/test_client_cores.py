@@ -101,7 +101,12 @@ def test_the_parent_stays_off_the_clients_cores(monkeypatch: pytest.MonkeyPatch)
     if len(before) < 2:
         pytest.skip("there is one core")
     over, told = threading.Event(), queue.SimpleQueue[int]()
-    thread = threading.Thread(target=lambda: (told.put(threading.get_native_id()), over.wait()))
+
+    def stay() -> None:
+        told.put(threading.get_native_id())
+        over.wait()
+
+    thread = threading.Thread(target=stay)
     thread.start()
     other = told.get()
     try:

@@ -8,8 +8,7 @@ import time
 
 import pytest
 
-from voicebench.load.running import small_steps as module
-from voicebench.load.running.small_steps import PAUSE_S, small_steps
+from voicebench.load.running.small_steps import PAUSE_S, STEP_S, small_steps
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "SCHED_IDLE"), reason="this system has no idle class"
@@ -22,7 +21,7 @@ def test_who_computes_pauses_again_and_again_and_then_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(module.time, "sleep", pauses.append)
+    monkeypatch.setattr(time, "sleep", pauses.append)
     before = signal.getsignal(signal.SIGALRM)
     with small_steps():
         _compute_until(lambda: len(pauses) >= 20)
@@ -40,11 +39,11 @@ def test_a_pause_that_takes_long_is_not_interrupted_by_another(
         nonlocal depth
         depth += 1
         depths.append(depth)
-        limit_ns = time.perf_counter_ns() + round(3e9 * module.STEP_S)
+        limit_ns = time.perf_counter_ns() + round(3e9 * STEP_S)
         _compute_until(lambda: time.perf_counter_ns() > limit_ns)
         depth -= 1
 
-    monkeypatch.setattr(module.time, "sleep", take_long)
+    monkeypatch.setattr(time, "sleep", take_long)
     with small_steps():
         _compute_until(lambda: len(depths) >= 5)
     assert set(depths) == {1}
