@@ -80,15 +80,18 @@ def doctor(
 
         from voicebench.report.console.style import Printable
 
-        table = _table("what", "state", "found", "what to do")
+        table = _table("what", "state", "found")
         for finding in findings:
-            table.add_row(
-                escape(finding.what),
-                _MARKS[finding.state],
-                escape(finding.detail),
-                escape(finding.remedy),
-            )
-        Console().print(Printable(table))
+            table.add_row(escape(finding.what), _MARKS[finding.state], escape(finding.detail))
+        console = Console()
+        console.print(Printable(table))
+        # Below the table, where a command can be copied whole.
+        remedies = [finding for finding in findings if finding.remedy]
+        if remedies:
+            console.print("[bold]What to do[/]")
+        for finding in remedies:
+            line = f"{finding.what}: {finding.remedy}"
+            console.print(line, soft_wrap=True, markup=False, highlight=False)
     if any(finding.state == "missing" for finding in findings):
         raise typer.Exit(ExitCode.COULD_NOT_MEASURE)
 
