@@ -108,15 +108,15 @@ def test_the_page_s_program_prints_the_reply(url: str) -> None:
 
 def test_a_conversation_goes_on_from_what_was_said(url: str) -> None:
     said: list[ChatCompletionMessageParam] = [
-        {"role": "user", "content": "My name is Clara."},
-        {"role": "assistant", "content": "Nice to meet you, Clara."},
-        {"role": "user", "content": "What is my name?"},
+        {"role": "user", "content": "My cat is called Bruno."},
+        {"role": "assistant", "content": "Bruno is a nice name for a cat."},
+        {"role": "user", "content": "What is the name of my cat?"},
     ]
     with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
         alone = client.chat.completions.create(model=MODEL, messages=said[-1:])
         after = client.chat.completions.create(model=MODEL, messages=said)
-    assert "Clara" in str(after.choices[0].message.content)
-    assert "Clara" not in str(alone.choices[0].message.content)
+    assert "Bruno" in str(after.choices[0].message.content)
+    assert "Bruno" not in str(alone.choices[0].message.content)
     assert after.usage is not None
     assert alone.usage is not None
     assert after.usage.prompt_tokens > alone.usage.prompt_tokens + 10
