@@ -188,6 +188,15 @@ def test_a_bad_request_for_speech_is_told_which_part_is_bad(
     assert error["param"] == param
 
 
+@pytest.mark.parametrize("sent", ['{"input": "Hello."}', "[]"])
+def test_a_body_that_is_not_sent_as_json_is_told_the_header(
+    client: httpx.Client, sent: str
+) -> None:
+    kind = {"content-type": "application/x-www-form-urlencoded"} if "{" in sent else {}
+    error = error_of(client.post("/v1/audio/speech", content=sent, headers=kind), 400)
+    assert "content-type: application/json is missing" in str(error["message"])
+
+
 def said(role: str, text: object) -> dict[str, object]:
     return {"role": role, "content": text}
 

@@ -288,6 +288,8 @@ def _add_error_forms(app: FastAPI) -> None:
         where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
         # Do not repeat what was sent: it may be anything, of any length.
         message = f"{where}: {first['msg']}"
+        if first["type"] == "model_attributes_type":
+            message = "the body is no JSON object, or content-type: application/json is missing"
         return Refusal(400, message, param=where, code=str(first["type"])).response()
 
     @app.exception_handler(HTTPException)
