@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from voicebench.remote.connection.access import without_route
 
@@ -45,13 +45,20 @@ def elsewhere(base: str) -> Iterator[str]:
     """Yield the other scheme, and on this machine the usual ports."""
     yield other_scheme(base)
     parts = urlsplit(base)
-    if not is_here(parts.hostname or ""):
+    path = parts.path if parts.path.rstrip("/") else "/v1"
+    for place in _other_ports(parts):
+        yield urlunsplit(("http", place, path, parts.query, ""))
+
+
+def _other_ports(parts: SplitResult) -> Iterator[str]:
+    """Yield host and port of the usual ports of this machine; nothing for another machine."""
+    name = parts.hostname or ""
+    if not is_here(name):
         return
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    host = f"[{name}]" if ":" in name else name
     for port in COMMON_PORTS:
         if port != parts.port:
-            path = parts.path if parts.path.rstrip("/") else "/v1"
-            yield urlunsplit(("http", f"{host}:{port}", path, parts.query, ""))
+            yield f"{host}:{port}"
 
 
 def is_here(host: str) -> bool:
@@ -78,11 +85,9 @@ def other_sockets(url: str, usual: Sequence[str], *, is_down: bool) -> Iterator[
     if not is_down:
         for path in dict.fromkeys(_other_paths(parts.path, usual)):
             yield urlunsplit(parts._replace(path=path))
-    elif is_here(parts.hostname or ""):
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        for port in COMMON_PORTS:
-            if port != parts.port:
-                yield urlunsplit(parts._replace(scheme="ws", netloc=f"{host}:{port}"))
+        return
+    for place in _other_ports(parts):
+        yield urlunsplit(parts._replace(scheme="ws", netloc=place))
 
 
 def _other_paths(path: str, usual: Sequence[str]) -> Iterator[str]:
