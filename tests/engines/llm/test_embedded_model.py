@@ -147,7 +147,7 @@ def test_a_conversation_is_the_same_with_its_history_kept_and_computed_anew(
         same += texts[0] == texts[1]
         earlier += [PastMessage("user", prompt), PastMessage("assistant", texts[0].strip())]
     # Tiles (AMX) round a prompt otherwise than a reply's tokens are rounded: where two words are
-    # almost equally likely, the choice may change. Without the right history hardly one is the same.
+    # almost equally likely, the choice may change. With another history most replies differ.
     assert same >= (4 if "amx_tile" in processor_flags() else 8)
     # A reply's text is encoded to the ids that were sampled, with few exceptions.
     assert lost <= 0.05 * kept
