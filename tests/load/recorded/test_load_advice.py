@@ -102,6 +102,17 @@ def test_late_turns_and_open_ones_have_a_remedy_too() -> None:
         assert any(sign in reason for sign, _ in BEFORE_AGAIN)
 
 
+def test_a_level_of_which_no_turn_came_to_its_end_is_to_offer_less(failing: Path) -> None:
+    run = read_load_run(failing)
+    turns = columns([turn(float(n), outcome="unfinished") for n in range(300)])
+    judged = judge_level(turns, Window(0, 300), RULE)
+    held = replace(run.levels[0].held, turns=turns, judgement=judged)
+    level = replace(run.levels[0], held=held)
+    [advice] = load_advice(replace(run, replay=replace(run.replay, levels=(level,))))
+    assert advice.finding.startswith("300 turns, and none was answered: 100.0 % of the turns")
+    assert advice.remedy.startswith("offer fewer callers")
+
+
 def test_an_interrupted_run_is_to_be_held_again(failing: Path, tmp_path: Path) -> None:
     copy = tmp_path / failing.name
     copy.mkdir()

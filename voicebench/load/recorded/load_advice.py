@@ -54,7 +54,7 @@ def _advice(run: LoadRun) -> Iterator[Advice]:
 def _again(run: LoadRun) -> Advice:
     """Say what to change before a load without a verdict is held again."""
     finding, remedy = run.final.obstacles[0].in_full(), "hold the load again"
-    if run.final.word is Word.INVALID:
+    if run.final.word in (Word.INVALID, Word.NOTHING_MEASURED):
         levels = [one.held.judgement for one in run.levels]
         invalid = [one.reasons for one in levels if one.standing is LevelStanding.INVALID]
         why = next((reasons[0] for reasons in invalid if reasons), "")
