@@ -125,7 +125,8 @@ def voicebench(
     url = f"http://{server.host}/v1"
     settings = {
         "llm.url": url, "llm.model": "paced", "tts.url": url, "tts.model": "paced",
-        "tts.voice": "any", "tts.format": "pcm", "load.think": "20ms", "load.speech": "20ms",
+        "tts.voice": "any", "tts.format": "pcm", "chunker.first_words": str(WORDS),
+        "load.think": "20ms", "load.speech": "20ms",
     }  # fmt: skip
     command = [sys.executable, "-m", "voicebench", "load", "--callers", str(streams)]
     command += ["--for", f"{seconds:g}s", "--no-gate", "--quiet", "--results", str(folder / "r")]
