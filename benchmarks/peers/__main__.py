@@ -4,6 +4,7 @@
    ``voicebench call``'s caller in turns: A B B A. The ratio of their response times.
 2. The clients of others (`benchmarks.peers.clients`) call our agent through a relay, which measures
    the same calls by our rule.
+3. `pipecat eval` calls it too (`benchmarks.peers.pipecat_eval`); the relay speaks its protocol.
 
 Each other package gets an environment of its own under ``build/interop/calls``, from the package
 index, pinned. Our agent is ``voicebench serve --ears``.
@@ -25,7 +26,9 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.peers.clients import CLIENTS
-from benchmarks.peers.relay import relaying
+from benchmarks.peers.eval_form import EvalForm
+from benchmarks.peers.pipecat_eval import compared_with_eval, evaluate
+from benchmarks.peers.relay import SPEAK_RATE, relaying
 from voicebench.agents.agent_kinds import agent_kind
 from voicebench.audio.pcm import audible_runs, to_int16
 from voicebench.audio.resampled import resampled
@@ -40,7 +43,7 @@ from voicebench.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 WORK = ROOT / "build" / "interop" / "calls"
-PIPECAT = "pipecat-ai[silero,webrtc,whisper,websocket,openai]==1.14.0"
+PIPECAT = "pipecat-ai[silero,webrtc,whisper,websocket,openai,cli]==1.14.0"
 LINES = (
     "What time do you open on Sunday?",
     "Is there a place to park?",
@@ -172,6 +175,23 @@ def compare_clients(given: Path | None, serve_port: int) -> None:
                 print(f"{client.name:15} {theirs}, ours {own}: no pair (see {folder})")
 
 
+def compare_eval(program: Path, serve_port: int) -> None:
+    """Let `pipecat eval` call our agent, and print its figures beside ours of the same calls."""
+    greeting = "Hello. How can I help you?"
+    voice = open_line_voice("hibari-heart", 1.0, print)
+    pcm = to_int16(resampled(voice.speak(greeting), SPOKEN_RATE, SPEAK_RATE))
+    sound = pcm.astype("<i2").tobytes()
+    for number, (text, wav) in enumerate(spoken_lines()):
+        folder = WORK / f"pipecat-eval-{number}"
+        folder.mkdir(parents=True, exist_ok=True)
+        ours = f"ws://127.0.0.1:{serve_port}/v1/call"
+        with relaying(ours, lambda: EvalForm(sound, greeting)) as (url, calls):
+            figures = evaluate(
+                program, url, text, wav, whisper=ensure("whisper-base"), folder=folder
+            )
+        print("\n".join(compared_with_eval(figures, calls)))
+
+
 def free_port() -> int:
     """Return a free port on loopback."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -181,18 +201,21 @@ def free_port() -> int:
 def main() -> None:
     """Run both comparisons."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=("pipecat", "clients"))
+    parser.add_argument("--only", choices=("pipecat", "clients", "eval"))
     parser.add_argument("--environments", type=Path, help="a folder that has them already")
     arguments = parser.parse_args()
     WORK.mkdir(parents=True, exist_ok=True)
     port = free_port()
     serve = [sys.executable, "-m", "voicebench", "serve", "--ears", "--port", str(port)]
     with started(serve, port, WORK / "serve.log"):
-        if arguments.only != "clients":
-            python = environment("pipecat", PIPECAT, given=arguments.environments) / "python"
-            compare_with_pipecat(python, port)
-        if arguments.only != "pipecat":
+        if arguments.only in (None, "pipecat", "eval"):
+            pipecat = environment("pipecat", PIPECAT, given=arguments.environments)
+        if arguments.only in (None, "pipecat"):
+            compare_with_pipecat(pipecat / "python", port)
+        if arguments.only in (None, "clients"):
             compare_clients(arguments.environments, port)
+        if arguments.only in (None, "eval"):
+            compare_eval(pipecat / "pipecat", port)
 
 
 if __name__ == "__main__":
