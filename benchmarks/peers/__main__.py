@@ -167,10 +167,12 @@ def compare_clients(given: Path | None, serve_port: int) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             with relaying(f"ws://127.0.0.1:{serve_port}/v1/call") as (url, calls):
                 theirs = client.run(program, url, [line], folder)
-            own = [figure for call in calls for figure in call.response_ms()][:1]
+            own = [(call, figure) for call in calls for figure in call.response_ms()][:1]
             if theirs and own:
-                more = theirs[0] - own[0]
-                print(f"{client.name:15} {theirs[0]:.0f} ms, ours {own[0]:.0f} ms: {more:+.0f} ms")
+                (call, ours) = own[0]
+                more = f"{theirs[0] - ours:+.0f} ms"
+                print(f"{client.name:15} {theirs[0]:.0f} ms, ours {ours:.0f} ms: {more}")
+                print(f"{'':16}{call.shown_stages()}")
             else:
                 print(f"{client.name:15} {theirs}, ours {own}: no pair (see {folder})")
 

@@ -136,11 +136,5 @@ def compared_with_eval(figures: EvalFigures, calls: Sequence[RelayedCall]) -> li
             lines.append(f"  {name:10}{figure}, ours {own}: no pair")
             continue
         lines.append(f"  {name:10}{figure:.0f} ms, ours {own[0]:.0f} ms: {figure - own[0]:+.0f} ms")
-        stages = {"the end of the turn": call.endpoint_ms(), "sound": call.first_message_ms()}
-        shown = [
-            f"{what} after {found[0]:.0f} ms"
-            for what, found in stages.items()
-            if found[0] is not None
-        ]
-        lines.append(f"{'':12}our agent sent {', '.join(shown)}")
+        lines.append(f"{'':12}{call.shown_stages()}")
     return lines

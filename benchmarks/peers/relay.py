@@ -94,6 +94,15 @@ class RelayedCall:
             for _, until, _ in self._answered_ns()
         ]
 
+    def shown_stages(self) -> str:
+        """Return what our agent sent when, of the first line that was answered."""
+        stages = {
+            "the end of the turn": self.endpoint_ms()[0],
+            "sound": self.first_message_ms()[0],
+        }
+        shown = (f"{what} after {ms:.0f} ms" for what, ms in stages.items() if ms is not None)
+        return f"our agent sent {', '.join(shown)}"
+
     def _answered_ns(self) -> list[tuple[float, float, float]]:
         """Return begin and end of each line that was answered, and where the answer is audible."""
         lines = self._lines_ns()

@@ -10,7 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from counting_agent import ANSWERS_AT, CLEARS_AT, FAILS_AT, SOUND, CountingAgent, ManualAgent
+from counting_agent import (
+    ANSWERS_AT,
+    CLEARS_AT,
+    FAILS_AT,
+    SOUND,
+    CountingAgent,
+    ManualAgent,
+    ManualCall,
+)
 from scripted_engines import PATIENCE_S
 from served_somewhere import server
 from websockets.sync.client import ClientConnection, connect
@@ -149,6 +157,30 @@ def test_a_client_commits_by_hand_asks_for_the_answer_and_cancels_it() -> None:
         until(client, "response.output_audio.delta")
         send("response.cancel")
         assert until(client, "response.done")[-1]["response"]["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_what_is_not_sent_is_silence_unless_the_client_commits_by_hand(
+    by_hand: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("SILENT_CALLER_S", 0.3), ("LULL_S", 0.1), ("STEP_S", 0.1)):
+        monkeypatch.setattr(spoken_calls, name, seconds)
+    agent, sent = ManualAgent(), 4
+    heard: list[object] = []
+    monkeypatch.setattr(ManualCall, "hear", lambda _call, frame: heard.append(frame))
+    detection = None if by_hand else {"type": "server_vad"}
+    with (
+        server(agent=agent) as address,
+        connect(address.replace("http", "ws", 1) + "/v1/realtime", compression=None) as client,
+    ):
+        session = {"audio": {"input": {"turn_detection": detection}}}
+        client.send(json.dumps({"type": "session.update", "session": session}))
+        speak(client, sent)
+        assert "no message" in until(client, "error")[-1]["error"]["message"]
+    if by_hand:
+        assert 0 < len(heard) <= sent
+    else:
+        assert len(agent.calls[0].frames) > sent
 
 
 @pytest.mark.parametrize("fails_at", [None, 12])

@@ -212,6 +212,28 @@ def test_a_caller_that_says_nothing_is_hung_up_on(
     assert agent.calls[0].is_over.wait(PATIENCE_S)
 
 
+def test_a_caller_that_sends_only_what_is_spoken_is_heard_as_silent_then(
+    url: str, agent: CountingAgent
+) -> None:
+    with connect(f"{url}/v1/call", compression=None) as client:
+        client.send(frame(9).tobytes())  # nothing more: the agent answers ten frames
+        kinds = [json.loads(client.recv(PATIENCE_S))["type"] for _ in range(3)]
+    assert kinds == ["ready", "speech_stopped", "transcript"]
+    heard = np.concatenate(agent.calls[0].frames)
+    assert heard[:FRAME].tolist() == [9] * FRAME
+    assert not heard[FRAME:].any()
+
+
+def test_what_is_sent_ahead_of_real_time_is_followed_by_no_silence(
+    url: str, agent: CountingAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spoken_calls, "SILENT_CALLER_S", 0.8)
+    with connect(f"{url}/v1/call", compression=None) as client:
+        client.send(np.full(RATE * 3, 9, np.int16).tobytes())  # 3 s at once
+        assert "no message" in json.loads(told(client)[-1])["error"]["message"]
+    assert all(one.all() for one in agent.calls[0].frames)
+
+
 def test_a_call_ends_at_its_longest(
     url: str, agent: CountingAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -171,7 +171,12 @@ class RealtimeCall:
             return self._by_hand
 
         return OpenCall(
-            agent, self._rate, self._give, open_call=opened, most_ahead_s=MOST_UNCOMMITTED_S
+            agent,
+            self._rate,
+            self._give,
+            open_call=opened,
+            most_ahead_s=MOST_UNCOMMITTED_S,
+            by_hand=True,
         )
 
     def _clear(self) -> None:

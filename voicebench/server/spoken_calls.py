@@ -2,7 +2,8 @@
 
 A `CallForm` has the messages; this module has the call: at most `MOST_CALLS` at once, each at most
 `LONGEST_CALL_S` long. A caller that sends sound faster than real time by more than `MOST_AHEAD_S`,
-or reads nothing while `MOST_UNREAD` messages wait, is hung up on.
+or reads nothing while `MOST_UNREAD` messages wait, is hung up on. A caller that sends nothing for
+`LULL_S` is heard as silent: many send only what is spoken.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ MOST_CALLS = 4
 LONGEST_CALL_S = 1800.0
 SILENT_CALLER_S = 30.0
 """A caller that sends nothing at all for so long is hung up on."""
+LULL_S = 0.5
+STEP_S = 0.1
+"""A lull is seen in steps, so that an event loop that stood still is not taken for one."""
 MOST_AHEAD_S = 10.0
 MOST_UNREAD = 2000
 POLICY_VIOLATION = 1008
@@ -112,7 +116,8 @@ async def _send(socket: WebSocket, messages: Iterable[Message]) -> None:
 class OpenCall:
     """A call between an event loop and an agent with threads.
 
-    ``give`` sends an event of the agent. Used as a context; the call ends with it.
+    ``give`` sends an event of the agent. Used as a context; the call ends with it. ``by_hand``: the
+    caller says when a turn is over, so what is not sent is no silence.
     """
 
     def __init__(
@@ -123,10 +128,12 @@ class OpenCall:
         *,
         open_call: Callable[[EmitAgentEvent], AgentCall] | None = None,
         most_ahead_s: float = MOST_AHEAD_S,
+        by_hand: bool = False,
     ) -> None:
         self._agent = agent
         self._open_call = open_call or agent.open_call
         self._most_ahead_s = most_ahead_s
+        self._by_hand = by_hand
         self._rate = rate
         self._give = give
         self._sound = SoundRate(rate, agent.sample_rate)
@@ -155,19 +162,31 @@ class OpenCall:
         """
         next_message = asyncio.ensure_future(inbox.next())
         try:
-            await asyncio.wait(
-                {next_message, self._sending},
-                timeout=SILENT_CALLER_S,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if self._sending.done():
-                self._sending.result()
-                raise Refusal(500, "the call has ended")
-            if not next_message.done():
-                raise Refusal(400, f"no message for {SILENT_CALLER_S:.0f} s")
-            return next_message.result()
+            quiet_s = 0.0
+            while quiet_s < SILENT_CALLER_S:
+                step_s = min(STEP_S, SILENT_CALLER_S)
+                done, _ = await asyncio.wait(
+                    {next_message, self._sending},
+                    timeout=step_s,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if self._sending.done():
+                    self._sending.result()
+                    raise Refusal(500, "the call has ended")
+                if done:
+                    return next_message.result()
+                quiet_s += step_s
+                self._hear_lull(quiet_s)
+            raise Refusal(400, f"no message for {SILENT_CALLER_S:.0f} s")
         finally:
             next_message.cancel()
+
+    def _hear_lull(self, quiet_s: float) -> None:
+        """Hear silence if a caller who is not ahead of real time has sent nothing for so long."""
+        if self._by_hand or quiet_s < LULL_S or not 0 < self._heard_s < self._passed_s():
+            return
+        lull_s = STEP_S if quiet_s >= LULL_S + STEP_S else LULL_S
+        self.hear(np.zeros(round(lull_s * self._rate), np.int16))
 
     def hear(self, samples: NDArray[np.int16]) -> None:
         """Pass the caller's samples on, in frames of 20 ms.
@@ -176,7 +195,7 @@ class OpenCall:
         """
         if self._sending.done():
             raise Refusal(500, "the call has ended")
-        passed_s = self._loop.time() - self._begun_s
+        passed_s = self._passed_s()
         if passed_s > LONGEST_CALL_S:
             raise Refusal(400, f"a call lasts at most {LONGEST_CALL_S / 60:.0f} minutes")
         self._heard_s += samples.size / self._rate
@@ -189,6 +208,9 @@ class OpenCall:
         self._rest = waiting[whole:]
         for begin in range(0, whole, self._frame):
             self._call.hear(waiting[begin : begin + self._frame])
+
+    def _passed_s(self) -> float:
+        return self._loop.time() - self._begun_s
 
     def _emit(self, event: AgentEvent) -> None:
         if not self._loop.is_closed():
