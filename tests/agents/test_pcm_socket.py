@@ -114,6 +114,21 @@ def test_a_setting_that_a_socket_cannot_follow_is_refused(key: str, value: objec
         agent_kind(url).check(url, settings)
 
 
+@pytest.mark.parametrize("ready", [{}, {"call.socket": {"ready": {"type": "ready"}}}])
+def test_an_agent_that_says_another_rate_is_named_before_any_call(ready: dict[str, object]) -> None:
+    def says_its_rate(socket: ServerConnection) -> None:
+        socket.send('{"type": "ready", "sample_rate": 16000}')
+        socket.recv(timeout=20)
+
+    read = load_settings(None, ready).settings
+    with served(says_its_rate) as url, pytest.raises(CannotMeasure) as raised:
+        agent_kind(url).reach(url, read)
+    assert str(raised.value).endswith(
+        "says that its sound has 16000 Hz, and call.speak_rate is 24000; "
+        "--set call.speak_rate=16000"
+    )
+
+
 def test_an_agent_that_is_never_ready_is_given_up() -> None:
     settings: dict[str, object] = {"call.socket": {"ready": {"type": "ready"}}}
     settings["wire.first_byte_s"] = 0.3

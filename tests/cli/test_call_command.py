@@ -21,8 +21,9 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "results"
 
 
-def recording(rate: int, loudness: float) -> None:
-    samples = (synthetic_voice(rate, rate) * loudness * 32767).astype("<i2")
+def recording(rate: int, loudness: float, *, is_tone: bool = False) -> None:
+    sound = np.sin(np.arange(rate) * 0.1) if is_tone else synthetic_voice(rate, rate)
+    samples = (sound * loudness * 32767).astype("<i2")
     with wave.open("line.wav", "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -49,10 +50,11 @@ def test_a_misspelt_script_is_answered_with_the_nearest(voicebench: Command) -> 
     [
         ("", "script script.toml has no step; add [[step]]"),
         ("step = []", "script script.toml has no step; add [[step]]"),
+        ('[[step]]\nsay = " "', 'step 1: say is empty; write say = "…"'),
         ("[[step]]", "script script.toml, step 1 has neither say, wav nor noise"),
         ('[[step]]\nnoise = "cough"\nat = "1s"', "script script.toml has no line; add a [[step]]"),
     ],
-    ids=["empty", "no step", "empty step", "noise only"],
+    ids=["empty", "no step", "empty line", "empty step", "noise only"],
 )
 @pytest.mark.parametrize("more", [(), ("--check",)], ids=["call", "check"])
 def test_a_script_without_lines(
@@ -102,10 +104,41 @@ def test_a_recording_of_another_rate_than_the_agent_is_resampled(
     assert len(list(results.iterdir())) == 1
 
 
-def test_a_recording_without_speech(voicebench: Command, results: Path) -> None:
-    recording(16_000, 0)
-    said = refused(voicebench, "script.toml", "--agent", SIMULATED, code=2)
-    assert "step 1: line.wav has no audible sound; use a recording with speech" in said
+@pytest.mark.parametrize("more", [("--agent", SIMULATED), ("--check",)], ids=["call", "check"])
+@pytest.mark.parametrize(
+    ("loudness", "named"),
+    [(0, "line.wav has no audible sound"), (0.5, "line.wav: the audio is one unchanging sound")],
+    ids=["silence", "tone"],
+)
+def test_a_recording_without_speech(
+    voicebench: Command, loudness: float, named: str, more: tuple[str, ...], results: Path
+) -> None:
+    recording(16_000, loudness, is_tone=True)
+    said = refused(voicebench, "script.toml", *more, code=2)
+    assert f"step 1: {named}" in said
+    assert said.endswith("; use a recording with speech")
+    assert not list(results.glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (None, "cannot be read (No such file or directory); name a WAV file from the script's"),
+        (b"hello there", "is not a usable WAV file (not a WAV at byte 0"),
+    ],
+    ids=["no file", "no WAV"],
+)
+def test_a_recording_that_cannot_be_used_is_named_before_an_agent_is_called(
+    voicebench: Command, content: bytes | None, named: str, results: Path
+) -> None:
+    recording(16_000, 0.5)
+    Path("line.wav").unlink()
+    if content is not None:
+        Path("line.wav").write_bytes(content)
+    nobody = "ws://127.0.0.1:9/call"
+    assert f"step 1: line.wav {named}" in refused(
+        voicebench, "script.toml", "--agent", nobody, code=2
+    )
     assert not list(results.glob("*"))
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from voicebench.judging.advice import advise
 from voicebench.judging.advice_sentences import SENTENCES, STANDS_ON, Advice
 from voicebench.judging.digest import digest_of
 from voicebench.judging.gates import judge, parse_gate
-from voicebench.settings import DEFAULT_GATES
+from voicebench.settings import DEFAULT_GATES, Settings
 from voicebench.sprints.sprint import Sentence
 from voicebench.sprints.words import WORDING, Words
 from voicebench.turn.timeline import Failure, Timeline
@@ -169,6 +170,23 @@ def test_a_failure_behind_a_url_sends_nobody_to_the_doctor() -> None:
     assert "failed in tts" in here.finding
     assert "voicebench doctor" in here.remedy
     assert there.remedy == "see what the server says of it; the request is in turns.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("failure", "remedy"),
+    [
+        (Failure("no answer for 4.0 s", "timeout", "audio"), "does its voice work"),
+        (Failure("the audio is noise, not speech", "audio", "audio"), "call.encoding"),
+        (Failure("ws://agent closed the connection early", "engine", "turn"), "calls.csv"),
+    ],
+)
+def test_a_step_that_failed_has_a_remedy_of_calls(failure: Failure, remedy: str) -> None:
+    step = replace(call_step(1), failure=failure)
+    advice = only(advice_for([step]))
+    assert advice.finding == f"1 of 1 turns failed in {failure.stage}: {failure.reason}"
+    assert remedy in advice.remedy
+    named = re.findall(r"\bcall\.(\w+)", advice.remedy)
+    assert set(named) <= set(Settings().call.model_dump())
 
 
 def test_failed_warm_up_turns_are_no_failed_turns() -> None:

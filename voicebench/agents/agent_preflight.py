@@ -39,7 +39,7 @@ def check_agent(agent: Agent, url: str, api: str, access: Access, *, is_guessed:
     other_api = f"does it speak another protocol than {api}? --set call.api={others}"
 
     def unfit(message: str) -> CannotMeasure:
-        return CannotMeasure(message, "" if "--set call.api" in message else other_api)
+        return CannotMeasure(message, "" if "--set call." in message else other_api)
 
     try:
         call = agent.open_call(note)

@@ -165,7 +165,8 @@ class PcmDialect:
         rate = table.get("sample_rate")
         if isinstance(rate, int) and rate != self._speak_rate:
             yield AgentFailed(
-                f"says that its sound has {rate} Hz, and call.speak_rate is {self._speak_rate}"
+                f"says that its sound has {rate} Hz, and call.speak_rate is {self._speak_rate}; "
+                f"--set call.speak_rate={rate}"
             )
 
     def _sound(self, message: bytes) -> Iterator[AgentEvent]:

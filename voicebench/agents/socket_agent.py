@@ -113,9 +113,7 @@ class SocketAgentCall:
         """Take messages that came before the first frame. Raises `RemoteError`."""
         for message in messages:
             try:
-                if self._dialect.is_ready(message):
-                    self._is_ready = True
-                    continue
+                self._is_ready |= self._dialect.is_ready(message)
                 for event in self._dialect.take(message):
                     if isinstance(event, AgentFailed):
                         raise self._service.failure(self._service.quote(event.reason))

@@ -50,7 +50,11 @@ class AgentWatch:
                 start = max(self._empty_at, float(stamped.at_ns))
                 self._empty_at = start + pcm.size * NS_PER_S / rate
                 if self._empty_at - stamped.at_ns > MOST_AHEAD_NS:
-                    self.failure = f"the agent sent {MOST_AHEAD_NS // NS_PER_S} s of sound ahead"
+                    ahead_s = MOST_AHEAD_NS // NS_PER_S
+                    self.failure = (
+                        f"the agent sent {ahead_s} s of sound ahead of real time; "
+                        "does its answer have an end?"
+                    )
                     return
                 self._find_audible(pcm, rate, start)
             case AgentCleared():

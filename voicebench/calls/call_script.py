@@ -242,8 +242,10 @@ def _duration(value: object, key: str, where: str) -> float:
 
 
 def _text(value: object, key: str, where: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise UsageError(f"{where}: {key} is not a text")
+    if not isinstance(value, str):
+        raise UsageError(f"{where}: {key} is not a text", f'write {key} = "…"')
+    if not value.strip():
+        raise UsageError(f"{where}: {key} is empty", f'write {key} = "…"')
     if len(value) > LONGEST_TEXT:
         raise UsageError(f"{where}: {key} has more than {LONGEST_TEXT} characters")
     return value

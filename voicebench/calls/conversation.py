@@ -110,7 +110,10 @@ class Conversation:
         answered = self._answered()
         if self._is_endless(answered, now_ns):
             longest_s = self._manners.longest_answer_ms / 1000
-            self._end(f"the agent talks on after {longest_s:g} s")
+            self._end(
+                f"the agent talks on after {longest_s:g} s; "
+                "call.longest_answer_s lets it talk longer"
+            )
             return
         while not self.is_over and self._speaking is None:
             if self._next == len(self._script.steps):

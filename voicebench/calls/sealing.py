@@ -87,7 +87,7 @@ def _fault_of_answer(
     echo_until = turn.spoken_until_ns + round(LONGEST_DELAY_S * 1e9)
     during = _between(agent.pcm, agent.sample_rate, turn.spoken_from_ns, echo_until)
     if likeness(said, tracks.caller_rate, during, agent.sample_rate) > AN_ECHO:
-        return "the agent sends the caller's own voice back"
+        return "the agent sends the caller's own voice back; is this its route for an echo test?"
     length_ms = 1000 * heard.size / agent.sample_rate
     if turn.stalled_ms > max(LEAST_STALLED_MS, MOST_STALLED * length_ms):
         return (

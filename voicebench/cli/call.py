@@ -147,10 +147,12 @@ def call(
             effective.settings.call.url,
             {"--llm": llm, "--llm-url": llm_url, "--tts-url": tts_url},
         )
-        from voicebench.calls.running.script_files import read_script
+        from voicebench.calls.running.line_rendering import recordings_of
+        from voicebench.calls.running.script_files import read_script, script_path
 
         read = read_script(effective.settings.call.script)
         if check:
+            recordings_of(read, script_path(effective.settings.call.script).parent)
             _print_script(read, as_json=as_json)
             return
         if max_calls is not None:

@@ -19,7 +19,12 @@ from voicebench import format as form
 from voicebench.events import Phase
 from voicebench.figures.metrics import FIRST_AUDIO, Metric
 from voicebench.figures.summary import Summary, percentile, values_needed
-from voicebench.judging.advice_sentences import FAILURE_REMEDIES, Advice, advice
+from voicebench.judging.advice_sentences import (
+    CALL_REMEDIES,
+    FAILURE_REMEDIES,
+    Advice,
+    advice,
+)
 from voicebench.judging.conversation_advice import late_turns
 from voicebench.judging.digest import Digest
 from voicebench.judging.gate_advice import explain
@@ -77,15 +82,19 @@ def advise(
 
 
 def _failed_turns(run: _Run) -> Iterator[Advice]:
-    reasons = [(failed.stage, form.one_line(failed.reason)) for failed in run.digest.failures]
-    for (stage, reason), count in Counter(reasons).items():
+    reasons = [
+        (failed.stage, failed.fault, form.one_line(failed.reason)) for failed in run.digest.failures
+    ]
+    is_call = bool(run.digest.columns.calls)
+    for (stage, fault, reason), count in Counter(reasons).items():
         yield advice(
             "failed turns",
             failed=count,
             turns=run.summary.turns,
             at_stage=stage,
             reason=reason,
-            remedy=_failure_remedy(stage, run.environment),
+            remedy=(is_call and CALL_REMEDIES.get(fault))
+            or _failure_remedy(stage, run.environment),
         )
 
 

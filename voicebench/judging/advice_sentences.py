@@ -140,6 +140,14 @@ FAILURE_REMEDIES = {
     "transport": "check the network and the server's log",
     "turn": "run it again to the end",
 }
+CALL_REMEDIES = {
+    "timeout": "see the agent's log: does its voice work? "
+    "A larger limit in the script waits longer",
+    "audio": "listen with --save-audio: its sound may have another rate or encoding than "
+    "call.speak_rate and call.encoding say",
+    "engine": "see the agent's log; the steps until then are in calls.csv",
+}
+"""The remedy for a step of a call that failed, by its fault."""
 
 
 @dataclass(frozen=True, slots=True)

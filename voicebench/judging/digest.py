@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from voicebench.events import Phase, RemarkKind, Stage
+from voicebench.events import Fault, Phase, RemarkKind, Stage
 from voicebench.figures.call_metrics import step_slowness_ms
 from voicebench.figures.columns import Columns, GrowingColumns, columns_of, joined
 from voicebench.figures.metrics import FIRST_AUDIO, NS_PER_MS, audio_by_chunk
@@ -57,6 +57,7 @@ class FailedRun:
     number: int
     stage: Stage
     reason: str
+    fault: Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +160,9 @@ def part_of(turns: Sequence[Timeline]) -> Digest:
         phases={phase: found.columns() for phase, found in growing.items()},
         chunks=_chunks_of(measured),
         failures=tuple(
-            FailedRun(run.number, run.turn.failure.stage, run.turn.failure.reason)
+            FailedRun(run.number, failure.stage, failure.reason, failure.fault)
             for run in runs
-            if run.turn.failure is not None
+            if (failure := run.turn.failure) is not None
         ),
         flags=tuple(
             Flag(run.turn.turn, finding, run.number)
@@ -225,6 +226,7 @@ def _numbered_from(part: Digest, taken: int, texts: dict[str, str]) -> Digest:
                 failed.number + taken,
                 failed.stage,
                 texts.setdefault(failed.reason, failed.reason),
+                failed.fault,
             )
             for failed in part.failures
         ),

@@ -15,7 +15,12 @@ from voicebench.calls.call_clock import CallClock
 from voicebench.calls.call_script import CallScript
 from voicebench.calls.conversation import Manners
 from voicebench.calls.recorded_call import CallTracks, RecordedCall
-from voicebench.calls.running.line_rendering import check_voice, open_line_voice, rendered
+from voicebench.calls.running.line_rendering import (
+    check_voice,
+    open_line_voice,
+    recordings_of,
+    rendered,
+)
 from voicebench.calls.running.placing import CallPlan, place_call, place_call_in_thread
 from voicebench.calls.running.script_files import read_script, script_path
 from voicebench.calls.sealing import seal_call
@@ -97,6 +102,7 @@ def check_call(effective: Effective) -> CallJob:
     """
     settings = effective.settings
     script = read_script(settings.call.script)
+    recordings_of(script, script_path(settings.call.script).parent)
     agent = settings.call.url or LOCAL
     if not script.packets.is_clean and not agent_kind(agent).has_packets:
         raise UsageError(

@@ -159,7 +159,9 @@ class RecordedRun:
             raise CannotMeasure(self.not_kept)
         if self.final.word is Word.NOTHING_MEASURED:
             reasons = sorted(failed.reason for failed in self.digest.failures)
-            turns = f"every one of the {self.summary.turns} measured turns failed"
+            turns = "the one measured turn failed"
+            if self.summary.turns > 1:
+                turns = f"every one of the {self.summary.turns} measured turns failed"
             raise CannotMeasure(
                 f"{turns}: {reasons[0]}" if reasons else "no turn was measured",
                 f"the turns are in {self.path}",

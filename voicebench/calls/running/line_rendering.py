@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from voicebench.audio import g711
-from voicebench.audio.pcm import audible_runs, from_int16, to_int16
+from voicebench.audio.hearing import hear, unlike_speech
+from voicebench.audio.pcm import audible_runs, first_audible_sample, from_int16, peak, to_int16
 from voicebench.audio.resampled import resampled
 from voicebench.audio.synthetic_voice import synthetic_voice
 from voicebench.audio.wav import WavStream
@@ -106,22 +107,35 @@ def needs_voice(script: CallScript) -> bool:
     return any(step.pieces for step in script.steps)
 
 
+def recordings_of(script: CallScript, folder: Path) -> dict[int, tuple[int, NDArray[np.float32]]]:
+    """Return the sample rate and the samples of each step that has a WAV file, by its number.
+
+    The files are named from ``folder``, the script's. Raises `UsageError` for one without speech,
+    and for one that cannot be used.
+    """
+    return {
+        number: _read_wav(folder / step.wav, f"step {number}")
+        for number, step in enumerate(script.steps, start=1)
+        if step.wav is not None
+    }
+
+
 def rendered(
     script: CallScript, sample_rate: int, voice: Callable[[], LineVoice], folder: Path
 ) -> list[LineSound]:
     """Return the sound of each step at ``sample_rate``, the agent's.
 
-    WAV files are named from ``folder``, the script's. Raises `UsageError` for one that cannot be
-    used, and what ``voice`` raises when it is needed.
+    Raises what `recordings_of` raises, and what ``voice`` raises when it is needed.
     """
     speaker: LineVoice | None = None
     known: dict[str, NDArray[np.float32]] = {}
+    recordings = recordings_of(script, folder)
     sounds = []
     for number, step in enumerate(script.steps, start=1):
         if step.pieces and speaker is None:
             speaker = voice()
         where = f"step {number}"
-        rate, speech = _speech(step, speaker, known, folder, where)
+        rate, speech = recordings.get(number) or _speech(step, speaker, known)
         if speech.size > LONGEST_LINE_S * rate:
             raise UsageError(
                 f"{where} lasts {speech.size / rate:.0f} s",
@@ -138,17 +152,11 @@ def rendered(
 
 
 def _speech(
-    step: CallStep,
-    voice: LineVoice | None,
-    known: dict[str, NDArray[np.float32]],
-    folder: Path,
-    where: str,
+    step: CallStep, voice: LineVoice | None, known: dict[str, NDArray[np.float32]]
 ) -> tuple[int, NDArray[np.float32]]:
-    """Return the sample rate of a step's sound, and its samples."""
+    """Return the sample rate of a noise or a text that is spoken, and its samples."""
     if step.noise is not None:
         return SPOKEN_RATE, noise_named(step.noise, SPOKEN_RATE)
-    if step.wav is not None:
-        return _read_wav(folder / step.wav, where)
     assert voice is not None
     parts = []
     for piece in step.pieces:
@@ -182,21 +190,29 @@ def _read_wav(path: Path, where: str) -> tuple[int, NDArray[np.float32]]:
         with path.open("rb") as file:
             content = file.read(MOST_WAV_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"{where}: {path} cannot be read ({error.strerror})") from None
+        raise UsageError(
+            f"{where}: {path} cannot be read ({error.strerror})",
+            "name a WAV file from the script's folder",
+        ) from None
     if len(content) > MOST_WAV_BYTES:
         raise UsageError(f"{where}: {path} is larger than {MOST_WAV_BYTES // 10**6} MB")
     stream = WavStream()
     try:
         pcm = np.concatenate((stream.feed(content), stream.finish()))
     except WavError as error:
-        raise UsageError(f"{where}: {path} is not a usable WAV file ({error})") from None
+        raise UsageError(
+            f"{where}: {path} is not a usable WAV file ({error})", "use a WAV with PCM samples"
+        ) from None
     rate = stream.sample_rate
     if rate is None or not 8000 <= rate <= 48_000:
         raise UsageError(
             f"{where}: {path} has a sample rate of {rate} Hz", "use one of 8000 to 48000 Hz"
         )
-    if not audible_runs(pcm, rate):
+    onset = first_audible_sample(pcm, rate)
+    if onset is None:
         raise UsageError(f"{where}: {path} has no audible sound", "use a recording with speech")
+    if (why := unlike_speech(hear(pcm, rate, onset), peak(pcm))) is not None:
+        raise UsageError(f"{where}: {path}: {why}", "use a recording with speech")
     return rate, pcm
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from voicebench.calls.running.script_files import read_script
+from voicebench.calls.running.line_rendering import recordings_of
+from voicebench.calls.running.script_files import read_script, script_path
 from voicebench.errors import UsageError
 from voicebench.load.call_plan import (
     Arrivals,
@@ -144,7 +145,9 @@ def load_job(
     """
     mix = None
     if is_spoken(effective.settings):
-        script = read_script(effective.settings.call.script)
+        named = effective.settings.call.script
+        script = read_script(named)
+        recordings_of(script, script_path(named).parent)
         if not script.packets.is_clean:
             raise UsageError(
                 f"the script {script.name} loses or delays packets, which load does not do",
