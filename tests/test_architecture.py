@@ -48,16 +48,20 @@ WORLD = {
 
 SLOW = {
     "aiortc", "av", "fastapi", "faster_whisper", "gguf", "google", "httpcore", "httpx",
-    "huggingface_hub", "onnx", "onnxruntime", "openai", "pandas", "piper", "plotly", "safetensors",
-    "scipy", "sounddevice", "soxr", "starlette", "tokenizers", "torch", "transformers", "uvicorn",
-    "websockets",
+    "huggingface_hub", "livekit", "onnx", "onnxruntime", "openai", "pandas", "piper", "plotly",
+    "safetensors", "scipy", "sounddevice", "soxr", "starlette", "tokenizers", "torch",
+    "transformers", "uvicorn", "websockets",
 }  # fmt: skip
 """Packages that are imported only when what needs them is used."""
 
 MAY_LOAD_SLOW = ("engines", "remote", "audio", "targets", "agents", "server", "load.reading")
 """Rooms in which a module may import them at once; nothing outside imports that module at once."""
 
-SLOW_MODULES = ("load.running.call_reader", "checks.scripted_webrtc_agent")
+SLOW_MODULES = (
+    "load.running.call_reader",
+    "checks.scripted_webrtc_agent",
+    "checks.scripted_livekit_room",
+)
 """Modules outside these rooms that may do the same; only what needs them imports them."""
 
 NEVER_SLOW = (
@@ -76,6 +80,7 @@ MEASURING_PATH = (
 """The rooms that a turn passes while it is measured."""
 
 CLOCKS_OF_THE_PATH = {
+    "agents.livekit_token": "until when a token is good, by the wall clock",
     "agents.local.spoken_reply": "how long the engines worked on a reply that was thrown away",
     "calls.running.placing": "the clock of a call, and the schedule of the caller's frames",
     "turn.recorder": "the one clock; and the wall clock's label",
@@ -97,6 +102,7 @@ CLOCKS_OF_THE_PATH = {
 
 CLOCKS_ELSEWHERE = {
     "checks.scripted_agent_server": "the scripted agent of the self-test, on the real clock",
+    "checks.scripted_livekit_room": "is a token still good, and the labels of messages",
     "checks.many_streams": "when the streams begin, and the processor time of the reader",
     "checks.compiled": "the time of each stage, for `doctor --compile`",
     "engines.llm.fast.choosing": "the time of a token, for `doctor --quality`",
@@ -118,7 +124,9 @@ CLOCKS_ELSEWHERE = {
 }
 
 SLEEPERS = {
+    "agents.livekit_line": "how often the caller tells LiveKit's server that he is there",
     "agents.webrtc_line": "how often the caller tells a WebRTC agent that he is there",
+    "checks.scripted_livekit_room": "waits until its first connection stands",
     "checks.scripted_webrtc_agent": "the schedule of the scripted agent's frames",
     "load.faults.fault_proxy": "bytes that are held back because a fault was asked for",
     "calls.running.placing": "the schedule of the caller's frames",

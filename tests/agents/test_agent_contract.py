@@ -21,7 +21,8 @@ from voicebench.calls.line_sound import line_sound
 from voicebench.calls.running.placing import CallPlan, place_call_in_thread
 from voicebench.calls.sealing import seal_call
 from voicebench.checks.agent_wires import AGENT_WIRES
-from voicebench.checks.scripted_agent_server import WEBRTC, TimedAgent, answer_calls
+from voicebench.checks.scripted_agent_server import LIVEKIT, WEBRTC, TimedAgent, answer_calls
+from voicebench.checks.scripted_livekit_room import KEY, SECRET, livekit_rooms
 from voicebench.checks.scripted_webrtc_agent import RESPONSE_LATER_MS, answering_offers
 from voicebench.figures.metrics import compute
 from voicebench.settings import load_settings
@@ -38,8 +39,8 @@ say = "two"
 at = "200ms"
 """
 MANNERS = Manners(silence_ms=350, patience_ms=1500, opening_ms=100)
-SHOWS_WORDS = {"pcm", "realtime", "pipecat", WEBRTC}
-LATER_MS = {WEBRTC: RESPONSE_LATER_MS}
+SHOWS_WORDS = {"pcm", "realtime", "pipecat", WEBRTC, LIVEKIT}
+LATER_MS = {WEBRTC: RESPONSE_LATER_MS, LIVEKIT: RESPONSE_LATER_MS}
 """What the answer's way adds, by the rules of the transport: codec, and the agent's buffer."""
 
 
@@ -50,11 +51,15 @@ TRIES = 4
 @contextmanager
 def served(api: str, script: AgentScript) -> Iterator[str]:
     """Serve the scripted agent in this protocol; yields its URL."""
-    rate = OPUS_RATE if api == WEBRTC else AGENT_WIRES[api]().rate
+    rate = AGENT_WIRES[api]().rate if api in AGENT_WIRES else OPUS_RATE
     ScriptedAgent(script, VirtualCallClock(), rate)  # computes the voice
     if api == WEBRTC:
         with answering_offers(lambda: TimedAgent(script, rate)) as url:
             yield url
+        return
+    if api == LIVEKIT:
+        with livekit_rooms(lambda: TimedAgent(script, rate)) as url:
+            yield f"livekit+{url}"
         return
 
     def talk(socket: ServerConnection) -> None:
@@ -103,8 +108,10 @@ def errors_ms(turns: list[Timeline], api: str) -> list[float]:
     return [math.inf if found is None else abs(found - wanted) for found, wanted in figures]
 
 
-@pytest.mark.parametrize("api", [*AGENT_WIRES, WEBRTC])
-def test_recorded_times_are_the_scripted_ones(api: str) -> None:
+@pytest.mark.parametrize("api", [*AGENT_WIRES, WEBRTC, LIVEKIT])
+def test_recorded_times_are_the_scripted_ones(api: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVEKIT_API_KEY", KEY)
+    monkeypatch.setenv("LIVEKIT_API_SECRET", SECRET)
     turns = called(api)
     for _ in range(TRIES - 1):
         if max(errors_ms(turns, api)) < MARGIN_MS:

@@ -6,7 +6,7 @@ virtual, so a call of minutes takes no time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from agent_changes import Change, closing_in_mid_word, mute, without_sound
 from numpy.typing import NDArray
 
 from voicebench.agents import AgentCall
+from voicebench.agents.livekit_words import LISTENING, SPEAKING, THINKING, RoomWords
 from voicebench.agents.opus_sound import MOST_AHEAD_MS, OpusEncoder, OpusSound
 from voicebench.agents.opus_sound import RATE as OPUS_RATE
 from voicebench.agents.pcm_dialect import PcmDialect
@@ -31,7 +32,11 @@ from voicebench.calls.agent_events import (
     AgentAudio,
     AgentEvent,
     AgentFailed,
+    CallerTranscript,
     EmitAgentEvent,
+    ReplyComplete,
+    ReplyText,
+    SpeechEndSeen,
 )
 from voicebench.calls.call_clock import VirtualCallClock
 from voicebench.calls.call_script import parse_script
@@ -40,6 +45,7 @@ from voicebench.calls.line_sound import line_sound
 from voicebench.calls.running.placing import CallPlan, place_call
 from voicebench.calls.sealing import seal_call
 from voicebench.checks.agent_wires import AGENT_WIRES, rtvi_message
+from voicebench.checks.scripted_livekit_room import text_packets
 from voicebench.settings import load_settings
 from voicebench.turn.timeline import Timeline
 
@@ -50,7 +56,7 @@ DIALECTS: dict[str, Callable[[], WireDialect]] = {
     "telephony": TelephonyDialect,
     "pipecat": PipecatDialect,
 }
-REAL_TIME = ("webrtc", "pipecat")
+REAL_TIME = ("webrtc", "livekit", "pipecat")
 """Protocols whose sound is sent as fast as it is heard."""
 
 
@@ -87,16 +93,57 @@ class WirePassage:
                     yield taken
 
 
+class Words(Protocol):
+    """What goes through the data channel."""
+
+    def told(self, event: AgentEvent) -> Iterable[AgentEvent]: ...
+
+
+class RtviWords:
+    """SmallWebRTC's messages."""
+
+    def __init__(self) -> None:
+        self._rtvi = RtviEvents()
+
+    def told(self, event: AgentEvent) -> Iterator[AgentEvent]:
+        if (said := rtvi_message(event)) is not None:
+            yield from self._rtvi.take(said)
+
+
+class LiveKitWords:
+    """The packets and the states of an agent in a room of LiveKit."""
+
+    def __init__(self) -> None:
+        self._words = RoomWords("caller")
+        self._count = 0
+
+    def told(self, event: AgentEvent) -> Iterator[AgentEvent]:
+        match event:
+            case CallerTranscript(text, _):
+                yield from self._read("caller", [text])
+            case ReplyText(text):
+                yield from self._read("agent", text.partition(" "))
+            case SpeechEndSeen():
+                yield from self._words.take_state(THINKING)
+                yield from self._words.take_state(SPEAKING)
+            case ReplyComplete():
+                yield from self._words.take_state(LISTENING)
+
+    def _read(self, speaker: str, pieces: Sequence[str]) -> Iterator[AgentEvent]:
+        self._count += 1
+        for packet in text_packets(self._count, speaker, pieces):
+            yield from self._words.take_packet(packet)
+
+
 class OpusPassage:
     """WebRTC's packets, and its data channel, without the network."""
 
     hear_rate = speak_rate = OPUS_RATE
 
-    def __init__(self, clock: VirtualCallClock) -> None:
-        self._clock = clock
+    def __init__(self, clock: VirtualCallClock, words: Words) -> None:
+        self._clock, self._words = clock, words
         self._sent, self._heard = OpusEncoder(), OpusSound()
         self._spoken, self._got = OpusEncoder(), OpusSound()
-        self._rtvi = RtviEvents()
         self._count = 0
 
     def to_agent(self, frame: NDArray[np.int16]) -> Iterator[NDArray[np.int16]]:
@@ -117,8 +164,8 @@ class OpusPassage:
                         return
                     if sound.size:
                         yield AgentAudio(sound, OPUS_RATE)
-        elif (said := rtvi_message(event)) is not None:
-            yield from self._rtvi.take(said)
+        else:
+            yield from self._words.told(event)
 
     def _next(self) -> int:
         self._count += 1
@@ -126,6 +173,9 @@ class OpusPassage:
 
     def _now_ms(self) -> float:
         return self._clock.now_ns() / 1e6
+
+
+CHANNELS: dict[str, Callable[[], Words]] = {"webrtc": RtviWords, "livekit": LiveKitWords}
 
 
 class EchoingCall(ScriptedAgentCall):
@@ -179,7 +229,7 @@ class HearingThrough:
 
 def called(api: str, change: Change, *, echoes: bool = False, **delays: float) -> Timeline:
     clock = VirtualCallClock()
-    passage: Passage = OpusPassage(clock) if api == "webrtc" else WirePassage(api)
+    passage: Passage = OpusPassage(clock, CHANNELS[api]()) if api in CHANNELS else WirePassage(api)
     delays.setdefault("speed_x", 1.0 if api in REAL_TIME else 4.0)
     agent = PassedAgent(
         AgentScript(**({"speech_s": 2.0} | delays)), clock, passage, change, echoes=echoes
@@ -211,7 +261,7 @@ def other_speed(factor: float) -> Change:
     return change
 
 
-EVERY = (*DIALECTS, "webrtc")
+EVERY = (*DIALECTS, *CHANNELS)
 
 
 def reason(turn: Timeline) -> str:
@@ -248,7 +298,7 @@ def test_sound_slower_than_real_time_is_named(api: str) -> None:
 @pytest.mark.parametrize("api", EVERY)
 def test_sound_faster_than_real_time_is_named_where_it_cannot_be(api: str) -> None:
     turn = called(api, unchanged, speech_s=4.0, speed_x=8.0)
-    if api == "webrtc":
+    if api in CHANNELS:
         assert f"faster than real time: {MOST_AHEAD_MS / 1000:g} s ahead" in reason(turn)
     else:
         assert reason(turn) == ""

@@ -25,7 +25,9 @@ OF_EXTRAS = (
     ("voicebench.remote.sound.compressed", {"av"}),
     ("voicebench.agents.opus_sound", {"av"}),
     ("voicebench.agents.webrtc", {"av", "aiortc"}),
+    ("voicebench.agents.livekit", {"av", "aiortc", "livekit"}),
     ("voicebench.checks.scripted_webrtc_agent", {"aiortc"}),
+    ("voicebench.checks.scripted_livekit_room", {"aiortc"}),
 )
 """Modules that only run with an extra, and which of its modules they import at once."""
 

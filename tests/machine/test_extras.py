@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 OPTIONAL = PROJECT["optional-dependencies"]
 MODULE_OF = {
+    "livekit-protocol": "livekit.protocol",
     "piper-tts": "piper",
     "vl-convert-python": "vl_convert",
 }

@@ -30,7 +30,7 @@ class Hidden(MetaPathFinder):
         self.names = names
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if name.partition(".")[0] in self.names:
+        if name.partition(".")[0] in self.names or name in self.names:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return None
 

@@ -156,6 +156,36 @@ class WebRtcKind:
         return WebRtcAgent(agent, access_to(settings.call, settings))
 
 
+class LiveKitKind:
+    """``livekit+wss://…``: a room of LiveKit is joined (`voicebench.agents.livekit_agent`)."""
+
+    example = "livekit+ws://127.0.0.1:7880"
+    has_packets = True
+
+    def takes(self, agent: str) -> bool:
+        """Return whether it is the URL of a WebSocket behind the name of LiveKit."""
+        return agent.startswith(("livekit+ws://", "livekit+wss://"))
+
+    def check(self, agent: str, settings: Settings) -> None:
+        """Raise `UsageError` for a URL or a token that cannot be used, or without the extra."""
+        require("livekit")
+        self.open(agent, settings, lambda _line: None).close()
+
+    def reach(self, agent: str, settings: Settings) -> None:
+        """Call, and hang up."""
+        if settings.wire.preflight:
+            with closing(self.open(agent, settings, lambda _line: None)) as opened:
+                opened.open_call(lambda _event: None).hang_up()
+
+    def open(self, agent: str, settings: Settings, say: Callable[[str], None]) -> Agent:
+        """Return the agent; it joins a room with its first call."""
+        from voicebench.agents.livekit_agent import LiveKitAgent
+        from voicebench.targets.reaching import access_to
+
+        del say
+        return LiveKitAgent(agent, access_to(settings.call, settings), settings.call)
+
+
 def _api_of(agent: str, settings: Settings) -> str:
     """Return the protocol of the agent at a URL."""
     if settings.call.api != "auto":
@@ -199,6 +229,7 @@ KINDS: tuple[AgentKind, ...] = (
     SimulatedAgentKind(),
     SocketKind(),
     WebRtcKind(),
+    LiveKitKind(),
 )
 """Every kind, in the order in which they are asked."""
 

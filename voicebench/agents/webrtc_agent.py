@@ -36,7 +36,7 @@ class WebRtcAgent:
         """Raise `voicebench.errors.UsageError` for a URL or a key that cannot be used."""
         self._url = url
         self._access = access
-        self._loopback = _is_loopback(address_of(url, "http", "https").host)
+        self._loopback = is_loopback(address_of(url, "http", "https").host)
         self._peer = HttpService(url, access, "turn")
         self.packets = PacketWay()
         self._calls = itertools.count(1)
@@ -151,7 +151,8 @@ class WebRtcCall:
         self._emit(AgentFailed(f"{self._peer.shown_url} {self._peer.quote(reason)}"))
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
-from collections.abc import Callable, Coroutine, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from aiortc import (
     MediaStreamTrack,
@@ -25,6 +24,7 @@ from aiortc import (
 from av import Packet
 
 from voicebench.agents.opus_sound import OpusEncoder, OpusSound
+from voicebench.agents.peer_loop import PeerLoop
 from voicebench.agents.rough_way import RoughWay
 
 if TYPE_CHECKING:
@@ -33,11 +33,9 @@ if TYPE_CHECKING:
 
 CHANNEL = "chat"
 PING_S = 1.0
-CLOSE_S = 2.0
 LATE_S = 0.01
 """A frame that leaves so much later than it was given away is told of."""
 LOOPBACK = "127.0.0.1"
-Result = TypeVar("Result")
 
 
 class CallerTrack(MediaStreamTrack):
@@ -97,26 +95,21 @@ class WebRtcLine:
         self._on_sound, self._on_text, self._on_lost = on_sound, on_text, on_lost
         self._on_late = on_late
         self._loopback, self._greeting = loopback, greeting
-        self._sound = OpusSound()
         self._is_over = False
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="voicebench-webrtc", daemon=True
-        )
-        self._thread.start()
+        self._thread = PeerLoop()
+        self._loop = self._thread.loop
         self._pinging: asyncio.Task[None] | None = None
-        self._delayed: set[asyncio.Task[None]] = set()
 
     def offer(self) -> str:
         """Return our session description."""
-        return self._do(self._offer(), None)
+        return self._thread.run(self._offer(), None)
 
     def accept(self, sdp: str, timeout_s: float) -> None:
         """Take the agent's answer, and return when the connection stands.
 
         Raises `ValueError` for an answer that cannot be used, and `TimeoutError`.
         """
-        self._do(self._accept(sdp), timeout_s)
+        self._thread.run(self._accept(sdp), timeout_s)
 
     def send(self, frame: NDArray[np.int16]) -> None:
         """Send 20 ms: int16 mono at 48 kHz, ``(960,)``. Returns at once."""
@@ -125,24 +118,9 @@ class WebRtcLine:
 
     def close(self) -> None:
         """Close the data channel and the connection. May be called twice."""
-        if self._loop.is_closed():
-            return
-        self._is_over = True
-        with contextlib.suppress(TimeoutError):
-            self._do(self._close(), CLOSE_S)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(CLOSE_S)
-        if not self._thread.is_alive():
-            self._loop.run_until_complete(self._loop.shutdown_default_executor())
-            self._loop.close()
-
-    def _do(self, work: Coroutine[Any, Any, Result], timeout_s: float | None) -> Result:
-        done = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return done.result(timeout_s)
-        except TimeoutError:
-            done.cancel()
-            raise
+        if not self._thread.is_closed:
+            self._is_over = True
+            self._thread.close(self._close())
 
     async def _offer(self) -> str:
         # No servers of others: those of the agent's network are of no use to a measurement.
@@ -153,11 +131,10 @@ class WebRtcLine:
         self._connected: asyncio.Future[None] = self._loop.create_future()
         self._track = CallerTrack(self._on_late)
         self._audio = self._peer.addTransceiver(self._track, direction="sendrecv")
-        codecs = RTCRtpSender.getCapabilities("audio").codecs
-        self._audio.setCodecPreferences([one for one in codecs if one.mimeType == "audio/opus"])
-        self._tap(self._audio)
+        speak_opus(self._audio)
+        tap(self._audio, self._take_sound, self._lose)
         if self._delays_s is not None:
-            self._roughen(self._delays_s)
+            roughen(self._audio, self._delays_s)
         self._channel = self._peer.createDataChannel(CHANNEL, ordered=True)
         self._channel.on("open", self._greet)
         self._channel.on("message", self._take_text)
@@ -175,40 +152,9 @@ class WebRtcLine:
             raise ValueError("answers that it takes or sends no sound")
         await self._connected
 
-    def _tap(self, audio: RTCRtpTransceiver) -> None:
-        """Take packets where aiortc's receiver would put them into its jitter buffer."""
-
-        async def take(packet: Any, arrival_time_ms: int) -> None:
-            try:
-                pcm = self._sound.take(packet.sequence_number, packet.payload, arrival_time_ms)
-            except ValueError as error:
-                self._lose(str(error))
-                return
-            if pcm.size and not self._is_over:
-                self._on_sound(pcm)
-
-        audio.receiver._handle_rtp_packet = take  # type: ignore[method-assign]
-
-    def _roughen(self, delays_s: Iterator[float | None]) -> None:
-        """Lose and delay packets of sound behind their encryption."""
-        way = self._audio.sender.transport.transport
-        send = way._send
-
-        def later(delay_s: float, packet: bytes) -> None:
-            self._loop.call_later(delay_s, lambda: self._keep(send(packet)))
-
-        way._send = RoughWay(send, delays_s, later)  # type: ignore[assignment]
-
-    def _keep(self, sending: Coroutine[Any, Any, None]) -> None:
-        """Send in the background; a connection that was closed meanwhile loses the packet."""
-
-        async def sent() -> None:
-            with contextlib.suppress(ConnectionError):
-                await sending
-
-        task = self._loop.create_task(sent())
-        self._delayed.add(task)
-        task.add_done_callback(self._delayed.discard)
+    def _take_sound(self, pcm: NDArray[np.float32]) -> None:
+        if not self._is_over:
+            self._on_sound(pcm)
 
     def _state_changed(self) -> None:
         state = self._peer.connectionState
@@ -251,6 +197,58 @@ class WebRtcLine:
             self._channel.close()
             await asyncio.sleep(0)  # so that its end is sent before the connection's
         await self._peer.close()
+
+
+def speak_opus(audio: RTCRtpTransceiver) -> None:
+    """Let a connection offer Opus, and no other codec."""
+    codecs = RTCRtpSender.getCapabilities("audio").codecs
+    audio.setCodecPreferences([one for one in codecs if one.mimeType == "audio/opus"])
+
+
+def tap(
+    audio: RTCRtpTransceiver,
+    on_sound: Callable[[NDArray[np.float32]], None],
+    on_bad: Callable[[str], None],
+) -> None:
+    """Take packets where aiortc's receiver would put them into its jitter buffer.
+
+    ``on_bad`` gets what the agent did if a packet has no sound that could be played.
+    """
+    sound = OpusSound()
+
+    async def take(packet: Any, arrival_time_ms: int) -> None:
+        try:
+            pcm = sound.take(packet.sequence_number, packet.payload, arrival_time_ms)
+        except ValueError as error:
+            on_bad(str(error))
+            return
+        if pcm.size:
+            on_sound(pcm)
+
+    audio.receiver._handle_rtp_packet = take  # type: ignore[method-assign]
+
+
+def roughen(audio: RTCRtpTransceiver, delays_s: Iterator[float | None]) -> None:
+    """Lose and delay packets of sound behind their encryption."""
+    loop = asyncio.get_running_loop()
+    way = audio.sender.transport.transport
+    send = way._send
+    under_way: set[asyncio.Task[None]] = set()
+
+    async def sent(packet: bytes) -> None:
+        """Send it; a connection that was closed meanwhile loses it."""
+        with contextlib.suppress(ConnectionError):
+            await send(packet)
+
+    def begin(packet: bytes) -> None:
+        task = loop.create_task(sent(packet))
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+
+    def later(delay_s: float, packet: bytes) -> None:
+        loop.call_later(delay_s, begin, packet)
+
+    way._send = RoughWay(send, delays_s, later)  # type: ignore[assignment]
 
 
 def stay_on_loopback(audio: RTCRtpTransceiver) -> None:

@@ -7,8 +7,9 @@ caller, the wire, and the agent's own timers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from voicebench.agents import Agent
@@ -20,7 +21,7 @@ from voicebench.calls.line_sound import line_sound
 from voicebench.calls.running.placing import CallPlan, place_call, place_call_in_thread
 from voicebench.calls.sealing import seal_call
 from voicebench.checks.agent_wires import AGENT_WIRES
-from voicebench.checks.scripted_agent_server import WEBRTC, scripted_agent_server
+from voicebench.checks.scripted_agent_server import LIVEKIT, WEBRTC, scripted_agent_server
 from voicebench.checks.selftest import InstrumentError, summarize_errors
 from voicebench.errors import CannotMeasure
 from voicebench.figures.metrics import BY_NAME
@@ -50,6 +51,8 @@ class CallTransport:
     """What the transport adds to a figure by its own rules, and is no error."""
     needs: str | None = None
     """A module of an extra."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that the caller reads."""
 
 
 CALL_TRANSPORTS = (
@@ -73,6 +76,15 @@ CALL_TRANSPORTS = (
         later_ms={"response_ms": 106.5},
         needs="aiortc",
     ),
+    CallTransport(
+        "call, LiveKit",
+        LIVEKIT,
+        figures=("response_ms",),
+        rate=48_000,
+        later_ms={"response_ms": 106.5},
+        needs="livekit.protocol",
+        environment={"LIVEKIT_API_KEY": "devkey", "LIVEKIT_API_SECRET": "secret"},
+    ),
 )
 
 
@@ -94,9 +106,12 @@ def measure_calls(
         simulated = SimulatedAgent(transport.agent.replace("speed=1x", "speed=4x"), rate)
         plan = plan_of(simulated, rounds)
         scripted = seal_call(place_call(simulated, plan, 1, simulated.clock), 1, "measured").turns
-        with scripted_agent_server(transport.agent, transport.api) as url:
+        with (
+            _variables(transport.environment),
+            scripted_agent_server(transport.agent, transport.api) as url,
+        ):
             named = {"call.url": url, **transport.settings}
-            if transport.api != WEBRTC:
+            if transport.api in AGENT_WIRES:
                 named["call.api"] = transport.api
             settings = load_settings(None, named).settings
             with closing(agent_kind(url).open(url, settings, say)) as agent:
@@ -104,6 +119,21 @@ def measure_calls(
         turns = seal_call(call, 1, "measured").turns
         errors.append(summarize_errors(transport.name, call_errors_ms(turns, scripted, transport)))
     return errors
+
+
+@contextmanager
+def _variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment until the context ends."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def plan_of(agent: Agent, rounds: int) -> CallPlan:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 START_S = 60.0
 WEBRTC = "webrtc"
-"""The name of the protocol that is no WebSocket's."""
+LIVEKIT = "livekit"
+"""The names of the protocols whose sound goes over WebRTC."""
 # The library's own messages belong to nobody's terminal.
 _SILENT = logging.Logger("voicebench.agent", level=logging.CRITICAL)
 
@@ -94,6 +95,14 @@ def serve_agent(script: str, api: str, ready: Callable[[str], None]) -> None:
         TimedAgent(read, RATE).close()  # so that no call waits for the voice to be computed
         with answering_offers(lambda: TimedAgent(read, RATE)) as url:
             ready(url)
+            threading.Event().wait()
+    if api == LIVEKIT:
+        from voicebench.agents.opus_sound import RATE
+        from voicebench.checks.scripted_livekit_room import livekit_rooms
+
+        TimedAgent(read, RATE).close()
+        with livekit_rooms(lambda: TimedAgent(read, RATE)) as url:
+            ready(f"livekit+{url}")
             threading.Event().wait()
     TimedAgent(read, AGENT_WIRES[api]().rate).close()
 

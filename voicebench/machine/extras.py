@@ -54,6 +54,7 @@ EXTRAS = (
     ),
     Extra("ears", "hearing a caller", ("onnx", "onnxruntime", "ctranslate2", "tokenizers", "soxr")),
     Extra("webrtc", "agents behind WebRTC", ("aiortc", "av")),
+    Extra("livekit", "agents in rooms of LiveKit", ("aiortc", "av", "livekit.protocol")),
     Extra("compressed", "MP3, Opus, AAC and FLAC", ("av",)),
     Extra("html", "HTML reports with charts", ("vl_convert",)),
     Extra("pandas", "data frames", ("pandas",)),
@@ -99,7 +100,10 @@ def is_installed(module: str) -> bool:
 def extra_with(module: str) -> Extra | None:
     """Return the extra that brings ``module`` (or a module inside it); None if none does."""
     first = module.partition(".")[0]
-    return next((extra for extra in EXTRAS if first in extra.modules), None)
+    return next(
+        (one for one in EXTRAS if any(name.partition(".")[0] == first for name in one.modules)),
+        None,
+    )
 
 
 def missing_extra(error: BaseException | None) -> MissingExtra | None:

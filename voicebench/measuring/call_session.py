@@ -107,7 +107,7 @@ def check_call(effective: Effective) -> CallJob:
     if not script.packets.is_clean and not agent_kind(agent).has_packets:
         raise UsageError(
             f"the script {script.name} loses or delays packets, and the way to this agent has none",
-            "leave out loss and jitter, or call an agent behind WebRTC (http://…)",
+            "leave out loss and jitter, or call an agent behind WebRTC (http://…, livekit+wss://…)",
         )
     agent_kind(agent).check(agent, settings)
     check_writable(Path(settings.run.results))

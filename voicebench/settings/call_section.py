@@ -76,6 +76,10 @@ class CallSettings(PeerSettings):
     hang_up (docs/how-to/calls.md)."""
     session: dict[str, Any] = Field(default={})
     """Merged into the settings of a Realtime session last."""
+    room: Annotated[str | None, Field(min_length=1, max_length=256)] = None
+    """Room of LiveKit that all calls join. Default: a new one for each call."""
+    agent_name: Annotated[str | None, Field(min_length=1, max_length=256)] = None
+    """Name of the agent that LiveKit sends into the room. Default: an agent without a name."""
     gates: list[str] = Field(default=list(CALL_GATES))
     """What a call is judged by."""
 

@@ -25,7 +25,7 @@ def read_weights(path: Path) -> Weights:
     Raises `ModelError` if the file is not such an export.
     """
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
     from onnx import numpy_helper
 
     try:
