@@ -114,7 +114,7 @@ CLOCKS_ELSEWHERE = {
     "remote.connection.connecting": "when to give up, and how long opening a connection took",
     "remote.connection.kernel_stamps": "how long bytes lay in the kernel before they were read",
     "remote.connection.http": "our duration of a request that a server reports its own for",
-    "remote.connection.answer": "our duration of a request that a server reports its own for",
+    "remote.connection.connection": "stamps what was read, as the recorder would",
     "remote.connection.connection_pool": "when to give up",
     "remote.connection.open_socket": "how long opening a connection took, before the turn",
     "remote.connection.timeouts": "when to give up",

@@ -3,6 +3,10 @@
 A target pushes events through `Emit`, from the thread in which they happen. It never reads a clock:
 the recorder stamps each event when it is emitted. All figures are computed from the stamped events,
 so a target has to emit an event at the moment that its class describes.
+
+**Text and sound of a server** are in hand when their bytes are read. Taking the bytes apart is our
+own time. So such an event has the moment of its read (``read_ns``, set by the connection), and the
+recorder takes that for its stamp. It is None for what this process computes.
 """
 
 from __future__ import annotations
@@ -71,6 +75,7 @@ class Token:
 
     text: str
     joined: bool = False
+    read_ns: int | None = field(default=None, kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class Reply:
     """The whole reply came in one piece; the time of its first token is unknown."""
 
     text: str
+    read_ns: int | None = field(default=None, kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +146,19 @@ class FirstByte:
     without sound. The last one before the first `AudioChunk` counts.
     """
 
+    read_ns: int | None = field(default=None, kw_only=True, compare=False, repr=False)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AudioChunk:
-    """Whole PCM frames are in host memory: float32 mono in [-1, 1], shape ``(samples,)``."""
+    """Whole PCM frames are in host memory: float32 mono in [-1, 1], shape ``(samples,)``.
+
+    Sound that came compressed is in hand when it is decoded, so it has no ``read_ns``.
+    """
 
     pcm: NDArray[np.float32]
     sample_rate: int
+    read_ns: int | None = field(default=None, kw_only=True, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +239,9 @@ Event = (
     | TurnFinished
     | TurnFailed
 )
+
+ReadEvent = Token | Reply | FirstByte | AudioChunk
+"""The events that may have the moment at which their bytes were read."""
 
 Emit = Callable[[Event], None]
 """Take one event, now. Safe to call from any thread."""

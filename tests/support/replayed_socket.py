@@ -157,6 +157,10 @@ class _ClientsConnection:
             self._shaken = True
             self._pending.append(accepted(data))
 
+    @property
+    def read_ns(self) -> int:
+        return int(self.clock.now_ns)
+
     def wait(self, _seconds: float) -> bool:
         if self._pending:
             return True

@@ -14,6 +14,7 @@ import pytest
 from encoded_sound import RATE, pcm16, voiced
 from loopback import GIVEN_UP_S, Loopback, closed_port, serving
 from loopback_ws import SocketPeer, socket_script
+from read_moments import moments_of
 
 from voicebench.errors import CannotMeasure
 from voicebench.events import (
@@ -97,6 +98,13 @@ def turn_of(target: Realtime) -> list[Event]:
 
 GA = ("response.output_audio.delta", "response.output_audio_transcript.delta")
 BETA = ("response.audio.delta", "response.audio_transcript.delta")
+
+
+def test_what_comes_is_in_hand_when_it_is_read() -> None:
+    server = Sessions(CREATED, text("It is"), sound(BODY[:1000]), sound(BODY[1000:]), DONE)
+    with target_at(server) as (target, _):
+        target.prepare()
+        assert len(moments_of(lambda: turn_of(target))) == 4  # a token, first byte, two of sound
 
 
 @pytest.mark.parametrize("names", [GA, BETA])

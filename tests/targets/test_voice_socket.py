@@ -12,6 +12,7 @@ import pytest
 from encoded_sound import RATE, voiced
 from loopback import GIVEN_UP_S, Loopback, closed_port, serving, until
 from loopback_ws import SocketPeer, socket_script
+from read_moments import moments_of
 
 from voicebench.audio.pcm import AudibleRule
 from voicebench.errors import CannotMeasure
@@ -20,6 +21,7 @@ from voicebench.events import (
     Connected,
     Event,
     FirstByte,
+    Reply,
     ServerTiming,
     SpeakerStarted,
     TextChunk,
@@ -104,6 +106,23 @@ def test_a_turn_goes_in_and_its_events_come_out() -> None:
     sound = np.concatenate([event.pcm for event in events if isinstance(event, AudioChunk)])
     np.testing.assert_allclose(sound, np.tile(SOUND, 2), atol=1 / 32768)
     assert ServerTiming(12.5) in events
+
+
+def test_what_comes_is_in_hand_when_it_is_read() -> None:
+    with target_at(plays(*TURN)) as (target, _):
+        target.prepare()
+        assert len(moments_of(lambda: turn_of(target))) == 5  # two tokens, first byte, two of sound
+
+
+def test_visible_text_among_hidden_has_the_moment_of_its_read() -> None:
+    hidden = [Token("<think>"), Token("hm"), Token("</think>"), Token("Yes."), *TURN[4:]]
+    with target_at(plays(*hidden)) as (target, _):
+        target.prepare()
+        assert len(moments_of(lambda: turn_of(target))) == 4
+    whole = [Reply("<think>hm</think>Yes."), *TURN[4:]]
+    with target_at(plays(*whole)) as (target, _):
+        target.prepare()
+        assert len(moments_of(lambda: turn_of(target))) == 4
 
 
 def test_the_prompt_is_sent_as_the_start_of_a_turn() -> None:

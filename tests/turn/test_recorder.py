@@ -12,7 +12,15 @@ import pytest
 
 from voicebench.audio.pcm import AudibleRule
 from voicebench.errors import IllegalEvent
-from voicebench.events import AudioChunk, Event, Token, TurnFailed, TurnFinished, TurnStarted
+from voicebench.events import (
+    AudioChunk,
+    Event,
+    TextChunk,
+    Token,
+    TurnFailed,
+    TurnFinished,
+    TurnStarted,
+)
 from voicebench.turn.recorder import Clock, Recorder
 
 RULE = AudibleRule()
@@ -81,6 +89,43 @@ def test_the_order_of_the_stamps_is_the_order_of_the_events_whatever_the_threads
     recorder.emit(TurnFinished())
     turn = recorder.seal(1, "measured", RULE).timeline
     assert [token.text for token in turn.tokens] == ["first", "second"]
+
+
+def test_an_event_gets_the_moment_of_its_read_and_its_place_among_those_of_other_threads() -> None:
+    """While the bytes of the token are taken apart, another thread emits a chunk of text."""
+    recorder = Recorder(ticks(1000, 1300, 1500, 1800, 2000))
+    recorder.emit(TurnStarted("Hello?"))
+    recorder.emit(TextChunk("Hello."))
+    recorder.emit(Token("Hello.", read_ns=1200))
+    recorder.emit(AudioChunk(LOUD, 8000, read_ns=1700))
+    recorder.emit(TurnFinished())
+    assert [type(stamped.event) for stamped in recorder.unsealed().events] == [
+        TurnStarted, Token, TextChunk, AudioChunk, TurnFinished
+    ]  # fmt: skip
+    turn = recorder.seal(1, "measured", RULE).timeline
+    assert (turn.tokens[0].at_ns, turn.chunks[0].at_ns, turn.audio[0].at_ns) == (200, 300, 700)
+
+
+@pytest.mark.parametrize(("read_ns", "stamp"), [(900, 0), (1000, 0), (1499, 499), (9999, 500)])
+def test_a_read_is_stamped_within_the_turn_and_never_later_than_now(
+    read_ns: int, stamp: int
+) -> None:
+    recorder = Recorder(ticks(1000, 1500, 1600))
+    recorder.emit(TurnStarted("Hello?"))
+    recorder.emit(Token("Hello.", read_ns=read_ns))
+    recorder.emit(TurnFinished())
+    assert recorder.seal(1, "measured", RULE).timeline.tokens[0].at_ns == stamp
+
+
+def test_tokens_of_one_read_keep_their_order() -> None:
+    recorder = Recorder(ticks(*range(1000, 1600, 100)))
+    recorder.emit(TurnStarted("Hello?"))
+    recorder.emit(Token("a", read_ns=1050))
+    recorder.emit(TextChunk("a"))
+    recorder.emit(Token("b", joined=True, read_ns=1050))
+    recorder.emit(Token("c", joined=True, read_ns=1050))
+    recorder.emit(TurnFinished())
+    assert recorder.seal(1, "measured", RULE).timeline.reply == "abc"
 
 
 def test_many_threads_lose_no_event_and_time_never_runs_back() -> None:

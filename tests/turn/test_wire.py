@@ -96,6 +96,13 @@ def test_the_message_of_a_token_is_as_documented() -> None:
     assert json.loads(encode(Token("é"))) == {"type": "token", "text": "é", "joined": False}
 
 
+def test_the_moments_of_one_end_mean_nothing_at_the_other() -> None:
+    assert "read_ns" not in json.loads(encode(Token("a", read_ns=17)))
+    event = decode('{"type": "token", "text": "a", "read_ns": 17}')
+    assert isinstance(event, Token)
+    assert event.read_ns is None
+
+
 @pytest.mark.parametrize("turn", [None, 0, 7, wire.MAX_TURN])
 @pytest.mark.parametrize("event", [*EVENTS, AudioChunk(SAMPLES, 22_050)], ids=str)
 def test_the_number_of_the_turn_survives_the_wire(event: Event, turn: int | None) -> None:

@@ -58,6 +58,8 @@ class WavStream:
     error are returned first; the next call raises the error.
     """
 
+    is_compressed = False
+
     def __init__(self) -> None:
         self.format: WavFormat | None = None
         self._buffer = bytearray()

@@ -68,6 +68,7 @@ class Response:
 
         Raises `RemoteError` for a failure, and for content after the response's end.
         """
+        self._heard.read_ns = incoming.read_ns
         if isinstance(incoming, Beginning):
             if self._announced:
                 yield from self._heard.message_begins()
@@ -81,7 +82,7 @@ class Response:
         elif self._is_own(event, kind):
             if self.done and _holds_content(event, kind):
                 raise self._service.failure(f"sends {kind} after the response's end")
-            yield from self._take(event, kind, incoming.arrival)
+            yield from self._take(event, kind, incoming)
         elif is_sound(event):
             yield Remark("late sound")
         self._heard.message_is_other()
@@ -134,15 +135,16 @@ class Response:
             return kind == "response.done" and event_id != self._earlier
         return not event_id or self.id in (None, event_id)
 
-    def _take(self, event: Mapping[str, object], kind: str, arrival: int) -> Iterator[Event]:
+    def _take(self, event: Mapping[str, object], kind: str, incoming: Incoming) -> Iterator[Event]:
         if kind in _AUDIO:
             self.item_id = text_at(event, "item_id") or self.item_id
             yield from self._take_sound(text_at(event, "delta"))
         elif kind in _TEXT:
             text = self._letters.take(text_at(event, "delta"))
             if text:
-                yield Token(text, joined=arrival == self._token_arrival)
-                self._token_arrival = arrival
+                joined = incoming.arrival == self._token_arrival
+                yield Token(text, joined, read_ns=incoming.read_ns)
+                self._token_arrival = incoming.arrival
         elif kind == "response.done":
             yield from self._finish(event)
 

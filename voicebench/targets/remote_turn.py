@@ -178,7 +178,7 @@ def _visible(answer: Iterator[Event], service: SocketService) -> Iterator[Event]
                 shown = text.push(piece)
                 yield from remarks.of(text.withheld)
                 if shown:
-                    yield Token(shown, joined and not after_hidden)
+                    yield Token(shown, joined and not after_hidden, read_ns=event.read_ns)
                 # A token that arrived together with hidden text has no visible token before it.
                 after_hidden = not shown
             case Reply(whole):
@@ -186,7 +186,7 @@ def _visible(answer: Iterator[Event], service: SocketService) -> Iterator[Event]
                 yield from remarks.of(reply.withheld)
                 if not reply.text:
                     raise service.failure("sent a reply with nothing to speak", fault="engine")
-                yield Reply(reply.text)
+                yield Reply(reply.text, read_ns=event.read_ns)
             case Usage(hidden=0) if text.had_thought:
                 yield replace(event, hidden=None)
             case TurnFinished():

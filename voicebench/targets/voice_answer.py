@@ -66,6 +66,7 @@ class VoiceAnswer:
 
     def take(self, incoming: Incoming | Beginning) -> Iterator[Event]:
         """Yield the events of this turn in ``incoming``. Raises `RemoteError` or `WireError`."""
+        self._heard.read_ns = incoming.read_ns
         if isinstance(incoming, Beginning):
             if incoming.kind == "binary":
                 yield from self._heard.message_begins()
@@ -78,12 +79,12 @@ class VoiceAnswer:
                 pass
             case AudioChunk(pcm, rate):
                 yield from self._heard.first_byte()
-                yield from self._heard.chunk(pcm, rate)
+                yield from self._heard.chunk(pcm, rate, incoming.read_ns)
                 if isinstance(incoming.data, bytes):
                     self._plain = wire.head_of(incoming.data)
             case Token(text) | Reply(text):
                 self._check_order("reply")
-                yield self._text(event, text, incoming.arrival)
+                yield self._text(event, text, incoming)
             case TextChunk():
                 self._check_order("text chunk")
                 yield event
@@ -161,14 +162,16 @@ class VoiceAnswer:
             )
         return event
 
-    def _text(self, event: Event, text: str, arrival: int) -> Token | Reply:
+    def _text(self, event: Event, text: str, incoming: Incoming) -> Token | Reply:
         is_reply = isinstance(event, Reply)
         if self._replied or (is_reply and self._token_arrival is not None):
             raise RemoteError("sends a whole reply beside other text of it", fault="protocol")
         self._replied = is_reply
-        joined = arrival == self._token_arrival
-        self._token_arrival = arrival
-        return Reply(text) if is_reply else Token(text, joined)
+        joined = incoming.arrival == self._token_arrival
+        self._token_arrival = incoming.arrival
+        if is_reply:
+            return Reply(text, read_ns=incoming.read_ns)
+        return Token(text, joined, read_ns=incoming.read_ns)
 
     def _check_order(self, kind: str) -> None:
         """Raise `RemoteError` for sound before its text: it may be an earlier turn's."""

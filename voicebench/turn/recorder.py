@@ -3,6 +3,10 @@
 `Recorder.emit` may be called from any thread. It reads the clock and appends, under one lock, so
 that the order of the stamps is the order of the list; nothing is computed while a turn runs. The
 clock is ``time.perf_counter_ns`` (monotonic); tests and the simulated target pass another.
+
+An event that says when its bytes were read (``read_ns``, on the same clock) gets that moment, and
+its place among the events before it. Another thread may have emitted something while the bytes were
+taken apart.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicebench.audio.pcm import AudibleRule
-from voicebench.events import Event, Fault, Phase, TurnFailed, TurnFinished
+from voicebench.events import Event, Fault, Phase, ReadEvent, TurnFailed, TurnFinished
 from voicebench.secrecy import NO_SECRETS, Secrets
 from voicebench.turn.redaction import without_secrets
 from voicebench.turn.timeline import Stamped, Timeline, seal
@@ -73,10 +77,16 @@ class Recorder:
         self._started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
 
     def emit(self, event: Event) -> None:
-        """Stamp ``event`` with the clock, now."""
+        """Stamp ``event`` with the clock: now, or when its bytes were read."""
         with self._lock:
-            at_ns = self._clock()
-            self._events.append(Stamped(at_ns, event))
+            at_ns, events = self._clock(), self._events
+            place = len(events)
+            if isinstance(event, ReadEvent) and event.read_ns is not None and events:
+                # Never later than now, and never before the turn.
+                at_ns = max(min(event.read_ns, at_ns), events[0].at_ns)
+                while events[place - 1].at_ns > at_ns:
+                    place -= 1
+            events.insert(place, Stamped(at_ns, event))
         if self._watch is not None:
             self._watch(at_ns, event)
 

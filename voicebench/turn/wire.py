@@ -70,6 +70,7 @@ LARGEST_NUMBER = 1e12
 
 _HEADER = struct.Struct("<2sBBI")
 _NUMBER = struct.Struct("<I")
+_WRITER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _MAGIC = b"VB"
 _WITHOUT_TURN, _WITH_TURN = 1, 2
 _INT16, _FLOAT32 = 1, 2
@@ -77,6 +78,10 @@ _NAMES = {kind: re.sub(r"\B([A-Z])", r"_\1", kind.__name__).lower() for kind in 
 """The ``type`` of each event's message: ``turn_started`` for `TurnStarted`."""
 _IF_MISSING = {"reused": False, "tokens": 0}
 """Fields that a server may leave out although the events have no default for them."""
+_SENT = {
+    kind: tuple(field.name for field in fields(kind) if field.compare) for kind in get_args(Event)
+}
+"""The fields that are sent: those that mean the same at both ends."""
 _KINDS = {name: kind for kind, name in _NAMES.items() if kind is not AudioChunk}
 
 
@@ -152,10 +157,10 @@ def _encode(event: Event, turn: int | None) -> str:
     content: dict[str, object] = {"type": _NAMES[type(event)]}
     if isinstance(event, TurnStarted):
         content["version"] = VERSION
-    content |= {field.name: getattr(event, field.name) for field in fields(event)}
+    content |= {name: getattr(event, name) for name in _SENT[type(event)]}
     if turn is not None:
         content["turn"] = turn
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return _WRITER.encode(content)
 
 
 def _encode_audio(event: AudioChunk, turn: int | None) -> bytes:
@@ -214,7 +219,8 @@ def _decode(message: str) -> OfTurn:
     if name == "turn_started":
         _check_version(content.get("version"))
     try:
-        event = read_as(_KINDS[name], {**_IF_MISSING, **content})
+        sent = {key: content[key] for key in _SENT[_KINDS[name]] if key in content}
+        event = read_as(_KINDS[name], {**_IF_MISSING, **sent})
         _check_values(event)
         return OfTurn(event, _turn(content))
     except ValueError as error:

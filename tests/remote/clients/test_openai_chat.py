@@ -29,6 +29,7 @@ from loopback import (
     send_in_step,
     until,
 )
+from read_moments import moments_of
 
 from voicebench.errors import CannotMeasure, UsageError
 from voicebench.events import Connected, Reply, ServerTiming, Token, Usage
@@ -104,6 +105,26 @@ def test_deltas_of_one_read_are_tokens_of_which_all_but_the_first_are_joined() -
         Token("d"),
         Token("e", joined=True),
     ]
+
+
+def test_text_is_in_hand_when_it_is_read_and_all_of_one_read_at_once() -> None:
+    body = sse(delta(content="a"), delta(content="b"), STOP) + DONE
+    with chat(streams(body)) as (model, _):
+        model.prepare()
+        first, second = moments_of(lambda: model.reply("x"))
+        assert first == second
+
+
+def test_a_whole_answer_is_in_hand_with_its_last_bytes() -> None:
+    whole = {"choices": [{"message": {"content": "Yes."}, "finish_reason": "stop"}]}
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.answer("application/json", json.dumps(whole).encode())
+
+    with chat(script) as (model, _):
+        model.prepare()
+        assert len(moments_of(lambda: model.reply("x"))) == 1
 
 
 def test_each_token_is_given_out_when_its_bytes_are_there_and_not_when_more_come() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from encoded_sound import RATE, encoded, pcm16, voiced
 from loopback import Loopback, Peer, Script, serving
+from read_moments import moments_of
 
 from voicebench.audio.wav_writer import wav_header
 from voicebench.events import AudioChunk, FirstByte, Remark
@@ -102,6 +103,30 @@ def test_the_request_holds_what_is_set_and_the_key(monkeypatch: pytest.MonkeyPat
 )  # fmt: skip
 def test_sound_is_the_same_plain_and_in_events(script: Script, options: SpeechOptions) -> None:
     np.testing.assert_allclose(heard(script, options), SAMPLES, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "has_moment"),
+    [
+        ("audio/pcm", BODY, True),
+        ("audio/wav", WAV, True),
+        ("text/event-stream", sse(delta(BODY), DONE), True),
+        # Samples have to be made of it first.
+        ("audio/flac", encoded("flac", 0.2), False),
+    ],
+)
+def test_sound_is_in_hand_when_it_is_read_unless_it_is_compressed(
+    kind: str, body: bytes, has_moment: bool
+) -> None:
+    asked = SpeechOptions("flac") if "flac" in kind else RAW
+    with voice(sends(kind, body), asked) as (made, _):
+        made.prepare()
+        if has_moment:
+            assert len(moments_of(lambda: made.speak("Good evening."))) >= 2
+            return
+        events = list(made.speak("Good evening."))
+    assert {event.read_ns for event in events if isinstance(event, AudioChunk)} == {None}
+    assert None not in {event.read_ns for event in events if isinstance(event, FirstByte)}
 
 
 @pytest.mark.parametrize(

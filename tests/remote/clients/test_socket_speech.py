@@ -15,6 +15,7 @@ import pytest
 from encoded_sound import RATE, pcm16, voiced
 from loopback import LONGEST_S, Loopback, closed_port, failure_in_time, serving, until
 from loopback_ws import SocketPeer, socket_script
+from read_moments import moments_of
 
 from voicebench.audio.wav_writer import wav_header
 from voicebench.errors import CannotMeasure
@@ -90,6 +91,15 @@ def test_a_text_goes_in_and_its_sound_comes_out(
             assert [type(event) for event in events[:2]] == [Connected, FirstByte]
             np.testing.assert_allclose(samples_of(events), SOUND, atol=1e-4)
     assert server.connections == 1
+
+
+@pytest.mark.parametrize(("script", "dialect"), [(flushes, BINARY), (contexts, BASE64)])
+def test_its_sound_is_in_hand_when_it_is_read(
+    script: Callable[[SocketPeer], object], dialect: SocketDialect
+) -> None:
+    with voice(script, dialect) as (made, _):
+        made.prepare()
+        assert len(moments_of(lambda: made.speak("Good evening."))) >= 2
 
 
 def test_the_templates_are_filled_at_every_depth_and_chunks_are_numbered() -> None:

@@ -6,6 +6,7 @@ from voicebench.events import (
     AudioChunk,
     Connected,
     Event,
+    ReadEvent,
     Token,
     TurnFailed,
     TurnFinished,
@@ -45,7 +46,7 @@ class LagWatch:
         """Take an event that was stamped just now, in the thread that read it."""
         if self._fault is not None and isinstance(event, Connected):
             self._fault.connected(event.port)
-        if self._has_audio:
+        if self._has_audio or not isinstance(event, ReadEvent):
             return
         received_ns = kernel_stamps.take()
         if received_ns is not None:

@@ -47,6 +47,7 @@ class ChunkSpeech:
         """Yield the speech, to its end. Raises `RemoteError`."""
         for _ in range(MAX_MESSAGES):
             message = self._messages.next(budget)
+            self._speech.read_ns = self._messages.read_ns
             if isinstance(message, Beginning):
                 # Only a whole text message shows which text it is of, and whether it holds sound.
                 if self._is_own if message.kind == "binary" else self._dialect.sound:
@@ -126,6 +127,8 @@ class Messages:
 
     def __init__(self, service: SocketService, dialect: SocketDialect) -> None:
         self.last_unknown: Mapping[str, object] | None = None
+        self.read_ns: int | None = None
+        """When the latest message was read."""
         self._service = service
         self._dialect = dialect
 
@@ -146,6 +149,7 @@ class Messages:
                 fault=error.fault,
                 stage=error.stage,
             ) from None
+        self.read_ns = incoming.read_ns
         return incoming if isinstance(incoming, Beginning) else self.read(incoming)
 
     def read(self, incoming: Incoming) -> bytes | Mapping[str, object]:

@@ -224,7 +224,7 @@ class ReplyReader:
         self._chars += len(text)
         if self._chars > MAX_REPLY_CHARS:
             raise self._peer.failure(f"sends a reply of more than {MAX_REPLY_CHARS} letters")
-        yield Token(text, joined=arrival == self._arrival)
+        yield Token(text, joined=arrival == self._arrival, read_ns=self._answer.read_ns)
         self._arrival = arrival
 
     def _unfinished(self) -> RemoteError:
@@ -257,7 +257,7 @@ def read_whole(answer: Answer) -> Iterator[LlmEvent]:
         if not text:
             raise _no_text(answer, withheld)
         yield from Remarks().of(withheld)
-        yield Reply(text)
+        yield Reply(text, read_ns=answer.read_ns)
         counts = counts_in(document)
         if counts is not None:
             yield counts.usage(_counted_kinds(withheld, had_thought))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,13 +32,15 @@ class Piece:
 
     data: bytes
     arrival: int
+    read_ns: int
+    """When they were read, on the recorder's clock."""
 
 
 class Answer:
-    """The answer of ``peer`` to one request, sent at ``sent_at`` (`time.monotonic`)."""
+    """The answer of ``peer`` to one request, sent at ``sent_ns`` on the recorder's clock."""
 
     def __init__(
-        self, response: httpcore.Response, peer: Peer, budget: WaitBudget, sent_at: float
+        self, response: httpcore.Response, peer: Peer, budget: WaitBudget, sent_ns: int
     ) -> None:
         self.peer = peer
         self.status = response.status
@@ -51,9 +52,9 @@ class Answer:
         self._response = response
         self._budget = budget
         self._body: Iterator[Piece] = self._read()
-        self._sent_at = sent_at
-        self._head_ms = self.elapsed_ms()
+        self._sent_ns = sent_ns
         self._connection = cast(Connection, response.extensions["network_stream"])
+        self._head_ms = self.elapsed_ms()
         self.connected = self._connection.begin_use()
         """The event that describes the connection."""
 
@@ -71,9 +72,14 @@ class Answer:
         if duration_ms is not None:
             yield ServerTiming(duration_ms, self._head_ms, self.peer.stage)
 
+    @property
+    def read_ns(self) -> int:
+        """When its latest bytes were read, on the recorder's clock."""
+        return self._connection.read_ns
+
     def elapsed_ms(self) -> float:
-        """Return our time since the request was sent, in ms."""
-        return (time.monotonic() - self._sent_at) * 1000
+        """Return our time from the request to the latest bytes, in ms."""
+        return (self.read_ns - self._sent_ns) / 1e6
 
     def require_success(self) -> None:
         """Raise `RemoteError` unless the status is 2xx, and quote the server.
@@ -183,7 +189,7 @@ class Answer:
             size += len(data)
             if size > MAX_BODY_BYTES:
                 raise self.peer.failure(f"sends without end: {size} bytes in one answer")
-            yield Piece(data, self._connection.arrivals)
+            yield Piece(data, self._connection.arrivals, self._connection.read_ns)
 
 
 @contextmanager

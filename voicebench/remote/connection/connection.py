@@ -8,6 +8,9 @@ carries HTTP/1.1, HTTP/2 and, through its plain socket, a WebSocket.
 after a wait is the moment known at which the bytes came. `Connection.arrivals` counts the waits. If
 two pieces of an answer have the same count, no wait separated them, so the gap between them is not
 the server's. Under TLS, bytes can be read only when their whole record has come.
+
+`Connection.read_ns` is the moment of the latest read, on the recorder's clock. What the bytes hold
+was in hand then, however long it takes to take them apart.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import math
 import select
 import socket
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +57,13 @@ class Connection(httpcore.NetworkStream):
         self.number = next(_numbers)
         self.uses = 0
         self.arrivals = 0
+        self.read_ns = 0
         self.closed = False
         self.socket = sock
         kernel_stamps.ask(sock)
         self._attempt = attempt
         self._heads = ResponseHeads()
+        self._port = _own_port(sock)
         self.connect_ms = attempt.took_ms()
 
     def begin_use(self) -> Connected:
@@ -65,14 +71,7 @@ class Connection(httpcore.NetworkStream):
         self.uses += 1
         is_reused = self.uses > 1
         in_turn = self._attempt.in_turn and not is_reused
-        return Connected(
-            self.connect_ms, is_reused, self.number, in_turn=in_turn, port=self._own_port()
-        )
-
-    def _own_port(self) -> int:
-        with contextlib.suppress(OSError, IndexError, TypeError):
-            return int(self.socket.getsockname()[1])
-        return 0
+        return Connected(self.connect_ms, is_reused, self.number, in_turn=in_turn, port=self._port)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Return what is there, up to ``max_bytes``; wait only where nothing is."""
@@ -87,14 +86,19 @@ class Connection(httpcore.NetworkStream):
         try:
             self.socket.settimeout(0)
             with contextlib.suppress(*_NOTHING_THERE):
-                return kernel_stamps.receive(self.socket, max_bytes)
+                return self._receive(max_bytes)
             self.arrivals += 1
             self.socket.settimeout(seconds)
-            return kernel_stamps.receive(self.socket, max_bytes)
+            return self._receive(max_bytes)
         except TimeoutError:
             raise _timeout_error(timeout, httpcore.ReadTimeout()) from None
         except OSError as error:
             raise httpcore.ReadError(cause_of(error)) from None
+
+    def _receive(self, max_bytes: int) -> bytes:
+        data = kernel_stamps.receive(self.socket, max_bytes)
+        self.read_ns = time.perf_counter_ns()
+        return data
 
     def wait(self, seconds: float) -> bool:
         """Wait until there is something to read, or for ``seconds``; tell whether there is."""
@@ -108,7 +112,7 @@ class Connection(httpcore.NetworkStream):
         """Return what is there; None where nothing is, no bytes where the peer hung up."""
         try:
             self.socket.settimeout(0)
-            return kernel_stamps.receive(self.socket, max_bytes)
+            return self._receive(max_bytes)
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
         except OSError as error:
@@ -213,6 +217,12 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
         except OSError as error:
             raise UsageError(f"certificates in {ca_file} cannot be read ({error})") from None
     return context
+
+
+def _own_port(sock: socket.socket) -> int:
+    with contextlib.suppress(OSError, IndexError, TypeError):
+        return int(sock.getsockname()[1])
+    return 0
 
 
 def _timeout_error(timeout: float | None, otherwise: Exception) -> Exception:

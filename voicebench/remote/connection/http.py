@@ -126,10 +126,10 @@ class HttpService(Peer):
 
     def _exchange(self, request: HttpRequest) -> Answer:
         budget = self.wait_budget()
-        sent_at = time.monotonic()
+        sent_ns = time.perf_counter_ns()
         with http_errors_of(self):
             response = self._send(request, budget)
-        return Answer(response, self, budget, sent_at)
+        return Answer(response, self, budget, sent_ns)
 
     def rest_of_last(self) -> bytes:
         """Return what came of the last answer after its content was complete."""

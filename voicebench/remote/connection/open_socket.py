@@ -150,7 +150,7 @@ class OpenSocket:
             begun = self._messages.begun
             if begun is not None and not (self._beginning_returned or self._rest_is_late):
                 self._beginning_returned = True
-                return Beginning(begun)
+                return Beginning(begun, self.connection.read_ns)
             if self._protocol.state is not State.OPEN:
                 raise self._messages.closed_error()
             if not self.connection.wait(budget.left_s()):
@@ -219,7 +219,8 @@ class OpenSocket:
                     self._rest_is_late = False
                     self._set_aside.add(message)
                 else:
-                    self._inbox.append(Incoming(message, self.connection.arrivals))
+                    connection = self.connection
+                    self._inbox.append(Incoming(message, connection.arrivals, connection.read_ns))
         except RemoteError as error:
             self._broken = error  # raised after the messages before it
 

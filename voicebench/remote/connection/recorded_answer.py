@@ -63,29 +63,28 @@ class RecordedAnswer(Answer):
         clock: RecordedClock,
         error: RemoteError | None = None,
     ) -> None:
-        self._clock = clock
-        self._sent_ns = head.sent_ns
         clock.now_ns = head.at_ns
-        stream = _Connection(connected)
+        stream = _Connection(connected, clock)
         response = httpcore.Response(
             head.status,
             headers=list(head.headers),
             content=_body(pieces, stream, clock, error),
             extensions={"http_version": head.version, "network_stream": stream},
         )
-        super().__init__(response, peer, peer.wait_budget(in_turn=False), head.sent_ns / 1e9)
-
-    def elapsed_ms(self) -> float:
-        """Return the time from the request to the bytes that are taken at present, in ms."""
-        return (self._clock.now_ns - self._sent_ns) / 1e6
+        super().__init__(response, peer, peer.wait_budget(in_turn=False), head.sent_ns)
 
 
 class _Connection:
     """The part of a `Connection` that an answer asks for."""
 
-    def __init__(self, connected: Connected) -> None:
+    def __init__(self, connected: Connected, clock: RecordedClock) -> None:
         self.arrivals = 0
         self._connected = connected
+        self._clock = clock
+
+    @property
+    def read_ns(self) -> int:
+        return self._clock.now_ns
 
     def begin_use(self) -> Connected:
         return self._connected

@@ -28,6 +28,8 @@ class Incoming:
 
     data: str | bytes
     arrival: int
+    read_ns: int | None = None
+    """When its last bytes were read, on the recorder's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Beginning:
     """A message of which some bytes have come, but not all."""
 
     kind: MessageKind
+    read_ns: int | None = None
+    """When they were read."""
 
 
 class SocketMessages:

@@ -33,6 +33,8 @@ _MP3_TABLE_OF_CONTENTS = (b"Xing", b"Info")
 class _Decoder:
     """An FFmpeg decoder, and the one rate of all that it decodes."""
 
+    is_compressed = True
+
     def __init__(self, codec: str) -> None:
         self.sample_rate: int | None = None
         self._codec = codec

@@ -48,6 +48,11 @@ class SoundDecoder(Protocol):
         """The rate in Hz, None as long as it is not known."""
         ...
 
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the bytes hold no samples: those have to be decoded."""
+        ...
+
     def feed(self, data: bytes) -> NDArray[np.float32]:
         """Take the next bytes and return the samples that are whole by now."""
         ...
@@ -59,6 +64,8 @@ class SoundDecoder(Protocol):
 
 class PcmStream:
     """Raw samples: whole frames are returned as they arrive, mixed down to mono."""
+
+    is_compressed = False
 
     def __init__(self, encoding: PcmEncoding, sample_rate: int, channels: int) -> None:
         self.sample_rate = sample_rate
@@ -116,6 +123,11 @@ class SoundStream:
     def sample_rate(self) -> int | None:
         """The rate in Hz, None as long as it is not known."""
         return None if self._decoder is None else self._decoder.sample_rate
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the bytes hold no samples."""
+        return self._decoder is not None and self._decoder.is_compressed
 
     def feed(self, data: bytes) -> NDArray[np.float32]:
         """Take the next bytes and return the samples that are whole by now."""

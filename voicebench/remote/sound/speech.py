@@ -1,8 +1,8 @@
 """An HTTP answer that holds speech becomes events: `FirstByte`, `AudioChunk`, or an error.
 
 The status and the content type are checked before any byte counts. `FirstByte` is the first byte of
-the body, a container's header included. It is yielded before anything is decoded, so its time is
-that of the arrival. An `AudioChunk` holds whole samples. Sound may also come in base64 within
+the body, a container's header included. An `AudioChunk` holds whole samples. Both were in hand when
+their bytes were read; compressed sound when it is decoded. Sound may also come in base64 within
 server-sent events (`voicebench.remote.sound.sse_sound`).
 
 A body that is labelled as text, but begins with a container's signature, is read as sound: web
@@ -75,6 +75,7 @@ def _read_body(
     answer: Answer, stream: SoundStream, speech: AnswerSpeech, sse: SseSound | None
 ) -> Iterator[TtsEvent]:
     for piece in answer.pieces():
+        speech.read_ns = piece.read_ns
         yield from speech.first_byte()
         with answer.peer.adding_context():
             parts = sse.feed(piece.data) if sse else (piece.data,)
@@ -116,6 +117,8 @@ class AnswerSpeech:
         self.samples = 0
         self.is_empty = True
         """Whether no byte of sound has come."""
+        self.read_ns: int | None = None
+        """When the bytes were read that are taken at present."""
         self._has_begun = False
         self._rate = rate
 
@@ -126,7 +129,7 @@ class AnswerSpeech:
         """
         if self.is_empty:
             self._has_begun = True
-            yield FirstByte()
+            yield FirstByte(read_ns=self.read_ns)
 
     def message_is_other(self) -> None:
         """Note that a whole message holds no sound."""
@@ -137,17 +140,17 @@ class AnswerSpeech:
         if self.is_empty:
             self.is_empty = False
             if not self._has_begun:
-                yield FirstByte()
+                yield FirstByte(read_ns=self.read_ns)
 
     def decode(self, data: bytes, decoder: SoundDecoder) -> Iterator[FirstByte | AudioChunk]:
         """Yield what ``data`` completes; `FirstByte` comes before it is decoded."""
         yield from self.first_byte()
-        yield from self.chunk(decoder.feed(data), decoder.sample_rate)
+        yield from self._decoded(decoder.feed(data), decoder)
 
     def finish(self, decoder: SoundDecoder) -> Iterator[AudioChunk]:
         """Yield the last samples. Raises `RemoteError` for sound that is cut."""
         if not self.is_empty:
-            yield from self.chunk(decoder.finish(), decoder.sample_rate)
+            yield from self._decoded(decoder.finish(), decoder)
 
     def count(self, samples: int, rate: int) -> None:
         """Count more samples. Raises `RemoteError` for sound without end."""
@@ -155,7 +158,13 @@ class AnswerSpeech:
         if self.samples > MAX_SPEECH_S * rate:
             raise sound_error(f"sound without end: more than {MAX_SPEECH_S:g} s in one answer")
 
-    def chunk(self, pcm: NDArray[np.float32], rate: int | None) -> Iterator[AudioChunk]:
+    def _decoded(self, pcm: NDArray[np.float32], decoder: SoundDecoder) -> Iterator[AudioChunk]:
+        read_ns = None if decoder.is_compressed else self.read_ns
+        return self.chunk(pcm, decoder.sample_rate, read_ns)
+
+    def chunk(
+        self, pcm: NDArray[np.float32], rate: int | None, read_ns: int | None
+    ) -> Iterator[AudioChunk]:
         """Yield ``pcm``, unless it is empty. Raises `RemoteError` for unusable samples."""
         if not pcm.size or rate is None:
             return
@@ -163,4 +172,4 @@ class AnswerSpeech:
         self.count(int(pcm.size), rate)
         if not np.isfinite(pcm).all():
             raise sound_error("the sound holds samples that are not finite numbers")
-        yield AudioChunk(pcm, rate)
+        yield AudioChunk(pcm, rate, read_ns=read_ns)
