@@ -9,6 +9,7 @@ from voicebench.remote.formats.json_text import (
     TextDeltas,
     count_at,
     has_all,
+    json_bytes,
     json_object,
     part,
     text_at,
@@ -21,6 +22,18 @@ def test_what_is_no_json_object_is_an_error_that_shows_its_beginning(text: str |
         json_object(text)
     assert caught.value.fault == "protocol"
     assert len(str(caught.value)) < 300
+
+
+def test_json_is_short_and_in_utf8() -> None:
+    value = {"text": "Grüße 🕰", "list": (1, 2.5, None, True), "table": {}}
+    assert json_bytes(value) == '{"text":"Grüße 🕰","list":[1,2.5,null,true],"table":{}}'.encode()
+
+
+def test_what_the_fast_library_refuses_is_written_and_read_too() -> None:
+    huge = 1 << 70
+    assert json_bytes({"seed": huge}) == b'{"seed":%d}' % huge
+    assert json_object('{"half": "\\ud83d", "nan": NaN}')["half"] == "\ud83d"
+    assert json_object('{"a": 1}'.encode("utf-16")) == {"a": 1}
 
 
 def test_a_path_that_ends_early_holds_nothing() -> None:

@@ -1,7 +1,8 @@
 """The connections to one HTTP server, and which of them the next request takes.
 
-httpcore pools connections that have served, but opens a new one only while a request waits for it,
-inside the turn. So `ConnectionPool` opens one ahead and hands it to httpcore.
+HTTP/1.1 without a proxy is spoken by `Http1Connection`, HTTP/2 and everything through a proxy by
+httpcore. That pools connections that have served, but opens a new one only while a request waits
+for it, inside the turn. So `ConnectionPool` opens one ahead and hands it to httpcore.
 
 **What comes before a request is not its answer.** A server may send more than was asked for, and
 HTTP/1.1 would take the surplus for the answer to the next request. A connection with such a surplus
@@ -15,10 +16,12 @@ import ssl
 import time
 
 import httpcore
+import httpx
 
 from voicebench.remote.connection.access import Address, address_of
 from voicebench.remote.connection.connecting import ConnectionAttempt
 from voicebench.remote.connection.connection import Connection, connect, tls_context
+from voicebench.remote.connection.http1 import Http1Connection, RequestHead
 from voicebench.remote.connection.peer import Peer
 from voicebench.remote.connection.timeouts import BudgetedTimeout, WaitBudget
 
@@ -45,16 +48,35 @@ class ConnectionPool(httpcore.NetworkBackend):
             # At debug level it would log the headers, the key's among them.
             logging.getLogger("hpack").setLevel(logging.INFO)
         self._http2_in_clear = access.http2 and not address.tls
-        self.pool = self._new_pool()
+        self._is_plain = not (access.http2 or access.proxy)
+        """Whether `Http1Connection` is used, not httpcore."""
+        self._line: Http1Connection | None = None
+        self._pool = self._new_pool()
 
-    def send(self, request: httpcore.Request) -> httpcore.Response:
-        """Send ``request`` and return the answer's head, its body still to be read."""
+    def send(
+        self, head: RequestHead, url: httpx.URL, content: bytes | None, budget: WaitBudget
+    ) -> httpcore.Response:
+        """Send a request to ``url`` and return the answer's head, its body still to be read."""
+        timeout = BudgetedTimeout(budget, self._access.timeouts.between_bytes_s)
+        if self._is_plain:
+            return self._line_for(budget).send(head, content, timeout)
         # The peer may have closed the connections, which HTTP/2 would find out too late, or have
         # sent a surplus.
         lapsed = self._made and all(connection.lapsed() for connection in self._made)
-        if lapsed or any(_has_surplus(connection) for connection in self.pool.connections):
+        if lapsed or any(_has_surplus(connection) for connection in self._pool.connections):
             self.drop()
-        return self.pool.handle_request(request)
+        timeouts = dict.fromkeys(("connect", "read", "write"), timeout)
+        return self._pool.handle_request(
+            httpcore.Request(
+                head.method,
+                httpcore.URL(
+                    scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=head.target
+                ),
+                headers=head.all_fields(content),
+                content=content,
+                extensions={"timeout": {**timeouts, "pool": self._access.timeouts.connect_s}},
+            )
+        )
 
     def check(self) -> None:
         """Open a connection, and check that the peer speaks HTTP/2 where it must.
@@ -71,19 +93,16 @@ class ConnectionPool(httpcore.NetworkBackend):
             self._ready = None
         if self._ready is None and not self._serving():
             self.drop()
-            tls = None if self._proxy else self._tls
-            if tls is not None:
-                tls.set_alpn_protocols(["http/1.1", "h2"] if self._access.http2 else ["http/1.1"])
-            self._ready = self._connect(None, tls)
+            self._ready = self._connect(None, None if self._proxy else self._tls)
 
     def drop(self) -> None:
         """Close every connection."""
         for connection in self._made:
             connection.close()
         self._made.clear()
-        self._ready = None
-        self.pool.close()
-        self.pool = self._new_pool()
+        self._ready = self._line = None
+        self._pool.close()
+        self._pool = self._new_pool()
 
     def interrupt(self) -> None:
         """Make running reads fail; called from another thread."""
@@ -124,6 +143,29 @@ class ConnectionPool(httpcore.NetworkBackend):
         socket_options: object = None,  # noqa: ARG002
     ) -> httpcore.NetworkStream:
         """Give httpcore the connection that was opened ahead, or a new one."""
+        ready = self._taken_ready()
+        if ready is not None:
+            return ready
+        if not isinstance(timeout, BudgetedTimeout):
+            return self._connect(None)
+        return self._connect_in_turn(timeout.budget, None)
+
+    def _line_for(self, budget: WaitBudget) -> Http1Connection:
+        """Return the connection for a request, opened now if there is none."""
+        line = self._line
+        if line is not None and line.can_serve():
+            return line
+        if line is not None and line.is_idle:
+            line.connection.close()
+        connection = self._taken_ready() or self._connect_in_turn(budget, self._tls)
+        self._line = Http1Connection(connection)
+        return self._line
+
+    def _taken_ready(self) -> Connection | None:
+        """Return the connection that was opened ahead, if it can still be used.
+
+        Raises `RemoteError` if the peer has spoken on it.
+        """
         ready, self._ready = self._ready, None
         if ready is not None and not ready.lapsed():
             # Over TLS and HTTP/2 servers send first, about the connection itself.
@@ -138,25 +180,30 @@ class ConnectionPool(httpcore.NetworkBackend):
                     stage="connect",
                 )
             return ready
-        if not isinstance(timeout, BudgetedTimeout):
-            return self._connect(None)
-        connection = self._connect(timeout.budget)
-        timeout.budget.begin_exchange()
+        return None
+
+    def _connect_in_turn(self, budget: WaitBudget, tls: ssl.SSLContext | None) -> Connection:
+        connection = self._connect(budget, tls)
+        budget.begin_exchange()
         return connection
 
     def _connect(self, budget: WaitBudget | None, tls: ssl.SSLContext | None = None) -> Connection:
+        if tls is not None:
+            tls.set_alpn_protocols(["http/1.1", "h2"] if self._access.http2 else ["http/1.1"])
         connection = connect(self._first_stop, ConnectionAttempt(self._peer, budget), tls)
         self._made = [made for made in self._made if not made.closed]
         self._made.append(connection)
         return connection
 
     def _serving(self) -> bool:
-        """Tell whether the pool holds a connection that the next request can use."""
+        """Tell whether there is a connection that has served and can serve the next request."""
+        if self._is_plain:
+            return self._line is not None and self._line.can_serve()
         return any(
             connection.is_available()
             and not connection.has_expired()
             and not _has_surplus(connection)
-            for connection in self.pool.connections
+            for connection in self._pool.connections
         ) and not all(connection.lapsed() for connection in self._made)
 
     def _new_pool(self) -> httpcore.ConnectionPool:

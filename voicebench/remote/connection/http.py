@@ -2,14 +2,12 @@
 
 An `HttpService` is one place to send requests to. `HttpService.exchange` sends one and returns an
 `Answer` as soon as its head has arrived; `Answer.pieces` then yields the body, each piece the
-moment it is read. httpcore speaks the protocol (1.1 and 2). The connections below it are our own,
-so that they can be opened, and timed, before the turn. There are no cookies and no sessions: turns
-share nothing but the connection.
+moment it is read. The connections are our own, so that they can be opened, and timed, before the
+turn. There are no cookies and no sessions: turns share nothing but the connection.
 """
 
 from __future__ import annotations
 
-import json as json_format
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,8 +22,10 @@ from voicebench.events import Stage
 from voicebench.remote.connection.access import Access, address_of, shown
 from voicebench.remote.connection.answer import Answer, header_fields, http_errors_of
 from voicebench.remote.connection.connection_pool import ConnectionPool
+from voicebench.remote.connection.http1 import RequestHead
 from voicebench.remote.connection.peer import Peer
-from voicebench.remote.connection.timeouts import BudgetedTimeout, WaitBudget
+from voicebench.remote.connection.timeouts import WaitBudget
+from voicebench.remote.formats.json_text import json_bytes
 
 MAX_REDIRECTS = 5
 SETTLE_S = 0.25
@@ -57,6 +57,7 @@ class HttpService(Peer):
         super().__init__(url, access, stage)
         self._pool = ConnectionPool(address_of(url, "http", "https"), self)
         self._unsettled: Answer | None = None
+        self._latest_head: tuple[HttpRequest, RequestHead] | None = None
         self.exchanges: Exchanges | None = None
         """Carries out the requests instead of a connection, if it is set."""
         self._headers = {
@@ -105,8 +106,7 @@ class HttpService(Peer):
         fields = dict(headers or {})
         if json is not None:
             fields["content-type"] = "application/json"
-            text = json_format.dumps(json, ensure_ascii=False, separators=(",", ":"))
-            content = text.encode()
+            content = json_bytes(json)
         request = HttpRequest(method, _parsed(url), fields, content)
         answer = self.exchanges(request) if self.exchanges else self._exchange(request)
         try:
@@ -119,10 +119,7 @@ class HttpService(Peer):
 
     def bytes_of(self, request: HttpRequest) -> bytes:
         """Return the request as it is sent over HTTP/1.1."""
-        encoded = self._encoded(request, self.wait_budget(in_turn=False))
-        lines = [b" ".join((encoded.method, encoded.url.target, b"HTTP/1.1"))]
-        lines += [b": ".join(field) for field in encoded.headers]
-        return b"\r\n".join([*lines, b"", request.content or b""])
+        return self._head_of(request).bytes_with(request.content)
 
     def _exchange(self, request: HttpRequest) -> Answer:
         budget = self.wait_budget()
@@ -143,7 +140,7 @@ class HttpService(Peer):
     def _send(self, request: HttpRequest, budget: WaitBudget) -> httpcore.Response:
         """Send ``request``, follow allowed redirects, and return the last response."""
         for _ in range(MAX_REDIRECTS):
-            response = self._pool.send(self._encoded(request, budget))
+            response = self._pool.send(self._head_of(request), request.url, request.content, budget)
             where = header_fields(response).get("location", "")
             if not (self.access.redirects and where and response.status in _REDIRECTS):
                 return response
@@ -163,24 +160,27 @@ class HttpService(Peer):
                 request = HttpRequest("GET", url, {}, None)
         raise self.failure(f"redirects more than {MAX_REDIRECTS} times")
 
-    def _encoded(self, request: HttpRequest, budget: WaitBudget) -> httpcore.Request:
+    def _head_of(self, request: HttpRequest) -> RequestHead:
+        """Return the head of ``request``; that of the latest one, if they differ in content only.
+
+        An engine sends the same request again and again, with another text.
+        """
+        if self._latest_head is not None:
+            earlier, head = self._latest_head
+            # The same URL is the same object (`_parsed`).
+            if (earlier.method, earlier.headers) == (request.method, request.headers) and (
+                earlier.url is request.url
+            ):
+                return head
         url = request.url
         fields = {"host": url.netloc.decode("ascii")} | self._headers | dict(request.headers)
-        if request.content is not None:
-            fields["content-length"] = str(len(request.content))
-        timeouts = dict.fromkeys(
-            ("connect", "read", "write"),
-            BudgetedTimeout(budget, self.access.timeouts.between_bytes_s),
+        head = RequestHead(
+            request.method.encode(),
+            url.raw_path,
+            tuple((name.encode(), value.encode()) for name, value in fields.items()),
         )
-        return httpcore.Request(
-            request.method,
-            httpcore.URL(
-                scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-            ),
-            headers=[(name.encode(), value.encode()) for name, value in fields.items()],
-            content=request.content,
-            extensions={"timeout": {**timeouts, "pool": self.access.timeouts.connect_s}},
-        )
+        self._latest_head = request, head
+        return head
 
 
 @lru_cache(maxsize=64)

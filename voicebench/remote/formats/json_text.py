@@ -1,4 +1,7 @@
-"""JSON from a peer: objects of bounded depth, and text deltas of whole letters.
+"""JSON for a peer and from one: objects of bounded depth, and text deltas of whole letters.
+
+A turn waits while its request is written and its tokens are read. orjson does both in a tenth of
+the time. What it does not take (half a letter, for example) is left to the standard library.
 
 JSON writes letters beyond U+FFFF as two escapes, a surrogate pair. A server that cuts its text by
 UTF-16 units puts the halves into two deltas. One half is not a letter and cannot be encoded as
@@ -10,19 +13,38 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+import orjson
+
 from voicebench.quoting import quote
 from voicebench.remote.failure import RemoteError
 
 
+def json_bytes(value: object) -> bytes:
+    """Return ``value`` as JSON in UTF-8, without spaces."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def json_object(text: str | bytes) -> Mapping[str, object]:
     """Return the JSON object that ``text`` is. Raises `RemoteError` for any other text."""
+    found: object
     try:
-        found = json.loads(text)
+        found = orjson.loads(text)
+    except ValueError:
+        found = _by_the_standard_library(text)
+    if not isinstance(found, dict):
+        raise RemoteError(f"{_sample(text)} is not a JSON object", fault="protocol")
+    return found
+
+
+def _by_the_standard_library(text: str | bytes) -> object:
+    try:
+        found: object = json.loads(text)
     except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
         raise RemoteError(f"{_sample(text)} is not JSON ({reason})", fault="protocol") from None
-    if not isinstance(found, dict):
-        raise RemoteError(f"{_sample(text)} is not a JSON object", fault="protocol")
     return found
 
 
