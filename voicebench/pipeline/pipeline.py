@@ -14,6 +14,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import TypeVar
 
 from voicebench.errors import EngineError, VoicebenchError
@@ -25,6 +26,7 @@ from voicebench.events import (
     Stage,
     TextChunk,
     Token,
+    TtsEvent,
     TurnFailed,
     TurnFinished,
     TurnStarted,
@@ -39,8 +41,11 @@ from voicebench.pipeline.protocols import (
     TextStreamSpeaker,
 )
 from voicebench.pipeline.scheduling import FreeForAll
+from voicebench.pipeline.waiting_threads import WaitingThread, WaitingThreads
 from voicebench.text.chunking import Chunker
 
+WRITER = "voicebench-llm"
+"""The name of the thread that reads a reply's tokens."""
 _Yielded = TypeVar("_Yielded")
 
 
@@ -62,21 +67,29 @@ def run_turn(
     chunker: Chunker,
     sequential: bool = False,
     schedule: FreeForAll | None = None,
+    threads: WaitingThreads | None = None,
 ) -> None:
     """Answer ``prompt`` aloud, and emit the events of one whole turn.
 
-    An engine's `VoicebenchError` ends the turn as failed. Any other exception is a defect: it ends
+    ``threads`` has the thread that reads the tokens; None starts one, which ends with the turn. An
+    engine's `VoicebenchError` ends the turn as failed. Any other exception is a defect: it ends
     the turn as failed too, so that it is recorded, and is raised again.
     """
-    with whole_turn(prompt, emit):
-        _Turn(
-            emit,
-            llm=llm,
-            tts=tts,
-            chunker=chunker,
-            sequential=sequential,
-            schedule=schedule or FreeForAll(),
-        ).run(prompt)
+    turn = _Turn(
+        emit,
+        llm=llm,
+        tts=tts,
+        chunker=chunker,
+        sequential=sequential,
+        schedule=schedule or FreeForAll(),
+    )
+    started = threads or WaitingThreads(WRITER)
+    try:
+        with started.one() as writer, whole_turn(prompt, emit):
+            turn.run(prompt, writer)
+    finally:
+        if threads is None:
+            started.close()
 
 
 def write_turn(
@@ -108,7 +121,7 @@ def speak_turn(
     """
     schedule = schedule or FreeForAll()
     with whole_turn(text, emit), _stage("tts", schedule):
-        _speak_chunk(text, emit, tts, schedule, before=None)
+        _speak_chunk(text, emit, _Voice(tts), schedule, before=None)
 
 
 @contextmanager
@@ -152,8 +165,9 @@ def speak_text(
     synthesizer raises.
     """
     before: str | None = None
+    voice = _Voice(tts)
     for chunk in _chunks(pieces, chunker):
-        if _speak_chunk(chunk, emit, tts, FreeForAll(), before):
+        if _speak_chunk(chunk, emit, voice, FreeForAll(), before):
             before = chunk
 
 
@@ -180,6 +194,8 @@ class _Turn:
         self._emit = emit
         self._llm = llm
         self._tts = tts
+        self._voice = _Voice(tts)
+        self._streams_text = isinstance(tts, TextStreamSpeaker)
         self._chunker = chunker
         self._sequential = sequential
         self._schedule = schedule
@@ -187,9 +203,8 @@ class _Turn:
         self._cancelled = threading.Event()
         self._llm_error: BaseException | None = None
 
-    def run(self, prompt: str) -> None:
-        writer = threading.Thread(target=self._write, args=(prompt,), name="voicebench-llm")
-        writer.start()
+    def run(self, prompt: str, writer: WaitingThread) -> None:
+        writer.do(partial(self._write, prompt))
         try:
             self._speak()
         except BaseException:
@@ -198,7 +213,7 @@ class _Turn:
         finally:
             self._cancelled.set()
             self._schedule.give_way()
-            writer.join()
+            writer.wait_until_done()
         if self._llm_error is not None:
             raise StageError("llm", self._llm_error)
         if isinstance(self._llm, LooksBack):
@@ -246,7 +261,8 @@ class _Turn:
         chunks.clear()
 
     def _speak(self) -> None:
-        if isinstance(self._tts, TextStreamSpeaker):
+        if self._streams_text:
+            assert isinstance(self._tts, TextStreamSpeaker)
             try:
                 self._tts.speak_stream(self._queued_chunks(), self._emit)
             except Exception as error:
@@ -255,7 +271,7 @@ class _Turn:
         before: str | None = None
         while (chunk := self._chunks.get()) is not None:
             try:
-                if _speak_chunk(chunk, self._emit, self._tts, self._schedule, before):
+                if _speak_chunk(chunk, self._emit, self._voice, self._schedule, before):
                     before = chunk
             except Exception as error:
                 raise StageError("tts", error) from error
@@ -269,21 +285,33 @@ class _Turn:
             yield chunk
 
 
-def _speak_chunk(
-    chunk: str, emit: Emit, tts: Synthesizer, schedule: FreeForAll, before: str | None
-) -> bool:
-    """Speak a chunk; return whether audio came.
+class _Voice:
+    """A synthesizer, and what it can do with a chunk beside speaking it; looked up beforehand."""
 
-    ``before`` is the chunk that was heard before it. None: it opens the reply, so it starts at its
-    first sound.
-    """
+    def __init__(self, tts: Synthesizer) -> None:
+        self._tts = tts
+        self._opening = tts if isinstance(tts, OpeningSpeaker) else None
+        self._continuing = tts if isinstance(tts, ContinuingSpeaker) else None
+
+    def speech(self, chunk: str, before: str | None, schedule: FreeForAll) -> Iterator[TtsEvent]:
+        """Return the speech of ``chunk``.
+
+        ``before`` is the chunk that was heard before it. None: it opens the reply, so it starts at
+        its first sound.
+        """
+        if before is None and self._opening is not None:
+            return self._opening.speak_opening(chunk, schedule.opening_ms())
+        if before is not None and self._continuing is not None:
+            return self._continuing.speak_next(chunk, before)
+        return self._tts.speak(chunk)
+
+
+def _speak_chunk(
+    chunk: str, emit: Emit, voice: _Voice, schedule: FreeForAll, before: str | None
+) -> bool:
+    """Speak a chunk after the chunk ``before``; return whether audio came."""
     emit(TextChunk(chunk))
-    if before is None and isinstance(tts, OpeningSpeaker):
-        speech = tts.speak_opening(chunk, schedule.opening_ms())
-    elif before is not None and isinstance(tts, ContinuingSpeaker):
-        speech = tts.speak_next(chunk, before)
-    else:
-        speech = tts.speak(chunk)
+    speech = voice.speech(chunk, before, schedule)
     heard = False
     with _closed(speech):
         for event in steps(speech, schedule.speech_step):

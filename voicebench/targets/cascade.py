@@ -13,7 +13,7 @@ from voicebench.events import CancelHow, Emit
 from voicebench.machine.devices import check_device
 from voicebench.machine.extras import require
 from voicebench.pipeline.device_queue import DeviceQueue, TurnCancelled
-from voicebench.pipeline.pipeline import run_turn
+from voicebench.pipeline.pipeline import WRITER, run_turn
 from voicebench.pipeline.protocols import (
     ConversingModel,
     LanguageModel,
@@ -24,6 +24,7 @@ from voicebench.pipeline.protocols import (
     WholeSpeaker,
 )
 from voicebench.pipeline.scheduling import BUFFER_S, FreeForAll, TurnTaking, buffer_for
+from voicebench.pipeline.waiting_threads import WaitingThreads
 from voicebench.remote import Remote
 from voicebench.remote.connection.access import address_of
 from voicebench.remote.connection.timeouts import TurnDeadline
@@ -73,6 +74,7 @@ class Cascade:
         self._sequential = sequential
         self._new_schedule = new_schedule
         self._deadline = deadline
+        self._threads = WaitingThreads(WRITER)
         self._running: RunningEngines | None = None
 
     def check(self) -> None:
@@ -82,6 +84,7 @@ class Cascade:
 
     def prepare(self) -> None:
         """Bring the connections of remote engines into the state that the next turn has to find."""
+        self._threads.prepare()
         for engine in self._remote_engines():
             engine.prepare()
 
@@ -103,6 +106,7 @@ class Cascade:
                 chunker=Chunker(self._first_words, self._later_words),
                 sequential=self._sequential,
                 schedule=running.schedule,
+                threads=self._threads,
             )
         except TurnCancelled:
             if running.reply.how is None:
@@ -163,6 +167,7 @@ class Cascade:
 
     def close(self) -> None:
         """Release both engines."""
+        self._threads.close()
         self.llm.close()
         self.tts.close()
 

@@ -93,6 +93,7 @@ class SocketTarget:
         """
         running = RunningReply(emit)
         emit = running.emit
+        self.service.make_ready()
         emit(TurnStarted(prompt))
         self._running = running
         try:

@@ -127,6 +127,9 @@ class _RecordedService(SocketService):
         self._messages: Iterator[ReadMessage] = read.log.read()
         self._answer: SocketAnswer | None = None
 
+    def make_ready(self) -> None:
+        """Do nothing."""
+
     def begin(self) -> tuple[Connected, WaitBudget]:
         """Return the connection, or raise why there was none."""
         if self._read.connected is None:

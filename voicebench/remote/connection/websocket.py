@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 import httpcore
 from websockets.client import ClientProtocol
@@ -69,6 +70,8 @@ class SocketService(Peer):
         self._subprotocol = subprotocol
         self._set_up = set_up
         self._open: OpenSocket | None = None
+        self._is_ready = False
+        """Whether the open connection was looked after for the exchange that begins."""
         self.set_aside = SetAside()
         """What came between two turns, on any connection."""
 
@@ -88,13 +91,27 @@ class SocketService(Peer):
         else:
             self._ensure_open()
 
+    def make_ready(self) -> None:
+        """Look after the open connection at the last moment before a turn.
+
+        `begin` has less to do then, while the turn waits. A connection that has lapsed, or on which
+        something is wrong, is left to `begin`.
+        """
+        self._is_ready = False
+        with suppress(RemoteError):
+            if self._open is not None and not self._open.lapsed():
+                self._open.start_turn()
+                self._is_ready = True
+
     def begin(self) -> tuple[Connected, WaitBudget]:
         """Begin an exchange: return its connection, opened now if none is, and its limits."""
         budget = self.wait_budget()
-        opened = self._ensure_open(budget)
+        is_ready, self._is_ready = self._is_ready, False
+        opened = self._current() if is_ready else self._ensure_open(budget)
         budget.begin_exchange()
         connected = opened.connection.begin_use()
-        opened.start_turn()
+        if not is_ready:
+            opened.start_turn()
         return connected, budget
 
     def end(self) -> None:
@@ -139,6 +156,7 @@ class SocketService(Peer):
     def drop(self) -> None:
         """Hang up without waiting for the peer, after a turn that failed or was given up."""
         opened, self._open = self._open, None
+        self._is_ready = False
         if opened is not None:
             opened.close(0)
 
