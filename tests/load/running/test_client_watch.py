@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import pytest
 from loopback import closed_port
 
 from voicebench.load.running.client_watch import ClientWatch
+
+BUSY = """
+import os, socket, sys
+os.sched_setaffinity(0, {int(sys.argv[1])})
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+while True:
+    pass
+"""
+
+
+@contextmanager
+def busy_server(core: int) -> Iterator[int]:
+    """Start a process that keeps a core busy and listens; yield its port."""
+    with subprocess.Popen(
+        [sys.executable, "-c", BUSY, str(core)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
 
 
 def work(seconds: float) -> None:
@@ -38,3 +65,21 @@ def test_foreign_load_is_unknown_beside_a_server_whose_process_is_unknown() -> N
     watch = ClientWatch([(os.getpid(),)], {closed_port()})
     work(0.05)
     assert watch.look().foreign is None
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
+def test_a_server_on_another_core_does_not_hide_what_others_use_of_ours() -> None:
+    usable = os.sched_getaffinity(0)
+    if len(usable) < 2:
+        pytest.skip("there is one core")
+    other, ours, *_ = sorted(usable)
+    with busy_server(other) as port, busy_server(ours):
+        try:
+            os.sched_setaffinity(0, {ours})
+            watch = ClientWatch([(os.getpid(),)], {port})
+            time.sleep(1.0)
+            foreign = watch.look().foreign
+        finally:
+            os.sched_setaffinity(0, usable)
+    assert foreign is not None
+    assert foreign > 0.3

@@ -14,7 +14,7 @@ import psutil
 
 from voicebench.load.level_rule import ClientState
 from voicebench.load.running.level_clock import recorder_ns
-from voicebench.machine.environment import core_count
+from voicebench.machine.environment import usable_core_numbers
 from voicebench.machine.machine_state import read_counters
 from voicebench.turn.playback import NS_PER_S
 
@@ -54,8 +54,10 @@ class ClientWatch:
         """Return the share of the cores that others used; None if a server's process is unknown."""
         if busy_s is None or self._busy_s is None or (self._ports and not self.servers):
             return None
-        others_s = busy_s - self._busy_s - sum(spent.values())
-        return min(max(others_s / (elapsed_s * core_count()), 0.0), 1.0)
+        cores = usable_core_numbers()
+        known_s = sum(seconds * _share_on(cores, pid) for pid, seconds in spent.items())
+        others_s = busy_s - self._busy_s - known_s
+        return min(max(others_s / (elapsed_s * len(cores)), 0.0), 1.0)
 
     def _cpu_times(self) -> dict[int, float]:
         clients = [pid for core in self._cores for pid in core]
@@ -67,6 +69,17 @@ def _cpu_of(processes: Iterable[int]) -> Iterator[tuple[int, float]]:
         with suppress(psutil.Error, OSError):
             used = psutil.Process(pid).cpu_times()
             yield pid, used.user + used.system
+
+
+def _share_on(cores: Collection[int], pid: int) -> float:
+    """Return the share of the cores of process ``pid`` that are among ``cores``.
+
+    Only these cores' time is counted: a server that is pinned to another one spends nothing there.
+    """
+    with suppress(psutil.Error, OSError, AttributeError):  # macOS has no such thing
+        theirs = set(psutil.Process(pid).cpu_affinity())
+        return len(theirs.intersection(cores)) / len(theirs)
+    return 1.0
 
 
 def _listening_at(ports: Collection[int]) -> set[int]:
