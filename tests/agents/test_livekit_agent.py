@@ -28,7 +28,6 @@ from voicebench.calls.agent_events import (
     AgentEvent,
     AgentFailed,
     CallerTranscript,
-    FrameSentLate,
     ReplyComplete,
     ReplyText,
     SpeechEndSeen,
@@ -200,8 +199,8 @@ def test_an_answer_to_the_end_is_heard_and_complete() -> None:
     assert reasons(events) == []
     heard = sum(event.pcm.size for event in events if isinstance(event, AgentAudio))
     assert heard >= RATE
-    ours_or_sound = (AgentAudio, FrameSentLate)
-    assert next(one for one in events if not isinstance(one, ours_or_sound)) == SpeechEndSeen()
+    # States and words come over two connections: either may be there first.
+    assert events.count(SpeechEndSeen()) == 1
     assert events.count(ReplyComplete()) == 1
     said = "".join(event.text for event in events if isinstance(event, ReplyText))
     assert said == "This is a simulated answer."  # which came twice, as some agents send it
