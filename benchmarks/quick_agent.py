@@ -3,6 +3,11 @@
 It answers `ANSWER_S` after the last frame of a caller that is not silent (all zeros), with sound of
 `SPEECH_S`, in pieces of 100 ms, in real time. The usual scripted agent has two threads for each
 call and does not keep up with the 5,000 frames a second that a hundred callers send.
+
+Its answer may be late, and then it says so: behind the first piece it sends, as the transcript, how
+many nanoseconds passed from the moment at which the system received that last frame to the moment
+at which the piece was handed to the system. So its own lateness can be told from the caller's
+error.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ import base64
 import gc
 import hashlib
 import heapq
+import json
 import os
 import selectors
 import socket
@@ -21,12 +27,15 @@ from multiprocessing.connection import Connection
 
 from voicebench.audio.pcm import to_int16
 from voicebench.audio.synthetic_voice import synthetic_voice
-from voicebench.calls.running.placing import hurry_this_thread
+from voicebench.remote.connection import kernel_stamps
 
 RATE = 16_000
 ANSWER_S = 0.27
 SPEECH_S = 2.0
 PIECE_S = 0.1
+NS_PER_S = 1_000_000_000
+ANSWER_NS, PIECE_NS = round(ANSWER_S * NS_PER_S), round(PIECE_S * NS_PER_S)
+TEXT, BINARY = 1, 2
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 
 
@@ -37,7 +46,10 @@ class Caller:
         self.connection = connection
         self.received = b""
         self.is_open = False
-        self.voiced_at = 0.0
+        self.heard_ns = 0
+        """When the frame arrived that is answered now."""
+        self.voiced_ns = 0
+        """When the latest voiced frame arrived; 0 if an answer to it is due."""
         self.answer = 0
 
 
@@ -45,23 +57,25 @@ def serve(core: int, ready: Connection) -> None:
     """Serve until the process ends; ``ready`` gets the port."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
-    hurry_this_thread()
+    kernel_stamps.want()
     voice = to_int16(synthetic_voice(round(SPEECH_S * RATE), round(0.8 * RATE))).astype("<i2")
     size = round(PIECE_S * RATE)
     pieces = [framed(voice[first : first + size].tobytes()) for first in range(0, voice.size, size)]
     listening = socket.create_server(("127.0.0.1", 0), backlog=512)
     selector = selectors.DefaultSelector()
     selector.register(listening, selectors.EVENT_READ, None)
-    due: list[tuple[float, int, Caller, int, int]] = []
+    due: list[tuple[int, int, Caller, int, int]] = []
     ready.send(listening.getsockname()[1])
     count = 0
+    gc.freeze()
     gc.disable()
     while True:
-        left_s = due[0][0] - time.perf_counter() if due else 1.0
-        for key, _ in selector.select(max(left_s, 0.0)):
+        left_ns = due[0][0] - time.perf_counter_ns() if due else NS_PER_S
+        for key, _ in selector.select(max(left_ns, 0) / NS_PER_S):
             if key.data is None:
                 connection, _ = listening.accept()
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                kernel_stamps.ask(connection)
                 selector.register(connection, selectors.EVENT_READ, Caller(connection))
                 continue
             caller: Caller = key.data
@@ -69,40 +83,46 @@ def serve(core: int, ready: Connection) -> None:
                 selector.unregister(caller.connection)
                 caller.connection.close()
                 caller.answer = -1
-            elif caller.voiced_at:
+            elif caller.voiced_ns:
                 caller.answer += 1
+                caller.heard_ns, caller.voiced_ns = caller.voiced_ns, 0
                 count += 1
-                at = caller.voiced_at + ANSWER_S
-                heapq.heappush(due, (at, count, caller, caller.answer, 0))
-                caller.voiced_at = 0.0
-        now = time.perf_counter()
-        while due and due[0][0] <= now:
-            at, _, caller, answer, piece = heapq.heappop(due)
+                at_ns = caller.heard_ns + ANSWER_NS
+                heapq.heappush(due, (at_ns, count, caller, caller.answer, 0))
+        now_ns = time.perf_counter_ns()
+        while due and due[0][0] <= now_ns:
+            at_ns, _, caller, answer, piece = heapq.heappop(due)
             if answer != caller.answer:
                 continue
             with suppress(OSError):
+                sent_ns = time.perf_counter_ns()
                 caller.connection.send(pieces[piece])
+                if piece == 0:
+                    took = str(sent_ns - caller.heard_ns)
+                    said = json.dumps({"type": "transcript", "text": took})
+                    caller.connection.send(framed(said.encode(), TEXT))
             if piece + 1 < len(pieces):
                 count += 1
-                heapq.heappush(due, (at + PIECE_S, count, caller, answer, piece + 1))
+                heapq.heappush(due, (at_ns + PIECE_NS, count, caller, answer, piece + 1))
 
 
-def framed(payload: bytes) -> bytes:
-    """Return a binary message of a server (RFC 6455, section 5.2)."""
-    size = len(payload)
-    head = struct.pack("!BB", 0x82, size) if size < 126 else struct.pack("!BBH", 0x82, 126, size)
+def framed(payload: bytes, kind: int = BINARY) -> bytes:
+    """Return a message of a server (RFC 6455, section 5.2)."""
+    size, first = len(payload), 0x80 | kind
+    head = struct.pack("!BB", first, size) if size < 126 else struct.pack("!BBH", first, 126, size)
     return head + payload
 
 
 def heard(caller: Caller) -> bool:
     """Read what is there; return whether the caller is still connected."""
     try:
-        new = caller.connection.recv(65_536)
+        new = kernel_stamps.receive(caller.connection, 65_536)
     except OSError:
         return False
     if not new:
         return False
-    now = time.perf_counter()
+    # Several frames in one read have the moment of the last one.
+    at_ns = kernel_stamps.take() or time.perf_counter_ns()
     content = caller.received + new
     if not caller.is_open:
         if b"\r\n\r\n" not in content:
@@ -127,7 +147,7 @@ def heard(caller: Caller) -> bool:
         if content[0] & 0x0F == 2:
             # Silence is all zeros, so its masked bytes are the mask, again and again.
             if content[first + 4 : end] != content[first : first + 4] * (size // 4):
-                caller.voiced_at = now
+                caller.voiced_ns = at_ns
         elif content[0] & 0x0F == 8:
             return False
         content = content[end:]

@@ -101,7 +101,9 @@ CLOCKS_OF_THE_PATH = {
 }
 
 CLOCKS_ELSEWHERE = {
-    "checks.scripted_agent_server": "the scripted agent of the self-test, on the real clock",
+    "checks.timed_agent": "the scripted agent of the self-test, on the real clock",
+    "checks.agent_line": "when a message came to the scripted agent, and when its answer left",
+    "checks.scripted_webrtc_agent": "the same of packets",
     "checks.scripted_livekit_room": "is a token still good, and the labels of messages",
     "checks.many_streams": "when the streams begin, and the processor time of the reader",
     "checks.compiled": "the time of each stage, for `doctor --compile`",
@@ -131,7 +133,6 @@ SLEEPERS = {
     "load.faults.fault_proxy": "bytes that are held back because a fault was asked for",
     "calls.running.placing": "the schedule of the caller's frames",
     "load.running.small_steps": "the pauses of a process of least priority",
-    "load.running.speaking_callers": "the schedule of all callers' frames",
     "measuring.plan": "the silence before a turn that was asked for",
     "targets.simulated": "the scripted delays",
 }

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import pytest
-from websockets.sync.server import ServerConnection, serve
 
 from voicebench.agents.agent_kinds import agent_kind
 from voicebench.agents.opus_sound import RATE as OPUS_RATE
@@ -21,9 +19,10 @@ from voicebench.calls.line_sound import line_sound
 from voicebench.calls.running.placing import CallPlan, place_call_in_thread
 from voicebench.calls.sealing import seal_call
 from voicebench.checks.agent_wires import AGENT_WIRES
-from voicebench.checks.scripted_agent_server import LIVEKIT, WEBRTC, TimedAgent, answer_calls
-from voicebench.checks.scripted_livekit_room import KEY, SECRET, livekit_rooms
-from voicebench.checks.scripted_webrtc_agent import RESPONSE_LATER_MS, answering_offers
+from voicebench.checks.scripted_agent_server import LIVEKIT, WEBRTC, answering_calls
+from voicebench.checks.scripted_livekit_room import KEY, SECRET
+from voicebench.checks.scripted_webrtc_agent import RESPONSE_LATER_MS
+from voicebench.checks.timed_agent import TimedAgent
 from voicebench.figures.metrics import compute
 from voicebench.settings import load_settings
 from voicebench.turn.timeline import Timeline
@@ -53,25 +52,8 @@ def served(api: str, script: AgentScript) -> Iterator[str]:
     """Serve the scripted agent in this protocol; yields its URL."""
     rate = AGENT_WIRES[api]().rate if api in AGENT_WIRES else OPUS_RATE
     ScriptedAgent(script, VirtualCallClock(), rate)  # computes the voice
-    if api == WEBRTC:
-        with answering_offers(lambda: TimedAgent(script, rate)) as url:
-            yield url
-        return
-    if api == LIVEKIT:
-        with livekit_rooms(lambda: TimedAgent(script, rate)) as url:
-            yield f"livekit+{url}"
-        return
-
-    def talk(socket: ServerConnection) -> None:
-        with closing(TimedAgent(script, rate)) as agent:
-            answer_calls(socket, agent, AGENT_WIRES[api]())
-
-    with serve(talk, "127.0.0.1", 0, compression=None) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
-        server.shutdown()
-        thread.join(5)
+    with answering_calls(lambda: TimedAgent(script, rate), api) as url:
+        yield url
 
 
 def called(api: str) -> list[Timeline]:

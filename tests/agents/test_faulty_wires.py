@@ -181,7 +181,7 @@ CHANNELS: dict[str, Callable[[], Words]] = {"webrtc": RtviWords, "livekit": Live
 class EchoingCall(ScriptedAgentCall):
     """Sends back what it hears, 200 ms later."""
 
-    def hear(self, frame: NDArray[np.int16]) -> None:
+    def hear(self, frame: NDArray[np.int16], came_ns: int | None = None) -> None:
         sound = AgentAudio(0.5 * from_int16(frame), self._rate)
         self._time.at(self._time.now_ns() + 200_000_000, lambda: self._emit(sound))
 

@@ -33,7 +33,6 @@ from voicebench.calls.agent_events import (
     SpeechEndSeen,
 )
 from voicebench.calls.packet_way import PacketWay
-from voicebench.checks.scripted_agent_server import TimedAgent
 from voicebench.checks.scripted_livekit_room import (
     AGENT,
     KEY,
@@ -42,6 +41,7 @@ from voicebench.checks.scripted_livekit_room import (
     livekit_rooms,
     text_packets,
 )
+from voicebench.checks.timed_agent import TimedAgent
 from voicebench.errors import UsageError, VoicebenchError
 from voicebench.remote.connection.access import Access
 from voicebench.settings import Settings, load_settings
@@ -215,9 +215,9 @@ class Counting(TimedAgent):
         call = super().open_call(emit)
         hear = call.hear
 
-        def counted(frame):  # type: ignore[no-untyped-def]
+        def counted(frame, came_ns=None):  # type: ignore[no-untyped-def]
             Counting.heard += 1
-            hear(frame)
+            hear(frame, came_ns)
 
         call.hear = counted  # type: ignore[method-assign]
         return call
@@ -463,9 +463,7 @@ def test_the_official_client_joins_the_scripted_room_too() -> None:
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
         await room.local_participant.publish_track(track, options)
         voice = (20_000 * synthetic_voice(RATE // 2, RATE)).astype(np.int16)
-        for _ in range(
-            5
-        ):  # on a busy machine the way may not be open when the first line is spoken
+        for _ in range(5):  # the way may not be open yet when the first line is spoken
             for frame in [*voice.reshape(-1, 480), *np.zeros((250, 480), dtype=np.int16)]:
                 await source.capture_frame(rtc.AudioFrame(frame.tobytes(), RATE, 1, 480))
             if said:

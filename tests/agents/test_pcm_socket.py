@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
+import numpy as np
 import pytest
 from websockets.sync.server import ServerConnection, serve
 
+from voicebench.agents import TakesReadCalls
 from voicebench.agents.agent_kinds import agent_kind
 from voicebench.agents.pcm_dialect import read_words
 from voicebench.audio.synthetic_voice import synthetic_voice
+from voicebench.calls.agent_events import AgentAudio, AgentEvent, AgentFailed
 from voicebench.calls.call_script import parse_script
 from voicebench.calls.conversation import Manners
 from voicebench.calls.line_sound import line_sound
@@ -150,3 +153,25 @@ def test_an_agent_that_is_never_ready_is_given_up() -> None:
 def test_words_that_cannot_work_are_refused(table: dict[str, object], named: str) -> None:
     with pytest.raises(UsageError, match=named.replace("(", r"\(")):
         read_words(table)
+
+
+def test_a_call_without_a_thread_says_that_it_is_over_when_the_agent_hangs_up() -> None:
+    with served(closes) as url:
+        read = load_settings(None, {"call.url": url, "call.speak_rate": 16_000}).settings
+        with closing(agent_kind(url).open(url, read, lambda _line: None)) as agent:
+            assert isinstance(agent, TakesReadCalls)
+            events: list[AgentEvent] = []
+            call = agent.open_read_call(events.append)
+            names = {thread.name for thread in threading.enumerate()}
+            assert "voicebench-agent" not in names
+            assert not call.wait(0.0)
+            call.hear(np.zeros(agent.sample_rate // 50, dtype=np.int16))
+            assert call.wait(5.0)
+            while call.read():
+                call.wait(5.0)
+            call.hang_up()
+            assert not call.read()
+    heard = sum(event.pcm.size for event in events if isinstance(event, AgentAudio))
+    assert heard == 8000
+    assert isinstance(events[-1], AgentFailed)
+    assert "out of memory" in events[-1].reason

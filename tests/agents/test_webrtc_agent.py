@@ -19,8 +19,8 @@ from voicebench.agents.scripted_agent import AgentScript
 from voicebench.audio.synthetic_voice import synthetic_voice
 from voicebench.calls.agent_events import AgentAudio, AgentEvent, AgentFailed, ReplyComplete
 from voicebench.calls.packet_way import PacketWay
-from voicebench.checks.scripted_agent_server import TimedAgent
 from voicebench.checks.scripted_webrtc_agent import answering_offers
+from voicebench.checks.timed_agent import TimedAgent
 from voicebench.errors import CannotMeasure, EngineError, UsageError
 from voicebench.settings import load_settings
 
@@ -75,9 +75,9 @@ class Counting(TimedAgent):
         call = super().open_call(emit)
         hear = call.hear
 
-        def counted(frame):  # type: ignore[no-untyped-def]
+        def counted(frame, came_ns=None):  # type: ignore[no-untyped-def]
             Counting.heard += 1
-            hear(frame)
+            hear(frame, came_ns)
 
         call.hear = counted  # type: ignore[method-assign]
         return call

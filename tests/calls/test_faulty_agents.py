@@ -60,7 +60,7 @@ class ChangedAgent(ScriptedAgent):
 class EchoingCall(ScriptedAgentCall):
     """Sends back what it hears, 200 ms later."""
 
-    def hear(self, frame: NDArray[np.int16]) -> None:
+    def hear(self, frame: NDArray[np.int16], came_ns: int | None = None) -> None:
         now_ns = self._time.now_ns()
         sound = AgentAudio(0.5 * from_int16(frame), RATE)
         self._time.at(now_ns + 200_000_000, lambda: self._emit(sound))

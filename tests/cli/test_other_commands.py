@@ -152,6 +152,21 @@ def test_selftest_holds_every_transport_to_a_bound(
     assert voicebench("selftest", "--max", "soon").code == 2
 
 
+def test_selftest_shows_the_largest_where_stamps_are_too_few_for_a_p95(
+    voicebench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = selftest.summarize_errors("in process", [0.1] * 18 + [-4.0])
+    assert (few.p95_ms, few.max_ms, few.has_p95) == (4.0, 4.0, False)
+    enough = selftest.summarize_errors("in process", [0.1] * 19 + [-4.0])
+    assert (enough.has_p95, enough.p95_ms < 4.0) == (True, True)
+    monkeypatch.setattr(selftest, "measure_in_process", lambda _turns: few)
+    shown = voicebench("selftest", "--in-process").out
+    assert "4.000*" in shown
+    assert "too few stamps for a p95" in shown
+    monkeypatch.setattr(selftest, "measure_in_process", lambda _turns: enough)
+    assert "*" not in voicebench("selftest", "--in-process").out
+
+
 def test_version_and_unknown_commands(voicebench: Command) -> None:
     assert voicebench("--version").out.startswith("voicebench ")
     assert voicebench("dance").code == 2

@@ -216,7 +216,7 @@ ROOMS = (
     Room(
         "calls.running",
         "calls that are placed: the caller's thread, his voice, and scripts in files",
-        ("agents", "audio", "calls", "engines.tts"),
+        ("agents", "audio", "calls", "engines.tts", "machine"),
     ),
     Room(
         "checks",

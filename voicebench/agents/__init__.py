@@ -39,6 +39,34 @@ class AgentCall(Protocol):
         ...
 
 
+class ReadCall(AgentCall, Protocol):
+    """A call without a thread of its own: the thread that sends the frames reads, too.
+
+    So one thread can drive many calls, and no other thread delays it.
+    """
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when the agent has sent something."""
+        ...
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the agent has sent something, or for ``seconds``; return whether it has."""
+        ...
+
+    def read(self) -> bool:
+        """Emit what has come by now, without waiting; return False if nothing more will come."""
+        ...
+
+
+@runtime_checkable
+class TakesReadCalls(Protocol):
+    """An agent whose calls can do without a thread."""
+
+    def open_read_call(self, emit: EmitAgentEvent) -> ReadCall:
+        """Begin such a call; see `Agent.open_call`."""
+        ...
+
+
 class ManualAgentCall(AgentCall, Protocol):
     """A call whose turns the caller's client ends. ``hear`` may come faster than real time."""
 

@@ -46,7 +46,7 @@ from voicebench.agents.livekit_words import INITIALIZING, STATE, RoomWords
 from voicebench.agents.opus_sound import INAUDIBLE, RATE
 from voicebench.agents.peer_loop import PeerLoop
 from voicebench.agents.webrtc_line import LOOPBACK, CallerTrack, roughen, speak_opus, tap
-from voicebench.calls.agent_events import AgentAudio, AgentEvent, FrameSentLate
+from voicebench.calls.agent_events import AgentAudio, AgentEvent, FrameSent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,7 +117,7 @@ class LiveKitLine:
         if not self._is_over:
             if int(frame.max()) > AUDIBLE:
                 self._words.caller_is_audible()
-            self._loop.call_soon_threadsafe(self._track.add, frame, self._loop.time())
+            self._loop.call_soon_threadsafe(self._track.add, frame)
 
     def close(self) -> None:
         """Close both connections. May be called twice."""
@@ -159,9 +159,7 @@ class LiveKitLine:
             _Peer(target, loopback=loopback, on_state=self._state_changed)
             for target in (SignalTarget.PUBLISHER, SignalTarget.SUBSCRIBER)
         )
-        self._track = CallerTrack(
-            lambda late_s: self._listener.on_event(FrameSentLate(round(late_s * 1e9)))
-        )
+        self._track = CallerTrack(lambda: self._listener.on_event(FrameSent()))
         self._audio = self._publisher.connection.addTransceiver(self._track, direction="sendonly")
         speak_opus(self._audio)
         if self._delays_s is not None:

@@ -141,12 +141,16 @@ class ScriptedAgentCall:
         """Number of the present answer; what an older one scheduled is void."""
         self._playing_until = 0
 
-    def hear(self, frame: NDArray[np.int16]) -> None:
-        """Take 20 ms of the caller."""
-        now_ns = self._time.now_ns()
+    def hear(self, frame: NDArray[np.int16], came_ns: int | None = None) -> None:
+        """Take 20 ms of the caller, which came at ``came_ns``, by default now.
+
+        All that follows is due by the script from that moment on, however late a step of it is.
+        """
+        now_ns = self._time.now_ns() if came_ns is None else came_ns
         with self._lock:
             if self._is_over or not _is_voiced(frame):
                 return
+            now_ns = max(now_ns, self._voice_last + 1)  # two frames may have come together
             if self._voice_began is None or now_ns - self._voice_last > BURST_GAP_NS:
                 self._voice_began = now_ns
                 self._began_into_answer = now_ns < self._playing_until
@@ -154,8 +158,8 @@ class ScriptedAgentCall:
             began = self._voice_began
             is_long = now_ns - began >= _ns(self._script.ignore_s)
             if is_long and self._began_into_answer and now_ns < self._playing_until:
-                answer = self._answer
-                self._time.at(began + _ns(self._script.stop_s), lambda: self._stop(answer))
+                answer, stop_ns = self._answer, max(began + _ns(self._script.stop_s), now_ns)
+                self._time.at(stop_ns, lambda: self._stop(answer, stop_ns))
         self._time.at(now_ns + _ns(self._script.wait_s), lambda: self._end_turn(now_ns))
 
     def hang_up(self) -> None:
@@ -163,37 +167,35 @@ class ScriptedAgentCall:
         with self._lock:
             self._is_over = True
 
-    def _stop(self, answer: int) -> None:
+    def _stop(self, answer: int, at_ns: int) -> None:
         """Take back the rest of ``answer``, unless it has ended or was taken back."""
         with self._lock:
-            if answer != self._answer or self._time.now_ns() >= self._playing_until:
+            if answer != self._answer or at_ns >= self._playing_until:
                 return
             self._answer += 1
             self._playing_until = 0
             self._emit(AgentCleared())
 
     def _end_turn(self, voiced_ns: int) -> None:
+        at_ns = voiced_ns + _ns(self._script.wait_s)
         with self._lock:
-            now_ns = self._time.now_ns()
-            if self._voice_last != voiced_ns or now_ns < self._playing_until:
+            if self._voice_last != voiced_ns or at_ns < self._playing_until:
                 return  # The caller went on, or it was no interruption.
             self._answer += 1
             answer, script = self._answer, self._script
             self._emit(SpeechEndSeen())
-        at_ns = now_ns
         if script.transcript_s is not None:
             at_ns += _ns(script.transcript_s)
             self._later(at_ns, answer, CallerTranscript(TRANSCRIPT))
         at_ns += _ns(script.reply_s)
         self._later(at_ns, answer, ReplyText(REPLY))
-        at_ns += _ns(script.voice_s)
-        self._time.at(at_ns, lambda: self._speak(answer))
+        speaks_ns = at_ns + _ns(script.voice_s)
+        self._time.at(speaks_ns, lambda: self._speak(answer, speaks_ns))
 
-    def _speak(self, answer: int) -> None:
+    def _speak(self, answer: int, start_ns: int) -> None:
         with self._lock:
             if answer != self._answer:
                 return
-            start_ns = self._time.now_ns()
             self._playing_until = start_ns + _ns(self._script.speech_s)
         size = round(PIECE_S * self._rate)
         sent_s = 0.0

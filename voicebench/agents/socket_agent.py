@@ -1,7 +1,8 @@
 """An agent behind a WebSocket, in any dialect.
 
 Each call has a connection of its own, opened before the call's clock begins. The caller's thread
-sends; a thread of the call receives, and emits each event the moment its message is whole.
+sends; a thread of the call receives, and emits each event the moment its message is whole. A call
+that is read by its driver (`voicebench.agents.ReadCall`) has no such thread.
 """
 
 from __future__ import annotations
@@ -57,6 +58,12 @@ class SocketAgent:
 
     def open_call(self, emit: EmitAgentEvent) -> SocketAgentCall:
         """Connect, open the call in the dialect, and begin to receive."""
+        call = self.open_read_call(emit)
+        call.start()
+        return call
+
+    def open_read_call(self, emit: EmitAgentEvent) -> SocketAgentCall:
+        """Connect, and open the call in the dialect; its driver reads."""
         service = SocketService(self._url, self._access, "turn", subprotocol=self._subprotocol)
         dialect = self._dialect()
         try:
@@ -72,7 +79,6 @@ class SocketAgent:
         except BaseException:
             service.drop()
             raise
-        call.start()
         return call
 
     def describe(self) -> dict[str, object]:
@@ -122,8 +128,26 @@ class SocketAgentCall:
                 raise self._service.failure(self._service.quote(str(error))) from None
 
     def start(self) -> None:
-        """Begin to receive."""
+        """Begin to receive, in a thread."""
         self._receiver.start()
+
+    def fileno(self) -> int:
+        """Return the descriptor of the connection."""
+        return self._service.fileno()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until something has come, or for ``seconds``; return whether it has."""
+        return self._service.wait(seconds)
+
+    def read(self) -> bool:
+        """Emit what has come by now; return False if the call is over."""
+        try:
+            for message in self._service.arrived():
+                self._take(message.data)
+        except (ValueError, RemoteError) as error:
+            self._fail_with(error)
+            return False
+        return not self._is_over.is_set()
 
     def hear(self, frame: NDArray[np.int16]) -> None:
         """Send 20 ms of the caller."""
@@ -151,17 +175,17 @@ class SocketAgentCall:
         budget = self._service.wait_budget()
         while not self._is_over.is_set():
             try:
-                message = self._service.receive(budget).data
-                with self._lock:
-                    events = list(self._dialect.take(message))
-            except ValueError as error:
-                self._fail(f"{self._service.shown_url} {self._service.quote(str(error))}")
+                self._take(self._service.receive(budget).data)
+            except (ValueError, RemoteError) as error:
+                self._fail_with(error)
                 return
-            except RemoteError as error:
-                self._fail(str(error))
-                return
-            for event in events:
-                self._handle(event)
+
+    def _take(self, message: str | bytes) -> None:
+        """Emit what a message means. Raises `ValueError` with what is wrong with it."""
+        with self._lock:
+            events = list(self._dialect.take(message))
+        for event in events:
+            self._handle(event)
 
     def _handle(self, event: object) -> None:
         if isinstance(event, Answered):
@@ -180,6 +204,12 @@ class SocketAgentCall:
                 self._service.send(message, budget)
         except RemoteError as error:
             self._fail(str(error))
+
+    def _fail_with(self, error: ValueError | RemoteError) -> None:
+        if isinstance(error, RemoteError):
+            self._fail(str(error))
+        else:
+            self._fail(f"{self._service.shown_url} {self._service.quote(str(error))}")
 
     def _fail(self, reason: str) -> None:
         if not self._is_over.is_set():

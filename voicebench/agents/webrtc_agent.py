@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from voicebench.agents.opus_sound import LOOKAHEAD_MS, RATE
 from voicebench.agents.rtvi import CLIENT_READY, RtviEvents
 from voicebench.agents.webrtc_line import WebRtcLine
-from voicebench.calls.agent_events import AgentAudio, AgentFailed, EmitAgentEvent, FrameSentLate
+from voicebench.calls.agent_events import AgentAudio, AgentFailed, EmitAgentEvent, FrameSent
 from voicebench.calls.packet_way import PacketWay
 from voicebench.remote.connection.access import Access, address_of
 from voicebench.remote.connection.http import HttpService
@@ -106,7 +106,7 @@ class WebRtcCall:
             self._take_sound,
             self._take_text,
             self._fail,
-            lambda late_s: emit(FrameSentLate(round(late_s * 1e9))),
+            lambda: emit(FrameSent()),
             loopback=loopback,
             greeting=CLIENT_READY,
             delays_s=delays_s,

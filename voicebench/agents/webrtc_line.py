@@ -33,38 +33,30 @@ if TYPE_CHECKING:
 
 CHANNEL = "chat"
 PING_S = 1.0
-LATE_S = 0.01
-"""A frame that leaves so much later than it was given away is told of."""
 LOOPBACK = "127.0.0.1"
 
 
 class CallerTrack(MediaStreamTrack):
-    """The caller's frames, encoded when they are sent.
-
-    ``on_late`` gets how late a frame leaves, in seconds, if that is `LATE_S` or more.
-    """
+    """The caller's frames, encoded when they are sent. ``on_sent`` is called for each."""
 
     kind = "audio"
 
-    def __init__(self, on_late: Callable[[float], None]) -> None:
+    def __init__(self, on_sent: Callable[[], None]) -> None:
         super().__init__()
-        self._on_late = on_late
-        self._frames: asyncio.Queue[tuple[NDArray[np.int16], float]] = asyncio.Queue()
+        self._on_sent = on_sent
+        self._frames: asyncio.Queue[NDArray[np.int16]] = asyncio.Queue()
         self._encoder = OpusEncoder()
         self._packets: list[Packet[Any]] = []
 
-    def add(self, frame: NDArray[np.int16], given_s: float) -> None:
-        """Take a frame that was given away at ``given_s``, a time of the event loop."""
-        self._frames.put_nowait((frame, given_s))
+    def add(self, frame: NDArray[np.int16]) -> None:
+        """Take a frame."""
+        self._frames.put_nowait(frame)
 
     async def recv(self) -> Packet[Any]:
         """Return the packet of the next frame, once there is one."""
         while not self._packets:
-            frame, given_s = await self._frames.get()
-            self._packets = self._encoder.packets(frame)
-            late_s = asyncio.get_running_loop().time() - given_s
-            if late_s >= LATE_S:
-                self._on_late(late_s)
+            self._packets = self._encoder.packets(await self._frames.get())
+            self._on_sent()
         return self._packets.pop(0)
 
 
@@ -72,8 +64,8 @@ class WebRtcLine:
     """One connection. All callbacks come from its thread.
 
     ``on_sound`` gets the agent's sound as float32 mono at 48 kHz, ``on_text`` the messages of the
-    data channel, ``on_lost`` what the agent did (a verb and its object) when the call cannot go on,
-    and ``on_late`` by how many seconds a frame left late.
+    data channel, ``on_lost`` what the agent did (a verb and its object) when the call cannot go on.
+    ``on_sent`` is called when a frame of the caller leaves.
     """
 
     def __init__(
@@ -81,7 +73,7 @@ class WebRtcLine:
         on_sound: Callable[[NDArray[np.float32]], None],
         on_text: Callable[[str], None],
         on_lost: Callable[[str], None],
-        on_late: Callable[[float], None],
+        on_sent: Callable[[], None],
         *,
         loopback: bool,
         greeting: str,
@@ -93,7 +85,7 @@ class WebRtcLine:
         """
         self._delays_s = delays_s
         self._on_sound, self._on_text, self._on_lost = on_sound, on_text, on_lost
-        self._on_late = on_late
+        self._on_sent = on_sent
         self._loopback, self._greeting = loopback, greeting
         self._is_over = False
         self._thread = PeerLoop()
@@ -114,7 +106,7 @@ class WebRtcLine:
     def send(self, frame: NDArray[np.int16]) -> None:
         """Send 20 ms: int16 mono at 48 kHz, ``(960,)``. Returns at once."""
         if not self._is_over:
-            self._loop.call_soon_threadsafe(self._track.add, frame, self._loop.time())
+            self._loop.call_soon_threadsafe(self._track.add, frame)
 
     def close(self) -> None:
         """Close the data channel and the connection. May be called twice."""
@@ -129,7 +121,7 @@ class WebRtcLine:
         )
         self._peer.on("connectionstatechange", self._state_changed)
         self._connected: asyncio.Future[None] = self._loop.create_future()
-        self._track = CallerTrack(self._on_late)
+        self._track = CallerTrack(self._on_sent)
         self._audio = self._peer.addTransceiver(self._track, direction="sendrecv")
         speak_opus(self._audio)
         tap(self._audio, self._take_sound, self._lose)

@@ -69,13 +69,12 @@ class ReplyText:
 
 
 @dataclass(frozen=True, slots=True)
-class FrameSentLate:
-    """A frame of the caller left ``late_ns`` after it was given away to be sent: our lateness.
+class FrameSent:
+    """The next frame of the caller leaves now.
 
-    A client that sends in a thread of its own emits it. It is no event of the agent.
+    A client that sends in a thread of its own emits one for each frame, in order, so that the
+    moment is known at which the frame was really sent. It is no event of the agent.
     """
-
-    late_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ AgentEvent = (
     | SpeechEndSeen
     | CallerTranscript
     | ReplyText
-    | FrameSentLate
+    | FrameSent
     | AgentFailed
 )
 

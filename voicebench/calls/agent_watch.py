@@ -106,13 +106,15 @@ class AgentWatch:
         return before > 0 and moment_ns < self.spoken[before - 1][1] + GAP_NS
 
     def _find_audible(self, pcm: np.ndarray, rate: int, start_ns: float) -> None:
+        # Of all steps at once, because this runs between two frames of many callers.
         size = max(1, round(rate * STEP_S))
-        for first in range(0, pcm.size, size):
-            piece = pcm[first : first + size]
-            if float(np.sqrt(np.mean(np.square(piece, dtype=np.float64)))) > AUDIBLE_RMS:
-                begin = start_ns + first * NS_PER_S / rate
-                end = begin + piece.size * NS_PER_S / rate
-                if self._audible and begin - self._audible[-1][1] < 1:
-                    self._audible[-1] = (self._audible[-1][0], end)
-                else:
-                    self._audible.append((begin, end))
+        firsts = np.arange(0, pcm.size, size)
+        power = np.add.reduceat(np.square(pcm, dtype=np.float64), firsts) if pcm.size else firsts
+        sizes = np.minimum(pcm.size - firsts, size)
+        for step in np.flatnonzero(power > sizes * AUDIBLE_RMS**2).tolist():
+            begin = start_ns + step * size * NS_PER_S / rate
+            end = begin + int(sizes[step]) * NS_PER_S / rate
+            if self._audible and begin - self._audible[-1][1] < 1:
+                self._audible[-1] = (self._audible[-1][0], end)
+            else:
+                self._audible.append((begin, end))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ from voicebench.calls.agent_events import (
     AgentAudio,
     AgentCleared,
     CallerTranscript,
-    FrameSentLate,
+    FrameSent,
     ReplyComplete,
     ReplyText,
     SpeechEndSeen,
@@ -63,6 +64,15 @@ class RecordedCall:
     def end_ns(self) -> int:
         """When the last frame was sent."""
         return self.sent_ns[-1] if self.sent_ns else 0
+
+
+def really_sent_ns(given_ns: Sequence[int], events: Iterable[StampedAgentEvent]) -> tuple[int, ...]:
+    """Return when each frame was sent that was given away at ``given_ns``, where that is known.
+
+    The last frames may not have left when the call ended: each leaves after the one before.
+    """
+    sent_ns = [one.at_ns for one in events if isinstance(one.event, FrameSent)]
+    return tuple(accumulate((*sent_ns, *given_ns[len(sent_ns) :]), max))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,12 +178,7 @@ def _late_ns(call: RecordedCall, start_ns: float, end_ns: float) -> int:
     """Return our own worst delay in a part of the call: of a frame, silence included."""
     first, after = bisect_left(call.sent_ns, start_ns), bisect_right(call.sent_ns, end_ns)
     delays = [call.sent_ns[k] - (k + 1) * FRAME_NS for k in range(first, after)]
-    behind = [
-        one.event.late_ns
-        for one in call.events
-        if isinstance(one.event, FrameSentLate) and start_ns <= one.at_ns <= end_ns
-    ]
-    return max([0, *delays, *behind])
+    return max([0, *delays])
 
 
 def _stalled_ms(call: RecordedCall, turn: CallTurn, agent: HeardTrack) -> float:

@@ -60,7 +60,6 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from voicebench.agents import Agent
 from voicebench.agents.livekit_agent import PATH
 from voicebench.agents.livekit_line import LEAVE, RELIABLE
 from voicebench.agents.livekit_token import signed
@@ -85,11 +84,19 @@ from voicebench.calls.agent_events import (
     ReplyText,
     SpeechEndSeen,
 )
-from voicebench.checks.scripted_webrtc_agent import END_S, AgentTrack
+from voicebench.checks.agent_acts import ActKind, ActsOfCall, TakeActs
+from voicebench.checks.scripted_webrtc_agent import (
+    END_S,
+    AgentTrack,
+    PacketArrivals,
+    note_departures,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from voicebench.checks.timed_agent import TimedAgent
 
 KEY, SECRET = "devkey", "secret"
 """What `livekit-server --dev` takes too."""
@@ -115,9 +122,14 @@ class ScriptedRoom:
     """The room of one caller; use its coroutines in one event loop."""
 
     def __init__(
-        self, socket: ServerConnection, claims: Mapping[str, Any], agent: Agent, script: RoomScript
+        self,
+        socket: ServerConnection,
+        claims: Mapping[str, Any],
+        agent: TimedAgent,
+        script: RoomScript,
     ) -> None:
         self._socket, self._agent, self._script = socket, agent, script
+        self.acts = ActsOfCall()
         self._loop = asyncio.get_running_loop()
         self._room = str(claims["video"]["room"])
         self._caller = str(claims["sub"])
@@ -227,6 +239,9 @@ class ScriptedRoom:
         await self._answered.wait()
         while self._to_caller.connectionState != "connected":
             await asyncio.sleep(0.005)
+        # Both go over one transport, which stands since the first offer.
+        assert self._to_caller.sctp is not None
+        note_departures(self._to_caller.sctp.transport.transport, self._track, self.acts)
         sender = self._to_caller.addTrack(self._track)
         sender._stream_id = f"{AGENT_SID}|{TRACK_SID}"
         await self._offer()
@@ -246,32 +261,36 @@ class ScriptedRoom:
 
     async def _hear(self, track: MediaStreamTrack) -> None:
         def emit(event: AgentEvent) -> None:
-            self._loop.call_soon_threadsafe(self._emit, event)
+            kind = self.acts.act_of(event)
+            self._loop.call_soon_threadsafe(self._emit, event, kind, self._agent.due_ns)
 
+        receiver = self._from_caller.getTransceivers()[0].receiver
+        arrivals = PacketArrivals(receiver.transport.transport)
         call = self._agent.open_call(emit)
         try:
             while True:
                 frame: Any = await track.recv()
                 # Both channels of stereo are the same.
                 heard: NDArray[np.int16] = frame.to_ndarray().reshape(-1)[::2]
-                call.hear(heard)
+                call.hear(heard, arrivals.heard_ns(frame.pts))
         except MediaStreamError:
             pass
         finally:
             call.hang_up()
 
-    def _emit(self, event: AgentEvent) -> None:
+    def _emit(self, event: AgentEvent, kind: ActKind | None, due_ns: int) -> None:
         match event:
             case AgentAudio(pcm, _):
                 if self._state != SPEAKING:
                     self._tell_state(SPEAKING)
-                self._track.add(to_int16(pcm))
+                self._track.add(to_int16(pcm), due_ns if kind == "answer" else None)
                 if self._script.sends_out:
                     self._say(SignalResponse(leave=LEAVE.leave))
             case SpeechEndSeen():
                 self._tell_state(THINKING)
             case AgentCleared():
                 self._track.clear()
+                self.acts.add(kind, due_ns, time.perf_counter_ns())
                 self._tell_state(LISTENING)
             case ReplyComplete():
                 self._track.when_sent = partial(self._tell_state, LISTENING)
@@ -393,10 +412,15 @@ def _response(status: HTTPStatus, body: str) -> Response:
 
 
 @contextmanager
-def livekit_rooms(agent: Callable[[], Agent], script: RoomScript | None = None) -> Iterator[str]:
+def livekit_rooms(
+    agent: Callable[[], TimedAgent],
+    script: RoomScript | None = None,
+    took: TakeActs = lambda _acts: None,
+) -> Iterator[str]:
     """Serve rooms on loopback until the context ends; yields the server's URL.
 
-    ``agent`` makes the agent of each room. Its rate must be 48 kHz, for both directions.
+    ``agent`` makes the agent of each room. Its rate must be 48 kHz, for both directions. ``took``
+    gets its acts when the caller has left.
     """
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="voicebench-rooms", daemon=True)
@@ -405,7 +429,9 @@ def livekit_rooms(agent: Callable[[], Agent], script: RoomScript | None = None) 
     async def talk(socket: ServerConnection) -> None:
         claims = claims_of(socket.request) if socket.request else None
         if claims is not None:
-            await ScriptedRoom(socket, claims, agent(), script or RoomScript()).run()
+            room = ScriptedRoom(socket, claims, agent(), script or RoomScript())
+            await room.run()
+            took(room.acts.done)
 
     async def began() -> Any:
         return await serve(talk, "127.0.0.1", 0, process_request=_refusal, compression=None)

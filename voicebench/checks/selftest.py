@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from voicebench.audio.pcm import AudibleRule
-from voicebench.figures.summary import percentile
+from voicebench.figures.summary import carries, percentile
 from voicebench.targets.script import Script
 from voicebench.targets.simulated import Simulated, VirtualClock
 from voicebench.turn.playback import Arrival
@@ -29,13 +29,21 @@ QUICK_TURNS_BESIDE_AN_ENGINE = 10
 
 @dataclass(frozen=True, slots=True)
 class InstrumentError:
-    """The distribution of |recorded - scripted| over all stamps, in milliseconds."""
+    """The distribution of |recorded - scripted| over all stamps, in milliseconds.
+
+    Too few stamps have no 95th percentile: then ``p95_ms`` is the largest.
+    """
 
     transport: str
     stamps: int
     p50_ms: float
     p95_ms: float
     max_ms: float
+
+    @property
+    def has_p95(self) -> bool:
+        """Whether the stamps are enough for a 95th percentile."""
+        return carries(self.stamps, 95)
 
     def keeps(self, limit_ms: float) -> bool:
         """Return whether the 95th percentile is under ``limit_ms``."""
@@ -69,9 +77,9 @@ def stamp_errors_ms(recorded: Timeline, scripted: Timeline) -> list[float]:
 def summarize_errors(transport: str, errors_ms: Sequence[float]) -> InstrumentError:
     """Return the distribution of the errors' sizes."""
     sizes = [abs(error) for error in errors_ms]
-    return InstrumentError(
-        transport, len(sizes), percentile(sizes, 50), percentile(sizes, 95), max(sizes)
-    )
+    largest = max(sizes)
+    p95 = percentile(sizes, 95) if carries(len(sizes), 95) else largest
+    return InstrumentError(transport, len(sizes), percentile(sizes, 50), p95, largest)
 
 
 def _record(target: Simulated) -> Timeline:

@@ -58,7 +58,7 @@ def selftest(
 
     It is recorded time minus scripted time, in this process and over each transport. For a
     transport, another process serves the delays on loopback, and the usual clients measure it. Of
-    calls, response and stop times are compared.
+    calls, response and stop times are compared, less the delay of the scripted agent itself.
 
     Examples:
 
@@ -146,12 +146,14 @@ def _print_table(errors: Sequence[InstrumentError], limit_ms: float | None) -> N
             error.transport,
             str(error.stamps),
             f"{error.p50_ms:.3f}",
-            f"{error.p95_ms:.3f}",
+            f"{error.p95_ms:.3f}" + ("" if error.has_p95 else "*"),
             f"{error.max_ms:.3f}",
             *([] if limit_ms is None else ["✓ kept" if error.keeps(limit_ms) else "✗ missed"]),
         )
     console = Console()
     console.print(Printable(table))
+    if not all(error.has_p95 for error in errors):
+        console.print("* the largest: too few stamps for a p95 (--turns 20 or more)")
     if limit_ms is not None:
         kept = sum(error.keeps(limit_ms) for error in errors)
         bound = form.limit(limit_ms, "ms")

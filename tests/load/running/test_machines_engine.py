@@ -88,9 +88,9 @@ def planned(plan: LoadPlan, before_s: float) -> list[tuple[int, int, str]]:
 
 @pytest.mark.slow
 def test_callers_who_speak_are_divided_among_machines(machines: list[RayMachine]) -> None:
-    with scripted_agent_server(AGENT, "pcm") as url:
+    with scripted_agent_server(AGENT, "pcm") as served:
         kept: list[Timeline] = []
-        engine = MachinesEngine(spoken_tasks(url, METRICS), machines, NEEDS, kept.append)
+        engine = MachinesEngine(spoken_tasks(served.url, METRICS), machines, NEEDS, kept.append)
         with closing(engine.start(spoken_level(4), 1)) as level:
             done = [*level.advance(2.5), *level.drain(0.0, 1.0)]
             state, described = level.client_state(), level.describe()

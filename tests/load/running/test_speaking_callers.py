@@ -34,8 +34,8 @@ RULE = LevelRule(load_gates([*SPOKEN_GATES, "stop.p90 < 400ms"]), 30.0, 0.05)
 
 @pytest.fixture(scope="module")
 def agent() -> Iterator[str]:
-    with scripted_agent_server(AGENT, "pcm") as url:
-        yield url
+    with scripted_agent_server(AGENT, "pcm") as served:
+        yield served.url
 
 
 def engine_for(url: str, kept: list[Timeline]) -> LocalEngine:

@@ -3,7 +3,8 @@
 The caller's frames follow an absolute schedule: frame k leaves 20 ms * (k + 1) after the call's
 begin, however late the one before was. So no delay adds up, and the delay of each frame is known.
 On the real clock the caller has a thread of its own, on one core and, where that is permitted, with
-real-time priority.
+real-time priority. Between two frames it reads what the agent sends, unless the agent has a thread
+for that: an event is stamped by the thread that the system wakes for it.
 """
 
 from __future__ import annotations
@@ -18,17 +19,18 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from voicebench.agents import Agent, AgentCall
+from voicebench.agents import Agent, AgentCall, ReadCall, TakesReadCalls
 from voicebench.audio.pcm import AudibleRule
-from voicebench.calls.agent_events import AgentEvent, AgentFailed
+from voicebench.calls.agent_events import AgentEvent, AgentFailed, FrameSent
 from voicebench.calls.agent_watch import AgentWatch
 from voicebench.calls.call_clock import CallClock
 from voicebench.calls.call_script import CallScript
 from voicebench.calls.conversation import Conversation, Manners, PlayedStep
 from voicebench.calls.heard import StampedAgentEvent
 from voicebench.calls.line_sound import FRAMES_PER_S, LineSound
-from voicebench.calls.recorded_call import FRAME_NS, RecordedCall
+from voicebench.calls.recorded_call import FRAME_NS, NS_PER_S, RecordedCall, really_sent_ns
 from voicebench.errors import VoicebenchError
+from voicebench.machine.processes import hurry_this_thread
 
 FRAME_S = FRAME_NS / 1e9
 """The length of a frame."""
@@ -117,6 +119,8 @@ class PlacedCall:
         self._sent_ns: list[int] = []
         self._events: list[StampedAgentEvent] = []
         self._talk: AgentCall | None = None
+        self.to_read: ReadCall | None = None
+        """Read by the thread that drives the call; None if the agent has a thread for that."""
         self._why_not = ""
         self.start_ns = 0
         """The begin of its first frame, on the clock."""
@@ -129,11 +133,19 @@ class PlacedCall:
         number: int,
         now_ns: Callable[[], int] = time.perf_counter_ns,
         received_ns: Callable[[], int | None] = lambda: None,
+        *,
+        reads: bool = False,
     ) -> PlacedCall:
-        """Dial, and return the call. Raises `voicebench.errors.CannotMeasure`."""
+        """Dial, and return the call. Raises `voicebench.errors.CannotMeasure`.
+
+        ``reads``: the thread that drives the call will read it, where the agent has such calls.
+        """
         call = cls(agent, plan, number, now_ns, received_ns)
         before_ns = now_ns()
-        call._talk = agent.open_call(call._recorder.emit)
+        if reads and isinstance(agent, TakesReadCalls):
+            call._talk = call.to_read = agent.open_read_call(call._recorder.emit)
+        else:
+            call._talk = agent.open_call(call._recorder.emit)
         call._dial_ns = now_ns() - before_ns
         return call
 
@@ -170,6 +182,15 @@ class PlacedCall:
         if not self.is_over and self._talk is not None:
             _send(self._talk.hear, self._silence if frame is None else frame, self._recorder)
 
+    def read_until_due(self) -> None:
+        """Read what the agent sends, until the next frame is due."""
+        while self.to_read is not None:
+            left_ns = self.next_frame_ns - self._now_ns()
+            if left_ns <= 0:
+                return
+            if self.to_read.wait(left_ns / NS_PER_S) and not self.to_read.read():
+                self.to_read = None
+
     def hang_up(self) -> None:
         """End the call."""
         if self._talk is not None:
@@ -187,8 +208,8 @@ class PlacedCall:
             sounds=self._plan.sounds,
             sample_rate=self._agent_rate,
             played=tuple(self._caller.played),
-            sent_ns=tuple(self._sent_ns),
-            events=tuple(self._events),
+            sent_ns=really_sent_ns(self._sent_ns, self._events),
+            events=tuple(one for one in self._events if not isinstance(one.event, FrameSent)),
             failure=self._why_not or self._caller.failure,
             started_at=self._started_at,
             dial_ms=self._dial_ns / 1e6,
@@ -208,13 +229,15 @@ def place_call(agent: Agent, plan: CallPlan, number: int, clock: CallClock) -> R
     Raises `voicebench.errors.CannotMeasure` if dialling fails. What goes wrong later ends the call,
     and the recording says why.
     """
-    call = PlacedCall.dialled(agent, plan, number, clock.now_ns)
-    if isinstance(clock, RealCallClock):
+    is_real = isinstance(clock, RealCallClock)
+    call = PlacedCall.dialled(agent, plan, number, clock.now_ns, reads=is_real)
+    if is_real:
         # Not before: the threads of the agent would inherit both, and compute on one core.
         _prefer_this_thread()
     call.begin(clock.now_ns())
     try:
         while not call.is_over:
+            call.read_until_due()
             clock.wait_until(call.next_frame_ns)
             call.step()
     finally:
@@ -261,10 +284,3 @@ def _prefer_this_thread() -> None:
     with contextlib.suppress(OSError, AttributeError, ValueError):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     hurry_this_thread()
-
-
-def hurry_this_thread() -> None:
-    """Give this thread real-time priority where that is permitted; none that it starts later."""
-    with contextlib.suppress(OSError, AttributeError, ValueError):
-        policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
-        os.sched_setscheduler(0, policy, os.sched_param(1))

@@ -25,10 +25,10 @@ from voicebench.turn.recorder import Unsealed
 from voicebench.turn.timeline import Stamped, Timeline
 
 if TYPE_CHECKING:
-    from voicebench.calls.recorded_call import RecordedCall
     from voicebench.calls.running.placing import CallPlan
     from voicebench.load.reading.read_socket import ReadSocket
     from voicebench.load.reading.read_turn import ReadCascade
+    from voicebench.load.running.packed_call import PackedCall
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,7 @@ class TakenCall:
     call: int
     begun_ns: int
     """The begin of its first frame on the level's clock."""
-    recorded: RecordedCall
-    """Without the sounds, which the task has."""
+    recorded: PackedCall
     is_cut: bool
     """Whether it was going on when the level ended."""
 

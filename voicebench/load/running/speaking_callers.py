@@ -1,9 +1,10 @@
-"""Callers with a voice: one thread sends the frames of all calls of a process.
+"""Callers with a voice: one thread drives all calls of a process.
 
 Each call plays the script, whose lines were rendered once and are shared by all callers. A thread
 a call could not send 50 frames a second for a hundred callers, so one thread goes from call to call
-in the order in which their frames are due. Each call has a receiving thread of its own, which
-stamps what the agent sends.
+in the order in which their frames are due. Between two frames it reads what the agents sent: a
+second thread would have to wait for Python's lock. Only calls over WebRTC have receiving threads of
+their own.
 
 A turn is a step of the script. It is **due** when its last audible sample ought to be sent, by the
 schedule of the call's frames. A call is handed on when it has ended, or when the level ends.
@@ -18,14 +19,18 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from voicebench.agents import Agent
+from voicebench.agents import Agent, ReadCall
 from voicebench.agents.agent_kinds import agent_kind
-from voicebench.calls.running.placing import FRAME_S, PlacedCall, hurry_this_thread
+from voicebench.calls.recorded_call import FRAME_NS
+from voicebench.calls.running.placing import FRAME_S, PlacedCall
 from voicebench.errors import VoicebenchError
 from voicebench.load.call_plan import Call, Population
 from voicebench.load.draws import draws_of
+from voicebench.load.reading.readiness import best_readiness
 from voicebench.load.running.level_clock import LevelClock
 from voicebench.load.running.level_task import ProcessTask, TakenCall
+from voicebench.load.running.packed_call import PackedCall
+from voicebench.machine.processes import hurry_this_thread
 from voicebench.remote.connection import kernel_stamps
 from voicebench.turn.playback import NS_PER_S
 
@@ -34,8 +39,21 @@ DIAL_AHEAD_S = 1.0
 DIALS_AT_ONCE = 4
 STACK_BYTES = 512 << 10
 
+GOLDEN = 0.618_033_988_749_895
+"""Its multiples, modulo 1, are spread evenly, however many there are."""
+
 Give = Callable[[TakenCall], None]
 """Take a call that has ended; waits if the receiver is behind."""
+
+
+def in_phase(start_ns: int, caller: int) -> int:
+    """Return the first moment from ``start_ns`` on at which the frames of a caller may begin.
+
+    Callers who join at even distances would all send at the same few moments of the 20 ms of a
+    frame, one after the other. So each has a moment of his own.
+    """
+    phase_ns = round(caller * GOLDEN % 1 * FRAME_NS)
+    return start_ns + (phase_ns - start_ns) % FRAME_NS
 
 
 class SpeakingCallers:
@@ -87,7 +105,7 @@ class SpeakingCallers:
         """Start the level."""
         self._clock = clock
         self._begun.set()
-        self._start(self._send_frames)
+        self._start(self._drive)
         self._start(self._let_calls_begin)
 
     def open_due_s(self, received: int) -> tuple[float, ...]:
@@ -140,12 +158,14 @@ class SpeakingCallers:
         with self._dialling:
             try:
                 placed = PlacedCall.dialled(
-                    self._agent, self._spoken, call.call + 1, received_ns=kernel_stamps.take
+                    *(self._agent, self._spoken, call.call + 1),
+                    received_ns=kernel_stamps.take,
+                    reads=True,
                 )
             except VoicebenchError as error:
                 placed = PlacedCall.not_answered(self._agent, self._spoken, str(error))
         begins_ns = self._clock.start_ns + round(call.begins_s * NS_PER_S)
-        placed.begin(max(begins_ns, time.perf_counter_ns()))
+        placed.begin(in_phase(max(begins_ns, time.perf_counter_ns()), call.caller))
         with self._lock:
             is_wanted = not self._ended.is_set()
             if is_wanted:
@@ -156,9 +176,22 @@ class SpeakingCallers:
         if not is_wanted:
             placed.hang_up()
 
-    def _send_frames(self) -> None:
-        """Send each frame of each call when it is due, until the level ends."""
+    def _drive(self) -> None:
+        """Send each frame of each call when it is due, and read in between, until the level ends.
+
+        What the agents sent is looked for before each frame.
+        """
         waiting: list[tuple[int, int, PlacedCall]] = []
+        readiness, to_read = best_readiness(), dict[int, ReadCall]()
+
+        def forget(call: ReadCall | None) -> None:
+            if call is not None and to_read.pop(call.fileno(), None) is not None:
+                readiness.forget(call.fileno())
+
+        def read(call: ReadCall) -> None:
+            if not call.read():
+                forget(call)
+
         hurry_this_thread()
         try:
             while not self._ended.is_set():
@@ -166,13 +199,19 @@ class SpeakingCallers:
                     joining, self._joining = self._joining, []
                 for one in joining:
                     heapq.heappush(waiting, one)
+                    if (call := one[2].to_read) is not None:
+                        to_read[call.fileno()] = call
+                        readiness.watch(call.fileno())
+                        read(call)  # it may have read more than it needed when it dialled
                 left_ns = waiting[0][0] - time.perf_counter_ns() if waiting else NS_PER_S
-                if left_ns > 0:
-                    time.sleep(min(left_ns / NS_PER_S, FRAME_S / 4))
+                for fd, _ in readiness.wait(min(max(left_ns / NS_PER_S, 0.0), FRAME_S / 4)):
+                    read(to_read[fd])
+                if not waiting or waiting[0][0] > time.perf_counter_ns():
                     continue
                 _, number, placed = heapq.heappop(waiting)
                 placed.step()
                 if placed.is_over:
+                    forget(placed.to_read)
                     self._start(self._end_call, placed)
                 else:
                     heapq.heappush(waiting, (placed.next_frame_ns, number, placed))
@@ -216,9 +255,8 @@ class SpeakingCallers:
             first = self._numbers + 1
             self._numbers += turns
             self._given[self._numbers] = self._due_s(placed)
-        # The lines are known where it goes.
-        bare = replace(recorded, sounds=())
-        self._give(TakenCall(first, turns, call.caller, call.call, begun_ns, bare, is_cut=is_cut))
+        packed = PackedCall.of(recorded)
+        self._give(TakenCall(first, turns, call.caller, call.call, begun_ns, packed, is_cut=is_cut))
 
     def _due_s(self, placed: PlacedCall) -> tuple[float, ...]:
         begun_s = self._clock.at_s(placed.start_ns)

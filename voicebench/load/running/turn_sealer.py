@@ -13,10 +13,11 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
+from voicebench.audio.pcm import AudibleRule
 from voicebench.calls.agent_events import AgentAudio
 from voicebench.errors import IllegalEvent
 from voicebench.events import TurnFailed
-from voicebench.figures.call_course import answer_ns
+from voicebench.figures.call_course import NS_PER_MS, answer_ns
 from voicebench.figures.metrics import BY_NAME
 from voicebench.load.loaded_turn import LoadedTurn, is_ours, outcome_of
 from voicebench.load.running.client_cores import give_way
@@ -94,7 +95,7 @@ def seal_call_turns(taken: TakenCall, task: ProcessTask) -> Iterator[SealedTurn]
 
     level, spoken = task.level, task.level.spoken
     assert spoken is not None
-    call = replace(taken.recorded, sounds=spoken.sounds)
+    call = taken.recorded.unpacked(tuple(spoken.sounds))
     for number, timeline in enumerate(
         seal_call(call, 1, "load", level.secrets).turns[: taken.turns]
     ):
@@ -107,7 +108,7 @@ def seal_call_turns(taken: TakenCall, task: ProcessTask) -> Iterator[SealedTurn]
         place = LoadPlace(
             *(level.level, taken.caller, taken.call, number, taken.begun_ns + due_ns),
             max(step.spoken_until_ns - due_ns, 0) if not step.skipped else 0,
-            None if step.skipped else lag_of_step(step, call.events),
+            None if step.skipped else lag_of_step(step, call.events, level.rule),
             setup_ns=None if number else round(call.dial_ms * 1e6),
             unfinished=is_open,
             interrupts=step.kind == "interruption",
@@ -117,13 +118,19 @@ def seal_call_turns(taken: TakenCall, task: ProcessTask) -> Iterator[SealedTurn]
         yield _sealed(taken.first + number, kept, place, level)
 
 
-def lag_of_step(step: CallTurn, events: Sequence[StampedAgentEvent]) -> int | None:
+def lag_of_step(
+    step: CallTurn, events: Sequence[StampedAgentEvent], rule: AudibleRule
+) -> int | None:
     """Return the client's lag of a step: from the caller's last sample on, up to the answer.
 
     The sound with which the answer begins counts in any case, because an agent may cut in.
     """
     answered = answer_ns(step)
-    until_ns = step.end_ns if answered is None else answered
+    until_ns = step.end_ns
+    if answered is not None:
+        # The first audible sample is rounded down to a step of the rule, so its sound may be
+        # stamped after it.
+        until_ns = answered + round(2 * rule.hop_ms * NS_PER_MS)
     within = [one for one in events if step.start_ns <= one.at_ns <= until_ns]
     sounds = [one for one in within if isinstance(one.event, AgentAudio)]
     counted = [one for one in within if one.at_ns > step.spoken_until_ns] + sounds[-1:]

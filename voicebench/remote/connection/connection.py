@@ -41,6 +41,8 @@ from voicebench.remote.connection.connecting import (
 from voicebench.remote.connection.response_heads import ResponseHeads
 from voicebench.remote.connection.timeouts import BudgetedTimeout, seconds_left
 
+MOST_FOR_SELECT = 1024
+"""``FD_SETSIZE``: `select.select` takes no descriptor from this number on."""
 _NO_TLS = "took the connection and did not end the TLS handshake"
 _NOTHING_THERE = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _numbers = itertools.count(1)
@@ -102,11 +104,22 @@ class Connection(httpcore.NetworkStream):
 
     def wait(self, seconds: float) -> bool:
         """Wait until there is something to read, or for ``seconds``; tell whether there is."""
-        sock = self.socket
-        if (isinstance(sock, ssl.SSLSocket) and sock.pending() > 0) or _readable(sock):
+        if self.has_pending or _readable(self.socket):
             return True
         self.arrivals += 1
-        return bool(_poll(sock, select.POLLIN, seconds))
+        return bool(_poll(self.socket, select.POLLIN, seconds))
+
+    def wait_exactly(self, seconds: float) -> bool:
+        """Do the same, and end the wait within microseconds: `wait` rounds up to milliseconds."""
+        sock = self.socket
+        if self.has_pending or not 0 <= sock.fileno() < MOST_FOR_SELECT:
+            return self.wait(seconds)
+        return bool(select.select((sock,), (), (), seconds)[0])
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether decrypted bytes are there already, of which the system does not tell."""
+        return isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() > 0
 
     def read_now(self, max_bytes: int) -> bytes | None:
         """Return what is there; None where nothing is, no bytes where the peer hung up."""

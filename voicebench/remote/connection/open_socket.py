@@ -173,6 +173,26 @@ class OpenSocket:
         self._inbox.clear()
         return received
 
+    def wait(self, seconds: float) -> bool:
+        """Wait until there is something to read, or for ``seconds``; return whether there is."""
+        return bool(self._inbox) or self.connection.wait_exactly(seconds)
+
+    def arrived(self) -> list[Incoming]:
+        """Return the messages that have come, without waiting.
+
+        Raises `RemoteError` if there is none, and none will come any more.
+        """
+        with contextlib.suppress(httpcore.WriteTimeout), self._locked():
+            while self._read(PING_INTERVAL_S) and self.connection.has_pending:
+                pass  # under TLS a read brings one record
+        received = list(self._inbox)
+        self._inbox.clear()
+        if not received and self._broken is not None:
+            raise self._broken
+        if not received and self._protocol.state is not State.OPEN:
+            raise self._messages.closed_error()
+        return received
+
     def linger(self, seconds: float) -> None:
         """Set aside what comes within ``seconds``, between two turns."""
         until = time.monotonic() + seconds

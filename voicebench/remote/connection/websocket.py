@@ -141,6 +141,18 @@ class SocketService(Peer):
         """Return the messages that are there already, without waiting."""
         return self._current().received()
 
+    def fileno(self) -> int:
+        """Return the descriptor of the open connection."""
+        return self._current().connection.socket.fileno()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until there is something to read, or for ``seconds``; return whether there is."""
+        return self._current().wait(seconds)
+
+    def arrived(self) -> list[Incoming]:
+        """Return the messages that have come, without waiting. Raises `RemoteError` at the end."""
+        return self._current().arrived()
+
     def greeting(self, seconds: float) -> list[str | bytes]:
         """Return what comes on the open connection within ``seconds``, before any turn."""
         opened = self._current()
