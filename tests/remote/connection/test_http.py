@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import ssl
 import threading
@@ -387,6 +389,25 @@ def test_an_unknown_name_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         made.check()
     assert caught.value.stage == "connect"
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE])
+@pytest.mark.parametrize("step", ["socket", "getaddrinfo"])
+def test_without_a_file_descriptor_the_remedy_is_not_the_servers(
+    step: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*args: object, **kwargs: object) -> object:
+        raise OSError(code, os.strerror(code))
+
+    with serving(hello) as server, service_at(server.url) as made:
+        monkeypatch.setattr(socket, step, none_left)
+        with pytest.raises(RemoteError) as caught:
+            made.check()
+        monkeypatch.undo()
+    assert f"cannot be reached ({os.strerror(code)})" in caught.value.message
+    assert "ulimit -n" in caught.value.remedy
+    assert "server" not in caught.value.remedy
+    assert (caught.value.fault, caught.value.stage) == ("refused", "connect")
 
 
 def test_a_host_with_a_dead_and_a_living_address_is_reached(

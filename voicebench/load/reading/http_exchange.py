@@ -17,6 +17,7 @@ from voicebench.load.reading.http_line import HttpLine
 from voicebench.load.reading.read_log import KeptSound, ReadLog
 from voicebench.load.reading.reading_loop import Timer
 from voicebench.load.reading.turn_extras import Go, at_once
+from voicebench.remote.connection.connecting import reaching_remedy
 from voicebench.remote.connection.timeouts import WaitBudget
 from voicebench.remote.failure import RemoteError
 from voicebench.turn.playback import NS_PER_S
@@ -135,7 +136,7 @@ class HttpExchange:
             self.fail(
                 self._failure(
                     f"cannot be reached ({why})",
-                    "start the server, or correct the URL",
+                    reaching_remedy(why),
                     fault="refused",
                     stage="connect",
                 ),

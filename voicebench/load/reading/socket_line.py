@@ -18,7 +18,7 @@ from websockets.protocol import State
 from voicebench.events import Connected
 from voicebench.load.reading.budget_timer import BudgetTimer
 from voicebench.load.reading.reading_loop import ReadConnection, ReadingLoop, Timer, Where
-from voicebench.remote.connection.connecting import NO_CONNECTION
+from voicebench.remote.connection.connecting import NO_CONNECTION, reaching_remedy
 from voicebench.remote.connection.open_socket import SetAside
 from voicebench.remote.connection.socket_messages import Beginning, SocketMessages
 from voicebench.remote.connection.websocket import NO_HANDSHAKE
@@ -192,8 +192,7 @@ class SocketLine:
         if self._connection is None or protocol is None:
             return
         if self._connection.connect_ns is None:
-            remedy = "start the server, or correct the URL"
-            error = service.refusal(f"cannot be reached ({why})", remedy)
+            error = service.refusal(f"cannot be reached ({why})", reaching_remedy(why))
         elif self._messages is None and not why:
             protocol.receive_eof()
             assert protocol.handshake_exc is not None

@@ -6,6 +6,8 @@ takes its time from the turn.
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import ssl
 import threading
@@ -19,6 +21,8 @@ from voicebench.remote.connection.timeouts import WaitBudget
 from voicebench.remote.failure import RemoteError
 
 NO_CONNECTION = "did not take a connection"
+NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
+"""The errors of a process, or a machine, that may open no further file or connection."""
 _Resolved = list[tuple[Any, ...]]
 
 
@@ -79,9 +83,11 @@ def resolve(address: Address, attempt: ConnectionAttempt) -> _Resolved:
     lookup = threading.Thread(target=look_up, name="voicebench-lookup", daemon=True)
     lookup.start()
     lookup.join(attempt.left_s())
-    if failures:
+    for failure in failures:
+        if isinstance(failure, OSError) and failure.errno in NO_DESCRIPTOR:
+            raise _unreachable(failure, attempt)
         raise attempt.failure(
-            f"cannot be reached: its name is not known ({failures[0]})",
+            f"cannot be reached: its name is not known ({failure})",
             "correct the URL, or check the network",
         )
     if not found:
@@ -113,9 +119,19 @@ def connect_tcp(resolved: _Resolved, attempt: ConnectionAttempt) -> socket.socke
             failure = error
     if isinstance(failure, TimeoutError):
         raise attempt.timeout_error()
-    raise attempt.failure(
-        f"cannot be reached ({cause_of(failure)})", "start the server, or correct the URL"
-    )
+    raise _unreachable(failure, attempt)
+
+
+def _unreachable(failure: OSError | None, attempt: ConnectionAttempt) -> RemoteError:
+    cause = cause_of(failure)
+    return attempt.failure(f"cannot be reached ({cause})", reaching_remedy(cause))
+
+
+def reaching_remedy(cause: str) -> str:
+    """Return what helps if a server cannot be reached for ``cause``, in the system's words."""
+    if cause in {os.strerror(code) for code in NO_DESCRIPTOR}:
+        return "no file descriptor is left here: raise the limit (ulimit -n)"
+    return "start the server, or correct the URL"
 
 
 def tls_failure(attempt: ConnectionAttempt, error: OSError) -> RemoteError:
