@@ -30,25 +30,30 @@ class Steady:
         self.interrupted_at_s = interrupted_at_s
         self.broken_at_s = broken_at_s
         self.broken: tuple[str, ...] = ()
-        self.now_s = 0.0
+        self.at_s = self.until_s = 0.0
         self.drained: tuple[float, float] | None = None
 
     def advance(self, until_s: float) -> Sequence[LoadedTurn]:
+        self.until_s = until_s
         if self.interrupted_at_s is not None and until_s > self.interrupted_at_s:
             raise KeyboardInterrupt
         if self.broken_at_s is not None and until_s > self.broken_at_s:
             self.broken = ("a process of the client failed",)
         found = [
             turn(number / 2, self.first_audio(number / 2), caller=number % 9)
-            for number in range(int(2 * self.now_s), int(2 * until_s))
+            for number in range(int(2 * self.at_s), int(2 * until_s))
             if number / 2 != self.stuck_at_s
         ]
-        self.now_s = until_s
+        self.at_s = until_s
         return found
+
+    def now_s(self) -> float:
+        at_s = self.interrupted_at_s
+        return self.until_s if at_s is None else min(at_s, self.until_s)
 
     def open_due_s(self) -> Sequence[float]:
         stuck = self.stuck_at_s
-        return [stuck] if stuck is not None and stuck < self.now_s else []
+        return [stuck] if stuck is not None and stuck < self.at_s else []
 
     def drain(self, due_before_s: float, at_most_s: float) -> Sequence[LoadedTurn]:
         self.drained = due_before_s, at_most_s
@@ -58,7 +63,7 @@ class Steady:
         return ClientState(broken=self.broken)
 
     def abandon(self) -> Sequence[LoadedTurn]:
-        return [turn(self.now_s, fast(self.now_s))]
+        return [turn(self.at_s, fast(self.at_s))]
 
     def close(self) -> None:
         pass
@@ -126,9 +131,18 @@ def test_ctrl_c_keeps_what_was_taken_so_far() -> None:
     held: HeldFor = hold(Steady(fast, interrupted_at_s=200.0), rule(), TIMES)
     assert held.interrupted
     assert held.turns.n == 2 * 190 + 1
+    # Neither the window nor the price has what was not held of the last block.
+    assert held.ended_s == held.judgement.window.end_s == 200.0
     early: HeldFor = hold(Steady(fast, interrupted_at_s=5.0), rule(), TIMES)
     assert early.interrupted
     assert early.turns.n == 1
+    assert early.ended_s == early.judgement.window.end_s == 5.0
+
+
+def test_a_level_that_is_interrupted_before_it_begins_is_judged_without_a_turn() -> None:
+    held = hold(Steady(fast, interrupted_at_s=-0.5), rule(), TIMES)
+    assert held.interrupted
+    assert 0 < held.ended_s < 0.01
 
 
 @pytest.mark.parametrize("at_s", [5.0, 60.0, 300.0])

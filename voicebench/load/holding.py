@@ -19,6 +19,9 @@ from voicebench.load.loaded_turn import GrowingTurns, LevelTurns, LoadedTurn
 from voicebench.load.steadiness import STEADY_BLOCKS as BLOCKS_TO_BE_STEADY
 from voicebench.load.steadiness import block_means, edges_of, has_trend, steady_from
 
+SHORTEST_S = 0.001
+"""A level that was interrupted before it began was held for so long: no window is empty."""
+
 
 class HeldLevel(Protocol):
     """A level that an engine has started; its clock is 0 at the start."""
@@ -29,6 +32,10 @@ class HeldLevel(Protocol):
         Returns at once if the client's side failed (`ClientState.broken`). Raises
         `KeyboardInterrupt`; the finished turns come with the next call.
         """
+        ...
+
+    def now_s(self) -> float:
+        """Return the moment on the level's clock."""
         ...
 
     def open_due_s(self) -> Sequence[float]:
@@ -142,6 +149,8 @@ class _Holding:
                 pass
             return self._end(self._window(), self._times.drain_s)
         except KeyboardInterrupt:
+            # The block that it was in the middle of has not been held.
+            self._now_s = min(self._now_s, max(self._held.now_s(), SHORTEST_S))
             self._taken.add(self._held.abandon())
             judged = self._judged(self._turns(), self._window())
             steady = self._start_s is not None

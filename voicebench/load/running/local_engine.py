@@ -81,6 +81,10 @@ class LocalLevel:
         self._state = self._watch.look()
         return self._taken()
 
+    def now_s(self) -> float:
+        """Return the moment on the level's clock."""
+        return self._clock.now_s()
+
     def open_due_s(self) -> Sequence[float]:
         """Return the due moments of the turns that have started and not come back."""
         return self._processes.open_due_s()

@@ -101,6 +101,10 @@ class MachinesLevel:
             self._receive(min(left_s, POLL_S))
         return self._taken()
 
+    def now_s(self) -> float:
+        """Return the moment on the level's clock."""
+        return self._clock.now_s()
+
     def open_due_s(self) -> Sequence[float]:
         """Return the due moments of the turns that had started and not come back."""
         return [due_s for one in self._members for due_s in one.last.open_due_s]

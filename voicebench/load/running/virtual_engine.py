@@ -107,6 +107,10 @@ class VirtualLevel:
         done, self._done = self._done, []
         return done
 
+    def now_s(self) -> float:
+        """Return the moment on the level's clock."""
+        return self._now_s
+
     def open_due_s(self) -> Sequence[float]:
         """Return the due moments of the turns that wait or are answered."""
         return list(self._open.values())

@@ -215,7 +215,7 @@ def _held_s(level: RecordedLevel) -> float:
 
 
 def _minutes(at_s: float) -> Text:
-    return Text(f"{at_s / 60:.1f}")
+    return Text(f"{at_s / 60:.{1 if at_s >= 60 else 2}f}")
 
 
 def load_final_line(run: LoadRun) -> str:
