@@ -115,6 +115,8 @@ def test_a_search_is_compared_with_its_baseline(voicebench: Command, search: Pat
     document = json.loads(ran.out)
     assert document["baseline"]["capacity"] == document["capacity"]
     assert "against the baseline" in document["why"]
+    ran = voicebench("baseline", "show", "search", "--results", str(results))
+    assert (ran.code, ran.out) == (0, f"{results}/baseline/search.capacity\n")
     assert voicebench("verify", document["folder"]).code == 0
 
 

@@ -110,3 +110,17 @@ def test_a_page_is_written_by_its_suffix_and_never_into_a_terminal(
     ran = voicebench("report", "latest", "-f", "html")
     assert ran.code == 2
     assert "-o report.html" in ran.err
+
+
+def test_all_baselines_of_a_name_are_shown(voicebench: Command, tmp_path: Path) -> None:
+    shown = ("baseline", "show", "a", "--results", str(tmp_path))
+    ran = voicebench(*shown)
+    assert (ran.code, ran.out) == (2, "")
+    assert "no baseline is set for 'a'" in ran.err
+    kept = [tmp_path / "baseline" / name for name in ("a", "a.capacity", "a.load")]
+    for folder in kept[1:]:
+        folder.mkdir(parents=True)
+    assert voicebench(*shown).out.splitlines() == [str(folder) for folder in kept[1:]]
+    kept[0].mkdir()
+    (kept[0] / "turns.jsonl").touch()
+    assert voicebench(*shown).out.splitlines() == [str(folder) for folder in kept]

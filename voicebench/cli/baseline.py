@@ -52,10 +52,18 @@ def show(
     results: ResultsFolder,
     name: Annotated[str, typer.Argument(help="Name of the runs.")] = "default",
 ) -> None:
-    """Print the folder of the baseline of a name.
+    """Print the folders of the baselines of a name, one a line.
+
+    First that of `run`; then those of its searches for capacity (`NAME.capacity`) and of its levels
+    (`NAME.load`), where they are set.
 
     Example: voicebench baseline show
     """
-    from voicebench.results.baseline import find_baseline
+    from voicebench.load.recorded.load_baseline import kept_load_baselines
+    from voicebench.results.baseline import find_baseline, is_baseline_set
 
-    print_path(find_baseline("set", results, name))
+    of_load = kept_load_baselines(results, name)
+    if is_baseline_set(results, name) or not of_load:
+        print_path(find_baseline("set", results, name))
+    for folder in of_load:
+        print_path(folder)

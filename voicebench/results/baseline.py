@@ -50,14 +50,18 @@ def find_baseline(wanted: str, results: Path, name: str) -> Path:
     if sprint is not None:
         return _of_sprint(results, int(sprint["number"]), name)
     if wanted == "set":
-        folder = results / FOLDER / name
-        if not (folder / TURNS).is_file():
+        if not is_baseline_set(results, name):
             raise ResultsError(
                 f"no baseline is set for {name!r} in {results}",
                 "set one with `voicebench baseline set RESULT`",
             )
-        return folder
+        return results / FOLDER / name
     return find_result(Path(wanted), results)
+
+
+def is_baseline_set(results: Path, name: str) -> bool:
+    """Return whether ``voicebench baseline set`` keeps a run of this name."""
+    return (results / FOLDER / name / TURNS).is_file()
 
 
 def read_baseline(

@@ -102,6 +102,12 @@ def set_load_baseline(result: Path, results: Path) -> Path:
     return copied_as_baseline(run.path, results, f"{run.name}.{run.kind}")
 
 
+def kept_load_baselines(results: Path, name: str) -> list[Path]:
+    """Return the folders of the baselines that are set for the runs under load of a name."""
+    folders = [results / FOLDER / f"{name}.{kind}" for kind in WHAT]
+    return [folder for folder in folders if folder.is_dir()]
+
+
 def why_no_baseline(run: LoadRun) -> str:
     """Return why a run cannot be a baseline; empty if it can."""
     if run.final.word.is_obstacle:
