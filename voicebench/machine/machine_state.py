@@ -12,7 +12,7 @@ import ctypes
 import gc
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -91,7 +91,7 @@ def read_counters() -> Counters:
     """Return the system's counters."""
     return Counters(
         at_s=time.perf_counter(),
-        busy_s=_busy_s(),
+        busy_s=busy_s(usable_core_numbers()),
         own_s=time.process_time(),
         quota_ms=_quota_ms(),
         throttled=_throttle_count(),
@@ -120,17 +120,17 @@ def foreign_gpu_processes() -> int | None:
     return len(listed - {os.getpid()}) if os.getpid() in listed or not listed else None
 
 
-def _busy_s() -> float | None:
-    """Return how long all processes together kept this process's cores busy."""
+def busy_s(cores: Iterable[int]) -> float | None:
+    """Return how long all processes together kept ``cores`` busy; None if unknown."""
     import psutil
 
     try:
         times = psutil.cpu_times(percpu=True)
     except (OSError, RuntimeError, NotImplementedError):
         return None
-    cores = [times[core] for core in usable_core_numbers() if core < len(times)]
+    known = [times[core] for core in cores if core < len(times)]
     return float(
-        sum(sum(core) - core.idle - getattr(core, "iowait", 0.0) - _guest(core) for core in cores)
+        sum(sum(core) - core.idle - getattr(core, "iowait", 0.0) - _guest(core) for core in known)
     )
 
 

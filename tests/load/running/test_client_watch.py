@@ -12,7 +12,9 @@ from contextlib import contextmanager
 import pytest
 from loopback import closed_port
 
+from voicebench.load.running.client_cores import away_from
 from voicebench.load.running.client_watch import ClientWatch
+from voicebench.machine.environment import usable_core_numbers
 
 BUSY = """
 import os, socket, sys
@@ -22,6 +24,8 @@ print(listener.getsockname()[1], flush=True)
 while True:
     pass
 """
+
+WORK = "import time\nwhile time.process_time() < {}: pass"
 
 
 @contextmanager
@@ -59,6 +63,25 @@ def test_the_client_is_as_busy_as_its_client_process() -> None:
     assert other.busiest_core < state.busiest_core
     assert state.foreign is not None
     assert 0.0 <= state.foreign <= 1.0
+
+
+@pytest.mark.skipif(len(usable_core_numbers()) < 2, reason="the parent has no core to move to")
+@pytest.mark.parametrize("is_away", [False, True], ids=["any core", "off the client's core"])
+def test_another_program_is_seen_also_while_the_parent_keeps_off_the_clients_cores(
+    is_away: bool,
+) -> None:
+    cores = len(usable_core_numbers())
+    kept_free = usable_core_numbers()[-1:] if is_away else []
+    used_s = 0.5
+    watch = ClientWatch([(os.getpid(),)], ())
+    began = time.perf_counter()
+    with away_from(kept_free):
+        subprocess.run([sys.executable, "-c", WORK.format(used_s)], check=True)
+        foreign = watch.look().foreign
+    elapsed = time.perf_counter() - began
+    assert foreign is not None
+    # It used more, because Python had to start; and the counters have steps of 10 ms.
+    assert foreign * elapsed * cores >= used_s - 0.05
 
 
 def test_foreign_load_is_unknown_beside_a_server_whose_process_is_unknown() -> None:
