@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from livekit.protocol.models import DataPacket, DataStream, Transcription, TranscriptionSegment
 from loopback import Peer, closed_port, serving
+from odd_agents import ANSWERING_AT_ONCE, FrameCountingAgent, LeavingAgent
 
 from voicebench.agents import SendsPackets
 from voicebench.agents.agent_kinds import agent_kind
@@ -134,18 +135,6 @@ def test_a_server_of_web_pages_is_named() -> None:
         dial(server.url.replace("http", "ws", 1))
 
 
-class Leaving(TimedAgent):
-    """An agent that leaves the room when it has begun to answer."""
-
-    def open_call(self, emit):  # type: ignore[no-untyped-def]
-        def change(event: AgentEvent) -> None:
-            emit(event)
-            if isinstance(event, AgentAudio):
-                emit(AgentFailed("its process ended"))
-
-        return super().open_call(change)
-
-
 def spoken_to(url: str, *, seconds: float = 3.0) -> list[AgentEvent]:
     """Speak for 200 ms, and return what came until the call failed or ``seconds`` were over."""
     events: list[AgentEvent] = []
@@ -179,10 +168,7 @@ def reasons(events: list[AgentEvent]) -> list[str]:
 
 
 def test_an_agent_that_leaves_in_mid_word_is_named() -> None:
-    def leaving() -> TimedAgent:
-        return Leaving(AgentScript(wait_s=0.06, reply_s=0, voice_s=0, speech_s=1.0), RATE)
-
-    with livekit_rooms(leaving) as url:
+    with livekit_rooms(lambda: LeavingAgent(ANSWERING_AT_ONCE, RATE)) as url:
         events = spoken_to(url)
     assert reasons(events) == [f"{url}{PATH} says that the agent '{AGENT}' left the room"]
 
@@ -206,26 +192,9 @@ def test_an_answer_to_the_end_is_heard_and_complete() -> None:
     assert said == "This is a simulated answer."  # which came twice, as some agents send it
 
 
-class Counting(TimedAgent):
-    """An agent that counts the frames that it hears."""
-
-    heard = 0
-
-    def open_call(self, emit):  # type: ignore[no-untyped-def]
-        call = super().open_call(emit)
-        hear = call.hear
-
-        def counted(frame, came_ns=None):  # type: ignore[no-untyped-def]
-            Counting.heard += 1
-            hear(frame, came_ns)
-
-        call.hear = counted  # type: ignore[method-assign]
-        return call
-
-
 def test_packets_that_the_script_loses_are_not_heard() -> None:
-    sent = 60
-    with livekit_rooms(lambda: Counting(AgentScript(), RATE)) as url:
+    sent, counting = 60, FrameCountingAgent(AgentScript(), RATE)
+    with livekit_rooms(lambda: counting) as url:
         address = f"livekit+{url}"
         with closing(agent_kind(address).open(address, settings(), lambda _line: None)) as agent:
             assert isinstance(agent, SendsPackets)
@@ -236,7 +205,7 @@ def test_packets_that_the_script_loses_are_not_heard() -> None:
                 call.hear(np.zeros(RATE // 50, dtype=np.int16))
                 time.sleep(0.02)
             call.hang_up()
-    assert 0 < Counting.heard < 0.8 * sent
+    assert 0 < counting.heard < 0.8 * sent
 
 
 def test_the_missing_extra_is_one_line_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:

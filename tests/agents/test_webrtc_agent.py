@@ -10,6 +10,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 from loopback import Peer, closed_port, serving
+from odd_agents import ANSWERING_AT_ONCE, FrameCountingAgent, LeavingAgent
 
 from voicebench.agents import SendsPackets
 from voicebench.agents.agent_kinds import agent_kind
@@ -17,10 +18,9 @@ from voicebench.agents.opus_sound import RATE, OpusEncoder, OpusSound
 from voicebench.agents.rtvi import RtviEvents
 from voicebench.agents.scripted_agent import AgentScript
 from voicebench.audio.synthetic_voice import synthetic_voice
-from voicebench.calls.agent_events import AgentAudio, AgentEvent, AgentFailed, ReplyComplete
+from voicebench.calls.agent_events import AgentEvent, AgentFailed, ReplyComplete
 from voicebench.calls.packet_way import PacketWay
 from voicebench.checks.scripted_webrtc_agent import answering_offers
-from voicebench.checks.timed_agent import TimedAgent
 from voicebench.errors import CannotMeasure, EngineError, UsageError
 from voicebench.settings import load_settings
 
@@ -66,27 +66,10 @@ def test_the_missing_extra_is_one_line_with_its_command(monkeypatch: pytest.Monk
     assert "voicebench-latency[webrtc]" in refused.value.remedy
 
 
-class Counting(TimedAgent):
-    """An agent that counts the frames that it hears."""
-
-    heard = 0
-
-    def open_call(self, emit):  # type: ignore[no-untyped-def]
-        call = super().open_call(emit)
-        hear = call.hear
-
-        def counted(frame, came_ns=None):  # type: ignore[no-untyped-def]
-            Counting.heard += 1
-            hear(frame, came_ns)
-
-        call.hear = counted  # type: ignore[method-assign]
-        return call
-
-
 def test_packets_that_the_script_loses_are_not_heard() -> None:
-    sent = 60
+    sent, counting = 60, FrameCountingAgent(AgentScript(), RATE)
     with (
-        answering_offers(lambda: Counting(AgentScript(), RATE)) as url,
+        answering_offers(lambda: counting) as url,
         closing(agent_kind(url).open(url, SETTINGS, lambda _line: None)) as agent,
     ):
         assert isinstance(agent, SendsPackets)
@@ -97,23 +80,10 @@ def test_packets_that_the_script_loses_are_not_heard() -> None:
             call.hear(np.zeros(RATE // 50, dtype=np.int16))
             time.sleep(0.02)
         call.hang_up()
-    assert 0 < Counting.heard < 0.8 * sent
-
-
-class HangingUp(TimedAgent):
-    """An agent that closes the connection when it has begun to answer."""
-
-    def open_call(self, emit):  # type: ignore[no-untyped-def]
-        def change(event: AgentEvent) -> None:
-            emit(event)
-            if isinstance(event, AgentAudio):
-                emit(AgentFailed("its process ended"))
-
-        return super().open_call(change)
+    assert 0 < counting.heard < 0.8 * sent
 
 
 def test_an_agent_that_closes_in_mid_word_is_named_and_the_channel_is_closed() -> None:
-    script = AgentScript(wait_s=0.06, reply_s=0, voice_s=0, speech_s=1.0)
     failed = threading.Event()
     reasons: list[str] = []
 
@@ -123,7 +93,7 @@ def test_an_agent_that_closes_in_mid_word_is_named_and_the_channel_is_closed() -
             failed.set()
 
     with (
-        answering_offers(lambda: HangingUp(script, RATE)) as url,
+        answering_offers(lambda: LeavingAgent(ANSWERING_AT_ONCE, RATE)) as url,
         closing(agent_kind(url).open(url, SETTINGS, lambda _line: None)) as agent,
     ):
         call = agent.open_call(take)

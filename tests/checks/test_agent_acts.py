@@ -99,12 +99,16 @@ class LateTime:
         """Do all that is due, and return when each action was due."""
         done = []
         while self.due:
-            self.due.sort()
-            at_ns, _, action = self.due.pop(0)
-            self.now = max(self.now, at_ns) + 7 * MS
-            done.append(at_ns)
-            action()
+            done.append(self.step())
         return done
+
+    def step(self) -> int:
+        """Do what is due first, and return when that was."""
+        self.due.sort()
+        at_ns, _, action = self.due.pop(0)
+        self.now = max(self.now, at_ns) + 7 * MS
+        action()
+        return at_ns
 
 
 def test_no_delay_of_a_scripted_agent_adds_up_and_frames_may_come_together() -> None:
@@ -120,6 +124,34 @@ def test_no_delay_of_a_scripted_agent_adds_up_and_frames_may_come_together() -> 
     # End of turn, text, sound, and the end of the sound: by the script, from the frame on.
     assert due_ms[-3:] == [1230, 1270, 1295]
     assert isinstance(seen[-2], AgentAudio)
+
+
+def test_a_turn_does_not_end_while_frames_of_the_caller_wait_to_be_read() -> None:
+    script = AgentScript(wait_s=0.2, reply_s=0, voice_s=0, speech_s=0.1)
+    clock, seen = LateTime(), list[AgentEvent]()
+    call = ScriptedAgent(script, clock, RATE).open_call(seen.append)
+    voiced, silent = np.full(RATE // 50, 3000, np.int16), np.zeros(RATE // 50, np.int16)
+    call.hear(voiced, 1000 * MS)
+    # The agent stood still. Two voiced frames came meanwhile, and nobody has read them yet.
+    clock.now = 1230 * MS
+    clock.step()
+    call.hear(voiced, 1020 * MS)
+    call.hear(voiced, 1040 * MS)
+    for at_ms in range(1060, 1260, 20):
+        call.hear(silent, at_ms * MS)
+    due_ms = [round(at_ns / MS) for at_ns in clock.run()]
+    assert sum(isinstance(event, SpeechEndSeen) for event in seen) == 1
+    assert {1240, 1265} <= set(due_ms)  # the sound, and its end
+
+
+def test_a_caller_who_sends_no_more_is_answered_all_the_same() -> None:
+    script = AgentScript(wait_s=0.2, reply_s=0, voice_s=0, speech_s=0.1)
+    clock, seen = LateTime(), list[AgentEvent]()
+    call = ScriptedAgent(script, clock, RATE).open_call(seen.append)
+    call.hear(np.full(RATE // 50, 3000, np.int16), 1000 * MS)
+    clock.run()
+    assert any(isinstance(event, AgentAudio) for event in seen)
+    assert 1700 * MS <= clock.now < 1800 * MS
 
 
 def test_an_agent_hears_a_frame_when_it_came_and_not_when_it_was_read() -> None:

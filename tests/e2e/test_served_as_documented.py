@@ -13,6 +13,7 @@ import httpx
 import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
+from served_process import served_models
 
 from voicebench.audio.pcm import AudibleRule, first_audible_sample
 from voicebench.audio.wav import WavStream
@@ -31,14 +32,8 @@ pytestmark = [pytest.mark.models, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    command = [sys.executable, "-m", "voicebench", "serve", "--port", "0", "--json", "--quiet"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield json.loads(process.stdout.readline())["url"]
-        finally:
-            process.terminate()
-            assert process.wait(30) == 0
+    with served_models() as url:
+        yield url
 
 
 def typed(command: str, url: str, folder: Path) -> bytes:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +11,7 @@ import numpy as np
 import pytest
 from chromium import launched, needs_chromium
 from playwright.sync_api import expect
+from served_process import served_models
 
 from voicebench.audio.pcm import to_int16
 from voicebench.calls.running.line_rendering import SPOKEN_RATE, open_line_voice
@@ -28,15 +26,8 @@ pytestmark = [pytest.mark.models, pytest.mark.slow, needs_chromium]
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    command = [sys.executable, "-m", "voicebench", "serve", "--ears"]
-    command += ["--port", "0", "--json", "--quiet"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield json.loads(process.stdout.readline())["url"]
-        finally:
-            process.terminate()
-            assert process.wait(30) == 0
+    with served_models("--ears") as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Our own server in a process of its own, which plays a script."""
+"""Our own server in a process of its own, which plays a script or serves the embedded models."""
 
 from __future__ import annotations
 
@@ -57,3 +57,16 @@ def served_process(script: str, *options: str, port: int = 0) -> Iterator[Served
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+@contextmanager
+def served_models(*options: str) -> Iterator[str]:
+    """Serve the embedded models on a free port; yield the URL. Its end must be clean."""
+    command = [sys.executable, "-m", "voicebench", "serve", "--port", "0", "--json", "--quiet"]
+    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield json.loads(process.stdout.readline())["url"]
+        finally:
+            process.terminate()
+            assert process.wait(30) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -126,19 +127,15 @@ class SocketKind:
         return SocketAgent(agent, _dialect(api, settings), _access(api, settings), name=api)
 
 
-class WebRtcKind:
-    """``http://…``: an offer of WebRTC is posted there (`voicebench.agents.webrtc_agent`)."""
+class _OverWebRtc(ABC):
+    """The common part of the agents whose sound goes over WebRTC."""
 
-    example = "http://127.0.0.1:7860/api/offer"
+    extra: str
     has_packets = True
 
-    def takes(self, agent: str) -> bool:
-        """Return whether it is a URL of HTTP."""
-        return agent.startswith(("http://", "https://"))
-
     def check(self, agent: str, settings: Settings) -> None:
-        """Raise `UsageError` for a URL or a key that cannot be used, or without the extra."""
-        require("webrtc")
+        """Raise `UsageError` for words or secrets that cannot be used, or without the extra."""
+        require(self.extra)
         self.open(agent, settings, lambda _line: None).close()
 
     def reach(self, agent: str, settings: Settings) -> None:
@@ -146,6 +143,21 @@ class WebRtcKind:
         if settings.wire.preflight:
             with closing(self.open(agent, settings, lambda _line: None)) as opened:
                 opened.open_call(lambda _event: None).hang_up()
+
+    @abstractmethod
+    def open(self, agent: str, settings: Settings, say: Callable[[str], None]) -> Agent:
+        """Return the agent; it connects with its first call."""
+
+
+class WebRtcKind(_OverWebRtc):
+    """``http://…``: an offer of WebRTC is posted there (`voicebench.agents.webrtc_agent`)."""
+
+    example = "http://127.0.0.1:7860/api/offer"
+    extra = "webrtc"
+
+    def takes(self, agent: str) -> bool:
+        """Return whether it is a URL of HTTP."""
+        return agent.startswith(("http://", "https://"))
 
     def open(self, agent: str, settings: Settings, say: Callable[[str], None]) -> Agent:
         """Return the agent; it connects with its first call."""
@@ -156,26 +168,15 @@ class WebRtcKind:
         return WebRtcAgent(agent, access_to(settings.call, settings))
 
 
-class LiveKitKind:
+class LiveKitKind(_OverWebRtc):
     """``livekit+wss://…``: a room of LiveKit is joined (`voicebench.agents.livekit_agent`)."""
 
     example = "livekit+ws://127.0.0.1:7880"
-    has_packets = True
+    extra = "livekit"
 
     def takes(self, agent: str) -> bool:
         """Return whether it is the URL of a WebSocket behind the name of LiveKit."""
         return agent.startswith(("livekit+ws://", "livekit+wss://"))
-
-    def check(self, agent: str, settings: Settings) -> None:
-        """Raise `UsageError` for a URL or a token that cannot be used, or without the extra."""
-        require("livekit")
-        self.open(agent, settings, lambda _line: None).close()
-
-    def reach(self, agent: str, settings: Settings) -> None:
-        """Call, and hang up."""
-        if settings.wire.preflight:
-            with closing(self.open(agent, settings, lambda _line: None)) as opened:
-                opened.open_call(lambda _event: None).hang_up()
 
     def open(self, agent: str, settings: Settings, say: Callable[[str], None]) -> Agent:
         """Return the agent; it joins a room with its first call."""

@@ -7,7 +7,6 @@ is reached over a WebSocket (``/rtc``); sound goes over WebRTC (`voicebench.agen
 from __future__ import annotations
 
 import contextlib
-import itertools
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,10 +16,8 @@ from livekit.protocol.rtc import SignalRequest, SignalResponse
 
 from voicebench.agents.livekit_line import LEAVE, LiveKitLine, RoomListener
 from voicebench.agents.livekit_token import RoomTokens
-from voicebench.agents.opus_sound import LOOKAHEAD_MS, RATE
-from voicebench.agents.webrtc_agent import is_loopback
+from voicebench.agents.opus_agent import OpusAgent, is_loopback
 from voicebench.calls.agent_events import AgentEvent, AgentFailed, EmitAgentEvent
-from voicebench.calls.packet_way import PacketWay
 from voicebench.errors import VoicebenchError
 from voicebench.remote.connection.access import Access, address_of
 from voicebench.remote.connection.timeouts import Timeouts
@@ -43,13 +40,12 @@ SEND_S = 2.0
 JOIN_S = 2.0
 
 
-class LiveKitAgent:
+class LiveKitAgent(OpusAgent):
     """Takes calls in rooms of the server at ``livekit+ws://…`` or ``livekit+wss://…``."""
-
-    sample_rate = RATE
 
     def __init__(self, url: str, access: Access, call: CallSettings) -> None:
         """Raise `voicebench.errors.UsageError` for a URL or a token that cannot be used."""
+        super().__init__()
         base = url.removeprefix(PREFIX)
         self._loopback = is_loopback(address_of(base, "ws", "wss").host)
         self._url = f"{base.partition('?')[0].rstrip('/')}{PATH}?{QUERY}"
@@ -59,18 +55,11 @@ class LiveKitAgent:
         self._ready_s = access.timeouts.first_byte_s
         self._tokens = RoomTokens(call)
         self._peer = SocketService(self._url, self._tokens.next_access(self._access), "turn")
-        self.packets = PacketWay()
-        self._calls = itertools.count(1)
 
     def open_call(self, emit: EmitAgentEvent) -> LiveKitCall:
         """Join a room, and return when its agent can be spoken to."""
         service = SocketService(self._url, self._tokens.next_access(self._access), "turn")
-        call = LiveKitCall(
-            service,
-            emit,
-            loopback=self._loopback,
-            delays_s=None if self.packets.is_clean else self.packets.delays_s(next(self._calls)),
-        )
+        call = LiveKitCall(service, emit, loopback=self._loopback, delays_s=self._next_delays_s())
         try:
             call.join(self._ready_s)
         except BaseException:
@@ -80,16 +69,7 @@ class LiveKitAgent:
 
     def describe(self) -> dict[str, object]:
         """Return what a reader of the results must know."""
-        return {
-            "agent": "livekit",
-            "url": self._peer.shown_url,
-            "sample_rate": RATE,
-            "codec": "opus",
-            "codec_delay_ms": LOOKAHEAD_MS,
-            "jitter_buffer_ms": 0,
-            "packet_loss": self.packets.loss,
-            "packet_jitter_ms": self.packets.jitter_ms,
-        } | self._peer.access.describe()
+        return self._described("livekit", self._peer)
 
     def close(self) -> None:
         """Do nothing: each call closes its own connections."""

@@ -12,21 +12,13 @@ package livekit-protocol.)
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aiortc import (
-    RTCBundlePolicy,
-    RTCConfiguration,
     RTCDataChannel,
-    RTCDtlsTransport,
-    RTCIceCandidate,
-    RTCPeerConnection,
-    RTCSessionDescription,
 )
-from aiortc.sdp import candidate_from_sdp
 from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackSource, TrackType
 from livekit.protocol.rtc import (
     AddTrackRequest,
@@ -42,10 +34,11 @@ from livekit.protocol.rtc import (
     UpdateSubscription,
 )
 
+from voicebench.agents.livekit_peer import RoomPeer, candidate_in
 from voicebench.agents.livekit_words import INITIALIZING, STATE, RoomWords
 from voicebench.agents.opus_sound import INAUDIBLE, RATE
 from voicebench.agents.peer_loop import PeerLoop
-from voicebench.agents.webrtc_line import LOOPBACK, CallerTrack, roughen, speak_opus, tap
+from voicebench.agents.webrtc_line import CallerTrack, roughen, speak_opus, tap
 from voicebench.calls.agent_events import AgentAudio, AgentEvent, FrameSent
 
 if TYPE_CHECKING:
@@ -57,7 +50,6 @@ RELIABLE = "_reliable"
 PING_S = 5.0
 """How often the server is told that we are there, if it does not say."""
 MOST_PARTICIPANTS = 100
-MOST_CANDIDATES = 100
 AUDIBLE = round(INAUDIBLE * 32768)
 
 
@@ -156,8 +148,7 @@ class LiveKitLine:
 
     async def _prepare(self, loopback: bool) -> None:
         self._publisher, self._subscriber = (
-            _Peer(target, loopback=loopback, on_state=self._state_changed)
-            for target in (SignalTarget.PUBLISHER, SignalTarget.SUBSCRIBER)
+            RoomPeer(loopback=loopback, on_state=self._state_changed) for _ in range(2)
         )
         self._track = CallerTrack(lambda: self._listener.on_event(FrameSent()))
         self._audio = self._publisher.connection.addTransceiver(self._track, direction="sendonly")
@@ -223,7 +214,7 @@ class LiveKitLine:
         self._check_ready()
 
     def _take_candidate(self, trickle: TrickleRequest) -> None:
-        found = _candidate(trickle.candidateInit)
+        found = candidate_in(trickle.candidateInit)
         peer = self._publisher if trickle.target == SignalTarget.PUBLISHER else self._subscriber
         if found is not None:
             self._begin(peer.add(found))
@@ -333,134 +324,9 @@ class LiveKitLine:
         await self._subscriber.connection.close()
 
 
-class _Peer:
-    """One of the two connections, whose descriptions and candidates come apart from each other."""
-
-    def __init__(
-        self, target: SignalTarget, *, loopback: bool, on_state: Callable[[str], None]
-    ) -> None:
-        self.target = target
-        # No servers of others: those of the agent's network are of no use to a measurement.
-        self.connection = RTCPeerConnection(
-            RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
-        )
-        self.negotiating = asyncio.Lock()
-        self._loopback = loopback
-        self._on_state = on_state
-        self._connected = asyncio.Event()
-        self._reachable = asyncio.Event()
-        self._is_described = False
-        self._early: list[RTCIceCandidate] = []
-        self._candidates = 0
-        self._tapped: set[int] = set()
-        self.connection.on("connectionstatechange", self._state_changed)
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether packets can be sent and received."""
-        return self._connected.is_set()
-
-    @property
-    def has_audio(self) -> bool:
-        """Whether sound comes this way."""
-        return bool(self._tapped)
-
-    async def describe(self, theirs: SessionDescription) -> None:
-        """Take a description of the server. Raises `ValueError` for one that cannot be used.
-
-        aiortc begins to connect when it has one, and gives up if no candidate is known by then. And
-        a second one while it connects would confuse it. So both are waited for.
-        """
-        if " udp " in theirs.sdp.lower().partition("a=candidate:")[2]:
-            self._reachable.set()
-        await self._reachable.wait()
-        if self._is_described:
-            await self._connected.wait()
-        try:
-            await self.connection.setRemoteDescription(
-                RTCSessionDescription(theirs.sdp, theirs.type)
-            )
-        except Exception as error:  # whatever a parser makes of a stranger's text
-            raise ValueError(f"sends a description that cannot be used ({error})") from None
-        self._is_described = True
-        early, self._early = self._early, []
-        for candidate in early:
-            await self.connection.addIceCandidate(candidate)
-
-    async def describe_here(self, kind: str) -> SessionDescription:
-        """Return our description, an ``offer`` or an ``answer``, with all our candidates."""
-        made = self.connection.createOffer if kind == "offer" else self.connection.createAnswer
-        description = await made()
-        if self._loopback:
-            for transport in self._transports():
-                _add_loopback(transport)
-        await self.connection.setLocalDescription(description)
-        return SessionDescription(type=kind, sdp=self.connection.localDescription.sdp)
-
-    async def add(self, candidate: RTCIceCandidate) -> None:
-        """Take a way to the server."""
-        self._candidates += 1
-        if self._candidates > MOST_CANDIDATES:
-            return
-        if self._is_described:
-            await self.connection.addIceCandidate(candidate)
-        else:
-            self._early.append(candidate)
-            self._reachable.set()
-
-    def new_audio(self) -> Iterator[Any]:
-        """Yield the places of sound that are new in the last description."""
-        for transceiver in self.connection.getTransceivers():
-            if transceiver.kind == "audio" and id(transceiver) not in self._tapped:
-                self._tapped.add(id(transceiver))
-                yield transceiver
-
-    def _transports(self) -> Iterator[RTCDtlsTransport]:
-        for transceiver in self.connection.getTransceivers():
-            yield transceiver.receiver.transport
-        if self.connection.sctp is not None:
-            yield self.connection.sctp.transport
-
-    def _state_changed(self) -> None:
-        state = self.connection.connectionState
-        if state == "connected":
-            self._connected.set()
-        self._on_state(state)
-
-
 def _speaks(one: ParticipantInfo) -> bool:
     """Return whether a participant can be the agent: programs that record or forward cannot."""
     return one.kind in (ParticipantInfo.AGENT, ParticipantInfo.STANDARD)
-
-
-def _candidate(text: str) -> RTCIceCandidate | None:
-    """Return the way to the server in a message; None for one that we cannot go."""
-    try:
-        found: Mapping[str, object] = json.loads(text)
-        candidate = candidate_from_sdp(str(found["candidate"]).removeprefix("candidate:"))
-        index = found.get("sdpMLineIndex")
-        candidate.sdpMLineIndex = index if isinstance(index, int) else 0
-        candidate.sdpMid = str(found.get("sdpMid") or "")
-    except Exception:  # whatever a parser makes of a stranger's text
-        return None
-    return candidate if candidate.protocol.lower() == "udp" else None
-
-
-def _add_loopback(transport: RTCDtlsTransport) -> None:
-    """Let a connection offer the loopback address too, which ICE leaves out.
-
-    A server on this machine may be at that address or at another one of the machine.
-    """
-    connection = transport.transport.iceGatherer._connection
-    gather = connection.get_component_candidates
-    if getattr(gather, "has_loopback", False):
-        return
-
-    async def with_loopback(**named: Any) -> Any:
-        return await gather(**named | {"addresses": [*named["addresses"], LOOPBACK]})
-
-    with_loopback.has_loopback = True  # type: ignore[attr-defined]
-    connection.get_component_candidates = with_loopback  # type: ignore[method-assign,assignment]
 
 
 def _name(kind: Any, number: int) -> str:

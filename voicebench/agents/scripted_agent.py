@@ -39,6 +39,9 @@ PIECE_S = 0.1
 VOICED_RMS = 0.01
 BURST_GAP_NS = 60_000_000
 """Voiced frames less than this apart belong to one burst."""
+LOOK_AGAIN_NS = 10_000_000
+LONGEST_GAP_NS = 500_000_000
+"""A caller who sends nothing for longer is silent."""
 TRANSCRIPT = "simulated words"
 REPLY = "This is a simulated answer."
 _PART = re.compile(r"^(?P<key>[a-z]+)=(?P<number>[0-9]+(\.[0-9]+)?)(?P<unit>ms|s|x)$")
@@ -136,6 +139,8 @@ class ScriptedAgentCall:
         self._is_over = False
         self._voice_began: int | None = None
         self._voice_last = 0
+        self._heard_until = 0
+        """When the last frame came, voiced or not."""
         self._began_into_answer = False
         self._answer = 0
         """Number of the present answer; what an older one scheduled is void."""
@@ -148,6 +153,7 @@ class ScriptedAgentCall:
         """
         now_ns = self._time.now_ns() if came_ns is None else came_ns
         with self._lock:
+            self._heard_until = max(self._heard_until, now_ns)
             if self._is_over or not _is_voiced(frame):
                 return
             now_ns = max(now_ns, self._voice_last + 1)  # two frames may have come together
@@ -181,6 +187,11 @@ class ScriptedAgentCall:
         with self._lock:
             if self._voice_last != voiced_ns or at_ns < self._playing_until:
                 return  # The caller went on, or it was no interruption.
+            now_ns = self._time.now_ns()
+            if self._heard_until < at_ns - BURST_GAP_NS and now_ns < at_ns + LONGEST_GAP_NS:
+                # On a busy machine frames wait to be read, and may be voiced.
+                self._time.at(now_ns + LOOK_AGAIN_NS, lambda: self._end_turn(voiced_ns))
+                return
             self._answer += 1
             answer, script = self._answer, self._script
             self._emit(SpeechEndSeen())

@@ -6,16 +6,14 @@ data channel has RTVI's messages. Sound is Opus in both directions.
 
 from __future__ import annotations
 
-import ipaddress
-import itertools
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from voicebench.agents.opus_sound import LOOKAHEAD_MS, RATE
+from voicebench.agents.opus_agent import OpusAgent, is_loopback
+from voicebench.agents.opus_sound import RATE
 from voicebench.agents.rtvi import CLIENT_READY, RtviEvents
 from voicebench.agents.webrtc_line import WebRtcLine
 from voicebench.calls.agent_events import AgentAudio, AgentFailed, EmitAgentEvent, FrameSent
-from voicebench.calls.packet_way import PacketWay
 from voicebench.remote.connection.access import Access, address_of
 from voicebench.remote.connection.http import HttpService
 from voicebench.remote.formats.json_text import json_object, text_at
@@ -27,28 +25,20 @@ if TYPE_CHECKING:
 MOST_ANSWER_BYTES = 200_000
 
 
-class WebRtcAgent:
+class WebRtcAgent(OpusAgent):
     """Takes calls at the URL of an offer."""
-
-    sample_rate = RATE
 
     def __init__(self, url: str, access: Access) -> None:
         """Raise `voicebench.errors.UsageError` for a URL or a key that cannot be used."""
+        super().__init__()
         self._url = url
         self._access = access
         self._loopback = is_loopback(address_of(url, "http", "https").host)
         self._peer = HttpService(url, access, "turn")
-        self.packets = PacketWay()
-        self._calls = itertools.count(1)
 
     def open_call(self, emit: EmitAgentEvent) -> WebRtcCall:
         """Offer, take the answer, and return when the connection stands."""
-        call = WebRtcCall(
-            self._peer,
-            emit,
-            loopback=self._loopback,
-            delays_s=None if self.packets.is_clean else self.packets.delays_s(next(self._calls)),
-        )
+        call = WebRtcCall(self._peer, emit, loopback=self._loopback, delays_s=self._next_delays_s())
         try:
             call.accept(self._answered(call.offer()), self._access.timeouts.first_byte_s)
         except BaseException:
@@ -72,16 +62,7 @@ class WebRtcAgent:
 
     def describe(self) -> dict[str, object]:
         """Return what a reader of the results must know."""
-        return {
-            "agent": "webrtc",
-            "url": self._peer.shown_url,
-            "sample_rate": RATE,
-            "codec": "opus",
-            "codec_delay_ms": LOOKAHEAD_MS,
-            "jitter_buffer_ms": 0,
-            "packet_loss": self.packets.loss,
-            "packet_jitter_ms": self.packets.jitter_ms,
-        } | self._access.describe()
+        return self._described("webrtc", self._peer)
 
     def close(self) -> None:
         """Close the connection of the offers."""
@@ -149,11 +130,3 @@ class WebRtcCall:
 
     def _fail(self, reason: str) -> None:
         self._emit(AgentFailed(f"{self._peer.shown_url} {self._peer.quote(reason)}"))
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

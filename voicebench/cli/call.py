@@ -147,14 +147,14 @@ def call(
             effective.settings.call.url,
             {"--llm": llm, "--llm-url": llm_url, "--tts-url": tts_url},
         )
-        from voicebench.calls.running.line_rendering import recordings_of
-        from voicebench.calls.running.script_files import read_script, script_path
+        if check:
+            from voicebench.calls.running.line_rendering import read_playable_script
+
+            _print_script(read_playable_script(effective.settings.call.script), as_json=as_json)
+            return
+        from voicebench.calls.running.script_files import read_script
 
         read = read_script(effective.settings.call.script)
-        if check:
-            recordings_of(read, script_path(effective.settings.call.script).parent)
-            _print_script(read, as_json=as_json)
-            return
         if max_calls is not None:
             named["judge.max_runs"] = max_calls * len(read.steps)
             effective = effective_settings(config, assignments, named, key_env=key_env, calls=True)

@@ -85,7 +85,7 @@ def _failed_turns(run: _Run) -> Iterator[Advice]:
     reasons = [
         (failed.stage, failed.fault, form.one_line(failed.reason)) for failed in run.digest.failures
     ]
-    is_call = bool(run.digest.columns.calls)
+    of_calls = CALL_REMEDIES if run.digest.columns.calls else {}
     for (stage, fault, reason), count in Counter(reasons).items():
         yield advice(
             "failed turns",
@@ -93,8 +93,7 @@ def _failed_turns(run: _Run) -> Iterator[Advice]:
             turns=run.summary.turns,
             at_stage=stage,
             reason=reason,
-            remedy=(is_call and CALL_REMEDIES.get(fault))
-            or _failure_remedy(stage, run.environment),
+            remedy=of_calls.get(fault) or _failure_remedy(stage, run.environment),
         )
 
 

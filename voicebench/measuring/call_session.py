@@ -18,7 +18,7 @@ from voicebench.calls.recorded_call import CallTracks, RecordedCall
 from voicebench.calls.running.line_rendering import (
     check_voice,
     open_line_voice,
-    recordings_of,
+    read_playable_script,
     rendered,
 )
 from voicebench.calls.running.placing import CallPlan, place_call, place_call_in_thread
@@ -101,8 +101,7 @@ def check_call(effective: Effective) -> CallJob:
     A server is called for a moment, so that nothing is fetched or written for one that is down.
     """
     settings = effective.settings
-    script = read_script(settings.call.script)
-    recordings_of(script, script_path(settings.call.script).parent)
+    script = read_playable_script(settings.call.script)
     agent = settings.call.url or LOCAL
     if not script.packets.is_clean and not agent_kind(agent).has_packets:
         raise UsageError(

@@ -22,6 +22,7 @@ from voicebench.audio.wav_format import WavError
 from voicebench.calls.call_script import CallScript, CallStep, LineFormat
 from voicebench.calls.line_sound import LineSound, line_sound
 from voicebench.calls.noises import background, mixed, noise_named
+from voicebench.calls.running.script_files import read_script, script_path
 from voicebench.errors import CannotMeasure, UsageError
 from voicebench.events import AudioChunk
 
@@ -105,6 +106,13 @@ def open_line_voice(name: str, pitch: float, say: Callable[[str], None]) -> Line
 def needs_voice(script: CallScript) -> bool:
     """Return whether a step of ``script`` has a text that must be spoken."""
     return any(step.pieces for step in script.steps)
+
+
+def read_playable_script(named: str) -> CallScript:
+    """Read the script, and its WAV files once. Raises `UsageError` for what cannot be used."""
+    script = read_script(named)
+    recordings_of(script, script_path(named).parent)
+    return script
 
 
 def recordings_of(script: CallScript, folder: Path) -> dict[int, tuple[int, NDArray[np.float32]]]:

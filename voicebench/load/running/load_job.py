@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from voicebench.calls.running.line_rendering import recordings_of
-from voicebench.calls.running.script_files import read_script, script_path
+from voicebench.calls.running.line_rendering import read_playable_script
 from voicebench.errors import UsageError
 from voicebench.load.call_plan import (
     Arrivals,
@@ -145,9 +144,7 @@ def load_job(
     """
     mix = None
     if is_spoken(effective.settings):
-        named = effective.settings.call.script
-        script = read_script(named)
-        recordings_of(script, script_path(named).parent)
+        script = read_playable_script(effective.settings.call.script)
         if not script.packets.is_clean:
             raise UsageError(
                 f"the script {script.name} loses or delays packets, which load does not do",
