@@ -21,6 +21,29 @@ def test_a_sentence_that_is_not_over_may_go_on(text: str) -> None:
     assert may_go_on(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sorry, wait a moment.",
+        "Hold on.",
+        "Hmm. Let me see.",
+        "One moment, please.",
+        "Just a second please",
+        "No, wait!",
+    ],
+)
+def test_a_caller_who_asks_for_time_goes_on(text: str) -> None:
+    assert may_go_on(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Can you wait?", "How long is a minute?", "Call me back in a minute.", "I cannot wait.", ""],
+)
+def test_a_sentence_about_time_asks_for_none(text: str) -> None:
+    assert not may_go_on(text)
+
+
 @pytest.mark.parametrize("text", ["What is it for?", "I see it.", "", "Book a table."])
 def test_a_sentence_that_may_be_over_is_not_waited_for(text: str) -> None:
     assert not may_go_on(text)

@@ -28,6 +28,13 @@ NO_ANSWER = frozenset(_SOUNDS.split())
 LISTENING = NO_ANSWER | {"yeah", "yes", "yep", "yup", "ok", "okay", "right", "sure"}
 """Words by which a caller says that he listens: the agent goes on speaking."""
 
+_ASKS_FOR_TIME = re.compile(
+    r"(?:wait|hold on|hang on|let me (?:see|think|check|look))"
+    r"(?: (?:a|one|just a) (?:moment|second|sec|minute))?"
+    r"|(?:just )?(?:a|one) (?:moment|second|sec|minute)"
+)
+"""The end of a sentence by which a caller asks for time: he is about to go on."""
+
 _ASIDE = re.compile(r"\([^)]*\)|\[[^\]]*\]|\*[^*]*\*")
 """Whisper writes noises so: "(coughs)", "[BLANK_AUDIO]", "*sighs*"."""
 
@@ -80,10 +87,13 @@ def words_of(text: str) -> list[str]:
 
 
 def may_go_on(text: str) -> bool:
-    """Return whether a transcript ends as no sentence does: "I would like to", "and then…"."""
+    """Return whether a transcript ends as no last sentence does.
+
+    It breaks off ("I would like to", "and then…"), or asks for time ("Sorry, wait a moment.").
+    """
     words = words_of(text)
     ends = text.rstrip()
-    if _is_begun_again(words):
+    if _is_begun_again(words) or _asks_for_time(text):
         return True
     # A recogniser writes a full stop behind anything; a question mark only behind a question.
     if ends.endswith(("...", "…", "-", "–", ",")):
@@ -101,6 +111,15 @@ def _is_begun_again(words: list[str]) -> bool:
     """
     pairs = list(pairwise(words))
     return len(pairs) > 2 and pairs[0] in pairs[1:]
+
+
+def _asks_for_time(text: str) -> bool:
+    """Return whether the last clause asks for time, and nothing but that."""
+    clauses = [words for part in re.split(r"[,.;!…]", text) if (words := words_of(part))]
+    if clauses and clauses[-1] == ["please"]:
+        clauses.pop()
+    said = " ".join(clauses[-1]).removesuffix(" please") if clauses else ""
+    return "?" not in text[-2:] and _ASKS_FOR_TIME.fullmatch(said) is not None
 
 
 def joined(before: str, behind: str) -> str:
