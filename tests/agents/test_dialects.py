@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from voicebench.agents.pcm_dialect import PcmDialect
 from voicebench.agents.pipecat_dialect import (
     PipecatDialect,
     audio_frame,
@@ -20,6 +21,7 @@ from voicebench.agents.telephony_dialect import TelephonyDialect
 from voicebench.agents.wire_dialect import Answered
 from voicebench.audio import g711
 from voicebench.calls.agent_events import AgentAudio, AgentCleared, AgentFailed
+from voicebench.settings import load_settings
 
 FRAME_24K = np.zeros(480, dtype=np.int16)
 FRAME_8K = np.zeros(160, dtype=np.int16)
@@ -62,6 +64,20 @@ def test_realtime_names_an_error_and_sound_that_is_none() -> None:
     wrong = json.dumps({"type": "response.output_audio.delta", "delta": "%%%"})
     with pytest.raises(ValueError, match="not base64"):
         list(RealtimeDialect().take(wrong))
+
+
+def sounds(found: list[object]) -> list[float]:
+    return [float(one) for event in found if isinstance(event, AgentAudio) for one in event.pcm]
+
+
+def test_a_sample_that_two_messages_share_is_whole_and_half_a_one_ends_with_its_answer() -> None:
+    dialect = PcmDialect(load_settings().settings.call)
+    sound = np.array([1000, 2000, 3000], dtype="<i2").tobytes()
+    wanted = [1000 / 32768, 2000 / 32768, 3000 / 32768]
+    found: list[object] = [*dialect.take(sound[:3]), *dialect.take(sound[3:] + b"\x01")]
+    assert sounds(found) == pytest.approx(wanted)
+    list(dialect.take('{"type": "complete"}'))
+    assert sounds(list(dialect.take(sound))) == pytest.approx(wanted)
 
 
 def media(samples: int) -> str:
