@@ -8,7 +8,7 @@ import pytest
 from loaded_turns import FAST_MS, SLOW_MS, rule, turn
 
 from voicebench.load.holding import HeldFor, Times, hold
-from voicebench.load.level_rule import ClientState, LevelStanding
+from voicebench.load.level_rule import ClientState, LevelStanding, Window
 from voicebench.load.loaded_turn import LoadedTurn
 
 TIMES = Times(first_s=10.0, longest_s=600.0, drain_s=60.0)
@@ -110,6 +110,26 @@ def test_a_rise_that_stays_fails_without_an_average() -> None:
     assert held.judgement.saturated
     assert "saturated" in held.judgement.reasons[-1]
     assert engine.drained is not None
+
+
+def test_four_blocks_that_rise_by_chance_fail_no_level() -> None:
+    by_block = [10, 12, 14, 16, 11, 12, 10, 13, 11, 12, 10, 13]
+    times = Times(10.0, 240.0, 60.0)
+    held = hold(
+        Steady(lambda due_s: by_block[int(max(due_s - 10, 0) / 30)] + due_s % 1), rule(), times
+    )
+    assert held.steady
+    assert held.judgement.window == Window(40.0, 280.0)
+    assert held.judgement.standing is LevelStanding.HOLDS
+
+
+def test_a_short_level_that_only_rises_fails_after_eight_blocks() -> None:
+    engine = Steady(lambda due_s: 10 + due_s / 5)
+    held = hold(engine, rule(), Times(10.0, 240.0, 60.0))
+    assert not held.steady
+    assert held.judgement.window == Window(10.0, 250.0)
+    assert held.judgement.standing is LevelStanding.FAILS
+    assert held.judgement.reasons == ("saturated: turns in flight or first audio still rise",)
 
 
 def test_a_fall_that_stays_is_undecided() -> None:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 from loaded_turns import columns, turn
 
-from voicebench.load.steadiness import has_trend, rises, steady_from
+from voicebench.load.steadiness import (
+    has_trend,
+    rises,
+    rises_without_a_step_back,
+    steady_from,
+)
 
 
 def level(first_audio_of: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[float]:
@@ -46,3 +51,11 @@ def test_a_rise_over_all_blocks_is_told_from_chance() -> None:
     assert not rises(np.linspace(4, 1, 16))
     by_chance = sum(rises(10 + rng.normal(0, 5, 20)) for _ in range(2000))
     assert by_chance == 0
+
+
+def test_eight_blocks_that_never_step_back_rise_and_four_are_too_few() -> None:
+    assert rises_without_a_step_back(np.array([1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7]))
+    assert not rises_without_a_step_back(np.array([1.0, 1.5, 2.0, 3.0]))
+    assert not rises_without_a_step_back(np.array([1.0, 1.1, 1.2, 1.3, 1.25, 1.5, 1.6, 1.7]))
+    assert not rises_without_a_step_back(np.linspace(1, 1.4, 8))  # clear, and small
+    assert not rises_without_a_step_back(np.linspace(4, 1, 8))

@@ -17,7 +17,13 @@ from voicebench.load.level import LevelJudgement, judge_level
 from voicebench.load.level_rule import ClientState, LevelRule, LevelStanding, Window
 from voicebench.load.loaded_turn import GrowingTurns, LevelTurns, LoadedTurn
 from voicebench.load.steadiness import STEADY_BLOCKS as BLOCKS_TO_BE_STEADY
-from voicebench.load.steadiness import block_means, edges_of, has_trend, steady_from
+from voicebench.load.steadiness import (
+    block_means,
+    edges_of,
+    rises_without_a_step_back,
+    steady_from,
+    unsteady_until,
+)
 
 SHORTEST_S = 0.001
 """A level that was interrupted before it began was held for so long: no window is empty."""
@@ -93,7 +99,7 @@ class HeldFor:
     ended_s: float
     interrupted: bool = False
     steady: bool = True
-    """False if the level never became steady; then the window is its last blocks."""
+    """False if the level never became steady; then the window is all of its blocks."""
     client: ClientState = field(default_factory=ClientState)
     soak: SoakSamples | None = None
     """None if nobody asked for drift."""
@@ -171,7 +177,10 @@ class _Holding:
         elif self._start_s is None:
             self._start_s = steady_from(turns, self._times.first_s, self._rule.block_s, self._now_s)
         if self._start_s is None:
-            return self._now_s >= self._last_start_s
+            given_up_s = unsteady_until(
+                self._times.first_s, self._times.longest_s, self._rule.block_s
+            )
+            return self._now_s >= given_up_s - 1e-6
         window = self._window()
         judged = self._judged(turns, window)
         self._look(judged, self._now_s)
@@ -184,16 +193,10 @@ class _Holding:
         """Whether it is shorter than the blocks that show a trend. Such a level is not judged."""
         return self._times.longest_s < BLOCKS_TO_BE_STEADY * self._rule.block_s - 1e-6
 
-    @property
-    def _last_start_s(self) -> float:
-        """A level that is not steady by then ends."""
-        patience_s = max(self._times.longest_s / 2, BLOCKS_TO_BE_STEADY * self._rule.block_s)
-        return self._times.first_s + patience_s
-
     def _window(self) -> Window:
         if self._start_s is None:
-            blocks = BLOCKS_TO_BE_STEADY * self._rule.block_s
-            return Window(max(self._now_s - blocks, 0.0), self._now_s)
+            first_s = self._times.first_s
+            return Window(first_s if first_s < self._now_s else 0.0, self._now_s)
         return Window(self._start_s, min(self._now_s, self._start_s + self._times.longest_s))
 
     def _end(self, window: Window, drain_s: float) -> HeldFor:
@@ -221,12 +224,12 @@ def judge_ended(
 ) -> LevelJudgement:
     """Judge a level that has ended, from all its turns. If its trend stayed, a rise fails it."""
     judged = judge_level(turns, window, rule, client=client)
-    if steady or client.broken:
+    if steady or client.broken or judged.saturated:
         return judged
-    means = block_means(turns, edges_of(window.start_s, rule.block_s, BLOCKS_TO_BE_STEADY))
-    rising = any(
-        has_trend(curve) and curve[-1] > curve[0]
-        for curve in (means.in_flight, means.first_audio_ms)
+    blocks = int(window.length_s / rule.block_s + 1e-9)
+    means = block_means(turns, edges_of(window.start_s, rule.block_s, blocks))
+    rising = rises_without_a_step_back(means.in_flight) or rises_without_a_step_back(
+        means.first_audio_ms
     )
     why = "saturated: turns in flight or first audio still rise" if rising else UNSTEADY
     standing = LevelStanding.FAILS if rising else LevelStanding.UNDECIDED

@@ -19,7 +19,7 @@ from voicebench.load.level_rule import LEAST_BLOCKS
 from voicebench.load.level_times import level_times
 from voicebench.load.loaded_turn import LevelTurns
 from voicebench.load.recorded.judged_again import RecordedLevel
-from voicebench.load.steadiness import STEADY_BLOCKS, steady_from
+from voicebench.load.steadiness import STEADY_BLOCKS, steady_from, unsteady_until
 from voicebench.results.reading import number_in, object_in
 
 NEAR_S = 1e-6
@@ -106,12 +106,12 @@ def _steady_again(turns: LevelTurns, block_s: float, times: Times) -> tuple[floa
     """Return from when the level was steady (None: never), and the look at which that was known."""
     if times.longest_s < STEADY_BLOCKS * block_s - NEAR_S:
         return times.first_s, times.first_s  # too short to see it, and not judged
-    last_s = times.first_s + max(times.longest_s / 2, STEADY_BLOCKS * block_s)
+    given_up_s = unsteady_until(times.first_s, times.longest_s, block_s)
     now_s = times.first_s
     while True:
         now_s += block_s
         start_s = steady_from(_ended_by(turns, now_s), times.first_s, block_s, now_s)
-        if start_s is not None or now_s >= last_s:
+        if start_s is not None or now_s >= given_up_s - NEAR_S:
             return start_s, now_s
 
 
