@@ -61,11 +61,11 @@ class Call:
             self.dialogue.hear(np.full(FRAME, level, np.int16))
         return self
 
-    def answer(self, text: str, probability: float = SURE) -> Call:
+    def answer(self, text: str, probability: float = SURE, *, is_settled: bool = True) -> Call:
         """Answer the newest questions."""
         if self.asked.judged:
             self.dialogue.judged(self.asked.judged[-1], probability)
-        self.dialogue.recognised(self.asked.heard[-1], text)
+        self.dialogue.recognised(self.asked.heard[-1], text, is_settled)
         return self
 
     def first_words(self, text: str) -> Call:
@@ -133,18 +133,21 @@ def test_the_recogniser_is_not_given_the_silence_of_a_pause() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "probability", "silence_ms"),
+    ("text", "probability", "is_settled", "silence_ms"),
     [
-        ("What time is it?", SURE, 240),
-        ("What time is it?", 0.12, 800),
-        ("What time is it?", UNSURE, 1000),
-        ("I would like to", SURE, 1400),
+        ("What time is it?", SURE, True, 240),
+        ("What time is it?", SURE, False, 700),
+        ("What time is it?", 0.12, True, 700),
+        ("What time is it?", UNSURE, True, 700),
+        ("What time is it?", UNSURE, False, 1000),
+        ("I would like to", SURE, True, 1400),
+        ("Sorry, wait a moment.", SURE, True, 1400),
     ],
 )
 def test_the_less_likely_the_end_the_longer_the_wait(
-    text: str, probability: float, silence_ms: int
+    text: str, probability: float, is_settled: bool, silence_ms: int
 ) -> None:
-    call = Call().speak(1000).wait(20).answer(text, probability)
+    call = Call().speak(1000).wait(20).answer(text, probability, is_settled=is_settled)
     call.wait(silence_ms - 60)
     assert SpeechEndSeen not in call.kinds()
     call.wait(60)

@@ -43,10 +43,12 @@ _ASIDE = re.compile(r"\([^)]*\)|\[[^\]]*\]|\*[^*]*\*")
 class TurnPolicy:
     """When a pause ends a turn, and when speech stops the agent. Times in milliseconds.
 
-    A pause ends the turn after ``sure_ms`` if the model is at least ``sure`` that it does, and the
-    transcript is settled; after ``likely_ms`` from ``likely`` on; after ``unlikely_ms`` otherwise;
-    and after ``open_ms`` behind words that end no sentence. ``on_suspicion`` begins the reply at
-    once, and holds its sound until the turn is over.
+    Two models say whether a pause ends the turn: one by the sound, with a probability, and the
+    recogniser, whose words are *settled* or not. If the probability is at least ``sure`` and the
+    words are settled, ``sure_ms`` of silence end it. If the models disagree, or the probability is
+    at least ``likely``, ``likely_ms`` do. If both object, ``unlikely_ms`` do, and behind words that
+    end no sentence ``open_ms``. ``on_suspicion`` begins the reply at once, and holds its sound
+    until the turn is over.
 
     Speech of ``words_after_ms`` over the agent is looked at for words, each ``words_again_ms``
     again. It stops the agent if it has others than those of a listener, or lasts ``stop_after_ms``.
@@ -55,7 +57,7 @@ class TurnPolicy:
     sure: float = 0.3
     likely: float = 0.1
     sure_ms: float = 240.0
-    likely_ms: float = 800.0
+    likely_ms: float = 700.0
     unlikely_ms: float = 1000.0
     open_ms: float = 1400.0
     on_suspicion: bool = True
@@ -77,7 +79,8 @@ class TurnPolicy:
             return self.likely_ms
         if probability >= self.sure and is_settled:
             return self.sure_ms
-        return self.likely_ms if probability >= self.likely else self.unlikely_ms
+        is_doubtful = probability >= self.likely or is_settled
+        return self.likely_ms if is_doubtful else self.unlikely_ms
 
 
 def words_of(text: str) -> list[str]:
