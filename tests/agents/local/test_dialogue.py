@@ -140,6 +140,7 @@ def test_the_recogniser_is_not_given_the_silence_of_a_pause() -> None:
         ("What time is it?", 0.12, True, 700),
         ("What time is it?", UNSURE, True, 700),
         ("What time is it?", UNSURE, False, 1000),
+        ("Thank you. Goodbye.", UNSURE, False, 700),
         ("I would like to", SURE, True, 1400),
         ("Sorry, wait a moment.", SURE, True, 1400),
     ],

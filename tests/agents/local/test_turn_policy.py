@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from voicebench.agents.local.turn_policy import interrupts, is_turn, joined, may_go_on, words_of
+from voicebench.agents.local.turn_policy import (
+    interrupts,
+    is_farewell,
+    is_turn,
+    joined,
+    may_go_on,
+    words_of,
+)
 
 
 def test_remarks_about_noises_are_no_words() -> None:
@@ -15,7 +22,15 @@ def test_remarks_about_noises_are_no_words() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["I would like to", "and the.", "I mean...", "One, two,", "the?", "How many? How many? How"],
+    [
+        "I would like to",
+        "Please.",
+        "and the.",
+        "I mean...",
+        "One, two,",
+        "the?",
+        "How many? How many? How",
+    ],
 )
 def test_a_sentence_that_is_not_over_may_go_on(text: str) -> None:
     assert may_go_on(text)
@@ -44,9 +59,30 @@ def test_a_sentence_about_time_asks_for_none(text: str) -> None:
     assert not may_go_on(text)
 
 
-@pytest.mark.parametrize("text", ["What is it for?", "I see it.", "", "Book a table."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What is it for?",
+        "I see it.",
+        "",
+        "Book a table.",
+        "Yes, please.",
+        "I hope so.",
+        "Yes, I do.",
+    ],
+)
 def test_a_sentence_that_may_be_over_is_not_waited_for(text: str) -> None:
     assert not may_go_on(text)
+
+
+@pytest.mark.parametrize("text", ["Goodbye.", "Thank you. Good bye", "Okay, bye-bye!", "Bye."])
+def test_a_farewell_is_the_end(text: str) -> None:
+    assert is_farewell(text)
+
+
+@pytest.mark.parametrize("text", ["", "A good buy.", "Goodbye is what he said.", "Stand by."])
+def test_other_words_are_no_farewell(text: str) -> None:
+    assert not is_farewell(text)
 
 
 def test_what_a_listener_says_is_told_from_words_that_interrupt() -> None:

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 _UNFINISHED = """
 a an the my your his her its our their this these those to of for from with at by in into on
-onto and or but because so if when while until since than as is are was were be been am will
-would could should can may might must do does did have has had i we they he she who which that
-what where how very some any no not more please let about before after between through over
+onto and or but because if when while until since than as is are was were be been am will
+would could should can may might must does did have has had i we they he she who which that
+what where how very some any no not let about before after between through over
 under without um uh er erm
 """
 UNFINISHED_BEHIND = frozenset(_UNFINISHED.split())
@@ -35,6 +35,9 @@ _ASKS_FOR_TIME = re.compile(
 )
 """The end of a sentence by which a caller asks for time: he is about to go on."""
 
+_FAREWELL = re.compile(r"(?:.* )?(?:good ?bye|bye(?:[ -]bye)?)")
+"""Nobody goes on behind it, whatever it sounds like."""
+
 _ASIDE = re.compile(r"\([^)]*\)|\[[^\]]*\]|\*[^*]*\*")
 """Whisper writes noises so: "(coughs)", "[BLANK_AUDIO]", "*sighs*"."""
 
@@ -46,9 +49,9 @@ class TurnPolicy:
     Two models say whether a pause ends the turn: one by the sound, with a probability, and the
     recogniser, whose words are *settled* or not. If the probability is at least ``sure`` and the
     words are settled, ``sure_ms`` of silence end it. If the models disagree, or the probability is
-    at least ``likely``, ``likely_ms`` do. If both object, ``unlikely_ms`` do, and behind words that
-    end no sentence ``open_ms``. ``on_suspicion`` begins the reply at once, and holds its sound
-    until the turn is over.
+    at least ``likely``, ``likely_ms`` do, and behind a farewell. If both object, ``unlikely_ms``
+    do, and behind words that end no sentence ``open_ms``. ``on_suspicion`` begins the reply at
+    once, and holds its sound until the turn is over.
 
     Speech of ``words_after_ms`` over the agent is looked at for words, each ``words_again_ms``
     again. It stops the agent if it has others than those of a listener, or lasts ``stop_after_ms``.
@@ -79,7 +82,7 @@ class TurnPolicy:
             return self.likely_ms
         if probability >= self.sure and is_settled:
             return self.sure_ms
-        is_doubtful = probability >= self.likely or is_settled
+        is_doubtful = probability >= self.likely or is_settled or is_farewell(text)
         return self.likely_ms if is_doubtful else self.unlikely_ms
 
 
@@ -103,6 +106,8 @@ def may_go_on(text: str) -> bool:
         return True
     if not words:
         return False
+    if words == ["please"]:
+        return True
     is_asked = ends.endswith(("?", "!"))
     return words[-1] in (_NEVER_LAST if is_asked else UNFINISHED_BEHIND)
 
@@ -123,6 +128,11 @@ def _asks_for_time(text: str) -> bool:
         clauses.pop()
     said = " ".join(clauses[-1]).removesuffix(" please") if clauses else ""
     return "?" not in text[-2:] and _ASKS_FOR_TIME.fullmatch(said) is not None
+
+
+def is_farewell(text: str) -> bool:
+    """Return whether a transcript ends with a farewell."""
+    return _FAREWELL.fullmatch(" ".join(words_of(text))) is not None
 
 
 def joined(before: str, behind: str) -> str:

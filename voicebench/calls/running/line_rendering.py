@@ -7,6 +7,7 @@ line, coded and decoded where the line has a codec, and brought to the rate of t
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 SPOKEN_RATE = 24_000
 SECONDS_PER_WORD = 0.3
 LONGEST_LINE_S = 60.0
+LONGEST_OWN_PAUSE_S = 0.5
+"""A voice pauses no longer between two sentences: longer pauses are for the script to ask for."""
 MOST_WAV_BYTES = 50_000_000
 LINE_RATES: dict[LineFormat, int] = {
     "pcm-24k": 24_000,
@@ -178,9 +181,20 @@ def _speech(
 
 
 def _trimmed(pcm: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return ``pcm`` without silence at its ends, so that a pause is as long as it is written."""
+    """Return ``pcm`` without silence at its ends, so that a pause is as long as it is written.
+
+    Of a pause inside it that is longer than `LONGEST_OWN_PAUSE_S` the middle is left out.
+    """
     runs = audible_runs(pcm, SPOKEN_RATE)
-    return pcm[runs[0][0] : runs[-1][1]] if runs else pcm
+    if not runs:
+        return pcm
+    half = round(LONGEST_OWN_PAUSE_S * SPOKEN_RATE / 2)
+    parts, begin = [], runs[0][0]
+    for (_, ends), (goes_on, _) in pairwise(runs):
+        if goes_on - ends > 2 * half:
+            parts.append(pcm[begin : ends + half])
+            begin = goes_on - half
+    return np.concatenate([*parts, pcm[begin : runs[-1][1]]])
 
 
 def _over_line(pcm: NDArray[np.float32], rate: int, line: LineFormat) -> NDArray[np.float32]:
