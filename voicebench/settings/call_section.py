@@ -26,7 +26,7 @@ class EarsSettings(SettingsSection):
     pause_ms: Annotated[float, Field(ge=100, le=5000)] = 240.0
     """Silence that ends the caller's turn where the models are sure that he has finished. Shorter
     answers sooner, and answers into pauses more often."""
-    unsure_ms: Annotated[float, Field(ge=100, le=10_000)] = 700.0
+    unsure_ms: Annotated[float, Field(ge=100, le=10_000)] = 680.0
     """The same where they are not sure or disagree, and at least ears.pause_ms. It is longer where
     both object, after words that end no sentence, and after "wait a moment"."""
     on_suspicion: bool = True

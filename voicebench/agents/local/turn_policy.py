@@ -60,12 +60,12 @@ class TurnPolicy:
     sure: float = 0.3
     likely: float = 0.1
     sure_ms: float = 240.0
-    likely_ms: float = 700.0
+    likely_ms: float = 680.0
     unlikely_ms: float = 1000.0
     open_ms: float = 1400.0
     on_suspicion: bool = True
     words_after_ms: float = 160.0
-    words_again_ms: float = 100.0
+    words_again_ms: float = 60.0
     stop_after_ms: float = 700.0
 
     def silence_ms(
