@@ -144,7 +144,8 @@ def test_the_tables_on_load_keep_the_promises() -> None:
         f"{turns_needed(0.95)} turns for 95 %, {turns_needed(0.99)} for 99 %, "
         f"{turns_needed(0.99, bad=1)} for 99 % with one bad turn",
         f"Kendall's statistic above {steadiness.TREND_Z}",
-        f"more than {steadiness.SATURATED_RISE} times the first",
+        f"more than {steadiness.SATURATED_RISE} times that of the first",
+        f"at least {steadiness.BLOCKS_OF_PATIENCE} blocks",
         f"likely (error {100 * SCREEN_ERROR:.0f} %",
     ],
 )
