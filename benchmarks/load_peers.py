@@ -5,7 +5,8 @@ A paced server (`voicebench.load.pacing`) on one core streams chat replies: the 
 streams at once. The error is the client's own time to first token minus the script's 200 ms. A
 client *holds* a number of streams if the 99th percentile of its error is under 5 ms, and if the
 server saw that many at once. Processor time is that of the client's processes, start and end
-included; that of a run with one stream is subtracted.
+included, less that of a run with one stream. It is divided by the seconds of all streams, as the
+server saw them.
 
 ``python -m benchmarks.load_peers --guidellm PATH --aiperf PATH`` prints the table of
 docs/how-to/load.md. Each path is the program in an environment of its own
@@ -19,15 +20,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from voicebench.load.pacing.paced_process import RunningPacedServer, paced_server
 from voicebench.load.pacing.paced_script import PacedScript
@@ -37,10 +41,9 @@ WORDS = 75
 SCRIPT = PacedScript(ttft_s=TTFT_MS / 1000, token_s=0.04, words=WORDS, ttfb_s=0.01, audio_s=0.04)
 LIMIT_MS = 5.0
 LONGEST_S = 240.0
-STREAM_S = SCRIPT.ttft_s + (WORDS - 1) * SCRIPT.token_s
-"""The length of one stream."""
 SERVER_CORE, CLIENT_CORE = 0, 1
 PROMPTS = 2000
+LOOK_S = 0.2
 
 Take = Callable[[RunningPacedServer, int, float, Path], list[float]]
 """Run a client against a server with so many streams for so many seconds, with files in a folder;
@@ -59,7 +62,8 @@ class PeerRun:
     seen: int
     """Most streams that the server had at once."""
     processor_s: float
-    server_late_ms: float
+    stream_s: float
+    """The seconds of all its streams together."""
 
     @property
     def holds(self) -> bool:
@@ -73,9 +77,8 @@ def run_client(client: str, take: Take, streams: int, seconds: float) -> PeerRun
         tempfile.TemporaryDirectory() as folder,
         paced_server(SCRIPT, core=SERVER_CORE, keep_stamps=False) as server,
     ):
-        before_s = _children_s()
-        times = take(server, streams, seconds, Path(folder))
-        used_s = _children_s() - before_s
+        with _watching(server) as seen:
+            times = take(server, streams, seconds, Path(folder))
         state = server.state()
     errors = np.abs(np.array(times) - TTFT_MS) if times else np.array([float("nan")])
     p50, p99 = np.percentile(errors, (50, 99))
@@ -85,14 +88,51 @@ def run_client(client: str, take: Take, streams: int, seconds: float) -> PeerRun
         len(times),
         (float(p50), float(p99), float(errors.max())),
         int(str(state["most_at_once"])),
-        used_s,
-        float(str(state["latest_ms"])),
+        seen.processor_s,
+        seen.stream_s,
     )
 
 
-def _children_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+@dataclass
+class _Seen:
+    """What was seen of a run."""
+
+    stream_s: float = 0.0
+    by_process: dict[int, float] = field(default_factory=dict)
+    """Processor time of each process of the client; those that ended, too."""
+
+    @property
+    def processor_s(self) -> float:
+        return sum(self.by_process.values())
+
+
+@contextmanager
+def _watching(server: RunningPacedServer) -> Iterator[_Seen]:
+    """Look at the server's open streams and at the client's processes, five times a second."""
+    seen, is_over = _Seen(), threading.Event()
+    here = psutil.Process()
+    others = {child.pid for child in here.children(recursive=True)}
+
+    def look() -> None:
+        seen_s = time.perf_counter()
+        while not is_over.wait(LOOK_S):
+            open_streams = int(str(server.state()["at_once"]))
+            now_s = time.perf_counter()
+            seen.stream_s += open_streams * (now_s - seen_s)
+            seen_s = now_s
+            for child in here.children(recursive=True):
+                if child.pid not in others:
+                    with suppress(psutil.Error):
+                        used = child.cpu_times()
+                        seen.by_process[child.pid] = used.user + used.system
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        yield seen
+    finally:
+        is_over.set()
+        looking.join()
 
 
 def _run(command: Sequence[str], folder: Path, environment: dict[str, str] | None = None) -> None:
@@ -189,11 +229,11 @@ def aiperf(program: str, tokenizer: Path) -> Take:
     return take
 
 
-def row(run: PeerRun, alone: PeerRun, seconds: float) -> str:
+def row(run: PeerRun, alone: PeerRun) -> str:
     """Return a row of the table; ``alone`` is the run with one stream."""
     p50, p99, most = run.errors_ms
     extra_s = run.processor_s - alone.processor_s
-    per_second = 1000 * extra_s / max((run.streams - alone.streams) * seconds, 1e-9)
+    per_second = 1000 * extra_s / max(run.stream_s - alone.stream_s, 1e-9)
     held = "yes" if run.holds else "no"
     return (
         f"| {run.client} | {run.streams} | {run.seen} | {run.n} | {p50:.2f} | {p99:.2f} "
@@ -233,7 +273,7 @@ def main() -> None:
             except (RuntimeError, subprocess.TimeoutExpired) as error:
                 print(f"| {name} | {streams} | failed: {str(error)[-300:]!r} |", flush=True)
                 continue
-            print(row(found, alone[name], chosen.seconds), flush=True)
+            print(row(found, alone[name]), flush=True)
 
 
 if __name__ == "__main__":
