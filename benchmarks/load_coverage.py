@@ -32,6 +32,7 @@ from voicebench.targets.script import parse_script
 
 BLOCK_S = 30.0
 FIRST_S = 10.0
+SHORT_S = 8 * BLOCK_S
 SHARE = 0.95
 
 
@@ -143,7 +144,7 @@ def _result(case: Case, seed: int, probe: Probe) -> ProbeResult:
         probe.callers,
         derived_seed(seed, "confirm", probe.attempt) if fresh else seed,
         case.rule(probe.error, probe.screen_error, climbs=probe.climbs),
-        8 * BLOCK_S if probe.purpose == "again" else case.longest_s,
+        SHORT_S if probe.purpose == "again" else case.longest_s,
     )
     window = level.judgement.window
     inside = level.turns.due_in(window.start_s, window.end_s)
@@ -195,11 +196,14 @@ def coverage(case: Case, callers: int, seeds: int) -> Covered:
     return Covered(naive_hits, widened_hits, sequence_hits, used, float(np.median(inflations)))
 
 
-def standings(case: Case, callers: int, seeds: int) -> dict[LevelStanding, int]:
+def standings(
+    case: Case, callers: int, seeds: int, longest_s: float | None = None
+) -> dict[LevelStanding, int]:
     """Return how often a level, held until it is decided, has each result."""
+    longest_s = longest_s or case.longest_s
     found = dict.fromkeys(LevelStanding, 0)
     for seed in range(seeds):
-        found[held(case, callers, seed, case.rule(0.05), case.longest_s).judgement.standing] += 1
+        found[held(case, callers, seed, case.rule(0.05), longest_s).judgement.standing] += 1
     return found
 
 
@@ -272,14 +276,16 @@ def print_intervals(cases: Sequence[Case], seeds: int) -> None:
             )
 
 
-def print_levels(cases: Sequence[Case], seeds: int) -> None:
+def print_levels(
+    cases: Sequence[Case], seeds: int, longest_s: float | None = None, of: str = "a level"
+) -> None:
     """Print the results of levels."""
-    print(f"\nResults of a level that ends when it is decided, {seeds} levels each\n")
+    print(f"\nResults of {of} that ends when it is decided, {seeds} levels each\n")
     print("| queue | callers | true share | holds | fails | undecided |")
     print("|---|---:|---:|---:|---:|---:|")
     for case in cases:
         for callers in case.near:
-            results = standings(case, callers, seeds)
+            results = standings(case, callers, seeds, longest_s)
             shown = results[LevelStanding.HOLDS], results[LevelStanding.FAILS]
             print(
                 f"| {case.name} | {callers} | {_percent(case.truth(callers))} "
@@ -287,6 +293,11 @@ def print_levels(cases: Sequence[Case], seeds: int) -> None:
                 f"| {_percent(seeds - sum(shown), seeds)} |",
                 flush=True,
             )
+
+
+def print_short_levels(cases: Sequence[Case], seeds: int) -> None:
+    """Print the results of levels of eight blocks, which often fail to become steady at once."""
+    print_levels(cases, seeds, SHORT_S, f"a level of {SHORT_S:.0f} s")
 
 
 def print_searches(cases: Sequence[Case], seeds: int) -> None:
@@ -308,7 +319,12 @@ def print_searches(cases: Sequence[Case], seeds: int) -> None:
         )
 
 
-TABLES = {"intervals": print_intervals, "levels": print_levels, "searches": print_searches}
+TABLES: dict[str, Callable[[Sequence[Case], int], None]] = {
+    "intervals": print_intervals,
+    "levels": print_levels,
+    "short": print_short_levels,
+    "searches": print_searches,
+}
 
 
 def main() -> None:

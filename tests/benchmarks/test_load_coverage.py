@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.load_coverage import SHARE, SMALL, brackets, coverage, standings
+from benchmarks.load_coverage import SHARE, SHORT_S, SMALL, brackets, coverage, standings
 from voicebench.load.level_rule import LevelStanding
 
 
@@ -36,3 +36,9 @@ def test_a_level_above_the_capacity_is_not_found_to_hold() -> None:
     assert results[LevelStanding.HOLDS] <= 1
     crowded = standings(SMALL, 2 * SMALL.capacity(), 4)
     assert crowded[LevelStanding.FAILS] == 4
+
+
+def test_no_short_level_of_a_queue_that_is_far_from_full_fails() -> None:
+    results = standings(SMALL, 8, 100, SHORT_S)
+    assert results[LevelStanding.FAILS] == 0
+    assert results[LevelStanding.HOLDS] > 30

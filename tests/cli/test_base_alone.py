@@ -23,7 +23,7 @@ OF_EXTRAS = (
     ("voicebench.engines.tts", {"torch"}),
     ("voicebench.server", {"fastapi", "starlette", "uvicorn", "httptools", "prometheus_client"}),
     ("voicebench.remote.sound.compressed", {"av"}),
-    ("voicebench.agents.opus_sound", {"av"}),
+    ("voicebench.agents.opus_", {"av"}),
     ("voicebench.agents.webrtc", {"av", "aiortc"}),
     ("voicebench.agents.livekit", {"av", "aiortc", "livekit"}),
     ("voicebench.checks.scripted_webrtc_agent", {"aiortc"}),
