@@ -151,7 +151,7 @@ def test_a_caller_who_sends_no_more_is_answered_all_the_same() -> None:
     call.hear(np.full(RATE // 50, 3000, np.int16), 1000 * MS)
     clock.run()
     assert any(isinstance(event, AgentAudio) for event in seen)
-    assert 1700 * MS <= clock.now < 1800 * MS
+    assert 1500 * MS <= clock.now < 1600 * MS
 
 
 def test_an_agent_hears_a_frame_when_it_came_and_not_when_it_was_read() -> None:

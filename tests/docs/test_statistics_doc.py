@@ -146,6 +146,7 @@ def test_the_tables_on_load_keep_the_promises() -> None:
         f"Kendall's statistic above {steadiness.TREND_Z}",
         f"more than {steadiness.SATURATED_RISE} times that of the first",
         f"at least {steadiness.BLOCKS_OF_PATIENCE} blocks",
+        f"above {steadiness.STEEP_Z}, and more than {steadiness.STEEP_RISE} times",
         f"likely (error {100 * SCREEN_ERROR:.0f} %",
     ],
 )

@@ -8,10 +8,12 @@ import pytest
 from loaded_turns import FAST_MS, SLOW_MS, rule, turn
 
 from voicebench.load.holding import HeldFor, Times, hold
+from voicebench.load.level import judge_level
 from voicebench.load.level_rule import ClientState, LevelStanding, Window
 from voicebench.load.loaded_turn import LoadedTurn
 
 TIMES = Times(first_s=10.0, longest_s=600.0, drain_s=60.0)
+WHOLE = Times(10.0, 600.0, 60.0, whole=True)
 
 
 class Steady:
@@ -129,7 +131,7 @@ def test_a_short_level_that_only_rises_fails_after_eight_blocks() -> None:
     assert not held.steady
     assert held.judgement.window == Window(10.0, 250.0)
     assert held.judgement.standing is LevelStanding.FAILS
-    assert held.judgement.reasons == ("saturated: turns in flight or first audio still rise",)
+    assert held.judgement.reasons == ("saturated: turns in flight or first audio rise to the end",)
 
 
 def test_a_fall_that_stays_is_undecided() -> None:
@@ -157,6 +159,13 @@ def test_ctrl_c_keeps_what_was_taken_so_far() -> None:
     assert early.interrupted
     assert early.turns.n == 1
     assert early.ended_s == early.judgement.window.end_s == 5.0
+
+
+def test_an_interrupted_level_is_judged_by_what_is_on_record() -> None:
+    held = hold(Steady(fast, stuck_at_s=50.0, interrupted_at_s=400.0), rule(), WHOLE)
+    assert held.interrupted
+    again = judge_level(held.turns, held.judgement.window, rule())
+    assert held.judgement.gates == again.gates
 
 
 def test_a_level_that_is_interrupted_before_it_begins_is_judged_without_a_turn() -> None:

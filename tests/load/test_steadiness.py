@@ -5,12 +5,7 @@ from __future__ import annotations
 import numpy as np
 from loaded_turns import columns, turn
 
-from voicebench.load.steadiness import (
-    has_trend,
-    rises,
-    rises_without_a_step_back,
-    steady_from,
-)
+from voicebench.load.steadiness import has_trend, rises, steady_from
 
 
 def level(first_audio_of: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[float]:
@@ -53,9 +48,11 @@ def test_a_rise_over_all_blocks_is_told_from_chance() -> None:
     assert by_chance == 0
 
 
-def test_eight_blocks_that_never_step_back_rise_and_four_are_too_few() -> None:
-    assert rises_without_a_step_back(np.array([1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7]))
-    assert not rises_without_a_step_back(np.array([1.0, 1.5, 2.0, 3.0]))
-    assert not rises_without_a_step_back(np.array([1.0, 1.1, 1.2, 1.3, 1.25, 1.5, 1.6, 1.7]))
-    assert not rises_without_a_step_back(np.linspace(1, 1.4, 8))  # clear, and small
-    assert not rises_without_a_step_back(np.linspace(4, 1, 8))
+def test_eight_blocks_that_double_rise_and_four_are_too_few() -> None:
+    assert rises(np.array([1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.2, 2.4]))
+    assert rises(np.array([57.0, 69.0, 95.0, 93.0, 96.0, 111.0, 134.0, 139.0]))
+    assert not rises(np.array([1.0, 1.5, 2.0, 3.0]))
+    assert not rises(np.array([1.0, 1.1, 1.2, 1.3, 1.25, 1.5, 1.6, 1.7]))
+    assert not rises(np.array([1.0, 2.0, 1.0, 3.0, 1.0, 2.0, 2.0, 3.0]))
+    assert not rises(np.linspace(1, 1.4, 8))  # clear, and small
+    assert not rises(np.linspace(4, 1, 8))

@@ -152,7 +152,7 @@ class PcmDialect:
         if failure is not None:
             yield AgentFailed(f"reports an error: {failure}")
         text = text_under(table, self._words.text)
-        if any(self._means(table, one) for one in ("clear", "endpoint", "complete")):
+        if self._means(table, "clear") or self._means(table, "complete"):
             self._odd = b""  # half a sample at the end of an answer is no part of the next one
         if self._means(table, "clear"):
             yield AgentCleared()

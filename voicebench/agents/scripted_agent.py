@@ -39,6 +39,8 @@ PIECE_S = 0.1
 VOICED_RMS = 0.01
 BURST_GAP_NS = 60_000_000
 """Voiced frames less than this apart belong to one burst."""
+FRAME_GAP_NS = 25_000_000
+"""A frame is due so long after the one before it, at most."""
 LOOK_AGAIN_NS = 10_000_000
 LONGEST_GAP_NS = 500_000_000
 """A caller who sends nothing for longer is silent."""
@@ -188,7 +190,8 @@ class ScriptedAgentCall:
             if self._voice_last != voiced_ns or at_ns < self._playing_until:
                 return  # The caller went on, or it was no interruption.
             now_ns = self._time.now_ns()
-            if self._heard_until < at_ns - BURST_GAP_NS and now_ns < at_ns + LONGEST_GAP_NS:
+            unread = self._heard_until < at_ns - FRAME_GAP_NS
+            if unread and now_ns < self._heard_until + LONGEST_GAP_NS:
                 # On a busy machine frames wait to be read, and may be voiced.
                 self._time.at(now_ns + LOOK_AGAIN_NS, lambda: self._end_turn(voiced_ns))
                 return

@@ -53,6 +53,7 @@ _STEP_KEYS = ("say", "wav", "text", "noise", "at", "expect", "limit", "backgroun
 _DURATION = re.compile(r"^\s*(?P<number>[0-9]+(\.[0-9]+)?)\s*(?P<unit>ms|s)\s*$")
 _SHARE = re.compile(r"^\s*(?P<number>[0-9]+(\.[0-9]+)?)\s*%\s*$")
 _PAUSE = re.compile(r"\[\s*pause\s+([^\]]*)\]")
+_MISSPELT_PAUSE = re.compile(r"\[\s*pause[^\]]*\]?", re.IGNORECASE)
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 
 
@@ -174,6 +175,8 @@ def _step(table: object, shared: Mapping[str, object], where: str) -> CallStep:
     _check_expectation(table, kind, where)
     default = {"line": PATIENCE_MS, "interruption": STOP_LIMIT_MS, "noise": IGNORE_LIMIT_MS}[kind]
     limit_ms = _duration(table["limit"], "limit", where) if "limit" in table else default
+    if limit_ms == 0:
+        raise UsageError(f"{where}: limit is 0, which nothing keeps", "leave it out, or raise it")
     pieces = _pieces(_text(table["say"], "say", where), where) if source == "say" else ()
     written = " ".join(piece for piece in pieces if isinstance(piece, str))
     noise = wav = None
@@ -221,8 +224,14 @@ def _pieces(text: str, where: str) -> tuple[str | float, ...]:
             found.append(_duration(part, "pause", where))
         elif part.strip():
             found.append(" ".join(part.split()))
-    if not any(isinstance(piece, str) for piece in found):
-        raise UsageError(f"{where} says nothing", "write a text in say")
+    texts = [piece for piece in found if isinstance(piece, str)]
+    for piece in texts:
+        if misspelt := _MISSPELT_PAUSE.search(piece):
+            raise UsageError(
+                f"{where}: {misspelt[0]!r:.40} is not a pause", "write for example [pause 600ms]"
+            )
+    if not texts or not all(re.search(r"\w", piece) for piece in texts):
+        raise UsageError(f"{where} says nothing", "write a text in say, with words between pauses")
     if not isinstance(found[0], str) or not isinstance(found[-1], str):
         raise UsageError(f"{where} begins or ends with a pause", "write pauses between words")
     return tuple(found)

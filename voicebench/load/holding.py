@@ -17,13 +17,7 @@ from voicebench.load.level import LevelJudgement, judge_level
 from voicebench.load.level_rule import ClientState, LevelRule, LevelStanding, Window
 from voicebench.load.loaded_turn import GrowingTurns, LevelTurns, LoadedTurn
 from voicebench.load.steadiness import STEADY_BLOCKS as BLOCKS_TO_BE_STEADY
-from voicebench.load.steadiness import (
-    block_means,
-    edges_of,
-    rises_without_a_step_back,
-    steady_from,
-    unsteady_until,
-)
+from voicebench.load.steadiness import steady_from, unsteady_until
 
 SHORTEST_S = 0.001
 """A level that was interrupted before it began was held for so long: no window is empty."""
@@ -158,9 +152,11 @@ class _Holding:
             # The block that it was in the middle of has not been held.
             self._now_s = min(self._now_s, max(self._held.now_s(), SHORTEST_S))
             self._taken.add(self._held.abandon())
-            judged = self._judged(self._turns(), self._window())
+            # The turns that are open now are on no record, so they are not judged either.
+            turns, client = self._turns(), self._held.client_state()
+            judged = judge_level(turns, self._window(), self._rule, client=client)
             steady = self._start_s is not None
-            return HeldFor(judged, self._turns(), self._now_s, interrupted=True, steady=steady)
+            return HeldFor(judged, turns, self._now_s, interrupted=True, steady=steady)
 
     def _ends(self) -> bool:
         """Go on for a block; return whether the level ends with it."""
@@ -175,7 +171,13 @@ class _Holding:
         if self._is_too_short_to_see_steadiness:
             self._start_s = self._times.first_s
         elif self._start_s is None:
-            self._start_s = steady_from(turns, self._times.first_s, self._rule.block_s, self._now_s)
+            self._start_s = steady_from(
+                turns,
+                self._times.first_s,
+                self._rule.block_s,
+                self._now_s,
+                self._held.open_due_s(),
+            )
         if self._start_s is None:
             given_up_s = unsteady_until(
                 self._times.first_s, self._times.longest_s, self._rule.block_s
@@ -222,18 +224,12 @@ class _Holding:
 def judge_ended(
     turns: LevelTurns, window: Window, rule: LevelRule, client: ClientState, *, steady: bool
 ) -> LevelJudgement:
-    """Judge a level that has ended, from all its turns. If its trend stayed, a rise fails it."""
+    """Judge a level that has ended, from all its turns. One that never became steady is undecided,
+    unless it is saturated."""
     judged = judge_level(turns, window, rule, client=client)
     if steady or client.broken or judged.saturated:
         return judged
-    blocks = int(window.length_s / rule.block_s + 1e-9)
-    means = block_means(turns, edges_of(window.start_s, rule.block_s, blocks))
-    rising = rises_without_a_step_back(means.in_flight) or rises_without_a_step_back(
-        means.first_audio_ms
-    )
-    why = "saturated: turns in flight or first audio still rise" if rising else UNSTEADY
-    standing = LevelStanding.FAILS if rising else LevelStanding.UNDECIDED
-    return replace(judged, standing=standing, reasons=(*judged.reasons, why), saturated=rising)
+    return replace(judged, standing=LevelStanding.UNDECIDED, reasons=(*judged.reasons, UNSTEADY))
 
 
 UNSTEADY = "it never became steady; hold it for longer"

@@ -209,13 +209,15 @@ def columns_of_turns(turns: Iterable[LoadedTurn], metrics: Sequence[str]) -> Lev
     return growing.columns()
 
 
-def mean_in_flight(turns: LevelTurns, edges: Values) -> Values:
+def mean_in_flight(turns: LevelTurns, edges: Values, open_due_s: Sequence[float] = ()) -> Values:
     """Return the mean number of turns under way between two edges, shape ``(edges - 1,)``.
 
-    A turn is under way from its due moment to its end.
+    A turn is under way from its due moment to its end. ``open_due_s`` has the due moments of those
+    that have not ended.
     """
     # Time under way before each edge, summed over all turns; two sorted columns make it fast.
-    before = _covered(turns.due_s, edges) - _covered(np.sort(turns.ended_s), edges)
+    begun = np.sort(np.concatenate((turns.due_s, np.asarray(open_due_s, np.float64))))
+    before = _covered(begun, edges) - _covered(np.sort(turns.ended_s), edges)
     widths = np.diff(edges)
     result: Values = np.diff(before) / widths
     return result

@@ -243,8 +243,7 @@ def rendered_plan(
         say("rendering the caller's lines")
         opened = open_line_voice(call.voice, call.pitch, say)
         about_voice.update(opened.describe())
-        language = about_voice.get("language")
-        check_voice(script, None if language is None else str(language)[:2])
+        check_voice(script, about_voice.get("language"))
         return opened
 
     sounds = rendered(script, sample_rate, voice, script_path(call.script).parent)

@@ -141,7 +141,9 @@ def test_the_recogniser_is_not_given_the_silence_of_a_pause() -> None:
         ("What time is it?", UNSURE, True, 680),
         ("What time is it?", UNSURE, False, 1000),
         ("Thank you. Goodbye.", UNSURE, False, 680),
-        ("I would like to", SURE, True, 1400),
+        ("I would like to", SURE, True, 680),
+        ("I would like to", UNSURE, True, 1400),
+        ("I would like the", SURE, True, 1400),
         ("Sorry, wait a moment.", SURE, True, 1400),
     ],
 )

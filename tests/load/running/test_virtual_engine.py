@@ -11,6 +11,9 @@ from loaded_turns import rule
 from voicebench.figures.metrics import BY_NAME
 from voicebench.load.call_plan import Behaviour, LoadPlan, Population, TurnRate
 from voicebench.load.distributions import read_count, read_duration
+from voicebench.load.holding import Times, hold
+from voicebench.load.level_rule import LevelRule, LevelStanding
+from voicebench.load.load_gate import load_gates
 from voicebench.load.loaded_turn import ANSWERED, UNFINISHED, LevelTurns, columns_of_turns
 from voicebench.load.queue_theory import FiniteQueue
 from voicebench.load.running.virtual_engine import VirtualEngine
@@ -116,3 +119,16 @@ def test_the_same_plan_gives_the_same_level() -> None:
     one, other = held(SCRIPT, plan, 200), held(SCRIPT, plan, 200)
     assert one.due_s.tolist() == other.due_s.tolist()
     assert rule().metrics()
+
+
+@pytest.mark.parametrize("per_s", [2.6, 3.0, 6.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_an_open_load_above_the_slots_fails_though_no_turn_has_an_error(
+    per_s: float, seed: int
+) -> None:
+    errors = LevelRule(load_gates(["errors.rate <= 1%"]), 30.0, 0.05)
+    engine = VirtualEngine(parse_script(SCRIPT), METRICS)
+    level = engine.start(LoadPlan(seed, TurnRate(per_s), CALM), 1)
+    judged = hold(level, errors, Times(10.0, 240.0, 60.0)).judgement
+    assert judged.saturated
+    assert judged.standing is LevelStanding.FAILS

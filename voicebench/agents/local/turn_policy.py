@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import pairwise
 
 _UNFINISHED = """
-a an the my your his her its our their this these those to of for from with at by in into on
-onto and or but because if when while until since than as is are was were be been am will
-would could should can may might must does did have has had i we they he she who which that
-what where how very some any no not let about before after between through over
-under without um uh er erm
+a an the my your his her its our their these those to of for from with at by into onto and or but
+because if when while until since than as i we he she they who where how very some any that let
+about between through without um uh er erm
 """
 UNFINISHED_BEHIND = frozenset(_UNFINISHED.split())
-"""Words that end few sentences. A caller who pauses behind one goes on, mostly."""
+"""Words that end few sentences. Unless both models are sure, a caller goes on behind them."""
 
 _NEVER_LAST = frozenset(
     ["a", "an", "the", "my", "your", "our", "their", "and", "or", "because", "if"]
 )
-"""Words that end no question either. A recogniser makes one of "how long does it take the"."""
+"""Words that end no sentence, however sure the models are. A recogniser makes a question of "how
+long does it take the"."""
 
 _SOUNDS = "mm mmm mhm mm-hmm mmhmm mmm-hmm hm hmm hmmm uh-huh uhhuh uh um er erm ah oh ahem"
 NO_ANSWER = frozenset(_SOUNDS.split())
@@ -28,14 +26,18 @@ NO_ANSWER = frozenset(_SOUNDS.split())
 LISTENING = NO_ANSWER | {"yeah", "yes", "yep", "yup", "ok", "okay", "right", "sure"}
 """Words by which a caller says that he listens: the agent goes on speaking."""
 
+_MOMENT = "(?:moment|second|sec|minute)"
 _ASKS_FOR_TIME = re.compile(
-    r"(?:wait|hold on|hang on|let me (?:see|think|check|look))"
-    r"(?: (?:a|one|just a) (?:moment|second|sec|minute))?"
-    r"|(?:just )?(?:a|one) (?:moment|second|sec|minute)"
+    r"(?:.* )?(?:"
+    r"hold on|hang on|bear with me|let me (?:see|think|check|look)"
+    rf"|(?:wait|hold on|hang on|give me)(?: for)? (?:a|one|just a) {_MOMENT}"
+    rf"|(?:just a|one) {_MOMENT}"
+    r")"
+    rf"|a {_MOMENT}|(?:(?:no|oh|ok|okay|please|just|sorry) )*wait(?: wait)*"
 )
 """The end of a sentence by which a caller asks for time: he is about to go on."""
 
-_FAREWELL = re.compile(r"(?:.* )?(?:good ?bye|bye(?:[ -]bye)?)")
+_FAREWELL = re.compile(r"(?:.* )?(?:good[ -]?bye|bye(?:[ -]bye)?)(?: for now| now| then)?")
 """Nobody goes on behind it, whatever it sounds like."""
 
 _ASIDE = re.compile(r"\([^)]*\)|\[[^\]]*\]|\*[^*]*\*")
@@ -50,8 +52,9 @@ class TurnPolicy:
     recogniser, whose words are *settled* or not. If the probability is at least ``sure`` and the
     words are settled, ``sure_ms`` of silence end it. If the models disagree, or the probability is
     at least ``likely``, ``likely_ms`` do, and behind a farewell. If both object, ``unlikely_ms``
-    do, and behind words that end no sentence ``open_ms``. ``on_suspicion`` begins the reply at
-    once, and holds its sound until the turn is over.
+    do, and behind words that end no sentence ``open_ms``; behind those that end few, ``likely_ms``
+    or ``open_ms``. ``on_suspicion`` begins the reply at once, and holds its sound until the turn
+    is over.
 
     Speech of ``words_after_ms`` over the agent is looked at for words, each ``words_again_ms``
     again. It stops the agent if it has others than those of a listener, or lasts ``stop_after_ms``.
@@ -76,14 +79,20 @@ class TurnPolicy:
         ``probability`` is the model's that the turn is over, ``text`` the transcript; None is not
         known yet. ``is_settled`` says that the recogniser was sure of its words to the end.
         """
+        if text is not None and is_farewell(text):
+            is_over = probability is not None and probability >= self.sure and is_settled
+            return self.sure_ms if is_over else self.likely_ms
         if text is not None and may_go_on(text):
             return self.open_ms
         if probability is None or text is None:
             return self.likely_ms
-        if probability >= self.sure and is_settled:
-            return self.sure_ms
-        is_doubtful = probability >= self.likely or is_settled or is_farewell(text)
-        return self.likely_ms if is_doubtful else self.unlikely_ms
+        is_sure = probability >= self.sure and is_settled
+        if may_be_last(text):
+            if is_sure:
+                return self.sure_ms
+            is_doubtful = probability >= self.likely or is_settled
+            return self.likely_ms if is_doubtful else self.unlikely_ms
+        return self.likely_ms if is_sure else self.open_ms
 
 
 def words_of(text: str) -> list[str]:
@@ -95,30 +104,33 @@ def words_of(text: str) -> list[str]:
 def may_go_on(text: str) -> bool:
     """Return whether a transcript ends as no last sentence does.
 
-    It breaks off ("I would like to", "and then…"), or asks for time ("Sorry, wait a moment.").
+    It breaks off ("because the", "and then…"), or asks for time ("Sorry, wait a moment.").
     """
     words = words_of(text)
-    ends = text.rstrip()
-    if _is_begun_again(words) or _asks_for_time(text):
+    if _is_begun_again(words) or _asks_for_time(text) or words == ["please"]:
         return True
     # A recogniser writes a full stop behind anything; a question mark only behind a question.
-    if ends.endswith(("...", "…", "-", "–", ",")):
+    if text.rstrip().endswith(("...", "…", "-", "–", ",")):
         return True
-    if not words:
-        return False
-    if words == ["please"]:
-        return True
-    is_asked = ends.endswith(("?", "!"))
-    return words[-1] in (_NEVER_LAST if is_asked else UNFINISHED_BEHIND)
+    return bool(words) and words[-1] in _NEVER_LAST
+
+
+def may_be_last(text: str) -> bool:
+    """Return whether the last word of a transcript ends sentences: few end with "for" or "some"."""
+    words = words_of(text)
+    is_asked = text.rstrip().endswith(("?", "!"))
+    return is_asked or not words or words[-1] not in UNFINISHED_BEHIND
 
 
 def _is_begun_again(words: list[str]) -> bool:
-    """Return whether the first two words come again.
+    """Return whether all words are the first two or more, again and again, and then a part of them.
 
     Whisper repeats an unfinished sentence from its beginning: "How many? How many? How".
     """
-    pairs = list(pairwise(words))
-    return len(pairs) > 2 and pairs[0] in pairs[1:]
+    return any(
+        len(words) % length and all(word == words[at % length] for at, word in enumerate(words))
+        for length in range(2, (len(words) - 1) // 2 + 1)
+    )
 
 
 def _asks_for_time(text: str) -> bool:

@@ -98,7 +98,8 @@ class EmbeddedVoice:
 
     def describe(self) -> dict[str, object]:
         """Return its name and its pitch."""
-        return {"voice": self._name, "pitch": self._pitch}
+        language = self._synthesizer.describe().get("language")
+        return {"voice": self._name, "pitch": self._pitch, "language": language}
 
 
 def open_line_voice(name: str, pitch: float, say: Callable[[str], None]) -> LineVoice:
@@ -238,9 +239,14 @@ def _read_wav(path: Path, where: str) -> tuple[int, NDArray[np.float32]]:
     return rate, pcm
 
 
-def check_voice(script: CallScript, language: str | None) -> None:
-    """Raise `CannotMeasure` if the caller's voice speaks another language than the script."""
-    if needs_voice(script) and language is not None and script.language != language:
+def check_voice(script: CallScript, tag: object) -> None:
+    """Raise `CannotMeasure` if the caller's voice speaks another language than the script.
+
+    ``tag`` is the voice's language tag ("en-us"). One that does not begin with two letters says
+    nothing here: "unknown", or the three letters of other lists.
+    """
+    language = str(tag).lower().replace("_", "-").partition("-")[0]
+    if needs_voice(script) and len(language) == 2 and script.language != language:
         raise CannotMeasure(
             f"the script is in {script.language!r}, and the caller's voice speaks {language!r}",
             "name a voice of the script's language with --set call.voice=…, or record the lines: "

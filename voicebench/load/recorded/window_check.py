@@ -110,22 +110,28 @@ def _steady_again(turns: LevelTurns, block_s: float, times: Times) -> tuple[floa
     now_s = times.first_s
     while True:
         now_s += block_s
-        start_s = steady_from(_ended_by(turns, now_s), times.first_s, block_s, now_s)
+        start_s = steady_from(
+            _ended_by(turns, now_s), times.first_s, block_s, now_s, _open_at(turns, now_s)
+        )
         if start_s is not None or now_s >= given_up_s - NEAR_S:
             return start_s, now_s
 
 
 def _was_decided(level: RecordedLevel, at_s: float) -> bool:
     turns = level.held.turns
-    still_open = turns.due_s[(turns.due_s <= at_s) & (turns.ended_s > at_s)]
     judged = judge_level(
         _ended_by(turns, at_s),
         level.held.judgement.window,
         level.rule,
-        open_due_s=still_open.tolist(),
+        open_due_s=_open_at(turns, at_s),
         client=level.held.client,
     )
     return is_decided(judged, level.rule)
+
+
+def _open_at(turns: LevelTurns, at_s: float) -> list[float]:
+    found: list[float] = turns.due_s[(turns.due_s <= at_s) & (turns.ended_s > at_s)].tolist()
+    return found
 
 
 def _ended_by(turns: LevelTurns, at_s: float) -> LevelTurns:
