@@ -152,11 +152,11 @@ def call(
 
             _print_script(read_playable_script(effective.settings.call.script), as_json=as_json)
             return
-        from voicebench.calls.running.script_files import read_script
-
-        read = read_script(effective.settings.call.script)
         if max_calls is not None:
-            named["judge.max_runs"] = max_calls * len(read.steps)
+            from voicebench.calls.running.script_files import read_script
+
+            steps = read_script(effective.settings.call.script).steps
+            named["judge.max_runs"] = max_calls * len(steps)
             effective = effective_settings(config, assignments, named, key_env=key_env, calls=True)
         from voicebench.measuring.call_session import check_call
 

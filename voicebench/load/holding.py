@@ -224,8 +224,10 @@ class _Holding:
 def judge_ended(
     turns: LevelTurns, window: Window, rule: LevelRule, client: ClientState, *, steady: bool
 ) -> LevelJudgement:
-    """Judge a level that has ended, from all its turns. One that never became steady is undecided,
-    unless it is saturated."""
+    """Judge a level that has ended, from all its turns.
+
+    One that never became steady is undecided, unless it is saturated.
+    """
     judged = judge_level(turns, window, rule, client=client)
     if steady or client.broken or judged.saturated:
         return judged

@@ -1,9 +1,9 @@
 """Steady state: from which moment a level is measured, and whether its load is too much.
 
 The beginning of a level is dropped: at least one mean cycle of a caller, then block by block until
-neither the turns in flight nor first audio show a trend over four blocks. A level whose trend stays
-is **saturated**: more turns come than are answered, so an average over it would only describe how
-long it was held.
+neither the turns in flight nor first audio show a trend over four blocks. A level in which one of
+the two rises over all its blocks is **saturated**: more turns come than are answered, so an average
+over it would only describe how long it was held.
 """
 
 from __future__ import annotations

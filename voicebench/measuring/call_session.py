@@ -45,6 +45,7 @@ from voicebench.results.folder import RunFolder, check_writable, create_run_fold
 from voicebench.results.run import RecordedRun
 from voicebench.results.uninterrupted import uninterrupted
 from voicebench.settings import CALL_TARGET, Effective, Settings, secrets_of, shown_settings
+from voicebench.text.prompts import primary_subtag
 from voicebench.turn.timeline import Timeline
 
 WAV_RATE = 24_000
@@ -243,7 +244,8 @@ def rendered_plan(
         say("rendering the caller's lines")
         opened = open_line_voice(call.voice, call.pitch, say)
         about_voice.update(opened.describe())
-        check_voice(script, about_voice.get("language"))
+        tag = about_voice.get("language")
+        check_voice(script, primary_subtag(None if tag is None else str(tag)))
         return opened
 
     sounds = rendered(script, sample_rate, voice, script_path(call.script).parent)

@@ -30,7 +30,7 @@ _MOMENT = "(?:moment|second|sec|minute)"
 _ASKS_FOR_TIME = re.compile(
     r"(?:.* )?(?:"
     r"hold on|hang on|bear with me|let me (?:see|think|check|look)"
-    rf"|(?:wait|hold on|hang on|give me)(?: for)? (?:a|one|just a) {_MOMENT}"
+    rf"|(?:wait|hold on|hang on|give me)(?: for)? a {_MOMENT}"
     rf"|(?:just a|one) {_MOMENT}"
     r")"
     rf"|a {_MOMENT}|(?:(?:no|oh|ok|okay|please|just|sorry) )*wait(?: wait)*"
@@ -79,20 +79,19 @@ class TurnPolicy:
         ``probability`` is the model's that the turn is over, ``text`` the transcript; None is not
         known yet. ``is_settled`` says that the recogniser was sure of its words to the end.
         """
+        is_sure = probability is not None and probability >= self.sure and is_settled
         if text is not None and is_farewell(text):
-            is_over = probability is not None and probability >= self.sure and is_settled
-            return self.sure_ms if is_over else self.likely_ms
+            return self.sure_ms if is_sure else self.likely_ms
         if text is not None and may_go_on(text):
             return self.open_ms
         if probability is None or text is None:
             return self.likely_ms
-        is_sure = probability >= self.sure and is_settled
-        if may_be_last(text):
-            if is_sure:
-                return self.sure_ms
-            is_doubtful = probability >= self.likely or is_settled
-            return self.likely_ms if is_doubtful else self.unlikely_ms
-        return self.likely_ms if is_sure else self.open_ms
+        if not may_be_last(text):
+            return self.likely_ms if is_sure else self.open_ms
+        if is_sure:
+            return self.sure_ms
+        is_doubtful = probability >= self.likely or is_settled
+        return self.likely_ms if is_doubtful else self.unlikely_ms
 
 
 def words_of(text: str) -> list[str]:
@@ -134,7 +133,7 @@ def _is_begun_again(words: list[str]) -> bool:
 
 
 def _asks_for_time(text: str) -> bool:
-    """Return whether the last clause asks for time, and nothing but that."""
+    """Return whether the last clause ends by asking for time."""
     clauses = [words for part in re.split(r"[,.;!…]", text) if (words := words_of(part))]
     if clauses and clauses[-1] == ["please"]:
         clauses.pop()

@@ -239,14 +239,14 @@ def _read_wav(path: Path, where: str) -> tuple[int, NDArray[np.float32]]:
     return rate, pcm
 
 
-def check_voice(script: CallScript, tag: object) -> None:
+def check_voice(script: CallScript, language: str | None) -> None:
     """Raise `CannotMeasure` if the caller's voice speaks another language than the script.
 
-    ``tag`` is the voice's language tag ("en-us"). One that does not begin with two letters says
-    nothing here: "unknown", or the three letters of other lists.
+    ``language`` is that of the voice, in two letters. Anything else says nothing here: "unknown",
+    or the three letters of other lists.
     """
-    language = str(tag).lower().replace("_", "-").partition("-")[0]
-    if needs_voice(script) and len(language) == 2 and script.language != language:
+    is_known = language is not None and len(language) == 2
+    if needs_voice(script) and is_known and script.language != language:
         raise CannotMeasure(
             f"the script is in {script.language!r}, and the caller's voice speaks {language!r}",
             "name a voice of the script's language with --set call.voice=…, or record the lines: "

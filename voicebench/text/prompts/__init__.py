@@ -153,8 +153,12 @@ def check_prompt(text: str, where: str) -> str:
 
 def language_of(tag: str | None) -> str:
     """Return "en" or "fr" for a language tag ("fr-fr", "fr_CA", "fra"); "en" for others."""
-    first = (tag or "").lower().replace("_", "-").partition("-")[0]
-    return "fr" if first in _FRENCH else "en"
+    return "fr" if primary_subtag(tag) in _FRENCH else "en"
+
+
+def primary_subtag(tag: str | None) -> str:
+    """Return the language of a tag without region or script: "fr" of "fr_CA"; "" of None."""
+    return (tag or "").lower().replace("_", "-").partition("-")[0]
 
 
 def _spoken(prompt: str) -> str:
